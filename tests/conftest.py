@@ -1,0 +1,63 @@
+"""What every test may ask for: the official files, and (below) the servers a test starts for itself."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from prep.store import embedded
+from prep.store.database import migrate
+
+OFFICIAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def official() -> Path:
+    """The folder of official files that stands beside the checkout. Absent: skipped with the reason; in CI, a failure."""
+    if not OFFICIAL.is_dir():
+        reason = f"the official files are not here: {OFFICIAL}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return OFFICIAL
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A migrated database of this test's own: `owner` may do everything, `app` is the role that cannot rewrite facts."""
+
+    owner: str
+    app: str
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedded]:
+    """One real PostgreSQL for the session, with a migrated template to clone."""
+    folder = tmp_path_factory.mktemp("postgres") / "pg"
+
+    async def prepare() -> embedded.Embedded:
+        server = await embedded.start(folder)
+        await migrate(server.owner())
+        return server
+
+    yield asyncio.run(prepare())
+    embedded.stop(folder)
+
+
+@pytest.fixture
+def night(postgres: embedded.Embedded) -> Night:
+    """A fresh clone of the migrated database."""
+    name = f"t_{uuid.uuid4().hex}"
+
+    async def clone() -> None:
+        connection = await asyncpg.connect(postgres.owner("postgres"))
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
+        await connection.close()
+
+    asyncio.run(clone())
+    return Night(postgres.owner(name), postgres.app(name))
