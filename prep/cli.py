@@ -15,9 +15,9 @@ from prep.errors import PrepError
 from prep.settings import Settings, now, read_settings
 from prep.store import catalog as catalog_store
 from prep.store import embedded
-from prep.store.database import migrate, open_pool
+from prep.store.database import migrate
 
-PARTS: Final = {"capture": "capture", "worker": "prep.worker", "publish": "publisher"}
+PARTS: Final = {"capture": "capture", "worker": "prep.workers", "publish": "publisher"}
 """Command and the module that is that part: what `prep serve` keeps running."""
 PROGRAMS: Final = PARTS | {
     "replay": "load_tests.night",

@@ -1,12 +1,16 @@
 """Every metric of every part, with unit and help, and the log. Labels are bounded: never an acta, never a person."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WAITS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 2400, 4800, 9600)
@@ -72,3 +76,41 @@ def start_log(part: str) -> None:
     handler.setFormatter(_OneLine(part))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+async def serve_metrics(host: str, port: int, health: Callable[[], str | None]) -> asyncio.Server:
+    """Serve GET /metrics and /healthz for a process that serves nothing else; port 0 takes a free one.
+
+    `health` returns None, or one sentence that says what is wrong (503).
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            status, kind, body = _page(head.split(b"\r\n", 1)[0].split(b" "), health)
+            writer.write(
+                f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                + body
+            )
+            await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    return await asyncio.start_server(answer, host, port)
+
+
+def _page(request: list[bytes], health: Callable[[], str | None]) -> tuple[HTTPStatus, str, bytes]:
+    text = "text/plain; charset=utf-8"
+    match [request[0], request[1].split(b"?")[0] if len(request) > 1 else b""]:
+        case [b"GET", b"/metrics"]:
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+        case [b"GET", b"/healthz"]:
+            wrong = health()
+            status = HTTPStatus.OK if wrong is None else HTTPStatus.SERVICE_UNAVAILABLE
+            return status, text, f"{wrong or 'ok'}\n".encode()
+        case [b"GET", _]:
+            return HTTPStatus.NOT_FOUND, text, b"\n"
+        case _:
+            return HTTPStatus.METHOD_NOT_ALLOWED, text, b"\n"

@@ -20,15 +20,12 @@ from itertools import pairwise
 from typing import Final, NoReturn
 
 from prep.domain.catalog import Ambito
+from prep.domain.csv_tables import NOTHING, bare, plain_lines, without_bom, without_thousands
 from prep.domain.entry import Field, Mark
 from prep.domain.rules import SIN_ACTA, Observation
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Rejected
 
-NOTHING: Final = frozenset({"", "-", "N/A", "NA"})
-"""What files print where there is no value."""
-
-_BOM: Final = "\ufeff"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS: Final = ("|", ",", ";", "\t")
 _PREAMBLE_LINES: Final = 60
@@ -149,7 +146,6 @@ _WORDS: Final[Mapping[str, Mark | None]] = {
     "N/A": None,
 }
 
-_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[,'’ \u00a0]\d{3})+", re.ASCII)
 _DIGITS: Final = re.compile(r"\d+", re.ASCII)
 _DECIMAL: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _QUOTED: Final = re.compile(r"""'([^']*)'|"([^"]*)\"""")
@@ -272,32 +268,14 @@ class CandidateRow:
     suplente: str
 
 
-def bare(cell: str) -> str:
-    """The text inside what protects a key from Excel: ="0001", '0001', '0001."""
-    text = cell.strip()
-    if text.startswith('="') and text.endswith('"'):
-        text = text[2:].removesuffix('"').strip()
-    if text.startswith("'"):
-        text = text[1:].removesuffix("'").strip()
-    return text
+COALITION_MARKS: Final = frozenset({"C", "CC", "CO", "COA", "COAL"})
+"""What may stand before the parties in the name of a combination: C_PAN_PRD."""
 
 
-def without_thousands(text: str) -> str:
-    """4,778 and 4'778 as 4778; any other text unchanged."""
-    return re.sub(r"\D", "", text) if _THOUSANDS.fullmatch(text) else text
-
-
-def plain_lines(text: str) -> str:
-    """The text with LF as its only line end (files come with LF, CRLF and bare CR)."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def without_bom(text: str) -> str:
-    """The text without its byte order mark. Raises Rejected for a second one, which would hide in the first cell."""
-    text = text.removeprefix(_BOM)
-    if text.startswith(_BOM):
-        raise Rejected("línea 1, columna 1: el archivo comienza con dos marcas de orden de bytes (BOM); quite una")
-    return text
+def canonical_column(name: str) -> str:
+    """The name that INE 2023 gives to the column that another file calls `name`; other names in capitals."""
+    folded = _column_name(name)
+    return _CANONICAL.get(folded, folded)
 
 
 def combination(name: str, parties: Sequence[str]) -> tuple[str, ...]:
@@ -307,12 +285,9 @@ def combination(name: str, parties: Sequence[str]) -> tuple[str, ...]:
     """
     words = re.split(r"[-_]", name)
     whole = _split_words(words, frozenset(parties))
-    if not whole and words[0] in _COALITION_MARKS:
+    if not whole and words[0] in COALITION_MARKS:
         whole = _split_words(words[1:], frozenset(parties))
     return whole if len(whole) > 1 else ()
-
-
-_COALITION_MARKS: Final = frozenset({"C", "CC", "CO", "COA", "COAL"})
 
 
 def _split_words(words: Sequence[str], parties: frozenset[str]) -> tuple[str, ...]:
@@ -387,6 +362,8 @@ def _decode(data: bytes) -> str:
             return without_bom(data.decode(encoding))
         except UnicodeDecodeError:
             continue
+        except ValueError as error:
+            raise Rejected(f"línea 1: {error}") from None
     return data.decode("latin-1")
 
 
@@ -395,7 +372,7 @@ def _find_header(lines: Sequence[str]) -> tuple[str, int]:
     stated = [line[4] for line in lines[:1] if re.match("sep=.", line, re.IGNORECASE)]
     for index, line in enumerate(lines[:_PREAMBLE_LINES]):
         for delimiter in (*stated, *_DELIMITERS):
-            names = {_CANONICAL.get(_column_name(cell)) for cell in line.split(delimiter)}
+            names = {canonical_column(cell) for cell in line.split(delimiter)}
             if {"SECCION", "TIPO_CASILLA"} <= names:
                 return delimiter, index
     raise Rejected("no es un archivo de resultados del PREP: ninguna línea nombra las columnas SECCION y TIPO_CASILLA")
@@ -544,7 +521,7 @@ class _Layout:
 
     @classmethod
     def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
-        names = [_CANONICAL.get(name, name) for name in map(_column_name, header)]
+        names = [canonical_column(name) for name in header]
         votes = _vote_places(names, line)
         for place, name in zip(votes, _canonical_votes([names[place] for place in votes]), strict=True):
             names[place] = name

@@ -9,7 +9,7 @@ sum is none either.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -90,7 +90,8 @@ class RuleSet:
 
     def canonical(self) -> bytes:
         """The rule set as sorted JSON: what is hashed and what the manifest holds."""
-        content = asdict(self) | {"texts": {code.value: text for code, text in self.texts.items()}}
+        content: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
+        content["texts"] = {code.value: text for code, text in self.texts.items()}
         return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     def published(self, observations: tuple[Observation, ...]) -> str:
@@ -239,10 +240,16 @@ def _unread(votes: Sequence[Field], rules: RuleSet) -> tuple[Observation, ...]:
     partial = (*((Observation.ILEGIBLE,) if ilegible else ()), *((Observation.SIN_DATO,) if sin_dato else ()))
     if any(not isinstance(field, Mark) for field in votes) or not partial:
         return partial
-    if ilegible and sin_dato:
-        return partial if rules.mixed_without_number_counts else (Observation.TODOS_SIN_NUMERO, *partial)
-    every = Observation.TODOS_ILEGIBLES if ilegible else Observation.TODOS_VACIOS
-    return (every, *partial) if rules.partial_beside_all else (every,)
+    if ilegible and sin_dato and rules.mixed_without_number_counts:
+        return partial
+    every = (
+        Observation.TODOS_SIN_NUMERO
+        if ilegible and sin_dato
+        else Observation.TODOS_ILEGIBLES
+        if ilegible
+        else Observation.TODOS_VACIOS
+    )
+    return (every, *partial) if rules.partial_beside_all or every not in rules.texts else (every,)
 
 
 def _holds_enough(votes: Sequence[Field], rules: RuleSet) -> bool:

@@ -58,12 +58,20 @@ def sql(name: str) -> Mapping[str, str]:
     return MappingProxyType({block: "\n".join(lines).strip() for block, lines in blocks.items()})
 
 
-async def open_pool(url: str, *, connections: int = 8) -> Pool:
-    """A pool on that database. Waits until it answers; each connection refuses statements over a minute."""
+async def open_pool(url: str, *, connections: int = 8, wait: bool = True) -> Pool:
+    """A pool on that database; each connection refuses statements over a minute.
+
+    Waits until the database answers; without `wait` nothing is connected before it is used.
+    """
     while True:
         try:
             return await asyncpg.create_pool(
-                url, min_size=1, max_size=connections, command_timeout=60, server_settings={"application_name": "prep"}
+                url,
+                min_size=1 if wait else 0,
+                max_size=connections,
+                timeout=5,
+                command_timeout=60,
+                server_settings={"application_name": "prep"},
             )
         except GONE as error:
             log.warning("database away, waiting", extra={"data": {"error": str(error)}})
@@ -71,13 +79,33 @@ async def open_pool(url: str, *, connections: int = 8) -> Pool:
 
 
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """One transaction on one connection. A database that is away becomes `Unavailable`; nothing was kept then."""
+async def borrow(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for statements that each stand alone. A database that is away becomes `Unavailable`."""
     try:
-        async with pool.acquire() as connection, connection.transaction():
+        async with pool.acquire() as connection:
             yield connection
     except GONE as error:
         raise Unavailable("la base de datos no responde; intente de nuevo") from error
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """One transaction on one connection. A database that is away becomes `Unavailable`; nothing was kept then."""
+    async with borrow(pool) as connection, connection.transaction():
+        yield connection
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Connection]:
+    """One connection, for a command. Raises `Unavailable` where the database does not answer."""
+    try:
+        connection = await asyncpg.connect(url)
+    except GONE as error:
+        raise Unavailable("la base de datos no responde; intente de nuevo") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def migrate(url: str) -> list[str]:

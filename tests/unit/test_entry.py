@@ -20,7 +20,10 @@ from prep.errors import Rejected
 
 FIELDS = st.one_of(st.integers(0, 9999), st.sampled_from(Mark))
 VALUES = st.builds(
-    Values, header=st.tuples(FIELDS, FIELDS, FIELDS, FIELDS), votes=st.lists(FIELDS, max_size=12).map(tuple), total=FIELDS
+    Values,
+    header=st.tuples(FIELDS, FIELDS, FIELDS, FIELDS),
+    votes=st.lists(FIELDS, max_size=12).map(tuple),
+    total=FIELDS,
 )
 
 

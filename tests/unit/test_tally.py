@@ -22,7 +22,14 @@ OPTIONS = (
 
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
-    [(4682, 4778, "97.9907"), (2, 3, "66.6666"), (1, 3, "33.3333"), (0, 5, "0.0000"), (5, 5, "100.0000"), (1, 0, "0.0000")],
+    [
+        (4682, 4778, "97.9907"),
+        (2, 3, "66.6666"),
+        (1, 3, "33.3333"),
+        (0, 5, "0.0000"),
+        (5, 5, "100.0000"),
+        (1, 0, "0.0000"),
+    ],
 )
 def test_a_percentage_is_truncated_to_four_decimals(part: int, whole: int, text: str) -> None:
     assert percent(part, whole) == text

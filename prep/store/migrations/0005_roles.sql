@@ -13,4 +13,4 @@ GRANT INSERT ON image, arrival, reading, identification, entry, resolution, acta
 GRANT INSERT, UPDATE, DELETE ON session, task, bus_cursor, outbox, attempt TO prep_app;
 GRANT INSERT, UPDATE ON acta_current, image_current, parked TO prep_app;
 GRANT INSERT, DELETE ON bus_message TO prep_app;   -- what every group has acknowledged is swept away
-GRANT INSERT ON done TO prep_app;
+GRANT INSERT, DELETE ON done TO prep_app;           -- a retry of a parked message takes its mark away

@@ -1,0 +1,330 @@
+"""The desk: a person leases a step, looks at the image, and answers; what was answered is kept for ever.
+
+Captures are blind: a lease tells what stands on the form, never what anybody typed — except in a resolution, whose
+person has typed first. Every answer is one transaction: the lease is locked, the fact added, the step ended, and the
+message that says so put in the outbox. The same answer under the same lease is the same answer, however often it comes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from capture.auth import allow
+from prep import observe, pipeline
+from prep.blobs import Blobs
+from prep.domain.catalog import SIN_SECCION, Ambito, ContestId, TerritoryKind, read_identity
+from prep.domain.entry import HEADER, Field, Mark, Values, choose, read_field
+from prep.domain.rules import SIN_ACTA
+from prep.errors import Rejected
+from prep.messages import ActaTouched, ImageNamed
+from prep.store import desk as store
+from prep.store import pipeline as pipeline_store
+from prep.store.database import Connection, Pool, borrow, transaction
+from prep.store.desk import Answered, Form, Forms, Kind, Leased, LeasedActa, OnForm, Statement, Task
+from prep.store.outbox import enqueue
+from prep.store.people import Person, Role
+
+TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
+MAY_LEASE: Final[Mapping[Kind, frozenset[Role]]] = {
+    Kind.RESOLUCION: TYPISTS,  # the third typist's own, or any supervisor's: the task says whose
+    Kind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
+    Kind.CAPTURA: TYPISTS,
+}
+"""Who may hold which step, the most urgent first."""
+REGISTERS: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
+SUPERVISES: Final = frozenset({Role.SUPERVISOR})
+COMPARES: Final = frozenset({Role.COTEJADOR})
+SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
+SEES_ACTAS: Final = SEES_IMAGES | {Role.ADMINISTRADOR, Role.OBSERVADOR}
+
+MIME: Final[Mapping[str, str]] = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "tiff": "image/tiff",
+    "pdf": "application/pdf",
+}
+_WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "sin dato"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the person is told, and whether this request is the one that did it."""
+
+    content: dict[str, Any]
+    new: bool
+
+
+class Desk:
+    """Everything people do to actas over HTTP."""
+
+    def __init__(self, pool: Pool, blobs: Blobs, *, clock: Callable[[], datetime], lease_minutes: float) -> None:
+        self._pool = pool
+        self._blobs = blobs
+        self._clock = clock
+        self._lasts = timedelta(minutes=lease_minutes)
+        self._forms = Forms({}, {})
+
+    # Leases.
+
+    async def lease(self, person: Person, kinds: Sequence[Kind]) -> dict[str, Any] | None:
+        """The step this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
+        allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
+        if not allowed:
+            raise Rejected(f"su rol ({person.role}) no permite estas tareas", status=403)
+        now = self._clock()
+        async with borrow(self._pool) as connection:
+            leased = await store.lease(
+                connection,
+                person=person.id,
+                site=person.site,
+                kinds=allowed,
+                supervisor=person.role is Role.SUPERVISOR,
+                new=uuid4(),
+                now=now,
+                until=now + self._lasts,
+            )
+            return None if leased is None else await self._describe(connection, leased)
+
+    async def release(self, person: Person, lease: UUID) -> None:
+        """Give the step back unanswered."""
+        async with borrow(self._pool) as connection:
+            await store.give_back(connection, lease, person.id)
+
+    async def _describe(self, connection: Connection, leased: Leased) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "tarea": str(leased.lease),
+            "tipo": leased.kind,
+            "vence": leased.until.isoformat(),
+            "imagen": f"/v1/images/{leased.image.hex()}",
+            "acta": None,
+            "campos": [],
+        }
+        if leased.acta is not None:
+            form = await self._form(connection, leased.acta.contest)
+            told["acta"] = self._acta(form, leased.acta)
+            told["campos"] = form.campos(leased.acta.digitos)
+            if leased.kind is Kind.RESOLUCION:
+                typed = await pipeline_store.entries(connection, leased.acta.id, leased.ronda)
+                told["capturas"] = [as_typed(form, each.capture.values) for each in typed]
+        return told
+
+    def _acta(self, form: Form, acta: LeasedActa) -> dict[str, str]:
+        place, name = acta.place, self._forms.name
+        federal = form.ambito is Ambito.FEDERAL
+        distrito = place.distrito_federal if federal else place.distrito_local
+        kind = TerritoryKind.DISTRITO_FEDERAL if federal else TerritoryKind.DISTRITO_LOCAL
+        return {
+            "clave": acta.clave,
+            "eleccion": form.election,
+            "titulo": form.title,
+            "contienda": form.contest,
+            "entidad": name(TerritoryKind.ENTIDAD, place.entidad, place.entidad),
+            "distrito": name(kind, place.entidad, distrito),
+            "municipio": name(TerritoryKind.MUNICIPIO, place.entidad, place.municipio),
+            "seccion": "" if place.tipo in SIN_SECCION and not place.seccion else f"{place.seccion:04}",
+            "casilla": f"{place.tipo}{place.numero:02}" + (f"C{place.ext_contigua:02}" if place.ext_contigua else ""),
+        }
+
+    async def _form(self, connection: Connection, contest: ContestId) -> Form:
+        """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""
+        if contest not in self._forms.of:
+            self._forms = await store.forms(connection)
+        return self._forms.of[contest]
+
+    # Answers.
+
+    async def submit(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
+        """Keep a capture. `typed` holds every field of the form once: a number, "ilegible" or "sin dato".
+
+        Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
+        """
+        async with transaction(self._pool) as connection:
+            task = await store.lock_task(connection, lease)
+            if task is None:
+                before = await store.entry_by_lease(connection, lease)
+                before = await self._same(connection, person, before, typed)
+                told = {"captura": before.id, "avisos": warnings(before.values, before.form.limit)}
+                return Answer(told, new=False)
+            on_form = self._on_form(task, person, Kind.CAPTURA)
+            values = await self._values(connection, on_form, typed)
+            entry = await store.add_entry(connection, task, values, site=person.site, at=self._clock())
+            touched = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal)
+            await enqueue(connection, [touched.message()])
+        observe.ENTRIES.labels(task.ordinal).inc()
+        return Answer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
+
+    async def resolve(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
+        """Keep which of three different captures is right. Raises Rejected (422) where `typed` is none of them."""
+        async with transaction(self._pool) as connection:
+            task = await store.lock_task(connection, lease)
+            if task is None:
+                await self._same(connection, person, await store.resolution_by_lease(connection, lease), typed)
+                return Answer({}, new=False)
+            on_form = self._on_form(task, person, Kind.RESOLUCION)
+            values = await self._values(connection, on_form, typed)
+            entries = await pipeline_store.entries(connection, on_form.acta, task.ronda)
+            chosen = choose([each.capture.values for each in entries], values)
+            entry = next(each.id for each in entries if each.capture.values == chosen)
+            await store.add_resolution(connection, task, entry, self._clock())
+            await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
+        return Answer({}, new=True)
+
+    async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> Answer:
+        """Keep what a person says an image is: QR text, or '' where it cannot be identified."""
+        said = Statement(_canonical(identity), proceso_tecnico)
+        async with transaction(self._pool) as connection:
+            task = await store.lock_task(connection, lease)
+            if task is None:
+                before = await store.identification_by_lease(connection, lease)
+                if before is None or before[0] != person.id:
+                    raise _gone()
+                if before[1] != said:
+                    raise _otherwise()
+                return Answer({}, new=False)
+            self._check_holds(task, person, Kind.IDENTIFICACION)
+            await store.add_identification(connection, task, said, site=person.site, at=self._clock())
+            await enqueue(connection, [ImageNamed(sha256=task.image.hex(), ordinal=task.ordinal).message()])
+        return Answer({}, new=True)
+
+    def _on_form(self, task: Task, person: Person, kind: Kind) -> OnForm:
+        self._check_holds(task, person, kind)
+        assert task.form is not None, "a capture is of an acta"
+        return task.form
+
+    def _check_holds(self, task: Task, person: Person, kind: Kind) -> None:
+        """Raises Rejected unless this person may answer this task now, as this kind of step."""
+        if task.person != person.id:
+            raise Rejected("esta tarea es de otra persona", status=403)
+        if task.until <= self._clock():
+            raise _gone()
+        if task.kind is not kind:
+            raise Rejected(f"esta tarea es de {task.kind}", status=409)
+
+    async def _same(
+        self, connection: Connection, person: Person, before: Answered | None, typed: Mapping[str, object]
+    ) -> Answered:
+        """What was answered under a lease that is used up, if it is this person saying the same again."""
+        if before is None or before.person != person.id:
+            raise _gone()
+        if await self._values(connection, before.form, typed) != before.values:
+            raise _otherwise()
+        return before
+
+    async def _values(self, connection: Connection, on_form: OnForm, typed: Mapping[str, object]) -> Values:
+        return read_values(await self._form(connection, on_form.contest), typed, digitos=on_form.digitos)
+
+    # What supervisors, CATD operators and cotejadores do to an acta.
+
+    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> Answer:
+        """Register that an acta will not come, for reason 1 to 4 (`domain.md` §5)."""
+        allow(person, REGISTERS)
+        kind = SIN_ACTA[motivo - 1]
+        async with transaction(self._pool) as connection:
+            acta = await store.acta_id(connection, election, clave)
+            await pipeline_store.lock_acta(connection, acta, self._clock())
+            new = await store.sin_acta_now(connection, acta) is not kind
+            if new:
+                await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
+        return Answer({}, new=new)
+
+    async def recapture(self, person: Person, election: str, clave: str, motivo: str) -> None:
+        """Have an acta typed again in a new round."""
+        allow(person, SUPERVISES)
+        async with transaction(self._pool) as connection:
+            acta = await store.acta_id(connection, election, clave)
+            await pipeline.recapture(connection, acta=acta, person=person.id, reason=motivo, at=self._clock())
+
+    async def cotejar(self, person: Person, election: str, clave: str, resultado: str) -> None:
+        """Keep the result of comparing what was published with the paper."""
+        allow(person, COMPARES)
+        async with transaction(self._pool) as connection:
+            acta = await store.acta_id(connection, election, clave)
+            await pipeline.cotejar(connection, acta=acta, person=person.id, result=resultado, at=self._clock())
+
+    async def state(self, person: Person, election: str, clave: str) -> dict[str, Any]:
+        """Where an acta stands; what was typed only when nobody must type it blind any more."""
+        allow(person, SEES_ACTAS)
+        async with borrow(self._pool) as connection:
+            acta = await store.acta_id(connection, election, clave)
+            return {"clave": clave, "eleccion": election} | await store.acta_state(connection, acta)
+
+    async def image(self, person: Person, sha256: str, *, original: bool) -> tuple[bytes, str]:
+        """The bytes and media type of an image's web copy, or of the original, for whoever has it before them."""
+        async with borrow(self._pool) as connection:
+            found = await store.image_for(connection, bytes.fromhex(sha256), person.id, self._clock())
+        if person.role not in SEES_IMAGES and not (found is not None and found.held):
+            raise Rejected("esta imagen no es de una tarea suya", status=403)
+        if found is None:
+            raise Rejected("no hay tal imagen", status=404)
+        if original:
+            return await self._blobs.get(sha256), MIME[found.format]
+        if found.web is None:
+            raise Rejected("esta imagen aún no se digitaliza", status=404)
+        return await self._blobs.get(found.web), MIME["jpeg"]
+
+
+def read_values(form: Form, typed: Mapping[str, object], *, digitos: int) -> Values:
+    """What a person typed, in the election's columns; options that this ballot does not hold are marked so.
+
+    Raises Rejected, naming the fields that are missing, too many, or not what a form can hold.
+    """
+    missing = [code for code in form.codes if code not in typed]
+    if missing:
+        raise Rejected(f"faltan campos del acta: {', '.join(missing)}")
+    if len(typed) > len(form.codes):
+        unknown = sorted(set(typed) - set(form.codes))
+        raise Rejected(f"campos que esta acta no tiene: {', '.join(unknown)[:200]}")
+    fields = [read_field(code, typed[code], digits=digitos) for code in form.codes]
+    votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
+    for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
+        votes[position] = field
+    return Values(header=tuple(fields[: len(HEADER)]), votes=tuple(votes), total=fields[-1])
+
+
+def as_typed(form: Form, values: Values) -> dict[str, int | str]:
+    """The inverse of `read_values`."""
+    fields = (*values.header, *(values.votes[position] for position in form.ballot), values.total)
+    return {
+        code: _WORDS[field] if isinstance(field, Mark) else field
+        for code, field in zip(form.codes, fields, strict=True)
+    }
+
+
+def warnings(values: Values, limit: int | None) -> list[str]:
+    """Arithmetic that does not add up. It warns the typist and decides nothing (`domain.md` §4)."""
+    votes = sum(vote for vote in values.votes if not isinstance(vote, Mark))
+    _, personas, representantes, sacados = values.header
+    said = []
+    if not isinstance(values.total, Mark) and values.total != votes:
+        said.append(f"los votos suman {votes} y el total asentado dice {values.total}")
+    if limit is not None and votes > limit:
+        said.append(f"los votos suman {votes} y en esta casilla caben {limit}")
+    if not any(isinstance(field, Mark) for field in (personas, representantes, sacados)):
+        voted = _number(personas) + _number(representantes)
+        if voted != sacados:
+            said.append(f"votaron {voted} personas y representantes y los votos sacados de la urna son {sacados}")
+    return said
+
+
+def _number(field: Field) -> int:
+    return 0 if isinstance(field, Mark) else field
+
+
+def _canonical(identity: str) -> str:
+    if not identity:
+        return ""
+    read = read_identity(identity)
+    if read is None:
+        raise Rejected("identidad: no es el texto de un QR de acta")
+    return read[0].text
+
+
+def _gone() -> Rejected:
+    return Rejected("esta tarea venció o ya no es suya; pida otra", status=410)
+
+
+def _otherwise() -> Rejected:
+    return Rejected("esta tarea ya se contestó de otra manera", status=409)

@@ -1,0 +1,124 @@
+"""The receipt: a signed promise that an image is safe here and will be published or listed.
+
+    {"acuse": {"formato": 1, "sha256": …, "bytes": …, "recibido": …, "servidor": …, "simulacro": …, "clave": …},
+     "firma": …}
+
+`firma` is base64 of Ed25519 over the acuse as canonical JSON (sorted keys, no spaces, UTF-8); `clave` is the first
+eight hexadecimal digits of the SHA-256 of the raw public key. The first receipt of an image is its only one: it is kept
+as a record and handed out byte for byte to whoever sends that image again, on any server of the same store, for ever.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from prep.blobs import Blobs
+from prep.errors import Rejected
+
+FORMAT: Final = 1
+_OTHERS: Final = 0o077
+
+
+def canonical(acuse: dict[str, Any]) -> bytes:
+    """The bytes that are signed."""
+    return json.dumps(acuse, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Whoever signs for this server, and the store where receipts are kept."""
+
+    blobs: Blobs
+    key: Ed25519PrivateKey
+    server: str
+    simulacro: bool
+
+    async def issue(self, sha256: str, *, size: int, at: datetime) -> tuple[bytes, bool]:
+        """The receipt of an image, and whether it was made now. `size` in bytes, `at` with an offset."""
+        kept = await self.find(sha256)
+        return await self.blobs.record(_name(sha256), kept or self._make(sha256, size, at))
+
+    async def find(self, sha256: str) -> bytes | None:
+        """The receipt of that image, if it has one."""
+        return await self.blobs.find(_name(sha256))
+
+    def public_pem(self) -> bytes:
+        """The key with which anyone checks a receipt."""
+        return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def _make(self, sha256: str, size: int, at: datetime) -> bytes:
+        acuse = {
+            "formato": FORMAT,
+            "sha256": sha256,
+            "bytes": size,
+            "recibido": at.isoformat(timespec="milliseconds"),
+            "servidor": self.server,
+            "simulacro": self.simulacro,
+            "clave": key_id(self.key),
+        }
+        firma = base64.b64encode(self.key.sign(canonical(acuse))).decode()
+        return json.dumps({"acuse": acuse, "firma": firma}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def key_id(key: Ed25519PrivateKey) -> str:
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:8]
+
+
+def signing_key(path: Path) -> Ed25519PrivateKey:
+    """The key in `path` (PEM), made there on first use, mode 0600; of several processes that make it one wins.
+
+    Raises Rejected where the file is no Ed25519 key, or where others on the machine may read it.
+    """
+    if not path.exists():
+        _make_key(path)
+    if path.stat().st_mode & _OTHERS:
+        raise Rejected(f"la llave {path} la pueden leer otros usuarios; corrija con: chmod 600 {path}")
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError:
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Rejected(f"{path} no es una llave Ed25519 en PEM")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: its key is the key
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _name(sha256: str) -> str:
+    return f"acuses/{sha256[:2]}/{sha256}"

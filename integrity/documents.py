@@ -1,0 +1,503 @@
+"""The JSON of a published tree, read strictly: canonical bytes, no floats, no duplicate keys, exactly the known fields.
+
+Format 1. `index.json` points at the last corte, `manifest.json` says what a corte is, `totals.json` holds its sums.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, NoReturn
+
+from integrity.sums import HEX, Malformed
+
+_LONGEST_INTEGER: Final = 18
+_CENTRAL: Final = timedelta(hours=-6)
+
+Json = dict[str, Any]
+
+
+def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform` to say
+    """The value in canonical JSON: sorted keys, no spaces, one line, integers but no floats, one newline at the end.
+
+    Raises Malformed.
+    """
+    try:
+        value = json.loads(
+            data.decode(),
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_no_float,
+            parse_constant=_no_float,
+        )
+        canonical = canonical_json(value) + b"\n"
+    except UnicodeError:
+        raise Malformed("texto UTF-8", "otros bytes") from None
+    except json.JSONDecodeError as error:
+        raise Malformed("JSON", f"algo que no lo es en el carácter {error.pos}", error.lineno) from None
+    except RecursionError:
+        raise Malformed("JSON de poca profundidad", "listas dentro de listas sin fin") from None
+    if canonical != data:
+        place = next(
+            (i for i, (ours, theirs) in enumerate(zip(canonical, data, strict=False)) if ours != theirs),
+            min(len(canonical), len(data)),
+        )
+        raise Malformed("JSON canónico (claves en orden, sin espacios, un salto al final)", f"otra cosa en el byte {place}")
+    return value
+
+
+def canonical_json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Json:
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        names = sorted(name for name, _ in pairs)
+        twice = next(name for name, following in pairwise(names) if name == following)
+        raise Malformed("claves sin repetir", f"dos veces «{twice}»")
+    return held
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER:
+        raise Malformed(f"enteros de hasta {_LONGEST_INTEGER} cifras", f"uno de {len(digits)}")
+    return int(digits)
+
+
+def _no_float(text: str) -> NoReturn:
+    raise Malformed("enteros, textos, booleanos y null", f"«{text}»")
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+class Each(NamedTuple):
+    """An object with any keys."""
+
+    shape: object
+
+
+class Maybe(NamedTuple):
+    """Null, or this."""
+
+    shape: object
+
+
+_NUMBER: Final = int
+_TEXT: Final = str
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?-06:00", re.ASCII)
+_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}")
+_CODE: Final = re.compile(r"\w[\w-]{0,60}")
+_INTEGER: Final = re.compile(r"\d{1,18}", re.ASCII)
+_PERCENT: Final = re.compile(r"\d{1,9}\.\d{4}", re.ASCII)
+_ZIP: Final = re.compile(r"zip/[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}\.zip")
+_FASE: Final = re.compile("cero|en curso|final")
+_CLASE: Final = re.compile("partido|coalicion|comun|independiente|no_registradas|nulos")
+_AMBITO: Final = re.compile("federal|local")
+_NIVEL: Final = re.compile("pais|entidad|distrito|municipio")
+_TERRITORIO: Final = re.compile("entidad|distrito_federal|distrito_local|municipio")
+
+SUMMARY_NAMES: Final = (
+    "ACTAS_ESPERADAS",
+    "ACTAS_REGISTRADAS",
+    "ACTAS_FUERA_CATALOGO",
+    "ACTAS_CAPTURADAS",
+    "PORCENTAJE_ACTAS_CAPTURADAS",
+    "ACTAS_CONTABILIZADAS",
+    "PORCENTAJE_ACTAS_CONTABILIZADAS",
+    "PORCENTAJE_ACTAS_INCONSISTENCIAS",
+    "ACTAS_NO_CONTABILIZADAS",
+    "LISTA_NOMINAL_ACTAS_CONTABILIZADAS",
+    "TOTAL_VOTOS_C_CS",
+    "TOTAL_VOTOS_S_CS",
+    "PORCENTAJE_PARTICIPACION_CIUDADANA",
+)
+
+_SUMMARY: Final = {name: _PERCENT if name.startswith("PORCENTAJE") else _INTEGER for name in SUMMARY_NAMES}
+
+INDEX: Final = {
+    "formato": _NUMBER,
+    "simulacro": bool,
+    "fase": _FASE,
+    "corte": _NUMBER,
+    "fecha_hora": _MOMENT,
+    "siguiente": Maybe(_MOMENT),
+    "carpeta": _TEXT,
+    "sha256sums": HEX,
+    "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
+}
+
+MANIFEST: Final = {
+    "formato": _NUMBER,
+    "corte": _NUMBER,
+    "fase": _FASE,
+    "fecha_hora": _MOMENT,
+    "siguiente": Maybe(_MOMENT),
+    "simulacro": bool,
+    "anterior": Maybe({"corte": _NUMBER, "sha256sums": HEX}),
+    "catalogo": HEX,
+    "reglas": Each(
+        {
+            "nombre": _TEXT,
+            "version": _NUMBER,
+            "sha256": HEX,
+            "contenido": {
+                "name": _TEXT,
+                "version": _NUMBER,
+                "mixed_without_number_counts": bool,
+                "excede_applies": bool,
+                "partial_beside_all": bool,
+                "last_corte_with_especiales": bool,
+                "texts": Each(_TEXT),
+            },
+        }
+    ),
+    "elecciones": [
+        {
+            "codigo": _CODE,
+            "titulo": _TEXT,
+            "anio": _NUMBER,
+            "ambito": _AMBITO,
+            "nivel": _NIVEL,
+            "archivo": _NAME,
+            "candidaturas": _NAME,
+            "resumen": _SUMMARY,
+            "opciones": [
+                {"posicion": _NUMBER, "codigo": _TEXT, "clase": _CLASE, "partidos": [_NUMBER], "nombre": _TEXT}
+            ],
+            "contiendas": [
+                {"id": _NUMBER, "entidad": _NUMBER, "territorio": _NUMBER, "nombre": _TEXT, "boleta": [_NUMBER]}
+            ],
+        }
+    ],
+    "correcciones": [{"acta": _TEXT, "eleccion": _CODE, "motivo": _TEXT}],
+    "zip": {"archivo": _ZIP, "sha256": HEX, "bytes": _NUMBER},
+}
+
+TOTALS: Final = {
+    "formato": _NUMBER,
+    "elecciones": Each(
+        {
+            "resumen": _SUMMARY,
+            "actas": {
+                "esperadas": _NUMBER,
+                "capturadas": _NUMBER,
+                "contabilizadas": _NUMBER,
+                "no_contabilizadas": _NUMBER,
+                "sin_acta": _NUMBER,
+                "fuera_de_catalogo": _NUMBER,
+            },
+            "votos": Each(_NUMBER),
+            "votos_por_partido": Each(_NUMBER),
+            "contiendas": [
+                {
+                    "id": _NUMBER,
+                    "entidad": _NUMBER,
+                    "territorio": _NUMBER,
+                    "nombre": _TEXT,
+                    "resumen": _SUMMARY,
+                    "votos": Each(_NUMBER),
+                    "votos_por_partido": Each(_NUMBER),
+                    "candidaturas": [
+                        {
+                            "id": _NUMBER,
+                            "propietaria": _TEXT,
+                            "suplente": _TEXT,
+                            "opciones": [_TEXT],
+                            "votos": _NUMBER,
+                            "porcentaje": _PERCENT,
+                        }
+                    ],
+                }
+            ],
+            "territorios": [
+                {
+                    "tipo": _TERRITORIO,
+                    "entidad": _NUMBER,
+                    "id": _NUMBER,
+                    "nombre": _TEXT,
+                    "resumen": _SUMMARY,
+                    "votos": Each(_NUMBER),
+                }
+            ],
+        }
+    ),
+}
+
+
+def conform(value: object, shape: object, where: str = "") -> None:
+    """Raise Malformed at the first place where `value` has not `shape`: a type, a pattern, a list, an object."""
+    match shape:
+        case Maybe(inner):
+            if value is not None:
+                conform(value, inner, where)
+        case Each(inner):
+            for key, held in _expect(value, dict, where).items():
+                conform(held, inner, f"{where}.{key}")
+        case dict():
+            held = _expect(value, dict, where)
+            if held.keys() != shape.keys():
+                _refuse(where, f"los campos {', '.join(sorted(shape))}", ", ".join(sorted(map(str, held))))
+            for key, inner in shape.items():
+                conform(held[key], inner, f"{where}.{key}")
+        case list():
+            for number, item in enumerate(_expect(value, list, where)):
+                conform(item, shape[0], f"{where}[{number}]")
+        case re.Pattern():
+            if shape.fullmatch(_expect(value, str, where)) is None:
+                _refuse(where, _PATTERNS.get(shape, f"un texto como {shape.pattern}"), f"«{value}»")
+        case type():
+            _expect(value, shape, where)
+            if shape is int and isinstance(value, int) and value < 0:
+                _refuse(where, "un entero de cero en adelante", value)
+
+
+_PATTERNS: Final = {
+    HEX: "64 hexadecimales en minúsculas",
+    _MOMENT: "una hora ISO 8601 con -06:00",
+    _PERCENT: "un porcentaje con cuatro decimales",
+    _INTEGER: "un entero",
+    _NAME: "un nombre de archivo",
+    _ZIP: "zip/<nombre>.zip",
+}
+_WORDS: Final[Mapping[type, str]] = {
+    dict: "un objeto",
+    list: "una lista",
+    str: "un texto",
+    int: "un entero",
+    bool: "true o false",
+}
+
+
+def _expect(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it is what `kind` says
+    if type(value) is not kind:
+        _refuse(where, _WORDS[kind], _WORDS.get(type(value), "null"))
+    return value
+
+
+def _refuse(where: str, expected: str, found: object) -> NoReturn:
+    raise Malformed(expected, f"{found} en {where.lstrip('.') or 'la raíz'}")
+
+
+# --- what a manifest says ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rule set of an election, as the manifest publishes it (`domain.md` §4-5)."""
+
+    mixed_without_number_counts: bool
+    excede_applies: bool
+    partial_beside_all: bool
+    last_corte_with_especiales: bool
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    position: int
+    code: str
+    clase: str
+    parties: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    id: int
+    entidad: int
+    territorio: int
+    name: str
+    ballot: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    code: str
+    title: str
+    ambito: str
+    nivel: str
+    archivo: str
+    candidaturas: str
+    resumen: Mapping[str, str]
+    options: tuple[Option, ...]
+    """By position, from 0 without gaps."""
+    contests: Mapping[tuple[int, int], Contest]
+    """By entidad and territory."""
+    rules: Rules
+
+    @property
+    def territory(self) -> str:
+        """The kind of territory that the file's own column names."""
+        if self.nivel == "municipio":
+            return "municipio"
+        return f"distrito_{self.ambito}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    corte: int
+    fase: str
+    at: datetime
+    siguiente: datetime | None
+    simulacro: bool
+    anterior: tuple[int, str] | None
+    fixed: bytes
+    """Canonical JSON of what no corte may change: catalogue, rules, elections without their summary."""
+    elections: tuple[Election, ...]
+    corrections: frozenset[tuple[str, str]]
+    """Election and CLAVE_ACTA."""
+    zip_name: str
+    zip_sha256: str
+    zip_bytes: int
+    raw: Json
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Names in the folder of the corte, SHA256SUMS aside."""
+        of_elections = [name for election in self.elections for name in (election.archivo, election.candidaturas)]
+        return frozenset({"manifest.json", "LEEME.txt", "totals.json", "images.csv", *of_elections})
+
+    @property
+    def edo(self) -> str:
+        """The abbreviation of the entidad, which begins every file name."""
+        first = self.raw["elecciones"][0]
+        return str(first["archivo"]).removesuffix(f"_{first['codigo']}_{first['anio']}.csv")
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """The manifest of a corte. Raises Malformed: not canonical, not of this shape, or naming what it does not hold."""
+    raw = read_json(data)
+    conform(raw, MANIFEST)
+    _expect_format(raw)
+    elections = raw["elecciones"]
+    codes = [election["codigo"] for election in elections]
+    if not codes or len({code.casefold() for code in codes}) < len(codes):
+        _refuse("elecciones", "códigos de elección sin repetir", codes)
+    if sorted(raw["reglas"]) != sorted(codes):
+        _refuse("reglas", f"reglas de {', '.join(codes)}", ", ".join(raw["reglas"]))
+    fixed = [{key: held for key, held in election.items() if key != "resumen"} for election in elections]
+    anterior = raw["anterior"]
+    manifest = Manifest(
+        corte=raw["corte"],
+        fase=raw["fase"],
+        at=read_moment(raw["fecha_hora"]),
+        siguiente=None if raw["siguiente"] is None else read_moment(raw["siguiente"]),
+        simulacro=raw["simulacro"],
+        anterior=None if anterior is None else (anterior["corte"], anterior["sha256sums"]),
+        fixed=canonical_json([raw["catalogo"], raw["reglas"], fixed]),
+        elections=tuple(_election(election, raw["reglas"][election["codigo"]]) for election in elections),
+        corrections=frozenset((held["eleccion"], held["acta"].strip("'")) for held in raw["correcciones"]),
+        zip_name=raw["zip"]["archivo"],
+        zip_sha256=raw["zip"]["sha256"],
+        zip_bytes=raw["zip"]["bytes"],
+        raw=raw,
+    )
+    _judge_names(manifest)
+    return manifest
+
+
+def read_totals(data: bytes) -> Json:
+    """`totals.json`. Raises Malformed."""
+    raw: Json = read_json(data)
+    conform(raw, TOTALS)
+    _expect_format(raw)
+    return raw
+
+
+def read_index(data: bytes) -> Json:
+    """`index.json`. Raises Malformed."""
+    raw: Json = read_json(data)
+    conform(raw, INDEX)
+    _expect_format(raw)
+    return raw
+
+
+def read_moment(text: str) -> datetime:
+    """The time in an ISO 8601 text with the offset of central Mexico. Raises Malformed for a day that is not one."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Malformed("una fecha que exista", f"«{text}»") from None
+    assert moment.utcoffset() == _CENTRAL
+    return moment
+
+
+def rules_digest(content: object) -> str:
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _expect_format(raw: Json) -> None:
+    if raw["formato"] != 1:
+        _refuse("formato", "1, el único que este programa conoce", raw["formato"])
+
+
+def _election(raw: Json, rules: Json) -> Election:
+    content = rules["contenido"]
+    where = f"elecciones.{raw['codigo']}"
+    if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
+        _refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
+    return Election(
+        code=raw["codigo"],
+        title=raw["titulo"],
+        ambito=raw["ambito"],
+        nivel=raw["nivel"],
+        archivo=raw["archivo"],
+        candidaturas=raw["candidaturas"],
+        resumen=raw["resumen"],
+        options=_options(raw["opciones"], where),
+        contests=_contests(raw["contiendas"], len(raw["opciones"]), where),
+        rules=Rules(
+            mixed_without_number_counts=content["mixed_without_number_counts"],
+            excede_applies=content["excede_applies"],
+            partial_beside_all=content["partial_beside_all"],
+            last_corte_with_especiales=content["last_corte_with_especiales"],
+            texts=content["texts"],
+        ),
+    )
+
+
+def _options(raw: Sequence[Json], where: str) -> tuple[Option, ...]:
+    options = tuple(
+        Option(held["posicion"], held["codigo"], held["clase"], tuple(held["partidos"]))
+        for held in sorted(raw, key=lambda held: held["posicion"])
+    )
+    if [option.position for option in options] != [*range(len(options))]:
+        _refuse(where, "posiciones de opción seguidas desde 0", [option.position for option in options])
+    if len({option.code for option in options}) < len(options):
+        _refuse(where, "códigos de opción sin repetir", [option.code for option in options])
+    for option in options:
+        parties = [options[place] for place in option.parties if place < len(options)]
+        coalition = option.clase == "coalicion"
+        if len(parties) != len(set(option.parties)) or any(party.clase != "partido" for party in parties):
+            _refuse(where, f"partidos de {option.code} sin repetir y que existan", list(option.parties))
+        if coalition and not parties:
+            _refuse(where, f"los partidos de la coalición {option.code}", "ninguno")
+    return options
+
+
+def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], Contest]:
+    contests: dict[tuple[int, int], Contest] = {}
+    for held in raw:
+        place = (held["entidad"], held["territorio"])
+        ballot = frozenset(held["boleta"])
+        if place in contests or held["id"] in {contest.id for contest in contests.values()}:
+            _refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
+        if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
+            _refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
+        contests[place] = Contest(held["id"], *place, held["nombre"], ballot)
+    return contests
+
+
+def _judge_names(manifest: Manifest) -> None:
+    """File names follow from entidad, election and year, so that no name can stand for another file."""
+    for raw in manifest.raw["elecciones"]:
+        expected = f"{manifest.edo}_{raw['codigo']}_{raw['anio']}.csv"
+        if raw["archivo"] != expected or not manifest.edo or manifest.edo.endswith(".csv"):
+            _refuse(f"elecciones.{raw['codigo']}.archivo", f"<EDO>_{raw['codigo']}_{raw['anio']}.csv", raw["archivo"])
+        expected = f"{manifest.edo}_{raw['codigo']}_CANDIDATURAS_{raw['anio']}.csv"
+        if raw["candidaturas"] != expected:
+            _refuse(f"elecciones.{raw['codigo']}.candidaturas", expected, raw["candidaturas"])

@@ -1,0 +1,306 @@
+"""Where a published tree is read from: a folder, or the address of any static web server that holds it.
+
+Nothing outside the tree is ever read: a folder's symbolic links are not followed, and a server may not send us to
+another origin. Every read has a limit of bytes, every request a limit of time.
+"""
+
+import errno
+import hashlib
+import http.client
+import io
+import os
+import stat
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from typing import IO, Final, NamedTuple, Protocol
+
+_CHUNK: Final = 1 << 20
+_TIMEOUT_S: Final = 30.0
+_LONGEST_FETCH_S: Final = 900.0
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_GONE: Final = frozenset({404, 410})
+
+
+class SourceError(Exception):
+    """Why a file could not be taken; `sentence` is Spanish and for the reader of the report."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class Missing(SourceError):
+    """It is not there: wrong, for a file that must be."""
+
+
+class Refused(SourceError):
+    """It is there and no published file may be like that: a symbolic link, too many bytes, another origin."""
+
+
+class Unreadable(SourceError):
+    """It may be there: no permission, no network, a server's error. Nothing was checked."""
+
+
+class Kind(StrEnum):
+    FILE = "un archivo"
+    FOLDER = "una carpeta"
+    LINK = "un enlace simbólico"
+    OTHER = "un archivo especial"
+
+
+class Fetched(NamedTuple):
+    """A file at hand: its digest is of the very bytes that stand at `local`."""
+
+    local: Path
+    sha256: str
+    size: int
+
+
+class Source(Protocol):
+    """A published tree. Paths are relative to its root, with `/`. All methods may be called from several threads."""
+
+    name: str
+    threads: int
+    """How many reads are worth doing at once."""
+    listable: bool
+    """Whether `entries` can tell what is there; over HTTP only what is asked for by name can be seen."""
+
+    def entries(self, folder: str) -> Mapping[str, Kind]:
+        """Names in a folder. Raises Missing, Refused, Unreadable."""
+
+    def fetch(self, path: str, limit: int) -> Fetched:
+        """The file on this machine. Raises Missing, Refused (over `limit` bytes too), Unreadable."""
+
+    def digest(self, path: str, limit: int) -> str:
+        """Lower-case SHA-256 of the file, which is not kept. Raises as `fetch`."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a regular file. Raises Refused, Unreadable."""
+
+    def drop(self, fetched: Fetched) -> None:
+        """The file is not needed again."""
+
+    def close(self) -> None: ...
+
+
+_buffers: Final = threading.local()
+
+
+def _buffer() -> memoryview:
+    if not hasattr(_buffers, "view"):
+        _buffers.view = memoryview(bytearray(_CHUNK))
+    view: memoryview = _buffers.view
+    return view
+
+
+class Folder:
+    """A tree in a directory."""
+
+    listable = True
+
+    def __init__(self, root: Path) -> None:
+        self.name = str(root)
+        self.threads = max(2, os.cpu_count() or 2)
+        self._root = root.resolve()
+        self._trusted: dict[str, bool] = {"": True}
+        if not self._root.is_dir():
+            raise Unreadable(f"no hay una carpeta en {root}")
+
+    def entries(self, folder: str) -> Mapping[str, Kind]:
+        self._trust(folder)
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return {entry.name: _kind(entry) for entry in entries}
+        except OSError as error:
+            raise _because(folder, error) from None
+
+    def fetch(self, path: str, limit: int) -> Fetched:
+        sha256, size = self._hash(path, limit)
+        return Fetched(self._root / path, sha256, size)
+
+    def digest(self, path: str, limit: int) -> str:
+        return self._hash(path, limit)[0]
+
+    def exists(self, path: str) -> bool:
+        self._trust(path.rpartition("/")[0])
+        try:
+            return stat.S_ISREG(os.lstat(self._root / path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _because(path, error) from None
+
+    def drop(self, fetched: Fetched) -> None:
+        """Nothing was copied."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _hash(self, path: str, limit: int) -> tuple[str, int]:
+        self._trust(path.rpartition("/")[0])
+        try:
+            handle = os.open(f"{self._root}/{path}", os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            raise _because(path, error) from None
+        try:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
+                raise Refused(f"{path} no es un archivo ordinario")
+            if about.st_size > limit:
+                raise Refused(f"{path} tiene {about.st_size} bytes; se admiten {limit}")
+            return _hash_handle(handle, about.st_size)
+        except OSError as error:
+            raise _because(path, error) from None
+        finally:
+            os.close(handle)
+
+    def _trust(self, folder: str) -> None:
+        """Refuse a folder that is reached through a symbolic link: its files would not be those of the tree."""
+        if folder not in self._trusted:
+            place = self._root / folder
+            self._trusted[folder] = place.resolve() == place
+        if not self._trusted[folder]:
+            raise Refused(f"{folder} es o atraviesa un enlace simbólico")
+
+
+def _hash_handle(handle: int, size: int) -> tuple[str, int]:
+    """Digest and length of at most `size` bytes: a file that grows while it is read is not read for ever."""
+    hasher = hashlib.sha256()
+    buffer = _buffer()
+    total = 0
+    file = io.FileIO(handle, closefd=False)
+    while total < size and (got := file.readinto(buffer)):
+        hasher.update(buffer[:got])
+        total += got
+    return hasher.hexdigest(), total
+
+
+def _kind(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_symlink():
+        return Kind.LINK
+    if entry.is_dir(follow_symlinks=False):
+        return Kind.FOLDER
+    return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
+
+
+def _because(path: str, error: OSError) -> SourceError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Missing(f"falta {path}")
+    if error.errno == errno.ELOOP:
+        return Refused(f"{path} es un enlace simbólico")
+    return Unreadable(f"no se pudo leer {path}")
+
+
+class _SameOrigin(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection only to the same scheme, host and port."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if _origin(req.full_url) != _origin(newurl):
+            raise Refused(f"el servidor manda a otro sitio ({_origin(newurl)})")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _origin(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+class Site:
+    """A tree behind an HTTP(S) address. What is fetched whole waits in a temporary folder until it is dropped."""
+
+    listable = False
+    threads = 8
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+        self._base = url.removesuffix("index.json").removesuffix("index.html").rstrip("/") + "/"
+        self._opener = urllib.request.build_opener(_SameOrigin())
+        self._spool = tempfile.TemporaryDirectory(prefix="integrity-")
+        self._serial = count()
+
+    def entries(self, folder: str) -> Mapping[str, Kind]:
+        raise Unreadable(f"por HTTP no se puede saber qué más hay en {folder or 'la raíz'}")
+
+    def fetch(self, path: str, limit: int) -> Fetched:
+        local = Path(self._spool.name) / str(next(self._serial))
+        with local.open("wb") as copy:
+            return Fetched(local, *self._take(path, limit, copy))
+
+    def digest(self, path: str, limit: int) -> str:
+        return self._take(path, limit, None)[0]
+
+    def exists(self, path: str) -> bool:
+        try:
+            with self._request(path, "HEAD"):
+                return True
+        except Missing:
+            return False
+
+    def drop(self, fetched: Fetched) -> None:
+        fetched.local.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._spool.cleanup()
+
+    def _request(self, path: str, method: str = "GET") -> http.client.HTTPResponse:
+        url = self._base + urllib.parse.quote(path)
+        asked = urllib.request.Request(url, method=method, headers={"Accept-Encoding": "identity"})  # noqa: S310
+        try:
+            answer: http.client.HTTPResponse = self._opener.open(asked, timeout=_TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in _GONE:
+                raise Missing(f"falta {path}") from None
+            raise Unreadable(f"el servidor respondió {error.code} al pedir {path}") from None
+        except (OSError, http.client.HTTPException, ValueError):
+            raise Unreadable(f"no se pudo pedir {path} al servidor") from None
+        return answer
+
+    def _take(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
+        """Digest and length of the body, which also goes to `copy`. A body cut short was not checked."""
+        hasher = hashlib.sha256()
+        total = 0
+        started = time.monotonic()
+        try:
+            with self._request(path) as answer:
+                while block := answer.read1(_CHUNK):
+                    total += len(block)
+                    if total > limit:
+                        raise Refused(f"{path} tiene más de {limit} bytes")
+                    if time.monotonic() - started > _LONGEST_FETCH_S:
+                        raise Unreadable(f"{path} tardó demasiado en llegar")
+                    hasher.update(block)
+                    if copy is not None:
+                        copy.write(block)
+                stated = answer.headers.get("Content-Length")
+        except (OSError, http.client.HTTPException):
+            raise Unreadable(f"se interrumpió la descarga de {path}") from None
+        if stated is not None and stated != str(total):
+            raise Unreadable(f"se interrumpió la descarga de {path}")
+        return hasher.hexdigest(), total
+
+
+def open_source(where: str) -> Source:
+    """The tree at a directory or an http(s) address. Raises Unreadable where there can be none."""
+    if "://" in where:
+        parts = urllib.parse.urlsplit(where)
+        if parts.scheme.lower() not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+            raise Unreadable("la dirección debe empezar con http:// o https:// y no llevar «?» ni «#»")
+        return Site(where)
+    return Folder(Path(where))

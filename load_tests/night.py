@@ -1,0 +1,653 @@
+"""A whole night against a running installation: real elections replayed, or a synthetic state of any size.
+
+`prep replay OFFICIAL.csv` and `prep demo` are this program. It plays the people: field staff who send drawn actas,
+capturistas who type what is written on them (with a share of mistakes), and the operator who registers the actas that
+never came. It speaks HTTP and reads published files; everything in between is the installation itself, started with
+`prep serve`.
+
+Killed at any moment and started again with the same words, it goes on where it was: each device keeps the receipts it
+was given (`acuses.jsonl`) and sends again only what has none, with the same sequence number and the same bytes.
+"""
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from load_tests import replay
+from load_tests.actas import CONDITIONS, Form, draw
+from load_tests.replay import Sheet
+from load_tests.replay_catalog import catalog_folder
+from load_tests.synthetic import synthetic
+from prep.domain.catalog import Catalog, Election
+from prep.domain.catalog_files import load_catalog
+from prep.domain.entry import HEADER, TOTAL
+from prep.domain.official import read_candidates, read_official
+from prep.domain.rules import rule_set
+from prep.errors import PrepError
+
+console: Final = Console(stderr=True)
+
+SITES: Final = ("CATD-01", "CCV-02")
+TYPISTS: Final = 12
+SENDERS: Final = 6
+DEVICES: Final = {"movil": "movil-01", "escaner": "escaner-01", "urna": "urna-01"}
+AHEAD: Final = 8
+"""Images drawn ahead of the senders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a night plays: the catalogue as files, the sheets in the order of their acopio, and how."""
+
+    name: str
+    folder: Mapping[str, bytes]
+    catalog: Catalog
+    sheets: Sequence[Sheet]
+    expected: int
+    """Actas captured or fuera de catálogo when everything has been played."""
+    seed: int
+    mistakes: float
+    speed: float
+    """Seconds of the election for each second here; 0: as fast as it goes."""
+
+
+@dataclass(slots=True)
+class Progresses:
+    """What has been done so far."""
+
+    sent: int = 0
+    typed: int = 0
+    published: int = 0
+    corte: int = -1
+    finished: bool = False
+    images: dict[str, Sheet] = field(default_factory=dict)
+    """By digest: what a person sees when an image without a QR is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the night keeps what must survive it, and where the installation listens."""
+
+    data: Path
+    public: Path
+    port: int
+    environment: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+# The installation: prepared once, started and, if need be, started again.
+
+
+def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> Place:
+    """Catalogue, people and devices, with the installation's own commands. A prepared folder is used as it is."""
+    data.mkdir(parents=True, exist_ok=True)
+    ports = data / "puertos.json"
+    if not ports.exists():
+        ports.write_text(json.dumps(free_ports(3)))
+    capture, worker, publisher = json.loads(ports.read_text())
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PREP_")},
+        "PREP_DATA": str(data / "instalacion"),
+        "PREP_PUBLIC": str(public),
+        "PREP_CAPTURE_PORT": str(capture),
+        "PREP_WORKER_METRICS_PORT": str(worker),
+        "PREP_PUBLISHER_METRICS_PORT": str(publisher),
+        "PREP_CLOSE_WHEN_COMPLETE": "false",
+        **settings,
+    }
+    place = Place(data, public, capture, environment)
+    if (data / "preparado").exists():
+        return place
+    folder = data / "catalogo"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in plan.folder.items():
+        (folder / name).write_bytes(content)
+    order(place, "catalog", "load", str(folder))
+    password = secrets.token_urlsafe(12)
+    for site, logins in people().items():
+        order(place, "user", "add", *logins, "--role", "capturista", "--site", site, lines=[password] * len(logins))
+    order(place, "user", "add", "operador", "--role", "operador_catd", "--site", SITES[0], lines=[password])
+    order(place, "device", "enroll", *DEVICES.values(), "--site", SITES[0], "--keys", str(data))
+    (data / "clave").write_text(password)
+    (data / "preparado").touch()
+    return place
+
+
+def people() -> dict[str, list[str]]:
+    """Logins of the capturistas of each site."""
+    return {site: [f"capturista{place}{n}" for n in range(TYPISTS // len(SITES))] for place, site in enumerate(SITES)}
+
+
+def order(place: Place, *words: str, lines: Sequence[str] = ()) -> None:
+    """Run one `prep` command to its end. Raises PrepError with what it said where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prep.cli", *words],
+        env=place.environment,
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise PrepError(f"«prep {' '.join(words)}» falló: {done.stderr.strip()}")
+
+
+@asynccontextmanager
+async def installation(place: Place) -> AsyncIterator[None]:
+    """`prep serve` for the length of the night; it does not outlive this process, however that ends."""
+    with (place.data / "registro.jsonl").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "prep.cli", "serve", env=place.environment, stderr=log, preexec_fn=die_with_parent
+        )
+        try:
+            await healthy(place, process)
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+async def healthy(place: Place, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
+    """Wait until capture answers. Raises PrepError, naming the log, where it does not."""
+    deadline = time.monotonic() + seconds
+    async with httpx.AsyncClient(base_url=place.url) as client:
+        while time.monotonic() < deadline and process.returncode is None:
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get("/healthz")).is_success:
+                    return
+            await asyncio.sleep(0.1)
+    raise PrepError(f"la instalación no respondió; vea {place.data / 'registro.jsonl'}")
+
+
+def die_with_parent() -> None:
+    """Linux: the kernel ends the child with its parent, even when that one is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+# Field staff: draw, sign, send, keep the receipt.
+
+
+class Journal:
+    """What the devices remember: for each sheet its sequence number, digest and, once given, its receipt."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digests: dict[str, str] = {}
+        self.receipts: set[str] = set()
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
+                    self._take(json.loads(line))
+        self.file = path.open("a", encoding="utf-8")
+
+    def add(self, **fields: str) -> None:
+        self._take(fields)
+        self.file.write(json.dumps(fields) + "\n")
+        self.file.flush()
+
+    def _take(self, fields: Mapping[str, str]) -> None:
+        if "sha256" in fields:
+            self.digests[fields["key"]] = fields["sha256"]
+        if "acuse" in fields:
+            self.receipts.add(fields["key"])
+
+
+def picture(plan_seed: int, form: Form, sheet: Sheet) -> bytes:
+    """The image of a sheet: always the same bytes for the same sheet and seed."""
+    rng = random.Random(f"{plan_seed} {sheet.key}")  # noqa: S311  # play, not secrets
+    condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
+    return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition)
+
+
+WEATHER: Final = (("limpia", 78), ("girada", 10), ("borrosa", 6), ("oscura", 6))
+"""Share of each condition among the images of a night, per cent."""
+
+
+async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Journal) -> None:
+    """Every sheet, in the order of its acopio, by the device of its kind."""
+    keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
+    forms = form_of_contest(plan)
+    queue: asyncio.Queue[tuple[int, Sheet, bytes] | None] = asyncio.Queue(AHEAD)
+    loop = asyncio.get_running_loop()
+    limits = httpx.Limits(max_connections=SENDERS)
+
+    async def artist(pool: ProcessPoolExecutor) -> None:
+        started, first = loop.time(), plan.sheets[0].acopio
+        for number, sheet in enumerate(plan.sheets, 1):
+            if sheet.sin_acta is not None:
+                continue
+            if sheet.key in journal.receipts:
+                progress.sent += 1
+                progress.images[journal.digests[sheet.key]] = sheet
+                continue
+            if plan.speed:
+                due = started + (sheet.acopio - first).total_seconds() / plan.speed
+                await asyncio.sleep(max(0.0, due - loop.time()))
+            drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet)
+            await queue.put((number, sheet, drawn))
+        for _ in range(SENDERS):
+            await queue.put(None)
+
+    async def sender(client: httpx.AsyncClient) -> None:
+        while (work := await queue.get()) is not None:
+            number, sheet, drawn = work
+            digest = hashlib.sha256(drawn).hexdigest()
+            progress.images[digest] = sheet
+            journal.add(key=sheet.key, sha256=digest)
+            receipt = await send(client, sheet, drawn, number=number, key=keys[sheet.kind])
+            journal.add(key=sheet.key, acuse=receipt["firma"])
+            progress.sent += 1
+
+    with ProcessPoolExecutor(1, initializer=die_with_parent) as pool:
+        async with httpx.AsyncClient(base_url=place.url, timeout=60, limits=limits) as client:
+            await asyncio.gather(artist(pool), *(sender(client) for _ in range(SENDERS)))
+
+
+async def send(
+    client: httpx.AsyncClient, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
+) -> dict[str, Any]:
+    """One image until it has its receipt; an installation that is away is waited for."""
+    named = (
+        ("Device", DEVICES[sheet.kind]),
+        ("Sequence", str(number)),
+        ("SHA256", hashlib.sha256(image).hexdigest()),
+        ("Origin", sheet.origen),
+        ("Kind", sheet.kind),
+        ("Acopio", sheet.acopio.isoformat()),
+        ("Acta", ""),
+        ("Traslado", sheet.traslado),
+        ("Document", sheet.documento),
+    )
+    signed = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
+    headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
+    headers["X-PREP-Signature"] = base64.b64encode(key.sign(signed.encode())).decode()
+    response = await persistent(client, "POST", "/v1/images", content=image, headers=headers)
+    receipt: dict[str, Any] = response.json()
+    return receipt
+
+
+async def persistent(client: httpx.AsyncClient, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401
+    """The answer, after as many tries as it takes an installation to come back. Raises PrepError for a refusal."""
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            response = await client.request(method, path, **request)
+            if response.is_success or response.status_code in {409, 410}:
+                return response
+            if response.status_code not in {429, 502, 503, 507}:
+                raise PrepError(f"{method} {path}: {response.status_code} {response.text}")
+        await asyncio.sleep(0.25)
+
+
+def private_key(path: Path) -> Ed25519PrivateKey:
+    key = load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key
+
+
+def form_of_contest(plan: Plan) -> dict[str, Form]:
+    """The printed form of each sheet: its election's, with the rows of its contest's ballot."""
+    elections = {election.id: election for election in plan.catalog.elections}
+    contests = {contest.id: contest for contest in plan.catalog.contests}
+    by_qr = {acta.qr: acta for acta in plan.catalog.actas}
+    forms: dict[int, Form] = {}
+    anywhere = plan.catalog.contests[0]
+    found = {}
+    for sheet in plan.sheets:
+        acta = by_qr.get(sheet.qr)
+        contest = contests[acta.contest] if acta else anywhere
+        if contest.id not in forms:
+            forms[contest.id] = _form(elections[contest.election], contest.name, contest.ballot)
+        found[sheet.key] = forms[contest.id]
+    return found
+
+
+def _form(election: Election, contest: str, ballot: Sequence[int]) -> Form:
+    rows = tuple(election.options[position].code for position in ballot)
+    return Form(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)
+
+
+# Capturistas: lease, look, type, submit.
+
+
+async def type_all(plan: Plan, place: Place, progress: Progresses) -> None:
+    logins = [login for logins in people().values() for login in logins]
+    by_clave = {sheet.clave: sheet for sheet in plan.sheets if sheet.clave}
+    limits = httpx.Limits(max_connections=TYPISTS)
+    async with httpx.AsyncClient(base_url=place.url, timeout=60, limits=limits) as client:
+        await asyncio.gather(
+            *(capturista(plan, place, progress, client, by_clave, number, login) for number, login in enumerate(logins))
+        )
+
+
+async def log_in(client: httpx.AsyncClient, place: Place, login: str) -> dict[str, str]:
+    """The header of a session."""
+    words = {"usuario": login, "clave": (place.data / "clave").read_text()}
+    response = await persistent(client, "POST", "/v1/session", json=words)
+    return {"Authorization": f"Bearer {response.json()['token']}"}
+
+
+async def capturista(
+    plan: Plan,
+    place: Place,
+    progress: Progresses,
+    client: httpx.AsyncClient,
+    by_clave: Mapping[str, Sheet],
+    number: int,
+    login: str,
+) -> None:
+    """One person at work until the night is over."""
+    session = await log_in(client, place, login)
+    while not progress.finished:
+        leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+        if leased.status_code != httpx.codes.OK:
+            await asyncio.sleep(0.2)
+            continue
+        task = leased.json()
+        seen = await persistent(client, "GET", task["imagen"], headers=session)
+        path = f"/v1/tasks/{task['tarea']}"
+        match task["tipo"]:
+            case "captura":
+                sheet = by_clave[task["acta"]["casilla"]]
+                values = mistaken(sheet, number, plan) if seen.content else {}
+                await persistent(client, "POST", f"{path}/entry", json={"valores": values}, headers=session)
+                progress.typed += 1
+            case "identificacion":
+                shown = progress.images[task["imagen"].rsplit("/", 1)[1]]
+                said = {"identidad": shown.qr, "proceso_tecnico": False}
+                await persistent(client, "POST", f"{path}/identity", json=said, headers=session)
+            case "resolucion":
+                sheet = by_clave[task["acta"]["casilla"]]
+                right = sheet.typed()
+                values = right if right in task["capturas"] else task["capturas"][-1]
+                await persistent(client, "POST", f"{path}/resolution", json={"valores": values}, headers=session)
+            case kind:
+                raise PrepError(f"tarea desconocida: {kind}")
+
+
+def mistaken(sheet: Sheet, person: int, plan: Plan) -> dict[str, int | str]:
+    """What this person types: what is written, but for `mistakes` of the sheets, where one field is wrong.
+
+    Two people never make the same mistake: each has a field of their own on each sheet, as on a real night equal
+    mistakes of two people at two sites are what the second capture cannot see.
+    """
+    values = sheet.typed()
+    chance = random.Random(f"{plan.seed} {person} {sheet.key}")  # noqa: S311
+    if chance.random() >= plan.mistakes:
+        return values
+    codes = list(values)
+    code = codes[(person + len(sheet.key)) % len(codes)]
+    said = values[code]
+    values[code] = (said + 1) % 1000 if isinstance(said, int) else 0
+    return values
+
+
+async def register_sin_acta(plan: Plan, place: Place) -> None:
+    """The operator registers every acta that never came. Twice is once."""
+    missing = [sheet for sheet in plan.sheets if sheet.sin_acta is not None]
+    claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
+    codes = {election.id: election.code for election in plan.catalog.elections}
+    async with httpx.AsyncClient(base_url=place.url, timeout=60) as client:
+        session = await log_in(client, place, "operador")
+        for sheet in missing:
+            clave, election = claves[sheet.qr]
+            path = f"/v1/actas/{codes[election]}/{clave}/sin-acta"
+            await persistent(client, "POST", path, json={"motivo": sheet.sin_acta}, headers=session)
+
+
+# The night, and its last corte.
+
+
+async def watch(plan: Plan, place: Place, progress: Progresses) -> None:
+    """Follow the published cortes until everything played is in one of them."""
+    while progress.published < plan.expected:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
+            index = json.loads((place.public / "index.json").read_text())
+            if index["corte"] != progress.corte:
+                totals = json.loads((place.public / index["carpeta"] / "totals.json").read_text())
+                actas = [election["actas"] for election in totals["elecciones"].values()]
+                progress.published = sum(each["capturadas"] + each["fuera_de_catalogo"] for each in actas)
+                progress.corte = index["corte"]
+        await asyncio.sleep(0.2)
+    progress.finished = True
+
+
+def play(plan: Plan, place: Place) -> None:
+    """The whole night, with a progress bar; returns when its last corte is published."""
+    journal = Journal(place.data / "acuses.jsonl")
+    progress = Progresses(images={})
+    by_key = {sheet.key: sheet for sheet in plan.sheets}
+    progress.images |= {digest: by_key[key] for key, digest in journal.digests.items()}
+
+    async def night() -> None:
+        async with installation(place):
+            bars = asyncio.create_task(show(plan, progress))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(send_all(plan, place, progress, journal))
+                    group.create_task(register_sin_acta(plan, place))
+                    group.create_task(type_all(plan, place, progress))
+                    group.create_task(watch(plan, place, progress))
+            finally:
+                bars.cancel()
+
+    if not (place.data / "terminado").exists():
+        asyncio.run(night())
+        order(place, "publish", "--final")
+        (place.data / "terminado").touch()
+
+
+async def show(plan: Plan, progress: Progresses) -> None:
+    images = sum(sheet.sin_acta is None for sheet in plan.sheets)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        sent = bars.add_task("imágenes enviadas", total=images)
+        typed = bars.add_task("capturas tecleadas", total=None)
+        published = bars.add_task("actas publicadas", total=plan.expected)
+        while True:
+            bars.update(sent, completed=progress.sent)
+            bars.update(typed, completed=progress.typed)
+            bars.update(published, completed=progress.published, description=f"actas en el corte {progress.corte}")
+            await asyncio.sleep(0.25)
+
+
+# Commands.
+
+
+def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
+    official = read_official(arguments.official.read_bytes())
+    rules = rule_set(arguments.rules)
+    beside = arguments.candidates or next(iter(sorted(arguments.official.parent.glob("*CANDIDATURAS*"))), None)
+    beside = beside or next(iter(sorted(arguments.official.parent.glob("*Candidaturas*"))), None)
+    candidates = read_candidates(beside.read_bytes()) if beside else []
+    folder = catalog_folder(official, candidates, rules=rules.name)
+    catalog = load_catalog(folder)
+    caveats = replay.examine(official, rules)
+    sheets = replay.sheets(official, rules, caveats, candidatura=catalog.elections[0].candidatura)
+    speed = 0.0 if arguments.speed == "max" else float(arguments.speed)
+    plan = Plan(
+        arguments.official.stem, folder, catalog, sheets, len(sheets), arguments.seed, arguments.mistakes, speed
+    )
+    return plan, caveats
+
+
+def command_replay(arguments: argparse.Namespace) -> int:
+    """Exit status 0 where everything comparable is equal, 1 where anything differs."""
+    plan, caveats = replay_plan(arguments)
+    place = begin(plan, arguments)
+    play(plan, place)
+    rules = rule_set(arguments.rules)
+    official = read_official(arguments.official.read_bytes())
+    ours = read_official(published_file(place, plan.catalog.elections[0].code).read_bytes())
+    compared = replay.compare(official, ours, rules, caveats)
+    report(compared, caveats)
+    if arguments.json:
+        arguments.json.write_text(as_json(compared, caveats))
+    return 0 if all(each.equal for each in compared) else 1
+
+
+def command_demo(arguments: argparse.Namespace) -> int:
+    folder, sheets = synthetic(arguments.casillas, seed=arguments.seed)
+    catalog = load_catalog(folder)
+    plan = Plan("demo", folder, catalog, sheets, len(sheets), arguments.seed, 0.05, 0.0)
+    place = begin(plan, arguments)
+    play(plan, place)
+    index = json.loads((place.public / "index.json").read_text())
+    console.print(f"corte {index['corte']} ({index['fase']}) en {place.public}")
+    console.print(f"compruébelo: integrity verify {place.public}")
+    if arguments.once:
+        return 0
+    console.print(
+        f"resultados en http://127.0.0.1:{place.environment['PREP_PUBLISHER_METRICS_PORT']}/ — Ctrl-C termina"
+    )
+
+    async def keep() -> None:
+        async with installation(place):
+            await asyncio.Event().wait()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(keep())
+    return 0
+
+
+def begin(plan: Plan, arguments: argparse.Namespace) -> Place:
+    """The night's folders: an unfinished night of the same words goes on, a finished one gives way to a new one."""
+    words = {"name": plan.name, "catalogo": plan.catalog.digest, "seed": plan.seed, "mistakes": plan.mistakes}
+    data: Path = arguments.data or Path("var") / "noches" / plan.name
+    public: Path = (arguments.public or data / "publico").absolute()
+    data = data.absolute()
+    kept = data / "noche.json"
+    if (data / "terminado").exists() or (kept.exists() and json.loads(kept.read_text()) != words):
+        shutil.rmtree(data)
+        shutil.rmtree(public, ignore_errors=True)
+    elif public.exists() and any(public.iterdir()) and not kept.exists():
+        raise PrepError(f"la carpeta {public} no está vacía: nombre otra con --public")
+    data.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(words))
+    settings = {"PREP_INTERVAL_SECONDS": str(arguments.interval), "PREP_SIGLAS": siglas(plan)}
+    return prepare(plan, data, public, settings)
+
+
+def siglas(plan: Plan) -> str:
+    letters = "".join(letter for letter in plan.name.split("_")[0].upper() if "A" <= letter <= "Z")
+    return letters[:10] if len(letters) > 1 else "EDO"
+
+
+def published_file(place: Place, election: str) -> Path:
+    index = json.loads((place.public / "index.json").read_text())
+    folder: Path = place.public / index["carpeta"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    [name] = [each["archivo"] for each in manifest["elecciones"] if each["codigo"] == election]
+    return folder / str(name)
+
+
+def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None:
+    """Official against ours: the summary in full, then whatever differs, then what the file lost or broke."""
+    table = Table("valor", "oficial", "nuestro", "", title="oficial y nuestro")
+    for each in compared:
+        if " " not in each.what or not each.equal:
+            table.add_row(each.what, each.official, each.ours, "igual" if each.equal else "DIFERENTE")
+    out = Console()
+    out.print(table)
+    equal = sum(each.equal for each in compared)
+    out.print(f"{equal} de {len(compared)} valores iguales")
+    for title, named in (
+        ("no reproducible: el archivo ya no lo contiene", caveats.lost),
+        ("el archivo contradice sus propias reglas", caveats.broken),
+        ("impreso de otro modo que como se tecleó", caveats.reprinted),
+        ("el resumen del archivo contradice sus filas", caveats.summary),
+    ):
+        for line in _named(title, named):
+            out.print(line)
+
+
+def _named(title: str, named: Mapping[str, str]) -> Iterator[str]:
+    if named:
+        yield f"{title}: {len(named)}"
+        yield from (f"  {key}: {reason}" for key, reason in named.items())
+
+
+def as_json(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> str:
+    content = {
+        "compared": [
+            {"value": each.what, "official": each.official, "ours": each.ours, "equal": each.equal} for each in compared
+        ],
+        "not_replayable": dict(caveats.lost),
+        "official_breaks_its_rules": dict(caveats.broken),
+        "printed_otherwise": dict(caveats.reprinted),
+        "official_summary_contradicts_its_rows": dict(caveats.summary),
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="prep")
+    commands = parser.add_subparsers(required=True)
+    again = commands.add_parser("replay", help="reproduce una elección real desde su archivo oficial")
+    again.set_defaults(command=command_replay)
+    again.add_argument("official", type=Path, metavar="OFICIAL.csv")
+    again.add_argument("--rules", default="ine-2023", metavar="REGLAS")
+    again.add_argument("--candidates", type=Path, metavar="ARCHIVO")
+    again.add_argument("--speed", default="max", metavar="N|max")
+    again.add_argument("--mistakes", type=float, default=0.05)
+    again.add_argument("--json", type=Path, metavar="ARCHIVO")
+    demo = commands.add_parser("demo", help="una noche sintética completa")
+    demo.set_defaults(command=command_demo)
+    demo.add_argument("--casillas", type=int, default=60)
+    demo.add_argument("--once", action="store_true", help="termina al publicar el último corte")
+    for each in (again, demo):
+        each.add_argument("--seed", type=int, default=1)
+        each.add_argument("--public", type=Path, metavar="CARPETA")
+        each.add_argument("--data", type=Path, metavar="CARPETA", help="donde la noche guarda lo suyo")
+        each.add_argument("--interval", type=float, default=15, help="segundos entre cortes")
+    arguments = parser.parse_args(words)
+    try:
+        command: int = arguments.command(arguments)
+    except PrepError as error:
+        console.print(f"prep: {error.sentence}", style="red")
+        return 2
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main([sys.argv[0].split()[-1], *sys.argv[1:]]))

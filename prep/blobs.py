@@ -1,0 +1,249 @@
+"""Where bytes live: a content-addressed store, written once, in a local folder or in any S3; and small named records.
+
+A blob's name is its SHA-256, so writing it twice is writing it once. A record is a few bytes under a name that the
+first writer gets and everybody after reads. Both are durable when the call returns: locally that means written beside
+its final place, fsynced, linked under its name, and the folder fsynced (obstore's local store does not fsync, so that
+part is here); elsewhere it is what the object store promises. Nobody ever sees half of either.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from prep.errors import Parked, Rejected, Unavailable
+
+SPILL: Final = 256 * 1024
+"""Bytes of an arriving body kept in memory before they go to its file."""
+ABANDONED: Final = 3600.0
+"""Seconds after which a temporary file belongs to a process that was killed."""
+
+
+class Full(Unavailable):
+    """The disk has no room: the sender tries later, somebody makes room. HTTP 507."""
+
+
+class Arriving:
+    """A body on its way in: hashed as it comes, in a temporary file that nobody else knows of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._buffer = bytearray()
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises Full or Unavailable where they cannot be written."""
+        self.size += len(chunk)
+        self._buffer += chunk
+        if len(self._buffer) >= SPILL:
+            await asyncio.to_thread(self._spill)
+
+    async def end(self) -> str:
+        """Everything has come and is in the file (not yet fsynced); its SHA-256."""
+        await asyncio.to_thread(self._spill)
+        return self._hash.hexdigest()
+
+    def _spill(self) -> None:
+        self._hash.update(self._buffer)
+        with _disk(), self.path.open("ab", buffering=0) as file:
+            view = memoryview(self._buffer)
+            while view:
+                view = view[file.write(view) :]
+            view.release()
+        self._buffer = bytearray()
+
+
+class Blobs:
+    """An open store; make one with `Blobs.open`."""
+
+    def __init__(self, store: ObjectStore, *, folder: Path | None, scratch: Path) -> None:
+        self._store = store
+        self._folder = folder
+        self._scratch = scratch
+        self._durable: set[Path] = set()
+
+    @classmethod
+    def open(cls, url: str, *, scratch: Path | None = None) -> "Blobs":
+        """The store at `url` (file:///… or s3://…), its folder made where it is missing.
+
+        `scratch` holds what is arriving; a local store needs it on its own file system and uses a folder inside itself.
+        Raises Rejected where the URL names no store.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            folder = Path(unquote(parts.path))
+            folder.mkdir(parents=True, exist_ok=True)
+            blobs = cls(LocalStore(folder), folder=folder, scratch=folder / "tmp")
+        elif scratch is None:
+            raise Rejected("un almacén remoto necesita una carpeta local para lo que va llegando")
+        else:
+            try:
+                blobs = cls(from_url(url), folder=None, scratch=scratch)
+            except (BaseError, ValueError) as error:
+                raise Rejected(f"dirección de almacén inválida: {error}") from None
+        blobs._scratch.mkdir(parents=True, exist_ok=True)
+        blobs._sweep()
+        return blobs
+
+    @asynccontextmanager
+    async def arriving(self) -> AsyncIterator[Arriving]:
+        """A temporary file for one body; it is gone afterwards, whatever happened."""
+        path = self._temporary()
+        try:
+            yield Arriving(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def put(self, content: bytes) -> str:
+        """Keep `content`; returns its SHA-256. Durable on return."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        if not await self.exists(sha256):
+            await self._create(_name(sha256), content)
+        return sha256
+
+    async def put_file(self, path: Path, sha256: str) -> None:
+        """Keep the file at `path`, whose digest the caller knows. Durable on return; `path` stays the caller's."""
+        await self._create(_name(sha256), path)
+
+    async def get(self, sha256: str, *, verify: bool = True) -> bytes:
+        """The bytes of a blob. Raises Parked where it is missing or, with `verify`, is not what its name says."""
+        content = await self._read(_name(sha256))
+        if content is None:
+            raise Parked(f"falta en el almacén la imagen {sha256}")
+        if verify and hashlib.sha256(content).hexdigest() != sha256:
+            raise Parked(f"en el almacén está dañada la imagen {sha256}")
+        return content
+
+    async def exists(self, sha256: str) -> bool:
+        if self._folder is not None:
+            return (self._folder / _name(sha256)).is_file()
+        try:
+            await obstore.head_async(self._store, _name(sha256))
+        except (NotFoundError, FileNotFoundError):
+            return False
+        except BaseError as error:
+            raise _away() from error
+        return True
+
+    def local_path(self, sha256: str) -> Path | None:
+        """Where the blob is as a file, for whoever can hard-link it; None in a remote store. Never write to it."""
+        return None if self._folder is None else self._folder / _name(sha256)
+
+    async def record(self, name: str, content: bytes) -> tuple[bytes, bool]:
+        """Keep `content` under `name` if nothing is there yet.
+
+        Returns what is kept there — ours, or that of whoever came first — and whether it is ours. Durable on return.
+        """
+        if await self._create(name, content):
+            return content, True
+        kept = await self._read(name)
+        if kept is None:
+            raise _away()
+        return kept, False
+
+    async def find(self, name: str) -> bytes | None:
+        """The record of that name."""
+        return await self._read(name)
+
+    async def _create(self, name: str, source: Path | bytes) -> bool:
+        """Put `source` under `name`; False where something was there already, which is durable then too."""
+        if self._folder is not None:
+            return await asyncio.to_thread(self._link, self._folder / name, source)
+        try:
+            await obstore.put_async(self._store, name, source, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        except BaseError as error:
+            raise _away() from error
+        return True
+
+    async def _read(self, name: str) -> bytes | None:
+        try:
+            if self._folder is not None:
+                return await asyncio.to_thread((self._folder / name).read_bytes)
+            return bytes(await (await obstore.get_async(self._store, name)).bytes_async())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except (BaseError, OSError) as error:
+            raise _away() from error
+
+    def _link(self, final: Path, source: Path | bytes) -> bool:
+        with _disk():
+            self._make_folder(final.parent)
+            created = not final.exists() and self._write(final, source)
+            # Also where another was first: its name may not be on the disk yet, and ours will be answered for.
+            _fsync(final.parent)
+        return created
+
+    def _write(self, final: Path, source: Path | bytes) -> bool:
+        temporary = source if isinstance(source, Path) else self._temporary()
+        try:
+            if not isinstance(source, Path):
+                temporary.write_bytes(source)
+            _fsync(temporary)
+            os.link(temporary, final)  # all of it or nothing, and never over another
+        except FileExistsError:
+            return False
+        finally:
+            if not isinstance(source, Path):
+                temporary.unlink(missing_ok=True)
+        return True
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make it, and make its name durable: once for each folder and process."""
+        assert self._folder is not None
+        if folder in self._durable or folder == self._folder:
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync(folder.parent)
+        self._durable.add(folder)
+
+    def _temporary(self) -> Path:
+        return self._scratch / f"{uuid.uuid4().hex}.tmp"
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left: it was never acknowledged."""
+        for path in self._scratch.glob("*.tmp"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > ABANDONED:
+                    path.unlink()
+
+
+def _name(sha256: str) -> str:
+    return f"sha256/{sha256[:2]}/{sha256}"
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _away() -> Unavailable:
+    return Unavailable("el almacén de imágenes no responde; intente de nuevo")
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What a disk that is full, or away, is called."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Full("no queda espacio para guardar la imagen; intente más tarde", retry_after=60) from error
+        raise _away() from error

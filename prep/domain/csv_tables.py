@@ -1,0 +1,321 @@
+"""One CSV file of an institute as columns of values, with a finding for every cell that is wrong.
+
+What spreadsheets do to files is understood: one byte order mark, any line end, ="0001", '0001, thousands separators.
+What could mislead somebody later is refused: a second byte order mark, control characters, texts that a spreadsheet
+would run as a formula. A cell's text is parsed once however often it stands in its column: columns of a national
+catalogue hold 170,000 cells and a few hundred different texts.
+"""
+
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Final, TypeVar
+
+NOTHING: Final = frozenset({"", "-", "N/A", "NA"})
+"""What files print where there is no value."""
+
+_BOM: Final = "\ufeff"
+_MAX_NAME: Final = 200
+_MAX_CODE: Final = 60
+_MAX_SHOWN: Final = 40
+_MAX_DIGITS: Final = 18
+_FORMULA: Final = ("=", "+", "-", "@")
+_THOUSANDS: Final = re.compile(r"-?\d{1,3}(?:[,'’ \u00a0]\d{3})+", re.ASCII)
+_INTEGER: Final = re.compile(r"-?\d+", re.ASCII)
+_CODE: Final = re.compile(r"[^\W_][\w.&-]*")
+_STICKER_WORD: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and where. `line` is 0 where the file as a whole is meant, `column` "" for the line."""
+
+    file: str
+    line: int
+    column: str
+    sentence: str
+
+    def __str__(self) -> str:
+        line = f", línea {self.line}" if self.line else ""
+        column = f", columna {self.column}" if self.column else ""
+        return f"{self.file}{line}{column}: {self.sentence}"
+
+
+def bare(cell: str) -> str:
+    """The text inside what protects a key from Excel: ="0001", '0001', '0001."""
+    text = cell.strip()
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:].removesuffix('"').strip()
+    if text.startswith("'"):
+        text = text[1:].removesuffix("'").strip()
+    return text
+
+
+def without_thousands(text: str) -> str:
+    """4,778 and 4'778 as 4778; any other text unchanged."""
+    return re.sub(r"[^\d-]", "", text) if _THOUSANDS.fullmatch(text) else text
+
+
+def plain_lines(text: str) -> str:
+    """The text with LF as its only line end (files come with LF, CRLF and bare CR)."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def without_bom(text: str) -> str:
+    """The text without its byte order mark. Raises ValueError for a second one, which would hide in the first cell."""
+    text = text.removeprefix(_BOM)
+    if text.startswith(_BOM):
+        raise ValueError("el archivo comienza con dos marcas de orden de bytes (BOM); quite una")
+    return text
+
+
+# --- cells: parsers that raise ValueError with the sentence for the person who keeps the file -----------------------
+
+
+def integer(low: int, high: int, *, blank: int | None = None) -> Callable[[str], int]:
+    """A parser of whole numbers as spreadsheets write them. `blank` is what an empty cell or N/A means."""
+
+    def parse(cell: str) -> int:
+        text = without_thousands(bare(cell))
+        if text.upper() in NOTHING:
+            if blank is None:
+                raise ValueError("falta el número")
+            return blank
+        if not _INTEGER.fullmatch(text):
+            raise ValueError(f"«{shown(text)}» no es un número entero")
+        if len(text) > _MAX_DIGITS or not low <= int(text) <= high:
+            negative = " y no puede ser negativo" if text.startswith("-") else ""
+            raise ValueError(f"{shown(text)} no está entre {low} y {high}{negative}")
+        return int(text)
+
+    return parse
+
+
+def maybe_integer(low: int, high: int) -> Callable[[str], int | None]:
+    """As `integer`, with None for an empty cell."""
+    parse = integer(low, high)
+    return lambda cell: None if bare(cell).upper() in NOTHING else parse(cell)
+
+
+def name(cell: str) -> str:
+    """A text for people: printable, of a sane length, and no formula when a spreadsheet opens what we publish."""
+    text = unicodedata.normalize("NFC", cell.strip())
+    if len(text) > _MAX_NAME:
+        raise ValueError(f"el texto tiene {len(text)} caracteres; el máximo es {_MAX_NAME}")
+    if text.startswith(_FORMULA):
+        raise ValueError(f"el texto comienza con «{text[0]}», que una hoja de cálculo ejecutaría como fórmula")
+    strange = [letter for letter in text if not letter.isprintable() or letter == "\\"]
+    if strange:
+        raise ValueError(f"el texto contiene un carácter que no se permite (U+{ord(strange[0]):04X})")
+    return text
+
+
+def needed_name(cell: str) -> str:
+    """As `name`, and not blank."""
+    text = name(cell)
+    if not text:
+        raise ValueError("falta el texto")
+    return text
+
+
+def code(cell: str) -> str:
+    """A code that can be a column, part of a file name, and one word of a list."""
+    text = unicodedata.normalize("NFC", bare(cell))
+    if not text:
+        raise ValueError("falta el código")
+    if len(text) > _MAX_CODE or not _CODE.fullmatch(text):
+        raise ValueError(
+            f"«{shown(text)}» no es un código: letras, números, guiones, puntos y &, sin espacios, hasta {_MAX_CODE}"
+        )
+    return text
+
+
+def codes(cell: str) -> tuple[str, ...]:
+    """Codes joined by space."""
+    return tuple(code(word) for word in bare(cell).split())
+
+
+def sticker_word(cell: str) -> str:
+    """A field of the QR text: it must come back from `catalog.read_identity` as it is."""
+    text = bare(cell).upper()
+    if not _STICKER_WORD.fullmatch(text):
+        raise ValueError(f"«{shown(text)}» no cabe en el QR: de 1 a 12 letras o números, sin acentos")
+    return text
+
+
+def maybe_sticker_word(cell: str) -> str:
+    """As `sticker_word`, with "" for an empty cell."""
+    return sticker_word(cell) if bare(cell) else ""
+
+
+def one_of(kind: Callable[[str], _T], values: Iterable[str]) -> Callable[[str], _T]:
+    """A parser of the members of an enumeration of texts."""
+    allowed = ", ".join(values)
+
+    def parse(cell: str) -> _T:
+        try:
+            return kind(bare(cell))
+        except ValueError:
+            raise ValueError(f"«{shown(bare(cell))}» no es ninguno de: {allowed}") from None
+
+    return parse
+
+
+def shown(text: str) -> str:
+    """A cell as it may stand in a message: printable and short."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in text)
+    return plain if len(plain) <= _MAX_SHOWN else f"{plain[:_MAX_SHOWN]}…"
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Table:
+    """One file, cut into columns. Rows with a finding (`unsound`) are left out of later checks."""
+
+    name: str
+    columns: Mapping[str, Sequence[str]]
+    lines: Sequence[int]
+    """On which line of the file each row begins."""
+    report: list[Finding]
+    unsound: set[int] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def blame(self, row: int, column: str, sentence: str) -> None:
+        """Report a row, which is unsound from now on."""
+        self.unsound.add(row)
+        self.report.append(Finding(self.name, self.lines[row], column, sentence))
+
+    def blame_whole(self, column: str, sentence: str) -> None:
+        """Report the file as a whole."""
+        self.report.append(Finding(self.name, 0, column, sentence))
+
+    def read(self, column: str, parse: Callable[[str], _T], default: _T) -> list[_T]:
+        """Every cell of a column, parsed; `default` where the column is absent or the cell is wrong (and reported)."""
+        texts = self.columns.get(column)
+        if texts is None:
+            return [default] * len(self)
+        known: dict[str, _T] = {}
+        wrong: dict[str, str] = {}
+        for text in set(texts):
+            try:
+                known[text] = parse(text)
+            except ValueError as error:
+                known[text] = default
+                wrong[text] = str(error)
+        if wrong:
+            for row, text in enumerate(texts):
+                if text in wrong:
+                    self.blame(row, column, wrong[text])
+        return list(map(known.__getitem__, texts))
+
+    def expect(self, column: str, judge: Callable[..., str], *values: Sequence[Hashable]) -> None:
+        """Judge each distinct row of `values` once; report the sound rows for which there is a sentence."""
+        wrong = {held: sentence for held in set(zip(*values, strict=True)) if (sentence := judge(*held))}
+        if wrong:
+            for row, held in enumerate(zip(*values, strict=True)):
+                if held in wrong and row not in self.unsound:
+                    self.blame(row, column, wrong[held])
+
+    def expect_once(self, column: str, what: str, *values: Sequence[Hashable]) -> None:
+        """Report every sound row whose `values` an earlier sound row has."""
+        if len(set(zip(*values, strict=True))) == len(self):
+            return
+        first: dict[tuple[Hashable, ...], int] = {}
+        for row, held in enumerate(zip(*values, strict=True)):
+            if row in self.unsound:
+                continue
+            if held in first:
+                self.blame(row, column, f"{what}: ya está en la línea {self.lines[first[held]]}")
+            else:
+                first[held] = row
+
+
+def read_table(
+    name: str, content: bytes, columns: Sequence[str], *, optional: AbstractSet[str], report: list[Finding]
+) -> Table | None:
+    """The file as a table with these columns, in any order, of which `optional` ones may be absent.
+
+    None, with the reasons in the report, where its columns cannot be told.
+    """
+    text = _decode(name, content, report)
+    if text is None:
+        return None
+    rows, lines = _split(name, text, report)
+    if not rows:
+        report.append(Finding(name, 1, "", "el archivo está vacío"))
+        return None
+    header = [cell.strip().lower() for cell in rows[0]]
+    while header and not header[-1]:
+        header.pop()
+    other = [mark for mark in ";|\t" if len(header) == 1 and mark in header[0]]
+    if other:
+        report.append(Finding(name, lines[0], "", f"las columnas se separan con coma, no con «{shown(other[0])}»"))
+        return None
+    wrong = [
+        *((column, "falta la columna") for column in columns if column not in header and column not in optional),
+        *((shown(column), "columna desconocida") for column in header if column not in columns),
+        *((shown(column), "la columna está repetida") for column, times in Counter(header).items() if times > 1),
+    ]
+    report.extend(Finding(name, lines[0], column, sentence) for column, sentence in wrong)
+    kept, at = _of_width(name, len(header), (rows[1:], lines[1:]), report)
+    if wrong:
+        return None
+    cells = zip(*kept, strict=True) if kept else repeat(())
+    return Table(name, dict(zip(header, cells, strict=False)), at, report)
+
+
+def _decode(name: str, content: bytes, report: list[Finding]) -> str | None:
+    try:
+        return plain_lines(without_bom(content.decode()))
+    except UnicodeDecodeError as error:
+        line = plain_lines(content[: error.start].decode(errors="replace")).count("\n") + 1
+        report.append(Finding(name, line, "", "no está en UTF-8; guárdelo como «CSV UTF-8»"))
+    except ValueError as error:
+        report.append(Finding(name, 1, "", str(error)))
+    return None
+
+
+def _split(name: str, text: str, report: list[Finding]) -> tuple[list[list[str]], list[int]]:
+    """The rows that are not blank, and the line on which each begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    line = 1
+    try:
+        for cells in reader:
+            if any(cells):
+                rows.append(cells)
+                lines.append(line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        report.append(Finding(name, line, "", f"desde aquí no se puede separar en columnas ({error})"))
+    return rows, lines
+
+
+def _of_width(
+    name: str, width: int, found: tuple[list[list[str]], list[int]], report: list[Finding]
+) -> tuple[list[list[str]], list[int]]:
+    """The rows of the header's width (empty cells beyond it are cut off) and their lines; the others are reported."""
+    rows, lines = found
+    if all(len(cells) == width for cells in rows):
+        return rows, lines
+    kept, at = [], []
+    for cells, line in zip(rows, lines, strict=True):
+        if len(cells) < width or any(cells[width:]):
+            report.append(Finding(name, line, "", f"tiene {len(cells)} columnas y el encabezado {width}"))
+        else:
+            kept.append(cells[:width])
+            at.append(line)
+    return kept, at

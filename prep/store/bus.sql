@@ -1,0 +1,76 @@
+-- The embedded bus on one table: messages in partitions, a cursor for each group, advisory locks for who reads what.
+
+-- One writer at a time in a partition, until its transaction ends: the order of `seq` is the order of commit, so that a
+-- reader who has passed a number never finds a lower one later.
+-- name: lock_partitions
+SELECT pg_advisory_xact_lock(space, partition) FROM unnest($1::int[], $2::int[]) AS p (space, partition)
+
+-- name: publish
+WITH added AS (
+    INSERT INTO bus_message (topic, partition, id, key, body)
+    SELECT topic, partition, id, key, body
+    FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[])
+        WITH ORDINALITY AS m (topic, partition, id, key, body, n)
+    ORDER BY n
+    RETURNING topic
+)
+SELECT pg_notify('bus_' || topic, '') FROM (SELECT DISTINCT topic FROM added) AS topics
+
+-- name: add_cursors
+INSERT INTO bus_cursor (topic, partition, consumers, seq)
+SELECT $1, partition, $2, 0 FROM generate_series(0, $3::int - 1) AS partition
+ON CONFLICT DO NOTHING
+
+-- name: enter
+SELECT pg_advisory_lock_shared($1, $2)
+
+-- The consumers of a group that are alive: whoever holds its membership lock, which dies with the connection.
+-- name: members
+SELECT pid FROM pg_locks
+WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid = ($1::int::bigint & 4294967295)::oid AND objid = $2::int::oid AND objsubid = 2
+ORDER BY pid
+
+-- name: take
+SELECT pg_try_advisory_lock($1, $2)
+
+-- name: give_back
+SELECT pg_advisory_unlock($1, $2)
+
+-- name: give_back_all
+SELECT pg_advisory_unlock_all()
+
+-- name: cursor
+SELECT seq FROM bus_cursor WHERE topic = $1 AND consumers = $2 AND partition = $3
+
+-- name: fetch
+SELECT m.partition, m.seq, m.id, m.key, m.body
+FROM unnest($2::smallint[], $3::bigint[]) AS p (partition, seq)
+CROSS JOIN LATERAL (
+    SELECT b.partition, b.seq, b.id, b.key, b.body
+    FROM bus_message b
+    WHERE b.topic = $1 AND b.partition = p.partition AND b.seq > p.seq
+    ORDER BY b.seq
+    LIMIT $4
+) AS m
+ORDER BY m.seq
+
+-- name: acknowledge
+UPDATE bus_cursor c SET seq = a.seq
+FROM unnest($3::smallint[], $4::bigint[]) AS a (partition, seq)
+WHERE c.topic = $1 AND c.consumers = $2 AND c.partition = a.partition AND c.seq < a.seq
+
+-- name: lag
+SELECT coalesce(sum(behind.messages), 0)::bigint
+FROM generate_series(0, $3::int - 1) AS p (partition)
+LEFT JOIN bus_cursor c ON c.topic = $1 AND c.consumers = $2 AND c.partition = p.partition
+CROSS JOIN LATERAL (
+    SELECT count(*) AS messages FROM bus_message m
+    WHERE m.topic = $1 AND m.partition = p.partition AND m.seq > coalesce(c.seq, 0)
+) AS behind
+
+-- name: sweep
+DELETE FROM bus_message m
+USING (SELECT partition, min(seq) AS seq FROM bus_cursor WHERE topic = $1 GROUP BY partition) AS c
+WHERE m.topic = $1 AND m.partition = c.partition AND m.seq <= c.seq AND m.published_at < now() - $2::interval

@@ -1,0 +1,159 @@
+"""The catalogue in the database: loaded whole or not at all, and read back as the values it was made of.
+
+The half million actas of a national night are never read back as values; whoever needs them asks for theirs.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from prep.domain.catalog import (
+    Acta,
+    Ambito,
+    Candidacy,
+    Casilla,
+    Catalog,
+    Clase,
+    Contest,
+    ContestId,
+    Election,
+    ElectionId,
+    Nivel,
+    Option,
+    Territory,
+    TerritoryKind,
+)
+from prep.errors import Rejected
+from prep.store.database import Connection, sql
+
+log: Final = logging.getLogger(__name__)
+SQL: Final = sql("catalog")
+
+_TIPO: Final = Casilla._fields.index("tipo")
+
+
+async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
+    """Load the whole catalogue in one transaction; False where this very catalogue is loaded already.
+
+    Raises Rejected where another one is: one night, one catalogue.
+    """
+    connection = await asyncpg.connect(owner_url, server_settings={"application_name": "prep-catalog"})
+    try:
+        async with connection.transaction():
+            await connection.execute(SQL["lock"])
+            loaded = await digest(connection)
+            if loaded == catalog.digest:
+                return False
+            if loaded is not None:
+                raise Rejected(
+                    f"ya está cargado otro catálogo, de huella {loaded}: una noche tiene uno solo", status=409
+                )
+            await connection.execute(SQL["add"], catalog.digest, at)
+            await _copy(connection, catalog)
+        await connection.execute("ANALYZE")  # until it knows the sizes, the planner reads whole tables
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise Rejected(f"el catálogo se contradice: {error.detail or error}") from error
+    finally:
+        await connection.close()
+    return True
+
+
+async def _copy(connection: asyncpg.Connection[asyncpg.Record], catalog: Catalog) -> None:
+    elections, checks = catalog.elections, await connection.fetch(SQL["checks"])
+
+    async def copy(
+        table: str, columns: Sequence[str], records: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]
+    ) -> None:
+        await connection.copy_records_to_table(table, columns=columns, records=records)
+
+    for check in checks:
+        await connection.execute(check["remove"])
+    await copy(
+        "election",
+        ("id", "code", "title", "year", "ambito", "nivel", "rules", "candidatura"),
+        [(e.id, e.code, e.title, e.year, e.ambito, e.nivel, e.rules, e.candidatura) for e in elections],
+    )
+    await copy(
+        "ballot_option",
+        ("election", "position", "code", "clase", "parties", "name"),
+        [(e.id, o.position, o.code, o.clase, o.parties, o.name) for e in elections for o in e.options],
+    )
+    await copy(
+        "territory", ("kind", "entidad", "id", "name"), [(t.kind, t.entidad, t.id, t.name) for t in catalog.territories]
+    )
+    await copy(
+        "contest",
+        ("id", "election", "entidad", "territory", "name", "ballot"),
+        [(c.id, c.election, c.entidad, c.territory, c.name, c.ballot) for c in catalog.contests],
+    )
+    await copy(
+        "candidacy",
+        ("id", "contest", "options", "propietario", "suplente"),
+        [(n, c.contest, c.options, c.propietario, c.suplente) for n, c in enumerate(catalog.candidacies, 1)],
+    )
+    casillas = ((*c[:_TIPO], c.tipo.encode(), *c[_TIPO + 1 :]) for c in catalog.casillas)
+    await copy("casilla", Casilla._fields, casillas)
+    await copy("acta", Acta._fields, catalog.actas)
+    for check in checks:
+        await connection.execute(check["restore"])
+
+
+async def digest(connection: Connection) -> str | None:
+    """Of the catalogue that is loaded; None where there is none."""
+    found: str | None = await connection.fetchval(SQL["digest"])
+    return found
+
+
+async def elections(connection: Connection) -> tuple[Election, ...]:
+    options = defaultdict(list)
+    for row in await connection.fetch(SQL["options"]):
+        options[row["election"]].append(
+            Option(row["position"], row["code"], Clase(row["clase"]), tuple(row["parties"]), row["name"])
+        )
+    return tuple(
+        Election(
+            id=ElectionId(row["id"]),
+            code=row["code"],
+            title=row["title"],
+            year=row["year"],
+            ambito=Ambito(row["ambito"]),
+            nivel=Nivel(row["nivel"]),
+            rules=row["rules"],
+            candidatura=row["candidatura"],
+            options=tuple(options[row["id"]]),
+        )
+        for row in await connection.fetch(SQL["elections"])
+    )
+
+
+async def contests(connection: Connection) -> tuple[Contest, ...]:
+    return tuple(
+        Contest(
+            ContestId(row["id"]),
+            ElectionId(row["election"]),
+            row["entidad"],
+            row["territory"],
+            row["name"],
+            tuple(row["ballot"]),
+        )
+        for row in await connection.fetch(SQL["contests"])
+    )
+
+
+async def territories(connection: Connection) -> tuple[Territory, ...]:
+    return tuple(
+        Territory(TerritoryKind(row["kind"]), row["entidad"], row["id"], row["name"])
+        for row in await connection.fetch(SQL["territories"])
+    )
+
+
+async def candidacies(connection: Connection) -> tuple[Candidacy, ...]:
+    """In the order of the catalogue, whose place tells namesakes apart."""
+    return tuple(
+        Candidacy(ContestId(row["contest"]), tuple(row["options"]), row["propietario"], row["suplente"])
+        for row in await connection.fetch(SQL["candidacies"])
+    )

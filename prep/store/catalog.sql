@@ -1,0 +1,38 @@
+-- What is expected of the night. Loaded whole by the owner; read by everybody.
+
+-- One load at a time; the next one finds what this one committed.
+-- name: lock
+LOCK TABLE catalog IN EXCLUSIVE MODE
+
+-- name: digest
+SELECT digest FROM catalog
+
+-- name: add
+INSERT INTO catalog (digest, loaded_at) VALUES ($1, $2)
+
+-- What slows a load of half a million rows: checked whole at the end of it instead of row by row.
+-- name: checks
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS remove,
+    format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS restore
+FROM pg_constraint
+WHERE conrelid = ANY ('{acta,casilla}'::regclass[]) AND contype IN ('f', 'u')
+UNION ALL
+SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+FROM pg_index i
+WHERE indrelid = ANY ('{acta,casilla}'::regclass[]) AND NOT indisprimary
+    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+
+-- name: elections
+SELECT id, code, title, year, ambito, nivel, rules, candidatura FROM election ORDER BY id
+
+-- name: options
+SELECT election, position, code, clase, parties, name FROM ballot_option ORDER BY election, position
+
+-- name: contests
+SELECT id, election, entidad, territory, name, ballot FROM contest ORDER BY id
+
+-- name: territories
+SELECT kind, entidad, id, name FROM territory ORDER BY kind, entidad, id
+
+-- name: candidacies
+SELECT contest, options, propietario, suplente FROM candidacy ORDER BY id

@@ -1,0 +1,31 @@
+-- What makes a handler safe to repeat: done-once marks, counted failures, and messages set aside for a person.
+
+-- A second delivery that runs at the same time waits here for the first to commit.
+-- name: mark_done
+INSERT INTO done (consumers, message) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true
+
+-- name: unmark_done
+DELETE FROM done WHERE consumers = $1 AND message = $2
+
+-- name: done_among
+SELECT message FROM done WHERE consumers = $1 AND message = ANY ($2)
+
+-- name: count_failure
+INSERT INTO attempt (consumers, message, count, error) VALUES ($1, $2, 1, $3)
+ON CONFLICT (consumers, message) DO UPDATE SET count = attempt.count + 1, error = excluded.error
+RETURNING count
+
+-- name: forget_failures
+DELETE FROM attempt WHERE consumers = $1 AND message = $2
+
+-- name: park
+INSERT INTO parked (consumers, message, topic, key, body, error, parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (consumers, message) DO UPDATE
+SET error = excluded.error, parked_at = excluded.parked_at, state = 'parked', reason = ''
+
+-- name: list_parked
+SELECT id, consumers, message, topic, key, body, error, parked_at FROM parked WHERE state = 'parked' ORDER BY id
+
+-- name: settle_parked
+UPDATE parked SET state = $2, reason = $3 WHERE id = $1 AND state = 'parked'
+RETURNING consumers, message, topic, key, body

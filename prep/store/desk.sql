@@ -1,0 +1,128 @@
+-- The work that waits for people, what they answer, and what the screens show of an acta. Each block is one statement.
+
+-- name: lease
+-- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor
+WITH mine AS (
+    SELECT id FROM task WHERE lease_person = $1 AND lease IS NOT NULL
+), free AS MATERIALIZED (
+    SELECT waiting.id
+    FROM unnest($3::text[]) AS kinds (kind)
+    CROSS JOIN LATERAL (
+        SELECT id FROM task
+        WHERE task.kind = kinds.kind
+            AND (lease IS NULL OR lease_until <= $4)
+            AND $1 <> ALL (not_persons)
+            AND not_site IS DISTINCT FROM $2::smallint
+            AND (only_person IS NULL OR only_person = $1 OR $7)
+        ORDER BY queue_at
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) waiting
+    WHERE NOT EXISTS (SELECT FROM mine)
+    LIMIT 1
+), taken AS (
+    UPDATE task SET lease = $6, lease_person = $1, leased_at = $4, lease_until = $5
+    FROM free WHERE task.id = free.id
+    RETURNING task.*
+)
+SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, a.id AS acta, a.clave, a.contest, a.digitos, c.entidad,
+    c.distrito_federal, c.distrito_local, c.municipio, c.seccion, c.tipo::text, c.numero, c.ext_contigua
+FROM (SELECT * FROM taken UNION ALL SELECT task.* FROM task JOIN mine USING (id)) t
+LEFT JOIN acta a ON a.id = t.acta
+LEFT JOIN casilla c ON c.id = a.casilla
+
+-- name: give_back_expired
+UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
+WHERE lease_person = $1 AND lease IS NOT NULL AND lease_until <= $2
+
+-- name: give_back
+UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
+WHERE lease = $1 AND lease_person = $2
+
+-- name: lock_task
+SELECT t.id, t.kind, t.image, t.ronda, t.ordinal, t.lease_person, t.lease_until, a.id AS acta, a.contest, a.digitos,
+    a.lista_nominal, a.representantes, a.boletas_maximas
+FROM task t LEFT JOIN acta a ON a.id = t.acta
+WHERE t.lease = $1
+FOR UPDATE OF t
+
+-- name: add_entry
+WITH gone AS (
+    DELETE FROM task WHERE id = $1 RETURNING acta, ronda, ordinal, image, lease_person, lease, leased_at
+)
+INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
+SELECT acta, ronda, ordinal, image, lease_person, $2, lease, leased_at, $3, $4, $5 FROM gone
+RETURNING id
+
+-- name: entry_by_lease
+SELECT e.id, e.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas
+FROM entry e JOIN acta a ON a.id = e.acta
+WHERE e.lease = $1
+
+-- name: add_identification
+WITH gone AS (
+    DELETE FROM task WHERE id = $1 RETURNING image, lease_person, lease
+)
+INSERT INTO identification (image, source, person, site, lease, identity, proceso_tecnico, said_at)
+SELECT image, 'person', lease_person, $2, lease, $3, $4, $5 FROM gone
+
+-- name: identification_by_lease
+SELECT person, identity, proceso_tecnico FROM identification WHERE lease = $1
+
+-- name: add_resolution
+WITH gone AS (
+    DELETE FROM task WHERE id = $1 RETURNING acta, ronda, lease_person, lease
+)
+INSERT INTO resolution (acta, ronda, entry, person, lease, resolved_at)
+SELECT acta, ronda, $2, lease_person, lease, $3 FROM gone
+
+-- name: resolution_by_lease
+SELECT e.id, r.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes,
+    a.boletas_maximas
+FROM resolution r JOIN entry e ON e.id = r.entry JOIN acta a ON a.id = r.acta
+WHERE r.lease = $1
+
+-- name: image_for
+SELECT i.format, r.web, EXISTS (
+    SELECT FROM task t
+    WHERE t.lease_person = $2 AND t.lease IS NOT NULL AND t.image = i.sha256 AND t.lease_until > $3
+) AS held
+FROM image i LEFT JOIN reading r ON r.image = i.sha256
+WHERE i.sha256 = $1
+
+-- name: acta_id
+SELECT a.id FROM acta a JOIN election e ON e.id = a.election WHERE e.code = $1 AND a.clave = $2
+
+-- name: sin_acta_now
+SELECT v.observations
+FROM acta_current c JOIN acta_version v ON v.id = c.version
+WHERE c.acta = $1 AND v.reason = 'sin_acta' AND c.estado IN ('Verificada', 'Publicada', 'Cotejada')
+
+-- name: acta_state
+SELECT coalesce(c.estado, 'Esperada') AS estado, coalesce(c.ronda, 0) AS ronda, c.image, v.observations,
+    v.contabilizada, v.cotejada, a.contest
+FROM acta a
+LEFT JOIN acta_current c ON c.acta = a.id
+LEFT JOIN acta_version v ON v.id = c.version
+WHERE a.id = $1
+
+-- name: acta_images
+SELECT i.sha256, i.format, i.bytes, i.received_at
+FROM image_current c JOIN image i ON i.sha256 = c.image
+WHERE c.acta = $1
+ORDER BY i.received_at, i.sha256
+
+-- name: acta_entries
+SELECT ronda, ordinal, typed_at, numbers, marks FROM entry WHERE acta = $1 ORDER BY ronda, ordinal
+
+-- name: elections
+SELECT id, code, title, ambito FROM election
+
+-- name: options
+SELECT election, position, code, name FROM ballot_option ORDER BY election, position
+
+-- name: contests
+SELECT id, election, name, ballot FROM contest
+
+-- name: territories
+SELECT kind, entidad, id, name FROM territory

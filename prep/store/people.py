@@ -1,0 +1,99 @@
+"""Sites, devices, people and sessions, as typed functions over `people.sql`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import asyncpg
+
+from prep.errors import Rejected
+from prep.store.database import Connection, sql
+
+SQL: Final = sql("people")
+
+
+class Role(StrEnum):
+    """What a person may do (`design.md` §10)."""
+
+    OPERADOR_CATD = "operador_catd"
+    DIGITALIZADOR = "digitalizador"
+    CAPTURISTA = "capturista"
+    VERIFICADOR = "verificador"
+    SUPERVISOR = "supervisor"
+    COTEJADOR = "cotejador"
+    ADMINISTRADOR = "administrador"
+    AUDITOR = "auditor"
+    OBSERVADOR = "observador"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an open session."""
+
+    id: int
+    role: Role
+    site: int
+    site_code: str
+
+
+async def site(connection: Connection, code: str) -> int:
+    """The id of that site, added on first use (by the owner)."""
+    await connection.execute(SQL["add_site"], code)
+    found: int = await connection.fetchval(SQL["site"], code)
+    return found
+
+
+async def add_device(connection: Connection, device: str, public_key: bytes, site: int, at: datetime) -> None:
+    """Enrol a device; the same again changes nothing.
+
+    Raises Rejected where the id or the key belongs to another device already, or the id is not one.
+    """
+    try:
+        await connection.execute(SQL["add_device"], device, public_key, site, at)
+    except asyncpg.CheckViolationError:
+        raise Rejected("el identificador del dispositivo lleva de 1 a 40 letras, números, «-» o «_»") from None
+    if not await connection.fetchval(SQL["same_device"], device, public_key, site):
+        raise Rejected(f"ya está inscrito otro dispositivo con ese identificador o esa llave: {device}", status=409)
+
+
+async def devices(connection: Connection) -> dict[str, bytes]:
+    """The raw Ed25519 public key of every enrolled device."""
+    return {row["id"]: row["public_key"] for row in await connection.fetch(SQL["devices"])}
+
+
+async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
+    """Add somebody, `password` already derived; returns their id. Raises Rejected where the login is taken or none."""
+    try:
+        added: int | None = await connection.fetchval(SQL["add_person"], login, password, role, site)
+    except asyncpg.CheckViolationError:
+        raise Rejected("el usuario lleva de 1 a 40 letras minúsculas, números, «.», «_» o «-»") from None
+    if added is None:
+        raise Rejected(f"ya hay un usuario {login}", status=409)
+    return added
+
+
+async def person_by_login(connection: Connection, login: str) -> tuple[Person, str] | None:
+    """An active person and the derived password."""
+    row = await connection.fetchrow(SQL["person_by_login"], login)
+    return None if row is None else (_person(row), row["password"])
+
+
+async def add_session(connection: Connection, token_sha256: bytes, person: int, *, expires: datetime) -> None:
+    await connection.execute(SQL["add_session"], token_sha256, person, expires)
+
+
+async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, datetime] | None:
+    """Whose session this is, and until when."""
+    row = await connection.fetchrow(SQL["session"], token_sha256)
+    return None if row is None else (_person(row), row["expires_at"])
+
+
+async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
+    """End that session, and sweep those that have expired."""
+    await connection.execute(SQL["drop_session"], token_sha256)
+    await connection.execute(SQL["drop_expired_sessions"], at)
+
+
+def _person(row: asyncpg.Record) -> Person:
+    return Person(row["id"], Role(row["role"]), row["site"], row["site_code"])

@@ -1,0 +1,38 @@
+-- Who may speak to the system: sites, devices, people and their sessions. Each block is one statement.
+
+-- name: add_site
+INSERT INTO site (code) VALUES ($1) ON CONFLICT DO NOTHING
+
+-- name: site
+SELECT id FROM site WHERE code = $1
+
+-- name: add_device
+INSERT INTO device (id, public_key, site, enrolled_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+
+-- name: same_device
+SELECT EXISTS (SELECT FROM device WHERE id = $1 AND public_key = $2 AND site = $3)
+
+-- name: devices
+SELECT id, public_key FROM device ORDER BY id
+
+-- name: add_person
+INSERT INTO person (login, password, role, site) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id
+
+-- name: person_by_login
+SELECT p.id, p.role, p.site, s.code AS site_code, p.password
+FROM person p JOIN site s ON s.id = p.site
+WHERE p.login = $1 AND p.active
+
+-- name: add_session
+INSERT INTO session (token_sha256, person, expires_at) VALUES ($1, $2, $3)
+
+-- name: session
+SELECT p.id, p.role, p.site, t.code AS site_code, s.expires_at
+FROM session s JOIN person p ON p.id = s.person JOIN site t ON t.id = p.site
+WHERE s.token_sha256 = $1 AND p.active
+
+-- name: drop_session
+DELETE FROM session WHERE token_sha256 = $1
+
+-- name: drop_expired_sessions
+DELETE FROM session WHERE expires_at <= $1
