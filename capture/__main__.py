@@ -52,7 +52,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _stopped(*_: object) -> None:
-    """uvicorn has ended in good order and raises the signal again; what is left to close is closed in `serve`."""
+    """The server has ended in good order and raises the signal again; what is left to close is closed in `serve`."""
 
 
 def config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -143,7 +143,7 @@ class Credentials(_Body):
 
 
 class Wanted(_Body):
-    tipos: list[Kind] = Field(default_factory=lambda: list(MAY_LEASE), strict=False)
+    tipos: list[Annotated[Kind, Field(strict=False)]] = Field(default_factory=lambda: list(MAY_LEASE))
 
 
 class Typed(_Body):

@@ -45,7 +45,9 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform
             (i for i, (ours, theirs) in enumerate(zip(canonical, data, strict=False)) if ours != theirs),
             min(len(canonical), len(data)),
         )
-        raise Malformed("JSON canónico (claves en orden, sin espacios, un salto al final)", f"otra cosa en el byte {place}")
+        raise Malformed(
+            "JSON canónico (claves en orden, sin espacios, un salto al final)", f"otra cosa en el byte {place}"
+        )
     return value
 
 
@@ -481,13 +483,15 @@ def _options(raw: Sequence[Json], where: str) -> tuple[Option, ...]:
 
 def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], Contest]:
     contests: dict[tuple[int, int], Contest] = {}
+    ids: set[int] = set()
     for held in raw:
         place = (held["entidad"], held["territorio"])
         ballot = frozenset(held["boleta"])
-        if place in contests or held["id"] in {contest.id for contest in contests.values()}:
+        if place in contests or held["id"] in ids:
             _refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
             _refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
+        ids.add(held["id"])
         contests[place] = Contest(held["id"], *place, held["nombre"], ballot)
     return contests
 

@@ -202,7 +202,7 @@ def _because(path: str, error: OSError) -> SourceError:
 class _SameOrigin(urllib.request.HTTPRedirectHandler):
     """Follows a redirection only to the same scheme, host and port."""
 
-    def redirect_request(
+    def redirect_request(  # noqa: PLR0917 - urllib's own
         self,
         req: urllib.request.Request,
         fp: IO[bytes],

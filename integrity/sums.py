@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-class Malformed(Exception):  # noqa: N818 - says what the text is
+class Malformed(Exception):
     """The text is not what it should be: what was expected, what was found, and on which line (from 1; 0 the whole)."""
 
     def __init__(self, expected: str, found: str, line: int = 0) -> None:
@@ -82,9 +82,7 @@ def read_code(text: str) -> str:
     return code
 
 
-def in_threads(
-    work: Callable[[_T], _R], items: Iterable[_T], threads: int
-) -> Iterator[tuple[_T, _R | SourceError]]:
+def in_threads(work: Callable[[_T], _R], items: Iterable[_T], threads: int) -> Iterator[tuple[_T, _R | SourceError]]:
     """`work` of every item, in their order, by a few threads; a SourceError comes back in place of the result.
 
     Items are taken in small batches and only as fast as results are used: memory does not grow with their number.

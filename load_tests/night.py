@@ -108,8 +108,8 @@ class Place:
 # The installation: prepared once, started and, if need be, started again.
 
 
-def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> Place:
-    """Catalogue, people and devices, with the installation's own commands. A prepared folder is used as it is."""
+def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
+    """An installation's settings in that folder, on ports of its own that it keeps."""
     data.mkdir(parents=True, exist_ok=True)
     ports = data / "puertos.json"
     if not ports.exists():
@@ -125,7 +125,12 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
         "PREP_CLOSE_WHEN_COMPLETE": "false",
         **settings,
     }
-    place = Place(data, public, capture, environment)
+    return Place(data, public, capture, environment)
+
+
+def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> Place:
+    """Catalogue, people and devices, with the installation's own commands. A prepared folder is used as it is."""
+    place = place_in(data, public, settings)
     if (data / "preparado").exists():
         return place
     folder = data / "catalogo"
@@ -149,8 +154,8 @@ def people() -> dict[str, list[str]]:
     return {site: [f"capturista{place}{n}" for n in range(TYPISTS // len(SITES))] for place, site in enumerate(SITES)}
 
 
-def order(place: Place, *words: str, lines: Sequence[str] = ()) -> None:
-    """Run one `prep` command to its end. Raises PrepError with what it said where it fails."""
+def order(place: Place, *words: str, lines: Sequence[str] = ()) -> str:
+    """Run one `prep` command to its end; what it printed. Raises PrepError with what it said where it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "prep.cli", *words],
         env=place.environment,
@@ -161,6 +166,7 @@ def order(place: Place, *words: str, lines: Sequence[str] = ()) -> None:
     )
     if done.returncode:
         raise PrepError(f"«prep {' '.join(words)}» falló: {done.stderr.strip()}")
+    return done.stdout
 
 
 @asynccontextmanager
@@ -352,11 +358,16 @@ def _form(election: Election, contest: str, ballot: Sequence[int]) -> Form:
 
 async def type_all(plan: Plan, place: Place, progress: Progresses) -> None:
     logins = [login for logins in people().values() for login in logins]
-    by_clave = {sheet.clave: sheet for sheet in plan.sheets if sheet.clave}
+    codes = {election.id: election.code for election in plan.catalog.elections}
+    claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
+    shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
     limits = httpx.Limits(max_connections=TYPISTS)
     async with httpx.AsyncClient(base_url=place.url, timeout=60, limits=limits) as client:
         await asyncio.gather(
-            *(capturista(plan, place, progress, client, by_clave, number, login) for number, login in enumerate(logins))
+            *(
+                capturista(plan, place, progress, client, shown, number=number, login=login)
+                for number, login in enumerate(logins)
+            )
         )
 
 
@@ -372,7 +383,8 @@ async def capturista(
     place: Place,
     progress: Progresses,
     client: httpx.AsyncClient,
-    by_clave: Mapping[str, Sheet],
+    sheets: Mapping[tuple[str, str], Sheet],
+    *,
     number: int,
     login: str,
 ) -> None:
@@ -388,7 +400,7 @@ async def capturista(
         path = f"/v1/tasks/{task['tarea']}"
         match task["tipo"]:
             case "captura":
-                sheet = by_clave[task["acta"]["casilla"]]
+                sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
                 values = mistaken(sheet, number, plan) if seen.content else {}
                 await persistent(client, "POST", f"{path}/entry", json={"valores": values}, headers=session)
                 progress.typed += 1
@@ -397,7 +409,7 @@ async def capturista(
                 said = {"identidad": shown.qr, "proceso_tecnico": False}
                 await persistent(client, "POST", f"{path}/identity", json=said, headers=session)
             case "resolucion":
-                sheet = by_clave[task["acta"]["casilla"]]
+                sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
                 right = sheet.typed()
                 values = right if right in task["capturas"] else task["capturas"][-1]
                 await persistent(client, "POST", f"{path}/resolution", json={"valores": values}, headers=session)

@@ -37,6 +37,13 @@ _COMMON: Final = re.compile(r"(C|CC|CO|COA|COAL)[-_].|.+-.+")
 _STICKER_WORD: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
 _LISTA_TYPES: Final = frozenset("BCE")
 _LONGEST_NAME: Final = 200
+_CODES: Final = (
+    (r"PRESIDENCIAS? MUNICIPAL|AYUNTAMIENTO|ALCALDIA|MUNICIP", "AYUN"),
+    (r"DIPUTA", "DIP"),
+    (r"SENAD", "SEN"),
+    (r"GUBERN|GOBERN|JEFATURA", "GOB"),
+    (r"PRESIDENCIA", "PRES"),
+)
 _TITLES: Final = (
     (r"PRESIDENCIAS? MUNICIPAL|AYUNTAMIENTO|ALCALDIA|MUNICIP", Nivel.MUNICIPIO),
     (r"DIPUTA", Nivel.DISTRITO),
@@ -49,17 +56,19 @@ def catalog_folder(
     candidates: Sequence[CandidateRow] = (),
     *,
     rules: str,
-    code: str,
+    code: str = "",
     candidatura: str = "1",
     nivel: Nivel | None = None,
 ) -> dict[str, bytes]:
     """The files that `load_catalog` reads, for the one election of `file`.
 
-    `code` is the election's short name, `candidatura` the last field of its QR. `nivel` follows from the columns of the
-    candidates file or, without one, from the title, unless it is given. Rows fuera de catálogo are left out.
+    `code` is the election's short name (SEN_FED, GOB) and follows from the title unless it is given; `candidatura` is
+    the last field of its QR. `nivel` follows from the columns of the candidates file or, without one, from the title,
+    unless it is given. Rows fuera de catálogo are left out.
     Raises Rejected where a row cannot be a casilla.
     """
     night = _Night(file, tuple(candidates), nivel or _nivel(file, candidates))
+    code = code or _code(file)
     tipos, sufijos = night.by_group(lambda row: row.tipo_acta.upper()), night.by_group(_sufijo)
     return write_catalog(
         {
@@ -347,12 +356,22 @@ def _nivel(file: OfficialFile, candidates: Sequence[CandidateRow]) -> Nivel:
         return Nivel.DISTRITO
     if any(row.municipio is not None for row in candidates):
         return Nivel.MUNICIPIO
-    plain = unicodedata.normalize("NFD", file.title.upper())
-    title = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    told = next((nivel for words, nivel in _TITLES if re.search(words, title)), Nivel.ENTIDAD)
+    told = next((nivel for words, nivel in _TITLES if re.search(words, _plain(file.title))), Nivel.ENTIDAD)
     if candidates and told is not Nivel.PAIS:
         return Nivel.ENTIDAD
     return told
+
+
+def _code(file: OfficialFile) -> str:
+    short = next((code for words, code in _CODES if re.search(words, _plain(file.title))), "ELECCION")
+    where = "FED" if file.ambito is Ambito.FEDERAL else "LOC"
+    return f"{short}_{where}" if short in {"DIP", "SEN"} else short
+
+
+def _plain(text: str) -> str:
+    """Capitals without accents."""
+    decomposed = unicodedata.normalize("NFD", text.upper())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def _year(file: OfficialFile) -> int:

@@ -77,7 +77,7 @@ def _codes(election: str, *, everywhere: bool) -> list[str]:
     return codes if everywhere else [code for code in codes if code != "CAND_IND_1"]
 
 
-def _options(election: str) -> list[tuple[object, ...]]:
+def _options(election: str, code: str = "") -> list[tuple[object, ...]]:
     rows: list[tuple[str, Clase, str]] = [(party, Clase.PARTIDO, "") for party in PARTIES]
     if election == "GOB":
         alliance = PARTIES[:3]
@@ -86,7 +86,7 @@ def _options(election: str) -> list[tuple[object, ...]]:
     else:
         rows += [("FRESNO-NOGAL", Clase.COMUN, "FRESNO NOGAL"), ("CAND_IND_1", Clase.INDEPENDIENTE, "")]
     rows += [("NO_REGISTRADAS", Clase.NO_REGISTRADAS, ""), ("NULOS", Clase.NULOS, "")]
-    return [(election, place, code, clase, parties, "") for place, (code, clase, parties) in enumerate(rows, 1)]
+    return [(code or election, place, *row, "") for place, row in enumerate(rows, 1)]
 
 
 def _candidates(election: str, distrito: int) -> Iterator[tuple[object, ...]]:
@@ -162,4 +162,47 @@ def _sheet(acta: Acta, values: Mapping[str, Field] | None, sin_acta: int | None,
         kind="movil" if phone else "escaner",
         traslado="" if phone else rng.choice(("D", "F", "I")),
         documento="Acta PREP",
+    )
+
+
+# A national catalogue: the size of 2024, 170,648 casillas in 32 entidades and 300 federal districts, three elections.
+
+ENTIDADES: Final = 32
+DISTRITOS: Final = 300
+
+
+def national(casillas: int) -> dict[str, bytes]:
+    """The catalogue's files of a federal night of that size."""
+    rng = random.Random(casillas)  # noqa: S311
+    per_distrito = -(-casillas // DISTRITOS)
+    rows: list[tuple[object, ...]] = []
+    for place in range(casillas):
+        distrito, within = divmod(place, per_distrito)
+        entidad, number = distrito * ENTIDADES // DISTRITOS + 1, distrito + 1
+        seccion, nth = divmod(within, CASILLAS_PER_SECCION)
+        seccion += (distrito - -(-(entidad - 1) * DISTRITOS // ENTIDADES)) * (per_distrito // CASILLAS_PER_SECCION + 1)
+        tipo, numero = ("B", 1) if nth == 0 else ("C", nth)
+        where = (entidad, number, 0, number, seccion + 1, tipo, numero, 0, 1 + (place % 4 == 0))
+        rows.append((*where, rng.randrange(350, 751), rng.randrange(2, 21), None, 3, None))
+    distritos = sorted({(row[0], row[1]) for row in rows})
+    elections = (
+        ("PRES", "Presidencia", "pais", "1"),
+        ("SEN", "Senadurías", "entidad", "2"),
+        ("DIP", "Diputaciones", "distrito", "3"),
+    )
+    return write_catalog(
+        {
+            "elecciones.csv": [
+                (code, title, 2024, "federal", nivel, "ine-2023", "1", tipo, *[None] * 5)
+                for code, title, nivel, tipo in elections
+            ],
+            "territorios.csv": [
+                *(("entidad", n, n, f"Entidad {n}") for n in range(1, ENTIDADES + 1)),
+                *(("distrito_federal", e, d, f"Distrito {d}") for e, d in distritos),
+                *(("municipio", e, d, f"Municipio {d}") for e, d in distritos),
+            ],
+            "casillas.csv": rows,
+            "opciones.csv": [row for code, *_ in elections for row in _options("GOB", code)],
+            "candidaturas.csv": [("PRES", None, None, " ".join(PARTIES[:3]), "Candidatura A", "")],
+        }
     )

@@ -208,6 +208,7 @@ class Identity:
 
 
 QR_FIELDS: Final = 8
+QR_LONGEST: Final = 200
 
 
 def read_identity(text: str) -> tuple[Identity, str | None] | None:
@@ -216,7 +217,7 @@ def read_identity(text: str) -> tuple[Identity, str | None] | None:
     None where the text is no acta sticker. Numbers are compared unpadded, letters in upper case.
     """
     parts = text.strip().split("|")
-    if len(parts) not in {QR_FIELDS, QR_FIELDS + 1} or not text.isascii() or len(text) > 200:
+    if len(parts) not in {QR_FIELDS, QR_FIELDS + 1} or not text.isascii() or len(text) > QR_LONGEST:
         return None
     fields = [part.strip().upper() for part in parts[:QR_FIELDS]]
     fields = [str(int(field)) if field.isdigit() else field for field in fields]

@@ -442,7 +442,7 @@ def _read_preamble(lines: Sequence[str], delimiter: str) -> _Preamble:
         if not moment and (_MOMENT.match(cells[0].strip()) or (title and _MOMENT.search(cells[0]))):
             moment = cells[0]
         elif not title:
-            title = " ".join(cells[0].split())
+            title = ", ".join(" ".join(cell.split()) for cell in cells if cell.strip())
     else:
         raise Rejected(f"no es un archivo de resultados del PREP: falta el resumen que comienza con {_SUMMARY_FIRST}")
     zone, offset = _zone(moment)

@@ -56,13 +56,13 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
             await _copy(connection, catalog)
         await connection.execute("ANALYZE")  # until it knows the sizes, the planner reads whole tables
     except asyncpg.IntegrityConstraintViolationError as error:
-        raise Rejected(f"el catálogo se contradice: {error.detail or error}") from error
+        raise Rejected(f"el catálogo se contradice ({error.constraint_name}): no se cargó nada") from error
     finally:
         await connection.close()
     return True
 
 
-async def _copy(connection: asyncpg.Connection[asyncpg.Record], catalog: Catalog) -> None:
+async def _copy(connection: Connection, catalog: Catalog) -> None:
     elections, checks = catalog.elections, await connection.fetch(SQL["checks"])
 
     async def copy(

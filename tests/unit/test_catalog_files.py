@@ -109,7 +109,7 @@ def test_foreign_vote_stands_first_then_district_section_type_number_and_extensi
         casilla(3, "C", 10),
         casilla(1, distrito_federal=2),
         casilla(3),
-        casilla("", "M", 1, distrito_federal=0),
+        casilla("", "M", 1, distrito_federal=2),
     ]
     catalog = load_catalog(write_catalog(tables() | {"casillas.csv": rows}))
     assert [acta.clave[2:11] for acta in catalog.actas] == [
@@ -167,6 +167,11 @@ def test_combinations_know_their_parties_in_ballot_order() -> None:
     assert sen.codes == ("PAN", "PRI", "MC", "PAN-PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS")
     assert sen.options[3].parties == (0, 1)
     assert (sen.options[0].name, sen.options[1].name) == ("Acción", "PRI")
+
+
+def test_the_order_of_the_ballot_is_the_column_orden_and_not_that_of_the_lines() -> None:
+    catalog = load_catalog(write_catalog(tables() | {"opciones.csv": ballot()[::-1]}))
+    assert catalog.elections[0].codes == ("PAN", "PRI", "MC", "PAN-PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS")
 
 
 def test_homonymous_candidates_are_two_candidacies() -> None:
@@ -484,6 +489,14 @@ def test_one_wrong_territory_is_not_reported_once_more_for_each_casilla() -> Non
     territories = tables()["territorios.csv"]
     report = wrong(territorios=[*territories[:1], ("distrito_federal", 9, 1, "-Uno"), *territories[2:]])
     assert len(report) == 1
+
+
+def test_two_wrong_cells_are_not_taken_for_the_same_casilla() -> None:
+    report = wrong(casillas=[casilla(), casilla("uno"), casilla("dos")])
+    assert [sentence.partition("columna ")[2] for sentence in report] == [
+        "seccion: «uno» no es un número entero",
+        "seccion: «dos» no es un número entero",
+    ]
 
 
 def test_a_quoted_line_break_in_a_name_is_a_control_character_and_later_lines_keep_their_number() -> None:

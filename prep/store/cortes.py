@@ -1,0 +1,310 @@
+"""What a corte reads from the database, in one snapshot, and the record that makes it a fact."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import asyncpg
+
+from prep.domain.catalog import ContestId, Election, ElectionId
+from prep.domain.row import territory
+from prep.domain.tally import Counts
+from prep.errors import Rejected, Unavailable
+from prep.store.database import GONE, Connection, Pool, borrow, sql, transaction
+
+SQL: Final = sql("cortes")
+_LEADING: Final = 0x434F5254
+"""Advisory lock: one publisher at a time."""
+_NOTHING_SHOWN: Final = "/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL"
+_STANDBY: Final = 1.0
+"""Seconds between a standby's looks at the lock."""
+_LONG: Final = 600.0
+"""Seconds that one reading of a national night may take."""
+
+
+class Phase(StrEnum):
+    CERO = "cero"
+    EN_CURSO = "en curso"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Corte:
+    """A corte as recorded: from then on its bytes are settled, and whoever comes next brings them out."""
+
+    number: int
+    at: datetime
+    phase: Phase
+    due: datetime | None
+    """When the next was promised; None after the last."""
+    simulacro: bool
+    sums: str
+    """SHA-256 of its SHA256SUMS, hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Sums over the actas of one contest in one territory: the finest the totals are made of."""
+
+    contest: ContestId
+    entidad: int
+    territory: int
+    counts: Counts
+    votes: tuple[int, ...]
+    """Of counted actas, in the election's column order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fuera:
+    """An image of no approved casilla."""
+
+    image: bytes
+    identity: str
+    election: ElectionId | None
+    origen: str
+    digitalizacion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A version that no corte before has shown."""
+
+    election: ElectionId
+    clave: str
+    version: int
+    reason: str
+    image: bytes | None
+    correction: bool
+    """An earlier version of the same acta has been published."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    image: bytes
+    format: str
+    web: bytes | None
+    """Digest of its derivative for pages."""
+
+
+class Snapshot:
+    """The night at one moment. What is read through it agrees with itself, however long the reading takes.
+
+    `then` shows what corte `number` has recorded instead of what is current: the same rows, for ever.
+    """
+
+    def __init__(self, pool: Pool, connection: Connection, name: str, number: int, *, then: bool) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._name = name
+        self.number = number
+        self._then = then
+        self._shown = SQL["shown_then" if then else "shown_now"]
+
+    async def groups(self, election: Election) -> list[Group]:
+        first = len(("boletas_sobrantes", "personas", "representantes", "sacados")) + 1
+        sums = ", ".join(f"coalesce(sum(n[{first + place}]), 0)" for place in range(len(election.options)))
+        query = _showing("groups", self._shown).replace("/*votes*/", sums)
+        kind, _, _ = territory(election)
+        async with self._beside() as connection:
+            rows = await connection.fetch(query, self.number, election.id, kind, timeout=_LONG)
+        return [_group(row) for row in rows]
+
+    async def places(self, election: Election) -> list[tuple[int, int]]:
+        """Every (entidad, territory) that a row of this election names."""
+        kind, _, _ = territory(election)
+        return [tuple(row) for row in await self._connection.fetch(SQL["places"], election.id, kind)]
+
+    async def rows(
+        self,
+        election: Election,
+        cells: Mapping[tuple[int, int], str],
+        *,
+        pending: tuple[str, str],
+        sink: Callable[[bytes], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Every row of the election's file, ends of line LF, to `sink` in pieces that may cut a row.
+
+        `cells` holds the four territory cells of each place; `pending` the quantities and the tail of an acta that is
+        not captured yet. The fragments hold no control characters, so COPY has nothing to quote.
+        """
+        kind, _, _ = territory(election)
+        entidades, territories = [key[0] for key in cells], [key[1] for key in cells]
+        async with self._beside() as connection:
+            await connection.copy_from_query(
+                _showing("rows", self._shown),
+                self.number,
+                election.id,
+                str(kind),
+                entidades,
+                territories,
+                list(cells.values()),
+                *pending,
+                output=sink,
+                format="csv",
+                delimiter="\x01",
+                quote="\x02",
+                timeout=_LONG,
+            )
+
+    async def fuera(self) -> list[Fuera]:
+        block = "fuera_then" if self._then else "fuera_now"
+        return [Fuera(**row) for row in await self._connection.fetch(SQL[block], self.number)]
+
+    async def fresh(self) -> list[Fresh]:
+        block = "fresh_then" if self._then else "fresh_now"
+        return [Fresh(**row) for row in await self._connection.fetch(SQL[block], self.number, timeout=_LONG)]
+
+    async def images(self, wanted: Sequence[bytes]) -> list[ImageRow]:
+        """Those among `wanted` that no corte before this one has brought out."""
+        return [ImageRow(**row) for row in await self._connection.fetch(SQL["images"], wanted, self.number)]
+
+    async def corte(self, number: int) -> Corte | None:
+        row = await self._connection.fetchrow(SQL["corte"], number)
+        return None if row is None else _corte(row)
+
+    @property
+    def connection(self) -> Connection:
+        """For the catalogue's own readers."""
+        return self._connection
+
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[Connection]:
+        """Another connection with the same snapshot: elections are read side by side."""
+        async with (
+            borrow(self._pool) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
+            yield connection
+
+
+def _showing(block: str, shown: str) -> str:
+    """A block with the table of what it shows in its place; as it stands, the block shows nothing."""
+    return SQL[block].replace(_NOTHING_SHOWN, shown)
+
+
+def _group(row: asyncpg.Record) -> Group:
+    fields = dict(row)
+    place = (ContestId(fields.pop("contest")), fields.pop("entidad"), fields.pop("territory"))
+    votes = tuple(fields.pop("votes"))
+    return Group(*place, Counts(**fields), votes)
+
+
+def _corte(row: asyncpg.Record) -> Corte:
+    return Corte(**{**row, "phase": Phase(row["phase"])})
+
+
+@asynccontextmanager
+async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
+    """One REPEATABLE READ transaction for as long as this lasts."""
+    async with borrow(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        name = await connection.fetchval("SELECT pg_export_snapshot()")
+        yield Snapshot(pool, connection, name, number, then=then)
+
+
+async def last(connection: Connection) -> Corte | None:
+    """The last corte recorded."""
+    row = await connection.fetchrow(SQL["last"])
+    return None if row is None else _corte(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a corte puts on record besides itself."""
+
+    versions: Sequence[int]
+    images: Sequence[bytes]
+    counts: Mapping[str, Mapping[str, str]]
+    """The thirteen values of each election."""
+
+
+async def record(connection: Connection, corte: Corte, release: Release) -> None:
+    """Make `corte` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
+
+    Raises Rejected where another publisher has recorded this number meanwhile.
+    """
+    previous = corte.number - 1 if corte.number else None
+    counts = json.dumps(release.counts, ensure_ascii=False)
+    try:
+        async with connection.transaction():
+            head = (corte.number, corte.at, corte.phase, previous, corte.sums)
+            await connection.execute(SQL["record"], *head, counts, corte.due, corte.simulacro)
+            await connection.execute(SQL["publish_versions"], release.versions, corte.number, timeout=_LONG)
+            await connection.execute(SQL["publish_images"], release.images, corte.number, timeout=_LONG)
+            await connection.execute(SQL["move"], release.versions, corte.at, timeout=_LONG)
+    except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
+        raise Rejected(f"otro proceso ya publicó el corte {corte.number}", status=409) from error
+    except GONE as error:
+        raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    expected: int
+    captured: int
+    waiting: int
+    """Actas that have an image and are not captured, and images that have no acta."""
+
+    @property
+    def complete(self) -> bool:
+        return self.captured == self.expected and not self.waiting
+
+
+async def progress(connection: Connection) -> Progress:
+    row = await connection.fetchrow(SQL["progress"])
+    assert row is not None
+    return Progress(**row)
+
+
+async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+    async with transaction(pool) as connection:
+        await connection.execute(SQL["add_event"], kind, subject, json.dumps(detail, ensure_ascii=False), at)
+
+
+async def listed(shown: Snapshot, election: Election) -> AsyncIterator[asyncpg.Record]:
+    """Every acta of the election in the order of its file, for the pages of its territories."""
+    kind, _, _ = territory(election)
+    query = _showing("listed", SQL["shown_then"])
+    async for row in shown.connection.cursor(query, shown.number, election.id, str(kind), prefetch=1000):
+        yield row
+
+
+async def pages(shown: Snapshot) -> AsyncIterator[asyncpg.Record]:
+    """Everything about each version that this corte brings out."""
+    async for row in shown.connection.cursor(SQL["pages"], shown.number, prefetch=500):
+        yield row
+
+
+async def lead(url: str, *, stop: asyncio.Event) -> Connection | None:
+    """Wait until this process is the one publisher; the connection that holds the lock, None where `stop` came first.
+
+    The lock ends with the connection, and cortes are recorded on this very connection: who has lost it records nothing.
+    """
+    while not stop.is_set():
+        connection = await try_lead(url)
+        if connection is not None:
+            return connection
+        try:
+            await asyncio.wait_for(stop.wait(), _STANDBY)
+        except TimeoutError:
+            continue
+    return None
+
+
+async def try_lead(url: str) -> Connection | None:
+    """The connection that makes this process the one publisher; None while another one is, or the database is away."""
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=5, command_timeout=60, server_settings={"application_name": "prep-publisher"}
+        )
+    except GONE:
+        return None
+    if await connection.fetchval(SQL["try_lead"], _LEADING):
+        return connection
+    await connection.close()
+    return None

@@ -1,0 +1,173 @@
+-- What a corte reads and writes. Blocks that show actas begin with a table `shown` of the version that counts for each:
+-- as it is now, or (`shown_then` put in its place) as it was at corte $1, which the publications tell for ever.
+-- $2 is the election; `territory` is what its rows name beside the entidad ($3).
+
+-- name: shown_now
+SELECT acta, version FROM acta_current WHERE version IS NOT NULL AND $1::int IS NOT NULL
+
+-- name: shown_then
+SELECT v.acta, max(p.version) AS version
+FROM publication p JOIN acta_version v ON v.id = p.version
+WHERE p.corte <= $1::int
+GROUP BY v.acta
+
+-- name: groups
+WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL), acta_shown AS (
+    SELECT a.contest, c.entidad,
+        CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
+            ELSE c.distrito_local END AS territory,
+        v.id IS NOT NULL AS captured,
+        v.contabilizada = 1 AS counted,
+        v.inconsistent,
+        v.id IS NOT NULL AND v.image IS NULL AS sin_acta,
+        c.tipo = 'S' AS especial,
+        a.lista_nominal, v.calculado,
+        CASE WHEN v.contabilizada = 1 THEN v.numbers END AS n
+    FROM acta a
+    JOIN casilla c ON c.id = a.casilla
+    LEFT JOIN shown s ON s.acta = a.id
+    LEFT JOIN acta_version v ON v.id = s.version
+    WHERE a.election = $2::smallint
+)
+SELECT contest, entidad, territory,
+    count(*)::int AS esperadas,
+    count(*) FILTER (WHERE counted)::int AS contabilizadas,
+    count(*) FILTER (WHERE captured AND NOT counted)::int AS no_contabilizadas,
+    count(*) FILTER (WHERE inconsistent)::int AS inconsistentes,
+    count(*) FILTER (WHERE sin_acta)::int AS sin_acta,
+    coalesce(sum(lista_nominal) FILTER (WHERE counted), 0)::bigint AS lista_nominal,
+    coalesce(sum(calculado) FILTER (WHERE counted), 0)::bigint AS votos_con_especiales,
+    coalesce(sum(calculado) FILTER (WHERE counted AND NOT especial), 0)::bigint AS votos_sin_especiales,
+    ARRAY[/*votes*/]::bigint[] AS votes
+FROM acta_shown
+GROUP BY contest, entidad, territory
+ORDER BY contest, entidad, territory
+
+-- name: rows
+WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL), place AS (
+    SELECT * FROM unnest($4::int[], $5::int[], $6::text[]) AS p (entidad, territory, cells)
+)
+SELECT '''' || left(a.clave, 11) || ''',''' || a.clave || ''',' || p.cells
+    || CASE c.seccion WHEN 0 THEN ',N/A,' ELSE ',' || substr(a.clave, 3, 4) || ',' END
+    || substr(a.clave, 8, 2) || ',' || substr(a.clave, 7, 1) || ',' || substr(a.clave, 10, 2) || ','
+    || c.ubicacion || ',' || a.tipo_acta || ',' || coalesce(v.quantities, $7::text) || ',' || a.lista_nominal || ','
+    || a.representantes || ',' || coalesce(v.tail, $8::text)
+FROM acta a
+JOIN casilla c ON c.id = a.casilla
+JOIN place p ON p.entidad = c.entidad
+    AND p.territory = CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
+        ELSE c.distrito_local END
+LEFT JOIN shown s ON s.acta = a.id
+LEFT JOIN acta_version v ON v.id = s.version
+WHERE a.election = $2::smallint
+ORDER BY a.orden
+
+-- name: places
+SELECT DISTINCT c.entidad, CASE $2::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
+    ELSE c.distrito_local END AS territory
+FROM acta a JOIN casilla c ON c.id = a.casilla
+WHERE a.election = $1::smallint
+ORDER BY 1, 2
+
+-- name: last
+SELECT number, at, phase, due, simulacro, sums FROM corte ORDER BY number DESC LIMIT 1
+
+-- name: corte
+SELECT number, at, phase, due, simulacro, sums FROM corte WHERE number = $1
+
+-- name: fuera_now
+SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion
+FROM fuera_catalogo f
+WHERE $1::int IS NOT NULL
+ORDER BY f.identity COLLATE "C", f.image
+
+-- name: fuera_then
+SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion
+FROM fuera_catalogo f JOIN publication_image p ON p.image = f.image
+WHERE p.corte <= $1::int
+ORDER BY f.identity COLLATE "C", f.image
+
+-- name: fresh_now
+SELECT a.election, a.clave, v.id AS version, v.reason, v.image,
+    EXISTS (SELECT FROM acta_version w JOIN publication q ON q.version = w.id WHERE w.acta = v.acta) AS correction
+FROM acta_current c
+JOIN acta_version v ON v.id = c.version
+JOIN acta a ON a.id = c.acta
+LEFT JOIN publication p ON p.version = c.version
+WHERE p.version IS NULL AND $1::int IS NOT NULL
+ORDER BY a.election, a.orden
+
+-- name: fresh_then
+SELECT a.election, a.clave, v.id AS version, v.reason, v.image,
+    EXISTS (
+        SELECT FROM acta_version w JOIN publication q ON q.version = w.id WHERE w.acta = v.acta AND q.corte < p.corte
+    ) AS correction
+FROM publication p
+JOIN acta_version v ON v.id = p.version
+JOIN acta a ON a.id = v.acta
+WHERE p.corte = $1::int
+ORDER BY a.election, a.orden
+
+-- name: images
+SELECT i.sha256 AS image, i.format, r.web
+FROM unnest($1::bytea[]) AS wanted (sha256)
+JOIN image i USING (sha256)
+LEFT JOIN reading r ON r.image = i.sha256
+LEFT JOIN publication_image p ON p.image = i.sha256 AND p.corte < $2::int
+WHERE p.image IS NULL
+ORDER BY i.sha256
+
+-- name: record
+INSERT INTO corte (number, at, phase, previous, sums, counts, due, simulacro) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: publish_versions
+INSERT INTO publication (version, corte) SELECT version, $2::int FROM unnest($1::bigint[]) AS fresh (version)
+
+-- name: publish_images
+INSERT INTO publication_image (image, corte) SELECT image, $2::int FROM unnest($1::bytea[]) AS fresh (image)
+
+-- name: move
+UPDATE acta_current SET estado = 'Publicada', changed_at = $2
+WHERE version = ANY ($1::bigint[]) AND estado = 'Verificada'
+
+-- name: listed
+SELECT a.contest, a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.calculado,
+    CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
+        ELSE c.distrito_local END AS territory,
+    v.contabilizada, v.observations, v.id IS NOT NULL AS captured
+FROM acta a
+JOIN casilla c ON c.id = a.casilla
+LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
+LEFT JOIN acta_version v ON v.id = s.version
+WHERE a.election = $2::smallint
+ORDER BY a.orden
+
+-- name: pages
+SELECT a.id AS acta, a.election, a.contest, a.clave, a.tipo_acta, a.lista_nominal, a.representantes, c.entidad, c.seccion,
+    c.tipo::text AS tipo, c.numero, c.ext_contigua, c.ubicacion,
+    CASE e.nivel WHEN 'municipio' THEN c.municipio
+        ELSE CASE e.ambito WHEN 'federal' THEN c.distrito_federal ELSE c.distrito_local END END AS territory,
+    v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada, v.tipo_documento, v.origen,
+    v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
+    r.height
+FROM publication p
+JOIN acta_version v ON v.id = p.version
+JOIN acta a ON a.id = v.acta
+JOIN election e ON e.id = a.election
+JOIN casilla c ON c.id = a.casilla
+LEFT JOIN image i ON i.sha256 = v.image
+LEFT JOIN reading r ON r.image = v.image
+WHERE p.corte = $1::int
+ORDER BY a.election, a.orden
+
+-- name: progress
+SELECT (SELECT count(*) FROM acta)::int AS expected,
+    (SELECT count(*) FROM acta_current WHERE version IS NOT NULL)::int AS captured,
+    (SELECT count(*) FROM acta_current WHERE estado IN ('Acopiada', 'Digitalizada', 'Capturada'))::int
+        + (SELECT count(*) FROM image_current WHERE state IN ('recibida', 'por_identificar'))::int AS waiting
+
+-- name: add_event
+INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)
+
+-- name: try_lead
+SELECT pg_try_advisory_lock($1)

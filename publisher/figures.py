@@ -1,0 +1,274 @@
+"""What a corte says to machines: totals.json, manifest.json, images.csv and index.json.
+
+JSON that is hashed holds integers, strings, booleans and null only, sorted (RFC 8785). totals.json is a pure function of
+the facts: it names neither corte nor time, so equal facts give equal bytes wherever they were counted.
+"""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKind
+from prep.domain.row import territory
+from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
+from prep.settings import CENTRAL
+from prep.store.cortes import Corte, Fresh, Group, Phase
+from publisher.official import Book
+
+FORMAT: Final = 1
+_EXTENSIONS: Final[Mapping[str, str]] = {"jpeg": "jpg", "png": "png", "webp": "webp", "tiff": "tif", "pdf": "pdf"}
+Key = TypeVar("Key", bound=Hashable)
+
+
+def canonical(value: object) -> bytes:
+    return (json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def moment(at: datetime) -> str:
+    """ISO 8601, Central time, whole seconds."""
+    return at.astimezone(CENTRAL).isoformat(timespec="seconds")
+
+
+def folder(number: int) -> str:
+    return f"cortes/{number:04}"
+
+
+def image_path(sha256: str, extension: str) -> str:
+    return f"imagenes/{sha256[:2]}/{sha256}.{extension}"
+
+
+def extension(image_format: str) -> str:
+    return _EXTENSIONS[image_format]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Counts and undistributed votes, by option position, of some set of actas."""
+
+    counts: Counts
+    votes: Mapping[int, int]
+
+    @staticmethod
+    def of(groups: Iterable[Group], options: int) -> "Sum":
+        counts, votes = Counts(), [0] * options
+        for group in groups:
+            counts += group.counts
+            votes = [one + other for one, other in zip(votes, group.votes, strict=True)]
+        return Sum(counts, dict(enumerate(votes)))
+
+
+class Figures:
+    """Everything that is counted of one election, by contest and by territory."""
+
+    def __init__(self, election: Election, book: Book, groups: Sequence[Group], *, strays: int, final: bool) -> None:
+        self.election = election
+        self._book = book
+        self._with_especiales = final and book.rules(election).last_corte_with_especiales
+        options = len(election.options)
+        whole = Sum.of(groups, options)
+        self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=strays))
+        by_contest = _gather(groups, lambda group: group.contest)
+        self.contests = [
+            (contest, Sum.of(by_contest.get(contest.id, ()), options)) for contest in book.contests_of(election)
+        ]
+        own, _, _ = territory(election)
+        by_entidad = _gather(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
+        by_place = _gather(groups, lambda group: (own, group.entidad, group.territory))
+        self.territories = [
+            (place, Sum.of(of, options))
+            for place, of in (*sorted(by_entidad.items()), *sorted(by_place.items()))
+            if place[2]
+        ]
+
+    def summary(self, counts: Counts | None = None) -> dict[str, str]:
+        """The thirteen values, of the whole election or of a part of it."""
+        return summary(counts or self.whole.counts, with_especiales=self._with_especiales)
+
+    def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
+        """One contest's votes by party, combinations divided among their parties (`domain.md` §4)."""
+        on_ballot = {option for option in contest.ballot if self.election.options[option].clase is not Clase.COALICION}
+        shares = distribute(votes, self.election.options)
+        return {self.election.codes[at]: share for at, share in shares.items() if share or at in on_ballot}
+
+    def candidacies(self, contest: Contest, votes: Mapping[int, int]) -> list[tuple[int, Candidacy, int]]:
+        """Every candidacy of the contest with its votes, in the order of the catalogue."""
+        return [
+            (number, candidacy, candidacy_votes(votes, candidacy))
+            for number, candidacy in self._book.candidacies
+            if candidacy.contest == contest.id
+        ]
+
+    def totals(self) -> dict[str, Any]:
+        contests = [self._contest(contest, total) for contest, total in self.contests]
+        parties: dict[str, int] = defaultdict(int)
+        for contest in contests:
+            for code, votes in contest["votos_por_partido"].items():
+                parties[code] += votes
+        counts = self.whole.counts
+        return {
+            "resumen": self.summary(),
+            "actas": {
+                "esperadas": counts.esperadas,
+                "capturadas": counts.capturadas,
+                "contabilizadas": counts.contabilizadas,
+                "no_contabilizadas": counts.no_contabilizadas,
+                "sin_acta": counts.sin_acta,
+                "fuera_de_catalogo": counts.fuera_catalogo,
+            },
+            "votos": self._by_code(self.whole.votes),
+            "votos_por_partido": dict(parties),
+            "contiendas": contests,
+            "territorios": [
+                {
+                    "tipo": kind.value,
+                    "entidad": entidad,
+                    "id": number,
+                    "nombre": self._book.names.get((kind, entidad, number), "-"),
+                    "resumen": self.summary(total.counts),
+                    "votos": self._by_code(total.votes),
+                }
+                for (kind, entidad, number), total in self.territories
+            ],
+        }
+
+    def _by_code(self, votes: Mapping[int, int]) -> dict[str, int]:
+        return {self.election.codes[position]: count for position, count in votes.items()}
+
+    def _contest(self, contest: Contest, total: Sum) -> dict[str, Any]:
+        return {
+            "id": contest.id,
+            "entidad": contest.entidad,
+            "territorio": contest.territory,
+            "nombre": contest.name,
+            "resumen": self.summary(total.counts),
+            "votos": self._by_code({position: total.votes[position] for position in contest.ballot}),
+            "votos_por_partido": self.distributed(contest, total.votes),
+            "candidaturas": [
+                {
+                    "id": number,
+                    "propietaria": candidacy.propietario,
+                    "suplente": candidacy.suplente,
+                    "opciones": [self.election.codes[option] for option in candidacy.options],
+                    "votos": votes,
+                    "porcentaje": percent(votes, total.counts.votos_con_especiales),
+                }
+                for number, candidacy, votes in self.candidacies(contest, total.votes)
+            ],
+        }
+
+
+def _gather(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key, list[Group]]:
+    gathered: dict[Key, list[Group]] = {}
+    for group in groups:
+        gathered.setdefault(key(group), []).append(group)
+    return gathered
+
+
+def totals(figures: Sequence[Figures]) -> bytes:
+    return canonical({"formato": FORMAT, "elecciones": {each.election.code: each.totals() for each in figures}})
+
+
+def manifest(
+    corte: Corte,
+    *,
+    book: Book,
+    figures: Sequence[Figures],
+    before: Corte | None,
+    fresh: Sequence[Fresh],
+    packed: object,
+) -> bytes:
+    """What the corte is, under which rules, after which corte, and which published actas it corrects."""
+    codes = {election.id: election.code for election in book.elections}
+    return canonical(
+        {
+            "formato": FORMAT,
+            "corte": corte.number,
+            "fase": corte.phase.value,
+            "fecha_hora": moment(corte.at),
+            "siguiente": moment(corte.due) if corte.due else None,
+            "simulacro": corte.simulacro,
+            "anterior": {"corte": before.number, "sha256sums": before.sums} if before else None,
+            "catalogo": book.digest,
+            "reglas": {election.code: _rules(election, book) for election in book.elections},
+            "elecciones": [_election(each, book) for each in figures],
+            "correcciones": [
+                {"acta": each.clave, "eleccion": codes[each.election], "motivo": each.reason}
+                for each in fresh
+                if each.correction
+            ],
+            "zip": packed,
+        }
+    )
+
+
+def _rules(election: Election, book: Book) -> dict[str, Any]:
+    rules = book.rules(election)
+    content = json.loads(rules.canonical())
+    return {"nombre": rules.name, "version": rules.version, "sha256": rules.digest, "contenido": content}
+
+
+def _election(figures: Figures, book: Book) -> dict[str, Any]:
+    election = figures.election
+    return {
+        "codigo": election.code,
+        "titulo": election.title,
+        "anio": election.year,
+        "ambito": election.ambito.value,
+        "nivel": election.nivel.value,
+        "archivo": book.file(election),
+        "candidaturas": book.candidates_file(election),
+        "resumen": figures.summary(),
+        "opciones": [
+            {
+                "posicion": option.position,
+                "codigo": option.code,
+                "clase": option.clase.value,
+                "partidos": list(option.parties),
+                "nombre": option.name,
+            }
+            for option in election.options
+        ],
+        "contiendas": [
+            {
+                "id": contest.id,
+                "entidad": contest.entidad,
+                "territorio": contest.territory,
+                "nombre": contest.name,
+                "boleta": list(contest.ballot),
+            }
+            for contest in book.contests_of(election)
+        ],
+    }
+
+
+def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
+    """SHA256,ARCHIVO,CLAVE_ACTA of every image that this corte brings out."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("SHA256", "ARCHIVO", "CLAVE_ACTA"))
+    writer.writerows(sorted(rows))
+    return out.getvalue().encode()
+
+
+def index(corte: Corte, elections: Iterable[Election]) -> bytes:
+    """The one file besides pages that changes: where the last corte is."""
+    return canonical(
+        {
+            "formato": FORMAT,
+            "simulacro": corte.simulacro,
+            "fase": corte.phase.value,
+            "corte": corte.number,
+            "fecha_hora": moment(corte.at),
+            "siguiente": moment(corte.due) if corte.due else None,
+            "carpeta": folder(corte.number),
+            "sha256sums": corte.sums,
+            "elecciones": [
+                {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"} for each in elections
+            ],
+        }
+    )

@@ -1,0 +1,338 @@
+"""The files of Anexo 18.5, as really published: results, candidaturas and LEEME of each election, and their ZIPs.
+
+UTF-8 with BOM, comma, CRLF, RFC 4180 (`domain.md` §6). The same snapshot gives the same bytes: nothing here reads a
+clock, and every entry of a ZIP carries the time of the corte.
+"""
+
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from prep.domain import row
+from prep.domain.catalog import (
+    Candidacy,
+    Clase,
+    Contest,
+    ContestId,
+    Election,
+    Nivel,
+    TerritoryKind,
+    read_identity,
+)
+from prep.domain.rules import Observation, RuleSet, rule_set
+from prep.domain.tally import SUMMARY_NAMES
+from prep.settings import CENTRAL
+from prep.store.cortes import Fuera, Snapshot
+
+BOM: Final = b"\xef\xbb\xbf"
+_LEVEL: Final = 6
+"""Of zlib: twice as fast as 9, and 3 % larger."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """The catalogue as far as a corte needs it in memory: everything but the casillas."""
+
+    elections: tuple[Election, ...]
+    contests: Mapping[ContestId, Contest]
+    candidacies: Sequence[tuple[int, Candidacy]]
+    """With the number that tells namesakes apart."""
+    names: Mapping[tuple[TerritoryKind, int, int], str]
+    digest: str
+    siglas: str
+
+    def contests_of(self, election: Election) -> list[Contest]:
+        return [contest for contest in self.contests.values() if contest.election == election.id]
+
+    def rules(self, election: Election) -> RuleSet:
+        return rule_set(election.rules)
+
+    def file(self, election: Election) -> str:
+        return f"{self.siglas}_{election.code}_{election.year}.csv"
+
+    def candidates_file(self, election: Election) -> str:
+        return f"{self.siglas}_{election.code}_CANDIDATURAS_{election.year}.csv"
+
+    def entidad(self, number: int) -> str:
+        return self.names.get((TerritoryKind.ENTIDAD, number, number), row.NOTHING)
+
+    def place(self, election: Election, entidad: int, number: int) -> str:
+        """The name of the territory that the rows of this election state; N/A where a casilla belongs to none."""
+        return self.names.get((row.territory(election)[0], entidad, number), row.NOTHING) if number else "N/A"
+
+
+# Results
+
+
+def head(election: Election, at: datetime, summary: Mapping[str, str]) -> bytes:
+    """Everything above the rows: title, moment, the thirteen values, and the names of the columns."""
+    lines = (
+        row.line([election.title]),
+        f"{at.astimezone(CENTRAL):%d/%m/%Y %H:%M} (UTC-6)",
+        "",
+        row.line(SUMMARY_NAMES),
+        row.line(summary[name] for name in SUMMARY_NAMES),
+        "",
+        row.header(election),
+    )
+    return BOM + _crlf(lines)
+
+
+async def write_results(
+    path: Path, above: bytes, *, election: Election, book: Book, snapshot: Snapshot, strays: Sequence[Fuera]
+) -> None:
+    """The whole catalogue in its order, then what belongs to no approved casilla; streamed, never held in memory."""
+    places = {place: _place_cells(election, book, *place) for place in await snapshot.places(election)}
+    options = len(election.options)
+    with path.open("wb") as file:
+        file.write(above)
+
+        async def sink(piece: bytes) -> None:
+            file.write(piece.replace(b"\n", b"\r\n"))
+
+        pending = (row.quantities_pending(options), row.tail_pending())
+        await snapshot.rows(election, places, pending=pending, sink=sink)
+        file.write(_crlf(_stray(election, book, fuera) for fuera in strays))
+
+
+def _place_cells(election: Election, book: Book, entidad: int, territory: int) -> str:
+    number = f"{territory:03}" if territory else "N/A"
+    return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
+
+
+def _stray(election: Election, book: Book, fuera: Fuera) -> str:
+    read = read_identity(fuera.identity)
+    identity = read[0] if read else None
+    entidad = int(identity.entidad) if identity else 0
+    distrito = identity.distrito if identity else ""
+    known = distrito.isdigit() and election.nivel is not Nivel.MUNICIPIO
+    return row.fuera(
+        election,
+        identity,
+        entidad=book.entidad(entidad),
+        territorio=book.place(election, entidad, int(distrito)) if known else row.NOTHING,
+        observations=book.rules(election).published((Observation.FUERA_DE_CATALOGO,)),
+        origen=fuera.origen,
+        digitalizacion=fuera.digitalizacion,
+    )
+
+
+def _crlf(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+# Candidaturas
+
+
+def candidates(election: Election, book: Book) -> bytes:
+    """One line for each option that counts for a candidacy, as INE publishes it."""
+    _, number, _ = row.territory(election)
+    by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
+    columns = ("ID_ENTIDAD", *((number,) if by_contest else ()), "PARTIDO_CI", "CANDIDATURA_PROPIETARIA")
+    lines = [row.line((*columns, "CANDIDATURA_SUPLENTE"))]
+    for contest in book.contests_of(election):
+        where = (contest.entidad, *((contest.territory,) if by_contest else ()))
+        people = [candidacy for _, candidacy in book.candidacies if candidacy.contest == contest.id]
+        for candidacy in people:
+            lines.extend(
+                row.line((*where, election.options[option].code, candidacy.propietario, candidacy.suplente))
+                for option in candidacy.options
+            )
+    return BOM + _crlf(lines)
+
+
+# LEEME
+
+_ABOUT: Final[Mapping[str, str]] = {
+    "ACTAS_ESPERADAS": "Actas de todas las casillas aprobadas: el catálogo de actas esperadas de esta elección.",
+    "ACTAS_REGISTRADAS": "Actas capturadas más actas fuera de catálogo.",
+    "ACTAS_FUERA_CATALOGO": "Actas que no se pueden asociar a una casilla aprobada.",
+    "ACTAS_CAPTURADAS": "Actas del catálogo ya asentadas, contabilizadas o no. Incluye los registros «sin acta».",
+    "PORCENTAJE_ACTAS_CAPTURADAS": "Actas capturadas respecto de las esperadas.",
+    "ACTAS_CONTABILIZADAS": "Actas capturadas cuyos votos se suman en los resultados (CONTABILIZADA = 1).",
+    "PORCENTAJE_ACTAS_CONTABILIZADAS": "Actas contabilizadas respecto de las esperadas.",
+    "PORCENTAJE_ACTAS_INCONSISTENCIAS": (
+        "Actas con lista nominal excedida o con votos ilegibles o sin dato, respecto de las esperadas. "
+        "Cada acta cuenta una sola vez."
+    ),
+    "ACTAS_NO_CONTABILIZADAS": "Actas capturadas cuyos votos no se suman (CONTABILIZADA = 0), «sin acta» incluidas.",
+    "LISTA_NOMINAL_ACTAS_CONTABILIZADAS": "Suma de la lista nominal de las actas contabilizadas.",
+    "TOTAL_VOTOS_C_CS": "Votos calculados de las actas contabilizadas, con casillas especiales.",
+    "TOTAL_VOTOS_S_CS": "Votos calculados de las actas contabilizadas, sin casillas especiales.",
+    "CLAVE_CASILLA": "Entidad (2), sección (4), tipo (1), id (2) y ext_contigua (2), entre apóstrofos.",
+    "CLAVE_ACTA": "CLAVE_CASILLA seguida del tipo de acta, entre apóstrofos. Identifica el acta.",
+    "ID_ENTIDAD": "Número de la entidad federativa.",
+    "ENTIDAD": "Nombre de la entidad federativa.",
+    "ID_DISTRITO_FEDERAL": "Número del distrito electoral federal; N/A donde no aplica.",
+    "DISTRITO_FEDERAL": "Nombre del distrito electoral federal; N/A donde no aplica.",
+    "ID_DISTRITO_LOCAL": "Número del distrito electoral local; N/A donde no aplica.",
+    "DISTRITO_LOCAL": "Nombre del distrito electoral local; N/A donde no aplica.",
+    "ID_MUNICIPIO": "Número del municipio; N/A donde no aplica.",
+    "MUNICIPIO": "Nombre del municipio; N/A donde no aplica.",
+    "SECCION": "Sección electoral; N/A donde el acta no pertenece a ninguna.",
+    "ID_CASILLA": "Número de la casilla.",
+    "TIPO_CASILLA": (
+        "B básica, C contigua, E extraordinaria, S especial, M voto desde el extranjero, V o P prisión preventiva, "
+        "A voto anticipado, U urna electrónica."
+    ),
+    "EXT_CONTIGUA": "Número de la contigua de una extraordinaria.",
+    "UBICACION_CASILLA": "1 urbana, 2 no urbana, 3 fuera de catálogo.",
+    "TIPO_ACTA": "Tipo de acta, como está impreso en ella.",
+    "TOTAL_BOLETAS_SOBRANTES": "Boletas sobrantes anotadas en el acta.",
+    "TOTAL_PERSONAS_VOTARON": "Personas que votaron, según el acta.",
+    "TOTAL_REP_PARTIDO_CI_VOTARON": "Representantes de partidos y candidaturas independientes que votaron.",
+    "TOTAL_VOTOS_SACADOS": "Votos sacados de la urna, según el acta.",
+    "TOTAL_VOTOS_ASENTADO": "Total de votos escrito en el acta. Puede diferir de la suma: se publican los dos.",
+    "TOTAL_VOTOS_CALCULADO": "Suma de los votos del acta hecha por el sistema; ilegible y sin dato suman 0.",
+    "LISTA_NOMINAL": "Lista nominal de la casilla; 0 en las especiales.",
+    "REPRESENTANTES_PP_CI": "Representantes acreditados que pueden votar en la casilla.",
+    "OBSERVACIONES": "Criterios que se cumplen en el acta, separados por coma. Los textos posibles están abajo.",
+    "CONTABILIZADA": "1 contabilizada, 0 no contabilizada, 2 fuera de catálogo, - aún no capturada.",
+    "MECANISMOS_TRASLADO": "D, F, I o una combinación; vacío donde no consta.",
+    "CODIGO_INTEGRIDAD": (
+        "SHA-256 de la imagen original del acta, en hexadecimal. La imagen está en imagenes/ con ese nombre."
+    ),
+    "FECHA_HORA_ACOPIO": "Llegada del acta, hora del centro (UTC-6).",
+    "FECHA_HORA_CAPTURA": "Primera captura, hora del centro (UTC-6).",
+    "FECHA_HORA_VERIFICACION": "Captura que la confirmó, hora del centro (UTC-6).",
+    "ORIGEN": "CASILLA o CATD: dónde se tomó la imagen.",
+    "DIGITALIZACION": "Móvil, Escáner o Urna: con qué se tomó la imagen.",
+    "TIPO_DOCUMENTO": "Acta PREP o la copia que la sustituye.",
+    "COTEJADA": "0 no cotejada, 1 aceptada, 2 aceptada después de un cambio, 3 en corrección.",
+}
+
+_CELLS: Final = """\
+CÓMO LEER LAS CELDAS
+  Número     la cantidad capturada por dos personas que coincidieron, o elegida entre tres capturas.
+  Ilegible   la cantidad está escrita y no se puede leer. Suma 0.
+  Sin dato   el espacio está en blanco. Suma 0; no es lo mismo que un cero.
+  Sin acta   no hay acta que leer; el motivo está en OBSERVACIONES.
+  -          aún no capturada, no aplica, o la opción no está en la boleta de ese lugar.
+  Las actas fuera de catálogo están al final: su identificación es la que se leyó, y sus imágenes se publican aparte
+  (images.csv).
+"""
+
+
+def readme(book: Book, *, phase_final: bool) -> bytes:
+    """LEEME.txt: what is in the files of this corte, column by column, and by which rules it was derived."""
+    parts = [
+        "PROGRAMA DE RESULTADOS ELECTORALES PRELIMINARES",
+        "Los resultados son preliminares y de carácter informativo.",
+        "",
+        "Los archivos .csv están en UTF-8 con BOM, separados por comas, con fin de línea CRLF y comillas de RFC 4180.",
+        "Arriba de los renglones: título de la elección, fecha y hora del corte (UTC-6), trece valores de resumen.",
+        "Hay un renglón por acta esperada, también de las que faltan, y al final las actas fuera de catálogo.",
+        "Los porcentajes llevan cuatro decimales TRUNCADOS, nunca redondeados.",
+        "",
+        _CELLS,
+    ]
+    for election in book.elections:
+        parts += [*_about_election(election, book, phase_final=phase_final), ""]
+    return _crlf("\n".join(parts).splitlines())
+
+
+def _about_election(election: Election, book: Book, *, phase_final: bool) -> Iterable[str]:
+    rules = book.rules(election)
+    yield f"{book.file(election)} — {election.title}"
+    yield f"{book.candidates_file(election)} — quién cuenta con los votos de cada opción, por contienda"
+    yield ""
+    yield "  RESUMEN"
+    for name in SUMMARY_NAMES[:-1]:
+        yield f"  {name}: {_ABOUT[name]}"
+    yield f"  {SUMMARY_NAMES[-1]}: {_participation(rules, phase_final=phase_final)}"
+    yield ""
+    yield "  COLUMNAS"
+    options = {option.code: option for option in election.options}
+    for place, column in enumerate(row.columns(election), 1):
+        about = _ABOUT[column] if column not in options else _about_option(election, column)
+        yield f"  {place}. {column}: {about}"
+    yield ""
+    yield f"  CRITERIOS: conjunto de reglas {rules.name}, versión {rules.version}"
+    for code, text in rules.texts.items():
+        yield f"  {text}: {_CRITERIA[code]}"
+    if rules.excede_applies:
+        yield "  Un acta que excede la lista nominal no se contabiliza."
+    yield ""
+
+
+def _participation(rules: RuleSet, *, phase_final: bool) -> str:
+    with_especiales = phase_final and rules.last_corte_with_especiales
+    which = "TOTAL_VOTOS_C_CS" if with_especiales else "TOTAL_VOTOS_S_CS"
+    also = "; en el último corte, TOTAL_VOTOS_C_CS" if rules.last_corte_with_especiales and not phase_final else ""
+    return f"{which} respecto de LISTA_NOMINAL_ACTAS_CONTABILIZADAS{also}."
+
+
+def _about_option(election: Election, code: str) -> str:
+    option = next(option for option in election.options if option.code == code)
+    name = f" ({option.name})" if option.name and option.name != code else ""
+    match option.clase:
+        case Clase.NO_REGISTRADAS:
+            return "Votos para candidaturas no registradas."
+        case Clase.NULOS:
+            return "Votos nulos."
+        case Clase.COALICION:
+            parties = ", ".join(election.options[party].code for party in option.parties)
+            return f"Votos en que se marcó la combinación de {parties}{name}."
+        case Clase.COMUN:
+            return f"Votos de la candidatura común{name}."
+        case Clase.INDEPENDIENTE:
+            return f"Votos de la candidatura independiente{name}."
+        case _:
+            return f"Votos del partido{name}."
+
+
+_CRITERIA: Final[Mapping[Observation, str]] = {
+    Observation.EXCEDE: "los votos exceden la lista nominal (o las boletas, si no hay lista) más representantes",
+    Observation.TODOS_ILEGIBLES: "todos los campos de votos son ilegibles; no se contabiliza",
+    Observation.TODOS_VACIOS: "todos los campos de votos están en blanco; no se contabiliza",
+    Observation.TODOS_SIN_NUMERO: "ningún campo de votos tiene número; no se contabiliza",
+    Observation.ILEGIBLE: "uno o más campos de votos son ilegibles",
+    Observation.SIN_DATO: "uno o más campos de votos están en blanco",
+    Observation.SIN_ACTA_1: "paquete no entregado; no se contabiliza",
+    Observation.SIN_ACTA_2: "casilla no instalada; no se contabiliza",
+    Observation.SIN_ACTA_3: "paquete entregado sin sobre PREP; no se contabiliza",
+    Observation.SIN_ACTA_4: "contingencia de la urna electrónica; no se contabiliza",
+    Observation.PROCESO_TECNICO: "identificada por otro procedimiento válido",
+    Observation.FUERA_DE_CATALOGO: "no se puede asociar a una casilla aprobada; no se contabiliza",
+}
+
+
+# ZIPs
+
+
+def stamp(at: datetime) -> str:
+    return f"{at.astimezone(CENTRAL):%Y%m%d_%H%M}"
+
+
+def zip_name(at: datetime, siglas: str, *, again: int | None) -> str:
+    """Of the transport file. `again` is the corte's number where the one before was cut in the same minute."""
+    return f"{stamp(at)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
+
+
+def pack_election(target: Path, folder: Path, election: Election, book: Book, at: datetime) -> None:
+    """The inner ZIP of one election: results, candidaturas, LEEME."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name in (book.file(election), book.candidates_file(election), "LEEME.txt"):
+            with (folder / name).open("rb") as source:
+                _add(archive, name, source, at, zipfile.ZIP_DEFLATED)
+
+
+def pack(target: Path, inner: Sequence[Path], at: datetime) -> None:
+    """The outer ZIP around the inner ones, which are not compressed again."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path in inner:
+            with path.open("rb") as source:
+                _add(archive, path.name, source, at, zipfile.ZIP_STORED)
+
+
+def _add(archive: zipfile.ZipFile, name: str, source: BinaryIO, at: datetime, method: int) -> None:
+    entry = zipfile.ZipInfo(name, at.astimezone(CENTRAL).timetuple()[:6])
+    entry.compress_type = method
+    entry.external_attr = 0o644 << 16
+    entry.create_system = 3  # the same bytes on every system
+    with archive.open(entry, "w") as target:
+        shutil.copyfileobj(source, target, 1 << 20)

@@ -1,0 +1,141 @@
+"""The catalogue goes into the database whole or not at all, and is read back as it was."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from prep.domain.catalog import (
+    Acta,
+    ActaId,
+    Ambito,
+    Candidacy,
+    Casilla,
+    CasillaId,
+    Catalog,
+    Clase,
+    Contest,
+    ContestId,
+    Election,
+    ElectionId,
+    Nivel,
+    Option,
+    Territory,
+    TerritoryKind,
+    TipoCasilla,
+)
+from prep.errors import Rejected
+from prep.store import catalog as store
+from prep.store.database import Connection
+from tests.conftest import Night
+
+AT = datetime(2024, 6, 2, 18, 0, tzinfo=UTC)
+
+OPTIONS = (
+    Option(0, "PAN", Clase.PARTIDO, name="Acción"),
+    Option(1, "PRI", Clase.PARTIDO),
+    Option(2, "PAN-PRI", Clase.COALICION, (0, 1)),
+    Option(3, "NO_REGISTRADAS", Clase.NO_REGISTRADAS),
+    Option(4, "NULOS", Clase.NULOS),
+)
+ELECTION = Election(ElectionId(1), "GOB", "Gubernatura", 2024, Ambito.LOCAL, Nivel.ENTIDAD, "ine-2023", "1", OPTIONS)
+
+
+def casilla(number: int, tipo: TipoCasilla = TipoCasilla.BASICA) -> Casilla:
+    return Casilla(CasillaId(number), 9, 1, 2, 3, number, tipo, 1, 0, 1)
+
+
+def acta(place: Casilla, **changed: Any) -> Acta:
+    made = Acta(
+        ActaId(place.id), ElectionId(1), ContestId(1), place.id, place.clave, "1", f"9|2|1|{place.seccion}|1|B|0|1",
+        500, 8, None, 3, place.id - 1,
+    )  # fmt: skip
+    return made._replace(**changed)
+
+
+PLACES = [casilla(number) for number in range(1, 41)] + [casilla(41, TipoCasilla.ESPECIAL)]
+CATALOG = Catalog(
+    elections=(ELECTION,),
+    contests=(Contest(ContestId(1), ElectionId(1), 9, 0, "CDMX", (0, 1, 2, 3, 4)),),
+    territories=(Territory(TerritoryKind.ENTIDAD, 9, 9, "Ciudad de México"),),
+    candidacies=(Candidacy(ContestId(1), (0, 2), "Ana Ruiz"), Candidacy(ContestId(1), (1, 2), "Ana Ruiz", "Luz Paz")),
+    casillas=PLACES,
+    actas=[acta(place) for place in PLACES],
+    digest="ab" * 32,
+)
+
+
+@pytest.fixture
+async def connection(night: Night) -> AsyncIterator[Connection]:
+    opened = await asyncpg.connect(night.app)
+    yield opened
+    await opened.close()
+
+
+async def test_what_was_loaded_is_read_back_equal(night: Night, connection: Connection) -> None:
+    """By the role of the application, namesakes told apart by their place."""
+    assert await store.digest(connection) is None
+    assert await store.load(night.owner, CATALOG, at=AT)
+    assert await store.digest(connection) == CATALOG.digest
+    assert await store.elections(connection) == CATALOG.elections
+    assert await store.contests(connection) == CATALOG.contests
+    assert await store.territories(connection) == CATALOG.territories
+    assert await store.candidacies(connection) == CATALOG.candidacies
+    rows = await connection.fetch("SELECT * FROM acta ORDER BY id")
+    assert [Acta(**row) for row in rows] == CATALOG.actas
+    tipos = await connection.fetch("SELECT tipo::text AS tipo FROM casilla ORDER BY id")
+    assert [row["tipo"] for row in tipos] == [place.tipo for place in PLACES]
+
+
+async def test_the_same_catalogue_again_changes_nothing(night: Night, connection: Connection) -> None:
+    assert await store.load(night.owner, CATALOG, at=AT)
+    assert not await store.load(night.owner, CATALOG, at=AT)
+    assert await connection.fetchval("SELECT count(*) FROM acta") == len(CATALOG.actas)
+
+
+async def test_another_catalogue_is_refused_by_the_name_of_the_first(night: Night, connection: Connection) -> None:
+    await store.load(night.owner, CATALOG, at=AT)
+    with pytest.raises(Rejected, match=CATALOG.digest):
+        await store.load(night.owner, replace(CATALOG, digest="cd" * 32), at=AT)
+    assert await store.digest(connection) == CATALOG.digest
+
+
+WRONG = {
+    "two actas with one QR": [*CATALOG.actas[:-1], acta(PLACES[-1], qr=CATALOG.actas[0].qr)],
+    "an acta of no casilla": [*CATALOG.actas, acta(casilla(99))],
+    "an acta of no contest": [*CATALOG.actas[:-1], acta(PLACES[-1], contest=ContestId(7))],
+    "a negative lista nominal": [*CATALOG.actas[:-1], acta(PLACES[-1], lista_nominal=-1)],
+    "two actas in one row of the official file": [*CATALOG.actas[:-1], acta(PLACES[-1], orden=0)],
+}
+
+
+@pytest.mark.parametrize("actas", WRONG.values(), ids=WRONG)
+async def test_a_catalogue_that_contradicts_itself_leaves_nothing_behind(
+    night: Night, connection: Connection, actas: list[Acta]
+) -> None:
+    """Though its checks are put aside while half a million rows go in: they are made before the load commits."""
+    with pytest.raises(Rejected, match="se contradice"):
+        await store.load(night.owner, replace(CATALOG, actas=actas), at=AT)
+    assert await store.digest(connection) is None
+    assert await connection.fetchval("SELECT count(*) FROM casilla") == 0
+    assert await store.load(night.owner, CATALOG, at=AT)
+
+
+async def test_every_check_is_back_after_a_load(night: Night, connection: Connection) -> None:
+    checks = (
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN ('acta'::regclass, 'casilla'::regclass)"
+        " UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('acta', 'casilla') ORDER BY 1, 2"
+    )
+    before = await connection.fetch(checks)
+    await store.load(night.owner, CATALOG, at=AT)
+    assert await connection.fetch(checks) == before
+    assert len(before) > 10
+
+
+async def test_two_loads_at_once_are_one(night: Night) -> None:
+    loads = [store.load(night.owner, CATALOG, at=AT) for _ in range(3)]
+    assert sorted(await asyncio.gather(*loads)) == [False, False, True]

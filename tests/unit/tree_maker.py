@@ -1,0 +1,372 @@
+"""Writes a tiny published tree from the description of the format alone, sharing nothing with the program that publishes.
+
+One night in Tamaulipas with two elections (GOB, one contest; DIP, two districts with different ballots), nine casillas,
+three cortes: zeros, half, final. What each acta's votes make of it (observations, CONTABILIZADA) is written here by
+hand. `reseal` is the able cheat: after any change it makes every digest, ZIP and chain agree again.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+DIGEST_OF_CATALOGUE = hashlib.sha256(b"catalogo").hexdigest()
+EDO, YEAR = "TAMPS", 2023
+TIMES = ["2023-02-19T17:30:00-06:00", "2023-02-19T20:00:00-06:00", "2023-02-19T20:20:00-06:00"]
+FASES = ["cero", "en curso", "final"]
+TEXTS = {
+    "excede_lista_nominal": "Excede Lista Nominal",
+    "todos_ilegibles": "Todos los campos ilegibles",
+    "todos_vacios": "Todos los campos vacíos",
+    "ilegible": "Ilegible",
+    "sin_dato": "Sin dato",
+    "sin_acta_1": "Sin acta(1)",
+    "sin_acta_2": "Sin acta(2)",
+    "sin_acta_3": "Sin acta(3)",
+    "sin_acta_4": "Sin acta(4)",
+    "proceso_tecnico_operativo": "Identificación por proceso técnico operativo",
+    "fuera_de_catalogo": "Fuera de Catálogo",
+}
+RULES = {
+    "name": "ine-2023",
+    "version": 1,
+    "mixed_without_number_counts": True,
+    "excede_applies": True,
+    "partial_beside_all": False,
+    "last_corte_with_especiales": True,
+    "texts": TEXTS,
+}
+OPTIONS = [
+    ("PAN", "partido", []),
+    ("PRI", "partido", []),
+    ("PVEM", "partido", []),
+    ("PAN-PRI", "coalicion", [0, 1]),
+    ("NO_REGISTRADAS", "no_registradas", []),
+    ("NULOS", "nulos", []),
+]
+SUMMARY = (
+    "ACTAS_ESPERADAS,ACTAS_REGISTRADAS,ACTAS_FUERA_CATALOGO,ACTAS_CAPTURADAS,PORCENTAJE_ACTAS_CAPTURADAS,"
+    "ACTAS_CONTABILIZADAS,PORCENTAJE_ACTAS_CONTABILIZADAS,PORCENTAJE_ACTAS_INCONSISTENCIAS,ACTAS_NO_CONTABILIZADAS,"
+    "LISTA_NOMINAL_ACTAS_CONTABILIZADAS,TOTAL_VOTOS_C_CS,TOTAL_VOTOS_S_CS,PORCENTAJE_PARTICIPACION_CIUDADANA"
+).split(",")
+BEFORE = (
+    "CLAVE_CASILLA,CLAVE_ACTA,ID_ENTIDAD,ENTIDAD,ID_DISTRITO_LOCAL,DISTRITO_LOCAL,SECCION,ID_CASILLA,TIPO_CASILLA,"
+    "EXT_CONTIGUA,UBICACION_CASILLA,TIPO_ACTA,TOTAL_BOLETAS_SOBRANTES,TOTAL_PERSONAS_VOTARON,"
+    "TOTAL_REP_PARTIDO_CI_VOTARON,TOTAL_VOTOS_SACADOS"
+).split(",")
+AFTER = (
+    "TOTAL_VOTOS_ASENTADO,TOTAL_VOTOS_CALCULADO,LISTA_NOMINAL,REPRESENTANTES_PP_CI,OBSERVACIONES,CONTABILIZADA,"
+    "MECANISMOS_TRASLADO,CODIGO_INTEGRIDAD,FECHA_HORA_ACOPIO,FECHA_HORA_CAPTURA,FECHA_HORA_VERIFICACION,ORIGEN,"
+    "DIGITALIZACION,TIPO_DOCUMENTO,COTEJADA"
+).split(",")
+HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
+
+I, S = "Ilegible", "Sin dato"
+# district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted
+CASILLAS = [
+    (1, 749, "B", 1, 500, 1, [100, 50, 7, 5, 0, 3], "", 1),
+    (1, 749, "C", 1, 500, 1, [80, 90, I, 2, 1, 0], "Ilegible", 1),
+    (1, 750, "B", 1, 100, 1, [90, 20, 5, 0, 0, 0], "Excede Lista Nominal", 0),
+    (1, 751, "B", 1, 400, 2, [I, I, I, I, I, I], "Todos los campos ilegibles", 0),
+    (1, 752, "B", 1, 400, 2, [S, S, I, S, S, S], "Ilegible, Sin dato", 1),
+    (1, 753, "S", 1, 0, 2, [30, 10, 2, 1, 0, 1], "", 1),
+    (2, 901, "B", 1, 600, 1, [70, 71, 9, 7, 0, 4], "", 1),
+    (2, 902, "B", 1, 600, 2, None, "Sin acta(3)", 0),
+    (2, 903, "E", 1, 600, None, None, "", None),
+]
+ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernatura", "entidad", "1")}
+OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
+
+
+def clave(casilla, code):
+    _, seccion, tipo, number, *_ = casilla
+    return f"28{seccion:04}{tipo}{number:02}00{ELECTIONS[code][2]}"
+
+
+def image_of(casilla, code, kind="acta"):
+    return f"{kind} {clave(casilla, code)}".encode() * 40
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(value):
+    return (json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def truncated(part, whole):
+    scaled = part * 1000000 // whole if whole else 0
+    return f"{scaled // 10000}.{scaled % 10000:04}"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def row(casilla, code, corte):
+    """One line of the CSV, and the numbers behind it where it counts."""
+    district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
+    key = f"28{seccion:04}{tipo}{number:02}00"
+    identity = [f"'{key}'", f"'{clave(casilla, code)}'", "28", "TAMAULIPAS", f"{district:03}", f"Distrito {district}"]
+    identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
+    off = OFF_BALLOT.get((code, district), set())
+    if since is None or corte < since:
+        return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), "-", "-", str(lista), "10", *["-"] * 11], None
+    if votes is None:
+        cells = ["-" if position in off else "Sin acta" for position in range(len(OPTIONS))]
+        tail = ["Sin acta", "0", str(lista), "10", observations, "0", "I", "-", "-", "-", "-", "CATD", "Escáner", "-", "0"]
+        return [*identity, *["Sin acta"] * 4, *cells, *tail], None
+    cells = ["-" if position in off else str(vote) for position, vote in enumerate(votes)]
+    total = sum(int(cell) for cell in cells if cell.isdigit())
+    moment = "19/02/2023 19:13:28"
+    tail = [str(total), str(total), str(lista), "10", observations, str(counted), "D", sha(image_of(casilla, code))]
+    tail += [moment, moment, moment, "CASILLA", "Móvil", "Acta PREP", "1"]
+    numbers = [int(cell) if cell.isdigit() else 0 for cell in cells]
+    return [*identity, "300", str(total), "3", str(total), *cells, *tail], numbers
+
+
+def fuera_row():
+    identity = ["-", "-", "28", "TAMAULIPAS", "2", "Distrito 2", "1124", "2", "C", "0", "3", "2"]
+    tail = ["-", "-", "-", "-", "Fuera de Catálogo", "2", "-", "-", "-", "-", "-", "CASILLA", "Móvil", "-", "-"]
+    return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), *tail]
+
+
+def has_fuera(code, corte):
+    return code == "DIP" and corte >= 1
+
+
+# --- sums -------------------------------------------------------------------------------------------------------------
+
+
+def resumen(casillas, code, corte, fuera=0):
+    """Thirteen values of some casillas."""
+    captured = [c for c in casillas if c[5] is not None and corte >= c[5]]
+    counted = [c for c in captured if c[8] == 1]
+    inconsistent = [c for c in captured if c[7] and not c[7].startswith("Sin acta")]
+    votes = {c: sum(row(c, code, corte)[1]) for c in map(_frozen, counted)}
+    lista = sum(c[4] for c in counted)
+    con = sum(votes.values())
+    sin = sum(total for c, total in votes.items() if c[2] != "S")
+    expected = len(casillas)
+    values = [expected, len(captured) + fuera, fuera, len(captured), truncated(len(captured), expected)]
+    values += [len(counted), truncated(len(counted), expected), truncated(len(inconsistent), expected)]
+    values += [len(captured) - len(counted), lista, con, sin, truncated(con if corte == 2 else sin, lista)]
+    return dict(zip(SUMMARY, map(str, values), strict=True))
+
+
+def _frozen(casilla):
+    return (*casilla[:6], tuple(casilla[6]) if casilla[6] is not None else None, *casilla[7:])
+
+
+def votes_of(casillas, code, corte):
+    sums = [0] * len(OPTIONS)
+    for casilla in casillas:
+        if casilla[8] == 1 and corte >= casilla[5]:
+            for position, vote in enumerate(row(casilla, code, corte)[1]):
+                sums[position] += vote
+    return {name: amount for (name, _, _), amount in zip(OPTIONS, sums, strict=True)}
+
+
+def distributed(votes):
+    """The one combination, PAN-PRI: half each, an odd vote to the one with more of its own, PAN where they tie."""
+    shared = {name: amount for name, amount in votes.items() if name != "PAN-PRI"}
+    joint = votes["PAN-PRI"]
+    shared["PAN"] += joint // 2
+    shared["PRI"] += joint // 2
+    shared["PRI" if votes["PRI"] > votes["PAN"] else "PAN"] += joint % 2
+    return shared
+
+
+def contests(code):
+    if code == "GOB":
+        return [(1, 28, 0, "Tamaulipas", CASILLAS)]
+    return [(n, 28, n, f"Distrito {n}", [c for c in CASILLAS if c[0] == n]) for n in (1, 2)]
+
+
+def totals_of(code, corte):
+    held = []
+    by_party = dict.fromkeys([name for name, _, _ in OPTIONS if name != "PAN-PRI"], 0)
+    for ident, entidad, territory, name, casillas in contests(code):
+        votes = votes_of(casillas, code, corte)
+        shared = distributed(votes)
+        for option, amount in shared.items():
+            by_party[option] += amount
+        total = sum(votes.values())
+        joint = sum(votes[option] for option in ("PAN", "PRI", "PAN-PRI"))
+        people = [
+            {"id": 1, "propietaria": "Una persona", "suplente": "Otra", "opciones": ["PAN", "PRI", "PAN-PRI"]}
+            | {"votos": joint, "porcentaje": truncated(joint, total)}
+        ]
+        held.append(
+            {"id": ident, "entidad": entidad, "territorio": territory, "nombre": name, "candidaturas": people}
+            | {"resumen": resumen(casillas, code, corte), "votos": votes, "votos_por_partido": shared}
+        )
+    territories = [
+        {"tipo": tipo, "entidad": 28, "id": ident, "nombre": name}
+        | {"resumen": resumen(some, code, corte), "votos": votes_of(some, code, corte)}
+        for tipo, ident, name, some in [
+            ("entidad", 28, "Tamaulipas", CASILLAS),
+            *(("distrito_local", n, f"Distrito {n}", [c for c in CASILLAS if c[0] == n]) for n in (1, 2)),
+        ]
+    ]
+    state = resumen(CASILLAS, code, corte, fuera=int(has_fuera(code, corte)))
+    sin_acta = sum(1 for c in CASILLAS if c[7].startswith("Sin acta") and corte >= c[5])
+    actas = {"esperadas": len(CASILLAS), "capturadas": int(state["ACTAS_CAPTURADAS"]), "sin_acta": sin_acta}
+    actas |= {"contabilizadas": int(state["ACTAS_CONTABILIZADAS"]), "fuera_de_catalogo": int(has_fuera(code, corte))}
+    actas |= {"no_contabilizadas": int(state["ACTAS_NO_CONTABILIZADAS"])}
+    votes = votes_of(CASILLAS, code, corte)
+    return {"resumen": state, "actas": actas, "votos": votes, "votos_por_partido": by_party} | {
+        "contiendas": held,
+        "territorios": territories,
+    }
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def csv_bytes(rows):
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    for cells in rows:
+        writer.writerow(cells) if cells else out.write("\r\n")
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def official(code, corte):
+    day, hour = TIMES[corte][:10].split("-"), TIMES[corte][11:16]
+    state = resumen(CASILLAS, code, corte, fuera=int(has_fuera(code, corte)))
+    rows = [[ELECTIONS[code][0]], [f"{day[2]}/{day[1]}/{day[0]} {hour} (UTC-6)"], [], SUMMARY, [*state.values()], []]
+    rows += [HEADER, *(row(casilla, code, corte)[0] for casilla in CASILLAS)]
+    rows += [fuera_row()] if has_fuera(code, corte) else []
+    return csv_bytes(rows)
+
+
+def manifest_of(corte):
+    digest = sha(canonical(RULES)[:-1])
+    rules = {"nombre": "ine-2023", "version": 1, "sha256": digest, "contenido": RULES}
+    options = [
+        {"posicion": position, "codigo": name, "clase": clase, "partidos": parties, "nombre": name}
+        for position, (name, clase, parties) in enumerate(OPTIONS)
+    ]
+    elections = [
+        {"codigo": code, "titulo": title, "anio": YEAR, "ambito": "local", "nivel": nivel, "opciones": options}
+        | {"archivo": f"{EDO}_{code}_{YEAR}.csv", "candidaturas": f"{EDO}_{code}_CANDIDATURAS_{YEAR}.csv"}
+        | {"resumen": resumen(CASILLAS, code, corte, fuera=int(has_fuera(code, corte)))}
+        | {
+            "contiendas": [
+                {"id": ident, "entidad": entidad, "territorio": territory, "nombre": name}
+                | {"boleta": [p for p in range(len(OPTIONS)) if p not in OFF_BALLOT.get((code, territory), set())]}
+                for ident, entidad, territory, name, _ in contests(code)
+            ]
+        }
+        for code, (title, nivel, _) in ELECTIONS.items()
+    ]
+    following = TIMES[corte + 1] if corte + 1 < len(TIMES) else None
+    return {"formato": 1, "corte": corte, "fase": FASES[corte], "fecha_hora": TIMES[corte], "siguiente": following} | {
+        "simulacro": False,
+        "anterior": None,
+        "catalogo": DIGEST_OF_CATALOGUE,
+        "reglas": dict.fromkeys(ELECTIONS, rules),
+        "elecciones": elections,
+        "correcciones": [],
+        "zip": {},
+    }
+
+
+def images_of(root, corte):
+    """Writes the images that appear with a corte; returns images.csv."""
+    lines = []
+
+    def keep(data, extension, acta):
+        name = f"imagenes/{sha(data)[:2]}/{sha(data)}.{extension}"
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+        lines.append(f"{sha(data)},{name},{acta}\r\n")
+
+    for code in ELECTIONS:
+        for casilla in CASILLAS:
+            if casilla[5] == corte and casilla[6] is not None:
+                keep(image_of(casilla, code), "png", clave(casilla, code))
+                keep(image_of(casilla, code, "web"), "jpg", clave(casilla, code))
+    if corte == 1:
+        keep(b"fuera" * 30, "jpg", "-")
+    return "SHA256,ARCHIVO,CLAVE_ACTA\r\n" + "".join(sorted(lines))
+
+
+def make_tree(root: Path) -> Path:
+    """A whole, valid published tree of three cortes in `root`."""
+    for corte in range(len(TIMES)):
+        folder = root / "cortes" / f"{corte:04}"
+        folder.mkdir(parents=True)
+        for code in ELECTIONS:
+            (folder / f"{EDO}_{code}_{YEAR}.csv").write_bytes(official(code, corte))
+            people = [["PARTIDO_CI", "CANDIDATURA_PROPIETARIA"], ["PAN", "Una persona"]]
+            (folder / f"{EDO}_{code}_CANDIDATURAS_{YEAR}.csv").write_bytes(csv_bytes(people))
+        (folder / "LEEME.txt").write_bytes("Léame\r\n".encode())
+        (folder / "images.csv").write_bytes(images_of(root, corte).encode())
+        totals = {"formato": 1, "elecciones": {code: totals_of(code, corte) for code in ELECTIONS}}
+        (folder / "totals.json").write_bytes(canonical(totals))
+        (folder / "manifest.json").write_bytes(canonical(manifest_of(corte)))
+    for name in ("index.html", "estilo.css"):
+        (root / name).write_text("una página")
+    for code in ELECTIONS:
+        (root / code / "fuera").mkdir(parents=True)
+        (root / code / "index.html").write_text("una elección")
+        for casilla in CASILLAS:
+            if casilla[5] is not None:
+                (root / code / f"{clave(casilla, code)}.html").write_text("un acta")
+    (root / "DIP" / "fuera" / f"{sha(b'fuera' * 30)}.html").write_text("un acta fuera de catálogo")
+    reseal(root)
+    return root
+
+
+def make_zip(root, number, manifest):
+    folder = root / "cortes" / f"{number:04}"
+    stamp = manifest["fecha_hora"][:10].replace("-", "") + "_" + manifest["fecha_hora"][11:16].replace(":", "")
+    outer = io.BytesIO()
+    with zipfile.ZipFile(outer, "w") as archive:
+        for election in manifest["elecciones"]:
+            inner = io.BytesIO()
+            with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as packed:
+                for name in (election["archivo"], election["candidaturas"], "LEEME.txt"):
+                    packed.writestr(name, (folder / name).read_bytes())
+            archive.writestr(f"{stamp}_PREP_{election['codigo']}_{EDO}.zip", inner.getvalue())
+    name = f"zip/{stamp}_PREP_{EDO}.zip"
+    (root / "zip").mkdir(exist_ok=True)
+    (root / name).write_bytes(outer.getvalue())
+    return name
+
+
+def reseal(root: Path, *, zips: bool = True, sums: bool = True) -> None:
+    """Make digests, ZIPs, the chain of cortes and the index agree with whatever the files now hold."""
+    if zips:
+        shutil.rmtree(root / "zip", ignore_errors=True)
+    before = None
+    for folder in sorted((root / "cortes").iterdir()):
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_bytes())
+        manifest["anterior"] = before
+        if zips:
+            manifest["zip"] = {"archivo": make_zip(root, manifest["corte"], manifest)}
+        data = (root / manifest["zip"]["archivo"]).read_bytes()
+        manifest["zip"] |= {"sha256": sha(data), "bytes": len(data)}
+        path.write_bytes(canonical(manifest))
+        if sums:
+            seal(folder)
+        before = {"corte": manifest["corte"], "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}
+        pages = [
+            {"codigo": election["codigo"], "titulo": election["titulo"], "pagina": f"{election['codigo']}/index.html"}
+            for election in manifest["elecciones"]
+        ]
+        index = {key: manifest[key] for key in ("formato", "simulacro", "fase", "corte", "fecha_hora", "siguiente")}
+        index |= {"carpeta": f"cortes/{folder.name}", "sha256sums": before["sha256sums"], "elecciones": pages}
+        (root / "index.json").write_bytes(canonical(index))
+
+
+def seal(folder: Path) -> None:
+    names = sorted(file.name for file in folder.iterdir() if file.name != "SHA256SUMS")
+    lines = [f"{sha((folder / name).read_bytes())}  {name}\n" for name in names]
+    (folder / "SHA256SUMS").write_text("".join(lines))
