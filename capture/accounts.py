@@ -1,84 +1,122 @@
-"""`prep user` and `prep device`: who may speak to capture. Done by the owner of the database, from the command line."""
+"""The commands that let devices and people in: `prep device enroll` and `prep user add`."""
 
 import argparse
 import asyncio
+import base64
 import getpass
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from capture.auth import add_user, enroll
-from prep.errors import PrepError, Rejected
-from prep.settings import Settings, now, read_settings
+from capture.receipts import signing_key
+from prep.errors import PrepError, Rejected, Unavailable
+from prep.settings import now, read_settings
 from prep.store import embedded
-from prep.store.database import connect
+from prep.store.database import GONE, Connection, migrate, open_pool, transaction
 from prep.store.people import Role
 
 
-def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="prep")
-    commands = parser.add_subparsers(required=True)
-    user = commands.add_parser(
-        "user", help="agrega personas; pide la clave de cada una, o la lee de la entrada estándar"
-    )
-    user.add_argument("action", choices=("add",))
-    user.add_argument("login", nargs="+", metavar="USUARIO")
-    user.add_argument("--role", required=True, choices=list(Role), metavar="ROL", help=", ".join(Role))
-    user.set_defaults(command=add_users)
-    device = commands.add_parser("device", help="inscribe dispositivos y deja la llave privada de cada uno")
-    device.add_argument("action", choices=("enroll",))
-    device.add_argument("id", nargs="+", metavar="DISPOSITIVO")
-    device.add_argument("--keys", type=Path, default=Path(), metavar="CARPETA", help="dónde dejar DISPOSITIVO.pem")
-    device.set_defaults(command=enroll_devices)
-    for each in (user, device):
-        each.add_argument("--site", required=True, metavar="SITIO")
-    arguments = parser.parse_args(words)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0, or 2 with one sentence on stderr; nothing is half added."""
+    arguments = _parser().parse_args(argv)
     try:
-        asyncio.run(arguments.command(arguments, read_settings()))
+        print(asyncio.run(_as_owner(arguments.command(arguments))))
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
-        return 2
-    return 0
+        sys.exit(2)
 
 
-async def add_users(arguments: argparse.Namespace, settings: Settings) -> None:
-    passwords = [_password(login) for login in arguments.login]
-    async with embedded.database(settings) as urls, connect(urls.owner) as connection:
-        for login, password in zip(arguments.login, passwords, strict=True):
-            await add_user(connection, login=login, password=password, role=Role(arguments.role), site=arguments.site)
-            print(f"{login}: {arguments.role} en {arguments.site}")
+Work = Callable[[Connection], Awaitable[str]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prep", description="Quién puede enviar imágenes y quién puede capturar.")
+    commands = parser.add_subparsers(required=True, metavar="ORDEN")
+    device = commands.add_parser("enroll", help="inscribe dispositivos", prog="prep device enroll")
+    device.add_argument("devices", nargs="+", metavar="DISPOSITIVO", help="identificador: letras, números, «-» y «_»")
+    device.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD en que están")
+    key = device.add_mutually_exclusive_group(required=True)
+    key.add_argument(
+        "--key", metavar="LLAVE", help="la llave pública Ed25519 del dispositivo: PEM, o 32 bytes en base64"
+    )
+    key.add_argument("--keys", metavar="CARPETA", type=Path, help="crea ahí la llave privada de cada uno: NOMBRE.pem")
+    device.set_defaults(command=_enroll)
+    user = commands.add_parser("add", help="agrega personas", prog="prep user add")
+    user.add_argument("logins", nargs="+", metavar="USUARIO")
+    roles = [role.value for role in Role]
+    user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
+    user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
+    user.set_defaults(command=_add)
+    return parser
+
+
+def _enroll(arguments: argparse.Namespace) -> Work:
+    if arguments.key is not None and len(arguments.devices) > 1:
+        raise Rejected("--key es de un solo dispositivo")
+
+    async def work(connection: Connection) -> str:
+        for device in arguments.devices:
+            public = _public_key(arguments.key) if arguments.key else _made_key(arguments.keys, device)
+            await enroll(connection, device=device, site=arguments.site, public_key=public, at=now())
+        return f"inscritos: {', '.join(arguments.devices)}"
+
+    return work
+
+
+def _made_key(folder: Path, device: str) -> bytes:
+    if Path(device).name != device:
+        raise Rejected(f"con ese identificador no se puede nombrar un archivo: {device}")
+    return signing_key(folder / f"{device}.pem").public_key().public_bytes_raw()
+
+
+def _public_key(text: str) -> bytes:
+    if not Path(text).is_file():
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError:
+            raise Rejected("la llave no es un archivo PEM ni base64") from None
+    try:
+        key = load_pem_public_key(Path(text).read_bytes())
+    except ValueError:
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise Rejected(f"{text} no es una llave pública Ed25519 en PEM")
+    return key.public_bytes_raw()
+
+
+def _add(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        for login in arguments.logins:
+            password = _password(login)
+            role = Role(arguments.role)
+            await add_user(connection, login=login, password=password, role=role, site=arguments.site)
+        return f"agregados: {', '.join(arguments.logins)}"
+
+    return work
 
 
 def _password(login: str) -> str:
-    """Never an argument: those are seen by everybody on the machine."""
-    if sys.stdin.isatty():
-        return getpass.getpass(f"clave de {login}: ")
-    line = sys.stdin.readline()
-    if not line:
-        raise Rejected(f"falta la clave de {login} en la entrada estándar")
-    return line.rstrip("\n")
+    """Asked for, or a line of stdin each; never an argument: the list of processes is everybody's to read."""
+    return getpass.getpass(f"Clave de {login}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
-async def enroll_devices(arguments: argparse.Namespace, settings: Settings) -> None:
-    async with embedded.database(settings) as urls, connect(urls.owner) as connection:
-        for device in arguments.id:
-            path: Path = arguments.keys / f"{device}.pem"
-            key = Ed25519PrivateKey.generate()
-            public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            await enroll(connection, device=device, site=arguments.site, public_key=public, at=now())
-            _write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            print(f"{device}: inscrito; su llave privada está en {path}")
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+async def _as_owner(work: Work) -> str:
+    async with embedded.database(read_settings()) as urls:
+        try:
+            await migrate(urls.owner)
+        except GONE as error:
+            raise Unavailable("la base de datos no responde; intente de nuevo") from error
+        pool = await open_pool(urls.owner, connections=1)
+        try:
+            async with transaction(pool) as connection:
+                return await work(connection)
+        finally:
+            await pool.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main([sys.argv[0].split()[-1], *sys.argv[1:]]))
+    main()

@@ -241,11 +241,7 @@ def conform(value: object, shape: object, where: str = "") -> None:
             for key, held in _expect(value, dict, where).items():
                 conform(held, inner, f"{where}.{key}")
         case dict():
-            held = _expect(value, dict, where)
-            if held.keys() != shape.keys():
-                _refuse(where, f"los campos {', '.join(sorted(shape))}", ", ".join(sorted(map(str, held))))
-            for key, inner in shape.items():
-                conform(held[key], inner, f"{where}.{key}")
+            _conform_fields(value, shape, where)
         case list():
             for number, item in enumerate(_expect(value, list, where)):
                 conform(item, shape[0], f"{where}[{number}]")
@@ -256,6 +252,16 @@ def conform(value: object, shape: object, where: str = "") -> None:
             _expect(value, shape, where)
             if shape is int and isinstance(value, int) and value < 0:
                 _refuse(where, "un entero de cero en adelante", value)
+
+
+def _conform_fields(value: object, shape: Json, where: str) -> None:
+    held = _expect(value, dict, where)
+    if held.keys() != shape.keys():
+        missing, strange = sorted(shape.keys() - held.keys()), sorted(held.keys() - shape.keys())
+        expected = f"el campo {missing[0]}" if missing else f"solo los campos {', '.join(sorted(shape))}"
+        _refuse(where, expected, "su falta" if missing else f"{strange[0]}")
+    for key, inner in shape.items():
+        conform(held[key], inner, f"{where}.{key}")
 
 
 _PATTERNS: Final = {

@@ -11,7 +11,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Final
 
 from integrity.documents import Election, Manifest
@@ -55,43 +55,42 @@ def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledg
     inner = {f"{stamp}_{election.code}_{manifest.edo}.zip": election for election in manifest.elections}
     with zipped.local.open("rb") as handle:
         for member, content in _members(handle, name, set(inner), ledger):
-            with content:
-                _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
+            _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
 
 
 def _judge_inner(content: IO[bytes], name: str, election: Election, sums: Mapping[str, str], ledger: Ledger) -> None:
     expected = {election.archivo, election.candidaturas, "LEEME.txt"}
     for member, plain in _members(content, name, expected, ledger):
-        with plain:
-            digest = hashlib.file_digest(plain, "sha256").hexdigest()
+        hasher = hashlib.sha256()
+        while block := plain.read(_CHUNK):
+            hasher.update(block)
+        digest = hasher.hexdigest()
         ledger.did("INT-06")
         if digest != sums.get(member):
             ledger.wrong("INT-06", f"{name} → {member}", expected=sums.get(member, "nada"), found=digest)
 
 
-def _members(handle: IO[bytes], name: str, expected: set[str], ledger: Ledger) -> list[tuple[str, IO[bytes]]]:
-    """The expected members, unpacked; none of them where the archive is not exactly those, one after the other."""
+def _members(handle: IO[bytes], name: str, expected: set[str], ledger: Ledger) -> Iterator[tuple[str, IO[bytes]]]:
+    """The expected members, unpacked one by one; none where the archive is not exactly those, one after the other."""
     try:
         with zipfile.ZipFile(handle) as archive:
             problems = _problems(archive, handle, expected)
             for wanted, found in problems:
                 ledger.wrong("INT-06", name, expected=wanted, found=found)
-            if problems:
-                return []
-            return [(member.filename, _unpack(archive, member)) for member in archive.infolist()]
+            for member in archive.infolist() if not problems else ():
+                with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as plain:
+                    _unpack(archive, member, plain)
+                    yield member.filename, plain
     except _UNREADABLE:
         ledger.wrong("INT-06", name, expected="un ZIP sano", found="uno que no se puede leer")
-        return []
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
-    """zipfile stops at the stated size and checks the CRC, so that nothing can grow beyond what `_problems` saw."""
-    plain = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the caller closes it
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
+    """One member into `plain`. It stops at the size in the directory: nothing grows beyond what `_problems` saw."""
     with archive.open(member) as packed:
         while block := packed.read(_CHUNK):
             plain.write(block)
     plain.seek(0)
-    return plain
 
 
 def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:

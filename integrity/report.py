@@ -1,4 +1,4 @@
-"""What a verification says: numbered checks, each good, wrong, not checked or not applicable, and every difference found.
+"""What a verification says: checks with an id, each good, wrong, not checked or not applicable, and every difference.
 
 A check is good only if something was compared and nothing differed. Silence is never a pass: a check that nothing
 reached is *not checked*, and the exit code says so.

@@ -1,4 +1,4 @@
-"""The official CSV of a corte, row by row: is each row what the rules make of its own votes, and what do the rows add up to.
+"""The official CSV of a corte, row by row: is each what the rules make of its own votes, and what do they add up to.
 
 Nothing is taken from the derived columns: votes are summed again, observations and CONTABILIZADA derived again from the
 rule set in the manifest (`domain.md` §4-6). A file is read line by line, so that a national one needs no more memory
@@ -501,7 +501,8 @@ def read_table(sheet: Sheet, *, keep: bool) -> Table:
 
 def follow_table(sheet: Sheet, before: Table) -> Table | None:
     """The same from the corte before and the lines that changed; None where the two do not hold the same actas."""
-    sums = defaultdict(lambda: [0] * (VOTES + len(sheet.judge.election.options)))
+    width = VOTES + len(sheet.judge.election.options)
+    sums: dict[Place, Sum] = defaultdict(lambda: [0] * width)
     sums.update({place: [*amounts] for place, amounts in before.sums.items()})
     table = Table(sheet.file, sums, before.fuera, before.rows, sound=True)
     for change in changes(before.file, sheet.file):

@@ -212,6 +212,7 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if _origin(req.full_url) != _origin(newurl):
+            fp.close()
             raise Refused(f"el servidor manda a otro sitio ({_origin(newurl)})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

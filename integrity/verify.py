@@ -2,8 +2,8 @@
 
     verify("public")  or  verify("https://prep.example.mx/")
 
-Read `verify` from top to bottom: its steps are the verification. Each check has an id (`report.CHECKS`) that says which
-question it answers; a step writes into the ledger what it compared and what differed, and a check that no step reached
+Read `verify_tree` from top to bottom: its steps are the verification. Each check has an id (`report.CHECKS`) that says
+which question it answers; a step writes into the ledger what it compared and what differed, and a check that no step reached
 is reported as *not checked*. What is published is written by others: nothing is trusted before its step has passed, no
 size is read without a limit, no link is followed.
 
@@ -93,12 +93,13 @@ def verify(source: str, tell: Tell = lambda _: None) -> Report:
         ledger.unable(CHECKS, error.sentence)
         return ledger.report(source, "")
     try:
-        return _verify(tree, ledger, tell)
+        return verify_tree(tree, ledger, tell)
     finally:
         tree.close()
 
 
-def _verify(tree: Source, ledger: Ledger, tell: Tell) -> Report:
+def verify_tree(tree: Source, ledger: Ledger, tell: Tell) -> Report:
+    """The story: what is done, in its order."""
     # 1. What there is: index.json, and the numbers of the cortes.
     if not _is_published(tree, ledger):
         return ledger.report(tree.name, "")

@@ -116,7 +116,16 @@ LEVELS: Final[Mapping[str, Condition]] = {
         Condition("leve", rotation=3, perspective=0.02, blur=0.4, noise=4, shadow=0.15, quality=85),
         Condition("medio", rotation=8, perspective=0.05, blur=0.9, noise=12, shadow=0.35, light=0.8, quality=70),
         Condition(
-            "fuerte", rotation=15, perspective=0.09, scale=0.8, blur=1.2, noise=20, shadow=0.5, glare=0.4, light=0.65, quality=55
+            "fuerte",
+            rotation=15,
+            perspective=0.09,
+            scale=0.8,
+            blur=1.2,
+            noise=20,
+            shadow=0.5,
+            glare=0.4,
+            light=0.65,
+            quality=55,
         ),
         Condition(
             "extremo",
@@ -167,7 +176,11 @@ PEOPLE: Final = ""
 def _people(form: Form, values: Mapping[str, Field]) -> Field:
     """Section 5, personas and representantes together, as an officer adds them up."""
     parts = [values.get(code, Mark.SIN_DATO) for code in form.header[1:3]]
-    return sum(part for part in parts if not isinstance(part, Mark)) if parts and Mark.SIN_DATO not in parts else Mark.SIN_DATO
+    return (
+        sum(part for part in parts if not isinstance(part, Mark))
+        if parts and Mark.SIN_DATO not in parts
+        else Mark.SIN_DATO
+    )
 
 
 # The printed form.
@@ -209,19 +222,29 @@ class Press:
     def line(self, points: Sequence[float], colour: Colour = BLACK, width: float = 1.2) -> None:
         self.pen.line(self._at(points), fill=colour, width=max(1, round(width * self.scale)))
 
-    def text(self, at: Point, text: str, size: float, *, fill: Colour = BLACK, anchor: str = "ls", bold: float = 0) -> None:
+    def text(
+        self, at: Point, text: str, size: float, *, fill: Colour = BLACK, anchor: str = "ls", bold: float = 0
+    ) -> None:
         """One line of text. Pillow's own font has no accented letters, so accents are drawn."""
         font = ImageFont.load_default(size * self.scale)
         plain = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
         x, y = at[0] * self.scale, at[1] * self.scale
-        self.pen.text((x, y), plain, fill=fill, font=font, anchor=anchor, stroke_width=bold * self.scale, stroke_fill=fill)
+        self.pen.text(
+            (x, y), plain, fill=fill, font=font, anchor=anchor, stroke_width=bold * self.scale, stroke_fill=fill
+        )
         left = x - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * font.getlength(plain)
         for place, letter in enumerate(unicodedata.normalize("NFC", text)):
             if unicodedata.combining(unicodedata.normalize("NFD", letter)[-1]):
                 middle = left + font.getlength(plain[:place]) + font.getlength(plain[place]) / 2
-                rise = size * self.scale * (0.78 if letter.isupper() else 0.6) - (size * self.scale * 0.36 if anchor[1] == "m" else 0)
+                rise = size * self.scale * (0.78 if letter.isupper() else 0.6) - (
+                    size * self.scale * 0.36 if anchor[1] == "m" else 0
+                )
                 reach = size * self.scale * 0.12
-                self.pen.line((middle - reach, y - rise, middle + reach, y - rise - reach), fill=fill, width=round(self.scale * 1.2))
+                self.pen.line(
+                    (middle - reach, y - rise, middle + reach, y - rise - reach),
+                    fill=fill,
+                    width=round(self.scale * 1.2),
+                )
 
     def ends(self, x0: float, x1: float, y: float) -> None:
         """A ring at the left end of a row's line and a dot at its right end."""
@@ -283,12 +306,21 @@ class Press:
         self.text((344, 189), _short(form.contest.upper(), 50), 11, fill=WHITE, anchor="ms")
         for place in range(4):
             self.text((40, 212 + 12 * place), LEGEND[place], 8.6, bold=0.15)
-        self.text((40, 268), "Al concluir el llenado de la Hoja para hacer operaciones, inicie el llenado del", 12, fill=MAGENTA)
-        self.text((40, 284), "acta utilizando un bolígrafo de tinta azul. Asegúrese de que sea legible.", 12, fill=MAGENTA)
+        self.text(
+            (40, 268),
+            "Al concluir el llenado de la Hoja para hacer operaciones, inicie el llenado del",
+            12,
+            fill=MAGENTA,
+        )
+        self.text(
+            (40, 284), "acta utilizando un bolígrafo de tinta azul. Asegúrese de que sea legible.", 12, fill=MAGENTA
+        )
         for x in (560, 1118):
             self.line((x, 28, x, 1046), MAGENTA, 1.6)
         self.text((82, 1070), "DESTINO:", 24, fill=MAGENTA, bold=0.6)
-        self.text((206, 1070), _short(f"BOLSA PREP DE LA ELECCIÓN DE {form.title.upper()}", 76), 23, fill=BROWN, bold=1.0)
+        self.text(
+            (206, 1070), _short(f"BOLSA PREP DE LA ELECCIÓN DE {form.title.upper()}", 76), 23, fill=BROWN, bold=1.0
+        )
 
     def sections(self, form: Form) -> Iterator[tuple[str, Place]]:
         """Identification of the casilla, and the quantities that stand outside the ballot."""
@@ -326,8 +358,12 @@ class Press:
         rows = (*form.rows, form.total)
         first = len(rows) if len(form.rows) <= ROWS_IN_ONE_COLUMN else -(-len(rows) // 2)
         self.heading((572, 28), 6, "RESULTADOS DE LA VOTACIÓN", BROWN)
-        self.text((572, 68), "Copie del apartado 6 de la Hoja para hacer operaciones los votos para partidos", 12, bold=0.1)
-        self.text((572, 84), "políticos, coaliciones, no registradas, nulos y total. Si no hubo, escriba ceros.", 12, bold=0.1)
+        self.text(
+            (572, 68), "Copie del apartado 6 de la Hoja para hacer operaciones los votos para partidos", 12, bold=0.1
+        )
+        self.text(
+            (572, 84), "políticos, coaliciones, no registradas, nulos y total. Si no hubo, escriba ceros.", 12, bold=0.1
+        )
         return self._table(form, rows[:first], 574) | self._table(form, rows[first:], 1132)
 
     def _table(self, form: Form, rows: Sequence[str], left: float) -> dict[str, Place]:
@@ -391,7 +427,9 @@ class Press:
         self._grid((1132, 380, 1662, 820), (("PARTIDO", 80), ("NOMBRE COMPLETO", 280), ("FIRMA", 170)), 14, ())
         self.heading((1132, 832), 13, "ESCRITOS DE PROTESTA O INCIDENTES", MAGENTA)
         self.heading((1132, 912), 14, "INTEGRACIÓN DEL EXPEDIENTE", MAGENTA)
-        for place, text in enumerate(("Guarde el original en el sobre de expediente.", "Guarde la primera copia en la Bolsa PREP.")):
+        for place, text in enumerate(
+            ("Guarde el original en el sobre de expediente.", "Guarde la primera copia en la Bolsa PREP.")
+        ):
             self.text((1140, 956 + 18 * place), f"{place + 1}. {text}", 12, bold=0.1)
 
     def _grid(self, box: Box, columns: Sequence[tuple[str, float]], rows: int, labels: Sequence[str]) -> None:
@@ -422,7 +460,14 @@ LEGEND: Final = (
     "LA VOTACIÓN EN LA CASILLA, Y EN EL ANEXO DEL REGLAMENTO DE ELECCIONES QUE FIJA LOS",
     "DOCUMENTOS ELECTORALES. FORMATO DIBUJADO PARA PRUEBAS: SIN VALIDEZ OFICIAL.",
 )
-OFFICERS: Final = ("PRESIDENTE/A", "1er. SECRETARIO/A", "2do. SECRETARIO/A", "1er. ESCRUTADOR/A", "2do. ESCRUTADOR/A", "3er. ESCRUTADOR/A")
+OFFICERS: Final = (
+    "PRESIDENTE/A",
+    "1er. SECRETARIO/A",
+    "2do. SECRETARIO/A",
+    "1er. ESCRUTADOR/A",
+    "2do. ESCRUTADOR/A",
+    "3er. ESCRUTADOR/A",
+)
 
 
 def _half(box: Sequence[float]) -> Box:
@@ -453,20 +498,45 @@ DIGITS: Final[Mapping[str, tuple[tuple[Sequence[Point], ...], ...]]] = {
         (((0.25, 0.3), (0.42, 0.18), (0.58, 0.03)), ((0.58, 0.03), (0.55, 0.5), (0.53, 0.97))),
     ),
     "2": (
-        (((0.15, 0.25), (0.45, 0.03), (0.82, 0.2), (0.65, 0.55), (0.12, 0.95)), ((0.12, 0.95), (0.5, 0.9), (0.92, 0.94))),
+        (
+            ((0.15, 0.25), (0.45, 0.03), (0.82, 0.2), (0.65, 0.55), (0.12, 0.95)),
+            ((0.12, 0.95), (0.5, 0.9), (0.92, 0.94)),
+        ),
         (((0.15, 0.22), (0.5, 0.02), (0.8, 0.25), (0.5, 0.65), (0.15, 0.9), (0.25, 0.75), (0.55, 0.9), (0.92, 0.9)),),
     ),
     "3": (
-        (((0.18, 0.12), (0.55, 0.02), (0.8, 0.22), (0.42, 0.46)), ((0.42, 0.46), (0.86, 0.6), (0.7, 0.92), (0.15, 0.9))),
-        (((0.15, 0.06), (0.85, 0.05)), ((0.85, 0.05), (0.42, 0.4)), ((0.42, 0.4), (0.88, 0.6), (0.6, 0.95), (0.15, 0.88))),
+        (
+            ((0.18, 0.12), (0.55, 0.02), (0.8, 0.22), (0.42, 0.46)),
+            ((0.42, 0.46), (0.86, 0.6), (0.7, 0.92), (0.15, 0.9)),
+        ),
+        (
+            ((0.15, 0.06), (0.85, 0.05)),
+            ((0.85, 0.05), (0.42, 0.4)),
+            ((0.42, 0.4), (0.88, 0.6), (0.6, 0.95), (0.15, 0.88)),
+        ),
     ),
     "4": (
         (((0.3, 0.04), (0.2, 0.35), (0.12, 0.6)), ((0.12, 0.6), (0.9, 0.55)), ((0.68, 0.2), (0.66, 0.6), (0.62, 0.98))),
         (((0.65, 0.03), (0.12, 0.65)), ((0.12, 0.65), (0.92, 0.64)), ((0.65, 0.03), (0.64, 0.5), (0.66, 0.98))),
     ),
     "5": (
-        (((0.82, 0.05), (0.28, 0.06)), ((0.28, 0.06), (0.22, 0.42)), ((0.22, 0.42), (0.7, 0.4), (0.85, 0.68), (0.6, 0.95), (0.14, 0.9))),
-        (((0.85, 0.03), (0.5, 0.05), (0.25, 0.1), (0.24, 0.45), (0.65, 0.42), (0.84, 0.7), (0.55, 0.97), (0.15, 0.86)),),
+        (
+            ((0.82, 0.05), (0.28, 0.06)),
+            ((0.28, 0.06), (0.22, 0.42)),
+            ((0.22, 0.42), (0.7, 0.4), (0.85, 0.68), (0.6, 0.95), (0.14, 0.9)),
+        ),
+        (
+            (
+                (0.85, 0.03),
+                (0.5, 0.05),
+                (0.25, 0.1),
+                (0.24, 0.45),
+                (0.65, 0.42),
+                (0.84, 0.7),
+                (0.55, 0.97),
+                (0.15, 0.86),
+            ),
+        ),
     ),
     "6": (
         (((0.7, 0.03), (0.3, 0.3), (0.14, 0.7), (0.45, 0.97), (0.82, 0.75), (0.6, 0.5), (0.2, 0.68)),),
@@ -477,11 +547,38 @@ DIGITS: Final[Mapping[str, tuple[tuple[Sequence[Point], ...], ...]]] = {
         (((0.12, 0.1), (0.86, 0.05)), ((0.86, 0.05), (0.6, 0.5), (0.4, 0.97)), ((0.32, 0.5), (0.8, 0.46))),
     ),
     "8": (
-        (((0.72, 0.16), (0.4, 0.03), (0.25, 0.25), (0.7, 0.6), (0.72, 0.9), (0.3, 0.94), (0.25, 0.65), (0.7, 0.3), (0.7, 0.14)),),
-        (((0.5, 0.47), (0.2, 0.25), (0.5, 0.03), (0.78, 0.25), (0.5, 0.47), (0.15, 0.75), (0.5, 0.97), (0.84, 0.74), (0.5, 0.47)),),
+        (
+            (
+                (0.72, 0.16),
+                (0.4, 0.03),
+                (0.25, 0.25),
+                (0.7, 0.6),
+                (0.72, 0.9),
+                (0.3, 0.94),
+                (0.25, 0.65),
+                (0.7, 0.3),
+                (0.7, 0.14),
+            ),
+        ),
+        (
+            (
+                (0.5, 0.47),
+                (0.2, 0.25),
+                (0.5, 0.03),
+                (0.78, 0.25),
+                (0.5, 0.47),
+                (0.15, 0.75),
+                (0.5, 0.97),
+                (0.84, 0.74),
+                (0.5, 0.47),
+            ),
+        ),
     ),
     "9": (
-        (((0.78, 0.25), (0.45, 0.04), (0.18, 0.28), (0.45, 0.5), (0.78, 0.25)), ((0.78, 0.25), (0.72, 0.6), (0.62, 0.98))),
+        (
+            ((0.78, 0.25), (0.45, 0.04), (0.18, 0.28), (0.45, 0.5), (0.78, 0.25)),
+            ((0.78, 0.25), (0.72, 0.6), (0.62, 0.98)),
+        ),
         (((0.75, 0.12), (0.35, 0.06), (0.25, 0.4), (0.65, 0.45), (0.78, 0.15), (0.72, 0.6), (0.35, 0.97)),),
     ),
 }
@@ -548,7 +645,11 @@ class Hand:
             return
         for row in range(6):
             mask = _signature(self.rng.randrange(12), round(84 * self.scale), round(24 * self.scale))
-            sheet.paste(self.ink, (round((1562 + self.rng.randrange(8)) * self.scale), round((148 + row * 28.3) * self.scale)), mask)
+            sheet.paste(
+                self.ink,
+                (round((1562 + self.rng.randrange(8)) * self.scale), round((148 + row * 28.3) * self.scale)),
+                mask,
+            )
 
 
 def _curve(points: Sequence[Point], steps: int = 6) -> list[Point]:
@@ -585,7 +686,10 @@ def _digit(digit: str, who: int, attempt: int, width: int, height: int) -> Image
     ways = DIGITS[digit]
     strokes = ways[habit.randrange(len(ways))]
     slant = random.Random(who).uniform(-0.05, 0.22)  # noqa: S311
-    wobble = [[(x + slant * (0.5 - y) + shake.gauss(0, 0.025), y + shake.gauss(0, 0.025)) for x, y in stroke] for stroke in strokes]
+    wobble = [
+        [(x + slant * (0.5 - y) + shake.gauss(0, 0.025), y + shake.gauss(0, 0.025)) for x, y in stroke]
+        for stroke in strokes
+    ]
     return _strokes(wobble, width, height, pen=height * (0.075 + 0.01 * (who % 3)))
 
 
@@ -601,7 +705,9 @@ def _word(word: str, size: float, who: int) -> Image.Image:
     mask = Image.new("L", (width, height))
     ImageDraw.Draw(mask).text((size * 0.2, size), word, fill=225, font=font, anchor="ls")
     slant = 0.18 + 0.06 * (who % 4)
-    return mask.transform(mask.size, Image.Transform.AFFINE, (1, slant, -slant * height * 0.6, 0, 1, 0), Image.Resampling.BILINEAR)
+    return mask.transform(
+        mask.size, Image.Transform.AFFINE, (1, slant, -slant * height * 0.6, 0, 1, 0), Image.Resampling.BILINEAR
+    )
 
 
 @lru_cache(maxsize=64)
@@ -623,7 +729,9 @@ UNITS: Final = (
     "diecinueve veinte veintiuno veintidos veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve"
 ).split()
 TENS: Final = "- - - treinta cuarenta cincuenta sesenta setenta ochenta noventa".split()
-HUNDREDS: Final = "- ciento doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos".split()
+HUNDREDS: Final = (
+    "- ciento doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos".split()
+)
 
 
 def in_words(number: int) -> str:
@@ -695,13 +803,27 @@ def _tilt(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image
     seen = []
     for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
         dx, dy = x * width * fit, y * height * fit
-        px = width / 2 + dx * math.cos(angle) - dy * math.sin(angle) - math.copysign(width, x) * rng.uniform(0, condition.perspective)
-        py = height / 2 + dx * math.sin(angle) + dy * math.cos(angle) - math.copysign(height, y) * rng.uniform(0, condition.perspective)
+        px = (
+            width / 2
+            + dx * math.cos(angle)
+            - dy * math.sin(angle)
+            - math.copysign(width, x) * rng.uniform(0, condition.perspective)
+        )
+        py = (
+            height / 2
+            + dx * math.sin(angle)
+            + dy * math.cos(angle)
+            - math.copysign(height, y) * rng.uniform(0, condition.perspective)
+        )
         seen.append((px, py))
     corners = ((0, 0), (sheet.width, 0), (sheet.width, sheet.height), (0, sheet.height))
     table = rng.choice(((150, 130, 108), (90, 86, 84), (196, 190, 180)))
     return sheet.transform(
-        (width, height), Image.Transform.PERSPECTIVE, _homography(seen, corners), Image.Resampling.BILINEAR, fillcolor=table
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        _homography(seen, corners),
+        Image.Resampling.BILINEAR,
+        fillcolor=table,
     )
 
 
@@ -738,7 +860,9 @@ def _glare(size: tuple[int, int], strength: float, rng: random.Random) -> Image.
     """The reflection of a lamp, somewhere."""
     spot = Image.new("L", (48, 32))
     x, y, radius = rng.uniform(0, 48), rng.uniform(0, 32), rng.uniform(4, 9)
-    ImageDraw.Draw(spot).ellipse((x - radius, y - radius, x + radius, y + radius), fill=round(255 * strength * rng.uniform(0.5, 1)))
+    ImageDraw.Draw(spot).ellipse(
+        (x - radius, y - radius, x + radius, y + radius), fill=round(255 * strength * rng.uniform(0.5, 1))
+    )
     light = spot.filter(ImageFilter.GaussianBlur(3)).resize(size, Image.Resampling.BILINEAR)
     return Image.merge("RGB", (light, light, light))
 

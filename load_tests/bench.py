@@ -1,7 +1,7 @@
-"""Figures of speed, each beside the bare limit or a peer measured in the same run: the machines are noisy, ratios are not.
+"""Figures of speed, each beside a bare limit or a peer of the same run: machines are noisy, ratios less so.
 
-`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the machine and
-the commit. Nothing here is asserted by the tests.
+`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the machine
+and the commit. Nothing here is asserted by the tests.
 """
 
 import argparse

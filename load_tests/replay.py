@@ -1,7 +1,7 @@
 """What an official file says was typed, what it no longer holds, and the comparison of its numbers with ours.
 
-A replay invents nothing. From each row of the file come the sheet that is drawn and typed (`sheets`), never the columns
-the institute derived. Rows whose typed values the file has lost, or whose verdict breaks the file's own rules, are named
+A replay invents nothing. Each row gives the sheet that is drawn and typed (`sheets`), never from the columns that the
+institute derived. Rows whose typed values the file has lost, or whose verdict breaks the file's own rules, are named
 by key in `Caveats` and left out on both sides of the comparison (`domain.md` §5).
 """
 
@@ -235,8 +235,8 @@ class Compared:
 def compare(official: OfficialFile, ours: OfficialFile, rules: RuleSet, caveats: Caveats) -> list[Compared]:
     """Every value that must be equal: the thirteen of the summary, then each row's votes, total and verdict.
 
-    Where rows are excluded, the summary is that of the remaining rows on both sides; where none is, the published values
-    themselves are compared. Rows are matched by CLAVE_CASILLA, those fuera de catálogo by the identity as read.
+    Where rows are excluded, the summary is that of the remaining rows on both sides; where none is, the published
+    values themselves are compared. Rows are matched by CLAVE_CASILLA, those fuera de catálogo by the identity as read.
     """
     return [*_compare_summary(official, ours, rules, caveats), *_compare_rows(official, ours, caveats)]
 

@@ -65,7 +65,7 @@ def _casillas(casillas: int, rng: random.Random) -> Iterator[tuple[object, ...]]
     for place in range(casillas):
         seccion, nth = divmod(place, CASILLAS_PER_SECCION)
         distrito = seccion // SECCIONES_PER_DISTRITO + 1
-        especial = place % 150 == 149
+        especial = place % 150 == 140  # noqa: PLR2004
         tipo, numero = ("S", 1) if especial else ("B", 1) if nth == 0 else ("C", nth)
         where = (ENTIDAD, 0, distrito, distrito, seccion + 1, tipo, numero, 0, rng.choice((1, 1, 1, 2)))
         people = (0, 12, 1000, 4, None) if especial else (rng.randrange(350, 751), rng.randrange(2, 21), None, 3, None)
@@ -128,7 +128,7 @@ def _written(
     ]
     votes: dict[int, Field] = dict.fromkeys(ballot, 0)
     for position in rng.choices(ballot, weights=weights, k=voted):
-        votes[position] = int(votes[position]) + 1  # type: ignore[arg-type]
+        votes[position] = int(votes[position]) + 1
     luck = rng.random()
     if luck < 0.004:  # noqa: PLR2004
         votes = dict.fromkeys(ballot, Mark.SIN_DATO)

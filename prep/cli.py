@@ -1,4 +1,4 @@
-"""The commands of the installation. Each part is a program of its own; this one starts them and does the small things."""
+"""The commands of the installation. Each part is a program of its own; this one starts them and does small things."""
 
 import argparse
 import asyncio
@@ -50,7 +50,7 @@ def _become(module: str, words: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="prep", description="Un PREP abierto: de la imagen del acta al corte publicado.")
+    parser = argparse.ArgumentParser(prog="prep", description="Un PREP abierto: de la imagen del acta al corte.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN")
 
     def command(name: str, does: Callable[[argparse.Namespace, Settings], int], text: str) -> argparse.ArgumentParser:
@@ -108,7 +108,9 @@ def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
             print(f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}", file=sys.stderr)
         print(f"prep: {len(errors.findings)} errores; no se cargó nada", file=sys.stderr)
         return 1
-    print(f"{len(catalog.casillas)} casillas, {len(catalog.elections)} elecciones, {len(catalog.actas)} actas esperadas")
+    print(
+        f"{len(catalog.casillas)} casillas, {len(catalog.elections)} elecciones, {len(catalog.actas)} actas esperadas"
+    )
     print(f"huella del catálogo: {catalog.digest}")
     if arguments.action == "load":
 

@@ -26,7 +26,7 @@ PARTITIONS: Final[Mapping[Topic, int]] = {Topic.IMAGES: 12, Topic.ENTRIES: 12}
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `id` is the same each time the same thing is announced; `key` keeps what belongs together in order."""
+    """`id` is the same each time the same thing is announced; `key` keeps what belongs together in order."""
 
     topic: Topic
     key: str

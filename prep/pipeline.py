@@ -4,9 +4,9 @@
                  │                                        └─ different ─► a third person ─► one of the three
                  └─► nobody's: fuera de catálogo, or two people say whose it is
 
-Read from top to bottom. Every function takes a connection inside a transaction; the facts it adds, the pointers it moves,
-the tasks it opens and the mark that the message is done commit together or not at all. Nothing is remembered between
-messages: each step is worked out again from the facts, so a message that comes twice, or late, changes nothing.
+Read from top to bottom. Every function takes a connection inside a transaction; the facts it adds, the pointers it
+moves, the tasks it opens and the mark that the message is done commit together or not at all. Nothing is remembered
+between messages: each step is worked out again from the facts, so a message that comes twice, or late, changes nothing.
 """
 
 import hashlib
@@ -98,7 +98,7 @@ def sticker(text: str | None, key: bytes | None) -> Identity | None:
 
 
 async def named(connection: Connection, message: ImageNamed, given: Given) -> None:
-    """A person has said which acta an image is: two equal statements settle it, three different ones go to a supervisor."""
+    """A person has said which acta an image is: two equal statements settle it; until then another person is asked."""
     image = bytes.fromhex(message.sha256)
     row = await store.lock_image(connection, image)
     if row.state != "por_identificar":
@@ -206,7 +206,9 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
             await _ask_capture(connection, row, ordinal, [each.capture for each in typed], given)
         case Agreed(ordinals=(first, second)):
             verified = move(state, life.Verificacion())
-            await _verify(connection, row, verified, typed[first - 1].at, typed[second - 1].at, given)
+            await _verify(
+                connection, row, verified, captura=typed[first - 1].at, verificacion=typed[second - 1].at, given=given
+            )
         case Choose():
             await _choose(connection, row, state, typed, given)
         case _:
@@ -235,13 +237,13 @@ async def _ask_capture(
 
 
 async def _choose(connection: Connection, row: ActaRow, state: Capturada, typed: Sequence[Typed], given: Given) -> None:
-    """Three different captures: the third person has typed before seeing; now that person, or a supervisor, picks one."""
+    """Three different captures: the third person typed before seeing; now that person, or a supervisor, picks one."""
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:
         entry, at = chosen
         pick = next(each for each in typed if each.id == entry)
         verified = move(state, life.Verificacion(pick.capture.values))
-        await _verify(connection, row, verified, pick.at, at, given)
+        await _verify(connection, row, verified, captura=pick.at, verificacion=at, given=given)
         return
     assert row.image is not None
     await store.add_task(
@@ -261,7 +263,7 @@ async def _choose(connection: Connection, row: ActaRow, state: Capturada, typed:
 
 
 async def _verify(
-    connection: Connection, row: ActaRow, state: life.State, captura: datetime, verificacion: datetime, given: Given
+    connection: Connection, row: ActaRow, state: life.State, *, captura: datetime, verificacion: datetime, given: Given
 ) -> None:
     assert isinstance(state, Verificada)
     assert state.values is not None

@@ -1,7 +1,7 @@
 """The worker process: the pipeline's handlers on the bus, the outbox relay, the gauges.
 
-Decoding runs in processes of its own, never on the loop that speaks to the bus; an image that kills its decoder costs one
-counted attempt of one message.
+Decoding runs in processes of its own, never on the loop that speaks to the bus; an image that kills its decoder costs
+one counted attempt of one message.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Decoders:
         self._pool = ProcessPoolExecutor(processes)
 
     async def decode(self, image: bytes) -> Digitized:
-        """Raises Rejected or Parked for an image that cannot be decoded, BrokenProcessPool where it killed its process."""
+        """Raises Rejected or Parked where it cannot be decoded, BrokenProcessPool where it killed its process."""
         pool = self._pool
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, digitize, image, self._max_pixels)

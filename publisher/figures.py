@@ -1,7 +1,7 @@
 """What a corte says to machines: totals.json, manifest.json, images.csv and index.json.
 
-JSON that is hashed holds integers, strings, booleans and null only, sorted (RFC 8785). totals.json is a pure function of
-the facts: it names neither corte nor time, so equal facts give equal bytes wherever they were counted.
+JSON that is hashed holds integers, strings, booleans and null only, sorted (RFC 8785). totals.json is a pure function
+of the facts: it names neither corte nor time, so equal facts give equal bytes wherever they were counted.
 """
 
 import csv
@@ -17,7 +17,7 @@ from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKi
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
 from prep.settings import CENTRAL
-from prep.store.cortes import Corte, Fresh, Group, Phase
+from prep.store.cortes import Corte, Fresh, Group
 from publisher.official import Book
 
 FORMAT: Final = 1
@@ -99,8 +99,7 @@ class Figures:
         """Every candidacy of the contest with its votes, in the order of the catalogue."""
         return [
             (number, candidacy, candidacy_votes(votes, candidacy))
-            for number, candidacy in self._book.candidacies
-            if candidacy.contest == contest.id
+            for number, candidacy in self._book.candidacies.get(contest.id, ())
         ]
 
     def totals(self) -> dict[str, Any]:

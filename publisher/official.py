@@ -39,8 +39,8 @@ class Book:
 
     elections: tuple[Election, ...]
     contests: Mapping[ContestId, Contest]
-    candidacies: Sequence[tuple[int, Candidacy]]
-    """With the number that tells namesakes apart."""
+    candidacies: Mapping[ContestId, Sequence[tuple[int, Candidacy]]]
+    """By contest, each with the number that tells namesakes apart."""
     names: Mapping[tuple[TerritoryKind, int, int], str]
     digest: str
     siglas: str
@@ -136,8 +136,7 @@ def candidates(election: Election, book: Book) -> bytes:
     lines = [row.line((*columns, "CANDIDATURA_SUPLENTE"))]
     for contest in book.contests_of(election):
         where = (contest.entidad, *((contest.territory,) if by_contest else ()))
-        people = [candidacy for _, candidacy in book.candidacies if candidacy.contest == contest.id]
-        for candidacy in people:
+        for _, candidacy in book.candidacies.get(contest.id, ()):
             lines.extend(
                 row.line((*where, election.options[option].code, candidacy.propietario, candidacy.suplente))
                 for option in candidacy.options
@@ -313,7 +312,7 @@ def zip_name(at: datetime, siglas: str, *, again: int | None) -> str:
     return f"{stamp(at)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
 
 
-def pack_election(target: Path, folder: Path, election: Election, book: Book, at: datetime) -> None:
+def pack_election(target: Path, folder: Path, *, election: Election, book: Book, at: datetime) -> None:
     """The inner ZIP of one election: results, candidaturas, LEEME."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for name in (book.file(election), book.candidates_file(election), "LEEME.txt"):

@@ -8,8 +8,8 @@
                                                           ├──────────────── Publicada ◄─────┘
                                                           └──── Cotejada ◄──── cotejo
 
-Pure: no clock, no database. Postgres refuses the same illegal moves from the same table (`store/migrations`), and a test
-compares the two and the diagram in `deploy/ESTADOS.md`. What was typed is never part of a move's undoing: a recapture
+Pure: no clock, no database. Postgres refuses the same illegal moves (`store/migrations`), and a test compares the two
+and this drawing. What was typed is never part of a move's undoing: a recapture
 opens a new round (`ronda`) beside the old one.
 """
 

@@ -29,13 +29,13 @@ _WORDS: Final[Mapping[str, Mark]] = {"ilegible": Mark.ILEGIBLE, "sin dato": Mark
 Field = int | Mark
 
 HEADER: Final = ("BOLETAS_SOBRANTES", "PERSONAS_VOTARON", "REPRESENTANTES_VOTARON", "VOTOS_SACADOS")
-"""Codes of the four quantities that stand before the votes; the last field of every form is `TOTAL`."""
+"""Codes of the four quantities that stand before the votes; `TOTAL` is the last field of every form."""
 TOTAL: Final = "TOTAL_ASENTADO"
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Everything read from one acta: four header fields, the votes in the election's column order, the written total."""
+    """What was read from one acta: header, votes in the election's column order, the written total."""
 
     header: tuple[Field, ...]
     votes: tuple[Field, ...]

@@ -151,6 +151,10 @@ class Snapshot:
                 timeout=_LONG,
             )
 
+    async def expected(self) -> dict[ElectionId, int]:
+        """Actas in the catalogue, by election."""
+        return {row["election"]: row["rows"] for row in await self._connection.fetch(SQL["expected"])}
+
     async def fuera(self) -> list[Fuera]:
         block = "fuera_then" if self._then else "fuera_now"
         return [Fuera(**row) for row in await self._connection.fetch(SQL[block], self.number)]
@@ -164,8 +168,7 @@ class Snapshot:
         return [ImageRow(**row) for row in await self._connection.fetch(SQL["images"], wanted, self.number)]
 
     async def corte(self, number: int) -> Corte | None:
-        row = await self._connection.fetchrow(SQL["corte"], number)
-        return None if row is None else _corte(row)
+        return await corte(self._connection, number)
 
     @property
     def connection(self) -> Connection:
@@ -208,8 +211,16 @@ async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snap
 
 
 async def last(connection: Connection) -> Corte | None:
-    """The last corte recorded."""
-    row = await connection.fetchrow(SQL["last"])
+    """The last corte recorded. A database that is away becomes `Unavailable`."""
+    try:
+        row = await connection.fetchrow(SQL["last"])
+    except GONE as error:
+        raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
+    return None if row is None else _corte(row)
+
+
+async def corte(connection: Connection, number: int) -> Corte | None:
+    row = await connection.fetchrow(SQL["corte"], number)
     return None if row is None else _corte(row)
 
 
@@ -223,22 +234,22 @@ class Release:
     """The thirteen values of each election."""
 
 
-async def record(connection: Connection, corte: Corte, release: Release) -> None:
-    """Make `corte` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
+async def record(connection: Connection, new: Corte, release: Release) -> None:
+    """Make `new` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
 
     Raises Rejected where another publisher has recorded this number meanwhile.
     """
-    previous = corte.number - 1 if corte.number else None
+    previous = new.number - 1 if new.number else None
     counts = json.dumps(release.counts, ensure_ascii=False)
     try:
         async with connection.transaction():
-            head = (corte.number, corte.at, corte.phase, previous, corte.sums)
-            await connection.execute(SQL["record"], *head, counts, corte.due, corte.simulacro)
-            await connection.execute(SQL["publish_versions"], release.versions, corte.number, timeout=_LONG)
-            await connection.execute(SQL["publish_images"], release.images, corte.number, timeout=_LONG)
-            await connection.execute(SQL["move"], release.versions, corte.at, timeout=_LONG)
+            head = (new.number, new.at, new.phase, previous, new.sums)
+            await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro)
+            await connection.execute(SQL["publish_versions"], release.versions, new.number, timeout=_LONG)
+            await connection.execute(SQL["publish_images"], release.images, new.number, timeout=_LONG)
+            await connection.execute(SQL["move"], release.versions, new.at, timeout=_LONG)
     except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
-        raise Rejected(f"otro proceso ya publicó el corte {corte.number}", status=409) from error
+        raise Rejected(f"otro proceso ya publicó el corte {new.number}", status=409) from error
     except GONE as error:
         raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error
 

@@ -109,7 +109,7 @@ async def connect(url: str) -> AsyncIterator[Connection]:
 
 
 async def migrate(url: str) -> list[str]:
-    """Bring the schema of `url` (the owner's) up to date, each migration in its own transaction; returns their names."""
+    """Bring the schema of `url` (the owner's) up to date, each migration in a transaction; returns their names."""
     connection = await asyncpg.connect(url)
     applied = []
     try:

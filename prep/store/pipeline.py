@@ -1,7 +1,7 @@
 """The facts and pointers of one acta's way, as typed functions over `pipeline.sql`.
 
-Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: whoever holds the row moves
-the acta, and messages of one acta leave in the order of those transactions.
+Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: whoever holds the row
+moves the acta, and messages of one acta leave in the order of those transactions.
 """
 
 import json

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
 from capture import intake
-from prep.messages import ImageReceived, Topic
+from prep.messages import Digitalizacion, ImageReceived, Origen, TipoDocumento, Topic
 from prep.store import embedded
 from prep.store.database import migrate
 from tests.capture_room import EVENING, Device, Journal, Room, furnish, furnished, jpeg, left_behind, open_room, qr
@@ -59,10 +60,19 @@ async def test_an_image_is_stored_announced_and_answered_with_a_receipt_anyone_c
     assert await room.blobs.get(sha256) == content
     [message] = await announced(room)
     assert message == ImageReceived(
-        sha256=sha256, bytes=len(content), format="jpeg", device="escaner-1", sequence=1, origen="CATD",
-        digitalizacion="escaner", traslado="FD", tipo_documento="Copia RPPCI",
-        acopio_at="2024-06-03T00:55:00Z", acta_hint=qr(1), received_at=EVENING,
-    )  # fmt: skip
+        sha256=sha256,
+        bytes=len(content),
+        format="jpeg",
+        device="escaner-1",
+        sequence=1,
+        origen=Origen.CATD,
+        digitalizacion=Digitalizacion.ESCANER,
+        traslado="FD",
+        tipo_documento=TipoDocumento.COPIA_RPPCI,
+        acopio_at=EVENING - timedelta(minutes=5),
+        acta_hint=qr(1),
+        received_at=EVENING,
+    )
     pem = (await room.http.get("/v1/receipts/key")).content
     assert load_pem_public_key(pem) is not None
     assert (await room.http.get(f"/v1/receipts/{sha256}")).content == answer.content
@@ -101,7 +111,7 @@ async def test_thirty_at_once_with_one_image_get_one_receipt(room: Room) -> None
 async def test_the_receipt_outlives_the_process(night: Night, tmp_path: Path) -> None:
     device, content = Device("escaner-1"), jpeg(3)
     await furnish(night.owner, device)
-    receipts = []
+    receipts: list[bytes] = []
     for _ in range(2):
         async with open_room(night.app, tmp_path, device=device) as room:
             room.clock.advance(hours=len(receipts))
@@ -125,44 +135,58 @@ async def test_of_two_images_at_once_under_one_number_one_comes_in(room: Room) -
     assert len(await announced(room)) == 1
 
 
-HEADERS: list[tuple[dict[str, str | None], int, str]] = [
-    ({"Device": None}, 400, "falta el encabezado X-PREP-Device"),
-    ({"Sequence": None}, 400, "falta el encabezado X-PREP-Sequence"),
-    ({"SHA256": None}, 400, "falta el encabezado X-PREP-SHA256"),
-    ({"Origin": None}, 400, "falta el encabezado X-PREP-Origin"),
-    ({"Kind": None}, 400, "falta el encabezado X-PREP-Kind"),
-    ({"Acopio": None}, 400, "falta el encabezado X-PREP-Acopio"),
-    ({"Signature": ""}, 400, "falta el encabezado X-PREP-Signature"),
-    ({"Device": "../../etc"}, 400, "encabezado X-PREP-Device: se esperan de 1 a 40 letras, números, «-» o «_»"),
-    ({"Sequence": "0"}, 400, "encabezado X-PREP-Sequence: se espera un entero desde 1"),
-    ({"Sequence": "1.5"}, 400, "encabezado X-PREP-Sequence: se espera un entero desde 1"),
-    ({"Sequence": "9" * 19}, 400, "encabezado X-PREP-Sequence: se espera un entero desde 1"),
-    ({"SHA256": "abc"}, 400, "encabezado X-PREP-SHA256: se esperan 64 dígitos hexadecimales"),
-    ({"Origin": "casa"}, 400, "encabezado X-PREP-Origin: se espera uno de: CASILLA, CATD"),
-    ({"Kind": "fax"}, 400, "encabezado X-PREP-Kind: se espera uno de: movil, escaner, urna"),
-    ({"Traslado": "DD"}, 400, "encabezado X-PREP-Traslado: se esperan letras D, F, I"),
-    ({"Acta": "hola"}, 400, "encabezado X-PREP-Acta: no es el texto de un QR de acta"),
-    ({"Document": "Fax"}, 400, "encabezado X-PREP-Document: se espera uno de: Acta PREP, Acta Consejo, Copia RPPCI, "
-                               "Copia PE, Acta Extranjero"),
-    ({"Document": "%ff"}, 400, "encabezado X-PREP-Document: se espera UTF-8 codificado con %"),
-    ({"Acta": "28%0A1"}, 400, "encabezado X-PREP-Acta: se esperan caracteres imprimibles, codificados con % los que no "
-                              "son ASCII"),
-    *(({"Acopio": wrong}, 400, "encabezado X-PREP-Acopio: se espera fecha y hora ISO 8601 con su desfase, como "
-                               "2024-06-02T18:30:00-06:00")
-      for wrong in ("ayer", "2024-06-02T18:30:00", "0001-01-01T00:00:00+14:00", "2024-13-02T18:30:00Z")),
-    ({"Device": "nadie"}, 401, "el dispositivo nadie no está inscrito"),
-    ({"Signature": "AAAA"}, 401, "la firma del dispositivo no corresponde a lo enviado"),
-    ({"Signature": "no es base64"}, 401, "la firma del dispositivo no corresponde a lo enviado"),
-]  # fmt: skip
+DOCUMENTS = "Acta PREP, Acta Consejo, Copia RPPCI, Copia PE, Acta Extranjero"
+HEADERS: list[tuple[str, str | None, str]] = [
+    ("Device", None, "falta el encabezado X-PREP-Device"),
+    ("Sequence", None, "falta el encabezado X-PREP-Sequence"),
+    ("SHA256", None, "falta el encabezado X-PREP-SHA256"),
+    ("Origin", None, "falta el encabezado X-PREP-Origin"),
+    ("Kind", None, "falta el encabezado X-PREP-Kind"),
+    ("Acopio", None, "falta el encabezado X-PREP-Acopio"),
+    ("Signature", "", "falta el encabezado X-PREP-Signature"),
+    ("Device", "../../etc", "se esperan de 1 a 40 letras, números, «-» o «_»"),
+    ("Sequence", "0", "se espera un entero desde 1"),
+    ("Sequence", "1.5", "se espera un entero desde 1"),
+    ("Sequence", "9" * 20, "se espera un entero desde 1"),
+    ("SHA256", "abc", "se esperan 64 dígitos hexadecimales"),
+    ("Origin", "casa", "se espera uno de: CASILLA, CATD"),
+    ("Kind", "fax", "se espera uno de: movil, escaner, urna"),
+    ("Traslado", "DD", "se esperan letras D, F, I"),
+    ("Acta", "hola", "no es el texto de un QR de acta"),
+    ("Acta", "28%0A1", "se esperan caracteres imprimibles, codificados con % los que no son ASCII"),
+    ("Document", "Fax", f"se espera uno de: {DOCUMENTS}"),
+    ("Document", "%ff", "se espera UTF-8 codificado con %"),
+    *(
+        ("Acopio", wrong, "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00")
+        for wrong in ("ayer", "2024-06-02T18:30:00", "0001-01-01T00:00:00+14:00", "2024-13-02T18:30:00Z")
+    ),
+]
 
 
-@pytest.mark.parametrize(("headers", "status", "sentence"), HEADERS)
+@pytest.mark.parametrize(("name", "value", "sentence"), HEADERS)
 async def test_headers_that_are_missing_or_wrong_are_named(
-    room: Room, headers: dict[str, str | None], status: int, sentence: str
+    room: Room, name: str, value: str | None, sentence: str
 ) -> None:
     content = jpeg(1)
-    refused = await room.send(content, **headers)
-    assert (refused.status_code, refused.json()) == (status, {"error": sentence})
+    refused = await room.send(content, **{name: value})
+    expected = sentence if sentence.startswith("falta") else f"encabezado X-PREP-{name}: {sentence}"
+    assert (refused.status_code, refused.json()) == (400, {"error": expected})
+    await nothing_came_in(room, hashlib.sha256(content).hexdigest())
+
+
+STRANGERS = [
+    ("Device", "nadie", "el dispositivo nadie no está inscrito"),
+    ("Signature", "AAAA", "la firma del dispositivo no corresponde a lo enviado"),
+    ("Signature", "no es base64", "la firma del dispositivo no corresponde a lo enviado"),
+    ("Signature", "%C3%B1", "la firma del dispositivo no corresponde a lo enviado"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), STRANGERS)
+async def test_a_stranger_is_refused_before_any_byte_is_kept(room: Room, name: str, value: str, sentence: str) -> None:
+    content = jpeg(1)
+    refused = await room.send(content, **{name: value})
+    assert (refused.status_code, refused.json()) == (401, {"error": sentence})
     await nothing_came_in(room, hashlib.sha256(content).hexdigest())
 
 

@@ -12,6 +12,10 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+Casilla = tuple[Any, ...]
 
 DIGEST_OF_CATALOGUE = hashlib.sha256(b"catalogo").hexdigest()
 EDO, YEAR = "TAMPS", 2023
@@ -39,7 +43,7 @@ RULES = {
     "last_corte_with_especiales": True,
     "texts": TEXTS,
 }
-OPTIONS = [
+OPTIONS: list[tuple[str, str, list[int]]] = [
     ("PAN", "partido", []),
     ("PRI", "partido", []),
     ("PVEM", "partido", []),
@@ -47,31 +51,37 @@ OPTIONS = [
     ("NO_REGISTRADAS", "no_registradas", []),
     ("NULOS", "nulos", []),
 ]
-SUMMARY = (
+
+
+def _cells(line: str) -> list[str]:
+    return line.split(",")
+
+
+SUMMARY = _cells(
     "ACTAS_ESPERADAS,ACTAS_REGISTRADAS,ACTAS_FUERA_CATALOGO,ACTAS_CAPTURADAS,PORCENTAJE_ACTAS_CAPTURADAS,"
     "ACTAS_CONTABILIZADAS,PORCENTAJE_ACTAS_CONTABILIZADAS,PORCENTAJE_ACTAS_INCONSISTENCIAS,ACTAS_NO_CONTABILIZADAS,"
     "LISTA_NOMINAL_ACTAS_CONTABILIZADAS,TOTAL_VOTOS_C_CS,TOTAL_VOTOS_S_CS,PORCENTAJE_PARTICIPACION_CIUDADANA"
-).split(",")
-BEFORE = (
+)
+BEFORE = _cells(
     "CLAVE_CASILLA,CLAVE_ACTA,ID_ENTIDAD,ENTIDAD,ID_DISTRITO_LOCAL,DISTRITO_LOCAL,SECCION,ID_CASILLA,TIPO_CASILLA,"
     "EXT_CONTIGUA,UBICACION_CASILLA,TIPO_ACTA,TOTAL_BOLETAS_SOBRANTES,TOTAL_PERSONAS_VOTARON,"
     "TOTAL_REP_PARTIDO_CI_VOTARON,TOTAL_VOTOS_SACADOS"
-).split(",")
-AFTER = (
+)
+AFTER = _cells(
     "TOTAL_VOTOS_ASENTADO,TOTAL_VOTOS_CALCULADO,LISTA_NOMINAL,REPRESENTANTES_PP_CI,OBSERVACIONES,CONTABILIZADA,"
     "MECANISMOS_TRASLADO,CODIGO_INTEGRIDAD,FECHA_HORA_ACOPIO,FECHA_HORA_CAPTURA,FECHA_HORA_VERIFICACION,ORIGEN,"
     "DIGITALIZACION,TIPO_DOCUMENTO,COTEJADA"
-).split(",")
+)
 HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
 
-I, S = "Ilegible", "Sin dato"
+X, S = "Ilegible", "Sin dato"
 # district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted
-CASILLAS = [
+CASILLAS: list[Casilla] = [
     (1, 749, "B", 1, 500, 1, [100, 50, 7, 5, 0, 3], "", 1),
-    (1, 749, "C", 1, 500, 1, [80, 90, I, 2, 1, 0], "Ilegible", 1),
+    (1, 749, "C", 1, 500, 1, [80, 90, X, 2, 1, 0], "Ilegible", 1),
     (1, 750, "B", 1, 100, 1, [90, 20, 5, 0, 0, 0], "Excede Lista Nominal", 0),
-    (1, 751, "B", 1, 400, 2, [I, I, I, I, I, I], "Todos los campos ilegibles", 0),
-    (1, 752, "B", 1, 400, 2, [S, S, I, S, S, S], "Ilegible, Sin dato", 1),
+    (1, 751, "B", 1, 400, 2, [X, X, X, X, X, X], "Todos los campos ilegibles", 0),
+    (1, 752, "B", 1, 400, 2, [S, S, X, S, S, S], "Ilegible, Sin dato", 1),
     (1, 753, "S", 1, 0, 2, [30, 10, 2, 1, 0, 1], "", 1),
     (2, 901, "B", 1, 600, 1, [70, 71, 9, 7, 0, 4], "", 1),
     (2, 902, "B", 1, 600, 2, None, "Sin acta(3)", 0),
@@ -81,24 +91,24 @@ ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernat
 OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
 
 
-def clave(casilla, code):
+def clave(casilla: Casilla, code: str) -> str:
     _, seccion, tipo, number, *_ = casilla
     return f"28{seccion:04}{tipo}{number:02}00{ELECTIONS[code][2]}"
 
 
-def image_of(casilla, code, kind="acta"):
+def image_of(casilla: Casilla, code: str, kind: str = "acta") -> bytes:
     return f"{kind} {clave(casilla, code)}".encode() * 40
 
 
-def sha(data):
+def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def canonical(value):
+def canonical(value: object) -> bytes:
     return (json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
-def truncated(part, whole):
+def truncated(part: int, whole: int) -> str:
     scaled = part * 1000000 // whole if whole else 0
     return f"{scaled // 10000}.{scaled % 10000:04}"
 
@@ -106,7 +116,7 @@ def truncated(part, whole):
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def row(casilla, code, corte):
+def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
     """One line of the CSV, and the numbers behind it where it counts."""
     district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
     key = f"28{seccion:04}{tipo}{number:02}00"
@@ -114,11 +124,27 @@ def row(casilla, code, corte):
     identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
     off = OFF_BALLOT.get((code, district), set())
     if since is None or corte < since:
-        return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), "-", "-", str(lista), "10", *["-"] * 11], None
+        return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), "-", "-", str(lista), "10", *["-"] * 11], []
     if votes is None:
         cells = ["-" if position in off else "Sin acta" for position in range(len(OPTIONS))]
-        tail = ["Sin acta", "0", str(lista), "10", observations, "0", "I", "-", "-", "-", "-", "CATD", "Escáner", "-", "0"]
-        return [*identity, *["Sin acta"] * 4, *cells, *tail], None
+        tail = [
+            "Sin acta",
+            "0",
+            str(lista),
+            "10",
+            observations,
+            "0",
+            "I",
+            "-",
+            "-",
+            "-",
+            "-",
+            "CATD",
+            "Escáner",
+            "-",
+            "0",
+        ]
+        return [*identity, *["Sin acta"] * 4, *cells, *tail], []
     cells = ["-" if position in off else str(vote) for position, vote in enumerate(votes)]
     total = sum(int(cell) for cell in cells if cell.isdigit())
     moment = "19/02/2023 19:13:28"
@@ -128,28 +154,28 @@ def row(casilla, code, corte):
     return [*identity, "300", str(total), "3", str(total), *cells, *tail], numbers
 
 
-def fuera_row():
+def fuera_row() -> list[str]:
     identity = ["-", "-", "28", "TAMAULIPAS", "2", "Distrito 2", "1124", "2", "C", "0", "3", "2"]
     tail = ["-", "-", "-", "-", "Fuera de Catálogo", "2", "-", "-", "-", "-", "-", "CASILLA", "Móvil", "-", "-"]
     return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), *tail]
 
 
-def has_fuera(code, corte):
+def has_fuera(code: str, corte: int) -> bool:
     return code == "DIP" and corte >= 1
 
 
 # --- sums -------------------------------------------------------------------------------------------------------------
 
 
-def resumen(casillas, code, corte, fuera=0):
+def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> dict[str, str]:
     """Thirteen values of some casillas."""
     captured = [c for c in casillas if c[5] is not None and corte >= c[5]]
     counted = [c for c in captured if c[8] == 1]
     inconsistent = [c for c in captured if c[7] and not c[7].startswith("Sin acta")]
-    votes = {c: sum(row(c, code, corte)[1]) for c in map(_frozen, counted)}
+    votes = [(c[2], sum(row(c, code, corte)[1])) for c in counted]
     lista = sum(c[4] for c in counted)
-    con = sum(votes.values())
-    sin = sum(total for c, total in votes.items() if c[2] != "S")
+    con = sum(total for _, total in votes)
+    sin = sum(total for tipo, total in votes if tipo != "S")
     expected = len(casillas)
     values = [expected, len(captured) + fuera, fuera, len(captured), truncated(len(captured), expected)]
     values += [len(counted), truncated(len(counted), expected), truncated(len(inconsistent), expected)]
@@ -157,11 +183,7 @@ def resumen(casillas, code, corte, fuera=0):
     return dict(zip(SUMMARY, map(str, values), strict=True))
 
 
-def _frozen(casilla):
-    return (*casilla[:6], tuple(casilla[6]) if casilla[6] is not None else None, *casilla[7:])
-
-
-def votes_of(casillas, code, corte):
+def votes_of(casillas: list[Casilla], code: str, corte: int) -> dict[str, int]:
     sums = [0] * len(OPTIONS)
     for casilla in casillas:
         if casilla[8] == 1 and corte >= casilla[5]:
@@ -170,7 +192,7 @@ def votes_of(casillas, code, corte):
     return {name: amount for (name, _, _), amount in zip(OPTIONS, sums, strict=True)}
 
 
-def distributed(votes):
+def distributed(votes: dict[str, int]) -> dict[str, int]:
     """The one combination, PAN-PRI: half each, an odd vote to the one with more of its own, PAN where they tie."""
     shared = {name: amount for name, amount in votes.items() if name != "PAN-PRI"}
     joint = votes["PAN-PRI"]
@@ -180,13 +202,13 @@ def distributed(votes):
     return shared
 
 
-def contests(code):
+def contests(code: str) -> list[tuple[int, int, int, str, list[Casilla]]]:
     if code == "GOB":
         return [(1, 28, 0, "Tamaulipas", CASILLAS)]
     return [(n, 28, n, f"Distrito {n}", [c for c in CASILLAS if c[0] == n]) for n in (1, 2)]
 
 
-def totals_of(code, corte):
+def totals_of(code: str, corte: int) -> Json:
     held = []
     by_party = dict.fromkeys([name for name, _, _ in OPTIONS if name != "PAN-PRI"], 0)
     for ident, entidad, territory, name, casillas in contests(code):
@@ -227,7 +249,7 @@ def totals_of(code, corte):
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def csv_bytes(rows):
+def csv_bytes(rows: list[list[str]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     for cells in rows:
@@ -235,7 +257,7 @@ def csv_bytes(rows):
     return b"\xef\xbb\xbf" + out.getvalue().encode()
 
 
-def official(code, corte):
+def official(code: str, corte: int) -> bytes:
     day, hour = TIMES[corte][:10].split("-"), TIMES[corte][11:16]
     state = resumen(CASILLAS, code, corte, fuera=int(has_fuera(code, corte)))
     rows = [[ELECTIONS[code][0]], [f"{day[2]}/{day[1]}/{day[0]} {hour} (UTC-6)"], [], SUMMARY, [*state.values()], []]
@@ -244,7 +266,7 @@ def official(code, corte):
     return csv_bytes(rows)
 
 
-def manifest_of(corte):
+def manifest_of(corte: int) -> Json:
     digest = sha(canonical(RULES)[:-1])
     rules = {"nombre": "ine-2023", "version": 1, "sha256": digest, "contenido": RULES}
     options = [
@@ -276,11 +298,11 @@ def manifest_of(corte):
     }
 
 
-def images_of(root, corte):
+def images_of(root: Path, corte: int) -> str:
     """Writes the images that appear with a corte; returns images.csv."""
-    lines = []
+    lines: list[str] = []
 
-    def keep(data, extension, acta):
+    def keep(data: bytes, extension: str, acta: str) -> None:
         name = f"imagenes/{sha(data)[:2]}/{sha(data)}.{extension}"
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
@@ -323,7 +345,7 @@ def make_tree(root: Path) -> Path:
     return root
 
 
-def make_zip(root, number, manifest):
+def make_zip(root: Path, number: int, manifest: Json) -> str:
     folder = root / "cortes" / f"{number:04}"
     stamp = manifest["fecha_hora"][:10].replace("-", "") + "_" + manifest["fecha_hora"][11:16].replace(":", "")
     outer = io.BytesIO()

@@ -1,0 +1,418 @@
+"""The third story: a corte goes out, or does not.
+
+    snapshot ─► render ─► gate ─► SHA256SUMS ─► fsync ─► record in Postgres ─► images ─► zip ─► rename ─► pages ─► index
+
+Everything is made beside the published tree, in a hidden folder; the record in Postgres is the moment from which the
+corte is a fact. Whatever stops before it leaves nothing but that folder, which the next run sweeps away; whatever stops
+after it is finished by the next run, from the folder or, where the folder is lost, from the database: what a corte
+showed is on record, so its very bytes can be made again. Published bytes are written once.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from prep import observe
+from prep.blobs import Blobs
+from prep.domain.catalog import Candidacy, ContestId, Election
+from prep.errors import Parked, Rejected
+from prep.store import catalog, cortes
+from prep.store.cortes import Corte, Fresh, Fuera, ImageRow, Phase, Release, Snapshot
+from prep.store.database import Connection, Pool
+from publisher import figures as out
+from publisher import official, pages
+from publisher.figures import Figures
+from publisher.gate import Expected, Finding, GateFailure
+from publisher.official import Book
+
+log: Final = logging.getLogger(__name__)
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """How long each step of a corte takes."""
+    began = time.perf_counter()
+    yield
+    observe.CORTE_SECONDS.labels(step).observe(time.perf_counter() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a publisher works with."""
+
+    pool: Pool
+    blobs: Blobs
+    public: Path
+    siglas: str
+    simulacro: bool
+    step: Callable[[str], AbstractContextManager[None]] = timed
+    """Entered before each step takes effect and left after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the schedule asks for."""
+
+    phase: Phase
+    at: datetime
+    due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What the files in the stage show, for the gate and for the record."""
+
+    release: Release
+    expected: Mapping[str, Expected]
+
+
+async def cut(office: Office, leader: Connection, order: Order) -> Corte:
+    """Bring out the corte that `order` asks for; or first finish one that is recorded and not out, and return that one.
+
+    `leader` holds the publishers' lock. Raises GateFailure where the files do not agree with themselves, Rejected where
+    `order` cannot follow what has been published, Unavailable or Parked where something it needs is away or missing.
+    """
+    last = await cortes.last(leader)
+    unfinished = await _unfinished(office, leader, last)
+    corte = unfinished or _next(last, order, simulacro=office.simulacro)
+    stage = _staged(office, unfinished) or office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
+    _sweep(office.public, but=stage)
+
+    if not stage.exists() and not _folder(office, corte).exists():
+        # Nothing of this corte exists. If we stop before the record, the next run sweeps away what is in the stage.
+        (stage / "corte").mkdir(parents=True)
+        shows_record = unfinished is not None or corte.phase is Phase.CERO  # corte 0 shows an empty night
+        async with cortes.snapshot(office.pool, corte.number, then=shows_record) as shown:
+            with office.step("render"):
+                rendered = await _render(office, shown, corte, stage)
+        with office.step("gate"):
+            await _gate(office, stage, rendered.expected)
+        with office.step("sums"):
+            sums = await asyncio.to_thread(_write_sums, stage / "corte")
+        with office.step("fsync"):
+            await asyncio.to_thread(_fsync_tree, stage)
+        # The stage is complete, checked and durable. Nobody knows of it yet.
+        if unfinished is None:
+            corte = replace(corte, sums=sums)
+            with office.step("record"):
+                await cortes.record(leader, corte, rendered.release)
+        elif sums != corte.sums:
+            raise Parked(f"el corte {corte.number} no se pudo rehacer igual: {sums} no es {corte.sums}")
+
+    # The corte is a fact. If we stop anywhere below, the next run comes back here with it before it cuts another.
+    if not _folder(office, corte).exists():
+        with office.step("images"):
+            await asyncio.to_thread(_bring_out, stage / "imagenes", office.public / "imagenes")
+        # Images are where they belong; nothing points at them yet.
+        with office.step("zip"):
+            await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
+        # The transport file is there; nothing points at it yet.
+        with office.step("rename"):
+            await asyncio.to_thread(_move, stage / "corte", _folder(office, corte))
+    # The corte is in the tree, whole; index.json and the pages still name the one before.
+    _sweep(office.public)
+    with office.step("pages"):
+        async with cortes.snapshot(office.pool, corte.number, then=True) as shown:
+            book = await _read_book(shown, office.siglas)
+            counted = [await _count(shown, election, book, corte) for election in book.elections]
+            await pages.render(office.public, shown, book=book, figures=counted, corte=corte)
+    # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
+    if last is None or corte.number >= last.number:
+        with office.step("index"):
+            await asyncio.to_thread(_replace, office.public / "index.json", out.index(corte, book.elections))
+    # Out. Nothing below here.
+    return corte
+
+
+def _next(last: Corte | None, order: Order, *, simulacro: bool) -> Corte:
+    """The corte that follows `last`, still without its sums. Raises Rejected where none can, or not this one."""
+    if (last is None) != (order.phase is Phase.CERO):
+        raise Rejected("el corte 0, con ceros, va primero y una sola vez", status=409)
+    if last is not None and last.phase is Phase.FINAL:
+        raise Rejected(f"el corte {last.number} fue el último; ya no se corta", status=409)
+    if last is not None and order.at <= last.at:
+        raise Rejected("un corte no puede ser anterior al que ya está publicado; revise el reloj", status=409)
+    return Corte(0 if last is None else last.number + 1, order.at, order.phase, order.due, simulacro, "")
+
+
+# What an earlier run left.
+
+
+async def _unfinished(office: Office, leader: Connection, last: Corte | None) -> Corte | None:
+    """The first corte on record that is not wholly out."""
+    if last is None:
+        return None
+    for number in range(last.number):
+        if not (office.public / out.folder(number)).exists():
+            return await cortes.corte(leader, number)
+    return None if _folder(office, last).exists() and _shown(office) == last.number else last
+
+
+def _shown(office: Office) -> int | None:
+    """The corte that index.json names."""
+    try:
+        number: int = json.loads((office.public / "index.json").read_bytes())["corte"]
+    except FileNotFoundError:
+        return None
+    return number
+
+
+def _staged(office: Office, corte: Corte | None) -> Path | None:
+    """The stage of a recorded corte, if it is here and every byte of it is what was recorded."""
+    for stage in office.public.glob(f".corte-{corte.number:04}-*") if corte else ():
+        sums = stage / "corte" / "SHA256SUMS"
+        if corte and sums.exists() and _digest(sums) == corte.sums and _agrees(sums):
+            return stage
+    return None
+
+
+def _agrees(sums: Path) -> bool:
+    lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines()]
+    return all((sums.parent / name).exists() and _digest(sums.parent / name) == digest for digest, name in lines)
+
+
+def _sweep(public: Path, *, but: Path | None = None) -> None:
+    """Remove what earlier runs left unfinished. Only the publisher that holds the lock gets here."""
+    for stage in public.glob(".corte-*"):
+        if stage != but:
+            shutil.rmtree(stage)
+
+
+def _folder(office: Office, corte: Corte) -> Path:
+    return office.public / out.folder(corte.number)
+
+
+# Render: every file of the corte, in the stage.
+
+
+async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
+    folder = stage / "corte"
+    book = await _read_book(shown, office.siglas)
+    before = await shown.corte(corte.number - 1)
+    fresh, fuera = await shown.fresh(), await shown.fuera()
+    strays = {election.id: _strays(election, book, fuera) for election in book.elections}
+    images = await shown.images(
+        list(dict.fromkeys([*(each.image for each in fresh if each.image), *(each.image for each in fuera)]))
+    )
+    (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
+    (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
+
+    async def results(election: Election) -> Figures:
+        counted = await _count(shown, election, book, corte, strays=len(strays[election.id]))
+        above = official.head(election, corte.at, counted.summary())
+        path = folder / book.file(election)
+        await official.write_results(
+            path, above, election=election, book=book, snapshot=shown, strays=strays[election.id]
+        )
+        (folder / book.candidates_file(election)).write_bytes(official.candidates(election, book))
+        inner = stage / f"{official.stamp(corte.at)}_PREP_{election.code}_{book.siglas}.zip"
+        await asyncio.to_thread(official.pack_election, inner, folder, election=election, book=book, at=corte.at)
+        return counted
+
+    counted = await asyncio.gather(*(results(election) for election in book.elections))
+    packed = await asyncio.to_thread(_pack, stage, book, corte, before)
+    (folder / "totals.json").write_bytes(out.totals(counted))
+    (folder / "manifest.json").write_bytes(
+        out.manifest(corte, book=book, figures=counted, before=before, fresh=fresh, packed=packed)
+    )
+    sizes = await shown.expected()
+    return Rendered(
+        Release(
+            versions=[each.version for each in fresh],
+            images=[each.image for each in images],
+            counts={each.election.code: each.summary() for each in counted},
+        ),
+        {
+            election.code: Expected(
+                sizes.get(election.id, 0),
+                len(strays[election.id]),
+                [contest.id for contest in book.contests_of(election)],
+            )
+            for election in book.elections
+        },
+    )
+
+
+async def _read_book(shown: Snapshot, siglas: str) -> Book:
+    connection = shown.connection
+    people = enumerate(await catalog.candidacies(connection), 1)
+    by_contest: dict[ContestId, list[tuple[int, Candidacy]]] = {}
+    for number, candidacy in people:
+        by_contest.setdefault(candidacy.contest, []).append((number, candidacy))
+    digest = await catalog.digest(connection)
+    if digest is None:
+        raise Rejected("no hay catálogo: cárguelo con «prep catalog load»", status=409)
+    return Book(
+        elections=await catalog.elections(connection),
+        contests={contest.id: contest for contest in await catalog.contests(connection)},
+        candidacies=by_contest,
+        names={(each.kind, each.entidad, each.id): each.name for each in await catalog.territories(connection)},
+        digest=digest,
+        siglas=siglas,
+    )
+
+
+async def _count(
+    shown: Snapshot, election: Election, book: Book, corte: Corte, *, strays: int | None = None
+) -> Figures:
+    if strays is None:
+        strays = len(_strays(election, book, await shown.fuera()))
+    groups = await shown.groups(election)
+    return Figures(election, book, groups, strays=strays, final=corte.phase is Phase.FINAL)
+
+
+def _strays(election: Election, book: Book, fuera: Sequence[Fuera]) -> list[Fuera]:
+    """Those of this election; where there is one election only, all of them are."""
+    alone = len(book.elections) == 1
+    return [each for each in fuera if alone or each.election == election.id]
+
+
+def _pack(stage: Path, book: Book, corte: Corte, before: Corte | None) -> dict[str, object]:
+    inner = sorted(stage.glob("*.zip"))
+    again = before is not None and official.stamp(before.at) == official.stamp(corte.at)
+    name = official.zip_name(corte.at, book.siglas, again=corte.number if again else None)
+    target = stage / "zip" / name
+    target.parent.mkdir()
+    official.pack(target, inner, corte.at)
+    for path in inner:
+        path.unlink()
+    return {"archivo": f"zip/{name}", "sha256": _digest(target), "bytes": target.stat().st_size}
+
+
+async def _stage_images(
+    office: Office, images: Sequence[ImageRow], fresh: Iterable[Fresh], stage: Path
+) -> list[tuple[str, str, str]]:
+    """Originals and their derivatives into the stage, under the names they will be published by; rows of images.csv.
+
+    A local store is linked, a remote one copied. Whether the bytes are what their names say is for the gate to find.
+    """
+    claves = {each.image: each.clave for each in fresh}
+    wanted: dict[str, tuple[str, str]] = {}
+    for image in images:
+        clave = claves.get(image.image, "-")
+        if image.web is not None:
+            wanted[image.web.hex()] = ("jpg", clave)
+        wanted[image.image.hex()] = (out.extension(image.format), clave)
+    paths = {sha256: stage / out.image_path(sha256, extension) for sha256, (extension, _) in wanted.items()}
+    for folder in {path.parent for path in paths.values()}:
+        folder.mkdir(parents=True)
+    local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
+    await asyncio.to_thread(_link_all, [(source, paths[sha256]) for sha256, source in local.items()])
+    for sha256, path in paths.items():
+        if sha256 not in local:
+            path.write_bytes(await office.blobs.get(sha256))
+    return [(sha256, out.image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
+
+
+def _link_all(pairs: Iterable[tuple[Path, Path]]) -> None:
+    for source, target in pairs:
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            raise Parked(f"falta en el almacén la imagen {target.stem}") from None
+        except OSError:  # another file system
+            shutil.copyfile(source, target)
+
+
+# Gate: processes of their own, one for each election.
+
+
+async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -> None:
+    side_by_side = asyncio.Semaphore(max(1, (os.cpu_count() or 2)))
+
+    async def look(election: str, handed: bytes) -> list[Finding]:
+        async with side_by_side:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "publisher.gate", str(stage / "corte"), str(office.public), election),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            said, failed = await process.communicate(handed)
+        if process.returncode not in {0, 1} or not said.endswith(b"]"):
+            return [Finding("lectura", election, "un archivo legible", failed.decode(errors="replace")[-500:])]
+        return [Finding(**each) for each in json.loads(said)]
+
+    looks = [look("-", b""), *(look(code, json.dumps(asdict(each)).encode()) for code, each in expected.items())]
+    findings = [finding for found in await asyncio.gather(*looks) for finding in found]
+    if findings:
+        for check in {finding.check for finding in findings}:
+            observe.GATE_FAILURES.labels(check).inc()
+        raise GateFailure(findings)
+
+
+# Files.
+
+
+def _write_sums(folder: Path) -> str:
+    """SHA256SUMS over every file of the folder, in GNU format; returns its own digest."""
+    lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    content = "".join(lines).encode()
+    (folder / "SHA256SUMS").write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _fsync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _fsync(path)
+    _fsync(folder)
+    _fsync(folder.parent)
+
+
+def _bring_out(staged: Path, target: Path) -> None:
+    """Link every staged file to its place; what is there already is never touched."""
+    if not staged.exists():
+        return
+    touched = {target}
+    for path in staged.rglob("*"):
+        place = target / path.relative_to(staged)
+        if path.is_dir():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        touched |= {place.parent}
+        if not place.exists():
+            os.link(path, place)
+    for folder in touched:
+        _fsync(folder)
+    _fsync(target.parent)
+
+
+def _move(staged: Path, place: Path) -> None:
+    place.parent.mkdir(exist_ok=True)
+    staged.rename(place)
+    _fsync(place.parent)
+    _fsync(place.parent.parent)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """All of the new content or all of the old, whoever reads it."""
+    fresh = path.with_name(f".{path.name}.nuevo")
+    fresh.write_bytes(content)
+    _fsync(fresh)
+    fresh.replace(path)
+    _fsync(path.parent)

@@ -1,0 +1,111 @@
+"""Real elections through the whole installation, as anybody runs them: the official numbers come out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from load_tests.replay import compare, examine, sheets
+from prep.domain.official import read_official
+from prep.domain.rules import rule_set
+
+
+def prep(*words: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+    return subprocess.run(
+        [sys.executable, "-m", "prep.cli", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+ELECTIONS = {
+    "ine-2023": ("tamaulipas-2023/TAMPS_SEN_FED_ext_2023.csv", 4782, 0),
+    "qroo-2019": ("quintana-roo-2019/QROO_DIP_LOC_2019.csv", 2136, 0),
+    "pue-2018": ("puebla-2018/PUE_GOB_2018.csv", 7548, 19),
+}
+
+
+@pytest.mark.parametrize("rules", ELECTIONS)
+def test_what_a_file_lost_or_broke_is_found_from_its_own_arithmetic(official: Path, rules: str) -> None:
+    name, rows, lost = ELECTIONS[rules]
+    file = read_official((official / name).read_bytes())
+    caveats = examine(file, rule_set(rules))
+    assert (len(file.rows), len(caveats.lost)) == (rows, lost)
+    if rules == "pue-2018":
+        assert sorted(caveats.broken) == ["210109B010005", "210113E010005"]
+        assert len(caveats.reprinted) == 187
+        assert set(caveats.summary) == {"ACTAS_NO_CONTABILIZADAS"}
+        assert sum("excede" in reason for reason in caveats.lost.values()) == 18
+    else:
+        assert not (caveats.broken or caveats.reprinted or caveats.summary)
+
+
+def test_a_difference_of_one_vote_is_seen(official: Path) -> None:
+    """The comparison that all replays end with can fail."""
+    data = (official / ELECTIONS["ine-2023"][0]).read_bytes()
+    file, rules = read_official(data), rule_set("ine-2023")
+    other = read_official(data.replace(b"'280749B0100','280749B01002',28,TAMAULIPAS,001,Nuevo Laredo,0749,01,B,00,1,2,450,89,4,93,9,", b"'280749B0100','280749B01002',28,TAMAULIPAS,001,Nuevo Laredo,0749,01,B,00,1,2,450,89,4,93,8,"))  # fmt: skip
+    differing = [each.what for each in compare(file, other, rules, examine(file, rules)) if not each.equal]
+    assert differing == ["280749B01002 PAN"]
+    assert len(sheets(file, rules, examine(file, rules), candidatura="1")) == 4782
+
+
+def test_quintana_roo_comes_out_with_the_official_numbers(official: Path, tmp_path: Path) -> None:
+    """2,136 rows with their images: drawn, sent, read, typed by two, published; then compared value by value."""
+    name, rows, _ = ELECTIONS["qroo-2019"]
+    report = tmp_path / "informe.json"
+    done = prep(
+        "replay", str(official / name), "--rules", "qroo-2019", "--public", str(tmp_path / "publico"),
+        "--data", str(tmp_path / "datos"), "--json", str(report),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    compared = json.loads(report.read_text())
+    assert compared["not_replayable"] == {}
+    assert all(each["equal"] for each in compared["compared"])
+    assert len({each["value"].split()[0] for each in compared["compared"]}) == 13 + rows
+    index = json.loads((tmp_path / "publico" / "index.json").read_text())
+    totals = json.loads((tmp_path / "publico" / index["carpeta"] / "totals.json").read_text())
+    [election] = totals["elecciones"].values()
+    check_distributed(election, official / "quintana-roo-2019" / "published-json")
+    verified = subprocess.run(
+        [sys.executable, "-m", "integrity", "verify", str(tmp_path / "publico")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert verified.returncode == 0, verified.stdout[-3000:]
+
+
+def check_distributed(election: dict[str, object], published: Path) -> None:
+    """Party votes with coalition votes distributed: 15 of 15 districts, and the state, as the institute's site gave."""
+    contests = election["contiendas"]
+    assert isinstance(contests, list)
+    districts = json.loads((published / "distrito_votos_pp_ci.json").read_text())["json"]
+    assert len(districts) == len(contests) == 15
+    theirs = {row["id_distrto"]: _parties(row) for row in districts}
+    ours = {contest["territorio"]: _ours(contest["votos_por_partido"]) for contest in contests}
+    assert ours == theirs
+    state = {row["partido"]: row["votos"] for row in json.loads((published / "entidad_pp_ci.json").read_text())["json"]}
+    votes = election["votos_por_partido"]
+    assert isinstance(votes, dict)
+    assert _ours(votes) == _parties(state)
+
+
+NAMES = ("pan", "pri", "prd", "pvem", "pt", "mc", "morena", "mas", "cqroo", "pesqroo", "cand_ind", "no_registrados", "nulos")
+
+
+def _parties(row: dict[str, int]) -> dict[str, int]:
+    return {name: row[name] for name in NAMES}
+
+
+def _ours(votes: dict[str, int]) -> dict[str, int]:
+    said = dict.fromkeys(NAMES, 0)
+    for code, count in votes.items():
+        name = "cand_ind" if code.startswith("CAND_IND") else code.lower().replace("registradas", "registrados")
+        said[name] += count
+    return said
