@@ -51,8 +51,7 @@ class Receipts:
 
     async def issue(self, sha256: str, *, size: int, at: datetime) -> tuple[bytes, bool]:
         """The receipt of an image, and whether it was made now. `size` in bytes, `at` with an offset."""
-        kept = await self.find(sha256)
-        return await self.blobs.record(_name(sha256), kept or self._make(sha256, size, at))
+        return await self.blobs.record(_name(sha256), self._make(sha256, size, at))
 
     async def find(self, sha256: str) -> bytes | None:
         """The receipt of that image, if it has one."""

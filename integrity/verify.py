@@ -3,9 +3,9 @@
     verify("public")  or  verify("https://prep.example.mx/")
 
 Read `verify_tree` from top to bottom: its steps are the verification. Each check has an id (`report.CHECKS`) that says
-which question it answers; a step writes into the ledger what it compared and what differed, and a check that no step reached
-is reported as *not checked*. What is published is written by others: nothing is trusted before its step has passed, no
-size is read without a limit, no link is followed.
+which question it answers; a step writes into the ledger what it compared and what differed, and a check that no step
+reached is reported as *not checked*. What is published is written by others: nothing is trusted before its step has
+passed, nothing is read without a limit, no link is followed.
 
 What this cannot see: a tree rewritten as a whole, digests and all. That takes signatures and a log that other people
 hold. HTML pages are covered by no digest; the numbers to trust are those of the cortes.
@@ -453,7 +453,7 @@ def _read_images(corte: Corte, seen: Seen, ledger: Ledger) -> None:
     try:
         with fetched.local.open(encoding="utf-8-sig", newline="") as handle:
             for number, cells in enumerate(csv.reader(handle, strict=True), start=1):
-                expected = _judge_image_row(number, cells, last, seen)
+                expected = _judge_image_row(number, cells, last)
                 if expected:
                     found = ",".join(cells)
                     ledger.wrong("COM-05", path, expected=expected, found=found, position=f"línea {number}")
@@ -468,7 +468,7 @@ def _read_images(corte: Corte, seen: Seen, ledger: Ledger) -> None:
         ledger.wrong("CON-02", path, expected="un corte 0 sin imágenes", found="una imagen")
 
 
-def _judge_image_row(number: int, cells: list[str], last: list[str], seen: Seen) -> str:
+def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
     """What a line of images.csv should be instead; empty where it is right."""
     if number == 1:
         return "" if cells == _IMAGES_HEADER else ",".join(_IMAGES_HEADER)
@@ -480,8 +480,6 @@ def _judge_image_row(number: int, cells: list[str], last: list[str], seen: Seen)
         return _image_path(sha256, "jpg|png|webp|tif|pdf")
     if clave != "-" and not clave.strip("'").isalnum():
         return "la clave de un acta, o «-»"
-    if clave.strip("'") in seen.claves(sha256):
-        return "solo imágenes que no se habían publicado"
     return "" if [sha256, clave] > [*last[:1], *last[2:]] else "imágenes en orden y sin repetir"
 
 

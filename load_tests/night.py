@@ -564,7 +564,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
 
 def begin(plan: Plan, arguments: argparse.Namespace) -> Place:
     """The night's folders: an unfinished night of the same words goes on, a finished one gives way to a new one."""
-    words = {"name": plan.name, "catalogo": plan.catalog.digest, "seed": plan.seed, "mistakes": plan.mistakes}
+    words: dict[str, object] = {"name": plan.name, "catalogo": plan.catalog.digest, "seed": plan.seed, "mistakes": plan.mistakes}
     data: Path = arguments.data or Path("var") / "noches" / plan.name
     public: Path = (arguments.public or data / "publico").absolute()
     data = data.absolute()
@@ -662,4 +662,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([sys.argv[0].split()[-1], *sys.argv[1:]]))
+    sys.exit(main(sys.argv[1:]))

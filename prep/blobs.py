@@ -68,7 +68,7 @@ class Arriving:
 class Blobs:
     """An open store; make one with `Blobs.open`."""
 
-    def __init__(self, store: ObjectStore, *, folder: Path | None, scratch: Path) -> None:
+    def __init__(self, store: ObjectStore, *, folder: Path | None, scratch: Path | None) -> None:
         self._store = store
         self._folder = folder
         self._scratch = scratch
@@ -78,23 +78,22 @@ class Blobs:
     def open(cls, url: str, *, scratch: Path | None = None) -> "Blobs":
         """The store at `url` (file:///… or s3://…), its folder made where it is missing.
 
-        `scratch` holds what is arriving; a local store needs it on its own file system and uses a folder inside itself.
-        Raises Rejected where the URL names no store.
+        `scratch` holds what is arriving, so only intake needs it, and only where the store is remote: a local one uses
+        a folder inside itself. Raises Rejected where the URL names no store.
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
             folder.mkdir(parents=True, exist_ok=True)
             blobs = cls(LocalStore(folder), folder=folder, scratch=folder / "tmp")
-        elif scratch is None:
-            raise Rejected("un almacén remoto necesita una carpeta local para lo que va llegando")
         else:
             try:
                 blobs = cls(from_url(url), folder=None, scratch=scratch)
             except (BaseError, ValueError) as error:
                 raise Rejected(f"dirección de almacén inválida: {error}") from None
-        blobs._scratch.mkdir(parents=True, exist_ok=True)
-        blobs._sweep()
+        if blobs._scratch is not None:
+            blobs._scratch.mkdir(parents=True, exist_ok=True)
+            _sweep(blobs._scratch)
         return blobs
 
     @asynccontextmanager
@@ -212,14 +211,17 @@ class Blobs:
         self._durable.add(folder)
 
     def _temporary(self) -> Path:
+        if self._scratch is None:
+            raise ValueError("a remote store was opened without a folder for what is arriving")
         return self._scratch / f"{uuid.uuid4().hex}.tmp"
 
-    def _sweep(self) -> None:
-        """Remove what a killed process left: it was never acknowledged."""
-        for path in self._scratch.glob("*.tmp"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > ABANDONED:
-                    path.unlink()
+
+def _sweep(scratch: Path) -> None:
+    """Remove what a killed process left: it was never acknowledged."""
+    for path in scratch.glob("*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
 
 
 def _name(sha256: str) -> str:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _become(module: str, words: Sequence[str]) -> None:
-    sys.argv = [f"prep {words[0]}", *words[1:]]
+    sys.argv = ["prep", *(words if words[0] in {"demo", "replay"} else words[1:])]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit(0)
 

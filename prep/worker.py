@@ -158,10 +158,10 @@ class _Hand(Generic[T]):
         if before is not None:
             await asyncio.wait({before})
         tries = 0
-        while not self._stop.is_set():
+        while True:
             async with self._running:
                 if self._stop.is_set():
-                    break
+                    return False
                 with observe.HANDLE_SECONDS.labels(self._line.topic).time():
                     outcome = await self._try(message, failed_here=tries > 0)
             observe.HANDLED.labels(self._line.topic, outcome).inc()
@@ -169,7 +169,6 @@ class _Hand(Generic[T]):
                 return True
             tries += 1
             await _pause(self._stop, _backoff(message, tries))
-        return False
 
     async def _try(self, message: Message, *, failed_here: bool) -> Outcome:
         try:

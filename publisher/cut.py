@@ -102,7 +102,7 @@ async def cut(office: Office, leader: Connection, order: Order) -> Corte:
         with office.step("sums"):
             sums = await asyncio.to_thread(_write_sums, stage / "corte")
         with office.step("fsync"):
-            await asyncio.to_thread(_fsync_tree, stage)
+            await asyncio.to_thread(_fsync_stage, stage)
         # The stage is complete, checked and durable. Nobody knows of it yet.
         if unfinished is None:
             corte = replace(corte, sums=sums)
@@ -126,8 +126,10 @@ async def cut(office: Office, leader: Connection, order: Order) -> Corte:
     with office.step("pages"):
         async with cortes.snapshot(office.pool, corte.number, then=True) as shown:
             book = await _read_book(shown, office.siglas)
-            counted = [await _count(shown, election, book, corte) for election in book.elections]
-            await pages.render(office.public, shown, book=book, figures=counted, corte=corte)
+            fuera = await shown.fuera()
+            strays = {election.id: _strays(election, book, fuera) for election in book.elections}
+            counted = [await _count(shown, each, book, corte, len(strays[each.id])) for each in book.elections]
+            await pages.render(office.public, shown, book=book, figures=counted, corte=corte, strays=strays)
     # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
     if last is None or corte.number >= last.number:
         with office.step("index"):
@@ -210,7 +212,7 @@ async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) ->
     (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
 
     async def results(election: Election) -> Figures:
-        counted = await _count(shown, election, book, corte, strays=len(strays[election.id]))
+        counted = await _count(shown, election, book, corte, len(strays[election.id]))
         above = official.head(election, corte.at, counted.summary())
         path = folder / book.file(election)
         await official.write_results(
@@ -264,11 +266,7 @@ async def _read_book(shown: Snapshot, siglas: str) -> Book:
     )
 
 
-async def _count(
-    shown: Snapshot, election: Election, book: Book, corte: Corte, *, strays: int | None = None
-) -> Figures:
-    if strays is None:
-        strays = len(_strays(election, book, await shown.fuera()))
+async def _count(shown: Snapshot, election: Election, book: Book, corte: Corte, strays: int) -> Figures:
     groups = await shown.groups(election)
     return Figures(election, book, groups, strays=strays, final=corte.phase is Phase.FINAL)
 
@@ -313,6 +311,7 @@ async def _stage_images(
     for sha256, path in paths.items():
         if sha256 not in local:
             path.write_bytes(await office.blobs.get(sha256))
+            _fsync(path)
     return [(sha256, out.image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
 
 
@@ -324,6 +323,7 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> None:
             raise Parked(f"falta en el almacén la imagen {target.stem}") from None
         except OSError:  # another file system
             shutil.copyfile(source, target)
+            _fsync(target)
 
 
 # Gate: processes of their own, one for each election.
@@ -377,11 +377,14 @@ def _fsync(path: Path) -> None:
         os.close(handle)
 
 
-def _fsync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _fsync(path)
-    _fsync(folder)
-    _fsync(folder.parent)
+def _fsync_stage(stage: Path) -> None:
+    """Every byte that was written here; staged images are links to blobs, or were synced when they were copied."""
+    for folder in (stage / "corte", stage / "zip"):
+        for path in folder.iterdir():
+            _fsync(path)
+        _fsync(folder)
+    _fsync(stage)
+    _fsync(stage.parent)
 
 
 def _bring_out(staged: Path, target: Path) -> None:

@@ -79,6 +79,11 @@ class Figures:
         own, _, _ = territory(election)
         by_entidad = _gather(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
         by_place = _gather(groups, lambda group: (own, group.entidad, group.territory))
+        self.places = {key[1:]: Sum.of(of, options) for key, of in sorted(by_place.items())}
+        """By entidad and territory of the rows; territory 0 where casillas belong to none."""
+        self.places_of = {
+            contest: sorted({(group.entidad, group.territory) for group in of}) for contest, of in by_contest.items()
+        }
         self.territories = [
             (place, Sum.of(of, options))
             for place, of in (*sorted(by_entidad.items()), *sorted(by_place.items()))

@@ -1,12 +1,418 @@
-"""Pages."""
+"""The pages of a corte: plain HTML that a phone reads without JavaScript, down to each acta beside its image.
 
-from collections.abc import Sequence
+A page is written again only when something in it changed: the page of an acta when a version of it comes out, that of a
+place when one of its actas does. Everything is read from what the corte has on record, so the pages can be made again.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
-from prep.store.cortes import Corte, Snapshot
-from publisher.figures import Figures
+import jinja2
+
+from prep.domain import row as official_row
+from prep.domain.catalog import (
+    Clase,
+    Contest,
+    ContestId,
+    Election,
+    ElectionId,
+    TerritoryKind,
+    TipoCasilla,
+    read_identity,
+)
+from prep.domain.entry import NUMBER, Mark
+from prep.domain.row import WORDS, territory
+from prep.domain.rules import SIN_ACTA, Observation
+from prep.domain.tally import percent
+from prep.settings import CENTRAL
+from prep.store import cortes
+from prep.store.cortes import Corte, Fuera, Phase, Snapshot
+from publisher import figures as out
+from publisher.figures import Figures, Sum
 from publisher.official import Book
 
+SITE: Final = Path(__file__).parent / "site"
+_MONTHS: Final = (
+    *("enero", "febrero", "marzo", "abril", "mayo", "junio"),
+    *("julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
+)
+_CASILLAS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        TipoCasilla.BASICA: "básica",
+        TipoCasilla.CONTIGUA: "contigua",
+        TipoCasilla.EXTRAORDINARIA: "extraordinaria",
+        TipoCasilla.ESPECIAL: "especial",
+        TipoCasilla.EXTRANJERO: "voto en el extranjero",
+        TipoCasilla.PRISION_PREVENTIVA: "prisión preventiva",
+        TipoCasilla.PRISION_VOTO: "prisión preventiva",
+        TipoCasilla.VOTO_ANTICIPADO: "voto anticipado",
+        TipoCasilla.URNA_ELECTRONICA: "urna electrónica",
+    }
+)
+_PLACES: Final[Mapping[TerritoryKind, str]] = MappingProxyType(
+    {
+        TerritoryKind.ENTIDAD: "Entidad",
+        TerritoryKind.DISTRITO_FEDERAL: "Distrito federal",
+        TerritoryKind.DISTRITO_LOCAL: "Distrito local",
+        TerritoryKind.MUNICIPIO: "Municipio",
+    }
+)
+_HEADER: Final = ("Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna")
+_PHASES: Final[Mapping[Phase, str]] = MappingProxyType(
+    {
+        Phase.CERO: "La base de datos está en ceros",
+        Phase.EN_CURSO: "Resultados preliminares en curso",
+        Phase.FINAL: "Resultados preliminares, último corte",
+    }
+)
+_COTEJADA: Final = ("no", "aceptada", "aceptada después de un cambio", "en corrección")
+SIN_ACTA_CODES: Final = frozenset(code.value for code in SIN_ACTA)
+Place = tuple[int, int]
 
-async def render(public: Path, shown: Snapshot, *, book: Book, figures: Sequence[Figures], corte: Corte) -> None:
-    pass
+
+def thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+def moment(at: datetime) -> str:
+    """6 de junio de 2027, 20:15 h — Central time."""
+    local = at.astimezone(CENTRAL)
+    return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {local:%H:%M} h"
+
+
+def hour(at: datetime) -> str:
+    local = at.astimezone(CENTRAL)
+    return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SITE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"miles": thousands, "share": percent, "fecha": moment, "hora": hour, "iso": out.moment}
+    return environment
+
+
+TEMPLATES: Final = _environment()
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What every page of a corte needs."""
+
+    public: Path
+    book: Book
+    corte: Corte
+
+    def write(self, name: str, template: str, **told: object) -> None:
+        """One page. Whoever reads it meanwhile gets the old one or the new one, whole."""
+        path = self.public / name
+        path.parent.mkdir(exist_ok=True)
+        depth = "../" * name.count("/")
+        common = {"corte": self.corte, "siglas": self.book.siglas, "root": depth}
+        text = TEMPLATES.get_template(template).render(**common, folder=out.folder(self.corte.number), **told)
+        fresh = path.with_name(f".{path.name}.nuevo")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+
+
+async def render(
+    public: Path,
+    shown: Snapshot,
+    *,
+    book: Book,
+    figures: Sequence[Figures],
+    corte: Corte,
+    strays: Mapping[ElectionId, Sequence[Fuera]],
+) -> None:
+    """Write the pages that this corte changes. `shown` shows what the corte has on record."""
+    site = _Site(public, book, corte)
+    by_election = {each.election.id: _Pages(site, each) for each in figures}
+    async for record in cortes.pages(shown):
+        by_election[record["election"]].acta(record)
+    for each in by_election.values():
+        await each.places(shown)
+        each.election(strays[each.figures.election.id])
+    _home(site, figures)
+    sheet = (SITE / "estilo.css").read_bytes()
+    if not (public / "estilo.css").exists() or (public / "estilo.css").read_bytes() != sheet:
+        (public / "estilo.css").write_bytes(sheet)
+
+
+def _home(site: _Site, figures: Sequence[Figures]) -> None:
+    folder = site.public / out.folder(site.corte.number)
+    package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
+    views = [_overview(each, site.book) for each in figures]
+    site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
+
+
+def _overview(figures: Figures, book: Book) -> dict[str, Any]:
+    """What the pages say of an election as a whole."""
+    election = figures.election
+    single = len(figures.contests) == 1
+    shares: dict[str, int] = {}
+    for contest, total in figures.contests:
+        for code, votes in figures.distributed(contest, total.votes).items():
+            shares[code] = shares.get(code, 0) + votes
+    return {
+        "election": election,
+        "counts": figures.whole.counts,
+        "summary": figures.summary(),
+        "total": figures.whole.counts.votos_con_especiales,
+        "parties": _parties(election, shares),
+        "single": _results(figures, *figures.contests[0]) if single else None,
+        "contests": figures.contests,
+        "file": book.file(election),
+        "candidates_file": book.candidates_file(election),
+    }
+
+
+def _results(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
+    """Votes of one contest, by candidacy and by party."""
+    codes = figures.election.codes
+    return {
+        "name": contest.name,
+        "counts": total.counts,
+        "total": total.counts.votos_con_especiales,
+        "candidacies": [
+            (candidacy.propietario, " · ".join(codes[option] for option in candidacy.options), votes)
+            for _, candidacy, votes in figures.candidacies(contest, total.votes)
+        ],
+        "parties": _parties(figures.election, figures.distributed(contest, total.votes)),
+    }
+
+
+def _parties(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    words = {Clase.NO_REGISTRADAS: "Candidaturas no registradas", Clase.NULOS: "Votos nulos"}
+    return [
+        (words.get(option.clase, option.code), "" if option.name == option.code else option.name, shares[option.code])
+        for option in election.options
+        if option.code in shares
+    ]
+
+
+class _Pages:
+    """The pages of one election: its own, those of its contests and places, and those of its actas."""
+
+    def __init__(self, site: _Site, figures: Figures) -> None:
+        self.site = site
+        self.figures = figures
+        self._code = figures.election.code
+        self._contests = {contest.id: (contest, total) for contest, total in figures.contests}
+        self._lonely = {  # contests of one place: their page lists the actas itself
+            contest: places[0] for contest, places in figures.places_of.items() if len(places) == 1
+        }
+        self._contest_at = {place: contest for contest, place in self._lonely.items()}
+        self._changed: set[Place] = set()
+        self._rules = site.book.rules(figures.election)
+        self._votes = [option.name or option.code for option in figures.election.options]
+
+    def acta(self, record: Mapping[str, Any]) -> None:
+        """The page of one acta, from the version that this corte brings out."""
+        place = (record["entidad"], record["territory"])
+        self._changed.add(place)
+        name = f"{self._code}/{record['clave']}.html"
+        self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta(record, place))
+
+    def _acta(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
+        fields = [
+            thousands(number) if letter == NUMBER else WORDS[Mark(letter)]
+            for number, letter in zip(record["numbers"], record["marks"], strict=True)
+        ]
+        on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
+        image = record["image"]
+        kind, state = _state(record)
+        return {
+            "name": _casilla(record),
+            "clave": record["clave"],
+            "kind": kind,
+            "state": state,
+            "observations": self._observations(record),
+            "place_page": self._page(place),
+            "place_name": self._name(place),
+            "votes": [
+                pair
+                for pair, there in zip(zip(self._votes, fields[4:-1], strict=True), on_ballot, strict=True)
+                if there
+            ]
+            if fields
+            else [],
+            "header": list(zip(_HEADER, fields[:4], strict=True)) if fields else [],
+            "asentado": fields[-1] if fields else "",
+            "calculado": record["calculado"],
+            "lista_nominal": record["lista_nominal"],
+            "representantes": record["representantes"],
+            "sha256": image.hex() if image else "",
+            "original": out.image_path(image.hex(), out.extension(record["format"])) if image else "",
+            "image": out.image_path(record["web"].hex(), "jpg") if record["web"] else "",
+            "facts": list(_facts(record)),
+        }
+
+    def _observations(self, record: Mapping[str, Any]) -> str:
+        return self._rules.published(tuple(map(Observation, record["observations"] or ())))
+
+    async def places(self, shown: Snapshot) -> None:
+        """The pages of the contests, and of the places in which something changed, with the list of their actas."""
+        everything = self.site.corte.phase is not Phase.EN_CURSO
+        wanted = {
+            place
+            for place in self.figures.places
+            if everything or place in self._changed or not (self.site.public / self._path(place)).exists()
+        }
+        if wanted:
+            async for place, records in _by_place(cortes.listed(shown, self.figures.election)):
+                if place in wanted:
+                    self._place(place, records)
+        if len(self._contests) > 1:
+            for contest, total in self._contests.values():
+                if contest.id not in self._lonely:
+                    view = _results(self.figures, contest, total)
+                    self._write_place(f"contienda-{contest.id}.html", view | {"places": self._links(contest.id)}, [])
+
+    def _place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
+        rows = [
+            {
+                "clave": record["clave"],
+                "name": _casilla(record),
+                "captured": record["captured"],
+                "state": _state(record)[1],
+                "votes": thousands(record["calculado"]) if record["captured"] else "",
+                "observations": self._observations(record),
+            }
+            for record in records
+        ]
+        alone = self._contest_at.get(place) if len(self._contests) > 1 else None
+        if alone is not None:
+            view = _results(self.figures, *self._contests[alone]) | {"name": self._name(place)}
+        else:
+            total = self.figures.places[place]
+            votes = [(name, "", total.votes[at]) for at, name in enumerate(self._votes)]
+            counts = total.counts
+            view = {"name": self._name(place), "counts": counts, "total": counts.votos_con_especiales, "votes": votes}
+        self._write_place(self._page(place), view | {"places": []}, rows)
+
+    def _write_place(self, page: str, view: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
+
+    def election(self, strays: Sequence[Fuera]) -> None:
+        """The election's own page."""
+        contests = [self._contest_line(contest, total) for contest, total in self._contests.values()]
+        view = _overview(self.figures, self.site.book) | {"contests": contests}
+        listed = [] if len(self._contests) > 1 else self._links(next(iter(self._contests)))
+        self.site.write(
+            f"{self._code}/index.html",
+            "election.html",
+            view=view | {"places": listed},
+            strays=[_stray(fuera) for fuera in strays],
+        )
+
+    def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
+        lonely = self._lonely.get(contest.id)
+        ranked = sorted(self.figures.candidacies(contest, total.votes), key=lambda each: -each[2])
+        first = ranked[0] if ranked and ranked[0][2] else None
+        tied = first is not None and len(ranked) > 1 and ranked[1][2] == first[2]
+        return {
+            "name": contest.name,
+            "counts": total.counts,
+            "page": self._page(lonely) if lonely else f"contienda-{contest.id}.html",
+            "leading": ("Empate", thousands(first[2])) if first and tied else _leader(first),
+        }
+
+    def _links(self, contest: ContestId) -> list[dict[str, Any]]:
+        return [
+            {"page": self._page(place), "name": self._name(place), "counts": self.figures.places[place].counts}
+            for place in self.figures.places_of.get(contest, ())
+        ]
+
+    def _page(self, place: Place) -> str:
+        return f"lugar-{place[0]}-{place[1]}.html"
+
+    def _path(self, place: Place) -> str:
+        return f"{self._code}/{self._page(place)}"
+
+    def _name(self, place: Place) -> str:
+        kind, _, _ = territory(self.figures.election)
+        if not place[1]:
+            return f"{self.site.book.entidad(place[0])}, sin distrito"
+        return f"{_PLACES[kind]} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
+
+
+def _leader(first: tuple[int, Any, int] | None) -> tuple[str, str]:
+    return (first[1].propietario, thousands(first[2])) if first else ("Sin votos aún", "")
+
+
+async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
+    """The actas of each place.
+
+    The official file keeps a place together, but for casillas that belong to no district: those come last here.
+    """
+    place: Place | None = None
+    held: list[Any] = []
+    nowhere: dict[Place, list[Any]] = {}
+    async for record in records:
+        here = (record["entidad"], record["territory"])
+        if not here[1]:
+            nowhere.setdefault(here, []).append(record)
+            continue
+        if place is not None and here != place:
+            yield place, held
+            held = []
+        place = here
+        held.append(record)
+    if place is not None:
+        yield place, held
+    for here, of in nowhere.items():
+        yield here, of
+
+
+def _casilla(record: Mapping[str, Any]) -> str:
+    kind = _CASILLAS[record["tipo"]]
+    name = f"casilla {kind} {record['numero']}"
+    if record["ext_contigua"]:
+        name += f" contigua {record['ext_contigua']}"
+    return f"Sección {record['seccion']:04}, {name}" if record["seccion"] else name.capitalize()
+
+
+def _state(record: Mapping[str, Any]) -> tuple[str, str]:
+    """A class for the style sheet, and words."""
+    if record["contabilizada"] is None:
+        return "missing", "Por capturar"
+    if record["contabilizada"]:
+        return "counted", "Contabilizada"
+    codes = set(record["observations"])
+    return (
+        ("absent", "Sin acta")
+        if any(code.startswith("sin_acta") for code in codes)
+        else ("refused", "No contabilizada")
+    )
+
+
+def _facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if record["image"] is None:
+        return
+    for name, at in (
+        ("Acopio", record["acopio_at"]),
+        ("Captura", record["captura_at"]),
+        ("Verificación", record["verificacion_at"]),
+    ):
+        yield name, official_row.moment(at)
+    yield "Origen", record["origen"]
+    yield "Digitalización", official_row.DIGITALIZACION.get(record["digitalizacion"], record["digitalizacion"])
+    yield "Documento", record["tipo_documento"]
+    yield "Cotejo", _COTEJADA[record["cotejada"]]
+
+
+def _stray(fuera: Fuera) -> dict[str, str]:
+    read = read_identity(fuera.identity)
+    identity = read[0] if read else None
+    name = f"Sección {identity.seccion}, casilla {identity.tipo} {identity.numero}" if identity else "Sin identificar"
+    return {"identity": name, "path": out.image_path(fuera.image.hex(), out.extension(fuera.format))}

@@ -15,12 +15,13 @@ from prep.domain.catalog import ContestId, Election, ElectionId
 from prep.domain.row import territory
 from prep.domain.tally import Counts
 from prep.errors import Rejected, Unavailable
-from prep.store.database import GONE, Connection, Pool, borrow, sql, transaction
+from prep.store.database import GONE, Connection, Pool, sql, transaction
 
 SQL: Final = sql("cortes")
 _LEADING: Final = 0x434F5254
 """Advisory lock: one publisher at a time."""
 _NOTHING_SHOWN: Final = "/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL"
+_LOST: Final = tuple(each for each in GONE if not issubclass(OSError, each) and each is not TimeoutError)
 _STANDBY: Final = 1.0
 """Seconds between a standby's looks at the lock."""
 _LONG: Final = 600.0
@@ -68,6 +69,7 @@ class Fuera:
     election: ElectionId | None
     origen: str
     digitalizacion: str
+    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class Snapshot:
     async def places(self, election: Election) -> list[tuple[int, int]]:
         """Every (entidad, territory) that a row of this election names."""
         kind, _, _ = territory(election)
-        return [tuple(row) for row in await self._connection.fetch(SQL["places"], election.id, kind)]
+        async with self._beside() as connection:
+            return [tuple(row) for row in await connection.fetch(SQL["places"], election.id, kind)]
 
     async def rows(
         self,
@@ -178,10 +181,7 @@ class Snapshot:
     @asynccontextmanager
     async def _beside(self) -> AsyncIterator[Connection]:
         """Another connection with the same snapshot: elections are read side by side."""
-        async with (
-            borrow(self._pool) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        async with _reading(self._pool) as connection:
             await connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
             yield connection
 
@@ -203,9 +203,25 @@ def _corte(row: asyncpg.Record) -> Corte:
 
 
 @asynccontextmanager
+async def _reading(pool: Pool) -> AsyncIterator[Connection]:
+    """A read-only transaction. The body also writes files: an OSError of its own says nothing about the database."""
+    try:
+        connection = await pool.acquire()
+    except GONE as error:
+        raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection
+    except _LOST as error:
+        raise Unavailable("se perdió la conexión con la base de datos; se intentará de nuevo") from error
+    finally:
+        await pool.release(connection)
+
+
+@asynccontextmanager
 async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
     """One REPEATABLE READ transaction for as long as this lasts."""
-    async with borrow(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+    async with _reading(pool) as connection:
         name = await connection.fetchval("SELECT pg_export_snapshot()")
         yield Snapshot(pool, connection, name, number, then=then)
 
@@ -277,18 +293,18 @@ async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, An
         await connection.execute(SQL["add_event"], kind, subject, json.dumps(detail, ensure_ascii=False), at)
 
 
-async def listed(shown: Snapshot, election: Election) -> AsyncIterator[asyncpg.Record]:
+async def listed(shown: Snapshot, election: Election) -> AsyncIterator[dict[str, Any]]:
     """Every acta of the election in the order of its file, for the pages of its territories."""
     kind, _, _ = territory(election)
     query = _showing("listed", SQL["shown_then"])
     async for row in shown.connection.cursor(query, shown.number, election.id, str(kind), prefetch=1000):
-        yield row
+        yield dict(row)
 
 
-async def pages(shown: Snapshot) -> AsyncIterator[asyncpg.Record]:
+async def pages(shown: Snapshot) -> AsyncIterator[dict[str, Any]]:
     """Everything about each version that this corte brings out."""
     async for row in shown.connection.cursor(SQL["pages"], shown.number, prefetch=500):
-        yield row
+        yield dict(row)
 
 
 async def lead(url: str, *, stop: asyncio.Event) -> Connection | None:

@@ -76,14 +76,14 @@ SELECT number, at, phase, due, simulacro, sums FROM corte ORDER BY number DESC L
 SELECT number, at, phase, due, simulacro, sums FROM corte WHERE number = $1
 
 -- name: fuera_now
-SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion
-FROM fuera_catalogo f
+SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
+FROM fuera_catalogo f JOIN image i ON i.sha256 = f.image
 WHERE $1::int IS NOT NULL
 ORDER BY f.identity COLLATE "C", f.image
 
 -- name: fuera_then
-SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion
-FROM fuera_catalogo f JOIN publication_image p ON p.image = f.image
+SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
+FROM fuera_catalogo f JOIN image i ON i.sha256 = f.image JOIN publication_image p ON p.image = f.image
 WHERE p.corte <= $1::int
 ORDER BY f.identity COLLATE "C", f.image
 

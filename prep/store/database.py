@@ -34,7 +34,7 @@ GONE: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.InterfaceError,
     OSError,
     TimeoutError,

@@ -80,6 +80,7 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
 
 
 def _server(folder: Path) -> PostgresServer:
+    folder.parent.mkdir(parents=True, exist_ok=True)
     return get_server(folder.absolute(), cleanup_mode=None, start=False)
 
 

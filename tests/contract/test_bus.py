@@ -430,19 +430,19 @@ async def test_embedded_one_publishers_bad_message_fails_that_publisher_alone(ni
 
 async def test_embedded_sweeping_removes_only_what_every_group_has_acknowledged(night: Night) -> None:
     bus = EmbeddedBus(night.app)
-    await bus.publish(spread(40))
+    await bus.publish(spread(200))
     connection = await store.connect(night.app)
     slow = bus.consume(Topic.IMAGES, "slow")
     seen = await anext(slow)
     await seen.ack()
     async with aclosing(bus.consume(Topic.IMAGES, "quick")) as batches:
-        await take(batches, 40)
+        await take(batches, 200)
     reader = store.Reader(connection, Topic.IMAGES, "quick")
     await reader.sweep(timedelta(hours=1))
-    assert await connection.fetchval("SELECT count(*) FROM bus_message") == 40
+    assert await connection.fetchval("SELECT count(*) FROM bus_message") == 200
     await reader.sweep(timedelta(0))
-    assert await connection.fetchval("SELECT count(*) FROM bus_message") == 40 - len(seen.messages)
-    assert await bus.lag(Topic.IMAGES, "slow") == 40 - len(seen.messages)
+    assert await connection.fetchval("SELECT count(*) FROM bus_message") == 200 - len(seen.messages) > 0
+    assert await bus.lag(Topic.IMAGES, "slow") == 200 - len(seen.messages) > 0
     await slow.aclose()
     await connection.close()
     await bus.close()

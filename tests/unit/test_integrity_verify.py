@@ -146,8 +146,8 @@ def swap_codes(root: Path) -> None:
 
 
 def change_vote_everywhere(root: Path) -> None:
-    """One vote more in a published acta, with every sum that the cheat thinks of put right."""
-    cells(root, GOB, "'280749B01001'", {"PAN": "101", "TOTAL_VOTOS_CALCULADO": "166"})
+    """One vote less in a published acta, with every sum that the cheat thinks of put right."""
+    cells(root, GOB, "'280749B01001'", {"PAN": "99", "TOTAL_VOTOS_CALCULADO": "164"})
     reseal(root)
 
 
@@ -158,6 +158,34 @@ def replay_index(root: Path) -> None:
     index |= {key: manifest[key] for key in ("fase", "corte", "fecha_hora", "siguiente")}
     index |= {"carpeta": "cortes/0001", "sha256sums": sha((corte(root, 1) / "SHA256SUMS").read_bytes())}
     (root / "index.json").write_bytes(canonical(index))
+
+
+def two_candidacies(root: Path) -> None:
+    """PAN's votes won a second time, rightly counted: but an option stands for one candidacy."""
+    votes = tree_maker.votes_of(tree_maker.CASILLAS, "GOB", 2)
+    again = {"id": 2, "propietaria": "X", "suplente": "", "opciones": ["PAN"], "votos": votes["PAN"]}
+    again["porcentaje"] = tree_maker.truncated(votes["PAN"], sum(votes.values()))
+
+    def change(held: Json) -> None:
+        held["elecciones"]["GOB"]["contiendas"][0]["candidaturas"].append(again)
+
+    edit(corte(root) / "totals.json", change)
+    reseal(root)
+
+
+def other_rules_digest(root: Path) -> None:
+    """From the first corte on, the rules are not those whose digest is shown."""
+    for number in range(3):
+        edit(corte(root, number) / "manifest.json", lambda held: held["reglas"]["GOB"].update(sha256="0" * 64))
+    reseal(root)
+
+
+def early_image(root: Path) -> None:
+    """Corte 0 already lists an image."""
+    lines = (corte(root, 1) / "images.csv").read_bytes().splitlines(keepends=True)
+    (corte(root, 0) / "images.csv").write_bytes(lines[0] + lines[1])
+    (corte(root, 1) / "images.csv").write_bytes(lines[0] + b"".join(lines[2:]))
+    reseal(root)
 
 
 def drop_middle_corte(root: Path) -> None:
@@ -440,6 +468,8 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
         in_manifest(lambda held: held["reglas"]["GOB"]["contenido"].update(excede_applies=False)),
         "CON-05",
     ),
+    "rules that are not those of their digest": (other_rules_digest, "CON-05"),
+    "an image before the night began": (early_image, "CON-02"),
     "another catalogue": (in_manifest(lambda held: held.update(catalogo="0" * 64)), "CON-05"),
     # rows
     "a vote changed": (in_row(GOB, "'280749B01001'", PAN="101"), "CON-09"),
@@ -480,6 +510,7 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
     "another title": (sealed(lambda root: replace(corte(root) / GOB, "Gubernatura", "Presidencia")), "CON-07"),
     "another hour": (sealed(lambda root: replace(corte(root) / GOB, "20:20", "20:40")), "CON-07"),
     "a column renamed": (sealed(lambda root: replace(corte(root) / GOB, ",PAN,", ",PAM,")), "CON-07"),
+    "a bare CR in a row": (sealed(lambda root: replace(corte(root) / GOB, "Acta PREP,1", "Acta\rPREP,1")), "CON-07"),
     "a column more in a row": (
         sealed(lambda root: replace(corte(root) / GOB, "Acta PREP,1", "Acta PREP,1,1")),
         "CON-07",
@@ -505,14 +536,7 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
         in_totals(lambda held: held["elecciones"]["GOB"]["contiendas"][0]["candidaturas"][0].update(votos=1)),
         "CON-14",
     ),
-    "one option for two candidacies": (
-        in_totals(
-            lambda held: held["elecciones"]["GOB"]["contiendas"][0]["candidaturas"].append(
-                {"id": 2, "propietaria": "X", "suplente": "", "opciones": ["PAN"], "votos": 0, "porcentaje": "0.0000"}
-            )
-        ),
-        "CON-14",
-    ),
+    "one option for two candidacies": (two_candidacies, "CON-14"),
     "a contest gone from the totals": (
         in_totals(lambda held: held["elecciones"]["DIP"]["contiendas"].pop()),
         "CON-14",
@@ -805,6 +829,16 @@ def test_a_list_of_digests_names_only_files_of_its_own_folder(name: str) -> None
 def test_names_that_some_file_systems_take_for_one_are_refused() -> None:
     with pytest.raises(Malformed, match="sin repetir"):
         read_sums(f"{'0' * 64}  A.csv\n{'0' * 64}  a.csv\n".encode())
+
+
+def test_a_list_of_digests_is_in_order() -> None:
+    with pytest.raises(Malformed, match="en orden"):
+        read_sums(f"{'0' * 64}  b.csv\n{'0' * 64}  a.csv\n".encode())
+
+
+def test_a_key_that_stands_twice_is_named() -> None:
+    with pytest.raises(Malformed, match="dos veces «a»"):
+        read_json(b'{"a":1,"a":1}\n')
 
 
 @given(st.binary(max_size=200))

@@ -75,14 +75,15 @@ AFTER = _cells(
 HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
 
 X, S = "Ilegible", "Sin dato"
-# district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted
+# district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted.
+# The first is exactly at its limit (155 + 10 representatives), the especial one is out in the middle of the night.
 CASILLAS: list[Casilla] = [
-    (1, 749, "B", 1, 500, 1, [100, 50, 7, 5, 0, 3], "", 1),
+    (1, 749, "B", 1, 155, 1, [100, 50, 7, 5, 0, 3], "", 1),
     (1, 749, "C", 1, 500, 1, [80, 90, X, 2, 1, 0], "Ilegible", 1),
     (1, 750, "B", 1, 100, 1, [90, 20, 5, 0, 0, 0], "Excede Lista Nominal", 0),
     (1, 751, "B", 1, 400, 2, [X, X, X, X, X, X], "Todos los campos ilegibles", 0),
     (1, 752, "B", 1, 400, 2, [S, S, X, S, S, S], "Ilegible, Sin dato", 1),
-    (1, 753, "S", 1, 0, 2, [30, 10, 2, 1, 0, 1], "", 1),
+    (1, 753, "S", 1, 0, 1, [30, 10, 2, 1, 0, 1], "", 1),
     (2, 901, "B", 1, 600, 1, [70, 71, 9, 7, 0, 4], "", 1),
     (2, 902, "B", 1, 600, 2, None, "Sin acta(3)", 0),
     (2, 903, "E", 1, 600, None, None, "", None),
