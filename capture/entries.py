@@ -19,6 +19,7 @@ from prep.domain.entry import HEADER, Field, Mark, Values, choose, read_field
 from prep.domain.rules import SIN_ACTA
 from prep.errors import Rejected
 from prep.messages import ActaTouched, ImageNamed
+from prep.scan.header import MEDIA
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
@@ -39,13 +40,6 @@ COMPARES: Final = frozenset({Role.COTEJADOR})
 SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
 SEES_ACTAS: Final = SEES_IMAGES | {Role.ADMINISTRADOR, Role.OBSERVADOR}
 
-MIME: Final[Mapping[str, str]] = {
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "tiff": "image/tiff",
-    "pdf": "application/pdf",
-}
 _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "sin dato"}
 
 
@@ -260,10 +254,10 @@ class Desk:
         if found is None:
             raise Rejected("no hay tal imagen", status=404)
         if original:
-            return await self._blobs.get(sha256), MIME[found.format]
+            return await self._blobs.get(sha256), _media_type(found.format)
         if found.web is None:
             raise Rejected("esta imagen aún no se digitaliza", status=404)
-        return await self._blobs.get(found.web), MIME["jpeg"]
+        return await self._blobs.get(found.web), _media_type("jpeg")
 
 
 def read_values(form: Form, typed: Mapping[str, object], *, digitos: int) -> Values:
@@ -311,6 +305,10 @@ def warnings(values: Values, limit: int | None) -> list[str]:
 
 def _number(field: Field) -> int:
     return 0 if isinstance(field, Mark) else field
+
+
+def _media_type(image_format: str) -> str:
+    return MEDIA[image_format][0]
 
 
 def _canonical(identity: str) -> str:

@@ -16,7 +16,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 from urllib.parse import unquote
 
@@ -69,7 +68,9 @@ class Intake:
 
             # Still nothing is kept, and nothing has looked into the bytes.
             _check_digest(upload, digest, arriving.size)
-            found = await asyncio.to_thread(self._look, arriving.path)
+            found = await asyncio.to_thread(
+                header.inspect, arriving.path, max_pixels=self.max_pixels, max_bytes=self.max_bytes
+            )
 
             # It is an image, whole, and the one that was announced.
             await self.blobs.put_file(arriving.path, digest)
@@ -112,10 +113,6 @@ class Intake:
                     raise self._too_large()
                 await arriving.write(chunk)
         return await arriving.end()
-
-    def _look(self, path: Path) -> header.ImageHeader:
-        """What the bytes are, from their header. Raises Rejected (415, 422) where they are not one whole image."""
-        return header.inspect(path.read_bytes(), max_pixels=self.max_pixels)
 
     async def _take_number(self, upload: "Upload") -> None:
         """One number, one image: the first image that comes under a device's number keeps it."""

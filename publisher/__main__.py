@@ -1,3 +1,307 @@
-import time
+"""Runs the publisher: `prep publish`, or `python -m publisher`.
 
-time.sleep(1000)
+Driven by the clock: a corte goes out when it is due, whatever went wrong with the one before. An error is an alarm and
+the next try, never the end of the loop. Two publishers may run; the advisory lock lets one of them cut.
+
+`--once` and `--final` are the manual way: they need the database and nothing else, and wait for their turn where a
+publisher is running.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from starlette.types import Scope
+
+from prep import observe
+from prep.blobs import Blobs
+from prep.errors import PrepError, Rejected, Unavailable
+from prep.settings import Settings, now, read_settings
+from prep.store import cortes, embedded
+from prep.store.cortes import Corte, Phase
+from prep.store.database import Connection, open_pool
+from publisher.cut import Office, Order, cut
+from publisher.gate import GateFailure
+from publisher.schedule import Schedule
+
+log: Final = logging.getLogger(__name__)
+LOOK: Final = 2.0
+"""Seconds between looks at the database, at most."""
+SHORTEST_PAUSE: Final = 0.05
+PATIENCE: Final = 120.0
+"""Seconds that a manual corte waits for a publisher that is cutting."""
+LONGEST_PAUSE: Final = 15.0
+"""Seconds between tries after an error, at most."""
+FINDINGS: Final = 5
+"""Of a gate that failed, in the log."""
+
+Choose = Callable[[datetime, Corte | None, datetime | None, bool], Order | None]
+"""Now, the last corte, when corte 0 was cut, and whether nothing more is awaited, to what is to be cut."""
+
+
+class Publisher:
+    """What one process knows of its own doing."""
+
+    def __init__(self, office: Office, url: str, schedule: Schedule, clock: Callable[[], datetime] = now) -> None:
+        self.office = office
+        self.url = url
+        self.schedule = schedule
+        self.clock = clock
+        self.last: Corte | None = None
+        self.wrong: str | None = "todavía no hay ningún corte"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Cut what is due until `stop`; a corte that has begun is finished first."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self.turn(self._due)
+                failures, self.wrong = 0, None
+            except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of publishing
+                failures += 1
+                await self._alarm(error)
+            pause = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0**failures) if failures else self._until_due()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+    def _until_due(self) -> float:
+        """Seconds to sleep: not past the next corte, and never so long that a last corte or a standby's turn is missed."""
+        if self.last is None or self.last.due is None:
+            return LOOK
+        return min(LOOK, max(SHORTEST_PAUSE, (self.last.due - self.clock()).total_seconds()))
+
+    def _due(self, at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: FBT001
+        return self.schedule.due(at, last, first=first, complete=complete)
+
+    async def turn(self, choose: Choose, *, patience: float = 0.0) -> Corte | None:
+        """One look at the clock, under the lock: finish what is unfinished, cut what `choose` says."""
+        async with cortes.leading(self.url, patience=patience) as leader:
+            corte = await cut(self.office, leader, None) if await self._news(leader) else None
+            while corte is not None:
+                self._tell(corte)
+                corte = await cut(self.office, leader, None)
+            order = await self._order(leader, choose)
+            if order is not None:
+                corte = await cut(self.office, leader, order)
+                assert corte is not None
+                self._tell(corte)
+            return corte
+
+    async def _news(self, leader: Connection) -> bool:
+        """Whether this process does not know that everything on record is out."""
+        last = await cortes.last(leader)
+        return last is not None and last != self.last
+
+    async def _order(self, leader: Connection, choose: Choose) -> Order | None:
+        last = await cortes.last(leader)
+        if last is not None:
+            self._tell(last, new=False)
+        first = await cortes.corte(leader, 0)
+        progress = await cortes.progress(leader)
+        return choose(self.clock(), last, first.at if first else None, progress.complete)
+
+    def _tell(self, corte: Corte, *, new: bool = True) -> None:
+        self.last = corte
+        observe.CORTE.set(corte.number)
+        observe.CORTE_AT.set(corte.at.timestamp())
+        if corte.due is not None:
+            observe.CORTE_DUE.set(corte.due.timestamp())
+        if new:
+            told = {"corte": corte.number, "fase": corte.phase, "sha256sums": corte.sums, "siguiente": corte.due}
+            log.info("corte published", extra={"data": told})
+
+    async def _alarm(self, error: Exception) -> None:
+        """Say loudly what stopped a corte. The one before stays where it is."""
+        cause = type(error).__name__
+        self.wrong = error.sentence if isinstance(error, PrepError) else f"{cause}: {error}"
+        if isinstance(error, Unavailable) and "otro publicador" in error.sentence:
+            self.wrong = None  # the other one is at work
+            return
+        observe.CUT_ERRORS.labels(cause).inc()
+        if not isinstance(error, GateFailure):
+            log.error("corte not published", exc_info=error, extra={"data": {"cause": cause}})
+            return
+        told = {"hallazgos": [_plain(finding) for finding in error.findings[:FINDINGS]]}
+        log.critical("the gate stopped a corte", extra={"data": told})
+        with contextlib.suppress(Unavailable):
+            number = 0 if self.last is None else self.last.number + 1
+            await cortes.add_event(self.office.pool, "compuerta", f"corte {number}", told, self.clock())
+
+    def health(self) -> str | None:
+        """None, or one sentence that says what is wrong."""
+        if self.last is not None and self.last.due is not None:
+            late = self.clock() - self.last.due
+            if late > self.schedule.interval:
+                return (
+                    f"el corte {self.last.number + 1} está retrasado {int(late.total_seconds())} s; {self.wrong or ''}"
+                )
+        return self.wrong
+
+
+def _plain(finding: object) -> dict[str, str]:
+    return {name: getattr(finding, name) for name in ("check", "file", "expected", "found")}
+
+
+# HTTP: metrics, and the published tree for demos and for whoever has no other web server.
+
+
+class Tree(StaticFiles):
+    """The published tree. What is written once may be kept; pages and index.json are asked for again."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if any(part.startswith(".") for part in Path(path).parts if part != "."):
+            return Response(status_code=404)  # stages and half-written pages are nobody's business
+        response = await super().get_response(path, scope)
+        once = path.startswith(("cortes/", "imagenes/", "zip/"))
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if Path(path).name in {"SHA256SUMS", "LEEME.txt"}:
+            response.headers["Content-Type"] = "text/plain; charset=utf-8"
+        return response
+
+
+def create_app(publisher: Publisher) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        wrong = publisher.health()
+        return Response(f"{wrong or 'ok'}\n", status_code=503 if wrong else 200, media_type="text/plain")
+
+    @app.get("/index.json")
+    def index(request: Request) -> Response:
+        """With an ETag of its content: a page that asks often costs nothing while nothing changed."""
+        try:
+            content = (publisher.office.public / "index.json").read_bytes()
+        except FileNotFoundError:
+            return Response(status_code=404)
+        headers = {
+            "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+            "Cache-Control": "no-cache",
+            "Access-Control-Allow-Origin": "*",
+        }
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    app.mount("/", Tree(directory=publisher.office.public, html=True))
+    return app
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        yield
+
+
+async def serve(publisher: Publisher, settings: Settings) -> None:
+    """Publish until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = Server(
+        uvicorn.Config(
+            create_app(publisher),
+            host=settings.host,
+            port=settings.publisher_metrics_port,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    try:
+        await publisher.run(stop)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def wired(settings: Settings) -> AsyncIterator[Publisher]:
+    async with embedded.database(settings) as urls:
+        settings.public.mkdir(parents=True, exist_ok=True)
+        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp")
+        pool = await open_pool(urls.app)
+        try:
+            office = Office(pool, blobs, settings.public.absolute(), settings.siglas, settings.simulacro)
+            yield Publisher(office, urls.app, Schedule.of(settings))
+        finally:
+            await pool.close()
+
+
+async def by_hand(publisher: Publisher, *, final: bool) -> int:
+    """Corte 0 where there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1."""
+
+    def choose(at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: ARG001, FBT001
+        if last is not None and last.phase is Phase.FINAL:
+            return None
+        schedule = publisher.schedule
+        return schedule.final(at) if final and last is not None else schedule.now(at, last, first=first)
+
+    corte = await publisher.turn(choose, patience=PATIENCE)
+    if final and corte is not None and corte.phase is Phase.CERO:
+        corte = await publisher.turn(choose, patience=PATIENCE)
+    if corte is None and not final:
+        raise Rejected("el último corte ya se publicó; ya no se corta", status=409)
+    assert publisher.last is not None
+    print(f"corte {publisher.last.number} ({publisher.last.phase}) {publisher.last.sums}")
+    return 0
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    async with wired(settings) as publisher:
+        if arguments.once or arguments.final:
+            try:
+                return await by_hand(publisher, final=arguments.final)
+            except GateFailure as failure:
+                for finding in failure.findings:
+                    print(f"{finding.file}: {finding.check}: se esperaba {finding.expected}, hay {finding.found}")
+                print("prep: la compuerta detuvo el corte; el anterior sigue publicado", file=sys.stderr)
+                return 1
+        await serve(publisher, settings)
+        return 0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0; 1 where the gate stopped a corte; 2, with one sentence, where it cannot be done."""
+    parser = argparse.ArgumentParser(prog="prep publish", description="Publica los cortes a su hora.")
+    parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
+    parser.add_argument("--final", action="store_true", help="el último corte, ahora")
+    arguments = parser.parse_args(argv)
+    observe.start_log("publish")
+    os.umask(0o022)  # what is published is for everybody to read
+    try:
+        sys.exit(uvloop.run(run(arguments, read_settings())))
+    except PrepError as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

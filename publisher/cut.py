@@ -78,14 +78,17 @@ class Rendered:
     expected: Mapping[str, Expected]
 
 
-async def cut(office: Office, leader: Connection, order: Order) -> Corte:
-    """Bring out the corte that `order` asks for; or first finish one that is recorded and not out, and return that one.
+async def cut(office: Office, leader: Connection, order: Order | None) -> Corte | None:
+    """Bring out the corte that `order` asks for; or, where one is on record and not out, finish that one instead.
 
-    `leader` holds the publishers' lock. Raises GateFailure where the files do not agree with themselves, Rejected where
+    Without an order, only finish. Returns the corte that is out, None where there was nothing to do. `leader` holds the
+    publishers' lock. Raises GateFailure where the files do not agree with themselves, Rejected where
     `order` cannot follow what has been published, Unavailable or Parked where something it needs is away or missing.
     """
     last = await cortes.last(leader)
     unfinished = await _unfinished(office, leader, last)
+    if unfinished is None and order is None:
+        return None
     corte = unfinished or _next(last, order, simulacro=office.simulacro)
     stage = _staged(office, unfinished) or office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
     _sweep(office.public, but=stage)
@@ -138,8 +141,9 @@ async def cut(office: Office, leader: Connection, order: Order) -> Corte:
     return corte
 
 
-def _next(last: Corte | None, order: Order, *, simulacro: bool) -> Corte:
+def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
     """The corte that follows `last`, still without its sums. Raises Rejected where none can, or not this one."""
+    assert order is not None
     if (last is None) != (order.phase is Phase.CERO):
         raise Rejected("el corte 0, con ceros, va primero y una sola vez", status=409)
     if last is not None and last.phase is Phase.FINAL:

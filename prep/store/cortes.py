@@ -22,8 +22,8 @@ _LEADING: Final = 0x434F5254
 """Advisory lock: one publisher at a time."""
 _NOTHING_SHOWN: Final = "/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL"
 _LOST: Final = tuple(each for each in GONE if not issubclass(OSError, each) and each is not TimeoutError)
-_STANDBY: Final = 1.0
-"""Seconds between a standby's looks at the lock."""
+_LOOK: Final = 0.2
+"""Seconds between looks at the lock."""
 _LONG: Final = 600.0
 """Seconds that one reading of a national night may take."""
 
@@ -227,11 +227,8 @@ async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snap
 
 
 async def last(connection: Connection) -> Corte | None:
-    """The last corte recorded. A database that is away becomes `Unavailable`."""
-    try:
-        row = await connection.fetchrow(SQL["last"])
-    except GONE as error:
-        raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
+    """The last corte recorded."""
+    row = await connection.fetchrow(SQL["last"])
     return None if row is None else _corte(row)
 
 
@@ -307,31 +304,27 @@ async def pages(shown: Snapshot) -> AsyncIterator[dict[str, Any]]:
         yield dict(row)
 
 
-async def lead(url: str, *, stop: asyncio.Event) -> Connection | None:
-    """Wait until this process is the one publisher; the connection that holds the lock, None where `stop` came first.
+@asynccontextmanager
+async def leading(url: str, *, patience: float = 0.0) -> AsyncIterator[Connection]:
+    """Be the one publisher for as long as this lasts: the connection that holds the advisory lock.
 
     The lock ends with the connection, and cortes are recorded on this very connection: who has lost it records nothing.
+    Raises Unavailable where another publisher holds it for longer than `patience` seconds, or the database is away.
     """
-    while not stop.is_set():
-        connection = await try_lead(url)
-        if connection is not None:
-            return connection
-        try:
-            await asyncio.wait_for(stop.wait(), _STANDBY)
-        except TimeoutError:
-            continue
-    return None
-
-
-async def try_lead(url: str) -> Connection | None:
-    """The connection that makes this process the one publisher; None while another one is, or the database is away."""
     try:
         connection = await asyncpg.connect(
             url, timeout=5, command_timeout=60, server_settings={"application_name": "prep-publisher"}
         )
-    except GONE:
-        return None
-    if await connection.fetchval(SQL["try_lead"], _LEADING):
-        return connection
-    await connection.close()
-    return None
+    except GONE as error:
+        raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
+    try:
+        deadline = asyncio.get_running_loop().time() + patience
+        while not await connection.fetchval(SQL["try_lead"], _LEADING):
+            if asyncio.get_running_loop().time() >= deadline:
+                raise Unavailable("otro publicador está cortando")
+            await asyncio.sleep(_LOOK)
+        yield connection
+    except _LOST as error:
+        raise Unavailable("se perdió la conexión con la base de datos; se intentará de nuevo") from error
+    finally:
+        connection.terminate()

@@ -139,14 +139,11 @@ class SmallNight:
         return Order(phase, at, None if phase is Phase.FINAL else at + STEP)
 
     async def cut(self, phase: Phase | None = None, *, office: Office | None = None) -> Corte:
-        leader = await cortes.try_lead(self.url)
-        assert leader is not None
-        try:
+        async with cortes.leading(self.url, patience=5) as leader:
             corte = await cut(office or self.office, leader, self.order(phase))
-            self.cut_so_far = corte.number + 1
-            return corte
-        finally:
-            await leader.close()
+        assert corte is not None
+        self.cut_so_far = corte.number + 1
+        return corte
 
     def at(self, public: Path) -> Office:
         """The same office with another published tree."""

@@ -16,7 +16,7 @@ from load_tests.replay import Sheet
 from prep.domain.entry import TOTAL
 from prep.domain.official import Status, read_candidates, read_official
 from prep.domain.tally import SUMMARY_NAMES
-from prep.errors import Parked, Rejected
+from prep.errors import Parked, Rejected, Unavailable
 from prep.store import cortes
 from prep.store.cortes import Phase
 from publisher.cut import Office, cut
@@ -126,7 +126,12 @@ async def test_the_tools_of_a_stranger_agree(tonight: SmallNight) -> None:
     await tonight.cut()
     public = tonight.office.public
     for number in (0, 1):
-        subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=folder(public, number), check=True)
+        await asyncio.to_thread(
+            subprocess.run,
+            ["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"],
+            cwd=folder(public, number),
+            check=True,
+        )
         named = {line.split("  ")[1] for line in (folder(public, number) / "SHA256SUMS").read_text().splitlines()}
         assert named | {"SHA256SUMS"} == {path.name for path in folder(public, number).iterdir()}
     manifest = json.loads((folder(public, 1) / "manifest.json").read_bytes())
@@ -202,12 +207,6 @@ def failing(office: Office, step: str, *, after: bool) -> Office:
     return replace(office, step=die)
 
 
-@pytest.fixture
-async def undisturbed(postgres: object, tmp_path: Path) -> dict[str, str]:
-    """Filled by the first scenario that needs it."""
-    return {}
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
@@ -253,17 +252,33 @@ async def _each_version_once(tonight: SmallNight) -> None:
         assert [tuple(row) for row in chain] == [(0, None), (1, 0), (2, 1)]
 
 
-async def test_of_two_publishers_one_leads_and_no_corte_comes_twice(tonight: SmallNight) -> None:
-    leader = await cortes.try_lead(tonight.url)
-    assert leader is not None
-    assert await cortes.try_lead(tonight.url) is None
-    await cut(tonight.office, leader, tonight.order())
-    await leader.close()
-    successor = await cortes.try_lead(tonight.url)
-    assert successor is not None
+async def test_of_two_publishers_one_leads_and_the_other_waits(tonight: SmallNight) -> None:
+    async with cortes.leading(tonight.url) as leader:
+        with pytest.raises(Unavailable, match="otro publicador"):
+            async with cortes.leading(tonight.url):
+                pass
+        await cut(tonight.office, leader, tonight.order())
     tonight.cut_so_far = 1
-    assert (await cut(tonight.office, successor, tonight.order())).number == 1
-    await successor.close()
+    async with cortes.leading(tonight.url, patience=5) as successor:
+        corte = await cut(tonight.office, successor, tonight.order())
+        assert corte is not None
+        assert corte.number == 1
+        assert await cut(tonight.office, successor, None) is None
+
+
+async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> None:
+    """The record is written on the connection that holds the lock: they are lost together."""
+
+    @contextmanager
+    def cut_off(step: str) -> Iterator[None]:
+        if step == "record":
+            leader.terminate()
+        yield
+
+    leader = await asyncpg.connect(tonight.url)
+    with pytest.raises(Unavailable):
+        await cut(replace(tonight.office, step=cut_off), leader, tonight.order())
+    assert await _recorded(tonight) == 0
 
 
 async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
@@ -390,6 +405,6 @@ async def test_pages_change_only_where_something_changed(tonight: SmallNight) ->
     }
     assert len(actas) == 2
     assert {"index.html", "GOB/index.html", "DIP_LOC/index.html"} <= changed
-    page = (public / sorted(actas)[0]).read_text(encoding="utf-8")
+    page = (public / min(actas)).read_text(encoding="utf-8")
     assert "<script" not in page
     assert 'lang="es-MX"' in page
