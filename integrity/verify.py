@@ -583,8 +583,13 @@ def _pages(last: Corte) -> Iterator[str]:
     yield from ("index.html", "estilo.css")
     for code, table in last.tables.items():
         yield f"{code}/index.html"
-        for clave in table.published:
-            yield f"{code}/{clave}.html"
+        yield from (f"{code}/{page}" for page in _places(table))
+        yield from (f"{code}/{clave}.html" for clave in table.published)
+
+
+def _places(table: Table) -> frozenset[str]:
+    """The page of each territory that the rows name."""
+    return frozenset(f"lugar-{place.entidad}-{place.territory}.html" for place in table.sums)
 
 
 def _judge_extra(tree: Source, last: Corte, seen: Seen, ledger: Ledger) -> None:
@@ -596,23 +601,26 @@ def _judge_extra(tree: Source, last: Corte, seen: Seen, ledger: Ledger) -> None:
     if last.manifest is None:
         ledger.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
         return
-    elections = {election.code for election in last.manifest.elections}
+    elections = {election.code: election for election in last.manifest.elections}
     folders = {"cortes", "zip", *elections, *(["imagenes"] if seen.images else [])}
     for name, kind in _entries(tree, "", ledger).items():
         wanted = Kind.FOLDER if name in folders else Kind.FILE
         _judge_entry(name, kind, "COM-08", ledger, known=name in folders | _ROOT_FILES, wanted=wanted)
     for name, kind in _entries(tree, "zip", ledger).items():
         _judge_entry(f"zip/{name}", kind, "COM-08", ledger, known=f"zip/{name}" in seen.zips)
-    for code in elections:
-        _judge_election_folder(tree, code, last.tables.get(code), seen, ledger)
+    for election in elections.values():
+        _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger)
 
 
-def _judge_election_folder(tree: Source, code: str, table: Table | None, seen: Seen, ledger: Ledger) -> None:
+def _judge_election_folder(tree: Source, election: Election, table: Table | None, seen: Seen, ledger: Ledger) -> None:
+    code = election.code
     if table is None:
         ledger.unable(["COM-08"], f"{code}: sin sus filas no se sabe qué páginas debe haber")
         return
+    contests = {f"contienda-{contest.id}.html" for contest in election.contests.values()}
+    fixed = {"index.html"} | contests | _places(table)
     for name, kind in _entries(tree, code, ledger).items():
-        page = name == "index.html" or (name.endswith(".html") and name.removesuffix(".html") in table.published)
+        page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)
         wanted = Kind.FOLDER if name == "fuera" else Kind.FILE
         _judge_entry(f"{code}/{name}", kind, "COM-08", ledger, known=page or name == "fuera", wanted=wanted)
         if name == "fuera" and kind is Kind.FOLDER:

@@ -116,29 +116,10 @@ LEVELS: Final[Mapping[str, Condition]] = {
         Condition("leve", rotation=3, perspective=0.02, blur=0.4, noise=4, shadow=0.15, quality=85),
         Condition("medio", rotation=8, perspective=0.05, blur=0.9, noise=12, shadow=0.35, light=0.8, quality=70),
         Condition(
-            "fuerte",
-            rotation=15,
-            perspective=0.09,
-            scale=0.8,
-            blur=1.2,
-            noise=20,
-            shadow=0.5,
-            glare=0.4,
-            light=0.65,
-            quality=55,
+            "fuerte", rotation=12, perspective=0.06, blur=1.1, noise=18, shadow=0.5, glare=0.4, light=0.65, quality=62
         ),
         Condition(
-            "extremo",
-            rotation=30,
-            perspective=0.13,
-            scale=0.7,
-            blur=1.4,
-            noise=30,
-            shadow=0.65,
-            glare=0.6,
-            light=0.5,
-            contrast=0.8,
-            quality=40,
+            "extremo", rotation=15, perspective=0.07, blur=1.3, noise=26, shadow=0.6, glare=0.5, light=0.5, quality=52
         ),
     )
 }

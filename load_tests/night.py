@@ -34,6 +34,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.console import Console
@@ -484,7 +485,7 @@ def play(plan: Plan, place: Place) -> None:
                 bars.cancel()
 
     if not (place.data / "terminado").exists():
-        asyncio.run(night())
+        uvloop.run(night())
         order(place, "publish", "--final")
         (place.data / "terminado").touch()
 
@@ -564,7 +565,12 @@ def command_demo(arguments: argparse.Namespace) -> int:
 
 def begin(plan: Plan, arguments: argparse.Namespace) -> Place:
     """The night's folders: an unfinished night of the same words goes on, a finished one gives way to a new one."""
-    words: dict[str, object] = {"name": plan.name, "catalogo": plan.catalog.digest, "seed": plan.seed, "mistakes": plan.mistakes}
+    words: dict[str, object] = {
+        "name": plan.name,
+        "catalogo": plan.catalog.digest,
+        "seed": plan.seed,
+        "mistakes": plan.mistakes,
+    }
     data: Path = arguments.data or Path("var") / "noches" / plan.name
     public: Path = (arguments.public or data / "publico").absolute()
     data = data.absolute()

@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Final
 
+import uvloop
+
 from prep import observe, pipeline
 from prep.blobs import Blobs
 from prep.bus.embedded import EmbeddedBus
@@ -129,7 +131,7 @@ async def work_until_stopped(settings: Settings) -> None:
 
 def main() -> None:
     observe.start_log("worker")
-    asyncio.run(work_until_stopped(read_settings()))
+    uvloop.run(work_until_stopped(read_settings()))
 
 
 if __name__ == "__main__":

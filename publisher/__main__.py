@@ -80,7 +80,7 @@ class Publisher:
                 await asyncio.wait_for(stop.wait(), pause)
 
     def _until_due(self) -> float:
-        """Seconds to sleep: not past the next corte, and never so long that a last corte or a standby's turn is missed."""
+        """Seconds to sleep: not past the next corte, and never so long that the last one is missed."""
         if self.last is None or self.last.due is None:
             return LOOK
         return min(LOOK, max(SHORTEST_PAUSE, (self.last.due - self.clock()).total_seconds()))

@@ -233,7 +233,7 @@ class _Rows:
         return votes
 
     def _without_acta(self, cells: Sequence[str], fields: Sequence[str], counted: str, total: str) -> None:
-        if set(fields) != {"Sin acta"} or counted != "0" or total != "0":
+        if not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
             self.blame("sin_acta", "«Sin acta», total 0, no contabilizada", cells[1])
 
     def _unread(self, cells: Sequence[str], fields: Sequence[str]) -> tuple[list[int], frozenset[str]]:
@@ -344,10 +344,10 @@ def _check_contests(
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
         _same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
-        _same(rows, "votos", ballot, own["votos"], file=where)
+        _same(rows, "votos", ballot, _shown(own["votos"], ballot), file=where)
         _same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
         shares = _distribute(election["opciones"], ballot)
-        _same(rows, "votos_por_partido", shares, own["votos_por_partido"], file=where)
+        _same(rows, "votos_por_partido", shares, _shown(own["votos_por_partido"], shares), file=where)
         state.update(shares)
         for each in own["candidaturas"]:
             count = sum(ballot.get(code, 0) for code in each["opciones"])
@@ -355,6 +355,11 @@ def _check_contests(
             right = (count, _share(count, part.all_votes))
             _same(rows, "candidatura", right, told, file=f"{where}, candidatura {each['id']}")
     return dict(state)
+
+
+def _shown(votes: Mapping[str, int], ballot: Mapping[str, int]) -> dict[str, int]:
+    """Without the zeros of options that are not on the ballot."""
+    return {code: count for code, count in votes.items() if code in ballot or count}
 
 
 def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:

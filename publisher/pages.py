@@ -70,6 +70,7 @@ _PHASES: Final[Mapping[Phase, str]] = MappingProxyType(
         Phase.FINAL: "Resultados preliminares, último corte",
     }
 )
+_WORDS: Final = MappingProxyType({Clase.NO_REGISTRADAS: "Candidaturas no registradas", Clase.NULOS: "Votos nulos"})
 _COTEJADA: Final = ("no", "aceptada", "aceptada después de un cambio", "en corrección")
 SIN_ACTA_CODES: Final = frozenset(code.value for code in SIN_ACTA)
 Place = tuple[int, int]
@@ -192,9 +193,8 @@ def _results(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
 
 
 def _parties(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
-    words = {Clase.NO_REGISTRADAS: "Candidaturas no registradas", Clase.NULOS: "Votos nulos"}
     return [
-        (words.get(option.clase, option.code), "" if option.name == option.code else option.name, shares[option.code])
+        (_WORDS.get(option.clase, option.code), "" if option.name == option.code else option.name, shares[option.code])
         for option in election.options
         if option.code in shares
     ]
@@ -214,7 +214,7 @@ class _Pages:
         self._contest_at = {place: contest for contest, place in self._lonely.items()}
         self._changed: set[Place] = set()
         self._rules = site.book.rules(figures.election)
-        self._votes = [option.name or option.code for option in figures.election.options]
+        self._votes = [_WORDS.get(option.clase, option.name or option.code) for option in figures.election.options]
 
     def acta(self, record: Mapping[str, Any]) -> None:
         """The page of one acta, from the version that this corte brings out."""

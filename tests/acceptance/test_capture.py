@@ -76,6 +76,12 @@ def test_people_and_devices_are_let_in_by_command_or_refused_in_one_sentence(pre
         assert refused.stderr.count("\n") == 1
 
 
+def client(environment: dict[str, str]) -> httpx.AsyncClient:
+    """Four connections, so that most uploads are still to come when the process is killed."""
+    url = f"http://127.0.0.1:{environment['PREP_CAPTURE_PORT']}"
+    return httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_connections=4))
+
+
 async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "capture", env=environment)
     async with asyncio.timeout(30):
@@ -93,26 +99,30 @@ async def test_a_killed_process_comes_back_with_the_same_receipts_and_a_stopped_
     assert prep("enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path)).returncode == 0
     device = Device("movil-1", the_key(tmp_path / "movil-1.pem"))
     sent = [(jpeg(n), device.headers(jpeg(n))) for n in range(40)]
-    url = f"http://127.0.0.1:{environment['PREP_CAPTURE_PORT']}"
-    async with httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_connections=4)) as http:
-        process = await serve(environment, http)
-        kept: dict[int, bytes] = {}
+    kept: dict[int, bytes] = {}
 
-        async def upload(number: int) -> None:
-            content, headers = sent[number]
-            answer = await http.post("/v1/images", content=content, headers=headers)
-            assert answer.is_success, answer.text
-            kept[number] = answer.content
+    async def upload(http: httpx.AsyncClient, number: int) -> None:
+        content, headers = sent[number]
+        answer = await http.post("/v1/images", content=content, headers=headers)
+        assert answer.is_success, answer.text
+        kept[number] = answer.content
+
+    async with client(environment) as http:
+        process = await serve(environment, http)
+
+        async def upload_until_killed(number: int) -> None:
+            await upload(http, number)
             if len(kept) == 10:
                 process.send_signal(signal.SIGKILL)
 
-        await asyncio.gather(*(upload(number) for number in range(40)), return_exceptions=True)
+        await asyncio.gather(*(upload_until_killed(number) for number in range(40)), return_exceptions=True)
         assert await process.wait() == -signal.SIGKILL
-        before = dict(kept)
-        assert 10 <= len(before) < 40
+    before = dict(kept)
+    assert 10 <= len(before) < 40
 
+    async with client(environment) as http:
         process = await serve(environment, http)
-        await asyncio.gather(*(upload(number) for number in range(40)))
+        await asyncio.gather(*(upload(http, number) for number in range(40)))
         assert before.items() <= kept.items(), "a promise once given is given again in the same words"
         process.terminate()
         assert await process.wait() == 0

@@ -96,7 +96,21 @@ def check_distributed(election: dict[str, object], published: Path) -> None:
     assert _ours(votes) == _parties(state)
 
 
-NAMES = ("pan", "pri", "prd", "pvem", "pt", "mc", "morena", "mas", "cqroo", "pesqroo", "cand_ind", "no_registrados", "nulos")
+NAMES = (
+    "pan",
+    "pri",
+    "prd",
+    "pvem",
+    "pt",
+    "mc",
+    "morena",
+    "mas",
+    "cqroo",
+    "pesqroo",
+    "cand_ind",
+    "no_registrados",
+    "nulos",
+)
 
 
 def _parties(row: dict[str, int]) -> dict[str, int]:

@@ -338,6 +338,8 @@ def make_tree(root: Path) -> Path:
     for code in ELECTIONS:
         (root / code / "fuera").mkdir(parents=True)
         (root / code / "index.html").write_text("una elección")
+        for distrito in (1, 2):
+            (root / code / f"lugar-28-{distrito}.html").write_text("un lugar")
         for casilla in CASILLAS:
             if casilla[5] is not None:
                 (root / code / f"{clave(casilla, code)}.html").write_text("un acta")
