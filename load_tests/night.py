@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
@@ -90,6 +91,8 @@ class Progresses:
     finished: bool = False
     images: dict[str, Sheet] = field(default_factory=dict)
     """By digest: what a person sees when an image without a QR is shown."""
+    again: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often a person has typed a sheet: more than once only where it was sent back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     password = secrets.token_urlsafe(12)
     for site, logins in people().items():
         order(place, "user", "add", *logins, "--role", "capturista", "--site", site, lines=[password] * len(logins))
-    order(place, "user", "add", "operador", "--role", "operador_catd", "--site", SITES[0], lines=[password])
+    for login, role in (("operador", "operador_catd"), ("supervisor", "supervisor")):
+        order(place, "user", "add", login, "--role", role, "--site", SITES[0], lines=[password])
     order(place, "device", "enroll", *DEVICES.values(), "--site", SITES[0], "--keys", str(data))
     (data / "clave").write_text(password)
     (data / "preparado").touch()
@@ -391,6 +395,7 @@ async def capturista(
 ) -> None:
     """One person at work until the night is over."""
     session = await log_in(client, place, login)
+    supervisor = await log_in(client, place, "supervisor")
     while not progress.finished:
         leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
         if leased.status_code != httpx.codes.OK:
@@ -402,7 +407,8 @@ async def capturista(
         match task["tipo"]:
             case "captura":
                 sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
-                values = mistaken(sheet, number, plan) if seen.content else {}
+                values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen.content else {}
+                progress.again[login, sheet.key] += 1
                 await persistent(client, "POST", f"{path}/entry", json={"valores": values}, headers=session)
                 progress.typed += 1
             case "identificacion":
@@ -412,20 +418,24 @@ async def capturista(
             case "resolucion":
                 sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
                 right = sheet.typed()
-                values = right if right in task["capturas"] else task["capturas"][-1]
-                await persistent(client, "POST", f"{path}/resolution", json={"valores": values}, headers=session)
+                if right in task["capturas"]:
+                    await persistent(client, "POST", f"{path}/resolution", json={"valores": right}, headers=session)
+                else:  # three people, three mistakes: somebody who may must have it typed again
+                    acta = f"/v1/actas/{task['acta']['eleccion']}/{task['acta']['clave']}"
+                    words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
+                    await persistent(client, "POST", f"{acta}/recaptura", json=words, headers=supervisor)
             case kind:
                 raise PrepError(f"tarea desconocida: {kind}")
 
 
-def mistaken(sheet: Sheet, person: int, plan: Plan) -> dict[str, int | str]:
+def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, int | str]:
     """What this person types: what is written, but for `mistakes` of the sheets, where one field is wrong.
 
     Two people never make the same mistake: each has a field of their own on each sheet, as on a real night equal
     mistakes of two people at two sites are what the second capture cannot see.
     """
     values = sheet.typed()
-    chance = random.Random(f"{plan.seed} {person} {sheet.key}")  # noqa: S311
+    chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")  # noqa: S311
     if chance.random() >= plan.mistakes:
         return values
     codes = list(values)
@@ -468,7 +478,7 @@ async def watch(plan: Plan, place: Place, progress: Progresses) -> None:
 def play(plan: Plan, place: Place) -> None:
     """The whole night, with a progress bar; returns when its last corte is published."""
     journal = Journal(place.data / "acuses.jsonl")
-    progress = Progresses(images={})
+    progress = Progresses()
     by_key = {sheet.key: sheet for sheet in plan.sheets}
     progress.images |= {digest: by_key[key] for key, digest in journal.digests.items()}
 

@@ -20,6 +20,8 @@ START: Final = datetime(2027, 6, 6, 18, 30, tzinfo=timezone(timedelta(hours=-6))
 PARTIES: Final = ("ABETO", "CEDRO", "ENCINO", "FRESNO", "NOGAL")
 CASILLAS_PER_SECCION: Final = 3
 SECCIONES_PER_DISTRITO: Final = 20
+SHARE: Final = {Clase.COALICION: 0.05, Clase.COMUN: 0.1, Clase.NO_REGISTRADAS: 0.002, Clase.NULOS: 0.05}
+"""Votes of such a row, as a share of what a party of equal favour gets."""
 
 
 def synthetic(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet]]:
@@ -103,7 +105,7 @@ def _candidates(election: str, distrito: int) -> Iterator[tuple[object, ...]]:
 def _sheets(catalog: Catalog, rng: random.Random) -> Iterator[Sheet]:
     elections = {election.id: election for election in catalog.elections}
     contests = {contest.id: contest for contest in catalog.contests}
-    favour = {contest.id: [rng.random() ** 2 for _ in range(40)] for contest in catalog.contests}
+    favour = {contest.id: [0.1 + rng.random() ** 2 for _ in range(40)] for contest in catalog.contests}
     for acta in catalog.actas:
         election = elections[acta.election]
         ballot = contests[acta.contest].ballot
@@ -123,9 +125,7 @@ def _written(
 ) -> Mapping[str, Field]:
     room = acta.lista_nominal or (acta.boletas_maximas or 0)
     voted = int(room * rng.uniform(0.35, 0.75))
-    weights = [
-        favour[position] * (0.05 if election.options[position].clase is Clase.COALICION else 1) for position in ballot
-    ]
+    weights = [favour[position] * SHARE.get(election.options[position].clase, 1.0) for position in ballot]
     votes: dict[int, Field] = dict.fromkeys(ballot, 0)
     for position in rng.choices(ballot, weights=weights, k=voted):
         votes[position] = int(votes[position]) + 1

@@ -15,8 +15,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -58,12 +60,21 @@ class Publisher:
     """What one process knows of its own doing."""
 
     def __init__(self, office: Office, url: str, schedule: Schedule, clock: Callable[[], datetime] = now) -> None:
-        self.office = office
+        self.office = replace(office, step=self._step)
+        self._around = office.step
+        self.seconds: dict[str, float] = {}
         self.url = url
         self.schedule = schedule
         self.clock = clock
         self.last: Corte | None = None
         self.wrong: str | None = "todavía no hay ningún corte"
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        with self._around(name):
+            yield
+        self.seconds[name] = round(time.perf_counter() - began, 3)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Cut what is due until `stop`; a corte that has begun is finished first."""
@@ -123,7 +134,8 @@ class Publisher:
             observe.CORTE_DUE.set(corte.due.timestamp())
         if new:
             told = {"corte": corte.number, "fase": corte.phase, "sha256sums": corte.sums, "siguiente": corte.due}
-            log.info("corte published", extra={"data": told})
+            log.info("corte published", extra={"data": {**told, "segundos": self.seconds}})
+            self.seconds = {}
 
     async def _alarm(self, error: Exception) -> None:
         """Say loudly what stopped a corte. The one before stays where it is."""

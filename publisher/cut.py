@@ -34,7 +34,7 @@ from prep.store.database import Connection, Pool
 from publisher import figures as out
 from publisher import official, pages
 from publisher.figures import Figures
-from publisher.gate import Expected, Finding, GateFailure
+from publisher.gate import FOLDER, Expected, Finding, GateFailure
 from publisher.official import Book
 
 log: Final = logging.getLogger(__name__)
@@ -330,27 +330,30 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> None:
             _fsync(target)
 
 
-# Gate: processes of their own, one for each election.
+# Gate: processes of their own, as many as there are elections and processors for them.
 
 
 async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -> None:
-    side_by_side = asyncio.Semaphore(max(1, (os.cpu_count() or 2)))
+    handed: list[dict[str, dict[str, object] | None]] = [
+        {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected))))
+    ]
+    handed[0][FOLDER] = None
+    for code, each in sorted(expected.items(), key=lambda item: -item[1].rows):
+        min(handed, key=lambda of: sum(1 for code in of if code != FOLDER))[code] = asdict(each)
 
-    async def look(election: str, handed: bytes) -> list[Finding]:
-        async with side_by_side:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "publisher.gate", str(stage / "corte"), str(office.public), election),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            said, failed = await process.communicate(handed)
+    async def look(elections: Mapping[str, object]) -> list[Finding]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "publisher.gate", str(stage / "corte"), str(office.public)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, failed = await process.communicate(json.dumps(elections).encode())
         if process.returncode not in {0, 1} or not said.endswith(b"]"):
-            return [Finding("lectura", election, "un archivo legible", failed.decode(errors="replace")[-500:])]
+            return [Finding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
         return [Finding(**each) for each in json.loads(said)]
 
-    looks = [look("-", b""), *(look(code, json.dumps(asdict(each)).encode()) for code, each in expected.items())]
-    findings = [finding for found in await asyncio.gather(*looks) for finding in found]
+    findings = [finding for found in await asyncio.gather(*map(look, handed)) for finding in found]
     if findings:
         for check in {finding.check for finding in findings}:
             observe.GATE_FAILURES.labels(check).inc()

@@ -39,6 +39,7 @@ _PREAMBLE: Final = 7
 _EXTENSIONS: Final = ("jpg", "png", "webp", "tif", "pdf")
 _MOST: Final = 20
 """Findings that are reported; one is enough to stop a corte."""
+FOLDER: Final = "-"
 _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
@@ -479,15 +480,17 @@ def _check_images(stage: Path, root: Path) -> Iterator[Finding]:
 
 
 def main() -> None:
-    """FOLDER ROOT ELECTION, or "-" for what belongs to none; on stdin what is expected, on stdout the findings.
+    """FOLDER ROOT, and on stdin what is expected of each election, `FOLDER` standing for what belongs to none.
 
-    Exit status 0, or 1 with findings.
+    Findings on stdout. Exit status 0, or 1 with findings.
     """
-    stage, root, election = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    if election == "-":
-        findings = check_folder(stage, root)
-    else:
-        findings = check_election(stage, root, election, Expected(**json.load(sys.stdin)))
+    stage, root = map(Path, sys.argv[1:3])
+    findings = []
+    for election, expected in json.load(sys.stdin).items():
+        if election == FOLDER:
+            findings += check_folder(stage, root)
+        else:
+            findings += check_election(stage, root, election, Expected(**expected))
     json.dump([asdict(finding) for finding in findings], sys.stdout, ensure_ascii=False)
     sys.exit(1 if findings else 0)
 

@@ -258,7 +258,8 @@ class _Pages:
         }
 
     def _observations(self, record: Mapping[str, Any]) -> str:
-        return self._rules.published(tuple(map(Observation, record["observations"] or ())))
+        codes = record["observations"]
+        return self._rules.published(tuple(map(Observation, codes))) if codes else ""
 
     async def places(self, shown: Snapshot) -> None:
         """The pages of the contests, and of the places in which something changed, with the list of their actas."""

