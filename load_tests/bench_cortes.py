@@ -211,7 +211,11 @@ def corte_50k() -> list[dict[str, Any]]:
         bare = _bare(installation)
     return [
         _figure(
-            "corte de 50,000 actas, todos los archivos", round(done.total, 2), "s", 5, peer=f"copiar: {bare:.2f} s"
+            "corte de 50,000 actas, todos los archivos",
+            round(done.total, 2),
+            "s",
+            5,
+            peer=f"{_steps(done)}; copiar {bare:.2f}",
         ),
         _figure("memoria del publicador en ese corte", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
     ]
@@ -223,12 +227,15 @@ def corte_nacional() -> list[dict[str, Any]]:
         done = installation.cut()
         bare = _bare(installation)
     seconds = done.total - done.seconds["pages"]
-    steps = ", ".join(f"{step} {took:.2f}" for step, took in done.seconds.items())
     return [
-        _figure("corte nacional, 170,000 casillas × 3, sin páginas", round(seconds, 2), "s", 30, peer=steps),
+        _figure("corte nacional, 170,000 casillas × 3, sin páginas", round(seconds, 2), "s", 30, peer=_steps(done)),
         _figure("corte nacional / COPY + sha256sum + zip", round(seconds / bare, 2), "×", 3, peer=f"{bare:.2f} s"),
         _figure("memoria del publicador en el corte nacional", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
     ]
+
+
+def _steps(done: Cut) -> str:
+    return ", ".join(f"{step} {took:.2f}" for step, took in done.seconds.items())
 
 
 def _with_gate(done: Cut) -> str:

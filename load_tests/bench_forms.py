@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import aiohttp
 import uvloop
 
 from load_tests import night
@@ -66,23 +66,24 @@ async def _measure(plan: night.Plan, place: night.Place, images: dict[str, bytes
     keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in night.DEVICES.items()}
     waiting = list(enumerate(plan.sheets, 1))[::-1]
 
-    async def sender(client: httpx.AsyncClient) -> None:
+    async def sender(client: aiohttp.ClientSession) -> None:
         while waiting:
             number, sheet = waiting.pop()
             await night.send(client, replace(sheet), images[sheet.key], number=number, key=keys[sheet.kind])
 
-    async def finish(client: httpx.AsyncClient) -> None:
+    async def finish(client: aiohttp.ClientSession) -> None:
         """The worker's own gauge says when every acta is verified."""
         metrics = f"http://127.0.0.1:{place.environment['PREP_WORKER_METRICS_PORT']}/metrics"
         while True:
-            text = (await client.get(metrics)).text
+            async with client.get(metrics) as response:
+                text = await response.text()
             done = re.search(r'prep_actas\{estado="Verificada"\} ([\d.]+)', text)
             if done and float(done[1]) >= len(plan.sheets):
                 progress.finished = True
                 return
             await asyncio.sleep(0.2)
 
-    async with night.installation(place), httpx.AsyncClient(base_url=place.url, timeout=60) as client:
+    async with night.installation(place), night.speaker(place, night.SENDERS) as client:
         typing = asyncio.create_task(night.type_all(plan, place, progress))
         await asyncio.sleep(3)  # sessions are open before the clock starts
         started = time.perf_counter()

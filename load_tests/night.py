@@ -30,11 +30,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
+import aiohttp
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -193,11 +194,12 @@ async def installation(place: Place) -> AsyncIterator[None]:
 async def healthy(place: Place, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
     """Wait until capture answers. Raises PrepError, naming the log, where it does not."""
     deadline = time.monotonic() + seconds
-    async with httpx.AsyncClient(base_url=place.url) as client:
+    async with speaker(place, 1) as client:
         while time.monotonic() < deadline and process.returncode is None:
-            with contextlib.suppress(httpx.TransportError):
-                if (await client.get("/healthz")).is_success:
-                    return
+            with contextlib.suppress(aiohttp.ClientError):
+                async with client.get("/healthz") as response:
+                    if response.ok:
+                        return
             await asyncio.sleep(0.1)
     raise PrepError(f"la instalación no respondió; vea {place.data / 'registro.jsonl'}")
 
@@ -261,7 +263,6 @@ async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Jour
     forms = form_of_contest(plan)
     queue: asyncio.Queue[tuple[int, Sheet, bytes] | None] = asyncio.Queue(AHEAD)
     loop = asyncio.get_running_loop()
-    limits = httpx.Limits(max_connections=SENDERS)
 
     async def artist(pool: ProcessPoolExecutor) -> None:
         started, first = loop.time(), plan.sheets[0].acopio
@@ -280,7 +281,7 @@ async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Jour
         for _ in range(SENDERS):
             await queue.put(None)
 
-    async def sender(client: httpx.AsyncClient) -> None:
+    async def sender(client: aiohttp.ClientSession) -> None:
         while (work := await queue.get()) is not None:
             number, sheet, drawn = work
             digest = hashlib.sha256(drawn).hexdigest()
@@ -291,12 +292,12 @@ async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Jour
             progress.sent += 1
 
     with ProcessPoolExecutor(1, initializer=die_with_parent) as pool:
-        async with httpx.AsyncClient(base_url=place.url, timeout=60, limits=limits) as client:
+        async with speaker(place, SENDERS) as client:
             await asyncio.gather(artist(pool), *(sender(client) for _ in range(SENDERS)))
 
 
 async def send(
-    client: httpx.AsyncClient, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
+    client: aiohttp.ClientSession, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
 ) -> dict[str, Any]:
     """One image until it has its receipt; an installation that is away is waited for."""
     named = (
@@ -313,21 +314,44 @@ async def send(
     signed = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
     headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
     headers["X-PREP-Signature"] = base64.b64encode(key.sign(signed.encode())).decode()
-    response = await persistent(client, "POST", "/v1/images", content=image, headers=headers)
-    receipt: dict[str, Any] = response.json()
-    return receipt
+    return (await persistent(client, "POST", "/v1/images", data=image, headers=headers)).json()
 
 
-async def persistent(client: httpx.AsyncClient, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.body)
+        return content
+
+
+def speaker(place: Place, connections: int) -> aiohttp.ClientSession:
+    """A client of the installation that waits as long as a person would."""
+    return aiohttp.ClientSession(
+        place.url,
+        connector=aiohttp.TCPConnector(limit=connections),
+        timeout=aiohttp.ClientTimeout(60),
+        skip_auto_headers=("User-Agent",),
+    )
+
+
+async def persistent(client: aiohttp.ClientSession, method: str, path: str, **request: Any) -> Answer:  # noqa: ANN401
     """The answer, after as many tries as it takes an installation to come back. Raises PrepError for a refusal."""
     while True:
-        with contextlib.suppress(httpx.TransportError):
-            response = await client.request(method, path, **request)
-            if response.is_success or response.status_code in {409, 410}:
-                return response
-            if response.status_code not in {429, 502, 503, 507}:
-                raise PrepError(f"{method} {path}: {response.status_code} {response.text}")
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with client.request(method, path, **request) as response:
+                answer = Answer(response.status, await response.read())
+            if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE}:
+                return answer
+            if answer.status not in AGAIN:
+                raise PrepError(f"{method} {path}: {answer.status} {answer.body.decode()}")
         await asyncio.sleep(0.25)
+
+
+AGAIN: Final = frozenset({429, 502, 503, 507})
+"""Statuses of an installation that will answer later."""
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
@@ -366,8 +390,7 @@ async def type_all(plan: Plan, place: Place, progress: Progresses) -> None:
     codes = {election.id: election.code for election in plan.catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
     shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
-    limits = httpx.Limits(max_connections=TYPISTS)
-    async with httpx.AsyncClient(base_url=place.url, timeout=60, limits=limits) as client:
+    async with speaker(place, TYPISTS) as client:
         await asyncio.gather(
             *(
                 capturista(plan, place, progress, client, shown, number=number, login=login)
@@ -376,7 +399,7 @@ async def type_all(plan: Plan, place: Place, progress: Progresses) -> None:
         )
 
 
-async def log_in(client: httpx.AsyncClient, place: Place, login: str) -> dict[str, str]:
+async def log_in(client: aiohttp.ClientSession, place: Place, login: str) -> dict[str, str]:
     """The header of a session."""
     words = {"usuario": login, "clave": (place.data / "clave").read_text()}
     response = await persistent(client, "POST", "/v1/session", json=words)
@@ -387,7 +410,7 @@ async def capturista(
     plan: Plan,
     place: Place,
     progress: Progresses,
-    client: httpx.AsyncClient,
+    client: aiohttp.ClientSession,
     sheets: Mapping[tuple[str, str], Sheet],
     *,
     number: int,
@@ -395,10 +418,9 @@ async def capturista(
 ) -> None:
     """One person at work until the night is over."""
     session = await log_in(client, place, login)
-    supervisor = await log_in(client, place, "supervisor")
     while not progress.finished:
         leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
-        if leased.status_code != httpx.codes.OK:
+        if leased.status != HTTPStatus.OK:
             await asyncio.sleep(0.2)
             continue
         task = leased.json()
@@ -407,7 +429,7 @@ async def capturista(
         match task["tipo"]:
             case "captura":
                 sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
-                values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen.content else {}
+                values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen.body else {}
                 progress.again[login, sheet.key] += 1
                 await persistent(client, "POST", f"{path}/entry", json={"valores": values}, headers=session)
                 progress.typed += 1
@@ -423,6 +445,7 @@ async def capturista(
                 else:  # three people, three mistakes: somebody who may must have it typed again
                     acta = f"/v1/actas/{task['acta']['eleccion']}/{task['acta']['clave']}"
                     words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
+                    supervisor = await log_in(client, place, "supervisor")
                     await persistent(client, "POST", f"{acta}/recaptura", json=words, headers=supervisor)
             case kind:
                 raise PrepError(f"tarea desconocida: {kind}")
@@ -450,7 +473,7 @@ async def register_sin_acta(plan: Plan, place: Place) -> None:
     missing = [sheet for sheet in plan.sheets if sheet.sin_acta is not None]
     claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
     codes = {election.id: election.code for election in plan.catalog.elections}
-    async with httpx.AsyncClient(base_url=place.url, timeout=60) as client:
+    async with speaker(place, 1) as client:
         session = await log_in(client, place, "operador")
         for sheet in missing:
             clave, election = claves[sheet.qr]

@@ -16,19 +16,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
-from starlette.types import Scope
 
 from prep import observe
 from prep.blobs import Blobs
@@ -175,7 +174,7 @@ def _plain(finding: object) -> dict[str, str]:
 class Tree(StaticFiles):
     """The published tree. What is written once may be kept; pages and index.json are asked for again."""
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
+    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
         if any(part.startswith(".") for part in Path(path).parts if part != "."):
             return Response(status_code=404)  # stages and half-written pages are nobody's business
         response = await super().get_response(path, scope)

@@ -26,7 +26,7 @@ from typing import Final
 
 from prep import observe
 from prep.blobs import Blobs
-from prep.domain.catalog import Candidacy, ContestId, Election
+from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
 from prep.errors import Parked, Rejected
 from prep.store import catalog, cortes
 from prep.store.cortes import Corte, Fresh, Fuera, ImageRow, Phase, Release, Snapshot
@@ -76,6 +76,7 @@ class Rendered:
 
     release: Release
     expected: Mapping[str, Expected]
+    figures: Sequence[Figures]
 
 
 async def cut(office: Office, leader: Connection, order: Order | None) -> Corte | None:
@@ -92,6 +93,7 @@ async def cut(office: Office, leader: Connection, order: Order | None) -> Corte 
     corte = unfinished or _next(last, order, simulacro=office.simulacro)
     stage = _staged(office, unfinished) or office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
     _sweep(office.public, but=stage)
+    rendered = None
 
     if not stage.exists() and not _folder(office, corte).exists():
         # Nothing of this corte exists. If we stop before the record, the next run sweeps away what is in the stage.
@@ -131,7 +133,7 @@ async def cut(office: Office, leader: Connection, order: Order | None) -> Corte 
             book = await _read_book(shown, office.siglas)
             fuera = await shown.fuera()
             strays = {election.id: _strays(election, book, fuera) for election in book.elections}
-            counted = [await _count(shown, each, book, corte, len(strays[each.id])) for each in book.elections]
+            counted = rendered.figures if rendered else await _count_all(shown, book, corte, strays)
             await pages.render(office.public, shown, book=book, figures=counted, corte=corte, strays=strays)
     # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
     if last is None or corte.number >= last.number:
@@ -216,15 +218,19 @@ async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) ->
     (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
 
     async def results(election: Election) -> Figures:
-        counted = await _count(shown, election, book, corte, len(strays[election.id]))
+        mine = strays[election.id]
+        counted = await _count(shown, election, book, corte, len(mine))
         above = official.head(election, corte.at, counted.summary())
         path = folder / book.file(election)
-        await official.write_results(
-            path, above, election=election, book=book, snapshot=shown, strays=strays[election.id]
-        )
-        (folder / book.candidates_file(election)).write_bytes(official.candidates(election, book))
-        inner = stage / f"{official.stamp(corte.at)}_PREP_{election.code}_{book.siglas}.zip"
-        await asyncio.to_thread(official.pack_election, inner, folder, election=election, book=book, at=corte.at)
+        people = folder / book.candidates_file(election)
+        people.write_bytes(official.candidates(election, book))
+        with official.packing(stage / f"{official.stamp(corte.at)}_PREP_{election.code}_{book.siglas}.zip") as archive:
+            with archive.open(official.entry(path.name, corte.at), "w") as packed:
+                await official.write_results(
+                    path, above, election=election, book=book, snapshot=shown, strays=mine, packed=packed
+                )
+            for each in (people, folder / "LEEME.txt"):
+                official.add(archive, each, corte.at)
         return counted
 
     counted = await asyncio.gather(*(results(election) for election in book.elections))
@@ -248,6 +254,7 @@ async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) ->
             )
             for election in book.elections
         },
+        counted,
     )
 
 
@@ -268,6 +275,12 @@ async def _read_book(shown: Snapshot, siglas: str) -> Book:
         digest=digest,
         siglas=siglas,
     )
+
+
+async def _count_all(
+    shown: Snapshot, book: Book, corte: Corte, strays: Mapping[ElectionId, Sequence[Fuera]]
+) -> list[Figures]:
+    return [await _count(shown, each, book, corte, len(strays[each.id])) for each in book.elections]
 
 
 async def _count(shown: Snapshot, election: Election, book: Book, corte: Corte, strays: int) -> Figures:

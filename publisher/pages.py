@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -277,20 +278,10 @@ class _Pages:
             for contest, total in self._contests.values():
                 if contest.id not in self._lonely:
                     view = _results(self.figures, contest, total)
-                    self._write_place(f"contienda-{contest.id}.html", view | {"places": self._links(contest.id)}, [])
+                    self._write_place(f"contienda-{contest.id}.html", view | {"places": self._links(contest.id)}, "")
 
     def _place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
-        rows = [
-            {
-                "clave": record["clave"],
-                "name": _casilla(record),
-                "captured": record["captured"],
-                "state": _state(record)[1],
-                "votes": thousands(record["calculado"]) if record["captured"] else "",
-                "observations": self._observations(record),
-            }
-            for record in records
-        ]
+        rows = "\n".join(map(self._listed, records))
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
         if alone is not None:
             view = _results(self.figures, *self._contests[alone]) | {"name": self._name(place)}
@@ -301,7 +292,18 @@ class _Pages:
             view = {"name": self._name(place), "counts": counts, "total": counts.votos_con_especiales, "votes": votes}
         self._write_place(self._page(place), view | {"places": []}, rows)
 
-    def _write_place(self, page: str, view: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    def _listed(self, record: Mapping[str, Any]) -> str:
+        """One line of the list of actas. A corte may write every acta of the night in lists: a template is too slow."""
+        name = escape(_casilla(record))
+        if not record["captured"]:
+            return f'<tr><th scope="row">{name}</th><td>Por capturar</td><td></td><td></td></tr>'
+        return (
+            f'<tr><th scope="row"><a href="{escape(record["clave"])}.html">{name}</a></th>'
+            f'<td>{_state(record)[1]}</td><td class="n">{thousands(record["calculado"])}</td>'
+            f"<td>{escape(self._observations(record))}</td></tr>"
+        )
+
+    def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
         self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
 
     def election(self, strays: Sequence[Fuera]) -> None:

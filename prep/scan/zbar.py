@@ -71,7 +71,8 @@ class Zbar:
 
     def _answer(self, process: subprocess.Popen[bytes]) -> bytes:
         (length,) = struct.unpack(">I", self._wait(process, 4))
-        return self._wait(process, length)
+        assert process.stdout is not None
+        return _exactly(process.stdout, length)  # sent together with its length, and already in our buffer
 
     def _wait(self, process: subprocess.Popen[bytes], length: int) -> bytes:
         assert process.stdout is not None

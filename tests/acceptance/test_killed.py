@@ -32,7 +32,7 @@ def totals(folder: Path) -> bytes:
     public = folder / "publico"
     index = json.loads((public / "index.json").read_text())
     assert index["fase"] == "final"
-    return (public / index["carpeta"] / "totals.json").read_bytes()
+    return Path(public, index["carpeta"], "totals.json").read_bytes()
 
 
 def kill(process: subprocess.Popen[bytes], folder: Path, *, postgres: bool) -> None:

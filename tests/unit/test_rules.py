@@ -21,7 +21,7 @@ from prep.domain.rules import (
 )
 from prep.errors import Rejected
 
-I, S, X = Mark.ILEGIBLE, Mark.SIN_DATO, Mark.NO_EN_BOLETA
+I, S, X = Mark.ILEGIBLE, Mark.SIN_DATO, Mark.NO_EN_BOLETA  # noqa: E741
 
 
 def acta(*votes: Field) -> Values:
