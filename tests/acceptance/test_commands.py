@@ -1,0 +1,76 @@
+"""The commands as people run them: what they print, and the one sentence where they cannot do what was asked."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from load_tests.actas import Form, draw
+from load_tests.synthetic import synthetic
+from prep.domain.entry import HEADER, TOTAL
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+    return subprocess.run(
+        [sys.executable, "-m", *words], env=clean | environment, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def test_the_readme_names_the_commands_there_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"`prep ([a-z]+)", readme))
+    told = run("prep.cli", "--help").stdout
+    there = set(re.findall(r"^    ([a-z]+)\s", told, re.MULTILINE))
+    assert named == there
+
+
+def test_an_unknown_setting_stops_the_start() -> None:
+    done = run("prep.cli", "migrate", PREP_DATABSE="x")
+    assert done.returncode == 2
+    assert done.stderr == "prep: variables de entorno desconocidas: PREP_DATABSE\n"
+
+
+def test_a_wrong_setting_is_named() -> None:
+    done = run("prep.cli", "migrate", PREP_DECODERS="muchos")
+    assert (done.returncode, "PREP_DECODERS" in done.stderr) == (2, True)
+
+
+def test_a_catalogue_is_checked_without_being_loaded(tmp_path: Path) -> None:
+    folder, _ = synthetic(6, seed=1)
+    for name, content in folder.items():
+        (tmp_path / name).write_bytes(content)
+    good = run("prep.cli", "catalog", "check", str(tmp_path))
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "6 casillas, 2 elecciones, 12 actas esperadas" in good.stdout
+    rows = (tmp_path / "casillas.csv").read_text()
+    (tmp_path / "casillas.csv").write_text(rows.replace(",B,1,", ",B,uno,", 1))
+    bad = run("prep.cli", "catalog", "check", str(tmp_path))
+    assert bad.returncode == 1
+    assert re.search(r"casillas\.csv:2: numero: .+\n", bad.stderr)
+
+
+def test_scan_prints_one_object_an_image(tmp_path: Path) -> None:
+    form = Form("Gubernatura", "Prueba", HEADER, ("ABETO", "NULOS"), TOTAL)
+    good, bad = tmp_path / "acta.jpg", tmp_path / "nada.jpg"
+    good.write_bytes(draw(form, {"ABETO": 12}, "33|1|1|7|1|B|0|1", rng=random.Random(1)))
+    bad.write_bytes(b"no es una imagen")
+    done = run("prep.cli", "scan", "--json", str(good), str(bad))
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert (first["file"], first["text"]) == (str(good), "33|1|1|7|1|B|0|1")
+    assert first["decoder"].startswith("zxing")
+    assert (second["file"], second["text"]) == (str(bad), None)
+
+
+def test_a_replay_of_what_is_no_official_file_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "otra.csv"
+    path.write_text("a,b\n1,2\n")
+    done = run("prep.cli", "replay", str(path))
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert "Traceback" not in done.stderr
