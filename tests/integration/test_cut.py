@@ -68,6 +68,11 @@ async def test_corte_0_is_all_zeros_even_when_actas_have_been_counted(tonight: S
     assert {row.status for row in official.rows} == {Status.ESPERADA}
 
 
+def cut_off(part: int, whole: int) -> str:
+    """A percentage with four decimals, truncated."""
+    return f"{part * 10**6 // whole // 10**4}.{part * 10**6 // whole % 10**4:04}"
+
+
 async def test_the_official_file_read_by_another_reader_gives_the_thirteen_values(tonight: SmallNight) -> None:
     await tonight.cut()
     await tonight.count(tonight.sheets)
@@ -88,7 +93,6 @@ async def test_the_official_file_read_by_another_reader_gives_the_thirteen_value
             row.status is Status.CAPTURADA and any(text in {"Ilegible", "Sin dato", "Excede Lista Nominal"} or text.startswith("Todos") for text in row.observations)
             for row in official.rows
         )  # fmt: skip
-        cut_off = lambda part, whole: f"{part * 10**6 // whole // 10**4}.{part * 10**6 // whole % 10**4:04}"  # noqa: E731
         mine = (
             expected, len(captured) + len(strays), len(strays), len(captured), cut_off(len(captured), expected),
             len(counted), cut_off(len(counted), expected), cut_off(odd, expected), len(captured) - len(counted),
@@ -408,3 +412,20 @@ async def test_pages_change_only_where_something_changed(tonight: SmallNight) ->
     page = (public / min(actas)).read_text(encoding="utf-8")
     assert "<script" not in page
     assert 'lang="es-MX"' in page
+
+
+async def test_a_name_in_the_catalogue_is_text_on_every_page(tonight: SmallNight) -> None:
+    owner = await asyncpg.connect(tonight.owner)
+    for statement in (
+        "UPDATE territory SET name = $1",
+        "UPDATE contest SET name = $1",
+        "UPDATE candidacy SET propietario = $1",
+    ):
+        await owner.execute(statement, '<script>alert("1")</script>')
+    await owner.close()
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:10])
+    await tonight.cut()
+    pages = [path.read_text(encoding="utf-8") for path in tonight.office.public.rglob("*.html")]
+    assert any("&lt;script&gt;" in page for page in pages)
+    assert not any("<script" in page for page in pages)

@@ -75,7 +75,7 @@ def test_nothing_follows_the_last() -> None:
 
 
 @pytest.mark.parametrize(("closes", "phase"), [(True, Phase.FINAL), (False, None)])
-def test_when_all_is_in_the_last_corte_does_not_wait_if_so_set(closes: bool, phase: Phase | None) -> None:  # noqa: FBT001
+def test_when_all_is_in_the_last_corte_does_not_wait_if_so_set(closes: bool, phase: Phase | None) -> None:
     order = due(
         replace(NIGHT, close_when_complete=closes), START + SECOND, published(1, START, START + FIVE), complete=True
     )
