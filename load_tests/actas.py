@@ -1,9 +1,9 @@
 """Draws an acta as somebody photographed it: the printed form after the real one, filled in by hand, then the camera.
 
-The form is INE's of 2024 in spirit (`domain.md` §7): landscape 43 × 28 cm, a black square in each corner, a ring and a dot
-at the ends of each row, digit boxes in drop-out pink, blue ink, and a box for the QR sticker. `draw` gives the same bytes for
-the same arguments and the same state of `rng`. What is slow — the blank form, the shapes of handwritten digits and words — is
-made once for each process and pasted afterwards.
+The form is INE's of 2024 in spirit (`domain.md` §7): landscape 43 × 28 cm, a black square in each corner, a ring and a
+dot at the ends of each row, digit boxes in drop-out pink, blue ink, and a box for the QR sticker. `draw` gives the same
+bytes for the same arguments and the same state of `rng`. What is slow — the blank form, the shapes of handwritten
+digits and words — is made once for each process and pasted afterwards.
 
 Lengths below are those of a form 1700 units wide and 1108 high; `size` scales them.
 """
@@ -53,6 +53,7 @@ PARTIES: Final[Mapping[str, Colour]] = {
 }
 
 QR_BOX: Final = (350, 24, 550, 130)
+BARS_END: Final = 282
 QR_SIDE: Final = 100
 """Sticker and quiet zone, 2.5 cm on paper."""
 ROWS_IN_ONE_COLUMN: Final = 24
@@ -272,11 +273,11 @@ class Press:
         for y, text in ((68, "Pegue aquí la etiqueta"), (86, "con el código QR")):
             self.text((450, y), text, 13, fill=GREY, anchor="ms")
         bars = random.Random(form.title)  # noqa: S311  # a barcode that nobody reads
-        x = 97.0
-        while x < 282:
+        left = 97.0
+        while left < BARS_END:  # the right edge of the box
             wide = bars.choice((1.2, 1.2, 2.4, 3.6))
-            self.box((x, 78, x + wide, 118), fill=BLACK, outline=None)
-            x += wide + bars.choice((1.2, 2.4))
+            self.box((left, 78, left + wide, 118), fill=BLACK, outline=None)
+            left += wide + bars.choice((1.2, 2.4))
         self.pen.ellipse(self._at((40, 76, 88, 124)), fill=BROWN)
         self.text((64, 110), "2", 34, fill=WHITE, anchor="ms", bold=0.8)
         self.box((38, 136, 138, 196), fill=SAND, outline=None)
@@ -335,7 +336,9 @@ class Press:
         return Place(_half(self._at((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
 
     def ballot(self, form: Form) -> dict[str, Place]:
-        """The rows of the ballot and the total: in the middle third, and going on in the right one where they are many."""
+        """The rows of the ballot and the total: in the middle third, and going on in the right one where they are
+        many.
+        """
         rows = (*form.rows, form.total)
         first = len(rows) if len(form.rows) <= ROWS_IN_ONE_COLUMN else -(-len(rows) // 2)
         self.heading((572, 28), 6, "RESULTADOS DE LA VOTACIÓN", BROWN)
@@ -396,8 +399,8 @@ class Press:
             x = left + place * width
             chip = self._at((x + 1, middle - side / 2, x + width - 1, middle + side / 2))
             self.pen.rounded_rectangle(chip, radius=4 * self.scale, fill=_emblem(party))
-            text, size = _short(party, 8), min(10.0, 1.5 * (width - 3) / min(len(party), 8))
-            self.text((x + width / 2, middle), text, size, fill=WHITE, anchor="mm", bold=0.15)
+            text, high = _short(party, 8), min(10.0, 1.5 * (width - 3) / min(len(party), 8))
+            self.text((x + width / 2, middle), text, high, fill=WHITE, anchor="mm", bold=0.15)
 
     def officers(self) -> None:
         """The right third: officers, party representatives, and what to do with the copies."""
@@ -421,11 +424,11 @@ class Press:
             self.line((x0, y0 + row * step, x1, y0 + row * step))
         for row, text in enumerate(labels):
             self.text((x0 + 4, y0 + (row + 0.65) * step), text, 10, bold=0.15)
-        x = x0
+        left = x0
         for title, width in columns:
-            self.line((x, y0, x, y1))
-            self.text((x + width / 2, y0 - 8), title, 11, fill=WHITE, anchor="ms", bold=0.3)
-            x += width
+            self.line((left, y0, left, y1))
+            self.text((left + width / 2, y0 - 8), title, 11, fill=WHITE, anchor="ms", bold=0.3)
+            left += width
         self.line((x1, y0, x1, y1))
 
 
@@ -705,14 +708,51 @@ def _signature(number: int, width: int, height: int) -> Image.Image:
     return _strokes([points, [(0.05, 0.8), (0.95, 0.75 + shake.uniform(-0.2, 0.1))]], width, height, pen=height * 0.05)
 
 
-UNITS: Final = (
-    "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciseis diecisiete dieciocho "
-    "diecinueve veinte veintiuno veintidos veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve"
-).split()
-TENS: Final = "- - - treinta cuarenta cincuenta sesenta setenta ochenta noventa".split()
-HUNDREDS: Final = (
-    "- ciento doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos".split()
-)
+UNITS: Final = [
+    "cero",
+    "uno",
+    "dos",
+    "tres",
+    "cuatro",
+    "cinco",
+    "seis",
+    "siete",
+    "ocho",
+    "nueve",
+    "diez",
+    "once",
+    "doce",
+    "trece",
+    "catorce",
+    "quince",
+    "dieciseis",
+    "diecisiete",
+    "dieciocho",
+    "diecinueve",
+    "veinte",
+    "veintiuno",
+    "veintidos",
+    "veintitres",
+    "veinticuatro",
+    "veinticinco",
+    "veintiseis",
+    "veintisiete",
+    "veintiocho",
+    "veintinueve",
+]
+TENS: Final = ["-", "-", "-", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+HUNDREDS: Final = [
+    "-",
+    "ciento",
+    "doscientos",
+    "trescientos",
+    "cuatrocientos",
+    "quinientos",
+    "seiscientos",
+    "setecientos",
+    "ochocientos",
+    "novecientos",
+]
 
 
 def in_words(number: int) -> str:

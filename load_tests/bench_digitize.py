@@ -49,7 +49,12 @@ def digitize_cpu_ratio(images: int = 20) -> list[Figure]:
             "unit": "veces",
             "target": "<= 2.0",
             "met": ours / bare <= 2.0,  # noqa: PLR2004
-            "limit": {"bare_ms": round(bare, 1), "digitize_ms": round(ours, 1), "images": images, "pixels": SCAN[0] * SCAN[1]},
+            "limit": {
+                "bare_ms": round(bare, 1),
+                "digitize_ms": round(ours, 1),
+                "images": images,
+                "pixels": SCAN[0] * SCAN[1],
+            },
         }
     ]
 
@@ -57,7 +62,7 @@ def digitize_cpu_ratio(images: int = 20) -> list[Figure]:
 def _bare(data: bytes) -> None:
     image = Image.open(io.BytesIO(data))
     image.load()
-    zxingcpp.read_barcodes(image.convert("L"), formats=zxingcpp.BarcodeFormat.QRCode)
+    zxingcpp.read_barcodes(image.convert("L"), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     hashlib.sha256(data).digest()
 
 
@@ -102,7 +107,7 @@ def qr_rates(images: int = 60) -> list[Figure]:
 
 
 def _bare_zbar(photo: Image.Image) -> bool:
-    """pyzbar told to look for QR codes only, which is its fastest."""
+    """Pyzbar told to look for QR codes only, which is its fastest."""
     return any(
         read_identity(code.data.decode("ascii", "replace")) is not None
         for code in pyzbar.decode(photo, symbols=[pyzbar.ZBarSymbol.QRCODE])

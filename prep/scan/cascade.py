@@ -1,9 +1,10 @@
-"""Finds the QR sticker of an acta in a photograph: cheap looks first, each further look for what defeats the ones before.
+"""Finds the QR sticker of an acta in a photograph: cheap looks first, each further look for what defeats the ones
+before.
 
 1. `zxing` on the whole image, then on half of it: scans and good photos end here, within two milliseconds a megapixel.
    Half the image is also what a photographed screen (moiré) and a noisy sensor need.
-2. The spots of the image where a code might be, by their texture, each enlarged and put right in several ways (`LOOKS`).
-   A spot is a fortieth of a photo, so all of them together cost less than one enlarged whole.
+2. The spots of the image where a code might be, by their texture, each enlarged and put right in several ways
+   (`LOOKS`). A spot is a twentieth of a photo or less, so all of them together cost less than one enlarged whole.
 3. The whole image enlarged, thresholded, turned by half a right angle, in negative: for a code that no spot held.
 4. `zbar`, a second opinion, in a process of its own.
 
@@ -31,6 +32,7 @@ HALVED_FROM: Final = 500
 SPOTS: Final = 4
 SPOT: Final = 300
 """Pixels of a side: twice a sticker on an acta that fills the working image."""
+QR: Final = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 LOCAL: Final = zxingcpp.Binarizer.LocalAverage
 
 Look = Callable[[Image.Image], Sequence[str]]
@@ -68,8 +70,8 @@ def _looks(image: Image.Image) -> Iterator[tuple[str, Sequence[str]]]:
     while image.width * image.height > WORKING:
         image, half = half, half.reduce(2)
     spots = [image.crop(box) for box in _spots(half)]
-    for name, look in LOOKS.items():
-        for spot in spots:
+    for spot in spots:
+        for name, look in LOOKS.items():
             yield name, look(spot)
     for name, look in WHOLE_LOOKS.items():
         yield name, look(image)
@@ -78,7 +80,7 @@ def _looks(image: Image.Image) -> Iterator[tuple[str, Sequence[str]]]:
 def _zxing(image: Image.Image, binarizer: zxingcpp.Binarizer = LOCAL, *, thorough: bool = False) -> list[str]:
     found = zxingcpp.read_barcodes(
         image,
-        formats=zxingcpp.BarcodeFormat.QRCode,
+        formats=QR,
         binarizer=binarizer,
         try_rotate=thorough,
         try_invert=thorough,
@@ -98,8 +100,8 @@ def _spots(half: Image.Image) -> list[tuple[int, int, int, int]]:
     texture = ImageChops.darker(across, down).filter(ImageFilter.BoxBlur(reach))
     found = []
     for _ in range(SPOTS):
-        strongest = texture.getextrema()[1]
-        at = texture.tobytes().index(strongest)
+        levels = texture.tobytes()
+        at = levels.index(max(levels))
         row, column = divmod(at, texture.width)
         x, y = (2 * cell * place + cell for place in (column, row))
         found.append((x - SPOT // 2, y - SPOT // 2, x + SPOT // 2, y + SPOT // 2))
@@ -122,13 +124,17 @@ def _smooth(image: Image.Image, radius: float) -> Image.Image:
 
 
 def _thresholded(image: Image.Image, radius: int = 25, offset: int = 6) -> list[str]:
-    """Read with black where a pixel is darker than the mean of its surroundings, less a little for paper, else white."""
+    """Read with black where a pixel is darker than the mean of its surroundings, less a little for paper, else
+    white.
+    """
     level = ImageChops.subtract(image, image.filter(ImageFilter.BoxBlur(radius)), 1, 128 + offset)
     return _zxing(level.point([0] * 128 + [255] * 128), zxingcpp.Binarizer.FixedThreshold)
 
 
 def _turned(image: Image.Image) -> list[str]:
-    return _zxing(image, thorough=True) or _zxing(image.rotate(45, Image.Resampling.BILINEAR, expand=True), thorough=True)
+    return _zxing(image, thorough=True) or _zxing(
+        image.rotate(45, Image.Resampling.BILINEAR, expand=True), thorough=True
+    )
 
 
 LOOKS: Final[dict[str, Look]] = {

@@ -3,9 +3,9 @@
 `digitize` is pure but for the zbar process and runs in a process pool. It costs less than twice a bare decode:
 
 1. The QR needs luminance alone, so a JPEG is decoded to luminance: half of the work of colours.
-2. Derivatives come from a decode that is already smaller: a JPEG halves itself at little cost. So the web copy is the image
-   divided by the power of two that brings its long side to 2048 pixels or less, and never below 1024; dividing by anything
-   else would cost more than all other steps together.
+2. Derivatives come from a decode that is already smaller: a JPEG halves itself at little cost. So the web copy is the
+   image divided by the power of two that brings its long side to 2048 pixels or less, and never below 1024; dividing by
+   anything else would cost more than all other steps together.
 3. Only derivatives follow the EXIF orientation, and carry no EXIF. The original is never touched.
 """
 
@@ -52,8 +52,8 @@ class Digitized:
 def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
     """Everything that is kept of the image `data`.
 
-    Raises Rejected where the header check does (`prep.scan.header`), and Parked where the header was good and the pixels
-    are not: the image stays, and a person must look.
+    Raises Rejected where the header check does (`prep.scan.header`), and Parked where the header was good and the
+    pixels are not: the image stays, and a person must look.
     """
     header = inspect(data, max_pixels=max_pixels, max_bytes=len(data) + 1)
     try:

@@ -1,8 +1,9 @@
-"""The check of an upload from its bytes alone, before anything decodes it: is it one image, whole, and of a size we take?
+"""The check of an upload from its bytes alone, before anything decodes it: is it one image, whole, and of a size we
+take?
 
 1. The first bytes say the format: JPEG, PNG, WebP, TIFF or PDF (one page, as scanners write).
-2. The structure is walked from its first byte to its last one: an image that stops early was cut on its way; bytes after its
-   end belong to something else, unless a camera is known to write them.
+2. The structure is walked from its first byte to its last one: an image that stops early was cut on its way; bytes
+   after its end belong to something else, unless a camera is known to write them.
 3. Its declared size is within the limit of pixels, so nobody decodes a bomb.
 4. It has one frame and one page.
 5. It is nothing else at the same time: no reader of ZIP, PDF or HTML would take these bytes for its own.
@@ -62,8 +63,8 @@ def inspect(
 ) -> ImageHeader:
     """The header of an upload, given as its file or its bytes.
 
-    Raises Rejected in one sentence: 413 for too many bytes or pixels, 415 for what is no image we take, 422 for one that
-    is empty, cut, damaged, animated, of several pages, or something else besides.
+    Raises Rejected in one sentence: 413 for too many bytes or pixels, 415 for what is no image we take, 422 for one
+    that is empty, cut, damaged, animated, of several pages, or something else besides.
     """
     size = len(image) if isinstance(image, bytes) else image.stat().st_size
     if size == 0:
@@ -176,8 +177,8 @@ def _marker(data: bytes, at: int) -> tuple[int, int]:
 def _camera_trailer(data: bytes, end: int) -> bool:
     """Whether what follows the JPEG is nothing, padding, or one of the trailers that phones write.
 
-    They are: further whole JPEGs (previews and gain maps of the multi-picture format), Samsung's SEF block, and the clip
-    of a motion photo that the XMP of the photo announces. An image is not lost for any of these.
+    They are: further whole JPEGs (previews and gain maps of the multi-picture format), Samsung's SEF block, and the
+    clip of a motion photo that the XMP of the photo announces. An image is not lost for any of these.
     """
     while True:
         rest = data[end : end + 4]
@@ -250,10 +251,10 @@ def _webp(data: bytes) -> tuple[int, int]:
                 if content[0] & 2:
                     raise Rejected(MOVING)
                 canvas = (_le24(content, 4) + 1, _le24(content, 7) + 1)
-            case b"VP8 " if content[3:6] == b"\x9d\x01\x2a" and len(content) >= 10:  # noqa: PLR2004
+            case b"VP8 " if bytes(content[3:6]) == b"\x9d\x01\x2a" and len(content) >= 10:  # noqa: PLR2004
                 width, height = struct.unpack("<HH", content[6:10])
                 frame = (width & 0x3FFF, height & 0x3FFF)
-            case b"VP8L" if content[:1] == b"\x2f" and len(content) >= 5:  # noqa: PLR2004
+            case b"VP8L" if bytes(content[:1]) == b"\x2f" and len(content) >= 5:  # noqa: PLR2004
                 bits = int.from_bytes(content[1:5], "little")
                 frame = ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
             case _:
@@ -263,19 +264,20 @@ def _webp(data: bytes) -> tuple[int, int]:
     return frame
 
 
-def _riff(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    at, view = 12, memoryview(data)
+def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and first bytes of each chunk."""
+    at = 12
     while at < len(data):
         if at + 8 > len(data):
             raise Rejected(INCOMPLETE)
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + length > len(data):
             raise Rejected(INCOMPLETE)
-        yield kind, view[at + 8 : at + 8 + length]
+        yield kind, data[at + 8 : at + 8 + min(length, 16)]
         at += 8 + length + length % 2
 
 
-def _le24(data: memoryview, at: int) -> int:
+def _le24(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 3], "little")
 
 
@@ -444,14 +446,18 @@ READERS: Final = {"jpeg": _jpeg, "png": _png, "webp": _webp, "tiff": _tiff, "pdf
 # Something else besides
 
 _OTHER_READER: Final = re.compile(rb"<(?:!doctype|html|script|iframe)|%PDF-", re.IGNORECASE)
-"""At least five bytes each: chance puts four given bytes into one of every few thousand photos, and no photo may be lost."""
+"""At least five bytes each: chance puts four given bytes into one of every few thousand photos, and no photo may be
+lost.
+"""
 _ZIP_END: Final = b"PK\x05\x06"
 _ZIP_TAIL: Final = 22 + 65_535
 """The closing record of a ZIP and its longest comment."""
 
 
 def _refuse_disguise(data: bytes, form: str) -> None:
-    """Readers of other formats look for a mark in the first kilobyte (PDF, HTML) or an exact record at the end (ZIP)."""
+    """Readers of other formats look for a mark in the first kilobyte (PDF, HTML) or an exact record at the end
+    (ZIP).
+    """
     if form != "pdf" and _OTHER_READER.search(data, 4, 1024):
         raise Rejected(DISGUISED)
     first = max(0, len(data) - _ZIP_TAIL)

@@ -1,8 +1,8 @@
 """zbar in a process of its own: it can kill the process it runs in, and then the image is one it did not read.
 
-The process is started when it is first needed and kept; it reads `width height` (two 32-bit integers, big-endian) and that
-many bytes of luminance, and answers a JSON list of texts after its length. It ends when its input is closed. zbar comes as
-a system library (libzbar0): where it is missing the cascade goes on without it, and the log says so once.
+The process is started when it is first needed and kept; it reads `width height` (two 32-bit integers, big-endian) and
+that many bytes of luminance, and answers a JSON list of texts after its length. It ends when its input is closed. zbar
+comes as a system library (libzbar0): where it is missing the cascade goes on without it, and the log says so once.
 """
 
 import json
@@ -21,7 +21,9 @@ log: Final = logging.getLogger(__name__)
 
 SECONDS: Final = 20.0
 """How long zbar may take over one image; then it is killed."""
-MISSING: Final = "falta la biblioteca zbar (en Debian: apt-get install libzbar0); los QR se leen sin ella, solo con zxing"
+MISSING: Final = (
+    "falta la biblioteca zbar (en Debian: apt-get install libzbar0); los QR se leen sin ella, solo con zxing"
+)
 READY: Final = b"R"
 
 
