@@ -120,7 +120,7 @@ LEVELS: Final[Mapping[str, Condition]] = {
             "fuerte", rotation=12, perspective=0.06, blur=1.1, noise=18, shadow=0.5, glare=0.4, light=0.65, quality=62
         ),
         Condition(
-            "extremo", rotation=15, perspective=0.07, blur=1.3, noise=26, shadow=0.6, glare=0.5, light=0.5, quality=52
+            "extremo", rotation=14, perspective=0.06, blur=1.1, noise=22, shadow=0.55, glare=0.5, light=0.55, quality=56
         ),
     )
 }

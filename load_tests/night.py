@@ -144,15 +144,27 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     for name, content in plan.folder.items():
         (folder / name).write_bytes(content)
     order(place, "catalog", "load", str(folder))
-    password = secrets.token_urlsafe(12)
+    words = data / "clave"
+    if not words.exists():
+        words.with_suffix(".nueva").write_text(secrets.token_urlsafe(12))
+        words.with_suffix(".nueva").replace(words)
     for site, logins in people().items():
-        order(place, "user", "add", *logins, "--role", "capturista", "--site", site, lines=[password] * len(logins))
-    for login, role in (("operador", "operador_catd"), ("supervisor", "supervisor")):
-        order(place, "user", "add", login, "--role", role, "--site", SITES[0], lines=[password])
+        add_people(place, logins, role="capturista", site=site)
+    add_people(place, ["operador"], role="operador_catd", site=SITES[0])
+    add_people(place, ["supervisor"], role="supervisor", site=SITES[0])
     order(place, "device", "enroll", *DEVICES.values(), "--site", SITES[0], "--keys", str(data))
-    (data / "clave").write_text(password)
     (data / "preparado").touch()
     return place
+
+
+def add_people(place: Place, logins: Sequence[str], *, role: str, site: str) -> None:
+    """Add them, unless an earlier run that was killed has done so."""
+    password = (place.data / "clave").read_text()
+    try:
+        order(place, "user", "add", *logins, "--role", role, "--site", site, lines=[password] * len(logins))
+    except PrepError as error:
+        if "ya hay un usuario" not in error.sentence.replace("\n", " "):
+            raise
 
 
 def people() -> dict[str, list[str]]:

@@ -30,8 +30,8 @@ HALVED_FROM: Final = 500
 """Pixels of the shorter side below which half the image holds no legible code."""
 
 SPOTS: Final = 4
-SPOT: Final = 300
-"""Pixels of a side: twice a sticker on an acta that fills the working image."""
+SPOT: Final = 240
+"""Pixels of a side: more than a sticker on an acta that fills the working image, turned and not quite in the middle."""
 QR: Final = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 LOCAL: Final = zxingcpp.Binarizer.LocalAverage
 
