@@ -1,5 +1,6 @@
 """A real PostgreSQL from a wheel: one machine needs no database server of its own."""
 
+import contextlib
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import asyncpg
+import psutil
 
 from prep.settings import Settings
 
@@ -37,8 +39,10 @@ class Embedded:
 
 
 def is_running(folder: Path) -> bool:
-    info = PostmasterInfo.read_from_pgdata(folder.absolute())
-    return info is not None and info.is_running()
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended while it was looked at
+        info = PostmasterInfo.read_from_pgdata(folder.absolute())
+        return info is not None and bool(info.is_running())
+    return False
 
 
 async def start(folder: Path) -> Embedded:

@@ -206,7 +206,9 @@ def test_a_tiff_with_a_preview_of_itself_is_one_image() -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "PDF"])
 @pytest.mark.parametrize(
-    "tail", [zipped(), b"%PDF-1.4\n%%EOF", b"<script>alert(1)</script>", b"MZ\x90\0" + bytes(60)], ids="zip pdf html exe".split()
+    "tail",
+    [zipped(), b"%PDF-1.4\n%%EOF", b"<script>alert(1)</script>", b"MZ\x90\0" + bytes(60)],
+    ids="zip pdf html exe".split(),
 )
 def test_anything_hidden_behind_the_end_is_refused(form: str, tail: bytes) -> None:
     if form == "PDF" and tail.startswith(b"%PDF"):
@@ -224,7 +226,9 @@ def test_a_zip_that_ends_exactly_with_the_image_is_refused(form: str) -> None:
             data = jpeg_with(jpeg_segment(0xFE, record + struct.pack("<H", rest)))
         case "PNG":
             whole = saved("PNG")
-            data = whole[:33] + png_chunk(b"tEXt", b"a\0" + record + struct.pack("<H", len(whole) - 33 + 4)) + whole[33:]
+            data = (
+                whole[:33] + png_chunk(b"tEXt", b"a\0" + record + struct.pack("<H", len(whole) - 33 + 4)) + whole[33:]
+            )
         case "WEBP":
             whole = saved("WEBP")
             chunk = b"junk" + struct.pack("<I", 22) + record + bytes(2)
@@ -263,13 +267,18 @@ def test_a_png_with_a_changed_byte_is_refused() -> None:
 def test_a_locked_pdf_and_one_with_programs_are_refused() -> None:
     page = saved("PDF")
     assert "cifrado" in refusal(page.replace(b"trailer\n<<", b"trailer\n<< /Encrypt 9 0 R "))[1]
-    assert "activo" in refusal(page.replace(b"/Type /Catalog", b"/OpenAction << /S /JavaScript /JS (1) >> /Type /Catalog"))[1]
+    assert (
+        "activo"
+        in refusal(page.replace(b"/Type /Catalog", b"/OpenAction << /S /JavaScript /JS (1) >> /Type /Catalog"))[1]
+    )
 
 
 def test_pages_packed_into_an_object_stream_are_counted() -> None:
     def packed(pages: int) -> bytes:
         body = zlib.compress(b"<< /Type /Page /MediaBox [0 0 612 792] >>" * pages)
-        return b"%PDF-1.5\n1 0 obj\n<< /Type /ObjStm /N 1 /First 4 >>\nstream\n" + body + b"\nendstream\nendobj\n%%EOF\n"
+        return (
+            b"%PDF-1.5\n1 0 obj\n<< /Type /ObjStm /N 1 /First 4 >>\nstream\n" + body + b"\nendstream\nendobj\n%%EOF\n"
+        )
 
     assert inspect(packed(1)).width == 1700
     assert refusal(packed(2))[0] == 422
