@@ -82,8 +82,6 @@ class Condition:
     """Degrees."""
     perspective: float = 0.0
     """How far a corner may move, as a share of the side."""
-    scale: float = 1.0
-    """Share of the pixels of a side that the camera resolved: smaller is farther away."""
     blur: float = 0.0
     """Radius in pixels of the final image."""
     noise: float = 0.0
@@ -797,7 +795,7 @@ def _sticker(text: str, side: int) -> Image.Image:
 def _photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> bytes:
     """What the camera makes of the sheet, as a JPEG. Geometry, then light, then lens and sensor."""
     image = sheet
-    if condition.rotation or condition.perspective or condition.scale < 1:
+    if condition.rotation or condition.perspective:
         image = _tilt(image, condition, rng)
     if condition.shadow:
         image = ImageChops.multiply(image, _shade(image.size, condition.shadow, rng))
@@ -817,8 +815,8 @@ def _photograph(sheet: Image.Image, condition: Condition, rng: random.Random) ->
 
 
 def _tilt(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image.Image:
-    """Turned, seen at an angle and from a distance, on a table."""
-    width, height = (round(side * rng.uniform(condition.scale, (1 + condition.scale) / 2)) for side in sheet.size)
+    """Turned and seen at an angle, on a table."""
+    width, height = sheet.size
     angle = math.radians(rng.uniform(-condition.rotation, condition.rotation))
     fit = 1 / (abs(math.cos(angle)) + abs(math.sin(angle)) * width / height)
     seen = []

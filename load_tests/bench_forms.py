@@ -1,6 +1,7 @@
 """How many actas a second go the whole way over HTTP: intake, two captures, rules, count; the client beside it."""
 
 import asyncio
+import hashlib
 import random
 import re
 import tempfile
@@ -19,7 +20,7 @@ from load_tests.replay import Sheet
 from load_tests.synthetic import synthetic
 from prep.domain.catalog_files import load_catalog
 
-CASILLAS: Final = 750
+CASILLAS: Final = 400
 SIZE: Final = (1100, 717)
 """Pixels of the images: they are decoded and read like any other, but the figure is about the forms."""
 
@@ -69,6 +70,7 @@ async def _measure(plan: night.Plan, place: night.Place, images: dict[str, bytes
     async def sender(client: aiohttp.ClientSession) -> None:
         while waiting:
             number, sheet = waiting.pop()
+            progress.images[hashlib.sha256(images[sheet.key]).hexdigest()] = sheet
             await night.send(client, replace(sheet), images[sheet.key], number=number, key=keys[sheet.kind])
 
     async def finish(client: aiohttp.ClientSession) -> None:
@@ -77,8 +79,8 @@ async def _measure(plan: night.Plan, place: night.Place, images: dict[str, bytes
         while True:
             async with client.get(metrics) as response:
                 text = await response.text()
-            done = re.search(r'prep_actas\{estado="Verificada"\} ([\d.]+)', text)
-            if done and float(done[1]) >= len(plan.sheets):
+            counted = re.findall(r'prep_actas\{estado="(?:Verificada|Publicada)"\} ([\d.]+)', text)
+            if sum(map(float, counted)) >= len(plan.sheets):
                 progress.finished = True
                 return
             await asyncio.sleep(0.2)

@@ -96,7 +96,8 @@ def _scan(arguments: argparse.Namespace, _: Settings) -> int:
         if arguments.json:
             print(json.dumps(found, ensure_ascii=False), flush=True)
         else:
-            print(f"{found['file']}: {found['text'] or 'sin QR legible'} ({found['decoder'] or '-'}, {found['ms']} ms)")
+            said = found.get("error") or found["text"] or "sin QR legible"
+            print(f"{found['file']}: {said} ({found['decoder'] or '-'}, {found['ms']} ms)")
     return 0
 
 

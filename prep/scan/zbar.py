@@ -5,6 +5,7 @@ that many bytes of luminance, and answers a JSON list of texts after its length.
 comes as a system library (libzbar0): where it is missing the cascade goes on without it, and the log says so once.
 """
 
+import atexit
 import json
 import logging
 import os
@@ -88,7 +89,9 @@ class Zbar:
 @cache
 def of_this_process(_pid: int) -> Zbar:
     """One zbar for each of our processes: a fork must not speak into its parent's pipe."""
-    return Zbar()
+    one = Zbar()
+    atexit.register(one.close)
+    return one
 
 
 def read(image: Image.Image) -> list[str]:

@@ -6,7 +6,8 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import segno
@@ -21,7 +22,7 @@ QR = "28|3|1|1234|1|B|0|5"
 FORM = Form("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)
 
 
-def acta(text: str | None = QR, seed: int = 1, **options) -> Image.Image:
+def acta(text: str | None = QR, seed: int = 1, **options: Any) -> Image.Image:
     drawn = draw(FORM, {"PAN": 120}, text, rng=random.Random(seed), **options)
     return Image.open(io.BytesIO(drawn)).convert("L")
 
@@ -85,15 +86,15 @@ def test_a_bad_photograph_is_read(name: str, spoil: Callable[[Image.Image], Imag
 
 
 def test_photographs_of_medium_quality_are_nearly_all_read() -> None:
-    read = [read_qr(acta(seed=seed, condition=LEVELS["medio"])).text == QR for seed in range(20)]
-    assert sum(read) >= 19
+    read = [read_qr(acta(seed=seed, condition=LEVELS["medio"])).text == QR for seed in range(12)]
+    assert sum(read) >= 11
 
 
 def test_the_later_looks_read_what_the_first_cannot() -> None:
-    """Each of these is read by some dear look; without them the image would go to two people."""
-    found = [read_qr(acta(seed=seed, condition=LEVELS["fuerte"])) for seed in range(16)]
-    assert sum(reading.text == QR for reading in found) >= 14
-    assert {reading.decoder for reading in found} - {"zxing", None}
+    """Without them these images would go to two people."""
+    found = [read_qr(acta(seed=seed, condition=LEVELS["extremo"])) for seed in range(10)]
+    assert sum(reading.text == QR for reading in found) >= 9
+    assert {reading.decoder for reading in found} & set(cascade.LOOKS)
 
 
 def test_an_image_without_a_sticker_reads_as_nothing() -> None:
@@ -121,6 +122,7 @@ def test_a_spot_is_found_wherever_the_sticker_is() -> None:
         photo.paste(sticker, (x, y))
         middle = (x + sticker.width // 2, y + sticker.height // 2)
         boxes = cascade._spots(photo.reduce(2))
+        assert len(set(boxes)) == cascade.SPOTS
         assert any(left < middle[0] < right and top < middle[1] < bottom for left, top, right, bottom in boxes), (x, y)
 
 
@@ -128,7 +130,7 @@ def test_a_spot_is_found_wherever_the_sticker_is() -> None:
 
 
 @pytest.fixture
-def apart():
+def apart() -> Iterator[zbar.Zbar]:
     try:
         import pyzbar.pyzbar  # noqa: F401
     except ImportError:
@@ -164,7 +166,9 @@ def test_a_zbar_that_does_not_answer_is_given_up(apart: zbar.Zbar, monkeypatch: 
     assert apart._process is None
 
 
-def test_where_zbar_is_missing_the_cascade_goes_on_and_the_log_says_so_once(monkeypatch, caplog) -> None:
+def test_where_zbar_is_missing_the_cascade_goes_on_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A Python that cannot start the module stands for a system without the library."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     alone = zbar.Zbar()

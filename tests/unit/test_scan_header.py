@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ def picture(size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.frombytes("RGB", size, random.Random(7).randbytes(size[0] * size[1] * 3))
 
 
-def saved(form: str, image: Image.Image | None = None, **options: object) -> bytes:
+def saved(form: str, image: Image.Image | None = None, **options: Any) -> bytes:
     stream = io.BytesIO()
     (image or picture()).save(stream, form, **options)
     return stream.getvalue()
@@ -75,7 +76,9 @@ def refusal(data: bytes, **limits: int) -> tuple[int, str]:
         ("TIFF", {"compression": "jpeg"}, "tiff", "image/tiff"),
     ],
 )
-def test_what_cameras_and_scanners_write_is_taken(form, options, name, media_type) -> None:
+def test_what_cameras_and_scanners_write_is_taken(
+    form: str, options: dict[str, Any], name: str, media_type: str
+) -> None:
     found = inspect(saved(form, **options))
     assert (found.format, found.width, found.height, found.media_type) == (name, 64, 48, media_type)
 
@@ -208,7 +211,7 @@ def test_a_tiff_with_a_preview_of_itself_is_one_image() -> None:
 @pytest.mark.parametrize(
     "tail",
     [zipped(), b"%PDF-1.4\n%%EOF", b"<script>alert(1)</script>", b"MZ\x90\0" + bytes(60)],
-    ids="zip pdf html exe".split(),
+    ids=["zip", "pdf", "html", "exe"],
 )
 def test_anything_hidden_behind_the_end_is_refused(form: str, tail: bytes) -> None:
     if form == "PDF" and tail.startswith(b"%PDF"):
@@ -286,7 +289,15 @@ def test_pages_packed_into_an_object_stream_are_counted() -> None:
 
 def test_a_pdf_that_unpacks_without_end_is_refused() -> None:
     body = zlib.compress(bytes(50_000_000))
-    data = b"%PDF-1.5\n1 0 obj\n<< /Type /ObjStm /N 1 /First 4 >>\nstream\n" + body + b"\nendstream\nendobj\n%%EOF\n"
+    page = b"2 0 obj\n<< /Type /Page /MediaBox [0 0 612 792] >>\nendobj\n"
+    inspect(b"%PDF-1.5\n" + page + b"%%EOF\n")
+    data = (
+        b"%PDF-1.5\n"
+        + page
+        + b"1 0 obj\n<< /Type /ObjStm /N 1 /First 4 >>\nstream\n"
+        + body
+        + b"\nendstream\nendobj\n%%EOF\n"
+    )
     assert refusal(data)[0] == 422
 
 
