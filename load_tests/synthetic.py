@@ -140,7 +140,7 @@ def _written(
         for position in rng.sample(ballot, k=rng.randrange(1, 4)):
             votes[position] = rng.choice((Mark.SIN_DATO, Mark.SIN_DATO, Mark.ILEGIBLE))
     present = rng.randrange(0, acta.representantes + 1)
-    total = sum(said for said in votes.values() if not isinstance(said, Mark))
+    total = min(sum(said for said in votes.values() if not isinstance(said, Mark)), 10**acta.digitos - 1)
     header = (max(0, room - voted), max(0, voted - present), present, voted)
     return {
         **dict(zip(HEADER, header, strict=True)),
