@@ -14,7 +14,7 @@ SQL: Final = sql("people")
 
 
 class Role(StrEnum):
-    """What a person may do (`design.md` §10)."""
+    """What a person may do; `capture/entries.py` says which step needs which."""
 
     OPERADOR_CATD = "operador_catd"
     DIGITALIZADOR = "digitalizador"
