@@ -552,12 +552,20 @@ async def show(plan: Plan, progress: Progresses) -> None:
 # Commands.
 
 
+def content(path: Path) -> bytes:
+    """The bytes of a file that somebody named. Raises PrepError where there is none to read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PrepError(f"no se puede leer {path}: {error.strerror}") from None
+
+
 def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
-    official = read_official(arguments.official.read_bytes())
+    official = read_official(content(arguments.official))
     rules = rule_set(arguments.rules)
     beside = arguments.candidates or next(iter(sorted(arguments.official.parent.glob("*CANDIDATURAS*"))), None)
     beside = beside or next(iter(sorted(arguments.official.parent.glob("*Candidaturas*"))), None)
-    candidates = read_candidates(beside.read_bytes()) if beside else []
+    candidates = read_candidates(content(beside)) if beside else []
     folder = catalog_folder(official, candidates, rules=rules.name)
     catalog = load_catalog(folder)
     caveats = replay.examine(official, rules)

@@ -74,3 +74,10 @@ def test_a_replay_of_what_is_no_official_file_says_so(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) <= 3
     assert "Traceback" not in done.stderr
+
+
+def test_a_replay_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    done = run("prep.cli", "replay", str(tmp_path / "nada.csv"))
+    assert done.returncode == 2
+    assert "no se puede leer" in done.stderr
+    assert "Traceback" not in done.stderr
