@@ -1,4 +1,4 @@
-"""The commands of an auditor, a party or a citizen: verify a published tree, check one file against its code."""
+"""The commands of an auditor, a party or a citizen: verify what is published, one file, or a log; be a witness."""
 
 import argparse
 import hashlib
@@ -23,6 +23,26 @@ integrity: comprueba lo que publica un PREP, sin confiar en quien lo publica.
   integrity check ARCHIVO CÓDIGO
       Dice si un archivo (la imagen de un acta, un CSV) es el del código de integridad. El código se
       puede copiar tal cual de un PDF: no importan espacios, saltos de línea, guiones ni mayúsculas.
+
+  integrity audit-log CARPETA|URL --key LLAVE [--policy ARCHIVO] [--origin TEXTO] [--json]
+      Lee entera una bitácora (C2SP tlog-tiles), la de un PREP o cualquier otra, la recalcula desde
+      sus entradas y dice lo primero que está mal. LLAVE es la llave pública, «nombre+huella+base64»;
+      con --policy, además, los testigos que deben haber firmado. Basta uno de los dos.
+
+  integrity prove CARPETA|URL (--index N | --leaf ARCHIVO) [--out ARCHIVO]
+      Escribe la prueba (tlog-proof) de que una entrada está en la bitácora.
+
+  integrity check-proof PRUEBA --leaf ARCHIVO (--key LLAVE | --policy ARCHIVO) [--origin TEXTO] [--json]
+      Comprueba sin red que el archivo está en la bitácora, en el lugar que la prueba dice.
+
+  integrity log-key NOMBRE [--witness] [--out ARCHIVO]
+      Crea una llave de bitácora, o de testigo: la privada en ARCHIVO, que solo su dueño puede leer,
+      y la pública en ARCHIVO.pub.
+
+  integrity witness --private ARCHIVO --log LLAVE [--log LLAVE…] --memory CARPETA
+                    [--host 127.0.0.1] [--port 8460]
+      Sirve de testigo: firma cada punto de control solo si continúa el último que firmó. La CARPETA
+      guarda lo que firmó; hay que crearla la primera vez y no perderla nunca.
 
 Termina con 0 si todo está bien, 1 si algo está mal y 2 si algo no se pudo comprobar.
 """
@@ -60,11 +80,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = commands.add_parser("check")
     file.add_argument("file", type=Path)
     file.add_argument("code", nargs="+")
+    _add_log_commands(commands)
     asked = parser.parse_args(arguments)
     if asked.command == "check":
         return _check(asked.file, " ".join(asked.code))
-    report = verify(asked.source, _tell)
-    print(report.to_json() if asked.json else render(report))
+    if asked.command == "verify":
+        return _show(verify(asked.source, _tell), as_json=asked.json)
+    try:
+        from integrity import log_commands  # noqa: PLC0415 - verify and check need nothing but Python
+    except ModuleNotFoundError as missing:
+        print(f"? Esta orden necesita el paquete «{missing.name}».")
+        return _COULD_NOT
+    outcome = log_commands.run(asked, _tell)
+    return outcome if isinstance(outcome, int) else _show(outcome, as_json=asked.json)
+
+
+def _add_log_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    audit = commands.add_parser("audit-log")
+    audit.add_argument("source")
+    prove = commands.add_parser("prove")
+    prove.add_argument("source")
+    which = prove.add_mutually_exclusive_group(required=True)
+    which.add_argument("--index")
+    which.add_argument("--leaf", type=Path)
+    prove.add_argument("--out", type=Path)
+    proof = commands.add_parser("check-proof")
+    proof.add_argument("proof", type=Path)
+    proof.add_argument("--leaf", type=Path, required=True)
+    for trusting in (audit, proof):
+        trusting.add_argument("--key")
+        trusting.add_argument("--policy", type=Path)
+        trusting.add_argument("--origin")
+        trusting.add_argument("--json", action="store_true")
+    key = commands.add_parser("log-key")
+    key.add_argument("name")
+    key.add_argument("--witness", action="store_true")
+    key.add_argument("--out", type=Path)
+    witness = commands.add_parser("witness")
+    witness.add_argument("--private", type=Path, required=True)
+    witness.add_argument("--log", action="append", required=True)
+    witness.add_argument("--memory", type=Path, required=True)
+    witness.add_argument("--host", default="127.0.0.1")
+    witness.add_argument("--port", type=int, default=8460)
+
+
+def _show(report: Report, *, as_json: bool) -> int:
+    print(report.to_json() if as_json else render(report))
     return report.exit_code
 
 
@@ -77,6 +138,7 @@ def _tell(what: str) -> None:
 def render(report: Report) -> str:
     """The report for a person: the table of checks, then each finding in a sentence."""
     lines = [f"Verificación de {report.source}", *([f"Último corte: {report.corte}"] if report.corte else [])]
+    lines += [f"{name}: {told}" for name, told in report.facts.items()]
     family = ""
     for check in report.checks:
         if check.family != family:

@@ -23,7 +23,7 @@ class Result(StrEnum):
 
 
 FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
-    {"COM": "Completitud", "INT": "Integridad", "CON": "Consistencia"}
+    {"COM": "Completitud", "INT": "Integridad", "CON": "Consistencia", "BIT": "Bitácora", "PRU": "Prueba"}
 )
 """A check's family is what stands before the hyphen of its id."""
 
@@ -61,6 +61,31 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every check by its stable id. Ids are never reused: other programs and the tamper matrix name them."""
+
+LOG_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "BIT-01": "El punto de control tiene la forma exacta y es de esta bitácora",
+        "BIT-02": "La bitácora lo firmó",
+        "BIT-03": "Lo firmaron los testigos que pide la política",
+        "BIT-04": "Están todas las teselas y todos los paquetes de entradas, con su forma exacta",
+        "BIT-05": "Cada entrada da la huella que está en su tesela",
+        "BIT-06": "Cada tesela da la huella que está en la de arriba",
+        "BIT-07": "Las teselas dan la raíz firmada",
+    }
+)
+"""The checks of `integrity audit-log`, in their order."""
+
+PROOF_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "PRU-01": "La prueba tiene la forma exacta y es de esta bitácora",
+        "PRU-02": "La bitácora firmó su punto de control",
+        "PRU-03": "Lo firmaron los testigos que pide la política",
+        "PRU-04": "El archivo está en el lugar de la bitácora que la prueba dice",
+    }
+)
+"""The checks of `integrity check-proof`, in their order."""
+
+_TITLES: Final = {**CHECKS, **LOG_CHECKS, **PROOF_CHECKS}
 
 ROW_CHECKS: Final = (
     "COM-04",
@@ -115,7 +140,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        return CHECKS[self.id]
+        return _TITLES[self.id]
 
     @property
     def family(self) -> str:
@@ -130,6 +155,8 @@ class Report:
     corte: str
     """The last corte, in words; empty where none could be read."""
     checks: tuple[Check, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else a reader wants to know of what was checked, by its name."""
 
     @property
     def exit_code(self) -> int:
@@ -170,6 +197,7 @@ class Report:
             "origen": self.source,
             "corte": self.corte,
             "resultado": self.exit_code,
+            **({"datos": dict(self.facts)} if self.facts else {}),
             "comprobaciones": checks,
         }
         return json.dumps(held, ensure_ascii=False, indent=2)
@@ -179,6 +207,9 @@ class Report:
 class Ledger:
     """Where the steps of a verification write what they compared and what differed."""
 
+    checks: Mapping[str, str] = field(default_factory=lambda: CHECKS)
+    """Which checks the verification has; those that it does not reach are not checked."""
+    facts: dict[str, str] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
     differences: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -208,7 +239,8 @@ class Ledger:
         self.inapplicable[check] = reason
 
     def report(self, source: str, corte: str) -> Report:
-        return Report(printable(source), printable(corte), tuple(self._check(check) for check in CHECKS))
+        facts = {name: printable(told) for name, told in self.facts.items()}
+        return Report(printable(source), printable(corte), tuple(self._check(check) for check in self.checks), facts)
 
     def _check(self, check: str) -> Check:
         obstacles = tuple(self.obstacles[check])

@@ -16,7 +16,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
@@ -26,6 +28,8 @@ _CHUNK: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
 _LONGEST_FETCH_S: Final = 900.0
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_GZIP: Final = 31
+"""What zlib calls its gzip format, with the largest window."""
 _GONE: Final = frozenset({404, 410})
 
 
@@ -79,6 +83,9 @@ class Source(Protocol):
     def fetch(self, path: str, limit: int) -> Fetched:
         """The file on this machine. Raises Missing, Refused (over `limit` bytes too), Unreadable."""
 
+    def read(self, path: str, limit: int) -> bytes:
+        """The bytes of a small file. Raises as `fetch`."""
+
     def digest(self, path: str, limit: int) -> str:
         """Lower-case SHA-256 of the file, which is not kept. Raises as `fetch`."""
 
@@ -126,6 +133,10 @@ class Folder:
         sha256, size = self._hash(path, limit)
         return Fetched(self._root / path, sha256, size)
 
+    def read(self, path: str, limit: int) -> bytes:
+        with self._open(path, limit) as (handle, size), io.FileIO(handle, closefd=False) as file:
+            return file.read(size)
+
     def digest(self, path: str, limit: int) -> str:
         return self._hash(path, limit)[0]
 
@@ -145,6 +156,12 @@ class Folder:
         """Nothing is held."""
 
     def _hash(self, path: str, limit: int) -> tuple[str, int]:
+        with self._open(path, limit) as (handle, size):
+            return _hash_handle(handle, size)
+
+    @contextmanager
+    def _open(self, path: str, limit: int) -> Iterator[tuple[int, int]]:
+        """A handle to the ordinary file, and its length."""
         self._trust(path.rpartition("/")[0])
         try:
             handle = os.open(f"{self._root}/{path}", os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
@@ -156,7 +173,7 @@ class Folder:
                 raise Refused(f"{path} no es un archivo ordinario")
             if about.st_size > limit:
                 raise Refused(f"{path} tiene {about.st_size} bytes; se admiten {limit}")
-            return _hash_handle(handle, about.st_size)
+            yield handle, about.st_size
         except OSError as error:
             raise _because(path, error) from None
         finally:
@@ -243,6 +260,11 @@ class Site:
         with local.open("wb") as copy:
             return Fetched(local, *self._take(path, limit, copy))
 
+    def read(self, path: str, limit: int) -> bytes:
+        copy = io.BytesIO()
+        self._take(path, limit, copy)
+        return copy.getvalue()
+
     def digest(self, path: str, limit: int) -> str:
         return self._take(path, limit, None)[0]
 
@@ -276,11 +298,16 @@ class Site:
     def _take(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
         """Digest and length of the body, which also goes to `copy`. A body cut short was not checked."""
         hasher = hashlib.sha256()
-        total = 0
+        total = received = 0
         started = time.monotonic()
         try:
             with self._request(path) as answer:
+                # We ask for the bytes as they are; a static server that holds them compressed may not be able to.
+                unzip = zlib.decompressobj(_GZIP) if answer.headers.get("Content-Encoding") == "gzip" else None
                 while block := answer.read1(_CHUNK):
+                    received += len(block)
+                    if unzip is not None:
+                        block = unzip.decompress(block, limit + 1 - total)
                     total += len(block)
                     if total > limit:
                         raise Refused(f"{path} tiene más de {limit} bytes")
@@ -290,9 +317,9 @@ class Site:
                     if copy is not None:
                         copy.write(block)
                 stated = answer.headers.get("Content-Length")
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, zlib.error):
             raise Unreadable(f"se interrumpió la descarga de {path}") from None
-        if stated is not None and stated != str(total):
+        if (stated is not None and stated != str(received)) or (unzip is not None and not unzip.eof):
             raise Unreadable(f"se interrumpió la descarga de {path}")
         return hasher.hexdigest(), total
 

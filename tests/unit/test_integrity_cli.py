@@ -134,3 +134,13 @@ def test_it_needs_nothing_but_python_and_a_terminal_of_any_alphabet(pristine: Pa
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
     assert b"COM-01" in done.stdout
+
+
+def test_the_commands_about_logs_say_what_they_need() -> None:
+    """Without site-packages there is no `cryptography`, and no signature can be checked."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-S", "-E", "-m", "integrity", "audit-log", ".", "--key", "x"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "necesita el paquete «cryptography»" in done.stdout
+    assert done.stderr == ""
