@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from capture.app import create_app
 from prep import observe
 from prep.blobs import Blobs
-from prep.bus.embedded import EmbeddedBus
+from prep.bus.opened import open_bus
 from prep.errors import PrepError
 from prep.settings import Settings, now, read_settings
 from prep.store import embedded
@@ -38,8 +38,8 @@ async def serve(settings: Settings) -> None:
     """Wire the rooms and answer requests. Does not wait for the database: images come in without it."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DISK_THREADS))
     async with embedded.database(settings) as urls:
-        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp")
-        bus = EmbeddedBus(urls.app)
+        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
+        bus = open_bus(settings, urls.app)
         pool = await open_pool(urls.app, wait=False)
         try:
             app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)

@@ -31,6 +31,7 @@ from prep.domain.rules import (
 )
 from prep.errors import Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived
+from prep.scan import SAME_PHOTO
 from prep.store import pipeline as store
 from prep.store.database import Connection
 from prep.store.pipeline import ActaRow, Reading, Typed, Version
@@ -58,8 +59,7 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     The same image again is one more arrival of it. An image without a legible QR is never lost: people look at it.
     """
     image = bytes.fromhex(received.sha256)
-    await store.add_arrival(connection, received)
-    await store.add_reading(connection, image, reading, given.now())
+    await store.receive(connection, received, reading, given.now())
     row = await store.lock_image(connection, image)
     if row.state != "recibida":
         return
@@ -114,6 +114,15 @@ async def named(connection: Connection, message: ImageNamed, given: Given) -> No
         await store.add_event(connection, "imagen_sin_identidad", message.sha256, {}, given.now())
         return
     await _settle_identity(connection, image, read[0], given)
+    await _look_alike(connection, image, given)
+
+
+async def _look_alike(connection: Connection, image: bytes, given: Given) -> None:
+    """Where people and no QR said whose an image is: has the same photo come as another acta? A reason to look."""
+    row = await store.lock_image(connection, image)
+    alike = await store.same_photo(connection, image, row.acta, bits=SAME_PHOTO) if row.acta else []
+    if alike:
+        await store.add_event(connection, "misma_foto", image.hex(), {"parecidas": alike}, given.now())
 
 
 async def _ask_whose(connection: Connection, image: bytes, given: Given) -> None:
@@ -213,7 +222,20 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
             await _choose(connection, row, state, typed, given)
         case _:
             assert_never(outcome)
-    observe.COMPARISONS.labels(type(outcome).__name__).inc()
+    observe.COMPARISONS.labels(_told(outcome, captures=len(typed), touch=message.ordinal)).inc()
+
+
+def _told(outcome: Agreed | AnotherPerson | Choose, *, captures: int, touch: int) -> str:
+    """A comparison as the metrics name it: how often two people differ, and what becomes of it."""
+    match outcome:
+        case AnotherPerson(ordinal):
+            return "una" if ordinal == 2 else "distintas"  # noqa: PLR2004
+        case Agreed():
+            return "iguales" if captures == 2 else "desempate"  # noqa: PLR2004
+        case Choose():
+            return "elegida" if touch > captures else "tres_distintas"
+        case _:
+            assert_never(outcome)
 
 
 async def _ask_capture(

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import signal
 import zlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +26,7 @@ from prep.errors import Parked, Rejected, Unavailable
 from prep.messages import Message, Topic
 from prep.settings import now
 from prep.store import deliveries, gauges
-from prep.store.database import Connection, Pool, transaction
+from prep.store.database import Connection, Pool, borrow, transaction
 from prep.store.outbox import relay
 
 log: Final = logging.getLogger(__name__)
@@ -117,9 +117,19 @@ class _Hand(Generic[T]):
         self._youngest: dict[str, asyncio.Task[bool]] = {}
         self._waiting = 0
         self._room = asyncio.Event()
+        self._since: list[datetime] = []
+        observe.OLDEST.labels(line.topic, line.group).set_function(self._oldest)
+        for outcome in Outcome:  # from the first look on, so that the first failure is seen as one more than none
+            observe.HANDLED.labels(line.topic, outcome)
+
+    def _oldest(self) -> float:
+        """Age in seconds of the oldest message in hand. What is not in hand yet is younger than what is."""
+        return max(0.0, (self._clock() - min(self._since)).total_seconds()) if self._since else 0.0
 
     async def take(self, batch: Batch) -> None:
         """Begin this batch; returns when there is room for another one."""
+        if batch.since is not None:
+            self._since.append(batch.since)
         done = await self._done_among(batch)
         started = [self._start(message) for message in batch.messages if message.id not in done]
         self._tasks.create_task(self._acknowledge(batch, started))
@@ -130,13 +140,15 @@ class _Hand(Generic[T]):
     async def _done_among(self, batch: Batch) -> frozenset[str]:
         """What has taken effect and came again: spares it a second `prepare`. The mark itself is what protects."""
         try:
-            async with transaction(self._pool) as connection:
+            async with borrow(self._pool) as connection:
                 return await deliveries.done_among(connection, self._line.group, [m.id for m in batch.messages])
         except Unavailable:
             return frozenset()
 
     async def _acknowledge(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
         if all(await asyncio.gather(*started)):
+            if batch.since is not None:
+                self._since.remove(batch.since)
             await batch.ack()
 
     def _start(self, message: Message) -> asyncio.Task[bool]:
@@ -194,10 +206,9 @@ class _Hand(Generic[T]):
         group = self._line.group
         try:
             async with transaction(self._pool) as connection:
-                if not at_once:
-                    count = await deliveries.failed(connection, group, message.id, error)
-                    if count < self._line.attempts:
-                        return Outcome.FAILED
+                count = await deliveries.failed(connection, group, message.id, error)
+                if not at_once and count < self._line.attempts:
+                    return Outcome.FAILED
                 await deliveries.park(connection, group, message, error=error, at=self._clock())
         except Unavailable:
             return Outcome.AWAY
@@ -228,15 +239,28 @@ async def sample(
     clock: Callable[[], datetime] = now,
 ) -> None:
     """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were."""
+
+    async def look() -> None:
+        async with transaction(pool) as connection:
+            _show(await gauges.look(connection, clock()))
+
+    async def measure() -> None:
+        for topic, group in groups:
+            observe.LAG.labels(topic, group).set(await bus.lag(topic, group))
+
     while not stop.is_set():
-        try:
-            async with transaction(pool) as connection:
-                _show(await gauges.look(connection, clock()))
-            for topic, group in groups:
-                observe.LAG.labels(topic).set(await bus.lag(topic, group))
-        except Unavailable as error:
-            log.warning("gauges wait", extra={"data": {"error": error.sentence}})
+        observe.POSTGRES_UP.labels("worker").set(await _answers(look))
+        await _answers(measure)
         await _pause(stop, _SAMPLE)
+
+
+async def _answers(look: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await look()
+    except Unavailable as error:
+        log.warning("gauges wait", extra={"data": {"error": error.sentence}})
+        return False
+    return True
 
 
 def _show(seen: gauges.Gauges) -> None:
@@ -244,10 +268,11 @@ def _show(seen: gauges.Gauges) -> None:
         observe.ACTAS.labels(estado).set(count)
     for state, count in seen.images.items():
         observe.IMAGES.labels(state).set(count)
-    for kind, count in seen.queue.items():
-        observe.QUEUE.labels(kind).set(count)
-        observe.QUEUE_OLDEST.labels(kind).set(seen.oldest[kind])
-    observe.OUTBOX.set(seen.outbox)
+    for step, waiting in seen.steps.items():
+        observe.QUEUE.labels(step).set(waiting.count)
+        observe.QUEUE_OLDEST.labels(step).set(waiting.oldest)
+    observe.OUTBOX.set(seen.outbox.count)
+    observe.OUTBOX_OLDEST.set(seen.outbox.oldest)
     observe.PARKED.set(seen.parked)
 
 

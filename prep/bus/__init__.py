@@ -14,6 +14,7 @@ Offsets, partitions and seeks are nobody's business outside an implementation.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from prep.messages import Message, Topic
@@ -25,6 +26,8 @@ class Batch:
 
     messages: Sequence[Message]
     ack: Callable[[], Awaitable[None]]
+    since: datetime | None = None
+    """When the oldest of them was published, as far as the bus remembers: for the metrics alone."""
 
 
 class Bus(Protocol):

@@ -33,6 +33,8 @@ _FETCH: Final = 60
 """Messages in one batch, about."""
 _POLL: Final = 1.0
 """Seconds between looks where no notification came."""
+_LINGER: Final = 0.01
+"""Seconds between a notification and the look: what comes together is read together."""
 _BALANCE: Final = 0.5
 """Seconds between looks at who else is in the group."""
 _SWEEP: Final = 60.0
@@ -96,9 +98,7 @@ class EmbeddedBus:
         return None
 
     async def _insert(self, messages: Sequence[Message]) -> None:
-        connection = await self._session()
-        async with connection.transaction():
-            await store.publish(connection, messages)
+        await store.publish(await self._session(), messages)
 
     async def _session(self) -> Connection:
         """The session for writing and counting; whoever calls holds `_using`."""
@@ -209,6 +209,7 @@ class _Share:
                 return batch
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), _POLL)
+                await asyncio.sleep(_LINGER)
         return None
 
     async def _fetch(self) -> Batch | None:
@@ -227,7 +228,8 @@ class _Share:
             reading[number].position = piece.last
             reading[number].in_hand.append(piece)
         mine = [(number, reading[number], piece) for number, piece in pieces.items()]
-        return Batch([stored.message for stored in found], partial(self._acknowledge, mine))
+        since = min(stored.at for stored in found)
+        return Batch([stored.message for stored in found], partial(self._acknowledge, mine), since)
 
     async def _acknowledge(self, pieces: Sequence[tuple[int, _Held, _Piece]]) -> None:
         moved = {}

@@ -176,12 +176,6 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
 HASH_SIDE: Final = 32
 HASH_STEP: Final = 10
 """Levels by which, in an image whose paper is white (255), a cell must be lighter than its right neighbour."""
-SAME_PHOTO: Final = 12
-"""Bits up to which two hashes are taken for those of one photo.
-
-Drawn and measured: five of six copies, compressed again and scaled, are within it, and all within 24; different sheets
-photographed by hand are 37 or more apart; of different sheets of one form laid perfectly alike, one pair in sixty is
-within it. A match is a reason for a person to look."""
 
 
 def perceptual_hash(image: Image.Image) -> bytes:

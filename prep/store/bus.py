@@ -6,7 +6,7 @@ Partitions are an advisory lock each, held by the session that reads them; a ses
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, cast
 
 import asyncpg
@@ -36,6 +36,8 @@ class Stored:
     partition: int
     seq: int
     message: Message
+    at: datetime
+    """When it was published."""
 
 
 async def connect(url: str, *, reader: bool = False) -> Connection:
@@ -55,13 +57,14 @@ def _space(*parts: str) -> int:
 
 
 async def publish(connection: Connection, messages: Sequence[Message]) -> None:
-    """Add the messages in this order, in the caller's transaction: durable, and seen by readers, once it commits."""
+    """Add the messages in this order: durable, and seen by readers, once the caller's transaction, if any, commits."""
     topics = [message.topic.value for message in messages]
     partitions = [partition(message) for message in messages]
     writing = sorted({(_space("publish", topic), p) for topic, p in zip(topics, partitions, strict=True)})
-    await connection.execute(SQL["lock_partitions"], [space for space, _ in writing], [p for _, p in writing])
     await connection.execute(
         SQL["publish"],
+        [space for space, _ in writing],
+        [p for _, p in writing],
         topics,
         partitions,
         [message.id for message in messages],
@@ -112,7 +115,12 @@ class Reader:
         """Up to `each` messages behind each (partition, seq), in order of seq."""
         partitions, seqs = zip(*positions, strict=True)
         return [
-            Stored(row["partition"], row["seq"], Message(self._topic, row["key"], row["id"], row["body"]))
+            Stored(
+                row["partition"],
+                row["seq"],
+                Message(self._topic, row["key"], row["id"], row["body"]),
+                row["published_at"],
+            )
             for row in await self._connection.fetch(SQL["fetch"], self._topic, partitions, seqs, each)
         ]
 

@@ -1,16 +1,16 @@
 -- The embedded bus on one table: messages in partitions, a cursor for each group, advisory locks for who reads what.
 
 -- One writer at a time in a partition, until its transaction ends: the order of `seq` is the order of commit, so that a
--- reader who has passed a number never finds a lower one later.
--- name: lock_partitions
-SELECT pg_advisory_xact_lock(space, partition) FROM unnest($1::int[], $2::int[]) AS p (space, partition)
-
+-- reader who has passed a number never finds a lower one later. The count makes the numbers wait for the locks.
 -- name: publish
-WITH added AS (
+WITH locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(space, partition) FROM unnest($1::int[], $2::int[]) AS p (space, partition)
+), added AS (
     INSERT INTO bus_message (topic, partition, id, key, body)
     SELECT topic, partition, id, key, body
-    FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[])
-        WITH ORDINALITY AS m (topic, partition, id, key, body, n)
+    FROM (SELECT count(*) FROM locked) AS all_of_them,
+        unnest($3::text[], $4::smallint[], $5::text[], $6::text[], $7::bytea[])
+            WITH ORDINALITY AS m (topic, partition, id, key, body, n)
     ORDER BY n
     RETURNING topic
 )
@@ -45,10 +45,10 @@ SELECT pg_advisory_unlock_all()
 SELECT seq FROM bus_cursor WHERE topic = $1 AND consumers = $2 AND partition = $3
 
 -- name: fetch
-SELECT m.partition, m.seq, m.id, m.key, m.body
+SELECT m.partition, m.seq, m.id, m.key, m.body, m.published_at
 FROM unnest($2::smallint[], $3::bigint[]) AS p (partition, seq)
 CROSS JOIN LATERAL (
-    SELECT b.partition, b.seq, b.id, b.key, b.body
+    SELECT b.partition, b.seq, b.id, b.key, b.body, b.published_at
     FROM bus_message b
     WHERE b.topic = $1 AND b.partition = p.partition AND b.seq > p.seq
     ORDER BY b.seq

@@ -22,6 +22,8 @@ SQL: Final = sql("outbox")
 _RELAYING: Final = 0x50524F42
 """Advisory lock: one relay at a time, so that order is kept."""
 _BATCH: Final = 500
+_LINGER: Final = 0.01
+"""Seconds a first message waits for others to leave with it."""
 _POLL: Final = 1.0
 """Seconds between looks where no notification came; also between tries to become the relay."""
 
@@ -61,12 +63,13 @@ async def _lead(connection: Connection, bus: Bus, stop: asyncio.Event) -> None:
     try:
         while not stop.is_set():
             news.clear()
-            if not await _pass_on(connection, bus):
+            if await _pass_on(connection, bus) < _BATCH:
                 await _until(news)
-        await connection.execute(SQL["resign"], _RELAYING)
+                await asyncio.sleep(_LINGER)
     finally:
         with contextlib.suppress(*GONE):
             await session.remove_listener("outbox", wake)
+            await connection.execute(SQL["resign"], _RELAYING)
 
 
 async def _pass_on(connection: Connection, bus: Bus) -> int:

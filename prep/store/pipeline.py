@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from asyncpg import BitString
+
 from prep.domain.acta import Capture, Estado
 from prep.domain.catalog import ActaId, ElectionId
 from prep.domain.entry import Values, from_columns
@@ -33,14 +35,15 @@ class Reading:
     thumb: bytes
 
 
-async def add_arrival(connection: Connection, received: ImageReceived) -> None:
-    """Keep the image and this arrival of it; a second delivery of the same message adds nothing."""
-    image = bytes.fromhex(received.sha256)
-    await connection.execute(SQL["add_image"], image, received.bytes, received.format, received.received_at)
+async def receive(connection: Connection, received: ImageReceived, reading: Reading, at: datetime) -> None:
+    """Keep the image, this arrival of it and what was read; what is kept already stays as it is."""
     await connection.execute(
-        SQL["add_arrival"],
+        SQL["receive"],
+        bytes.fromhex(received.sha256),
+        received.bytes,
+        received.format,
+        received.received_at,
         received.message().id,
-        image,
         received.device,
         received.sequence,
         received.origen,
@@ -49,20 +52,11 @@ async def add_arrival(connection: Connection, received: ImageReceived) -> None:
         received.tipo_documento,
         received.acopio_at,
         received.acta_hint,
-        received.received_at,
-    )
-    await connection.execute(SQL["add_image_current"], image, received.received_at)
-
-
-async def add_reading(connection: Connection, image: bytes, reading: Reading, at: datetime) -> None:
-    await connection.execute(
-        SQL["add_reading"],
-        image,
         reading.text,
         reading.decoder,
         reading.width,
         reading.height,
-        reading.phash,
+        BitString.frombytes(reading.phash),
         reading.web,
         reading.thumb,
         at,
@@ -90,9 +84,9 @@ async def set_image(connection: Connection, image: bytes, state: str, acta: Acta
     await connection.execute(SQL["set_image"], image, state, acta, at)
 
 
-async def same_photo(connection: Connection, phash: bytes, image: bytes, acta: ActaId) -> list[Mapping[str, str]]:
-    """Other images that look the same and are tied to another acta: keys `clave` and `image` (hex)."""
-    return [dict(row) for row in await connection.fetch(SQL["same_photo"], phash, image, acta)]
+async def same_photo(connection: Connection, image: bytes, acta: ActaId, *, bits: int) -> list[Mapping[str, str]]:
+    """Images of other actas of its contest whose hash is at most `bits` away: keys `clave` and `image` (hex)."""
+    return [dict(row) for row in await connection.fetch(SQL["same_photo"], image, acta, bits)]
 
 
 async def add_identification(connection: Connection, image: bytes, source: str, identity: str, at: datetime) -> None:

@@ -1,16 +1,19 @@
 -- The facts and pointers of one acta's way. Each block is one statement.
 
--- name: add_image
-INSERT INTO image (sha256, bytes, format, received_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-
--- name: add_arrival
-INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento, acopio_at, acta_hint,
-    received_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+-- name: receive
+WITH added AS (
+    INSERT INTO image (sha256, bytes, format, received_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+), current AS (
+    INSERT INTO image_current (image, state, changed_at) VALUES ($1, 'recibida', $4) ON CONFLICT DO NOTHING
+), arrived AS (
+    INSERT INTO arrival (image, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento,
+        acopio_at, acta_hint)
+    VALUES ($1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at)
+VALUES ($1, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT DO NOTHING
-
--- name: add_image_current
-INSERT INTO image_current (image, state, changed_at) VALUES ($1, 'recibida', $2) ON CONFLICT DO NOTHING
 
 -- name: lock_image
 SELECT c.state, c.acta, a.origen, a.digitalizacion, a.acta_hint
@@ -24,15 +27,12 @@ FOR UPDATE OF c
 -- name: set_image
 UPDATE image_current SET state = $2, acta = $3, changed_at = $4 WHERE image = $1
 
--- name: add_reading
-INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT DO NOTHING
-
 -- name: same_photo
 SELECT a.clave, encode(r.image, 'hex') AS image
 FROM reading r JOIN image_current c USING (image) JOIN acta a ON a.id = c.acta
-WHERE r.phash = $1 AND r.image <> $2 AND c.acta <> $3
+WHERE r.image <> $1 AND c.acta <> $2 AND a.contest = (SELECT contest FROM acta WHERE id = $2)
+    AND bit_count(r.phash # (SELECT phash FROM reading WHERE image = $1)) <= $3
+ORDER BY a.clave
 LIMIT 5
 
 -- name: add_identification

@@ -17,7 +17,7 @@ from prep.domain.catalog_files import load_catalog
 from prep.domain.entry import HEADER, TOTAL, Mark, Values
 from prep.domain.rules import SIN_ACTA, Assessment, assess, assess_sin_acta, rule_set, vote_limit
 from prep.store import catalog as catalog_store
-from prep.store import cortes
+from prep.store import leading
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, open_pool
 from publisher.cut import Office, Order, cut
@@ -83,7 +83,7 @@ class SmallNight:
             *(sha256, len(content), sheet.acopio),
         )
         await connection.execute(
-            "INSERT INTO reading (image, text, width, height, phash, web, thumb, read_at) VALUES ($1, $2, 1, 1, '', $3, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO reading (image, text, width, height, phash, web, thumb, read_at) VALUES ($1, $2, 1, 1, repeat('0', 1024)::bit(1024), $3, $3, $4) ON CONFLICT DO NOTHING",
             *(sha256, sheet.qr, web, sheet.acopio),
         )
         return sha256
@@ -139,7 +139,7 @@ class SmallNight:
         return Order(phase, at, None if phase is Phase.FINAL else at + STEP)
 
     async def cut(self, phase: Phase | None = None, *, office: Office | None = None) -> Corte:
-        async with cortes.leading(self.url, patience=5) as leader:
+        async with leading.cutting(self.url, patience=5) as leader:
             corte = await cut(office or self.office, leader, self.order(phase))
         assert corte is not None
         self.cut_so_far = corte.number + 1

@@ -28,6 +28,7 @@ from prep.domain.rules import SIN_ACTA
 from prep.errors import Rejected
 from prep.messages import ActaTouched, Digitalizacion, ImageNamed, ImageReceived, Message, Origen, TipoDocumento, Topic
 from prep.pipeline import Given
+from prep.scan import SAME_PHOTO
 from prep.store import catalog as catalog_store
 from prep.store import deliveries, embedded, people
 from prep.store.database import Pool, open_pool, transaction
@@ -53,6 +54,8 @@ class World:
     chance: Callable[[], float] = lambda: 0.0
     on_the_way: dict[str, list[Message]] = field(default_factory=lambda: defaultdict(list))
     qr_lost: set[str] = field(default_factory=set)
+    photos: dict[str, bytes] = field(default_factory=dict)
+    """Perceptual hashes of images; each of the others looks like no other."""
     by_clave: dict[tuple[str, str], Sheet] = field(default_factory=dict)
     by_image: dict[str, Sheet] = field(default_factory=dict)
 
@@ -90,8 +93,9 @@ class World:
             if message.topic is Topic.IMAGES:
                 received = ImageReceived.model_validate_json(message.body)
                 text = None if received.sha256 in self.qr_lost else self.by_image[received.sha256].qr
-                photo = hashlib.sha256(received.sha256.encode()).digest()
-                reading = Reading(text, "zxing" if text else None, 10, 10, photo, photo, photo)
+                made = hashlib.sha256(received.sha256.encode()).digest()
+                photo = self.photos.get(received.sha256, hashlib.shake_256(made).digest(128))
+                reading = Reading(text, "zxing" if text else None, 10, 10, photo, made, made)
                 await pipeline.digitized(connection, received, reading, self.given)
             elif message.key.startswith("acta:"):
                 await pipeline.touched(connection, ActaTouched.model_validate_json(message.body), self.given)
@@ -255,6 +259,24 @@ async def test_an_image_without_a_qr_is_identified_by_two_people(small: World) -
     assert await small.work(small.persons[1]) == "identificacion"
     await small.settle()
     assert await small.estado(sheet) == "Digitalizada"
+
+
+@pytest.mark.parametrize(("bits", "events"), [(SAME_PHOTO, 1), (SAME_PHOTO + 1, 0)])
+async def test_the_photo_of_another_acta_is_a_reason_to_look(small: World, bits: int, events: int) -> None:
+    contests = {acta.qr: acta.contest for acta in small.catalog.actas}
+    one = first(small)
+    other = next(s for s in small.sheets if s != one and contests.get(s.qr) == contests[one.qr] and s.values)
+    for number, (sheet, photo) in enumerate(((one, 0), (other, 2**bits - 1)), 1):
+        received = small.arrive(sheet, number=number)
+        small.photos[received.sha256] = photo.to_bytes(128, "big")
+    small.qr_lost.add(received.sha256)
+    await small.settle()
+    for person in (0, 1):
+        assert await small.work(small.persons[person]) == "identificacion"
+        await small.settle()
+    async with transaction(small.pool) as connection:
+        subjects = [row[0] for row in await connection.fetch("SELECT subject FROM event WHERE kind = 'misma_foto'")]
+    assert subjects == [received.sha256] * events
 
 
 async def test_what_no_catalogue_knows_is_kept_apart(small: World) -> None:

@@ -459,10 +459,11 @@ async def test_the_gauges_say_how_the_night_stands(bus: Bus, pool: Pool) -> None
         await deliveries.park(connection, "test", entry("d"), error="mal", at=AT)
     stop = asyncio.Event()
     task = asyncio.create_task(sample(bus, pool, [(Topic.ENTRIES, "test")], stop=stop, clock=lambda: AT))
-    await until(lambda: REGISTRY.get_sample_value("prep_bus_lag_messages", {"topic": "entries"}) == 2)
+    await until(lambda: REGISTRY.get_sample_value("prep_bus_lag_messages", {"topic": "entries", "group": "test"}) == 2)
     assert REGISTRY.get_sample_value("prep_outbox_messages") == 1
     assert REGISTRY.get_sample_value("prep_parked_messages") == 1
     assert REGISTRY.get_sample_value("prep_actas", {"estado": "Esperada"}) == 0
-    assert REGISTRY.get_sample_value("prep_queue_oldest_seconds", {"kind": "captura"}) == 0
+    assert REGISTRY.get_sample_value("prep_queue_oldest_seconds", {"step": "captura_1"}) == 0
+    assert REGISTRY.get_sample_value("prep_postgres_up", {"part": "worker"}) == 1
     stop.set()
     await task

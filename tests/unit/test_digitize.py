@@ -14,7 +14,8 @@ from PIL import Image
 from load_tests.actas import CONDITIONS, Form, draw
 from prep.domain.entry import HEADER, TOTAL
 from prep.errors import Parked, Rejected
-from prep.scan.digitize import SAME_PHOTO, THUMB_SIDE, WEB_SIDE, digitize, distance, scan_files
+from prep.scan import SAME_PHOTO
+from prep.scan.digitize import THUMB_SIDE, WEB_SIDE, digitize, distance, scan_files
 
 QR = "28|3|1|1234|1|B|0|5"
 FORM = Form("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)

@@ -44,7 +44,7 @@ CREATE TABLE reading (
     decoder text,
     width   integer NOT NULL,
     height  integer NOT NULL,
-    phash   bytea NOT NULL,
+    phash   bit(1024) NOT NULL,
     web     bytea NOT NULL,             -- digests of the derivatives
     thumb   bytea NOT NULL,
     read_at timestamptz NOT NULL

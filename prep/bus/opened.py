@@ -1,0 +1,35 @@
+"""The bus that the settings name."""
+
+from prep.bus import Bus
+from prep.bus.embedded import EmbeddedBus
+from prep.bus.kafka import Cluster, KafkaBus
+from prep.errors import Rejected
+from prep.settings import BusKind, Settings
+
+
+def open_bus(settings: Settings, database: str) -> Bus:
+    """Kafka, or the embedded one on the PostgreSQL at `database`. Nothing is connected before it is used."""
+    match settings.bus:
+        case BusKind.EMBEDDED:
+            return EmbeddedBus(database)
+        case BusKind.KAFKA:
+            return KafkaBus(cluster(settings))
+
+
+def cluster(settings: Settings) -> Cluster:
+    """The cluster of these settings. Raises Rejected where they do not say enough."""
+    if not settings.kafka:
+        raise Rejected("falta PREP_KAFKA: las direcciones de Kafka, como kafka1:9092,kafka2:9092,kafka3:9092")
+    if bool(settings.kafka_user) != (settings.kafka_password is not None):
+        raise Rejected("PREP_KAFKA_USER y PREP_KAFKA_PASSWORD van juntos")
+    if settings.kafka_ca and not settings.kafka_tls:
+        raise Rejected("PREP_KAFKA_CA necesita PREP_KAFKA_TLS=true")
+    return Cluster(
+        settings.kafka,
+        prefix=settings.kafka_prefix,
+        tls=settings.kafka_tls,
+        ca=settings.kafka_ca,
+        user=settings.kafka_user,
+        password=settings.kafka_password.get_secret_value() if settings.kafka_password else "",
+        mechanism=settings.kafka_mechanism,
+    )
