@@ -107,7 +107,7 @@ def _password(login: str) -> str:
 async def _as_owner(work: Work) -> str:
     async with embedded.database(read_settings()) as urls:
         try:
-            await migrate(urls.owner)
+            await migrate(urls.owner, app=urls.app)
         except GONE as error:
             raise Unavailable("la base de datos no responde; intente de nuevo") from error
         pool = await open_pool(urls.owner, connections=1)

@@ -6,6 +6,7 @@ Everything is JSON except images. Whatever is refused is one sentence in Spanish
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from prep import observe
 from prep.blobs import Blobs, Full
 from prep.bus import Bus
 from prep.errors import Parked, PrepError, Rejected, Unavailable
-from prep.messages import SHA256_PATTERN
+from prep.messages import SHA256_PATTERN, Origen
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
@@ -58,6 +59,9 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
 
     `pool` may be one that has not connected yet (`open_pool(…, wait=False)`): intake does not need it.
     """
+    for origen in Origen:  # from the start on, so that the first image of a night is seen as one more than none
+        observe.IMAGES_RECEIVED.labels(origen)
+    observe.watch_disk("capture", settings.blobs_url)
     receipts = Receipts(
         blobs,
         signing_key(settings.receipts_key),
@@ -442,6 +446,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
 
+        begun = time.perf_counter()
+
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
@@ -449,6 +455,7 @@ class Edge:
                     headers[name] = value
                 route = getattr(scope.get("route"), "path", "otra")
                 observe.REQUESTS.labels(route, message["status"]).inc()
+                observe.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - begun)
             await send(message)
 
         await self._app(scope, receive, sending)

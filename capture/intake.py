@@ -88,6 +88,7 @@ class Intake:
         # The promise is durable and already being kept; whoever sends this image again gets these same bytes.
         observe.IMAGES_RECEIVED.labels(upload.origen).inc()
         observe.IMAGE_BYTES.inc(arriving.size)
+        observe.RECEIPTS.labels("nuevo" if made else "repetido").inc()
         observe.INTAKE_SECONDS.observe(time.perf_counter() - begun)
         return receipt, made
 

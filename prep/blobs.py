@@ -14,20 +14,35 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from prep.errors import Parked, Rejected, Unavailable
+from prep.settings import S3Access
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
 
 SPILL: Final = 256 * 1024
 """Bytes of an arriving body kept in memory before they go to its file."""
 ABANDONED: Final = 3600.0
 """Seconds after which a temporary file belongs to a process that was killed."""
+AWS: Final = S3Access()
+S3_CLIENT: Final["ClientConfig"] = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=30)}
+S3_RETRY: Final["RetryConfig"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+"""A sender waits for its answer: who tries for longer than this is the sender, or the worker's own loop."""
 
 
 class Full(Unavailable):
@@ -75,11 +90,12 @@ class Blobs:
         self._durable: set[Path] = set()
 
     @classmethod
-    def open(cls, url: str, *, scratch: Path | None = None) -> "Blobs":
-        """The store at `url` (file:///… or s3://…), its folder made where it is missing.
+    def open(cls, url: str, *, scratch: Path | None = None, s3: S3Access = AWS) -> "Blobs":
+        """The store at `url` (file:///… or s3://bucket/prefix), its folder made where it is missing.
 
         `scratch` holds what is arriving, so only intake needs it, and only where the store is remote: a local one uses
-        a folder inside itself. Raises Rejected where the URL names no store.
+        a folder inside itself. Nothing is asked of an S3 before it is used. Raises Rejected where the URL names no
+        store, or one that would be reached in the clear.
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
@@ -88,7 +104,8 @@ class Blobs:
             blobs = cls(LocalStore(folder), folder=folder, scratch=folder / "tmp")
         else:
             try:
-                blobs = cls(from_url(url), folder=None, scratch=scratch)
+                store = _s3(parts.netloc, parts.path, s3) if parts.scheme == "s3" else from_url(url)
+                blobs = cls(store, folder=None, scratch=scratch)
             except (BaseError, ValueError) as error:
                 raise Rejected(f"dirección de almacén inválida: {error}") from None
         if blobs._scratch is not None:
@@ -130,10 +147,11 @@ class Blobs:
             return (self._folder / _name(sha256)).is_file()
         try:
             await obstore.head_async(self._store, _name(sha256))
-        except (NotFoundError, FileNotFoundError):
+        except (NotFoundError, FileNotFoundError) as error:
+            _must_exist(error)
             return False
         except BaseError as error:
-            raise _away() from error
+            raise _why(error) from error
         return True
 
     def local_path(self, sha256: str) -> Path | None:
@@ -164,8 +182,9 @@ class Blobs:
             await obstore.put_async(self._store, name, source, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
-        except BaseError as error:
-            raise _away() from error
+        except (BaseError, FileNotFoundError) as error:
+            _must_exist(error)
+            raise _why(error) from error
         return True
 
     async def _read(self, name: str) -> bytes | None:
@@ -173,10 +192,11 @@ class Blobs:
             if self._folder is not None:
                 return await asyncio.to_thread((self._folder / name).read_bytes)
             return bytes(await (await obstore.get_async(self._store, name)).bytes_async())
-        except (NotFoundError, FileNotFoundError):
+        except (NotFoundError, FileNotFoundError) as error:
+            _must_exist(error)
             return None
         except (BaseError, OSError) as error:
-            raise _away() from error
+            raise _why(error) from error
 
     def _link(self, final: Path, source: Path | bytes) -> bool:
         with _disk():
@@ -236,8 +256,38 @@ def _fsync(path: Path) -> None:
         os.close(handle)
 
 
+def _s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
+    """What `access` leaves empty comes from the AWS_* environment, or from the machine's role."""
+    if not bucket:
+        raise Rejected("dirección de almacén inválida: falta el nombre después de s3://")
+    said = {
+        "endpoint": access.endpoint,
+        "region": access.region,
+        "access_key_id": access.key_id,
+        "secret_access_key": access.secret,
+    }
+    config = cast("S3Config", {name: value for name, value in said.items() if value} | {"conditional_put": "etag"})
+    client: ClientConfig = {**S3_CLIENT, "allow_http": access.plain_http_allowed()}
+    return S3Store(
+        bucket, prefix=unquote(prefix).strip("/") or None, config=config, client_options=client, retry_config=S3_RETRY
+    )
+
+
 def _away() -> Unavailable:
     return Unavailable("el almacén de imágenes no responde; intente de nuevo")
+
+
+def _why(error: Exception) -> Unavailable:
+    """Also where it refuses us: whoever corrects the settings finds everything still waiting, and nothing parked."""
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return Unavailable("el almacén de imágenes no acepta las credenciales: revise PREP_S3_KEY_ID y PREP_S3_SECRET")
+    return _away()
+
+
+def _must_exist(error: Exception) -> None:
+    """A blob that is missing is for a person to look at; a bucket that is missing says nothing about the blob."""
+    if "NoSuchBucket" in str(error):
+        raise Unavailable("el almacén de imágenes no existe: revise PREP_BLOBS") from error
 
 
 @contextmanager

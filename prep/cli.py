@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from prep.bus.kafka_dev import DevKafka, jars
 from prep.domain.catalog_files import CatalogErrors, load_catalog
-from prep.errors import PrepError
-from prep.settings import Settings, now, read_settings
+from prep.errors import PrepError, Rejected
+from prep.settings import BusKind, Settings, now, read_settings
 from prep.store import catalog as catalog_store
 from prep.store import embedded
 from prep.store.database import migrate
@@ -24,6 +25,7 @@ PROGRAMS: Final = PARTS | {
     "demo": "load_tests.night",
     "device": "capture.accounts",
     "user": "capture.accounts",
+    "parked": "prep.parked",
 }
 """Commands that are programs of their own. The parts know nothing of each other, and this file nothing of them."""
 RESTART_SECONDS: Final = 1.0
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         ("publish", "los cortes"),
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
+        ("parked", "los mensajes apartados: lista, reintenta, descarta"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     command("serve", _serve, "todas las partes en esta máquina, con la base de datos incluida")
@@ -73,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     scan = command("scan", _scan, "qué lee la cascada de decodificadores en cada imagen")
     scan.add_argument("images", nargs="+", type=Path, metavar="IMAGEN")
     scan.add_argument("--json", action="store_true", help="un objeto JSON por línea")
+    bus = command("bus", _bus, "crea los temas del bus, donde los necesita")
+    bus.add_argument("action", choices=("init",))
+    kafka = command("kafka-dev", _kafka_dev, "un Kafka de desarrollo en esta máquina: lo inicia o lo detiene")
+    kafka.add_argument("action", choices=("up", "down", "kill", "start", "fetch"))
+    kafka.add_argument("node", nargs="?", type=int, default=1, metavar="NODO", help="con kill y start; 1 si no se dice")
+    kafka.add_argument("--nodes", type=int, choices=range(1, 6), metavar="N", help="1 si no se dice")
     catalog = command("catalog", _catalog, "revisa o carga el catálogo de la elección")
     catalog.add_argument("action", choices=("check", "load"))
     catalog.add_argument("folder", type=Path, metavar="CARPETA")
@@ -82,10 +91,51 @@ def _parser() -> argparse.ArgumentParser:
 def _migrate(_: argparse.Namespace, settings: Settings) -> int:
     async def run() -> list[str]:
         async with embedded.database(settings) as urls:
-            return await migrate(urls.owner)
+            return await migrate(urls.owner, app=urls.app)
 
     applied = asyncio.run(run())
     print("\n".join(applied) or "el esquema ya está al día")
+    if settings.database and not settings.database_owner:
+        print(
+            "prep: sin PREP_DATABASE_OWNER la aplicación es dueña de los hechos y podría reescribirlos", file=sys.stderr
+        )
+    return 0
+
+
+def _bus(_: argparse.Namespace, settings: Settings) -> int:
+    if settings.bus is BusKind.EMBEDDED:
+        print("el bus es el de PostgreSQL: no hay nada que crear")
+        return 0
+    from prep.bus.kafka import create_topics  # noqa: PLC0415  # only this command needs Kafka
+    from prep.bus.opened import cluster  # noqa: PLC0415
+
+    sentences, well = asyncio.run(create_topics(cluster(settings), settings.kafka_replication))
+    print("\n".join(sentences))
+    return 0 if well else 1
+
+
+def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
+    folder = settings.data / "kafka"
+    laid_out = DevKafka.nodes_in(folder)
+    if arguments.action == "down":
+        if laid_out:
+            DevKafka(folder, laid_out).stop()
+        print(f"Kafka detenido; sus archivos quedan en {folder}" if laid_out else "no hay Kafka en esta carpeta")
+        return 0
+    if arguments.action == "fetch":
+        print(jars())
+        return 0
+    if arguments.action in {"kill", "start"}:
+        if not 1 <= arguments.node <= laid_out:
+            raise Rejected(f"no hay un nodo {arguments.node} de Kafka en {folder}")
+        kafka = DevKafka(folder, laid_out)
+        (kafka.kill if arguments.action == "kill" else kafka.start)(arguments.node)
+        return 0
+    nodes = arguments.nodes or laid_out or 1
+    bootstrap = DevKafka(folder, nodes).up()
+    print(f"Kafka listo ({nodes} {'nodo' if nodes == 1 else 'nodos'}). Para usarlo:")
+    print(f"export PREP_BUS=kafka PREP_KAFKA={bootstrap} PREP_KAFKA_REPLICATION={min(3, nodes)}")
+    print("prep bus init")
     return 0
 
 
@@ -117,7 +167,7 @@ def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
 
         async def run() -> None:
             async with embedded.database(settings) as urls:
-                await migrate(urls.owner)
+                await migrate(urls.owner, app=urls.app)
                 await catalog_store.load(urls.owner, catalog, at=now())
 
         asyncio.run(run())
@@ -136,7 +186,7 @@ async def _serve_all(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with embedded.database(settings) as urls:
-        await migrate(urls.owner)
+        await migrate(urls.owner, app=urls.app)
         await asyncio.gather(
             *(_keep(name, stop) for name in PARTS),
             *(() if settings.database else (_keep_postgres(settings.data / "postgres", stop),)),
@@ -160,14 +210,18 @@ async def _keep(name: str, stop: asyncio.Event) -> None:
 
 
 async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
-    while not stop.is_set():
+    """The other parts go on without it. However it fails to start, it is tried again; recovery takes what it takes."""
+    asked = asyncio.create_task(stop.wait())
+    while not asked.done():
         if not embedded.is_running(folder):
             print("prep: PostgreSQL no responde; se inicia de nuevo", file=sys.stderr)
-            await embedded.start(folder)
-        try:
-            await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
-        except TimeoutError:
-            continue
+            starting = asyncio.create_task(embedded.start(folder))
+            await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+            starting.cancel()
+            [said] = await asyncio.gather(starting, return_exceptions=True)
+            if isinstance(said, Exception):
+                print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)
+        await asyncio.wait({asked}, timeout=RESTART_SECONDS)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,19 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+from prep.settings import now
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WAITS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 2400, 4800, 9600)
@@ -20,34 +26,77 @@ IMAGES_RECEIVED: Final = Counter("prep_images_received_total", "Images acknowled
 IMAGES_REFUSED: Final = Counter("prep_images_refused_total", "Uploads answered with an error.", ["status"])
 INTAKE_SECONDS: Final = Histogram("prep_intake_seconds", "Time from first byte to receipt.", buckets=SECONDS)
 IMAGE_BYTES: Final = Counter("prep_image_bytes_total", "Bytes of acknowledged images.")
+RECEIPTS: Final = Counter("prep_receipts_total", "Receipts handed out: made now, or the same one again.", ["made"])
+BLOBS_FREE: Final = Gauge("prep_blobs_free_bytes", "Bytes free where a local blob store keeps its files.", ["part"])
+BLOBS_SIZE: Final = Gauge("prep_blobs_size_bytes", "Bytes of the disk of a local blob store.", ["part"])
 
 # Workers
 HANDLED: Final = Counter("prep_messages_handled_total", "Messages handled.", ["topic", "outcome"])
 HANDLE_SECONDS: Final = Histogram("prep_handle_seconds", "Time to handle one message.", ["topic"], buckets=SECONDS)
-LAG: Final = Gauge("prep_bus_lag_messages", "Messages not yet acknowledged.", ["topic"])
+LAG: Final = Gauge("prep_bus_lag_messages", "Messages not yet acknowledged.", ["topic", "group"])
+OLDEST: Final = Gauge(
+    "prep_bus_oldest_seconds",
+    "Age of the oldest message this process has in hand; 0 where it has none.",
+    ["topic", "group"],
+)
 OUTBOX: Final = Gauge("prep_outbox_messages", "Messages written and not yet handed to the bus.")
+OUTBOX_OLDEST: Final = Gauge("prep_outbox_oldest_seconds", "Age of the oldest message not yet handed to the bus.")
 PARKED: Final = Gauge("prep_parked_messages", "Messages set aside for a person.")
 QR_READ: Final = Counter("prep_qr_read_total", "Images by the decoder that read them.", ["decoder"])
 DIGITIZE_SECONDS: Final = Histogram("prep_digitize_seconds", "Time in the decoding process.", buckets=SECONDS)
 
 # The way of the actas, sampled from the database
 ACTAS: Final = Gauge("prep_actas", "Actas by state.", ["estado"])
-QUEUE: Final = Gauge("prep_queue_tasks", "Steps that wait for a person.", ["kind"])
-QUEUE_OLDEST: Final = Gauge("prep_queue_oldest_seconds", "Age of the oldest step that waits for a person.", ["kind"])
+QUEUE: Final = Gauge("prep_queue_tasks", "Steps that wait for a person.", ["step"])
+QUEUE_OLDEST: Final = Gauge("prep_queue_oldest_seconds", "Age of the oldest step that waits for a person.", ["step"])
 IMAGES: Final = Gauge("prep_images", "Images by state.", ["state"])
+POSTGRES_UP: Final = Gauge("prep_postgres_up", "1 where PostgreSQL answered this process's last look.", ["part"])
 
 # People
 ENTRIES: Final = Counter("prep_entries_total", "Captures submitted.", ["ordinal"])
 COMPARISONS: Final = Counter("prep_comparisons_total", "Outcomes of comparing captures.", ["outcome"])
 REQUESTS: Final = Counter("prep_http_requests_total", "Requests answered.", ["route", "status"])
+REQUEST_SECONDS: Final = Histogram(
+    "prep_http_request_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
+)
 
 # Publication
 CORTE: Final = Gauge("prep_corte_number", "Number of the last corte published.")
 CORTE_AT: Final = Gauge("prep_corte_timestamp_seconds", "Time of the last corte published.")
-CORTE_DUE: Final = Gauge("prep_corte_due_timestamp_seconds", "Time the next corte is due.")
+CORTE_DUE: Final = Gauge("prep_corte_due_timestamp_seconds", "Time the next corte is due; 0 after the last one.")
+CORTE_LATE: Final = Gauge("prep_corte_late_seconds", "Seconds after its due time that the last corte was out.")
+CORTE_INTERVAL: Final = Gauge("prep_corte_interval_seconds", "Time between cortes, as set.")
 CORTE_SECONDS: Final = Histogram("prep_corte_seconds", "Time to cut, by step.", ["step"], buckets=SECONDS)
 GATE_FAILURES: Final = Counter("prep_gate_failures_total", "Cortes refused by the gate.", ["check"])
+GATE_CLOSED: Final = Gauge("prep_gate_closed", "1 while the gate holds the next corte back.")
 CUT_ERRORS: Final = Counter("prep_cut_errors_total", "Cortes that could not be cut, by cause.", ["cause"])
+REPLICA_SKIPPED: Final = Counter(
+    "prep_replica_skipped_total", "Readings of a corte from the primary because the replica was not fit.", ["cause"]
+)
+LEADER: Final = Gauge("prep_leader", "1 while this process holds the lock of that role.", ["role"])
+
+# Every process; beside them prometheus_client's own: memory, CPU, open files.
+CLOCK_MOVED: Final = Gauge(
+    "prep_clock_moved_seconds", "How far the machine's clock has been set, and not slewed, since this process started."
+)
+_CLOCKS_APART: Final = now().timestamp() - time.monotonic()
+CLOCK_MOVED.set_function(lambda: now().timestamp() - time.monotonic() - _CLOCKS_APART)
+
+
+def watch_disk(part: str, store: str) -> None:
+    """From now on each scrape says how much room the disk of a local blob store has."""
+    where = urlsplit(store)
+    if where.scheme != "file":
+        return
+
+    def told(which: Callable[[str], float]) -> float:
+        try:
+            return which(unquote(where.path))
+        except OSError:
+            return math.nan
+
+    BLOBS_FREE.labels(part).set_function(lambda: told(lambda path: shutil.disk_usage(path).free))
+    BLOBS_SIZE.labels(part).set_function(lambda: told(lambda path: shutil.disk_usage(path).total))
 
 
 class _OneLine(logging.Formatter):
@@ -85,7 +134,8 @@ async def serve_metrics(host: str, port: int, health: Callable[[], str | None]) 
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        gone = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+        with contextlib.suppress(*gone, asyncio.CancelledError):  # the last: this process is stopping
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             status, kind, body = _page(head.split(b"\r\n", 1)[0].split(b" "), health)
             writer.write(

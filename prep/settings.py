@@ -1,10 +1,14 @@
 """Every setting of every part, read once from `PREP_*` when a process starts. An unknown variable stops the start."""
 
 import os
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,10 +19,43 @@ CENTRAL: Final = timezone(timedelta(hours=-6), "UTC-6")
 """Time on paper. Mexico has had no daylight saving time in most of its territory since 2022."""
 
 PREFIX: Final = "PREP_"
+RUN_SECRETS: Final = Path("/run/secrets")
 
 
 class BusKind(StrEnum):
     EMBEDDED = "embedded"
+    KAFKA = "kafka"
+
+
+class KafkaMechanism(StrEnum):
+    """How Kafka is told the password."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How an S3 is reached, as `PREP_S3_*` says; what is empty is for the AWS_* environment to say."""
+
+    endpoint: str = ""
+    region: str = ""
+    key_id: str = ""
+    secret: str = field(default="", repr=False)
+    plain_http: bool = False
+
+    def plain_http_allowed(self) -> bool:
+        """Whether the endpoint is http. Raises Rejected where that would leave this machine without leave to."""
+        variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+        endpoint = self.endpoint or next(filter(None, map(os.environ.get, variables)), "")
+        parts = urlsplit(endpoint)
+        if parts.scheme != "http":
+            return False
+        with suppress(ValueError):
+            if self.plain_http or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback:
+                return True
+        raise Rejected(f"{endpoint} no va cifrado: use https, o PREP_S3_PLAIN_HTTP=true si la red es de confianza")
 
 
 class Settings(BaseSettings):
@@ -26,6 +63,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    secrets: Path | None = None
+    """Folder of files named like these settings (`prep_database`, `prep_qr_key`): each holds the value of one, as
+    containers hand secrets over. Empty: `/run/secrets` where there is one. A variable of the same name wins."""
     data: Path = Path("var")
     """Folder of everything this machine keeps: embedded Postgres, blobs, keys, logs."""
     public: Path = Path("var/publico")
@@ -34,9 +74,37 @@ class Settings(BaseSettings):
     """URL of PostgreSQL for the application's role; empty: the embedded one under `data`."""
     database_owner: str = ""
     """URL for `prep migrate` and `prep catalog load`; empty: embedded, or the same as `database`."""
+    database_replica: str = ""
+    """URL of a streaming replica of `database`, for the same role, from which cortes are read; empty: there is none."""
+    replica_wait_seconds: float = Field(default=5, gt=0)
+    """How long a corte waits for the replica to come as far as the primary; then it is read from the primary."""
     bus: BusKind = BusKind.EMBEDDED
+    """`embedded`: a table of the same PostgreSQL; `kafka`: the cluster at `kafka`, and intake without PostgreSQL."""
+    kafka: str = Field(default="", pattern=r"^([^\s,]+:\d+(,[^\s,]+:\d+)*)?$")
+    """Addresses of some nodes of the cluster, host:port, separated by commas."""
+    kafka_prefix: str = Field(default="prep.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    """Before the name of every topic and group: each night, and each rehearsal, on a cluster needs one of its own."""
+    kafka_replication: int = Field(default=3, ge=1, le=9)
+    """Copies of what is published; from 3 on, 2 must hold a message before it is acknowledged."""
+    kafka_tls: bool = False
+    """Speak TLS to the cluster."""
+    kafka_ca: Path | None = None
+    """PEM file of the certificates to trust (with `kafka_tls`); empty: the system's."""
+    kafka_user: str = ""
+    """SASL user; empty: none."""
+    kafka_password: SecretStr | None = None
+    """SASL password of `kafka_user`."""
+    kafka_mechanism: KafkaMechanism = KafkaMechanism.SCRAM_SHA_512
+    """SASL mechanism of `kafka_user`."""
     blobs: str = ""
-    """URL of the blob store (file:///…, s3://…); empty: the folder `blobs` under `data`."""
+    """URL of the blob store (file:///…, s3://bucket/prefix); empty: the folder `blobs` under `data`."""
+    s3_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
+    """Of an S3 that is not Amazon's. This and the next three, where empty: the AWS_* environment says."""
+    s3_region: str = ""
+    s3_key_id: str = ""
+    s3_secret: SecretStr = SecretStr("")
+    s3_plain_http: bool = False
+    """Speak to an S3 in the clear on another machine; on this one it is allowed without asking."""
 
     host: str = "127.0.0.1"
     capture_port: int = 8700
@@ -78,6 +146,11 @@ class Settings(BaseSettings):
     def blobs_url(self) -> str:
         return self.blobs or (self.data / "blobs").absolute().as_uri()
 
+    @property
+    def s3(self) -> S3Access:
+        secret = self.s3_secret.get_secret_value()
+        return S3Access(self.s3_endpoint, self.s3_region, self.s3_key_id, secret, self.s3_plain_http)
+
 
 def read_settings() -> Settings:
     """The settings of this process. Raises Rejected with one sentence that names every variable that is wrong."""
@@ -85,11 +158,28 @@ def read_settings() -> Settings:
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise Rejected(f"variables de entorno desconocidas: {', '.join(unknown)}")
+    where: dict[str, Any] = {"_secrets_dir": _secrets(known)}
     try:
-        return Settings()
+        return Settings(**where)
+    except OSError as error:
+        raise Rejected(f"no se puede leer el secreto {error.filename}: {error.strerror}") from None
     except ValidationError as error:
         wrong = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise Rejected(f"configuración inválida: {wrong}") from None
+
+
+def _secrets(known: set[str]) -> Path | None:
+    """The folder of secrets. A file there that is no setting's is as wrong as an unknown variable."""
+    named = os.environ.get(f"{PREFIX}SECRETS")
+    folder = Path(named) if named else RUN_SECRETS
+    if not folder.is_dir():
+        if named:
+            raise Rejected(f"{PREFIX}SECRETS: no es una carpeta: {folder}")
+        return None
+    unknown = sorted(path.name for path in folder.glob(f"{PREFIX.lower()}*") if path.name.upper() not in known)
+    if unknown:
+        raise Rejected(f"secretos desconocidos en {folder}: {', '.join(unknown)}")
+    return folder
 
 
 def now() -> datetime:

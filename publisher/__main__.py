@@ -1,7 +1,8 @@
 """Runs the publisher: `prep publish`, or `python -m publisher`.
 
 Driven by the clock: a corte goes out when it is due, whatever went wrong with the one before. An error is an alarm and
-the next try, never the end of the loop. Two publishers may run; the advisory lock lets one of them cut.
+the next try, never the end of the loop. Several publishers may run, on one published tree or each on its own: one
+leads, and the others keep their trees equal to what is on record, until they can take the lead (prep.store.leading).
 
 `--once` and `--final` are the manual way: they need the database and nothing else, and wait for their turn where a
 publisher is running.
@@ -33,9 +34,10 @@ from prep import observe
 from prep.blobs import Blobs
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.settings import Settings, now, read_settings
-from prep.store import cortes, embedded
+from prep.store import cortes, embedded, leading
 from prep.store.cortes import Corte, Phase
-from prep.store.database import Connection, open_pool
+from prep.store.database import open_pool
+from prep.store.leading import Leader, Replica
 from publisher.cut import Office, Order, cut
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
@@ -44,6 +46,9 @@ log: Final = logging.getLogger(__name__)
 LOOK: Final = 2.0
 """Seconds between looks at the database, at most."""
 SHORTEST_PAUSE: Final = 0.05
+SHORTEST_LEASE: Final = 5.0
+"""Seconds that a leader may be silent even where cortes are closer together: it may be busy."""
+ROLE: Final = "publisher"
 PATIENCE: Final = 120.0
 """Seconds that a manual corte waits for a publisher that is cutting."""
 LONGEST_PAUSE: Final = 15.0
@@ -67,6 +72,7 @@ class Publisher:
         self.clock = clock
         self.last: Corte | None = None
         self.wrong: str | None = "todavía no hay ningún corte"
+        observe.CORTE_INTERVAL.set(schedule.interval.total_seconds())
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -76,18 +82,36 @@ class Publisher:
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Cut what is due until `stop`; a corte that has begun is finished first."""
+        """Cut what is due until `stop`, while this process leads; a corte that has begun is finished first."""
         failures = 0
         while not stop.is_set():
             try:
-                await self.turn(self._due)
-                failures, self.wrong = 0, None
+                async with leading.session(self.url, lease=self._lease()) as session:
+                    while not stop.is_set():
+                        await self._look(session)
+                        failures, self.wrong = 0, None
+                        observe.GATE_CLOSED.set(0)
+                        await _pause(stop, self._until_due())
             except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of publishing
-                failures += 1
+                failures += 1  # who cannot cut gives up the lead: perhaps another can
                 await self._alarm(error)
-            pause = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0**failures) if failures else self._until_due()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            observe.LEADER.labels(ROLE).set(0)
+            if failures:
+                await _pause(stop, min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0**failures))
+
+    async def _look(self, session: Leader) -> None:
+        """One look at the clock for whoever leads; for a standby, at what is on record."""
+        leads = await session.lead()
+        observe.LEADER.labels(ROLE).set(leads)
+        if not leads and not await self._news(session):
+            return
+        with contextlib.suppress(leading.Busy):  # next look
+            async with session.cutting(patience=LOOK if leads else 0):
+                await self._turn(session, self._due if leads else _nothing)
+
+    def _lease(self) -> float:
+        """Seconds after which a silent leader has lost the lead: another takes it within an interval."""
+        return min(leading.LEASE, max(SHORTEST_LEASE, self.schedule.interval.total_seconds() / 3))
 
     def _until_due(self) -> float:
         """Seconds to sleep: not past the next corte, and never so long that the last one is missed."""
@@ -99,38 +123,45 @@ class Publisher:
         return self.schedule.due(at, last, first=first, complete=complete)
 
     async def turn(self, choose: Choose, *, patience: float = 0.0) -> Corte | None:
-        """One look at the clock, under the lock: finish what is unfinished, cut what `choose` says."""
-        async with cortes.leading(self.url, patience=patience) as leader:
-            corte = await cut(self.office, leader, None) if await self._news(leader) else None
-            while corte is not None:
-                self._tell(corte)
-                corte = await cut(self.office, leader, None)
-            order = await self._order(leader, choose)
-            if order is not None:
-                corte = await cut(self.office, leader, order)
-                assert corte is not None
-                self._tell(corte)
-            return corte
+        """Cut what `choose` says, whoever leads, as soon as nobody else is cutting; finish first what is unfinished."""
+        async with leading.cutting(self.url, patience=patience) as leader:
+            return await self._turn(leader, choose)
 
-    async def _news(self, leader: Connection) -> bool:
+    async def _turn(self, leader: Leader, choose: Choose) -> Corte | None:
+        corte = await cut(self.office, leader, None) if await self._news(leader) else None
+        while corte is not None:
+            self._tell(corte)
+            corte = await cut(self.office, leader, None)
+        order = await self._order(leader, choose)
+        if order is not None:
+            corte = await cut(self.office, leader, order)
+            assert corte is not None
+            self._tell(corte)
+        return corte
+
+    async def _news(self, leader: Leader) -> bool:
         """Whether this process does not know that everything on record is out."""
-        last = await cortes.last(leader)
+        async with leader.using() as connection:
+            last = await cortes.last(connection)
         return last is not None and last != self.last
 
-    async def _order(self, leader: Connection, choose: Choose) -> Order | None:
-        last = await cortes.last(leader)
+    async def _order(self, leader: Leader, choose: Choose) -> Order | None:
+        async with leader.using() as connection:
+            last = await cortes.last(connection)
+            first = await cortes.corte(connection, 0)
+            progress = await cortes.progress(connection)
         if last is not None:
             self._tell(last, new=False)
-        first = await cortes.corte(leader, 0)
-        progress = await cortes.progress(leader)
         return choose(self.clock(), last, first.at if first else None, progress.complete)
 
     def _tell(self, corte: Corte, *, new: bool = True) -> None:
+        if new and self.last is not None and self.last.due is not None and corte.number == self.last.number + 1:
+            late = (corte.at - self.last.due).total_seconds() + sum(self.seconds.values())
+            observe.CORTE_LATE.set(max(0.0, late))  # the last corte may come before its hour
         self.last = corte
         observe.CORTE.set(corte.number)
         observe.CORTE_AT.set(corte.at.timestamp())
-        if corte.due is not None:
-            observe.CORTE_DUE.set(corte.due.timestamp())
+        observe.CORTE_DUE.set(0 if corte.due is None else corte.due.timestamp())
         if new:
             told = {"corte": corte.number, "fase": corte.phase, "sha256sums": corte.sums, "siguiente": corte.due}
             log.info("corte published", extra={"data": {**told, "segundos": self.seconds}})
@@ -140,12 +171,14 @@ class Publisher:
         """Say loudly what stopped a corte. The one before stays where it is."""
         cause = type(error).__name__
         self.wrong = error.sentence if isinstance(error, PrepError) else f"{cause}: {error}"
-        if isinstance(error, Unavailable) and "otro publicador" in error.sentence:
+        if isinstance(error, leading.Busy):
             self.wrong = None  # the other one is at work
             return
         observe.CUT_ERRORS.labels(cause).inc()
+        observe.GATE_CLOSED.set(isinstance(error, GateFailure))
         if not isinstance(error, GateFailure):
-            log.error("corte not published", exc_info=error, extra={"data": {"cause": cause}})
+            said = None if isinstance(error, PrepError) else error  # a sentence needs no traceback
+            log.error("corte not published", exc_info=said, extra={"data": {"cause": cause, "why": self.wrong}})
             return
         told = {"hallazgos": [_plain(finding) for finding in error.findings[:FINDINGS]]}
         log.critical("the gate stopped a corte", extra={"data": told})
@@ -162,6 +195,15 @@ class Publisher:
                     f"el corte {self.last.number + 1} está retrasado {int(late.total_seconds())} s; {self.wrong or ''}"
                 )
         return self.wrong
+
+
+def _nothing(*_: object) -> None:
+    """What a standby chooses to cut."""
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 def _plain(finding: object) -> dict[str, str]:
@@ -257,13 +299,16 @@ async def serve(publisher: Publisher, settings: Settings) -> None:
 async def wired(settings: Settings) -> AsyncIterator[Publisher]:
     async with embedded.database(settings) as urls:
         settings.public.mkdir(parents=True, exist_ok=True)
-        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp")
-        pool = await open_pool(urls.app)
-        try:
-            office = Office(pool, blobs, settings.public.absolute(), settings.siglas, settings.simulacro)
+        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
+        async with contextlib.AsyncExitStack() as opened:
+            pool = await opened.enter_async_context(await open_pool(urls.app))
+            replica = None
+            if settings.database_replica:
+                reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))
+                replica = Replica(reading, patience=settings.replica_wait_seconds)
+            public = settings.public.absolute()
+            office = Office(pool, blobs, public, settings.siglas, settings.simulacro, replica=replica)
             yield Publisher(office, urls.app, Schedule.of(settings))
-        finally:
-            await pool.close()
 
 
 async def by_hand(publisher: Publisher, *, final: bool) -> int:

@@ -17,8 +17,8 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,10 +27,11 @@ from typing import Final
 from prep import observe
 from prep.blobs import Blobs
 from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
-from prep.errors import Parked, Rejected
+from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
 from prep.store.cortes import Corte, Fresh, Fuera, ImageRow, Phase, Release, Snapshot
 from prep.store.database import Connection, Pool
+from prep.store.leading import Leader, Replica
 from publisher import figures as out
 from publisher import official, pages
 from publisher.figures import Figures
@@ -38,6 +39,8 @@ from publisher.gate import FOLDER, Expected, Finding, GateFailure
 from publisher.official import Book
 
 log: Final = logging.getLogger(__name__)
+FETCHES: Final = 16
+"""Images that are fetched from a remote store at once."""
 
 
 @contextmanager
@@ -59,6 +62,8 @@ class Office:
     simulacro: bool
     step: Callable[[str], AbstractContextManager[None]] = timed
     """Entered before each step takes effect and left after it."""
+    replica: Replica | None = None
+    """Where cortes are read from while it keeps up; they are recorded in `pool`'s database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,68 +84,98 @@ class Rendered:
     figures: Sequence[Figures]
 
 
-async def cut(office: Office, leader: Connection, order: Order | None) -> Corte | None:
+async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | None:
     """Bring out the corte that `order` asks for; or, where one is on record and not out, finish that one instead.
 
     Without an order, only finish. Returns the corte that is out, None where there was nothing to do. `leader` holds the
     publishers' lock. Raises GateFailure where the files do not agree with themselves, Rejected where
     `order` cannot follow what has been published, Unavailable or Parked where something it needs is away or missing.
+
+    The stage is also the licence to publish: whatever changes in the tree is made in it and renamed or linked from it,
+    and whoever gets the lock sweeps away the stages of others before doing anything. So a publisher that stood still
+    while another took over, and goes on as if nothing had happened, finds its stage gone, between any two steps.
     """
-    last = await cortes.last(leader)
-    unfinished = await _unfinished(office, leader, last)
+    async with leader.using() as connection:
+        last = await cortes.last(connection)
+        unfinished = await _unfinished(office, connection, last)
     if unfinished is None and order is None:
         return None
     corte = unfinished or _next(last, order, simulacro=office.simulacro)
-    stage = _staged(office, unfinished) or office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
-    _sweep(office.public, but=stage)
+    stage = office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
+    staged = await asyncio.to_thread(_claim, office, unfinished, stage)
     rendered = None
 
-    if not stage.exists() and not _folder(office, corte).exists():
-        # Nothing of this corte exists. If we stop before the record, the next run sweeps away what is in the stage.
-        (stage / "corte").mkdir(parents=True)
-        shows_record = unfinished is not None or corte.phase is Phase.CERO  # corte 0 shows an empty night
-        async with cortes.snapshot(office.pool, corte.number, then=shows_record) as shown:
-            with office.step("render"):
-                rendered = await _render(office, shown, corte, stage)
-        with office.step("gate"):
-            await _gate(office, stage, rendered.expected)
-        with office.step("sums"):
-            sums = await asyncio.to_thread(_write_sums, stage / "corte")
-        with office.step("fsync"):
-            await asyncio.to_thread(_fsync_stage, stage)
-        # The stage is complete, checked and durable. Nobody knows of it yet.
-        if unfinished is None:
-            corte = replace(corte, sums=sums)
-            with office.step("record"):
-                await cortes.record(leader, corte, rendered.release)
-        elif sums != corte.sums:
-            raise Parked(f"el corte {corte.number} no se pudo rehacer igual: {sums} no es {corte.sums}")
+    with _licensed(stage):
+        # Now that the stage is here: if the lock is still ours, whoever gets it after us takes the stage away.
+        await leader.check()
+        if not staged and not _folder(office, corte).exists():
+            # Nothing of this corte exists. If we stop before the record, the next run sweeps away what is in the stage.
+            (stage / "corte").mkdir()
+            shows_record = unfinished is not None or corte.phase is Phase.CERO  # corte 0 shows an empty night
+            async with _reading(office, leader, corte.number, then=shows_record) as shown:
+                with office.step("render"):
+                    rendered = await _render(office, shown, corte, stage)
+            with office.step("gate"):
+                await _gate(office, stage, rendered.expected)
+            with office.step("sums"):
+                sums = await asyncio.to_thread(_write_sums, stage / "corte")
+            with office.step("fsync"):
+                await asyncio.to_thread(_fsync_stage, stage)
+            # The stage is complete, checked and durable. Nobody knows of it yet.
+            if unfinished is None:
+                corte = replace(corte, sums=sums)
+                with office.step("record"):
+                    async with leader.using() as connection:
+                        await cortes.record(connection, corte, rendered.release)
+            elif sums != corte.sums:
+                raise Parked(f"el corte {corte.number} no se pudo rehacer igual: {sums} no es {corte.sums}")
 
-    # The corte is a fact. If we stop anywhere below, the next run comes back here with it before it cuts another.
-    if not _folder(office, corte).exists():
-        with office.step("images"):
-            await asyncio.to_thread(_bring_out, stage / "imagenes", office.public / "imagenes")
-        # Images are where they belong; nothing points at them yet.
-        with office.step("zip"):
-            await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
-        # The transport file is there; nothing points at it yet.
-        with office.step("rename"):
-            await asyncio.to_thread(_move, stage / "corte", _folder(office, corte))
-    # The corte is in the tree, whole; index.json and the pages still name the one before.
-    _sweep(office.public)
-    with office.step("pages"):
-        async with cortes.snapshot(office.pool, corte.number, then=True) as shown:
-            book = await _read_book(shown, office.siglas)
-            fuera = await shown.fuera()
-            strays = {election.id: _strays(election, book, fuera) for election in book.elections}
-            counted = rendered.figures if rendered else await _count_all(shown, book, corte, strays)
-            await pages.render(office.public, shown, book=book, figures=counted, corte=corte, strays=strays)
-    # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
-    if last is None or corte.number >= last.number:
-        with office.step("index"):
-            await asyncio.to_thread(_replace, office.public / "index.json", out.index(corte, book.elections))
-    # Out. Nothing below here.
+        # The corte is a fact. If we stop anywhere below, the next run comes back here with it before it cuts another.
+        if not _folder(office, corte).exists():
+            await leader.check()
+            with office.step("images"):
+                await asyncio.to_thread(_bring_out, stage / "imagenes", office.public / "imagenes")
+            # Images are where they belong; nothing points at them yet.
+            with office.step("zip"):
+                await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
+            # The transport file is there; nothing points at it yet.
+            with office.step("rename"):
+                await asyncio.to_thread(_move, stage / "corte", _folder(office, corte))
+        # The corte is in the tree, whole; index.json and the pages still name the one before.
+        await leader.check()
+        await asyncio.to_thread(_empty, stage)
+        with office.step("pages"):
+            async with _reading(office, leader, corte.number, then=True) as shown:
+                book = await _read_book(shown, office.siglas)
+                await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
+        # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
+        if last is None or corte.number >= last.number:
+            await leader.check()
+            with office.step("index"):
+                await asyncio.to_thread(_replace, office.public / "index.json", out.index(corte, book.elections), stage)
+    # Out. What is left of the stage is nothing.
+    await asyncio.to_thread(_remove, stage)
     return corte
+
+
+@asynccontextmanager
+async def _reading(office: Office, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
+    """What corte `number` shows: from the replica where it has come as far as the primary is now."""
+    replica = office.replica
+    if replica is not None and (unfit := await replica.unfit(leader)) is not None:
+        observe.REPLICA_SKIPPED.labels(unfit).inc()
+        log.warning("corte read from the primary", extra={"data": {"corte": number, "replica": unfit}})
+        replica = None
+    if replica is None:
+        async with cortes.snapshot(office.pool, number, then=then) as shown:
+            yield shown
+        return
+    try:
+        async with cortes.snapshot(replica.pool, number, then=then) as shown:
+            yield shown
+    except Unavailable:
+        replica.failed()  # the next try reads from the primary
+        raise
 
 
 def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
@@ -158,13 +193,13 @@ def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
 # What an earlier run left.
 
 
-async def _unfinished(office: Office, leader: Connection, last: Corte | None) -> Corte | None:
+async def _unfinished(office: Office, connection: Connection, last: Corte | None) -> Corte | None:
     """The first corte on record that is not wholly out."""
     if last is None:
         return None
     for number in range(last.number):
         if not (office.public / out.folder(number)).exists():
-            return await cortes.corte(leader, number)
+            return await cortes.corte(connection, number)
     return None if _folder(office, last).exists() and _shown(office) == last.number else last
 
 
@@ -191,11 +226,40 @@ def _agrees(sums: Path) -> bool:
     return all((sums.parent / name).exists() and _digest(sums.parent / name) == digest for digest, name in lines)
 
 
-def _sweep(public: Path, *, but: Path | None = None) -> None:
-    """Remove what earlier runs left unfinished. Only the publisher that holds the lock gets here."""
-    for stage in public.glob(".corte-*"):
-        if stage != but:
-            shutil.rmtree(stage)
+def _claim(office: Office, unfinished: Corte | None, stage: Path) -> bool:
+    """Make `stage`, from what an earlier run left of this corte where that is whole; whether it was. No other remains.
+
+    Only the publisher that holds the lock gets here.
+    """
+    staged = _staged(office, unfinished)
+    if staged is not None:
+        staged.rename(stage)  # under its old name it may still be somebody's who does not know
+    else:
+        stage.mkdir()
+    for other in office.public.glob(".corte-*"):
+        if other != stage:
+            _remove(other)
+    return staged is not None
+
+
+@contextmanager
+def _licensed(stage: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, GateFailure) as error:
+        if stage.exists():
+            raise
+        raise Unavailable("otro publicador tomó el relevo; este corte es suyo") from error
+
+
+def _empty(stage: Path) -> None:
+    """Keep the licence, not what has been brought out. Raises FileNotFoundError where it is gone."""
+    for each in stage.iterdir():
+        _remove(each)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _folder(office: Office, corte: Corte) -> Path:
@@ -277,6 +341,15 @@ async def _read_book(shown: Snapshot, siglas: str) -> Book:
     )
 
 
+async def _write_pages(
+    office: Office, shown: Snapshot, corte: Corte, *, book: Book, stage: Path, rendered: Rendered | None
+) -> None:
+    fuera = await shown.fuera()
+    strays = {election.id: _strays(election, book, fuera) for election in book.elections}
+    counted = rendered.figures if rendered else await _count_all(shown, book, corte, strays)
+    await pages.render(office.public, shown, stage=stage, book=book, figures=counted, corte=corte, strays=strays)
+
+
 async def _count_all(
     shown: Snapshot, book: Book, corte: Corte, strays: Mapping[ElectionId, Sequence[Fuera]]
 ) -> list[Figures]:
@@ -321,15 +394,35 @@ async def _stage_images(
             wanted[image.web.hex()] = ("jpg", clave)
         wanted[image.image.hex()] = (out.extension(image.format), clave)
     paths = {sha256: stage / out.image_path(sha256, extension) for sha256, (extension, _) in wanted.items()}
+    (stage / "imagenes").mkdir()  # without its parents: a stage that is gone stays gone
     for folder in {path.parent for path in paths.values()}:
-        folder.mkdir(parents=True)
+        folder.mkdir()
     local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
     await asyncio.to_thread(_link_all, [(source, paths[sha256]) for sha256, source in local.items()])
-    for sha256, path in paths.items():
-        if sha256 not in local:
-            path.write_bytes(await office.blobs.get(sha256))
-            _fsync(path)
+    await _fetch_all(office.blobs, [(sha256, path) for sha256, path in paths.items() if sha256 not in local])
     return [(sha256, out.image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
+
+
+async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> None:
+    """A few at a time: the store is far, and memory is not for a whole corte's images."""
+    coming = iter(wanted)
+
+    async def fetch() -> None:
+        for sha256, path in coming:
+            content = await blobs.get(sha256)
+            await asyncio.to_thread(_write, path, content)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(FETCHES, len(wanted))):
+                tasks.create_task(fetch())
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _fsync(path)
 
 
 def _link_all(pairs: Iterable[tuple[Path, Path]]) -> None:
@@ -411,6 +504,7 @@ def _bring_out(staged: Path, target: Path) -> None:
     """Link every staged file to its place; what is there already is never touched."""
     if not staged.exists():
         return
+    target.mkdir(exist_ok=True)
     touched = {target}
     for path in staged.rglob("*"):
         place = target / path.relative_to(staged)
@@ -432,10 +526,9 @@ def _move(staged: Path, place: Path) -> None:
     _fsync(place.parent.parent)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, stage: Path) -> None:
     """All of the new content or all of the old, whoever reads it."""
-    fresh = path.with_name(f".{path.name}.nuevo")
-    fresh.write_bytes(content)
-    _fsync(fresh)
+    fresh = stage / path.name
+    _write(fresh, content)
     fresh.replace(path)
     _fsync(path.parent)

@@ -112,6 +112,8 @@ class _Site:
     """What every page of a corte needs."""
 
     public: Path
+    stage: Path
+    """Where a page is before it takes its place."""
     book: Book
     corte: Corte
 
@@ -122,8 +124,11 @@ class _Site:
         depth = "../" * name.count("/")
         common = {"corte": self.corte, "siglas": self.book.siglas, "root": depth}
         text = TEMPLATES.get_template(template).render(**common, folder=out.folder(self.corte.number), **told)
-        fresh = path.with_name(f".{path.name}.nuevo")
-        fresh.write_text(text, encoding="utf-8")
+        self.put(path, text.encode())
+
+    def put(self, path: Path, content: bytes) -> None:
+        fresh = self.stage / "pagina"
+        fresh.write_bytes(content)
         fresh.replace(path)
 
 
@@ -131,13 +136,14 @@ async def render(
     public: Path,
     shown: Snapshot,
     *,
+    stage: Path,
     book: Book,
     figures: Sequence[Figures],
     corte: Corte,
     strays: Mapping[ElectionId, Sequence[Fuera]],
 ) -> None:
-    """Write the pages that this corte changes. `shown` shows what the corte has on record."""
-    site = _Site(public, book, corte)
+    """Write the pages that this corte changes, each in `stage` first. `shown` shows what the corte has on record."""
+    site = _Site(public, stage, book, corte)
     by_election = {each.election.id: _Pages(site, each) for each in figures}
     async for record in cortes.pages(shown):
         by_election[record["election"]].acta(record)
@@ -147,7 +153,7 @@ async def render(
     _home(site, figures)
     sheet = (SITE / "estilo.css").read_bytes()
     if not (public / "estilo.css").exists() or (public / "estilo.css").read_bytes() != sheet:
-        (public / "estilo.css").write_bytes(sheet)
+        site.put(public / "estilo.css", sheet)
 
 
 def _home(site: _Site, figures: Sequence[Figures]) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from prep.bus.kafka_dev import DevKafka, free_ports, jars
+from prep.errors import Rejected
 from prep.store import embedded
 from prep.store.database import migrate
+from tests.s3_server import S3Server
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -61,3 +64,54 @@ def night(postgres: embedded.Embedded) -> Night:
 
     asyncio.run(clone())
     return Night(postgres.owner(name), postgres.app(name))
+
+
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[S3Server]:
+    server = S3Server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def s3(s3_process: S3Server) -> S3Server:
+    """A real S3-protocol server with an empty bucket."""
+    s3_process.forget()
+    return s3_process
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> None:
+    """Kafka can be started here. No Java or Maven: skipped with the reason; in CI, a failure."""
+    try:
+        jars()
+    except Rejected as missing:
+        if os.environ.get("CI"):
+            pytest.fail(missing.sentence)
+        pytest.skip(missing.sentence)
+
+
+def _kafka(folder: Path, nodes: int) -> Iterator[DevKafka]:
+    """Nodes that send clients to ports where a test plugs in a cord."""
+    kafka = DevKafka(folder, nodes, advertised=free_ports(nodes))
+    try:
+        kafka.up()
+        yield kafka
+    finally:
+        for number in kafka.numbers:
+            kafka.kill(number)
+
+
+@pytest.fixture(scope="session")
+def kafka_one(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
+    """One real broker for the session."""
+    yield from _kafka(tmp_path_factory.mktemp("kafka"), 1)
+
+
+@pytest.fixture(scope="session")
+def kafka_three(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
+    """A real cluster of three for the session: a test that kills a node starts it again."""
+    yield from _kafka(tmp_path_factory.mktemp("kafka"), 3)

@@ -1,6 +1,5 @@
 """What a corte reads from the database, in one snapshot, and the record that makes it a fact."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,12 +17,11 @@ from prep.errors import Rejected, Unavailable
 from prep.store.database import GONE, Connection, Pool, sql, transaction
 
 SQL: Final = sql("cortes")
-_LEADING: Final = 0x434F5254
-"""Advisory lock: one publisher at a time."""
 _NOTHING_SHOWN: Final = "/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL"
-_LOST: Final = tuple(each for each in GONE if not issubclass(OSError, each) and each is not TimeoutError)
-_LOOK: Final = 0.2
-"""Seconds between looks at the lock."""
+_LOST: Final = (
+    *(each for each in GONE if not issubclass(OSError, each) and each is not TimeoutError),
+    asyncpg.SerializationError,  # a replica that must replay the removal of rows this reading still sees
+)
 _LONG: Final = 600.0
 """Seconds that one reading of a national night may take."""
 
@@ -302,29 +300,3 @@ async def pages(shown: Snapshot) -> AsyncIterator[dict[str, Any]]:
     """Everything about each version that this corte brings out."""
     async for row in shown.connection.cursor(SQL["pages"], shown.number, prefetch=500):
         yield dict(row)
-
-
-@asynccontextmanager
-async def leading(url: str, *, patience: float = 0.0) -> AsyncIterator[Connection]:
-    """Be the one publisher for as long as this lasts: the connection that holds the advisory lock.
-
-    The lock ends with the connection, and cortes are recorded on this very connection: who has lost it records nothing.
-    Raises Unavailable where another publisher holds it for longer than `patience` seconds, or the database is away.
-    """
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=5, command_timeout=60, server_settings={"application_name": "prep-publisher"}
-        )
-    except GONE as error:
-        raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
-    try:
-        deadline = asyncio.get_running_loop().time() + patience
-        while not await connection.fetchval(SQL["try_lead"], _LEADING):
-            if asyncio.get_running_loop().time() >= deadline:
-                raise Unavailable("otro publicador está cortando")
-            await asyncio.sleep(_LOOK)
-        yield connection
-    except _LOST as error:
-        raise Unavailable("se perdió la conexión con la base de datos; se intentará de nuevo") from error
-    finally:
-        connection.terminate()

@@ -169,8 +169,5 @@ SELECT (SELECT count(*) FROM acta)::int AS expected,
 -- name: add_event
 INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)
 
--- name: try_lead
-SELECT pg_try_advisory_lock($1)
-
 -- name: expected
 SELECT election, count(*)::int AS rows FROM acta GROUP BY election ORDER BY election

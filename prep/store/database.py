@@ -1,17 +1,24 @@
 """Connections, named SQL and migrations."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import logging
+import os
+import ssl
+import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from prep.errors import Unavailable
+from prep.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -36,10 +43,15 @@ GONE: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended the session between two statements
     OSError,
     TimeoutError,
 )
 """What a database that is away looks like: never the fault of the work, so the work is done again later."""
+ATTEMPT: Final = (*GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""What an attempt to connect may meet."""
+OLDEST: Final = (15, 0)
+"""PostgreSQL that knows UNIQUE NULLS NOT DISTINCT."""
 
 
 @cache
@@ -58,24 +70,44 @@ def sql(name: str) -> Mapping[str, str]:
     return MappingProxyType({block: "\n".join(lines).strip() for block, lines in blocks.items()})
 
 
+SQL: Final = sql("database")
+
+
 async def open_pool(url: str, *, connections: int = 8, wait: bool = True) -> Pool:
     """A pool on that database; each connection refuses statements over a minute.
 
-    Waits until the database answers; without `wait` nothing is connected before it is used.
+    A connection that comes back is rolled back and stops listening, without a statement that undoes everything else
+    (asyncpg's habit, a round trip each time): whoever takes a session's lock or changes a setting undoes it.
+
+    Waits until the database answers; without `wait` nothing is connected before it is used. Raises Rejected where no
+    waiting will help: a certificate, a password or a name is wrong.
     """
-    while True:
+    _check_files(url)
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,  # asyncpg tells of each failure to keep more than none, in forty lines
+        max_size=connections,
+        timeout=5,
+        command_timeout=60,
+        reset=_as_it_is,
+        server_settings={"application_name": "prep"},
+    )
+    await pool
+    while wait:
         try:
-            return await asyncpg.create_pool(
-                url,
-                min_size=1 if wait else 0,
-                max_size=connections,
-                timeout=5,
-                command_timeout=60,
-                server_settings={"application_name": "prep"},
-            )
-        except GONE as error:
-            log.warning("database away, waiting", extra={"data": {"error": str(error)}})
+            async with pool.acquire():
+                break
+        except ATTEMPT as error:
+            if (refused := _refused(error)) is not None:
+                await pool.close()
+                raise refused from error
+            log.warning("database away, waiting", extra={"data": {"error": str(error) or type(error).__name__}})
             await asyncio.sleep(1)
+    return pool
+
+
+async def _as_it_is(_: object) -> None:
+    """What asyncpg does by itself before this is all that is needed."""
 
 
 @asynccontextmanager
@@ -97,34 +129,113 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
-    """One connection, for a command. Raises `Unavailable` where the database does not answer."""
+    """One connection, for a command. Raises Unavailable where the database does not answer, Rejected as `open_pool`."""
+    _check_files(url)
     try:
         connection = await asyncpg.connect(url)
-    except GONE as error:
-        raise Unavailable("la base de datos no responde; intente de nuevo") from error
+    except ATTEMPT as error:
+        raise _refused(error) or Unavailable("la base de datos no responde; intente de nuevo") from error
     try:
         yield connection
     finally:
         await connection.close()
 
 
-async def migrate(url: str) -> list[str]:
-    """Bring the schema of `url` (the owner's) up to date, each migration in a transaction; returns their names."""
-    connection = await asyncpg.connect(url)
-    applied = []
-    try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
-        )
-        have = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
-        for path in sorted(MIGRATIONS.glob("*.sql")):
-            if path.stem in have:
-                continue
-            async with connection.transaction():
-                await connection.execute(path.read_text(encoding="utf-8"))
-                await connection.execute("INSERT INTO migration (name) VALUES ($1)", path.stem)
-            applied.append(path.stem)
-    finally:
-        await connection.close()
+def _check_files(url: str) -> None:
+    """A file that the address names and is not there would look like a server that is away."""
+    for name, (path, *_) in parse_qs(urlsplit(url).query).items():
+        if name in {"sslrootcert", "sslcert", "sslkey", "sslcrl"} and not Path(path).is_file():
+            raise Rejected(f"la dirección de la base de datos nombra un archivo que no existe: {name}={path}")
+
+
+def _refused(error: Exception) -> Rejected | None:
+    """The sentence for what stays wrong however long one waits; None for a database that is away."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return Rejected(
+                f"el certificado de la base de datos no es de fiar, revise sslrootcert: {error.verify_message}"
+            )
+        case asyncpg.ClientConfigurationError():
+            return Rejected(f"dirección de base de datos inválida: {_first_line(error)}")
+        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
+            return Rejected(f"la base de datos no nos admite: {_first_line(error)}")
+        case ConnectionError() if "rejected SSL upgrade" in str(error):
+            return Rejected("la base de datos no ofrece TLS y su dirección (sslmode) lo exige")
+        case _:
+            return None
+
+
+def _first_line(error: Exception) -> str:
+    """Without PostgreSQL's details and hints: a refusal is one sentence."""
+    return str(error).partition("\n")[0]
+
+
+async def migrate(url: str, *, app: str = "") -> list[str]:
+    """Bring the schema of `url` (the owner's) up to date, each migration in a transaction; returns their names.
+
+    The role of the address `app` is made where it is missing, and let in: it adds facts and cannot rewrite them. Raises
+    Rejected where the owner has not the rights for it, or that role has too many.
+    """
+    async with connect(url) as connection:
+        if connection.get_server_version() < OLDEST:
+            raise Rejected(f"hace falta PostgreSQL {OLDEST[0]} o más nuevo")
+        try:
+            applied = await _apply(connection)
+            if app:
+                await _admit(connection, app)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise Rejected(
+                f"al usuario de PREP_DATABASE_OWNER le faltan permisos ({_first_line(error)}): "
+                "dele CREATEROLE y el esquema public, o cree antes prep_app y déselo al usuario de PREP_DATABASE"
+            ) from error
     return applied
+
+
+async def _apply(connection: Connection) -> list[str]:
+    applied = []
+    await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
+    )
+    have = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
+    for path in sorted(MIGRATIONS.glob("*.sql")):
+        if path.stem in have:
+            continue
+        async with connection.transaction():
+            await connection.execute(path.read_text(encoding="utf-8"))
+            await connection.execute("INSERT INTO migration (name) VALUES ($1)", path.stem)
+        applied.append(path.stem)
+    return applied
+
+
+async def _admit(connection: Connection, app: str) -> None:
+    """Let the role of `app` do what prep_app may, and no more."""
+    parts = urlsplit(app)
+    role = unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
+    if not role:
+        raise Rejected("PREP_DATABASE no dice con qué usuario se entra")
+    known = await connection.fetchrow(SQL["role"], role)
+    assert known is not None
+    if known["owner"]:
+        return
+    if not known["there"]:
+        verifier = _scram(unquote(parts.password)) if parts.password else None
+        await connection.execute(await connection.fetchval(SQL["create_role"], role, verifier))
+    rights = await connection.fetchrow(SQL["rights"], role)
+    assert rights is not None
+    if not rights["member"]:
+        await connection.execute(await connection.fetchval(SQL["grant_role"], role))
+    if not rights["connects"]:
+        await connection.execute(await connection.fetchval(SQL["grant_connect"]))
+    if rights["rewrites"]:
+        raise Rejected(f"«{role}», de PREP_DATABASE, puede reescribir hechos: es superusuario, o suyas son las tablas")
+
+
+def _scram(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 5803), made here: the password itself is in no server's log."""
+    salt, rounds = os.urandom(16), 4096
+    salted = hashlib.pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(), salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    in_base64 = [base64.b64encode(each).decode() for each in (salt, stored, server)]
+    return f"SCRAM-SHA-256${rounds}:{in_base64[0]}${in_base64[1]}:{in_base64[2]}"

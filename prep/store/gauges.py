@@ -1,4 +1,4 @@
-"""How the night stands in the database: actas, images, people's queues, messages. One look, a few index scans."""
+"""How the night stands in the database: actas, images, people's queues, messages. One look is one query."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,34 +11,47 @@ from prep.store.database import Connection, sql
 SQL: Final = sql("gauges")
 
 IMAGE_STATES: Final = ("recibida", "por_identificar", "identificada", "fuera_de_catalogo", "ilegible")
-TASK_KINDS: Final = ("captura", "identificacion", "resolucion")
+STEPS: Final = ("identificacion", "captura_1", "captura_2", "captura_3", "resolucion")
+"""What waits for a person, in the order of an acta's way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queue, and the age in seconds of its oldest; 0 where nothing waits."""
+
+    count: int
+    oldest: float
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Every state and kind has its number, 0 included, so that a gauge never keeps an old one."""
+    """Every state and step has its number, 0 included, so that a gauge never keeps an old one."""
 
     actas: Mapping[str, int]
     images: Mapping[str, int]
-    queue: Mapping[str, int]
-    oldest: Mapping[str, float]
-    """Seconds since the oldest task of each kind was made; 0 where none waits."""
-    outbox: int
+    steps: Mapping[str, Waiting]
+    outbox: Waiting
     parked: int
 
 
 async def look(connection: Connection, at: datetime) -> Gauges:
-    actas = {row["estado"]: row["actas"] for row in await connection.fetch(SQL["actas"])}
-    images = {row["state"]: row["images"] for row in await connection.fetch(SQL["images"])}
-    tasks = {row["kind"]: (row["tasks"], row["oldest"]) for row in await connection.fetch(SQL["queue"], at)}
-    messages = await connection.fetchrow(SQL["messages"])
-    assert messages is not None
-    actas[Estado.ESPERADA] = await connection.fetchval(SQL["expected"]) - sum(actas.values())
+    seen: dict[str, dict[str, Waiting]] = {}
+    for row in await connection.fetch(SQL["look"]):
+        oldest = max(0.0, (at - row["since"]).total_seconds()) if row["since"] else 0.0
+        seen.setdefault(row["what"], {})[row["label"]] = Waiting(row["waiting"], oldest)
+
+    def count(what: str, label: str = "") -> int:
+        return seen.get(what, {}).get(label, NOTHING).count
+
+    actas = {estado.value: count("acta", estado) for estado in Estado}
+    actas[Estado.ESPERADA] = count("expected") - sum(actas.values())
     return Gauges(
-        actas={estado.value: actas.get(estado, 0) for estado in Estado},
-        images={state: images.get(state, 0) for state in IMAGE_STATES},
-        queue={kind: tasks.get(kind, (0, 0.0))[0] for kind in TASK_KINDS},
-        oldest={kind: tasks.get(kind, (0, 0.0))[1] for kind in TASK_KINDS},
-        outbox=messages["outbox"],
-        parked=messages["parked"],
+        actas=actas,
+        images={state: count("image", state) for state in IMAGE_STATES},
+        steps={step: seen.get("step", {}).get(step, NOTHING) for step in STEPS},
+        outbox=seen["outbox"][""],
+        parked=count("parked"),
     )
+
+
+NOTHING: Final = Waiting(0, 0.0)

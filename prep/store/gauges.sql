@@ -1,16 +1,16 @@
--- How the night stands, counted every few seconds for the metrics.
+-- How the night stands, counted every few seconds for the metrics: one statement, so that one look is one round trip.
 
--- name: actas
-SELECT estado, count(*) AS actas FROM acta_current WHERE estado <> 'Esperada' GROUP BY estado
-
--- name: expected
-SELECT count(*) FROM acta
-
--- name: images
-SELECT state, count(*) AS images FROM image_current GROUP BY state
-
--- name: queue
-SELECT kind, count(*) AS tasks, extract(epoch FROM $1 - min(created_at))::float8 AS oldest FROM task GROUP BY kind
-
--- name: messages
-SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked WHERE state = 'parked') AS parked
+-- name: look
+SELECT 'acta' AS what, estado AS label, count(*) AS waiting, NULL::timestamptz AS since
+FROM acta_current WHERE estado <> 'Esperada' GROUP BY estado
+UNION ALL
+SELECT 'expected', '', count(*), NULL FROM acta
+UNION ALL
+SELECT 'image', state, count(*), NULL FROM image_current GROUP BY state
+UNION ALL
+SELECT 'step', CASE kind WHEN 'captura' THEN 'captura_' || ordinal ELSE kind END, count(*), min(created_at)
+FROM task GROUP BY 2
+UNION ALL
+SELECT 'outbox', '', count(*), min(added_at) FROM outbox
+UNION ALL
+SELECT 'parked', '', count(*), NULL FROM parked WHERE state = 'parked'

@@ -24,9 +24,9 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_readme_names_the_commands_there_are() -> None:
     readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"`prep ([a-z]+)", readme))
+    named = set(re.findall(r"`prep ([a-z-]+)", readme))
     told = run("prep.cli", "--help").stdout
-    there = set(re.findall(r"^    ([a-z]+)\s", told, re.MULTILINE))
+    there = set(re.findall(r"^    ([a-z-]+)\s", told, re.MULTILINE))
     assert named == there
 
 
@@ -81,3 +81,27 @@ def test_a_replay_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no se puede leer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_bus_of_kafka_is_made_ready_on_a_broker_of_this_machine(kafka_jars: None, tmp_path: Path) -> None:
+    """Started, made ready twice, stopped; each says what it did. Without Kafka there is nothing to create."""
+    data = {"PREP_DATA": str(tmp_path)}
+    assert run("prep.cli", "bus", "init", **data).stdout == "el bus es el de PostgreSQL: no hay nada que crear\n"
+    try:
+        up = run("prep.cli", "kafka-dev", "up", **data)
+        assert (up.returncode, up.stderr) == (0, "")
+        kafka = dict(re.findall(r"(PREP_\w+)=(\S+)", up.stdout)) | data
+        assert kafka["PREP_KAFKA_REPLICATION"] == "1"
+        first, again = run("prep.cli", "bus", "init", **kafka), run("prep.cli", "bus", "init", **kafka)
+        assert (first.returncode, again.returncode) == (0, 0)
+        assert "prep.images: creado con 12 particiones y 1 copias" in first.stdout
+        assert "prep.images: ya existía y es como debe" in again.stdout
+        other = run("prep.cli", "bus", "init", **kafka | {"PREP_KAFKA_REPLICATION": "3"})
+        assert (other.returncode, "se piden 3" in other.stdout) == (1, True)
+        assert run("prep.cli", "kafka-dev", "up", "--nodes", "3", **data).returncode == 2
+    finally:
+        down = run("prep.cli", "kafka-dev", "down", **data)
+    assert (down.returncode, "Kafka detenido" in down.stdout) == (0, True)
+    away = run("prep.cli", "bus", "init", **kafka)
+    assert (away.returncode, away.stderr.count("\n")) == (2, 1)
+    assert away.stderr.startswith(f"prep: Kafka no responde en {kafka['PREP_KAFKA']}")

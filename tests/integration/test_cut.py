@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,20 @@ import asyncpg
 import pytest
 
 from load_tests.replay import Sheet
+from prep.blobs import Blobs
 from prep.domain.entry import TOTAL
 from prep.domain.official import Status, read_candidates, read_official
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Parked, Rejected, Unavailable
-from prep.store import cortes
+from prep.store import leading
 from prep.store.cortes import Phase
+from prep.store.database import open_pool
+from prep.store.leading import Leader
 from publisher.cut import Office, cut
 from publisher.gate import GateFailure
 from tests.conftest import Night
 from tests.integration.small_night import SmallNight, small_night
+from tests.s3_server import URL, S3Server
 
 STEPS = ("render", "gate", "sums", "fsync", "record", "images", "zip", "rename", "pages", "index")
 
@@ -257,13 +262,13 @@ async def _each_version_once(tonight: SmallNight) -> None:
 
 
 async def test_of_two_publishers_one_leads_and_the_other_waits(tonight: SmallNight) -> None:
-    async with cortes.leading(tonight.url) as leader:
+    async with leading.cutting(tonight.url) as leader:
         with pytest.raises(Unavailable, match="otro publicador"):
-            async with cortes.leading(tonight.url):
+            async with leading.cutting(tonight.url):
                 pass
         await cut(tonight.office, leader, tonight.order())
     tonight.cut_so_far = 1
-    async with cortes.leading(tonight.url, patience=5) as successor:
+    async with leading.cutting(tonight.url, patience=5) as successor:
         corte = await cut(tonight.office, successor, tonight.order())
         assert corte is not None
         assert corte.number == 1
@@ -281,8 +286,58 @@ async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> Non
 
     leader = await asyncpg.connect(tonight.url)
     with pytest.raises(Unavailable):
-        await cut(replace(tonight.office, step=cut_off), leader, tonight.order())
+        await cut(replace(tonight.office, step=cut_off), Leader(leader), tonight.order())
     assert await _recorded(tonight) == 0
+
+
+MOMENTS = [(step, False) for step in STEPS] + [(step, True) for step in ("record", "rename", "pages")]
+
+
+@pytest.mark.parametrize(("step", "after"), MOMENTS, ids=[f"{'after' if a else 'before'} {s}" for s, a in MOMENTS])
+async def test_a_publisher_that_stood_still_while_another_took_over_changes_nothing_more(
+    tonight: SmallNight, tmp_path: Path, step: str, after: bool
+) -> None:
+    """Stopped at any step, its session ended, overtaken by a corte and a half, and set going again."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+
+    @contextmanager
+    def stand_still(name: str) -> Iterator[None]:
+        if (name, after) == (step, False):
+            stop()
+        yield
+        if (name, after) == (step, True):
+            stop()
+
+    def stop() -> None:
+        """This whole loop stands still until the other one is done."""
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(asyncio.run, overtake(tonight)).result()
+
+    async with leading.cutting(tonight.url) as leader:
+        with pytest.raises(Unavailable):
+            await cut(replace(tonight.office, step=stand_still), leader, tonight.order())
+    assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 2
+    clean = tonight.at(tmp_path / "limpio")
+    await _until(tonight, 2, office=clean)
+    assert tree(tonight.office.public) == tree(clean.public)
+    await _each_version_once(tonight)
+
+
+async def overtake(tonight: SmallNight) -> None:
+    """End the session of whoever cuts; correct an acta, count others, and cut until corte 2 is out."""
+    owner = await asyncpg.connect(tonight.owner)
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'prep-publisher' AND datname = current_database()"
+    )
+    await owner.close()
+    async with await open_pool(tonight.url, connections=4) as pool:
+        there = replace(tonight, office=replace(tonight.office, pool=pool))
+        corrected = next(sheet for sheet in tonight.sheets[:30] if _counts(sheet))
+        assert corrected.values is not None
+        await there.count([replace(corrected, values={**corrected.values, "NULOS": _votes(corrected, "NULOS") + 1})])
+        await there.count(tonight.sheets[30:60])
+        await _until(there, 2)
 
 
 async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
@@ -292,9 +347,9 @@ async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
     await tonight.cut()
     await tonight.count(tonight.sheets[:10])
     one, two = await asyncpg.connect(tonight.url), await asyncpg.connect(tonight.url)
-    await cut(tonight.at(tmp_path / "dos"), two, tonight.order())  # its tree is behind by corte 0
+    await cut(tonight.at(tmp_path / "dos"), Leader(two), tonight.order())  # its tree is behind by corte 0
     results = await asyncio.gather(
-        cut(tonight.office, one, tonight.order()), cut(tonight.at(tmp_path / "dos"), two, tonight.order()),
+        cut(tonight.office, Leader(one), tonight.order()), cut(tonight.at(tmp_path / "dos"), Leader(two), tonight.order()),
         return_exceptions=True,
     )  # fmt: skip
     assert sum(isinstance(result, Rejected) for result in results) == 1
@@ -366,6 +421,22 @@ async def test_a_missing_or_damaged_image_stops_the_corte(tonight: SmallNight) -
         await tonight.cut()
     path.write_bytes(good)
     assert (await tonight.cut()).number == 1
+
+
+async def test_images_that_are_in_an_s3_give_the_same_corte(tonight: SmallNight, s3: S3Server, tmp_path: Path) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await tonight.cut()
+    far = replace(tonight.at(tmp_path / "lejos"), blobs=Blobs.open(URL, s3=s3.access))
+    kept = [path.read_bytes() for path in sorted((tmp_path / "blobs" / "sha256").glob("*/*"))]
+    for content in kept[1:]:
+        await far.blobs.put(content)
+    await tonight.cut(office=far)
+    with pytest.raises(Parked, match="falta en el almac"):
+        await tonight.cut(office=far)
+    await far.blobs.put(kept[0])
+    await tonight.cut(office=far)
+    assert tree(far.public) == tree(tonight.office.public)
 
 
 async def test_nothing_follows_the_last_corte_and_nothing_comes_before_the_first(tonight: SmallNight) -> None:

@@ -1,10 +1,17 @@
 """Every process serves /metrics and /healthz."""
 
 import asyncio
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
+from prometheus_client import REGISTRY
 
 from prep import observe
+from prep.bus.embedded import EmbeddedBus
+from prep.messages import Message, Topic
+from tests.conftest import Night
 
 
 async def get(port: int, path: str, method: str = "GET") -> httpx.Response:
@@ -38,3 +45,42 @@ async def test_what_is_no_request_does_no_harm() -> None:
             writer.write(bad)
             writer.close()
         assert (await get(port, "/healthz")).status_code == 200
+
+
+def test_a_local_blob_store_says_how_much_room_it_has_and_a_remote_one_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "blobs á"
+    folder.mkdir()
+    observe.watch_disk("aquí", folder.as_uri())
+    observe.watch_disk("lejos", "s3://prep")
+    size = REGISTRY.get_sample_value("prep_blobs_size_bytes", {"part": "aquí"})
+    assert size == shutil.disk_usage(tmp_path).total
+    free = REGISTRY.get_sample_value("prep_blobs_free_bytes", {"part": "aquí"})
+    assert free is not None
+    assert 0 < free <= size
+    assert REGISTRY.get_sample_value("prep_blobs_size_bytes", {"part": "lejos"}) is None
+    folder.rmdir()
+    gone = REGISTRY.get_sample_value("prep_blobs_free_bytes", {"part": "aquí"})
+    assert gone is not None
+    assert gone != gone, "a disk that is away has no number"  # noqa: PLR0124  # NaN
+
+
+def test_a_clock_that_nobody_has_set_has_not_moved() -> None:
+    moved = REGISTRY.get_sample_value("prep_clock_moved_seconds")
+    assert moved is not None
+    assert abs(moved) < 0.5
+
+
+async def test_a_batch_says_since_when_its_oldest_message_waits(night: Night) -> None:
+    bus = EmbeddedBus(night.app)
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    await bus.publish([Message(Topic.ENTRIES, "a", "1", b"{}")])
+    between = datetime.now(UTC)
+    await bus.publish([Message(Topic.ENTRIES, "a", "2", b"{}")])
+    seen: list[datetime] = []
+    async for batch in bus.consume(Topic.ENTRIES, "g"):
+        assert batch.since is not None
+        seen += [batch.since] * len(batch.messages)
+        if len(seen) == 2:
+            break
+    await bus.close()
+    assert before < seen[0] < between + timedelta(seconds=1)

@@ -1,0 +1,21 @@
+-- Who may do what in a database that is not ours alone.
+
+-- name: role
+SELECT current_user = $1 AS owner, EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS there
+
+-- A utility statement takes no parameters: these two only make its text.
+-- name: create_role
+SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)
+
+-- name: grant_role
+SELECT format('GRANT prep_app TO %I', $1::text)
+
+-- name: grant_connect
+SELECT format('GRANT CONNECT ON DATABASE %I TO prep_app', current_database())
+
+-- name: rights
+SELECT pg_has_role($1::text, 'prep_app', 'USAGE') AS member,
+    has_database_privilege($1::text, current_database(), 'CONNECT') AS connects,
+    (SELECT bool_or(has_table_privilege($1::text, fact, 'UPDATE, DELETE, TRUNCATE'))
+        FROM unnest('{image, arrival, reading, identification, entry, resolution, acta_version, fuera_catalogo, corte,
+            publication, publication_image, event}'::text[]) AS f (fact)) AS rewrites

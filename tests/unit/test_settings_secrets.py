@@ -1,0 +1,52 @@
+"""Secrets come as files, as containers hand them over; a variable wins, and what nobody knows stops the start."""
+
+from pathlib import Path
+
+import pytest
+
+from prep.errors import Rejected
+from prep.settings import read_settings
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "secretos"
+    folder.mkdir()
+    monkeypatch.setenv("PREP_SECRETS", str(folder))
+    return folder
+
+
+def test_a_file_is_the_value_of_the_setting_it_is_named_after(secrets: Path) -> None:
+    (secrets / "prep_database").write_text("postgresql://prep_app:secreta@db/prep\n")
+    (secrets / "prep_qr_key").write_text("llave\n")
+    (secrets / "tls.key").write_text("de otro programa")
+    settings = read_settings()
+    assert settings.database == "postgresql://prep_app:secreta@db/prep"
+    assert settings.qr_key is not None
+    assert settings.qr_key.get_secret_value() == "llave"
+    assert "llave" not in repr(settings)
+
+
+def test_a_variable_wins_over_a_file(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (secrets / "prep_siglas").write_text("TAM")
+    monkeypatch.setenv("PREP_SIGLAS", "PUE")
+    assert read_settings().siglas == "PUE"
+
+
+def test_an_unknown_secret_stops_the_start(secrets: Path) -> None:
+    (secrets / "prep_databse").write_text("x")
+    with pytest.raises(Rejected, match=r"secretos desconocidos.*prep_databse"):
+        read_settings()
+
+
+def test_a_wrong_secret_is_named_and_not_shown(secrets: Path) -> None:
+    (secrets / "prep_decoders").write_text("muchos")
+    with pytest.raises(Rejected, match="PREP_DECODERS") as caught:
+        read_settings()
+    assert "muchos" not in caught.value.sentence
+
+
+def test_a_folder_that_is_named_and_not_there_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREP_SECRETS", str(tmp_path / "nada"))
+    with pytest.raises(Rejected, match="no es una carpeta"):
+        read_settings()
