@@ -1,4 +1,4 @@
-"""The commands that let devices and people in: `prep device enroll` and `prep user add`."""
+"""The commands that let devices and people in, and shut them out: `prep device …` and `prep user …`."""
 
 import argparse
 import asyncio
@@ -11,13 +11,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from capture.auth import add_user, enroll
+from capture.auth import add_user, change_password, enroll
 from capture.receipts import signing_key
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.settings import now, read_settings
 from prep.store import embedded
 from prep.store.database import GONE, Connection, migrate, open_pool, transaction
-from prep.store.people import Role
+from prep.store.people import Role, revoke_device, set_active
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -51,7 +51,41 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
     user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
     user.set_defaults(command=_add)
+    for name, kind, does, words, text in (
+        ("revoke", "device", _revoke, "DISPOSITIVO", "no admite más imágenes de un dispositivo"),
+        ("disable", "user", _shut_out, "USUARIO", "cierra las sesiones de una persona y no la deja entrar"),
+        ("enable", "user", _let_in, "USUARIO", "deja entrar otra vez a una persona"),
+        ("password", "user", _change, "USUARIO", "cambia la clave de una persona"),
+    ):
+        each = commands.add_parser(name, help=text, prog=f"prep {kind} {name}")
+        each.add_argument("names", nargs="+", metavar=words)
+        each.set_defaults(command=_one_by_one, does=does)
     return parser
+
+
+def _one_by_one(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        for name in arguments.names:
+            await arguments.does(connection, name)
+        return f"hecho: {', '.join(arguments.names)}"
+
+    return work
+
+
+async def _revoke(connection: Connection, device: str) -> None:
+    await revoke_device(connection, device, now())
+
+
+async def _shut_out(connection: Connection, login: str) -> None:
+    await set_active(connection, login, active=False)
+
+
+async def _let_in(connection: Connection, login: str) -> None:
+    await set_active(connection, login, active=True)
+
+
+async def _change(connection: Connection, login: str) -> None:
+    await change_password(connection, login=login, password=_password(login))
 
 
 def _enroll(arguments: argparse.Namespace) -> Work:

@@ -84,7 +84,13 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         max_pixels=settings.image_max_pixels,
     )
     people = People(pool, clock=clock, hours=settings.session_hours)
-    desk = Desk(pool, blobs, clock=clock, lease_minutes=settings.lease_minutes)
+    desk = Desk(
+        pool,
+        blobs,
+        clock=clock,
+        lease_minutes=settings.lease_minutes,
+        other_site_minutes=settings.other_site_minutes,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -137,12 +143,16 @@ async def receipts_key(request: Request) -> Response:
 # People.
 
 
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+"""Text without control characters, which no keyboard types and PostgreSQL does not hold."""
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Credentials(_Body):
-    usuario: str = Field(max_length=40)
+    usuario: str = Field(max_length=40, pattern=PRINTABLE)
     clave: str = Field(max_length=200)
 
 
@@ -155,7 +165,7 @@ class Typed(_Body):
 
 
 class Identity(_Body):
-    identidad: str = Field(max_length=200)
+    identidad: str = Field(max_length=200, pattern=PRINTABLE)
     proceso_tecnico: bool = False
 
 
@@ -164,11 +174,12 @@ class SinActa(_Body):
 
 
 class Recapture(_Body):
-    motivo: str = Field(min_length=1, max_length=500)
+    motivo: str = Field(min_length=1, max_length=500, pattern=PRINTABLE)
+    imagen: str | None = Field(default=None, pattern=SHA256_PATTERN)
 
 
 class Cotejo(_Body):
-    resultado: str = Field(max_length=40)
+    resultado: str = Field(max_length=40, pattern=PRINTABLE)
 
 
 async def login(request: Request) -> Response:
@@ -235,7 +246,8 @@ async def sin_acta(request: Request, eleccion: str, clave: str) -> Response:
 async def recapture(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
     said = await _body(request, Recapture)
-    await _rooms(request).desk.recapture(person, eleccion, clave, said.motivo)
+    image = bytes.fromhex(said.imagen) if said.imagen else None
+    await _rooms(request).desk.recapture(person, eleccion, clave, said.motivo, image)
     return JSONResponse({}, 201)
 
 

@@ -79,11 +79,20 @@ async def add_user(
 
     Raises Rejected where the login is taken or malformed, or the password too short.
     """
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise Rejected(f"la clave lleva de {MIN_PASSWORD} a {MAX_PASSWORD} caracteres")
-    stored = await asyncio.to_thread(hash_password, password, cost)
+    stored = await _derived(password, cost)
     async with connection.transaction():
         return await store.add_person(connection, login, stored, role, await store.site(connection, site))
+
+
+async def change_password(connection: Connection, *, login: str, password: str, cost: Cost = COST) -> None:
+    """Another password; every session of that person ends. Raises Rejected as `add_user`."""
+    await store.set_password(connection, login, await _derived(password, cost))
+
+
+async def _derived(password: str, cost: Cost) -> str:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise Rejected(f"la clave lleva de {MIN_PASSWORD} a {MAX_PASSWORD} caracteres")
+    return await asyncio.to_thread(hash_password, password, cost)
 
 
 async def enroll(connection: Connection, *, device: str, site: str, public_key: bytes, at: datetime) -> None:

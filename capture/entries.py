@@ -1,8 +1,9 @@
 """The desk: a person leases a step, looks at the image, and answers; what was answered is kept for ever.
 
 Captures are blind: a lease tells what stands on the form, never what anybody typed — except in a resolution, whose
-person has typed first. Every answer is one transaction: the lease is locked, the fact added, the step ended, and the
-message that says so put in the outbox. The same answer under the same lease is the same answer, however often it comes.
+person has typed first. Every answer is one transaction: while the lease is still the same, the step ends, the fact is
+added, and the message that says so is put in the outbox. The same answer under the same lease is the same answer,
+however often it comes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,11 +55,20 @@ class Answer:
 class Desk:
     """Everything people do to actas over HTTP."""
 
-    def __init__(self, pool: Pool, blobs: Blobs, *, clock: Callable[[], datetime], lease_minutes: float) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        blobs: Blobs,
+        *,
+        clock: Callable[[], datetime],
+        lease_minutes: float,
+        other_site_minutes: float = 30,
+    ) -> None:
         self._pool = pool
         self._blobs = blobs
         self._clock = clock
         self._lasts = timedelta(minutes=lease_minutes)
+        self._other_site = timedelta(minutes=other_site_minutes)
         self._forms = Forms({}, {})
 
     # Leases.
@@ -79,6 +89,7 @@ class Desk:
                 new=uuid4(),
                 now=now,
                 until=now + self._lasts,
+                any_site_before=now - self._other_site,
             )
             return None if leased is None else await self._describe(connection, leased)
 
@@ -135,53 +146,54 @@ class Desk:
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
         """
-        async with transaction(self._pool) as connection:
-            task = await store.lock_task(connection, lease)
-            if task is None:
-                before = await store.entry_by_lease(connection, lease)
-                before = await self._same(connection, person, before, typed)
-                told = {"captura": before.id, "avisos": warnings(before.values, before.form.limit)}
-                return Answer(told, new=False)
-            on_form = self._on_form(task, person, Kind.CAPTURA)
-            values = await self._values(connection, on_form, typed)
-            entry = await store.add_entry(connection, task, values, site=person.site, at=self._clock())
-            touched = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal)
-            await enqueue(connection, [touched.message()])
-        observe.ENTRIES.labels(task.ordinal).inc()
-        return Answer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
+        async with borrow(self._pool) as connection:
+            task = await store.task(connection, lease)
+            if task is not None:
+                on_form = self._on_form(task, person, Kind.CAPTURA)
+                values = await self._values(connection, on_form, typed)
+                message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
+                entry = await store.add_entry(
+                    connection, task, values, site=person.site, at=self._clock(), message=message
+                )
+                if entry is not None:
+                    observe.ENTRIES.labels(task.ordinal).inc()
+                    return Answer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
+            before = await store.entry_by_lease(connection, lease)
+            before = await self._same(connection, person, before, typed)
+            return Answer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
     async def resolve(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
         """Keep which of three different captures is right. Raises Rejected (422) where `typed` is none of them."""
         async with transaction(self._pool) as connection:
-            task = await store.lock_task(connection, lease)
-            if task is None:
-                await self._same(connection, person, await store.resolution_by_lease(connection, lease), typed)
-                return Answer({}, new=False)
-            on_form = self._on_form(task, person, Kind.RESOLUCION)
-            values = await self._values(connection, on_form, typed)
-            entries = await pipeline_store.entries(connection, on_form.acta, task.ronda)
-            chosen = choose([each.capture.values for each in entries], values)
-            entry = next(each.id for each in entries if each.capture.values == chosen)
-            await store.add_resolution(connection, task, entry, self._clock())
-            await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
-        return Answer({}, new=True)
+            task = await store.task(connection, lease)
+            if task is not None:
+                on_form = self._on_form(task, person, Kind.RESOLUCION)
+                values = await self._values(connection, on_form, typed)
+                entries = await pipeline_store.entries(connection, on_form.acta, task.ronda)
+                chosen = choose([each.capture.values for each in entries], values)
+                entry = next(each.id for each in entries if each.capture.values == chosen)
+                if await store.add_resolution(connection, task, entry, self._clock()):
+                    await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
+                    return Answer({}, new=True)
+            await self._same(connection, person, await store.resolution_by_lease(connection, lease), typed)
+            return Answer({}, new=False)
 
     async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> Answer:
         """Keep what a person says an image is: QR text, or '' where it cannot be identified."""
         said = Statement(_canonical(identity), proceso_tecnico)
         async with transaction(self._pool) as connection:
-            task = await store.lock_task(connection, lease)
-            if task is None:
-                before = await store.identification_by_lease(connection, lease)
-                if before is None or before[0] != person.id:
-                    raise _gone()
-                if before[1] != said:
-                    raise _otherwise()
-                return Answer({}, new=False)
-            self._check_holds(task, person, Kind.IDENTIFICACION)
-            await store.add_identification(connection, task, said, site=person.site, at=self._clock())
-            await enqueue(connection, [ImageNamed(sha256=task.image.hex(), ordinal=task.ordinal).message()])
-        return Answer({}, new=True)
+            task = await store.task(connection, lease)
+            if task is not None:
+                self._check_holds(task, person, Kind.IDENTIFICACION)
+                if await store.add_identification(connection, task, said, site=person.site, at=self._clock()):
+                    await enqueue(connection, [ImageNamed(sha256=task.image.hex(), ordinal=task.ordinal).message()])
+                    return Answer({}, new=True)
+            before = await store.identification_by_lease(connection, lease)
+            if before is None or before[0] != person.id:
+                raise _gone()
+            if before[1] != said:
+                raise _otherwise()
+            return Answer({}, new=False)
 
     def _on_form(self, task: Task, person: Person, kind: Kind) -> OnForm:
         self._check_holds(task, person, kind)
@@ -224,12 +236,14 @@ class Desk:
                 await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
         return Answer({}, new=new)
 
-    async def recapture(self, person: Person, election: str, clave: str, motivo: str) -> None:
-        """Have an acta typed again in a new round."""
+    async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
+        """Have an acta typed again in a new round, from another of its images where one is given."""
         allow(person, SUPERVISES)
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
-            await pipeline.recapture(connection, acta=acta, person=person.id, reason=motivo, at=self._clock())
+            await pipeline.recapture(
+                connection, acta=acta, person=person.id, reason=motivo, at=self._clock(), image=image
+            )
 
     async def cotejar(self, person: Person, election: str, clave: str, resultado: str) -> None:
         """Keep the result of comparing what was published with the paper."""
@@ -241,7 +255,10 @@ class Desk:
     async def state(self, person: Person, election: str, clave: str) -> dict[str, Any]:
         """Where an acta stands; what was typed only when nobody must type it blind any more."""
         allow(person, SEES_ACTAS)
-        async with borrow(self._pool) as connection:
+        async with (
+            borrow(self._pool) as connection,  # one moment of the acta: a new round must not show between two looks
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             acta = await store.acta_id(connection, election, clave)
             return {"clave": clave, "eleccion": election} | await store.acta_state(connection, acta)
 

@@ -68,11 +68,12 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     if identity is not None:
         await store.add_identification(connection, image, "qr", identity.text, given.now())
         await _settle_identity(connection, image, identity, given)
+        await _look_alike(connection, image, store.same_photo_named, given)
         if row.acta_hint and row.acta_hint != identity.text:
             detail = {"qr": identity.text, "dispositivo": row.acta_hint}
             await store.add_event(connection, "identidad_difiere", received.sha256, detail, given.now())
         return
-    if row.acta_hint:  # the sender is the first of the two who must agree
+    if row.acta_hint:  # kept; whoever sent it is none of the two who must agree
         await store.add_identification(connection, image, "device", row.acta_hint, given.now())
     await store.set_image(connection, image, "por_identificar", None, given.now())
     await _ask_whose(connection, image, given)
@@ -103,7 +104,7 @@ async def named(connection: Connection, message: ImageNamed, given: Given) -> No
     row = await store.lock_image(connection, image)
     if row.state != "por_identificar":
         return
-    statements = [said.identity for said in await store.identifications(connection, image)]
+    statements = [said.identity for said in await store.identifications(connection, image) if said.person is not None]
     agreed = next((said for said in statements if statements.count(said) > 1), None)
     if agreed is None:
         await _ask_whose(connection, image, given)
@@ -114,13 +115,13 @@ async def named(connection: Connection, message: ImageNamed, given: Given) -> No
         await store.add_event(connection, "imagen_sin_identidad", message.sha256, {}, given.now())
         return
     await _settle_identity(connection, image, read[0], given)
-    await _look_alike(connection, image, given)
+    await _look_alike(connection, image, store.same_photo, given)
 
 
-async def _look_alike(connection: Connection, image: bytes, given: Given) -> None:
+async def _look_alike(connection: Connection, image: bytes, among: store.Alike, given: Given) -> None:
     """Where people and no QR said whose an image is: has the same photo come as another acta? A reason to look."""
     row = await store.lock_image(connection, image)
-    alike = await store.same_photo(connection, image, row.acta, bits=SAME_PHOTO) if row.acta else []
+    alike = await among(connection, image, row.acta, bits=SAME_PHOTO) if row.acta else []
     if alike:
         await store.add_event(connection, "misma_foto", image.hex(), {"parecidas": alike}, given.now())
 
@@ -182,7 +183,8 @@ async def _is_better(connection: Connection, image: bytes, *, than: bytes | None
     if than is None:
         return True
     new, old = await store.provenance(connection, image), await store.provenance(connection, than)
-    return new.digitalizacion == "escaner" and old.digitalizacion == "movil"
+    same_document = new.tipo_documento == old.tipo_documento
+    return same_document and new.digitalizacion == "escaner" and old.digitalizacion == "movil"
 
 
 async def _open_round(connection: Connection, row: ActaRow, state: life.State, given: Given) -> None:
@@ -308,7 +310,7 @@ async def _verify(
         quantities="",
         tail="",
     )
-    await _count(connection, row, version, Estado.VERIFICADA, given)
+    await _count(connection, row, version, Estado.VERIFICADA, given.now())
 
 
 async def register_sin_acta(connection: Connection, *, acta: int, kind: Observation, person: int, at: datetime) -> None:
@@ -330,10 +332,10 @@ async def register_sin_acta(connection: Connection, *, acta: int, kind: Observat
         quantities="",
         tail="",
     )
-    await _count(connection, row, version, ESTADO[type(state)], Given(lambda: at, lambda: 0.0))
+    await _count(connection, row, version, ESTADO[type(state)], at)
 
 
-async def _count(connection: Connection, row: ActaRow, version: Version, estado: Estado, given: Given) -> None:
+async def _count(connection: Connection, row: ActaRow, version: Version, estado: Estado, at: datetime) -> None:
     """Append `version` with its cells of the official file, and make it the one that counts."""
     said = version.assessment
     version = replace(
@@ -345,9 +347,7 @@ async def _count(connection: Connection, row: ActaRow, version: Version, estado:
         ),
         tail=_tail(version, rule_set(row.rules).published(said.observations)),
     )
-    added = await store.add_version(connection, version)
-    await store.drop_tasks(connection, row.id)
-    await _moved(connection, row, estado, given, version=added)
+    await store.count_version(connection, version, estado, at)
 
 
 def _tail(version: Version, observations: str) -> str:
@@ -381,29 +381,34 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     """
     if result not in COTEJO:
         raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}")
-    given = Given(lambda: at, lambda: 0.0)
     row = await store.lock_acta(connection, ActaId(acta), at)
     state = move(_at_rest(row), life.Cotejo())
     assert row.version is not None
     version = replace(
         await store.version(connection, row.version), reason="cotejo", person=person, cotejada=COTEJO[result]
     )
-    await _count(connection, row, version, ESTADO[type(state)], given)
+    await _count(connection, row, version, ESTADO[type(state)], at)
     if COTEJO[result] == IN_CORRECTION:
         await recapture(connection, acta=acta, person=person, reason="cotejo", at=at)
 
 
-async def recapture(connection: Connection, *, acta: int, person: int, reason: str, at: datetime) -> None:
-    """Type an acta again from its current image, in a new round.
+async def recapture(
+    connection: Connection, *, acta: int, person: int, reason: str, at: datetime, image: bytes | None = None
+) -> None:
+    """Type an acta again in a new round, from `image` (another of its images, a better copy) or its current one.
 
-    Raises Rejected where it has no image, or nobody has typed it yet.
+    Raises Rejected where it has no such image, or nobody has typed it yet.
     """
     row = await store.lock_acta(connection, ActaId(acta), at)
-    if row.image is None:
+    if image is not None and not await store.has_image(connection, row.id, image):
+        raise Rejected("esa imagen no es de esta acta", status=409)
+    image = image or row.image
+    if image is None:
         raise Rejected("esta acta no tiene imagen que capturar", status=409)
-    state = move(_at_rest(row), life.Recaptura(row.image))
+    state = move(_at_rest(row), life.Recaptura(image))
     await store.drop_tasks(connection, row.id)
-    await store.add_event(connection, "recaptura", row.clave, {"motivo": reason, "persona": person}, at)
+    detail = {"motivo": reason, "persona": person, "imagen": image.hex()}
+    await store.add_event(connection, "recaptura", row.clave, detail, at)
     await _open_round(connection, row, state, Given(lambda: at, lambda: 0.0))
 
 
@@ -436,7 +441,6 @@ async def _moved(
     *,
     ronda: int | None = None,
     image: bytes | None = None,
-    version: int | None = None,
 ) -> ActaRow:
     """Move the pointer and return the row as it now is; what is not given stays."""
     after = replace(
@@ -444,11 +448,8 @@ async def _moved(
         estado=estado,
         ronda=row.ronda if ronda is None else ronda,
         image=image or row.image,
-        version=version or row.version,
     )
-    await store.set_acta(
-        connection, row, estado, ronda=after.ronda, image=after.image, version=after.version, at=given.now()
-    )
+    await store.set_acta(connection, row, estado, ronda=after.ronda, image=after.image, at=given.now())
     return after
 
 

@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     worker_metrics_port: int = 8701
     publisher_metrics_port: int = 8702
     """Where the publisher serves /metrics and /healthz, and the published tree itself (for demos; nginx otherwise)."""
+    sequencer_metrics_port: int = 8703
 
     image_max_bytes: int = Field(default=15_000_000, ge=10_000)
     image_max_pixels: int = Field(default=60_000_000, ge=1_000_000)
@@ -120,14 +121,31 @@ class Settings(BaseSettings):
     """Tries of a message before it is parked."""
 
     lease_minutes: float = Field(default=10, gt=0)
+    other_site_minutes: float = Field(default=30, gt=0)
+    """How long a second capture waits for a person at another site; after that anybody else may type it."""
     session_hours: float = Field(default=12, gt=0)
     qr_key: SecretStr | None = None
     """Key of the digest behind the QR text, where the stickers carry one."""
+
+    seal_certificate: Path | None = None
+    """PEM file with the institution's certificate and those above it, which seals every corte; empty: no seal."""
+    seal_key: str = ""
+    """Its private key: a PEM file that only its owner can read, or `pkcs11:token=…;object=…?module-path=…`."""
+    seal_passphrase: SecretStr | None = None
+    """Passphrase of the file, or PIN of the token, of `seal_key`."""
+    tsa: str = Field(default="", pattern=r"^(https?://[^\s,]+(,https?://[^\s,]+)?)?$")
+    """One or two addresses of time stamp authorities (RFC 3161), separated by a comma; empty: no time stamps."""
+    tsa_ca: Path | None = None
+    """PEM file of the authorities above those of `tsa`."""
 
     siglas: str = Field(default="EDO", pattern=r"^[A-Z]{2,10}$")
     """The state's abbreviation in official file names."""
     simulacro: bool = True
     """True until somebody says otherwise: a rehearsal must never be taken for the real night."""
+    log_origin: str = Field(default="prep.invalid/bitacora", pattern=r"^[^\s+]{1,200}$")
+    """Name of the log, as in its checkpoints: a domain of the institute's and a path. A simulacro's has more behind."""
+    log_policy: Path | None = None
+    """C2SP policy to publish as politica.txt: this log's key, its witnesses, their quorum; empty: no witnesses."""
     start: datetime | None = None
     """First corte with data (ISO 8601 with offset); empty: as soon as the publisher starts."""
     end: datetime | None = None
@@ -141,6 +159,15 @@ class Settings(BaseSettings):
     def receipts_key(self) -> Path:
         """The Ed25519 key that signs receipts; made on first use, mode 0600."""
         return self.data / "llaves" / "acuses.pem"
+
+    @property
+    def log_key(self) -> Path:
+        """The Ed25519 key that signs the log's checkpoints; made on first use, mode 0600."""
+        return self.data / "llaves" / "bitacora.llave"
+
+    @property
+    def log_name(self) -> str:
+        return f"{self.log_origin}/simulacro" if self.simulacro else self.log_origin
 
     @property
     def blobs_url(self) -> str:

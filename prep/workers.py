@@ -34,29 +34,57 @@ ENTRIES_AT_ONCE: Final = 8
 
 
 class Decoders:
-    """A pool of decoding processes that outlives the death of any of them. Each reads and keeps its images itself."""
+    """A pool of decoding processes that outlives the death of any of them. Each reads and keeps its images itself.
 
-    def __init__(self, processes: int, blobs_url: str, max_pixels: int, s3: S3Access = AWS) -> None:
+    `seconds`: how long an image may take. Where a process dies, or an image takes longer, the pool is given up and each
+    image that was in it is decoded alone: only the one that does it again has failed.
+    """
+
+    def __init__(
+        self, processes: int, blobs_url: str, max_pixels: int, s3: S3Access = AWS, *, seconds: float = 60
+    ) -> None:
         self._processes = processes
         self._given = (blobs_url, max_pixels, s3)
-        self._pool = self._start()
+        self._seconds = seconds
+        self._pool = self._start(processes)
+        self._alone = asyncio.Lock()
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self, processes: int) -> ProcessPoolExecutor:
         # Spawned: a forked child would hold the locks of threads it does not have.
-        return ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare_process, self._given)
+        return ProcessPoolExecutor(processes, get_context("spawn"), _prepare_process, self._given)
 
     async def decode(self, sha256: str) -> Reading:
-        """Raises Rejected or Parked where it cannot be decoded, BrokenProcessPool where it killed its process."""
+        """Raises Rejected or Parked where it cannot be decoded.
+
+        BrokenProcessPool where it killed its process, TimeoutError where it takes too long.
+        """
         pool = self._pool
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, _decode, sha256)
-        except BrokenProcessPool:
+            return await self._decode_in(pool, sha256)
+        except (BrokenProcessPool, TimeoutError):
             if pool is self._pool:  # the first to notice replaces it
-                self._pool = self._start()
-            raise
+                self._pool = self._start(self._processes)
+                _kill(pool)
+        async with self._alone:
+            alone = self._start(1)
+            try:
+                return await self._decode_in(alone, sha256)
+            finally:
+                _kill(alone)
+
+    async def _decode_in(self, pool: ProcessPoolExecutor, sha256: str) -> Reading:
+        async with asyncio.timeout(self._seconds):
+            return await asyncio.get_running_loop().run_in_executor(pool, _decode, sha256)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        _kill(self._pool)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End its processes at once. What they were at is done again: they leave nothing half."""
+    for process in list((pool._processes or {}).values()):  # noqa: SLF001  # before 3.14 there is no other way
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)

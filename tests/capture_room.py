@@ -214,7 +214,7 @@ class Room:
             received_at=self.clock(),
         )
         said = qr(acta) if text == "" else text
-        reading = Reading(said, "zxing", 64, 64, bytes(8), bytes.fromhex(web), bytes.fromhex(web))
+        reading = Reading(said, "zxing", 64, 64, bytes(128), bytes.fromhex(web), bytes.fromhex(web))
         async with transaction(self.pool) as connection:
             await pipeline.digitized(connection, received, reading, self._given)
         return sha256

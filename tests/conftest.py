@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from prep.bus.kafka_dev import DevKafka, free_ports, jars
@@ -30,6 +33,20 @@ def official() -> Path:
     return OFFICIAL
 
 
+@pytest.fixture(scope="session")
+def openssl() -> None:
+    """openssl is on PATH. Absent: skipped with the reason; in CI, a failure."""
+    need_program("openssl")
+
+
+def need_program(name: str) -> None:
+    if shutil.which(name) is None:
+        reason = f"{name} is not on PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Night:
     """A migrated database of this test's own: `owner` may do everything, `app` is the role that cannot rewrite facts."""
@@ -40,16 +57,22 @@ class Night:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedded]:
-    """One real PostgreSQL for the session, with a migrated template to clone."""
+    """One real PostgreSQL for the session, with a migrated template to clone. Nothing of it need survive a crash."""
     folder = tmp_path_factory.mktemp("postgres") / "pg"
 
     async def prepare() -> embedded.Embedded:
         server = await embedded.start(folder)
         await migrate(server.owner())
+        connection = await asyncpg.connect(server.owner())
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.close()
         return server
 
     yield asyncio.run(prepare())
-    embedded.stop(folder)
+    server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    server.send_signal(signal.SIGQUIT)  # at once: a checkpoint of some hundred databases can take minutes
+    server.wait(60)
 
 
 @pytest.fixture

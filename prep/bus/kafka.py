@@ -388,8 +388,11 @@ class _Share:
         return Batch(messages, partial(self._acknowledge, mine), since)
 
     def _message(self, record: Any) -> Message:  # noqa: ANN401
-        ids = [value.decode() for name, value in record.headers if name == _ID]
-        return Message(self._topic, record.key.decode(), ids[0], record.value)
+        """What another than `publish` wrote is a message too: whoever handles it sets it aside."""
+        ids = [value.decode(errors="replace") for name, value in record.headers if name == _ID]
+        own = f"{record.topic}:{record.partition}:{record.offset}"
+        key = (record.key or b"?").decode(errors="replace")
+        return Message(self._topic, key, ids[0] if ids else own, record.value or b"")
 
     async def _acknowledge(self, pieces: Sequence[tuple[TopicPartition, _Held, _Piece]]) -> None:
         for partition, held, piece in pieces:
@@ -517,6 +520,7 @@ def configs(replication: int) -> dict[str, str]:
     in_sync = 2 if replication >= 3 else 1  # noqa: PLR2004 - of three, two hold what is acknowledged
     return {
         "min.insync.replicas": str(in_sync),
+        "flush.messages": "1",  # on the disk of each copy before it is acknowledged: brokers may share a power line
         "retention.ms": "-1",
         "retention.bytes": "-1",
         "cleanup.policy": "delete",

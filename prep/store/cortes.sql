@@ -164,7 +164,8 @@ ORDER BY a.election, a.orden
 SELECT (SELECT count(*) FROM acta)::int AS expected,
     (SELECT count(*) FROM acta_current WHERE version IS NOT NULL)::int AS captured,
     (SELECT count(*) FROM acta_current WHERE estado IN ('Acopiada', 'Digitalizada', 'Capturada'))::int
-        + (SELECT count(*) FROM image_current WHERE state IN ('recibida', 'por_identificar'))::int AS waiting
+        + (SELECT count(*) FROM image_current WHERE state IN ('recibida', 'por_identificar'))::int
+        + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int AS waiting
 
 -- name: add_event
 INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)

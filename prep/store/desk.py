@@ -18,6 +18,7 @@ from prep.domain.catalog import ActaId, Ambito, ContestId, TerritoryKind
 from prep.domain.entry import HEADER, TOTAL, Values, from_columns
 from prep.domain.rules import Observation, vote_limit
 from prep.errors import Rejected
+from prep.messages import Message
 from prep.store.database import Connection, sql
 
 SQL: Final = sql("desk")
@@ -149,14 +150,18 @@ async def lease(
     new: UUID,
     now: datetime,
     until: datetime,
+    any_site_before: datetime,
 ) -> Leased | None:
     """The step this person holds already, or else one that waits and this person may do; None where none does.
 
-    One statement: of many who ask at once each gets another. Somebody's expired lease is given back first.
+    One statement: of many who ask at once each gets another. Somebody's expired lease is given back first. A step for
+    another site that was opened before `any_site_before` is anybody's: that site may be lost.
     """
     while True:
         try:
-            row = await connection.fetchrow(SQL["lease"], person, site, kinds, now, until, new, supervisor)
+            row = await connection.fetchrow(
+                SQL["lease"], person, site, kinds, now, until, new, supervisor, any_site_before
+            )
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
         if row is None or row["lease_until"] > now:
@@ -193,9 +198,10 @@ class OnForm:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A leased step, locked until the transaction ends."""
+    """A leased step as it was when it was read: an answer ends it only while its lease is still this one."""
 
     id: int
+    lease: UUID
     kind: Kind
     image: bytes
     ronda: int
@@ -206,13 +212,14 @@ class Task:
     """None while the image has no acta."""
 
 
-async def lock_task(connection: Connection, lease: UUID) -> Task | None:
+async def task(connection: Connection, lease: UUID) -> Task | None:
     """The step under that lease; None where it is answered, dropped, or was given to another."""
-    row = await connection.fetchrow(SQL["lock_task"], lease)
+    row = await connection.fetchrow(SQL["task"], lease)
     if row is None:
         return None
     return Task(
         id=row["id"],
+        lease=row["lease"],
         kind=Kind(row["kind"]),
         image=row["image"],
         ronda=row["ronda"],
@@ -238,13 +245,18 @@ class Answered:
     form: OnForm
 
 
-async def add_entry(connection: Connection, task: Task, values: Values, *, site: int, at: datetime) -> int:
-    """Keep what was typed for ever and end the step; returns the capture's id.
+async def add_entry(
+    connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
+) -> int | None:
+    """Keep what was typed for ever, end the step and send `message`; returns the capture's id.
 
-    Raises Rejected where this person has typed this acta in this round before, whatever led here.
+    None where the lease has ended meanwhile. Raises Rejected where this person has typed this acta in this round
+    before, whatever led here.
     """
+    typed = (values.numbers, values.marks)
+    told = (message.id, message.topic.value, message.key, message.body)
     try:
-        added: int = await connection.fetchval(SQL["add_entry"], task.id, site, at, values.numbers, values.marks)
+        added: int | None = await connection.fetchval(SQL["add_entry"], task.id, task.lease, site, at, *typed, *told)
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya capturó esta acta; le toca a otra persona", status=409) from None
     return added
@@ -273,10 +285,14 @@ class Statement:
     proceso_tecnico: bool
 
 
-async def add_identification(connection: Connection, task: Task, said: Statement, *, site: int, at: datetime) -> None:
-    """Keep the statement and end the step. Raises Rejected where this person has said so before."""
+async def add_identification(connection: Connection, task: Task, said: Statement, *, site: int, at: datetime) -> bool:
+    """Keep the statement and end the step; False where the lease has ended meanwhile.
+
+    Raises Rejected where this person has said so before.
+    """
+    words = (said.identity, said.proceso_tecnico)
     try:
-        await connection.execute(SQL["add_identification"], task.id, site, said.identity, said.proceso_tecnico, at)
+        return bool(await connection.fetchval(SQL["add_identification"], task.id, task.lease, site, *words, at))
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya identificó esta imagen; le toca a otra persona", status=409) from None
 
@@ -287,10 +303,10 @@ async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[
     return None if row is None else (row["person"], Statement(row["identity"], row["proceso_tecnico"]))
 
 
-async def add_resolution(connection: Connection, task: Task, entry: int, at: datetime) -> None:
-    """Keep which of three captures was chosen, and end the step."""
+async def add_resolution(connection: Connection, task: Task, entry: int, at: datetime) -> bool:
+    """Keep which of three captures was chosen, and end the step; False where the lease has ended meanwhile."""
     try:
-        await connection.execute(SQL["add_resolution"], task.id, entry, at)
+        return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, entry, at))
     except asyncpg.UniqueViolationError:
         raise Rejected("esta acta ya está resuelta", status=409) from None
 
@@ -316,7 +332,8 @@ async def image_for(connection: Connection, image: bytes, person: int, now: date
 
 async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
     """Raises Rejected (404) where the catalogue has no such acta."""
-    found: int | None = await connection.fetchval(SQL["acta_id"], election, clave)
+    named = (election + clave).isprintable()
+    found: int | None = await connection.fetchval(SQL["acta_id"], election, clave) if named else None
     if found is None:
         raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", status=404)
     return ActaId(found)

@@ -1,7 +1,8 @@
 -- The work that waits for people, what they answer, and what the screens show of an acta. Each block is one statement.
 
 -- name: lease
--- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor
+-- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8 what has
+-- waited for another site since before this may be done at the same one
 WITH mine AS (
     SELECT id FROM task WHERE lease_person = $1 AND lease IS NOT NULL
 ), free AS MATERIALIZED (
@@ -12,7 +13,7 @@ WITH mine AS (
         WHERE task.kind = kinds.kind
             AND (lease IS NULL OR lease_until <= $4)
             AND $1 <> ALL (not_persons)
-            AND not_site IS DISTINCT FROM $2::smallint
+            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $8)
             AND (only_person IS NULL OR only_person = $1 OR $7)
         ORDER BY queue_at
         LIMIT 1
@@ -39,20 +40,24 @@ WHERE lease_person = $1 AND lease IS NOT NULL AND lease_until <= $2
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
 WHERE lease = $1 AND lease_person = $2
 
--- name: lock_task
-SELECT t.id, t.kind, t.image, t.ronda, t.ordinal, t.lease_person, t.lease_until, a.id AS acta, a.contest, a.digitos,
+-- name: task
+SELECT t.id, t.lease, t.kind, t.image, t.ronda, t.ordinal, t.lease_person, t.lease_until, a.id AS acta, a.contest, a.digitos,
     a.lista_nominal, a.representantes, a.boletas_maximas
 FROM task t LEFT JOIN acta a ON a.id = t.acta
 WHERE t.lease = $1
-FOR UPDATE OF t
 
+-- The step, the fact and the word of it in one statement: this is what a night does most.
 -- name: add_entry
 WITH gone AS (
-    DELETE FROM task WHERE id = $1 RETURNING acta, ronda, ordinal, image, lease_person, lease, leased_at
+    DELETE FROM task WHERE id = $1 AND lease = $2 RETURNING acta, ronda, ordinal, image, lease_person, lease, leased_at
+), added AS (
+    INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
+    SELECT acta, ronda, ordinal, image, lease_person, $3, lease, leased_at, $4, $5, $6 FROM gone
+    RETURNING id
+), told AS (
+    INSERT INTO outbox (id, topic, key, body) SELECT $7, $8, $9, $10 FROM added RETURNING pg_notify('outbox', '')
 )
-INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
-SELECT acta, ronda, ordinal, image, lease_person, $2, lease, leased_at, $3, $4, $5 FROM gone
-RETURNING id
+SELECT added.id FROM added, told
 
 -- name: entry_by_lease
 SELECT e.id, e.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas
@@ -61,20 +66,22 @@ WHERE e.lease = $1
 
 -- name: add_identification
 WITH gone AS (
-    DELETE FROM task WHERE id = $1 RETURNING image, lease_person, lease
+    DELETE FROM task WHERE id = $1 AND lease = $2 RETURNING image, lease_person, lease
 )
 INSERT INTO identification (image, source, person, site, lease, identity, proceso_tecnico, said_at)
-SELECT image, 'person', lease_person, $2, lease, $3, $4, $5 FROM gone
+SELECT image, 'person', lease_person, $3, lease, $4, $5, $6 FROM gone
+RETURNING true
 
 -- name: identification_by_lease
 SELECT person, identity, proceso_tecnico FROM identification WHERE lease = $1
 
 -- name: add_resolution
 WITH gone AS (
-    DELETE FROM task WHERE id = $1 RETURNING acta, ronda, lease_person, lease
+    DELETE FROM task WHERE id = $1 AND lease = $2 RETURNING acta, ronda, lease_person, lease
 )
 INSERT INTO resolution (acta, ronda, entry, person, lease, resolved_at)
-SELECT acta, ronda, $2, lease_person, lease, $3 FROM gone
+SELECT acta, ronda, $3, lease_person, lease, $4 FROM gone
+RETURNING true
 
 -- name: resolution_by_lease
 SELECT e.id, r.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes,

@@ -107,13 +107,17 @@ def _last_words(folder: Path) -> str:
     return f"vea {folder}"
 
 
+_ENDING: Final = "600"
+"""Seconds a server has to end: its last checkpoint writes whatever a slow disk still lacks."""
+
+
 def stop(folder: Path) -> None:
     """End it in good order, also while it recovers."""
     if not is_running(folder):
         return
     server = _server(folder)
     try:
-        words = ("-w", "-m", "fast", "-D", str(server.pgdata), "stop")
+        words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
         pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
     except subprocess.SubprocessError:
         if is_running(folder):

@@ -62,6 +62,24 @@ async def devices(connection: Connection) -> dict[str, bytes]:
     return {row["id"]: row["public_key"] for row in await connection.fetch(SQL["devices"])}
 
 
+async def revoke_device(connection: Connection, device: str, at: datetime) -> None:
+    """Nothing more is taken from it; what it sent stays. Raises Rejected where there is no such device."""
+    if not await connection.fetchval(SQL["revoke_device"], device, at):
+        raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
+
+
+async def set_active(connection: Connection, login: str, *, active: bool) -> None:
+    """Let somebody in, or shut them out with all their sessions. Raises Rejected where there is no such person."""
+    if not await connection.fetchval(SQL["set_active"], login, active):
+        raise Rejected(f"no hay un usuario {login}", status=404)
+
+
+async def set_password(connection: Connection, login: str, password: str) -> None:
+    """Another password, already derived; every session ends. Raises Rejected where there is no such person."""
+    if not await connection.fetchval(SQL["set_password"], login, password):
+        raise Rejected(f"no hay un usuario {login}", status=404)
+
+
 async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
     """Add somebody, `password` already derived; returns their id. Raises Rejected where the login is taken or none."""
     try:

@@ -13,7 +13,22 @@ INSERT INTO device (id, public_key, site, enrolled_at) VALUES ($1, $2, $3, $4) O
 SELECT EXISTS (SELECT FROM device WHERE id = $1 AND public_key = $2 AND site = $3)
 
 -- name: devices
-SELECT id, public_key FROM device ORDER BY id
+SELECT id, public_key FROM device WHERE revoked_at IS NULL ORDER BY id
+
+-- name: revoke_device
+UPDATE device SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING true
+
+-- name: set_active
+WITH out AS (
+    DELETE FROM session USING person p WHERE person = p.id AND p.login = $1
+)
+UPDATE person SET active = $2 WHERE login = $1 RETURNING true
+
+-- name: set_password
+WITH out AS (
+    DELETE FROM session USING person p WHERE person = p.id AND p.login = $1
+)
+UPDATE person SET password = $2 WHERE login = $1 RETURNING true
 
 -- name: add_person
 INSERT INTO person (login, password, role, site) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from asyncpg import BitString
 
@@ -84,9 +84,27 @@ async def set_image(connection: Connection, image: bytes, state: str, acta: Acta
     await connection.execute(SQL["set_image"], image, state, acta, at)
 
 
+class Alike(Protocol):
+    """Images of other actas whose hash is at most `bits` away from that of `image`: keys `clave` and `image` (hex)."""
+
+    async def __call__(
+        self, connection: Connection, image: bytes, acta: ActaId, *, bits: int
+    ) -> list[Mapping[str, str]]: ...
+
+
 async def same_photo(connection: Connection, image: bytes, acta: ActaId, *, bits: int) -> list[Mapping[str, str]]:
-    """Images of other actas of its contest whose hash is at most `bits` away: keys `clave` and `image` (hex)."""
+    """Among all images of its contest."""
     return [dict(row) for row in await connection.fetch(SQL["same_photo"], image, acta, bits)]
+
+
+async def same_photo_named(connection: Connection, image: bytes, acta: ActaId, *, bits: int) -> list[Mapping[str, str]]:
+    """Among the few that people identified."""
+    return [dict(row) for row in await connection.fetch(SQL["same_photo_named"], image, acta, bits)]
+
+
+async def has_image(connection: Connection, acta: ActaId, image: bytes) -> bool:
+    """Whether the image is one of the acta's."""
+    return await connection.fetchval(SQL["has_image"], acta, image) is not None
 
 
 async def add_identification(connection: Connection, image: bytes, source: str, identity: str, at: datetime) -> None:
@@ -156,10 +174,9 @@ async def set_acta(
     *,
     ronda: int,
     image: bytes | None,
-    version: int | None,
     at: datetime,
 ) -> None:
-    await connection.execute(SQL["set_acta"], row.id, estado, ronda, image, version, at)
+    await connection.execute(SQL["set_acta"], row.id, estado, ronda, image, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +247,11 @@ class Version:
     tail: str
 
 
-async def add_version(connection: Connection, version: Version) -> int:
-    """Append the version; returns its id. Nothing is current until `set_acta` points at it."""
+async def count_version(connection: Connection, version: Version, estado: Estado, at: datetime) -> None:
+    """Append the version and make it the acta's current one, in that state; nobody has anything to type of it now."""
     came = version.provenance
-    added: int = await connection.fetchval(
-        SQL["add_version"],
+    await connection.execute(
+        SQL["count_version"],
         version.acta,
         version.ronda,
         version.reason,
@@ -256,8 +273,9 @@ async def add_version(connection: Connection, version: Version) -> int:
         version.verificacion_at,
         version.quantities,
         version.tail,
+        estado,
+        at,
     )
-    return added
 
 
 async def capture_sites(connection: Connection) -> int:

@@ -35,6 +35,17 @@ WHERE r.image <> $1 AND c.acta <> $2 AND a.contest = (SELECT contest FROM acta W
 ORDER BY a.clave
 LIMIT 5
 
+-- name: same_photo_named
+SELECT DISTINCT a.clave, encode(r.image, 'hex') AS image
+FROM identification s JOIN reading r USING (image) JOIN image_current c USING (image) JOIN acta a ON a.id = c.acta
+WHERE s.source = 'person' AND s.image <> $1 AND c.acta <> $2
+    AND bit_count(r.phash # (SELECT phash FROM reading WHERE image = $1)) <= $3
+ORDER BY a.clave
+LIMIT 5
+
+-- name: has_image
+SELECT true FROM image_current WHERE acta = $1 AND image = $2
+
 -- name: add_identification
 INSERT INTO identification (image, source, identity, said_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 
@@ -69,7 +80,7 @@ WHERE c.acta = $1
 FOR UPDATE OF c
 
 -- name: set_acta
-UPDATE acta_current SET estado = $2, ronda = $3, image = $4, version = $5, changed_at = $6 WHERE acta = $1
+UPDATE acta_current SET estado = $2, ronda = $3, image = $4, changed_at = $5 WHERE acta = $1
 
 -- name: entries
 SELECT id, ordinal, person, site, typed_at, numbers, marks FROM entry WHERE acta = $1 AND ronda = $2 ORDER BY ordinal
@@ -82,12 +93,17 @@ SELECT a.origen, a.digitalizacion, a.traslado, a.tipo_documento, a.acopio_at,
     EXISTS (SELECT FROM identification i WHERE i.image = a.image AND i.proceso_tecnico) AS proceso_tecnico
 FROM arrival a WHERE a.image = $1 ORDER BY a.received_at, a.id LIMIT 1
 
--- name: add_version
-INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations, inconsistent,
-    contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at, captura_at, verificacion_at,
-    quantities, tail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-RETURNING id
+-- name: count_version
+WITH added AS (
+    INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations, inconsistent,
+        contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at, captura_at,
+        verificacion_at, quantities, tail)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+    RETURNING id
+), dropped AS (
+    DELETE FROM task WHERE acta = $1
+)
+UPDATE acta_current SET estado = $22, version = (SELECT id FROM added), changed_at = $23 WHERE acta = $1
 
 -- name: version
 SELECT * FROM acta_version WHERE id = $1

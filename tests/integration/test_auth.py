@@ -7,8 +7,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from capture.auth import ATTEMPTS, COST, Devices, add_user, enroll, hash_password, password_matches
+from capture.auth import (
+    ATTEMPTS,
+    COST,
+    Devices,
+    add_user,
+    change_password,
+    enroll,
+    hash_password,
+    password_matches,
+)
 from prep.errors import Rejected, Unavailable
+from prep.store import people
 from prep.store.people import Role
 from tests.capture_room import CHEAP, EVENING, PASSWORD, Device, Room, furnished, jpeg
 from tests.conftest import Night
@@ -86,6 +96,33 @@ async def test_whoever_is_set_inactive_is_out_within_seconds(room: Room, night: 
     room.clock.advance(seconds=11)
     assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 401
     assert (await log_in(room, "ana", PASSWORD))[0] == 401
+
+
+async def test_whoever_gets_another_password_is_out_and_comes_in_with_it(room: Room, night: Night) -> None:
+    await log_in(room, "ana", PASSWORD)
+    owner = await asyncpg.connect(night.owner)
+    await change_password(owner, login="ana", password="otra clave larga", cost=CHEAP)
+    with pytest.raises(Rejected, match="no hay un usuario"):
+        await change_password(owner, login="nadie", password="otra clave larga", cost=CHEAP)
+    assert await owner.fetchval("SELECT count(*) FROM session") == 0
+    assert (await log_in(room, "ana", PASSWORD))[0] == 401
+    assert (await log_in(room, "ana", "otra clave larga"))[0] == 201
+    await people.set_active(owner, "ana", active=False)
+    assert (await log_in(room, "ana", "otra clave larga"))[0] == 401
+    await people.set_active(owner, "ana", active=True)
+    assert (await log_in(room, "ana", "otra clave larga"))[0] == 201
+    await owner.close()
+
+
+async def test_a_revoked_device_is_known_no_more(night: Night) -> None:
+    owner = await asyncpg.connect(night.owner)
+    device = Device("movil-9")
+    await enroll(owner, device="movil-9", site="A", public_key=device.public_key, at=EVENING)
+    await people.revoke_device(owner, "movil-9", EVENING)
+    assert await people.devices(owner) == {}
+    with pytest.raises(Rejected, match="no está inscrito"):
+        await people.revoke_device(owner, "movil-10", EVENING)
+    await owner.close()
 
 
 async def test_the_token_is_nowhere_in_the_database(room: Room) -> None:

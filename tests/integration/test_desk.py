@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -382,7 +383,8 @@ async def test_the_queue_is_read_through_its_index_however_long_it_is(room: Room
     """)
     await owner.execute("ANALYZE task")
     lease = UUID(int=1)
-    arguments = (1, 1, ["resolucion", "captura"], room.clock(), room.clock(), lease, False)
+    now = room.clock()
+    arguments = (1, 1, ["resolucion", "captura"], now, now, lease, False, now - timedelta(minutes=30))
     explained = await owner.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {sql('desk')['lease']}", *arguments)
     plan = "\n".join(row[0] for row in explained)
     await owner.close()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -277,6 +278,59 @@ async def test_the_photo_of_another_acta_is_a_reason_to_look(small: World, bits:
     async with transaction(small.pool) as connection:
         subjects = [row[0] for row in await connection.fetch("SELECT subject FROM event WHERE kind = 'misma_foto'")]
     assert subjects == [received.sha256] * events
+
+
+async def test_what_people_named_is_looked_at_again_when_the_right_acta_comes(small: World) -> None:
+    contests = {acta.qr: acta.contest for acta in small.catalog.actas}
+    one = first(small)
+    other = next(s for s in small.sheets if s != one and contests.get(s.qr) == contests[one.qr] and s.values)
+    named = small.arrive(one).sha256
+    small.qr_lost.add(named)
+    small.photos[named] = bytes(128)
+    await small.settle()
+    for person in (0, 1):
+        await small.work(small.persons[person])
+        await small.settle()
+    read = small.arrive(other, number=2).sha256
+    small.photos[read] = bytes(128)
+    await small.settle()
+    async with transaction(small.pool) as connection:
+        assert await connection.fetchval("SELECT subject FROM event WHERE kind = 'misma_foto'") == read
+
+
+async def test_a_better_copy_is_typed_where_a_supervisor_says_so(small: World) -> None:
+    sheet, stranger = [s for s in small.sheets if s.values is not None and s.clave][:2]
+    small.arrive(sheet)
+    await small.settle()
+    for person in (0, 1):
+        await small.work(small.persons[person])
+        await small.settle()
+    better = small.arrive(sheet, number=2, copy=1, scanner=True).sha256
+    another = small.arrive(stranger, number=3).sha256
+    await small.settle()
+    words: dict[str, Any] = {
+        "acta": small.acta(sheet),
+        "person": small.persons[4].id,
+        "reason": "más clara",
+        "at": START,
+    }
+    async with transaction(small.pool) as connection:
+        with pytest.raises(Rejected, match="no es de esta acta"):
+            await pipeline.recapture(connection, **words, image=bytes.fromhex(another))
+        await pipeline.recapture(connection, **words, image=bytes.fromhex(better))
+        assert await connection.fetchval(
+            "SELECT image FROM acta_current WHERE acta = $1", words["acta"]
+        ) == bytes.fromhex(better)
+
+
+async def test_a_second_capture_does_not_wait_for_a_lost_site_for_ever(small: World) -> None:
+    small.arrive(first(small))
+    await small.settle()
+    await small.work(small.persons[0])
+    await small.settle()
+    assert await small.work(small.persons[2]) is None, "of the same site"
+    small.clock[0] += timedelta(minutes=31)
+    assert await small.work(small.persons[2]) == "captura"
 
 
 async def test_what_no_catalogue_knows_is_kept_apart(small: World) -> None:

@@ -10,7 +10,8 @@ CREATE TABLE device (
     id          text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]{1,40}$'),
     public_key  bytea NOT NULL UNIQUE CHECK (length(public_key) = 32),   -- Ed25519
     site        smallint NOT NULL REFERENCES site,
-    enrolled_at timestamptz NOT NULL
+    enrolled_at timestamptz NOT NULL,
+    revoked_at  timestamptz             -- the owner of the database alone sets it
 );
 
 CREATE TABLE image (
@@ -64,6 +65,7 @@ CREATE TABLE identification (
     CHECK ((source = 'person') = (person IS NOT NULL)),
     UNIQUE NULLS NOT DISTINCT (image, source, person)
 );
+CREATE INDEX identification_by_people ON identification (image) WHERE source = 'person';
 
 -- What one person typed, once in a round, for ever.
 CREATE TABLE entry (
