@@ -21,9 +21,9 @@ $(VENV)/ready: requirements.lock pyproject.toml
 system:
 	@sh deploy/system-packages.sh libzbar0
 
-# The operations kit is tested with the real programs; without them its tests are skipped and say so.
+# The operations kit and the keys in tokens are tested with the real programs; without them the tests are skipped and say so.
 tools:
-	@sh deploy/system-packages.sh nginx prometheus
+	@sh deploy/system-packages.sh nginx prometheus softhsm2
 
 demo: setup
 	$(BIN)/prep demo $(DEMO)

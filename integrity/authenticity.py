@@ -1,0 +1,216 @@
+"""Who vouches for a SHA256SUMS, and since when: seals, signatures and time stamps judged together (AUT-01 … AUT-06).
+
+Each of the files beside SHA256SUMS is about SHA256SUMS and not about the others: a time stamp proves that the list of
+digests was there at its moment, the seal who stands for it. What the seal says of its own hour is held against the
+stamps. A file that is missing where another says that it was made is a finding; a stamp that has not come yet is *not
+checked*, as stamps may come late; what cannot be judged for want of a trusted authority is never good.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from integrity import cms, sello, stamp
+from integrity.certificates import NotSealed, Problem, name, refuse_development
+from integrity.report import SEAL_CHECKS, Ledger
+from integrity.seal import CLOCK_TOLERANCE, PERSON, SEAL, Seal, verify_seal
+from integrity.sello import SELLO, verify_sello
+from integrity.stamp import STAMPS, Stamp, judge_after, verify_stamp
+
+BESIDE: Final[Mapping[str, int]] = {
+    SEAL: cms.LONGEST,
+    PERSON: cms.LONGEST,
+    SELLO: sello.LONGEST,
+    **dict.fromkeys(STAMPS, stamp.LONGEST),
+}
+"""The files that may stand beside SHA256SUMS, and the most bytes each may have. All but the seal and the sello may
+appear after the corte was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom a reader believes: authorities that whoever publishes did not choose for them."""
+
+    seals: Sequence[x509.Certificate] = ()
+    stamps: Sequence[x509.Certificate] = ()
+    policies: Collection[str] = ()
+    """Time stamp policies that are accepted; empty: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found good."""
+
+    seal: Seal | None = None
+    person: Seal | None = None
+    sello: Seal | None = None
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+
+
+def judge(
+    sums: bytes,
+    beside: Mapping[str, bytes],
+    trust: Trust,
+    ledger: Ledger,
+    *,
+    where: str,
+    simulacro: bool,
+    corte_at: datetime | None = None,
+    before: Evidence | None = None,
+    now: datetime | None = None,
+) -> Evidence:
+    """Judge the files `beside` (by name, those of `BESIDE` that are there) a SHA256SUMS; write into the ledger.
+
+    `where` is the folder, for findings; `corte_at` what the manifest says; `before` the evidence of the corte before.
+    """
+    there = {file: content for file, content in beside.items() if file in BESIDE}
+    if not trust.seals:
+        ledger.unable([*SEAL_CHECKS], f"{where}: no se dijo en qué autoridad se confía")
+        return Evidence()
+    if simulacro:
+        ledger.not_applicable("AUT-06", "es un simulacro")
+
+    stamps = _judge_stamps(sums, there, trust, ledger, where=where)
+    proved = min((each.at for each in stamps.values()), default=None)
+
+    def sealed(check: str, file: str) -> Seal | None:
+        verify = verify_sello if file == SELLO else verify_seal
+        ledger.did(check)
+        try:
+            return verify(there[file], sums, trust.seals, simulacro=True, at=proved)
+        except NotSealed as problem:
+            _wrong(problem, check, f"{where}/{file}", ledger)
+            return None
+
+    if SEAL not in there:
+        ledger.wrong("AUT-01", f"{where}/{SEAL}", expected="el sello de la institución", found="nada")
+    found = sealed("AUT-01", SEAL) if SEAL in there else None
+    if PERSON not in there:
+        ledger.not_applicable("AUT-02", "no hay firma de una persona")
+    person = sealed("AUT-02", PERSON) if PERSON in there else None
+    if SELLO in there:
+        in_text = sealed("AUT-03", SELLO)
+    else:
+        in_text = None
+        _judge_no_sello(found, where, ledger)
+    evidence = Evidence(found, person, in_text, stamps)
+    _judge_development(evidence, ledger, where, simulacro=simulacro)
+    _judge_times(evidence, ledger, where, corte_at=corte_at, before=before, now=now)
+    return evidence
+
+
+def _judge_stamps(
+    sums: bytes,
+    there: Mapping[str, bytes],
+    trust: Trust,
+    ledger: Ledger,
+    *,
+    where: str,
+) -> dict[str, Stamp]:
+    if not trust.stamps:
+        ledger.unable(["AUT-04", "AUT-05"], f"{where}: no se dijo en qué autoridad de tiempo se confía")
+        return {}
+    stamps: dict[str, Stamp] = {}
+    for file in (file for file in STAMPS if file in there):
+        ledger.did("AUT-04")
+        try:
+            stamps[file] = verify_stamp(there[file], sums, trust.stamps, policies=trust.policies)
+        except NotSealed as problem:
+            _wrong(problem, "AUT-04", f"{where}/{file}", ledger)
+    if not any(file in there for file in STAMPS):
+        ledger.unable(["AUT-04"], f"{where}: todavía no hay ningún sello de tiempo")
+    return stamps
+
+
+def _judge_no_sello(found: Seal | None, where: str, ledger: Ledger) -> None:
+    """An RSA key makes both forms of the seal, always: one without the other was taken away."""
+    if found is None:
+        ledger.unable(["AUT-03"], f"{where}: sin un sello bueno no se sabe si debía haber también {SELLO}")
+    elif isinstance(found.certificate.public_key(), rsa.RSAPublicKey):
+        ledger.wrong("AUT-03", f"{where}/{SELLO}", expected="el sello en base64", found="nada")
+    else:
+        ledger.not_applicable("AUT-03", "la llave de la institución no es RSA")
+
+
+def _judge_development(evidence: Evidence, ledger: Ledger, where: str, *, simulacro: bool) -> None:
+    for file, found in _all(evidence):
+        ledger.did("AUT-06")
+        try:
+            refuse_development([found.certificate, *found.above], simulacro=simulacro)
+        except NotSealed as problem:
+            _wrong(problem, "AUT-06", f"{where}/{file}", ledger)
+
+
+def _judge_times(
+    evidence: Evidence,
+    ledger: Ledger,
+    where: str,
+    *,
+    corte_at: datetime | None,
+    before: Evidence | None,
+    now: datetime | None,
+) -> None:
+    for file, found in _all(evidence):
+        ledger.did("AUT-05")
+        if now is not None and found.at > now + CLOCK_TOLERANCE:
+            ledger.wrong(
+                "AUT-05", f"{where}/{file}", expected=f"una hora hasta {now:%Y-%m-%d %H:%M:%S}", found=found.at
+            )
+        if corte_at is not None and found.at + CLOCK_TOLERANCE < corte_at:
+            ledger.wrong(
+                "AUT-05", f"{where}/{file}", expected=f"una hora desde la del corte, {corte_at}", found=found.at
+            )
+    made = evidence.seal
+    earlier = before.seal if before is not None else None
+    if made is not None and earlier is not None and made.at + CLOCK_TOLERANCE < earlier.at:
+        expected = f"una hora desde la del sello anterior, {earlier.at}"
+        ledger.wrong("AUT-05", f"{where}/{SEAL}", expected=expected, found=made.at)
+    for file, found_stamp in evidence.stamps.items():
+        try:
+            judge_after(found_stamp, made.at if made is not None else None)
+        except NotSealed as problem:
+            _wrong(problem, "AUT-05", f"{where}/{file}", ledger)
+
+
+def _all(evidence: Evidence) -> Iterator[tuple[str, Seal | Stamp]]:
+    yield from (
+        (file, found)
+        for file, found in ((SEAL, evidence.seal), (PERSON, evidence.person), (SELLO, evidence.sello))
+        if found is not None
+    )
+    yield from evidence.stamps.items()
+
+
+_EXPECTED: Final[Mapping[Problem, str]] = {
+    Problem.FORM: "un archivo bien formado",
+    Problem.CONTENT: "que sea sobre este SHA256SUMS",
+    Problem.SIGNATURE: "una firma válida",
+    Problem.ATTRIBUTES: "los atributos firmados, completos y ciertos",
+    Problem.ALGORITHM: "algoritmos fuertes y conocidos",
+    Problem.CHAIN: "un certificado bajo una autoridad de confianza",
+    Problem.EXPIRED: "un certificado en vigor",
+    Problem.NOT_YET: "un certificado en vigor",
+    Problem.PURPOSE: "un certificado para este uso",
+    Problem.DEVELOPMENT: "un certificado con validez",
+    Problem.CLOCK: "horas que no retrocedan",
+    Problem.POLICY: "una política que se acepta",
+    Problem.ACCURACY: "un reloj exacto",
+}
+
+
+def _wrong(problem: NotSealed, check: str, path: str, ledger: Ledger) -> None:
+    position = f"problema «{problem.problem.value}»"
+    expected = _EXPECTED.get(problem.problem, "un sello bueno")
+    ledger.wrong(check, path, expected=expected, found=problem.sentence, position=position)
+
+
+def facts(evidence: Evidence) -> dict[str, str]:
+    """What a person wants to read of it: who, and when."""
+    told: dict[str, str] = {}
+    for file, found in _all(evidence):
+        told[file] = f"{name(found.certificate)}, {found.at:%Y-%m-%d %H:%M:%S %Z}"
+    return told

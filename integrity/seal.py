@@ -1,0 +1,311 @@
+"""The seal of a corte: `SHA256SUMS.p7s`, a detached signature (CMS, CAdES-BES) by the institution's certificate.
+
+    openssl cms -verify -binary -inform DER -in SHA256SUMS.p7s -content SHA256SUMS -CAfile autoridad.pem -out /dev/null
+
+A person signs too, on a machine of their own, what the night begins and ends with: `export_text` is what they are
+given, `import_signature` what is done with what they bring back. That signature is `SHA256SUMS.firma.p7s`; it stands
+beside the institution's seal and says the same of the same file.
+
+What a seal cannot say: that the certificate was not revoked (nobody is asked), nor that its hour is true (that takes
+a time stamp, `stamp.py`).
+"""
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import unquote
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from integrity import cms
+from integrity.certificates import (
+    LONGEST_FILE,
+    NotSealed,
+    Problem,
+    Purpose,
+    chain,
+    judge_purpose,
+    judge_validity,
+    load,
+    refuse_development,
+)
+from integrity.cms import Key, Signer
+
+SUMS: Final = "SHA256SUMS"
+SEAL: Final = "SHA256SUMS.p7s"
+"""The institution's, made with the corte."""
+PERSON: Final = "SHA256SUMS.firma.p7s"
+"""A person's, which may come later."""
+LONGEST_SUMS: Final = 1 << 20
+CLOCK_TOLERANCE: Final = timedelta(seconds=60)
+"""How far two honest clocks may be apart."""
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_PKCS11: Final = "pkcs11:"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A seal that was found good."""
+
+    certificate: x509.Certificate
+    above: tuple[x509.Certificate, ...]
+    """Its authorities, up to the one that is trusted."""
+    at: datetime
+    """When the signer says that it signed."""
+
+
+# --- sealing ----------------------------------------------------------------------------------------------------------
+
+
+def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> Signer:
+    """The institution's signer: a PEM file with its certificate, then those above it; and its key.
+
+    `key` is a PEM file that only its owner can read, or a `pkcs11:` URI (RFC 7512) with `module-path`, `token` and
+    `object`; `passphrase` is that of the file, or the PIN. Raises NotSealed, which shows neither.
+    """
+    held = load(_read_file(certificates, "el certificado"))
+    certificate, above = held[0], held[1:]
+    judge_purpose(certificate, Purpose.SEAL)
+    public = certificate.public_key()
+    opened: Key = TokenKey(key, passphrase, public) if key.startswith(_PKCS11) else FileKey(Path(key), passphrase)
+    signer = Signer(certificate, above, opened)
+    probe = cms.sign(b"", signer, at=certificate.not_valid_before_utc, detached=True)
+    try:
+        cms.verify(cms.read(probe), b"")
+    except NotSealed:
+        sentence = f"la llave privada no es la del certificado de {certificates.name}"
+        raise NotSealed(Problem.KEY, sentence) from None
+    return signer
+
+
+def seal(sums: bytes, signer: Signer, *, at: datetime) -> bytes:
+    """`SHA256SUMS.p7s`. Raises NotSealed where the certificate is not in force at that moment, or the key fails."""
+    judge_validity(signer.certificate, at)
+    return cms.sign(sums, signer, at=at, detached=True)
+
+
+class FileKey:
+    """A key in a PEM file."""
+
+    def __init__(self, path: Path, passphrase: str | None) -> None:
+        data = _read_file(path, "la llave privada", private=True)
+        secret = passphrase.encode() if passphrase else None
+        try:
+            key = serialization.load_pem_private_key(data, secret)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            sentence = f"la llave privada {path.name} no se puede abrir: no es PEM, o la contraseña es otra"
+            raise NotSealed(Problem.KEY, sentence) from None
+        if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+            raise NotSealed(Problem.ALGORITHM, f"la llave privada {path.name} no es RSA ni de curva elíptica")
+        self._key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = key
+
+    def sign(self, data: bytes) -> bytes:
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            return self._key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+
+def _read_file(path: Path, what: str, *, private: bool = False) -> bytes:
+    try:
+        with path.open("rb") as file:
+            if private and os.fstat(file.fileno()).st_mode & _OTHERS:
+                sentence = f"{what} {path.name} la pueden leer otros: deje el archivo con permisos 0600"
+                raise NotSealed(Problem.KEY, sentence)
+            return file.read(LONGEST_FILE + 1)
+    except OSError:
+        raise NotSealed(Problem.KEY if private else Problem.FORM, f"no se puede leer {what} {path.name}") from None
+
+
+class TokenKey:
+    """A key in a cryptographic token (PKCS #11), which never leaves it. Needs the package python-pkcs11."""
+
+    def __init__(self, uri: str, pin: str | None, public: object) -> None:
+        """`public` is the certificate's key: it says how to sign. The token is asked when something is signed."""
+        self._where = _read_uri(uri)
+        self._pin = pin
+        self._is_rsa = isinstance(public, rsa.RSAPublicKey)
+
+    def sign(self, data: bytes) -> bytes:
+        try:
+            import pkcs11  # noqa: PLC0415 - an extra: most installations have no token
+        except ModuleNotFoundError:
+            raise NotSealed(Problem.KEY, "para usar una llave pkcs11: falta el paquete python-pkcs11") from None
+        where = self._where
+        try:
+            # A session for each signature: one every few minutes, and a token may be taken out and put back.
+            token = pkcs11.lib(where["module-path"]).get_token(token_label=where["token"])
+            with token.open(user_pin=self._pin) as session:
+                found = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=where["object"])
+                key = cast("pkcs11.SignMixin", found)
+                if self._is_rsa:
+                    return bytes(key.sign(data, mechanism=pkcs11.Mechanism.SHA256_RSA_PKCS))
+                raw = bytes(key.sign(hashlib.sha256(data).digest(), mechanism=pkcs11.Mechanism.ECDSA))
+        except (RuntimeError, OSError, ValueError, TypeError):  # PKCS11Error is a RuntimeError
+            sentence = "el dispositivo criptográfico no firmó: revise module-path, token, object y el PIN"
+            raise NotSealed(Problem.KEY, sentence) from None
+        half = len(raw) // 2
+        return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+
+
+def _read_uri(uri: str) -> Mapping[str, str]:
+    path, _, query = uri.removeprefix(_PKCS11).partition("?")
+    pairs = [part.partition("=") for part in [*path.split(";"), *query.split("&")] if part]
+    where = {key: unquote(value) for key, _, value in pairs}
+    if any(key.startswith("pin-") for key in where):
+        raise NotSealed(Problem.KEY, "el PIN no va en la dirección pkcs11: (se vería en registros y procesos)")
+    if missing := {"module-path", "token", "object"} - where.keys():
+        sentence = f"en la dirección pkcs11:token=…;object=…?module-path=… falta {min(missing)}"
+        raise NotSealed(Problem.KEY, sentence)
+    return where
+
+
+# --- verifying --------------------------------------------------------------------------------------------------------
+
+
+def verify_seal(
+    p7s: bytes, sums: bytes, trusted: Sequence[x509.Certificate], *, simulacro: bool, at: datetime | None = None
+) -> Seal:
+    """The seal over exactly these bytes, by somebody under `trusted`. Raises NotSealed, which names what is wrong.
+
+    1. The form: one signer, detached, strict DER.
+    2. The signature: over these bytes, by the certificate that it names.
+    3. The certificate: under a trusted authority, in force when it signed (and at `at`, what a time stamp proves),
+       for signing, and neither an authority's nor a time stamper's; for development only in a simulacro.
+    """
+    signed = cms.read(p7s)
+    if signed.content is not None:
+        raise NotSealed(Problem.FORM, "la firma trae dentro su propio contenido; debe ir separada (detached)")
+
+    certificate = cms.verify(signed, sums)
+    signed_at = cms.signing_time(signed)
+
+    others = cms.authorities(signed, certificate)
+    path = chain(certificate, others, trusted, at=signed_at, purpose=Purpose.SEAL)
+    if at is not None:
+        path = chain(certificate, others, trusted, at=at, purpose=Purpose.SEAL)
+    refuse_development(path, simulacro=simulacro)
+    return Seal(certificate, path[1:], signed_at)
+
+
+# --- a person's signature ---------------------------------------------------------------------------------------------
+
+
+def export_text(sums: bytes, name: str) -> str:
+    """What goes with the file that a person is to sign elsewhere, in Spanish; `name` is how the copy is called."""
+    return f"""\
+Para firmar en otra máquina, con la firma de una persona
+
+El archivo {name} es copia exacta de SHA256SUMS: la lista de huellas de los archivos de un corte.
+Antes de firmar, compruebe que su huella SHA-256 sea la que se leyó en voz alta:
+
+  {_groups(hashlib.sha256(sums).hexdigest())}
+
+  sha256sum {name}
+
+1. El certificado y la llave, en PEM. Si son de la e.firma (.cer y .key):
+
+  openssl x509 -inform DER -in certificado.cer -out certificado.pem
+  openssl pkcs8 -inform DER -in llave.key -out llave.pem
+
+2. Firmar (pide la contraseña de la llave si la tiene):
+
+  openssl cms -sign -binary -cades -md sha256 -in {name} -signer certificado.pem -inkey llave.pem \\
+    -outform DER -out {PERSON}
+
+3. Borrar llave.pem, y traer de vuelta solo {PERSON}. Aquí se comprueba y se publica con:
+
+  integrity seal import {PERSON} --sums SHA256SUMS --ca autoridad.pem
+"""
+
+
+def _groups(digest: str) -> str:
+    return " ".join(digest[place : place + 8] for place in range(0, len(digest), 8))
+
+
+def import_signature(
+    p7s: bytes,
+    sums: Path,
+    trusted: Sequence[x509.Certificate],
+    *,
+    simulacro: bool,
+    now: datetime,
+    as_seal: bool = False,
+) -> tuple[Path, Seal]:
+    """Verify what was signed elsewhere over the file `sums`, and only then put it beside. Raises NotSealed.
+
+    `as_seal`: it is the institution's seal, where its key is on no machine of the night. The file is written once: the
+    same bytes again are no error, others are.
+    """
+    found = verify_seal(p7s, read_sums_file(sums), trusted, simulacro=simulacro)
+    if found.at > now + CLOCK_TOLERANCE:
+        raise NotSealed(Problem.CLOCK, "la firma dice ser de una hora que todavía no llega")
+    target = sums.with_name(SEAL if as_seal else PERSON)
+    place(target, p7s)
+    return target, found
+
+
+def read_sums_file(path: Path) -> bytes:
+    """Raises NotSealed."""
+    try:
+        with path.open("rb") as file:
+            sums = file.read(LONGEST_SUMS + 1)
+    except OSError:
+        raise NotSealed(Problem.MISSING, f"no se puede leer {path}") from None
+    if not sums or len(sums) > LONGEST_SUMS:
+        raise NotSealed(Problem.FORM, f"{path.name} debe tener de 1 a {LONGEST_SUMS} bytes; tiene {len(sums)} o más")
+    return sums
+
+
+def place(target: Path, content: bytes) -> None:
+    """Put a file into a published folder, whole or not at all, and once. Raises NotSealed where another is there.
+
+    If we stop before the link, nothing is to be seen in the folder: the file has no name until it is durable.
+    """
+    try:
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _link(folder, target, content)
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileExistsError:
+        if target.is_symlink() or target.read_bytes() != content:
+            raise NotSealed(Problem.FORM, f"ya hay un {target.name}, y es otro: no se escribió encima") from None
+    except OSError:
+        raise NotSealed(Problem.FORM, f"no se pudo escribir {target}") from None
+
+
+def _link(folder: int, target: Path, content: bytes) -> None:
+    nameless = getattr(os, "O_TMPFILE", 0)
+    source = ""
+    try:
+        handle = os.open(target.parent, nameless | os.O_WRONLY, 0o644) if nameless else -1
+    except OSError:
+        handle = -1
+    if handle < 0:  # some file systems have no files without a name
+        source = f".{target.name}.{secrets.token_hex(4)}"
+        handle = os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+            # Given a folder's handle, the link to /proc is followed to the file.
+            origin = f"/proc/self/fd/{handle}" if not source else str(target.parent / source)
+            os.link(origin, target.name, dst_dir_fd=folder)
+    finally:
+        if source:
+            with suppress(FileNotFoundError):
+                os.unlink(source, dir_fd=folder)

@@ -1,0 +1,184 @@
+"""The commands about seals and time: seal, have a person sign elsewhere, stamp, check; and those for development."""
+
+import argparse
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from integrity import development
+from integrity.authenticity import BESIDE, Trust, facts, judge
+from integrity.certificates import NotSealed, Problem, load, name
+from integrity.report import SEAL_CHECKS, Ledger, Report, printable
+from integrity.seal import (
+    LONGEST_SUMS,
+    PERSON,
+    SUMS,
+    export_text,
+    import_signature,
+    open_signer,
+    place,
+    read_sums_file,
+)
+from integrity.sello import SELLO, seals
+from integrity.stamp import STAMPS, Authority, add_missing
+from integrity.sums import Malformed, read_sums
+
+_COULD_NOT: Final = 2
+_LONGEST_PASSPHRASE: Final = 1024
+_HIGHEST_PORT: Final = 65535
+
+
+def run(asked: argparse.Namespace) -> Report | int:
+    """One command: the report of a verification, or the exit code of another."""
+    try:
+        match asked.command:
+            case "stamp":
+                return _stamp(asked)
+            case "dev-ca":
+                development.make_authority(asked.folder, now=_now())
+                return _say(f"✓ {asked.folder}: autoridad, sello y sellado de tiempo de DESARROLLO, SIN VALIDEZ.")
+            case "dev-tsa":
+                return _serve_stamper(asked.folder, asked.port)
+            case _:
+                return _seal(asked)
+    except NotSealed as problem:
+        wrong = problem.problem not in {Problem.KEY, Problem.MISSING}
+        print(f"{'✗' if wrong else '?'} {printable(problem.sentence)}.")
+        return 1 if wrong else _COULD_NOT
+
+
+def _seal(asked: argparse.Namespace) -> Report | int:
+    match asked.action:
+        case "sign":
+            return _sign(_sums(asked.source), asked.certificate, asked.key, asked.passphrase_file)
+        case "export":
+            return _export(_sums(asked.source), asked.out)
+        case "import":
+            return _import(asked)
+        case _:
+            return _check(asked)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _say(what: str) -> int:
+    print(what, flush=True)
+    return 0
+
+
+def _sums(source: Path) -> Path:
+    return source / SUMS if source.is_dir() else source
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError:
+        raise NotSealed(Problem.MISSING, f"no se puede leer {path}") from None
+    if len(data) > limit:
+        raise NotSealed(Problem.FORM, f"{path} tiene más de {limit} bytes")
+    return data
+
+
+def _sign(sums: Path, certificate: Path, key: str, passphrase_file: Path | None) -> int:
+    passphrase = None
+    if passphrase_file is not None:
+        passphrase = _read(passphrase_file, _LONGEST_PASSPHRASE).decode("utf-8", "replace").removesuffix("\n")
+    content, at = read_sums_file(sums), _now()
+    signer = open_signer(certificate, key, passphrase)
+    for file, held in seals(content, signer, at=at).items():
+        place(sums.with_name(file), held)
+        print(f"✓ {sums.with_name(file)}: sello de {name(signer.certificate)}")
+    if not signer.is_rsa:
+        print(f"- {SELLO}: no se hizo, porque la llave no es RSA")
+    return 0
+
+
+def _export(sums: Path, out: Path) -> int:
+    """The copy to sign, its instructions beside it: nobody is given a list that does not agree with its folder."""
+    content = read_sums_file(sums)
+    try:
+        listed = read_sums(content)
+    except Malformed as problem:
+        sentence = f"{sums} no es una lista de huellas: se esperaba {problem.expected}; se encontró {problem.found}"
+        raise NotSealed(Problem.FORM, sentence) from None
+    for file, digest in listed.items():
+        if _digest(sums.with_name(file)) != digest:
+            raise NotSealed(Problem.CONTENT, f"{file} no tiene la huella que dice {sums}: no hay nada que firmar")
+    text = export_text(content, out.name)
+    place(out, content)
+    place(out.with_name(out.name + ".instrucciones.txt"), text.encode())
+    return _say(f"✓ {out}: lo que se firma ({len(listed)} archivos comprobados)\n\n{text}")
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise NotSealed(Problem.MISSING, f"no se puede leer {path}") from None
+
+
+def _import(asked: argparse.Namespace) -> int:
+    trusted = load(_read(asked.ca, LONGEST_SUMS))
+    target, found = import_signature(
+        _read(asked.p7s, BESIDE[PERSON]),
+        _sums(asked.sums),
+        trusted,
+        simulacro=asked.simulacro,
+        now=_now(),
+        as_seal=asked.as_seal,
+    )
+    return _say(f"✓ {target}: firma de {name(found.certificate)}, {found.at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _check(asked: argparse.Namespace) -> Report:
+    """What stands beside one SHA256SUMS; the files that it lists are for `integrity verify`."""
+    sums = _sums(asked.source)
+    content = read_sums_file(sums)
+    beside = {file: _read(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}
+    stamps = asked.tsa_ca and load(_read(asked.tsa_ca, LONGEST_SUMS))
+    trust = Trust(load(_read(asked.ca, LONGEST_SUMS)), stamps or ())
+    ledger = Ledger(SEAL_CHECKS)
+    where = str(sums.parent)
+    found = judge(content, beside, trust, ledger, where=where, simulacro=asked.simulacro, now=_now())
+    ledger.facts.update(facts(found))
+    return ledger.report(str(sums), "")
+
+
+def _is_there(sums: Path, file: str) -> bool:
+    path = sums.with_name(file)
+    return path.is_symlink() or path.exists()
+
+
+def _stamp(asked: argparse.Namespace) -> int:
+    if len(asked.tsa) > len(STAMPS):
+        raise NotSealed(Problem.MISSING, f"se admiten hasta {len(STAMPS)} autoridades de tiempo")
+    trusted = load(_read(asked.tsa_ca, LONGEST_SUMS))
+    folder = _sums(asked.source).parent
+    missing = asyncio.run(add_missing(folder, [Authority(url, trusted) for url in asked.tsa]))
+    for file in STAMPS[: len(asked.tsa)]:
+        print(f"? {file}: {printable(missing[file])}" if file in missing else f"✓ {folder / file}")
+    return _COULD_NOT if missing else 0
+
+
+def _serve_stamper(folder: Path, port: int) -> int:
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise NotSealed(Problem.MISSING, f"el puerto debe estar entre 0 y {_HIGHEST_PORT}")
+    signer = development.open_stamper(folder)
+    try:
+        server = development.StamperServer(signer, port, _now)
+    except OSError:
+        raise NotSealed(Problem.MISSING, f"no se pudo abrir 127.0.0.1:{port}") from None
+    with server:
+        _say(f"Sellado de tiempo de DESARROLLO, SIN VALIDEZ, en http://127.0.0.1:{server.server_port}/")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0

@@ -1,0 +1,280 @@
+"""Time stamps (RFC 3161) of a corte: an authority that is not us says that SHA256SUMS existed at that moment.
+
+    openssl ts -verify -in SHA256SUMS.tsr -data SHA256SUMS -CAfile autoridad-de-tiempo.pem
+
+Up to two authorities: `SHA256SUMS.tsr` is of the first, `SHA256SUMS.2.tsr` of the second. No corte waits for them: it
+is published, then `add_missing` asks, and asks again later for what did not come. So the stamps are among the few
+files that may appear in a corte's folder after it was published (with `SHA256SUMS.firma.p7s` and the log's proof); each
+is written once and never replaced. A stamp that is verified here before it is placed is verified again by every reader.
+"""
+
+import asyncio
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, VerificationError, decode_timestamp_response
+from rfc3161_client.tsp import PKIStatus, TimeStampTokenInfo
+from rfc3161_client.verify import VerifierBuilder
+
+from integrity import cms, der
+from integrity.certificates import NotSealed, Problem, Purpose, chain, name
+from integrity.seal import CLOCK_TOLERANCE, SUMS, place, read_sums_file
+from integrity.sums import Malformed
+
+STAMPS: Final = ("SHA256SUMS.tsr", "SHA256SUMS.2.tsr")
+"""Of the first authority and of the second."""
+LONGEST: Final = 64 << 10
+"""Bytes of an answer; one has 1 to 6 thousand."""
+LEAST_ACCURATE: Final = timedelta(seconds=60)
+"""A clock that claims less than this is of no use here."""
+TIMEOUT_S: Final = 20.0
+_SHA256: Final = "2.16.840.1.101.3.4.2.1"
+_QUERY: Final = "application/timestamp-query"
+_OK: Final = 200
+
+Post = Callable[[str, bytes, float], bytes]
+"""Sends a request to a URL and returns the answer's body; the float is the timeout in seconds. Raises Unanswered."""
+
+
+class Unanswered(Exception):
+    """The authority gave no answer; `sentence` is Spanish. Nothing is wrong with the corte: ask again later."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A time stamp that was found good."""
+
+    at: datetime
+    accuracy: timedelta | None
+    """How far the authority's clock may be off, where it says so."""
+    certificate: x509.Certificate
+    above: tuple[x509.Certificate, ...]
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """One that stamps time: where it answers, and under whom its certificate must be."""
+
+    url: str
+    trusted: Sequence[x509.Certificate]
+    policies: Collection[str] = ()
+    """Object identifiers of those that are accepted; empty: any."""
+
+
+# --- verifying --------------------------------------------------------------------------------------------------------
+
+
+def verify_stamp(
+    tsr: bytes,
+    sums: bytes,
+    trusted: Sequence[x509.Certificate],
+    *,
+    nonce: int | None = None,
+    policies: Collection[str] = (),
+) -> Stamp:
+    """The stamp over exactly these bytes, by an authority under `trusted`. Raises NotSealed, which names what is wrong.
+
+    `nonce` is for whoever asked; a reader years later has none. Revocation is not looked up.
+    """
+    # 1. The form, by two readers; the authority granted it.
+    if not 0 < len(tsr) <= LONGEST:
+        raise NotSealed(Problem.FORM, f"un sello de tiempo tiene de 1 a {LONGEST} bytes; este, {len(tsr)}")
+    try:
+        response = decode_timestamp_response(tsr)
+        status = PKIStatus(response.status)
+        if status is not PKIStatus.GRANTED:
+            raise NotSealed(Problem.FORM, f"la autoridad de tiempo no lo concedió (estado {status.value})")
+        token, info = response.time_stamp_token(), response.tst_info
+        imprint, stamped_at, policy = info.message_imprint, info.gen_time, info.policy.dotted_string
+        kind, stated_nonce, accuracy = imprint.hash_algorithm.dotted_string, info.nonce, _accuracy(info)
+    except ValueError:
+        raise NotSealed(Problem.FORM, "no es una respuesta de sellado de tiempo (RFC 3161)") from None
+    signed = cms.read(token)
+    content = signed.content or b""
+
+    # 2. It is over the digest of these bytes; it answers what was asked.
+    if kind != _SHA256:
+        raise NotSealed(Problem.ALGORITHM, "el sello de tiempo no es sobre una huella SHA-256")
+    if imprint.message != hashlib.sha256(sums).digest():
+        raise NotSealed(Problem.CONTENT, "el sello de tiempo es de otro SHA256SUMS")
+    if nonce is not None and stated_nonce != nonce:
+        raise NotSealed(Problem.NONCE, "el sello de tiempo responde a otra petición (otro número de un solo uso)")
+    if policies and policy not in policies:
+        raise NotSealed(Problem.POLICY, f"el sello de tiempo se dio bajo la política {policy}, que no se acepta")
+    if accuracy is not None and accuracy > LEAST_ACCURATE:
+        seconds = accuracy.total_seconds()
+        raise NotSealed(Problem.ACCURACY, f"la autoridad de tiempo dice poder errar {seconds:g} segundos")
+
+    # 3. Who signed it: a time stamper under a trusted authority, in force at that moment.
+    certificate = cms.verify(signed, content, content_type=cms.TST_INFO)
+    others = cms.authorities(signed, certificate)
+    path = chain(certificate, others, trusted, at=stamped_at, purpose=Purpose.STAMP)
+
+    # 4. The same by another implementation, which hands the token to OpenSSL.
+    verifier = VerifierBuilder(roots=list(trusted), tsa_certificate=None, nonce=nonce).build()
+    try:
+        verifier.verify(response, hashlib.sha256(sums).digest())
+    except (VerificationError, ValueError):
+        raise NotSealed(Problem.SIGNATURE, "OpenSSL no acepta la firma del sello de tiempo") from None
+    return Stamp(stamped_at, accuracy, certificate, path[1:], policy)
+
+
+def _accuracy(info: TimeStampTokenInfo) -> timedelta | None:
+    stated = info.accuracy
+    if stated is None:
+        return None
+    parts = (stated.seconds, stated.millis, stated.micros)
+    seconds, millis, micros = (part or 0 for part in parts)
+    return timedelta(seconds=min(seconds, 10**6), milliseconds=millis, microseconds=micros)
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+async def ask(
+    authority: Authority, sums: bytes, *, after: datetime | None = None, post: Post | None = None
+) -> tuple[bytes, Stamp]:
+    """A new stamp over `sums`, verified: the bytes of its file, and what it says.
+
+    `after` is when the seal was made: a stamp from before it shows a clock that went back.
+    Raises NotSealed, Unanswered.
+    """
+    request = TimestampRequestBuilder(data=sums, hash_algorithm=HashAlgorithm.SHA256, nonce=True, cert_req=True).build()
+    try:
+        async with asyncio.timeout(2 * TIMEOUT_S):
+            tsr = await asyncio.to_thread(post or post_query, authority.url, request.as_bytes(), TIMEOUT_S)
+    except TimeoutError:
+        raise Unanswered("la autoridad de tiempo no respondió a tiempo") from None
+    stamp = verify_stamp(tsr, sums, authority.trusted, nonce=request.nonce, policies=authority.policies)
+    judge_after(stamp, after)
+    return tsr, stamp
+
+
+def judge_after(stamp: Stamp, sealed_at: datetime | None) -> None:
+    """Raises NotSealed where the stamp is from before the seal by more than two honest clocks may differ."""
+    slack = CLOCK_TOLERANCE + (stamp.accuracy or timedelta())
+    if sealed_at is not None and stamp.at + slack < sealed_at:
+        early = int((sealed_at - stamp.at).total_seconds())
+        sentence = f"el sello de tiempo de {name(stamp.certificate)} es {early} segundos anterior a la hora del sello"
+        raise NotSealed(Problem.CLOCK, sentence)
+
+
+async def add_missing(
+    folder: Path, authorities: Sequence[Authority], *, after: datetime | None = None, post: Post | None = None
+) -> dict[str, str]:
+    """Ask for the stamps that a published corte's folder still lacks, all at once, and put beside those that come.
+
+    Returns what is still missing, by file: why, in Spanish; empty when all are there. It never raises for what an
+    authority says or does not say, and may be called again at any time. If we stop in between, a stamp is there whole
+    or not at all. Two publishers that ask for the same leave the first one's stamp.
+    """
+    assert len(authorities) <= len(STAMPS)
+    missing = [(file, by) for file, by in zip(STAMPS, authorities, strict=False) if not (folder / file).exists()]
+    if not missing:
+        return {}
+    try:
+        sums = await asyncio.to_thread(read_sums_file, folder / SUMS)
+    except NotSealed as problem:
+        return {file: problem.sentence for file, _ in missing}
+
+    async def add(file: str, authority: Authority) -> str | None:
+        try:
+            tsr, _ = await ask(authority, sums, after=after, post=post)
+            await asyncio.to_thread(place, folder / file, tsr)
+        except (NotSealed, Unanswered) as problem:
+            return None if (folder / file).exists() else problem.sentence
+        return None
+
+    why = await asyncio.gather(*(add(file, authority) for file, authority in missing))
+    return {file: sentence for (file, _), sentence in zip(missing, why, strict=True) if sentence is not None}
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """An authority answers where its address says, or not at all."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def post_query(url: str, body: bytes, timeout: float) -> bytes:
+    """POST the request (RFC 3161 §3.4); in a thread, as it blocks. Raises Unanswered."""
+    if not url.lower().startswith(("http://", "https://")):
+        raise Unanswered("la dirección de la autoridad de tiempo debe empezar con http:// o https://")
+    opener = urllib.request.build_opener(_NoRedirection())
+    headers = {"Content-Type": _QUERY, "Accept-Encoding": "identity"}
+    try:
+        asked = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310 - looked at above
+        with opener.open(asked, timeout=timeout) as answer:
+            if answer.status != _OK:
+                raise Unanswered(f"la autoridad de tiempo respondió {answer.status}")
+            return _take(answer, timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise Unanswered(f"la autoridad de tiempo respondió {error.code}") from None
+    except (OSError, http.client.HTTPException, ValueError):
+        raise Unanswered("no se pudo preguntar a la autoridad de tiempo") from None
+
+
+def _take(answer: http.client.HTTPResponse, timeout: float) -> bytes:
+    """The body, within the limit and the time."""
+    taken = b""
+    started = time.monotonic()
+    while block := answer.read1(LONGEST + 1):
+        taken += block
+        if len(taken) > LONGEST:
+            raise Unanswered(f"la autoridad de tiempo respondió más de {LONGEST} bytes")
+        if time.monotonic() - started > timeout:
+            raise Unanswered("la autoridad de tiempo tardó demasiado en responder")
+    return taken
+
+
+# --- the requests that a time stamper reads ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of a time stamper (RFC 3161 §2.4.1)."""
+
+    imprint: bytes
+    """DER of the algorithm and the digest, which is SHA-256."""
+    nonce: int | None
+    certificates: bool
+
+
+def read_query(data: bytes) -> Query:
+    """Raises Malformed."""
+    what = "una petición de sello de tiempo"
+    if len(data) > LONGEST:
+        raise Malformed(f"{what} de hasta {LONGEST} bytes", f"{len(data)}")
+    fields = der.Fields(der.read(data, what), what)
+    if der.read_integer(fields.take(der.INTEGER)) != 1:
+        raise Malformed(f"{what} de la versión 1", "otra")
+    imprint = fields.take(der.SEQUENCE)
+    inner = der.Fields(imprint, what)
+    algorithm = der.Fields(inner.take(der.SEQUENCE), what)
+    if (
+        der.read_oid(algorithm.take(der.OID)) != _SHA256
+        or len(inner.take(der.OCTETS).content) != hashlib.sha256().digest_size
+    ):
+        raise Malformed("una huella SHA-256", "otra")
+    inner.end()
+    fields.maybe(der.OID)
+    nonce = fields.maybe(der.INTEGER)
+    certificates = fields.maybe(der.BOOLEAN)
+    fields.end()
+    asked = certificates is not None and certificates.content == b"\xff"
+    return Query(imprint.raw, der.read_integer(nonce) if nonce is not None else None, asked)
