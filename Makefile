@@ -23,7 +23,7 @@ system:
 
 # The operations kit and the keys in tokens are tested with the real programs; without them the tests are skipped and say so.
 tools:
-	@sh deploy/system-packages.sh nginx prometheus softhsm2
+	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime
 
 demo: setup
 	$(BIN)/prep demo $(DEMO)

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -139,6 +139,7 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
         "PREP_CAPTURE_PORT": str(capture),
         "PREP_WORKER_METRICS_PORT": str(worker),
         "PREP_PUBLISHER_METRICS_PORT": str(publisher),
+        "PREP_SEQUENCER_METRICS_PORT": "0",
         "PREP_CLOSE_WHEN_COMPLETE": "false",
         **settings,
     }
@@ -282,6 +283,17 @@ WEATHER: Final = (("limpia", 78), ("girada", 10), ("borrosa", 6), ("oscura", 6))
 """Share of each condition among the images of a night, per cent."""
 
 
+def numbered(sheets: Iterable[Sheet]) -> dict[str, int]:
+    """The sequence number of each sheet's image, by key: every device counts its own, and leaves none out."""
+    sent: Counter[str] = Counter()
+    numbers: dict[str, int] = {}
+    for sheet in sheets:
+        if sheet.sin_acta is None:
+            sent[sheet.kind] += 1
+            numbers[sheet.key] = sent[sheet.kind]
+    return numbers
+
+
 async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Journal) -> None:
     """Every sheet, in the order of its acopio, by the device of its kind."""
     keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
@@ -291,9 +303,11 @@ async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Jour
 
     async def artist(pool: ProcessPoolExecutor) -> None:
         started, first = loop.time(), plan.sheets[0].acopio
-        for number, sheet in enumerate(plan.sheets, 1):
+        numbers = numbered(plan.sheets)
+        for sheet in plan.sheets:
             if sheet.sin_acta is not None:
                 continue
+            number = numbers[sheet.key]
             if sheet.key in journal.receipts:
                 progress.sent += 1
                 progress.images[journal.digests[sheet.key]] = sheet
@@ -369,13 +383,23 @@ def speaker(place: Place, connections: int, *around: aiohttp.ClientMiddlewareTyp
     )
 
 
-async def persistent(client: aiohttp.ClientSession, method: str, path: str, **request: Any) -> Answer:  # noqa: ANN401
-    """The answer, after as many tries as it takes an installation to come back. Raises PrepError for a refusal."""
+async def persistent(
+    client: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    *,
+    told: Container[int] = (),
+    **request: Any,  # noqa: ANN401
+) -> Answer:
+    """The answer, after as many tries as it takes an installation to come back.
+
+    Raises PrepError for a refusal, but for those `told` and for what others did first.
+    """
     while True:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with client.request(method, path, **request) as response:
                 answer = Answer(response.status, await response.read())
-            if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE}:
+            if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE} or answer.status in told:
                 return answer
             if answer.status not in AGAIN:
                 raise PrepError(f"{method} {path}: {answer.status} {answer.body.decode()}")
@@ -456,7 +480,9 @@ async def capturista(
             await asyncio.sleep(IDLE)
             continue
         task = leased.json()
-        seen = await persistent(client, "GET", task["imagen"], headers=session)
+        seen = await persistent(client, "GET", task["imagen"], headers=session, told={HTTPStatus.FORBIDDEN})
+        if seen.status == HTTPStatus.FORBIDDEN:  # the lease has ended: the clock of the installation may have jumped
+            continue
         path = f"/v1/tasks/{task['tarea']}"
         match task["tipo"]:
             case "captura":
@@ -552,6 +578,7 @@ def play(plan: Plan, place: Place) -> None:
     if not (place.data / "terminado").exists():
         uvloop.run(night())
         order(place, "publish", "--final")
+        order(place, "sequencer", "--once")
         (place.data / "terminado").touch()
 
 

@@ -1,0 +1,52 @@
+"""Three nights under faults, in the size that a test can afford: nothing acknowledged is lost or counted twice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from load_tests.chaos import script
+from load_tests.faults import Kind, schedule
+from load_tests.synthetic import synthetic
+
+CASILLAS = 30
+FAULTS = 6
+SEEDS = (1, 2, 8)
+
+
+def faults(seed: int) -> list[Kind]:
+    _, sheets = synthetic(CASILLAS, seed=seed)
+    _, uploads = script(sheets, seed, FAULTS)
+    return [fault.kind for fault in schedule(seed, FAULTS, len(uploads), kafka=True)]
+
+
+def test_between_them_the_three_nights_meet_every_kind_of_fault() -> None:
+    assert {kind for seed in SEEDS for kind in faults(seed)} == set(Kind)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_night_under_faults_loses_nothing(kafka_jars: None, tmp_path: Path, seed: int) -> None:
+    report = tmp_path / "informe.json"
+    words = ["--casillas", CASILLAS, "--faults", FAULTS, "--seed", seed, "--interval", 3]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "load_tests.chaos",
+            *map(str, words),
+            "--data",
+            str(tmp_path / "noche"),
+            "--json",
+            report,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-3000:]
+    told = json.loads(report.read_text())
+    assert [each["fault"]["kind"] for each in told["faults"]] == [kind.name for kind in faults(seed)]
+    assert all(each["looked_at"] for each in told["oracle"] if "apartados" not in each["what"])
