@@ -1,11 +1,13 @@
 """The receipt: a signed promise that an image is safe here and will be published or listed.
 
-    {"acuse": {"formato": 1, "sha256": …, "bytes": …, "recibido": …, "servidor": …, "simulacro": …, "clave": …},
+    {"acuse": {"formato": 1, "sha256": …, "bytes": …, "recibido": …, "servidor": …, "simulacro": …, "prueba": …,
+               "clave": …},
      "firma": …}
 
 `firma` is base64 of Ed25519 over the acuse as canonical JSON (sorted keys, no spaces, UTF-8); `clave` is the first
-eight hexadecimal digits of the SHA-256 of the raw public key. The first receipt of an image is its only one: it is kept
-as a record and handed out byte for byte to whoever sends that image again, on any server of the same store, for ever.
+eight hexadecimal digits of the SHA-256 of the raw public key; `prueba` is where in the published tree the proof will
+be, within seconds, that the log has the image. The first receipt of an image is its only one: it is kept as a record
+and handed out byte for byte to whoever sends that image again, on any server of the same store, for ever.
 """
 
 import base64
@@ -28,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from integrity.leaves import proof_path
 from prep.blobs import Blobs
 from prep.errors import Rejected
 
@@ -69,6 +72,7 @@ class Receipts:
             "recibido": at.isoformat(timespec="milliseconds"),
             "servidor": self.server,
             "simulacro": self.simulacro,
+            "prueba": proof_path(sha256),
             "clave": key_id(self.key),
         }
         firma = base64.b64encode(self.key.sign(canonical(acuse))).decode()

@@ -15,9 +15,11 @@ from integrity.verify import verify
 HELP: Final = """\
 integrity: comprueba lo que publica un PREP, sin confiar en quien lo publica.
 
-  integrity verify CARPETA|URL [--json]
+  integrity verify CARPETA|URL [--log-key LLAVE] [--log-policy ARCHIVO] [--json]
       Comprueba todo lo publicado: las huellas SHA-256, la cadena de cortes, que no falte ni sobre
       ningún archivo, y cada suma y porcentaje, recalculados desde las filas de cada acta.
+      Si el árbol trae su bitácora, también que todo lo publicado esté en ella. LLAVE es la llave pública
+      de la bitácora, obtenida por otro camino: sin ella solo se sabe que árbol y bitácora concuerdan.
       Con --json, el informe completo para otro programa.
 
   integrity check ARCHIVO CÓDIGO
@@ -43,6 +45,27 @@ integrity: comprueba lo que publica un PREP, sin confiar en quien lo publica.
                     [--host 127.0.0.1] [--port 8460]
       Sirve de testigo: firma cada punto de control solo si continúa el último que firmó. La CARPETA
       guarda lo que firmó; hay que crearla la primera vez y no perderla nunca.
+
+  integrity seal check CARPETA|SHA256SUMS --ca ARCHIVO [--tsa-ca ARCHIVO] [--simulacro] [--json]
+      Comprueba el sello, las firmas y los sellos de tiempo que hay junto a un SHA256SUMS. Los ARCHIVOS
+      son los certificados (PEM) de las autoridades en las que usted confía, obtenidos de ellas.
+
+  integrity seal export CARPETA|SHA256SUMS --out ARCHIVO
+      Copia lo que una persona va a firmar en otra máquina, con las instrucciones al lado.
+
+  integrity seal import FIRMA --sums CARPETA|SHA256SUMS --ca ARCHIVO [--as-seal] [--simulacro]
+      Comprueba la firma que se trajo y, solo si es buena, la pone junto al SHA256SUMS.
+
+  integrity seal sign CARPETA|SHA256SUMS --certificate ARCHIVO --key ARCHIVO|pkcs11:…
+                      [--passphrase-file ARCHIVO]
+      Sella con el certificado de la institución: SHA256SUMS.p7s y SHA256SUMS.sello.
+
+  integrity stamp CARPETA|SHA256SUMS --tsa URL [--tsa URL] --tsa-ca ARCHIVO
+      Pide los sellos de tiempo que faltan y los pone junto al SHA256SUMS.
+
+  integrity dev-ca CARPETA
+  integrity dev-tsa CARPETA [--port 8470]
+      Una autoridad y un servicio de sellado de tiempo para desarrollo y simulacros, SIN VALIDEZ.
 
 Termina con 0 si todo está bien, 1 si algo está mal y 2 si algo no se pudo comprobar.
 """
@@ -76,22 +99,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     tree = commands.add_parser("verify")
     tree.add_argument("source")
+    tree.add_argument("--log-key", dest="key")
+    tree.add_argument("--log-policy", dest="policy", type=Path)
     tree.add_argument("--json", action="store_true")
     file = commands.add_parser("check")
     file.add_argument("file", type=Path)
     file.add_argument("code", nargs="+")
     _add_log_commands(commands)
+    _add_seal_commands(commands)
     asked = parser.parse_args(arguments)
     if asked.command == "check":
         return _check(asked.file, " ".join(asked.code))
-    if asked.command == "verify":
+    if asked.command == "verify" and not asked.key and not asked.policy:
         return _show(verify(asked.source, _tell), as_json=asked.json)
     try:
-        from integrity import log_commands  # noqa: PLC0415 - verify and check need nothing but Python
+        from integrity import log_commands, seal_commands  # noqa: PLC0415 - verify and check need nothing but Python
     except ModuleNotFoundError as missing:
         print(f"? Esta orden necesita el paquete «{missing.name}».")
         return _COULD_NOT
-    outcome = log_commands.run(asked, _tell)
+    about_seals = asked.command in {"seal", "stamp", "dev-ca", "dev-tsa"}
+    outcome = seal_commands.run(asked) if about_seals else log_commands.run(asked, _tell)
     return outcome if isinstance(outcome, int) else _show(outcome, as_json=asked.json)
 
 
@@ -122,6 +149,33 @@ def _add_log_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     witness.add_argument("--memory", type=Path, required=True)
     witness.add_argument("--host", default="127.0.0.1")
     witness.add_argument("--port", type=int, default=8460)
+
+
+def _add_seal_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    actions = commands.add_parser("seal").add_subparsers(dest="action", required=True)
+    check, export, sign = actions.add_parser("check"), actions.add_parser("export"), actions.add_parser("sign")
+    stamp = commands.add_parser("stamp")
+    for about_sums in (check, export, sign, stamp):
+        about_sums.add_argument("source", type=Path)
+    check.add_argument("--tsa-ca", type=Path)
+    check.add_argument("--json", action="store_true")
+    export.add_argument("--out", type=Path, required=True)
+    sign.add_argument("--certificate", type=Path, required=True)
+    sign.add_argument("--key", required=True)
+    sign.add_argument("--passphrase-file", type=Path)
+    bring = actions.add_parser("import")
+    bring.add_argument("p7s", type=Path)
+    bring.add_argument("--sums", type=Path, required=True)
+    bring.add_argument("--as-seal", action="store_true")
+    for trusting in (check, bring):
+        trusting.add_argument("--ca", type=Path, required=True)
+        trusting.add_argument("--simulacro", action="store_true")
+    stamp.add_argument("--tsa", action="append", required=True)
+    stamp.add_argument("--tsa-ca", type=Path, required=True)
+    commands.add_parser("dev-ca").add_argument("folder", type=Path)
+    stamper = commands.add_parser("dev-tsa")
+    stamper.add_argument("folder", type=Path)
+    stamper.add_argument("--port", type=int, default=8470)
 
 
 def _show(report: Report, *, as_json: bool) -> int:

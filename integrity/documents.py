@@ -19,6 +19,10 @@ _CENTRAL: Final = timedelta(hours=-6)
 
 Json = dict[str, Any]
 
+BESIDE_SUMS: Final = frozenset({"SHA256SUMS", "SHA256SUMS.tlog-proof"})
+"""Files of a corte that its SHA256SUMS does not name. The proof may come some seconds after all the others: the corte
+does not wait for the log longer than two seconds."""
+
 
 def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform` to say
     """The value in canonical JSON: sorted keys, no spaces, one line, integers but no floats, one newline at the end.

@@ -23,6 +23,7 @@ from integrity.note import (
 from integrity.report import Report, printable
 from integrity.sums import Malformed
 from integrity.tiles import LONGEST_ENTRY
+from integrity.verify import verify
 from integrity.witness import Memory, serve
 
 _COULD_NOT: Final = 2
@@ -41,6 +42,8 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
     """One command: the report of a verification, or the exit code of another."""
     try:
         match asked.command:
+            case "verify":
+                return verify(asked.source, tell, log=_policy(asked))
             case "audit-log":
                 return audit_log(asked.source, _policy(asked), origin=asked.origin, tell=tell)
             case "check-proof":

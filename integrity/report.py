@@ -23,7 +23,15 @@ class Result(StrEnum):
 
 
 FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
-    {"COM": "Completitud", "INT": "Integridad", "CON": "Consistencia", "BIT": "Bitácora", "PRU": "Prueba"}
+    {
+        "AUT": "Autenticidad",
+        "COM": "Completitud",
+        "INT": "Integridad",
+        "CON": "Consistencia",
+        "EVI": "Evidencia",
+        "BIT": "Bitácora",
+        "PRU": "Prueba",
+    }
 )
 """A check's family is what stands before the hyphen of its id."""
 
@@ -62,6 +70,23 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Every check by its stable id. Ids are never reused: other programs and the tamper matrix name them."""
 
+EVIDENCE_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "AUT-11": "El punto de control de la bitácora lleva las firmas que pide su política",
+        "AUT-12": "Lo firmó la llave que trae quien comprueba",
+        "EVI-01": "Las entradas de la bitácora dan la raíz firmada",
+        "EVI-02": "Cada hoja tiene su forma exacta y su lugar",
+        "EVI-03": "El SHA256SUMS de cada corte está en la bitácora, y cada corte de la bitácora en el árbol",
+        "EVI-04": "Cada imagen publicada está en la bitácora",
+        "EVI-05": "Cada fila publicada está en la bitácora antes que el corte que la mostró",
+        "EVI-06": "Los envíos de cada dispositivo están encadenados y sin huecos",
+        "EVI-07": "La prueba que hay junto a cada corte es la de su lugar en la bitácora",
+        "EVI-08": "Las capturas abiertas son las que se comprometieron",
+        "EVI-09": "La bitácora es de esta elección: origen, simulacro, catálogo, reglas y política",
+    }
+)
+"""The checks that `verify` adds for a tree that has a log, or should have one."""
+
 LOG_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "BIT-01": "El punto de control tiene la forma exacta y es de esta bitácora",
@@ -85,7 +110,19 @@ PROOF_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The checks of `integrity check-proof`, in their order."""
 
-_TITLES: Final = {**CHECKS, **LOG_CHECKS, **PROOF_CHECKS}
+SEAL_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "AUT-01": "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",
+        "AUT-02": "La firma de una persona (.firma.p7s), si la hay, también",
+        "AUT-03": "El sello en base64 (.sello) también",
+        "AUT-04": "Los sellos de tiempo (.tsr) son de este SHA256SUMS y de autoridades de confianza",
+        "AUT-05": "Las horas del corte, del sello y de los sellos de tiempo no retroceden",
+        "AUT-06": "Ningún certificado de desarrollo sella lo que no es un simulacro",
+    }
+)
+"""The checks of `integrity seal check`, in their order."""
+
+_TITLES: Final = {**CHECKS, **EVIDENCE_CHECKS, **LOG_CHECKS, **PROOF_CHECKS, **SEAL_CHECKS}
 
 ROW_CHECKS: Final = (
     "COM-04",

@@ -417,6 +417,8 @@ class Sheet(NamedTuple):
     """Its path in the tree."""
     judge: Judge
     ledger: Ledger
+    note: Callable[[str, list[str]], None] | None = None
+    """Told of each captured row that is new or changed: its clave, and its cells from the quantities on."""
 
 
 def _lines(handle: IO[bytes]) -> Iterator[bytes]:
@@ -443,7 +445,7 @@ def read_preamble(sheet: Sheet, election: Election, at: datetime) -> Preamble:
         ledger.wrong("CON-07", name, expected=expected, found=found, position=f"línea {line}")
 
     problems: list[int] = []
-    _, name, judge, ledger = sheet
+    name, judge, ledger = sheet.name, sheet.judge, sheet.ledger
     ledger.did("CON-07")
     with sheet.file.open("rb") as handle:
         lines = [line for line, _ in zip(_lines(handle), range(_PREAMBLE), strict=False)]
@@ -607,7 +609,10 @@ def _judge_line(sheet: Sheet, number: int, line: bytes, table: Table | None) -> 
     if len(cells) != len(sheet.judge.columns.names):
         wrong("CON-07", "", expected=f"{len(sheet.judge.columns.names)} columnas", found=len(cells))
         return None
-    return sheet.judge.row(cells, wrong)
+    row = sheet.judge.row(cells, wrong)
+    if sheet.note is not None and table is not None and row.captured:
+        sheet.note(row.clave, cells[sheet.judge.columns.filled.start :])
+    return row
 
 
 def _blame(sheet: Sheet, table: Table, number: int, *, expected: str, found: str) -> None:

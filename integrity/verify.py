@@ -7,17 +7,29 @@ which question it answers; a step writes into the ledger what it compared and wh
 reached is reported as *not checked*. What is published is written by others: nothing is trusted before its step has
 passed, nothing is read without a limit, no link is followed.
 
-What this cannot see: a tree rewritten as a whole, digests and all. That takes signatures and a log that other people
-hold. HTML pages are covered by no digest; the numbers to trust are those of the cortes.
+A tree rewritten as a whole, digests and all, is seen by its log (`evidence`), with the log's key in the reader's own
+hand. HTML pages are covered by no digest; the numbers to trust are those of the cortes.
 """
 
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from integrity.documents import Election, Json, Manifest, read_index, read_manifest, read_totals, rules_digest
+from integrity import evidence
+from integrity.documents import (
+    BESIDE_SUMS,
+    Election,
+    Json,
+    Manifest,
+    read_index,
+    read_manifest,
+    read_totals,
+    rules_digest,
+)
+from integrity.evidence import Book, Shown
+from integrity.leaves import row_digest
 from integrity.parcels import ZIP_LIMIT, judge_zip
 from integrity.report import CHECKS, ROW_CHECKS, Ledger, Report
 from integrity.rows import (
@@ -33,6 +45,9 @@ from integrity.rows import (
 from integrity.source import Fetched, Kind, Missing, Source, SourceError, Unreadable, open_source
 from integrity.sums import HEX, Malformed, in_threads, read_sums
 from integrity.totals import judge_summary, judge_totals
+
+if TYPE_CHECKING:
+    from integrity.note import Policy
 
 SUMS: Final = "SHA256SUMS"
 _SUMS_LIMIT: Final = 1 << 20
@@ -73,6 +88,9 @@ class Seen:
     images: dict[str, str] = field(default_factory=dict)
     """By digest: the extension, then the actas it was published for, between spaces. A national night has a million."""
     zips: set[str] = field(default_factory=set)
+    cortes: dict[int, Shown] = field(default_factory=dict)
+    rows: dict[str, tuple[str, int]] | None = None
+    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None where there is no log."""
 
     def extension(self, sha256: str) -> str:
         return self.images.get(sha256, "").partition(" ")[0]
@@ -81,8 +99,11 @@ class Seen:
         return self.images.get(sha256, "").split(" ")[1:]
 
 
-def verify(source: str, tell: Tell = lambda _: None) -> Report:
+def verify(source: str, tell: Tell = lambda _: None, *, log: "Policy | None" = None) -> Report:
     """Verify the published tree in a directory or at an http(s) address. `tell` hears what is being done.
+
+    `log` says whose log the tree's must be; without it the key that the tree itself tells is used, which shows less
+    (`evidence`).
 
     Never raises for what the tree holds: every failure is a finding of the report, in Spanish.
     """
@@ -93,12 +114,12 @@ def verify(source: str, tell: Tell = lambda _: None) -> Report:
         ledger.unable(CHECKS, error.sentence)
         return ledger.report(source, "")
     try:
-        return verify_tree(tree, ledger, tell)
+        return verify_tree(tree, ledger, tell, log)
     finally:
         tree.close()
 
 
-def verify_tree(tree: Source, ledger: Ledger, tell: Tell) -> Report:
+def verify_tree(tree: Source, ledger: Ledger, tell: Tell, log: "Policy | None" = None) -> Report:
     """The story: what is done, in its order."""
     # 1. What there is: index.json, and the numbers of the cortes.
     if not _is_published(tree, ledger):
@@ -109,8 +130,10 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell) -> Report:
         ledger.unable(CHECKS, "no se encontró ningún corte publicado")
         return ledger.report(tree.name, "")
 
-    # 2. Each corte in turn: its files, its place in the chain, its rows. Only the corte before stays at hand.
-    seen = Seen()
+    # 2. The log first: what comes out while this reads is not in it yet. Then each corte in turn: its files, its place
+    #    in the chain, its rows. Only the corte before stays at hand.
+    book = evidence.read_log(tree, log, ledger, tell)
+    seen = Seen(rows=None if book is None else {})
     before: Corte | None = None
     for number in numbers:
         tell(f"corte {number} de {numbers[-1]}")
@@ -132,10 +155,16 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell) -> Report:
     _judge_image_folders(tree, seen, ledger)
     _judge_images(tree, seen, ledger)
 
-    # 5. Everything else in the tree: pages of the last corte, and nothing that nobody announced.
+    # 5. All of it against the log.
+    if book is not None:
+        tell("la bitácora")
+        _judge_evidence(book, tree, seen, ledger)
+
+    # 6. Everything else in the tree: pages of the last corte, and nothing that nobody announced.
     tell("páginas y archivos de más")
     _judge_pages(tree, last, ledger)
     _judge_extra(tree, last, seen, ledger)
+    _judge_log_files(tree, book, ledger)
     _drop(tree, last)
     return ledger.report(tree.name, _in_words(last))
 
@@ -157,7 +186,7 @@ def _verify_corte(tree: Source, corte: Corte, before: Corte | None, seen: Seen, 
     else:
         # 2.4 The rows of every election: each by the rules, then their sums, then what changed since the corte before.
         for election in corte.manifest.elections:
-            _verify_election(corte, before, election, ledger, last=last)
+            _verify_election(corte, before, election, seen, ledger, last=last)
         _verify_totals(corte, ledger)
 
         # 2.5 The ZIP holds the same bytes.
@@ -165,6 +194,7 @@ def _verify_corte(tree: Source, corte: Corte, before: Corte | None, seen: Seen, 
         _verify_zip(tree, corte, ledger)
 
     # 2.6 The images that appeared since the corte before.
+    seen.cortes[corte.number] = Shown(corte.number, corte.sums_sha256, corte.manifest)
     _read_images(corte, seen, ledger)
 
 
@@ -291,7 +321,7 @@ def _judge_folder(tree: Source, corte: Corte, ledger: Ledger) -> None:
         path = f"{corte.folder}/{name}"
         if kind in {Kind.LINK, Kind.OTHER}:
             ledger.wrong("COM-02", path, expected="un archivo ordinario", found=kind.value)
-        elif kind is not Kind.FILE or (name != SUMS and corte.sums and name not in corte.sums):
+        elif kind is not Kind.FILE or (name not in BESIDE_SUMS and corte.sums and name not in corte.sums):
             ledger.wrong("COM-03", path, expected="nada", found=f"{kind.value} que no está en {SUMS}")
 
 
@@ -366,13 +396,16 @@ def _anterior(held: tuple[int, str] | None) -> str:
 # --- 2.4 rows ---------------------------------------------------------------------------------------------------------
 
 
-def _verify_election(corte: Corte, before: Corte | None, election: Election, ledger: Ledger, *, last: bool) -> None:
+def _verify_election(
+    corte: Corte, before: Corte | None, election: Election, seen: Seen, ledger: Ledger, *, last: bool
+) -> None:
     assert corte.manifest is not None
     fetched = corte.files.get(election.archivo)
     if fetched is None:
         ledger.unable(ROW_CHECKS, f"falta {corte.folder}/{election.archivo}")
         return
-    sheet = Sheet(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger)
+    note = None if seen.rows is None else _noting(seen.rows, election.code, corte.number)
+    sheet = Sheet(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
     preamble = read_preamble(sheet, election, corte.manifest.at)
     if not preamble.sound:
         ledger.unable(ROW_CHECKS, f"{sheet.name}: con otro encabezado no se pueden leer sus filas")
@@ -386,6 +419,10 @@ def _verify_election(corte: Corte, before: Corte | None, election: Election, led
         table.fuera or any(sum(amounts) != amounts[ESPERADAS] for amounts in table.sums.values())
     ):
         ledger.wrong("CON-02", sheet.name, expected="un corte 0 sin ningún acta", found="actas capturadas")
+
+
+def _noting(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
+    return lambda clave, cells: rows.setdefault(row_digest(code, clave, cells), (clave, corte)) and None
 
 
 def _read_rows(sheet: Sheet, election: Election, earlier: Table | None, corte: Corte, *, last: bool) -> Table:
@@ -562,7 +599,38 @@ def _pages_of(code: str) -> frozenset[str]:
     return frozenset({f"{code}/index.html", f"{code}/", code})
 
 
-# --- 5. everything else -----------------------------------------------------------------------------------------------
+# --- 5. the log -------------------------------------------------------------------------------------------------------
+
+
+def _judge_evidence(book: Book, tree: Source, seen: Seen, ledger: Ledger) -> None:
+    evidence.judge(book, tree, seen.cortes, ledger)
+    ledger.did("EVI-04", 0)
+    complete = seen.cortes.keys() <= book.cortes.keys()
+    for sha256 in sorted(seen.images):
+        path = _image_path(sha256, seen.extension(sha256))
+        evidence.judge_image(book, sha256, path, complete=complete, ledger=ledger)
+    ledger.did("EVI-05", 0)
+    for digest, (clave, corte) in (seen.rows or {}).items():
+        evidence.judge_row(book, digest, clave, corte, ledger)
+
+
+def _judge_log_files(tree: Source, book: Book | None, ledger: Ledger) -> None:
+    """Nothing under bitacora/ but a log; of one that could not be read nothing is said."""
+    if book is None or not tree.listable:
+        return
+    evidence.refresh(book, tree)
+    folders = [evidence.FOLDER]
+    while folders:
+        folder = folders.pop()
+        for name, kind in _entries(tree, folder, ledger).items():
+            path = f"{folder}/{name}"
+            known = evidence.is_known(path, kind, book)
+            _judge_entry(path, kind, "COM-08", ledger, known=known, wanted=kind)
+            if kind is Kind.FOLDER and known and not name.startswith("."):
+                folders.append(path)
+
+
+# --- 6. everything else -----------------------------------------------------------------------------------------------
 
 
 def _judge_pages(tree: Source, last: Corte, ledger: Ledger) -> None:
@@ -602,7 +670,7 @@ def _judge_extra(tree: Source, last: Corte, seen: Seen, ledger: Ledger) -> None:
         ledger.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
         return
     elections = {election.code: election for election in last.manifest.elections}
-    folders = {"cortes", "zip", *elections, *(["imagenes"] if seen.images else [])}
+    folders = {"cortes", "zip", evidence.FOLDER, *elections, *(["imagenes"] if seen.images else [])}
     for name, kind in _entries(tree, "", ledger).items():
         wanted = Kind.FOLDER if name in folders else Kind.FILE
         _judge_entry(name, kind, "COM-08", ledger, known=name in folders | _ROOT_FILES, wanted=wanted)

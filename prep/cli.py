@@ -18,7 +18,7 @@ from prep.store import catalog as catalog_store
 from prep.store import embedded
 from prep.store.database import migrate
 
-PARTS: Final = {"capture": "capture", "worker": "prep.workers", "publish": "publisher"}
+PARTS: Final = {"capture": "capture", "worker": "prep.workers", "publish": "publisher", "sequencer": "prep.sequencer"}
 """Command and the module that is that part: what `prep serve` keeps running."""
 PROGRAMS: Final = PARTS | {
     "replay": "load_tests.night",
@@ -26,6 +26,7 @@ PROGRAMS: Final = PARTS | {
     "device": "capture.accounts",
     "user": "capture.accounts",
     "parked": "prep.parked",
+    "verify-database": "prep.verify_database",
 }
 """Commands that are programs of their own. The parts know nothing of each other, and this file nothing of them."""
 RESTART_SECONDS: Final = 1.0
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         ("capture", "la recepción de imágenes y la captura"),
         ("worker", "los trabajadores de digitalización y validación"),
         ("publish", "los cortes"),
+        ("sequencer", "la bitácora"),
+        ("verify-database", "compara la base de datos con la bitácora, hoja por hoja"),
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),

@@ -73,6 +73,13 @@ CUT_ERRORS: Final = Counter("prep_cut_errors_total", "Cortes that could not be c
 REPLICA_SKIPPED: Final = Counter(
     "prep_replica_skipped_total", "Readings of a corte from the primary because the replica was not fit.", ["cause"]
 )
+
+# The log
+LOG_SIZE: Final = Gauge("prep_log_leaves", "Leaves of the log.")
+LOG_DRAINED: Final = Gauge("prep_log_drained_timestamp_seconds", "When the log last had every fact there was.")
+LOG_SECONDS: Final = Histogram("prep_log_seconds", "Time from reading a batch to its proofs.", buckets=SECONDS)
+LOG_REFUSED: Final = Gauge("prep_log_refused", "1 while the log is not what it was left as, and nothing is signed.")
+
 LEADER: Final = Gauge("prep_leader", "1 while this process holds the lock of that role.", ["role"])
 
 # Every process; beside them prometheus_client's own: memory, CPU, open files.

@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,6 +71,8 @@ class Publisher:
         self.schedule = schedule
         self.clock = clock
         self.last: Corte | None = None
+        self._since = 0.0
+        """When (monotonic) this process first knew of `last`."""
         self.wrong: str | None = "todavía no hay ningún corte"
         observe.CORTE_INTERVAL.set(schedule.interval.total_seconds())
 
@@ -117,7 +119,14 @@ class Publisher:
         """Seconds to sleep: not past the next corte, and never so long that the last one is missed."""
         if self.last is None or self.last.due is None:
             return LOOK
-        return min(LOOK, max(SHORTEST_PAUSE, (self.last.due - self.clock()).total_seconds()))
+        return min(LOOK, max(SHORTEST_PAUSE, (self.last.due - self._now()).total_seconds()))
+
+    def _now(self) -> datetime:
+        """The clock; where it was set back behind the last corte, what has passed since: cortes go on, in order."""
+        now = self.clock()
+        if self.last is None or now > self.last.at:
+            return now
+        return self.last.at + timedelta(seconds=time.monotonic() - self._since)
 
     def _due(self, at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: FBT001
         return self.schedule.due(at, last, first=first, complete=complete)
@@ -152,12 +161,14 @@ class Publisher:
             progress = await cortes.progress(connection)
         if last is not None:
             self._tell(last, new=False)
-        return choose(self.clock(), last, first.at if first else None, progress.complete)
+        return choose(self._now(), last, first.at if first else None, progress.complete)
 
     def _tell(self, corte: Corte, *, new: bool = True) -> None:
         if new and self.last is not None and self.last.due is not None and corte.number == self.last.number + 1:
             late = (corte.at - self.last.due).total_seconds() + sum(self.seconds.values())
             observe.CORTE_LATE.set(max(0.0, late))  # the last corte may come before its hour
+        if self.last is None or self.last.number != corte.number:
+            self._since = time.monotonic()
         self.last = corte
         observe.CORTE.set(corte.number)
         observe.CORTE_AT.set(corte.at.timestamp())
@@ -189,7 +200,7 @@ class Publisher:
     def health(self) -> str | None:
         """None, or one sentence that says what is wrong."""
         if self.last is not None and self.last.due is not None:
-            late = self.clock() - self.last.due
+            late = self._now() - self.last.due
             if late > self.schedule.interval:
                 return (
                     f"el corte {self.last.number + 1} está retrasado {int(late.total_seconds())} s; {self.wrong or ''}"
@@ -220,7 +231,7 @@ class Tree(StaticFiles):
         if any(part.startswith(".") for part in Path(path).parts if part != "."):
             return Response(status_code=404)  # stages and half-written pages are nobody's business
         response = await super().get_response(path, scope)
-        once = path.startswith(("cortes/", "imagenes/", "zip/"))
+        once = path.startswith(("cortes/", "imagenes/", "zip/", "bitacora/tile/", "bitacora/acuses/"))
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["X-Content-Type-Options"] = "nosniff"

@@ -18,12 +18,13 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from integrity.leaves import CORTE_PROOF
 from prep import observe
 from prep.blobs import Blobs
 from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
@@ -39,8 +40,15 @@ from publisher.gate import FOLDER, Expected, Finding, GateFailure
 from publisher.official import Book
 
 log: Final = logging.getLogger(__name__)
+GATE_SECONDS: Final = 900.0
+"""A gate that takes longer has not passed; a national one takes some ten."""
 FETCHES: Final = 16
 """Images that are fetched from a remote store at once."""
+LOG: Final = "bitacora/checkpoint"
+"""Where this tree has it, a sequencer writes here."""
+PROOF_PATIENCE: Final = 2.0
+"""Seconds that a corte waits, at most, for the proof of its place in the log."""
+_LOOK: Final = 0.02
 
 
 @contextmanager
@@ -149,6 +157,8 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
                 book = await _read_book(shown, office.siglas)
                 await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
         # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
+        await _proven(office, corte)
+        # The proof of its place in the log is beside it, or comes later: the sequencer sees to it, and no corte waits.
         if last is None or corte.number >= last.number:
             await leader.check()
             with office.step("index"):
@@ -156,6 +166,17 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
     # Out. What is left of the stage is nothing.
     await asyncio.to_thread(_remove, stage)
     return corte
+
+
+async def _proven(office: Office, corte: Corte) -> None:
+    """Wait for the sequencer, which has known of the corte since its record, and no longer than `PROOF_PATIENCE`."""
+    if not (office.public / LOG).exists():  # this tree has no log
+        return
+    proof = _folder(office, corte) / CORTE_PROOF
+    with office.step("proof"), suppress(TimeoutError):
+        async with asyncio.timeout(PROOF_PATIENCE):
+            while not await asyncio.to_thread(proof.exists):  # noqa: ASYNC110  # another process makes it
+                await asyncio.sleep(_LOOK)
 
 
 @asynccontextmanager
@@ -238,7 +259,9 @@ def _claim(office: Office, unfinished: Corte | None, stage: Path) -> bool:
         stage.mkdir()
     for other in office.public.glob(".corte-*"):
         if other != stage:
-            _remove(other)
+            _sweep(other)
+    for swept in office.public.glob(".barrido-*"):  # by somebody who was stopped meanwhile
+        shutil.rmtree(swept, ignore_errors=True)
     return staged is not None
 
 
@@ -256,6 +279,13 @@ def _empty(stage: Path) -> None:
     """Keep the licence, not what has been brought out. Raises FileNotFoundError where it is gone."""
     for each in stage.iterdir():
         _remove(each)
+
+
+def _sweep(stage: Path) -> None:
+    """Take the licence away at once, and whole: whoever still works in it finds all of it gone or none of it."""
+    swept = stage.with_name(f".barrido-{uuid.uuid4().hex}")
+    stage.rename(swept)
+    shutil.rmtree(swept)
 
 
 def _remove(path: Path) -> None:
@@ -430,6 +460,8 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> None:
         try:
             os.link(source, target)
         except FileNotFoundError:
+            if source.exists():  # it is the stage that is gone
+                raise
             raise Parked(f"falta en el almacén la imagen {target.stem}") from None
         except OSError:  # another file system
             shutil.copyfile(source, target)
@@ -454,7 +486,12 @@ async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        said, failed = await process.communicate(json.dumps(elections).encode())
+        try:
+            asked = process.communicate(json.dumps(elections).encode())
+            said, failed = await asyncio.wait_for(asked, GATE_SECONDS)
+        except TimeoutError:
+            process.kill()
+            return [Finding("lectura", ", ".join(elections), f"en {GATE_SECONDS:.0f} s", "no terminó")]
         if process.returncode not in {0, 1} or not said.endswith(b"]"):
             return [Finding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
         return [Finding(**each) for each in json.loads(said)]
@@ -495,6 +532,8 @@ def _fsync_stage(stage: Path) -> None:
     for folder in (stage / "corte", stage / "zip"):
         for path in folder.iterdir():
             _fsync(path)
+        _fsync(folder)
+    for folder in ((stage / "imagenes"), *(stage / "imagenes").iterdir()):
         _fsync(folder)
     _fsync(stage)
     _fsync(stage.parent)

@@ -18,4 +18,4 @@ SELECT pg_has_role($1::text, 'prep_app', 'USAGE') AS member,
     has_database_privilege($1::text, current_database(), 'CONNECT') AS connects,
     (SELECT bool_or(has_table_privilege($1::text, fact, 'UPDATE, DELETE, TRUNCATE'))
         FROM unnest('{image, arrival, reading, identification, entry, resolution, acta_version, fuera_catalogo, corte,
-            publication, publication_image, event}'::text[]) AS f (fact)) AS rewrites
+            publication, publication_image, event, log_start, log_key, log_leaf}'::text[]) AS f (fact)) AS rewrites

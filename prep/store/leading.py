@@ -26,8 +26,10 @@ from prep.store.database import GONE, Connection, Pool, sql
 SQL: Final = sql("leading")
 _CUTTING: Final = 0x434F5254
 """Advisory lock: one publisher cuts at a time, also one that a person started."""
-_LEADING: Final = 0x434F5255
+PUBLISHING: Final = 0x434F5255
 """Advisory lock: the publisher that cuts by the clock."""
+SEQUENCING: Final = 0x424954A0
+"""Advisory lock: the one sequencer of the log."""
 _LOOK: Final = 0.2
 """Seconds between looks at a lock."""
 _LOOK_AT_REPLICA: Final = 0.05
@@ -61,11 +63,11 @@ class Leader:
         async with self.using() as connection:
             await connection.execute(SQL["alive"])
 
-    async def lead(self) -> bool:
-        """Whether this session leads; it takes the lead where nobody has it."""
+    async def lead(self, role: int = PUBLISHING) -> bool:
+        """Whether this session leads in the one role it asks for; it takes the lead where nobody has it."""
         if not self._leads:
             async with self.using() as connection:
-                self._leads = await connection.fetchval(SQL["try_lock"], _LEADING)
+                self._leads = await connection.fetchval(SQL["try_lock"], role)
         return self._leads
 
     @asynccontextmanager
@@ -98,13 +100,13 @@ class Leader:
 
 
 @asynccontextmanager
-async def session(url: str, *, lease: float = LEASE) -> AsyncIterator[Leader]:
+async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher") -> AsyncIterator[Leader]:
     """A session with no right yet. `lease`: seconds after which one that is silent has ended, and its locks are free.
 
     Raises Unavailable where the database is away.
     """
     try:
-        connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=_mortal(lease))
+        connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=_mortal(lease, name))
     except GONE as error:
         raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
     leader = Leader(connection)
@@ -117,10 +119,10 @@ async def session(url: str, *, lease: float = LEASE) -> AsyncIterator[Leader]:
         connection.terminate()
 
 
-def _mortal(lease: float) -> dict[str, str]:
+def _mortal(lease: float, name: str) -> dict[str, str]:
     seconds, milliseconds = max(1, round(lease / 6)), str(round(lease * 1000))
     return {
-        "application_name": "prep-publisher",
+        "application_name": name,
         "idle_session_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
         "tcp_keepalives_idle": str(3 * seconds),

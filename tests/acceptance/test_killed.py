@@ -82,3 +82,11 @@ def test_ten_kills_change_no_number(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout[-3000:]
+        bitacora = folder / "publico" / "bitacora"
+        audited = subprocess.run(
+            [sys.executable, "-m", "integrity", "audit-log", str(bitacora), "--policy", str(bitacora / "politica.txt")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert audited.returncode == 0, audited.stdout[-3000:]

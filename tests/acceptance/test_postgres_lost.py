@@ -44,6 +44,7 @@ class Installation:
             "PREP_CAPTURE_PORT": str(ports[0]),
             "PREP_WORKER_METRICS_PORT": str(ports[1]),
             "PREP_PUBLISHER_METRICS_PORT": str(ports[2]),
+            "PREP_SEQUENCER_METRICS_PORT": "0",
             "PREP_INTERVAL_SECONDS": "2",
             "PREP_DECODERS": "1",
         }

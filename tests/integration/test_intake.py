@@ -55,6 +55,7 @@ async def test_an_image_is_stored_announced_and_answered_with_a_receipt_anyone_c
         "recibido": "2024-06-03T01:00:00.000+00:00",
         "servidor": "PREP EDO",
         "simulacro": True,
+        "prueba": f"bitacora/acuses/{sha256[:2]}/{sha256}.tlog-proof",
         "clave": receipt["acuse"]["clave"],
     }
     assert await room.blobs.get(sha256) == content

@@ -67,6 +67,29 @@ async def test_the_loop_cuts_by_the_clock_until_it_is_stopped(tonight: SmallNigh
     assert "está retrasado" in str(publisher.health())
 
 
+async def test_a_clock_set_back_by_an_hour_stops_no_corte_and_no_corte_goes_back(tonight: SmallNight) -> None:
+    stop, times = asyncio.Event(), list[datetime]()
+
+    def clock() -> datetime:
+        return START + (timedelta(hours=1) if len(times) < 3 else timedelta())
+
+    @contextmanager
+    def watched(step: str) -> Iterator[None]:
+        yield
+        if step == "index":
+            assert publisher.last is None or index(tonight.office)["corte"] == publisher.last.number + 1
+            times.append(datetime.fromisoformat(str(index(tonight.office)["fecha_hora"])))
+            if len(times) == 6:
+                stop.set()
+
+    often = replace(ALWAYS, interval=timedelta(milliseconds=300))
+    publisher = Publisher(replace(tonight.office, step=watched), tonight.url, often, clock)
+    await asyncio.wait_for(publisher.run(stop), 60)
+    assert times == sorted(times)
+    assert times[-1] >= START + timedelta(hours=1)
+    assert publisher.health() is None
+
+
 async def test_a_gate_failure_is_an_alarm_and_the_next_try_goes_on(tonight: SmallNight) -> None:
     publisher = Publisher(tonight.office, tonight.url, ALWAYS, ticking(STEP))
     await publisher.turn(publisher._due)

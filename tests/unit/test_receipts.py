@@ -43,6 +43,7 @@ async def test_a_receipt_is_signed_over_its_canonical_acuse(tmp_path: Path) -> N
         "recibido": "2024-06-03T01:02:03.456+00:00",
         "servidor": "PREP EDO",
         "simulacro": False,
+        "prueba": f"bitacora/acuses/ab/{SHA}.tlog-proof",
         "clave": receipt["acuse"]["clave"],
     }
     key = load_pem_public_key(room.public_pem())

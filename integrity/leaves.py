@@ -1,0 +1,179 @@
+"""What the log of a night says: its kinds of leaves, written by the sequencer and read by whoever does not trust it.
+
+A leaf is canonical JSON (`documents.canonical_json`): `tipo`, `numero` — its own index in the log — and the fields that
+`SHAPES` names for its kind. It names devices, actas and digests, never a person.
+
+    inicio     what the night begins with; the first leaf
+    imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before
+    captura    a salted commitment to what somebody typed, opened after the acta has been published (`opening`)
+    version    what counts for an acta: the digest of its cells of the official file
+    corte      the digest of its SHA256SUMS
+    incidente  something that whoever watches should know of
+    rotacion   the key of a device enrolled later, or of the log
+    cierre     the last corte
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Final
+
+from integrity.documents import Json, Maybe, canonical_json, conform, read_json
+from integrity.sums import HEX, Malformed
+from integrity.tiles import LONGEST_ENTRY
+
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
+_PHASE: Final = re.compile("cero|en curso|final")
+_WHOSE: Final = re.compile("dispositivo|bitacora")
+_KEYS: Final = {"total": int, "sha256": HEX}
+
+SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
+    {
+        "inicio": {
+            "origen": str,
+            "simulacro": bool,
+            "catalogo": HEX,
+            "reglas": HEX,
+            "politica": HEX,
+            "clave": str,
+            "dispositivos": _KEYS,
+            "fecha_hora": _MOMENT,
+        },
+        "imagen": {
+            "sha256": HEX,
+            "derivada": Maybe(HEX),
+            "bytes": int,
+            "dispositivo": str,
+            "secuencia": int,
+            "anterior": Maybe(HEX),
+            "recibida": _MOMENT,
+        },
+        "captura": {"compromiso": HEX},
+        "version": {"eleccion": str, "acta": str, "contenido": HEX},
+        "corte": {"corte": int, "fase": _PHASE, "sha256sums": HEX, "fecha_hora": _MOMENT},
+        "incidente": {"clase": str, "asunto": str, "detalle": HEX, "fecha_hora": _MOMENT},
+        "rotacion": {"de": _WHOSE, "nombre": str, "clave": str, "fecha_hora": _MOMENT},
+        "cierre": {"corte": int, "sha256sums": HEX},
+    }
+)
+"""The fields of each kind besides `tipo` and `numero`."""
+
+INCIDENTS: Final = (
+    "compuerta",
+    "identidad_difiere",
+    "imagen_sin_identidad",
+    "mensaje_apartado",
+    "mensaje_descartado",
+    "mensaje_reintentado",
+    "misma_foto",
+    "recaptura",
+)
+"""Events that become leaves. The subject of each is an acta, an image, a message or a corte."""
+_ABOUT_PEOPLE: Final = frozenset({"persona", "por"})
+
+OPENING: Final = {
+    "numero": int,
+    "eleccion": str,
+    "acta": str,
+    "ronda": int,
+    "ordinal": int,
+    "numeros": [Maybe(int)],
+    "marcas": str,
+    "sal": re.compile("[0-9a-f]{32}"),
+}
+"""A line of `bitacora/aperturas/<NNNN>.jsonl`: what a leaf `captura` committed to, once corte NNNN shows its acta."""
+
+CORTE_PROOF: Final = "SHA256SUMS.tlog-proof"
+"""The proof of a corte, in its folder. It is not among its SHA256SUMS, and may come some seconds after them."""
+
+
+def proof_path(sha256: str) -> str:
+    """Where in the published tree the proof of an image is: the receipt says so before there is one."""
+    return f"bitacora/acuses/{sha256[:2]}/{sha256}.tlog-proof"
+
+
+def opening_path(corte: int) -> str:
+    """Where in the published tree the captures of the actas that a corte brought out are opened."""
+    return f"bitacora/aperturas/{corte:04}.jsonl"
+
+
+def leaf(tipo: str, numero: int, fields: Mapping[str, Any]) -> bytes:
+    """The leaf at index `numero`. Raises Malformed where the fields are not those of its kind, or too many bytes."""
+    value = {"tipo": tipo, "numero": numero, **fields}
+    conform(value, {"tipo": str, "numero": int, **SHAPES[tipo]})
+    content = canonical_json(value)
+    if len(content) > LONGEST_ENTRY:
+        raise Malformed(f"una hoja de hasta {LONGEST_ENTRY} bytes", f"una de {len(content)}")
+    return content
+
+
+def read_leaf(content: bytes) -> Json:
+    """The fields of a leaf. Raises Malformed where it is not exactly one that `leaf` makes."""
+    value = read_json(content + b"\n")
+    tipo = value.get("tipo") if isinstance(value, dict) else None
+    shape = SHAPES.get(tipo) if isinstance(tipo, str) else None
+    if shape is None:
+        raise Malformed(f"una hoja de tipo {', '.join(SHAPES)}", f"«{tipo}»")
+    conform(value, {"tipo": str, "numero": int, **shape})
+    held: Json = value
+    return held
+
+
+def commitment(
+    salt: bytes, *, eleccion: str, acta: str, ronda: int, ordinal: int, numeros: Sequence[int | None], marcas: str
+) -> str:
+    """SHA-256 of the salt followed by what was typed, as canonical JSON. Who typed it is not in it."""
+    typed = {
+        "eleccion": eleccion,
+        "acta": acta,
+        "ronda": ronda,
+        "ordinal": ordinal,
+        "numeros": [*numeros],
+        "marcas": marcas,
+    }
+    return sha256(salt + canonical_json(typed)).hexdigest()
+
+
+def opening(line: bytes) -> tuple[int, str]:
+    """The leaf that a line of openings speaks of, and the commitment that it gives. Raises Malformed."""
+    value = read_json(line + b"\n")
+    conform(value, OPENING)
+    return value.pop("numero"), commitment(bytes.fromhex(value.pop("sal")), **value)
+
+
+def row_digest(eleccion: str, acta: str, cells: Sequence[str]) -> str:
+    """Of an acta's cells of the official file from TOTAL_BOLETAS_SOBRANTES to COTEJADA, with what they are of."""
+    return sha256(canonical_json([eleccion, acta, *cells])).hexdigest()
+
+
+def cells(*fragments: str) -> list[str]:
+    """The cells of fragments of one line of CSV, one after the other."""
+    return [cell for fragment in fragments for cell in next(csv.reader([fragment], strict=True), [])]
+
+
+def detail_digest(detail: Mapping[str, Any]) -> str:
+    """Of what an event says, but for who did it."""
+    kept = {name: value for name, value in detail.items() if name not in _ABOUT_PEOPLE}
+    return sha256(canonical_json(kept)).hexdigest()
+
+
+def keys_digest(keys: Iterable[tuple[str, bytes]]) -> Json:
+    """How many devices there are, and the SHA-256 of their names and public keys in order: `[["id","hex"],…]`."""
+    listed = [[name, public.hex()] for name, public in sorted(keys)]
+    return {"total": len(listed), "sha256": sha256(canonical_json(listed)).hexdigest()}
+
+
+def rules_digest(digests: Mapping[str, str]) -> str:
+    """Of the rules of every election: the object of their own digests, by election."""
+    return sha256(canonical_json({**digests})).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def link(content: bytes) -> str:
+    """What the next leaf of the same device says of this one, as `anterior`."""
+    return sha256(content).hexdigest()

@@ -1,0 +1,547 @@
+"""The log's part: every fact becomes a leaf, once, within about a second, and every image gets its proof.
+
+    facts ─► log_leaf (one transaction) ─► tiles ─► state ─► checkpoint (integrity.log) ─► proofs, policy, openings
+
+`prep sequencer`, or `python -m prep.sequencer`; several may run and one leads. It only reads facts: capture and intake
+know nothing of it and never wait for it. What `log_leaf` has and the tree has not is appended by the next run. What is
+under `bitacora/` beside the tree itself (proofs, openings), and the proofs beside the cortes, can be made again from
+the tree and the database: it is written whole, once, and not synced to the disk; what a crash of the machine takes is
+made again at the next start.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from integrity.documents import canonical_json
+from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
+from integrity.log import Busy, Changed, Head, LogRefused, Sequencer, StateRolledBack, Step
+from integrity.note import Kind, Proof, Signer, Unsupported, read_checkpoint, read_policy, read_signer
+from integrity.sums import Malformed
+from integrity.tiles import WIDTH, Tiles
+from prep import observe
+from prep.domain.rules import rule_set
+from prep.errors import PrepError, Rejected
+from prep.settings import Settings, now, read_settings
+from prep.store import catalog, embedded, leading
+from prep.store import log as store
+from prep.store.database import Connection
+from prep.store.leading import Leader
+from prep.store.log import Fact, Leaf
+from prep.worker import stop_on_signals
+
+log: Final = logging.getLogger(__name__)
+PAUSE: Final = 0.5
+"""Seconds between looks at the facts."""
+HURRY: Final = 0.05
+"""The same while a corte that has just been recorded is on its way to the tree."""
+HURRY_FOR: Final = 5.0
+BATCH: Final = 1000
+"""Facts of each kind in one batch, at most."""
+LEASE: Final = 15.0
+"""Seconds after which a leader that is silent has lost the lead."""
+LONGEST_PAUSE: Final = 15.0
+STALLED: Final = 30.0
+"""Seconds without a finished look after which this part is not well."""
+ROLE: Final = "sequencer"
+FOLDER: Final = "bitacora"
+POLICY: Final = "politica.txt"
+_SCRATCH: Final = ".acuses"
+"""Where files are made before they are given their names."""
+_OTHERS: Final = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a sequencer works with."""
+
+    url: str
+    public: Path
+    signer: Signer
+    simulacro: bool
+    policy: str
+    """The text of `politica.txt`."""
+    clock: Callable[[], datetime] = now
+    step: Step = lambda _: nullcontext()
+    """Entered before each step takes effect and left after it: `leaves`, those of `integrity.log`, `proofs`."""
+    batch: int = BATCH
+
+    @property
+    def folder(self) -> Path:
+        return self.public / FOLDER
+
+
+@dataclass
+class Health:
+    """What the process tells of itself."""
+
+    wrong: str | None = "todavía no se abre la bitácora"
+    looked: float = field(default_factory=time.monotonic)
+
+    def sentence(self) -> str | None:
+        """None, or what is wrong."""
+        silent = time.monotonic() - self.looked
+        return self.wrong or (f"la bitácora no avanza desde hace {int(silent)} s" if silent > STALLED else None)
+
+
+# --- which facts ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cursor:
+    """Up to where every fact of a kind has its leaf, so that a look reads what is new and not the night.
+
+    Numbers are given before transactions commit, so a lower one may appear after a higher one: `low` moves up to a
+    number only when everybody who was writing once it had been seen has ended, and a look has been taken since.
+    """
+
+    low: int = 0
+    high: int = 0
+    """The highest that has a leaf."""
+    mark: int = -1
+    """Where `low` moves next; -1 where nothing is waited for."""
+    waiting: frozenset[str] = frozenset()
+    passed: bool = False
+    """Those who were writing have ended."""
+
+    def see(self, writing: frozenset[str]) -> None:
+        """Before a look: who is writing now."""
+        if self.mark < 0:
+            self.mark, self.waiting = self.high, writing
+        self.passed = self.waiting.isdisjoint(writing)
+
+    def took(self, facts: Sequence[Fact], *, drained: bool) -> None:
+        """After a look from `low` on: what it found, and whether that was all."""
+        last = facts[-1].reference if facts else self.low
+        self.high = max(self.high, last)
+        if self.passed:
+            self.low = max(self.low, self.mark if drained else min(self.mark, last))
+            self.mark, self.passed = -1, False
+
+
+# --- one who leads ----------------------------------------------------------------------------------------------------
+
+
+class Scribe:
+    """The sequencer that leads, with the log open."""
+
+    def __init__(self, office: Office, leader: Leader, tree: Sequencer) -> None:
+        self._office = office
+        self._leader = leader
+        self._tree = tree
+        self._cursors = {kind: Cursor() for kind in store.KINDS}
+        self._links: dict[str, str] = {}
+        """The link to the last leaf of each device seen so far."""
+        self._cortes: dict[int, int] = {}
+        """Cortes in the log that still lack a proof or their openings, with the index of their leaf."""
+        self._begun = False
+        self.hurried = 0.0
+        """Until when to look more often."""
+        self.closing = False
+
+    @classmethod
+    async def take_up(cls, office: Office, leader: Leader, tree: Sequencer) -> "Scribe":
+        """Finish what an earlier run left: leaves on record that the tree has not. Raises LogRefused."""
+        scribe = cls(office, leader, tree)
+        async with leader.using() as connection:
+            length = await store.length(connection)
+            for kind, high in (await store.marks(connection)).items():
+                scribe._cursors[kind].high = high
+            scribe._cortes = await store.cortes(connection)
+            await scribe._resume(connection)
+        await scribe._compare(length)
+        while tree.head.size < length:
+            async with leader.using() as connection:
+                missing = await store.stored(connection, tree.head.size, office.batch)
+            await scribe._append(missing)
+        return scribe
+
+    async def _resume(self, connection: Connection) -> None:
+        start = await store.start(connection)
+        if start is None:
+            return
+        key = self._office.signer.key
+        if (start.origen, start.simulacro) != (key.name, self._office.simulacro):
+            raise Rejected(f"esta base de datos es de la bitácora {start.origen}, no de {key.name}")
+        self._put(self._office.folder / POLICY, start.politica.encode())
+        self._begun = True
+
+    async def _compare(self, length: int) -> None:
+        """The last leaves of the tree are those on record."""
+        size = self._tree.head.size
+        if length < size:
+            raise StateRolledBack(f"la base de datos tiene {length} hojas y la bitácora ya tiene {size}: es una copia")
+        if not size:
+            return
+        index = (size - 1) // WIDTH
+        entries = await asyncio.to_thread(self._tree.tiles().entries, index)
+        async with self._leader.using() as connection:
+            kept = await store.stored(connection, index * WIDTH, len(entries))
+        if [leaf.content for leaf in kept] != entries:
+            raise Changed("las últimas hojas de la base de datos no son las de la bitácora")
+
+    @property
+    def size(self) -> int:
+        return self._tree.head.size
+
+    async def turn(self) -> int:
+        """One look: every new fact becomes a leaf, and proofs follow. How many leaves."""
+        began = time.perf_counter()
+        new = await self._record()
+        if new:
+            await self._append([leaf for leaf, _ in new])
+            observe.LOG_SECONDS.observe(time.perf_counter() - began)
+        await self._serve_cortes()
+        return len(new)
+
+    async def _record(self) -> list[tuple[Leaf, str | None]]:
+        """Facts into log_leaf, all in one transaction. If we stop in it, nothing happened."""
+        async with self._leader.using() as connection:
+            writing = await store.writers(connection)
+            for cursor in self._cursors.values():
+                cursor.see(writing)
+            async with connection.transaction(isolation="repeatable_read"):
+                if not self._begun and not await self._begin(connection):
+                    return []
+                await store.learn_devices(connection)
+                new = await self._leaves(connection, await self._facts(connection))
+                if new:
+                    with self._office.step("leaves"):
+                        await store.add(connection, new)
+        # The leaves are on record, in their order for ever. If we stop here, the next run appends them to the tree.
+        if not self._begun:
+            self._begun = True
+            self._put(self._office.folder / POLICY, self._office.policy.encode())
+        return new
+
+    async def _begin(self, connection: Connection) -> bool:
+        """The first leaf says what the log is of; it waits for a catalogue and for the first fact."""
+        digest = await catalog.digest(connection)
+        if digest is None or not await store.anything(connection):
+            return False
+        key = self._office.signer.key
+        rules = {each.code: rule_set(each.rules).digest for each in await catalog.elections(connection)}
+        await store.learn_devices(connection)
+        await store.begin(
+            connection,
+            store.Start(
+                at=self._office.clock(),
+                origen=key.name,
+                simulacro=self._office.simulacro,
+                catalogo=digest,
+                reglas=rules_digest(rules),
+                politica=self._office.policy,
+                clave=str(key),
+            ),
+        )
+        return True
+
+    async def _facts(self, connection: Connection) -> list[Fact]:
+        found: list[Fact] = []
+        full = False
+        for kind in store.KINDS:
+            if full and kind in store.LAST:
+                continue  # everything that a corte shows goes before it
+            cursor = self._cursors[kind]
+            # The beginning is reference 0, and so is corte 0.
+            facts = await store.fresh(connection, kind, cursor.low - 1, self._office.batch)
+            drained = len(facts) < self._office.batch
+            cursor.took(facts, drained=drained)
+            full = full or not drained
+            found += facts
+        if not full:
+            observe.LOG_DRAINED.set(self._office.clock().timestamp())
+        return found
+
+    async def _leaves(self, connection: Connection, facts: Sequence[Fact]) -> list[tuple[Leaf, str | None]]:
+        number = await store.length(connection) if facts else 0
+        unknown = {fact.device for fact in facts if fact.device} - self._links.keys()
+        self._links |= await store.last_of_devices(connection, [each for each in unknown if each]) if unknown else {}
+        new: list[tuple[Leaf, str | None]] = []
+        for index, fact in enumerate(facts, number):
+            content = fact.leaf(index, self._links.get(fact.device) if fact.device else None)
+            if fact.device:
+                self._links[fact.device] = link(content)
+            new.append((Leaf(index, fact.kind, fact.reference, content), fact.device))
+        return new
+
+    async def _append(self, new: Sequence[Leaf]) -> None:
+        """Into the tree, and what follows from it. Each step of it is `integrity.log`'s."""
+        places = await asyncio.to_thread(self._tree.append, [leaf.content for leaf in new])
+        if places.start != new[0].index:
+            raise Changed(f"la bitácora puso en el lugar {places.start} la hoja {new[0].index}")
+        # The world sees them. If we stop anywhere below, the next run makes what is missing.
+        checkpoint = self._tree.checkpoint()
+        async with self._leader.using() as connection:
+            await store.sign(connection, self._tree.head.size, checkpoint)
+        observe.LOG_SIZE.set(self._tree.head.size)
+        cortes = {leaf.reference: leaf.index for leaf in new if leaf.kind == "corte"}
+        if cortes:
+            self._cortes |= cortes
+            self.hurried = time.monotonic() + HURRY_FOR
+        images = [leaf for leaf in new if leaf.kind == "imagen"]
+        if images:
+            with self._office.step("proofs"):
+                await asyncio.to_thread(self._prove_images, ((leaf.index, leaf.content) for leaf in images))
+
+    # --- proofs -------------------------------------------------------------------------------------------------------
+
+    async def prove_missing(self) -> None:
+        """The proofs that an earlier run did not come to write, or a crash of the machine took."""
+        await asyncio.to_thread(self._prove_missing, self._tree.head)
+
+    def _prove_missing(self, head: Head) -> None:
+        tiles = Tiles(self._tree.tiles().source, head.size)
+        for bundle in range(-(-head.size // WIDTH)):
+            if self.closing:
+                return
+            entries = enumerate(tiles.entries(bundle), bundle * WIDTH)
+            self._prove_images((index, entry) for index, entry in entries if b'"tipo":"imagen"' in entry)
+
+    def _prove_images(self, images: Iterable[tuple[int, bytes]]) -> None:
+        """At an address that the receipt has given: `acuses/<2 hex>/<sha256>.tlog-proof`, of the first that comes."""
+        prove = self._prover()
+        for index, content in images:
+            path = self._office.public / proof_path(read_leaf(content)["sha256"])
+            if not path.exists():
+                self._put(path, prove(index, content))
+
+    def _prover(self) -> Callable[[int, bytes], bytes]:
+        """Makes proofs for the checkpoint that is out now. Each carries its leaf: whoever has it needs nothing else."""
+        checkpoint = read_checkpoint(self._tree.checkpoint())
+        tiles = Tiles(self._tree.tiles().source, checkpoint.size)
+        return lambda index, content: Proof(index, tuple(tiles.inclusion(index)), checkpoint, content).to_bytes()
+
+    async def _serve_cortes(self) -> None:
+        """Beside each corte that is in the tree: its proof; and what the commitments to its actas were."""
+        for number, index in list(self._cortes.items()):
+            folder = self._office.public / "cortes" / f"{number:04}"
+            if not await asyncio.to_thread(folder.is_dir):
+                continue
+            opened = self._office.public / opening_path(number)
+            async with self._leader.using() as connection:
+                leaf = (await store.stored(connection, index, 1))[0]
+                lines = None if opened.exists() else await store.openings(connection, number)
+            with self._office.step("proofs"):
+                await asyncio.to_thread(self._serve_corte, folder / CORTE_PROOF, leaf)
+                if lines:
+                    self._put(opened, b"".join(canonical_json(line) + b"\n" for line in lines))
+            del self._cortes[number]
+
+    def _serve_corte(self, path: Path, leaf: Leaf) -> None:
+        if not path.exists():
+            self._put(path, self._prover()(leaf.index, leaf.content))
+
+    def _put(self, path: Path, content: bytes) -> None:
+        """All of it or nothing under its name, whoever looks and whenever we stop."""
+        scratch = self._office.folder / _SCRATCH
+        scratch.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = scratch / uuid.uuid4().hex
+        temporary.write_bytes(content)
+        temporary.replace(path)
+
+
+# --- the part ---------------------------------------------------------------------------------------------------------
+
+
+async def run(office: Office, stop: asyncio.Event, health: Health | None = None) -> None:
+    """Lead, or stand by, until `stop`. What goes wrong is an alarm and the next try; nothing is signed meanwhile."""
+    health = health or Health()
+    failures = 0
+    while not stop.is_set():
+        try:
+            async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
+                failures = 0 if await _lead(office, leader, stop, health) else failures
+        except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of the log
+            failures += 1
+            _alarm(error, health)
+        observe.LEADER.labels(ROLE).set(0)
+        if failures:
+            await _pause(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
+
+
+async def _lead(office: Office, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
+    """Whether the log was open."""
+    while not await leader.lead(leading.SEQUENCING):
+        health.wrong, health.looked = None, time.monotonic()  # a standby is well
+        await _pause(stop, PAUSE)
+        if stop.is_set():
+            return False
+    async with opened(office, leader) as scribe:
+        observe.LEADER.labels(ROLE).set(1)
+        observe.LOG_REFUSED.set(0)
+        filling = asyncio.create_task(scribe.prove_missing())
+        try:
+            while not stop.is_set():
+                taken = await scribe.turn()
+                health.wrong, health.looked = None, time.monotonic()
+                if filling.done():
+                    filling.result()
+                if taken < office.batch:
+                    await _pause(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
+            await scribe.turn()  # whoever stops everything after the last corte finds it in the log
+        finally:
+            scribe.closing = True
+            await asyncio.wait({filling})
+    return True
+
+
+@asynccontextmanager
+async def opened(office: Office, leader: Leader) -> AsyncIterator[Scribe]:
+    """The log, recomputed from its files and brought up to what is on record. Raises LogRefused."""
+    state = store.LedState(leader, asyncio.get_running_loop())
+    office.public.mkdir(parents=True, exist_ok=True)
+    tree = await asyncio.to_thread(Sequencer, office.folder, office.signer, state, step=office.step)
+    try:
+        shutil.rmtree(office.folder / _SCRATCH, ignore_errors=True)
+        observe.LOG_SIZE.set(tree.head.size)
+        yield await Scribe.take_up(office, leader, tree)
+    finally:
+        await asyncio.to_thread(tree.close)
+
+
+def _alarm(error: Exception, health: Health) -> None:
+    if isinstance(error, Busy):
+        log.warning("log busy", extra={"data": {"why": error.sentence}})
+        return
+    health.wrong = error.sentence if isinstance(error, LogRefused | PrepError) else f"{type(error).__name__}: {error}"
+    refused = isinstance(error, LogRefused)
+    observe.LOG_REFUSED.set(refused)
+    told = {"data": {"cause": type(error).__name__, "why": health.wrong}}
+    said = None if isinstance(error, LogRefused | PrepError) else error  # a sentence needs no traceback
+    log.log(logging.CRITICAL if refused else logging.ERROR, "log not continued", exc_info=said, extra=told)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+# --- keys and policy --------------------------------------------------------------------------------------------------
+
+
+def signing_key(path: Path, name: str) -> Signer:
+    """The log's key, made at first use, mode 0600; of several processes that make it one wins.
+
+    Raises Rejected where the file is no such key, is another log's, or where others on the machine may read it.
+    """
+    if not path.exists():
+        _make_key(path, name)
+    if path.stat().st_mode & _OTHERS:
+        raise Rejected(f"la llave {path} la pueden leer otros usuarios; corrija con: chmod 600 {path}")
+    try:
+        signer = read_signer(path.read_text("utf-8"))
+    except (Malformed, Unsupported, UnicodeDecodeError):
+        raise Rejected(f"{path} no es una llave de bitácora") from None
+    if signer.key.name != name or signer.key.kind is not Kind.LOG:
+        raise Rejected(f"la llave {path} es de la bitácora {signer.key.name}; esta es {name}")
+    return signer
+
+
+def _make_key(path: Path, name: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{Signer.generate(name, Kind.LOG).to_text()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    with _folder(path.parent) as folder:
+        os.fsync(folder)
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def policy_text(signer: Signer, file: Path | None) -> str:
+    """The policy to publish: the file's, which must know this log, or one that asks for no witness."""
+    if file is None:
+        return f"log {signer.key}\nquorum none\n"
+    try:
+        text = file.read_text("utf-8")
+        known = [each.key for each in read_policy(text.encode()).logs]
+    except (OSError, UnicodeDecodeError):
+        raise Rejected(f"no se puede leer la política {file}") from None
+    except (Malformed, Unsupported) as problem:
+        raise Rejected(f"la política {file} no se entiende: {problem}") from None
+    if known != [signer.key]:
+        raise Rejected(f"la política {file} no es de la bitácora {signer.key}")
+    return text
+
+
+def office_of(settings: Settings, url: str) -> Office:
+    signer = signing_key(settings.log_key, settings.log_name)
+    policy = policy_text(signer, settings.log_policy)
+    return Office(url, settings.public.absolute(), signer, settings.simulacro, policy)
+
+
+async def once(settings: Settings) -> int:
+    """Everything there is into the log, with its proofs, as soon as no other sequencer is at work; its size."""
+    async with embedded.database(settings) as urls:
+        office = office_of(settings, urls.app)
+        async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
+            while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # another session lets go of it
+                await asyncio.sleep(PAUSE)
+            async with opened(office, leader) as scribe:
+                while await scribe.turn():
+                    pass
+                await scribe.prove_missing()
+                return scribe.size
+
+
+async def serve(settings: Settings) -> None:
+    stop = stop_on_signals()
+    health = Health()
+    async with embedded.database(settings) as urls:
+        office = office_of(settings, urls.app)
+        server = await observe.serve_metrics(settings.host, settings.sequencer_metrics_port, health.sentence)
+        async with server:
+            await run(office, stop, health)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0 when it was asked to stop; 2, with one sentence, where it cannot begin."""
+    description = "Lleva la bitácora: cada hecho, una hoja; cada imagen, su prueba."
+    parser = argparse.ArgumentParser(prog="prep sequencer", description=description)
+    parser.add_argument("--once", action="store_true", help="lo que falta, ahora; y termina")
+    arguments = parser.parse_args(argv)
+    observe.start_log("sequencer")
+    os.umask(0o022)  # what is published is for everybody to read
+    try:
+        if arguments.once:
+            print(f"bitácora: {uvloop.run(once(read_settings()))} hojas")
+            return
+        uvloop.run(serve(read_settings()))
+    except (LogRefused, PrepError) as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,332 @@
+"""The log in the database: which facts have no leaf yet, the leaves in their order, and the head of the tree."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+
+from integrity import leaves
+from integrity.log import Head
+from prep.domain import row as official_row
+from prep.domain.entry import from_columns
+from prep.domain.rules import Observation, rule_set
+from prep.store.database import Connection, sql
+from prep.store.leading import Leader
+
+SQL: Final = sql("log")
+KINDS: Final = ("inicio", "rotacion", "imagen", "captura", "version", "incidente", "corte", "cierre")
+"""In the order in which the facts of one batch become leaves."""
+LAST: Final = frozenset({"corte", "cierre"})
+"""Kinds that wait until the log has everything that was committed before: whatever a corte shows stands before it."""
+_FRESH: Final = """
+WHERE f.reference > $1 AND NOT EXISTS (SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference)
+ORDER BY f.reference
+LIMIT $2"""
+_AGAIN: Final = "\nWHERE f.reference = ANY ($1::bigint[])"
+_LONG: Final = 300.0
+"""Seconds that the first look of a sequencer at a whole night may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One row that is to become a leaf: the leaf's fields, and of an image its device."""
+
+    kind: str
+    reference: int
+    fields: Mapping[str, Any]
+    device: str | None = None
+
+    def leaf(self, number: int, before: str | None) -> bytes:
+        """`before` is the link to the device's leaf before; None for its first, and for facts of no device."""
+        return leaves.leaf(self.kind, number, {**self.fields, **({"anterior": before} if self.device else {})})
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    index: int
+    kind: str
+    reference: int
+    content: bytes
+
+
+async def fresh(connection: Connection, kind: str, after: int, limit: int) -> list[Fact]:
+    """Facts of that kind without a leaf, those with a reference above `after`, lowest first."""
+    query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_FRESH.format(kind=kind)}"  # noqa: S608  # our own blocks
+    return [_fact(kind, row) for row in await connection.fetch(query, after, limit, timeout=_LONG)]
+
+
+async def again(connection: Connection, kind: str, references: Sequence[int]) -> dict[int, Fact]:
+    """The facts of those references, as they are now; those that are gone are missing."""
+    query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_AGAIN}"  # noqa: S608
+    return {row["reference"]: _fact(kind, row) for row in await connection.fetch(query, references, timeout=_LONG)}
+
+
+async def writers(connection: Connection) -> frozenset[str]:
+    """The transactions that may have taken a number of a fact and not committed it."""
+    return frozenset(row["writer"] for row in await connection.fetch(SQL["writers"]))
+
+
+async def marks(connection: Connection) -> dict[str, int]:
+    """The highest reference of each kind that has a leaf."""
+    return {row["kind"]: row["reference"] for row in await connection.fetch(SQL["marks"], timeout=_LONG)}
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _fact(kind: str, row: asyncpg.Record) -> Fact:
+    return Fact(kind, row["reference"], _FIELDS[kind](row), row["device"] if kind == "imagen" else None)
+
+
+def _start(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "origen": row["origen"],
+        "simulacro": row["simulacro"],
+        "catalogo": row["catalogo"],
+        "reglas": row["reglas"],
+        "politica": leaves.text_digest(row["politica"]),
+        "clave": row["clave"],
+        "dispositivos": leaves.keys_digest(zip(row["nombres"] or [], row["claves"] or [], strict=True)),
+        "fecha_hora": _moment(row["at"]),
+    }
+
+
+def _image(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "sha256": row["image"].hex(),
+        "derivada": row["web"].hex() if row["web"] else None,
+        "bytes": row["bytes"],
+        "dispositivo": row["device"],
+        "secuencia": row["sequence"],
+        "recibida": _moment(row["received_at"]),
+    }
+
+
+def _typed(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "eleccion": row["code"],
+        "acta": row["clave"],
+        "ronda": row["ronda"],
+        "ordinal": row["ordinal"],
+        "numeros": row["numbers"],
+        "marcas": row["marks"],
+    }
+
+
+def _version(row: asyncpg.Record) -> dict[str, Any]:
+    limit = f"{row['lista_nominal']},{row['representantes']}"
+    shown = leaves.cells(row["quantities"], limit, row["tail"])
+    digest = leaves.row_digest(row["code"], row["clave"], shown)
+    return {"eleccion": row["code"], "acta": row["clave"], "contenido": digest}
+
+
+_FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
+    "inicio": _start,
+    "rotacion": lambda row: {
+        "de": row["de"],
+        "nombre": row["nombre"],
+        "clave": row["public_key"].hex(),
+        "fecha_hora": _moment(row["at"]),
+    },
+    "imagen": _image,
+    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_typed(row))},
+    "version": _version,
+    "incidente": lambda row: {
+        "clase": row["kind"],
+        "asunto": row["subject"],
+        "detalle": leaves.detail_digest(json.loads(row["detail"])),
+        "fecha_hora": _moment(row["at"]),
+    },
+    "corte": lambda row: {
+        "corte": row["reference"],
+        "fase": row["phase"],
+        "sha256sums": row["sums"],
+        "fecha_hora": _moment(row["at"]),
+    },
+    "cierre": lambda row: {"corte": row["reference"], "sha256sums": row["sums"]},
+}
+
+
+# --- the beginning ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the log begins with."""
+
+    at: datetime
+    origen: str
+    simulacro: bool
+    catalogo: str
+    reglas: str
+    politica: str
+    clave: str
+
+
+async def start(connection: Connection) -> Start | None:
+    row = await connection.fetchrow(SQL["start"])
+    return None if row is None else Start(**row)
+
+
+async def anything(connection: Connection) -> bool:
+    """Whether the night has any fact at all."""
+    found: bool = await connection.fetchval(SQL["anything"])
+    return found
+
+
+async def begin(connection: Connection, new: Start) -> None:
+    """Put the beginning on record, once."""
+    said = (new.at, new.origen, new.simulacro, new.catalogo, new.reglas, new.politica, new.clave)
+    await connection.execute(SQL["begin"], *said)
+
+
+async def learn_devices(connection: Connection) -> None:
+    """Keep the key of every device enrolled since."""
+    await connection.execute(SQL["learn_devices"])
+
+
+# --- leaves -----------------------------------------------------------------------------------------------------------
+
+
+async def length(connection: Connection) -> int:
+    found: int = await connection.fetchval(SQL["length"])
+    return found
+
+
+async def add(connection: Connection, new: Sequence[tuple[Leaf, str | None]]) -> None:
+    """Put leaves on record, each with its device if it has one."""
+    await connection.execute(
+        SQL["add"],
+        [leaf.index for leaf, _ in new],
+        [leaf.kind for leaf, _ in new],
+        [leaf.reference for leaf, _ in new],
+        [device for _, device in new],
+        [leaf.content for leaf, _ in new],
+        timeout=_LONG,
+    )
+
+
+async def stored(connection: Connection, first: int, limit: int) -> list[Leaf]:
+    """Leaves from that index on."""
+    return [Leaf(**row) for row in await connection.fetch(SQL["leaves"], first, limit)]
+
+
+async def last_of_devices(connection: Connection, devices: Sequence[str]) -> dict[str, str]:
+    """The link to the last leaf of each of them that has one."""
+    return {
+        row["device"]: leaves.link(row["content"])
+        for row in await connection.fetch(SQL["last_of_devices"], list(devices))
+    }
+
+
+async def cortes(connection: Connection) -> dict[int, int]:
+    """The index of each corte's leaf."""
+    return {row["number"]: row["index"] for row in await connection.fetch(SQL["cortes"])}
+
+
+async def openings(connection: Connection, corte: int) -> list[dict[str, Any]]:
+    """What the commitments of the actas that this corte brought out were to (`leaves.OPENING`)."""
+    rows = await connection.fetch(SQL["openings"], corte, timeout=_LONG)
+    return [{"numero": row["index"], **_typed(row), "sal": row["salt"].hex()} for row in rows]
+
+
+# --- the head ---------------------------------------------------------------------------------------------------------
+
+
+class LedState:
+    """`integrity.log.State` on the session that leads: whoever has lost the lead swaps nothing.
+
+    Its methods are called from a thread, and their statements run on the loop.
+    """
+
+    def __init__(self, leader: Leader, loop: asyncio.AbstractEventLoop) -> None:
+        self._leader = leader
+        self._loop = loop
+
+    def read(self) -> Head | None:
+        return asyncio.run_coroutine_threadsafe(self._read(), self._loop).result()
+
+    def swap(self, expected: Head | None, new: Head) -> bool:
+        return asyncio.run_coroutine_threadsafe(self._swap(expected, new), self._loop).result()
+
+    async def _read(self) -> Head | None:
+        async with self._leader.using() as connection:
+            return await head(connection)
+
+    async def _swap(self, expected: Head | None, new: Head) -> bool:
+        async with self._leader.using() as connection:
+            if expected is None:
+                swapped = await connection.fetchval(SQL["first_state"], new.size, new.root)
+            else:
+                pair = (expected.size, expected.root, new.size, new.root)
+                swapped = await connection.fetchval(SQL["swap_state"], *pair)
+        return bool(swapped)
+
+
+async def head(connection: Connection) -> Head | None:
+    row = await connection.fetchrow(SQL["read_state"])
+    return None if row is None else Head(row["size"], row["root"])
+
+
+async def sign(connection: Connection, size: int, checkpoint: bytes) -> None:
+    """Keep what was signed for the head, if it is still the head."""
+    await connection.execute(SQL["sign_state"], size, checkpoint)
+
+
+# --- looking back -----------------------------------------------------------------------------------------------------
+
+
+async def every_leaf(connection: Connection, some: int) -> AsyncIterator[list[Leaf]]:
+    """All leaves in their order, `some` at a time."""
+    first = 0
+    while batch := await stored(connection, first, some):
+        yield batch
+        first = batch[-1].index + 1
+
+
+async def cells_that_differ(connection: Connection, versions: Sequence[int]) -> dict[int, str]:
+    """Of those acta versions, which hold text that their own numbers do not give; the name of the fragment."""
+    return {
+        row["reference"]: found
+        for row in await connection.fetch(SQL["versions"], versions, timeout=_LONG)
+        if (found := _differs(row))
+    }
+
+
+def _differs(row: asyncpg.Record) -> str:
+    rules = rule_set(row["rules"])
+    try:
+        values = from_columns(row["numbers"], row["marks"]) if row["numbers"] else None
+        observations = tuple(Observation(code) for code in row["observations"])
+    except ValueError:
+        return "numbers"
+    quantities = (
+        official_row.quantities_sin_acta(row["options"])
+        if values is None
+        else official_row.quantities(values, row["calculado"])
+    )
+    tail = official_row.tail(
+        observations=rules.published(observations),
+        contabilizada=row["contabilizada"],
+        traslado=row["traslado"],
+        image=row["image"].hex() if row["image"] else None,
+        acopio_at=row["acopio_at"],
+        captura_at=row["captura_at"],
+        verificacion_at=row["verificacion_at"],
+        origen=row["origen"],
+        digitalizacion=row["digitalizacion"],
+        tipo_documento=row["tipo_documento"],
+        cotejada=row["cotejada"],
+    )
+    return "quantities" if quantities != row["quantities"] else "tail" if tail != row["tail"] else ""
+
+
+async def without_leaf(connection: Connection) -> int:
+    """Facts that are not in the log yet."""
+    found: int = await connection.fetchval(SQL["without_leaf"], timeout=_LONG)
+    return found

@@ -1,0 +1,121 @@
+-- Facts as the log tells of them. The block of each kind gives `reference` and the columns that its leaf needs; log.py
+-- chooses among its rows: those without a leaf, or those of some leaves.
+
+-- name: inicio
+SELECT 0::bigint AS reference, s.at, s.origen, s.simulacro, s.catalogo, s.reglas, s.politica, s.clave,
+    (SELECT array_agg(k.nombre ORDER BY k.id) FROM log_key k WHERE k.id <= s.keys AND k.de = 'dispositivo') AS nombres,
+    (SELECT array_agg(k.public_key ORDER BY k.id) FROM log_key k WHERE k.id <= s.keys AND k.de = 'dispositivo') AS claves
+FROM log_start s
+
+-- name: rotacion
+SELECT k.id AS reference, k.de, k.nombre, k.public_key, k.at
+FROM log_key k WHERE k.id > (SELECT s.keys FROM log_start s)
+
+-- name: imagen
+SELECT a.number AS reference, a.image, r.web, i.bytes, a.device, a.sequence, a.received_at
+FROM arrival a JOIN image i ON i.sha256 = a.image LEFT JOIN reading r ON r.image = a.image
+
+-- name: captura
+SELECT e.id AS reference, e.salt, n.code, a.clave, e.ronda, e.ordinal, e.numbers, e.marks
+FROM entry e JOIN acta a ON a.id = e.acta JOIN election n ON n.id = a.election
+
+-- name: version
+SELECT v.id AS reference, n.code, a.clave, v.quantities, a.lista_nominal, a.representantes, v.tail
+FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.election
+
+-- name: incidente
+SELECT e.id AS reference, e.kind, e.subject, e.detail, e.at
+FROM event e
+WHERE e.kind IN ('compuerta', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado', 'mensaje_descartado',
+    'mensaje_reintentado', 'misma_foto', 'recaptura')
+
+-- name: corte
+SELECT c.number::bigint AS reference, c.phase, c.sums, c.at FROM corte c
+
+-- name: cierre
+SELECT c.number::bigint AS reference, c.sums FROM corte c WHERE c.phase = 'final'
+
+-- Who may be about to commit a fact with a number that is lower than one already seen: whoever took a number holds this
+-- lock until its transaction ends, however it ends.
+-- name: writers
+SELECT DISTINCT virtualtransaction || ' ' || coalesce(pid, 0) AS writer
+FROM pg_locks
+WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation IN ('arrival'::regclass, 'entry'::regclass, 'acta_version'::regclass, 'event'::regclass,
+        'corte'::regclass, 'log_key'::regclass)
+
+-- name: marks
+SELECT kind, max(reference) AS reference FROM log_leaf GROUP BY kind
+
+-- name: begin
+INSERT INTO log_start (at, origen, simulacro, catalogo, reglas, politica, clave, keys)
+SELECT $1, $2, $3, $4, $5, $6, $7, coalesce((SELECT max(id) FROM log_key), 0)
+
+-- name: start
+SELECT at, origen, simulacro, catalogo, reglas, politica, clave FROM log_start
+
+-- name: anything
+SELECT EXISTS (SELECT FROM arrival) OR EXISTS (SELECT FROM entry) OR EXISTS (SELECT FROM acta_version)
+    OR EXISTS (SELECT FROM event) OR EXISTS (SELECT FROM corte)
+
+-- name: learn_devices
+INSERT INTO log_key (de, nombre, public_key, at)
+SELECT 'dispositivo', d.id, d.public_key, d.enrolled_at
+FROM device d
+WHERE NOT EXISTS (SELECT FROM log_key k WHERE k.de = 'dispositivo' AND k.nombre = d.id AND k.public_key = d.public_key)
+ORDER BY d.enrolled_at, d.id
+
+-- name: length
+SELECT coalesce(max(index) + 1, 0) FROM log_leaf
+
+-- name: add
+INSERT INTO log_leaf (index, kind, reference, device, content)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bytea[])
+
+-- name: leaves
+SELECT index, kind, reference, content FROM log_leaf WHERE index >= $1 ORDER BY index LIMIT $2
+
+-- name: last_of_devices
+SELECT d.device, l.content
+FROM unnest($1::text[]) AS d (device)
+JOIN LATERAL (SELECT content FROM log_leaf WHERE device = d.device ORDER BY index DESC LIMIT 1) l ON true
+
+-- name: cortes
+SELECT reference::int AS number, index FROM log_leaf WHERE kind = 'corte' ORDER BY reference
+
+-- name: openings
+SELECT l.index, n.code, a.clave, e.ronda, e.ordinal, e.numbers, e.marks, e.salt
+FROM publication p
+JOIN acta_version v ON v.id = p.version AND v.reason IN ('captura', 'recaptura')
+JOIN entry e ON e.acta = v.acta AND e.ronda = v.ronda
+JOIN log_leaf l ON l.kind = 'captura' AND l.reference = e.id
+JOIN acta a ON a.id = e.acta JOIN election n ON n.id = a.election
+WHERE p.corte = $1
+ORDER BY l.index
+
+-- name: read_state
+SELECT size, root FROM log_state
+
+-- name: first_state
+INSERT INTO log_state (size, root) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true
+
+-- name: swap_state
+UPDATE log_state SET size = $3, root = $4, checkpoint = NULL WHERE size = $1 AND root = $2 RETURNING true
+
+-- name: sign_state
+UPDATE log_state SET checkpoint = $2 WHERE size = $1
+
+-- name: versions
+SELECT v.id AS reference, v.reason, v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada,
+    v.traslado, v.image, v.acopio_at, v.captura_at, v.verificacion_at, v.origen, v.digitalizacion, v.tipo_documento,
+    v.quantities, v.tail, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options
+FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election e ON e.id = a.election
+WHERE v.id = ANY ($1::bigint[])
+
+-- name: without_leaf
+SELECT (SELECT count(*) FROM arrival f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'imagen' AND reference = f.number))
+    + (SELECT count(*) FROM entry f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'captura' AND reference = f.id))
+    + (SELECT count(*) FROM acta_version f
+        WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'version' AND reference = f.id))
+    + (SELECT count(*) FROM corte f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'corte' AND reference = f.number))
