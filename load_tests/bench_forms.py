@@ -92,7 +92,8 @@ async def whole_way(work: Work, place: night.Place) -> float:
     progress = night.Progresses()
     async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
         typing = asyncio.create_task(night.type_all(work.plan, place, progress))
-        await asyncio.sleep(3)  # sessions are open before the clock starts
+        while progress.present < night.TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
+            await asyncio.sleep(0.1)
         began = time.perf_counter()
         wanted = len(work.plan.sheets)
         await asyncio.gather(send_all(work, place, client, progress), reached(client, place, VERIFIED, wanted))

@@ -92,6 +92,8 @@ class Plan:
 class Progresses:
     """What has been done so far."""
 
+    present: int = 0
+    """Capturistas whose session is open."""
     sent: int = 0
     typed: int = 0
     published: int = 0
@@ -474,6 +476,7 @@ async def capturista(
 ) -> None:
     """One person at work until the night is over."""
     session = await log_in(client, place, login)
+    progress.present += 1
     while not progress.finished:
         leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
         if leased.status != HTTPStatus.OK:

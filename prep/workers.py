@@ -9,11 +9,12 @@ import ctypes
 import random
 import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import uvloop
 
@@ -29,6 +30,8 @@ from prep.store import embedded
 from prep.store.database import Connection, open_pool
 from prep.store.pipeline import Reading
 from prep.worker import Line, run, stop_on_signals
+
+T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 8
 
@@ -116,6 +119,19 @@ def _prepare_process(blobs_url: str, max_pixels: int, s3: S3Access) -> None:
             libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
             libc.mallopt(_TRIM_THRESHOLD, 256 * MIB)
     _process = _Process(asyncio.Runner(), Blobs.open(blobs_url, s3=s3), max_pixels)
+    _process.loop.get_loop().set_default_executor(_Here())
+
+
+class _Here(ThreadPoolExecutor):
+    """Does at once what others hand to a thread: this process has one thing to do and nobody to keep waiting."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":  # noqa: ANN401
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+            done.set_exception(error)
+        return done
 
 
 def _decode(sha256: str) -> Reading:

@@ -7,6 +7,7 @@
    image divided by the power of two that brings its long side to 2048 pixels or less, and never below 1024; dividing by
    anything else would cost more than all other steps together.
 3. Only derivatives follow the EXIF orientation, and carry no EXIF. The original is never touched.
+4. A JPEG that is upright and small already is not compressed again: its web copy has the same pixels, without metadata.
 """
 
 import io
@@ -22,13 +23,15 @@ from PIL import Image
 
 from prep.errors import Parked, Rejected
 from prep.scan.cascade import Reading, read_qr
-from prep.scan.header import DEFAULT_MAX_PIXELS, ImageHeader, inspect, pdf_scale
+from prep.scan.header import DEFAULT_MAX_PIXELS, ImageHeader, bare_jpeg, inspect, pdf_scale
 
 WEB_SIDE: Final = 2048
 THUMB_SIDE: Final = 320
 MIDDLE_SIDE: Final = 640
 """Least long side of what thumbnail and hash are made from."""
 WEB_QUALITY: Final = 78
+WEB_BYTES: Final = 250_000
+"""A JPEG of at most so many bytes is small enough for the web."""
 THUMB_QUALITY: Final = 72
 
 
@@ -70,7 +73,7 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
         decoder=reading.decoder,
         qr_ms=reading.ms,
         phash=perceptual_hash(middle),
-        web=_jpeg(small, WEB_QUALITY),
+        web=bare_jpeg(data) if _serves_as_it_is(data, header, small) else _jpeg(small, WEB_QUALITY),
         thumb=_jpeg(thumb, THUMB_QUALITY),
     )
 
@@ -127,13 +130,24 @@ def _flat(image: Image.Image) -> Image.Image:
 
 def _upright(pixels: Image.Image, told_by: Image.Image) -> Image.Image:
     """`pixels` turned as the EXIF of `told_by` asks, without any of its metadata."""
-    try:
-        turn = TURNS.get(told_by.getexif().get(0x0112, 1))
-    except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):  # broken metadata, good pixels
-        turn = None
+    turn = _turn(told_by)
     if pixels.mode not in {"YCbCr", "L", "RGB"}:
         pixels = pixels.convert("RGB")
     return pixels.transpose(turn) if turn is not None else pixels
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return TURNS.get(image.getexif().get(0x0112, 1))
+    except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):  # broken metadata, good pixels
+        return None
+
+
+def _serves_as_it_is(data: bytes, header: ImageHeader, small: Image.Image) -> bool:
+    """Whether the web copy may be the original without its metadata."""
+    if header.format != "jpeg" or len(data) > WEB_BYTES or small.mode not in {"YCbCr", "L"}:
+        return False
+    return web_factor(header.width, header.height) == 1 and _turn(_open(data, "jpeg")) is None
 
 
 TURNS: Final = {

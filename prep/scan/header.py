@@ -174,6 +174,28 @@ def _marker(data: bytes, at: int) -> tuple[int, int]:
     return data[at + 1], at + 2
 
 
+METADATA: Final = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
+"""Application segments and comments, but for the two that say how the pixels are meant (JFIF and Adobe)."""
+
+
+def bare_jpeg(data: bytes) -> bytes:
+    """The first image in `data`, which `inspect` has passed, with the very same pixels and nothing else."""
+    kept, at = [data[:2]], 2
+    while True:
+        begin = at
+        marker, at = _marker(data, at)
+        if marker == EOI:
+            return b"".join([*kept, b"\xff\xd9"])
+        if marker in ALONE:
+            continue
+        at += int.from_bytes(data[at : at + 2], "big")
+        if marker == SOS:
+            found = _AFTER_SCAN.search(data, at)
+            at = found.start() if found else len(data)
+        if marker not in METADATA:
+            kept.append(data[begin:at])
+
+
 def _camera_trailer(data: bytes, end: int) -> bool:
     """Whether what follows the JPEG is nothing, padding, or one of the trailers that phones write.
 

@@ -15,7 +15,7 @@ from load_tests.actas import CONDITIONS, Form, draw
 from prep.domain.entry import HEADER, TOTAL
 from prep.errors import Parked, Rejected
 from prep.scan import SAME_PHOTO
-from prep.scan.digitize import THUMB_SIDE, WEB_SIDE, digitize, distance, scan_files
+from prep.scan.digitize import THUMB_SIDE, WEB_BYTES, WEB_SIDE, digitize, distance, scan_files
 
 QR = "28|3|1|1234|1|B|0|5"
 FORM = Form("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)
@@ -134,6 +134,17 @@ def test_derivatives_tell_nothing_of_the_phone_or_the_place() -> None:
         assert not image.getexif()
         assert not {"exif", "comment", "icc_profile"} & set(image.info)
         assert b"Fabricante" not in data
+
+
+def test_an_image_that_is_small_already_keeps_its_very_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Fabricante"
+    found = digitize(saved(opened(ACTA), "JPEG", exif=exif, quality=60))
+    original = saved(opened(ACTA), "JPEG", quality=60)
+    assert opened(found.web).tobytes() == opened(original).tobytes()
+    large = saved(Image.effect_noise((1400, 900), 90), "JPEG", quality=95)
+    assert len(large) > WEB_BYTES > len(digitize(large).thumb)
+    assert len(digitize(large).web) < len(large)
 
 
 def test_broken_metadata_does_not_lose_the_image() -> None:
