@@ -1,7 +1,8 @@
 """Figures of speed, each beside a bare limit or a peer of the same run: machines are noisy, ratios less so.
 
-`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the machine
-and the commit. Nothing here is asserted by the tests.
+`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the machine,
+the commit and the speed of an empty Python loop before and after, in million turns a second: machines that are shared
+are not always equally fast. Nothing here is asserted by the tests.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +37,8 @@ BENCHES: Final[Mapping[str, str]] = {
 }
 """Name and the function that measures it; each returns figures with name, value, unit, target, met and limit."""
 
+TURNS: Final = 10_000_000
+
 RESULTS: Final = Path(__file__).parent / "resultados.json"
 
 
@@ -45,6 +49,14 @@ def machine() -> str:
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
     return f"{os.cpu_count()} × {model}, {memory} GiB, Python {platform.python_version()}"
+
+
+def turns() -> float:
+    """Million turns a second of an empty loop: how fast this machine happens to be just now."""
+    began = time.perf_counter()
+    for _ in range(TURNS):
+        pass
+    return round(TURNS / (time.perf_counter() - began) / 1e6, 1)
 
 
 def _read(path: str) -> str:
@@ -65,8 +77,9 @@ def measure(names: Sequence[str]) -> list[Figure]:
     for name in names:
         module, function = BENCHES[name].split(":")
         run: Callable[[], list[Figure]] = getattr(importlib.import_module(module), function)
+        before = turns()
         for figure in run():
-            figures.append({"bench": name, **figure, **stamp})
+            figures.append({"bench": name, **figure, **stamp, "turns": [before, turns()]})
             met = "cumple" if figure["met"] else "NO CUMPLE"
             print(f"{figure['name']}: {figure['value']} {figure['unit']} ({figure['target']}: {met})", file=sys.stderr)
     return figures

@@ -127,8 +127,8 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
     data.mkdir(parents=True, exist_ok=True)
     ports = data / "puertos.json"
     if not ports.exists():
-        ports.write_text(json.dumps(free_ports(3)))
-    capture, worker, publisher = json.loads(ports.read_text())
+        ports.write_text(json.dumps(free_ports(4)))
+    capture, worker, publisher, sequencer = json.loads(ports.read_text())
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("PREP_") or name.startswith(ENGINE)
     }
@@ -141,7 +141,7 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
         "PREP_CAPTURE_PORT": str(capture),
         "PREP_WORKER_METRICS_PORT": str(worker),
         "PREP_PUBLISHER_METRICS_PORT": str(publisher),
-        "PREP_SEQUENCER_METRICS_PORT": "0",
+        "PREP_SEQUENCER_METRICS_PORT": str(sequencer),
         "PREP_CLOSE_WHEN_COMPLETE": "false",
         **settings,
     }

@@ -28,6 +28,7 @@ PORTS = {
     "capture": "PREP_CAPTURE_PORT",
     "worker": "PREP_WORKER_METRICS_PORT",
     "publisher": "PREP_PUBLISHER_METRICS_PORT",
+    "sequencer": "PREP_SEQUENCER_METRICS_PORT",
 }
 
 

@@ -102,7 +102,8 @@ def test_no_secret_stands_in_a_file_of_the_repository() -> None:
 
 
 def test_prometheus_asks_who_there_is_at_the_port_it_has() -> None:
-    ports = {"capture": "capture_port", "worker": "worker_metrics_port", "publisher": "publisher_metrics_port"}
+    ports = {"capture": "capture_port"}
+    ports |= {part: f"{part}_metrics_port" for part in ("worker", "publisher", "sequencer")}
     for job in yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]:
         [found] = job["dns_sd_configs"]
         port = Settings.model_fields[ports[job["job_name"]]].default
