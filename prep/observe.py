@@ -68,6 +68,7 @@ CORTE_LATE: Final = Gauge("prep_corte_late_seconds", "Seconds after its due time
 CORTE_INTERVAL: Final = Gauge("prep_corte_interval_seconds", "Time between cortes, as set.")
 CORTE_SECONDS: Final = Histogram("prep_corte_seconds", "Time to cut, by step.", ["step"], buckets=SECONDS)
 GATE_FAILURES: Final = Counter("prep_gate_failures_total", "Cortes refused by the gate.", ["check"])
+HELD_BACK: Final = Gauge("prep_images_held_back", "Images that cannot be had and keep their actas out of the cortes.")
 GATE_CLOSED: Final = Gauge("prep_gate_closed", "1 while the gate holds the next corte back.")
 CUT_ERRORS: Final = Counter("prep_cut_errors_total", "Cortes that could not be cut, by cause.", ["cause"])
 REPLICA_SKIPPED: Final = Counter(

@@ -90,6 +90,17 @@ class Rendered:
     release: Release
     expected: Mapping[str, Expected]
     figures: Sequence[Figures]
+    originals: Mapping[str, bytes]
+    """Digest of each staged image, and the original it is or was made from."""
+
+
+class Withheld(Parked):
+    """Images that are missing, or are not what their names say: this corte goes out without what rests on them."""
+
+    def __init__(self, why: str, images: Sequence[bytes]) -> None:
+        super().__init__(f"imagen {images[0].hex()}: {why}")
+        self.why = why
+        self.images = images
 
 
 async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | None:
@@ -118,13 +129,10 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
         await leader.check()
         if not staged and not _folder(office, corte).exists():
             # Nothing of this corte exists. If we stop before the record, the next run sweeps away what is in the stage.
-            (stage / "corte").mkdir()
-            shows_record = unfinished is not None or corte.phase is Phase.CERO  # corte 0 shows an empty night
-            async with _reading(office, leader, corte.number, then=shows_record) as shown:
-                with office.step("render"):
-                    rendered = await _render(office, shown, corte, stage)
-            with office.step("gate"):
-                await _gate(office, stage, rendered.expected)
+            if unfinished is None:
+                rendered = await _made_without_what_is_lost(office, leader, corte, stage)
+            else:
+                rendered = await _made(office, leader, corte, stage, then=True)
             with office.step("sums"):
                 sums = await asyncio.to_thread(_write_sums, stage / "corte")
             with office.step("fsync"):
@@ -166,6 +174,53 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
     # Out. What is left of the stage is nothing.
     await asyncio.to_thread(_remove, stage)
     return corte
+
+
+async def _made_without_what_is_lost(office: Office, leader: Leader, corte: Corte, stage: Path) -> Rendered:
+    """A corte of what can be shown: an image that cannot be had is no reason for the country to see nothing."""
+    await _let_go(office, leader)
+    while True:
+        try:
+            return await _made(office, leader, corte, stage, then=corte.phase is Phase.CERO)
+        except Withheld as error:  # each time fewer images are left
+            await _hold_back(leader, error, corte.at)
+            await asyncio.to_thread(_empty, stage)
+
+
+async def _made(office: Office, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
+    """Every file of the corte in the stage, and through the gate. Raises Withheld for images that cannot be had."""
+    (stage / "corte").mkdir()
+    async with _reading(office, leader, corte.number, then=then) as shown:  # corte 0 shows an empty night, as recorded
+        with office.step("render"):
+            rendered = await _render(office, shown, corte, stage)
+    with office.step("gate"):
+        try:
+            await _gate(office, stage, rendered.expected)
+        except GateFailure as failure:
+            damaged = {rendered.originals.get(each.expected) for each in failure.findings if each.check == "imagen"}
+            if None in damaged or any(each.check != "imagen" for each in failure.findings):
+                raise
+            raise Withheld("dañada en el almacén", [each for each in damaged if each]) from failure
+    return rendered
+
+
+async def _hold_back(leader: Leader, withheld: Withheld, at: datetime) -> None:
+    log.error("images held back", extra={"data": {"error": withheld.sentence, "count": len(withheld.images)}})
+    async with leader.using() as connection:
+        await cortes.hold_back(connection, withheld.images, withheld.why, at)
+        observe.HELD_BACK.set(len(await cortes.held_back(connection)))
+
+
+async def _let_go(office: Office, leader: Leader) -> None:
+    """Images that were held back and can be had again go out with this corte."""
+    async with leader.using() as connection:
+        held = await cortes.held_back(connection)
+    for image in held:
+        with suppress(Parked):
+            await office.blobs.get(image.hex())
+            async with leader.using() as connection:
+                await cortes.let_go(connection, image)
+                observe.HELD_BACK.set(len(await cortes.held_back(connection)))
 
 
 async def _proven(office: Office, corte: Corte) -> None:
@@ -349,6 +404,7 @@ async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) ->
             for election in book.elections
         },
         counted,
+        {digest.hex(): each.image for each in images for digest in (each.image, each.web) if digest},
     )
 
 
@@ -428,19 +484,26 @@ async def _stage_images(
     for folder in {path.parent for path in paths.values()}:
         folder.mkdir()
     local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
-    await asyncio.to_thread(_link_all, [(source, paths[sha256]) for sha256, source in local.items()])
-    await _fetch_all(office.blobs, [(sha256, path) for sha256, path in paths.items() if sha256 not in local])
+    lost = await asyncio.to_thread(_link_all, [(source, paths[sha256]) for sha256, source in local.items()])
+    lost |= await _fetch_all(office.blobs, [(sha256, path) for sha256, path in paths.items() if sha256 not in local])
+    if lost:
+        gone = [each.image for each in images if lost & {each.image.hex(), each.web.hex() if each.web else ""}]
+        raise Withheld("falta en el almacén, o está dañada", gone)
     return [(sha256, out.image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
 
 
-async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> None:
-    """A few at a time: the store is far, and memory is not for a whole corte's images."""
-    coming = iter(wanted)
+async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[str]:
+    """A few at a time: the store is far, and memory is not for a whole corte's images. Returns those it has not got."""
+    coming, lost = iter(wanted), set()
 
     async def fetch() -> None:
         for sha256, path in coming:
-            content = await blobs.get(sha256)
-            await asyncio.to_thread(_write, path, content)
+            try:
+                content = await blobs.get(sha256)
+            except Parked:
+                lost.add(sha256)
+            else:
+                await asyncio.to_thread(_write, path, content)
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -448,6 +511,7 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> None:
                 tasks.create_task(fetch())
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
+    return lost
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -455,17 +519,20 @@ def _write(path: Path, content: bytes) -> None:
     _fsync(path)
 
 
-def _link_all(pairs: Iterable[tuple[Path, Path]]) -> None:
+def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
+    """Returns the digests of those that are not there."""
+    lost = set()
     for source, target in pairs:
         try:
             os.link(source, target)
         except FileNotFoundError:
             if source.exists():  # it is the stage that is gone
                 raise
-            raise Parked(f"falta en el almacén la imagen {target.stem}") from None
+            lost.add(target.stem)
         except OSError:  # another file system
             shutil.copyfile(source, target)
             _fsync(target)
+    return lost
 
 
 # Gate: processes of their own, as many as there are elections and processors for them.

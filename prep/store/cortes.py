@@ -245,6 +245,24 @@ class Release:
     """The thirteen values of each election."""
 
 
+async def held_back(connection: Connection) -> list[bytes]:
+    """Images that a corte could not have."""
+    return [row["image"] for row in await connection.fetch(SQL["held_back"])]
+
+
+async def hold_back(connection: Connection, images: Sequence[bytes], why: str, at: datetime) -> None:
+    """What rests on these images and was not published stays as it was, until `let_go`."""
+    async with connection.transaction():
+        await connection.execute(SQL["hold_back"], images, at, why)
+        for image in images:
+            await connection.execute(SQL["add_event"], "imagen_retenida", image.hex(), json.dumps({"causa": why}), at)
+
+
+async def let_go(connection: Connection, image: bytes) -> None:
+    """The image can be had again."""
+    await connection.execute(SQL["let_go"], image)
+
+
 async def record(connection: Connection, new: Corte, release: Release) -> None:
     """Make `new` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
 

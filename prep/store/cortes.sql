@@ -3,7 +3,17 @@
 -- $2 is the election; `territory` is what its rows name beside the entidad ($3).
 
 -- name: shown_now
-SELECT acta, version FROM acta_current WHERE version IS NOT NULL AND $1::int IS NOT NULL
+SELECT acta, version FROM acta_current
+WHERE version IS NOT NULL AND $1::int IS NOT NULL
+    AND version <> ALL (ARRAY(SELECT v.id FROM held_back h JOIN acta_version v USING (image)))
+UNION ALL
+SELECT w.acta, max(p.version) AS version
+FROM held_back h
+JOIN acta_version v USING (image)
+JOIN acta_current c ON c.version = v.id
+JOIN acta_version w ON w.acta = c.acta
+JOIN publication p ON p.version = w.id
+GROUP BY w.acta
 
 -- name: shown_then
 SELECT v.acta, max(p.version) AS version
@@ -78,7 +88,7 @@ SELECT number, at, phase, due, simulacro, sums FROM corte WHERE number = $1
 -- name: fuera_now
 SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
 FROM fuera_catalogo f JOIN image i ON i.sha256 = f.image
-WHERE $1::int IS NOT NULL
+WHERE $1::int IS NOT NULL AND NOT EXISTS (SELECT FROM held_back h WHERE h.image = f.image)
 ORDER BY f.identity COLLATE "C", f.image
 
 -- name: fuera_then
@@ -94,7 +104,7 @@ FROM acta_current c
 JOIN acta_version v ON v.id = c.version
 JOIN acta a ON a.id = c.acta
 LEFT JOIN publication p ON p.version = c.version
-WHERE p.version IS NULL AND $1::int IS NOT NULL
+WHERE p.version IS NULL AND $1::int IS NOT NULL AND NOT EXISTS (SELECT FROM held_back h WHERE h.image = v.image)
 ORDER BY a.election, a.orden
 
 -- name: fresh_then
@@ -165,7 +175,17 @@ SELECT (SELECT count(*) FROM acta)::int AS expected,
     (SELECT count(*) FROM acta_current WHERE version IS NOT NULL)::int AS captured,
     (SELECT count(*) FROM acta_current WHERE estado IN ('Acopiada', 'Digitalizada', 'Capturada'))::int
         + (SELECT count(*) FROM image_current WHERE state IN ('recibida', 'por_identificar'))::int
-        + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int AS waiting
+        + (SELECT count(*) FROM held_back)::int + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int AS waiting
+
+-- name: held_back
+SELECT image FROM held_back ORDER BY image
+
+-- name: hold_back
+INSERT INTO held_back (image, since, why) SELECT image, $2, $3 FROM unnest($1::bytea[]) AS gone (image)
+ON CONFLICT DO NOTHING
+
+-- name: let_go
+DELETE FROM held_back WHERE image = $1
 
 -- name: add_event
 INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)

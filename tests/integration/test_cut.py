@@ -19,7 +19,7 @@ from prep.domain.entry import TOTAL
 from prep.domain.official import Status, read_candidates, read_official
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Parked, Rejected, Unavailable
-from prep.store import leading
+from prep.store import cortes, leading
 from prep.store.cortes import Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader
@@ -404,7 +404,8 @@ async def test_the_gate_stops_a_corte_whose_rows_do_not_give_its_totals(tonight:
     assert await _recorded(tonight) == 1
 
 
-async def test_a_missing_or_damaged_image_stops_the_corte(tonight: SmallNight) -> None:
+async def test_an_image_that_cannot_be_had_keeps_its_acta_back_and_no_other(tonight: SmallNight) -> None:
+    """Damaged first, then missing, then back: a published tree of each corte is whole, and nothing is lost."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:5])
     async with tonight.pool.acquire() as connection:
@@ -414,13 +415,46 @@ async def test_a_missing_or_damaged_image_stops_the_corte(tonight: SmallNight) -
     good = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(b"otra cosa")
-    with pytest.raises(GateFailure, match="imagen"):
-        await tonight.cut()
+
+    def shown() -> tuple[int, bool]:
+        folder = tonight.office.public / json.loads((tonight.office.public / "index.json").read_text())["carpeta"]
+        totals = json.loads((folder / "totals.json").read_text())
+        captured = sum(each["actas"]["capturadas"] for each in totals["elecciones"].values())
+        return captured, any(image in csv.read_text() for csv in folder.glob("*.csv"))
+
+    await tonight.cut()
+    before = shown()
+    assert not before[1]
     path.unlink()
-    with pytest.raises(Parked, match="falta en el almac"):
-        await tonight.cut()
+    await tonight.cut()
+    assert shown() == before
+    async with tonight.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM held_back") == 1
+        assert await connection.fetchval("SELECT subject FROM event WHERE kind = 'imagen_retenida'") == image
+        assert (await cortes.progress(connection)).waiting >= 1
     path.write_bytes(good)
-    assert (await tonight.cut()).number == 1
+    assert (await tonight.cut()).number == 3
+    assert shown() == (before[0] + 1, True)
+    async with tonight.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM held_back") == 0
+
+
+async def test_a_correction_whose_image_is_gone_leaves_what_was_published(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:3])
+    await tonight.cut()
+    tonight.draw = lambda sheet: f"otra foto de {sheet.key}".encode()
+    await tonight.count(tonight.sheets[:1])
+    async with tonight.pool.acquire() as connection:
+        image = (await connection.fetchval("SELECT image FROM acta_version ORDER BY id DESC LIMIT 1")).hex()
+    path = tonight.office.blobs.local_path(image)
+    assert path is not None
+    path.unlink()
+    one = await tonight.cut()
+    files = [
+        tonight.office.public / "cortes" / f"{number:04}" / "totals.json" for number in (one.number - 1, one.number)
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 async def test_images_that_are_in_an_s3_give_the_same_corte(tonight: SmallNight, s3: S3Server, tmp_path: Path) -> None:
