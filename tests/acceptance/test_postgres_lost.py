@@ -114,7 +114,7 @@ async def test_a_killed_postgres_that_cannot_start_again_at_once_ends_nothing_an
     async with installation.serving() as process, httpx.AsyncClient(base_url=installation.url) as http:
         await until(lambda: installation.corte() >= 0)
         first = parts(process)
-        assert sorted(first.values()) == ["capture", "prep.workers", "publisher"]
+        assert sorted(first.values()) == ["capture", "prep.sequencer", "prep.workers", "publisher"]
         accepted = await upload(http, device, real[:8])
         assert accepted == 8
 

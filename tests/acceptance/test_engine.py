@@ -1,0 +1,32 @@
+"""The same night on Kafka, PostgreSQL by URL and S3 gives the very totals of the embedded one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import engine
+
+NIGHT = ("demo", "--once", "--casillas", "25", "--seed", "3", "--interval", "4")
+
+
+def totals(folder: Path, settings: dict[str, str]) -> bytes:
+    """Of the last corte, after `integrity verify` has passed its tree."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")} | settings
+    public = folder / "publico"
+    words = [*NIGHT, "--data", str(folder / "datos"), "--public", str(public)]
+    for command in (["prep.cli", *words], ["integrity", "verify", str(public)]):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    index = json.loads((public / "index.json").read_text())
+    assert index["fase"] == "final"
+    return Path(public, index["carpeta"], "totals.json").read_bytes()
+
+
+def test_the_distributed_engine_gives_the_same_totals(kafka_jars: None, tmp_path: Path) -> None:
+    with engine.running(tmp_path / "motor") as settings:
+        far = totals(tmp_path / "lejos", settings)
+    assert far == totals(tmp_path / "cerca", {})
