@@ -4,13 +4,13 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import psutil
 import pytest
 
 from prep.bus.kafka_dev import DevKafka, free_ports, jars
@@ -70,9 +70,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embe
         return server
 
     yield asyncio.run(prepare())
-    server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-    server.send_signal(signal.SIGQUIT)  # at once: a checkpoint of some hundred databases can take minutes
-    server.wait(60)
+    # At once: a checkpoint of some hundred databases can take minutes.
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+    while embedded.is_running(folder):  # nobody may be there to reap it
+        time.sleep(0.05)
 
 
 @pytest.fixture
