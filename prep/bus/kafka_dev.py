@@ -102,7 +102,7 @@ class DevKafka:
         for number in range(nodes):
             clients, brokers, controller = free[3 * number : 3 * number + 3]
             ports.append(_Ports(clients, brokers, controller, advertised[number] if advertised else clients))
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = "K" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # one that begins with «-» is an option
         coming = plan.with_suffix(".tmp")
         coming.write_text(json.dumps({"cluster": cluster, "ports": [asdict(each) for each in ports]}), "utf-8")
         coming.rename(plan)
