@@ -6,7 +6,7 @@ place when one of its actas does. Everything is read from what the corte has on 
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -96,6 +96,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SITE),
         autoescape=True,
+        auto_reload=False,  # otherwise each page of half a million asks the disk whether its template has changed
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -116,11 +117,15 @@ class _Site:
     """Where a page is before it takes its place."""
     book: Book
     corte: Corte
+    made: set[Path] = field(default_factory=set)
+    """Folders that are there."""
 
     def write(self, name: str, template: str, **told: object) -> None:
         """One page. Whoever reads it meanwhile gets the old one or the new one, whole."""
         path = self.public / name
-        path.parent.mkdir(exist_ok=True)
+        if path.parent not in self.made:
+            path.parent.mkdir(exist_ok=True)
+            self.made.add(path.parent)
         depth = "../" * name.count("/")
         common = {"corte": self.corte, "siglas": self.book.siglas, "root": depth}
         text = TEMPLATES.get_template(template).render(**common, folder=out.folder(self.corte.number), **told)
