@@ -1,8 +1,8 @@
 """Figures of speed, each beside a bare limit or a peer of the same run: machines are noisy, ratios less so.
 
-`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the machine,
-the commit and the speed of an empty Python loop before and after, in million turns a second: machines that are shared
-are not always equally fast. Nothing here is asserted by the tests.
+`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the
+machine, the commit and the speed of an empty Python loop before and after, in million turns a second: machines
+that are shared are not always equally fast. Nothing here is asserted by the tests.
 """
 
 import argparse
