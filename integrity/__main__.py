@@ -113,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.command == "verify" and not asked.key and not asked.policy:
         return _show(verify(asked.source, _tell), as_json=asked.json)
     try:
-        from integrity import log_commands, seal_commands  # noqa: PLC0415 - verify and check need nothing but Python
+        from integrity import log_commands  # noqa: PLC0415 - verify and check need nothing but Python
+        from integrity.sealing import commands as seal_commands  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         print(f"? Esta orden necesita el paquete «{missing.name}».")
         return _COULD_NOT

@@ -14,12 +14,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from integrity import cms, sello, stamp
-from integrity.certificates import NotSealed, Problem, name, refuse_development
 from integrity.report import SEAL_CHECKS, Ledger
-from integrity.seal import CLOCK_TOLERANCE, PERSON, SEAL, Seal, verify_seal
-from integrity.sello import SELLO, verify_sello
-from integrity.stamp import STAMPS, Stamp, judge_after, verify_stamp
+from integrity.sealing import cms, sello, stamp
+from integrity.sealing.certificates import NotSealed, Problem, name, refuse_development
+from integrity.sealing.seal import CLOCK_TOLERANCE, PERSON, SEAL, Seal, verify_seal
+from integrity.sealing.sello import SELLO, verify_sello
+from integrity.sealing.stamp import STAMPS, Stamp, judge_after, verify_stamp
 
 BESIDE: Final[Mapping[str, int]] = {
     SEAL: cms.LONGEST,

@@ -19,8 +19,8 @@ from integrity.sums import Malformed
 from integrity.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 
 if TYPE_CHECKING:
-    from integrity.documents import Json, Manifest
     from integrity.note import Checkpoint, Policy
+    from integrity.published.documents import Json, Manifest
 
 FOLDER: Final = "bitacora"
 POLICY: Final = "politica.txt"

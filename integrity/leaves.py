@@ -20,7 +20,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
-from integrity.documents import Json, Maybe, canonical_json, conform, read_json
+from integrity.published.documents import Json, Maybe, canonical_json, conform, read_json
 from integrity.sums import HEX, Malformed
 from integrity.tiles import LONGEST_ENTRY
 

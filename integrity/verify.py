@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
-from integrity.documents import (
+from integrity.evidence import Book, Shown
+from integrity.leaves import row_digest
+from integrity.published.documents import (
     BESIDE_SUMS,
     Election,
     Json,
@@ -28,11 +30,8 @@ from integrity.documents import (
     read_totals,
     rules_digest,
 )
-from integrity.evidence import Book, Shown
-from integrity.leaves import row_digest
-from integrity.parcels import ZIP_LIMIT, judge_zip
-from integrity.report import CHECKS, ROW_CHECKS, Ledger, Report
-from integrity.rows import (
+from integrity.published.parcels import ZIP_LIMIT, judge_zip
+from integrity.published.rows import (
     ESPERADAS,
     Judge,
     Sheet,
@@ -42,9 +41,10 @@ from integrity.rows import (
     read_preamble,
     read_table,
 )
+from integrity.published.totals import judge_summary, judge_totals
+from integrity.report import CHECKS, ROW_CHECKS, Ledger, Report
 from integrity.source import Fetched, Kind, Missing, Source, SourceError, Unreadable, open_source
 from integrity.sums import HEX, Malformed, in_threads, read_sums
-from integrity.totals import judge_summary, judge_totals
 
 if TYPE_CHECKING:
     from integrity.note import Policy

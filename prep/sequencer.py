@@ -27,10 +27,10 @@ from typing import Final
 
 import uvloop
 
-from integrity.documents import canonical_json
 from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
 from integrity.log import Busy, Changed, Head, LogRefused, Sequencer, StateRolledBack, Step
 from integrity.note import Kind, Proof, Signer, Unsupported, read_checkpoint, read_policy, read_signer
+from integrity.published.documents import canonical_json
 from integrity.sums import Malformed
 from integrity.tiles import WIDTH, Tiles
 from prep import observe

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from integrity import cms, der
-from integrity.cms import Signer
+from integrity.sealing import cms, der
+from integrity.sealing.cms import Signer
 
 AT = datetime(2024, 6, 2, 20, 0, tzinfo=UTC)
 """When everything is sealed; the clock of the machine does not matter."""

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from integrity import development
 from integrity.__main__ import main
 from integrity.authenticity import BESIDE, Evidence, Trust, judge
-from integrity.certificates import load
 from integrity.report import SEAL_CHECKS, Ledger, Report, Result
-from integrity.seal import PERSON, SEAL, open_signer, seal
-from integrity.sello import SELLO, make_sello
-from integrity.stamp import STAMPS
+from integrity.sealing import development
+from integrity.sealing.certificates import load
+from integrity.sealing.seal import PERSON, SEAL, open_signer, seal
+from integrity.sealing.sello import SELLO, make_sello
+from integrity.sealing.stamp import STAMPS
 from tests.unit.seal_maker import AT, STAMPING, SUMS, Party, party, rsa_key
 from tests.unit.test_integrity_seal import flip, sign_with_openssl
 from tests.unit.test_integrity_stamp import stamped

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from integrity import der
+from integrity.sealing import der
 from integrity.sums import Malformed
 
 _YEAR_1950, _YEAR_2100 = datetime.fromisoformat("1950-01-01"), datetime.fromisoformat("2100-01-01")

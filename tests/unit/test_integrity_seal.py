@@ -18,10 +18,20 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from integrity import certificates, cms, der, development, sello
-from integrity.certificates import NotSealed, Problem, is_development, refuse_development
-from integrity.seal import PERSON, SEAL, FileKey, export_text, import_signature, open_signer, place, seal, verify_seal
-from integrity.sello import SELLO, make_sello, verify_sello
+from integrity.sealing import certificates, cms, der, development, sello
+from integrity.sealing.certificates import NotSealed, Problem, is_development, refuse_development
+from integrity.sealing.seal import (
+    PERSON,
+    SEAL,
+    FileKey,
+    export_text,
+    import_signature,
+    open_signer,
+    place,
+    seal,
+    verify_seal,
+)
+from integrity.sealing.sello import SELLO, make_sello, verify_sello
 from tests.conftest import need_program
 from tests.unit.seal_maker import (
     AT,

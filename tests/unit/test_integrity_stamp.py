@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-from integrity import certificates, cms, der, development, stamp
-from integrity.certificates import NotSealed, Problem
-from integrity.seal import SUMS as SUMS_FILE
-from integrity.stamp import STAMPS, Authority, Stamp, Unanswered, add_missing, ask, judge_after, verify_stamp
+from integrity.sealing import certificates, cms, der, development, stamp
+from integrity.sealing.certificates import NotSealed, Problem
+from integrity.sealing.seal import SUMS as SUMS_FILE
+from integrity.sealing.stamp import STAMPS, Authority, Stamp, Unanswered, add_missing, ask, judge_after, verify_stamp
 from tests.unit.seal_maker import (
     AT,
     STAMPING,

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from integrity.documents import read_json
+from integrity.published.documents import read_json
+from integrity.published.totals import distribute, percent
 from integrity.report import CHECKS, NOT_REACHED, Ledger, Result
 from integrity.source import Fetched, Folder, Missing, Refused, Unreadable
 from integrity.sums import Malformed, read_code, read_sums
-from integrity.totals import distribute, percent
 from integrity.verify import verify, verify_tree
 from tests.unit import tree_maker
 from tests.unit.tree_maker import Json, canonical, make_tree, make_zip, reseal, seal, sha
@@ -911,7 +911,7 @@ def test_a_code_that_is_none_is_refused_with_what_is_wrong(copied: str, found: s
 
 def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
     """Five votes for two parties: two each, and the odd one to the party with more votes of its own."""
-    from integrity.documents import Election, Option, Rules
+    from integrity.published.documents import Election, Option, Rules
 
     options = (Option(0, "A", "partido", ()), Option(1, "B", "partido", ()), Option(2, "A-B", "coalicion", (0, 1)))
     rules = Rules(
@@ -928,9 +928,9 @@ def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
 
 def test_the_rules_written_here_agree_with_a_real_election(official: Path) -> None:
     """All rows of Tamaulipas 2023 and its thirteen values, judged by the reading of the rules that `integrity` has."""
-    from integrity import rows as reading
-    from integrity import totals
-    from integrity.documents import Contest, Election, Option, Rules
+    from integrity.published import rows as reading
+    from integrity.published import totals
+    from integrity.published.documents import Contest, Election, Option, Rules
 
     codes = ["PAN", "PRI", "PRD", "PVEM", "PT", "MORENA", "PAN-PRI-PRD", "PAN-PRI", "PAN-PRD", "PRI-PRD", "PT-MORENA"]
     options = tuple(Option(i, code, "", ()) for i, code in enumerate([*codes, "NO_REGISTRADAS", "NULOS"]))

@@ -21,11 +21,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from integrity import cms, der
-from integrity.certificates import DEVELOPMENT_MARK, DEVELOPMENT_OID, NotSealed, Problem, Purpose, judge_purpose, load
-from integrity.cms import Signer
-from integrity.seal import FileKey
-from integrity.stamp import LONGEST, read_query
+from integrity.sealing import cms, der
+from integrity.sealing.certificates import (
+    DEVELOPMENT_MARK,
+    DEVELOPMENT_OID,
+    NotSealed,
+    Problem,
+    Purpose,
+    judge_purpose,
+    load,
+)
+from integrity.sealing.cms import Signer
+from integrity.sealing.seal import FileKey
+from integrity.sealing.stamp import LONGEST, read_query
 from integrity.sums import Malformed
 
 ROOT: Final = "autoridad.pem"

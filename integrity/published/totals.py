@@ -7,9 +7,8 @@ truncated in integers. Coalition votes are distributed contest by contest; a sta
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from integrity.documents import SUMMARY_NAMES, Contest, Election, Json, Manifest
-from integrity.report import Ledger
-from integrity.rows import (
+from integrity.published.documents import SUMMARY_NAMES, Contest, Election, Json, Manifest
+from integrity.published.rows import (
     CON,
     CONTABILIZADAS,
     ESPERADAS,
@@ -25,6 +24,7 @@ from integrity.rows import (
     Table,
     add,
 )
+from integrity.report import Ledger
 
 _MILLIONTHS: Final = 10**6
 

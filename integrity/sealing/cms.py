@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from integrity import der
-from integrity.certificates import NotSealed, Problem, load_der
+from integrity.sealing import der
+from integrity.sealing.certificates import NotSealed, Problem, load_der
 from integrity.sums import Malformed
 
 LONGEST: Final = 256 << 10

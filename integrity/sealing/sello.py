@@ -17,8 +17,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from integrity import cms
-from integrity.certificates import (
+from integrity.sealing import cms
+from integrity.sealing.certificates import (
     NotSealed,
     Problem,
     Purpose,
@@ -29,8 +29,8 @@ from integrity.certificates import (
     number,
     refuse_development,
 )
-from integrity.cms import Signer
-from integrity.seal import SEAL, Seal, seal
+from integrity.sealing.cms import Signer
+from integrity.sealing.seal import SEAL, Seal, seal
 
 SELLO: Final = "SHA256SUMS.sello"
 LONGEST: Final = 64 << 10

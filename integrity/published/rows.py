@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from integrity.documents import SUMMARY_NAMES, Election, Rules
+from integrity.published.documents import SUMMARY_NAMES, Election, Rules
 from integrity.report import Ledger
 from integrity.sums import HEX
 

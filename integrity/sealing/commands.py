@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from integrity import development
 from integrity.authenticity import BESIDE, Trust, facts, judge
-from integrity.certificates import NotSealed, Problem, load, name
 from integrity.report import SEAL_CHECKS, Ledger, Report, printable
-from integrity.seal import (
+from integrity.sealing import development
+from integrity.sealing.certificates import NotSealed, Problem, load, name
+from integrity.sealing.seal import (
     LONGEST_SUMS,
     PERSON,
     SUMS,
@@ -21,8 +21,8 @@ from integrity.seal import (
     place,
     read_sums_file,
 )
-from integrity.sello import SELLO, seals
-from integrity.stamp import STAMPS, Authority, add_missing
+from integrity.sealing.sello import SELLO, seals
+from integrity.sealing.stamp import STAMPS, Authority, add_missing
 from integrity.sums import Malformed, read_sums
 
 _COULD_NOT: Final = 2

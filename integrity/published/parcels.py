@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import IO, Final
 
-from integrity.documents import Election, Manifest
+from integrity.published.documents import Election, Manifest
 from integrity.report import Ledger
 from integrity.source import Fetched
 

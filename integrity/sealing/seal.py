@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from integrity import cms
-from integrity.certificates import (
+from integrity.sealing import cms
+from integrity.sealing.certificates import (
     LONGEST_FILE,
     NotSealed,
     Problem,
@@ -40,7 +40,7 @@ from integrity.certificates import (
     load,
     refuse_development,
 )
-from integrity.cms import Key, Signer
+from integrity.sealing.cms import Key, Signer
 
 SUMS: Final = "SHA256SUMS"
 SEAL: Final = "SHA256SUMS.p7s"

@@ -1,0 +1,1 @@
+"""What the files of a published tree say, read strictly and recomputed."""
