@@ -180,7 +180,8 @@ class Night:
         digest = hashlib.sha256(image).hexdigest()
         self.seen.digests[sheet.key] = digest
         self._progress.images[digest] = sheet
-        headers = night.announced(sheet, image, number=self._numbers[sheet.key], key=self._keys[sheet.kind])
+        device, key = night.DEVICES[sheet.kind], self._keys[sheet.kind]
+        headers = night.announced(sheet, image, device=device, number=self._numbers[sheet.key], key=key)
         answer = await night.persistent(self._client, "POST", "/v1/images", data=image, headers=headers)
         first = self.seen.receipts.setdefault(sheet.key, answer.body)
         if first is answer.body:

@@ -10,7 +10,6 @@ Each acta of the catalogue is sent once, under a number that is always its own: 
 gets the same receipts. Locust brings gevent into its process; nothing of ours runs in it but drawing and typing.
 """
 
-import base64
 import hashlib
 import time
 from argparse import Namespace
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gevent import get_hub
@@ -32,7 +30,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from load_tests.actas import Form
-from load_tests.night import Plan, form_of_contest, mistaken, picture, private_key
+from load_tests.night import Plan, announced, form_of_contest, mistaken, picture, private_key
 from load_tests.replay import Sheet
 from load_tests.synthetic import written_on
 from prep.domain.catalog_files import load_catalog
@@ -94,24 +92,6 @@ def prepared(said: Namespace) -> Night:
     )
 
 
-def signed(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25519PrivateKey) -> dict[str, str]:
-    """The headers of an upload: what `capture/intake.py` reads, signed as one text."""
-    named = (
-        ("Device", device),
-        ("Sequence", str(number)),
-        ("SHA256", hashlib.sha256(image).hexdigest()),
-        ("Origin", sheet.origen),
-        ("Kind", sheet.kind),
-        ("Acopio", sheet.acopio.isoformat()),
-        ("Acta", ""),
-        ("Traslado", sheet.traslado),
-        ("Document", sheet.documento),
-    )
-    text = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
-    headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
-    return headers | {"X-PREP-Signature": base64.b64encode(key.sign(text.encode())).decode()}
-
-
 class _Person(HttpUser):
     """Somebody at the installation: this machine's, unless `--host` says another."""
 
@@ -158,7 +138,7 @@ class Device(_Person):
         draw: Callable[..., bytes] = get_hub().threadpool.apply
         image = draw(picture, (self.night.plan.seed, self.night.forms[sheet.key], sheet))
         self.night.images[hashlib.sha256(image).hexdigest()] = sheet
-        headers = signed(sheet, image, device=device, number=number, key=key)
+        headers = announced(sheet, image, device=device, number=number, key=key)
         with self.asking("POST", "/v1/images", "imagen", data=image, headers=headers) as response:
             if not response.ok or not response.json().get("firma"):
                 response.failure(f"{response.status_code}: sin acuse")  # type: ignore[no-untyped-call]  # Locust's

@@ -341,14 +341,14 @@ async def send(
     client: aiohttp.ClientSession, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
 ) -> dict[str, Any]:
     """One image until it has its receipt; an installation that is away is waited for."""
-    headers = announced(sheet, image, number=number, key=key)
+    headers = announced(sheet, image, device=DEVICES[sheet.kind], number=number, key=key)
     return (await persistent(client, "POST", "/v1/images", data=image, headers=headers)).json()
 
 
-def announced(sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey) -> dict[str, str]:
-    """What a device says of an image it sends, signed."""
+def announced(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25519PrivateKey) -> dict[str, str]:
+    """What a device says of an image it sends, signed: the headers of an upload that `capture/intake.py` reads."""
     named = (
-        ("Device", DEVICES[sheet.kind]),
+        ("Device", device),
         ("Sequence", str(number)),
         ("SHA256", hashlib.sha256(image).hexdigest()),
         ("Origin", sheet.origen),
