@@ -65,7 +65,7 @@ def _kafka_dev(folder: Path, *words: str) -> str:
         [sys.executable, "-m", "prep.cli", "kafka-dev", *words],
         env={**os.environ, "PREP_DATA": str(folder)},
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
     ).stdout
 

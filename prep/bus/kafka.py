@@ -61,10 +61,17 @@ _POLL: Final = 1.0
 """Seconds between looks where nothing came; also before a consumer that lost the cluster tries again."""
 _COMMIT: Final = 3.0
 """Seconds that a rebalance or a leave waits for the last commit. Not committed: comes again."""
+_PACE: Final = 0.25
+"""Seconds between commits: each is a write on every copy. What is lost of them comes again, without effect."""
 _AGAIN: Final = 0.3
 """Seconds to the next try of a commit, or of a publish with a new producer."""
 _STUCK: Final = 60.0
 """Seconds after which a rebalance that does not end is given up, and the group joined anew."""
+_TOGETHER: Final = 16_384
+"""Bytes that a fetch waits for, but no longer than `_GATHER_MS`: one for every message is work for nothing."""
+_GATHER_MS: Final = 100
+_LINGER_MS: Final = 5
+"""Milliseconds that a message waits to leave together with others."""
 _SESSION_MS: Final = 10_000
 """A consumer that is silent for so long is dead; its partitions go to others."""
 
@@ -176,7 +183,11 @@ class KafkaBus:
                 raise Unavailable("el bus está cerrado")
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    **self._options, acks="all", enable_idempotence=True, request_timeout_ms=self._request_ms
+                    **self._options,
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=_LINGER_MS,
+                    request_timeout_ms=self._request_ms,
                 )
                 try:
                     await producer.start()
@@ -322,7 +333,8 @@ class _Share:
             heartbeat_interval_ms=500,  # how soon a member learns that another came or went
             request_timeout_ms=_SESSION_MS + 4000,  # a broker holds a join until every member has come
             max_poll_interval_ms=600_000,  # who asks for nothing for so long is stuck, and gives way
-            fetch_max_wait_ms=100,
+            fetch_min_bytes=_TOGETHER,
+            fetch_max_wait_ms=_GATHER_MS,
             metadata_max_age_ms=30_000,
         )
         self._held: dict[TopicPartition, _Held] = {}
@@ -412,10 +424,10 @@ class _Share:
             await self._news.wait()
             self._news.clear()
             async with self._committing:
-                if self._balancing is not None or await self._commit():
-                    continue
-            self._news.set()
-            await asyncio.sleep(_AGAIN)
+                committed = self._balancing is not None or await self._commit()
+            if not committed:
+                self._news.set()
+            await asyncio.sleep(_PACE if committed else _AGAIN)
 
     async def _commit(self) -> bool:
         """Commit what is acknowledged of the partitions held, if anything. Whoever calls holds `_committing`."""
