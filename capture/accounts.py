@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from capture.auth import add_user, change_password, enroll
 from capture.receipts import signing_key
+from prep.arguments import Parser
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.settings import now, read_settings
 from prep.store import embedded
@@ -33,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 Work = Callable[[Connection], Awaitable[str]]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="prep", description="Quién puede enviar imágenes y quién puede capturar.")
+def _parser() -> Parser:
+    parser = Parser(prog="prep", description="Quién puede enviar imágenes y quién puede capturar.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN")
     device = commands.add_parser("enroll", help="inscribe dispositivos", prog="prep device enroll")
     device.add_argument("devices", nargs="+", metavar="DISPOSITIVO", help="identificador: letras, números, «-» y «_»")

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC
 from typing import Final
 
+from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.messages import Message
 from prep.settings import CENTRAL, now, read_settings
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="prep parked", description="Los mensajes apartados, que esperan a alguien.")
+    parser = Parser(prog="prep parked", description="Los mensajes apartados, que esperan a alguien.")
     parser.add_argument("--json", action="store_true", help="un objeto JSON por línea")
     parser.add_argument("--all", action="store_true", help="también los ya reintentados o descartados")
     parser.set_defaults(command=_list)

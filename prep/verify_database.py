@@ -9,7 +9,6 @@ its checkpoint is signed and others have it. What no leaf tells — who typed, f
 Exit status 0 where everything agrees, 1 with the first difference, 2 where it could not be compared.
 """
 
-import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from integrity.note import Checkpoint, NotSigned, VerifierKey, read_checkpoint, 
 from integrity.source import Folder, SourceError
 from integrity.sums import Malformed
 from integrity.tiles import CHECKPOINT, Differs, Tiles
+from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
 from prep.settings import read_settings
 from prep.store import embedded
@@ -190,7 +190,7 @@ async def run(*, with_tree: bool) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 0, 1 or 2, as above."""
     description = "Compara la base de datos con la bitácora, hoja por hoja."
-    parser = argparse.ArgumentParser(prog="prep verify-database", description=description)
+    parser = Parser(prog="prep verify-database", description=description)
     parser.add_argument("--no-tree", action="store_true", help="solo con lo que la base de datos guarda de la bitácora")
     arguments = parser.parse_args(argv)
     try:

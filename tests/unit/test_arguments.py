@@ -1,0 +1,52 @@
+"""A wrong command gets one Spanish sentence, whatever is wrong with it."""
+
+import pytest
+
+from prep.arguments import Parser
+
+
+def parser() -> Parser:
+    made = Parser(prog="prep prueba")
+    commands = made.add_subparsers(required=True, metavar="ORDEN")
+    dismiss = commands.add_parser("descarta")
+    dismiss.add_argument("ids", nargs="+", type=int, metavar="NÚMERO")
+    dismiss.add_argument("--reason", required=True)
+    dismiss.add_argument("--fase", choices=("cero", "final"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "prep prueba: falta: ORDEN"),
+        (["otra"], "prep prueba: ORDEN: no hay 'otra'; hay: 'descarta'"),
+        (["descarta", "1"], "prep prueba descarta: falta: --reason"),
+        (["descarta", "uno", "--reason", "x"], "prep prueba descarta: NÚMERO: 'uno' no es un número"),
+        (["descarta", "1", "--reason"], "prep prueba descarta: --reason: falta su valor"),
+        (
+            ["descarta", "1", "--reason", "x", "--fase", "media"],
+            "prep prueba descarta: --fase: no hay 'media'; hay: 'cero', 'final'",
+        ),
+        (["descarta", "1", "--reason", "x", "--nada"], "prep prueba: no se entiende: --nada"),
+    ],
+)
+def test_a_wrong_command_is_told_in_spanish(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == sentence
+    assert said[1].startswith("uso: ")
+
+
+def test_help_is_in_spanish(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["descarta", "-h"])
+    said = capsys.readouterr().out
+    assert said.startswith("uso: prep prueba descarta")
+    assert "opciones:" in said
+    assert "argumentos:" in said
+    assert "esta ayuda" in said
+    assert "positional" not in said
