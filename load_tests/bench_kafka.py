@@ -50,9 +50,9 @@ KINDS: Final = {"captura": "capture", "trabajador": "prep.workers", "publicador"
 
 
 @contextmanager
-def brokers(folder: Path) -> Iterator[dict[str, str]]:
-    """Three brokers for as long as this lasts; the settings that lead to them."""
-    said = _kafka_dev(folder, "up", "--nodes", str(NODES))
+def brokers(folder: Path, nodes: int) -> Iterator[dict[str, str]]:
+    """So many brokers for as long as this lasts; the settings that lead to them."""
+    said = _kafka_dev(folder, "up", "--nodes", str(nodes))
     words = next(line for line in said.splitlines() if line.startswith("export ")).split()[1:]
     try:
         yield dict(word.split("=", 1) for word in words)
@@ -71,9 +71,9 @@ def _kafka_dev(folder: Path, *words: str) -> str:
 
 
 @contextmanager
-def on_kafka(work: Work, **settings: str) -> Iterator[tuple[night.Place, Path]]:
+def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[night.Place, Path]]:
     """A prepared night on brokers of its own, and the folder of the brokers."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, brokers(Path(scratch)) as engine:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, brokers(Path(scratch), nodes) as engine:
         given = {**WITHOUT_CORTES, **engine, **settings}
         yield night.prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), given), Path(scratch)
 
@@ -154,9 +154,12 @@ def end_to_end() -> list[dict[str, Any]]:
         ">= 40",
         each,
     )
-    work = Work(work.plan, work.images)
-    with on_kafka(work) as (place, _):
-        return [rate, forms_figure(work, uvloop.run(whole_way(work, place)), ", Kafka")]
+    return [rate, *(_forms(Work(work.plan, work.images), nodes) for nodes in (1, NODES))]
+
+
+def _forms(work: Work, nodes: int) -> dict[str, Any]:
+    with on_kafka(work, nodes=nodes) as (place, _):
+        return forms_figure(work, uvloop.run(whole_way(work, place)), f", Kafka de {nodes}")
 
 
 async def _digitized(work: Work, place: night.Place) -> float:
