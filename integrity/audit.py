@@ -23,6 +23,7 @@ from integrity.note import (
     trust_only,
 )
 from integrity.report import LOG_CHECKS, PROOF_CHECKS, Ledger, Report
+from integrity.rotation import NotFollowed, check_in_tree, follow
 from integrity.source import Missing, Refused, Source, SourceError, Unreadable, open_source
 from integrity.sums import Malformed
 from integrity.tiles import CHECKPOINT, Differs, EntryDiffers, Misshapen, Tiles, check_tiles, tile_path
@@ -72,6 +73,14 @@ def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, t
     except Malformed as problem:
         _malformed(problem, "BIT-01", CHECKPOINT, ledger)
         return
+    try:
+        policy, rotations = follow(source.read, policy)
+    except NotFollowed as problem:
+        _not_followed(problem, ledger)
+        return
+    except SourceError as error:
+        ledger.unable(["BIT-02"], error.sentence)
+        return
     if not _judge_signatures(checkpoint, CHECKPOINT, policy, origin, ledger, checks=("BIT-01", "BIT-02", "BIT-03")):
         return
 
@@ -85,8 +94,12 @@ def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, t
             root=checkpoint.root,
             tell=lambda done: tell(f"{done:,} de {checkpoint.size:,} hojas"),
         )
-        # 3. The root that they give is the one that was signed.
+        # 3. The root that they give is the one that was signed, and so are those under which its key changed.
         root = tiles.root()
+        check_in_tree(tiles, rotations)
+    except NotFollowed as problem:
+        _not_followed(problem, ledger)
+        return
     except SourceError as error:
         _blame(error, "BIT-04", "", ledger)
         return
@@ -106,6 +119,10 @@ def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, t
             found=checkpoint.root.hex(),
             position="raíz",
         )
+
+
+def _not_followed(problem: NotFollowed, ledger: Ledger) -> None:
+    ledger.wrong("BIT-02", problem.path, expected="una rotación firmada por la llave anterior", found=problem.sentence)
 
 
 def _family(differs: Differs) -> str:

@@ -1,6 +1,6 @@
 """The log's one writer: entries become leaves, once, and a tree head is signed only if it continues the last.
 
-    entries ─► tiles on disk ─► root recomputed from the files ─► state swapped ─► checkpoint signed, renamed ─► swept
+    entries ─► tiles on disk ─► root recomputed from files ─► state swapped ─► signed, cosigned ─► renamed ─► swept
 
 What the world sees is the checkpoint: files that it does not reach do not exist for anybody. What the log has promised
 to be is the *state*, size and root, kept elsewhere than the folder (a file on another disk, a row in Postgres) and only
@@ -49,7 +49,7 @@ from integrity.tiles import (
     write_bundle,
 )
 
-STEPS: Final = ("files", "recompute", "state", "checkpoint", "sweep")
+STEPS: Final = ("files", "recompute", "state", "witnesses", "checkpoint", "sweep")
 """What an append does, in this order."""
 _SCRATCH: Final = ".tmp"
 _AT_ONCE: Final = 8
@@ -57,6 +57,9 @@ _AT_ONCE: Final = 8
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Entered and left around each of STEPS: where times are taken and tests stop the process."""
+Cosign = Callable[[bytes, Tiles], str]
+"""Asked for witnesses' signature lines of a checkpoint before the world sees it, with its tree. It raises nothing, and
+the new head waits for as long as it takes: give it a bound."""
 
 
 class LogRefused(Exception):
@@ -142,14 +145,25 @@ class FileState:
 class Sequencer:
     """The open log in `folder`; make it with `with Sequencer(...)`: it holds a lock until it is closed."""
 
-    def __init__(self, folder: Path, signer: Signer, state: State, *, step: Step = lambda _: nullcontext()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        signer: Signer,
+        state: State,
+        *,
+        also: Sequence[Signer] = (),
+        cosign: Cosign = lambda *_: "",
+        step: Step = lambda _: nullcontext(),
+    ) -> None:
         """Opens, and where it must be finishes, the log; makes it where there is neither folder nor state.
 
-        The whole log is recomputed from its files: a few seconds for a national night. Raises LogRefused.
+        `also` are keys that sign beside `signer`: the ones before it, while they overlap (`integrity.rotation`). The
+        whole log is recomputed from its files: a few seconds for a national night. Raises LogRefused.
         """
         self._folder = folder
-        self._signer = signer
+        self._signers = (signer, *also)
         self._state = state
+        self._cosign = cosign
         self._step = step
         self._durable: set[Path] = set()
         self._stopped = False
@@ -190,6 +204,11 @@ class Sequencer:
         """The tree as it is published now, to make proofs from."""
         return Tiles(self._source, self.head.size)
 
+    def sign_with(self, signer: Signer, also: Sequence[Signer]) -> None:
+        """From the next checkpoint on. One of them must have signed the last one."""
+        assert {each.key for each in self._signers} & {signer.key, *(each.key for each in also)}
+        self._signers = (signer, *also)
+
     def append(self, entries: Sequence[bytes]) -> range:
         """Make the entries leaves, in this order; returns their indices. On return they are signed and published.
 
@@ -219,9 +238,12 @@ class Sequencer:
         with self._step("state"):
             if not self._state.swap(before, head):
                 raise Busy("otro proceso movió el estado de la bitácora; no se firmó nada")
-        # The world still sees the last checkpoint. If we stop here, the next run comes back here.
+        # The world still sees the last checkpoint. If we stop here, the next run comes back here: witnesses may have
+        # signed this head, which is the one that they are shown then.
+        with self._step("witnesses"):
+            signed = self._sign(head, proven=before)
         with self._step("checkpoint"):
-            self._publish(head, proven=before)
+            self._replace_checkpoint(signed)
         # The world sees the entries. If we stop here, the next run sweeps.
         with self._step("sweep"):
             self._sweep(edge.filled)
@@ -269,7 +291,7 @@ class Sequencer:
         if recomputed.root != head.root:
             raise Changed("los archivos de la bitácora no dan la raíz del estado")
         if published is None or published.size < head.size:
-            self._publish(head)
+            self._replace_checkpoint(self._sign(head))
         self._sweep_all(head.size)
         return _Edge.load(Tiles(self._source, head.size), head)
 
@@ -294,8 +316,8 @@ class Sequencer:
 
     # --- the checkpoint -----------------------------------------------------------------------------------------------
 
-    def _publish(self, head: Head, *, proven: Head | None = None) -> None:
-        """Sign the head, if it continues the checkpoint that the world sees, and put it in its place.
+    def _sign(self, head: Head, *, proven: Head | None = None) -> bytes:
+        """Sign the head, if it continues the checkpoint that the world sees, and have it cosigned.
 
         `proven` is a head that it has just been seen to continue.
         """
@@ -305,14 +327,16 @@ class Sequencer:
             seen = Head(published.size, published.root)
             if seen != proven:
                 self._recompute(head.size, seen)
-        text = checkpoint_text(self._signer.key.name, head.size, head.root)
-        self._replace_checkpoint(f"{text}\n{self._signer.sign(text)}".encode())
+        text = checkpoint_text(self._signers[0].key.name, head.size, head.root)
+        signed = f"{text}\n{''.join(signer.sign(text) for signer in self._signers)}".encode()
+        return signed + self._cosign(signed, Tiles(self._source, head.size)).encode()
 
     def _read_checkpoint(self) -> Checkpoint:
         """The last one that we signed."""
         try:
             published = read_checkpoint((self._folder / CHECKPOINT).read_bytes())
-            if not published.note.signed_by(self._signer.key) or published.origin != self._signer.key.name:
+            ours = [signer.key for signer in self._signers if published.note.signed_by(signer.key)]
+            if not ours or published.origin != ours[0].name:
                 raise Changed("el punto de control que está publicado no lo firmó esta bitácora")
         except FileNotFoundError:
             raise FolderRolledBack("a la bitácora le falta su punto de control") from None

@@ -15,12 +15,15 @@ from integrity.note import (
     Policy,
     Signer,
     Unsupported,
+    read_checkpoint,
     read_decimal,
     read_policy,
     read_signer,
     read_verifier_key,
 )
 from integrity.report import Report, printable
+from integrity.sealing.certificates import NotSealed
+from integrity.sealing.commands import read_trust
 from integrity.sums import Malformed
 from integrity.tiles import LONGEST_ENTRY
 from integrity.verify import verify
@@ -43,7 +46,7 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
     try:
         match asked.command:
             case "verify":
-                return verify(asked.source, tell, log=_policy(asked))
+                return _verify(asked, tell)
             case "audit-log":
                 return audit_log(asked.source, _policy(asked), origin=asked.origin, tell=tell)
             case "check-proof":
@@ -58,11 +61,21 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
                 return _witness(asked)
     except _Stop as stop:
         print(f"? {printable(stop.sentence)}")
-    except (Unsupported, LogRefused) as problem:
+    except (Unsupported, LogRefused, NotSealed) as problem:
         print(f"? No se pudo: {printable(problem.sentence)}.")
     except Malformed as problem:
         print(f"? No se entiende lo que se dio: {printable(in_words(problem))}.")
     return _COULD_NOT
+
+
+def _verify(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    log = _policy(asked) if asked.key or asked.policy else None
+    trust = read_trust(asked.ca, asked.tsa_ca) if asked.ca else None
+    simulacro = asked.simulacro or None
+    kept = read_checkpoint(_read(asked.checkpoint, LONGEST_NOTE)) if asked.checkpoint else None
+    return verify(
+        asked.source, tell, log=log, trust=trust, since=asked.since, simulacro=simulacro, now=asked.now, kept=kept
+    )
 
 
 def _policy(asked: argparse.Namespace) -> Policy:

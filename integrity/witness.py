@@ -19,7 +19,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -31,6 +33,7 @@ from integrity.note import (
     Checkpoint,
     Note,
     NotSigned,
+    Policy,
     Signer,
     VerifierKey,
     Witness,
@@ -50,6 +53,12 @@ _SIZE_TYPE: Final = "text/x.tlog.size"
 _TEXT: Final = "text/plain; charset=utf-8"
 _REQUEST_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 5.0
+PATIENCE: Final = 1.0
+"""Seconds that a new checkpoint waits for its witnesses, at most."""
+GRACE: Final = 0.1
+"""Seconds that it waits for the others once there is a quorum."""
+LONGEST_PAUSE: Final = 15.0
+"""Seconds after which a witness that gave no signature is asked again, at most."""
 _AT_ONCE: Final = 32
 """Requests answered at the same time; the others wait to be accepted."""
 
@@ -254,13 +263,6 @@ def serve(
 # --- the log's side ---------------------------------------------------------------------------------------------------
 
 
-class Collected(NamedTuple):
-    """What the witnesses said: signature lines to put into the checkpoint, and why others gave none."""
-
-    lines: str
-    failures: Mapping[str, str]
-
-
 class Refusal(Exception):
     """The witness gave no signature; `sentence` is Spanish."""
 
@@ -269,39 +271,104 @@ class Refusal(Exception):
         self.sentence = sentence
 
 
-def collect(
-    checkpoint: bytes,
-    tiles: Tiles,
-    witnesses: Mapping[str, Witness],
-    known: dict[str, int],
-    *,
-    timeout: float = _ANSWER_TIMEOUT_S,
-) -> Collected:
-    """Ask every witness that has an address to sign the checkpoint, all at once; none is waited for long.
+class NotContinued(Refusal):
+    """The witness has signed what this tree does not continue: somebody was shown, or is being shown, another log."""
 
-    `timeout` is in seconds, of each wait. `known` is what each witness signed last, by its name in the policy; it is
-    kept up to date, and losing it costs one more request.
+
+@dataclass
+class Seat:
+    """One witness of a panel: what it signed last, and what it is being asked."""
+
+    witness: Witness
+    known: int = 0
+    """Leaves of the last tree that it signed, as far as we know; to be wrong costs one more request."""
+    problem: Refusal | None = None
+    """Why its last answer was no signature."""
+    failures: int = 0
+    """Answers without a signature since its last one."""
+    due: float = 0.0
+    """When to ask it again."""
+    line: tuple[str, str] = ("", "")
+    """The last text that it signed, and its signature."""
+    asking: "Future[str] | None" = None
+    text: str = ""
+    """What it is being asked to sign."""
+
+
+class Panel:
+    """The witnesses of a policy that have an address, all asked at once for each new checkpoint.
+
+    Nobody is waited for long: `patience` seconds at most, a moment where the policy's quorum is there, and not at all
+    who gave no signature the last time. That one is asked again meanwhile, every so often, is shown all that it missed,
+    and is waited for again once it has answered. One that drips its answer keeps nothing but its own seat.
     """
-    asked = {name: witness for name, witness in witnesses.items() if witness.url}
-    lines: list[str] = []
-    failures: dict[str, str] = {}
 
-    def ask(name: str) -> str | Refusal:
-        try:
-            old = min(known.get(name, 0), tiles.size)
-            line = _ask(asked[name], checkpoint, tiles, old=old, timeout=timeout)
-        except Refusal as refusal:
-            return refusal
-        known[name] = tiles.size
-        return line
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        patience: float = PATIENCE,
+        timeout: float = _ANSWER_TIMEOUT_S,
+        longest_pause: float = LONGEST_PAUSE,
+    ) -> None:
+        """All in seconds; `timeout` is of each wait inside a request."""
+        self.policy = policy
+        self._patience = patience
+        self._timeout = timeout
+        self._longest_pause = longest_pause
+        self.seats = {name: Seat(each) for name, each in policy.witnesses.items() if each.url}
 
-    with ThreadPoolExecutor(max(1, len(asked))) as pool:
-        for name, said in zip(asked, pool.map(ask, asked), strict=True):
-            if isinstance(said, Refusal):
-                failures[name] = said.sentence
-            else:
-                lines.append(said)
-    return Collected("".join(lines), failures)
+    def ask(self, checkpoint: bytes, tiles: Tiles, *, patience: float | None = None) -> str:
+        """The signature lines for that checkpoint that are here in time. Call it from one thread at a time."""
+        text = read_checkpoint(checkpoint).note.text
+        now = time.monotonic()
+        deadline = now + (self._patience if patience is None else patience)
+        awaited = {seat.asking for seat in self.seats.values() if self._begin(seat, checkpoint, text, tiles, now)}
+        pending: set[Future[str]] = {each for each in awaited if each is not None}
+        hurried = False
+        while pending and (left := deadline - time.monotonic()) > 0:
+            _, pending = wait(pending, left, FIRST_COMPLETED)
+            if not hurried and self.policy.is_met_by(self._signed(text)):
+                hurried, deadline = True, min(deadline, time.monotonic() + GRACE)
+        return "".join(self.seats[name].line[1] for name in self._signed(text))
+
+    def _begin(self, seat: Seat, checkpoint: bytes, text: str, tiles: Tiles, now: float) -> bool:
+        """Ask one that is free and has not signed it; whether to wait for its answer."""
+        self._settle(seat)
+        if seat.asking is None and seat.line[0] != text and now >= seat.due:
+            seat.asking, seat.text = Future(), text
+            old = min(seat.known, tiles.size)
+            asking = partial(_ask, seat.witness, checkpoint, tiles, old=old, timeout=self._timeout)
+            # A thread that nobody waits for at the end: what it does not come to is asked again.
+            threading.Thread(target=_answer, args=(seat.asking, asking), daemon=True).start()
+        return seat.asking is not None and seat.text == text and not seat.failures
+
+    def _settle(self, seat: Seat) -> None:
+        """Take its answer, where it has come."""
+        if seat.asking is None or not seat.asking.done():
+            return
+        problem = seat.asking.exception()
+        if problem is None:
+            seat.line = seat.text, seat.asking.result()
+            seat.known = read_checkpoint(f"{seat.text}\n{seat.line[1]}".encode()).size
+            seat.problem, seat.failures, seat.due = None, 0, 0.0
+        else:
+            seat.problem = problem if isinstance(problem, Refusal) else Refusal("no se pudo preguntar al testigo")
+            seat.failures += 1
+            seat.due = time.monotonic() + min(self._longest_pause, 2.0 ** min(seat.failures, 10) / 4)
+        seat.asking = None
+
+    def _signed(self, text: str) -> list[str]:
+        for seat in self.seats.values():
+            self._settle(seat)
+        return [name for name, seat in self.seats.items() if seat.line[0] == text]
+
+
+def _answer(future: "Future[str]", asking: Callable[[], str]) -> None:
+    try:
+        future.set_result(asking())
+    except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+        future.set_exception(error)
 
 
 def _ask(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout: float) -> str:
@@ -310,10 +377,12 @@ def _ask(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout
     if status == HTTPStatus.CONFLICT:
         theirs = _size(answer)
         if theirs == old:
-            raise Refusal(f"el testigo firmó otra bitácora de {theirs} hojas")
+            raise NotContinued(f"el testigo firmó otra bitácora de {theirs} hojas")
         if theirs > tiles.size:
-            raise Refusal(f"el testigo ya firmó {theirs} hojas, más de las que hay")
+            raise NotContinued(f"el testigo ya firmó {theirs} hojas, más de las que hay")
         status, answer = _post(witness.url, write_request(theirs, tiles.consistency(theirs), checkpoint), timeout)
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        raise NotContinued("el testigo no acepta que esta bitácora continúe la que firmó")
     if status != HTTPStatus.OK:
         raise Refusal(f"el testigo respondió {status}")
     note = read_checkpoint(checkpoint).note

@@ -29,6 +29,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "crecimiento": "load_tests.bench_cortes:corte_growth",
     "log": "load_tests.bench_log:log_500k",
     "proof": "load_tests.bench_log:receipt_to_proof",
+    "corte-log": "load_tests.bench_log:corte_with_log",
     "kafka-intake": "load_tests.bench_kafka:intake",
     "kafka": "load_tests.bench_kafka:end_to_end",
     "kafka-workers": "load_tests.bench_kafka:workers",

@@ -51,7 +51,18 @@ STALLED: Final = 180.0
 OF_ITS_OWN: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 LOOPBACK: Final = 'ip link set lo up && "$@"; exit $?'
 """What the first process of those namespaces does; it also reaps whoever is left without a parent."""
-DIE: Final = frozenset({Kind.WORKER, Kind.PUBLISHER, Kind.CAPTURE, Kind.NODE, Kind.POSTGRES, Kind.BACKEND})
+DIE: Final = frozenset(
+    {
+        Kind.WORKER,
+        Kind.PUBLISHER,
+        Kind.CAPTURE,
+        Kind.SEQUENCER,
+        Kind.TWO_SEQUENCERS,
+        Kind.NODE,
+        Kind.POSTGRES,
+        Kind.BACKEND,
+    }
+)
 """What is to come back by itself: its recovery counts from its death, that of other faults from their healing."""
 
 
@@ -368,9 +379,22 @@ def play(plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> tup
     ]
     try:
         findings += judge(plan.catalog, plan.sheets, place.public, played.seen)
+        findings.append(compared(place))
     except (OSError, KeyError, ValueError) as error:
         findings.append(Finding("lo publicado se puede leer", 1, [repr(error)]))
     return played.bouts, findings
+
+
+def compared(place: Place) -> Finding:
+    """Whether the database says what the log says, leaf by leaf."""
+    said, wrong = "", []
+    try:
+        said = order(place, "verify-database")
+    except PrepError as error:
+        wrong.append(error.sentence)
+    wrong += [line.strip() for line in said.splitlines() if "todavía no tienen hoja" in line]
+    leaves = next((int(word) for word in said.split() if word.isdigit()), 0)
+    return Finding("la base de datos dice lo mismo que la bitácora", leaves, wrong)
 
 
 # The score card.

@@ -13,6 +13,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import psutil
 
-from load_tests.night import Place, order
+from load_tests.night import Place, die_with_parent, order
 from prep.errors import PrepError
 
 NODES: Final = 3
@@ -35,7 +36,7 @@ clocks, preload, parts = {clocks!r}, {preload!r}, {parts!r}
 if os.environ.get("LD_PRELOAD") == preload:
     time.sleep = lambda seconds: select.select([], [], [], seconds) and None
 elif sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2] in parts:
-    said = ("FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC", "NO_FAKE_STAT")
+    said = ("FAKETIME_CACHE_DURATION", "FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC", "NO_FAKE_STAT")
     own = os.path.join(clocks, sys.orig_argv[2])
     os.environ.update(dict.fromkeys(said, "1"), LD_PRELOAD=preload, FAKETIME_TIMESTAMP_FILE=own)
     os.execv(sys.executable, sys.orig_argv)
@@ -43,7 +44,8 @@ elif sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2] in parts:
 """A sitecustomize.py that gives each part, and what it starts, a clock of its own.
 
 PostgreSQL keeps the machine's: it runs as another user, whom libfaketime's shared memory is closed to. libfaketime also
-refuses the absolute clock_nanosleep with which Python sleeps, so that a part it deceives sleeps otherwise.
+refuses the absolute clock_nanosleep with which Python sleeps, so that a part it deceives sleeps otherwise. It looks at
+its file once a second: at each question for the time, it costs a part more than its work.
 """
 MIB: Final = 1024 * 1024
 SLACK: Final = 4 * MIB
@@ -57,6 +59,8 @@ class Kind(StrEnum):
     WORKER = "muere un trabajador"
     PUBLISHER = "muere el publicador"
     CAPTURE = "muere la recepción"
+    SEQUENCER = "muere el secuenciador"
+    TWO_SEQUENCERS = "dos secuenciadores a la vez"
     NODE = "muere un nodo de Kafka"
     POSTGRES = "muere PostgreSQL"
     BACKEND = "muere una sesión de PostgreSQL"
@@ -68,9 +72,15 @@ class Kind(StrEnum):
     CLOCK_BACK = "reloj atrasado"
 
 
+SECOND: Final = "from prep.sequencer import main; main([])"
 PARTS: Final = ("capture", "prep.workers", "publisher")
 KAFKA_ONLY: Final = frozenset({Kind.NODE, Kind.CUT_NODE, Kind.CUT_KAFKA})
-MODULES: Final = {Kind.WORKER: "prep.workers", Kind.PUBLISHER: "publisher", Kind.CAPTURE: "capture"}
+MODULES: Final = {
+    Kind.WORKER: "prep.workers",
+    Kind.PUBLISHER: "publisher",
+    Kind.CAPTURE: "capture",
+    Kind.SEQUENCER: "prep.sequencer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,8 @@ class Hands:
         self._data = Path(place.environment["PREP_DATA"])
         self._blobs = self._data / "blobs"
         self._room = room
+        self._second: subprocess.Popen[bytes] | None = None
+        """A sequencer beside the installation's own."""
         if allowed.disk:
             self._blobs.mkdir(parents=True, exist_ok=True)
             _mount(self._blobs, f"size={room}")
@@ -185,14 +197,19 @@ class Hands:
                 return "tmpfs lleno" if self._means.disk else f"reemplazada: {Kind.CAPTURE}, aquí no se puede montar"
             case Kind.CLOCK_AHEAD | Kind.CLOCK_BACK:
                 return "libfaketime" if self._means.faketime else f"reemplazada: {Kind.PUBLISHER}, falta libfaketime"
+            case Kind.TWO_SEQUENCERS:
+                return "otro proceso, que toma el relevo al morir el primero y muere después"
             case _:
                 return "SIGKILL"
 
     async def bring(self, fault: Fault) -> None:
         """The fault is there when this returns."""
         match fault.kind:
-            case Kind.WORKER | Kind.PUBLISHER | Kind.CAPTURE:
+            case Kind.WORKER | Kind.PUBLISHER | Kind.CAPTURE | Kind.SEQUENCER:
                 await self._kill_part(MODULES[fault.kind])
+            case Kind.TWO_SEQUENCERS:
+                self._start_second()
+                await self._kill_part(MODULES[Kind.SEQUENCER])
             case Kind.NODE:
                 await asyncio.to_thread(order, self._place, "kafka-dev", "kill", str(fault.node))
             case Kind.POSTGRES:
@@ -228,8 +245,27 @@ class Hands:
                 _mount(self._blobs, f"remount,size={self._room}")
             case Kind.CLOCK_AHEAD | Kind.CLOCK_BACK:
                 self._set_clocks(PARTS, 0)
+            case Kind.TWO_SEQUENCERS:
+                self._end_second()
             case _:
                 pass
+
+    def _start_second(self) -> None:
+        """Not as a part of `prep serve`: nobody starts it again, and `_part` must not take it for the first."""
+        environment = {**self.parts.environment, "PREP_SEQUENCER_METRICS_PORT": "0"}
+        with (self._place.data / "registro.jsonl").open("ab") as said:
+            self._second = subprocess.Popen(  # noqa: S603  # our own part
+                [sys.executable, "-c", SECOND],
+                env=environment,
+                stderr=said,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # one call of the C library, no lock taken
+            )
+
+    def _end_second(self) -> None:
+        """Also with a batch in hand: the first goes on from what it left."""
+        if self._second is not None:
+            self._second.kill()
+            self._second.wait()
 
     def _fill(self) -> None:
         """Take all the room there is on that disk: all but a little by making it smaller, as it is memory."""

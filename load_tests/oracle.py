@@ -93,6 +93,8 @@ def judge(catalog: Catalog, sheets: Sequence[Sheet], public: Path, seen: Witness
         _numbers(public, index, seen),
         _unchanged(public, seen),
         _verified(public),
+        _audited(public),
+        _proven(public, seen),
     ]
 
 
@@ -271,6 +273,30 @@ def _verified(public: Path) -> Finding:
     done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
     wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
     return Finding("«integrity verify» aprueba todo lo publicado", len(list(public.glob("cortes/*"))), wrong)
+
+
+def _audited(public: Path) -> Finding:
+    folder = public / "bitacora"
+    size = (folder / "checkpoint").read_text(encoding="utf-8").splitlines()[1]
+    words = ["audit-log", str(folder), "--policy", str(folder / "politica.txt"), "--json"]
+    done = subprocess.run([sys.executable, "-m", "integrity", *words], capture_output=True, text=True, check=False)  # noqa: S603
+    wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
+    return Finding("«integrity audit-log» aprueba la bitácora", int(size), wrong)
+
+
+def _proven(public: Path, seen: Witnessed) -> Finding:
+    """Where its receipt says, each image has a proof that is of it."""
+    wrong = []
+    for sheet, receipt in seen.receipts.items():
+        path = public / json.loads(receipt)["acuse"]["prueba"]
+        if not path.is_file() or seen.digests[sheet].encode() not in _leaf(path):
+            wrong.append(sheet)
+    return Finding("cada acuse tiene su prueba donde dijo", len(seen.receipts), wrong)
+
+
+def _leaf(proof: Path) -> bytes:
+    line = proof.read_bytes().split(b"\n")[1]
+    return base64.b64decode(line.removeprefix(b"extra "))
 
 
 def _failing(report: str) -> Iterator[str]:

@@ -11,15 +11,15 @@ _NOT_YET: Final = ("No such file", "starting up", "Connection refused")
 """What psql says of a server that is on its way."""
 
 
-def run_sql(data: Path, text: str) -> None:
-    """Run it as the owner of the installation in `data`, once its server answers. Raises RuntimeError."""
+def run_sql(data: Path, text: str) -> str:
+    """Run it as the owner of the installation in `data`, once its server answers; bare rows. Raises RuntimeError."""
     address = f"host={data / 'postgres'} user=postgres dbname=prep"
-    command = [str(_psql()), address, "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1"]
+    command = [str(_psql()), address, "--quiet", "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1"]
     deadline = time.monotonic() + WAIT
     while True:
         done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)  # noqa: S603
         if done.returncode == 0:
-            return
+            return done.stdout
         if not any(words in done.stderr for words in _NOT_YET):
             raise RuntimeError(done.stderr)
         if time.monotonic() > deadline:

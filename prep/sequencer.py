@@ -7,20 +7,28 @@ know nothing of it and never wait for it. What `log_leaf` has and the tree has n
 under `bitacora/` beside the tree itself (proofs, openings), and the proofs beside the cortes, can be made again from
 the tree and the database: it is written whole, once, and not synced to the disk; what a crash of the machine takes is
 made again at the next start.
+
+The policy's witnesses are asked for each new head before the world sees it, and what they sign is in its checkpoint and
+in every proof made from it. A head waits for them `integrity.witness.PATIENCE` at most, and for none that gave no
+signature the last time. While the policy's quorum is not met the log goes on: its checkpoint and its proofs are
+published with what there is, the log's own signature always, and a reader who asks for the quorum finds it missing.
+Witnesses that come back are shown what they missed; then the checkpoint gets their signatures, and proofs that lack a
+quorum are replaced by others made from it. A witness that says that the log is not the one it signed is an alarm and an
+incident, and so a leaf; the log goes on.
 """
 
-import argparse
 import asyncio
 import contextlib
 import logging
 import os
 import shutil
 import sys
+import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -29,11 +37,25 @@ import uvloop
 
 from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
 from integrity.log import Busy, Changed, Head, LogRefused, Sequencer, StateRolledBack, Step
-from integrity.note import Kind, Proof, Signer, Unsupported, read_checkpoint, read_policy, read_signer
+from integrity.note import (
+    Kind,
+    Policy,
+    Proof,
+    Signer,
+    Unsupported,
+    read_checkpoint,
+    read_policy,
+    read_proof,
+    read_signer,
+)
 from integrity.published.documents import canonical_json
+from integrity.rotation import rotation_path
+from integrity.source import Folder
 from integrity.sums import Malformed
 from integrity.tiles import WIDTH, Tiles
+from integrity.witness import PATIENCE, NotContinued, Panel
 from prep import observe
+from prep.arguments import Parser
 from prep.domain.rules import rule_set
 from prep.errors import PrepError, Rejected
 from prep.settings import Settings, now, read_settings
@@ -79,6 +101,12 @@ class Office:
     step: Step = lambda _: nullcontext()
     """Entered before each step takes effect and left after it: `leaves`, those of `integrity.log`, `proofs`."""
     batch: int = BATCH
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where witnesses of the policy answer, by their names in it, where that is not what the policy says."""
+    patience: float = PATIENCE
+    """Seconds that a head waits for its witnesses."""
+    keys: Callable[[], Sequence[Signer]] = tuple
+    """The keys that are here beside `signer`, looked for when the log passes from one to another."""
 
     @property
     def folder(self) -> Path:
@@ -139,24 +167,32 @@ class Cursor:
 class Scribe:
     """The sequencer that leads, with the log open."""
 
-    def __init__(self, office: Office, leader: Leader, tree: Sequencer) -> None:
+    def __init__(self, office: Office, leader: Leader, tree: Sequencer, panel: Panel) -> None:
         self._office = office
         self._leader = leader
         self._tree = tree
+        self._panel = panel
+        self._files = Folder(office.folder)
         self._cursors = {kind: Cursor() for kind in store.KINDS}
         self._links: dict[str, str] = {}
         """The link to the last leaf of each device seen so far."""
         self._cortes: dict[int, int] = {}
         """Cortes in the log that still lack a proof or their openings, with the index of their leaf."""
         self._begun = False
+        self._owed: int | None = None
+        """The lowest leaf whose proof was made without the policy's quorum, and is to be made again."""
+        self._owing = threading.Lock()
+        self._filling: asyncio.Task[None] | None = None
+        self._changed = True
+        """Whether a change of key may lack its proof."""
         self.hurried = 0.0
         """Until when to look more often."""
         self.closing = False
 
     @classmethod
-    async def take_up(cls, office: Office, leader: Leader, tree: Sequencer) -> "Scribe":
+    async def take_up(cls, office: Office, leader: Leader, tree: Sequencer, panel: Panel) -> "Scribe":
         """Finish what an earlier run left: leaves on record that the tree has not. Raises LogRefused."""
-        scribe = cls(office, leader, tree)
+        scribe = cls(office, leader, tree, panel)
         async with leader.using() as connection:
             length = await store.length(connection)
             for kind, high in (await store.marks(connection)).items():
@@ -203,9 +239,14 @@ class Scribe:
         began = time.perf_counter()
         new = await self._record()
         if new:
+            if any(leaf.kind == "rotacion" for leaf, _ in new):
+                await self._change_keys()
             await self._append([leaf for leaf, _ in new])
             observe.LOG_SECONDS.observe(time.perf_counter() - began)
+        await self._hear_witnesses()
+        await self._prove_rotations()
         await self._serve_cortes()
+        self._refill()
         return len(new)
 
     async def _record(self) -> list[tuple[Leaf, str | None]]:
@@ -234,6 +275,8 @@ class Scribe:
         if digest is None or not await store.anything(connection):
             return False
         key = self._office.signer.key
+        if [each.key for each in self._panel.policy.logs] != [key]:
+            raise Rejected(f"la política no es de la bitácora {key}")
         rules = {each.code: rule_set(each.rules).digest for each in await catalog.elections(connection)}
         await store.learn_devices(connection)
         await store.begin(
@@ -298,15 +341,96 @@ class Scribe:
             with self._office.step("proofs"):
                 await asyncio.to_thread(self._prove_images, ((leaf.index, leaf.content) for leaf in images))
 
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    async def _change_keys(self) -> None:
+        """The leaf that names a key is on record: the checkpoint that has it is signed by that key, and the old one."""
+        async with self._leader.using() as connection:
+            self._tree.sign_with(*_signing(self._office, await store.handed_over(connection)))
+        self._changed = True
+
+    async def _prove_rotations(self) -> None:
+        """At `rotaciones/`: each change of key, in a checkpoint that both keys signed."""
+        if not self._changed:
+            return
+        async with self._leader.using() as connection:
+            for number, (_, index) in enumerate(await store.handed_over(connection), 1):
+                path = self._office.folder / rotation_path(number)
+                if not path.exists():
+                    [leaf] = await store.stored(connection, index, 1)
+                    with self._office.step("proofs"):
+                        await asyncio.to_thread(self._prove, path, leaf)
+        self._changed = False
+
+    # --- witnesses ----------------------------------------------------------------------------------------------------
+
+    async def _hear_witnesses(self) -> None:
+        """Put in what came after the checkpoint was out, ask again who is missing, and tell of who says no."""
+        if not self._panel.policy.witnesses:
+            return
+        checkpoint = self._tree.checkpoint()
+        if set(self._panel.seats) - set(self._cosigners(checkpoint)):
+            lines = await asyncio.to_thread(self._panel.ask, checkpoint, self._tree.tiles(), patience=0)
+            keys = [seat.witness.key for seat in self._panel.seats.values()]
+            # If we stop here the checkpoint is as it was, and the witnesses sign it again.
+            await asyncio.to_thread(self._tree.add_cosignatures, lines, keys)
+        observe.LOG_QUORUM.set(self._is_met(self._tree.checkpoint()))
+        for name, seat in self._panel.seats.items():
+            observe.LOG_WITNESSED.labels(name).set(seat.known)
+            denied = isinstance(seat.problem, NotContinued)
+            observe.LOG_DENIED.labels(name).set(denied)
+            if denied and seat.problem:
+                await self._tell_of(name, seat.problem.sentence)
+
+    async def _tell_of(self, name: str, sentence: str) -> None:
+        """Once, over restarts: what is told becomes a leaf, and that a head that the witness is asked about."""
+        async with self._leader.using() as connection:
+            if await store.tell_of_witness(connection, name, sentence, self._office.clock()):
+                log.critical("witness denies the log", extra={"data": {"witness": name, "why": sentence}})
+
+    def wrong(self) -> str | None:
+        """None, or what a witness has against this log."""
+        for name, seat in self._panel.seats.items():
+            if isinstance(seat.problem, NotContinued):
+                return f"testigo {name}: {seat.problem.sentence}"
+        return None
+
+    def _cosigners(self, checkpoint: bytes) -> list[str]:
+        """Whose lines a checkpoint of ours has; they were verified when they were put in."""
+        signed = {(each.name, each.key_id) for each in read_checkpoint(checkpoint).note.signatures}
+        witnesses = self._panel.policy.witnesses.items()
+        return [name for name, each in witnesses if (each.key.name, each.key.id) in signed]
+
+    def _is_met(self, checkpoint: bytes) -> bool:
+        return self._panel.policy.is_met_by(self._cosigners(checkpoint))
+
     # --- proofs -------------------------------------------------------------------------------------------------------
 
-    async def prove_missing(self) -> None:
-        """The proofs that an earlier run did not come to write, or a crash of the machine took."""
-        await asyncio.to_thread(self._prove_missing, self._tree.head)
+    def fill(self, first: int = 0) -> None:
+        """Begin to make, beside what comes, the proofs that are missing or lack a quorum, from that leaf on."""
+        self._filling = asyncio.create_task(self.prove_missing(first))
 
-    def _prove_missing(self, head: Head) -> None:
-        tiles = Tiles(self._tree.tiles().source, head.size)
-        for bundle in range(-(-head.size // WIDTH)):
+    def _refill(self) -> None:
+        if self._filling is not None and self._filling.done():
+            self._filling.result()
+            self._filling = None
+        if self._owed is not None and self._filling is None and self._is_met(self._tree.checkpoint()):
+            with self._owing:
+                first, self._owed = self._owed, None
+            self.fill(first)
+
+    async def close(self) -> None:
+        self.closing = True
+        if self._filling is not None:
+            await asyncio.wait({self._filling})
+
+    async def prove_missing(self, first: int = 0) -> None:
+        """The proofs that an earlier run did not come to write, or a crash of the machine took, or without a quorum."""
+        await asyncio.to_thread(self._prove_missing, self._tree.head, first)
+
+    def _prove_missing(self, head: Head, first: int) -> None:
+        tiles = Tiles(self._files, head.size)
+        for bundle in range(first // WIDTH, -(-head.size // WIDTH)):
             if self.closing:
                 return
             entries = enumerate(tiles.entries(bundle), bundle * WIDTH)
@@ -314,37 +438,65 @@ class Scribe:
 
     def _prove_images(self, images: Iterable[tuple[int, bytes]]) -> None:
         """At an address that the receipt has given: `acuses/<2 hex>/<sha256>.tlog-proof`, of the first that comes."""
-        prove = self._prover()
+        prove, is_met = self._prover()
         for index, content in images:
             path = self._office.public / proof_path(read_leaf(content)["sha256"])
-            if not path.exists():
+            if not self._stands(path, is_met=is_met):
                 self._put(path, prove(index, content))
+            if not is_met:
+                with self._owing:
+                    self._owed = index if self._owed is None else min(self._owed, index)
 
-    def _prover(self) -> Callable[[int, bytes], bytes]:
-        """Makes proofs for the checkpoint that is out now. Each carries its leaf: whoever has it needs nothing else."""
+    def _stands(self, path: Path, *, is_met: bool) -> bool:
+        """Whether there is a proof that another made now would not be better than."""
+        if not path.exists():
+            return False
+        if not is_met or self._panel.policy.quorum == "none":
+            return True
+        try:
+            return self._is_met(read_proof(path.read_bytes()).checkpoint.to_bytes())
+        except (OSError, Malformed):
+            return False
+
+    def _prover(self) -> tuple[Callable[[int, bytes], bytes], bool]:
+        """Makes proofs for the checkpoint that is out now, and whether that has the policy's quorum.
+
+        Each proof carries its leaf: whoever has it needs nothing else.
+        """
         checkpoint = read_checkpoint(self._tree.checkpoint())
-        tiles = Tiles(self._tree.tiles().source, checkpoint.size)
-        return lambda index, content: Proof(index, tuple(tiles.inclusion(index)), checkpoint, content).to_bytes()
+        tiles = Tiles(self._files, checkpoint.size)
+
+        def prove(index: int, content: bytes) -> bytes:
+            return Proof(index, tuple(tiles.inclusion(index)), checkpoint, content).to_bytes()
+
+        return prove, self._is_met(checkpoint.to_bytes())
 
     async def _serve_cortes(self) -> None:
         """Beside each corte that is in the tree: its proof; and what the commitments to its actas were."""
+        is_met = bool(self._cortes) and self._is_met(self._tree.checkpoint())
         for number, index in list(self._cortes.items()):
             folder = self._office.public / "cortes" / f"{number:04}"
-            if not await asyncio.to_thread(folder.is_dir):
+            if not await asyncio.to_thread(self._is_due, folder, is_met=is_met):
                 continue
             opened = self._office.public / opening_path(number)
             async with self._leader.using() as connection:
                 leaf = (await store.stored(connection, index, 1))[0]
                 lines = None if opened.exists() else await store.openings(connection, number)
             with self._office.step("proofs"):
-                await asyncio.to_thread(self._serve_corte, folder / CORTE_PROOF, leaf)
+                await asyncio.to_thread(self._prove, folder / CORTE_PROOF, leaf)
                 if lines:
                     self._put(opened, b"".join(canonical_json(line) + b"\n" for line in lines))
-            del self._cortes[number]
+            if is_met:
+                del self._cortes[number]
 
-    def _serve_corte(self, path: Path, leaf: Leaf) -> None:
-        if not path.exists():
-            self._put(path, self._prover()(leaf.index, leaf.content))
+    def _is_due(self, folder: Path, *, is_met: bool) -> bool:
+        """Whether the corte is in the tree, and something can be put beside it that is not there."""
+        return folder.is_dir() and (is_met or not (folder / CORTE_PROOF).exists())
+
+    def _prove(self, path: Path, leaf: Leaf) -> None:
+        prove, is_met = self._prover()
+        if not self._stands(path, is_met=is_met):
+            self._put(path, prove(leaf.index, leaf.content))
 
     def _put(self, path: Path, content: bytes) -> None:
         """All of it or nothing under its name, whoever looks and whenever we stop."""
@@ -371,6 +523,8 @@ async def run(office: Office, stop: asyncio.Event, health: Health | None = None)
             failures += 1
             _alarm(error, health)
         observe.LEADER.labels(ROLE).set(0)
+        observe.LOG_QUORUM.set(1)  # what witnesses say is for whoever leads to tell
+        observe.LOG_DENIED.clear()
         if failures:
             await _pause(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
 
@@ -385,19 +539,16 @@ async def _lead(office: Office, leader: Leader, stop: asyncio.Event, health: Hea
     async with opened(office, leader) as scribe:
         observe.LEADER.labels(ROLE).set(1)
         observe.LOG_REFUSED.set(0)
-        filling = asyncio.create_task(scribe.prove_missing())
+        scribe.fill()
         try:
             while not stop.is_set():
                 taken = await scribe.turn()
-                health.wrong, health.looked = None, time.monotonic()
-                if filling.done():
-                    filling.result()
+                health.wrong, health.looked = scribe.wrong(), time.monotonic()
                 if taken < office.batch:
                     await _pause(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
             await scribe.turn()  # whoever stops everything after the last corte finds it in the log
         finally:
-            scribe.closing = True
-            await asyncio.wait({filling})
+            await scribe.close()
     return True
 
 
@@ -406,11 +557,17 @@ async def opened(office: Office, leader: Leader) -> AsyncIterator[Scribe]:
     """The log, recomputed from its files and brought up to what is on record. Raises LogRefused."""
     state = store.LedState(leader, asyncio.get_running_loop())
     office.public.mkdir(parents=True, exist_ok=True)
-    tree = await asyncio.to_thread(Sequencer, office.folder, office.signer, state, step=office.step)
+    async with leader.using() as connection:
+        start = await store.start(connection)
+        signer, also = _signing(office, await store.handed_over(connection))
+    panel = Panel(asked_at(start.politica if start else office.policy, office.addresses), patience=office.patience)
+    tree = await asyncio.to_thread(
+        Sequencer, office.folder, signer, state, also=also, cosign=panel.ask, step=office.step
+    )
     try:
         shutil.rmtree(office.folder / _SCRATCH, ignore_errors=True)
         observe.LOG_SIZE.set(tree.head.size)
-        yield await Scribe.take_up(office, leader, tree)
+        yield await Scribe.take_up(office, leader, tree, panel)
     finally:
         await asyncio.to_thread(tree.close)
 
@@ -441,7 +598,10 @@ def signing_key(path: Path, name: str) -> Signer:
     Raises Rejected where the file is no such key, is another log's, or where others on the machine may read it.
     """
     if not path.exists():
-        _make_key(path, name)
+        if following_key(path).exists():  # stopped between the two renames of «prep log rotate --end»
+            following_key(path).rename(path)
+        else:
+            _make_key(path, name)
     if path.stat().st_mode & _OTHERS:
         raise Rejected(f"la llave {path} la pueden leer otros usuarios; corrija con: chmod 600 {path}")
     try:
@@ -490,15 +650,49 @@ def policy_text(signer: Signer, file: Path | None) -> str:
         raise Rejected(f"no se puede leer la política {file}") from None
     except (Malformed, Unsupported) as problem:
         raise Rejected(f"la política {file} no se entiende: {problem}") from None
-    if known != [signer.key]:
+    if [key.name for key in known] != [signer.key.name]:
         raise Rejected(f"la política {file} no es de la bitácora {signer.key}")
     return text
+
+
+def asked_at(policy: str, addresses: Mapping[str, str]) -> Policy:
+    """The policy, with other addresses for those witnesses. Raises Rejected for one that it does not have."""
+    read = read_policy(policy.encode())
+    unknown = sorted(addresses.keys() - read.witnesses.keys())
+    if unknown:
+        raise Rejected(f"PREP_LOG_WITNESSES: la política no tiene ningún testigo «{unknown[0]}»")
+    witnesses = {name: replace(each, url=addresses.get(name, each.url)) for name, each in read.witnesses.items()}
+    return replace(read, witnesses=witnesses)
 
 
 def office_of(settings: Settings, url: str) -> Office:
     signer = signing_key(settings.log_key, settings.log_name)
     policy = policy_text(signer, settings.log_policy)
-    return Office(url, settings.public.absolute(), signer, settings.simulacro, policy)
+    addresses = dict(each.split("=", 1) for each in settings.log_witnesses.split(",") if each)
+    asked_at(policy, addresses)
+    following = following_key(settings.log_key)
+
+    def keys() -> Sequence[Signer]:
+        return [signing_key(following, settings.log_name)] if following.exists() else []
+
+    public = settings.public.absolute()
+    return Office(url, public, signer, settings.simulacro, policy, addresses=addresses, keys=keys)
+
+
+def following_key(path: Path) -> Path:
+    """Where the key that follows the one at `path` is while the two overlap (`prep log rotate`)."""
+    return path.with_name(f"{path.name}.siguiente")
+
+
+def _signing(office: Office, passed_to: Sequence[tuple[bytes, int]]) -> tuple[Signer, list[Signer]]:
+    """The key that signs, and those before it that still do. Raises LogRefused where the one that must is not here."""
+    if not passed_to:
+        return office.signer, []
+    here = {each.key.public: each for each in (*office.keys(), office.signer)}
+    signer = here.get(passed_to[-1][0])
+    if signer is None:
+        raise LogRefused("la bitácora pasó a otra llave, que no está en esta máquina")
+    return signer, [each for each in (office.signer,) if each.key != signer.key]
 
 
 async def once(settings: Settings) -> int:
@@ -512,6 +706,7 @@ async def once(settings: Settings) -> int:
                 while await scribe.turn():
                     pass
                 await scribe.prove_missing()
+                await scribe.close()
                 return scribe.size
 
 
@@ -528,7 +723,7 @@ async def serve(settings: Settings) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 0 when it was asked to stop; 2, with one sentence, where it cannot begin."""
     description = "Lleva la bitácora: cada hecho, una hoja; cada imagen, su prueba."
-    parser = argparse.ArgumentParser(prog="prep sequencer", description=description)
+    parser = Parser(prog="prep sequencer", description=description)
     parser.add_argument("--once", action="store_true", help="lo que falta, ahora; y termina")
     arguments = parser.parse_args(argv)
     observe.start_log("sequencer")

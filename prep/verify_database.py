@@ -100,10 +100,11 @@ async def compare(connection: Connection, folder: Path | None) -> Agreed:
             _compare_tree(tree, batch)
         pending = await store.without_leaf(connection)
         start = await store.start(connection)
+        passed_to = await store.handed_over(connection)
     if head.size and roots.get(head.size) != head.root:
         raise Difference(f"log_leaf no da la raíz de log_state en {head.size} hojas")
     if published is not None:
-        _compare_head(published, roots, read_verifier_key(start.clave) if start else None)
+        _compare_head(published, roots, _key(start, passed_to, published.size))
     return Agreed(root.size, pending, published.size if published else None)
 
 
@@ -157,6 +158,15 @@ def _compare_tree(tree: Tiles | None, batch: Sequence[Leaf]) -> None:
         if tree is not None and leaf.index < tree.size and tree.node(0, leaf.index) != leaf_hash(leaf.content):
             where = f"hoja {leaf.index}, {leaf.kind} {leaf.reference}"
             raise Difference(f"{where}: log_leaf no tiene la hoja que está en el árbol publicado")
+
+
+def _key(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
+    """Which key a tree of that size is signed with."""
+    if start is None:
+        return None
+    first = read_verifier_key(start.clave)
+    reached = [public for public, index in passed_to if index < size]
+    return VerifierKey(first.name, first.kind, reached[-1]) if reached else first
 
 
 def _compare_head(published: Checkpoint, roots: Mapping[int, bytes], key: VerifierKey | None) -> None:

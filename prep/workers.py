@@ -6,6 +6,7 @@ one counted attempt of one message.
 
 import asyncio
 import ctypes
+import os
 import random
 import signal
 import sys
@@ -18,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 import uvloop
 
-from prep import observe, pipeline
+from prep import arrivals, observe, pipeline
 from prep.blobs import AWS, Blobs
 from prep.bus.opened import open_bus
 from prep.errors import Parked
@@ -34,6 +35,8 @@ from prep.worker import Line, run, stop_on_signals
 T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 8
+BEHIND: Final = 5
+"""How far the decoding processes stand back: an image may wait to be read; its receipt and its proof may not."""
 
 
 class Decoders:
@@ -112,6 +115,7 @@ image. Drawn actas of 1100×717: 4.8 of 14 ms of CPU were page faults."""
 def _prepare_process(blobs_url: str, max_pixels: int, s3: S3Access) -> None:
     global _process  # noqa: PLW0603  # a process of the pool has no other place
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends it
+    os.nice(BEHIND)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(_DIE_WITH_PARENT, signal.SIGTERM)  # also when the worker is killed
@@ -211,7 +215,9 @@ async def work_until_stopped(settings: Settings) -> None:
             pool = await open_pool(urls.app, connections=16)
             bus = open_bus(settings, urls.app)
             await observe.serve_metrics(settings.host, settings.worker_metrics_port, lambda: None)
-            await run(bus, pool, lines(settings, decoders), stop=stop)
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(arrivals.keep(bus, pool, stop))
+                parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop))
             await bus.close()
             await pool.close()
     finally:

@@ -174,7 +174,9 @@ ORDER BY a.election, a.orden
 SELECT (SELECT count(*) FROM acta)::int AS expected,
     (SELECT count(*) FROM acta_current WHERE version IS NOT NULL)::int AS captured,
     (SELECT count(*) FROM acta_current WHERE estado IN ('Acopiada', 'Digitalizada', 'Capturada'))::int
-        + (SELECT count(*) FROM image_current WHERE state IN ('recibida', 'por_identificar'))::int
+        + (SELECT count(*) FROM image_current c WHERE c.state = 'por_identificar' OR (c.state = 'recibida' AND EXISTS (
+            SELECT FROM arrival a WHERE a.image = c.image AND NOT EXISTS (  -- of those set aside others tell
+                SELECT FROM parked p WHERE p.message = a.id AND p.state <> 'retried'))))::int
         + (SELECT count(*) FROM held_back)::int + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int AS waiting
 
 -- name: held_back

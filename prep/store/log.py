@@ -18,9 +18,12 @@ from prep.store.database import Connection, sql
 from prep.store.leading import Leader
 
 SQL: Final = sql("log")
-KINDS: Final = ("inicio", "rotacion", "imagen", "captura", "version", "incidente", "corte", "cierre")
+KINDS: Final = (
+    *("inicio", "rotacion", "software", "cero", "imagen", "derivada", "captura", "version", "incidente"),
+    *("corte", "cierre", "acto"),
+)
 """In the order in which the facts of one batch become leaves."""
-LAST: Final = frozenset({"corte", "cierre"})
+LAST: Final = frozenset({"corte", "cierre", "acto"})
 """Kinds that wait until the log has everything that was committed before: whatever a corte shows stands before it."""
 _FRESH: Final = """
 WHERE f.reference > $1 AND NOT EXISTS (SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference)
@@ -99,7 +102,6 @@ def _start(row: asyncpg.Record) -> dict[str, Any]:
 def _image(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "sha256": row["image"].hex(),
-        "derivada": row["web"].hex() if row["web"] else None,
         "bytes": row["bytes"],
         "dispositivo": row["device"],
         "secuencia": row["sequence"],
@@ -134,6 +136,7 @@ _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
         "fecha_hora": _moment(row["at"]),
     },
     "imagen": _image,
+    "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
     "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_typed(row))},
     "version": _version,
     "incidente": lambda row: {
@@ -146,6 +149,23 @@ _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
         "corte": row["reference"],
         "fase": row["phase"],
         "sha256sums": row["sums"],
+        "fecha_hora": _moment(row["at"]),
+    },
+    "software": lambda row: {
+        "momento": row["momento"],
+        "lista": leaves.text_digest(row["content"]),
+        "fecha_hora": _moment(row["at"]),
+    },
+    "cero": lambda row: {
+        "conteos": leaves.text_digest(row["content"]),
+        "software": None if row["software"] is None else leaves.text_digest(row["software"]),
+        "fecha_hora": _moment(row["at"]),
+    },
+    "acto": lambda row: {
+        "momento": row["momento"],
+        "corte": row["number"],
+        "sha256sums": row["sums"],
+        "documentos": leaves.text_digest(row["content"]),
         "fecha_hora": _moment(row["at"]),
     },
     "cierre": lambda row: {"corte": row["reference"], "sha256sums": row["sums"]},
@@ -188,6 +208,16 @@ async def begin(connection: Connection, new: Start) -> None:
 async def learn_devices(connection: Connection) -> None:
     """Keep the key of every device enrolled since."""
     await connection.execute(SQL["learn_devices"])
+
+
+async def hand_over(connection: Connection, name: str, public: bytes, at: datetime) -> None:
+    """Put on record, once, that the log passes to that key."""
+    await connection.execute(SQL["hand_over"], name, public, at)
+
+
+async def handed_over(connection: Connection) -> list[tuple[bytes, int]]:
+    """The keys that the log has passed to, in order, each with the index of its leaf."""
+    return [(row["public_key"], row["index"]) for row in await connection.fetch(SQL["handed_over"])]
 
 
 # --- leaves -----------------------------------------------------------------------------------------------------------
@@ -276,6 +306,12 @@ async def head(connection: Connection) -> Head | None:
 async def sign(connection: Connection, size: int, checkpoint: bytes) -> None:
     """Keep what was signed for the head, if it is still the head."""
     await connection.execute(SQL["sign_state"], size, checkpoint)
+
+
+async def tell_of_witness(connection: Connection, name: str, sentence: str, at: datetime) -> bool:
+    """Keep that a witness says no, once; whether this is the first time."""
+    said = json.dumps({"dice": sentence}, ensure_ascii=False)
+    return bool(await connection.fetchval(SQL["tell_of_witness"], name, said, at))
 
 
 # --- looking back -----------------------------------------------------------------------------------------------------

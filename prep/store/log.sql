@@ -12,8 +12,12 @@ SELECT k.id AS reference, k.de, k.nombre, k.public_key, k.at
 FROM log_key k WHERE k.id > (SELECT s.keys FROM log_start s)
 
 -- name: imagen
-SELECT a.number AS reference, a.image, r.web, i.bytes, a.device, a.sequence, a.received_at
-FROM arrival a JOIN image i ON i.sha256 = a.image LEFT JOIN reading r ON r.image = a.image
+SELECT a.number AS reference, a.image, i.bytes, a.device, a.sequence, a.received_at
+FROM arrival a JOIN image i ON i.sha256 = a.image
+
+-- name: derivada
+SELECT r.number AS reference, r.image, r.web
+FROM reading r
 
 -- name: captura
 SELECT e.id AS reference, e.salt, n.code, a.clave, e.ronda, e.ordinal, e.numbers, e.marks
@@ -26,14 +30,27 @@ FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.ele
 -- name: incidente
 SELECT e.id AS reference, e.kind, e.subject, e.detail, e.at
 FROM event e
-WHERE e.kind IN ('compuerta', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado', 'mensaje_descartado',
-    'mensaje_reintentado', 'misma_foto', 'recaptura')
+WHERE e.kind IN ('compuerta', 'corte_sin_sello', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado',
+    'mensaje_descartado', 'mensaje_reintentado', 'misma_foto', 'recaptura', 'testigo_niega')
 
 -- name: corte
 SELECT c.number::bigint AS reference, c.phase, c.sums, c.at FROM corte c
 
 -- name: cierre
 SELECT c.number::bigint AS reference, c.sums FROM corte c WHERE c.phase = 'final'
+
+-- name: software
+SELECT c.id AS reference, c.momento, c.content, c.at FROM ceremony c WHERE c.kind = 'software'
+
+-- name: cero
+SELECT c.id AS reference, c.content, c.at,
+    (SELECT s.content FROM ceremony s WHERE s.kind = 'software' AND s.id < c.id ORDER BY s.id DESC LIMIT 1) AS software
+FROM ceremony c WHERE c.kind = 'cero'
+
+-- name: acto
+SELECT c.id AS reference, c.momento, c.content, c.at, k.number, k.sums
+FROM ceremony c JOIN corte k ON k.phase = CASE c.momento WHEN 'inicio' THEN 'cero' ELSE 'final' END
+WHERE c.kind = 'acto'
 
 -- Who may be about to commit a fact with a number that is lower than one already seen: whoever took a number holds this
 -- lock until its transaction ends, however it ends.
@@ -42,8 +59,8 @@ SELECT DISTINCT virtualtransaction || ' ' || coalesce(pid, 0) AS writer
 FROM pg_locks
 WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND relation IN ('arrival'::regclass, 'entry'::regclass, 'acta_version'::regclass, 'event'::regclass,
-        'corte'::regclass, 'log_key'::regclass)
+    AND relation IN ('arrival'::regclass, 'reading'::regclass, 'entry'::regclass, 'acta_version'::regclass, 'event'::regclass,
+        'corte'::regclass, 'log_key'::regclass, 'ceremony'::regclass)
 
 -- name: marks
 SELECT kind, max(reference) AS reference FROM log_leaf GROUP BY kind
@@ -57,7 +74,7 @@ SELECT at, origen, simulacro, catalogo, reglas, politica, clave FROM log_start
 
 -- name: anything
 SELECT EXISTS (SELECT FROM arrival) OR EXISTS (SELECT FROM entry) OR EXISTS (SELECT FROM acta_version)
-    OR EXISTS (SELECT FROM event) OR EXISTS (SELECT FROM corte)
+    OR EXISTS (SELECT FROM event) OR EXISTS (SELECT FROM corte) OR EXISTS (SELECT FROM ceremony)
 
 -- name: learn_devices
 INSERT INTO log_key (de, nombre, public_key, at)
@@ -115,7 +132,25 @@ WHERE v.id = ANY ($1::bigint[])
 
 -- name: without_leaf
 SELECT (SELECT count(*) FROM arrival f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'imagen' AND reference = f.number))
+    + (SELECT count(*) FROM reading f
+        WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'derivada' AND reference = f.number))
     + (SELECT count(*) FROM entry f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'captura' AND reference = f.id))
     + (SELECT count(*) FROM acta_version f
         WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'version' AND reference = f.id))
     + (SELECT count(*) FROM corte f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'corte' AND reference = f.number))
+    + (SELECT count(*) FROM ceremony f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = f.kind AND reference = f.id))
+
+-- name: tell_of_witness
+INSERT INTO event (kind, subject, detail, at)
+SELECT 'testigo_niega', $1, $2::jsonb, $3
+WHERE NOT EXISTS (SELECT FROM event WHERE kind = 'testigo_niega' AND subject = $1 AND detail = $2::jsonb)
+RETURNING true
+
+-- name: hand_over
+INSERT INTO log_key (de, nombre, public_key, at) VALUES ('bitacora', $1, $2, $3) ON CONFLICT DO NOTHING
+
+-- name: handed_over
+SELECT k.public_key, l.index
+FROM log_key k JOIN log_leaf l ON l.kind = 'rotacion' AND l.reference = k.id
+WHERE k.de = 'bitacora'
+ORDER BY l.index

@@ -35,6 +35,30 @@ class Reading:
     thumb: bytes
 
 
+async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
+    """Keep the images and these arrivals of them, before anybody has looked into them; what is kept stays as it is."""
+    rows = [
+        (
+            bytes.fromhex(each.sha256),
+            each.bytes,
+            each.format,
+            each.received_at,
+            each.message().id,
+            each.device,
+            each.sequence,
+            each.origen,
+            each.digitalizacion,
+            each.traslado,
+            each.tipo_documento,
+            each.acopio_at,
+            each.acta_hint,
+        )
+        for each in received
+    ]
+    if rows:
+        await connection.execute(SQL["arrive"], *map(list, zip(*rows, strict=True)))
+
+
 async def receive(connection: Connection, received: ImageReceived, reading: Reading, at: datetime) -> None:
     """Keep the image, this arrival of it and what was read; what is kept already stays as it is."""
     await connection.execute(

@@ -15,6 +15,29 @@ INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, rea
 VALUES ($1, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT DO NOTHING
 
+-- Uploads as they were acknowledged, many at once; what is kept already stays as it is. In one order, so that two who
+-- keep the same images wait for each other and not both.
+-- name: arrive
+WITH came AS MATERIALIZED (
+    SELECT * FROM unnest($1::bytea[], $2::int[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[],
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::text[])
+        AS m (image, bytes, format, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento,
+            acopio_at, acta_hint)
+), added AS (
+    INSERT INTO image (sha256, bytes, format, received_at)
+    SELECT DISTINCT ON (image) image, bytes, format, received_at FROM came ORDER BY image, received_at
+    ON CONFLICT DO NOTHING
+), current AS (
+    INSERT INTO image_current (image, state, changed_at)
+    SELECT image, 'recibida', min(received_at) FROM came GROUP BY image ORDER BY image
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO arrival (image, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento,
+    acopio_at, acta_hint)
+SELECT image, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento, acopio_at, acta_hint
+FROM came ORDER BY received_at, id
+ON CONFLICT DO NOTHING
+
 -- name: lock_image
 SELECT c.state, c.acta, a.origen, a.digitalizacion, a.acta_hint
 FROM image_current c

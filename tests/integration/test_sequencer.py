@@ -33,6 +33,7 @@ async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[LoggedNight]:
 async def facts(tonight: LoggedNight) -> Counter[str]:
     counts = {
         "imagen": "arrival",
+        "derivada": "reading",
         "captura": "entry",
         "version": "acta_version",
         "corte": "corte",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -20,8 +21,8 @@ def entries(count: int, start: int = 0) -> list[bytes]:
     return [f"hoja {number}".encode() * (number % 7) for number in range(start, start + count)]
 
 
-def open_log(home: Path) -> Sequencer:
-    return Sequencer(home / "bitacora", signer(), FileState(home / "estado" / "cabeza"))
+def open_log(home: Path, **given: Any) -> Sequencer:
+    return Sequencer(home / "bitacora", signer(), FileState(home / "estado" / "cabeza"), **given)
 
 
 def make_log(home: Path, batches: Sequence[int] = (300, 299, 1)) -> Path:

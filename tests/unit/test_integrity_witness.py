@@ -2,10 +2,12 @@
 
 import http.client
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,21 +20,37 @@ from integrity.merkle import consistency_proof as prove_consistency
 from integrity.merkle import leaf_hash, nodes_of, root_of
 from integrity.note import (
     Kind,
+    Policy,
     Signer,
     Witness,
     checkpoint_text,
     read_checkpoint,
     read_policy,
     to_base64,
+    trust_only,
 )
 from integrity.source import Folder
 from integrity.sums import Malformed
 from integrity.tiles import Tiles
-from integrity.witness import LONGEST_REQUEST, Answer, Cosigner, Memory, collect, read_request, serve, write_request
+from integrity.witness import (
+    LONGEST_REQUEST,
+    Answer,
+    Cosigner,
+    Memory,
+    NotContinued,
+    Panel,
+    read_request,
+    serve,
+    write_request,
+)
 from tests.unit.log_maker import ORIGIN, entries, make_log, open_log, signer
+from tests.waiting import PATIENCE
 
 LOG = signer()
 WITNESS = signer("testigo.example/1", Kind.WITNESS, 11)
+SECOND = signer("testigo.example/2", Kind.WITNESS, 12)
+THIRD = signer("testigo.example/3", Kind.WITNESS, 13)
+AWAY = "http://127.0.0.1:1"
 LEAVES = [leaf_hash(entry) for entry in entries(40)]
 NOW = 1_700_000_000
 
@@ -165,34 +183,106 @@ def running(memory: Path, who: Signer = WITNESS) -> Iterator[str]:
     with serve(who, [LOG.key], Memory(memory), host="127.0.0.1", port=0, tell=lambda _: None) as server:
         thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def test_the_log_collects_and_publishes_what_witnesses_sign(tmp_path: Path) -> None:
-    second = signer("testigo.example/2", Kind.WITNESS, 12)
+def policy_of(**witnesses: str) -> Policy:
+    """All of them, at those addresses: A has the key of WITNESS, the others keys of their own."""
+    keys = {"A": WITNESS, "B": SECOND, "C": THIRD}
+    lines = [f"witness {name} {keys[name].key} {url}\n" for name, url in witnesses.items()]
+    group = f"group g {max(1, len(lines) - 1)} {' '.join(witnesses)}\nquorum g\n"
+    return read_policy(f"log {LOG.key}\n{''.join(lines)}{group}".encode())
+
+
+def problems(panel: Panel) -> dict[str, str]:
+    return {name: seat.problem.sentence for name, seat in panel.seats.items() if seat.problem}
+
+
+def test_the_log_publishes_what_witnesses_sign(tmp_path: Path) -> None:
     folders = [tmp_path / "uno", tmp_path / "dos"]
     for folder in folders:
         folder.mkdir()
-    known: dict[str, int] = {}
-    with running(folders[0]) as one, running(folders[1], second) as two, open_log(tmp_path) as log:
-        policy = read_policy(
-            f"log {LOG.key}\nwitness A {WITNESS.key} {one}\nwitness B {second.key} {two}/\n"
-            f"witness C {signer('c', Kind.WITNESS, 3).key} http://127.0.0.1:1\ngroup g 2 A B C\nquorum g\n".encode()
-        )
-        for count in (300, 10):
-            log.append(entries(count, log.head.size))
-            collected = collect(log.checkpoint(), log.tiles(), policy.witnesses, known)
-            assert collected.failures == {"C": "no se pudo preguntar al testigo"}
-            kept = log.add_cosignatures(collected.lines, [witness.key for witness in policy.witnesses.values()])
-            assert kept == [WITNESS.key.name, second.key.name]
+    with running(folders[0]) as one, running(folders[1], SECOND) as two:
+        policy = policy_of(A=one, B=f"{two}/", C=AWAY)
+        panel = Panel(policy, patience=PATIENCE, longest_pause=0.0)
+        with open_log(tmp_path, cosign=panel.ask) as log:
+            for count in (300, 10):
+                log.append(entries(count, log.head.size))
+                names = [each.name for each in read_checkpoint(log.checkpoint()).note.signatures]
+                assert names == [LOG.key.name, WITNESS.key.name, SECOND.key.name]
+                assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
+            assert problems(panel) == {"C": "no se pudo preguntar al testigo"}
+            assert [panel.seats[name].known for name in "ABC"] == [310, 310, 0]
+            old = panel.seats["A"].line[1]
+        panel = Panel(policy, patience=PATIENCE)  # a log that was restarted asks what they signed last
+        with open_log(tmp_path, cosign=panel.ask) as log:
+            log.append(entries(5, 310))
+            assert not log.add_cosignatures(old, [WITNESS.key])  # it is of the checkpoint before
+            assert read_checkpoint(log.checkpoint()).note.text == panel.seats["A"].line[0]
             assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
-        assert known == {"A": 310, "B": 310}
-        known.clear()  # a log that was restarted asks what they signed last
-        log.append(entries(5, 310))
-        assert not log.add_cosignatures(collected.lines, [WITNESS.key])  # they are of the checkpoint before
-        assert collect(log.checkpoint(), log.tiles(), policy.witnesses, known).lines.count("\n") == 2
+
+
+def test_a_witness_that_was_away_is_not_waited_for_and_is_caught_up(tmp_path: Path, memory: Path) -> None:
+    """While the quorum is not met what is published has the log's own signature; the witness's is put in later."""
+    policy = policy_of(A=AWAY)
+    panel = Panel(policy, patience=PATIENCE, longest_pause=0.0)
+    with open_log(tmp_path, cosign=panel.ask) as log:
+        log.append(entries(10))
+        log.append(entries(10, 10))
+        assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 1
+        assert audit_log(str(tmp_path / "bitacora"), trust_only(LOG.key)).exit_code == 0
+        with running(memory) as url:
+            panel.seats["A"].witness = Witness(WITNESS.key, url)
+            while not (lines := panel.ask(log.checkpoint(), log.tiles(), patience=0)):
+                wait([panel.seats["A"].asking], timeout=PATIENCE)  # type: ignore[list-item]
+            assert log.add_cosignatures(lines, [WITNESS.key]) == [WITNESS.key.name]
+            assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
+            log.append(entries(10, 20))  # and from now on it is waited for again
+            assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
+
+
+def test_a_witness_that_never_answers_is_waited_for_once(tmp_path: Path) -> None:
+    """It takes the connection and says nothing: the first checkpoint waits for `patience`, the next for nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        panel = Panel(policy_of(A=f"http://127.0.0.1:{silent.getsockname()[1]}"), patience=0.05, timeout=PATIENCE)
+        with open_log(tmp_path, cosign=panel.ask) as log:
+            log.append(entries(10))
+            first = panel.seats["A"].asking
+            log.append(entries(10, 10))
+            assert panel.seats["A"].asking is first  # nobody asks it two things at once
+            assert log.head.size == 20
+            panel = Panel(panel.policy, patience=2 * PATIENCE, timeout=PATIENCE)
+            panel.seats["A"].failures = 1
+            assert panel.ask(log.checkpoint(), log.tiles()) == ""
+            assert panel.seats["A"].asking is not None  # it was asked again, and nobody waited for what it says
+
+
+def test_killed_between_the_witnesses_and_the_checkpoint_the_same_head_is_signed(tmp_path: Path, memory: Path) -> None:
+    """What witnesses have signed and the world has not seen is what the next run shows them, and the world."""
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    make_log(tmp_path, [10])
+    with running(memory) as url:
+        policy = policy_of(A=url)
+        panel = Panel(policy, patience=PATIENCE)
+
+        def dies(checkpoint: bytes, tiles: Tiles) -> str:
+            assert panel.ask(checkpoint, tiles)
+            raise Killed
+
+        with pytest.raises(Killed), open_log(tmp_path, cosign=dies) as log:
+            log.append(entries(10, 10))
+        assert read_checkpoint((tmp_path / "bitacora" / "checkpoint").read_bytes()).size == 10
+        panel = Panel(policy, patience=PATIENCE)
+        with open_log(tmp_path, cosign=panel.ask) as log:
+            assert log.head.size == 20
+            assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
 
 
 def test_a_log_that_went_back_is_told_so_and_gets_no_signature(tmp_path: Path, memory: Path) -> None:
@@ -201,18 +291,25 @@ def test_a_log_that_went_back_is_told_so_and_gets_no_signature(tmp_path: Path, m
     for name in ("bitacora", "estado"):
         shutil.copytree(tmp_path / name, tmp_path / "copia" / name)
     with running(memory) as url:
-        witnesses = {"A": Witness(WITNESS.key, url)}
+
+        def said(log: Sequencer, *, known: int = 0) -> str:
+            panel = Panel(policy_of(A=url), patience=PATIENCE)
+            panel.seats["A"].known = known
+            assert not panel.ask(log.checkpoint(), log.tiles())
+            problem = panel.seats["A"].problem
+            assert isinstance(problem, NotContinued)
+            return problem.sentence
+
         with open_log(tmp_path) as log:
             log.append(entries(10, 10))
-            assert not collect(log.checkpoint(), log.tiles(), witnesses, {}).failures
+            assert Panel(policy_of(A=url), patience=PATIENCE).ask(log.checkpoint(), log.tiles())
         with open_log(tmp_path / "copia") as log:
             log.append([b"otra"] * 5)
-            said = collect(log.checkpoint(), log.tiles(), witnesses, {}).failures
-            assert said == {"A": "el testigo ya firmó 20 hojas, más de las que hay"}
+            assert said(log) == "el testigo ya firmó 20 hojas, más de las que hay"
             log.append([b"otra"] * 5)
-            assert "otra bitácora de 20" in collect(log.checkpoint(), log.tiles(), witnesses, {"A": 20}).failures["A"]
+            assert "otra bitácora de 20" in said(log, known=20)
             log.append([b"otra"])
-            assert collect(log.checkpoint(), log.tiles(), witnesses, {}).failures == {"A": "el testigo respondió 422"}
+            assert "no acepta que esta bitácora continúe" in said(log)
 
 
 def test_a_witness_of_another_key_is_not_believed(tmp_path: Path, memory: Path) -> None:
@@ -220,11 +317,12 @@ def test_a_witness_of_another_key_is_not_believed(tmp_path: Path, memory: Path) 
     tiles = Tiles(Folder(folder), 10)
     note = (folder / "checkpoint").read_bytes()
     with running(memory) as url:
-        other = Witness(signer("testigo.example/1", Kind.WITNESS, 99).key, url)
-        said = collect(note, tiles, {"A": other}, {})
-    assert said.failures == {"A": "la respuesta del testigo no trae una firma suya válida"}
-    ftp = collect(note, tiles, {"A": Witness(WITNESS.key, "ftp://x")}, {})
-    assert "debe empezar con http" in ftp.failures["A"]
+        panel = Panel(policy_of(B=url), patience=PATIENCE)
+        assert panel.ask(note, tiles) == ""
+        assert problems(panel) == {"B": "la respuesta del testigo no trae una firma suya válida"}
+    panel = Panel(policy_of(A="ftp://x"), patience=PATIENCE)
+    assert panel.ask(note, tiles) == ""
+    assert "debe empezar con http" in problems(panel)["A"]
 
 
 def test_requests_that_are_none_get_an_answer_and_the_witness_goes_on(memory: Path) -> None:

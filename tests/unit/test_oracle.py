@@ -115,3 +115,13 @@ def test_a_corte_that_changed_is_seen(public: Path) -> None:
     assert sorted(oracle._unchanged(public, seen(cortes=cortes)).wrong) == ["0000/otro.csv", "0001/images.csv"]
     (public / "cortes" / "0000" / "images.csv").unlink()
     assert "0000/images.csv" in oracle._unchanged(public, seen(cortes=cortes)).wrong
+
+
+def test_a_missing_proof_and_a_proof_of_another_image_are_seen(tmp_path: Path) -> None:
+    said = json.dumps({"acuse": {"prueba": "a.tlog-proof"}}).encode()
+    witnessed = Witnessed(receipts={"A": said}, digests={"A": DIGEST})
+    assert oracle._proven(tmp_path, witnessed).wrong == ["A"]
+    for leaf, holds in ((DIGEST, True), ("0" * 64, False)):
+        extra = base64.b64encode(leaf.encode()).decode()
+        (tmp_path / "a.tlog-proof").write_text(f"c2sp.org/tlog-proof@v1\nextra {extra}\nindex 0\n")
+        assert oracle._proven(tmp_path, witnessed).holds == holds

@@ -1,0 +1,72 @@
+"""An acknowledged upload becomes a fact as soon as its message is stored, however long other images take to read.
+
+A group of its own on the topic of images, beside the one that digitizes: it looks into no image, keeps many uploads in
+one transaction, and is what the log tells of first. Whoever digitizes keeps the same rows where they are missing, so
+nothing waits for this group, and whichever is second changes nothing: it needs no done-once marks.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from prep.bus import Batch, Bus
+from prep.errors import Unavailable
+from prep.messages import ImageReceived, Message, Topic
+from prep.store import pipeline as store
+from prep.store.database import Pool, transaction
+
+log: Final = logging.getLogger(__name__)
+GROUP: Final = "receive"
+PAUSE: Final = 1.0
+"""Seconds after a batch that could not be kept."""
+
+
+async def keep(bus: Bus, pool: Pool, stop: asyncio.Event) -> None:
+    """Keep every upload that is announced, until `stop` or the end of the bus."""
+    batches = bus.consume(Topic.IMAGES, GROUP)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            coming = asyncio.ensure_future(anext(batches, None))
+            await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                await asyncio.wait({coming})
+                break
+            if (batch := coming.result()) is None or not await _keep(pool, batch, stop):
+                break
+    finally:
+        stopping.cancel()
+        await batches.aclose()
+
+
+async def _keep(pool: Pool, batch: Batch, stop: asyncio.Event) -> bool:
+    """Until it is kept; False where the end comes first. What was not acknowledged comes again."""
+    while not stop.is_set():
+        try:
+            async with transaction(pool) as connection:
+                await store.arrive(connection, [*_readable(batch.messages)])
+        except Unavailable as error:
+            log.warning("arrivals wait", extra={"data": {"error": error.sentence}})
+        except Exception:  # tried again: whoever digitizes counts the failures of a message, and sets it aside
+            log.exception("arrivals not kept")
+        else:
+            # The uploads are facts. If we stop here they come again, and are found kept.
+            await batch.ack()
+            return True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), PAUSE)
+    return False
+
+
+def _readable(messages: Sequence[Message]) -> Iterator[ImageReceived]:
+    """What is no upload is for whoever digitizes to set aside."""
+    for message in messages:
+        try:
+            yield ImageReceived.model_validate_json(message.body)
+        except ValidationError:
+            log.exception("not an upload", extra={"data": {"message": message.id}})
