@@ -21,9 +21,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 system:
 	@sh deploy/system-packages.sh libzbar0
 
-# The operations kit and the keys in tokens are tested with the real programs; without them the tests are skipped and say so.
+# The operations kit, keys in tokens, the page that checks in a browser and the commands of VERIFICA.txt are tested with the
+# real programs; without them the tests are skipped and say so.
 tools:
-	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime
+	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3
 
 demo: setup
 	$(BIN)/prep demo $(DEMO)

@@ -5,6 +5,7 @@ import hashlib
 import sys
 import textwrap
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -15,12 +16,17 @@ from integrity.verify import verify
 HELP: Final = """\
 integrity: comprueba lo que publica un PREP, sin confiar en quien lo publica.
 
-  integrity verify CARPETA|URL [--log-key LLAVE] [--log-policy ARCHIVO] [--json]
+  integrity verify CARPETA|URL [--ca ARCHIVO [--tsa-ca ARCHIVO]] [--log-key LLAVE] [--log-policy ARCHIVO]
+                   [--checkpoint ARCHIVO] [--simulacro] [--since N] [--json]
       Comprueba todo lo publicado: las huellas SHA-256, la cadena de cortes, que no falte ni sobre
       ningún archivo, y cada suma y porcentaje, recalculados desde las filas de cada acta.
+      Con --ca, los sellos de cada corte, y con --tsa-ca sus sellos de tiempo: los ARCHIVOS son los
+      certificados (PEM) de las autoridades en las que usted confía, obtenidos de ellas.
       Si el árbol trae su bitácora, también que todo lo publicado esté en ella. LLAVE es la llave pública
       de la bitácora, obtenida por otro camino: sin ella solo se sabe que árbol y bitácora concuerdan.
-      Con --json, el informe completo para otro programa.
+      Con --checkpoint, que la bitácora continúe la de un bitacora/checkpoint guardado de antes.
+      Con --simulacro, que sea un simulacro. Con --since, las filas y las imágenes solo desde el corte N;
+      de los anteriores, las huellas, los sellos y la cadena. Con --json, el informe para otro programa.
 
   integrity check ARCHIVO CÓDIGO
       Dice si un archivo (la imagen de un acta, un CSV) es el del código de integridad. El código se
@@ -101,6 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tree.add_argument("source")
     tree.add_argument("--log-key", dest="key")
     tree.add_argument("--log-policy", dest="policy", type=Path)
+    tree.add_argument("--ca", type=Path)
+    tree.add_argument("--tsa-ca", type=Path)
+    tree.add_argument("--checkpoint", type=Path)
+    tree.add_argument("--simulacro", action="store_true")
+    tree.add_argument("--since", type=_number, default=0)
     tree.add_argument("--json", action="store_true")
     file = commands.add_parser("check")
     file.add_argument("file", type=Path)
@@ -110,8 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.command == "check":
         return _check(asked.file, " ".join(asked.code))
-    if asked.command == "verify" and not asked.key and not asked.policy:
-        return _show(verify(asked.source, _tell), as_json=asked.json)
+    if asked.command == "verify":
+        if asked.tsa_ca and not asked.ca:
+            parser.error("--tsa-ca")
+        asked.now = datetime.now(UTC)
+        if not (asked.key or asked.policy or asked.ca or asked.checkpoint):
+            expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
+            return _show(verify(asked.source, _tell, **expected), as_json=asked.json)
     try:
         from integrity import log_commands  # noqa: PLC0415 - verify and check need nothing but Python
         from integrity.sealing import commands as seal_commands  # noqa: PLC0415
@@ -121,6 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about_seals = asked.command in {"seal", "stamp", "dev-ca", "dev-tsa"}
     outcome = seal_commands.run(asked) if about_seals else log_commands.run(asked, _tell)
     return outcome if isinstance(outcome, int) else _show(outcome, as_json=asked.json)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(text)
+    return int(text)
 
 
 def _add_log_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -6,24 +6,27 @@ With a key that the reader brought, the tree is what that log committed to, when
 `politica.txt`, only that tree and log agree: whoever rewrote both would pass.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from integrity.leaves import CORTE_PROOF, opening, opening_path, proof_path, read_leaf, rules_digest, text_digest
 from integrity.leaves import link as link_of
 from integrity.merkle import NotProven, check_inclusion, leaf_hash
-from integrity.report import EVIDENCE_CHECKS, Ledger
+from integrity.report import EVIDENCE_CHECKS, KEPT_CHECK, Ledger
 from integrity.source import Kind, Missing, Source, SourceError, Unreadable
-from integrity.sums import Malformed
+from integrity.sums import Malformed, in_threads
 from integrity.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 
 if TYPE_CHECKING:
-    from integrity.note import Checkpoint, Policy
+    from integrity.note import Checkpoint, Log, Policy
     from integrity.published.documents import Json, Manifest
 
 FOLDER: Final = "bitacora"
 POLICY: Final = "politica.txt"
+REHEARSAL: Final = "/simulacro"
+"""How the origin of a rehearsal's log ends: no leaf of it can be shown as one of the night."""
 _NOTE_LIMIT: Final = 1 << 20
 _OPENINGS_LIMIT: Final = 1 << 30
 _BEING_WRITTEN: Final = frozenset({".tmp", ".acuses"})
@@ -66,17 +69,26 @@ class Book:
     tiles: Tiles
     checkpoint: "Checkpoint"
     policy: "Policy"
+    signers: "tuple[Log, ...]" = ()
+    """Under whose keys the log's checkpoints have been signed, from the reader's or from the first on."""
+    rotated: "tuple[int, Json | None]" = (0, None)
+    """The last leaf that hands the log to another key: its index, and what it says."""
     start: "Json" = field(default_factory=dict)
     cortes: dict[int, tuple[int, str]] = field(default_factory=dict)
     """Index of the leaf, and digest of the SHA256SUMS."""
     images: dict[str, int] = field(default_factory=dict)
-    derived: set[str] = field(default_factory=set)
+    derived: dict[str, str] = field(default_factory=dict)
+    """What was made of which image."""
     versions: dict[str, int] = field(default_factory=dict)
     captures: dict[int, str] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     set_aside: set[tuple[str, int]] = field(default_factory=set)
     """Device and number of images whose handling an incident tells of."""
     closed: bool = False
+    heads: dict[bytes, str] = field(default_factory=dict)
+    """Checkpoints that proofs rest on, and what is wrong with each."""
+    ceremonies: list[tuple[int, "Json"]] = field(default_factory=list)
+    """Software, zero, close and their acts: index of the leaf, and what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +100,17 @@ class Shown:
     manifest: "Manifest | None"
 
 
-def read_log(tree: Source, trusted: "Policy | None", ledger: Ledger, tell: Tell) -> Book | None:
-    """The log of the tree, its own checks done; None where there is none, or nothing in it can be relied on."""
+def read_log(
+    tree: Source, trusted: "Policy | None", ledger: Ledger, tell: Tell, *, kept: "Checkpoint | None" = None
+) -> Book | None:
+    """The log of the tree, its own checks done; None where there is none, or nothing in it can be relied on.
+
+    `kept` is a checkpoint of this log that the reader has from before: another history, however whole, is seen by it.
+    """
     where = f"{FOLDER}/{CHECKPOINT}"
-    if not _should_have(tree, where, trusted, ledger):
+    if not _should_have(tree, where, trusted, ledger) and kept is None:
         return None
-    ledger.checks = {**ledger.checks, **EVIDENCE_CHECKS}
+    ledger.checks = {**ledger.checks, **EVIDENCE_CHECKS, **(KEPT_CHECK if kept is not None else {})}
     try:
         from integrity import note  # noqa: PLC0415 - everything else that `verify` does needs nothing but Python
     except ModuleNotFoundError as missing:
@@ -114,10 +131,29 @@ def read_log(tree: Source, trusted: "Policy | None", ledger: Ledger, tell: Tell)
     except note.Unsupported as problem:
         ledger.unable(EVIDENCE_CHECKS, problem.sentence)
         return None
-    if not _judge_checkpoint(checkpoint, where, policy, trusted is not None, ledger):
+    from integrity.rotation import NotFollowed, check_in_tree, follow  # noqa: PLC0415
+
+    under = _Under(tree, FOLDER)
+    book = Book(Tiles(under, checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
+    try:
+        book.policy, rotations = follow(under.read, policy)
+        if not _judge_checkpoint(checkpoint, where, book.policy, trusted is not None, ledger):
+            return None
+        book.signers = (*policy.logs, *(note.Log(each.key) for each in rotations))
+        if not _recompute(book, ledger, tell):
+            return None
+        check_in_tree(book.tiles, rotations)
+    except NotFollowed as problem:
+        expected = "una rotación de la bitácora, firmada por su llave anterior"
+        ledger.wrong("AUT-11", f"{FOLDER}/{problem.path}", expected=expected, found=problem.sentence)
         return None
-    book = Book(Tiles(_Under(tree, FOLDER), checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
-    return book if _recompute(book, ledger, tell) and _read_leaves(book, ledger) else None
+    except SourceError as error:
+        ledger.unable(["AUT-11"], error.sentence)
+        return None
+    readable = _read_leaves(book, ledger)
+    if kept is not None:  # maybe under a key that a leaf tells
+        _judge_kept(book, kept, ledger)
+    return book if readable else None
 
 
 def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Ledger) -> bool:
@@ -185,6 +221,28 @@ def _recompute(book: Book, ledger: Ledger, tell: Tell) -> bool:
     return True
 
 
+def _judge_kept(book: Book, kept: "Checkpoint", ledger: Ledger) -> None:
+    """The tree of the checkpoint that was kept is the beginning of this one."""
+    from integrity.note import NotSigned  # noqa: PLC0415
+
+    where = f"{FOLDER}/{CHECKPOINT}"
+    try:
+        signed = any(kept.note.signed_by(log.key) for log in book.signers or book.policy.logs)
+    except NotSigned:
+        signed = False
+    if not signed:
+        ledger.unable(KEPT_CHECK, "el punto de control guardado no lo firmó la llave de esta bitácora")
+        return
+    ledger.did("EVI-11")
+    if kept.size > book.tiles.size:
+        ledger.wrong("EVI-11", where, expected=f"{kept.size} hojas o más, las que ya tenía", found=book.tiles.size)
+        return
+    root = book.tiles.root_at(kept.size) if kept.size else kept.root
+    if root != kept.root:
+        expected = f"la raíz {kept.root.hex()} en sus primeras {kept.size} hojas"
+        ledger.wrong("EVI-11", where, expected=expected, found=root.hex())
+
+
 # --- leaves -----------------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +263,7 @@ def _read_leaves(book: Book, ledger: Ledger) -> bool:
             if (held["tipo"] == "inicio") != (index == 0):
                 ledger.wrong("EVI-02", FOLDER, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
             _take(book, index, held, entry, ledger)
+    _judge_rotation(book, ledger)
     return True
 
 
@@ -212,10 +271,12 @@ def _take(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) ->
     match held["tipo"]:
         case "inicio":
             book.start = held
+            book.signers += _keys_told(held)
         case "imagen":
             book.images.setdefault(held["sha256"], index)
-            book.derived |= {held["derivada"]} if held["derivada"] else set()
             _follow(book, index, held, entry, ledger)
+        case "derivada":
+            book.derived.setdefault(held["sha256"], held["imagen"])
         case "captura":
             book.captures[index] = held["compromiso"]
         case "version":
@@ -229,8 +290,41 @@ def _take(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) ->
             number = rest.partition(":")[0]
             if number.isdigit() and number.isascii():
                 book.set_aside.add((device, int(number)))
+        case "rotacion" if held["de"] == "bitacora":
+            book.rotated = index, held
+            book.signers += _keys_told(held)
         case "cierre":
             book.closed = True
+            book.ceremonies.append((index, held))
+        case "software" | "cero" | "acto":
+            book.ceremonies.append((index, held))
+
+
+def _keys_told(held: "Json") -> "tuple[Log, ...]":
+    """The log's key as its first leaf, or one that changes it, tells: a tree under a later key still vouches for it."""
+    from integrity.note import Log, Unsupported, read_verifier_key  # noqa: PLC0415
+    from integrity.rotation import key_of  # noqa: PLC0415
+
+    try:
+        key = read_verifier_key(held["clave"]) if held["tipo"] == "inicio" else key_of(held)
+    except (Malformed, Unsupported):
+        return ()
+    return (Log(key),) if key is not None else ()
+
+
+def _judge_rotation(book: Book, ledger: Ledger) -> None:
+    """The key that the log passed to last has signed the tree that says so."""
+    from integrity.note import NotSigned  # noqa: PLC0415
+    from integrity.rotation import key_of  # noqa: PLC0415
+
+    index, held = book.rotated
+    key = key_of(held) if held else None
+    try:
+        if key is None or book.checkpoint.note.signed_by(key):
+            return
+    except NotSigned:
+        pass
+    ledger.wrong("AUT-11", FOLDER, expected=f"la firma de {key}", found="ninguna", position=f"hoja {index}")
 
 
 def _follow(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
@@ -256,6 +350,7 @@ def judge(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) 
     _judge_devices(book, ledger)
     _judge_proofs(book, tree, shown, ledger)
     _judge_openings(book, tree, ledger)
+    _judge_ceremonies(book, shown[last], ledger)
 
 
 def _judge_start(book: Book, tree: Source, last: Shown, ledger: Ledger) -> None:
@@ -279,6 +374,9 @@ def _judge_start(book: Book, tree: Source, last: Shown, ledger: Ledger) -> None:
     for name, value in expected.items():
         if book.start[name] != value:
             ledger.wrong("EVI-09", FOLDER, expected=value, found=book.start[name], position=f"hoja 0, {name}")
+    if book.checkpoint.origin.endswith(REHEARSAL) != raw["simulacro"]:
+        expected_origin = f"un origen que termina en {REHEARSAL}" if raw["simulacro"] else "el origen de una elección"
+        ledger.wrong("EVI-09", FOLDER, expected=expected_origin, found=f"«{book.checkpoint.origin}»")
 
 
 def _judge_cortes(book: Book, shown: Mapping[int, Shown], ledger: Ledger) -> None:
@@ -305,7 +403,7 @@ def _judge_cortes(book: Book, shown: Mapping[int, Shown], ledger: Ledger) -> Non
 
 def judge_image(book: Book, sha256: str, path: str, *, complete: bool, ledger: Ledger) -> None:
     """A published image, or one that was made from it. `complete`: the log has every corte of the tree."""
-    if sha256 in book.images or sha256 in book.derived:
+    if book.derived.get(sha256, sha256) in book.images:
         ledger.did("EVI-04")
     elif complete:
         ledger.wrong("EVI-04", path, expected="la hoja de su llegada en la bitácora", found="ninguna")
@@ -360,33 +458,61 @@ def _judge_proofs(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: 
             ledger.unable(["EVI-07"], error.sentence)
             continue
         ledger.did("EVI-07")
-        wrong = _disproves(book, data, shown[number])
+        corte = shown[number]
+        wrong = _disproves(book, data, lambda held, corte=corte: _says(held, corte))  # type: ignore[misc]
         if wrong:
             ledger.wrong("EVI-07", path, expected="la prueba de su SHA256SUMS en esta bitácora", found=wrong)
 
 
-def _disproves(book: Book, data: bytes, corte: Shown) -> str:
-    """What is wrong with the proof of a corte; empty where it stands."""
-    from integrity.note import NotSigned, read_proof  # noqa: PLC0415
+def judge_image_proofs(book: Book, tree: Source, images: Iterable[str], ledger: Ledger) -> None:
+    """The proof that the receipt of each published image promised, where the log has the image."""
+    paths = {proof_path(sha256): sha256 for sha256 in images if sha256 in book.images}
+    for path, data in in_threads(lambda path: tree.read(path, _NOTE_LIMIT), paths, tree.threads):
+        if isinstance(data, Missing):
+            ledger.unable(["EVI-07"], f"falta {path}, que puede venir después de su imagen")
+        elif isinstance(data, SourceError):
+            ledger.unable(["EVI-07"], data.sentence)
+        else:
+            ledger.did("EVI-07")
+            sha256 = paths[path]
+            wrong = _disproves(book, data, lambda held, sha256=sha256: held.get("sha256") == sha256)  # type: ignore[misc]
+            if wrong:
+                ledger.wrong("EVI-07", path, expected="la prueba de su imagen en esta bitácora", found=wrong)
+
+
+def _disproves(book: Book, data: bytes, is_it: "Callable[[Json], bool]") -> str:
+    """What is wrong with a proof; empty where it stands, and its leaf is the one that was looked for."""
+    from integrity.note import read_proof  # noqa: PLC0415
 
     try:
         proof = read_proof(data)
         held = read_leaf(proof.extra or b"")
         checkpoint = proof.checkpoint
         check_inclusion(proof.index, checkpoint.size, leaf_hash(proof.extra or b""), proof.hashes, checkpoint.root)
-        if not any(checkpoint.note.signed_by(log.key) for log in book.policy.logs):
-            return "un punto de control que la bitácora no firmó"
-        if checkpoint.size > book.tiles.size:
-            return "" if _says(held, corte) else "la hoja de otra cosa"
-        if Tiles(book.tiles.source, checkpoint.size).root() != checkpoint.root:
-            return "un punto de control de otro árbol"
     except Malformed as problem:
         return f"{problem.found} donde va {problem.expected}"
-    except (NotProven, NotSigned, SourceError) as problem:
+    except NotProven as problem:
+        return problem.sentence
+    head = checkpoint.to_bytes()
+    if head not in book.heads:  # many proofs rest on each
+        book.heads[head] = _is_not_ours(book, checkpoint)
+    return book.heads[head] or ("" if is_it(held) else "la hoja de otra cosa")
+
+
+def _is_not_ours(book: Book, checkpoint: "Checkpoint") -> str:
+    """Why that is not a head that this log has had; empty where it is, or where this reader does not see so far."""
+    from integrity.note import NotSigned  # noqa: PLC0415
+
+    try:
+        if not any(checkpoint.note.signed_by(log.key) for log in book.signers):
+            return "un punto de control que la bitácora no firmó"
+        if checkpoint.size > book.tiles.size or book.tiles.root_at(checkpoint.size) == checkpoint.root:
+            return ""
+    except (NotSigned, SourceError) as problem:
         return problem.sentence
     except Differs as differs:
         return f"{differs.path} no es lo que era"
-    return "" if _says(held, corte) else "la hoja de otra cosa"
+    return "un punto de control de otro árbol"
 
 
 def _says(held: "Json", corte: Shown) -> bool:
@@ -418,6 +544,49 @@ def _judge_openings(book: Book, tree: Source, ledger: Ledger) -> None:
                 ledger.wrong("EVI-08", path, expected=expected, found=given, position=f"línea {place}, hoja {index}")
 
 
+def _judge_ceremonies(book: Book, last: Shown, ledger: Ledger) -> None:
+    """Zero before everything, close after everything, each act of its corte, every list of software told before."""
+    final = last.manifest is not None and last.manifest.fase == "final"
+    if not book.ceremonies and not (final and last.number in book.cortes):
+        ledger.not_applicable("EVI-10", "la bitácora no cuenta ninguna ceremonia")
+        return
+    if final and last.number in book.cortes and not book.closed:
+        ledger.wrong("EVI-10", FOLDER, expected=f"una hoja de cierre tras el corte {last.number}", found="ninguna")
+    told: dict[str, int] = {}
+    for index, held in book.ceremonies:
+        ledger.did("EVI-10")
+        name = f"{held['tipo']} {held['momento']}" if held["tipo"] == "acto" else held["tipo"]
+        wrong = "otra vez" if name in told and name != "software" else _misplaced(book, index, held, told)
+        if wrong:
+            where = f"hoja {index}, {name}"
+            ledger.wrong("EVI-10", FOLDER, expected="cada ceremonia en su lugar", found=wrong, position=where)
+        told.setdefault(name, index)
+        if held["tipo"] == "software":
+            told.setdefault(held["lista"], index)
+
+
+def _misplaced(book: Book, index: int, held: "Json", told: Mapping[str, int]) -> str:
+    """What is wrong with the place of a ceremony's leaf, or with what it points at; empty where nothing is."""
+    places = [place for place, _ in book.cortes.values()]
+    match held["tipo"]:
+        case "cero" if places and min(places) < index:
+            return f"después del primer corte, que es la hoja {min(places)}"
+        case "cero" if held["software"] is not None and held["software"] not in told:
+            return "una lista de software que ninguna hoja anterior cuenta"
+        case "cierre" if places and max(places) > index:
+            return f"antes del último corte, que es la hoja {max(places)}"
+        case "acto" if held["momento"] == "cierre" and "cierre" not in told:
+            return "antes del cierre"
+        case "acto" if held["momento"] == "inicio" and "cero" not in told:
+            return "sin la puesta en ceros"
+        case "cierre" | "acto":
+            of = 0 if held.get("momento") == "inicio" else max(book.cortes, default=-1)
+            place, sums = book.cortes.get(of, (-1, ""))
+            if (held["corte"], held["sha256sums"]) != (of, sums) or place > index:
+                return f"el corte {held['corte']} con la huella {held['sha256sums']}"
+    return ""
+
+
 # --- its files --------------------------------------------------------------------------------------------------------
 
 
@@ -426,7 +595,8 @@ def is_known(path: str, kind: Kind, book: Book) -> bool:
     inside = path.removeprefix(f"{FOLDER}/")
     head, _, rest = inside.partition("/")
     if kind is Kind.FOLDER:
-        return head in {"tile", "acuses", "aperturas"} | _BEING_WRITTEN and (head == "tile" or rest.count("/") == 0)
+        folders = {"tile", "acuses", "aperturas", "rotaciones"} | _BEING_WRITTEN
+        return head in folders and (head == "tile" or rest.count("/") == 0)
     match head:
         case "tile":
             place = read_path(inside)
@@ -434,6 +604,8 @@ def is_known(path: str, kind: Kind, book: Book) -> bool:
         case "acuses":
             sha256 = rest[3:].removesuffix(".tlog-proof")
             return path == proof_path(sha256) and sha256 in book.images
+        case "rotaciones":
+            return re.fullmatch(r"[0-9]{4}\.tlog-proof", rest, re.ASCII) is not None
         case "aperturas":
             return any(path == opening_path(number) for number in book.cortes)
         case _:

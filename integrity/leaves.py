@@ -4,13 +4,18 @@ A leaf is canonical JSON (`documents.canonical_json`): `tipo`, `numero` — its 
 `SHAPES` names for its kind. It names devices, actas and digests, never a person.
 
     inicio     what the night begins with; the first leaf
-    imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before
+    software   the list of every file that is deployed, before the night and at its close
+    cero       the database, the store and the bus counted and found empty, before the first corte
+    imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before; it
+               rests on the acknowledgement alone, and never waits for anybody to look into the image
+    derivada   the smaller copy that was made of an image to be published: which image's, and its digest
     captura    a salted commitment to what somebody typed, opened after the acta has been published (`opening`)
     version    what counts for an acta: the digest of its cells of the official file
     corte      the digest of its SHA256SUMS
     incidente  something that whoever watches should know of
     rotacion   the key of a device enrolled later, or of the log
     cierre     the last corte
+    acto       the folder of documents that people sign, of the zero and of the close, and the corte that they are of
 """
 
 import csv
@@ -26,6 +31,7 @@ from integrity.tiles import LONGEST_ENTRY
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 _PHASE: Final = re.compile("cero|en curso|final")
+_WHEN: Final = re.compile("inicio|cierre")
 _WHOSE: Final = re.compile("dispositivo|bitacora")
 _KEYS: Final = {"total": int, "sha256": HEX}
 
@@ -43,25 +49,29 @@ SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
         },
         "imagen": {
             "sha256": HEX,
-            "derivada": Maybe(HEX),
             "bytes": int,
             "dispositivo": str,
             "secuencia": int,
             "anterior": Maybe(HEX),
             "recibida": _MOMENT,
         },
+        "derivada": {"imagen": HEX, "sha256": HEX},
         "captura": {"compromiso": HEX},
         "version": {"eleccion": str, "acta": str, "contenido": HEX},
         "corte": {"corte": int, "fase": _PHASE, "sha256sums": HEX, "fecha_hora": _MOMENT},
         "incidente": {"clase": str, "asunto": str, "detalle": HEX, "fecha_hora": _MOMENT},
         "rotacion": {"de": _WHOSE, "nombre": str, "clave": str, "fecha_hora": _MOMENT},
         "cierre": {"corte": int, "sha256sums": HEX},
+        "software": {"momento": _WHEN, "lista": HEX, "fecha_hora": _MOMENT},
+        "cero": {"conteos": HEX, "software": Maybe(HEX), "fecha_hora": _MOMENT},
+        "acto": {"momento": _WHEN, "corte": int, "sha256sums": HEX, "documentos": HEX, "fecha_hora": _MOMENT},
     }
 )
 """The fields of each kind besides `tipo` and `numero`."""
 
 INCIDENTS: Final = (
     "compuerta",
+    "corte_sin_sello",
     "identidad_difiere",
     "imagen_sin_identidad",
     "mensaje_apartado",
@@ -69,8 +79,9 @@ INCIDENTS: Final = (
     "mensaje_reintentado",
     "misma_foto",
     "recaptura",
+    "testigo_niega",
 )
-"""Events that become leaves. The subject of each is an acta, an image, a message or a corte."""
+"""Events that become leaves. The subject of each is an acta, an image, a message, a corte or a witness."""
 _ABOUT_PEOPLE: Final = frozenset({"persona", "por"})
 
 OPENING: Final = {

@@ -80,12 +80,18 @@ EVIDENCE_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "EVI-04": "Cada imagen publicada está en la bitácora",
         "EVI-05": "Cada fila publicada está en la bitácora antes que el corte que la mostró",
         "EVI-06": "Los envíos de cada dispositivo están encadenados y sin huecos",
-        "EVI-07": "La prueba que hay junto a cada corte es la de su lugar en la bitácora",
+        "EVI-07": "Las pruebas de cada corte y de cada imagen son las de su lugar en la bitácora",
         "EVI-08": "Las capturas abiertas son las que se comprometieron",
         "EVI-09": "La bitácora es de esta elección: origen, simulacro, catálogo, reglas y política",
+        "EVI-10": "Las ceremonias están en su lugar: el cero antes del primer corte, el cierre después del último",
     }
 )
 """The checks that `verify` adds for a tree that has a log, or should have one."""
+
+KEPT_CHECK: Final[Mapping[str, str]] = MappingProxyType(
+    {"EVI-11": "La bitácora continúa el punto de control que guardó quien comprueba"}
+)
+"""The check that `verify` adds for a reader who remembers."""
 
 LOG_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -120,9 +126,9 @@ SEAL_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "AUT-06": "Ningún certificado de desarrollo sella lo que no es un simulacro",
     }
 )
-"""The checks of `integrity seal check`, in their order."""
+"""The checks of `integrity seal check`, in their order; `verify` adds them, for every corte."""
 
-_TITLES: Final = {**CHECKS, **EVIDENCE_CHECKS, **LOG_CHECKS, **PROOF_CHECKS, **SEAL_CHECKS}
+_TITLES: Final = {**CHECKS, **EVIDENCE_CHECKS, **KEPT_CHECK, **LOG_CHECKS, **PROOF_CHECKS, **SEAL_CHECKS}
 
 ROW_CHECKS: Final = (
     "COM-04",
@@ -273,6 +279,7 @@ class Ledger:
                 self.obstacles[check].append(printable(sentence))
 
     def not_applicable(self, check: str, reason: str) -> None:
+        """Unless something else is compared for it."""
         self.inapplicable[check] = reason
 
     def report(self, source: str, corte: str) -> Report:
@@ -288,7 +295,7 @@ class Ledger:
             )
         if obstacles:
             return Check(check, Result.UNCHECKED, self.compared[check], reasons=obstacles)
-        if check in self.inapplicable:
+        if check in self.inapplicable and check not in self.reached:
             return Check(check, Result.NOT_APPLICABLE, 0, reasons=(self.inapplicable[check],))
         if check not in self.reached:
             return Check(check, Result.UNCHECKED, 0, reasons=(NOT_REACHED,))

@@ -7,19 +7,21 @@ which question it answers; a step writes into the ledger what it compared and wh
 reached is reported as *not checked*. What is published is written by others: nothing is trusted before its step has
 passed, nothing is read without a limit, no link is followed.
 
-A tree rewritten as a whole, digests and all, is seen by its log (`evidence`), with the log's key in the reader's own
-hand. HTML pages are covered by no digest; the numbers to trust are those of the cortes.
+A tree rewritten as a whole, digests and all, is seen by its log (`evidence`) and by its seals (`published.seals`), with
+the log's key and the authorities in the reader's own hand. HTML pages are covered by no digest; the numbers to trust
+are those of the cortes.
 """
 
-import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
 from integrity.evidence import Book, Shown
 from integrity.leaves import row_digest
+from integrity.published import seals
 from integrity.published.documents import (
     BESIDE_SUMS,
     Election,
@@ -30,6 +32,8 @@ from integrity.published.documents import (
     read_totals,
     rules_digest,
 )
+from integrity.published.images import judge_codes, judge_image_folders, judge_images, read_images
+from integrity.published.pages import judge_extra, judge_log_files, judge_pages
 from integrity.published.parcels import ZIP_LIMIT, judge_zip
 from integrity.published.rows import (
     ESPERADAS,
@@ -42,84 +46,83 @@ from integrity.published.rows import (
     read_table,
 )
 from integrity.published.totals import judge_summary, judge_totals
-from integrity.report import CHECKS, ROW_CHECKS, Ledger, Report
-from integrity.source import Fetched, Kind, Missing, Source, SourceError, Unreadable, open_source
-from integrity.sums import HEX, Malformed, in_threads, read_sums
+from integrity.published.tree import SUMS, Corte, Seen, blame, image_path, malformed
+from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
+from integrity.source import Kind, Missing, Source, SourceError, open_source
+from integrity.sums import Malformed, in_threads, read_sums
 
 if TYPE_CHECKING:
-    from integrity.note import Policy
+    from integrity.authenticity import Trust
+    from integrity.note import Checkpoint, Policy
 
-SUMS: Final = "SHA256SUMS"
 _SUMS_LIMIT: Final = 1 << 20
 _JSON_LIMIT: Final = 64 << 20
 _TABLE_LIMIT: Final = 4 << 30
-_IMAGE_LIMIT: Final = 256 << 20
 _MOST_CORTES: Final = 100_000
 _CORTE: Final = re.compile(r"(?!0{5,})\d{4}|[1-9]\d{4,}", re.ASCII)
-_EXTENSION: Final = re.compile("jpg|png|webp|tif|pdf")
-_IMAGES_HEADER: Final = ["SHA256", "ARCHIVO", "CLAVE_ACTA"]
-_PREFIX: Final = re.compile("[0-9a-f]{2}")
-_ROOT_FILES: Final = frozenset({"index.json", "index.html", "estilo.css"})
-_HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
+
+_ALL_CHECKS: Final = {**CHECKS, **SEAL_CHECKS}
+_CHAIN_FILES: Final = frozenset({"manifest.json", "images.csv"})
+"""What is read of a corte before the first that is looked at whole."""
+_SIMULACRO: Final = "ESTO ES UN SIMULACRO: sus números no son de una elección"
+_BEFORE: Final = (
+    "hasta el corte {} solo se comprobaron SHA256SUMS, el manifiesto, la lista de imágenes, los sellos y la bitácora "
+    "(--since {}); sus filas, totales, ZIP e imágenes, no"
+)
 
 Tell = Callable[[str], None]
 
 
-@dataclass
-class Corte:
-    """One corte as far as it could be read."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the reader brought."""
 
-    number: int
-    sums_sha256: str = ""
-    sums: Mapping[str, str] = field(default_factory=dict)
-    files: dict[str, Fetched] = field(default_factory=dict)
-    manifest: Manifest | None = None
-    tables: dict[str, Table] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        return f"cortes/{self.number:04}"
+    log: "Policy | None" = None
+    trust: "Trust | None" = None
+    since: int = 0
+    simulacro: bool | None = None
+    now: datetime | None = None
+    kept: "Checkpoint | None" = None
 
 
-@dataclass
-class Seen:
-    """What the cortes so far have announced."""
-
-    images: dict[str, str] = field(default_factory=dict)
-    """By digest: the extension, then the actas it was published for, between spaces. A national night has a million."""
-    zips: set[str] = field(default_factory=set)
-    cortes: dict[int, Shown] = field(default_factory=dict)
-    rows: dict[str, tuple[str, int]] | None = None
-    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None where there is no log."""
-
-    def extension(self, sha256: str) -> str:
-        return self.images.get(sha256, "").partition(" ")[0]
-
-    def claves(self, sha256: str) -> list[str]:
-        return self.images.get(sha256, "").split(" ")[1:]
+NOTHING: Final = Asked()
 
 
-def verify(source: str, tell: Tell = lambda _: None, *, log: "Policy | None" = None) -> Report:
+def verify(
+    source: str,
+    tell: Tell = lambda _: None,
+    *,
+    log: "Policy | None" = None,
+    trust: "Trust | None" = None,
+    since: int = 0,
+    simulacro: bool | None = None,
+    now: datetime | None = None,
+    kept: "Checkpoint | None" = None,
+) -> Report:
     """Verify the published tree in a directory or at an http(s) address. `tell` hears what is being done.
 
     `log` says whose log the tree's must be; without it the key that the tree itself tells is used, which shows less
-    (`evidence`).
+    (`evidence`). `trust` says whose seals and time stamps are believed; without it those of a tree that has any are
+    *not checked*. `since` is the first corte whose rows, totals, ZIP and images are looked at: those before are
+    followed by their digests alone, which the report says. `simulacro` is what the reader expects; None: either, and
+    the report says which. `now` is the reader's clock, against seals of a time to come; None: it is not asked. `kept`
+    is a checkpoint of the log that the reader has from before.
 
     Never raises for what the tree holds: every failure is a finding of the report, in Spanish.
     """
-    ledger = Ledger()
+    ledger = Ledger(_ALL_CHECKS)
     try:
         tree = open_source(source)
     except SourceError as error:
-        ledger.unable(CHECKS, error.sentence)
+        ledger.unable(_ALL_CHECKS, error.sentence)
         return ledger.report(source, "")
     try:
-        return verify_tree(tree, ledger, tell, log)
+        return verify_tree(tree, ledger, tell, Asked(log, trust, since, simulacro, now, kept))
     finally:
         tree.close()
 
 
-def verify_tree(tree: Source, ledger: Ledger, tell: Tell, log: "Policy | None" = None) -> Report:
+def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING) -> Report:
     """The story: what is done, in its order."""
     # 1. What there is: index.json, and the numbers of the cortes.
     if not _is_published(tree, ledger):
@@ -127,33 +130,37 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, log: "Policy | None" =
     index = _read_index(tree, ledger)
     numbers = _find_cortes(tree, index, ledger)
     if not numbers:
-        ledger.unable(CHECKS, "no se encontró ningún corte publicado")
+        ledger.unable(_ALL_CHECKS, "no se encontró ningún corte publicado")
         return ledger.report(tree.name, "")
+    _judge_since(asked.since, numbers, ledger)
 
     # 2. The log first: what comes out while this reads is not in it yet. Then each corte in turn: its files, its place
-    #    in the chain, its rows. Only the corte before stays at hand.
-    book = evidence.read_log(tree, log, ledger, tell)
+    #    in the chain, its rows, who vouches for it. Only the corte before stays at hand.
+    book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept)
     seen = Seen(rows=None if book is None else {})
     before: Corte | None = None
     for number in numbers:
         tell(f"corte {number} de {numbers[-1]}")
-        corte = Corte(number)
+        corte = Corte(number, whole=number >= asked.since)
         _verify_corte(tree, corte, before, seen, ledger, last=number == numbers[-1])
+        seals.judge_corte(tree, corte, before, seen, ledger, trust=asked.trust, now=asked.now)
         if before is not None:
             _drop(tree, before)
         before = corte
     assert before is not None
     last = before
+    seals.conclude(seen, ledger, trust=asked.trust)
 
     # 3. index.json, the only file that changes, points at the last corte.
     _judge_index(index, last, ledger)
+    _judge_simulacro(last, asked.simulacro, ledger)
 
     # 4. The images: exactly those that the cortes list, each named by the digest of its bytes, and each row's own among
     #    them.
     tell(f"{len(seen.images)} imágenes")
-    _judge_codes(last, seen, ledger)
-    _judge_image_folders(tree, seen, ledger)
-    _judge_images(tree, seen, ledger)
+    judge_codes(last, seen, ledger)
+    judge_image_folders(tree, seen, ledger)
+    judge_images(tree, seen, ledger)
 
     # 5. All of it against the log.
     if book is not None:
@@ -162,9 +169,9 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, log: "Policy | None" =
 
     # 6. Everything else in the tree: pages of the last corte, and nothing that nobody announced.
     tell("páginas y archivos de más")
-    _judge_pages(tree, last, ledger)
-    _judge_extra(tree, last, seen, ledger)
-    _judge_log_files(tree, book, ledger)
+    judge_pages(tree, last, ledger)
+    judge_extra(tree, last, seen, ledger)
+    judge_log_files(tree, book, ledger)
     _drop(tree, last)
     return ledger.report(tree.name, _in_words(last))
 
@@ -185,17 +192,19 @@ def _verify_corte(tree: Source, corte: Corte, before: Corte | None, seen: Seen, 
         ledger.unable(("INT-05", "INT-06"), f"{corte.folder}: sin manifiesto no se sabe cuál es su ZIP")
     else:
         # 2.4 The rows of every election: each by the rules, then their sums, then what changed since the corte before.
-        for election in corte.manifest.elections:
+        for election in corte.manifest.elections if corte.whole else ():
             _verify_election(corte, before, election, seen, ledger, last=last)
-        _verify_totals(corte, ledger)
+        if corte.whole:
+            _verify_totals(corte, ledger)
 
         # 2.5 The ZIP holds the same bytes.
         seen.zips.add(corte.manifest.zip_name)
-        _verify_zip(tree, corte, ledger)
+        if corte.whole:
+            _verify_zip(tree, corte, ledger)
 
     # 2.6 The images that appeared since the corte before.
     seen.cortes[corte.number] = Shown(corte.number, corte.sums_sha256, corte.manifest)
-    _read_images(corte, seen, ledger)
+    read_images(corte, seen, ledger)
 
 
 # --- 1. what there is -------------------------------------------------------------------------------------------------
@@ -218,13 +227,13 @@ def _read_index(tree: Source, ledger: Ledger) -> Json | None:
     try:
         fetched = tree.fetch("index.json", _JSON_LIMIT)
     except SourceError as error:
-        _blame(error, ["COM-01"], "index.json", ledger)
+        blame(error, ["COM-01"], "index.json", ledger)
         return None
     try:
         ledger.did("INT-03")
         return read_index(fetched.local.read_bytes())
     except Malformed as problem:
-        _malformed(problem, "INT-03", "index.json", ledger)
+        malformed(problem, "INT-03", "index.json", ledger)
         return None
     finally:
         tree.drop(fetched)
@@ -236,7 +245,7 @@ def _find_cortes(tree: Source, index: Json | None, ledger: Ledger) -> list[int]:
     try:
         there = _list_cortes(tree, ledger) if tree.listable else _probe_cortes(tree, min(stated, _MOST_CORTES))
     except SourceError as error:
-        _blame(error, ["COM-01"], "cortes", ledger)
+        blame(error, ["COM-01"], "cortes", ledger)
         return []
     expected = range(max(there, default=-1) + 1)
     for number in sorted({*expected, *([stated] if stated >= 0 else [])} - there)[:_MOST_CORTES]:
@@ -276,15 +285,16 @@ def _read_sums(tree: Source, corte: Corte, ledger: Ledger) -> None:
     try:
         fetched = tree.fetch(path, _SUMS_LIMIT)
     except SourceError as error:
-        _blame(error, ["INT-01"], path, ledger)
+        blame(error, ["INT-01"], path, ledger)
         ledger.unable(["INT-02", "COM-03"], f"{corte.folder}: sin {SUMS} no hay con qué comparar sus archivos")
         return
     corte.sums_sha256 = fetched.sha256
     ledger.did("INT-01")
     try:
-        corte.sums = read_sums(fetched.local.read_bytes())
+        corte.content = fetched.local.read_bytes()
+        corte.sums = read_sums(corte.content)
     except Malformed as problem:
-        _malformed(problem, "INT-01", path, ledger)
+        malformed(problem, "INT-01", path, ledger)
         ledger.unable(["INT-02", "COM-03"], f"{path} no se puede leer: no hay con qué comparar los archivos del corte")
     finally:
         tree.drop(fetched)
@@ -292,13 +302,14 @@ def _read_sums(tree: Source, corte: Corte, ledger: Ledger) -> None:
 
 def _fetch_files(tree: Source, corte: Corte, ledger: Ledger) -> None:
     """Every listed file at hand, where its digest is right or not: what is wrong inside is then said as well."""
-    paths = [f"{corte.folder}/{name}" for name in corte.sums]
+    wanted = {name: digest for name, digest in corte.sums.items() if corte.whole or name in _CHAIN_FILES}
+    paths = [f"{corte.folder}/{name}" for name in wanted]
     fetched = in_threads(lambda path: tree.fetch(path, _TABLE_LIMIT), paths, tree.threads)
-    for (path, outcome), (name, expected) in zip(fetched, corte.sums.items(), strict=True):
+    for (path, outcome), (name, expected) in zip(fetched, wanted.items(), strict=True):
         if isinstance(outcome, Missing):
             ledger.wrong("COM-03", path, expected="este archivo", found="nada")
         elif isinstance(outcome, SourceError):
-            _blame(outcome, ["INT-02"], path, ledger)
+            blame(outcome, ["INT-02"], path, ledger)
         else:
             corte.files[name] = outcome
             ledger.did("INT-02")
@@ -314,7 +325,7 @@ def _judge_folder(tree: Source, corte: Corte, ledger: Ledger) -> None:
     try:
         entries = tree.entries(corte.folder)
     except SourceError as error:
-        _blame(error, ["COM-03"], corte.folder, ledger)
+        blame(error, ["COM-03"], corte.folder, ledger)
         return
     ledger.did("COM-02", len(entries))
     for name, kind in entries.items():
@@ -337,7 +348,7 @@ def _read_manifest(corte: Corte, ledger: Ledger) -> None:
     try:
         corte.manifest = read_manifest(data)
     except Malformed as problem:
-        _malformed(problem, "INT-03", path, ledger)
+        malformed(problem, "INT-03", path, ledger)
         return
     ledger.did("COM-03")
     for name in sorted(corte.manifest.files - corte.sums.keys()):
@@ -455,7 +466,7 @@ def _verify_totals(corte: Corte, ledger: Ledger) -> None:
     try:
         judge_totals(read_totals(data), corte.manifest, corte.tables, ledger)
     except Malformed as problem:
-        _malformed(problem, "INT-03", f"{corte.folder}/totals.json", ledger)
+        malformed(problem, "INT-03", f"{corte.folder}/totals.json", ledger)
         ledger.unable(["CON-14"], f"{corte.folder}/totals.json no se puede leer")
 
 
@@ -468,101 +479,11 @@ def _verify_zip(tree: Source, corte: Corte, ledger: Ledger) -> None:
     try:
         fetched = tree.fetch(path, ZIP_LIMIT)
     except SourceError as error:
-        _blame(error, ["INT-05"], path, ledger)
+        blame(error, ["INT-05"], path, ledger)
         ledger.unable(["INT-06"], f"no se pudo abrir {path}")
         return
     judge_zip(fetched, corte.manifest, corte.sums, ledger)
     tree.drop(fetched)
-
-
-# --- 2.6 and 4. images ------------------------------------------------------------------------------------------------
-
-
-def _read_images(corte: Corte, seen: Seen, ledger: Ledger) -> None:
-    """`images.csv` into the listing: sorted, each image at the address that its digest gives it."""
-    path = f"{corte.folder}/images.csv"
-    fetched = corte.files.get("images.csv")
-    if fetched is None:
-        ledger.unable(["COM-05", "COM-06", "INT-04"], f"falta {path}")
-        return
-    ledger.did("COM-05")
-    last: list[str] = []
-    try:
-        with fetched.local.open(encoding="utf-8-sig", newline="") as handle:
-            for number, cells in enumerate(csv.reader(handle, strict=True), start=1):
-                expected = _judge_image_row(number, cells, last)
-                if expected:
-                    found = ",".join(cells)
-                    ledger.wrong("COM-05", path, expected=expected, found=found, position=f"línea {number}")
-                elif number > 1:
-                    sha256, address, clave = cells
-                    extension = seen.extension(sha256) or address.rpartition(".")[2]
-                    seen.images[sha256] = " ".join((extension, *seen.claves(sha256), clave.strip("'")))
-                    last = cells
-    except (UnicodeDecodeError, csv.Error):
-        ledger.wrong("COM-05", path, expected="un CSV en UTF-8", found="otra cosa")
-    if corte.number == 0 and last:
-        ledger.wrong("CON-02", path, expected="un corte 0 sin imágenes", found="una imagen")
-
-
-def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
-    """What a line of images.csv should be instead; empty where it is right."""
-    if number == 1:
-        return "" if cells == _IMAGES_HEADER else ",".join(_IMAGES_HEADER)
-    if len(cells) != len(_IMAGES_HEADER) or HEX.fullmatch(cells[0]) is None:
-        return "huella, dirección y clave de una imagen"
-    sha256, address, clave = cells
-    extension = address.rpartition(".")[2]
-    if _EXTENSION.fullmatch(extension) is None or address != _image_path(sha256, extension):
-        return _image_path(sha256, "jpg|png|webp|tif|pdf")
-    if clave != "-" and not clave.strip("'").isalnum():
-        return "la clave de un acta, o «-»"
-    return "" if [sha256, clave] > [*last[:1], *last[2:]] else "imágenes en orden y sin repetir"
-
-
-def _image_path(sha256: str, extension: str) -> str:
-    return f"imagenes/{sha256[:2]}/{sha256}.{extension}"
-
-
-def _judge_codes(last: Corte, seen: Seen, ledger: Ledger) -> None:
-    if last.manifest is None or len(last.tables) < len(last.manifest.elections):
-        ledger.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
-    for code, table in last.tables.items():
-        ledger.did("COM-06", len(table.published))
-        for clave, sha256 in table.published.items():
-            if sha256 != "-" and clave not in seen.claves(sha256):
-                found = f"{sha256}, que images.csv no lista para ella"
-                ledger.wrong("COM-06", last.folder, expected=f"la imagen del acta {clave} de {code}", found=found)
-
-
-def _judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
-    """Images that are there and that no corte lists, folder by folder. What is missing, `_judge_images` finds."""
-    if not tree.listable:
-        return
-    for prefix, its_kind in _entries(tree, "imagenes", ledger).items():
-        path = f"imagenes/{prefix}"
-        known = _PREFIX.fullmatch(prefix) is not None
-        _judge_entry(path, its_kind, "COM-05", ledger, known=known, wanted=Kind.FOLDER)
-        for name, kind in _entries(tree, path, ledger).items() if its_kind is Kind.FOLDER else ():
-            sha256, _, extension = name.rpartition(".")
-            known = sha256[:2] == prefix and seen.extension(sha256) == extension != ""
-            _judge_entry(f"{path}/{name}", kind, "COM-05", ledger, known=known)
-
-
-def _judge_images(tree: Source, seen: Seen, ledger: Ledger) -> None:
-    ledger.did("INT-04", 0)
-    paths = (_image_path(sha256, seen.extension(sha256)) for sha256 in sorted(seen.images))
-    outcomes = in_threads(lambda path: tree.digest(path, _IMAGE_LIMIT), paths, tree.threads)
-    for path, outcome in outcomes:
-        if isinstance(outcome, Missing):
-            ledger.wrong("COM-05", path, expected="esta imagen", found="nada")
-        elif isinstance(outcome, SourceError):
-            _blame(outcome, ["INT-04"], path, ledger)
-        else:
-            ledger.did("INT-04")
-            expected = path[len("imagenes/xx/") :].partition(".")[0]
-            if outcome != expected:
-                ledger.wrong("INT-04", path, expected=expected, found=outcome)
 
 
 # --- 3. index.json ----------------------------------------------------------------------------------------------------
@@ -599,6 +520,26 @@ def _pages_of(code: str) -> frozenset[str]:
     return frozenset({f"{code}/index.html", f"{code}/", code})
 
 
+def _judge_since(since: int, numbers: Sequence[int], ledger: Ledger) -> None:
+    if since > numbers[-1]:
+        ledger.unable(ROW_CHECKS, f"todavía no hay un corte {since}: el último es el {numbers[-1]}")
+    if since > numbers[0]:
+        ledger.facts["Sin comprobar"] = _BEFORE.format(min(since - 1, numbers[-1]), since)
+
+
+def _judge_simulacro(last: Corte, expected: bool | None, ledger: Ledger) -> None:  # noqa: FBT001 - an expectation
+    """A rehearsal is said loudly; to whoever came for the other kind it is wrong."""
+    if last.manifest is None:
+        return
+    said = {True: "un simulacro", False: "una elección"}
+    if last.manifest.simulacro:
+        ledger.facts["Atención"] = _SIMULACRO
+    if expected is not None and expected != last.manifest.simulacro:
+        path = f"{last.folder}/manifest.json"
+        found = said[last.manifest.simulacro]
+        ledger.wrong("CON-04", path, expected=f"{said[expected]}, como dijo quien comprueba", found=found)
+
+
 # --- 5. the log -------------------------------------------------------------------------------------------------------
 
 
@@ -607,135 +548,15 @@ def _judge_evidence(book: Book, tree: Source, seen: Seen, ledger: Ledger) -> Non
     ledger.did("EVI-04", 0)
     complete = seen.cortes.keys() <= book.cortes.keys()
     for sha256 in sorted(seen.images):
-        path = _image_path(sha256, seen.extension(sha256))
+        path = image_path(sha256, seen.extension(sha256))
         evidence.judge_image(book, sha256, path, complete=complete, ledger=ledger)
+    evidence.judge_image_proofs(book, tree, sorted(seen.images), ledger)
     ledger.did("EVI-05", 0)
     for digest, (clave, corte) in (seen.rows or {}).items():
         evidence.judge_row(book, digest, clave, corte, ledger)
 
 
-def _judge_log_files(tree: Source, book: Book | None, ledger: Ledger) -> None:
-    """Nothing under bitacora/ but a log; of one that could not be read nothing is said."""
-    if book is None or not tree.listable:
-        return
-    evidence.refresh(book, tree)
-    folders = [evidence.FOLDER]
-    while folders:
-        folder = folders.pop()
-        for name, kind in _entries(tree, folder, ledger).items():
-            path = f"{folder}/{name}"
-            known = evidence.is_known(path, kind, book)
-            _judge_entry(path, kind, "COM-08", ledger, known=known, wanted=kind)
-            if kind is Kind.FOLDER and known and not name.startswith("."):
-                folders.append(path)
-
-
-# --- 6. everything else -----------------------------------------------------------------------------------------------
-
-
-def _judge_pages(tree: Source, last: Corte, ledger: Ledger) -> None:
-    if last.manifest is None or len(last.tables) < len(last.manifest.elections):
-        ledger.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
-        return
-    ledger.did("COM-07")
-    for path, outcome in in_threads(tree.exists, _pages(last), tree.threads):
-        if isinstance(outcome, SourceError):
-            _blame(outcome, ["COM-07"], path, ledger)
-            continue
-        ledger.did("COM-07")
-        if not outcome:
-            ledger.wrong("COM-07", path, expected="esta página", found="nada")
-
-
-def _pages(last: Corte) -> Iterator[str]:
-    yield from ("index.html", "estilo.css")
-    for code, table in last.tables.items():
-        yield f"{code}/index.html"
-        yield from (f"{code}/{page}" for page in _places(table))
-        yield from (f"{code}/{clave}.html" for clave in table.published)
-
-
-def _places(table: Table) -> frozenset[str]:
-    """The page of each territory that the rows name."""
-    return frozenset(f"lugar-{place.entidad}-{place.territory}.html" for place in table.sums)
-
-
-def _judge_extra(tree: Source, last: Corte, seen: Seen, ledger: Ledger) -> None:
-    """Files and folders that neither the format nor any corte names; cortes/ and imagenes/ were looked into before."""
-    if not tree.listable:
-        ledger.not_applicable("COM-02", _HTTP)
-        ledger.not_applicable("COM-08", _HTTP)
-        return
-    if last.manifest is None:
-        ledger.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
-        return
-    elections = {election.code: election for election in last.manifest.elections}
-    folders = {"cortes", "zip", evidence.FOLDER, *elections, *(["imagenes"] if seen.images else [])}
-    for name, kind in _entries(tree, "", ledger).items():
-        wanted = Kind.FOLDER if name in folders else Kind.FILE
-        _judge_entry(name, kind, "COM-08", ledger, known=name in folders | _ROOT_FILES, wanted=wanted)
-    for name, kind in _entries(tree, "zip", ledger).items():
-        _judge_entry(f"zip/{name}", kind, "COM-08", ledger, known=f"zip/{name}" in seen.zips)
-    for election in elections.values():
-        _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger)
-
-
-def _judge_election_folder(tree: Source, election: Election, table: Table | None, seen: Seen, ledger: Ledger) -> None:
-    code = election.code
-    if table is None:
-        ledger.unable(["COM-08"], f"{code}: sin sus filas no se sabe qué páginas debe haber")
-        return
-    contests = {f"contienda-{contest.id}.html" for contest in election.contests.values()}
-    fixed = {"index.html"} | contests | _places(table)
-    for name, kind in _entries(tree, code, ledger).items():
-        page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)
-        wanted = Kind.FOLDER if name == "fuera" else Kind.FILE
-        _judge_entry(f"{code}/{name}", kind, "COM-08", ledger, known=page or name == "fuera", wanted=wanted)
-        if name == "fuera" and kind is Kind.FOLDER:
-            for inner, its_kind in _entries(tree, f"{code}/fuera", ledger).items():
-                known = inner.endswith(".html") and "-" in seen.claves(inner.removesuffix(".html"))
-                _judge_entry(f"{code}/fuera/{inner}", its_kind, "COM-08", ledger, known=known)
-    ledger.did("COM-08")
-
-
-def _judge_entry(path: str, kind: Kind, check: str, ledger: Ledger, *, known: bool, wanted: Kind = Kind.FILE) -> None:
-    """One name in a folder: of the right kind, and announced by somebody."""
-    ledger.did("COM-02")
-    if kind in {Kind.LINK, Kind.OTHER}:
-        ledger.wrong("COM-02", path, expected=wanted.value, found=kind.value)
-    elif not known:
-        ledger.wrong(check, path, expected="nada", found=kind.value)
-    elif kind is not wanted:
-        ledger.wrong(check, path, expected=wanted.value, found=kind.value)
-
-
-def _entries(tree: Source, folder: str, ledger: Ledger) -> Mapping[str, Kind]:
-    """What is in a folder; nothing where it is missing, which the check that needs its files says."""
-    try:
-        return tree.entries(folder)
-    except Unreadable as error:
-        ledger.unable(["COM-02", "COM-08"], error.sentence)
-    except SourceError:
-        pass
-    return {}
-
-
 # --- words ------------------------------------------------------------------------------------------------------------
-
-
-def _blame(error: SourceError, checks: Sequence[str], path: str, ledger: Ledger) -> None:
-    """A file that could not be taken: wrong if it is missing or no file may be like that, else not checked."""
-    if isinstance(error, Unreadable):
-        ledger.unable(checks, error.sentence)
-        return
-    found = "nada" if isinstance(error, Missing) else error.sentence
-    for check in checks:
-        ledger.wrong(check, path, expected="este archivo", found=found)
-
-
-def _malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None:
-    position = f"línea {problem.line}" if problem.line else ""
-    ledger.wrong(check, path, expected=problem.expected, found=problem.found, position=position)
 
 
 def _small(corte: Corte, name: str, ledger: Ledger) -> bytes | None:

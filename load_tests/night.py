@@ -20,6 +20,7 @@ import math
 import os
 import random
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -49,6 +50,7 @@ from load_tests.actas import CONDITIONS, Form, draw
 from load_tests.replay import Sheet
 from load_tests.replay_catalog import catalog_folder
 from load_tests.synthetic import NATIONAL, national_night, synthetic
+from prep.arguments import Parser
 from prep.domain.catalog import Catalog, Election
 from prep.domain.catalog_files import load_catalog
 from prep.domain.entry import HEADER, TOTAL
@@ -199,7 +201,7 @@ def order(place: Place, *words: str, lines: Sequence[str] = ()) -> str:
         check=False,
     )
     if done.returncode:
-        raise PrepError(f"«prep {' '.join(words)}» falló: {done.stderr.strip()}")
+        raise PrepError(f"«prep {' '.join(words)}» falló: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
@@ -244,6 +246,66 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+# Who vouches for a rehearsal: an authority of its own, worth nothing, and a time stamper on this machine.
+
+AUTHORITY: Final = "autoridad"
+STAMPER_PATIENCE: Final = 10.0
+"""Seconds that a time stamper may take to get its port."""
+
+
+def vouchers(data: Path) -> dict[str, str]:
+    """Settings of an installation that seals and stamps its cortes, with keys that this folder keeps."""
+    folder = data / AUTHORITY
+    if not folder.exists():
+        fresh = data / f".{AUTHORITY}"
+        shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
+        subprocess.run([sys.executable, "-m", "integrity", "dev-ca", fresh], check=True, capture_output=True)  # noqa: S603  # our own command
+        (fresh / "puerto").write_text(str(free_ports(1)[0]))
+        fresh.rename(folder)
+    return {
+        "PREP_SEAL_CERTIFICATE": str(folder / "sello.pem"),
+        "PREP_SEAL_KEY": str(folder / "sello.llave"),
+        "PREP_TSA": f"http://127.0.0.1:{(folder / 'puerto').read_text()}/",
+        "PREP_TSA_CA": str(folder / "autoridad.pem"),
+    }
+
+
+@contextlib.contextmanager
+def stamper(place: Place) -> Iterator[None]:
+    """The time stamper at work. It does not outlive this process; cortes wait for it, and never the night."""
+    folder = place.data / AUTHORITY
+    port = (folder / "puerto").read_text()
+    words = [sys.executable, "-m", "integrity", "dev-tsa", str(folder), "--port", port]
+    process = start_stamper(words)
+    deadline = time.monotonic() + STAMPER_PATIENCE
+    while process.poll() is not None and time.monotonic() < deadline:  # that of a killed night still has the port
+        time.sleep(IDLE)
+        process = start_stamper(words)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def start_stamper(words: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Its process, once it has said that it listens, or has ended because it cannot."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, preexec_fn=die_with_parent)  # noqa: PLW1509, S603  # our own command; one thread
+    assert process.stdout is not None
+    if not process.stdout.readline().startswith(b"Sellado de tiempo"):
+        process.wait()
+    return process
+
+
+def how_to_check(place: Place) -> str:
+    """The whole verification of what was published, as a command. Whoever checks a real night brings their own."""
+    policy = (place.public / "bitacora" / "politica.txt").read_text()
+    key = next(line.split()[1] for line in policy.splitlines() if line.startswith("log "))
+    ca = place.data / AUTHORITY / "autoridad.pem"
+    words = ["integrity", "verify", place.public, "--ca", ca, "--tsa-ca", ca, "--log-key", key, "--simulacro"]
+    return shlex.join(map(str, words))
 
 
 # Field staff: draw, sign, send, keep the receipt.
@@ -559,8 +621,11 @@ async def watch(plan: Plan, place: Place, progress: Progresses) -> None:
     progress.finished = True
 
 
-def play(plan: Plan, place: Place) -> None:
-    """The whole night, with a progress bar; returns when its last corte is published."""
+def play(plan: Plan, place: Place, *, ceremonies: bool = False) -> None:
+    """The whole night, with a progress bar; returns when its last corte is published.
+
+    With `ceremonies`, what is deployed is listed and everything found at zero before it, and it is closed after.
+    """
     journal = Journal(place.data / "acuses.jsonl")
     progress = Progresses()
     by_key = {sheet.key: sheet for sheet in plan.sheets}
@@ -579,8 +644,16 @@ def play(plan: Plan, place: Place) -> None:
                 bars.cancel()
 
     if not (place.data / "terminado").exists():
+        zeroed = place.data / "instalacion" / "actos" / "cero"
+        for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
+            order(place, each)
         uvloop.run(night())
         order(place, "publish", "--final")
+        if ceremonies:
+            try:
+                order(place, "close")
+            except PrepError as error:  # what differs is in the act, and ends no night
+                console.print(error.sentence, style="red")
         order(place, "sequencer", "--once")
         (place.data / "terminado").touch()
 
@@ -657,11 +730,13 @@ def command_demo(arguments: argparse.Namespace) -> int:
     catalog = load_catalog(folder)
     name = "nacional" if arguments.national else "demo"
     plan = Plan(name, folder, catalog, sheets, len(sheets), arguments.seed, 0.05, pace(arguments.speed))
-    place = begin(plan, arguments)
-    play(plan, place)
+    place = begin(plan, arguments, vouched=True)
+    with stamper(place):
+        play(plan, place, ceremonies=True)
     index = json.loads((place.public / "index.json").read_text())
     console.print(f"corte {index['corte']} ({index['fase']}) en {place.public}")
-    console.print(f"compruébelo: integrity verify {place.public}")
+    console.print(f"actos y listas en {place.data / 'instalacion' / 'actos'}", soft_wrap=True)
+    console.print(f"compruébelo: {how_to_check(place)}", soft_wrap=True, highlight=False)
     if arguments.once:
         return 0
     console.print(
@@ -677,7 +752,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def begin(plan: Plan, arguments: argparse.Namespace) -> Place:
+def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -> Place:
     """The night's folders: an unfinished night of the same words goes on, a finished one gives way to a new one."""
     words: dict[str, object] = {
         "name": plan.name,
@@ -697,6 +772,7 @@ def begin(plan: Plan, arguments: argparse.Namespace) -> Place:
     data.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(words))
     settings = {"PREP_INTERVAL_SECONDS": str(arguments.interval), "PREP_SIGLAS": siglas(plan)}
+    settings |= vouchers(data) if vouched else {}
     return prepare(plan, data, public, settings)
 
 
@@ -753,7 +829,7 @@ def as_json(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> str
 
 
 def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="prep")
+    parser = Parser(prog="prep")
     commands = parser.add_subparsers(required=True)
     again = commands.add_parser("replay", help="reproduce una elección real desde su archivo oficial")
     again.set_defaults(command=command_replay)

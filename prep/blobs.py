@@ -174,6 +174,14 @@ class Blobs:
         """The record of that name."""
         return await self._read(name)
 
+    async def names(self) -> list[str]:
+        """Everything that is kept, in order; what is arriving is not."""
+        try:
+            pages = [page async for page in obstore.list(self._store)]
+        except (BaseError, OSError) as error:
+            raise _why(error) from error
+        return sorted(each["path"] for page in pages for each in page if not each["path"].startswith("tmp/"))
+
     async def _create(self, name: str, source: Path | bytes) -> bool:
         """Put `source` under `name`; False where something was there already, which is durable then too."""
         if self._folder is not None:

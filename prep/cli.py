@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.domain.catalog_files import CatalogErrors, load_catalog
 from prep.errors import PrepError, Rejected
@@ -26,9 +27,16 @@ PROGRAMS: Final = PARTS | {
     "device": "capture.accounts",
     "user": "capture.accounts",
     "parked": "prep.parked",
+    "log": "prep.log_rotation",
     "verify-database": "prep.verify_database",
+    "difusor": "publisher.difusor",
+    "software-digests": "prep.ceremony",
+    "zero": "prep.ceremony",
+    "close": "prep.ceremony",
 }
 """Commands that are programs of their own. The parts know nothing of each other, and this file nothing of them."""
+SEVERAL: Final = frozenset({"replay", "demo", "software-digests", "zero", "close"})
+"""Commands of programs that have several."""
 RESTART_SECONDS: Final = 1.0
 
 
@@ -47,16 +55,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _become(module: str, words: Sequence[str]) -> None:
-    sys.argv = ["prep", *(words if words[0] in {"demo", "replay"} else words[1:])]
+    sys.argv = ["prep", *(words if words[0] in SEVERAL else words[1:])]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="prep", description="Un PREP abierto: de la imagen del acta al corte.")
+def _parser() -> Parser:
+    parser = Parser(prog="prep", description="Un PREP abierto: de la imagen del acta al corte.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN")
 
-    def command(name: str, does: Callable[[argparse.Namespace, Settings], int], text: str) -> argparse.ArgumentParser:
+    def command(name: str, does: Callable[[argparse.Namespace, Settings], int], text: str) -> Parser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(command=does)
         return added
@@ -68,7 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         ("worker", "los trabajadores de digitalización y validación"),
         ("publish", "los cortes"),
         ("sequencer", "la bitácora"),
+        ("log", "la bitácora pasa a otra llave"),
         ("verify-database", "compara la base de datos con la bitácora, hoja por hoja"),
+        ("software-digests", "las huellas de todo lo instalado, comparadas con la lista del auditor"),
+        ("zero", "la puesta en ceros: se comprueba que no hay nada, y sale el corte 0 con su acto"),
+        ("close", "el cierre: los conteos, el software y el acto del último corte"),
+        ("difusor", "una copia de lo publicado que se comprueba a sí misma"),
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),

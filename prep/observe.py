@@ -70,6 +70,8 @@ CORTE_SECONDS: Final = Histogram("prep_corte_seconds", "Time to cut, by step.", 
 GATE_FAILURES: Final = Counter("prep_gate_failures_total", "Cortes refused by the gate.", ["check"])
 HELD_BACK: Final = Gauge("prep_images_held_back", "Images that cannot be had and keep their actas out of the cortes.")
 GATE_CLOSED: Final = Gauge("prep_gate_closed", "1 while the gate holds the next corte back.")
+SEALS_MISSING: Final = Gauge("prep_seals_missing", "Published cortes that still lack the institution's seal.")
+STAMPS_MISSING: Final = Gauge("prep_stamps_missing", "Time stamps that published cortes still lack.")
 CUT_ERRORS: Final = Counter("prep_cut_errors_total", "Cortes that could not be cut, by cause.", ["cause"])
 REPLICA_SKIPPED: Final = Counter(
     "prep_replica_skipped_total", "Readings of a corte from the primary because the replica was not fit.", ["cause"]
@@ -80,6 +82,22 @@ LOG_SIZE: Final = Gauge("prep_log_leaves", "Leaves of the log.")
 LOG_DRAINED: Final = Gauge("prep_log_drained_timestamp_seconds", "When the log last had every fact there was.")
 LOG_SECONDS: Final = Histogram("prep_log_seconds", "Time from reading a batch to its proofs.", buckets=SECONDS)
 LOG_REFUSED: Final = Gauge("prep_log_refused", "1 while the log is not what it was left as, and nothing is signed.")
+LOG_WITNESSED: Final = Gauge("prep_log_witnessed_leaves", "Leaves of the last tree that a witness signed.", ["witness"])
+LOG_DENIED: Final = Gauge(
+    "prep_log_denied", "1 while a witness says that the log does not continue the one it signed.", ["witness"]
+)
+LOG_QUORUM: Final = Gauge("prep_log_quorum", "0 while the checkpoint lacks witnesses that the policy asks for.")
+LOG_QUORUM.set(1)
+
+# A mirror
+DIFUSOR_LAG: Final = Gauge("prep_difusor_lag_seconds", "Since a mirror last held everything that its origin had.")
+DIFUSOR_CORTE: Final = Gauge("prep_difusor_corte_number", "Number of the last corte that a mirror shows.")
+DIFUSOR_BEHIND: Final = Gauge("prep_difusor_behind_cortes", "Cortes that the origin has and its mirror does not show.")
+DIFUSOR_DIVERGENCE: Final = Gauge(
+    "prep_difusor_divergence", "1 while an origin contradicts what it published, or publishes what does not verify."
+)
+DIFUSOR_BYTES: Final = Counter("prep_difusor_bytes_total", "Bytes that a mirror has taken from its origin.")
+DIFUSOR_ERRORS: Final = Counter("prep_difusor_errors_total", "Looks of a mirror that failed, by cause.", ["cause"])
 
 LEADER: Final = Gauge("prep_leader", "1 while this process holds the lock of that role.", ["role"])
 

@@ -146,12 +146,17 @@ class Settings(BaseSettings):
     """Name of the log, as in its checkpoints: a domain of the institute's and a path. A simulacro's has more behind."""
     log_policy: Path | None = None
     """C2SP policy to publish as politica.txt: this log's key, its witnesses, their quorum; empty: no witnesses."""
+    log_witnesses: str = Field(default="", pattern=r"^([^\s=,]+=https?://[^\s,]+(,[^\s=,]+=https?://[^\s,]+)*)?$")
+    """Where witnesses of the policy answer, `nombre=url` separated by commas; empty: where the policy says. The log's
+    first leaf holds the policy's digest, so that it cannot change during a night; addresses may."""
     start: datetime | None = None
     """First corte with data (ISO 8601 with offset); empty: as soon as the publisher starts."""
     end: datetime | None = None
     """The last corte is cut at this moment at the latest; empty: 24 h after `start`."""
     interval_seconds: float = Field(default=300, gt=0)
     """Time between cortes. *Check:* at least three an hour on the real night."""
+    zero_ceremony: bool = False
+    """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
     close_when_complete: bool = True
     """Cut the last corte as soon as every expected acta is captured and nothing waits (*check*, `domain.md` §8)."""
 

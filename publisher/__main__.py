@@ -31,6 +31,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from prep import observe
+from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.settings import Settings, now, read_settings
@@ -40,6 +41,7 @@ from prep.store.database import open_pool
 from prep.store.leading import Leader, Replica
 from publisher.cut import Office, Order, cut
 from publisher.gate import GateFailure
+from publisher.notary import notary_of
 from publisher.schedule import Schedule
 
 log: Final = logging.getLogger(__name__)
@@ -63,13 +65,22 @@ Choose = Callable[[datetime, Corte | None, datetime | None, bool], Order | None]
 class Publisher:
     """What one process knows of its own doing."""
 
-    def __init__(self, office: Office, url: str, schedule: Schedule, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        office: Office,
+        url: str,
+        schedule: Schedule,
+        clock: Callable[[], datetime] = now,
+        *,
+        zero_ceremony: bool = False,
+    ) -> None:
         self.office = replace(office, step=self._step)
         self._around = office.step
         self.seconds: dict[str, float] = {}
         self.url = url
         self.schedule = schedule
         self.clock = clock
+        self._zero_ceremony = zero_ceremony
         self.last: Corte | None = None
         self._since = 0.0
         """When (monotonic) this process first knew of `last`."""
@@ -84,7 +95,17 @@ class Publisher:
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Cut what is due until `stop`, while this process leads; a corte that has begun is finished first."""
+        """Cut what is due until `stop`, while this process leads; a corte that has begun is finished first.
+
+        Seals and time stamps that are missing are made meanwhile, and hold up nothing.
+        """
+        notary = self.office.notary
+        async with asyncio.TaskGroup() as tasks:
+            if notary is not None:
+                tasks.create_task(notary.serve(self.office.public, stop))
+            await self._cut(stop)
+
+    async def _cut(self, stop: asyncio.Event) -> None:
         failures = 0
         while not stop.is_set():
             try:
@@ -129,6 +150,8 @@ class Publisher:
         return self.last.at + timedelta(seconds=time.monotonic() - self._since)
 
     def _due(self, at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: FBT001
+        if last is None and self._zero_ceremony:
+            return None  # `prep zero` cuts it
         return self.schedule.due(at, last, first=first, complete=complete)
 
     async def turn(self, choose: Choose, *, patience: float = 0.0) -> Corte | None:
@@ -235,7 +258,7 @@ class Tree(StaticFiles):
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if Path(path).name in {"SHA256SUMS", "LEEME.txt"}:
+        if Path(path).name in {"SHA256SUMS", "SHA256SUMS.sello", "LEEME.txt"}:
             response.headers["Content-Type"] = "text/plain; charset=utf-8"
         return response
 
@@ -318,15 +341,19 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
                 reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))
                 replica = Replica(reading, patience=settings.replica_wait_seconds)
             public = settings.public.absolute()
-            office = Office(pool, blobs, public, settings.siglas, settings.simulacro, replica=replica)
-            yield Publisher(office, urls.app, Schedule.of(settings))
+            notary = notary_of(settings)
+            office = Office(pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary)
+            yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
 
 
-async def by_hand(publisher: Publisher, *, final: bool) -> int:
-    """Corte 0 where there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1."""
+async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:
+    """Corte 0 where there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1.
+
+    With `zero` nothing but corte 0, which may be out already.
+    """
 
     def choose(at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: ARG001, FBT001
-        if last is not None and last.phase is Phase.FINAL:
+        if last is not None and (zero or last.phase is Phase.FINAL):
             return None
         schedule = publisher.schedule
         return schedule.final(at) if final and last is not None else schedule.now(at, last, first=first)
@@ -334,18 +361,22 @@ async def by_hand(publisher: Publisher, *, final: bool) -> int:
     corte = await publisher.turn(choose, patience=PATIENCE)
     if final and corte is not None and corte.phase is Phase.CERO:
         corte = await publisher.turn(choose, patience=PATIENCE)
-    if corte is None and not final:
+    if corte is None and not final and not zero:
         raise Rejected("el último corte ya se publicó; ya no se corta", status=409)
     assert publisher.last is not None
+    if publisher.office.notary is not None:
+        lacking = await publisher.office.notary.complete(publisher.office.public)
+        if lacking.why:
+            print(f"prep: faltan {lacking.seals} sellos y {lacking.stamps} de tiempo: {lacking.why}", file=sys.stderr)
     print(f"corte {publisher.last.number} ({publisher.last.phase}) {publisher.last.sums}")
     return 0
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     async with wired(settings) as publisher:
-        if arguments.once or arguments.final:
+        if arguments.once or arguments.final or arguments.zero:
             try:
-                return await by_hand(publisher, final=arguments.final)
+                return await by_hand(publisher, final=arguments.final, zero=arguments.zero)
             except GateFailure as failure:
                 for finding in failure.findings:
                     print(f"{finding.file}: {finding.check}: se esperaba {finding.expected}, hay {finding.found}")
@@ -357,9 +388,10 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 0; 1 where the gate stopped a corte; 2, with one sentence, where it cannot be done."""
-    parser = argparse.ArgumentParser(prog="prep publish", description="Publica los cortes a su hora.")
+    parser = Parser(prog="prep publish", description="Publica los cortes a su hora.")
     parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
     parser.add_argument("--final", action="store_true", help="el último corte, ahora")
+    parser.add_argument("--zero", action="store_true", help="el corte 0, si no ha salido, y ninguno más")
     arguments = parser.parse_args(argv)
     observe.start_log("publish")
     os.umask(0o022)  # what is published is for everybody to read

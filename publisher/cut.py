@@ -1,11 +1,13 @@
 """The third story: a corte goes out, or does not.
 
-    snapshot ─► render ─► gate ─► SHA256SUMS ─► fsync ─► record in Postgres ─► images ─► zip ─► rename ─► pages ─► index
+    snapshot ─► render ─► gate ─► SHA256SUMS ─► seal ─► fsync ─► record in Postgres ─► images ─► zip ─► rename ─► pages
+    ─► index
 
 Everything is made beside the published tree, in a hidden folder; the record in Postgres is the moment from which the
 corte is a fact. Whatever stops before it leaves nothing but that folder, which the next run sweeps away; whatever stops
 after it is finished by the next run, from the folder or, where the folder is lost, from the database: what a corte
-showed is on record, so its very bytes can be made again. Published bytes are written once.
+showed is on record, so its very bytes can be made again. Published bytes are written once. What vouches for a corte
+stands beside its SHA256SUMS and is no part of it: a key that is away holds nothing up (publisher.notary).
 """
 
 import asyncio
@@ -37,6 +39,7 @@ from publisher import figures as out
 from publisher import official, pages
 from publisher.figures import Figures
 from publisher.gate import FOLDER, Expected, Finding, GateFailure
+from publisher.notary import Notary
 from publisher.official import Book
 
 log: Final = logging.getLogger(__name__)
@@ -72,6 +75,8 @@ class Office:
     """Entered before each step takes effect and left after it."""
     replica: Replica | None = None
     """Where cortes are read from while it keeps up; they are recorded in `pool`'s database."""
+    notary: Notary | None = None
+    """Who seals cortes and has their time stamped; None: nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
     corte = unfinished or _next(last, order, simulacro=office.simulacro)
     stage = office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
     staged = await asyncio.to_thread(_claim, office, unfinished, stage)
-    rendered = None
+    rendered, unsealed = None, None
 
     with _licensed(stage):
         # Now that the stage is here: if the lock is still ours, whoever gets it after us takes the stage away.
@@ -135,6 +140,9 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
                 rendered = await _made(office, leader, corte, stage, then=True)
             with office.step("sums"):
                 sums = await asyncio.to_thread(_write_sums, stage / "corte")
+            # Its digests are settled. The key may be away: then the seal comes later, and nothing else changes.
+            with office.step("seal"):
+                unsealed = await _seal(office, corte, stage / "corte")
             with office.step("fsync"):
                 await asyncio.to_thread(_fsync_stage, stage)
             # The stage is complete, checked and durable. Nobody knows of it yet.
@@ -143,6 +151,7 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
                 with office.step("record"):
                     async with leader.using() as connection:
                         await cortes.record(connection, corte, rendered.release)
+                await _tell_unsealed(office, corte, unsealed)
             elif sums != corte.sums:
                 raise Parked(f"el corte {corte.number} no se pudo rehacer igual: {sums} no es {corte.sums}")
 
@@ -174,6 +183,22 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
     # Out. What is left of the stage is nothing.
     await asyncio.to_thread(_remove, stage)
     return corte
+
+
+async def _seal(office: Office, corte: Corte, folder: Path) -> str | None:
+    """None, or why this corte goes out without its seal."""
+    if office.notary is None:
+        return None
+    before = office.public / out.folder(corte.number - 1) if corte.number else None
+    return await office.notary.seal(folder, corte.at, before)
+
+
+async def _tell_unsealed(office: Office, corte: Corte, why: str | None) -> None:
+    if why is None:
+        return
+    log.error("corte without seal", extra={"data": {"corte": corte.number, "why": why}})
+    with suppress(Unavailable):  # an alarm, and no reason to stop
+        await cortes.add_event(office.pool, "corte_sin_sello", f"corte {corte.number}", {"motivo": why}, corte.at)
 
 
 async def _made_without_what_is_lost(office: Office, leader: Leader, corte: Corte, stage: Path) -> Rendered:
@@ -608,7 +633,7 @@ def _fsync_stage(stage: Path) -> None:
 
 def _bring_out(staged: Path, target: Path) -> None:
     """Link every staged file to its place; what is there already is never touched."""
-    if not staged.exists():
+    if not staged.exists() or not any(staged.iterdir()):
         return
     target.mkdir(exist_ok=True)
     touched = {target}

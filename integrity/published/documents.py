@@ -19,9 +19,11 @@ _CENTRAL: Final = timedelta(hours=-6)
 
 Json = dict[str, Any]
 
-BESIDE_SUMS: Final = frozenset({"SHA256SUMS", "SHA256SUMS.tlog-proof"})
-"""Files of a corte that its SHA256SUMS does not name. The proof may come some seconds after all the others: the corte
-does not wait for the log longer than two seconds."""
+SEALS: Final = tuple(f"SHA256SUMS.{kind}" for kind in ("p7s", "firma.p7s", "sello", "tsr", "2.tsr"))
+"""Who vouches for a SHA256SUMS, and since when (`authenticity.BESIDE`)."""
+BESIDE_SUMS: Final = frozenset({"SHA256SUMS", "SHA256SUMS.tlog-proof", *SEALS})
+"""Files of a corte that its SHA256SUMS does not name. All but SHA256SUMS may come after the others: no corte waits for
+the log longer than two seconds, nor for a key that is away, nor for whoever stamps time."""
 
 
 def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform` to say

@@ -142,13 +142,18 @@ def _check(asked: argparse.Namespace) -> Report:
     sums = _sums(asked.source)
     content = read_sums_file(sums)
     beside = {file: _read(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}
-    stamps = asked.tsa_ca and load(_read(asked.tsa_ca, LONGEST_SUMS))
-    trust = Trust(load(_read(asked.ca, LONGEST_SUMS)), stamps or ())
+    trust = read_trust(asked.ca, asked.tsa_ca)
     ledger = Ledger(SEAL_CHECKS)
     where = str(sums.parent)
     found = judge(content, beside, trust, ledger, where=where, simulacro=asked.simulacro, now=_now())
     ledger.facts.update(facts(found))
     return ledger.report(str(sums), "")
+
+
+def read_trust(ca: Path, tsa_ca: Path | None) -> Trust:
+    """The authorities in the files that a reader names. Raises NotSealed."""
+    stamps = load(_read(tsa_ca, LONGEST_SUMS)) if tsa_ca else ()
+    return Trust(load(_read(ca, LONGEST_SUMS)), stamps)
 
 
 def _is_there(sums: Path, file: str) -> bool:

@@ -28,6 +28,12 @@ def demo(folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def trusting(data: Path) -> list[str]:
+    """The authority of a demo."""
+    ca = str(data / "autoridad" / "autoridad.pem")
+    return ["--ca", ca, "--tsa-ca", ca, "--simulacro"]
+
+
 def totals(folder: Path) -> bytes:
     public = folder / "publico"
     index = json.loads((public / "index.json").read_text())
@@ -76,7 +82,7 @@ def test_ten_kills_change_no_number(tmp_path: Path) -> None:
     assert totals(struck) == totals(alone)
     for folder in (alone, struck):
         done = subprocess.run(
-            [sys.executable, "-m", "integrity", "verify", str(folder / "publico")],
+            [sys.executable, "-m", "integrity", "verify", str(folder / "publico"), *trusting(folder / "datos")],
             capture_output=True,
             text=True,
             check=False,

@@ -17,6 +17,7 @@ import pytest
 from prep.store.cortes import Phase
 from prep.store.database import Connection
 from publisher.__main__ import Publisher, create_app
+from publisher.__main__ import by_hand as run_by_hand
 from publisher.cut import Office
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
@@ -175,3 +176,20 @@ async def test_the_published_tree_over_http(tonight: SmallNight) -> None:
         (tonight.office.public / ".corte-0001-x" / "a.csv").write_text("a medias")
         assert (await client.get("/.corte-0001-x/a.csv")).status_code == 404
         assert "prep_corte_number" in (await client.get("/metrics")).text
+
+
+async def test_where_there_is_a_ceremony_the_loop_waits_for_it_and_then_goes_on(tonight: SmallNight) -> None:
+    waiting = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP), zero_ceremony=True)
+    stop = asyncio.Event()
+    loop = asyncio.create_task(waiting.run(stop))
+    while waiting.wrong is not None:  # noqa: ASYNC110  # it has looked, and nothing is wrong
+        await asyncio.sleep(0.01)
+    assert not (tonight.office.public / "index.json").exists()
+    person = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP))
+    assert await run_by_hand(person, final=False, zero=True) == 0
+    assert await run_by_hand(person, final=False, zero=True) == 0  # and no other corte
+    while waiting.last is None or waiting.last.number == 0:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    stop.set()
+    await loop
+    assert index(tonight.office)["corte"] == waiting.last.number

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from integrity.__main__ import main
-from integrity.report import CHECKS
+from integrity.report import CHECKS, SEAL_CHECKS
 from tests.unit.tree_maker import make_tree, sha
 
 
@@ -67,7 +67,7 @@ def test_json_holds_every_check_and_every_finding(tree: Path, capsys: pytest.Cap
     report = json.loads(capsys.readouterr().out)
     assert report["resultado"] == 1
     checks = {check["id"]: check for check in report["comprobaciones"]}
-    assert checks.keys() == CHECKS.keys()
+    assert checks.keys() == {**CHECKS, **SEAL_CHECKS}.keys()
     assert checks["INT-02"]["resultado"] == "mal"
     assert checks["INT-02"]["hallazgos"][0]["archivo"] == "cortes/0001/LEEME.txt"
     assert checks["INT-02"]["hallazgos"][0]["encontrado"] == sha(b"otro")

@@ -90,6 +90,8 @@ CASILLAS: list[Casilla] = [
 ]
 ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernatura", "entidad", "1")}
 OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
+CORRECTED: dict[tuple[str, int, int], list[Any]] = {}
+"""Other votes of an acta since a corte, by election, sección and corte; for trees that have corrections."""
 
 
 def clave(casilla: Casilla, code: str) -> str:
@@ -120,6 +122,7 @@ def truncated(part: int, whole: int) -> str:
 def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
     """One line of the CSV, and the numbers behind it where it counts."""
     district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
+    votes = CORRECTED.get((code, seccion, corte), votes)
     key = f"28{seccion:04}{tipo}{number:02}00"
     identity = [f"'{key}'", f"'{clave(casilla, code)}'", "28", "TAMAULIPAS", f"{district:03}", f"Distrito {district}"]
     identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
@@ -294,7 +297,12 @@ def manifest_of(corte: int) -> Json:
         "catalogo": DIGEST_OF_CATALOGUE,
         "reglas": dict.fromkeys(ELECTIONS, rules),
         "elecciones": elections,
-        "correcciones": [],
+        "correcciones": [
+            {"acta": clave(casilla, code), "eleccion": code, "motivo": "Cotejo con el acta en papel"}
+            for casilla in CASILLAS
+            for code in ELECTIONS
+            if (code, casilla[1], corte) in CORRECTED
+        ],
         "zip": {},
     }
 
@@ -392,6 +400,6 @@ def reseal(root: Path, *, zips: bool = True, sums: bool = True) -> None:
 
 
 def seal(folder: Path) -> None:
-    names = sorted(file.name for file in folder.iterdir() if file.name != "SHA256SUMS")
+    names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("SHA256SUMS"))
     lines = [f"{sha((folder / name).read_bytes())}  {name}\n" for name in names]
     (folder / "SHA256SUMS").write_text("".join(lines))

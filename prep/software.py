@@ -1,0 +1,114 @@
+"""Which files are deployed here: every one of our packages and of what is installed beside them, by its SHA-256.
+
+The list is text, in the form of SHA256SUMS, after lines `# …` that name what runs it. It holds no path of this machine,
+so that two machines installed alike give the same list. What Python compiles by itself (`__pycache__`) is not in it,
+nor what an installer writes about where and how it installed.
+"""
+
+import base64
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+from prep.errors import Rejected
+
+PACKAGES: Final = ("capture", "integrity", "load_tests", "prep", "publisher")
+BESIDE: Final = "dependencias"
+_ABOUT_INSTALLING: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
+_CACHE: Final = "__pycache__"
+_BLOCK: Final = 1 << 20
+
+
+def listing(runs: Mapping[str, str]) -> str:
+    """The list. `runs` names what no file here is: PostgreSQL and its version."""
+    versions = {"Python": f"{platform.python_implementation()} {platform.python_version()}", **runs}
+    lines = [f"# {name} {version}\n" for name, version in sorted(versions.items())]
+    found = {**dict(_ours()), **dict(_beside())}
+    return "".join(lines + [f"{_digest(path)}  {name}\n" for name, path in sorted(found.items())])
+
+
+def _ours() -> Iterator[tuple[str, Path]]:
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        for folder in spec.submodule_search_locations or () if spec else ():
+            yield from _files(Path(folder), package)
+
+
+def _beside() -> Iterator[tuple[str, Path]]:
+    """Whatever is there, whether a package lists it or not: what nobody lists is what one wants to see."""
+    paths = sysconfig.get_paths()
+    for folder in dict.fromkeys(Path(paths[scheme]) for scheme in ("purelib", "platlib")):
+        for name, path in _files(folder, BESIDE):
+            if name.split("/")[1] not in PACKAGES:
+                yield name, path
+
+
+def _files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if each != _CACHE]
+        for file in files:
+            inside = Path(parent, file).relative_to(folder)
+            if not _is_of_this_machine(inside):
+                yield f"{name}/{inside.as_posix()}", folder / inside
+
+
+def _is_of_this_machine(path: PurePath) -> bool:
+    return _CACHE in path.parts or (path.parent.name.endswith(".dist-info") and path.name in _ABOUT_INSTALLING)
+
+
+def _digest(path: Path) -> str:
+    hashed = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def altered(text: str) -> list[str]:
+    """Files of a list made here that are not what their own package says (RECORD), or that are gone."""
+    wrong: list[str] = []
+    here = read_listing(text)
+    for distribution in importlib.metadata.distributions():
+        for file in distribution.files or ():
+            if file.hash is None or file.hash.mode != "sha256" or file.parts[0] == ".." or _is_of_this_machine(file):
+                continue
+            said = base64.urlsafe_b64decode(file.hash.value + "=" * (-len(file.hash.value) % 4)).hex()
+            if file.parts[0] not in PACKAGES and here.get(f"{BESIDE}/{file}") != said:
+                wrong.append(f"{BESIDE}/{file}: no es el que su paquete dice, o falta")
+    return sorted(wrong)
+
+
+def read_listing(text: str) -> dict[str, str]:
+    """Digest, or version, by name. Raises Rejected where it is no such list."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("# "):
+            name, _, held = line[2:].partition(" ")
+        else:
+            held, separator, name = line.partition("  ")
+            if not separator or len(held) != hashlib.sha256().digest_size * 2 or not name:
+                raise Rejected(f"la lista de software no se entiende en la línea {number}")
+        if name in found:
+            raise Rejected(f"la lista de software nombra dos veces {name}")
+        found[name] = held
+    return found
+
+
+def differences(ours: str, theirs: str) -> Sequence[str]:
+    """Each file that is not the same here and in another list, in a sentence."""
+    here, there = read_listing(ours), read_listing(theirs)
+    sentences: list[str] = []
+    for name in sorted(here.keys() | there.keys()):
+        if name not in there:
+            sentences.append(f"{name}: está aquí y no en la lista")
+        elif name not in here:
+            sentences.append(f"{name}: está en la lista y no aquí")
+        elif here[name] != there[name]:
+            sentences.append(f"{name}: aquí es {here[name]}; en la lista, {there[name]}")
+    return sentences

@@ -1,0 +1,224 @@
+"""Who vouches for a corte: the institution's seal and the time stamps beside its SHA256SUMS.
+
+A PREP night does not stop because a key is away. A corte is sealed in its stage, before anybody sees it; where the key
+does not answer it goes out without its seal, an alarm sounds, the log gets an incident, and the seal is made as soon as
+the key is back. Until then whoever brings the authority (`integrity verify --ca`) is told that the seal is missing
+(AUT-01), which is true. Seals are made in the order of the cortes, so that their hours never go back. The other
+choice, no corte without its seal, would let whoever takes a token out of its socket end the publication of a country.
+
+Time stamps come from others and are asked for after a corte is out, again and again until they are there. What stands
+beside a SHA256SUMS is written once: a seal that is there is never made again, and a corte that is made again after a
+loss gets one of its own, of its own hour, over the same bytes.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from integrity.sealing import cms
+from integrity.sealing.certificates import NotSealed, Problem, Purpose, judge_purpose, load, refuse_development
+from integrity.sealing.cms import Signer
+from integrity.sealing.seal import SEAL, SUMS, open_signer, place, read_sums_file
+from integrity.sealing.sello import seals
+from integrity.sealing.stamp import STAMPS, Authority, add_missing
+from prep import observe
+from prep.errors import Rejected
+from prep.settings import Settings, now
+
+log: Final = logging.getLogger(__name__)
+PATIENCE: Final = 10.0
+"""Seconds that a corte waits for the key, at most."""
+LOOK: Final = 2.0
+"""Seconds between looks at what is missing."""
+LONGEST_PAUSE: Final = 30.0
+"""The same while the key or an authority is away."""
+TRIES: Final = 4
+"""Cortes whose stamps are asked for in one round, where authorities do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What is missing beside the cortes that are out."""
+
+    seals: int = 0
+    stamps: int = 0
+    why: str = ""
+    """Of the first that could not be had."""
+
+
+class Notary:
+    """The institution's key, whether it is at hand or not, and the authorities that stamp time."""
+
+    def __init__(
+        self,
+        opened: Callable[[], Signer] | None,
+        authorities: Sequence[Authority] = (),
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """`opened` raises NotSealed while the key is away; None: this institution does not seal."""
+        self._opened = opened
+        self._authorities = authorities
+        self._clock = clock
+        self._signer: Signer | None = None
+        self._busy = threading.Lock()
+        self._complete: set[Path] = set()
+        self._tries: Counter[Path] = Counter()
+
+    async def seal(self, folder: Path, corte_at: datetime, before: Path | None) -> str | None:
+        """The seal of a corte in its stage; None, or why there is none yet. Never raises for the key.
+
+        `before` is the folder of the corte before: where that one still lacks its seal, this one waits its turn.
+        """
+        if self._opened is None:
+            return None
+        if before is not None and not (before / SEAL).exists():
+            return f"el corte anterior ({before.name}) todavía no tiene su sello"
+        return await self._ask_key(folder, corte_at)
+
+    async def _ask_key(self, folder: Path, corte_at: datetime | None) -> str | None:
+        try:
+            async with asyncio.timeout(PATIENCE):  # the thread goes on by itself, and `_busy` with it
+                return await asyncio.to_thread(self._seal, folder, corte_at)
+        except TimeoutError:
+            return f"la llave del sello no respondió en {PATIENCE:.0f} segundos"
+
+    def _seal(self, folder: Path, corte_at: datetime | None) -> str | None:
+        if not self._busy.acquire(timeout=PATIENCE):
+            return "la llave del sello sigue ocupada"
+        try:
+            assert self._opened is not None
+            self._signer = self._signer or self._opened()
+            at = self._clock()  # set back behind the corte's own hour, it would say that the seal came first
+            made = seals(read_sums_file(folder / SUMS), self._signer, at=max(at, corte_at or at))
+            # The .p7s last: where it is, all are. If we stop before it, the next try keeps the sello.
+            for file in sorted(made, key=lambda file: file == SEAL):
+                if not (folder / file).exists():
+                    place(folder / file, made[file])
+        except NotSealed as problem:
+            if (folder / SEAL).exists():  # another publisher of the same tree was first
+                return None
+            if problem.problem is Problem.KEY:
+                self._signer = None
+            return problem.sentence
+        finally:
+            self._busy.release()
+        return None
+
+    async def complete(self, public: Path) -> Lacking:
+        """Try once to make or get whatever the published cortes lack; what is missing afterwards."""
+        lacking = await asyncio.to_thread(lambda: list(self._lacking(public)))
+        why = [await self._seal_all(lacking), await self._stamp_all(lacking)]
+        await asyncio.to_thread(self._mark, lacking)
+        left = [folder for folder in lacking if folder not in self._complete]
+        unsealed = sum(not (folder / SEAL).exists() for folder in left) if self._opened else 0
+        unstamped = sum(not (folder / file).exists() for folder in left for file in STAMPS[: len(self._authorities)])
+        observe.SEALS_MISSING.set(unsealed)
+        observe.STAMPS_MISSING.set(unstamped)
+        return Lacking(unsealed, unstamped, next(filter(None, why), ""))
+
+    def _lacking(self, public: Path) -> Iterator[Path]:
+        """Cortes in their order."""
+        with contextlib.suppress(FileNotFoundError):
+            for folder in sorted((public / "cortes").iterdir(), key=lambda folder: (len(folder.name), folder.name)):
+                if folder not in self._complete and (folder / SUMS).exists():
+                    yield folder
+
+    def _mark(self, folders: Sequence[Path]) -> None:
+        wanted = [*([SEAL] if self._opened else []), *STAMPS[: len(self._authorities)]]
+        self._complete |= {folder for folder in folders if all((folder / file).exists() for file in wanted)}
+
+    async def _seal_all(self, folders: Sequence[Path]) -> str:
+        """In their order, up to the first that cannot be sealed."""
+        for folder in folders if self._opened else ():
+            if not (folder / SEAL).exists() and (why := await self._ask_key(folder, None)):
+                return why
+        return ""
+
+    async def _stamp_all(self, folders: Sequence[Path]) -> str:
+        """Those that were asked for least, then the newest: a stamp is worth most soon after its corte."""
+        failed: list[str] = []
+        waiting = [
+            folder
+            for folder in folders
+            if any(not (folder / file).exists() for file in STAMPS[: len(self._authorities)])
+        ]
+        for _, folder in sorted(enumerate(waiting), key=lambda each: (self._tries[each[1]], -each[0])):
+            self._tries[folder] += 1
+            missing = await add_missing(folder, self._authorities, after=await asyncio.to_thread(_sealed_at, folder))
+            failed += missing.values()
+            if len(failed) >= TRIES:
+                break
+        return next(iter(failed), "")
+
+    async def serve(self, public: Path, stop: asyncio.Event) -> None:
+        """Until `stop`: whatever is missing is made as soon as it can be. What goes wrong is said, and tried again."""
+        failures, said = 0, ""
+        while not stop.is_set():
+            try:
+                lacking = await self.complete(public)
+                why = lacking.why
+            except OSError as error:
+                why = f"no se pudo leer o escribir en lo publicado: {error.strerror}"
+            failures = failures + 1 if why else 0
+            if why and why != said:
+                log.error("seals or stamps missing", extra={"data": {"why": why}})
+            said = why
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), min(LONGEST_PAUSE, LOOK * 2.0 ** min(failures, 9)))
+
+
+def _sealed_at(folder: Path) -> datetime | None:
+    """What the seal says of its hour: a stamp from before it shows a clock that went back."""
+    try:
+        return cms.signing_time(cms.read((folder / SEAL).read_bytes()))
+    except (OSError, NotSealed):
+        return None
+
+
+def notary_of(settings: Settings) -> Notary | None:
+    """What the settings say; None where nothing is sealed or stamped. A key that is away is no reason not to start.
+
+    Raises Rejected for certificates that cannot be read, are for something else, or are for development where the
+    night is real.
+    """
+    if not settings.seal_certificate and not settings.tsa:
+        return None
+    if bool(settings.seal_certificate) != bool(settings.seal_key):
+        raise Rejected("PREP_SEAL_CERTIFICATE y PREP_SEAL_KEY van juntas")
+    if bool(settings.tsa) != bool(settings.tsa_ca):
+        raise Rejected("PREP_TSA y PREP_TSA_CA van juntas")
+    try:
+        opened = _key_of(settings)
+        authorities = _authorities_of(settings)
+    except NotSealed as problem:
+        raise Rejected(problem.sentence) from None
+    except OSError as error:
+        raise Rejected(f"no se puede leer el certificado {error.filename}: {error.strerror}") from None
+    return Notary(opened, authorities)
+
+
+def _key_of(settings: Settings) -> Callable[[], Signer] | None:
+    certificates, key, secret = settings.seal_certificate, settings.seal_key, settings.seal_passphrase
+    if certificates is None:
+        return None
+    held = load(certificates.read_bytes())
+    judge_purpose(held[0], Purpose.SEAL)
+    refuse_development(held, simulacro=settings.simulacro)
+    passphrase = secret.get_secret_value() if secret else None
+    return lambda: open_signer(certificates, key, passphrase)
+
+
+def _authorities_of(settings: Settings) -> list[Authority]:
+    if settings.tsa_ca is None:
+        return []
+    trusted = load(settings.tsa_ca.read_bytes())
+    refuse_development(trusted, simulacro=settings.simulacro)
+    return [Authority(url, trusted) for url in settings.tsa.split(",")]

@@ -1,0 +1,60 @@
+"""A demo ends with one command that checks all of it, and that command is right."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prep.store import embedded
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+    return subprocess.run(
+        [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False, timeout=280
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder of a finished demo, and the words of the command that it printed."""
+    data = tmp_path_factory.mktemp("demo") / "datos"
+    try:
+        done = run("prep.cli", "demo", "--once", "--casillas", "5", "--interval", "4", "--data", str(data))
+    finally:
+        embedded.stop(data / "instalacion" / "postgres")
+    assert done.returncode == 0, done.stderr[-3000:]
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("compruébelo: ")]
+    return data, shlex.split(line.removeprefix("compruébelo: "))
+
+
+def test_the_printed_command_checks_everything_and_nothing_is_wrong(demo: tuple[Path, list[str]]) -> None:
+    _, words = demo
+    assert {"--ca", "--tsa-ca", "--log-key", "--simulacro"} <= set(words)
+    done = run(*words)
+    assert done.returncode == 0, done.stdout
+    for check in ("AUT-01", "AUT-03", "AUT-04", "AUT-05", "AUT-12", "EVI-10"):
+        assert f"✓ {check}" in done.stdout
+
+
+def test_whoever_brings_no_authority_is_not_told_that_all_is_well(demo: tuple[Path, list[str]]) -> None:
+    _, words = demo
+    done = run(*words[: words.index("--ca")])
+    assert done.returncode == 2
+    assert "? AUT-01" in done.stdout
+
+
+def test_the_acts_are_there_with_their_digests(demo: tuple[Path, list[str]]) -> None:
+    data, _ = demo
+    for name in ("cero", "cierre"):
+        folder = data / "instalacion" / "actos" / name
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "SHA256SUMS",
+            "acto.pdf",
+            "conteos.json",
+            "software.txt",
+        ]
+        subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
