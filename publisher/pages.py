@@ -4,6 +4,8 @@ A page is written again only when something in it changed: the page of an acta w
 place when one of its actas does. Everything is read from what the corte has on record, so the pages can be made again.
 """
 
+import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ from prep.store.cortes import Corte, Fuera, Phase, Snapshot
 from publisher import figures as out
 from publisher.figures import Figures, Sum
 from publisher.official import Book
+from publisher.verification import VERIFICA, Results, verification
 
 SITE: Final = Path(__file__).parent / "site"
 _MONTHS: Final = (
@@ -156,9 +159,27 @@ async def render(
         await each.places(shown)
         each.election(strays[each.figures.election.id])
     _home(site, figures)
-    sheet = (SITE / "estilo.css").read_bytes()
-    if not (public / "estilo.css").exists() or (public / "estilo.css").read_bytes() != sheet:
-        site.put(public / "estilo.css", sheet)
+    results = [Results(each.code, each.title, book.file(each), each.codes) for each in book.elections]
+    beside = {
+        "estilo.css": (SITE / "estilo.css").read_bytes(),
+        "verificar.html": checker(),
+        VERIFICA: verification(results, corte.number, corte.at.astimezone(CENTRAL)),
+    }
+    for name, content in beside.items():
+        if not (public / name).exists() or (public / name).read_bytes() != content:
+            site.put(public / name, content)
+
+
+def checker() -> bytes:
+    """`verificar.html`: one file that needs no other. Its policy names its own script and style by their digests."""
+    script, style = ((SITE / f"verificar.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    hashes = {"script_hash": _policy_hash(script), "style_hash": _policy_hash(style)}
+    return TEMPLATES.get_template("verificar.html").render(script=script, style=style, **hashes).encode()
+
+
+def _policy_hash(text: str) -> str:
+    """How a Content-Security-Policy names an inline script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _home(site: _Site, figures: Sequence[Figures]) -> None:

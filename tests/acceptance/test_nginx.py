@@ -119,6 +119,8 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert "nginx/" not in answer.headers["server"]
+    checker = await http.get("/verificar.html")
+    assert checker.headers["content-security-policy"] == "frame-ancestors 'self'", "it brings its own, with its digests"
     csv = await http.get("/cortes/0001/images.csv")
     assert csv.headers["content-type"] == "text/csv; charset=utf-8"
 

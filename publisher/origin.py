@@ -1,0 +1,250 @@
+"""The tree that a mirror follows, over HTTP: regular paths, limits of bytes and of patience, no redirections.
+
+What the origin sends is taken for hostile until it has been verified: it may be endless, slow, somewhere else, or not
+what was asked for. A download of known digest that was interrupted goes on where it stopped.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+
+from prep.errors import Parked, Rejected, Unavailable
+
+_CHUNK: Final = 1 << 18
+_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_BUSY: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_ANSWERS: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
+    {
+        "Range": frozenset({HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}),
+        "If-None-Match": frozenset({HTTPStatus.NOT_MODIFIED}),
+    }
+)
+"""What may be answered, besides the file, to who asks with that header."""
+_WAIT: Final = 5
+_LONGEST_WAIT: Final = 60
+_PATH: Final = re.compile(
+    r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,254}(?:/[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,254})*"
+)
+_T = TypeVar("_T")
+_PARTIAL: Final = re.compile(r"bitacora/tile/[0-9a-z/]+\.p/[0-9]{1,3}")
+
+
+class Gone(Unavailable):
+    """The origin has no such file: wrong where it must be, and no matter where it may come later."""
+
+
+class Wait(Unavailable):
+    """The origin asks for patience: `retry_after` seconds."""
+
+
+class Refused(Parked):
+    """No published file may be like that: a redirection, too many bytes, a path that leads elsewhere."""
+
+
+class Differs(Parked):
+    """The bytes are not those of the digest they were asked for by."""
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        super().__init__(f"{path} del origen no es el que debe ser: se esperaba {expected}; se encontró {found}")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds, unless it says otherwise."""
+
+    connect: float = 10
+    silence: float = 30
+    """Without a byte."""
+    grace: float = 60
+    """After which a download must have come at `slowest` bytes a second."""
+    slowest: int = 1024
+    tries: int = 3
+    """Of a request that the network or the origin's server failed."""
+    pause: float = 0.5
+    """Before the second try; twice as long before each further one."""
+    connections: int = 6
+
+
+def base_of(url: str) -> str:
+    """The address of a tree, ending in a slash. Raises Rejected where it can be none."""
+    parts = urlsplit(url)
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise Rejected("la dirección debe empezar con http:// o https://, sin contraseña y sin «?» ni «#»")
+    return url.removesuffix("index.json").removesuffix("index.html").rstrip("/") + "/"
+
+
+class Origin:
+    """One web server. `heard` is told how many bytes have come."""
+
+    def __init__(self, url: str, parts: Path, *, patience: Patience, heard: Callable[[int], None]) -> None:
+        self.base = base_of(url)
+        self._parts = parts
+        self._patience = patience
+        self._heard = heard
+        self._tags: dict[str, str] = {}
+        self._slots = asyncio.Semaphore(patience.connections)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=patience.connect, connect=patience.connect * 6, sock_read=patience.silence
+        )
+        self._session = aiohttp.ClientSession(
+            timeout=timeout,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity", "User-Agent": "prep-difusor"},
+            connector=aiohttp.TCPConnector(limit=patience.connections),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def read(self, path: str, limit: int) -> bytes:
+        """A small file whole. Raises Gone, Refused, Unavailable."""
+        return await self._again(path, lambda: self._read(path, limit))
+
+    async def read_if_changed(self, path: str, limit: int) -> bytes | None:
+        """The same; None where the origin says, by its ETag, that it is what was read the last time."""
+        tag = self._tags.get(path)
+
+        async def take() -> bytes | None:
+            async with self._ask(path, {"If-None-Match": tag} if tag else {}) as answer:
+                if answer.status == HTTPStatus.NOT_MODIFIED:
+                    return None
+                content = b"".join([block async for block in self._blocks(answer, path, limit)])
+                self._tags[path] = answer.headers.get("ETag", "")
+                return content
+
+        return await self._again(path, take)
+
+    async def read_if_there(self, path: str, limit: int) -> bytes | None:
+        """The same, or None."""
+        try:
+            return await self.read(path, limit)
+        except Gone:
+            return None
+
+    async def digest(self, path: str, limit: int) -> str:
+        """SHA-256 of a file that is not kept. Raises as `read`."""
+
+        async def take() -> str:
+            hasher = hashlib.sha256()
+            async with self._ask(path, {}) as answer:
+                async for block in self._blocks(answer, path, limit):
+                    hasher.update(block)
+            return hasher.hexdigest()
+
+        return await self._again(path, take)
+
+    async def fetch(self, path: str, to: Path, *, sha256: str, limit: int) -> None:
+        """The file of that digest into `to`, durable; what an earlier try left is gone on with. Raises Differs too."""
+        await self._again(path, lambda: self._fetch(path, to, sha256, limit))
+
+    async def _read(self, path: str, limit: int) -> bytes:
+        async with self._ask(path, {}) as answer:
+            return b"".join([block async for block in self._blocks(answer, path, limit)])
+
+    async def _fetch(self, path: str, to: Path, sha256: str, limit: int) -> None:
+        part = self._parts / hashlib.sha256(f"{path} {sha256}".encode()).hexdigest()
+        held = part.stat().st_size if part.exists() else 0
+        async with self._ask(path, {"Range": f"bytes={held}-"} if held else {}) as answer:
+            goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
+            if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
+                raise Refused(f"el origen mandó otra parte de {path} que la pedida")
+            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                goes_on = held > 0  # all of it may be here already: its digest says
+            else:
+                with part.open("ab" if goes_on else "wb") as file:
+                    async for block in self._blocks(answer, path, limit - (held if goes_on else 0)):
+                        file.write(block)
+        found = await asyncio.to_thread(_seal, part)
+        if found != sha256:
+            part.unlink()
+            if goes_on:  # the part was not of this file
+                await self._fetch(path, to, sha256, limit)
+                return
+            raise Differs(path, sha256, found)
+        part.replace(to)
+
+    @asynccontextmanager
+    async def _ask(self, path: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        if _PATH.fullmatch(path) is None and _PARTIAL.fullmatch(path) is None:
+            raise Refused(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
+        url = self.base + quote(path)
+        async with self._slots, self._session.get(url, headers=headers, allow_redirects=False) as answer:
+            if answer.status in _GONE:
+                raise Gone(f"al origen le falta {path}")
+            if answer.status not in _expected(headers):
+                raise _unexpected(path, answer)
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise Refused(f"el origen manda comprimido {path}, que se pidió tal cual")
+            yield answer
+
+    async def _blocks(self, answer: aiohttp.ClientResponse, path: str, limit: int) -> AsyncIterator[bytes]:
+        total, began = 0, time.monotonic()
+        async for block in answer.content.iter_chunked(_CHUNK):
+            total += len(block)
+            self._heard(len(block))
+            if total > limit:
+                raise Refused(f"{path} del origen tiene más de {limit} bytes")
+            lasted = time.monotonic() - began
+            if lasted > self._patience.grace and total < lasted * self._patience.slowest:
+                raise Unavailable(f"el origen manda {path} demasiado despacio")
+            yield block
+
+    async def _again(self, path: str, work: Callable[[], Awaitable[_T]]) -> _T:
+        """A few times, where the network or the server failed; what the origin has or has not is not asked twice."""
+        for left in reversed(range(self._patience.tries)):
+            try:
+                return await work()
+            except (Gone, Parked):
+                raise
+            except Unavailable as error:
+                if not left:
+                    raise
+                pause = error.retry_after if isinstance(error, Wait) else 0
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                if not left:
+                    raise Unavailable(f"no se pudo traer {path} del origen") from None
+                pause = 0
+            turn = self._patience.tries - left - 1
+            await asyncio.sleep(max(pause, self._patience.pause * 2**turn))
+        raise AssertionError
+
+
+def _expected(headers: Mapping[str, str]) -> frozenset[int]:
+    return frozenset({HTTPStatus.OK}).union(*(_ANSWERS[name] for name in headers))
+
+
+def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | Refused:
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+        return Refused(f"el origen manda a otro sitio al pedir {path}: no se sigue")
+    if answer.status in _BUSY:
+        told = answer.headers.get("Retry-After", "")
+        wait = min(_LONGEST_WAIT, int(told)) if told.isascii() and told.isdigit() else _WAIT
+        return Wait(f"el origen pide esperar (respondió {answer.status})", retry_after=wait)
+    return Unavailable(f"el origen respondió {answer.status} al pedir {path}")
+
+
+def _seal(part: Path) -> str:
+    """Make the file durable; its digest."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()

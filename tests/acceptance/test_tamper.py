@@ -1,0 +1,139 @@
+"""What is published is cheated on in every way that `tests.tamper` knows, and two verifiers find it each time."""
+
+import functools
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from integrity import minimal_verifier
+from tests.tamper.cheats import CHEATS, Cheat
+from tests.tamper.matrix import Verdict, in_readme, judge, outcomes, read_verdict, table
+from tests.tamper.night import Night
+
+MINIMAL = Path(minimal_verifier.__file__)
+NOT_CHECKED = {"the time stamp stripped"}
+"""What shows only in something that cannot be checked any more: a time stamp may still come."""
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    return Night(tmp_path_factory.mktemp("noche")).make()
+
+
+@pytest.fixture(scope="module")
+def matrix(night: Night, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Cheat, Verdict, Verdict]]:
+    return [*outcomes(night, tmp_path_factory.mktemp("copia"))]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Its address on a plain static web server."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def command(where: str, night: Night, *, minimal: bool) -> Verdict:
+    """The real command in a process of its own; the minimal one by a Python that sees nothing of this project."""
+    program = ["-I", str(MINIMAL)] if minimal else ["-m", "integrity", "verify"]
+    words = [sys.executable, *program, where, *night.remembering(2), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert not done.stderr
+    return read_verdict(done.stdout, done.returncode)
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+def test_what_nobody_touched_passes_whole(night: Night, minimal: bool) -> None:
+    assert judge(night.tree, night.remembering(2), minimal=minimal) == Verdict(0, (), ())
+    assert command(str(night.tree), night, minimal=minimal) == Verdict(0, (), ())
+
+
+def test_there_are_many_ways_to_cheat(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
+    assert len({cheat.name for cheat in CHEATS}) == len(CHEATS) == len(matrix) >= 100
+
+
+def test_both_verifiers_find_every_cheat(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
+    for cheat, ours, minimal in matrix:
+        expected = 2 if cheat.name in NOT_CHECKED else 1
+        assert (ours.exit_code, minimal.exit_code) == (expected, expected), cheat.name
+
+
+def test_the_readme_shows_the_matrix_as_it_came_out(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
+    assert in_readme() == table(matrix), "python -m tests.tamper --write"
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+def test_a_plain_web_server_is_enough(night: Night, tmp_path: Path, minimal: bool) -> None:
+    """Over HTTP nobody can see what other files there are; everything else is found as in a folder."""
+    with served(night.tree) as address:
+        assert command(address, night, minimal=minimal) == Verdict(0, (), ())
+    found: dict[str, int] = {}
+    names = ["a byte of an official CSV", "a byte of an acta's image", "an old corte replayed: index.json put back"]
+    for number, cheat in enumerate(each for each in CHEATS if each.name in [*names, "a hash in a tile"]):
+        tree = night.copy(tmp_path / str(number))
+        cheat.act(tree, night)
+        with served(tree) as address:
+            found[cheat.name] = judge(address, night.reader(), minimal=minimal).exit_code
+    assert found == dict.fromkeys([*names, "a hash in a tile"], 1)
+
+
+def test_a_server_that_fails_is_not_checked(night: Night) -> None:
+    with served(night.tree) as address:
+        pass
+    for minimal in (False, True):
+        verdict = judge(address, [], minimal=minimal)
+        assert (verdict.exit_code, verdict.wrong) == (2, ())
+
+
+def test_the_minimal_verifier_never_shows_a_traceback(
+    night: Night, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever stands in the place of any file: a sentence, and never a pass."""
+    files = [path.relative_to(night.tree) for path in sorted(night.tree.rglob("*")) if path.is_file()]
+    kinds = {
+        path.suffix or path.name: path for path in files if "checkpoint" not in path.name and "000.p" not in path.parts
+    }
+    for number, (path, content) in enumerate(
+        (path, content) for path in kinds.values() for content in (b"", b"\xff\x00" * 40, b'{"formato":1}\n')
+    ):
+        if path.suffix in {".html", ".css"} or (path.suffix == ".jsonl" and not content):
+            continue
+        tree = night.copy(tmp_path / str(number))
+        (tree / path).write_bytes(content)
+        assert judge(tree, night.reader(), minimal=True).exit_code in {1, 2}, path
+    for words in (["/nowhere"], ["ftp://example.mx/"], [str(tmp_path)], [str(night.tree), "--ca", "/nowhere"]):
+        assert minimal_verifier.main(words) == 2
+        assert "Traceback" not in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        minimal_verifier.main(["--what"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("No se entiende la orden")
+
+
+def test_the_minimal_verifier_says_what_it_could_not_check(night: Night) -> None:
+    """With nobody to trust, seals that are there are not good; and a log's own key is said to be its own."""
+    report = json.loads(
+        subprocess.run(
+            [sys.executable, "-I", MINIMAL, night.tree, "--json"], capture_output=True, text=True, check=False
+        ).stdout
+    )
+    assert report["resultado"] == 2
+    assert "LA QUE DICE EL PROPIO ÁRBOL" in " ".join(report["datos"])
+    without = {check["id"] for check in report["comprobaciones"] if check["resultado"] == "no se pudo comprobar"}
+    assert without == {"AUT-2", "AUT-3", "AUT-4", "AUT-5"}

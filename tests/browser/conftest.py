@@ -1,0 +1,149 @@
+"""A small night's published tree behind a plain static web server, and a real browser to look at it with."""
+
+import asyncio
+import io
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from integrity.note import Signer
+from load_tests.replay import Sheet
+from prep.store import embedded
+from prep.store.cortes import Phase
+from tests.conftest import Night
+from tests.integration.logged_night import logged_night
+from tests.programs import program
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def picture(sheet: Sheet) -> bytes:
+    """An image that a browser can show."""
+    paper = Image.new("RGB", (430, 280), "white")
+    ImageDraw.Draw(paper).text((20, 20), sheet.qr, fill="black")
+    drawn = io.BytesIO()
+    paper.save(drawn, "JPEG")
+    return drawn.getvalue()
+
+
+@pytest.fixture(scope="session")
+def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Signer]:
+    """A finished night of three cortes with its log, as the publisher and the sequencer write it; and the log's key."""
+    folder = tmp_path_factory.mktemp("noche")
+    name = f"t_{uuid.uuid4().hex}"
+
+    async def publish() -> Signer:
+        connection = await asyncpg.connect(postgres.owner("postgres"))
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
+        await connection.close()
+        async with logged_night(Night(postgres.owner(name), postgres.app(name)), folder, casillas=12) as tonight:
+            tonight.night.draw = picture
+            sheets = tonight.night.sheets
+            await tonight.night.cut()
+            await tonight.count(sheets[:8], "catd-01")
+            await tonight.log()
+            await tonight.night.cut()
+            await tonight.log()
+            await tonight.count(sheets[8:], "catd-02")
+            await tonight.log()
+            await tonight.night.cut(Phase.FINAL)
+            await tonight.log()
+            async with tonight.scribe() as scribe:
+                await scribe.turn()
+            return tonight.office.signer
+
+    return folder / "publico", asyncio.run(publish())
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
+        """Nothing."""
+
+
+@dataclass
+class Site:
+    """A copy of the tree, to be tampered with, and where it is served."""
+
+    root: Path
+    url: str
+    key: str
+
+
+@pytest.fixture
+def site(finished: tuple[Path, Signer], tmp_path: Path) -> Iterator[Site]:
+    public, signer = finished
+    root = tmp_path / "publico"
+    shutil.copytree(public, root)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield Site(root, f"http://127.0.0.1:{server.server_port}", str(signer.key))
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
+    """Debian's Chromium. Absent: skipped with the reason; in CI, a failure.
+
+    While it is open its loop runs in this thread and nobody else's can: so the night is made before, and it is closed
+    with the last test of the module.
+    """
+    where = program("chromium", "chromium")
+    with sync_playwright() as playwright:
+        # Its own folder: Debian's wrapper reads the home of whoever runs it.
+        opened = playwright.chromium.launch(
+            executable_path=where, args=ARGUMENTS, env={**os.environ, "LANG": "es_MX.UTF-8"}
+        )
+        yield opened
+        opened.close()
+
+
+@dataclass
+class Watched:
+    """A page with what it said on its console and what it asked the network for."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, page: Page) -> "Watched":
+        watched = cls(page)
+        page.on("console", lambda said: watched.errors.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: watched.errors.append(str(error)))
+        page.on("request", lambda request: watched.asked.append(request.url))
+        return watched
+
+    def others(self, origin: str) -> list[str]:
+        """Requests that left the origin. What the page makes itself (`blob:`, `data:`) is no request."""
+        return [
+            url
+            for url in self.asked
+            if urlsplit(url).scheme not in {"blob", "data"} and not url.startswith(origin + "/")
+        ]
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 390, "height": 844}, locale="es-MX")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def watched(context: BrowserContext) -> Watched:
+    return Watched.of(context.new_page())

@@ -1,0 +1,286 @@
+"""A complete published night to cheat on: two elections, three cortes, a correction, log, witnesses, seals, stamps.
+
+`tests.unit.tree_maker` writes the tree. What only keys can make is made here from whatever the tree holds, so that a
+cheat who has all of them (`Night.vouch`) can publish another night that agrees with itself.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
+
+from integrity import leaves
+from integrity.log import FileState, Sequencer
+from integrity.note import Kind, Proof, Signer, read_checkpoint
+from integrity.sealing import development
+from integrity.sealing.seal import PERSON, seal
+from integrity.sealing.sello import seals
+from integrity.tiles import Tiles
+from publisher.verification import VERIFICA, Results, verification
+from tests.unit import tree_maker
+from tests.unit.log_maker import signer
+from tests.unit.seal_maker import STAMPING, Party, party, rsa_key
+from tests.unit.tree_maker import make_tree, sha
+
+ORIGIN = "prep.example.mx/bitacora"
+LATER = timedelta(seconds=5)
+IN_FORCE = {"since": datetime(2023, 1, 1, tzinfo=UTC), "until": datetime(2024, 1, 1, tzinfo=UTC)}
+SIGNS = ("digital_signature", "content_commitment")
+Said = list[dict[str, Any]]
+
+
+@dataclass
+class Authorities:
+    """Everybody who signs, and whom the reader trusts."""
+
+    root: Party = field(default_factory=lambda: party(name="Autoridad", **IN_FORCE))  # type: ignore[arg-type]
+    time_root: Party = field(default_factory=lambda: party(name="Autoridad de tiempo", **IN_FORCE))  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        self.institute = self.sealer(self.root)
+        self.person = party(self.root, name="Una funcionaria", **IN_FORCE)  # type: ignore[arg-type]
+        self.stamper = self.time(self.time_root)
+
+    def sealer(self, root: Party, **other: Any) -> Party:
+        return party(root, **{"name": "Instituto Electoral", "key": rsa_key(), **IN_FORCE, **other})
+
+    def time(self, root: Party, **other: Any) -> Party:
+        about = {"name": "Sellador de tiempo", "uses": ["digital_signature"], "extended": STAMPING, **IN_FORCE}
+        return party(root, **{**about, **other})
+
+
+@dataclass
+class Night:
+    """The tree, who can sign for it, and what a reader brings."""
+
+    home: Path
+    who: Authorities = field(default_factory=Authorities)
+    log: Signer = field(default_factory=lambda: signer(ORIGIN))
+    witnesses: Sequence[Signer] = tuple(signer(f"testigo-{n}.example.mx", Kind.WITNESS, seed=10 + n) for n in range(3))
+
+    @property
+    def tree(self) -> Path:
+        return self.home / "publico"
+
+    @property
+    def policy(self) -> str:
+        lines = [f"log {self.log.key}", *(f"witness t{n} {each.key}" for n, each in enumerate(self.witnesses))]
+        return "\n".join([*lines, "group testigos 2 t0 t1 t2", "quorum testigos", ""])
+
+    def make(self) -> "Night":
+        tree_maker.CORRECTED[("GOB", 901, 2)] = [60, 71, 9, 7, 0, 4]
+        try:
+            make_tree(self.tree)
+        finally:
+            tree_maker.CORRECTED.clear()
+        codes = [code for code, _, _ in tree_maker.OPTIONS]
+        files = [
+            Results(code, title, f"TAMPS_{code}_2023.csv", codes) for code, (title, *_) in tree_maker.ELECTIONS.items()
+        ]
+        text = verification(files, len(tree_maker.TIMES) - 1, datetime.fromisoformat(tree_maker.TIMES[-1]))
+        (self.tree / VERIFICA).write_bytes(text)
+        self.vouch(self.tree)
+        (self.home / "politica.txt").write_text(self.policy)
+        (self.home / "llave.txt").write_text(f"{self.log.key}\n")
+        (self.home / "autoridad.pem").write_bytes(self.who.root.certificate.public_bytes(Encoding.PEM))
+        (self.home / "tiempo.pem").write_bytes(self.who.time_root.certificate.public_bytes(Encoding.PEM))
+        return self
+
+    def reader(self) -> list[str]:
+        """The options of a reader who got keys and authorities from whom they belong to."""
+        names = {"--log-policy": "politica.txt", "--ca": "autoridad.pem", "--tsa-ca": "tiempo.pem"}
+        return [word for option, name in names.items() for word in (option, str(self.home / name))]
+
+    def remembering(self, which: int) -> list[str]:
+        """The same reader, who kept the checkpoint that came out with a corte."""
+        return [*self.reader(), "--checkpoint", str(self.home / f"checkpoint-{which}")]
+
+    def copy(self, to: Path) -> Path:
+        return Path(shutil.copytree(self.tree, to, symlinks=True))
+
+    # --- everything that keys make ------------------------------------------------------------------------------------
+
+    def vouch(self, root: Path, said: Said | None = None, *, witnesses: int = 3) -> None:
+        """Log, proofs, openings, seals and stamps for what the tree now holds; or for a log that says `said`."""
+        for path in root.glob("cortes/*/SHA256SUMS.*"):
+            path.unlink()
+        self.write_log(root, self.told(root) if said is None else said, witnesses=witnesses)
+        for number, folder in enumerate(sorted((root / "cortes").iterdir())):
+            self.seal(folder, person=number != 1)
+
+    def told(self, root: Path, **start: Any) -> Said:
+        """The leaves that the tree calls for, in their order."""
+        moment = {"fecha_hora": "2023-02-19T23:05:00.000000+00:00"}
+        said: Said = [
+            self._start(root) | start,
+            {"tipo": "software", "momento": "inicio", "lista": sha(b"programas"), **moment},
+            {"tipo": "cero", "conteos": sha(b"ceros"), "software": sha(b"programas"), **moment},
+        ]
+        before: dict[tuple[str, str], str] = {}
+        for folder in sorted((root / "cortes").iterdir()):
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            when = (
+                datetime.fromisoformat(manifest["fecha_hora"])
+                .astimezone(UTC)
+                .strftime("%Y-%m-%dT%H:%M:%S.000000+00:00")
+            )
+            said += _images(folder, said, when)
+            for code, clave, cells in _rows(folder, manifest):
+                digest = leaves.row_digest(code, clave, cells)
+                if before.get((code, clave)) != digest:
+                    said += [{"tipo": "captura", "compromiso": given} for _, given in _typed(code, clave, cells)]
+                    said += [{"tipo": "version", "eleccion": code, "acta": clave, "contenido": digest}]
+                before[code, clave] = digest
+            about = {"corte": manifest["corte"], "fase": manifest["fase"], "fecha_hora": when}
+            said += [{"tipo": "corte", **about, "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}]
+        return [*said, {"tipo": "cierre", "corte": said[-1]["corte"], "sha256sums": said[-1]["sha256sums"]}]
+
+    def _start(self, root: Path) -> dict[str, Any]:
+        manifest = json.loads((root / "cortes" / "0000" / "manifest.json").read_bytes())
+        return {
+            "tipo": "inicio",
+            "origen": ORIGIN,
+            "simulacro": manifest["simulacro"],
+            "catalogo": manifest["catalogo"],
+            "reglas": leaves.rules_digest({code: held["sha256"] for code, held in manifest["reglas"].items()}),
+            "politica": leaves.text_digest(self.policy),
+            "clave": str(self.log.key),
+            "dispositivos": leaves.keys_digest([("catd-01", bytes(32)), ("movil-07", bytes(32))]),
+            "fecha_hora": "2023-02-19T23:00:00.000000+00:00",
+        }
+
+    def write_log(self, root: Path, said: Said, *, witnesses: int = 3, key: Signer | None = None) -> None:
+        """The log from its first leaf, one batch for each corte; proofs; openings; cosignatures on what is out last."""
+        folder = root / "bitacora"
+        shutil.rmtree(folder, ignore_errors=True)
+        state = self.home / "cabeza"
+        state.unlink(missing_ok=True)
+        entries = _entries(said)
+        cortes = [number + 1 for number, leaf in enumerate(said) if leaf["tipo"] == "corte"]
+        with Sequencer(folder, key or self.log, FileState(state)) as log:
+            for first, end in zip([0, *cortes], [*cortes, len(said)], strict=True):
+                log.append(entries[first:end])
+                if end > first:
+                    _prove(root, log, range(first, end), said, entries)
+                if end in cortes and root == self.tree:
+                    (self.home / f"checkpoint-{cortes.index(end)}").write_bytes(log.checkpoint())
+            note = read_checkpoint(log.checkpoint()).note
+        (folder / "politica.txt").write_text(self.policy)
+        signed = [each.cosign(note.text, at=1676865600) for each in self.witnesses[:witnesses]]
+        lines = [note.text, "\n", *(each.line for each in note.signatures), *signed]
+        (folder / "checkpoint").write_text("".join(lines))
+        for path in folder.rglob(".*"):
+            shutil.rmtree(path)
+        _open(root, said)
+
+    def seal(
+        self, folder: Path, *, person: bool = True, by: Party | None = None, stamper: Party | None = None,
+        later: timedelta = LATER, stamped: timedelta = 2 * LATER,
+    ) -> None:  # fmt: skip
+        sums = (folder / "SHA256SUMS").read_bytes()
+        at = datetime.fromisoformat(json.loads((folder / "manifest.json").read_bytes())["fecha_hora"]).astimezone(UTC)
+        made = seals(sums, (by or self.who.institute).signer, at=at + later)
+        if person:
+            made[PERSON] = seal(sums, self.who.person.signer, at=at + later)
+        made["SHA256SUMS.tsr"] = self.stamp(sums, at + stamped, stamper)
+        for name, content in made.items():
+            (folder / name).write_bytes(content)
+
+    def stamp(self, sums: bytes, at: datetime, stamper: Party | None = None) -> bytes:
+        query = TimestampRequestBuilder(sums, HashAlgorithm.SHA256, nonce=True, cert_req=True).build().as_bytes()
+        return development.answer(query, (stamper or self.who.stamper).signer, at=at)
+
+
+# --- what the tree calls for ------------------------------------------------------------------------------------------
+
+
+def _images(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
+    """A leaf for each image and one for each copy of it; every second one came from the telephone."""
+    rows = list(csv.DictReader(io.StringIO((folder / "images.csv").read_text())))
+    originals = {row["CLAVE_ACTA"]: row["SHA256"] for row in rows if row["ARCHIVO"].endswith(".png")}
+    sent = {device: sum(leaf.get("dispositivo") == device for leaf in said) for device in ("catd-01", "movil-07")}
+    for number, row in enumerate(rows):
+        original = originals.get(row["CLAVE_ACTA"], row["SHA256"])
+        if original != row["SHA256"]:
+            yield {"tipo": "derivada", "imagen": original, "sha256": row["SHA256"]}
+            continue
+        device = ("catd-01", "movil-07")[number % 2]
+        sent[device] += 1
+        about = {"sha256": original, "bytes": 1, "dispositivo": device, "secuencia": sent[device], "recibida": when}
+        yield {"tipo": "imagen", **about, "anterior": None}
+
+
+def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Election, clave and cells of every captured row."""
+    for election in manifest["elecciones"]:
+        path = folder / election["archivo"]
+        for cells in list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"))))[7:] if path.exists() else ():
+            if len(cells) == len(tree_maker.HEADER) and dict(zip(tree_maker.HEADER, cells, strict=True))[
+                "CONTABILIZADA"
+            ] in {"0", "1"}:
+                yield election["codigo"], cells[1].strip("'"), cells[12:]
+
+
+def _typed(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """What two people typed, with its salt, and the commitment to it; nobody typed what never came."""
+    for ordinal in (1, 2) if "Sin acta" not in cells else ():
+        salt = hashlib.sha256(f"{code} {clave} {ordinal} {cells}".encode()).digest()[:16]
+        numbers = [int(cell) if cell.isdigit() else None for cell in cells[4:10]]
+        about = {"eleccion": code, "acta": clave, "ronda": 1, "ordinal": ordinal, "numeros": numbers, "marcas": ""}
+        yield {**about, "sal": salt.hex()}, leaves.commitment(salt, **about)  # type: ignore[arg-type]
+
+
+def _entries(said: Said) -> list[bytes]:
+    links: dict[str, str] = {}
+    entries = []
+    for number, leaf in enumerate(said):
+        held = {name: value for name, value in leaf.items() if name not in {"tipo", "numero"}}
+        chained = leaf["tipo"] == "imagen" and "anterior" in held and held["anterior"] is None
+        if chained:
+            held["anterior"] = links.get(held["dispositivo"])
+        entries.append(leaves.leaf(leaf["tipo"], number, held))
+        if leaf["tipo"] == "imagen":
+            links[held["dispositivo"]] = leaves.link(entries[-1])
+    return entries
+
+
+def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
+    checkpoint = read_checkpoint(log.checkpoint())
+    tiles: Tiles = log.tiles()
+    for index in places:
+        leaf = said[index]
+        if leaf["tipo"] == "imagen":
+            path = root / leaves.proof_path(leaf["sha256"])
+        elif leaf["tipo"] == "corte" and (root / "cortes" / f"{leaf['corte']:04}").is_dir():
+            path = root / "cortes" / f"{leaf['corte']:04}" / leaves.CORTE_PROOF
+        else:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Proof(index, tuple(tiles.inclusion(index)), checkpoint, entries[index]).to_bytes())
+
+
+def _open(root: Path, said: Said) -> None:
+    """The captures of the actas that each corte brought out."""
+    places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if leaf["tipo"] == "captura"}
+    before: set[str] = set()
+    (root / "bitacora" / "aperturas").mkdir()
+    for folder in sorted((root / "cortes").iterdir()):
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        typed = [each for code, clave, cells in _rows(folder, manifest) for each in _typed(code, clave, cells)]
+        fresh = [(places[given], held) for held, given in typed if given in places and given not in before]
+        before |= {given for _, given in typed}
+        if fresh:
+            lines = [
+                tree_maker.canonical({**held, "numero": number})
+                for number, held in sorted(fresh, key=lambda each: each[0])
+            ]
+            (root / leaves.opening_path(manifest["corte"])).write_bytes(b"".join(lines))
