@@ -70,8 +70,6 @@ _STUCK: Final = 60.0
 _TOGETHER: Final = 16_384
 """Bytes that a fetch waits for, but no longer than `_GATHER_MS`: one for every message is work for nothing."""
 _GATHER_MS: Final = 100
-_LINGER_MS: Final = 5
-"""Milliseconds that a message waits to leave together with others."""
 _SESSION_MS: Final = 10_000
 """A consumer that is silent for so long is dead; its partitions go to others."""
 
@@ -186,7 +184,6 @@ class KafkaBus:
                     **self._options,
                     acks="all",
                     enable_idempotence=True,
-                    linger_ms=_LINGER_MS,
                     request_timeout_ms=self._request_ms,
                 )
                 try:
