@@ -27,6 +27,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "corte": "load_tests.bench_cortes:corte_50k",
     "nacional": "load_tests.bench_cortes:corte_nacional",
     "crecimiento": "load_tests.bench_cortes:corte_growth",
+    "verify": "load_tests.bench_verify:verify_images",
     "log": "load_tests.bench_log:log_500k",
     "proof": "load_tests.bench_log:receipt_to_proof",
     "corte-log": "load_tests.bench_log:corte_with_log",

@@ -24,6 +24,8 @@ from load_tests.psql import WAIT, run_sql
 HERE: Final = Path(__file__).parent
 IN_PLACE: Final = 950
 """Per mille of the actas that earlier cortes have brought out."""
+SMALL: Final = 8
+"""Bytes of an image where they do not matter."""
 LINKS: Final = 60_000
 """Names of one file, at most, on common file systems."""
 
@@ -106,8 +108,11 @@ def _watch(process: psutil.Process) -> tuple[int, int]:
 
 
 @contextmanager
-def night(casillas: int, elections: int) -> Iterator[Installation]:
-    """Corte 0 is out; most actas count as brought out before, the rest has just been captured."""
+def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int = SMALL) -> Iterator[Installation]:
+    """Corte 0 is out; `in_place` of a thousand actas count as brought out before, the rest has just been captured.
+
+    `image`: bytes of each image.
+    """
     with tempfile.TemporaryDirectory(prefix="cortes-", ignore_cleanup_errors=True) as folder:
         installation = Installation(Path(folder))
         installation.start()
@@ -116,9 +121,9 @@ def night(casillas: int, elections: int) -> Iterator[Installation]:
             installation.sql(_with(catalog, CASILLAS=casillas, ELECTIONS=elections) + "ANALYZE;")
             _wait_for(installation.public / "index.json")
             actas = (HERE / "bench_cortes_actas.sql").read_text(encoding="utf-8")
-            installation.sql(_with(actas, FROM=0, TO=IN_PLACE) + _PUBLISHED)
-            installation.sql(_with(actas, FROM=IN_PLACE, TO=1000) + "ANALYZE; CHECKPOINT;")
-            _images(installation, casillas, elections)
+            installation.sql(_with(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
+            installation.sql(_with(actas, FROM=in_place, TO=1000, BYTES=image) + "ANALYZE; CHECKPOINT;")
+            _images(installation, casillas, elections, image)
             yield installation
         finally:
             installation.stop()
@@ -145,7 +150,7 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.1)
 
 
-def _images(installation: Installation, casillas: int, elections: int) -> None:
+def _images(installation: Installation, casillas: int, elections: int, size: int) -> None:
     """A blob for every acta that is new; for the others a name in the published tree: no more of it is looked at."""
     listed = installation.data / "nuevas.txt"
     query = "SELECT id FROM acta_current c JOIN acta a ON a.id = c.acta WHERE estado = 'Verificada'"
@@ -159,9 +164,10 @@ def _images(installation: Installation, casillas: int, elections: int) -> None:
     for election in range(elections):
         for casilla in range(1, casillas + 1):
             name = str(election * 1_000_000 + casilla)
-            sha256 = hashlib.sha256(name.encode()).hexdigest()
+            content = name.ljust(size, "-").encode()
+            sha256 = hashlib.sha256(content).hexdigest()
             if name in fresh:
-                (blobs / sha256[:2] / sha256).write_bytes(name.encode())
+                (blobs / sha256[:2] / sha256).write_bytes(content)
                 continue
             original = installation.data / f"enlace-{number // LINKS}"
             if number % LINKS == 0:
