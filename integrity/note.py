@@ -98,7 +98,7 @@ def read_verifier_key(text: str) -> VerifierKey:
 
 def _key_parts(text: str, form: str) -> tuple[str, str, bytes]:
     parts = text.split("+", 2)
-    if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1].lower()):  # noqa: PLR2004 - name, id, key
+    if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1].lower()):
         raise Malformed(f"una llave «{form}»", f"«{text}»")
     if not is_key_name(parts[0]):
         raise Malformed("un nombre de llave sin espacios ni «+»", f"«{parts[0]}»")
@@ -245,7 +245,7 @@ def read_signatures(text: str, *, first_line: int = 1) -> list[Signature]:
 
 def _read_signature(line: str, number: int) -> Signature:
     parts = line.split(" ")
-    if len(parts) != 3 or parts[0] != "—" or not is_key_name(parts[1]):  # noqa: PLR2004 - dash, name, signature
+    if len(parts) != 3 or parts[0] != "—" or not is_key_name(parts[1]):
         raise Malformed("«— nombre base64»", f"«{line}»", number)
     raw = from_base64(parts[2], line=number)
     if len(raw) <= _KEY_ID_BYTES:
@@ -291,7 +291,7 @@ def read_checkpoint(data: bytes) -> Checkpoint:
     """A checkpoint, its signatures not verified. Raises Malformed."""
     note = read_note(data)
     lines = note.text.removesuffix("\n").split("\n")
-    if len(lines) < 3 or "" in lines:  # noqa: PLR2004 - origin, size, root
+    if len(lines) < 3 or "" in lines:
         raise Malformed("origen, tamaño y raíz, una línea cada uno", f"{len(lines)} líneas")
     size = read_decimal(lines[1], "un tamaño", line=2)
     root = read_hash(lines[2], line=3)

@@ -270,7 +270,7 @@ class Press:
         self.box(QR_BOX)
         for y, text in ((68, "Pegue aquí la etiqueta"), (86, "con el código QR")):
             self.text((450, y), text, 13, fill=GREY, anchor="ms")
-        bars = random.Random(form.title)  # noqa: S311  # a barcode that nobody reads
+        bars = random.Random(form.title)  # a barcode that nobody reads
         left = 97.0
         while left < BARS_END:  # the right edge of the box
             wide = bars.choice((1.2, 1.2, 2.4, 3.6))
@@ -616,7 +616,7 @@ class Hand:
 
     def _scribble(self, sheet: Image.Image, place: Place) -> None:
         x0, y0, x1, y1 = place.digits[0][0], place.digits[0][1], place.digits[-1][2], place.digits[-1][3]
-        if self.rng.random() < 0.7:  # noqa: PLR2004  # the rest forgot to write letters too
+        if self.rng.random() < 0.7:  # the rest forgot to write letters too
             self._words(sheet, "~~~ ~~~~", place.letters)
         mask = _blot(self.rng.randrange(8), round(x1 - x0), round(y1 - y0))
         sheet.paste(self.ink, (round(x0), round(y0)), mask)
@@ -663,11 +663,11 @@ def _strokes(strokes: Sequence[Sequence[Point]], width: int, height: int, pen: f
 
 @lru_cache(maxsize=4096)
 def _digit(digit: str, who: int, attempt: int, width: int, height: int) -> Image.Image:
-    habit = random.Random(f"{who} {digit}")  # noqa: S311
-    shake = random.Random(f"{who} {digit} {attempt}")  # noqa: S311
+    habit = random.Random(f"{who} {digit}")
+    shake = random.Random(f"{who} {digit} {attempt}")
     ways = DIGITS[digit]
     strokes = ways[habit.randrange(len(ways))]
-    slant = random.Random(who).uniform(-0.05, 0.22)  # noqa: S311
+    slant = random.Random(who).uniform(-0.05, 0.22)
     wobble = [
         [(x + slant * (0.5 - y) + shake.gauss(0, 0.025), y + shake.gauss(0, 0.025)) for x, y in stroke]
         for stroke in strokes
@@ -679,7 +679,7 @@ def _digit(digit: str, who: int, attempt: int, width: int, height: int) -> Image
 def _word(word: str, size: float, who: int) -> Image.Image:
     """A word in a slanted, thin hand; `~` stands for a squiggle."""
     if "~" in word:
-        shake = random.Random(f"{word} {who}")  # noqa: S311
+        shake = random.Random(f"{word} {who}")
         points = [(place / 14, 0.5 + shake.uniform(-0.4, 0.4)) for place in range(15)]
         return _strokes([points], round(size * len(word) * 0.5), round(size), pen=size * 0.07)
     font = ImageFont.load_default(size)
@@ -694,14 +694,14 @@ def _word(word: str, size: float, who: int) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def _blot(number: int, width: int, height: int) -> Image.Image:
-    shake = random.Random(f"blot {number}")  # noqa: S311
+    shake = random.Random(f"blot {number}")
     strokes = [[(shake.random(), shake.random()) for _ in range(18)] for _ in range(3)]
     return _strokes(strokes, width, height, pen=height * 0.1)
 
 
 @lru_cache(maxsize=64)
 def _signature(number: int, width: int, height: int) -> Image.Image:
-    shake = random.Random(f"signature {number}")  # noqa: S311
+    shake = random.Random(f"signature {number}")
     points = [(place / 16 + shake.uniform(-0.06, 0.1), 0.5 + shake.uniform(-0.5, 0.5)) for place in range(16)]
     return _strokes([points, [(0.05, 0.8), (0.95, 0.75 + shake.uniform(-0.2, 0.1))]], width, height, pen=height * 0.05)
 
@@ -755,14 +755,14 @@ HUNDREDS: Final = [
 
 def in_words(number: int) -> str:
     """A number as officers write it in letters, without accents."""
-    if number < 30:  # noqa: PLR2004
+    if number < 30:
         return UNITS[number]
-    if number < 100:  # noqa: PLR2004
+    if number < 100:
         tens, units = divmod(number, 10)
         return TENS[tens] + (f" y {UNITS[units]}" if units else "")
-    if number < 1000:  # noqa: PLR2004
+    if number < 1000:
         hundreds, rest = divmod(number, 100)
-        return "cien" if number == 100 else HUNDREDS[hundreds] + (f" {in_words(rest)}" if rest else "")  # noqa: PLR2004
+        return "cien" if number == 100 else HUNDREDS[hundreds] + (f" {in_words(rest)}" if rest else "")
     thousands, rest = divmod(number, 1000)
     return ("mil" if thousands == 1 else f"{in_words(thousands)} mil") + (f" {in_words(rest)}" if rest else "")
 
@@ -866,7 +866,7 @@ def _shade(size: tuple[int, int], depth: float, rng: random.Random) -> Image.Ima
     """Uneven light: a soft field, and in half of the photographs the hard edge of somebody's shadow."""
     field = bytes(round(255 * (1 - depth * rng.random() * 0.6)) for _ in range(12))
     light = Image.frombytes("L", (4, 3), field).resize(size, Image.Resampling.BICUBIC)
-    if rng.random() < 0.5:  # noqa: PLR2004
+    if rng.random() < 0.5:
         edge = Image.new("L", (64, 42), 255)
         x = rng.uniform(0, 64)
         shape = ((x, 0), (64, 0), (64, 42), (x + rng.uniform(-30, 30), 42))

@@ -61,7 +61,7 @@ def brokers(folder: Path, nodes: int) -> Iterator[dict[str, str]]:
 
 
 def _kafka_dev(folder: Path, *words: str) -> str:
-    return subprocess.run(  # noqa: S603  # our own command
+    return subprocess.run(
         [sys.executable, "-m", "prep.cli", "kafka-dev", *words],
         env={**os.environ, "PREP_DATA": str(folder)},
         check=True,
@@ -126,7 +126,7 @@ async def send_photos(
 def _photo(size: int) -> bytes:
     """A JPEG of about that many bytes."""
     side = int((size / 1.05) ** 0.5)
-    noise = Image.frombytes("L", (side, side), random.Random(1).randbytes(side * side))  # noqa: S311
+    noise = Image.frombytes("L", (side, side), random.Random(1).randbytes(side * side))
     saved = io.BytesIO()
     noise.save(saved, "JPEG", quality=75)
     return saved.getvalue()

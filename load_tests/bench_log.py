@@ -95,7 +95,7 @@ def _append(home: Path, signer: Signer, leaves: list[bytes]) -> tuple[float, flo
 def _audit(folder: Path, signer: Signer) -> float:
     command = [sys.executable, "-m", "integrity", "audit-log", str(folder), "--key", str(signer.key)]
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
@@ -173,7 +173,7 @@ def _sequencer(installation: bench_cortes.Installation) -> Iterator[None]:
     last = max((installation.public / "cortes").iterdir())
     environment = {**installation.environment, "PREP_SEQUENCER_METRICS_PORT": "0"}
     command = [sys.executable, "-m", "prep.sequencer"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + MOST_SECONDS
             while not (last / "SHA256SUMS.tlog-proof").exists():
@@ -277,7 +277,7 @@ def _unread(place: Place) -> int:
 
 def _different(picture: bytes) -> bytes:
     """The same JPEG with a comment that no other has."""
-    return _with_comment(picture, random.randbytes(16).hex().encode())  # noqa: S311  # play, not secrets
+    return _with_comment(picture, random.randbytes(16).hex().encode())
 
 
 def _as_large_as_a_photo(picture: bytes) -> bytes:

@@ -79,7 +79,7 @@ class Upload:
 
 def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet], list[Upload]]:
     """The sheets kept back, one for each fault, to see whether work goes on after it; and every other sending."""
-    chance = random.Random(f"uploads {seed}")  # noqa: S311  # play, not secrets
+    chance = random.Random(f"uploads {seed}")
     kept = chance.sample([sheet for sheet in sheets if sheet.values is not None], faults)
     keys = {sheet.key for sheet in kept}
     uploads = [
@@ -126,7 +126,7 @@ class Night:
         self._forms = night.form_of_contest(plan)
         self._drawn = place.data / "imagenes"
         self._drawn.mkdir(exist_ok=True)
-        self._twice = random.Random(f"answers {plan.seed}")  # noqa: S311
+        self._twice = random.Random(f"answers {plan.seed}")
         self._progress = Progresses()
         self._acknowledged = 0
         self.seen = Witnessed()
@@ -207,7 +207,7 @@ class Night:
         """Some answers are submitted again as soon as they are taken: the second time nothing happens."""
         first = await send(request)
         answers = request.url.path.endswith(("/entry", "/identity", "/resolution"))
-        if not first.ok or not answers or self._twice.random() > 0.3:  # noqa: PLR2004
+        if not first.ok or not answers or self._twice.random() > 0.3:
             return first
         said = await first.read()
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
@@ -444,7 +444,7 @@ def enter(words: Sequence[str]) -> None:
     if os.geteuid() != 0 or shutil.which(OF_ITS_OWN[0]) is None:
         return
     inside = [*OF_ITS_OWN, "sh", "-c", LOOPBACK, "caos"]
-    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode == 0:  # noqa: S603
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode == 0:
         os.execvp(inside[0], [*inside, sys.executable, "-m", "load_tests.chaos", *words, "--inside"])  # noqa: S606
 
 

@@ -106,7 +106,7 @@ class Fault:
 
 def schedule(seed: int, count: int, uploads: int, *, kafka: bool) -> list[Fault]:
     """`count` faults in the first nine tenths of the uploads; every kind comes before any comes twice."""
-    chance = random.Random(f"faults {seed}")  # noqa: S311  # play, not secrets
+    chance = random.Random(f"faults {seed}")
     kinds = [kind for kind in Kind if kafka or kind not in KAFKA_ONLY]
     deck: list[Kind] = []
     while len(deck) < count:
@@ -150,7 +150,7 @@ def _firewall() -> bool:
 
 
 def _nft(*words: str, said: str = "") -> bool:
-    done = subprocess.run(["nft", *words], input=said.encode(), capture_output=True, check=False)  # noqa: S603, S607
+    done = subprocess.run(["nft", *words], input=said.encode(), capture_output=True, check=False)
     return done.returncode == 0
 
 
@@ -254,7 +254,7 @@ class Hands:
         """Not as a part of `prep serve`: nobody starts it again, and `_part` must not take it for the first."""
         environment = {**self.parts.environment, "PREP_SEQUENCER_METRICS_PORT": "0"}
         with (self._place.data / "registro.jsonl").open("ab") as said:
-            self._second = subprocess.Popen(  # noqa: S603  # our own part
+            self._second = subprocess.Popen(
                 [sys.executable, "-c", SECOND],
                 env=environment,
                 stderr=said,
@@ -347,4 +347,4 @@ def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None
 
 
 def _mount(folder: Path, options: str) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)  # noqa: S603, S607
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)

@@ -192,7 +192,7 @@ def people() -> dict[str, list[str]]:
 
 def order(place: Place, *words: str, lines: Sequence[str] = ()) -> str:
     """Run one `prep` command to its end; what it printed. Raises PrepError with what it said where it fails."""
-    done = subprocess.run(  # noqa: S603  # our own command
+    done = subprocess.run(
         [sys.executable, "-m", "prep.cli", *words],
         env=place.environment,
         input="".join(f"{line}\n" for line in lines),
@@ -261,7 +261,7 @@ def vouchers(data: Path) -> dict[str, str]:
     if not folder.exists():
         fresh = data / f".{AUTHORITY}"
         shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
-        subprocess.run([sys.executable, "-m", "integrity", "dev-ca", fresh], check=True, capture_output=True)  # noqa: S603  # our own command
+        subprocess.run([sys.executable, "-m", "integrity", "dev-ca", fresh], check=True, capture_output=True)
         (fresh / "puerto").write_text(str(free_ports(1)[0]))
         fresh.rename(folder)
     return {
@@ -292,7 +292,7 @@ def stamper(place: Place) -> Iterator[None]:
 
 def start_stamper(words: Sequence[str]) -> subprocess.Popen[bytes]:
     """Its process, once it has said that it listens, or has ended because it cannot."""
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, preexec_fn=die_with_parent)  # noqa: PLW1509, S603  # our own command; one thread
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, preexec_fn=die_with_parent)  # noqa: PLW1509  # our own command; one thread
     assert process.stdout is not None
     if not process.stdout.readline().startswith(b"Sellado de tiempo"):
         process.wait()
@@ -338,7 +338,7 @@ class Journal:
 
 def picture(plan_seed: int, form: Form, sheet: Sheet) -> bytes:
     """The image of a sheet: always the same bytes for the same sheet and seed."""
-    rng = random.Random(f"{plan_seed} {sheet.key}")  # noqa: S311  # play, not secrets
+    rng = random.Random(f"{plan_seed} {sheet.key}")
     condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition)
 
@@ -581,7 +581,7 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
     mistakes of two people at two sites are what the second capture cannot see.
     """
     values = sheet.typed()
-    chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")  # noqa: S311
+    chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")
     if chance.random() >= plan.mistakes:
         return values
     codes = list(values)

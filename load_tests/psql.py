@@ -17,7 +17,7 @@ def run_sql(data: Path, text: str) -> str:
     command = [str(_psql()), address, "--quiet", "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1"]
     deadline = time.monotonic() + WAIT
     while True:
-        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
         if done.returncode == 0:
             return done.stdout
         if not any(words in done.stderr for words in _NOT_YET):

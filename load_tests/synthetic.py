@@ -29,7 +29,7 @@ minute, as the files of real nights have it (37–45 %, 1 %)."""
 
 def synthetic(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet]]:
     """The catalogue's files and every sheet of the night, by acopio. The same arguments give the same night."""
-    rng = random.Random(seed)  # noqa: S311  # play, not secrets
+    rng = random.Random(seed)
     folder = _folder(casillas, rng)
     catalog = load_catalog(folder)
     return folder, _by_acopio(_sheets(catalog, rng))
@@ -37,7 +37,7 @@ def synthetic(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet
 
 def written_on(catalog: Catalog, *, seed: int) -> list[Sheet]:
     """Made-up sheets for every acta of a catalogue that is somebody's own, by acopio."""
-    return _by_acopio(_sheets(catalog, random.Random(seed)))  # noqa: S311  # play, not secrets
+    return _by_acopio(_sheets(catalog, random.Random(seed)))
 
 
 def _by_acopio(sheets: Iterable[Sheet]) -> list[Sheet]:
@@ -79,7 +79,7 @@ def _casillas(casillas: int, rng: random.Random) -> Iterator[tuple[object, ...]]
     for place in range(casillas):
         seccion, nth = divmod(place, CASILLAS_PER_SECCION)
         distrito = seccion // SECCIONES_PER_DISTRITO + 1
-        especial = place % 150 == 140  # noqa: PLR2004
+        especial = place % 150 == 140
         tipo, numero = ("S", 1) if especial else ("B", 1) if nth == 0 else ("C", nth)
         where = (ENTIDAD, 0, distrito, distrito, seccion + 1, tipo, numero, 0, rng.choice((1, 1, 1, 2)))
         people = (0, 12, 1000, 4, None) if especial else (rng.randrange(350, 751), rng.randrange(2, 21), None, 3, None)
@@ -110,7 +110,7 @@ def _candidates(election: str, distrito: int) -> Iterator[tuple[object, ...]]:
     groups = [[code for code in codes if code in alliance or set(code.split("-")) <= set(alliance)]]
     groups += [[code] for code in codes if code not in groups[0] and code not in {"NO_REGISTRADAS", "NULOS"}]
     for number, group in enumerate(groups):
-        name = f"Candidatura {'A' if number < 2 else chr(64 + number)}"  # noqa: PLR2004
+        name = f"Candidatura {'A' if number < 2 else chr(64 + number)}"
         yield (election, ENTIDAD, distrito or None, " ".join(group), name, f"Suplencia {number + 1}")
 
 
@@ -121,7 +121,7 @@ def _sheets(catalog: Catalog, rng: random.Random) -> Iterator[Sheet]:
     for acta in catalog.actas:
         election = elections[acta.election]
         ballot = contests[acta.contest].ballot
-        gone = rng.random() < 0.01  # noqa: PLR2004
+        gone = rng.random() < 0.01
         values = _written(election, acta, ballot, favour[acta.contest], rng)
         yield _sheet(acta, None if gone else values, rng.randrange(1, 4) if gone else None, rng)
     for lost in range(max(1, len(catalog.casillas) // 1000)):
@@ -142,13 +142,13 @@ def _written(
     for position in rng.choices(ballot, weights=weights, k=voted):
         votes[position] = int(votes[position]) + 1
     luck = rng.random()
-    if luck < 0.004:  # noqa: PLR2004
+    if luck < 0.004:
         votes = dict.fromkeys(ballot, Mark.SIN_DATO)
-    elif luck < 0.008:  # noqa: PLR2004
+    elif luck < 0.008:
         votes = dict.fromkeys(ballot, Mark.ILEGIBLE)
-    elif luck < 0.02:  # noqa: PLR2004
+    elif luck < 0.02:
         votes[ballot[0]] = room + 50 if room + 50 < 10**acta.digitos else 10**acta.digitos - 1
-    elif luck < 0.15:  # noqa: PLR2004
+    elif luck < 0.15:
         for position in rng.sample(ballot, k=rng.randrange(1, 4)):
             votes[position] = rng.choice((Mark.SIN_DATO, Mark.SIN_DATO, Mark.ILEGIBLE))
     present = rng.randrange(0, acta.representantes + 1)
@@ -157,12 +157,12 @@ def _written(
     return {
         **dict(zip(HEADER, header, strict=True)),
         **{election.options[position].code: said for position, said in votes.items()},
-        TOTAL: Mark.SIN_DATO if rng.random() < 0.05 else total,  # noqa: PLR2004
+        TOTAL: Mark.SIN_DATO if rng.random() < 0.05 else total,
     }
 
 
 def _sheet(acta: Acta, values: Mapping[str, Field] | None, sin_acta: int | None, rng: random.Random) -> Sheet:
-    phone = rng.random() < 0.6  # noqa: PLR2004
+    phone = rng.random() < 0.6
     return Sheet(
         key=acta.clave,
         clave=acta.clave,
@@ -186,14 +186,14 @@ NATIONAL: Final = 170_000
 
 def national_night(casillas: int, *, seed: int) -> tuple[dict[str, bytes], list[Sheet]]:
     """The catalogue's files and every sheet of a federal night of that size, by acopio."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     folder = national(casillas)
     return folder, sorted(_sheets(load_catalog(folder), rng), key=lambda sheet: (sheet.acopio, sheet.key))
 
 
 def national(casillas: int) -> dict[str, bytes]:
     """The catalogue's files of a federal night of that size."""
-    rng = random.Random(casillas)  # noqa: S311
+    rng = random.Random(casillas)
     per_distrito = -(-casillas // DISTRITOS)
     rows: list[tuple[object, ...]] = []
     for place in range(casillas):

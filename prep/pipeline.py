@@ -92,7 +92,7 @@ def sticker(text: str | None, key: bytes | None) -> Identity | None:
         return identity
     expected = hmac.new(key, identity.text.encode(), hashlib.sha256).hexdigest()
     shown = (digest or "").lower()
-    return identity if len(shown) >= 16 and hmac.compare_digest(expected[: len(shown)], shown) else None  # noqa: PLR2004
+    return identity if len(shown) >= 16 and hmac.compare_digest(expected[: len(shown)], shown) else None
 
 
 # 2. No QR: two people who do not see each other's answer must say the same.
@@ -231,9 +231,9 @@ def _told(outcome: Agreed | AnotherPerson | Choose, *, captures: int, touch: int
     """A comparison as the metrics name it: how often two people differ, and what becomes of it."""
     match outcome:
         case AnotherPerson(ordinal):
-            return "una" if ordinal == 2 else "distintas"  # noqa: PLR2004
+            return "una" if ordinal == 2 else "distintas"
         case Agreed():
-            return "iguales" if captures == 2 else "desempate"  # noqa: PLR2004
+            return "iguales" if captures == 2 else "desempate"
         case Choose():
             return "elegida" if touch > captures else "tres_distintas"
         case _:
@@ -245,7 +245,7 @@ async def _ask_capture(
 ) -> None:
     """A capture by somebody who has not typed this acta; the second one at another site, where there are two (§2)."""
     assert row.image is not None
-    elsewhere = ordinal == 2 and await store.capture_sites(connection) > 1  # noqa: PLR2004
+    elsewhere = ordinal == 2 and await store.capture_sites(connection) > 1
     await store.add_task(
         connection,
         "captura",

@@ -163,13 +163,13 @@ def _silent(*_: object, **__: object) -> None:
 
 def natural(cell: str) -> int | None:
     """The whole number in a cell, written without leading zeros; None where there is none."""
-    if cell.isdigit() and cell.isascii() and (cell[0] != "0" or cell == "0") and len(cell) < 10:  # noqa: PLR2004
+    if cell.isdigit() and cell.isascii() and (cell[0] != "0" or cell == "0") and len(cell) < 10:
         return int(cell)
     return None
 
 
 def _padded(cell: str) -> int | None:
-    return int(cell) if cell.isdigit() and cell.isascii() and len(cell) < 10 else None  # noqa: PLR2004
+    return int(cell) if cell.isdigit() and cell.isascii() and len(cell) < 10 else None
 
 
 class Judge:

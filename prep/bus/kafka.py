@@ -526,7 +526,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka de
 
 def configs(replication: int) -> dict[str, str]:
     """Of a topic with that many copies. What was published is evidence: a person deletes it, no clock does."""
-    in_sync = 2 if replication >= 3 else 1  # noqa: PLR2004 - of three, two hold what is acknowledged
+    in_sync = 2 if replication >= 3 else 1
     return {
         "min.insync.replicas": str(in_sync),
         "flush.messages": "1",  # on the disk of each copy before it is acknowledged: brokers may share a power line

@@ -47,8 +47,8 @@ def jars() -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         coming = Path(scratch, "jars")
-        fetched = subprocess.run(  # noqa: S603
-            ["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies", f"-DoutputDirectory={coming}"],  # noqa: S607
+        fetched = subprocess.run(
+            ["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies", f"-DoutputDirectory={coming}"],
             check=False,
             capture_output=True,
             text=True,
@@ -189,12 +189,12 @@ class DevKafka:
         java = ["java", HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
         if not (node / "datos" / "meta.properties").exists():
             tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(properties)]
-            formatted = subprocess.run([*java, *tool], check=False, capture_output=True, text=True)  # noqa: S603
+            formatted = subprocess.run([*java, *tool], check=False, capture_output=True, text=True)
             if formatted.returncode:
                 raise Rejected(f"Kafka no pudo preparar {node}: {formatted.stderr.strip().splitlines()[-1]}")
         with (node / "log").open("ab") as log:
             heard = log.tell()
-            child = subprocess.Popen(  # noqa: S603
+            child = subprocess.Popen(
                 [*java, "kafka.Kafka", str(properties)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -217,7 +217,7 @@ class DevKafka:
     def _properties(self, number: int) -> Iterator[tuple[str, object]]:
         ports, nodes = self._ports[number - 1], len(self._ports)
         copies = min(3, nodes)
-        in_sync = 2 if nodes > 2 else 1  # noqa: PLR2004 - of three, two hold what is acknowledged
+        in_sync = 2 if nodes > 2 else 1
         yield "process.roles", "broker,controller"
         yield "node.id", number
         voters = (f"{n}@{_LOOPBACK}:{each.controller}" for n, each in enumerate(self._ports, 1))

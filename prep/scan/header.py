@@ -169,7 +169,7 @@ def _marker(data: bytes, at: int) -> tuple[int, int]:
         at += 1
     if at + 2 > len(data):
         raise Rejected(INCOMPLETE)
-    if data[at] != 0xFF:  # noqa: PLR2004
+    if data[at] != 0xFF:
         raise Rejected(DAMAGED)
     return data[at + 1], at + 2
 
@@ -231,7 +231,7 @@ def _png(data: bytes) -> tuple[int, int]:
         content, end = at + 8, at + 12 + length
         if end > len(data):
             raise Rejected(INCOMPLETE)
-        if kind == b"IHDR" and length != 13:  # noqa: PLR2004
+        if kind == b"IHDR" and length != 13:
             raise Rejected(DAMAGED)
         if (size is None) is not (kind == b"IHDR") or zlib.crc32(data[at + 4 : end - 4]) != _be32(data, end - 4):
             raise Rejected(DAMAGED)
@@ -269,14 +269,14 @@ def _webp(data: bytes) -> tuple[int, int]:
         match kind:
             case b"ANIM" | b"ANMF":
                 raise Rejected(MOVING)
-            case b"VP8X" if len(content) >= 10:  # noqa: PLR2004
+            case b"VP8X" if len(content) >= 10:
                 if content[0] & 2:
                     raise Rejected(MOVING)
                 canvas = (_le24(content, 4) + 1, _le24(content, 7) + 1)
-            case b"VP8 " if bytes(content[3:6]) == b"\x9d\x01\x2a" and len(content) >= 10:  # noqa: PLR2004
+            case b"VP8 " if bytes(content[3:6]) == b"\x9d\x01\x2a" and len(content) >= 10:
                 width, height = struct.unpack("<HH", content[6:10])
                 frame = (width & 0x3FFF, height & 0x3FFF)
-            case b"VP8L" if bytes(content[:1]) == b"\x2f" and len(content) >= 5:  # noqa: PLR2004
+            case b"VP8L" if bytes(content[:1]) == b"\x2f" and len(content) >= 5:
                 bits = int.from_bytes(content[1:5], "little")
                 frame = ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
             case _:
@@ -346,7 +346,7 @@ def _ifd(data: bytes, at: int, order: str) -> tuple[dict[int, list[int]], int]:
             continue
         if values > MAX_VALUES:
             raise Rejected(DAMAGED)
-        start = entry + 8 if width * values <= 4 else _number(data, entry + 8, 4, order)  # noqa: PLR2004
+        start = entry + 8 if width * values <= 4 else _number(data, entry + 8, 4, order)
         tags[tag] = [_number(data, start + width * place, width, order) for place in range(values)]
     return tags, _number(data, end, 4, order)
 

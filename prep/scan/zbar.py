@@ -62,7 +62,7 @@ class Zbar:
         if self._process is not None or self._absent:
             return self._process
         command = [sys.executable, "-m", "prep.scan.zbar"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._process = process
         try:
             self._wait(process, 1)
