@@ -41,20 +41,20 @@ class Work:
         self.waiting = list(enumerate(self.plan.sheets, 1))[::-1]
 
 
-def drawn(casillas: int) -> Work:
-    """A synthetic state and the picture of each of its actas."""
+def drawn(casillas: int, size: tuple[int, int] = SIZE) -> Work:
+    """A synthetic state and the picture of each of its actas, of `size` pixels."""
     folder, sheets = synthetic(casillas, seed=11)
     sheets = [sheet for sheet in sheets if sheet.values is not None]
     plan = night.Plan("formas", folder, load_catalog(folder), sheets, len(sheets), seed=11, mistakes=0.0, speed=0.0)
     forms = night.form_of_contest(plan)
     with ProcessPoolExecutor() as pool:
-        jobs = {sheet.key: pool.submit(_draw, forms[sheet.key], sheet) for sheet in sheets}
+        jobs = {sheet.key: pool.submit(_draw, forms[sheet.key], sheet, size) for sheet in sheets}
         return Work(plan, {key: job.result() for key, job in jobs.items()})
 
 
-def _draw(form: Form, sheet: Sheet) -> bytes:
+def _draw(form: Form, sheet: Sheet, size: tuple[int, int]) -> bytes:
     rng = random.Random(sheet.key)
-    return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=SIZE)
+    return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=size)
 
 
 async def send_all(work: Work, place: night.Place, client: aiohttp.ClientSession, progress: night.Progresses) -> None:

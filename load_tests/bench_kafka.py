@@ -44,6 +44,9 @@ from load_tests.replay import Sheet
 NODES: Final = 3
 IMAGE_BYTES: Final = 400_000
 UPLOADS: Final = 1500
+PHOTOS: Final = 150
+"""Casillas where images are large."""
+PHOTO: Final = (3300, 2151)
 SENDERS: Final = 16
 MESSAGES: Final = 100_000
 KINDS: Final = {"captura": "capture", "trabajador": "prep.workers", "publicador": "publisher"}
@@ -174,13 +177,14 @@ async def _digitized(work: Work, place: night.Place) -> float:
 
 
 def workers() -> list[dict[str, Any]]:
-    """Images a second with one decoding process and with two."""
-    work, figures = drawn(CASILLAS), []
+    """Images a second with one decoding process and with two, of images as large as a telephone's."""
+    work, figures = drawn(PHOTOS, PHOTO), []
     for processes in (1, 2):
         with on_kafka(work, PREP_DECODERS=str(processes)) as (place, _):
             work = Work(work.plan, work.images)
             rate = len(work.images) / uvloop.run(_digitized(work, place))
-        figures.append(_figure(f"imágenes por segundo, decodificadores: {processes}", rate, "imágenes/s", ">= 0", ""))
+        each = f"{len(work.images)} imágenes de {PHOTO[0]}×{PHOTO[1]}"
+        figures.append(_figure(f"imágenes por segundo, decodificadores: {processes}", rate, "imágenes/s", ">= 0", each))
     return figures
 
 

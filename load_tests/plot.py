@@ -29,6 +29,10 @@ def _number(name: str) -> float:
     return float(said[0].replace(",", ""))
 
 
+def _short(number: float) -> str:
+    return f"{number / 1000:g} mil" if number >= 1000 else f"{number:g}"
+
+
 def chart(title: str, across: str, up: str, line: Sequence[Point], at: int) -> Iterator[str]:
     """One line chart from zero, its left edge at `at`, each point with its value."""
     most_x, most_y = max(x for x, _ in line), max(y for _, y in line) * 1.1
@@ -48,7 +52,7 @@ def chart(title: str, across: str, up: str, line: Sequence[Point], at: int) -> I
         left, high = place(x, y)
         yield f'<circle cx="{left}" cy="{high}" r="3" fill="{BLUE}"/>'
         yield f'<text x="{left}" y="{high - 8}" font-size="10" text-anchor="end">{y:g}</text>'
-        yield f'<text x="{left}" y="{HEIGHT - BOTTOM + 14}" font-size="9" text-anchor="end">{x:,.0f}</text>'
+        yield f'<text x="{left}" y="{HEIGHT - BOTTOM + 14}" font-size="9" text-anchor="middle">{_short(x)}</text>'
 
 
 def picture() -> str:

@@ -29,7 +29,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import uvloop
 
@@ -38,6 +38,7 @@ from integrity.sealing.certificates import NotSealed, load
 from integrity.sealing.stamp import Authority, Unanswered, ask
 from integrity.sums import Malformed, read_sums
 from prep import acts, software
+from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
 from prep.errors import PrepError, Rejected, Unavailable
@@ -369,16 +370,8 @@ def _write(path: Path, content: bytes) -> None:
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, speaking Spanish."""
-
-    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse words it in English
-        print(f"prep: no se entiende la orden; vea «{self.prog} --help»", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="prep", description="Las ceremonias de la noche.")
+def _parser() -> Parser:
+    parser = Parser(prog="prep", description="Las ceremonias de la noche.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN", dest="ceremony")
     digests = commands.add_parser("software-digests", help="las huellas de todo lo instalado")
     digests.add_argument("--out", type=Path, metavar="ARCHIVO", help="dónde dejar la lista")
