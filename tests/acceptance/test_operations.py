@@ -119,6 +119,10 @@ def place(tmp_path: Path) -> Iterator[tuple[Plan, Place]]:
         embedded.stop(tmp_path / "datos" / "instalacion" / "postgres")
 
 
+OF_WITNESSES = {"prep_log_denied"}
+"""One series a witness; this night has none. `tests/integration/test_witnesses.py` sees them."""
+
+
 @asynccontextmanager
 async def watching(folder: Path, place: Place) -> AsyncIterator[httpx.AsyncClient]:
     """Debian's Prometheus with the shipped configuration, asking this installation's processes once a second."""
