@@ -32,7 +32,15 @@ async def decoders(stored: tuple[str, list[str]]) -> AsyncIterator[Decoders]:
 
 
 def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(_words(each))]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """How it was started; nothing where it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # also one that ended and that nobody has waited for yet
+        return []
 
 
 async def test_processes_that_are_killed_cost_no_image(decoders: Decoders, stored: tuple[str, list[str]]) -> None:
