@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 import uuid
@@ -17,6 +16,7 @@ from prep.bus.kafka_dev import DevKafka, free_ports, jars
 from prep.errors import Rejected
 from prep.store import embedded
 from prep.store.database import migrate
+from tests.programs import program
 from tests.s3_server import S3Server
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -36,15 +36,7 @@ def official() -> Path:
 @pytest.fixture(scope="session")
 def openssl() -> None:
     """openssl is on PATH. Absent: skipped with the reason; in CI, a failure."""
-    need_program("openssl")
-
-
-def need_program(name: str) -> None:
-    if shutil.which(name) is None:
-        reason = f"{name} is not on PATH"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    program("openssl", "openssl")
 
 
 @dataclass(frozen=True, slots=True)

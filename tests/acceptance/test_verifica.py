@@ -11,6 +11,7 @@ import pytest
 
 from integrity import minimal_verifier
 from publisher.verification import VERIFICA
+from tests.programs import program
 from tests.tamper.night import Night
 from tests.unit.test_integrity_verify import flip
 from tests.unit.tree_maker import SUMMARY
@@ -45,9 +46,7 @@ def give(command: str, tree: Path) -> subprocess.CompletedProcess[str]:
 
 
 def answers(tree: Path) -> dict[str, subprocess.CompletedProcess[str]]:
-    if shutil.which("sqlite3") is None:
-        assert not os.environ.get("CI"), "sqlite3 is not here: make tools"
-        pytest.skip("sqlite3 is not here: make tools")
+    program("sqlite3", "sqlite3")
     return {command: give(command, tree) for command in commands(tree)}
 
 

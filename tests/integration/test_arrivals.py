@@ -14,7 +14,6 @@ from integrity.audit import check_proof
 from integrity.note import read_proof, trust_only
 from prep import arrivals, pipeline
 from prep.bus import Bus
-from prep.bus.embedded import EmbeddedBus
 from prep.messages import Digitalizacion, ImageReceived, Message, Origen, TipoDocumento, Topic
 from prep.pipeline import Given
 from prep.store import cortes, deliveries
@@ -27,19 +26,6 @@ from tests.integration.logged_night import AT, LoggedNight, logged_night
 from tests.waiting import PATIENCE, until
 
 WEB = bytes(31) + b"w"
-
-
-@pytest.fixture
-async def pool(night: Night) -> AsyncIterator[Pool]:
-    async with await open_pool(night.app) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def bus(night: Night) -> AsyncIterator[Bus]:
-    opened = EmbeddedBus(night.app)
-    yield opened
-    await opened.close()
 
 
 @asynccontextmanager

@@ -9,17 +9,10 @@ import pytest
 from prep.errors import Rejected
 from prep.messages import Message, Topic
 from prep.store import deliveries
-from prep.store.database import Connection, Pool, open_pool, transaction
-from tests.conftest import Night
+from prep.store.database import Connection, Pool, transaction
 
 AT = datetime(2024, 6, 3, 1, 2, 3, tzinfo=UTC)
 MESSAGE = Message(Topic.IMAGES, "key", "image:d:1:ab", b"\x00body")
-
-
-@pytest.fixture
-async def pool(night: Night) -> AsyncIterator[Pool]:
-    async with await open_pool(night.app) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -17,19 +17,6 @@ from tests.cord import plugged
 from tests.waiting import PATIENCE, until
 
 
-@pytest.fixture
-async def pool(night: Night) -> AsyncIterator[Pool]:
-    async with await open_pool(night.app) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def bus(night: Night) -> AsyncIterator[Bus]:
-    opened = EmbeddedBus(night.app)
-    yield opened
-    await opened.close()
-
-
 @asynccontextmanager
 async def relaying(pool: Pool, bus: Bus) -> AsyncIterator[asyncio.Task[None]]:
     stop = asyncio.Event()

@@ -16,19 +16,13 @@ from prep.bus.embedded import EmbeddedBus
 from prep.errors import Parked
 from prep.messages import Message, Topic
 from prep.store import deliveries
-from prep.store.database import Pool, open_pool, transaction
+from prep.store.database import Pool, transaction
 from prep.worker import Line, run
 from tests.conftest import Night
 from tests.integration.test_worker import AT, Noting, effects, entry
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-async def pool(night: Night) -> AsyncIterator[Pool]:
-    async with await open_pool(night.app) as opened:
-        yield opened
 
 
 class Person:

@@ -29,19 +29,6 @@ from tests.waiting import PATIENCE, until
 AT = datetime(2024, 6, 3, 1, 2, 3, tzinfo=UTC)
 
 
-@pytest.fixture
-async def pool(night: Night) -> AsyncIterator[Pool]:
-    async with await open_pool(night.app) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def bus(night: Night) -> AsyncIterator[Bus]:
-    opened = EmbeddedBus(night.app)
-    yield opened
-    await opened.close()
-
-
 async def nothing(_: Message) -> None:
     """A phase that only goes well."""
 

@@ -32,7 +32,7 @@ from integrity.sealing.seal import (
     verify_seal,
 )
 from integrity.sealing.sello import SELLO, make_sello, verify_sello
-from tests.conftest import need_program
+from tests.programs import program
 from tests.unit.seal_maker import (
     AT,
     STAMPING,
@@ -372,7 +372,7 @@ MODULES = (
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A token of SoftHSM with an RSA and a P-256 key; its URI without the key's name."""
-    need_program("softhsm2-util")
+    program("softhsm2-util", "softhsm2")
     module = next((path for path in MODULES if Path(path).exists()), None)
     assert module is not None
     folder = tmp_path_factory.mktemp("softhsm")
