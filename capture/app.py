@@ -19,7 +19,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -160,11 +159,16 @@ class Wanted(_Body):
     tipos: list[Annotated[Kind, Field(strict=False)]] = Field(default_factory=lambda: list(MAY_LEASE))
 
 
-class Typed(_Body):
+class _Answered(_Body):
+    siguiente: bool = False
+    """Whether the answer is to bring the next step: on a slow line, one wait for each acta less."""
+
+
+class Typed(_Answered):
     valores: dict[str, Any]
 
 
-class Identity(_Body):
+class Identity(_Answered):
     identidad: str = Field(max_length=200, pattern=PRINTABLE)
     proceso_tecnico: bool = False
 
@@ -216,20 +220,23 @@ async def image(request: Request, sha256: Sha) -> Response:
 async def entry(request: Request, tarea: UUID) -> Response:
     person = await _person(request)
     said = await _body(request, Typed)
-    return _told(await _rooms(request).desk.submit(person, tarea, said.valores))
+    desk = _rooms(request).desk
+    return await _and_next(desk, person, said, await desk.submit(person, tarea, said.valores))
 
 
 async def identity(request: Request, tarea: UUID) -> Response:
     person = await _person(request)
     said = await _body(request, Identity)
     desk = _rooms(request).desk
-    return _told(await desk.identify(person, tarea, identity=said.identidad, proceso_tecnico=said.proceso_tecnico))
+    answer = await desk.identify(person, tarea, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
+    return await _and_next(desk, person, said, answer)
 
 
 async def resolution(request: Request, tarea: UUID) -> Response:
     person = await _person(request)
     said = await _body(request, Typed)
-    return _told(await _rooms(request).desk.resolve(person, tarea, said.valores))
+    desk = _rooms(request).desk
+    return await _and_next(desk, person, said, await desk.resolve(person, tarea, said.valores))
 
 
 async def release(request: Request, tarea: UUID) -> Response:
@@ -260,6 +267,14 @@ async def cotejo(request: Request, eleccion: str, clave: str) -> Response:
 
 async def acta_state(request: Request, eleccion: str, clave: str) -> Response:
     return JSONResponse(await _rooms(request).desk.state(await _person(request), eleccion, clave))
+
+
+async def _and_next(desk: Desk, person: Person, said: _Answered, answer: Answer) -> Response:
+    """What is kept is told in any case: without a next step, its person asks for one as for the first."""
+    if said.siguiente:
+        with suppress(Unavailable):
+            answer.content["siguiente"] = await desk.lease(person, list(MAY_LEASE))
+    return _told(answer)
 
 
 def _told(answer: Answer) -> Response:
@@ -440,10 +455,10 @@ REFUSALS: Final = (
 # What every answer carries.
 
 SECURITY: Final = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
 )
 
 
@@ -462,9 +477,7 @@ class Edge:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                for name, value in SECURITY:
-                    headers[name] = value
+                message["headers"] = [*message["headers"], *SECURITY]
                 route = getattr(scope.get("route"), "path", "otra")
                 observe.REQUESTS.labels(route, message["status"]).inc()
                 observe.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - begun)

@@ -539,39 +539,58 @@ async def capturista(
     """One person at work until the night is over."""
     session = await log_in(client, place, login)
     progress.present += 1
+    task: dict[str, Any] | None = None
     while not progress.finished:
-        leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
-        if leased.status != HTTPStatus.OK:
-            await asyncio.sleep(IDLE)
-            continue
-        task = leased.json()
+        if task is None:
+            leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            if leased.status != HTTPStatus.OK:
+                await asyncio.sleep(IDLE)
+                continue
+            task = leased.json()
         seen = await persistent(client, "GET", task["imagen"], headers=session, told={HTTPStatus.FORBIDDEN})
         if seen.status == HTTPStatus.FORBIDDEN:  # the lease has ended: the clock of the installation may have jumped
+            task = None
             continue
-        path = f"/v1/tasks/{task['tarea']}"
-        match task["tipo"]:
-            case "captura":
-                sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
-                values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen.body else {}
-                progress.again[login, sheet.key] += 1
-                await persistent(client, "POST", f"{path}/entry", json={"valores": values}, headers=session)
-                progress.typed += 1
-            case "identificacion":
-                shown = progress.images[task["imagen"].rsplit("/", 1)[1]]
-                said = {"identidad": shown.qr, "proceso_tecnico": False}
-                await persistent(client, "POST", f"{path}/identity", json=said, headers=session)
-            case "resolucion":
-                sheet = sheets[task["acta"]["eleccion"], task["acta"]["clave"]]
-                right = sheet.typed()
-                if right in task["capturas"]:
-                    await persistent(client, "POST", f"{path}/resolution", json={"valores": right}, headers=session)
-                else:  # three people, three mistakes: somebody who may must have it typed again
-                    acta = f"/v1/actas/{task['acta']['eleccion']}/{task['acta']['clave']}"
-                    words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
-                    supervisor = await log_in(client, place, "supervisor")
-                    await persistent(client, "POST", f"{acta}/recaptura", json=words, headers=supervisor)
-            case kind:
-                raise PrepError(f"tarea desconocida: {kind}")
+        where, answer = say(plan, progress, sheets, task, number=number, login=login, seen=bool(seen.body))
+        if answer is None:  # three people, three mistakes: somebody who may must have it typed again
+            supervisor = await log_in(client, place, "supervisor")
+            words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
+            await persistent(client, "POST", where, json=words, headers=supervisor)
+            task = None
+            continue
+        told = await persistent(client, "POST", where, json={**answer, "siguiente": True}, headers=session)
+        progress.typed += task["tipo"] == "captura"
+        task = told.json().get("siguiente")
+
+
+def say(
+    plan: Plan,
+    progress: Progresses,
+    sheets: Mapping[tuple[str, str], Sheet],
+    task: Mapping[str, Any],
+    *,
+    number: int,
+    login: str,
+    seen: bool,
+) -> tuple[str, dict[str, Any] | None]:
+    """Where a person goes with a task, and what they say there; None where none of three captures is right."""
+    path = f"/v1/tasks/{task['tarea']}"
+    if task["tipo"] == "identificacion":
+        shown = progress.images[task["imagen"].rsplit("/", 1)[1]]
+        return f"{path}/identity", {"identidad": shown.qr, "proceso_tecnico": False}
+    election, clave = task["acta"]["eleccion"], task["acta"]["clave"]
+    sheet = sheets[election, clave]
+    match task["tipo"]:
+        case "captura":
+            values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen else {}
+            progress.again[login, sheet.key] += 1
+            return f"{path}/entry", {"valores": values}
+        case "resolucion" if sheet.typed() in task["capturas"]:
+            return f"{path}/resolution", {"valores": sheet.typed()}
+        case "resolucion":
+            return f"/v1/actas/{election}/{clave}/recaptura", None
+        case kind:
+            raise PrepError(f"tarea desconocida: {kind}")
 
 
 def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, int | str]:

@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from prep.errors import Unavailable
+from prep.store import desk as store
 from prep.store.database import sql
 from tests.capture_room import VALUES, Room, furnished, jpeg, qr
 from tests.conftest import Night
@@ -181,6 +183,43 @@ async def test_whoever_comes_back_after_an_expired_lease_gets_a_new_one(room: Ro
     assert again is not None
     assert again["tarea"] != lost["tarea"]
     assert again["vence"] > lost["vence"]
+
+
+async def test_an_answer_brings_the_next_step_where_it_is_asked_for(room: Room) -> None:
+    for acta in (1, 2):
+        await room.arrive(acta)
+    task = await room.lease("ana", "captura")
+    assert task is not None
+    path, body = f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": True}
+    first = (await room.ask("ana", path, body)).json()
+    assert first["siguiente"]["acta"]["clave"] != task["acta"]["clave"]
+    assert (await room.ask("ana", path, body)).json() == first, "said twice, it is the same answer and the same step"
+    assert await room.lease("ana") == first["siguiente"]
+    assert "siguiente" not in (await room.ask("ana", path, {"valores": VALUES})).json()
+
+
+async def test_where_nothing_waits_the_answer_says_so(room: Room) -> None:
+    sha256 = await room.arrive(1, text=None)
+    named = await room.lease("ana")
+    assert named is not None
+    assert named["imagen"].endswith(sha256)
+    said = {"identidad": qr(1), "siguiente": True}
+    assert (await room.ask("ana", f"/v1/tasks/{named['tarea']}/identity", said)).json()["siguiente"] is None
+
+
+async def test_a_kept_answer_is_told_though_the_next_step_cannot_be_asked_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("la base de datos no responde; intente de nuevo")
+
+    monkeypatch.setattr(store, "lease", away)
+    answer = await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": True})
+    assert (answer.status_code, list(answer.json())) == (201, ["captura", "avisos"])
 
 
 async def test_a_released_step_waits_for_anybody(room: Room) -> None:
