@@ -40,7 +40,7 @@ async def serve(settings: Settings) -> None:
     async with embedded.database(settings) as urls:
         blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
         bus = open_bus(settings, urls.app)
-        pool = await open_pool(urls.app, wait=False)
+        pool = await open_pool(urls.app, wait=False, by_key=True)
         try:
             app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -67,8 +67,8 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     identity = sticker(reading.text, given.qr_key)
     if identity is not None:
         await store.add_identification(connection, image, "qr", identity.text, given.now())
-        await _settle_identity(connection, image, identity, given)
-        await _look_alike(connection, image, store.same_photo_named, given)
+        acta = await _settle_identity(connection, image, identity, given)
+        await _look_alike(connection, image, acta, store.same_photo_named, given)
         if row.acta_hint and row.acta_hint != identity.text:
             detail = {"qr": identity.text, "dispositivo": row.acta_hint}
             await store.add_event(connection, "identidad_difiere", received.sha256, detail, given.now())
@@ -114,14 +114,15 @@ async def named(connection: Connection, message: ImageNamed, given: Given) -> No
         await store.set_image(connection, image, "ilegible", None, given.now())
         await store.add_event(connection, "imagen_sin_identidad", message.sha256, {}, given.now())
         return
-    await _settle_identity(connection, image, read[0], given)
-    await _look_alike(connection, image, store.same_photo, given)
+    acta = await _settle_identity(connection, image, read[0], given)
+    await _look_alike(connection, image, acta, store.same_photo, given)
 
 
-async def _look_alike(connection: Connection, image: bytes, among: store.Alike, given: Given) -> None:
+async def _look_alike(
+    connection: Connection, image: bytes, acta: ActaId | None, among: store.Alike, given: Given
+) -> None:
     """Where people and no QR said whose an image is: has the same photo come as another acta? A reason to look."""
-    row = await store.lock_image(connection, image)
-    alike = await among(connection, image, row.acta, bits=SAME_PHOTO) if row.acta else []
+    alike = await among(connection, image, acta, bits=SAME_PHOTO) if acta else []
     if alike:
         await store.add_event(connection, "misma_foto", image.hex(), {"parecidas": alike}, given.now())
 
@@ -142,16 +143,18 @@ async def _ask_whose(connection: Connection, image: bytes, given: Given) -> None
     )
 
 
-async def _settle_identity(connection: Connection, image: bytes, identity: Identity, given: Given) -> None:
+async def _settle_identity(connection: Connection, image: bytes, identity: Identity, given: Given) -> ActaId | None:
+    """The acta that the image now belongs to; None for one that is not in the catalogue."""
     acta = await store.acta_by_qr(connection, identity.text)
     if acta is None:
         row = await store.lock_image(connection, image)
         form = (identity.tipo_acta, identity.candidatura)
         await store.add_fuera(connection, image, row, identity=identity.text, form=form, at=given.now())
         await store.set_image(connection, image, "fuera_de_catalogo", None, given.now())
-        return
+        return None
     await store.set_image(connection, image, "identificada", acta, given.now())
     await _attach(connection, acta, image, given)
+    return acta
 
 
 # 3. The image has an acta: it becomes the current one, or stands beside it.

@@ -212,7 +212,7 @@ async def work_until_stopped(settings: Settings) -> None:
     decoders = Decoders(settings.decoders, settings.blobs_url, settings.image_max_pixels, settings.s3)
     try:
         async with embedded.database(settings) as urls:
-            pool = await open_pool(urls.app, connections=16)
+            pool = await open_pool(urls.app, connections=16, by_key=True)
             bus = open_bus(settings, urls.app)
             await observe.serve_metrics(settings.host, settings.worker_metrics_port, lambda: None)
             async with asyncio.TaskGroup() as parts:

@@ -12,7 +12,7 @@ from typing import Final, cast
 import asyncpg
 
 from prep.messages import PARTITIONS, Message, Topic
-from prep.store.database import Connection, sql
+from prep.store.database import BY_KEY, Connection, sql
 
 SQL: Final = sql("bus")
 
@@ -20,6 +20,7 @@ _MEMBERSHIP: Final = 0x7FFF
 """Second key of the lock that every consumer of a group shares; partitions are numbered far below."""
 
 _SETTINGS: Final = {
+    **BY_KEY,
     "application_name": "prep-bus",
     "tcp_keepalives_idle": "5",  # a machine that vanished gives its partitions back within seconds
     "tcp_keepalives_interval": "2",

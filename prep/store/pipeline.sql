@@ -111,9 +111,10 @@ SELECT id, ordinal, person, site, typed_at, numbers, marks FROM entry WHERE acta
 -- name: resolution
 SELECT entry, resolved_at FROM resolution WHERE acta = $1 AND ronda = $2
 
+-- Not EXISTS: PostgreSQL may answer that from a hash of all identifications of the night.
 -- name: first_arrival
 SELECT a.origen, a.digitalizacion, a.traslado, a.tipo_documento, a.acopio_at,
-    EXISTS (SELECT FROM identification i WHERE i.image = a.image AND i.proceso_tecnico) AS proceso_tecnico
+    coalesce((SELECT bool_or(i.proceso_tecnico) FROM identification i WHERE i.image = a.image), false) AS proceso_tecnico
 FROM arrival a WHERE a.image = $1 ORDER BY a.received_at, a.id LIMIT 1
 
 -- name: count_version
@@ -124,7 +125,7 @@ WITH added AS (
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
     RETURNING id
 ), dropped AS (
-    DELETE FROM task WHERE acta = $1
+    DELETE FROM task WHERE kind IN ('captura', 'resolucion') AND coalesce(acta, 0) = $1
 )
 UPDATE acta_current SET estado = $22, version = (SELECT id FROM added), changed_at = $23 WHERE acta = $1
 
@@ -139,11 +140,12 @@ INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_p
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 
+-- Tasks of an acta are found by the index that allows each but once, among however many wait.
 -- name: drop_tasks
-DELETE FROM task WHERE acta = $1
+DELETE FROM task WHERE kind IN ('captura', 'resolucion') AND coalesce(acta, 0) = $1
 
 -- name: better_image
-UPDATE task SET image = $2 WHERE acta = $1 AND kind = 'captura' AND ordinal = 1 AND lease IS NULL
+UPDATE task SET image = $2 WHERE kind = 'captura' AND coalesce(acta, 0) = $1 AND ordinal = 1 AND lease IS NULL
 
 -- name: add_event
 INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)
