@@ -61,7 +61,7 @@ _POLL: Final = 1.0
 """Seconds between looks where nothing came; also before a consumer that lost the cluster tries again."""
 _COMMIT: Final = 3.0
 """Seconds that a rebalance or a leave waits for the last commit. Not committed: comes again."""
-_PACE: Final = 0.25
+_PACE: Final = 1.0
 """Seconds between commits: each is a write on every copy. What is lost of them comes again, without effect."""
 _AGAIN: Final = 0.3
 """Seconds to the next try of a commit, or of a publish with a new producer."""
@@ -69,7 +69,7 @@ _STUCK: Final = 60.0
 """Seconds after which a rebalance that does not end is given up, and the group joined anew."""
 _TOGETHER: Final = 16_384
 """Bytes that a fetch waits for, but no longer than `_GATHER_MS`: one for every message is work for nothing."""
-_GATHER_MS: Final = 100
+_GATHER_MS: Final = 250
 _SESSION_MS: Final = 10_000
 """A consumer that is silent for so long is dead; its partitions go to others."""
 

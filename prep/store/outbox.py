@@ -22,7 +22,7 @@ SQL: Final = sql("outbox")
 _RELAYING: Final = 0x50524F42
 """Advisory lock: one relay at a time, so that order is kept."""
 _BATCH: Final = 500
-_LINGER: Final = 0.05
+_LINGER: Final = 0.2
 """Seconds a first message waits for others to leave with it."""
 _POLL: Final = 1.0
 """Seconds between looks where no notification came; also between tries to become the relay."""
