@@ -33,6 +33,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "corte-log": "load_tests.bench_log:corte_with_log",
     "kafka-intake": "load_tests.bench_kafka:intake",
     "kafka": "load_tests.bench_kafka:end_to_end",
+    "kafka-forms": "load_tests.bench_kafka:forms",
     "kafka-workers": "load_tests.bench_kafka:workers",
     "kafka-recovery": "load_tests.bench_kafka:recovery",
     "kafka-memory": "load_tests.bench_kafka:memory",
