@@ -517,7 +517,7 @@ async def run(office: Office, stop: asyncio.Event, health: Health | None = None)
     failures = 0
     while not stop.is_set():
         try:
-            async with leading.session(office.url, lease=LEASE, name="prep-sequencer", by_key=True) as leader:
+            async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
                 failures = 0 if await _lead(office, leader, stop, health) else failures
         except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of the log
             failures += 1
@@ -699,7 +699,7 @@ async def once(settings: Settings) -> int:
     """Everything there is into the log, with its proofs, as soon as no other sequencer is at work; its size."""
     async with embedded.database(settings) as urls:
         office = office_of(settings, urls.app)
-        async with leading.session(office.url, lease=LEASE, name="prep-sequencer", by_key=True) as leader:
+        async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # another session lets go of it
                 await asyncio.sleep(PAUSE)
             async with opened(office, leader) as scribe:

@@ -21,7 +21,7 @@ from typing import Final
 import asyncpg
 
 from prep.errors import Unavailable
-from prep.store.database import BY_KEY, GONE, Connection, Pool, sql
+from prep.store.database import GONE, Connection, Pool, sql
 
 SQL: Final = sql("leading")
 _CUTTING: Final = 0x434F5254
@@ -100,18 +100,13 @@ class Leader:
 
 
 @asynccontextmanager
-async def session(
-    url: str, *, lease: float = LEASE, name: str = "prep-publisher", by_key: bool = False
-) -> AsyncIterator[Leader]:
+async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher") -> AsyncIterator[Leader]:
     """A session with no right yet. `lease`: seconds after which one that is silent has ended, and its locks are free.
-
-    `by_key`: its statements only follow keys to rows (`database.BY_KEY`).
 
     Raises Unavailable where the database is away.
     """
-    settings = _mortal(lease, name) | (BY_KEY if by_key else {})
     try:
-        connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=settings)
+        connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=_mortal(lease, name))
     except GONE as error:
         raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
     leader = Leader(connection)
