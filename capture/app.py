@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
@@ -41,6 +41,8 @@ from prep.store.people import Person
 log: Final = logging.getLogger(__name__)
 
 JSON_LIMIT: Final = 64 * 1024
+NEXT_SECONDS: Final = 2.0
+"""How long an answer that is kept waits for the step that it is to bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +157,23 @@ class Credentials(_Body):
     clave: str = Field(max_length=200)
 
 
+Kinds = list[Annotated[Kind, Field(strict=False)]]
+
+
 class Wanted(_Body):
-    tipos: list[Annotated[Kind, Field(strict=False)]] = Field(default_factory=lambda: list(MAY_LEASE))
+    tipos: Kinds = Field(default_factory=lambda: list(MAY_LEASE))
 
 
-class _Answered(_Body):
-    siguiente: bool = False
-    """Whether the answer is to bring the next step: on a slow line, one wait for each acta less."""
+class _WithNext(_Body):
+    siguiente: Kinds | None = None
+    """Kinds of step of which the answer is to bring the next: on a slow line, one wait for each acta less."""
 
 
-class Typed(_Answered):
+class Typed(_WithNext):
     valores: dict[str, Any]
 
 
-class Identity(_Answered):
+class Identity(_WithNext):
     identidad: str = Field(max_length=200, pattern=PRINTABLE)
     proceso_tecnico: bool = False
 
@@ -269,11 +274,18 @@ async def acta_state(request: Request, eleccion: str, clave: str) -> Response:
     return JSONResponse(await _rooms(request).desk.state(await _person(request), eleccion, clave))
 
 
-async def _and_next(desk: Desk, person: Person, said: _Answered, answer: Answer) -> Response:
-    """What is kept is told in any case: without a next step, its person asks for one as for the first."""
-    if said.siguiente:
-        with suppress(Unavailable):
-            answer.content["siguiente"] = await desk.lease(person, list(MAY_LEASE))
+async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: Answer) -> Response:
+    """What is kept is told in any case; who gets no next step with it asks for one as for the first.
+
+    "siguiente" is a step, null where none waits, and absent where it was not asked for, could not be seen to at once,
+    or where the answer had been kept before: an answer that comes again changes nothing.
+    """
+    if said.siguiente is None or not answer.new:
+        return _told(answer)
+    with suppress(PrepError, TimeoutError):
+        async with asyncio.timeout(NEXT_SECONDS):
+            step = await desk.lease(person, said.siguiente)
+        return _told(replace(answer, content={**answer.content, "siguiente": step}))
     return _told(answer)
 
 

@@ -261,7 +261,7 @@ async def open_room(
 ) -> AsyncIterator[Room]:
     """Serve the application on a free port of the loopback."""
     settings = Settings(data=folder, capture_port=0, image_max_bytes=200_000, image_max_pixels=4_000_000, blobs=blobs)
-    pool = await open_pool(database, wait=False)
+    pool = await open_pool(database, wait=False, by_key=True)
     bus = bus or EmbeddedBus(database)
     clock = clock or Clock()
     store = Blobs.open(settings.blobs_url)

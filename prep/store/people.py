@@ -108,8 +108,8 @@ async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, 
 
 
 async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
-    """End that session, and sweep those that have expired."""
-    await connection.execute(SQL["drop_session"], token_sha256)
+    """End that session, give back what its person held, and sweep what has expired."""
+    await connection.execute(SQL["drop_session"], token_sha256, at)
     await connection.execute(SQL["drop_expired_sessions"], at)
 
 

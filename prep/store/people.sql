@@ -46,8 +46,15 @@ SELECT p.id, p.role, p.site, t.code AS site_code, s.expires_at
 FROM session s JOIN person p ON p.id = s.person JOIN site t ON t.id = p.site
 WHERE s.token_sha256 = $1 AND p.active
 
+-- What its person held is anybody's again, unless another session of theirs goes on.
 -- name: drop_session
-DELETE FROM session WHERE token_sha256 = $1
+WITH gone AS (
+    DELETE FROM session WHERE token_sha256 = $1 RETURNING person
+)
+UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
+FROM gone
+WHERE task.lease_person = gone.person AND task.lease IS NOT NULL
+    AND NOT EXISTS (SELECT FROM session s WHERE s.person = gone.person AND s.token_sha256 <> $1 AND s.expires_at > $2)
 
 -- name: drop_expired_sessions
 DELETE FROM session WHERE expires_at <= $1

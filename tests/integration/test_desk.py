@@ -190,21 +190,38 @@ async def test_an_answer_brings_the_next_step_where_it_is_asked_for(room: Room) 
         await room.arrive(acta)
     task = await room.lease("ana", "captura")
     assert task is not None
-    path, body = f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": True}
-    first = (await room.ask("ana", path, body)).json()
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    first = (await room.ask("ana", path, {"valores": VALUES, "siguiente": ["captura"]})).json()
     assert first["siguiente"]["acta"]["clave"] != task["acta"]["clave"]
-    assert (await room.ask("ana", path, body)).json() == first, "said twice, it is the same answer and the same step"
     assert await room.lease("ana") == first["siguiente"]
-    assert "siguiente" not in (await room.ask("ana", path, {"valores": VALUES})).json()
 
 
-async def test_where_nothing_waits_the_answer_says_so(room: Room) -> None:
-    sha256 = await room.arrive(1, text=None)
+async def test_an_answer_that_comes_again_brings_no_step(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    path, body = f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": ["captura"]}
+    assert (await room.ask("ana", path, body)).json()["siguiente"] is None, "nothing waits"
+    await room.arrive(2)
+    again = await room.ask("ana", path, body)
+    assert (again.status_code, list(again.json())) == (200, ["captura", "avisos"])
+    assert await count(room, "SELECT count(*) FROM task WHERE lease IS NOT NULL") == 0
+
+
+async def test_the_next_step_is_of_a_kind_that_was_asked_for(room: Room) -> None:
+    await room.arrive(1)
+    await room.arrive(2, text=None)
+    task = await room.lease("ana", "captura")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    assert (await room.ask("ana", path, {"valores": VALUES, "siguiente": ["captura"]})).json()["siguiente"] is None
     named = await room.lease("ana")
     assert named is not None
-    assert named["imagen"].endswith(sha256)
-    said = {"identidad": qr(1), "siguiente": True}
-    assert (await room.ask("ana", f"/v1/tasks/{named['tarea']}/identity", said)).json()["siguiente"] is None
+    assert named["tipo"] == "identificacion"
+    said = {"identidad": qr(2), "siguiente": ["captura", "identificacion"]}
+    assert (await room.ask("ana", f"/v1/tasks/{named['tarea']}/identity", said)).json() == {"siguiente": None}
+    wrong = await room.ask("ana", path, {"valores": VALUES, "siguiente": ["otra"]})
+    assert (wrong.status_code, wrong.json()["error"]) == (422, "siguiente.0: no es uno de los valores posibles")
 
 
 async def test_a_kept_answer_is_told_though_the_next_step_cannot_be_asked_for(
@@ -218,8 +235,27 @@ async def test_a_kept_answer_is_told_though_the_next_step_cannot_be_asked_for(
         raise Unavailable("la base de datos no responde; intente de nuevo")
 
     monkeypatch.setattr(store, "lease", away)
-    answer = await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": True})
+    answer = await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": ["captura"]})
     assert (answer.status_code, list(answer.json())) == (201, ["captura", "avisos"])
+
+
+async def test_whoever_leaves_gives_the_step_back(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    assert await room.lease("beto") is None
+    assert (await room.ask("ana", "/v1/session", method="DELETE")).status_code == 204
+    assert await room.lease("beto") is not None
+
+
+async def test_whoever_leaves_one_of_two_screens_keeps_the_step(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    one = room.tokens.pop("ana")
+    assert await room.lease("ana") == task, "from the other screen"
+    assert (await room.http.delete("/v1/session", headers={"Authorization": f"Bearer {one}"})).status_code == 204
+    assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})).status_code == 201
 
 
 async def test_a_released_step_waits_for_anybody(room: Room) -> None:
