@@ -54,7 +54,7 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
                 )
             await connection.execute(SQL["add"], catalog.digest, at)
             await _copy(connection, catalog)
-        await connection.execute(SQL["counted"])
+        await connection.execute(SQL["count"])
     except asyncpg.IntegrityConstraintViolationError as error:
         raise Rejected(f"el catálogo se contradice ({error.constraint_name}): no se cargó nada") from error
     finally:

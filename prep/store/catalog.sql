@@ -22,10 +22,9 @@ FROM pg_index i
 WHERE indrelid = ANY ('{acta,casilla}'::regclass[]) AND NOT indisprimary
     AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
 
--- Until it knows the sizes, the planner reads whole tables. Those of the night stay uncounted while they are empty: it
--- would plan for no rows, and read whole tables again until their first count; what was never counted it takes for small,
--- and looks up by an index.
--- name: counted
+-- Until it knows the sizes, the planner reads whole tables. Of the catalogue only: a table of the night that was counted
+-- while it is empty is read whole until it is counted again; one that never was is looked up by its index.
+-- name: count
 ANALYZE election, ballot_option, territory, contest, candidacy, casilla, acta
 
 -- name: elections

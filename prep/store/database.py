@@ -74,9 +74,10 @@ SQL: Final = sql("database")
 
 
 BY_KEY: Final = {"plan_cache_mode": "force_generic_plan"}
-"""Settings of a session whose statements only follow keys to rows: one plan of each serves every value.
+"""Settings of a session that mostly follows keys to rows: one plan of each statement serves every value.
 
-Otherwise PostgreSQL plans the joins among them anew each time, for longer than they take.
+Otherwise PostgreSQL plans the joins among them anew each time, for longer than they take. An economy and no need: a
+PgBouncer in between may leave it out (`ignore_startup_parameters`).
 """
 
 
@@ -86,7 +87,7 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
     A connection that comes back is rolled back and stops listening, without a statement that undoes everything else
     (asyncpg's habit, a round trip each time): whoever takes a session's lock or changes a setting undoes it.
 
-    `by_key`: its statements only follow keys to rows (see `BY_KEY`).
+    `by_key`: its statements mostly follow keys to rows (see `BY_KEY`).
 
     Waits until the database answers; without `wait` nothing is connected before it is used. Raises Rejected where no
     waiting will help: a certificate, a password or a name is wrong.

@@ -26,7 +26,9 @@ KINDS: Final = (
 LAST: Final = frozenset({"corte", "cierre", "acto"})
 """Kinds that wait until the log has everything that was committed before: whatever a corte shows stands before it."""
 _FRESH: Final = """
-WHERE f.reference > $1 AND NOT EXISTS (SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference)
+WHERE f.reference > $1 AND NOT EXISTS (
+    SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference AND l.reference > $1
+)
 ORDER BY f.reference
 LIMIT $2"""
 _AGAIN: Final = "\nWHERE f.reference = ANY ($1::bigint[])"

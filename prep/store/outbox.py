@@ -23,7 +23,7 @@ _RELAYING: Final = 0x50524F42
 """Advisory lock: one relay at a time, so that order is kept."""
 _BATCH: Final = 500
 _LINGER: Final = 0.2
-"""Seconds a first message waits for others to leave with it."""
+"""Seconds a first message waits for others to leave with it: each hand-over writes on every copy of each partition."""
 _POLL: Final = 1.0
 """Seconds between looks where no notification came; also between tries to become the relay."""
 

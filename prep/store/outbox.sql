@@ -21,4 +21,4 @@ SELECT seq, id, topic, key, body FROM outbox ORDER BY seq LIMIT $1
 
 -- By number and not up to a number: a lower one may have committed meanwhile.
 -- name: remove
-DELETE FROM outbox WHERE seq = ANY ($1)
+DELETE FROM outbox USING unnest($1::bigint[]) AS sent (seq) WHERE outbox.seq = sent.seq

@@ -157,7 +157,7 @@ async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: i
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(files)
     await catalog_store.load(night.owner, catalog, at=START)
-    pool = await open_pool(night.app, connections=4)
+    pool = await open_pool(night.app, connections=4, by_key=True)
     public = folder / "publico"
     public.mkdir()
     blobs = Blobs.open((folder / "blobs").as_uri())

@@ -180,7 +180,7 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
             Person(await people.add_person(owner, f"p{number}", "x", role, site), role, site, f"S{number % 2}")
         )
     await owner.close()
-    pool = await open_pool(night.app, connections=4)
+    pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
     desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], lease_minutes=10)
     made = World(pool, desk, catalog, sheets, persons, clock)
