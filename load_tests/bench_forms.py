@@ -21,10 +21,9 @@ from load_tests.replay import Sheet
 from load_tests.synthetic import synthetic
 from prep.domain.catalog_files import load_catalog
 
-CASILLAS: Final = 400
 NIGHT: Final = 1200
 """Casillas of a night whose second half is as warm as any hour of a longer one."""
-LOOK: Final = 0.5
+LOOK: Final = 0.25
 """Seconds between looks at a counter: each costs the worker what a tenth of an acta does."""
 SIZE: Final = (1100, 717)
 """Pixels of the images: they are decoded and read like any other, but the figure is about the forms."""
@@ -92,31 +91,45 @@ async def reached(client: aiohttp.ClientSession, place: night.Place, pattern: st
     return seen
 
 
-async def whole_way(work: Work, place: night.Place) -> tuple[float, float]:
-    """Actas verified a second: in the first half of a night, and from there until its last image has been sent.
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Actas verified a second: of a whole night, and of its middle, where nothing starts and nothing runs dry."""
 
-    In the first half processes start and virtual machines compile, which a night of hours does not notice.
-    """
-    progress = night.Progresses()
-    async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
-        typing = asyncio.create_task(night.type_all(work.plan, place, progress))
+    whole: float
+    """From the first upload to the last verification."""
+    warm: float
+    """From half of the night until its last image has been sent."""
+    seconds: float
+    """That the middle lasted."""
+    waiting: tuple[float, float]
+    """Images sent and not yet verified where it began, and where it ended."""
+
+
+async def whole_way(work: Work, place: night.Place) -> Rates:
+    """A night that nobody waits for, timed."""
+    progress, actas = night.Progresses(), len(work.plan.sheets)
+    async with (
+        night.installation(place),
+        night.speaker(place, night.SENDERS + 1) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(night.type_all(work.plan, place, progress))
         while progress.present < night.TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
             await asyncio.sleep(0.1)
         began = time.perf_counter()
-        sending = asyncio.create_task(send_all(work, place, client, progress))
-        half = await reached(client, place, VERIFIED, len(work.plan.sheets) // 2)
-        warm = time.perf_counter()
+        sending = group.create_task(send_all(work, place, client, progress))
+        half = await reached(client, place, VERIFIED, actas // 2)
+        warm, sent = time.perf_counter(), actas - len(work.waiting)
         await sending
-        most = await count(client, place, VERIFIED)
-        sent = time.perf_counter()
-        await reached(client, place, VERIFIED, len(work.plan.sheets))
+        most, dry = await count(client, place, VERIFIED), time.perf_counter()
+        await reached(client, place, VERIFIED, actas)
+        ended = time.perf_counter()
         progress.finished = True
-        await typing
-    return half / (warm - began), (most - half) / (sent - warm)
+    return Rates(actas / (ended - began), (most - half) / (dry - warm), dry - warm, (sent - half, actas - most))
 
 
 def forms_per_second() -> list[dict[str, Any]]:
-    """Actas verified a second, once everything is warm."""
+    """Actas verified a second, with everything in one machine's own parts."""
     work = drawn(NIGHT)
     with tempfile.TemporaryDirectory() as scratch:
         place = night.prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), WITHOUT_CORTES)
@@ -126,14 +139,15 @@ def forms_per_second() -> list[dict[str, Any]]:
 WITHOUT_CORTES: Final = {"PREP_INTERVAL_SECONDS": "3600"}
 
 
-def forms_figure(work: Work, rates: tuple[float, float], where: str) -> dict[str, Any]:
-    cold, warm = rates
+def forms_figure(work: Work, rates: Rates, where: str) -> dict[str, Any]:
+    before, after = rates.waiting
     return {
-        "name": f"actas de extremo a extremo por segundo (recepción, dos capturas, reglas, HTTP){where}",
-        "value": round(warm, 1),
+        "name": f"actas por segundo en plena noche, de la recepción a la cuenta (dos capturas, reglas, HTTP){where}",
+        "value": round(rates.warm, 1),
         "unit": "actas/s",
         "target": ">= 50",
-        "met": warm >= 50,
-        "limit": f"la segunda mitad de {len(work.plan.sheets)} actas (la primera, con los arranques: {cold:.1f}/s), "
+        "met": rates.warm >= 50,
+        "limit": f"{rates.seconds:.0f} s desde la mitad de {len(work.plan.sheets)} actas hasta el último envío; en "
+        f"espera, {before:.0f} al empezar y {after:.0f} al terminar; la noche entera: {rates.whole:.1f}/s; "
         f"imágenes de {SIZE[0]}×{SIZE[1]}, cliente en la misma máquina",
     }

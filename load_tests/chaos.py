@@ -310,7 +310,7 @@ class Night:
 
 
 async def _kept(answer: aiohttp.ClientResponse) -> object:
-    """What an answer says of what was kept. The next step that comes with it may be another the second time."""
+    """What an answer says of what was kept. The next step comes with the first one only."""
     said = json.loads(await answer.read())
     said.pop("siguiente", None)
     return said

@@ -30,7 +30,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from load_tests.actas import Form
-from load_tests.night import Plan, announced, form_of_contest, mistaken, picture, private_key
+from load_tests.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
 from load_tests.replay import Sheet
 from load_tests.synthetic import written_on
 from prep.domain.catalog_files import load_catalog
@@ -156,6 +156,7 @@ class Capturista(_Person):
     def on_start(self) -> None:
         if not self.night.people:
             raise StopUser
+        self.next: dict[str, Any] | None = None
         self.number, login, password = self.night.people.popleft()
         with self.asking("POST", "/v1/session", "sesión", json={"usuario": login, "clave": password}) as response:
             token = response.json().get("token")
@@ -165,16 +166,23 @@ class Capturista(_Person):
 
     @task
     def work(self) -> None:
-        with self.asking("POST", "/v1/tasks/lease", "tarea", json={}) as response:
-            leased: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
+        leased = self.next or self._lease()
+        self.next = None
         if leased is None:
             time.sleep(0.5)  # gevent's: the others go on
             return
         with self.asking("GET", leased["imagen"], "ver imagen"):
             time.sleep(self.said.typing)
         word, said = self._answer(leased)
-        with self.asking("POST", f"/v1/tasks/{leased['tarea']}/{word}", word, settled=SETTLED, json=said):
-            pass
+        path, said = f"/v1/tasks/{leased['tarea']}/{word}", {**said, "siguiente": ANY_STEP}
+        with self.asking("POST", path, word, settled=SETTLED, json=said) as response:
+            if response.status_code == HTTPStatus.CREATED:
+                self.next = response.json().get("siguiente")
+
+    def _lease(self) -> dict[str, Any] | None:
+        with self.asking("POST", "/v1/tasks/lease", "tarea", json={}) as response:
+            leased: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
+            return leased
 
     def _answer(self, leased: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Last part of the address, and the body. What this night did not send is given back."""

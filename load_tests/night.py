@@ -526,6 +526,10 @@ async def log_in(client: aiohttp.ClientSession, place: Place, login: str) -> dic
     return {"Authorization": f"Bearer {response.json()['token']}"}
 
 
+ANY_STEP: Final = ("resolucion", "identificacion", "captura")
+"""What whoever answers is ready to do next."""
+
+
 async def capturista(
     plan: Plan,
     place: Place,
@@ -558,7 +562,7 @@ async def capturista(
             await persistent(client, "POST", where, json=words, headers=supervisor)
             task = None
             continue
-        told = await persistent(client, "POST", where, json={**answer, "siguiente": True}, headers=session)
+        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_STEP}, headers=session)
         progress.typed += task["tipo"] == "captura"
         task = told.json().get("siguiente")
 
