@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from prep.domain.catalog_files import load_catalog
 
 NIGHT: Final = 1200
 """Casillas of a night whose second half is as warm as any hour of a longer one."""
+AHEAD: Final = 100
+"""Images sent and not yet typed twice, at most: what comes in is what goes out, as in the hours of a night."""
 LOOK: Final = 0.25
 """Seconds between looks at a counter: each costs the worker what a tenth of an acta does."""
 SIZE: Final = (1100, 717)
@@ -60,12 +63,18 @@ def _draw(form: Form, sheet: Sheet, size: tuple[int, int]) -> bytes:
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=size)
 
 
-async def send_all(work: Work, place: night.Place, client: aiohttp.ClientSession, progress: night.Progresses) -> None:
-    """Every image, as fast as `SENDERS` devices go."""
+async def send_all(
+    work: Work, place: night.Place, client: aiohttp.ClientSession, progress: night.Progresses, *, ahead: float = inf
+) -> None:
+    """Every image, as fast as `SENDERS` devices go, but no more than `ahead` of the people who type them."""
+    actas = len(work.waiting)
     keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in night.DEVICES.items()}
 
     async def sender() -> None:
         while work.waiting:
+            if actas - len(work.waiting) - progress.typed / 2 > ahead:
+                await asyncio.sleep(LOOK / 10)
+                continue
             number, sheet = work.waiting.pop()
             image = work.images[sheet.key]
             progress.images[hashlib.sha256(image).hexdigest()] = sheet
@@ -117,7 +126,7 @@ async def whole_way(work: Work, place: night.Place) -> Rates:
         while progress.present < night.TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
             await asyncio.sleep(0.1)
         began = time.perf_counter()
-        sending = group.create_task(send_all(work, place, client, progress))
+        sending = group.create_task(send_all(work, place, client, progress, ahead=AHEAD))
         half = await reached(client, place, VERIFIED, actas // 2)
         warm, sent = time.perf_counter(), actas - len(work.waiting)
         await sending
