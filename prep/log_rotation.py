@@ -40,13 +40,23 @@ Se corre en la máquina del secuenciador. Después de --end hay que reiniciar el
 async def rotate(settings: Settings) -> VerifierKey:
     """Pass to the key that follows; it is made where there is none. Raises Rejected where there is no log yet."""
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
-        if await store.start(connection) is None:
+        start = await store.start(connection)
+        if start is None:
             raise Rejected("la bitácora todavía no empieza: no hay de qué llave pasar")
+        _must_hold_the_key(settings, start, await store.handed_over(connection))
         signing_key(settings.log_key, settings.log_name)
         following = signing_key(following_key(settings.log_key), settings.log_name)
         # The key is on this disk. If we stop here, the next run puts this very key on record.
         await store.hand_over(connection, settings.log_name, following.key.public, now())
     return following.key
+
+
+def _must_hold_the_key(settings: Settings, start: store.Start, passed_to: Sequence[tuple[bytes, int]]) -> None:
+    """Raises Rejected where the log's key is not here: one made anywhere else is a key that no sequencer has."""
+    paths = [path for path in (settings.log_key, following_key(settings.log_key)) if path.exists()]
+    here = [signing_key(path, settings.log_name).key for path in paths]
+    if not any(each.public == passed_to[-1][0] if passed_to else str(each) == start.clave for each in here):
+        raise Rejected(f"la llave de la bitácora no está en {settings.log_key}: esto se corre donde el secuenciador")
 
 
 async def end(settings: Settings) -> Path:

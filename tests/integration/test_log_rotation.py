@@ -55,6 +55,25 @@ async def test_from_one_key_to_the_next(night: Night, tmp_path: Path, settings: 
     assert [path.name for path in (folder / "rotaciones").iterdir()] == ["0001.tlog-proof"]
 
 
+async def test_a_key_made_where_the_log_is_not_signed_is_never_handed_over(
+    night: Night, tmp_path: Path, settings: Settings
+) -> None:
+    elsewhere = settings.model_copy(update={"data": tmp_path / "otra"})
+    async with logged_night(night, tmp_path, casillas=6) as tonight:
+        await happened(tonight, "a", settings)
+        for _ in range(2):
+            with pytest.raises(Rejected, match="donde el secuenciador"):
+                await rotate(elsewhere)
+            signing_key(elsewhere.log_key, elsewhere.log_name)  # nor where another key happens to be
+        await rotate(settings)
+        with pytest.raises(Rejected, match="donde el secuenciador"):
+            await rotate(elsewhere)
+        await happened(tonight, "b", settings)
+        await end(settings)
+        await rotate(settings)
+    assert not following_key(elsewhere.log_key).exists()
+
+
 def test_stopped_between_the_two_names_no_third_key_is_made(settings: Settings) -> None:
     signing_key(settings.log_key, settings.log_name)
     new = signing_key(following_key(settings.log_key), settings.log_name)
