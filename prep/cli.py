@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import runpy
 import signal
@@ -55,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _become(module: str, words: Sequence[str]) -> None:
+    if importlib.util.find_spec(module.partition(".")[0]) is None:  # an image has no load_tests
+        print(f"prep: «{words[0]}» se corre desde el código fuente: aquí no está {module}", file=sys.stderr)
+        sys.exit(2)
     sys.argv = ["prep", *(words if words[0] in SEVERAL else words[1:])]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit(0)
