@@ -4,8 +4,8 @@
 set -eu
 cd "$(dirname "$0")"
 umask 077
-mkdir -p secrets catalogo
-chmod 755 catalogo
+mkdir -p secrets catalogo sello
+chmod 755 catalogo sello
 chmod 700 secrets
 
 # A secret of 32 random bytes under a name, unless there is one.
@@ -48,6 +48,12 @@ PREP_SIMULACRO=true
 PREP_INTERVAL_SECONDS=300
 # PREP_START=2027-06-06T20:00:00-06:00
 # PREP_END=2027-06-07T20:00:00-06:00
+# What seals: files in deploy/sello (the key: chown 10001, chmod 400), a time stamper, witnesses of the log.
+# PREP_SEAL_CERTIFICATE=/sello/sello.pem
+# PREP_SEAL_KEY=/sello/sello.llave
+# PREP_TSA=https://…
+# PREP_TSA_CA=/sello/tiempo.pem
+# PREP_LOG_POLICY=/sello/politica.txt
 ENV
 fi
 for name in published capture; do

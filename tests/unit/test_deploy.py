@@ -88,7 +88,20 @@ def test_only_nginx_and_grafana_are_reached_from_outside() -> None:
     inside = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
     assert inside == {"datos", "recepcion", "vigilancia"}
     for name, service in SERVICES.items():
-        assert name in {"intake", "results", "grafana"} or names(service, "networks") <= inside
+        assert name in {"intake", "results", "grafana"} or names(service, "networks") <= {*inside, "salida"}
+
+
+def test_only_who_asks_for_stamps_and_witnesses_reaches_outside() -> None:
+    reaching = {name for name, service in SERVICES.items() if "salida" in names(service, "networks")}
+    assert reaching == {"publisher", "publisher-standby", "sequencer"}
+    assert all("./sello:/sello:ro" in SERVICES[name]["volumes"] for name in reaching)
+
+
+def test_what_a_command_leaves_behind_outlives_its_container() -> None:
+    """The acts of the ceremonies cannot be made again."""
+    admin = SERVICES["admin"]
+    assert "admin:/var/lib/prep" in admin["volumes"]
+    assert not any(each.startswith("/var/lib/prep") for each in admin["tmpfs"])
 
 
 def test_no_secret_stands_in_a_file_of_the_repository() -> None:
