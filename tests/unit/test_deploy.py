@@ -99,9 +99,16 @@ def test_only_who_asks_for_stamps_and_witnesses_reaches_outside() -> None:
 
 def test_what_a_command_leaves_behind_outlives_its_container() -> None:
     """The acts of the ceremonies cannot be made again."""
-    admin = SERVICES["admin"]
-    assert "admin:/var/lib/prep" in admin["volumes"]
-    assert not any(each.startswith("/var/lib/prep") for each in admin["tmpfs"])
+    assert "admin:/var/lib/prep" in SERVICES["admin"]["volumes"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_place_is_mounted_twice(name: str) -> None:
+    """Docker Compose refuses the whole file for it."""
+    service = SERVICES[name]
+    kept = [each.split(":")[1] for each in service.get("volumes", [])]
+    places = kept + [each.split(":")[0] for each in service.get("tmpfs", [])]
+    assert len(places) == len(set(places))
 
 
 def test_no_secret_stands_in_a_file_of_the_repository() -> None:
