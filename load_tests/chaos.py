@@ -23,6 +23,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ from load_tests.night import DEVICES, SENDERS, Place, Plan, Progresses, order
 from load_tests.oracle import Finding, Witnessed, judge, look
 from load_tests.replay import Sheet
 from load_tests.synthetic import synthetic
+from prep.arguments import Parser
 from prep.domain.catalog_files import load_catalog
 from prep.errors import PrepError
 
@@ -456,7 +458,7 @@ def enter(words: Sequence[str]) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m load_tests.chaos", description="Una noche con fallas.")
+    parser = Parser(prog="python -m load_tests.chaos", description="Una noche con fallas.")
     parser.add_argument("--casillas", type=int, default=60, metavar="N", help="dos actas por casilla")
     parser.add_argument("--faults", type=int, default=8, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="S")
@@ -466,6 +468,10 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="ARCHIVO")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)
+    if not 1 <= arguments.faults <= arguments.casillas:
+        parser.error(f"--faults va de 1 al número de casillas, {arguments.casillas}: no {arguments.faults}")
+    if not 0 < arguments.interval < inf:
+        parser.error("--interval es un número de segundos mayor que cero")
     try:
         if not arguments.inside:
             if arguments.bus == "kafka":  # from here: inside there is no network to fetch it through

@@ -1,9 +1,10 @@
 """What a chaos night does is decided by its seed alone, and by nothing else."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load_tests.chaos import script
+from load_tests.chaos import main, script
 from load_tests.faults import HOUR, KAFKA_ONLY, NODES, Kind, schedule
 from load_tests.synthetic import synthetic
 
@@ -35,3 +36,22 @@ def test_every_image_is_sent_and_some_more_than_once_out_of_order() -> None:
     order = {sheet.key: number for number, sheet in enumerate(sheets)}
     numbers = [order[key] for key in sent]
     assert numbers != sorted(numbers)
+
+
+WRONG = {
+    ("--faults", "-1"): "--faults va de 1 al número de casillas, 60: no -1",
+    ("--faults", "61"): "--faults va de 1 al número de casillas, 60: no 61",
+    ("--interval", "nan"): "--interval es un número de segundos mayor que cero",
+    ("--casillas", "muchas"): "--casillas: 'muchas' no es un número",
+    ("--bus", "rabbit"): "--bus: no hay 'rabbit'; hay: 'kafka', 'embedded'",
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG.items(), ids=" ".join)
+def test_a_night_that_cannot_be_is_one_sentence_and_no_loss(
+    words: tuple[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[0] == f"python -m load_tests.chaos: {sentence}"
