@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
@@ -19,7 +20,7 @@ from tests.conftest import Night
 from tests.integration.small_night import SmallNight, small_night
 from tests.integration.test_cut import tree
 from tests.postgres_server import Server
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,17 @@ async def pair(servers: tuple[Server, Server], tmp_path: Path) -> AsyncIterator[
     await primary.execute(f"CREATE DATABASE {name} TEMPLATE prep")
     night = Night(primary.superuser(name), primary.url("prep_app", name))
     async with small_night(night, tmp_path, casillas=20) as made:
+        await until(lambda: is_there(replica, name))
         yield Pair(made, replica, replica.url("prep_app", name))
+
+
+async def is_there(server: Server, database: str) -> bool:
+    """Whether a replica has come to where that database begins."""
+    try:
+        await server.execute("SELECT", database=database)
+    except asyncpg.InvalidCatalogNameError:
+        return False
+    return True
 
 
 def skipped(cause: str) -> float:
