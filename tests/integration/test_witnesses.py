@@ -194,6 +194,7 @@ async def test_a_witness_that_was_shown_another_log_is_an_alarm_and_an_incident(
     finally:
         stop.set()
         await part
+    await watched.tonight.log()  # what was told as the part ended has its leaf now
     said = incidents(watched)
     assert {leaf["asunto"] for leaf in said} == {"diario"}
     await watched.tonight.log()
