@@ -29,7 +29,7 @@ from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
 from prep import observe
 from prep.blobs import Blobs, Full
-from prep.bus import Bus
+from prep.bus.contract import Bus
 from prep.errors import Parked, PrepError, Rejected, Unavailable
 from prep.messages import SHA256_PATTERN, Origen
 from prep.settings import Settings

@@ -23,7 +23,7 @@ from capture.auth import Devices
 from capture.receipts import Receipts
 from prep import observe
 from prep.blobs import Arriving, Blobs
-from prep.bus import Bus
+from prep.bus.contract import Bus
 from prep.domain.catalog import read_identity
 from prep.errors import Rejected, Unavailable
 from prep.messages import SHA256_PATTERN, Digitalizacion, ImageReceived, Origen, TipoDocumento

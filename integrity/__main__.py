@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
             return _show(verify(asked.source, _tell, **expected), as_json=asked.json)
     try:
-        from integrity import log_commands  # noqa: PLC0415 - verify and check need nothing but Python
+        from integrity.log import commands as log_commands  # noqa: PLC0415 - verify and check need nothing but Python
         from integrity.sealing import commands as seal_commands  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         print(f"? Esta orden necesita el paquete «{missing.name}».")

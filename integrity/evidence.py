@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from integrity.leaves import CORTE_PROOF, opening, opening_path, proof_path, read_leaf, rules_digest, text_digest
 from integrity.leaves import link as link_of
-from integrity.merkle import NotProven, check_inclusion, leaf_hash
+from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
+from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 from integrity.report import EVIDENCE_CHECKS, KEPT_CHECK, Ledger
 from integrity.source import Kind, Missing, Source, SourceError, Unreadable
 from integrity.sums import Malformed, in_threads
-from integrity.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 
 if TYPE_CHECKING:
-    from integrity.note import Checkpoint, Log, Policy
-    from integrity.published.documents import Json, Manifest
+    from integrity.log.note import Checkpoint, Log, Policy
+    from integrity.tree.documents import Json, Manifest
 
 FOLDER: Final = "bitacora"
 POLICY: Final = "politica.txt"
@@ -112,7 +112,7 @@ def read_log(
         return None
     ledger.checks = {**ledger.checks, **EVIDENCE_CHECKS, **(KEPT_CHECK if kept is not None else {})}
     try:
-        from integrity import note
+        from integrity.log import note
     except ModuleNotFoundError as missing:
         ledger.unable(EVIDENCE_CHECKS, f"para comprobar la bitácora falta el paquete «{missing.name}»")
         return None
@@ -131,7 +131,7 @@ def read_log(
     except note.Unsupported as problem:
         ledger.unable(EVIDENCE_CHECKS, problem.sentence)
         return None
-    from integrity.rotation import NotFollowed, check_in_tree, follow
+    from integrity.log.rotation import NotFollowed, check_in_tree, follow
 
     under = _Under(tree, FOLDER)
     book = Book(Tiles(under, checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
@@ -170,7 +170,7 @@ def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Led
 
 
 def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", brought: bool, ledger: Ledger) -> bool:  # noqa: FBT001
-    from integrity.note import NotSigned
+    from integrity.log.note import NotSigned
 
     ledger.did("AUT-11")
     try:
@@ -223,7 +223,7 @@ def _recompute(book: Book, ledger: Ledger, tell: Tell) -> bool:
 
 def _judge_kept(book: Book, kept: "Checkpoint", ledger: Ledger) -> None:
     """The tree of the checkpoint that was kept is the beginning of this one."""
-    from integrity.note import NotSigned
+    from integrity.log.note import NotSigned
 
     where = f"{FOLDER}/{CHECKPOINT}"
     try:
@@ -302,8 +302,8 @@ def _take(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) ->
 
 def _keys_told(held: "Json") -> "tuple[Log, ...]":
     """The log's key as its first leaf, or one that changes it, tells: a tree under a later key still vouches for it."""
-    from integrity.note import Log, Unsupported, read_verifier_key
-    from integrity.rotation import key_of
+    from integrity.log.note import Log, Unsupported, read_verifier_key
+    from integrity.log.rotation import key_of
 
     try:
         key = read_verifier_key(held["clave"]) if held["tipo"] == "inicio" else key_of(held)
@@ -314,8 +314,8 @@ def _keys_told(held: "Json") -> "tuple[Log, ...]":
 
 def _judge_rotation(book: Book, ledger: Ledger) -> None:
     """The key that the log passed to last has signed the tree that says so."""
-    from integrity.note import NotSigned
-    from integrity.rotation import key_of
+    from integrity.log.note import NotSigned
+    from integrity.log.rotation import key_of
 
     index, held = book.rotated
     key = key_of(held) if held else None
@@ -482,7 +482,7 @@ def judge_image_proofs(book: Book, tree: Source, images: Iterable[str], ledger: 
 
 def _disproves(book: Book, data: bytes, is_it: "Callable[[Json], bool]") -> str:
     """What is wrong with a proof; empty where it stands, and its leaf is the one that was looked for."""
-    from integrity.note import read_proof
+    from integrity.log.note import read_proof
 
     try:
         proof = read_proof(data)
@@ -501,7 +501,7 @@ def _disproves(book: Book, data: bytes, is_it: "Callable[[Json], bool]") -> str:
 
 def _is_not_ours(book: Book, checkpoint: "Checkpoint") -> str:
     """Why that is not a head that this log has had; empty where it is, or where this reader does not see so far."""
-    from integrity.note import NotSigned
+    from integrity.log.note import NotSigned
 
     try:
         if not any(checkpoint.note.signed_by(log.key) for log in book.signers):
@@ -614,7 +614,7 @@ def is_known(path: str, kind: Kind, book: Book) -> bool:
 
 def refresh(book: Book, tree: Source) -> None:
     """How far the log has grown meanwhile: its newer files are no strangers."""
-    from integrity.note import read_checkpoint
+    from integrity.log.note import read_checkpoint
 
     try:
         now = read_checkpoint(tree.read(f"{FOLDER}/{CHECKPOINT}", _NOTE_LIMIT)).size

@@ -25,9 +25,9 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
-from integrity.published.documents import Json, Maybe, canonical_json, conform, read_json
+from integrity.log.tiles import LONGEST_ENTRY
 from integrity.sums import HEX, Malformed
-from integrity.tiles import LONGEST_ENTRY
+from integrity.tree.documents import Json, Maybe, canonical_json, conform, read_json
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 _PHASE: Final = re.compile("cero|en curso|final")

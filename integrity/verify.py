@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING, Final
 from integrity import evidence
 from integrity.evidence import Book, Shown
 from integrity.leaves import row_digest
-from integrity.published import seals
-from integrity.published.documents import (
+from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
+from integrity.source import Kind, Missing, Source, SourceError, open_source
+from integrity.sums import Malformed, in_threads, read_sums
+from integrity.tree import seals
+from integrity.tree.documents import (
     BESIDE_SUMS,
     Election,
     Json,
@@ -32,28 +35,16 @@ from integrity.published.documents import (
     read_totals,
     rules_digest,
 )
-from integrity.published.images import judge_codes, judge_image_folders, judge_images, read_images
-from integrity.published.pages import judge_extra, judge_log_files, judge_pages
-from integrity.published.parcels import ZIP_LIMIT, judge_zip
-from integrity.published.rows import (
-    ESPERADAS,
-    Judge,
-    Sheet,
-    Table,
-    follow_table,
-    judge_changes,
-    read_preamble,
-    read_table,
-)
-from integrity.published.totals import judge_summary, judge_totals
-from integrity.published.tree import SUMS, Corte, Seen, blame, image_path, malformed
-from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
-from integrity.source import Kind, Missing, Source, SourceError, open_source
-from integrity.sums import Malformed, in_threads, read_sums
+from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
+from integrity.tree.pages import judge_extra, judge_log_files, judge_pages
+from integrity.tree.parcels import ZIP_LIMIT, judge_zip
+from integrity.tree.rows import ESPERADAS, Judge, Sheet, Table, follow_table, judge_changes, read_preamble, read_table
+from integrity.tree.totals import judge_summary, judge_totals
+from integrity.tree.tree import SUMS, Corte, Seen, blame, image_path, malformed
 
 if TYPE_CHECKING:
     from integrity.authenticity import Trust
-    from integrity.note import Checkpoint, Policy
+    from integrity.log.note import Checkpoint, Policy
 
 _SUMS_LIMIT: Final = 1 << 20
 _JSON_LIMIT: Final = 64 << 20

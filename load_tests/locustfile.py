@@ -29,11 +29,11 @@ from locust.contrib.fasthttp import ResponseContextManager
 from locust.env import Environment
 from locust.exception import StopUser
 
-from load_tests.actas import Form
-from load_tests.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
-from load_tests.replay import Sheet
-from load_tests.synthetic import written_on
-from prep.domain.catalog_files import load_catalog
+from prep.files.catalog_files import load_catalog
+from prep.rehearsal.drawing import Form
+from prep.rehearsal.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
+from prep.rehearsal.replay import Sheet
+from prep.rehearsal.synthetic import written_on
 
 SETTLED: Final[frozenset[int]] = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE})
 """Answers that are no failure: somebody else was first, or the lease ran out."""

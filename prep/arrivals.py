@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from prep.bus import Batch, Bus
+from prep.bus.contract import Batch, Bus
 from prep.errors import Unavailable
 from prep.messages import ImageReceived, Message, Topic
 from prep.store import pipeline as store

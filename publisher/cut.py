@@ -36,7 +36,7 @@ from prep.store.cortes import Corte, Fresh, Fuera, ImageRow, Phase, Release, Sna
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from publisher import figures as out
-from publisher import official, pages
+from publisher import gate, official, pages
 from publisher.figures import Figures
 from publisher.gate import FOLDER, Expected, Finding, GateFailure
 from publisher.notary import Notary
@@ -573,7 +573,7 @@ async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -
 
     async def look(elections: Mapping[str, object]) -> list[Finding]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "publisher.gate", str(stage / "corte"), str(office.public)),
+            *(sys.executable, "-m", gate.__name__, str(stage / "corte"), str(office.public)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

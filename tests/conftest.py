@@ -5,19 +5,21 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from prep.bus.contract import Bus
 from prep.bus.kafka_dev import DevKafka, free_ports, jars
+from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected
 from prep.store import embedded
-from prep.store.database import migrate
-from tests.programs import program
-from tests.s3_server import S3Server
+from prep.store.database import Pool, migrate, open_pool
+from tests.makers.programs import program
+from tests.makers.s3_server import S3Server
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -131,3 +133,18 @@ def kafka_one(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def kafka_three(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
     """A real cluster of three for the session: a test that kills a node starts it again."""
     yield from _kafka(tmp_path_factory.mktemp("kafka"), 3)
+
+
+@pytest.fixture
+async def pool(night: Night) -> AsyncIterator[Pool]:
+    """The application's connections to a database of the test's own."""
+    async with await open_pool(night.app) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def bus(night: Night) -> AsyncIterator[Bus]:
+    """The embedded bus on a database of the test's own."""
+    opened = EmbeddedBus(night.app)
+    yield opened
+    await opened.close()

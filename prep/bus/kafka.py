@@ -39,7 +39,7 @@ from aiokafka.errors import (
 )
 from aiokafka.helpers import create_ssl_context
 
-from prep.bus import Batch
+from prep.bus.contract import Batch
 from prep.errors import Rejected, Unavailable
 from prep.messages import PARTITIONS, Message, Topic
 

@@ -1,8 +1,8 @@
 """The bus that the settings name."""
 
-from prep.bus import Bus
-from prep.bus.embedded import EmbeddedBus
+from prep.bus.contract import Bus
 from prep.bus.kafka import Cluster, KafkaBus
+from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected
 from prep.settings import BusKind, Settings
 

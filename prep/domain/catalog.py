@@ -1,6 +1,6 @@
 """What is expected of a night: elections, contests, ballots, casillas, and one acta for each casilla and election.
 
-Pure values; reading them from an institute's CSV files is `prep/domain/catalog_files.py`. `domain.md` §1, §6, §7.
+Pure values; reading them from an institute's CSV files is `prep/files/catalog_files.py`. `domain.md` §1, §6, §7.
 """
 
 from collections.abc import Sequence

@@ -61,7 +61,7 @@ class Zbar:
     def _running(self) -> subprocess.Popen[bytes] | None:
         if self._process is not None or self._absent:
             return self._process
-        command = [sys.executable, "-m", "prep.scan.zbar"]
+        command = [sys.executable, "-m", __spec__.name]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._process = process
         try:

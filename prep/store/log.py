@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 
 from integrity import leaves
-from integrity.log import Head
+from integrity.log.writer import Head
 from prep.domain import row as official_row
 from prep.domain.entry import from_columns
 from prep.domain.rules import Observation, rule_set

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 import asyncpg
 
-from prep.bus import Bus
+from prep.bus.contract import Bus
 from prep.errors import Unavailable
 from prep.messages import Message, Topic
 from prep.store.database import GONE, Connection, Pool, sql

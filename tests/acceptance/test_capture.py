@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from tests.capture_room import PASSWORD, Device, jpeg
 from tests.conftest import Night
+from tests.makers.capture_room import PASSWORD, Device, jpeg
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,7 +37,7 @@ def environment(night: Night, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def prep(environment: dict[str, str]) -> Command:
     def run(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "capture.accounts", *words]
+        command = [sys.executable, "-m", "prep.operations.cli", *words]
         return subprocess.run(command, env=environment, input=typed, capture_output=True, text=True, check=False)
 
     return run
@@ -57,11 +57,11 @@ def test_people_and_devices_are_let_in_by_command_or_refused_in_one_sentence(pre
     again = prep("add", "caro", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\n")
     assert again.returncode == 0, "nobody was added by the command that failed"
 
-    made = prep("enroll", "movil-1", "movil-2", "--site", "CATD-1", "--keys", str(tmp_path))
+    made = prep("device", "enroll", "movil-1", "movil-2", "--site", "CATD-1", "--keys", str(tmp_path))
     assert (made.returncode, made.stdout) == (0, "inscritos: movil-1, movil-2\n")
     public = the_key(tmp_path / "movil-1.pem").public_key()
     (tmp_path / "public.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    same = prep("enroll", "movil-1", "--site", "CATD-1", "--key", str(tmp_path / "public.pem"))
+    same = prep("device", "enroll", "movil-1", "--site", "CATD-1", "--key", str(tmp_path / "public.pem"))
     assert same.returncode == 0
     for words, sentence in (
         (("movil-3", "--key", str(tmp_path / "public.pem")), "ya está inscrito otro dispositivo"),
@@ -70,7 +70,7 @@ def test_people_and_devices_are_let_in_by_command_or_refused_in_one_sentence(pre
         (("movil-3", "movil-4", "--key", "AAAA"), "--key es de un solo dispositivo"),
         (("../movil", "--keys", str(tmp_path)), "no se puede nombrar un archivo"),
     ):
-        refused = prep("enroll", *words, "--site", "CATD-1")
+        refused = prep("device", "enroll", *words, "--site", "CATD-1")
         assert refused.returncode == 2
         assert sentence in refused.stderr
         assert refused.stderr.count("\n") == 1
@@ -83,7 +83,9 @@ def client(environment: dict[str, str]) -> httpx.AsyncClient:
 
 
 async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "capture", env=environment)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "prep.operations.cli", "capture", env=environment
+    )
     async with asyncio.timeout(30):
         while True:
             assert process.returncode is None
@@ -96,7 +98,7 @@ async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio
 async def test_a_killed_process_comes_back_with_the_same_receipts_and_a_stopped_one_ends_in_order(
     prep: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    assert prep("enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path)).returncode == 0
+    assert prep("device", "enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path)).returncode == 0
     device = Device("movil-1", the_key(tmp_path / "movil-1.pem"))
     sent = [(jpeg(n), device.headers(jpeg(n))) for n in range(40)]
     kept: dict[int, bytes] = {}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from load_tests.chaos import script
-from load_tests.faults import Kind, schedule
-from load_tests.synthetic import synthetic
+from load_tests.chaos.chaos import script
+from load_tests.chaos.faults import Kind, schedule
+from prep.rehearsal.synthetic import synthetic
 
 CASILLAS = 24
 FAULTS = 5

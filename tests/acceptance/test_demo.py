@@ -23,7 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """The folder of a finished demo, and the words of the command that it printed."""
     data = tmp_path_factory.mktemp("demo") / "datos"
     try:
-        done = run("prep.cli", "demo", "--once", "--casillas", "5", "--interval", "4", "--data", str(data))
+        done = run("prep.operations.cli", "demo", "--once", "--casillas", "5", "--interval", "4", "--data", str(data))
     finally:
         embedded.stop(data / "instalacion" / "postgres")
     assert done.returncode == 0, done.stderr[-3000:]

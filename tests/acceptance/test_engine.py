@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import engine
 from tests.acceptance.test_killed import trusting
+from tests.makers import engine
 
 NIGHT = ("demo", "--once", "--casillas", "25", "--seed", "3", "--interval", "4")
 
@@ -17,7 +17,7 @@ def totals(folder: Path, settings: dict[str, str]) -> bytes:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")} | settings
     public = folder / "publico"
     words = [*NIGHT, "--data", str(folder / "datos"), "--public", str(public)]
-    for command in (["prep.cli", *words], ["integrity", "verify", str(public), *trusting(folder / "datos")]):
+    for command in (["prep.operations.cli", *words], ["integrity", "verify", str(public), *trusting(folder / "datos")]):
         done = subprocess.run(
             [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
         )

@@ -24,7 +24,7 @@ def demo(folder: Path) -> subprocess.Popen[bytes]:
     places = ["--data", str(folder / "datos"), "--public", str(folder / "publico")]
     with (folder / "salida.txt").open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "prep.cli", *words, *places], env=environment, stdout=out, stderr=out
+            [sys.executable, "-m", "prep.operations.cli", *words, *places], env=environment, stdout=out, stderr=out
         )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from load_tests import night
-from load_tests.night import Place, Plan
-from load_tests.synthetic import synthetic
-from prep.domain.catalog_files import load_catalog
+from prep.files.catalog_files import load_catalog
+from prep.rehearsal import night
+from prep.rehearsal.night import Place, Plan
+from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
-from tests.programs import ROOT
+from tests.makers.programs import ROOT
 
 CASILLAS = 8
 

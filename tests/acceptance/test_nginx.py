@@ -16,11 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from load_tests.night import free_ports
-from tests.capture_room import furnished, jpeg
+from prep.rehearsal.night import free_ports
 from tests.conftest import Night
-from tests.integration.small_night import small_night
-from tests.programs import DEPLOY, program, running
+from tests.makers.capture_room import furnished, jpeg
+from tests.makers.programs import DEPLOY, program, running
+from tests.makers.small_night import small_night
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import httpx
 import pytest
 import yaml
 
-from load_tests import night
-from load_tests.night import Place, Plan, Progresses, free_ports
-from load_tests.synthetic import synthetic
-from prep.domain.catalog_files import load_catalog
+from prep.files.catalog_files import load_catalog
+from prep.rehearsal import night
+from prep.rehearsal.night import Place, Plan, Progresses, free_ports
+from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
-from tests.programs import DEPLOY, program, running
-from tests.waiting import until
+from tests.makers.programs import DEPLOY, program, running
+from tests.makers.waiting import until
 
 PROMETHEUS = DEPLOY / "prometheus"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -120,7 +120,7 @@ def place(tmp_path: Path) -> Iterator[tuple[Plan, Place]]:
 
 
 OF_WITNESSES = {"prep_log_denied"}
-"""One series a witness; this night has none. `tests/integration/test_witnesses.py` sees them."""
+"""One series a witness; this night has none. `tests/publisher/test_witnesses.py` sees them."""
 
 
 @asynccontextmanager

@@ -17,13 +17,13 @@ import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from load_tests.actas import Form, draw
-from load_tests.replay import Sheet
-from load_tests.synthetic import synthetic
 from prep.domain.entry import HEADER, TOTAL
+from prep.rehearsal.drawing import Form, draw
+from prep.rehearsal.replay import Sheet
+from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
-from tests.capture_room import Device
-from tests.waiting import until
+from tests.makers.capture_room import Device
+from tests.makers.waiting import until
 
 FORM = Form("Gubernatura", "Prueba", HEADER, ("ABETO", "NULOS"), TOTAL)
 BROKEN = "shared_buffers = 'muchos'\n"
@@ -50,14 +50,16 @@ class Installation:
         }
 
     async def command(self, *words: str) -> None:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "prep.cli", *words, env=self.environment)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "prep.operations.cli", *words, env=self.environment
+        )
         assert await process.wait() == 0
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
         with (self.folder / "salida.txt").open("wb") as out:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "prep.cli", "serve", env=self.environment, stdout=out, stderr=out
+                sys.executable, "-m", "prep.operations.cli", "serve", env=self.environment, stdout=out, stderr=out
             )
         try:
             yield process
@@ -95,7 +97,7 @@ def _free_port() -> int:
 def parts(process: asyncio.subprocess.Process) -> dict[int, str]:
     """The programs that `prep serve` keeps, by their process number."""
     children = psutil.Process(process.pid).children()
-    return {child.pid: child.cmdline()[2] for child in children if child.cmdline()[1:2] == ["-m"]}
+    return {child.pid: child.cmdline()[3] for child in children if child.cmdline()[1:2] == ["-m"]}
 
 
 async def test_a_killed_postgres_that_cannot_start_again_at_once_ends_nothing_and_loses_nothing(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ async def test_a_killed_postgres_that_cannot_start_again_at_once_ends_nothing_an
     async with installation.serving() as process, httpx.AsyncClient(base_url=installation.url) as http:
         await until(lambda: installation.corte() >= 0)
         first = parts(process)
-        assert sorted(first.values()) == ["capture", "prep.sequencer", "prep.workers", "publisher"]
+        assert sorted(first.values()) == ["capture", "publish", "sequencer", "worker"]
         accepted = await upload(http, device, real[:8])
         assert accepted == 8
 

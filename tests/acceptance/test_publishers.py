@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from tests.conftest import Night
-from tests.integration.small_night import SmallNight, small_night
-from tests.waiting import until
+from tests.makers.small_night import SmallNight, small_night
+from tests.makers.waiting import until
 
 INTERVAL = 2
 
@@ -83,7 +83,7 @@ async def publishing(tonight: SmallNight, folder: Path, name: str, public: Path,
     }
     with (folder / f"{name}.txt").open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "publisher", *words, env=clean | ours, stdout=out, stderr=out
+            sys.executable, "-m", "prep.operations.cli", "publish", *words, env=clean | ours, stdout=out, stderr=out
         )
     made = Process(process, port, public)
     try:

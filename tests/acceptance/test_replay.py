@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from load_tests.replay import compare, examine, sheets
-from prep.domain.official import read_official
 from prep.domain.rules import rule_set
+from prep.files.official import read_official
+from prep.rehearsal.replay import compare, examine, sheets
 
 
 def prep(*words: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     return subprocess.run(
-        [sys.executable, "-m", "prep.cli", *words],
+        [sys.executable, "-m", "prep.operations.cli", *words],
         env=environment,
         capture_output=True,
         text=True,

@@ -11,10 +11,10 @@ import pytest
 
 from integrity import minimal_verifier
 from publisher.verification import VERIFICA
-from tests.programs import program
+from tests.makers.programs import program
+from tests.makers.tree_maker import SUMMARY
+from tests.quick.test_integrity_verify import flip
 from tests.tamper.night import Night
-from tests.unit.test_integrity_verify import flip
-from tests.unit.tree_maker import SUMMARY
 
 COMMANDS = 11
 """Blocks: four about digests, one for each of two elections, three about seals, two with the verifiers."""

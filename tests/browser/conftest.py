@@ -19,13 +19,13 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from integrity.note import Signer
-from load_tests.replay import Sheet
+from integrity.log.note import Signer
+from prep.rehearsal.replay import Sheet
 from prep.store import embedded
 from prep.store.cortes import Phase
 from tests.conftest import Night
-from tests.integration.logged_night import logged_night
-from tests.programs import program
+from tests.makers.logged_night import logged_night
+from tests.makers.programs import program
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Error
 
 from capture.receipts import canonical
 from integrity.leaves import proof_path
-from integrity.note import Kind, Signer, read_proof
+from integrity.log.note import Kind, Signer, read_proof
 from integrity.verify import verify
 from publisher.pages import checker
 from tests.browser.conftest import Site, Watched

@@ -22,13 +22,13 @@ from integrity import leaves
 from integrity.sealing import cms, development
 from integrity.sealing.certificates import Purpose
 from integrity.sealing.sello import seals
+from tests.makers import tree_maker
+from tests.makers.log_maker import signer
+from tests.makers.seal_maker import Party, party, rsa_key
+from tests.makers.tree_maker import Json, reseal
+from tests.quick import test_integrity_verify as known
+from tests.quick.test_integrity_verify import GOB, an_image, cells, corte, edit, flip, replace
 from tests.tamper.night import IN_FORCE, LATER, Night, Said
-from tests.unit import test_integrity_verify as known
-from tests.unit import tree_maker
-from tests.unit.log_maker import signer
-from tests.unit.seal_maker import Party, party, rsa_key
-from tests.unit.test_integrity_verify import GOB, an_image, cells, corte, edit, flip, replace
-from tests.unit.tree_maker import Json, reseal
 
 Does = Callable[[Path, Night], object]
 SUMS = "SHA256SUMS"

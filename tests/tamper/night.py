@@ -1,6 +1,6 @@
 """A complete published night to cheat on: two elections, three cortes, a correction, log, witnesses, seals, stamps.
 
-`tests.unit.tree_maker` writes the tree. What only keys can make is made here from whatever the tree holds, so that a
+`tests.makers.tree_maker` writes the tree. What only keys can make is made here from whatever the tree holds, so that a
 cheat who has all of them (`Night.vouch`) can publish another night that agrees with itself.
 """
 
@@ -19,17 +19,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from integrity import leaves
-from integrity.log import FileState, Sequencer
-from integrity.note import Kind, Proof, Signer, read_checkpoint
+from integrity.log.note import Kind, Proof, Signer, read_checkpoint
+from integrity.log.tiles import Tiles
+from integrity.log.writer import FileState, Sequencer
 from integrity.sealing import development
 from integrity.sealing.seal import PERSON, seal
 from integrity.sealing.sello import seals
-from integrity.tiles import Tiles
 from publisher.verification import VERIFICA, Results, verification
-from tests.unit import tree_maker
-from tests.unit.log_maker import signer
-from tests.unit.seal_maker import STAMPING, Party, party, rsa_key
-from tests.unit.tree_maker import make_tree, sha
+from tests.makers import tree_maker
+from tests.makers.log_maker import signer
+from tests.makers.seal_maker import STAMPING, Party, party, rsa_key
+from tests.makers.tree_maker import make_tree, sha
 
 ORIGIN = "prep.example.mx/bitacora"
 LATER = timedelta(seconds=5)

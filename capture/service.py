@@ -1,0 +1,75 @@
+"""Runs intake and the desk: `prep capture`."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from capture.app import create_app
+from prep import observe
+from prep.arguments import Parser
+from prep.blobs import Blobs
+from prep.bus.opened import open_bus
+from prep.errors import PrepError
+from prep.settings import Settings, now, read_settings
+from prep.store import embedded
+from prep.store.database import open_pool
+
+DISK_THREADS: Final = 16
+"""Most of an upload is waiting for fsync; many wait together."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Exit status 2, with one sentence, if the settings do not allow it."""
+    Parser(prog="prep capture", description="La recepción de imágenes y la captura.").parse_args(argv)
+    observe.start_log("capture")
+    try:
+        uvloop.run(serve(read_settings()))
+    except PrepError as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)
+
+
+async def serve(settings: Settings) -> None:
+    """Wire the rooms and answer requests. Does not wait for the database: images come in without it."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DISK_THREADS))
+    async with embedded.database(settings) as urls:
+        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
+        bus = open_bus(settings, urls.app)
+        pool = await open_pool(urls.app, wait=False, by_key=True)
+        try:
+            app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _stopped)
+            await uvicorn.Server(config(app, settings)).serve()
+        finally:
+            await bus.close()
+            await pool.close()
+
+
+def _stopped(*_: object) -> None:
+    """The server has ended in good order and raises the signal again; what is left to close is closed in `serve`."""
+
+
+def config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.capture_port,
+        http="httptools",
+        ws="none",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=15,
+    )

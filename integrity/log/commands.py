@@ -1,0 +1,164 @@
+"""The commands about logs: audit one, prove an entry, check a proof, make a key, be a witness."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from integrity.log.audit import CannotProve, audit_log, check_proof, combine, in_words, prove
+from integrity.log.note import (
+    LONGEST_NOTE,
+    Kind,
+    Policy,
+    Signer,
+    Unsupported,
+    read_checkpoint,
+    read_decimal,
+    read_policy,
+    read_signer,
+    read_verifier_key,
+)
+from integrity.log.tiles import LONGEST_ENTRY
+from integrity.log.witness import Memory, serve
+from integrity.log.writer import LogRefused
+from integrity.report import Report, printable
+from integrity.sealing.certificates import NotSealed
+from integrity.sealing.commands import read_trust
+from integrity.sums import Malformed
+from integrity.verify import verify
+
+_COULD_NOT: Final = 2
+_HIGHEST_PORT: Final = 65535
+
+
+class _Stop(Exception):
+    """What was asked cannot be done; the sentence is for whoever asked."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
+    """One command: the report of a verification, or the exit code of another."""
+    try:
+        match asked.command:
+            case "verify":
+                return _verify(asked, tell)
+            case "audit-log":
+                return audit_log(asked.source, _policy(asked), origin=asked.origin, tell=tell)
+            case "check-proof":
+                policy = _policy(asked)
+                leaf, data = _read(asked.leaf, LONGEST_ENTRY), _read(asked.proof, LONGEST_NOTE)
+                return check_proof(data, leaf, policy, name=str(asked.proof), origin=asked.origin)
+            case "prove":
+                return _prove(asked.source, asked.index, asked.leaf, asked.out)
+            case "log-key":
+                return _make_key(asked.name, asked.out, Kind.WITNESS if asked.witness else Kind.LOG)
+            case _:
+                return _witness(asked)
+    except _Stop as stop:
+        print(f"? {printable(stop.sentence)}")
+    except (Unsupported, LogRefused, NotSealed) as problem:
+        print(f"? No se pudo: {printable(problem.sentence)}.")
+    except Malformed as problem:
+        print(f"? No se entiende lo que se dio: {printable(in_words(problem))}.")
+    return _COULD_NOT
+
+
+def _verify(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    log = _policy(asked) if asked.key or asked.policy else None
+    trust = read_trust(asked.ca, asked.tsa_ca) if asked.ca else None
+    simulacro = asked.simulacro or None
+    kept = read_checkpoint(_read(asked.checkpoint, LONGEST_NOTE)) if asked.checkpoint else None
+    return verify(
+        asked.source, tell, log=log, trust=trust, since=asked.since, simulacro=simulacro, now=asked.now, kept=kept
+    )
+
+
+def _policy(asked: argparse.Namespace) -> Policy:
+    if not asked.key and not asked.policy:
+        raise _Stop("Falta decir en quién se confía: --key LLAVE o --policy ARCHIVO.")
+    key = read_verifier_key(asked.key) if asked.key else None
+    return combine(key, read_policy(_read(asked.policy, LONGEST_NOTE)) if asked.policy else None)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError:
+        raise _Stop(f"No se pudo leer el archivo {path}.") from None
+    if len(data) > limit:
+        raise _Stop(f"El archivo {path} tiene más de {limit} bytes.")
+    return data
+
+
+def _prove(source: str, index: str | None, leaf: Path | None, out: Path | None) -> int:
+    try:
+        proof = prove(
+            source,
+            index=None if index is None else read_decimal(index, "un índice"),
+            leaf=None if leaf is None else _read(leaf, LONGEST_ENTRY),
+        )
+    except CannotProve as problem:
+        print(f"{'✗' if problem.is_wrong else '?'} No hay prueba: {printable(problem.sentence)}.", file=sys.stderr)
+        return 1 if problem.is_wrong else _COULD_NOT
+    if out is None:
+        sys.stdout.write(proof.to_bytes().decode())
+        return 0
+    _create(out, proof.to_bytes(), mode=0o644)
+    print(f"✓ {out}: la entrada {proof.index} de {proof.checkpoint.size}.")
+    return 0
+
+
+def _make_key(name: str, out: Path | None, kind: Kind) -> int:
+    signer = Signer.generate(name, kind)
+    private = out or Path("testigo.llave" if kind is Kind.WITNESS else "bitacora.llave")
+    _create(private, f"{signer.to_text()}\n".encode(), mode=0o600)
+    _create(private.with_name(private.name + ".pub"), f"{signer.key}\n".encode(), mode=0o644)
+    print(f"✓ Llave privada, que nadie más debe tener: {private}")
+    print(f"✓ Llave pública, para repartir: {private}.pub\n  {signer.key}")
+    return 0
+
+
+def _create(path: Path, content: bytes, *, mode: int) -> None:
+    """Never over another file: a key written over is a log that nobody can continue."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise _Stop(f"Ya hay un archivo {path}; no se escribió encima.") from None
+    except OSError:
+        raise _Stop(f"No se pudo crear el archivo {path}.") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+
+
+def _witness(asked: argparse.Namespace) -> int:
+    signer = read_signer(_read(asked.private, LONGEST_NOTE).decode("utf-8", "replace"))
+    if signer.key.kind is not Kind.WITNESS:
+        raise _Stop(f"La llave de {asked.private} es de bitácora; la de un testigo se crea con log-key --witness.")
+    logs = [read_verifier_key(text) for text in asked.log]
+    if any(key.kind is not Kind.LOG for key in logs):
+        raise _Stop("Después de --log va la llave pública de una bitácora.")
+    if not 0 <= asked.port <= _HIGHEST_PORT:
+        raise _Stop(f"El puerto debe estar entre 0 y {_HIGHEST_PORT}.")
+    try:
+        server = serve(signer, logs, Memory(asked.memory), host=asked.host, port=asked.port, tell=_say)
+    except OSError:
+        raise _Stop(f"No se pudo abrir {asked.host}:{asked.port}.") from None
+    with server:
+        _say(f"Testigo {signer.key}\nEscucha en http://{asked.host}:{server.server_port}/")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def _say(what: str) -> None:
+    print(what, flush=True)

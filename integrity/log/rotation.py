@@ -1,0 +1,128 @@
+"""A log that goes on under another key: whoever has the old key follows to the new one by what the old one signed.
+
+    bitacora/rotaciones/0001.tlog-proof    the leaf of the first rotation, in a checkpoint that both keys signed
+
+A leaf `rotacion` of «bitacora» names the key that follows. From the first checkpoint whose tree has it the new key
+signs, and beside it the old one for as long as the two overlap; the proof of that leaf in such a checkpoint stays at a
+known name for ever. A reader begins with the key in hand and goes from proof to proof: each must be signed by the key
+reached so far, and by the one that it names; then only the last key's signature makes a checkpoint good.
+
+What this does not do. A key that was stolen before its rotation can sign another rotation in another history: only
+witnesses, or whoever keeps an old checkpoint, see that, and after a theft the new key is to be handed out on paper, as
+the first was. One proof file, away from its tree, does not lead from key to key: check it with the key that signed it.
+Witnesses know the log by its keys: they must be started with the new one before the overlap ends. Verifiers that do not
+read this folder know the log by the old key until the overlap ends, and then by the new one alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from integrity.leaves import read_leaf
+from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
+from integrity.log.note import LONGEST_NOTE, Checkpoint, Kind, Log, NotSigned, Policy, Proof, VerifierKey, read_proof
+from integrity.log.tiles import Tiles
+from integrity.source import Missing
+from integrity.sums import Malformed
+from integrity.tree.documents import Json
+
+FOLDER: Final = "rotaciones"
+MOST: Final = 1000
+"""Rotations of one log that are followed."""
+
+Read = Callable[[str, int], bytes]
+"""A file of the log by its path, up to so many bytes; raises SourceError."""
+
+
+class NotFollowed(Exception):
+    """A rotation is not what the key before it signed; `path` is its file and `sentence` is Spanish."""
+
+    def __init__(self, path: str, sentence: str) -> None:
+        super().__init__(path, sentence)
+        self.path = path
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """One change of key, as its proof file tells it."""
+
+    path: str
+    key: VerifierKey
+    proof: Proof
+
+
+def rotation_path(number: int) -> str:
+    """Where in the log's folder the proof of the rotation of that number is, from 1 on."""
+    return f"{FOLDER}/{number:04}.tlog-proof"
+
+
+def key_of(held: Json) -> VerifierKey | None:
+    """The key that a leaf hands the log to; None for any other leaf."""
+    if (held["tipo"], held.get("de")) != ("rotacion", "bitacora"):
+        return None
+    return VerifierKey(held["nombre"], Kind.LOG, bytes.fromhex(held["clave"]))
+
+
+def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:
+    """The policy under the keys that its log has come to, and how it came there.
+
+    Raises NotFollowed where a rotation was not signed by the key before it, or SourceError.
+    """
+    told = _told(read)
+    in_hand = {log.key for log in policy.logs}
+    begin = max((number for number, each in enumerate(told, 1) if each.key in in_hand), default=0)
+    followed: list[Rotation] = []
+    for each in told[begin:]:
+        _check(each, [followed[-1].key] if followed else sorted(in_hand, key=str))
+        followed.append(each)
+    if not followed:
+        return policy, []
+    others = tuple(log for log in policy.logs if log.key.name != followed[-1].key.name)
+    return replace(policy, logs=(Log(followed[-1].key), *others)), followed
+
+
+def _told(read: Read) -> list[Rotation]:
+    told: list[Rotation] = []
+    while len(told) < MOST:
+        path = rotation_path(len(told) + 1)
+        try:
+            proof = read_proof(read(path, LONGEST_NOTE))
+            key = key_of(read_leaf(proof.extra or b""))
+        except Missing:
+            break
+        except Malformed as problem:
+            raise NotFollowed(path, f"{problem.found} donde va {problem.expected}") from None
+        if key is None:
+            raise NotFollowed(path, "no es la hoja de una rotación de la bitácora")
+        told.append(Rotation(path, key, proof))
+    return told
+
+
+def _check(rotation: Rotation, before: Sequence[VerifierKey]) -> None:
+    proof, key = rotation.proof, rotation.key
+    checkpoint = proof.checkpoint
+    same = [each for each in before if each.name == key.name]
+    try:
+        check_inclusion(proof.index, checkpoint.size, leaf_hash(proof.extra or b""), proof.hashes, checkpoint.root)
+        if not any(checkpoint.note.signed_by(each) for each in same):
+            raise NotFollowed(rotation.path, "no la firmó la llave anterior de la bitácora")
+        if not checkpoint.note.signed_by(key):
+            raise NotFollowed(rotation.path, "no la firmó la llave nueva")
+    except (NotProven, NotSigned) as problem:
+        raise NotFollowed(rotation.path, problem.sentence) from None
+    if checkpoint.origin != key.name:
+        raise NotFollowed(rotation.path, f"es de otra bitácora, «{checkpoint.origin}»")
+
+
+def check_in_tree(tiles: Tiles, followed: Sequence[Rotation]) -> None:
+    """Whether the rotations that were followed are of this very tree, which has been recomputed.
+
+    Raises NotFollowed, or what reading raises.
+    """
+    for each in followed:
+        then: Checkpoint = each.proof.checkpoint
+        if then.size > tiles.size:
+            raise NotFollowed(each.path, f"es de un árbol de {then.size} hojas, y este tiene {tiles.size}")
+        if Tiles(tiles.source, then.size).root() != then.root:
+            raise NotFollowed(each.path, "es de otro árbol")

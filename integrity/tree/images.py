@@ -1,0 +1,99 @@
+"""The images of a published tree: exactly those that the cortes list, each named by the digest of its bytes."""
+
+import csv
+import re
+from typing import Final
+
+from integrity.report import Ledger
+from integrity.source import Kind, Missing, Source, SourceError
+from integrity.sums import HEX, in_threads
+from integrity.tree.tree import Corte, Seen, blame, entries, image_path, judge_entry
+
+_IMAGE_LIMIT: Final = 256 << 20
+_EXTENSION: Final = re.compile("jpg|png|webp|tif|pdf")
+_IMAGES_HEADER: Final = ["SHA256", "ARCHIVO", "CLAVE_ACTA"]
+_PREFIX: Final = re.compile("[0-9a-f]{2}")
+
+
+def read_images(corte: Corte, seen: Seen, ledger: Ledger) -> None:
+    """`images.csv` into the listing: sorted, each image at the address that its digest gives it."""
+    path = f"{corte.folder}/images.csv"
+    fetched = corte.files.get("images.csv")
+    if fetched is None:
+        ledger.unable(["COM-05", "COM-06", "INT-04"], f"falta {path}")
+        return
+    ledger.did("COM-05")
+    last: list[str] = []
+    try:
+        with fetched.local.open(encoding="utf-8-sig", newline="") as handle:
+            for number, cells in enumerate(csv.reader(handle, strict=True), start=1):
+                expected = _judge_image_row(number, cells, last)
+                if expected:
+                    found = ",".join(cells)
+                    ledger.wrong("COM-05", path, expected=expected, found=found, position=f"línea {number}")
+                elif number > 1:
+                    sha256, address, clave = cells
+                    extension = seen.extension(sha256) or address.rpartition(".")[2]
+                    seen.images[sha256] = " ".join((extension, *seen.claves(sha256), clave.strip("'")))
+                    (seen.skipped.discard if corte.whole else seen.skipped.add)(sha256)
+                    last = cells
+    except (UnicodeDecodeError, csv.Error):
+        ledger.wrong("COM-05", path, expected="un CSV en UTF-8", found="otra cosa")
+    if corte.number == 0 and last:
+        ledger.wrong("CON-02", path, expected="un corte 0 sin imágenes", found="una imagen")
+
+
+def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
+    """What a line of images.csv should be instead; empty where it is right."""
+    if number == 1:
+        return "" if cells == _IMAGES_HEADER else ",".join(_IMAGES_HEADER)
+    if len(cells) != len(_IMAGES_HEADER) or HEX.fullmatch(cells[0]) is None:
+        return "huella, dirección y clave de una imagen"
+    sha256, address, clave = cells
+    extension = address.rpartition(".")[2]
+    if _EXTENSION.fullmatch(extension) is None or address != image_path(sha256, extension):
+        return image_path(sha256, "jpg|png|webp|tif|pdf")
+    if clave != "-" and not clave.strip("'").isalnum():
+        return "la clave de un acta, o «-»"
+    return "" if [sha256, clave] > [*last[:1], *last[2:]] else "imágenes en orden y sin repetir"
+
+
+def judge_codes(last: Corte, seen: Seen, ledger: Ledger) -> None:
+    if last.manifest is None or len(last.tables) < len(last.manifest.elections):
+        ledger.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
+    for code, table in last.tables.items():
+        ledger.did("COM-06", len(table.published))
+        for clave, sha256 in table.published.items():
+            if sha256 != "-" and clave not in seen.claves(sha256):
+                found = f"{sha256}, que images.csv no lista para ella"
+                ledger.wrong("COM-06", last.folder, expected=f"la imagen del acta {clave} de {code}", found=found)
+
+
+def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
+    """Images that are there and that no corte lists, folder by folder. What is missing, `judge_images` finds."""
+    if not tree.listable:
+        return
+    for prefix, its_kind in entries(tree, "imagenes", ledger).items():
+        path = f"imagenes/{prefix}"
+        known = _PREFIX.fullmatch(prefix) is not None
+        judge_entry(path, its_kind, "COM-05", ledger, known=known, wanted=Kind.FOLDER)
+        for name, kind in entries(tree, path, ledger).items() if its_kind is Kind.FOLDER else ():
+            sha256, _, extension = name.rpartition(".")
+            known = sha256[:2] == prefix and seen.extension(sha256) == extension != ""
+            judge_entry(f"{path}/{name}", kind, "COM-05", ledger, known=known)
+
+
+def judge_images(tree: Source, seen: Seen, ledger: Ledger) -> None:
+    ledger.did("INT-04", 0)
+    paths = (image_path(sha256, seen.extension(sha256)) for sha256 in sorted(seen.images.keys() - seen.skipped))
+    outcomes = in_threads(lambda path: tree.digest(path, _IMAGE_LIMIT), paths, tree.threads)
+    for path, outcome in outcomes:
+        if isinstance(outcome, Missing):
+            ledger.wrong("COM-05", path, expected="esta imagen", found="nada")
+        elif isinstance(outcome, SourceError):
+            blame(outcome, ["INT-04"], path, ledger)
+        else:
+            ledger.did("INT-04")
+            expected = path[len("imagenes/xx/") :].partition(".")[0]
+            if outcome != expected:
+                ledger.wrong("INT-04", path, expected=expected, found=outcome)

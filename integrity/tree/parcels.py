@@ -1,0 +1,139 @@
+"""The ZIPs of a corte: named after its hour, as long and with the digest as its manifest says, holding its very files.
+
+One ZIP holds one ZIP for each election; each of those holds the CSV, the candidaturas and LEEME.txt. A ZIP may be built
+so that two programs see different files in it (members twice, overlapping, hidden between others): none of that passes.
+"""
+
+import hashlib
+import re
+import stat
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import IO, Final
+
+from integrity.report import Ledger
+from integrity.source import Fetched
+from integrity.tree.documents import Election, Manifest
+
+ZIP_LIMIT: Final = 4 << 30
+_IN_MEMORY: Final = 8 << 20
+_CHUNK: Final = 1 << 20
+_LOCAL_HEADER: Final = 30
+_LENGTHS: Final = struct.Struct("<HH")
+_DESCRIPTOR: Final = 24
+_ENCRYPTED: Final = 0x1
+_HAS_DESCRIPTOR: Final = 0x8
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""What zipfile raises for bytes that are no sound ZIP; reading the file itself has succeeded before."""
+
+
+def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledger: Ledger) -> None:
+    """The ZIP of one corte. `sums` are the digests of the corte's own files by name."""
+    name = manifest.zip_name
+    stamp = f"{manifest.at:%Y%m%d_%H%M}_PREP"
+    ledger.did("INT-05")
+    if not re.fullmatch(re.escape(f"zip/{stamp}_{manifest.edo}") + rf"(?:_{manifest.corte:04})?\.zip", name):
+        ledger.wrong("INT-05", name, expected=f"zip/{stamp}_{manifest.edo}.zip", found=name)
+    if zipped.size != manifest.zip_bytes:
+        ledger.wrong("INT-05", name, expected=f"{manifest.zip_bytes} bytes", found=zipped.size)
+    if zipped.sha256 != manifest.zip_sha256:
+        ledger.wrong("INT-05", name, expected=manifest.zip_sha256, found=zipped.sha256)
+
+    ledger.did("INT-06")
+    inner = {f"{stamp}_{election.code}_{manifest.edo}.zip": election for election in manifest.elections}
+    with zipped.local.open("rb") as handle:
+        for member, content in _members(handle, name, set(inner), ledger):
+            _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
+
+
+def _judge_inner(content: IO[bytes], name: str, election: Election, sums: Mapping[str, str], ledger: Ledger) -> None:
+    expected = {election.archivo, election.candidaturas, "LEEME.txt"}
+    for member, plain in _members(content, name, expected, ledger):
+        hasher = hashlib.sha256()
+        while block := plain.read(_CHUNK):
+            hasher.update(block)
+        digest = hasher.hexdigest()
+        ledger.did("INT-06")
+        if digest != sums.get(member):
+            ledger.wrong("INT-06", f"{name} → {member}", expected=sums.get(member, "nada"), found=digest)
+
+
+def _members(handle: IO[bytes], name: str, expected: set[str], ledger: Ledger) -> Iterator[tuple[str, IO[bytes]]]:
+    """The expected members, unpacked one by one; none where the archive is not exactly those, one after the other."""
+    try:
+        with zipfile.ZipFile(handle) as archive:
+            problems = _problems(archive, handle, expected)
+            for wanted, found in problems:
+                ledger.wrong("INT-06", name, expected=wanted, found=found)
+            for member in archive.infolist() if not problems else ():
+                with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as plain:
+                    _unpack(archive, member, plain)
+                    yield member.filename, plain
+    except _UNREADABLE:
+        ledger.wrong("INT-06", name, expected="un ZIP sano", found="uno que no se puede leer")
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
+    """One member into `plain`. It stops at the size in the directory: nothing grows beyond what `_problems` saw."""
+    with archive.open(member) as packed:
+        while block := packed.read(_CHUNK):
+            plain.write(block)
+    plain.seek(0)
+
+
+def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:
+    """What is wrong with an archive before anything in it is unpacked: expected, found."""
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    problems: list[tuple[str, str]] = []
+    if sorted(names) != sorted(expected):
+        problems.append((", ".join(sorted(expected)), ", ".join(sorted(names)) or "nada"))
+    if archive.comment:
+        problems.append(("un ZIP sin comentario", "uno con comentario"))
+    for member in members:
+        if member.orig_filename != member.filename or stat.S_ISLNK(member.external_attr >> 16):
+            problems.append(("archivos ordinarios", f"{member.filename} es otra cosa"))
+        if member.flag_bits & _ENCRYPTED or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            problems.append(("archivos sin cifrar, guardados o comprimidos con deflate", member.filename))
+        if member.file_size > ZIP_LIMIT:
+            problems.append((f"archivos de hasta {ZIP_LIMIT} bytes", f"{member.filename}, de {member.file_size}"))
+    return problems or _layout(archive, handle, members)
+
+
+def _layout(archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.ZipInfo]) -> list[tuple[str, str]]:
+    """Members follow one another from the first byte to the directory, with nothing between and nothing shared."""
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset != end:
+            return [("un archivo tras otro, sin huecos ni traslapes", f"{member.filename} en {member.header_offset}")]
+        handle.seek(member.header_offset)
+        header = handle.read(_LOCAL_HEADER)
+        lengths = _LENGTHS.unpack(header[26:30])
+        end = member.header_offset + _LOCAL_HEADER + sum(lengths) + member.compress_size
+        if member.flag_bits & _HAS_DESCRIPTOR:
+            end = _after_descriptor(handle, end)
+    if end != archive.start_dir:
+        return [("el directorio justo después del último archivo", f"el directorio en {archive.start_dir}")]
+    return []
+
+
+def _after_descriptor(handle: IO[bytes], end: int) -> int:
+    """Where a data descriptor ends: 12 or 20 bytes, with or without its four-byte mark."""
+    handle.seek(end)
+    following = handle.read(_DESCRIPTOR + 4)
+    for size in (16, 24, 12, 20):
+        if following[size : size + 2] == b"PK":
+            return end + size
+    return end

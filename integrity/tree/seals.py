@@ -1,0 +1,102 @@
+"""Who vouches for the cortes of a published tree: what stands beside each SHA256SUMS, judged by whom the reader trusts.
+
+A tree without any seal has nothing to check, unless the reader came with an authority: then every corte lacks its seal.
+A tree with seals and a reader without an authority is *not checked*: that they are there says nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from integrity.report import SEAL_CHECKS, Ledger
+from integrity.source import Missing, Source, SourceError, Unreadable
+from integrity.sums import in_threads
+from integrity.tree.documents import SEALS
+from integrity.tree.tree import Corte, Seen, blame
+
+if TYPE_CHECKING:
+    from integrity.authenticity import Trust
+
+_CHECKS: Final[Mapping[str, str]] = dict(zip(SEALS, ("AUT-01", "AUT-02", "AUT-03", "AUT-04", "AUT-04"), strict=True))
+_LIMIT: Final = 1 << 20
+"""More than any of them may have; each is held to its own by who reads it."""
+_NO_SEALS: Final = "el árbol no trae sellos y no se dio --ca"
+_NO_AUTHORITY: Final = "el árbol trae sellos, y sin --ca no se sabe si son de quien deben ser"
+_NO_STAMPS: Final = "el árbol no trae sellos de tiempo y no se dio --tsa-ca"
+
+
+def judge_corte(
+    tree: Source,
+    corte: Corte,
+    before: Corte | None,
+    seen: Seen,
+    ledger: Ledger,
+    *,
+    trust: "Trust | None",
+    now: datetime | None,
+) -> None:
+    """Everything beside one SHA256SUMS. Without `trust`, only whether there is anything."""
+    if trust is None:
+        _look(tree, corte, seen, ledger)
+        return
+    if not corte.content or corte.manifest is None:
+        missing = "manifiesto no se sabe su hora" if corte.content else "SHA256SUMS no hay nada que sellar"
+        ledger.unable(SEAL_CHECKS, f"{corte.folder}: sin {missing}")
+        return
+    try:
+        from integrity.authenticity import judge  # noqa: PLC0415 - everything else needs nothing but Python
+    except ModuleNotFoundError as missing:
+        ledger.unable(SEAL_CHECKS, f"para comprobar los sellos falta el paquete «{missing.name}»")
+        return
+    beside = _read(tree, corte, ledger)
+    if beside is None:
+        return
+    seen.sealed |= beside.keys()
+    corte.vouched = judge(
+        corte.content,
+        beside,
+        trust,
+        ledger,
+        where=corte.folder,
+        simulacro=corte.manifest.simulacro,
+        corte_at=corte.manifest.at,
+        before=None if before is None else before.vouched,
+        now=now,
+        stamped=bool(trust.stamps) or any(file in beside for file, check in _CHECKS.items() if check == "AUT-04"),
+    )
+
+
+def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
+    """After the last corte: what none of them has, and nobody asked for, does not apply."""
+    if trust is None and seen.sealed:
+        ledger.unable(SEAL_CHECKS, _NO_AUTHORITY)
+    for check in SEAL_CHECKS if trust is None else ():
+        ledger.not_applicable(check, _NO_SEALS)
+    if trust is not None and not trust.stamps:
+        ledger.not_applicable("AUT-04", _NO_STAMPS)
+
+
+def _look(tree: Source, corte: Corte, seen: Seen, ledger: Ledger) -> None:
+    if seen.sealed:
+        return
+    paths = {f"{corte.folder}/{file}": file for file in SEALS}
+    for path, found in in_threads(tree.exists, paths, tree.threads):
+        if isinstance(found, SourceError):
+            blame(found, [_CHECKS[paths[path]]], path, ledger)
+        elif found:
+            seen.sealed.add(paths[path])
+
+
+def _read(tree: Source, corte: Corte, ledger: Ledger) -> dict[str, bytes] | None:
+    """What is there; None where one could not be read: it may be there, and of the others alone nothing is said."""
+    beside: dict[str, bytes] = {}
+    paths = {f"{corte.folder}/{file}": file for file in SEALS}
+    for path, found in in_threads(lambda path: tree.read(path, _LIMIT), paths, tree.threads):
+        if isinstance(found, bytes):
+            beside[paths[path]] = found
+        elif isinstance(found, Unreadable):
+            ledger.unable(SEAL_CHECKS, found.sentence)
+            return None
+        elif not isinstance(found, Missing):
+            blame(found, [_CHECKS[paths[path]]], path, ledger)
+    return beside

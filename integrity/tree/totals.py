@@ -1,0 +1,269 @@
+"""What the rows of a corte add up to: the thirteen summary values, and `totals.json` for every contest and territory.
+
+A second writing of the rules of `domain.md` §4, on purpose not shared with the program that publishes. Percentages are
+truncated in integers. Coalition votes are distributed contest by contest; a state's are the sum of its contests.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from integrity.report import Ledger
+from integrity.tree.documents import SUMMARY_NAMES, Contest, Election, Json, Manifest
+from integrity.tree.rows import (
+    CON,
+    CONTABILIZADAS,
+    ESPERADAS,
+    INCONSISTENTES,
+    LISTA,
+    NO_CONTABILIZADAS,
+    SIN,
+    SIN_ACTA,
+    VOTES,
+    Judge,
+    Place,
+    Sum,
+    Table,
+    add,
+)
+
+_MILLIONTHS: Final = 10**6
+
+
+def percent(part: int, whole: int) -> str:
+    """Per cent with four truncated decimals; 0.0000 of nothing."""
+    units, decimals = divmod(part * _MILLIONTHS // whole if whole else 0, 10**4)
+    return f"{units}.{decimals:04}"
+
+
+def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str]:
+    """The thirteen values of a sum. `fuera` are rows outside the catalogue, which belong to no contest or territory."""
+    esperadas, contabilizadas, no_contabilizadas = (
+        amounts[ESPERADAS],
+        amounts[CONTABILIZADAS],
+        amounts[NO_CONTABILIZADAS],
+    )
+    capturadas = contabilizadas + no_contabilizadas
+    values = (
+        esperadas,
+        capturadas + fuera,
+        fuera,
+        capturadas,
+        percent(capturadas, esperadas),
+        contabilizadas,
+        percent(contabilizadas, esperadas),
+        percent(amounts[INCONSISTENTES], esperadas),
+        no_contabilizadas,
+        amounts[LISTA],
+        amounts[CON],
+        amounts[SIN],
+        percent(amounts[CON if with_especiales else SIN], amounts[LISTA]),
+    )
+    return dict(zip(SUMMARY_NAMES, map(str, values), strict=True))
+
+
+def distribute(votes: Sum, election: Election) -> dict[str, int]:
+    """One contest's votes by option, its combinations shared out among their parties and no longer there.
+
+    Even shares; the remainder one by one, in descending order of the parties' own votes in this contest, then of the
+    ballot.
+    """
+    shares = {option.position: votes[option.position] for option in election.options if option.clase != "coalicion"}
+    for option in election.options:
+        if option.clase != "coalicion":
+            continue
+        even, left = divmod(votes[option.position], len(option.parties))
+        for rank, party in enumerate(sorted(option.parties, key=lambda party: (-votes[party], party))):
+            shares[party] += even + (1 if rank < left else 0)
+    return {election.options[position].code: amount for position, amount in shares.items()}
+
+
+def whole(election: Election, table: Table) -> Sum:
+    """The sum of all rows of the catalogue."""
+    total = [0] * (VOTES + len(election.options))
+    for amounts in table.sums.values():
+        add(total, amounts)
+    return total
+
+
+def judge_summary(
+    name: str, printed: Mapping[str, str], *, manifest: Manifest, election: Election, table: Table, ledger: Ledger
+) -> None:
+    """The thirteen values in the file `name` and in the manifest, against the rows."""
+    ours = summary(whole(election, table), table.fuera, with_especiales=with_especiales(manifest, election))
+    for check in ("CON-11", "CON-12", "CON-13"):
+        ledger.did(check)
+    for file, theirs in ((name, printed), (f"cortes/{manifest.corte:04}/manifest.json", election.resumen)):
+        for key, value in ours.items():
+            if theirs[key] != value:
+                check = "CON-12" if key.startswith("PORCENTAJE") else "CON-11"
+                ledger.wrong(check, file, expected=value, found=f"«{theirs[key]}»", position=f"{election.code} {key}")
+        told = [
+            int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1
+            for key in ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
+        ]
+        if told[0] != told[1] + told[2]:
+            ledger.wrong("CON-13", file, expected=told[1] + told[2], found=told[0], position="ACTAS_CAPTURADAS")
+
+
+def with_especiales(manifest: Manifest, election: Election) -> bool:
+    """Participation takes the especial casillas in at the end of the night only, and where the rules say so."""
+    return manifest.fase == "final" and election.rules.last_corte_with_especiales
+
+
+def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Table], ledger: Ledger) -> None:
+    """`totals.json` against what the rows give. Territories that the rows do not name are said not to be checked."""
+    name = f"cortes/{manifest.corte:04}/totals.json"
+    codes = {election.code for election in manifest.elections}
+    if theirs["elecciones"].keys() != codes:
+        ledger.wrong("CON-14", name, expected=", ".join(sorted(codes)), found=", ".join(theirs["elecciones"]))
+    for election in manifest.elections:
+        if election.code not in tables or election.code not in theirs["elecciones"]:
+            continue
+        told = theirs["elecciones"][election.code]
+        especiales = with_especiales(manifest, election)
+        ours = _totals(election, tables[election.code], told, with_especiales=especiales)
+        actual = {
+            **told,
+            "contiendas": {str(held["id"]): held for held in told["contiendas"]},
+            "territorios": {_territory_key(held): held for held in told["territorios"]},
+        }
+        ledger.did("CON-14")
+        for path, expected, found in differences(ours, actual, f"elecciones.{election.code}"):
+            ledger.wrong("CON-14", name, expected=expected, found=found, position=path)
+        for part in ("contiendas", "territorios"):
+            if len(actual[part]) < len(told[part]):
+                ledger.wrong("CON-14", name, expected=f"{part} sin repetir", found="una repetida")
+        unknown = {held["tipo"] for held in told["territorios"]} - {"entidad", election.territory}
+        if unknown:
+            ledger.unable(["CON-14"], f"{name}: las filas de {election.code} no dicen su {', '.join(sorted(unknown))}")
+
+
+def _territory_key(held: Json) -> str:
+    return f"{held['tipo']} {held['entidad']}-{held['id']}"
+
+
+def _totals(election: Election, table: Table, told: Json, *, with_especiales: bool) -> Json:
+    """The same object from the rows. Only names, and how options join into candidacies, are taken from `told`."""
+    judge = Judge(election)
+    by_contest: dict[tuple[int, int], Sum] = {key: [0] * (VOTES + len(election.options)) for key in election.contests}
+    for place, amounts in table.sums.items():
+        if judge.contest(place) in by_contest:
+            add(by_contest[judge.contest(place)], amounts)
+    state = whole(election, table)
+    told_contests = {held["id"]: held for held in told["contiendas"]}
+    contests = {
+        str(contest.id): _contest(
+            election, contest, by_contest[key], told_contests.get(contest.id, {}), with_especiales=with_especiales
+        )
+        for key, contest in election.contests.items()
+    }
+    by_party: dict[str, int] = {}
+    for contest in contests.values():
+        for code, amount in contest["votos_por_partido"].items():
+            by_party[code] = by_party.get(code, 0) + amount
+    return {
+        "resumen": summary(state, table.fuera, with_especiales=with_especiales),
+        "actas": {
+            "esperadas": state[ESPERADAS],
+            "capturadas": state[CONTABILIZADAS] + state[NO_CONTABILIZADAS],
+            "contabilizadas": state[CONTABILIZADAS],
+            "no_contabilizadas": state[NO_CONTABILIZADAS],
+            "sin_acta": state[SIN_ACTA],
+            "fuera_de_catalogo": table.fuera,
+        },
+        "votos": _by_code(election, state),
+        "votos_por_partido": by_party,
+        "contiendas": contests,
+        "territorios": _territories(election, table, told, with_especiales=with_especiales),
+    }
+
+
+def _by_code(election: Election, amounts: Sum) -> dict[str, int]:
+    return {option.code: amounts[VOTES + option.position] for option in election.options}
+
+
+def _contest(election: Election, contest: Contest, amounts: Sum, told: Json, *, with_especiales: bool) -> Json:
+    votes = _by_code(election, amounts)
+    on_ballot = {option.code for option in election.options if option.position in contest.ballot}
+    candidacies: list[Json] = []
+    used: set[tuple[str, ...]] = set()
+    for held in told.get("candidaturas", []):
+        # An option may stand for one candidacy or one list of them: two that share only a part would win votes twice.
+        options = tuple(sorted(set(held["opciones"])))
+        known = all(code in on_ballot for code in options) and len(options) == len(held["opciones"])
+        apart = options in used or not any(set(options) & set(other) for other in used)
+        used.add(options)
+        won = sum(votes[code] for code in options) if known and apart else "opciones de su boleta, cada una en una sola"
+        share = percent(won, amounts[CON]) if isinstance(won, int) else held["porcentaje"]
+        candidacies.append({**held, "votos": won, "porcentaje": share})
+    return {
+        "id": contest.id,
+        "entidad": contest.entidad,
+        "territorio": contest.territorio,
+        "nombre": contest.name,
+        "resumen": summary(amounts, 0, with_especiales=with_especiales),
+        "votos": _off_ballot_dropped(votes, on_ballot, told.get("votos", {})),
+        "votos_por_partido": _off_ballot_dropped(
+            distribute(amounts[VOTES:], election), on_ballot, told.get("votos_por_partido", {})
+        ),
+        "candidaturas": candidacies,
+    }
+
+
+def _off_ballot_dropped(votes: Mapping[str, int], on_ballot: set[str], told: Mapping[str, int]) -> dict[str, int]:
+    """An option that is not on a contest's ballot may be shown with zero votes there, or not at all."""
+    return {code: amount for code, amount in votes.items() if code in on_ballot or code in told or amount}
+
+
+def _territories(election: Election, table: Table, told: Json, *, with_especiales: bool) -> Json:
+    sums: dict[tuple[str, int, int], Sum] = {}
+    for place, amounts in table.sums.items():
+        for territory in _territories_of(election, place):
+            add(sums.setdefault(territory, [0] * (VOTES + len(election.options))), amounts)
+    held_by_key = {_territory_key(held): held for held in told["territorios"]}
+    ours: Json = {}
+    for (tipo, entidad, ident), amounts in sums.items():
+        named = f"{tipo} {entidad}-{ident}"
+        ours[named] = {
+            "tipo": tipo,
+            "entidad": entidad,
+            "id": ident,
+            "nombre": held_by_key.get(named, {}).get("nombre", ""),
+            "resumen": summary(amounts, 0, with_especiales=with_especiales),
+            "votos": _by_code(election, amounts),
+        }
+    known = {"entidad", election.territory}
+    nothing = [0] * (VOTES + len(election.options))
+    for key, held in held_by_key.items():
+        if held["tipo"] not in known:
+            ours[key] = held
+        elif key not in ours:
+            empty = {
+                "resumen": summary(nothing, 0, with_especiales=with_especiales),
+                "votos": _by_code(election, nothing),
+            }
+            ours[key] = {**held, **empty}
+    return ours
+
+
+def _territories_of(election: Election, place: Place) -> Iterator[tuple[str, int, int]]:
+    yield ("entidad", place.entidad, place.entidad)
+    if place.territory:
+        yield (election.territory, place.entidad, place.territory)
+
+
+def differences(ours: Any, theirs: Any, path: str) -> Iterator[tuple[str, object, object]]:  # noqa: ANN401 - any JSON
+    """Where two JSON values differ: path, what the rows give, what stands there."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in sorted({*ours, *theirs}):
+            if key not in theirs:
+                yield f"{path}.{key}", "este campo", "nada"
+            elif key not in ours:
+                yield f"{path}.{key}", "nada", "un campo de más"
+            else:
+                yield from differences(ours[key], theirs[key], f"{path}.{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from differences(one, other, f"{path}[{place}]")
+    elif ours != theirs:
+        yield path, ours, theirs

@@ -1,0 +1,103 @@
+"""What is known of a published tree while it is verified: its cortes, what they announced, what is missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from integrity.evidence import Shown
+from integrity.report import Ledger
+from integrity.source import Fetched, Kind, Missing, Source, SourceError, Unreadable
+from integrity.sums import Malformed
+from integrity.tree.documents import Manifest
+from integrity.tree.rows import Table
+
+if TYPE_CHECKING:
+    from integrity.authenticity import Evidence
+
+SUMS: Final = "SHA256SUMS"
+HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
+
+
+@dataclass
+class Corte:
+    """One corte as far as it could be read."""
+
+    number: int
+    whole: bool = True
+    """Its rows, totals, ZIP and images are looked at; else only its place in the chain."""
+    content: bytes = b""
+    """Of its SHA256SUMS."""
+    sums_sha256: str = ""
+    sums: Mapping[str, str] = field(default_factory=dict)
+    files: dict[str, Fetched] = field(default_factory=dict)
+    manifest: Manifest | None = None
+    tables: dict[str, Table] = field(default_factory=dict)
+    vouched: "Evidence | None" = None
+    """Its seal and time stamps, where they were judged."""
+
+    @property
+    def folder(self) -> str:
+        return f"cortes/{self.number:04}"
+
+
+@dataclass
+class Seen:
+    """What the cortes so far have announced."""
+
+    images: dict[str, str] = field(default_factory=dict)
+    """By digest: the extension, then the actas it was published for, between spaces. A national night has a million."""
+    zips: set[str] = field(default_factory=set)
+    sealed: set[str] = field(default_factory=set)
+    """Names of the files that stand beside any SHA256SUMS."""
+    skipped: set[str] = field(default_factory=set)
+    """Images that only cortes before the first that is looked at list."""
+    cortes: dict[int, Shown] = field(default_factory=dict)
+    rows: dict[str, tuple[str, int]] | None = None
+    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None where there is no log."""
+
+    def extension(self, sha256: str) -> str:
+        return self.images.get(sha256, "").partition(" ")[0]
+
+    def claves(self, sha256: str) -> list[str]:
+        return self.images.get(sha256, "").split(" ")[1:]
+
+
+def image_path(sha256: str, extension: str) -> str:
+    return f"imagenes/{sha256[:2]}/{sha256}.{extension}"
+
+
+def blame(error: SourceError, checks: Sequence[str], path: str, ledger: Ledger) -> None:
+    """A file that could not be taken: wrong if it is missing or no file may be like that, else not checked."""
+    if isinstance(error, Unreadable):
+        ledger.unable(checks, error.sentence)
+        return
+    found = "nada" if isinstance(error, Missing) else error.sentence
+    for check in checks:
+        ledger.wrong(check, path, expected="este archivo", found=found)
+
+
+def malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None:
+    position = f"línea {problem.line}" if problem.line else ""
+    ledger.wrong(check, path, expected=problem.expected, found=problem.found, position=position)
+
+
+def judge_entry(path: str, kind: Kind, check: str, ledger: Ledger, *, known: bool, wanted: Kind = Kind.FILE) -> None:
+    """One name in a folder: of the right kind, and announced by somebody."""
+    ledger.did("COM-02")
+    if kind in {Kind.LINK, Kind.OTHER}:
+        ledger.wrong("COM-02", path, expected=wanted.value, found=kind.value)
+    elif not known:
+        ledger.wrong(check, path, expected="nada", found=kind.value)
+    elif kind is not wanted:
+        ledger.wrong(check, path, expected=wanted.value, found=kind.value)
+
+
+def entries(tree: Source, folder: str, ledger: Ledger) -> Mapping[str, Kind]:
+    """What is in a folder; nothing where it is missing, which the check that needs its files says."""
+    try:
+        return tree.entries(folder)
+    except Unreadable as error:
+        ledger.unable(["COM-02", "COM-08"], error.sentence)
+    except SourceError:
+        pass
+    return {}

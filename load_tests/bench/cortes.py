@@ -1,0 +1,259 @@
+"""How long a corte takes, how much memory it needs, and what the bare work of the same bytes costs in the same run.
+
+The night is made in the database (`bench_cortes.sql`): no image travels, no person types. The publisher is the real
+one, a process of its own, started as an operator would start it by hand.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from load_tests.psql import WAIT, run_sql
+from prep.rehearsal.night import command_line
+
+HERE: Final = Path(__file__).parent
+IN_PLACE: Final = 950
+"""Per mille of the actas that earlier cortes have brought out."""
+SMALL: Final = 8
+"""Bytes of an image where they do not matter."""
+LINKS: Final = 60_000
+"""Names of one file, at most, on common file systems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One corte as it went."""
+
+    seconds: dict[str, float]
+    rss: int
+    """Bytes of the publisher process at its peak."""
+    tree_rss: int
+    """The same with the processes of the gate."""
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+
+class Installation:
+    """A database that a waiting publisher keeps running, and a published tree with corte 0."""
+
+    def __init__(self, folder: Path) -> None:
+        self.public = folder / "publico"
+        self.data = folder / "datos"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PREP_")},
+            "PREP_DATA": str(self.data),
+            "PREP_PUBLIC": str(self.public),
+            "PREP_START": "2999-01-01T00:00:00-06:00",
+            "PREP_PUBLISHER_METRICS_PORT": "0",
+        }
+        self.service: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        subprocess.run(
+            [command_line(), "migrate"],
+            env=self.environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        self.service = subprocess.Popen([command_line(), "publish"], env=self.environment, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        if self.service is not None:
+            self.service.terminate()
+            self.service.wait()
+
+    def sql(self, text: str) -> None:
+        run_sql(self.data, text)
+
+    def cut(self) -> Cut:
+        """`prep publish --once`, watched."""
+        process = subprocess.Popen(
+            [command_line(), "publish", "--once"],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        peak, peak_tree = _watch(psutil.Process(process.pid))
+        assert process.stderr is not None
+        said = process.stderr.read()
+        if process.wait():
+            raise RuntimeError(said)
+        published = [json.loads(line) for line in said.splitlines() if '"corte published"' in line]
+        return Cut(published[-1]["segundos"], peak, peak_tree)
+
+
+def _watch(process: psutil.Process) -> tuple[int, int]:
+    peak = peak_tree = 0
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        try:
+            own = process.memory_info().rss
+            children = sum(child.memory_info().rss for child in process.children(recursive=True))
+        except psutil.Error:
+            continue
+        peak, peak_tree = max(peak, own), max(peak_tree, own + children)
+        time.sleep(0.02)
+    return peak, peak_tree
+
+
+@contextmanager
+def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int = SMALL) -> Iterator[Installation]:
+    """Corte 0 is out; `in_place` of a thousand actas count as brought out before, the rest has just been captured.
+
+    `image`: bytes of each image.
+    """
+    with tempfile.TemporaryDirectory(prefix="cortes-", ignore_cleanup_errors=True) as folder:
+        installation = Installation(Path(folder))
+        installation.start()
+        try:
+            catalog = (HERE / "bench_cortes.sql").read_text(encoding="utf-8")
+            whole = _with(catalog, CASILLAS=casillas, ELECTIONS=elections)
+            installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")  # corte 0 comes as soon as there is a catalogue
+            _wait_for(installation.public / "index.json")
+            actas = (HERE / "bench_cortes_actas.sql").read_text(encoding="utf-8")
+            installation.sql(_with(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
+            installation.sql(_with(actas, FROM=in_place, TO=1000, BYTES=image) + "ANALYZE; CHECKPOINT;")
+            _images(installation, casillas, elections, image)
+            yield installation
+        finally:
+            installation.stop()
+
+
+_PUBLISHED: Final = """
+INSERT INTO publication (version, corte) SELECT id, 0 FROM acta_version;
+INSERT INTO publication_image (image, corte) SELECT sha256, 0 FROM image;
+UPDATE acta_current SET estado = 'Publicada';
+"""
+
+
+def _with(text: str, **values: int) -> str:
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + WAIT
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} did not come")
+        time.sleep(0.1)
+
+
+def _images(installation: Installation, casillas: int, elections: int, size: int) -> None:
+    """A blob for every acta that is new; for the others a name in the published tree: no more of it is looked at."""
+    listed = installation.data / "nuevas.txt"
+    query = "SELECT id FROM acta_current c JOIN acta a ON a.id = c.acta WHERE estado = 'Verificada'"
+    installation.sql(f"\\copy ({query}) TO '{listed}'\n")
+    fresh = set(listed.read_text().split())
+    blobs, published = installation.data / "blobs" / "sha256", installation.public / "imagenes"
+    for root in (blobs, published):
+        for prefix in range(256):
+            (root / f"{prefix:02x}").mkdir(parents=True, exist_ok=True)
+    number = 0
+    for election in range(elections):
+        for casilla in range(1, casillas + 1):
+            name = str(election * 1_000_000 + casilla)
+            content = name.ljust(size, "-").encode()
+            sha256 = hashlib.sha256(content).hexdigest()
+            if name in fresh:
+                (blobs / sha256[:2] / sha256).write_bytes(content)
+                continue
+            original = installation.data / f"enlace-{number // LINKS}"
+            if number % LINKS == 0:
+                original.touch()
+            os.link(original, published / sha256[:2] / f"{sha256}.jpg")
+            number += 1
+
+
+def _bare(installation: Installation) -> float:
+    """Seconds of COPY, sha256sum and zip of the very lines of the corte's files, one after the other."""
+    folder = installation.public / "cortes" / "0001"
+    seconds = 0.0
+    for number, path in enumerate(sorted(folder.glob("*_FED_2030.csv"))):
+        raw = "(FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')"
+        installation.sql(f"CREATE TABLE bare{number} (line text);\n\\copy bare{number} FROM '{path}' WITH {raw}\n")
+        out = installation.data / path.name
+        began = time.perf_counter()
+        installation.sql(f"\\copy bare{number} TO '{out}' WITH {raw}\n")
+        subprocess.run(["sha256sum", out], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "zipfile", "-c", f"{out}.zip", out], check=True)
+        seconds += time.perf_counter() - began
+    return seconds
+
+
+def corte_50k() -> list[dict[str, Any]]:
+    """One election of 50,000 actas, 5 % of them new: the worst five minutes of a real night (`domain.md` §2)."""
+    with night(50_000, 1) as installation:
+        done = installation.cut()
+        bare = _bare(installation)
+    return [
+        _figure(
+            "corte de 50,000 actas, todos los archivos",
+            round(done.total, 2),
+            "s",
+            5,
+            peer=f"{_steps(done)}; copiar {bare:.2f}",
+        ),
+        _figure("memoria del publicador en ese corte", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
+    ]
+
+
+def corte_nacional() -> list[dict[str, Any]]:
+    """170,000 casillas in three elections, 5 % of the actas new; pages aside."""
+    with night(170_000, 3) as installation:
+        done = installation.cut()
+        bare = _bare(installation)
+    seconds = done.total - done.seconds["pages"]
+    return [
+        _figure("corte nacional, 170,000 casillas × 3, sin páginas", round(seconds, 2), "s", 30, peer=_steps(done)),
+        _figure("corte nacional / COPY + sha256sum + zip", round(seconds / bare, 2), "×", 3, peer=f"{bare:.2f} s"),
+        _figure("memoria del publicador en el corte nacional", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
+    ]
+
+
+GROWTH: Final = {5_000: (5_000, 1), 50_000: (50_000, 1), 170_000: (170_000, 1), 510_000: (170_000, 3)}
+"""Actas, as casillas and elections."""
+
+
+def corte_growth() -> list[dict[str, Any]]:
+    """How the time of a corte, pages aside, grows with the night; 5 % of the actas are new in each."""
+    figures = []
+    for actas, (casillas, elections) in GROWTH.items():
+        with night(casillas, elections) as installation:
+            done = installation.cut()
+        seconds = round(done.total - done.seconds["pages"], 2)
+        figures.append(_figure(f"corte de {actas:,} actas, sin páginas", seconds, "s", 30, peer=_steps(done)))
+    return figures
+
+
+def _steps(done: Cut) -> str:
+    return ", ".join(f"{step} {took:.2f}" for step, took in done.seconds.items())
+
+
+def _with_gate(done: Cut) -> str:
+    return f"{done.tree_rss // 10**6} MB con los procesos de la compuerta"
+
+
+def _figure(name: str, value: float, unit: str, target: float, *, peer: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "target": f"<= {target}",
+        "met": value <= target,
+        "peer": peer,
+    }

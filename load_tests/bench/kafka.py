@@ -1,0 +1,323 @@
+"""The same night on Kafka: how fast images are safe and forms are counted, and how soon it goes on after a crash.
+
+Everything is on this machine: the client, three brokers of 384 MB, PostgreSQL and the parts. Brokers are started with
+`prep kafka-dev` and killed by process id.
+"""
+
+import asyncio
+import io
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import psutil
+import uvloop
+from PIL import Image
+
+from load_tests.bench.forms import (
+    DIGITIZED,
+    NIGHT,
+    VERIFIED,
+    WITHOUT_CORTES,
+    Work,
+    count,
+    drawn,
+    forms_figure,
+    reached,
+    send_all,
+    whole_way,
+)
+from load_tests.psql import run_sql
+from prep.rehearsal import night
+from prep.rehearsal.replay import Sheet
+
+NODES: Final = 3
+CASILLAS: Final = 400
+"""Of a night whose images are digitized, or that is struck."""
+IMAGE_BYTES: Final = 400_000
+UPLOADS: Final = 1500
+COLD: Final = 500
+"""Uploads before those."""
+PHOTOS: Final = 150
+"""Casillas where images are large."""
+PHOTO: Final = (3300, 2151)
+SENDERS: Final = 16
+MESSAGES: Final = 100_000
+KINDS: Final = {"captura": "capture", "trabajador": "worker", "publicador": "publish"}
+
+
+@contextmanager
+def brokers(folder: Path, nodes: int) -> Iterator[dict[str, str]]:
+    """So many brokers for as long as this lasts; the settings that lead to them."""
+    said = _kafka_dev(folder, "up", "--nodes", str(nodes))
+    words = next(line for line in said.splitlines() if line.startswith("export ")).split()[1:]
+    try:
+        yield dict(word.split("=", 1) for word in words)
+    finally:
+        _kafka_dev(folder, "down")
+
+
+def _kafka_dev(folder: Path, *words: str) -> str:
+    return subprocess.run(
+        [night.command_line(), "kafka-dev", *words],
+        env={**os.environ, "PREP_DATA": str(folder)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
+@contextmanager
+def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[night.Place, Path]]:
+    """A prepared night on brokers of its own, and the folder of the brokers."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, brokers(Path(scratch), nodes) as engine:
+        yield _prepared(work, Path(scratch), {**engine, **settings}), Path(scratch)
+
+
+def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> night.Place:
+    return night.prepare(work.plan, folder / "datos", folder / "publico", {**WITHOUT_CORTES, **settings})
+
+
+# Intake: until the bytes and the announcement are durable.
+
+
+def intake() -> list[dict[str, Any]]:
+    """Images of 400 KB a second that have their receipt, and how long each waits for it. Capture alone runs.
+
+    The first quarter is told beside the figure: in it the brokers' virtual machines compile.
+    """
+    work = drawn(10)
+    with on_kafka(work) as (place, _):
+        (cold_rate, cold_late), (rate, late) = uvloop.run(_upload(place))
+    each = (
+        f"{UPLOADS} imágenes de 400 kB, {SENDERS} a la vez, réplica {NODES}; "
+        f"las {COLD} de antes, tras el arranque: {cold_rate:.0f}/s, percentil 99 {cold_late:.0f} ms"
+    )
+    return [
+        _figure("imágenes recibidas por segundo, con acuse (Kafka)", round(rate, 1), "imágenes/s", ">= 100", each),
+        _figure("espera del acuse, percentil 99 (Kafka)", round(late), "ms", "<= 300", each),
+    ]
+
+
+async def _upload(place: night.Place) -> list[tuple[float, float]]:
+    """Images a second and the 99th percentile of their waits (ms): of `COLD` uploads, then of `UPLOADS`."""
+    told = []
+    async with night.installation(place, "capture"), night.speaker(place, SENDERS) as client:
+        for numbers in (range(1, COLD + 1), range(COLD + 1, COLD + UPLOADS + 1)):
+            began = time.perf_counter()
+            waits = sorted(await send_photos(place, client, numbers, IMAGE_BYTES))
+            told.append((len(waits) / (time.perf_counter() - began), 1000 * waits[int(len(waits) * 0.99)]))
+    return told
+
+
+async def send_photos(
+    place: night.Place, client: aiohttp.ClientSession, numbers: Sequence[int], size: int
+) -> list[float]:
+    """Photos of nothing, each with its receipt before the next; seconds of each."""
+    waits: list[float] = []
+    waiting = list(numbers)
+    photo = _photo(size)
+    sheet = Sheet("", "", "", None, None, datetime.now(UTC), "CATD", "escaner", "", "Acta PREP")
+    key = night.private_key(place.data / f"{night.DEVICES['escaner']}.pem")
+
+    async def sender() -> None:
+        while waiting:
+            number = waiting.pop()
+            began = time.perf_counter()
+            await night.send(client, sheet, _numbered(photo, number), number=number, key=key)
+            waits.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(sender() for _ in range(SENDERS)))
+    return waits
+
+
+def _photo(size: int) -> bytes:
+    """A JPEG of about that many bytes."""
+    side = int((size / 1.05) ** 0.5)
+    noise = Image.frombytes("L", (side, side), random.Random(1).randbytes(side * side))
+    saved = io.BytesIO()
+    noise.save(saved, "JPEG", quality=75)
+    return saved.getvalue()
+
+
+def _numbered(photo: bytes, number: int) -> bytes:
+    """The same photo with a comment of its own: another file."""
+    return photo[:2] + b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big") + photo[2:]
+
+
+# The whole way.
+
+
+def end_to_end() -> list[dict[str, Any]]:
+    """Actas a second through intake, Kafka, decoding and the database."""
+    work = drawn(CASILLAS)
+    with on_kafka(work) as (place, _):
+        seconds = uvloop.run(_digitized(work, place))
+    images = len(work.images)
+    each = f"{images} imágenes, de la recepción a su acta"
+    title = "imágenes digitalizadas de extremo a extremo por segundo (Kafka)"
+    return [_figure(title, images / seconds, "imágenes/s", ">= 40", each)]
+
+
+def forms() -> list[dict[str, Any]]:
+    """Actas a second with people and rules as well, on one node and on three.
+
+    What the first night kept is removed after the second: ext4 without a journal looks at every inode that was given
+    back in the last minutes before it makes a file, and a night of images makes many.
+    """
+    work = drawn(NIGHT)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        return [_forms(Work(work.plan, work.images), nodes, Path(scratch, str(nodes))) for nodes in (1, NODES)]
+
+
+def _forms(work: Work, nodes: int, folder: Path) -> dict[str, Any]:
+    with brokers(folder, nodes) as engine:
+        place = _prepared(work, folder, engine)
+        return forms_figure(work, uvloop.run(whole_way(work, place)), f", Kafka de {nodes}")
+
+
+async def _digitized(work: Work, place: night.Place) -> float:
+    progress = night.Progresses()
+    async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
+        await asyncio.sleep(3)  # the worker has its partitions
+        began = time.perf_counter()
+        await asyncio.gather(
+            send_all(work, place, client, progress), reached(client, place, DIGITIZED, len(work.images))
+        )
+        return time.perf_counter() - began
+
+
+def workers() -> list[dict[str, Any]]:
+    """Images a second with one decoding process and with two, of images as large as a telephone's."""
+    work, figures = drawn(PHOTOS, PHOTO), []
+    for processes in (1, 2):
+        with on_kafka(work, PREP_DECODERS=str(processes)) as (place, _):
+            work = Work(work.plan, work.images)
+            rate = len(work.images) / uvloop.run(_digitized(work, place))
+        each = f"{len(work.images)} imágenes de {PHOTO[0]}×{PHOTO[1]}"
+        figures.append(_figure(f"imágenes por segundo, decodificadores: {processes}", rate, "imágenes/s", ">= 0", each))
+    return figures
+
+
+# After a crash.
+
+
+def recovery() -> list[dict[str, Any]]:
+    """The longest time in which nothing was digitized, typed or verified, after a broker and PostgreSQL were killed."""
+    work = drawn(CASILLAS)
+    with on_kafka(work) as (place, folder):
+        broker, postgres = uvloop.run(_struck(work, place, folder))
+    return [
+        _figure("pausa tras matar un broker de tres", broker, "s", "<= 15", "SIGKILL; se inicia de nuevo a los 20 s"),
+        _figure("pausa tras matar PostgreSQL", postgres, "s", "<= 15", "SIGKILL al servidor; «prep serve» lo inicia"),
+    ]
+
+
+async def _struck(work: Work, place: night.Place, folder: Path) -> tuple[float, float]:
+    progress = night.Progresses()
+    wanted = len(work.plan.sheets)
+
+    async def longest_pause(client: aiohttp.ClientSession, strike: Path, until: float) -> float:
+        """Kill what the pid file names, and watch the counts until `until` of the actas are verified."""
+        _kill(strike)
+        longest, moved, before = 0.0, time.perf_counter(), 0.0
+        while (now := await count(client, place, VERIFIED)) < until * wanted:
+            now += await count(client, place, DIGITIZED) + progress.typed
+            if now > before:
+                moved, before = time.perf_counter(), now
+            longest = max(longest, time.perf_counter() - moved)
+            await asyncio.sleep(0.05)
+        return longest
+
+    async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
+        typing = asyncio.create_task(night.type_all(work.plan, place, progress))
+        sending = asyncio.create_task(send_all(work, place, client, progress))
+        await reached(client, place, VERIFIED, wanted * 0.1)
+        broker = await longest_pause(client, folder / "kafka" / "nodo-1" / "pid", 0.45)
+        await asyncio.to_thread(_kafka_dev, folder, "up", "--nodes", str(NODES))
+        postgres = await longest_pause(client, place.data / "instalacion" / "postgres" / "postmaster.pid", 0.9)
+        await asyncio.gather(sending, reached(client, place, VERIFIED, wanted))
+        progress.finished = True
+        await typing
+    return broker, postgres
+
+
+def _kill(pid_file: Path) -> None:
+    os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+
+
+# Memory.
+
+
+def memory() -> list[dict[str, Any]]:
+    """What each process holds after 100,000 messages, against what it held after the first tenth."""
+    work = drawn(100)
+    with on_kafka(work) as (place, _):
+        early, late = uvloop.run(_many_messages(place))
+    return [
+        _figure(
+            f"memoria tras {MESSAGES:,} mensajes: {name}", late[name] / early[name], "×", "<= 1.1", f"{late[name]} MB"
+        )
+        for name in KINDS
+    ]
+
+
+async def _many_messages(place: night.Place) -> tuple[dict[str, int], dict[str, int]]:
+    """Entries of rounds that are long over through the outbox, Kafka and the worker; a photo for each ten of them."""
+    done = r'prep_messages_handled_total\{outcome="done",topic="entries"\} ([\d.]+)'
+    async with night.installation(place), night.speaker(place, SENDERS + 1) as client:
+        await asyncio.sleep(3)
+        seen = []
+        for part, (first, last) in enumerate(((1, MESSAGES // 10), (MESSAGES // 10 + 1, MESSAGES))):
+            photos = range(first // 10 + 1, last // 10 + 1)
+            await asyncio.to_thread(run_sql, place.data / "instalacion", _ENTRIES.format(first=first, last=last))
+            await asyncio.gather(send_photos(place, client, photos, 20_000), reached(client, place, done, last))
+            seen.append(_resident(place))
+            assert len(seen) == part + 1
+        return seen[0], seen[1]
+
+
+_ENTRIES: Final = """
+INSERT INTO outbox (id, topic, key, body)
+SELECT 'entry:' || a.id || ':' || n || ':1', 'entries', 'acta:' || a.id,
+    convert_to(json_build_object('acta', a.id, 'ronda', 1000 + n, 'ordinal', 1)::text, 'utf8')
+FROM generate_series({first}, {last}) n
+JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS actas FROM acta) a
+    ON a.place = n % a.actas;
+NOTIFY outbox;
+"""
+
+
+def _resident(place: night.Place) -> dict[str, int]:
+    """MB of each kind of part, its children included."""
+    found = dict.fromkeys(KINDS, 0)
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        if (process.info["environ"] or {}).get("PREP_DATA") != place.environment["PREP_DATA"]:
+            continue
+        for name, module in KINDS.items():
+            if [module] == (process.info["cmdline"] or [])[-1:]:
+                family = [process, *process.children(recursive=True)]
+                found[name] += sum(each.memory_info().rss for each in family) // 10**6
+    return found
+
+
+def _figure(name: str, value: float, unit: str, target: str, limit: str) -> dict[str, Any]:
+    how, bound = target.split()
+    met = value >= float(bound) if how == ">=" else value <= float(bound)
+    return {
+        "name": name,
+        "value": round(value, 2 if unit == "×" else 1),
+        "unit": unit,
+        "target": target,
+        "met": met,
+        "limit": limit,
+    }

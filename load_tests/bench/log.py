@@ -1,0 +1,291 @@
+"""How long the log takes to grow to half a million leaves and to be checked whole, beside the bare hashing of them.
+
+The leaves come in batches of a second of a busy night; each batch is durable, recomputed and signed before the next.
+The audit is the command that anybody runs. And how long whoever has a receipt waits for the proof that it promises,
+while a whole installation on this machine receives and reads images.
+"""
+
+import asyncio
+import itertools
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import uvloop
+
+from integrity.log.note import Kind, Signer
+from integrity.log.writer import FileState, Sequencer
+from load_tests.bench import cortes as bench_cortes
+from load_tests.psql import run_sql
+from prep.files.catalog_files import load_catalog
+from prep.rehearsal import night
+from prep.rehearsal.night import Place, Plan, command_line
+from prep.rehearsal.synthetic import synthetic
+
+LEAVES: Final = 500_000
+LEAF: Final = 300
+"""Bytes, about those of a canonical JSON leaf."""
+BATCH: Final = 1_000
+MOST_SECONDS: Final = 60
+ACTAS: Final = 20_000
+CUTS: Final = 3
+MOST_MORE: Final = 10
+"""Per cent that the log may add to a corte."""
+A_SECOND: Final = 40
+"""Images sent, in the last bench."""
+SECONDS: Final = 60
+PATIENCE: Final = 25
+"""Seconds after the last image within which every proof must be there."""
+BYTES: Final = 400_000
+"""Of each image."""
+LONGEST_COMMENT: Final = 60_000
+PICTURES: Final = 20
+"""Drawn actas; each is sent many times, never the same bytes twice."""
+MOST_WAIT: Final = 3.0
+
+
+def log_500k() -> list[dict[str, Any]]:
+    """Append, then audit offline by command."""
+    with tempfile.TemporaryDirectory(prefix="bitacora-") as scratch:
+        home = Path(scratch)
+        signer = Signer.generate("prep.example.mx/bitacora", Kind.LOG)
+        leaves = [sha256(b"%d" % number).digest() * (LEAF // 32) + b"." * (LEAF % 32) for number in range(LEAVES)]
+        bare = _bare(leaves)
+        synced = _synced(home / "suelto", leaves)
+        slowest, appended = _append(home, signer, leaves)
+        del leaves
+        audited = _audit(home / "bitacora", signer)
+    return [
+        _figure(
+            f"bitácora: {LEAVES:,} hojas de {LEAF} bytes, en lotes de {BATCH:,}, a disco y firmadas",
+            appended,
+            peer=f"hashlib de las mismas hojas y sus padres {bare:.2f} s; los mismos lotes a un archivo con fsync "
+            f"{synced:.2f} s; el lote más lento {slowest * 1000:.0f} ms",
+        ),
+        _figure(
+            f"bitácora: auditoría completa de {LEAVES:,} hojas, sin red",
+            audited,
+            peer=f"hashlib de las mismas hojas y sus padres {bare:.2f} s",
+        ),
+    ]
+
+
+def _append(home: Path, signer: Signer, leaves: list[bytes]) -> tuple[float, float]:
+    """Seconds of the slowest batch and of all."""
+    slowest = 0.0
+    began = time.perf_counter()
+    with Sequencer(home / "bitacora", signer, FileState(home / "estado" / "cabeza")) as log:
+        for batch in _batches(leaves):
+            started = time.perf_counter()
+            log.append(batch)
+            slowest = max(slowest, time.perf_counter() - started)
+        assert log.head.size == len(leaves)
+    return slowest, time.perf_counter() - began
+
+
+def _audit(folder: Path, signer: Signer) -> float:
+    command = [sys.executable, "-m", "integrity", "audit-log", str(folder), "--key", str(signer.key)]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def _bare(leaves: list[bytes]) -> float:
+    """Every hash of the tree, in memory and without any check."""
+    began = time.perf_counter()
+    level = [sha256(b"\0" + leaf).digest() for leaf in leaves]
+    while len(level) > 1:
+        odd = level[len(level) // 2 * 2 :]
+        level = [sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+        level += odd
+    return time.perf_counter() - began
+
+
+def _synced(path: Path, leaves: list[bytes]) -> float:
+    """The same batches at the end of one file, each durable before the next: what the disk takes at least."""
+    began = time.perf_counter()
+    with path.open("wb", buffering=0) as file:
+        for batch in _batches(leaves):
+            file.write(b"".join(batch))
+            os.fsync(file.fileno())
+    return time.perf_counter() - began
+
+
+def _batches(leaves: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(leaves), BATCH):
+        yield leaves[start : start + BATCH]
+
+
+def _figure(name: str, seconds: float, *, peer: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": round(seconds, 2),
+        "unit": "s",
+        "target": f"<= {MOST_SECONDS}",
+        "met": seconds <= MOST_SECONDS,
+        "peer": peer,
+    }
+
+
+# What the log costs a corte.
+
+
+def corte_with_log() -> list[dict[str, Any]]:
+    """The same night cut before it has a log, and with a sequencer at work, that has told everything before."""
+    with bench_cortes.night(ACTAS, 1) as installation:
+        installation.cut()  # what is new comes out; the cortes that are compared show the same
+        bare = sorted((installation.cut() for _ in range(CUTS)), key=_total)
+        with _sequencer(installation):
+            logged = sorted((installation.cut() for _ in range(CUTS)), key=_total)
+    before, after = bare[CUTS // 2], logged[CUTS // 2]
+    more = round(100 * (after.total / before.total - 1), 1)
+    return [
+        {
+            "name": f"corte de {ACTAS:,} actas con bitácora, más que sin ella",
+            "value": more,
+            "unit": "%",
+            "target": f"<= {MOST_MORE}",
+            "met": more <= MOST_MORE,
+            "peer": f"medianas de {CUTS}: sin bitácora {before.total:.2f} s "
+            f"({bare[0].total:.2f} a {bare[-1].total:.2f}), con ella {after.total:.2f} s "
+            f"({logged[0].total:.2f} a {logged[-1].total:.2f}), de ellos {after.seconds.get('proof', 0):.2f} s de "
+            "esperar su prueba",
+        }
+    ]
+
+
+def _total(cut: bench_cortes.Cut) -> float:
+    return cut.total
+
+
+@contextmanager
+def _sequencer(installation: bench_cortes.Installation) -> Iterator[None]:
+    """One that has told everything when this begins: the last corte has its proof."""
+    last = max((installation.public / "cortes").iterdir())
+    environment = {**installation.environment, "PREP_SEQUENCER_METRICS_PORT": "0"}
+    command = [command_line(), "sequencer"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + MOST_SECONDS
+            while not (last / "SHA256SUMS.tlog-proof").exists():
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the log did not come")
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+
+
+# From a receipt to its proof.
+
+
+def receipt_to_proof() -> list[dict[str, Any]]:
+    """`prep serve` without people or cortes: seconds from each receipt to the file that its `prueba` names."""
+    folder, sheets = synthetic(20, seed=4)
+    plan = Plan("pruebas", folder, load_catalog(folder), sheets, len(sheets), 4, 0.0, 0.0)
+    with tempfile.TemporaryDirectory(prefix="pruebas-", ignore_cleanup_errors=True) as scratch:
+        settings = {"PREP_START": "2999-01-01T00:00:00-06:00"}
+        place = night.prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), settings)
+        seen = uvloop.run(_wait_for_proofs(place, _pictures(plan)))
+    waits, receipts, lates = sorted(seen.waits), sorted(seen.receipts), sorted(seen.lates)
+    value = _percentile(waits, 99)
+    size = f"{BYTES // 1000} KB"
+    return [
+        {
+            "name": f"bitácora: del acuse a la prueba de inclusión, percentil 99, {A_SECOND} imágenes/s de {size}",
+            "value": round(value, 2),
+            "unit": "s",
+            "target": f"< {MOST_WAIT:.0f}",
+            "met": value < MOST_WAIT,
+            "peer": f"{len(waits)} imágenes en {SECONDS} s; mediana {_percentile(waits, 50):.2f} s, la peor "
+            f"{waits[-1]:.2f} s; del envío al acuse, mediana {_percentile(receipts, 50):.2f} s, percentil 99 "
+            f"{_percentile(receipts, 99):.2f} s; el envío se retrasó hasta {lates[-1]:.2f} s; al terminar faltaban por "
+            f"leer {seen.unread} imágenes",
+        }
+    ]
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+def _pictures(plan: Plan) -> list[tuple[Any, bytes]]:
+    forms = night.form_of_contest(plan)
+    sheets = [sheet for sheet in plan.sheets if sheet.values is not None][:PICTURES]
+    return [(sheet, _as_large_as_a_photo(night.picture(plan.seed, forms[sheet.key], sheet))) for sheet in sheets]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Seconds, one of each image: from its time to its sending, from there to its receipt, from there to its proof."""
+
+    lates: list[float] = field(default_factory=list)
+    receipts: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    unread: int = 0
+    """Images that nobody had looked into when the last proof was there."""
+
+
+async def _wait_for_proofs(place: Place, pictures: list[tuple[Any, bytes]]) -> _Seen:
+    clock = asyncio.get_running_loop().time
+    seen, waiting = _Seen(), dict[Path, float]()
+    keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in night.DEVICES.items()}
+    numbers = {kind: itertools.count(1) for kind in night.DEVICES}
+
+    async def one(client: aiohttp.ClientSession, due: float, sheet: Any, picture: bytes) -> None:  # noqa: ANN401
+        began = clock()
+        seen.lates.append(began - due)
+        image = _different(picture)
+        receipt = await night.send(client, sheet, image, number=next(numbers[sheet.kind]), key=keys[sheet.kind])
+        now = clock()
+        seen.receipts.append(now - began)
+        waiting[place.public / receipt["acuse"]["prueba"]] = now
+
+    async def watch() -> None:
+        while len(seen.waits) < A_SECOND * SECONDS:
+            there = [path for path in waiting if path.exists()]
+            now = clock()
+            seen.waits += [now - waiting.pop(path) for path in there]
+            await asyncio.sleep(0.02)
+
+    async with night.installation(place), night.speaker(place, A_SECOND) as client, asyncio.timeout(SECONDS + PATIENCE):
+        began = clock()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch())
+            for number in range(A_SECOND * SECONDS):
+                due = began + number / A_SECOND
+                await asyncio.sleep(max(0.0, due - clock()))
+                sheet, picture = pictures[number % len(pictures)]
+                group.create_task(one(client, due, sheet, picture))
+        seen.unread = await asyncio.to_thread(_unread, place)
+    return seen
+
+
+def _unread(place: Place) -> int:
+    data = Path(place.environment["PREP_DATA"])
+    return int(run_sql(data, "SELECT count(*) FROM image_current WHERE state = 'recibida'"))
+
+
+def _different(picture: bytes) -> bytes:
+    """The same JPEG with a comment that no other has."""
+    return _with_comment(picture, random.randbytes(16).hex().encode())
+
+
+def _as_large_as_a_photo(picture: bytes) -> bytes:
+    while len(picture) < BYTES:
+        picture = _with_comment(picture, b"x" * min(LONGEST_COMMENT, BYTES - len(picture)))
+    return picture
+
+
+def _with_comment(picture: bytes, comment: bytes) -> bytes:
+    return picture[:2] + b"\xff\xfe" + (2 + len(comment)).to_bytes(2, "big") + comment + picture[2:]

@@ -1,0 +1,306 @@
+"""What must be true after a night, whatever happened to it: an oracle that shares no code with the parts.
+
+It knows what was written on the actas, what the devices were promised and what anybody could see being published; it
+reads the published tree as any outsider would, and does its own arithmetic (rules `ine-2023`, `domain.md` §4).
+"""
+
+import base64
+import contextlib
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from prep.domain.catalog import Acta, Catalog
+from prep.domain.entry import HEADER, TOTAL, Field, Mark
+from prep.files.official import OfficialFile, OfficialRow, Status, read_official
+from prep.rehearsal.replay import Sheet
+
+SHOWN: Final = 3
+"""Of what is wrong, in one line of the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must hold: what, how many were looked at, and what is wrong with it."""
+
+    what: str
+    looked_at: int
+    wrong: Sequence[str]
+
+    @property
+    def holds(self) -> bool:
+        return not self.wrong
+
+    def told(self) -> str:
+        """The wrong in one line."""
+        more = f" … y {len(self.wrong) - SHOWN} más" if len(self.wrong) > SHOWN else ""
+        return "; ".join(self.wrong[:SHOWN]) + more
+
+
+@dataclass(slots=True)
+class Witnessed:
+    """What was seen from outside while the night went on."""
+
+    receipts: dict[str, bytes] = field(default_factory=dict)
+    """By sheet: the first receipt of its image, as it came."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """By sheet: the SHA-256 of its image."""
+    unequal: list[str] = field(default_factory=list)
+    """What was sent again and answered otherwise."""
+    again: int = 0
+    """How much was sent again."""
+    cortes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By folder: the digest of every file as it was when the corte appeared."""
+    shown: list[int] = field(default_factory=list)
+    """The cortes that index.json named, one after the other."""
+    parked: list[dict[str, Any]] = field(default_factory=list)
+    key: bytes = b""
+    """The public key of receipts, PEM."""
+
+
+def look(folder: Path) -> dict[str, str]:
+    """The digest of every file of a corte."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def judge(catalog: Catalog, sheets: Sequence[Sheet], public: Path, seen: Witnessed) -> list[Finding]:
+    """Everything that must hold of the night that was published in `public`."""
+    index = json.loads((public / "index.json").read_text())
+    last = public / index["carpeta"]
+    files = {each["codigo"]: last / each["archivo"] for each in _manifest(last)["elecciones"]}
+    results = {code: read_official(path.read_bytes()) for code, path in files.items()}
+    claves = {acta.clave: acta for acta in catalog.actas}
+    totals = json.loads((last / "totals.json").read_text())["elecciones"]
+    return [
+        _promised(seen),
+        Finding("lo mismo enviado otra vez recibe lo mismo", seen.again, seen.unequal),
+        _published(public, seen),
+        _once(public, results.values()),
+        Finding("mensajes apartados: ninguno", len(seen.parked), [str(each) for each in seen.parked]),
+        _actas(sheets, claves, results, seen),
+        _totals(catalog, sheets, claves, totals),
+        _numbers(public, index, seen),
+        _unchanged(public, seen),
+        _verified(public),
+        _audited(public),
+        _proven(public, seen),
+    ]
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return content
+
+
+# Promises.
+
+
+def _promised(seen: Witnessed) -> Finding:
+    key = load_pem_public_key(seen.key)
+    assert isinstance(key, Ed25519PublicKey)
+    wrong = [sheet for sheet, receipt in seen.receipts.items() if not _genuine(key, receipt, seen.digests[sheet])]
+    return Finding("cada acuse lleva la firma Ed25519 y la huella de su imagen", len(seen.receipts), wrong)
+
+
+def _genuine(key: Ed25519PublicKey, receipt: bytes, sha256: str) -> bool:
+    said = json.loads(receipt)
+    signed = json.dumps(said["acuse"], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    try:
+        key.verify(base64.b64decode(said["firma"]), signed.encode())
+    except InvalidSignature:
+        return False
+    return bool(said["acuse"]["sha256"] == sha256)
+
+
+def _published(public: Path, seen: Witnessed) -> Finding:
+    out = {row["SHA256"] for row in _images(public) if (public / row["ARCHIVO"]).is_file()}
+    listed = json.dumps(seen.parked)
+    lost = [key for key in seen.receipts if seen.digests[key] not in out and seen.digests[key] not in listed]
+    return Finding("cada imagen con acuse está publicada o apartada a la vista", len(seen.receipts), lost)
+
+
+def _images(public: Path) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
+    for path in sorted(public.glob("cortes/*/images.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows += csv.DictReader(file)
+    return rows
+
+
+def _once(public: Path, results: Iterable[OfficialFile]) -> Finding:
+    rows = [row for file in results for row in file.rows]
+    wrong: list[str] = []
+    for what, values in (
+        ("el acta", [row.clave_acta for row in rows if row.status is not Status.FUERA_DE_CATALOGO]),
+        ("la imagen", [row.hash for row in rows if row.hash]),
+        ("la imagen de images.csv", [row["SHA256"] for row in _images(public)]),
+    ):
+        wrong += [f"{what} {value} está {count} veces" for value, count in Counter(values).items() if count > 1]
+    return Finding("nada se cuenta dos veces", len(rows), wrong)
+
+
+# Votes.
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a sheet is worth once it is published."""
+
+    status: Status
+    votes: Mapping[str, Field]
+    calculado: int
+    contabilizada: str
+
+
+def truth(sheet: Sheet, acta: Acta) -> Truth:
+    """By the rules `ine-2023`: the sum of what was read, and whether it counts."""
+    if sheet.values is None:
+        return Truth(Status.SIN_ACTA, {}, 0, "0")
+    votes = {code: said for code, said in sheet.values.items() if code not in {*HEADER, TOTAL}}
+    numbers = [said for said in votes.values() if not isinstance(said, Mark)]
+    limit = (acta.lista_nominal or acta.boletas_maximas or 0) + acta.representantes
+    read = bool(numbers) or len(set(votes.values())) > 1
+    counts = read and sum(numbers) <= limit
+    return Truth(Status.CAPTURADA, votes, sum(numbers), "1" if counts else "0")
+
+
+def _actas(
+    sheets: Sequence[Sheet], claves: Mapping[str, Acta], results: Mapping[str, OfficialFile], seen: Witnessed
+) -> Finding:
+    """Every row of the official files against its sheet, cell by cell; fuera de catálogo, as many as came."""
+    rows = {row.clave_acta: (file, row) for file in results.values() for row in file.catalogued}
+    wrong = [
+        f"{sheet.key}: {reason}"
+        for sheet in sheets
+        if sheet.clave and (reason := _differs(sheet, claves[sheet.clave], rows, seen.digests.get(sheet.key)))
+    ]
+    strays = sum(len(file.rows) - len(file.catalogued) for file in results.values())
+    expected = sum(not sheet.clave for sheet in sheets)
+    if strays != expected:
+        wrong.append(f"fuera de catálogo: {strays}, y llegaron {expected}")
+    return Finding("los votos de cada acta son los escritos en ella", len(sheets), wrong)
+
+
+def _differs(sheet: Sheet, acta: Acta, rows: Mapping[str, tuple[OfficialFile, OfficialRow]], sha256: str | None) -> str:
+    """What is wrong with the row of that acta; "" where nothing is."""
+    if sheet.clave not in rows:
+        return "no tiene fila"
+    file, row = rows[sheet.clave]
+    right = truth(sheet, acta)
+    said = {code: cell for code, cell in zip(file.vote_columns, row.cells, strict=True) if cell is not None}
+    if row.status is not right.status:
+        return f"está {row.status}, no {right.status}"
+    if sheet.values is not None and (said != right.votes or row.hash != sha256):
+        return "sus votos o su imagen son otros"
+    if ((row.total_calculado or 0), row.contabilizada) != (right.calculado, right.contabilizada):
+        return f"calculado {row.total_calculado}, contabilizada {row.contabilizada}; debe ser {right}"
+    return ""
+
+
+def _totals(
+    catalog: Catalog, sheets: Sequence[Sheet], claves: Mapping[str, Acta], totals: Mapping[str, Any]
+) -> Finding:
+    """Votes and counted actas of each election and of each contest."""
+    codes = {election.id: election.code for election in catalog.elections}
+    sums: dict[str, Counter[str]] = {}
+    for sheet in sheets:
+        if not sheet.clave:
+            continue
+        acta = claves[sheet.clave]
+        right = truth(sheet, acta)
+        for place in (codes[acta.election], f"contienda {acta.contest}"):
+            counted = sums.setdefault(place, Counter())
+            counted["actas"] += 1
+            if right.contabilizada == "1":
+                counted["contabilizadas"] += 1
+                counted.update({code: said for code, said in right.votes.items() if not isinstance(said, Mark)})
+    ours = {code: _counted(each) for code, each in totals.items()}
+    for election in totals.values():
+        ours |= {f"contienda {each['id']}": _counted(each) for each in election["contiendas"]}
+    wrong = [place for place in {**sums, **ours} if +sums.get(place, Counter()) != +ours.get(place, Counter())]
+    return Finding("los totales son la suma de lo escrito", sum(map(len, sums.values())), wrong)
+
+
+def _counted(place: Mapping[str, Any]) -> Counter[str]:
+    summary = place["resumen"]
+    said = {"actas": int(summary["ACTAS_CAPTURADAS"]), "contabilizadas": int(summary["ACTAS_CONTABILIZADAS"])}
+    return Counter({**place["votos"], **said})
+
+
+# Cortes.
+
+
+def _numbers(public: Path, index: Mapping[str, Any], seen: Witnessed) -> Finding:
+    """One after the other, each naming the one before by its digest; index.json never goes back."""
+    folders = sorted((public / "cortes").iterdir())
+    wrong = [] if index["fase"] == "final" else ["el último corte no es el final"]
+    if [folder.name for folder in folders] != [f"{number:04}" for number in range(index["corte"] + 1)]:
+        wrong.append(f"cortes {', '.join(folder.name for folder in folders)}")
+    before = None
+    for number, folder in enumerate(folders):
+        said = _manifest(folder)
+        if said["corte"] != number or said["anterior"] != before:
+            wrong.append(f"el corte {folder.name} no sigue al anterior")
+        before = {"corte": number, "sha256sums": hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()}
+    if seen.shown != sorted(set(seen.shown)):
+        wrong.append("index.json volvió a un corte anterior")
+    return Finding("los cortes van en orden, sin faltar ni repetirse", len(folders), wrong)
+
+
+def _unchanged(public: Path, seen: Witnessed) -> Finding:
+    """What was there stays; what comes later only testifies to SHA256SUMS (its seal, its time, its proof)."""
+    wrong = []
+    for name, then in seen.cortes.items():
+        now = look(public / "cortes" / name)
+        other = [file for file in {**then, **now} if then.get(file) != now.get(file)]
+        wrong += [f"{name}/{file}" for file in other if file in then or not file.startswith("SHA256SUMS.")]
+    return Finding("ningún corte cambió después de publicado", len(seen.cortes), wrong)
+
+
+def _verified(public: Path) -> Finding:
+    words = [sys.executable, "-m", "integrity", "verify", str(public), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
+    return Finding("«integrity verify» aprueba todo lo publicado", len(list(public.glob("cortes/*"))), wrong)
+
+
+def _audited(public: Path) -> Finding:
+    folder = public / "bitacora"
+    size = (folder / "checkpoint").read_text(encoding="utf-8").splitlines()[1]
+    words = ["audit-log", str(folder), "--policy", str(folder / "politica.txt"), "--json"]
+    done = subprocess.run([sys.executable, "-m", "integrity", *words], capture_output=True, text=True, check=False)
+    wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
+    return Finding("«integrity audit-log» aprueba la bitácora", int(size), wrong)
+
+
+def _proven(public: Path, seen: Witnessed) -> Finding:
+    """Where its receipt says, each image has a proof that is of it."""
+    wrong = []
+    for sheet, receipt in seen.receipts.items():
+        path = public / json.loads(receipt)["acuse"]["prueba"]
+        if not path.is_file() or seen.digests[sheet].encode() not in _leaf(path):
+            wrong.append(sheet)
+    return Finding("cada acuse tiene su prueba donde dijo", len(seen.receipts), wrong)
+
+
+def _leaf(proof: Path) -> bytes:
+    line = proof.read_bytes().split(b"\n")[1]
+    return base64.b64decode(line.removeprefix(b"extra "))
+
+
+def _failing(report: str) -> Iterator[str]:
+    with contextlib.suppress(json.JSONDecodeError):
+        for check in json.loads(report)["comprobaciones"]:
+            if check["resultado"] != "bien":
+                yield f"{check['titulo']}: {check['hallazgos'] or check['motivos']}"

@@ -1,0 +1,293 @@
+"""The loop around every handler: a message takes effect once, in order for its key; none is lost or blocks the others.
+
+A handler has two phases. `prepare` may take long (decode in a process pool, read a blob) and holds no transaction;
+`apply` writes the effects. The loop adds the done-once mark to the transaction of `apply`, and acknowledges after the
+commit.
+
+    Rejected, Parked   a person must look: set aside now
+    Unavailable        nothing wrong with the message: again, for as long as it takes
+    anything else      a counted failure: again a few times, then set aside
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from prep import observe
+from prep.bus.contract import Batch, Bus
+from prep.errors import Parked, Rejected, Unavailable
+from prep.messages import Message, Topic
+from prep.settings import now
+from prep.store import deliveries, gauges
+from prep.store.database import Connection, Pool, borrow, transaction
+from prep.store.outbox import relay
+
+log: Final = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between tries of a message, at most (twice that with the spread)."""
+_SAMPLE: Final = 5.0
+"""Seconds between looks at the gauges."""
+
+
+class Handler(Protocol[T]):
+    """What is done with the messages of one topic. Both phases may run again for the same message."""
+
+    async def prepare(self, message: Message) -> T:
+        """Whatever needs no transaction. What it leaves outside the database must be safe to leave twice."""
+
+    async def apply(self, connection: Connection, message: Message, prepared: T) -> None:
+        """The effects, inside the transaction that marks the message done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[T]):
+    """One topic, the group that works on it, and how."""
+
+    topic: Topic
+    group: str
+    handler: Handler[T]
+    attempts: int
+    """Counted failures, over restarts, before a message is set aside."""
+    concurrency: int
+    """Messages handled at once, each of another key."""
+
+
+class Outcome(StrEnum):
+    """Of one try of one message; a label of the metric."""
+
+    DONE = "done"
+    AGAIN = "again"  # it had been done already
+    PARKED = "parked"
+    FAILED = "failed"
+    AWAY = "away"  # something it needs does not answer
+
+
+async def work(
+    bus: Bus, pool: Pool, line: Line[T], *, stop: asyncio.Event, clock: Callable[[], datetime] = now
+) -> None:
+    """Handle the messages of a line until `stop`; what is running then is finished, the rest comes again to others."""
+    batches = bus.consume(line.topic, line.group)
+    stopping = asyncio.ensure_future(stop.wait())
+    coming = asyncio.ensure_future(_next(batches))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            hand = _Hand(pool, line, tasks, stop, clock)
+            while not stop.is_set():
+                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if coming.done():
+                    batch = coming.result()
+                    if batch is None:  # the bus was closed
+                        break
+                    await hand.take(batch)
+                    coming = asyncio.ensure_future(_next(batches))
+    finally:  # only now: while its consumer lives, what is in hand can still be acknowledged
+        stopping.cancel()
+        coming.cancel()
+        await asyncio.wait({coming})
+        await batches.aclose()
+
+
+async def _next(batches: AsyncGenerator[Batch, None]) -> Batch | None:
+    async for batch in batches:
+        return batch
+    return None
+
+
+class _Hand(Generic[T]):
+    """The messages in hand of one line: a chain of tasks for each key."""
+
+    def __init__(
+        self, pool: Pool, line: Line[T], tasks: asyncio.TaskGroup, stop: asyncio.Event, clock: Callable[[], datetime]
+    ) -> None:
+        self._pool = pool
+        self._line = line
+        self._tasks = tasks
+        self._stop = stop
+        self._clock = clock
+        self._running = asyncio.Semaphore(line.concurrency)
+        self._youngest: dict[str, asyncio.Task[bool]] = {}
+        self._waiting = 0
+        self._room = asyncio.Event()
+        self._since: list[datetime] = []
+        observe.OLDEST.labels(line.topic, line.group).set_function(self._oldest)
+        for outcome in Outcome:  # from the first look on, so that the first failure is seen as one more than none
+            observe.HANDLED.labels(line.topic, outcome)
+
+    def _oldest(self) -> float:
+        """Age in seconds of the oldest message in hand. What is not in hand yet is younger than what is."""
+        return max(0.0, (self._clock() - min(self._since)).total_seconds()) if self._since else 0.0
+
+    async def take(self, batch: Batch) -> None:
+        """Begin this batch; returns when there is room for another one."""
+        if batch.since is not None:
+            self._since.append(batch.since)
+        done = await self._done_among(batch)
+        started = [self._start(message) for message in batch.messages if message.id not in done]
+        self._tasks.create_task(self._acknowledge(batch, started))
+        if self._waiting > 2 * self._line.concurrency:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _done_among(self, batch: Batch) -> frozenset[str]:
+        """What has taken effect and came again: spares it a second `prepare`. The mark itself is what protects."""
+        try:
+            async with borrow(self._pool) as connection:
+                return await deliveries.done_among(connection, self._line.group, [m.id for m in batch.messages])
+        except Unavailable:
+            return frozenset()
+
+    async def _acknowledge(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
+        if all(await asyncio.gather(*started)):
+            if batch.since is not None:
+                self._since.remove(batch.since)
+            await batch.ack()
+
+    def _start(self, message: Message) -> asyncio.Task[bool]:
+        task = self._tasks.create_task(self._settle(message, self._youngest.get(message.key)))
+        self._youngest[message.key] = task
+        self._waiting += 1
+        task.add_done_callback(lambda task: self._finished(message.key, task))
+        return task
+
+    def _finished(self, key: str, task: asyncio.Task[bool]) -> None:
+        if self._youngest.get(key) is task:
+            del self._youngest[key]
+        self._waiting -= 1
+        if self._waiting <= 2 * self._line.concurrency:
+            self._room.set()
+
+    async def _settle(self, message: Message, before: asyncio.Task[bool] | None) -> bool:
+        """Try until the message is done or parked; False where the line stops first."""
+        if before is not None:
+            await asyncio.wait({before})
+        tries = 0
+        while True:
+            async with self._running:
+                if self._stop.is_set():
+                    return False
+                with observe.HANDLE_SECONDS.labels(self._line.topic).time():
+                    outcome = await self._try(message, failed_here=tries > 0)
+            observe.HANDLED.labels(self._line.topic, outcome).inc()
+            if outcome not in {Outcome.FAILED, Outcome.AWAY}:
+                return True
+            tries += 1
+            await _pause(self._stop, _backoff(message, tries))
+
+    async def _try(self, message: Message, *, failed_here: bool) -> Outcome:
+        try:
+            prepared = await self._line.handler.prepare(message)
+            async with transaction(self._pool) as connection:
+                if not await deliveries.first_time(connection, self._line.group, message.id):
+                    return Outcome.AGAIN
+                await self._line.handler.apply(connection, message, prepared)
+                if failed_here:
+                    await deliveries.forget_failures(connection, self._line.group, message.id)
+        except Unavailable as error:
+            log.warning("handler waits", extra={"data": {"message": message.id, "error": error.sentence}})
+            return Outcome.AWAY
+        except (Rejected, Parked) as error:
+            return await self._set_back(message, error.sentence, at_once=True)
+        except Exception as error:
+            log.exception("handler failed", extra={"data": {"message": message.id}})
+            return await self._set_back(message, f"{type(error).__name__}: {error}", at_once=False)
+        return Outcome.DONE
+
+    async def _set_back(self, message: Message, error: str, *, at_once: bool) -> Outcome:
+        """Count the failure, or park. If that itself cannot be written the message stays in hand and is tried again."""
+        group = self._line.group
+        try:
+            async with transaction(self._pool) as connection:
+                count = await deliveries.failed(connection, group, message.id, error)
+                if not at_once and count < self._line.attempts:
+                    return Outcome.FAILED
+                await deliveries.park(connection, group, message, error=error, at=self._clock())
+        except Unavailable:
+            return Outcome.AWAY
+        except Exception:
+            log.exception("could not set aside", extra={"data": {"message": message.id}})
+            return Outcome.AWAY
+        log.error("message set aside", extra={"data": {"message": message.id, "group": group, "error": error}})
+        return Outcome.PARKED
+
+
+def _backoff(message: Message, tries: int) -> float:
+    """Seconds to the next try. Spread by message: what one bad message disturbed is not tried again beside it."""
+    spread = 1 + zlib.crc32(message.id.encode()) % 100 / 100
+    return min(_LONGEST_PAUSE, 0.05 * 2.0 ** min(tries, 10)) * spread
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def sample(
+    bus: Bus,
+    pool: Pool,
+    groups: Sequence[tuple[Topic, str]],
+    *,
+    stop: asyncio.Event,
+    clock: Callable[[], datetime] = now,
+) -> None:
+    """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were."""
+
+    async def look() -> None:
+        async with transaction(pool) as connection:
+            _show(await gauges.look(connection, clock()))
+
+    async def measure() -> None:
+        for topic, group in groups:
+            observe.LAG.labels(topic, group).set(await bus.lag(topic, group))
+
+    while not stop.is_set():
+        observe.POSTGRES_UP.labels("worker").set(await _answers(look))
+        await _answers(measure)
+        await _pause(stop, _SAMPLE)
+
+
+async def _answers(look: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await look()
+    except Unavailable as error:
+        log.warning("gauges wait", extra={"data": {"error": error.sentence}})
+        return False
+    return True
+
+
+def _show(seen: gauges.Gauges) -> None:
+    for estado, count in seen.actas.items():
+        observe.ACTAS.labels(estado).set(count)
+    for state, count in seen.images.items():
+        observe.IMAGES.labels(state).set(count)
+    for step, waiting in seen.steps.items():
+        observe.QUEUE.labels(step).set(waiting.count)
+        observe.QUEUE_OLDEST.labels(step).set(waiting.oldest)
+    observe.OUTBOX.set(seen.outbox.count)
+    observe.OUTBOX_OLDEST.set(seen.outbox.oldest)
+    observe.PARKED.set(seen.parked)
+
+
+async def run(bus: Bus, pool: Pool, lines: Sequence[Line[Any]], *, stop: asyncio.Event) -> None:
+    """Everything a worker does besides /metrics: its lines, the relay, the gauges. A defect in one of them ends all."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay(pool, bus, stop))
+        tasks.create_task(sample(bus, pool, [(line.topic, line.group) for line in lines], stop=stop))
+        for line in lines:
+            tasks.create_task(work(bus, pool, line, stop=stop))
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Set at the first SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,150 @@
+"""`prep parked`: the messages that wait for a person, and what the person decides: again, or not at all and why."""
+
+import argparse
+import asyncio
+import json
+import os
+import pwd
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC
+from typing import Final
+
+from prep.arguments import Parser
+from prep.errors import PrepError
+from prep.messages import Message
+from prep.settings import CENTRAL, now, read_settings
+from prep.store import deliveries, embedded
+from prep.store.database import Connection, open_pool, transaction
+from prep.store.deliveries import ParkedMessage, ParkedState
+
+STATES: Final = {
+    ParkedState.PARKED: "apartado",
+    ParkedState.RETRIED: "reintentado",
+    ParkedState.DISMISSED: "descartado",
+}
+DIGITS: Final = 12
+"""Of a digest, where a person reads it."""
+
+Work = Callable[[Connection], Awaitable[str]]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0, or 2 with one sentence on stderr; of several messages either all are settled or none."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if said := asyncio.run(_in_transaction(arguments.command(arguments))):
+            print(said)
+    except PrepError as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="prep parked", description="Los mensajes apartados, que esperan a alguien.")
+    parser.add_argument("--json", action="store_true", help="un objeto JSON por línea")
+    parser.add_argument("--all", action="store_true", help="también los ya reintentados o descartados")
+    parser.set_defaults(command=_list)
+    commands = parser.add_subparsers(metavar="ORDEN")
+    retry = commands.add_parser("retry", help="los manda otra vez, con todos sus intentos")
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", nargs="*", type=int, default=[], metavar="NÚMERO")
+    which.add_argument("--all", action="store_true", dest="every", help="todos los que esperan")
+    retry.set_defaults(command=_retry)
+    dismiss = commands.add_parser("dismiss", help="no se atenderán; la razón queda registrada")
+    dismiss.add_argument("ids", nargs="+", type=int, metavar="NÚMERO")
+    dismiss.add_argument("--reason", required=True, metavar="TEXTO", help="por qué")
+    dismiss.set_defaults(command=_dismiss)
+    for command in (retry, dismiss):
+        command.add_argument("--by", default=_user(), metavar="QUIÉN", help="quién lo decide (aquí: %(default)s)")
+    return parser
+
+
+def _user() -> str:
+    """The account of this process, which its environment cannot change."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+async def _in_transaction(work: Work) -> str:
+    async with (
+        embedded.database(read_settings()) as urls,
+        await open_pool(urls.app, connections=1, wait=False) as pool,
+        transaction(pool) as connection,
+    ):
+        return await work(connection)
+
+
+def _list(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        found = await deliveries.list_parked(connection, settled=arguments.all)
+        if arguments.json:
+            return "\n".join(json.dumps(_plain(each), ensure_ascii=False) for each in found)
+        return _table(found, states=arguments.all) if found else "no hay mensajes apartados"
+
+    return work
+
+
+def _retry(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        waiting = await deliveries.list_parked(connection)
+        ids = [each.id for each in waiting] if arguments.every else list(dict.fromkeys(arguments.ids))
+        for parked in ids:
+            await deliveries.retry(connection, parked, at=now(), by=arguments.by)
+        return f"se mandaron otra vez: {', '.join(map(str, ids))}" if ids else "no hay mensajes apartados"
+
+    return work
+
+
+def _dismiss(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        ids = list(dict.fromkeys(arguments.ids))
+        for parked in ids:
+            await deliveries.dismiss(connection, parked, reason=arguments.reason, at=now(), by=arguments.by)
+        return f"descartados: {', '.join(map(str, ids))}"
+
+    return work
+
+
+def _plain(parked: ParkedMessage) -> dict[str, object]:
+    return {
+        "numero": parked.id,
+        "que": describe(parked.message),
+        "mensaje": parked.message.id,
+        "tema": parked.message.topic,
+        "grupo": parked.group,
+        "desde": parked.at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "intentos": parked.attempts,
+        "error": parked.error,
+        "estado": STATES[parked.state],
+        "razon": parked.reason,
+    }
+
+
+def _table(found: Iterable[ParkedMessage], *, states: bool) -> str:
+    """The columns stand below each other; the sentence, which may be long, comes last."""
+    rows = [("N.º", "QUÉ", "TEMA", "DESDE", "INTENTOS", *(("ESTADO",) if states else ()), "ERROR")]
+    for each in found:
+        state = STATES[each.state] + (f": {each.reason}" if each.reason else "")
+        since = each.at.astimezone(CENTRAL).strftime("%Y-%m-%d %H:%M:%S")
+        head = (str(each.id), describe(each.message), each.message.topic.value, since, str(each.attempts))
+        rows.append((*head, *((state,) if states else ()), " ".join(each.error.split())))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def describe(message: Message) -> str:
+    """What a message is about, for the person who decides. Its `id` says it, even where its body cannot be read."""
+    match message.id.split(":"):
+        case ["image", device, sequence, sha256]:
+            return f"imagen {sha256[:DIGITS]}… de {device} n.º {sequence}"
+        case ["entry", acta, ronda, "4"]:
+            return f"resolución del acta {acta}, ronda {ronda}"
+        case ["entry", acta, ronda, ordinal]:
+            return f"captura {ordinal} del acta {acta}, ronda {ronda}"
+        case ["named", sha256, ordinal]:
+            return f"identificación {ordinal} de la imagen {sha256[:DIGITS]}…"
+        case _:
+            return message.id

@@ -1,0 +1,219 @@
+"""Does the database still say what the log was told? Every leaf is made again from the tables, and compared.
+
+    prep verify-database [--no-tree]
+
+Three things must agree: what the facts give, what `log_leaf` has, and what the tree of files was signed for. Whoever
+edits a row is found by the first; whoever edits the row and its leaf, by the tree, which cannot be changed to agree:
+its checkpoint is signed and others have it. What no leaf tells — who typed, from which site — is not compared.
+
+Exit status 0 where everything agrees, 1 with the first difference, 2 where it could not be compared.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from integrity.leaves import link, read_leaf
+from integrity.log.merkle import leaf_hash, parent_hash
+from integrity.log.note import Checkpoint, NotSigned, VerifierKey, read_checkpoint, read_verifier_key
+from integrity.log.tiles import CHECKPOINT, Differs, Tiles
+from integrity.source import Folder, SourceError
+from integrity.sums import Malformed
+from prep.arguments import Parser
+from prep.errors import PrepError, Rejected
+from prep.settings import read_settings
+from prep.store import embedded
+from prep.store import log as store
+from prep.store.database import Connection, connect
+from prep.store.log import Leaf
+
+_SOME: Final = 2000
+"""Leaves at a time."""
+
+
+class Difference(Exception):
+    """The first thing that does not agree; `sentence` is Spanish."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What was compared."""
+
+    leaves: int
+    pending: int
+    """Facts that have no leaf yet."""
+    tree: int | None
+    """Leaves of the tree; None where there is none."""
+
+
+class Root:
+    """The root of a tree that grows by one leaf at a time: the full subtrees at its edge, from the largest down."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._edge: list[bytes] = []
+
+    def add(self, leaf: bytes) -> None:
+        self._edge.append(leaf)
+        self.size += 1
+        at = self.size
+        while not at & 1:
+            right = self._edge.pop()
+            self._edge.append(parent_hash(self._edge.pop(), right))
+            at >>= 1
+
+    def value(self) -> bytes:
+        found = self._edge[-1]
+        for left in reversed(self._edge[:-1]):
+            found = parent_hash(left, found)
+        return found
+
+
+async def compare(connection: Connection, folder: Path | None) -> Agreed:
+    """Everything in one snapshot, taken after the checkpoint: leaves are on record before they are signed.
+
+    Raises Difference, or Rejected and SourceError where it cannot be compared.
+    """
+    published = None if folder is None else _checkpoint(folder)
+    tree = None if folder is None or published is None else Tiles(Folder(folder), published.size)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        head = await store.head(connection)
+        if head is None:
+            raise Rejected("la base de datos todavía no tiene bitácora")
+        root, links, roots = Root(), dict[str, str](), dict[int, bytes]()
+        wanted = {head.size, published.size if published else 0}
+        async for batch in store.every_leaf(connection, _SOME):
+            await _compare_batch(connection, batch, root.size, links)
+            for leaf in batch:
+                root.add(leaf_hash(leaf.content))
+                if root.size in wanted:
+                    roots[root.size] = root.value()
+            _compare_tree(tree, batch)
+        pending = await store.without_leaf(connection)
+        start = await store.start(connection)
+        passed_to = await store.handed_over(connection)
+    if head.size and roots.get(head.size) != head.root:
+        raise Difference(f"log_leaf no da la raíz de log_state en {head.size} hojas")
+    if published is not None:
+        _compare_head(published, roots, _key(start, passed_to, published.size))
+    return Agreed(root.size, pending, published.size if published else None)
+
+
+async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: int, links: dict[str, str]) -> None:
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for leaf in batch:
+        by_kind[leaf.kind].append(leaf.reference)
+    strange = by_kind.keys() - {*store.KINDS}
+    if strange:
+        raise Difference(f"log_leaf: hay una hoja de tipo «{min(strange)}», que no existe")
+    facts = {kind: await store.again(connection, kind, references) for kind, references in by_kind.items()}
+    wrong = await store.cells_that_differ(connection, by_kind["version"]) if "version" in by_kind else {}
+    for index, leaf in enumerate(batch, first):
+        where = f"hoja {index}, {leaf.kind} {leaf.reference}"
+        if leaf.index != index:
+            raise Difference(f"log_leaf: falta la hoja {index}; sigue la {leaf.index}")
+        fact = facts[leaf.kind].get(leaf.reference)
+        if fact is None:
+            raise Difference(f"{where}: su hecho ya no está en la base de datos")
+        if leaf.kind == "version" and leaf.reference in wrong:
+            raise Difference(f"{where}: lo que publica ({wrong[leaf.reference]}) no es lo que dan sus números")
+        content = fact.leaf(index, links.get(fact.device) if fact.device else None)
+        if content != leaf.content:
+            raise Difference(f"{where}: {_differing(content, leaf.content)}")
+        if fact.device:
+            links[fact.device] = link(content)
+
+
+def _differing(ours: bytes, theirs: bytes) -> str:
+    try:
+        now, then = read_leaf(ours), read_leaf(theirs)
+    except Malformed:
+        return "log_leaf no tiene una hoja legible"
+    name = next((name for name in now if now[name] != then.get(name)), "tipo")
+    return f"«{name}» es ahora {now[name]}; la bitácora dice {then.get(name)}"
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def _checkpoint(folder: Path) -> Checkpoint:
+    try:
+        return read_checkpoint((folder / CHECKPOINT).read_bytes())
+    except OSError:
+        raise Rejected(f"no hay una bitácora publicada en {folder}: no se pudo comparar con el árbol") from None
+
+
+def _compare_tree(tree: Tiles | None, batch: Sequence[Leaf]) -> None:
+    """The hash of each leaf is the one in its tile: which leaf differs, where the roots only say that one does."""
+    for leaf in batch:
+        if tree is not None and leaf.index < tree.size and tree.node(0, leaf.index) != leaf_hash(leaf.content):
+            where = f"hoja {leaf.index}, {leaf.kind} {leaf.reference}"
+            raise Difference(f"{where}: log_leaf no tiene la hoja que está en el árbol publicado")
+
+
+def _key(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
+    """Which key a tree of that size is signed with."""
+    if start is None:
+        return None
+    first = read_verifier_key(start.clave)
+    reached = [public for public, index in passed_to if index < size]
+    return VerifierKey(first.name, first.kind, reached[-1]) if reached else first
+
+
+def _compare_head(published: Checkpoint, roots: Mapping[int, bytes], key: VerifierKey | None) -> None:
+    try:
+        if key is not None and not published.note.signed_by(key):
+            raise Difference(f"el punto de control publicado no lo firmó {key.name}+{key.id.hex()}")
+    except NotSigned as problem:
+        raise Difference(f"el punto de control publicado: {problem.sentence}") from None
+    if published.size and roots.get(published.size) != published.root:
+        raise Difference(f"log_leaf no da la raíz publicada en {published.size} hojas")
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+async def run(*, with_tree: bool) -> int:
+    settings = read_settings()
+    folder = settings.public / "bitacora" if with_tree else None
+    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+        agreed = await compare(connection, folder)
+    tree = "" if agreed.tree is None else f", y el árbol publicado, de {agreed.tree}"
+    print(f"✓ {agreed.leaves} hojas: la base de datos dice lo mismo que la bitácora{tree}")
+    if agreed.pending:
+        print(f"  {agreed.pending} hechos todavía no tienen hoja")
+    if not with_tree:
+        print("? no se comparó con el árbol publicado: quien reescribe las filas y sus hojas no se ve así")
+        return 2
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0, 1 or 2, as above."""
+    description = "Compara la base de datos con la bitácora, hoja por hoja."
+    parser = Parser(prog="prep verify-database", description=description)
+    parser.add_argument("--no-tree", action="store_true", help="solo con lo que la base de datos guarda de la bitácora")
+    arguments = parser.parse_args(argv)
+    try:
+        sys.exit(uvloop.run(run(with_tree=not arguments.no_tree)))
+    except Difference as difference:
+        print(f"✗ {difference.sentence}")
+        sys.exit(1)
+    except Differs as differs:
+        print(f"✗ {differs.path}: se esperaba {differs.expected}; se encontró {differs.found}")
+        sys.exit(1)
+    except Malformed as problem:
+        print(f"✗ la bitácora publicada no se entiende: se esperaba {problem.expected}; se encontró {problem.found}")
+        sys.exit(1)
+    except (PrepError, SourceError) as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,222 @@
+"""People log in and devices are known: nothing a client sends says who it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from capture.auth import (
+    ATTEMPTS,
+    COST,
+    Devices,
+    add_user,
+    change_password,
+    enroll,
+    hash_password,
+    password_matches,
+)
+from prep.errors import Rejected, Unavailable
+from prep.store import people
+from prep.store.people import Role
+from tests.conftest import Night
+from tests.makers.capture_room import CHEAP, EVENING, PASSWORD, Device, Room, furnished, jpeg
+
+
+@pytest.fixture
+async def room(night: Night, tmp_path: Path) -> AsyncIterator[Room]:
+    async with furnished(night, tmp_path) as opened:
+        yield opened
+
+
+async def log_in(room: Room, usuario: str, clave: str) -> tuple[int, dict[str, str]]:
+    answer = await room.http.post("/v1/session", json={"usuario": usuario, "clave": clave})
+    return answer.status_code, answer.json()
+
+
+async def test_a_person_logs_in_works_and_logs_out(room: Room) -> None:
+    status, session = await log_in(room, "ana", PASSWORD)
+    assert status == 201
+    assert session["rol"] == "capturista"
+    assert session["sitio"] == "CCV-1"
+    assert session["vence"] == "2024-06-03T13:00:00+00:00"
+    headers = {"Authorization": f"Bearer {session['token']}"}
+    assert (await room.http.post("/v1/tasks/lease", json={}, headers=headers)).status_code == 204
+    assert (await room.http.delete("/v1/session", headers=headers)).status_code == 204
+    after = await room.http.post("/v1/tasks/lease", json={}, headers=headers)
+    assert (after.status_code, after.json()) == (401, {"error": "inicie sesión"})
+
+
+async def test_an_unknown_login_and_a_wrong_password_are_told_apart_by_nobody(room: Room) -> None:
+    wrong = await log_in(room, "ana", "otra clave larga")
+    unknown = await log_in(room, "nadie", PASSWORD)
+    assert wrong == unknown == (401, {"error": "usuario o clave incorrectos"})
+
+
+def test_the_password_of_nobody_costs_as_much_as_any_and_matches_nothing() -> None:
+    from capture.auth import _NOBODY
+
+    assert _NOBODY.split("$")[:4] == hash_password(PASSWORD).split("$")[:4]
+    assert not password_matches("", _NOBODY)
+    assert (COST.n, COST.r, COST.p) == (2**14, 8, 5)
+
+
+def test_the_same_password_is_stored_differently_each_time_and_matches_each() -> None:
+    first, second = hash_password(PASSWORD, CHEAP), hash_password(PASSWORD, CHEAP)
+    assert first != second
+    assert password_matches(PASSWORD, first)
+    assert password_matches(PASSWORD, second)
+    assert not password_matches(PASSWORD + " ", first)
+
+
+async def test_too_many_tries_of_one_login_wait_a_minute_and_others_do_not(room: Room) -> None:
+    answers = [await log_in(room, "ana", "adivinanza") for _ in range(ATTEMPTS + 1)]
+    assert [status for status, _ in answers] == [401] * ATTEMPTS + [429]
+    assert answers[-1][1] == {"error": "demasiados intentos; espere un minuto"}
+    assert (await log_in(room, "ana", PASSWORD))[0] == 429
+    assert (await log_in(room, "beto", PASSWORD))[0] == 201
+    room.clock.advance(seconds=61)
+    assert (await log_in(room, "ana", PASSWORD))[0] == 201
+
+
+async def test_a_session_ends_at_its_hour(room: Room) -> None:
+    await room.lease("ana")
+    room.clock.advance(hours=12, seconds=-1)
+    assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 204
+    room.clock.advance(seconds=1)
+    assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 401
+
+
+async def test_whoever_is_set_inactive_is_out_within_seconds(room: Room, night: Night) -> None:
+    await room.lease("ana")
+    owner = await asyncpg.connect(night.owner)
+    await owner.execute("UPDATE person SET active = false WHERE login = 'ana'")
+    await owner.close()
+    room.clock.advance(seconds=11)
+    assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 401
+    assert (await log_in(room, "ana", PASSWORD))[0] == 401
+
+
+async def test_whoever_gets_another_password_is_out_and_comes_in_with_it(room: Room, night: Night) -> None:
+    await log_in(room, "ana", PASSWORD)
+    owner = await asyncpg.connect(night.owner)
+    await change_password(owner, login="ana", password="otra clave larga", cost=CHEAP)
+    with pytest.raises(Rejected, match="no hay un usuario"):
+        await change_password(owner, login="nadie", password="otra clave larga", cost=CHEAP)
+    assert await owner.fetchval("SELECT count(*) FROM session") == 0
+    assert (await log_in(room, "ana", PASSWORD))[0] == 401
+    assert (await log_in(room, "ana", "otra clave larga"))[0] == 201
+    await people.set_active(owner, "ana", active=False)
+    assert (await log_in(room, "ana", "otra clave larga"))[0] == 401
+    await people.set_active(owner, "ana", active=True)
+    assert (await log_in(room, "ana", "otra clave larga"))[0] == 201
+    await owner.close()
+
+
+async def test_a_revoked_device_is_known_no_more(night: Night) -> None:
+    owner = await asyncpg.connect(night.owner)
+    device = Device("movil-9")
+    await enroll(owner, device="movil-9", site="A", public_key=device.public_key, at=EVENING)
+    await people.revoke_device(owner, "movil-9", EVENING)
+    assert await people.devices(owner) == {}
+    with pytest.raises(Rejected, match="no está inscrito"):
+        await people.revoke_device(owner, "movil-10", EVENING)
+    await owner.close()
+
+
+async def test_the_token_is_nowhere_in_the_database(room: Room) -> None:
+    await room.lease("ana")
+    rows = await room.pool.fetch("SELECT * FROM session")
+    assert room.tokens["ana"] not in str(rows)
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer \u00f1"])
+async def test_without_a_session_nothing_opens(room: Room, authorization: str) -> None:
+    headers = {b"Authorization": authorization.encode()}
+    for method, path in (("POST", "/v1/tasks/lease"), ("GET", f"/v1/images/{'0' * 64}"), ("GET", "/v1/actas/A/B")):
+        answer = await room.http.request(method, path, headers=headers)
+        assert (answer.status_code, answer.json()) == (401, {"error": "inicie sesión"})
+
+
+async def test_a_role_that_may_not_type_gets_no_task(room: Room) -> None:
+    for who in ("audi", "oper", "cotejo"):
+        answer = await room.ask(who, "/v1/tasks/lease", {})
+        assert answer.status_code == 403
+    answer = await room.ask("digi", "/v1/tasks/lease", {"tipos": ["captura"]})
+    assert answer.json() == {"error": "su rol (digitalizador) no permite estas tareas"}
+
+
+async def test_every_answer_carries_the_security_headers(room: Room) -> None:
+    for path in ("/metrics", "/nada", "/healthz"):
+        headers = (await room.http.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "access-control-allow-origin" not in headers
+        assert "server" not in headers
+
+
+async def test_the_metrics_name_routes_and_never_actas(room: Room) -> None:
+    await room.ask("super", "/v1/actas/DIP_LOC/clave1", method="GET")
+    text = (await room.http.get("/metrics")).text
+    assert 'prep_http_requests_total{route="/v1/actas/{eleccion}/{clave}",status="200"}' in text
+    assert "clave1" not in text
+
+
+async def test_people_and_devices_are_added_once(night: Night) -> None:
+    owner = await asyncpg.connect(night.owner)
+
+    async def add(login: str, password: str = PASSWORD) -> None:
+        await add_user(owner, login=login, password=password, role=Role.CAPTURISTA, site="CCV-9", cost=CHEAP)
+
+    await add("eva")
+    with pytest.raises(Rejected, match="ya hay un usuario eva"):
+        await add("eva")
+    with pytest.raises(Rejected, match="el usuario lleva de 1 a 40 letras minúsculas"):
+        await add("Eva Ruiz")
+    with pytest.raises(Rejected, match="la clave lleva de 8 a 200 caracteres"):
+        await add("otra", "corta")
+    one, two = Device("movil-1"), Device("movil-2")
+    for _ in range(2):
+        await enroll(owner, device="movil-1", site="A", public_key=one.public_key, at=EVENING)
+    for id_, key, sentence in (
+        ("movil-1", two.public_key, "ya está inscrito otro dispositivo"),
+        ("movil-3", one.public_key, "ya está inscrito otro dispositivo"),
+        ("un nombre", two.public_key, "el identificador del dispositivo"),
+        ("movil-3", b"corta", "la llave pública no es"),
+    ):
+        with pytest.raises(Rejected, match=sentence):
+            await enroll(owner, device=id_, site="A", public_key=key, at=EVENING)
+    await owner.close()
+
+
+async def test_a_device_enrolled_during_the_night_is_known_at_its_first_image(room: Room, night: Night) -> None:
+    late = Device("movil-9")
+    content = jpeg(1)
+    unknown = await room.http.post("/v1/images", content=content, headers=late.headers(content))
+    assert (unknown.status_code, unknown.json()) == (401, {"error": "el dispositivo movil-9 no está inscrito"})
+    owner = await asyncpg.connect(night.owner)
+    await enroll(owner, device=late.id, site="CATD-2", public_key=late.public_key, at=EVENING)
+    await owner.close()
+    known = await room.http.post("/v1/images", content=content, headers=late.headers(content))
+    assert known.status_code == 201
+
+
+async def test_devices_are_remembered_where_the_database_never_answers(tmp_path: Path) -> None:
+    device = Device("movil-1")
+    answers = asyncio.Event()
+
+    async def fetch() -> dict[str, bytes]:
+        if answers.is_set():
+            raise Unavailable("lejos")
+        return {device.id: device.public_key}
+
+    file = tmp_path / "llaves" / "dispositivos.json"
+    await Devices(fetch, file).check(device.id, device.key.sign(b"x"), b"x")
+    answers.set()
+    again = Devices(fetch, file)
+    await again.check(device.id, device.key.sign(b"x"), b"x")
+    with pytest.raises(Rejected, match="la firma del dispositivo no corresponde"):
+        await again.check(device.id, device.key.sign(b"x"), b"y")
+    with pytest.raises(Rejected, match="no está inscrito"):
+        await again.check("otro", device.key.sign(b"x"), b"x")

@@ -1,0 +1,467 @@
+"""The desk over HTTP: leases, blind captures by different people, and answers that count once however often they come."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from prep.errors import Unavailable
+from prep.store import desk as store
+from prep.store.database import sql
+from tests.conftest import Night
+from tests.makers.capture_room import VALUES, Room, furnished, jpeg, qr
+
+
+@pytest.fixture
+async def room(night: Night, tmp_path: Path) -> AsyncIterator[Room]:
+    async with furnished(night, tmp_path) as opened:
+        yield opened
+
+
+def different(**values: int | str) -> dict[str, int | str]:
+    return VALUES | values
+
+
+async def count(room: Room, query: str, *arguments: object) -> int:
+    found: int = await room.pool.fetchval(query, *arguments)
+    return found
+
+
+async def test_two_people_at_two_sites_verify_an_acta(room: Room) -> None:
+    await room.arrive(1)
+    first = await room.type("ana", VALUES)
+    assert first.status_code == 201
+    assert first.json() == {"captura": 1, "avisos": []}
+    assert await room.lease("dora", "captura") is None, "the second capture belongs to another site"
+    assert (await room.type("beto", VALUES)).status_code == 201
+    state = (await room.ask("super", "/v1/actas/DIP_LOC/clave1", method="GET")).json()
+    assert state["estado"] == "Verificada"
+    assert [entry["ordinal"] for entry in state["capturas"]] == [1, 2]
+
+
+async def test_a_lease_tells_what_stands_on_the_form_in_its_order(room: Room) -> None:
+    await room.arrive(21)
+    task = await room.lease("ana")
+    assert task is not None
+    assert task["tipo"] == "captura"
+    assert task["acta"] == {
+        "clave": "clave21",
+        "eleccion": "DIP_LOC",
+        "titulo": "Diputaciones locales",
+        "contienda": "Reynosa",
+        "entidad": "Tamaulipas",
+        "distrito": "Reynosa",
+        "municipio": "Nuevo Laredo",
+        "seccion": "0021",
+        "casilla": "B01",
+    }
+    assert [field["codigo"] for field in task["campos"]] == [
+        "BOLETAS_SOBRANTES", "PERSONAS_VOTARON", "REPRESENTANTES_VOTARON", "VOTOS_SACADOS",
+        "PAN", "PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS", "TOTAL_ASENTADO",
+    ]  # fmt: skip
+    assert task["campos"][4] == {"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3}
+
+
+async def test_options_that_are_not_on_the_ballot_are_marked_so_and_blank_is_not_zero(room: Room) -> None:
+    await room.arrive(1)
+    await room.type("ana", different(PRI="Ilegible", NULOS="sin dato"))
+    row = await room.pool.fetchrow("SELECT numbers, marks FROM entry")
+    assert row is not None
+    assert row["marks"] == "NNNN" + "NINXNS" + "N"
+    assert row["numbers"] == [100, 398, 2, 400, 150, None, 100, None, 0, None, 400]
+
+
+async def test_a_second_capture_learns_nothing_of_the_first(room: Room) -> None:
+    """Neither the task, nor the queue, nor the acta's state give away what was typed, until it is verified."""
+    sha256 = await room.arrive(1)
+    odd = different(PAN=777, TOTAL_ASENTADO=999)
+    await room.type("ana", odd)
+    answers = [await room.ask("beto", "/v1/tasks/lease", {})]
+    assert answers[0].json()["campos"] == [
+        *({"codigo": code, "nombre": name, "digitos": 3} for code, name in zip(VALUES, [
+            "Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna",
+            "Partido Acción Nacional", "PRI", "PAN-PRI", "NO_REGISTRADAS", "NULOS", "Total de votos asentado"], strict=True)),
+    ]  # fmt: skip
+    answers += [
+        await room.ask("beto", f"/v1/images/{sha256}", method="GET"),
+        await room.ask("super", "/v1/actas/DIP_LOC/clave1", method="GET"),
+        await room.ask("audi", "/v1/actas/DIP_LOC/clave1", method="GET"),
+    ]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert b"777" not in answer.content
+        assert b"999" not in answer.content
+    assert answers[2].json()["capturas"] == []
+    assert (await room.ask("beto", "/v1/actas/DIP_LOC/clave1", method="GET")).status_code == 403
+
+
+async def test_nobody_captures_an_acta_twice_not_even_an_administrator(room: Room) -> None:
+    await room.arrive(1)
+    await room.type("admin", VALUES)
+    await room.pool.execute("UPDATE task SET not_site = NULL")
+    assert await room.lease("admin") is None
+    assert await room.lease("ana") is not None
+
+
+async def test_the_database_refuses_a_second_capture_by_one_person_even_where_the_queue_is_tampered_with(
+    room: Room,
+) -> None:
+    await room.arrive(1)
+    await room.type("admin", VALUES)
+    await room.pool.execute("UPDATE task SET not_persons = '{}', not_site = NULL")
+    refused = await room.type("admin", VALUES)
+    assert refused.status_code == 409
+    assert refused.json() == {"error": "usted ya capturó esta acta; le toca a otra persona"}
+    assert await count(room, "SELECT count(*) FROM entry") == 1
+    assert await count(room, "SELECT count(*) FROM outbox") == 0
+
+
+async def test_fifty_equal_submissions_at_once_make_one_capture_and_get_one_answer(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    answers = await asyncio.gather(*(room.ask("ana", path, {"valores": different(NULOS=31)}) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [201]
+    assert len({answer.content for answer in answers}) == 1
+    assert answers[0].json()["avisos"] == ["los votos suman 401 y el total asentado dice 400"]
+    assert await count(room, "SELECT count(*) FROM entry") == 1
+    assert await count(room, "SELECT count(*) FROM outbox") == 1
+
+
+async def test_other_values_under_a_used_lease_are_refused(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    await room.ask("ana", path, {"valores": VALUES})
+    again = await room.ask("ana", path, {"valores": different(PAN=151)})
+    assert (again.status_code, again.json()["error"]) == (409, "esta tarea ya se contestó de otra manera")
+    stolen = await room.ask("beto", path, {"valores": VALUES})
+    assert stolen.status_code == 410
+
+
+async def test_a_person_holds_one_lease_and_asking_again_gives_the_same(room: Room) -> None:
+    for acta in range(1, 6):
+        await room.arrive(acta)
+    answers = await asyncio.gather(*(room.lease("ana") for _ in range(10)))
+    assert len({str(answer) for answer in answers}) == 1
+    assert await count(room, "SELECT count(*) FROM task WHERE lease IS NOT NULL") == 1
+    others = await asyncio.gather(*(room.lease(who) for who in ("beto", "caro", "dora", "super")))
+    claves = {task["acta"]["clave"] for task in (answers[0], *others) if task}
+    assert len(claves) == 5, "five people hold five different actas"
+
+
+async def test_an_expired_lease_goes_back_to_the_queue_and_opens_nothing(room: Room) -> None:
+    await room.arrive(1)
+    lost = await room.lease("ana")
+    assert lost is not None
+    assert await room.lease("beto") is None
+    room.clock.advance(minutes=10)
+    late = await room.ask("ana", f"/v1/tasks/{lost['tarea']}/entry", {"valores": VALUES})
+    assert (late.status_code, late.json()["error"]) == (410, "esta tarea venció o ya no es suya; pida otra")
+    taken = await room.lease("beto")
+    assert taken is not None
+    assert taken["tarea"] != lost["tarea"]
+    assert await room.lease("ana") is None
+    later = await room.ask("ana", f"/v1/tasks/{lost['tarea']}/entry", {"valores": VALUES})
+    assert later.status_code == 410
+    assert (await room.ask("beto", f"/v1/tasks/{taken['tarea']}/entry", {"valores": VALUES})).status_code == 201
+
+
+async def test_whoever_comes_back_after_an_expired_lease_gets_a_new_one(room: Room) -> None:
+    await room.arrive(1)
+    lost = await room.lease("ana")
+    room.clock.advance(minutes=11)
+    again = await room.lease("ana")
+    assert lost is not None
+    assert again is not None
+    assert again["tarea"] != lost["tarea"]
+    assert again["vence"] > lost["vence"]
+
+
+async def test_an_answer_brings_the_next_step_where_it_is_asked_for(room: Room) -> None:
+    for acta in (1, 2):
+        await room.arrive(acta)
+    task = await room.lease("ana", "captura")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    first = (await room.ask("ana", path, {"valores": VALUES, "siguiente": ["captura"]})).json()
+    assert first["siguiente"]["acta"]["clave"] != task["acta"]["clave"]
+    assert await room.lease("ana") == first["siguiente"]
+
+
+async def test_an_answer_that_comes_again_brings_no_step(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    path, body = f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": ["captura"]}
+    assert (await room.ask("ana", path, body)).json()["siguiente"] is None, "nothing waits"
+    await room.arrive(2)
+    again = await room.ask("ana", path, body)
+    assert (again.status_code, list(again.json())) == (200, ["captura", "avisos"])
+    assert await count(room, "SELECT count(*) FROM task WHERE lease IS NOT NULL") == 0
+
+
+async def test_the_next_step_is_of_a_kind_that_was_asked_for(room: Room) -> None:
+    await room.arrive(1)
+    await room.arrive(2, text=None)
+    task = await room.lease("ana", "captura")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    assert (await room.ask("ana", path, {"valores": VALUES, "siguiente": ["captura"]})).json()["siguiente"] is None
+    named = await room.lease("ana")
+    assert named is not None
+    assert named["tipo"] == "identificacion"
+    said = {"identidad": qr(2), "siguiente": ["captura", "identificacion"]}
+    assert (await room.ask("ana", f"/v1/tasks/{named['tarea']}/identity", said)).json() == {"siguiente": None}
+    wrong = await room.ask("ana", path, {"valores": VALUES, "siguiente": ["otra"]})
+    assert (wrong.status_code, wrong.json()["error"]) == (422, "siguiente.0: no es uno de los valores posibles")
+
+
+async def test_a_kept_answer_is_told_though_the_next_step_cannot_be_asked_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("la base de datos no responde; intente de nuevo")
+
+    monkeypatch.setattr(store, "lease", away)
+    answer = await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES, "siguiente": ["captura"]})
+    assert (answer.status_code, list(answer.json())) == (201, ["captura", "avisos"])
+
+
+async def test_whoever_leaves_gives_the_step_back(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    assert await room.lease("beto") is None
+    assert (await room.ask("ana", "/v1/session", method="DELETE")).status_code == 204
+    assert await room.lease("beto") is not None
+
+
+async def test_whoever_leaves_one_of_two_screens_keeps_the_step(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    one = room.tokens.pop("ana")
+    assert await room.lease("ana") == task, "from the other screen"
+    assert (await room.http.delete("/v1/session", headers={"Authorization": f"Bearer {one}"})).status_code == 204
+    assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})).status_code == 201
+
+
+async def test_a_released_step_waits_for_anybody(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    stranger = await room.ask("beto", f"/v1/tasks/{task['tarea']}/release")
+    assert stranger.status_code == 204
+    assert await room.lease("beto") is None, "only its holder gives a step back"
+    assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/release")).status_code == 204
+    assert await room.lease("beto") is not None
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({k: v for k, v in VALUES.items() if k not in {"PAN", "NULOS"}}, "faltan campos del acta: PAN, NULOS"),
+    (different(CAND_IND_1=3), "campos que esta acta no tiene: CAND_IND_1"),
+    (different(PAN=1000), "PAN: 1000 no cabe en las 3 casillas del acta"),
+    (different(PAN=-1), "PAN: un número de votos no puede ser negativo"),
+    (different(PAN="doce"), "PAN: se espera un número entero, «ilegible» o «sin dato»"),
+    (different(PAN=""), "PAN: se espera un número entero, «ilegible» o «sin dato»"),
+    (VALUES | {"PAN": None}, "PAN: se espera un número entero, «ilegible» o «sin dato»"),
+    (VALUES | {"PAN": True}, "PAN: se espera un número entero, «ilegible» o «sin dato»"),
+    (VALUES | {"PAN": 1.0}, "PAN: se espera un número entero, «ilegible» o «sin dato»"),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), WRONG)
+async def test_what_a_form_cannot_hold_is_told_back_by_field_and_the_lease_stays(
+    room: Room, values: dict[str, Any], sentence: str
+) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    refused = await room.ask("ana", path, {"valores": values})
+    assert (refused.status_code, refused.json()) == (422, {"error": sentence})
+    assert (await room.ask("ana", path, {"valores": VALUES})).status_code == 201
+
+
+MALFORMED = [
+    (b'{"valores": {"PAN": 1, "PAN": 2}}', 422, "campo repetido: PAN"),
+    (b'{"valores": [1]}', 422, "valores: se espera un objeto"),
+    (b'{"valor": {}}', 422, "valores: falta"),
+    (b"[]", 422, "cuerpo: se espera un objeto"),
+    (b"[" * 60_000, 400, "el cuerpo no es JSON válido en UTF-8"),
+    (b'{"valores": NaN}', 400, "el cuerpo no es JSON válido en UTF-8"),
+    (b'{"valores": "\xff"}', 400, "el cuerpo no es JSON válido en UTF-8"),
+    (b"", 400, "el cuerpo no es JSON válido en UTF-8"),
+    (b'{"valores": {"PAN": ' + b"9" * 5000 + b"}}", 400, "el cuerpo no es JSON válido en UTF-8"),
+    (b" " * 70_000, 413, "el cuerpo pasa del límite de 65536 bytes"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "sentence"), MALFORMED)
+async def test_a_body_that_is_no_answer_is_refused_in_one_sentence(
+    room: Room, body: bytes, status: int, sentence: str
+) -> None:
+    await room.lease("ana")
+    headers = {"Authorization": f"Bearer {room.tokens['ana']}"}
+    path = "/v1/tasks/00000000-0000-0000-0000-000000000000/entry"
+    refused = await room.http.post(path, content=body, headers=headers)
+    assert (refused.status_code, refused.json()) == (status, {"error": sentence})
+
+
+async def test_warnings_speak_of_arithmetic_and_decide_nothing(room: Room) -> None:
+    await room.arrive(1)
+    typed = await room.type("ana", different(PAN=500, VOTOS_SACADOS=399))
+    assert typed.status_code == 201
+    assert typed.json()["avisos"] == [
+        "los votos suman 750 y el total asentado dice 400",
+        "los votos suman 750 y en esta casilla caben 510",
+        "votaron 400 personas y representantes y los votos sacados de la urna son 399",
+    ]
+
+
+async def three_different(room: Room) -> None:
+    await room.arrive(1)
+    for who, pan in (("ana", 150), ("beto", 151), ("caro", 152)):
+        assert (await room.type(who, different(PAN=pan))).status_code == 201
+
+
+async def test_three_different_captures_go_to_the_third_person_who_picks_one_of_them(room: Room) -> None:
+    await three_different(room)
+    for who in ("ana", "beto", "dora", "admin"):
+        assert await room.lease(who) is None
+    task = await room.lease("caro")
+    assert task is not None
+    assert task["tipo"] == "resolucion"
+    assert task["capturas"] == [different(PAN=pan) for pan in (150, 151, 152)]
+    path = f"/v1/tasks/{task['tarea']}/resolution"
+    fourth = await room.ask("caro", path, {"valores": different(PAN=153)})
+    assert fourth.status_code == 422
+    assert fourth.json()["error"].startswith("la resolución debe ser una de las tres capturas")
+    first, second = [await room.ask("caro", path, {"valores": different(PAN=151)}) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 200)
+    other = await room.ask("caro", path, {"valores": different(PAN=150)})
+    assert other.status_code == 409
+    await room.work()
+    assert await count(room, "SELECT numbers[5] FROM acta_version") == 151
+
+
+async def test_a_supervisor_may_resolve_instead(room: Room) -> None:
+    await three_different(room)
+    task = await room.lease("super")
+    assert task is not None
+    assert task["tipo"] == "resolucion"
+    wrong_door = await room.ask("super", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})
+    assert (wrong_door.status_code, wrong_door.json()["error"]) == (409, "esta tarea es de resolucion")
+
+
+async def test_two_people_say_whose_image_it_is(room: Room) -> None:
+    sha256 = await room.arrive(5, text=None)
+    for who in ("digi", "ana"):
+        task = await room.lease(who)
+        assert task is not None
+        assert (task["tipo"], task["acta"], task["campos"]) == ("identificacion", None, [])
+        path = f"/v1/tasks/{task['tarea']}/identity"
+        wrong = await room.ask(who, path, {"identidad": "la de la esquina"})
+        assert (wrong.status_code, wrong.json()["error"]) == (422, "identidad: no es el texto de un QR de acta")
+        said = {"identidad": "28|1|d|0005|1|b|0|6", "proceso_tecnico": True}
+        assert [(await room.ask(who, path, said)).status_code for _ in range(2)] == [201, 200]
+        assert (await room.ask(who, path, {"identidad": ""})).status_code == 409
+        assert await room.lease(who, "identificacion") is None
+        await room.work()
+    assert await room.pool.fetchval("SELECT acta FROM image_current WHERE image = $1", bytes.fromhex(sha256)) == 5
+    said_by_both = await room.pool.fetch("SELECT identity FROM identification")
+    assert [row["identity"] for row in said_by_both] == [qr(5)] * 2
+
+
+async def test_an_image_is_shown_to_whoever_has_it_before_them(room: Room) -> None:
+    sha256 = await room.arrive(1)
+    path = f"/v1/images/{sha256}"
+    assert (await room.ask("ana", path, method="GET")).status_code == 403
+    await room.lease("ana")
+    seen = await room.ask("ana", path, method="GET")
+    assert (seen.status_code, seen.content) == (200, b"web " + jpeg(1))
+    assert seen.headers["content-type"] == "image/jpeg"
+    original = await room.ask("audi", f"{path}?original=1", method="GET")
+    assert original.content == jpeg(1)
+    assert (await room.ask("digi", path, method="GET")).status_code == 403
+    assert (await room.ask("super", f"/v1/images/{'0' * 64}", method="GET")).status_code == 404
+    room.clock.advance(minutes=11)
+    assert (await room.ask("ana", path, method="GET")).status_code == 403
+
+
+async def test_sin_acta_is_registered_once_by_who_may(room: Room) -> None:
+    path = "/v1/actas/DIP_LOC/clave7/sin-acta"
+    assert (await room.ask("ana", path, {"motivo": 2})).status_code == 403
+    assert [(await room.ask("oper", path, {"motivo": 2})).status_code for _ in range(2)] == [201, 200]
+    assert (await room.ask("oper", path, {"motivo": 1})).status_code == 409
+    wrong = await room.ask("oper", path, {"motivo": 5})
+    assert (wrong.status_code, wrong.json()["error"]) == (422, "motivo: no es uno de los valores posibles")
+    nowhere = await room.ask("oper", "/v1/actas/DIP_LOC/clave99/sin-acta", {"motivo": 2})
+    assert (nowhere.status_code, nowhere.json()["error"]) == (404, "no hay en el catálogo un acta clave99 de DIP_LOC")
+    assert await count(room, "SELECT count(*) FROM acta_version WHERE reason = 'sin_acta'") == 1
+
+
+async def test_a_supervisor_opens_a_new_round_and_who_typed_the_old_one_may_type_again(room: Room) -> None:
+    await room.arrive(1)
+    await room.type("ana", VALUES)
+    await room.type("beto", VALUES)
+    path = "/v1/actas/DIP_LOC/clave1/recaptura"
+    assert (await room.ask("ana", path, {"motivo": "dedazo"})).status_code == 403
+    assert (await room.ask("super", path, {"motivo": "dedazo"})).status_code == 201
+    hidden = (await room.ask("super", "/v1/actas/DIP_LOC/clave1", method="GET")).json()
+    assert (hidden["estado"], hidden["ronda"], hidden["capturas"]) == ("Digitalizada", 2, [])
+    assert (await room.type("ana", different(PAN=149))).status_code == 201
+    assert await count(room, "SELECT count(*) FROM entry WHERE ronda = 2") == 1
+
+
+async def test_a_cotejador_sends_a_published_acta_back(room: Room, night: Night) -> None:
+    await room.arrive(1)
+    await room.type("ana", VALUES)
+    await room.type("beto", VALUES)
+    path = "/v1/actas/DIP_LOC/clave1/cotejo"
+    early = await room.ask("cotejo", path, {"resultado": "aceptada"})
+    assert early.status_code == 409
+    await room.pool.execute("UPDATE acta_current SET estado = 'Publicada'")
+    assert (await room.ask("super", path, {"resultado": "aceptada"})).status_code == 403
+    assert (await room.ask("cotejo", path, {"resultado": "quizá"})).status_code == 422
+    assert (await room.ask("cotejo", path, {"resultado": "en correccion"})).status_code == 201
+    assert await count(room, "SELECT cotejada FROM acta_version ORDER BY id DESC LIMIT 1") == 3
+    assert await count(room, "SELECT count(*) FROM task WHERE ronda = 2") == 1
+
+
+async def test_a_get_changes_nothing(room: Room) -> None:
+    for path in ("/v1/tasks/lease", "/v1/actas/DIP_LOC/clave1/sin-acta", "/v1/session"):
+        answer = await room.ask("super", path, method="GET")
+        assert (answer.status_code, answer.json()["error"]) == (405, "esta dirección no admite ese método")
+    assert await count(room, "SELECT count(*) FROM acta_current") == 0
+
+
+async def test_the_queue_is_read_through_its_index_however_long_it_is(room: Room, night: Night) -> None:
+    await room.arrive(1)
+    owner = await asyncpg.connect(night.owner)
+    await owner.execute("""
+        INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons)
+        SELECT 'captura', 1 + n % 40, image, 1 + n, 1, now() + random() * interval '1 hour', now(), '{}'
+        FROM generate_series(1, 5000) n, task
+    """)
+    await owner.execute("ANALYZE task")
+    lease = UUID(int=1)
+    now = room.clock()
+    arguments = (1, 1, ["resolucion", "captura"], now, now, lease, False, now - timedelta(minutes=30))
+    explained = await owner.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {sql('desk')['lease']}", *arguments)
+    plan = "\n".join(row[0] for row in explained)
+    await owner.close()
+    assert "task_queue" in plan
+    assert "Seq Scan on task" not in plan

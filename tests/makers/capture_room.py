@@ -1,0 +1,294 @@
+"""A capture room to test: the real application behind a real server, a small catalogue, devices that sign, people who type."""
+
+import asyncio
+import base64
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from PIL import Image
+
+from capture.app import create_app
+from capture.auth import Cost, add_user, enroll
+from capture.service import config
+from prep import pipeline
+from prep.blobs import Blobs
+from prep.bus.contract import Batch, Bus
+from prep.bus.table import EmbeddedBus
+from prep.messages import ActaTouched, Digitalizacion, ImageNamed, ImageReceived, Message, Origen, TipoDocumento, Topic
+from prep.settings import Settings
+from prep.store.database import Pool, open_pool, transaction
+from prep.store.people import Role
+from prep.store.pipeline import Reading
+from tests.conftest import Night
+
+EVENING = datetime(2024, 6, 3, 1, 0, tzinfo=UTC)
+PASSWORD = "una clave larga"
+CHEAP = Cost(n=2**4, r=8, p=1)
+
+CATALOGUE = """
+INSERT INTO catalog (digest, loaded_at) VALUES (repeat('0', 64), now());
+INSERT INTO election VALUES (1, 'DIP_LOC', 'Diputaciones locales', 2024, 'local', 'distrito', 'ine-2023', '6');
+INSERT INTO ballot_option VALUES
+    (1, 0, 'PAN', 'partido', '{}', 'Partido Acción Nacional'), (1, 1, 'PRI', 'partido', '{}', ''),
+    (1, 2, 'PAN-PRI', 'coalicion', '{0,1}', ''), (1, 3, 'CAND_IND_1', 'independiente', '{}', ''),
+    (1, 4, 'NO_REGISTRADAS', 'no_registradas', '{}', ''), (1, 5, 'NULOS', 'nulos', '{}', '');
+INSERT INTO territory VALUES ('entidad', 28, 28, 'Tamaulipas'), ('distrito_local', 28, 1, 'Nuevo Laredo'),
+    ('distrito_local', 28, 2, 'Reynosa'), ('municipio', 28, 27, 'Nuevo Laredo');
+INSERT INTO contest VALUES (10, 1, 28, 1, 'Nuevo Laredo', '{0,1,2,4,5}'), (20, 1, 28, 2, 'Reynosa', '{0,1,3,4,5}');
+INSERT INTO casilla
+    SELECT n, 28, 1, CASE WHEN n <= 20 THEN 1 ELSE 2 END, 27, n, 'B', 1, 0, 1 FROM generate_series(1, 40) n;
+INSERT INTO acta
+    SELECT n, 1, CASE WHEN n <= 20 THEN 10 ELSE 20 END, n, 'clave' || n, 'D', '28|1|D|' || n || '|1|B|0|6', 500, 10, NULL, 3, n
+    FROM generate_series(1, 40) n;
+"""
+
+VALUES: dict[str, int | str] = {
+    "BOLETAS_SOBRANTES": 100,
+    "PERSONAS_VOTARON": 398,
+    "REPRESENTANTES_VOTARON": 2,
+    "VOTOS_SACADOS": 400,
+    "PAN": 150,
+    "PRI": 120,
+    "PAN-PRI": 100,
+    "NO_REGISTRADAS": 0,
+    "NULOS": 30,
+    "TOTAL_ASENTADO": 400,
+}
+"""A whole acta of district 1."""
+
+
+def qr(acta: int) -> str:
+    return f"28|1|D|{acta}|1|B|0|6"
+
+
+def jpeg(seed: int = 0, *, side: int = 64) -> bytes:
+    """A small photograph that differs with its seed."""
+    image = Image.new("RGB", (side, side))
+    image.putdata([((seed * 7919 + x * 31) % 256, (seed + x) % 256, x % 256) for x in range(side * side)])
+    out = io.BytesIO()
+    image.save(out, "JPEG")
+    return out.getvalue()
+
+
+@dataclass
+class Clock:
+    """Time that moves when a test says so."""
+
+    at: datetime = EVENING
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+class Journal:
+    """A bus that is a file: enough to show that intake needs nothing else to be there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            for each in messages:
+                file.write(json.dumps([each.topic, each.key, each.id, each.body.decode()]) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def messages(self) -> list[Message]:
+        lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
+        return [Message(Topic(topic), key, id_, body.encode()) for topic, key, id_, body in map(json.loads, lines)]
+
+    async def consume(self, topic: Topic, group: str) -> AsyncGenerator[Batch, None]:
+        async def acknowledge() -> None:
+            self._path.unlink()
+
+        yield Batch([each for each in self.messages() if each.topic is topic], acknowledge)
+
+    async def lag(self, topic: Topic, group: str) -> int:
+        return sum(each.topic is topic for each in self.messages())
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Device:
+    """An enrolled device: it signs what it sends and counts its numbers."""
+
+    id: str
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def public_key(self) -> bytes:
+        return self.key.public_key().public_bytes_raw()
+
+    def headers(self, content: bytes, **other: str | None) -> dict[str, str]:
+        """Signed headers for `content`; `other` overrides them, None leaves one out."""
+        said: dict[str, str | None] = {
+            "Device": self.id,
+            "Sequence": str(next(self.numbers)) if "Sequence" not in other else None,
+            "SHA256": hashlib.sha256(content).hexdigest(),
+            "Origin": "CATD",
+            "Kind": "escaner",
+            "Acopio": "2024-06-02T18:55:00-06:00",
+        }
+        said |= other
+        names = ("Device", "Sequence", "SHA256", "Origin", "Kind", "Acopio", "Acta", "Traslado", "Document")
+        text = "\n".join(["PREP-IMAGE-V1", *(said.get(name) or "" for name in names)])
+        said.setdefault("Signature", base64.b64encode(self.key.sign(text.encode())).decode())
+        return {f"X-PREP-{name}": value for name, value in said.items() if value is not None}
+
+
+@dataclass
+class Room:
+    """The running application and what it was given."""
+
+    url: str
+    http: httpx.AsyncClient
+    settings: Settings
+    pool: Pool
+    blobs: Blobs
+    bus: Bus
+    clock: Clock
+    device: Device
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def send(self, content: bytes, **other: str | None) -> httpx.Response:
+        """Upload as the enrolled device."""
+        return await self.http.post("/v1/images", content=content, headers=self.device.headers(content, **other))
+
+    async def ask(self, who: str, path: str, body: object = None, *, method: str = "POST") -> httpx.Response:
+        """A request as that person, who logs in on first use."""
+        if who not in self.tokens:
+            answer = await self.http.post("/v1/session", json={"usuario": who, "clave": PASSWORD})
+            assert answer.status_code == 201, answer.text
+            self.tokens[who] = answer.json()["token"]
+        headers = {"Authorization": f"Bearer {self.tokens[who]}"}
+        return await self.http.request(method, path, json=body, headers=headers)
+
+    async def lease(self, who: str, *kinds: str) -> dict[str, Any] | None:
+        answer = await self.ask(who, "/v1/tasks/lease", {"tipos": list(kinds)} if kinds else {})
+        assert answer.status_code in {200, 204}, answer.text
+        return answer.json() if answer.status_code == 200 else None
+
+    async def type(self, who: str, values: dict[str, Any]) -> httpx.Response:
+        """Lease a capture and submit it, then let the pipeline work."""
+        task = await self.lease(who, "captura")
+        assert task is not None, f"nothing waits for {who}"
+        answer = await self.ask(who, f"/v1/tasks/{task['tarea']}/entry", {"valores": values})
+        await self.work()
+        return answer
+
+    async def arrive(self, acta: int, *, text: str | None = "") -> str:
+        """An image of that acta, received and digitized; returns its digest. `text` is what its QR says."""
+        content = jpeg(acta)
+        sha256, web = await self.blobs.put(content), await self.blobs.put(b"web " + content)
+        received = ImageReceived(
+            sha256=sha256,
+            bytes=len(content),
+            format="jpeg",
+            device=self.device.id,
+            sequence=10_000 + acta,
+            origen=Origen.CATD,
+            digitalizacion=Digitalizacion.ESCANER,
+            traslado="",
+            tipo_documento=TipoDocumento.ACTA_PREP,
+            acopio_at=self.clock(),
+            acta_hint="",
+            received_at=self.clock(),
+        )
+        said = qr(acta) if text == "" else text
+        reading = Reading(said, "zxing", 64, 64, bytes(128), bytes.fromhex(web), bytes.fromhex(web))
+        async with transaction(self.pool) as connection:
+            await pipeline.digitized(connection, received, reading, self._given)
+        return sha256
+
+    async def work(self) -> None:
+        """Hand what waits in the outbox to the pipeline."""
+        async with transaction(self.pool) as connection:
+            for row in await connection.fetch("DELETE FROM outbox RETURNING seq, id, body"):
+                if row["id"].startswith("entry:"):
+                    await pipeline.touched(connection, ActaTouched.model_validate_json(row["body"]), self._given)
+                else:
+                    await pipeline.named(connection, ImageNamed.model_validate_json(row["body"]), self._given)
+
+    @property
+    def _given(self) -> pipeline.Given:
+        return pipeline.Given(now=self.clock, chance=lambda: 0.5)
+
+
+async def furnish(owner: str, device: Device) -> None:
+    """The catalogue, a device, and people of every role; typists at two sites."""
+    connection = await asyncpg.connect(owner)
+    await connection.execute(CATALOGUE)
+    await enroll(connection, device=device.id, site="CATD-1", public_key=device.public_key, at=EVENING)
+    people = {
+        "ana": (Role.CAPTURISTA, "CCV-1"),
+        "beto": (Role.CAPTURISTA, "CCV-2"),
+        "caro": (Role.VERIFICADOR, "CCV-1"),
+        "dora": (Role.CAPTURISTA, "CCV-1"),
+        "super": (Role.SUPERVISOR, "CCV-2"),
+        "admin": (Role.ADMINISTRADOR, "CCV-1"),
+        "digi": (Role.DIGITALIZADOR, "CATD-1"),
+        "oper": (Role.OPERADOR_CATD, "CATD-1"),
+        "cotejo": (Role.COTEJADOR, "CATD-1"),
+        "audi": (Role.AUDITOR, "CCV-1"),
+    }
+    for login, (role, site) in people.items():
+        await add_user(connection, login=login, password=PASSWORD, role=role, site=site, cost=CHEAP)
+    await connection.close()
+
+
+@asynccontextmanager
+async def open_room(
+    database: str, folder: Path, *, device: Device, bus: Bus | None = None, clock: Clock | None = None, blobs: str = ""
+) -> AsyncIterator[Room]:
+    """Serve the application on a free port of the loopback."""
+    settings = Settings(data=folder, capture_port=0, image_max_bytes=200_000, image_max_pixels=4_000_000, blobs=blobs)
+    pool = await open_pool(database, wait=False, by_key=True)
+    bus = bus or EmbeddedBus(database)
+    clock = clock or Clock()
+    store = Blobs.open(settings.blobs_url)
+    app = create_app(settings, pool=pool, bus=bus, blobs=store, clock=clock)
+    server = uvicorn.Server(config(app, settings))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - the server has no event to wait for
+        await asyncio.sleep(0.01)
+    [port] = {socket.getsockname()[1] for listening in server.servers for socket in listening.sockets}
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=60)) as http:
+        yield Room(url, http, settings, pool, store, bus, clock, device)
+    server.should_exit = True
+    await serving
+    await bus.close()
+    await pool.close()
+
+
+@asynccontextmanager
+async def furnished(night: Night, folder: Path, **how: Any) -> AsyncIterator[Room]:
+    """A room with everything and everybody in it."""
+    device = Device("escaner-1")
+    await furnish(night.owner, device)
+    async with open_room(night.app, folder, device=device, **how) as room:
+        yield room
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Temporary files that are still there."""
+    return sorted(folder.rglob("*.tmp"))

@@ -1,0 +1,144 @@
+"""A small night with a log: facts put straight into the database, and the office of its sequencer."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+
+from integrity import leaves
+from integrity.log.audit import audit_log
+from integrity.log.note import Kind, Signer, read_checkpoint, trust_only
+from integrity.log.tiles import Tiles
+from integrity.source import Folder
+from prep.rehearsal.replay import Sheet
+from prep.store import leading
+from prep.store.database import Connection
+from publisher.log.comparison import Agreed, compare
+from publisher.log.sequencer import Office, Scribe, opened, policy_text, run
+from tests.conftest import Night
+from tests.makers.small_night import SmallNight, small_night
+
+NAME = "prep.example.mx/bitacora/simulacro"
+AT = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
+
+
+@dataclass
+class LoggedNight:
+    night: SmallNight
+    office: Office
+
+    @property
+    def folder(self) -> Path:
+        return self.office.folder
+
+    async def count(self, sheets: Iterable[Sheet], device: str = "catd-01") -> None:
+        """Count sheets as `SmallNight` does; their images come from `device`, and two people typed each."""
+        await self.night.count(sheets)
+        async with self.night.pool.acquire() as connection:
+            await connection.execute(
+                """INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento,
+                    acopio_at, acta_hint, received_at)
+                SELECT 'image:' || $1 || ':' || n || ':' || encode(sha256, 'hex'), sha256, $1, n, 'CATD', 'escaner', '',
+                    'Acta PREP', $2, '', $2
+                FROM (SELECT i.sha256, (SELECT count(*) FROM arrival WHERE device = $1)
+                        + row_number() OVER (ORDER BY i.sha256) AS n
+                    FROM image i WHERE NOT EXISTS (SELECT FROM arrival WHERE image = i.sha256)) AS fresh""",
+                *(device, AT),
+            )
+            await connection.execute(
+                """INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
+                SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), $1, $1, v.numbers, v.marks
+                FROM acta_version v, generate_series(1, 2) AS o WHERE v.image IS NOT NULL ON CONFLICT DO NOTHING""",
+                AT,
+            )
+
+    async def happen(self, kind: str, subject: str) -> None:
+        async with self.night.pool.acquire() as connection:
+            said = (kind, subject, '{"persona": 7, "motivo": "x"}', AT)
+            await connection.execute("INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)", *said)
+
+    @asynccontextmanager
+    async def scribe(self, office: Office | None = None) -> AsyncIterator[Scribe]:
+        """Whoever leads, for as long as this lasts."""
+        office = office or self.office
+        async with leading.session(office.url) as leader:
+            while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            async with opened(office, leader) as scribe:
+                yield scribe
+
+    async def log(self, office: Office | None = None) -> int:
+        """Everything there is into the log; how many leaves."""
+        async with self.scribe(office) as scribe:
+            await scribe.prove_missing()
+            total = 0
+            while taken := await scribe.turn():
+                total += taken
+        return total
+
+    @asynccontextmanager
+    async def running(self, office: Office | None = None) -> AsyncIterator[None]:
+        """The part itself."""
+        stop = asyncio.Event()
+        part = asyncio.create_task(run(office or self.office, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await part
+
+    def leaves(self) -> list[dict[str, object]]:
+        """What the published log says, from its files."""
+        size = read_checkpoint((self.folder / "checkpoint").read_bytes()).size
+        tiles = Tiles(Folder(self.folder), size)
+        return [leaves.read_leaf(entry) for n in range(-(-size // 256)) for entry in tiles.entries(n)]
+
+    def audit(self) -> int:
+        return audit_log(str(self.folder), trust_only(self.office.signer.key)).exit_code
+
+    async def compare(self) -> Agreed:
+        connection = await asyncpg.connect(self.office.url)
+        try:
+            return await compare(connection, self.folder)
+        finally:
+            await connection.close()
+
+    async def by_owner(self, statement: str, *values: object) -> str:
+        connection = await asyncpg.connect(self.night.owner)
+        with suppress(OSError):
+            try:
+                return await connection.execute(statement, *values)
+            finally:
+                await connection.close()
+        raise AssertionError
+
+    def with_batch(self, batch: int) -> Office:
+        return replace(self.office, batch=batch)
+
+
+@asynccontextmanager
+async def logged_night(night: Night, folder: Path, *, casillas: int = 30) -> AsyncIterator[LoggedNight]:
+    signer = Signer.generate(NAME, Kind.LOG)
+    async with small_night(night, folder, casillas=casillas) as made:
+        public = made.office.public
+        office = Office(night.app, public, signer, simulacro=True, policy=policy_text(signer, None), clock=lambda: AT)
+        yield LoggedNight(made, office)
+
+
+async def arrive(connection: Connection, device: str, sequence: int) -> None:
+    """One more image of that device."""
+    sha256 = hashlib.sha256(f"{device} {sequence}".encode()).digest()
+    await connection.execute(
+        "INSERT INTO image (sha256, bytes, format, received_at) VALUES ($1, 9, 'jpeg', $2)", sha256, AT
+    )
+    await connection.execute(
+        """INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento, acopio_at,
+            acta_hint, received_at)
+        VALUES ($1, $2, $3, $4, 'CATD', 'escaner', '', 'Acta PREP', $5, '', $5)""",
+        *(f"image:{device}:{sequence}", sha256, device, sequence, AT),
+    )

@@ -1,0 +1,45 @@
+"""Programs of the operations kit that a test runs for itself: found or skipped with the reason, started, and stopped."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.makers.waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+def program(name: str, package: str) -> str:
+    """Where that program is. Absent: the test is skipped with the reason; in CI, a failure."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        reason = f"{name} is not here: apt-get install --no-install-recommends {package}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@asynccontextmanager
+async def running(command: Sequence[str], log: Path, ready: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+    """The program for as long as this lasts; what it said is in `log`."""
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
+    try:
+
+        async def up() -> bool:
+            assert process.returncode is None, await asyncio.to_thread(log.read_text)
+            return await ready()
+
+        await until(up)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()

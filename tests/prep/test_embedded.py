@@ -1,0 +1,87 @@
+"""The embedded PostgreSQL comes back after every end it can meet."""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from prep.errors import Unavailable
+from prep.store import embedded
+from tests.makers.waiting import until
+
+SUBREAPER = 36  # linux/prctl.h, PR_SET_CHILD_SUBREAPER
+
+
+@pytest.fixture
+def nobody_reaps() -> Iterator[None]:
+    """Orphans become children of this process, which leaves them unreaped: a container whose first process is careless."""
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
+    yield
+    ctypes.CDLL(None).prctl(SUBREAPER, 0)
+
+
+async def test_a_killed_server_that_nobody_reaps_starts_again(nobody_reaps: None, tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    try:
+        await embedded.start(folder)
+        dead = int((folder / "postmaster.pid").read_text().split()[0])
+        os.kill(dead, signal.SIGKILL)
+        await until(lambda: psutil.Process(dead).status() == psutil.STATUS_ZOMBIE)
+        assert not embedded.is_running(folder)
+        connection = await asyncpg.connect((await embedded.start(folder)).owner())
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+    finally:
+        embedded.stop(folder)
+        os.waitpid(dead, 0)  # noqa: ASYNC222  # it has ended long ago
+
+
+async def test_another_process_with_the_number_of_a_dead_server_is_not_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    await embedded.start(folder)
+    lock = (folder / "postmaster.pid").read_text()
+    embedded.stop(folder)
+    (folder / "postmaster.pid").write_text(lock.replace(lock.split()[0], str(os.getpid()), 1))
+    assert not embedded.is_running(folder)
+    try:
+        await embedded.start(folder)
+        assert embedded.is_running(folder)
+    finally:
+        embedded.stop(folder)
+
+
+async def test_a_server_that_recovers_for_longer_than_its_package_waits_is_waited_for(tmp_path: Path) -> None:
+    """It must fetch its log from an archive that takes its time. Whoever joins meanwhile waits too."""
+    folder = tmp_path / "postgres"
+    try:
+        await embedded.start(folder)
+        os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        await until(lambda: not embedded.is_running(folder))
+        (folder / "recovery.signal").touch()
+        with (folder / "postgresql.auto.conf").open("a") as conf:
+            conf.write("restore_command = 'test -e slow || { touch slow; sleep 12; }; false'\n")
+        starting = asyncio.create_task(embedded.start(folder))
+        await until((folder / "slow").exists)
+        for server in await asyncio.gather(starting, embedded.start(folder)):
+            connection = await asyncpg.connect(server.owner())
+            assert await connection.fetchval("SELECT 1") == 1
+            await connection.close()
+    finally:
+        embedded.stop(folder)
+
+
+async def test_a_server_that_does_not_start_says_why_in_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    await embedded.start(folder)
+    embedded.stop(folder)
+    with (folder / "postgresql.conf").open("a") as conf:
+        conf.write("shared_buffers = 'muchos'\n")
+    with pytest.raises(Unavailable, match=r"^PostgreSQL no arranca: .*FATAL.*contains errors$"):
+        await embedded.start(folder)
+    assert not embedded.is_running(folder)

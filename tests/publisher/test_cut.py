@@ -1,0 +1,537 @@
+"""A corte goes out whole or not at all, once, and the same however often the publisher was killed on the way."""
+
+import asyncio
+import hashlib
+import json
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from prep.blobs import Blobs
+from prep.domain.entry import TOTAL
+from prep.domain.tally import SUMMARY_NAMES
+from prep.errors import Parked, Rejected, Unavailable
+from prep.files.official import Status, read_candidates, read_official
+from prep.rehearsal.replay import Sheet
+from prep.store import cortes, leading
+from prep.store.cortes import Phase
+from prep.store.database import open_pool
+from prep.store.leading import Leader
+from publisher.cut import Office, cut
+from publisher.gate import GateFailure
+from tests.conftest import Night
+from tests.makers.s3_server import URL, S3Server
+from tests.makers.small_night import SmallNight, small_night
+
+STEPS = ("render", "gate", "sums", "fsync", "record", "images", "zip", "rename", "pages", "index")
+
+
+@pytest.fixture
+async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
+    async with small_night(night, tmp_path) as made:
+        yield made
+
+
+def tree(public: Path) -> dict[str, str]:
+    """Every published file with its digest."""
+    return {
+        str(path.relative_to(public)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(public.rglob("*"))
+        if path.is_file()
+    }
+
+
+def folder(public: Path, number: int) -> Path:
+    return public / "cortes" / f"{number:04}"
+
+
+def totals(public: Path, number: int) -> dict[str, dict[str, object]]:
+    elections: dict[str, dict[str, object]] = json.loads((folder(public, number) / "totals.json").read_bytes())[
+        "elecciones"
+    ]
+    return elections
+
+
+async def test_corte_0_is_all_zeros_even_when_actas_have_been_counted(tonight: SmallNight) -> None:
+    await tonight.count(tonight.sheets[:20])
+    corte = await tonight.cut()
+    assert (corte.number, corte.phase) == (0, Phase.CERO)
+    public = tonight.office.public
+    for election in totals(public, 0).values():
+        resumen = election["resumen"]
+        assert isinstance(resumen, dict)
+        assert all(float(value) == 0 for name, value in resumen.items() if name != "ACTAS_ESPERADAS")
+        assert not any(election["votos"].values())  # type: ignore[attr-defined]
+    assert json.loads((public / "index.json").read_bytes())["corte"] == 0
+    official = read_official((folder(public, 0) / "EDO_GOB_2027.csv").read_bytes())
+    assert {row.status for row in official.rows} == {Status.ESPERADA}
+
+
+def cut_off(part: int, whole: int) -> str:
+    """A percentage with four decimals, truncated."""
+    return f"{part * 10**6 // whole // 10**4}.{part * 10**6 // whole % 10**4:04}"
+
+
+async def test_the_official_file_read_by_another_reader_gives_the_thirteen_values(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await tonight.cut(Phase.FINAL)
+    for election in tonight.catalog.elections:
+        data = (folder(tonight.office.public, 1) / f"EDO_{election.code}_2027.csv").read_bytes()
+        assert data.startswith(b"\xef\xbb\xbf")
+        assert data.count(b"\n") == data.count(b"\r\n")
+        official = read_official(data)
+        captured = [row for row in official.rows if row.contabilizada in {"0", "1"}]
+        counted = [row for row in captured if row.contabilizada == "1"]
+        strays = [row for row in official.rows if row.status is Status.FUERA_DE_CATALOGO]
+        expected = len(official.catalogued)
+        nominal = sum(row.lista_nominal or 0 for row in counted)
+        votes = sum(row.total_calculado or 0 for row in counted)
+        plain = sum(row.total_calculado or 0 for row in counted if row.tipo != "S")
+        odd = sum(
+            row.status is Status.CAPTURADA and any(text in {"Ilegible", "Sin dato", "Excede Lista Nominal"} or text.startswith("Todos") for text in row.observations)
+            for row in official.rows
+        )  # fmt: skip
+        mine = (
+            expected, len(captured) + len(strays), len(strays), len(captured), cut_off(len(captured), expected),
+            len(counted), cut_off(len(counted), expected), cut_off(odd, expected), len(captured) - len(counted),
+            nominal, votes, plain, cut_off(votes, nominal),
+        )  # fmt: skip
+        assert official.summary == dict(zip(SUMMARY_NAMES, map(str, mine), strict=True))
+        assert [row.clave_acta for row in official.catalogued] == [
+            acta.clave for acta in tonight.catalog.actas if acta.election == election.id
+        ]
+
+
+async def test_what_each_sheet_says_is_what_its_row_says(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await tonight.cut()
+    sheets = {sheet.qr: sheet for sheet in tonight.sheets}
+    for election in tonight.catalog.elections:
+        official = read_official((folder(tonight.office.public, 1) / f"EDO_{election.code}_2027.csv").read_bytes())
+        by_clave = {row.clave_acta: row for row in official.catalogued}
+        for acta in (acta for acta in tonight.catalog.actas if acta.election == election.id):
+            sheet, row = sheets[acta.qr], by_clave[acta.clave]
+            assert (row.seccion, row.lista_nominal, row.representantes) == (
+                int(acta.clave[2:6]), acta.lista_nominal, acta.representantes,
+            )  # fmt: skip
+            if sheet.values is None:
+                assert row.status is Status.SIN_ACTA
+                continue
+            assert list(row.cells) == [sheet.values.get(code) for code in election.codes]
+            assert row.total_asentado == sheet.values[TOTAL]
+
+
+async def test_the_tools_of_a_stranger_agree(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:50])
+    await tonight.cut()
+    public = tonight.office.public
+    for number in (0, 1):
+        await asyncio.to_thread(
+            subprocess.run,
+            ["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"],
+            cwd=folder(public, number),
+            check=True,
+        )
+        named = {line.split("  ")[1] for line in (folder(public, number) / "SHA256SUMS").read_text().splitlines()}
+        assert named | {"SHA256SUMS"} == {path.name for path in folder(public, number).iterdir()}
+    manifest = json.loads((folder(public, 1) / "manifest.json").read_bytes())
+    sums = (folder(public, 0) / "SHA256SUMS").read_bytes()
+    assert manifest["anterior"] == {"corte": 0, "sha256sums": hashlib.sha256(sums).hexdigest()}
+    package = (public / manifest["zip"]["archivo"]).read_bytes()
+    assert (len(package), hashlib.sha256(package).hexdigest()) == (manifest["zip"]["bytes"], manifest["zip"]["sha256"])
+    candidates = read_candidates((folder(public, 1) / "EDO_GOB_CANDIDATURAS_2027.csv").read_bytes())
+    assert len({row.code for row in candidates}) == len(candidates)
+
+
+async def test_every_image_is_published_under_its_digest_and_listed_once(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:40])
+    await tonight.cut()
+    await tonight.count(tonight.sheets[40:])
+    await tonight.cut()
+    public = tonight.office.public
+    listed = [
+        line.split(",")
+        for number in range(3)
+        for line in (folder(public, number) / "images.csv").read_text().splitlines()[1:]
+    ]
+    assert len({sha256 for sha256, _, _ in listed}) == len(listed)
+    for sha256, path, _ in listed:
+        assert hashlib.sha256((public / path).read_bytes()).hexdigest() == sha256
+    assert {path for _, path, _ in listed} == {
+        str(path.relative_to(public)) for path in (public / "imagenes").rglob("*.*")
+    }
+    strays = sum(clave == "-" for _, _, clave in listed)
+    assert strays == 2  # the image of the acta that is fuera de catálogo, and its derivative
+
+
+async def test_the_same_snapshot_gives_the_same_bytes(tonight: SmallNight, tmp_path: Path) -> None:
+    """A corte made again from the database alone, on an empty disk, is the corte that went out."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:60])
+    await tonight.cut()
+    await tonight.count(tonight.sheets[60:])
+    await tonight.cut()
+    first = tree(tonight.office.public)
+    again = tonight.at(tmp_path / "otro")
+    for number in range(3):
+        assert (await tonight.cut(office=again)).number == number
+    assert tree(again.public) == first
+
+
+async def test_a_tree_that_cannot_be_made_again_equal_is_an_alarm_not_a_corte(
+    tonight: SmallNight, tmp_path: Path
+) -> None:
+    await tonight.cut()
+    other = replace(tonight.at(tmp_path / "otro"), siglas="OTRO")
+    with pytest.raises(Parked, match="no se pudo rehacer igual"):
+        await tonight.cut(office=other)
+    assert not folder(other.public, 0).exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def failing(office: Office, step: str, *, after: bool) -> Office:
+    """An office whose process dies just before, or just after, a step has taken effect."""
+
+    @contextmanager
+    def die(name: str) -> Iterator[None]:
+        if name == step and not after:
+            raise Killed
+        yield
+        if name == step:
+            raise Killed
+
+    return replace(office, step=die)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
+    tonight: SmallNight, tmp_path: Path, step: str, after: bool
+) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+    with pytest.raises(Killed):
+        await tonight.cut(office=failing(tonight.office, step, after=after))
+    shown = json.loads((tonight.office.public / "index.json").read_bytes())
+    assert shown["corte"] == (1 if (step, after) == ("index", True) else 0)
+    assert folder(tonight.office.public, shown["corte"]).exists()
+    await tonight.count(tonight.sheets[30:60])  # the night goes on meanwhile
+    await _until(tonight, 2)
+    clean = tonight.at(tmp_path / "limpio")
+    await _until(tonight, 2, office=clean)
+    assert tree(tonight.office.public) == tree(clean.public)
+    await _each_version_once(tonight)
+
+
+async def _until(tonight: SmallNight, number: int, *, office: Office | None = None) -> None:
+    """Run the publisher, as its loop does, until that corte is out."""
+    office = office or tonight.office
+    last = None
+    while last is None or last < number:
+        tonight.cut_so_far = await _recorded(tonight)
+        last = (await tonight.cut(office=office)).number
+
+
+async def _recorded(tonight: SmallNight) -> int:
+    async with tonight.pool.acquire() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM corte")
+        return count
+
+
+async def _each_version_once(tonight: SmallNight) -> None:
+    async with tonight.pool.acquire() as connection:
+        unpublished = await connection.fetchval(
+            "SELECT count(*) FROM acta_current c WHERE c.estado = 'Verificada' OR NOT EXISTS (SELECT FROM publication p WHERE p.version = c.version)"
+        )
+        assert unpublished == 0
+        chain = await connection.fetch("SELECT number, previous FROM corte ORDER BY number")
+        assert [tuple(row) for row in chain] == [(0, None), (1, 0), (2, 1)]
+
+
+async def test_of_two_publishers_one_leads_and_the_other_waits(tonight: SmallNight) -> None:
+    async with leading.cutting(tonight.url) as leader:
+        with pytest.raises(Unavailable, match="otro publicador"):
+            async with leading.cutting(tonight.url):
+                pass
+        await cut(tonight.office, leader, tonight.order())
+    tonight.cut_so_far = 1
+    async with leading.cutting(tonight.url, patience=5) as successor:
+        corte = await cut(tonight.office, successor, tonight.order())
+        assert corte is not None
+        assert corte.number == 1
+        assert await cut(tonight.office, successor, None) is None
+
+
+async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> None:
+    """The record is written on the connection that holds the lock: they are lost together."""
+
+    @contextmanager
+    def cut_off(step: str) -> Iterator[None]:
+        if step == "record":
+            leader.terminate()
+        yield
+
+    leader = await asyncpg.connect(tonight.url)
+    with pytest.raises(Unavailable):
+        await cut(replace(tonight.office, step=cut_off), Leader(leader), tonight.order())
+    assert await _recorded(tonight) == 0
+
+
+MOMENTS = [(step, False) for step in STEPS] + [(step, True) for step in ("record", "rename", "pages")]
+
+
+@pytest.mark.parametrize(("step", "after"), MOMENTS, ids=[f"{'after' if a else 'before'} {s}" for s, a in MOMENTS])
+async def test_a_publisher_that_stood_still_while_another_took_over_changes_nothing_more(
+    tonight: SmallNight, tmp_path: Path, step: str, after: bool
+) -> None:
+    """Stopped at any step, its session ended, overtaken by a corte and a half, and set going again."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+
+    @contextmanager
+    def stand_still(name: str) -> Iterator[None]:
+        if (name, after) == (step, False):
+            stop()
+        yield
+        if (name, after) == (step, True):
+            stop()
+
+    def stop() -> None:
+        """This whole loop stands still until the other one is done."""
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(asyncio.run, overtake(tonight)).result()
+
+    async with leading.cutting(tonight.url) as leader:
+        with pytest.raises(Unavailable):
+            await cut(replace(tonight.office, step=stand_still), leader, tonight.order())
+    assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 2
+    clean = tonight.at(tmp_path / "limpio")
+    await _until(tonight, 2, office=clean)
+    assert tree(tonight.office.public) == tree(clean.public)
+    await _each_version_once(tonight)
+
+
+async def overtake(tonight: SmallNight) -> None:
+    """End the session of whoever cuts; correct an acta, count others, and cut until corte 2 is out."""
+    owner = await asyncpg.connect(tonight.owner)
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'prep-publisher' AND datname = current_database()"
+    )
+    await owner.close()
+    async with await open_pool(tonight.url, connections=4) as pool:
+        there = replace(tonight, office=replace(tonight.office, pool=pool))
+        corrected = next(sheet for sheet in tonight.sheets[:30] if _counts(sheet))
+        assert corrected.values is not None
+        await there.count([replace(corrected, values={**corrected.values, "NULOS": _votes(corrected, "NULOS") + 1})])
+        await there.count(tonight.sheets[30:60])
+        await _until(there, 2)
+
+
+async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
+    tonight: SmallNight, tmp_path: Path
+) -> None:
+    """The chain itself refuses: the number is taken, and the loser leaves nothing behind that counts."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:10])
+    one, two = await asyncpg.connect(tonight.url), await asyncpg.connect(tonight.url)
+    await cut(tonight.at(tmp_path / "dos"), Leader(two), tonight.order())  # its tree is behind by corte 0
+    results = await asyncio.gather(
+        cut(tonight.office, Leader(one), tonight.order()), cut(tonight.at(tmp_path / "dos"), Leader(two), tonight.order()),
+        return_exceptions=True,
+    )  # fmt: skip
+    assert sum(isinstance(result, Rejected) for result in results) == 1
+    assert await _recorded(tonight) == 2
+    await one.close()
+    await two.close()
+
+
+async def test_a_correction_is_recorded_and_lets_a_total_shrink(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await tonight.cut()
+    corrected = next(sheet for sheet in tonight.sheets if _counts(sheet))
+    assert corrected.values is not None
+    largest = max(
+        (code for code in corrected.values if code.isupper() and "_" not in code),
+        key=lambda code: _votes(corrected, code),
+    )
+    await tonight.count([replace(corrected, values={**corrected.values, largest: 0})])
+    await tonight.cut()
+    manifest = json.loads((folder(tonight.office.public, 2) / "manifest.json").read_bytes())
+    assert [each["acta"] for each in manifest["correcciones"]] == [corrected.clave]
+    async with tonight.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM acta_current WHERE estado = 'Verificada'") == 0
+
+
+def _votes(sheet: Sheet, code: str) -> int:
+    assert sheet.values is not None
+    said = sheet.values[code]
+    return said if isinstance(said, int) else 0
+
+
+def _counts(sheet: Sheet) -> bool:
+    return (
+        sheet.values is not None and all(isinstance(said, int) for said in sheet.values.values()) and bool(sheet.clave)
+    )
+
+
+async def test_the_gate_stops_a_corte_whose_rows_do_not_give_its_totals(tonight: SmallNight) -> None:
+    """A version whose printed cells are not its numbers: one vote more on paper than in the sums."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+    connection = await asyncpg.connect(tonight.owner)
+    await connection.execute(
+        "UPDATE acta_version SET numbers[5] = numbers[5] + 1, calculado = calculado + 1 WHERE id = (SELECT min(id) FROM acta_version WHERE contabilizada = 1 AND numbers[5] IS NOT NULL)"
+    )
+    await connection.close()
+    with pytest.raises(GateFailure) as failed:
+        await tonight.cut()
+    assert {finding.check for finding in failed.value.findings} >= {"trece_valores", "votos"}
+    assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
+    assert await _recorded(tonight) == 1
+
+
+async def test_an_image_that_cannot_be_had_keeps_its_acta_back_and_no_other(tonight: SmallNight) -> None:
+    """Damaged first, then missing, then back: a published tree of each corte is whole, and nothing is lost."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:5])
+    async with tonight.pool.acquire() as connection:
+        image = (await connection.fetchval("SELECT image FROM acta_version WHERE image IS NOT NULL LIMIT 1")).hex()
+    path = tonight.office.blobs.local_path(image)
+    assert path is not None
+    good = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(b"otra cosa")
+
+    def shown() -> tuple[int, bool]:
+        folder = tonight.office.public / json.loads((tonight.office.public / "index.json").read_text())["carpeta"]
+        totals = json.loads((folder / "totals.json").read_text())
+        captured = sum(each["actas"]["capturadas"] for each in totals["elecciones"].values())
+        return captured, any(image in csv.read_text() for csv in folder.glob("*.csv"))
+
+    await tonight.cut()
+    before = shown()
+    assert not before[1]
+    path.unlink()
+    await tonight.cut()
+    assert shown() == before
+    async with tonight.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM held_back") == 1
+        assert await connection.fetchval("SELECT subject FROM event WHERE kind = 'imagen_retenida'") == image
+        assert (await cortes.progress(connection)).waiting >= 1
+    path.write_bytes(good)
+    assert (await tonight.cut()).number == 3
+    assert shown() == (before[0] + 1, True)
+    async with tonight.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM held_back") == 0
+
+
+async def test_a_correction_whose_image_is_gone_leaves_what_was_published(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:3])
+    await tonight.cut()
+    tonight.draw = lambda sheet: f"otra foto de {sheet.key}".encode()
+    await tonight.count(tonight.sheets[:1])
+    async with tonight.pool.acquire() as connection:
+        image = (await connection.fetchval("SELECT image FROM acta_version ORDER BY id DESC LIMIT 1")).hex()
+    path = tonight.office.blobs.local_path(image)
+    assert path is not None
+    path.unlink()
+    one = await tonight.cut()
+    files = [
+        tonight.office.public / "cortes" / f"{number:04}" / "totals.json" for number in (one.number - 1, one.number)
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+async def test_images_that_are_in_an_s3_give_the_same_corte(tonight: SmallNight, s3: S3Server, tmp_path: Path) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await tonight.cut()
+    far = replace(tonight.at(tmp_path / "lejos"), blobs=Blobs.open(URL, s3=s3.access))
+    kept = [path.read_bytes() for path in sorted((tmp_path / "blobs" / "sha256").glob("*/*"))]
+    for content in kept[1:]:
+        await far.blobs.put(content)
+    await tonight.cut(office=far)
+    with pytest.raises(Parked, match="falta en el almac"):
+        await tonight.cut(office=far)
+    await far.blobs.put(kept[0])
+    await tonight.cut(office=far)
+    assert tree(far.public) == tree(tonight.office.public)
+
+
+async def test_nothing_follows_the_last_corte_and_nothing_comes_before_the_first(tonight: SmallNight) -> None:
+    with pytest.raises(Rejected, match="ceros"):
+        await tonight.cut(Phase.EN_CURSO)
+    await tonight.cut()
+    with pytest.raises(Rejected, match="ceros"):
+        await tonight.cut(Phase.CERO)
+    await tonight.count(tonight.sheets)
+    await tonight.cut(Phase.FINAL)
+    assert json.loads((tonight.office.public / "index.json").read_bytes())["siguiente"] is None
+    with pytest.raises(Rejected, match="fue el último"):
+        await tonight.cut(Phase.EN_CURSO)
+
+
+async def test_totals_are_a_pure_function_of_the_facts(tonight: SmallNight) -> None:
+    """The same actas, cut at other times and in other portions, end in the same bytes."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await tonight.cut()
+    tonight.cut_so_far = 9
+    await tonight.cut()
+    same = [(folder(tonight.office.public, number) / "totals.json").read_bytes() for number in (1, 2)]
+    assert same[0] == same[1]
+
+
+async def test_pages_change_only_where_something_changed(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:20])
+    await tonight.cut()
+    public = tonight.office.public
+    before = tree(public)
+    await tonight.count(tonight.sheets[20:22])
+    await tonight.cut()
+    after = tree(public)
+    changed = {name for name in after if name.endswith(".html") and before.get(name) != after[name]}
+    actas = {
+        name
+        for name in changed
+        if any(sheet.clave and name.endswith(f"{sheet.clave}.html") for sheet in tonight.sheets)
+    }
+    assert len(actas) == 2
+    assert {"index.html", "GOB/index.html", "DIP_LOC/index.html"} <= changed
+    page = (public / min(actas)).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert 'lang="es-MX"' in page
+
+
+async def test_a_name_in_the_catalogue_is_text_on_every_page(tonight: SmallNight) -> None:
+    owner = await asyncpg.connect(tonight.owner)
+    for statement in (
+        "UPDATE territory SET name = $1",
+        "UPDATE contest SET name = $1",
+        "UPDATE candidacy SET propietario = $1",
+    ):
+        await owner.execute(statement, '<script>alert("1")</script>')
+    await owner.close()
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:10])
+    await tonight.cut()
+    pages = {path.name: path.read_text(encoding="utf-8") for path in tonight.office.public.rglob("*.html")}
+    assert any("&lt;script&gt;" in page for page in pages.values())
+    assert {name for name, page in pages.items() if "<script" in page} == {"verificar.html"}
+    assert "alert" not in pages["verificar.html"]

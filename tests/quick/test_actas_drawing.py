@@ -1,0 +1,113 @@
+"""The drawn actas: repeatable, every ballot fits, what is written on them is there to see, and their QR is real."""
+
+import io
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import zxingcpp
+from PIL import Image, ImageChops
+
+from prep.domain.entry import HEADER, TOTAL, Field, Mark
+from prep.rehearsal.drawing import CLEAN, CONDITIONS, LEVELS, Condition, Form, draw, in_words
+
+QR = "28|3|1|1234|1|B|0|5"
+FORM = Form(
+    "Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PAN-PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS"), TOTAL
+)
+VALUES: dict[str, Field] = {code: 10 * place for place, code in enumerate((*HEADER, *FORM.rows, TOTAL), 1)}
+
+
+def grey(image: Image.Image, at: tuple[int, int]) -> int:
+    """The luminance of one pixel."""
+    value = image.getpixel(at)
+    assert isinstance(value, int)
+    return value
+
+
+def image(form: Form = FORM, values: dict[str, Field] = VALUES, qr: str | None = QR, **options: Any) -> Image.Image:
+    return Image.open(io.BytesIO(draw(form, values, qr, rng=random.Random(1), **options)))
+
+
+def ink(drawn: Image.Image) -> int:
+    """Pixels that are clearly blue."""
+    red, _, blue = drawn.convert("RGB").split()
+    return ImageChops.subtract(blue, red).point([0] * 60 + [1] * 196).histogram()[1]
+
+
+@pytest.mark.parametrize("condition", [*CONDITIONS.values(), *LEVELS.values()], ids=lambda condition: condition.name)
+def test_the_same_acta_is_always_the_same_bytes(condition: Condition) -> None:
+    one, other = (draw(FORM, VALUES, QR, rng=random.Random(5), condition=condition, size=(850, 554)) for _ in range(2))
+    assert one == other
+    assert one != draw(FORM, VALUES, QR, rng=random.Random(6), condition=condition, size=(850, 554))
+
+
+def test_the_night_knows_its_four_conditions_and_the_bench_its_four_levels() -> None:
+    assert list(CONDITIONS) == ["limpia", "girada", "borrosa", "oscura"]
+    assert list(LEVELS) == ["leve", "medio", "fuerte", "extremo"]
+
+
+def test_the_sticker_is_a_qr_with_the_text_given() -> None:
+    assert [code.text for code in zxingcpp.read_barcodes(image().convert("L"))] == [QR]
+
+
+def test_an_acta_whose_sticker_was_never_put_on_has_no_qr() -> None:
+    assert (
+        zxingcpp.read_barcodes(
+            image(qr=None).convert("L"), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+        )
+        == []
+    )
+
+
+def test_the_form_has_its_four_black_corners_and_its_shape() -> None:
+    drawn = image().convert("L")
+    assert drawn.size == (1700, 1108)
+    for corner in ((39, 43), (1659, 43), (39, 1053), (1659, 1053)):
+        assert grey(drawn, corner) < 60, corner
+
+
+@pytest.mark.parametrize("rows", [1, 13, 24, 25, 45])
+def test_a_ballot_of_any_length_fits_and_every_row_of_it_can_be_written_on(rows: int) -> None:
+    form = Form("Ayuntamientos", "Prueba", HEADER, tuple(f"P{number}" for number in range(rows)), TOTAL, digits=4)
+    blank = image(form, {}, None)
+    for code in (form.rows[0], form.rows[-1], TOTAL, *HEADER):
+        assert ink(image(form, {code: 8888}, None)) > ink(blank) + 100, code
+
+
+def test_sin_dato_leaves_the_boxes_empty_and_ilegible_covers_them() -> None:
+    blank = ink(image(values={}))
+    assert ink(image(values={"PAN": Mark.SIN_DATO})) == blank
+    assert ink(image(values={"PAN": Mark.ILEGIBLE})) > ink(image(values={"PAN": 111})) > blank
+
+
+def test_a_number_longer_than_its_boxes_is_still_written() -> None:
+    assert ink(image(values={"PAN": 12345})) > ink(image(values={}))
+
+
+def test_a_dark_photo_is_dark() -> None:
+    def mean(drawn: Image.Image) -> float:
+        counts = drawn.convert("L").histogram()
+        return sum(level * count for level, count in enumerate(counts)) / sum(counts)
+
+    assert mean(image(condition=CONDITIONS["oscura"])) < 0.75 * mean(image(condition=CLEAN))
+    assert mean(image(condition=replace(CLEAN, light=0.1))) < 0.6 * mean(image())
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "cero"),
+        (21, "veintiuno"),
+        (31, "treinta y uno"),
+        (40, "cuarenta"),
+        (100, "cien"),
+        (101, "ciento uno"),
+        (999, "novecientos noventa y nueve"),
+        (1000, "mil"),
+        (2345, "dos mil trescientos cuarenta y cinco"),
+    ],
+)
+def test_numbers_are_spelt(number: int, words: str) -> None:
+    assert in_words(number) == words

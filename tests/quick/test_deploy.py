@@ -1,0 +1,203 @@
+"""The deployment files agree with each other and with the program: there is no container engine here to find out."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from prep.operations.cli import PROGRAMS
+from prep.settings import PREFIX, Settings
+from tests.makers.programs import DEPLOY, ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: each for name, each in SERVICES.items() if each["image"].startswith("prep-abierto:")}
+KNOWN = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+
+
+def names(service: dict[str, Any], key: str) -> set[str]:
+    """What a service names under `key`, in the short form or the long one."""
+    return {each["source"] if isinstance(each, dict) else each.split(":")[0] for each in service.get(key, [])}
+
+
+@pytest.mark.parametrize("key", ["networks", "configs", "secrets"])
+def test_everything_named_is_declared_and_everything_declared_is_named(key: str) -> None:
+    named = {name for service in SERVICES.values() for name in names(service, key)}
+    assert named == set(COMPOSE[key])
+
+
+def test_volumes_are_declared_or_are_folders_beside_the_file() -> None:
+    named = {name for service in SERVICES.values() for name in names(service, "volumes")}
+    assert {name for name in named if not name.startswith("./")} == set(COMPOSE["volumes"])
+
+
+def test_who_is_waited_for_exists_and_can_be_seen_to_be_ready() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in SERVICES, name
+            if how["condition"] == "service_healthy":
+                assert "test" in SERVICES[other]["healthcheck"]
+            if how["condition"] == "service_completed_successfully":
+                assert SERVICES[other]["restart"].startswith("on-failure")
+
+
+def test_the_files_that_containers_are_given_are_here() -> None:
+    for config in COMPOSE["configs"].values():
+        assert (DEPLOY / config["file"]).is_file(), config
+
+
+def test_each_setting_and_each_secret_is_one_the_program_knows() -> None:
+    said = {name for service in OURS.values() for name in service["environment"]}
+    said |= set(re.findall(r"^#? ?(PREP_[A-Z0-9_]+)=", (DEPLOY / "prepare.sh").read_text(), re.MULTILINE))
+    said |= set(re.findall(r"(PREP_[A-Z0-9_]+)=", (DEPLOY / "Containerfile").read_text()))
+    said |= {name.upper() for service in OURS.values() for name in names(service, "secrets")}
+    assert {name for name in said if name.startswith(PREFIX)} - KNOWN == set()
+    assert {"PREP_DATABASE", "PREP_S3_SECRET", "PREP_SIMULACRO"} <= said
+
+
+def test_our_containers_run_what_there_is_and_can_do_no_more_than_they_must() -> None:
+    for name, service in OURS.items():
+        words = " ".join(service["command"])
+        assert set(re.findall(r"(?:^|prep )([a-z]+)", words)) <= {*PROGRAMS, "prep", "migrate", "bus"}, name
+        assert service["cap_drop"] == ["ALL"]
+        assert service["read_only"] is True
+        assert "prep_database_owner" not in names(service, "secrets") or name in {"prepared", "admin"}
+    assert "USER prep" in (DEPLOY / "Containerfile").read_text()
+    assert "HEALTHCHECK" in (DEPLOY / "Containerfile").read_text()
+
+
+def test_every_server_has_limits_a_health_check_and_comes_back() -> None:
+    for name, service in SERVICES.items():
+        assert service["image"].partition(":")[2] not in {"", "latest"}, name
+        assert "no-new-privileges:true" in service.get("security_opt", []) or name == "s3-prepared"
+        assert not service.get("privileged")
+        if service["restart"] == "unless-stopped":
+            assert {"cpus", "memory"} <= set(service["deploy"]["resources"]["limits"]), name
+            assert "healthcheck" in service or name in OURS, name
+
+
+def test_only_nginx_and_grafana_are_reached_from_outside() -> None:
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"intake", "results", "grafana"}
+    inside = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
+    assert inside == {"datos", "recepcion", "vigilancia"}
+    for name, service in SERVICES.items():
+        assert name in {"intake", "results", "grafana"} or names(service, "networks") <= {*inside, "salida"}
+
+
+def test_only_who_asks_for_stamps_and_witnesses_reaches_outside() -> None:
+    reaching = {name for name, service in SERVICES.items() if "salida" in names(service, "networks")}
+    assert reaching == {"publisher", "publisher-standby", "sequencer"}
+    assert all("./sello:/sello:ro" in SERVICES[name]["volumes"] for name in reaching)
+
+
+def test_what_a_command_leaves_behind_outlives_its_container() -> None:
+    """The acts of the ceremonies cannot be made again."""
+    assert "admin:/var/lib/prep" in SERVICES["admin"]["volumes"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_place_is_mounted_twice(name: str) -> None:
+    """Docker Compose refuses the whole file for it."""
+    service = SERVICES[name]
+    kept = [each.split(":")[1] for each in service.get("volumes", [])]
+    places = kept + [each.split(":")[0] for each in service.get("tmpfs", [])]
+    assert len(places) == len(set(places))
+
+
+def test_no_secret_stands_in_a_file_of_the_repository() -> None:
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|SECRET|KEY|DATABASE|TOKEN", variable):
+                assert value.startswith("/run/secrets/"), f"{name}: {variable}"
+    for path in (each for each in DEPLOY.rglob("*") if each.is_file() and "secrets" not in each.parts):
+        assert not re.search(r"://[^/\s:$]+:[^@\s$]+@", path.read_text()), path
+        assert "BEGIN PRIVATE KEY" not in path.read_text(), path
+
+
+def test_prometheus_asks_who_there_is_at_the_port_it_has() -> None:
+    ports = {"capture": "capture_port"}
+    ports |= {part: f"{part}_metrics_port" for part in ("worker", "publisher", "sequencer")}
+    for job in yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]:
+        [found] = job["dns_sd_configs"]
+        port = Settings.model_fields[ports[job["job_name"]]].default
+        for name in found["names"]:
+            assert found["port"] == port
+            assert SERVICES[name]["environment"]["HEALTH_PORT"] == str(port)
+            assert "vigilancia" in SERVICES[name]["networks"]
+
+
+# The secrets.
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    shutil.copy(DEPLOY / "prepare.sh", tmp_path)
+    prepare(tmp_path)
+    return tmp_path
+
+
+def prepare(folder: Path) -> None:
+    subprocess.run(["sh", str(folder / "prepare.sh")], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_every_secret_is_made_once_at_random_and_kept_from_others(prepared: Path, tmp_path_factory: Any) -> None:
+    made = {path.name: path.read_text() for path in (prepared / "secrets").iterdir()}
+    wanted = {Path(each["file"]).name for each in COMPOSE["secrets"].values()}
+    assert wanted - set(made) == {"tls_capture.crt", "tls_capture.key", "tls_published.crt", "tls_published.key"}
+    assert (prepared / "secrets").stat().st_mode & 0o777 == 0o700
+    prepare(prepared)
+    assert {path.name: path.read_text() for path in (prepared / "secrets").iterdir()} == made
+    other = tmp_path_factory.mktemp("otra")
+    shutil.copy(DEPLOY / "prepare.sh", other)
+    prepare(other)
+    for name, value in made.items():
+        assert (other / "secrets" / name).read_text() != value, f"{name} is the same everywhere"
+        assert len(value) >= 64
+
+
+def test_the_secrets_agree_with_each_other_and_with_the_services(prepared: Path) -> None:
+    def secret(name: str) -> str:
+        return (prepared / "secrets" / name).read_text().strip()
+
+    [identity] = json.loads(secret("s3_identities"))["identities"]
+    assert identity["credentials"] == [{"accessKey": secret("prep_s3_key_id"), "secretKey": secret("prep_s3_secret")}]
+    owner = SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    for name, who, password in (
+        ("prep_database", "prep_app", "postgres_app_password"),
+        ("prep_database_owner", owner, "postgres_owner_password"),
+    ):
+        assert secret(name) == f"postgresql://{who}:{secret(password)}@postgres:5432/prep"
+    named = set(re.findall(r"\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text()))
+    assert named == set(re.findall(r"^([A-Z_]+)=", (prepared / ".env").read_text(), re.MULTILINE))
+
+
+# The image.
+
+
+def test_the_image_is_built_from_the_lock_and_holds_what_running_needs() -> None:
+    command = [sys.executable, str(DEPLOY / "runtime_lock.py"), str(ROOT / "requirements.lock")]
+    lock = (ROOT / "requirements.lock").read_text()
+    kept = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    blocks = {block.split("==")[0].partition("[")[0]: block for block in re.split(r"(?m)^(?=[a-z0-9])", kept)[1:]}
+    assert all(block in lock and "--hash=sha256:" in block for block in blocks.values())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = {re.split(r"[\[>=<~!]", each)[0] for each in project["project"]["dependencies"]}
+    assert asked <= set(blocks)
+    assert {"starlette", "pydantic-core", "yarl", "typing-extensions"} <= set(blocks), "and what those ask for"
+    tools = {"pytest", "locust", "moto", "playwright", "mypy", "gevent", "boto3"}
+    assert not tools & set(blocks)
+
+
+def test_what_the_image_copies_is_let_into_its_build() -> None:
+    copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE))
+    sources = {word for line in copied for word in line.split()}
+    let_in = set(re.findall(r"^!(.+)$", (DEPLOY / "Containerfile.dockerignore").read_text(), re.MULTILINE))
+    assert sources == let_in
+    assert all((ROOT / source).exists() for source in sources)

@@ -1,0 +1,253 @@
+"""The gate lets a true corte pass, and stops each of the false ones that real nights have published.
+
+The tree it looks at is written by `tree_maker` from the description of the format alone.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publisher.gate import Expected, Finding, check_election, check_folder
+from tests.makers.tree_maker import canonical, make_tree
+
+EXPECTED = {"GOB": Expected(9, 0, [1]), "DIP": Expected(9, 1, [1, 2])}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path)
+
+
+def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[Finding]:
+    return check_election(tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
+
+
+def checks(tree: Path, code: str = "GOB", corte: int = 1) -> set[str]:
+    return {finding.check for finding in findings(tree, code, corte)}
+
+
+def edit_rows(tree: Path, change: Callable[[list[list[str]]], None], *, code: str = "GOB", corte: int = 1) -> None:
+    path = tree / "cortes" / f"{corte:04}" / f"TAMPS_{code}_2023.csv"
+    rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+    change(rows)
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    path.write_bytes(b"\xef\xbb\xbf" + out.getvalue().encode())
+
+
+def edit_json(tree: Path, name: str, change: Callable[[Any], None], *, corte: int = 1) -> None:
+    path = tree / "cortes" / f"{corte:04}" / name
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_bytes(canonical(content))
+
+
+def edit_totals(tree: Path, change: Callable[[Any], None], *, code: str = "GOB", corte: int = 1) -> None:
+    edit_json(tree, "totals.json", lambda totals: change(totals["elecciones"][code]), corte=corte)
+
+
+def everywhere(tree: Path, name: str, change: Callable[[str], str]) -> None:
+    """Print one of the thirteen values otherwise, consistently in all three files: what a wrong program would do."""
+
+    def in_rows(rows: list[list[str]]) -> None:
+        rows[4][rows[3].index(name)] = change(rows[4][rows[3].index(name)])
+
+    def in_resumen(holder: Any) -> None:
+        holder["resumen"][name] = change(holder["resumen"][name])
+
+    edit_rows(tree, in_rows)
+    edit_totals(tree, in_resumen)
+    edit_json(
+        tree,
+        "manifest.json",
+        lambda manifest: in_resumen(manifest["elecciones"][[e["codigo"] for e in manifest["elecciones"]].index("GOB")]),
+    )
+
+
+def row_of(rows: list[list[str]], clave: str) -> list[str]:
+    return next(row for row in rows if len(row) > 1 and row[1] == f"'{clave}'")
+
+
+@pytest.mark.parametrize("corte", [0, 1, 2])
+@pytest.mark.parametrize("code", ["GOB", "DIP"])
+def test_a_true_corte_passes(tree: Path, code: str, corte: int) -> None:
+    strays = EXPECTED[code].strays if corte else 0
+    assert findings(tree, code, corte, Expected(9, strays, EXPECTED[code].contests)) == []
+    assert check_folder(tree / "cortes" / f"{corte:04}", tree) == []
+
+
+def test_rounding_instead_of_truncating(tree: Path) -> None:
+    """5 of 9 is 55.5555, not 55.5556."""
+    rounded = {"55.5555": "55.5556"}
+    everywhere(
+        tree, "PORCENTAJE_ACTAS_CAPTURADAS", lambda value: rounded.get(value, f"{round(float(value) + 0.00004, 4):.4f}")
+    )
+    assert checks(tree) == {"trece_valores"}
+
+
+@pytest.mark.parametrize(
+    "name", ["ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS", "TOTAL_VOTOS_S_CS", "ACTAS_ESPERADAS"]
+)
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_value_off_by_one(tree: Path, name: str, off: int) -> None:
+    everywhere(tree, name, lambda value: str(int(value) + off))
+    assert checks(tree) == {"trece_valores"}
+
+
+def test_a_summary_field_that_holds_another_sum(tree: Path) -> None:
+    everywhere(tree, "TOTAL_VOTOS_S_CS", lambda _: "463")
+    assert "trece_valores" in checks(tree)
+
+
+def test_participation_takes_the_especial_casillas_in_at_the_end_only(tree: Path) -> None:
+    edit_json(tree, "manifest.json", lambda manifest: manifest.update(fase="final"))
+    assert "trece_valores" in checks(tree)
+
+
+def test_a_contest_that_is_missing(tree: Path) -> None:
+    edit_totals(tree, lambda election: election["contiendas"].pop(), code="DIP")
+    assert "contiendas" in checks(tree, "DIP")
+
+
+def test_a_territory_that_is_missing(tree: Path) -> None:
+    edit_totals(tree, lambda election: election["territorios"].pop())
+    assert "territorios" in checks(tree)
+
+
+def test_a_row_that_is_missing(tree: Path) -> None:
+    edit_rows(tree, lambda rows: rows.remove(row_of(rows, "280903E01001")))
+    assert "renglones" in checks(tree)
+
+
+def test_the_same_acta_twice(tree: Path) -> None:
+    edit_rows(tree, lambda rows: row_of(rows, "280903E01001").__setitem__(1, "'280902B01001'"))
+    assert "clave_unica" in checks(tree)
+
+
+def test_a_blank_printed_as_a_zero(tree: Path) -> None:
+    """No sum changes, yet the acta says that something could not be read, and nothing shows it."""
+
+    def blank(rows: list[list[str]]) -> None:
+        row = row_of(rows, "280749C01001")
+        row[row.index("Ilegible")] = "0"
+
+    edit_rows(tree, blank)
+    assert "observaciones" in checks(tree)
+
+
+def test_an_acta_of_blanks_counted_with_zeros(tree: Path) -> None:
+    """Yucatán 2018: every field blank, printed as zeros, counted."""
+
+    def zeros(rows: list[list[str]]) -> None:
+        row = row_of(rows, "280751B01001")
+        row[16:22] = ["0"] * 6
+        row[27] = "1"
+
+    edit_rows(tree, zeros, corte=2)
+    assert checks(tree, corte=2) >= {"observaciones", "trece_valores"}
+
+
+def test_a_counted_acta_over_its_limit(tree: Path) -> None:
+    edit_rows(tree, lambda rows: row_of(rows, "280750B01001").__setitem__(27, "1"))
+    assert "contabilizada" in checks(tree)
+
+
+def test_an_acta_at_its_limit_is_not_over_it(tree: Path) -> None:
+    """155 on the list and 10 representatives, 165 votes: one representative less, and it is over."""
+    edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(25, "9"))
+    assert checks(tree) >= {"observaciones", "contabilizada"}
+
+
+def test_a_total_that_is_not_the_sum_of_its_row(tree: Path) -> None:
+    edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(23, "166"))
+    assert checks(tree) == {"total_calculado"}
+
+
+def test_a_vote_more_in_the_totals(tree: Path) -> None:
+    edit_totals(tree, lambda election: election["votos"].update(PAN=election["votos"]["PAN"] + 1))
+    assert checks(tree) == {"votos"}
+
+
+def test_coalition_votes_distributed_over_the_state_instead_of_by_contest(tree: Path) -> None:
+    """The remainder of each contest goes to another party than that of their sum."""
+
+    def over_the_state(election: Any) -> None:
+        votes = election["votos"]
+        joint, first = votes["PAN-PRI"], "PAN" if votes["PAN"] >= votes["PRI"] else "PRI"
+        shares = {code: count for code, count in votes.items() if code != "PAN-PRI"}
+        for party in ("PAN", "PRI"):
+            shares[party] += joint // 2 + (joint % 2 if party == first else 0)
+        assert shares != election["votos_por_partido"]
+        election["votos_por_partido"] = shares
+
+    edit_totals(tree, over_the_state, code="DIP")
+    assert checks(tree, "DIP") == {"votos_por_partido"}
+
+
+def test_a_candidacy_whose_percentage_is_rounded(tree: Path) -> None:
+    def rounded(election: Any) -> None:
+        own = election["contiendas"][0]["candidaturas"][0]
+        own["porcentaje"] = f"{float(own['porcentaje']) + 0.0001:.4f}"
+
+    edit_totals(tree, rounded)
+    assert checks(tree) == {"candidatura"}
+
+
+def test_votes_for_an_option_that_is_not_on_the_ballot(tree: Path) -> None:
+    def stray_vote(rows: list[list[str]]) -> None:
+        row = row_of(rows, "280901B01003")
+        row[18], row[23] = "9", str(int(row[23]) + 9)
+
+    edit_rows(tree, stray_vote, code="DIP")
+    assert "votos_fuera_de_boleta" in checks(tree, "DIP")
+
+
+def raise_before(election: Any) -> None:
+    for part in (*election["contiendas"], *election["territorios"]):
+        part["votos"]["PAN"] += 500
+
+
+def test_a_total_that_shrinks_for_no_recorded_reason(tree: Path) -> None:
+    edit_totals(tree, raise_before, corte=0)
+    assert checks(tree) == {"disminuye"}
+
+
+def test_a_total_may_shrink_where_an_acta_was_corrected_and_nowhere_else(tree: Path) -> None:
+    edit_totals(tree, raise_before, corte=0, code="DIP")
+    correction = {"acta": "280749B01003", "eleccion": "DIP", "motivo": "recaptura"}
+    edit_json(tree, "manifest.json", lambda manifest: manifest["correcciones"].append(correction))
+    where = {finding.file for finding in findings(tree, "DIP") if finding.check == "disminuye"}
+    assert where == {"totals.json, Distrito 2 (2)"}
+
+
+def test_an_acta_not_captured_that_shows_something(tree: Path) -> None:
+    edit_rows(tree, lambda rows: row_of(rows, "280903E01001").__setitem__(16, "0"))
+    assert checks(tree) == {"no_capturada"}
+
+
+def test_an_acta_without_its_image(tree: Path) -> None:
+    victim = next(path for path in (tree / "imagenes").rglob("*.png"))
+    victim.unlink()
+    codes = [{finding.check for finding in findings(tree, code)} for code in ("GOB", "DIP")]
+    assert {"imagen"} in codes
+    assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
+
+
+def test_an_image_that_is_not_what_its_name_says(tree: Path) -> None:
+    next(path for path in (tree / "imagenes").rglob("*.jpg")).write_bytes(b"otra")
+    assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
+
+
+def test_a_corte_that_does_not_follow_the_one_before(tree: Path) -> None:
+    (tree / "cortes" / "0000" / "SHA256SUMS").write_bytes(b"otro\n")
+    assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["cadena"]
+
+
+def test_a_cell_that_is_no_number(tree: Path) -> None:
+    edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(21, "tres"))
+    assert "celda" in checks(tree)
