@@ -1,4 +1,4 @@
-"""Runs the publisher: `prep publish`, or `python -m publisher`.
+"""Runs the publisher: `prep publish`.
 
 Driven by the clock: a corte goes out when it is due, whatever went wrong with the one before. An error is an alarm and
 the next try, never the end of the loop. Several publishers may run, on one published tree or each on its own: one

@@ -164,7 +164,7 @@ from pathlib import Path
 import asyncpg
 from integrity.log import STEPS
 from integrity.note import read_signer
-from prep.sequencer import Office, opened
+from publisher.log.sequencer import Office, opened
 from prep.store import leading
 from tests.integration.logged_night import AT, arrive
 
