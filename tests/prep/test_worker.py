@@ -388,7 +388,7 @@ import asyncio, sys
 from prep.bus.embedded import EmbeddedBus
 from prep.messages import Topic
 from prep.store.database import open_pool
-from prep.worker import Line, work
+from prep.consumer import Line, work
 from tests.integration.test_worker import Noting
 
 async def main():
