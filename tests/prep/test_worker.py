@@ -385,11 +385,11 @@ async def test_a_closed_bus_ends_the_work(night: Night, pool: Pool) -> None:
 
 KILLED = """
 import asyncio, sys
-from prep.bus.embedded import EmbeddedBus
+from prep.bus.table import EmbeddedBus
 from prep.messages import Topic
 from prep.store.database import open_pool
 from prep.consumer import Line, work
-from tests.integration.test_worker import Noting
+from tests.prep.test_worker import Noting
 
 async def main():
     url, hang = sys.argv[1], sys.argv[2] == "hang"
