@@ -190,7 +190,7 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
     await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
-    desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], lease_minutes=10)
+    desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10)
     made = World(pool, desk, catalog, sheets, persons, clock)
     codes = {election.id: election.code for election in catalog.elections}
     by_qr = {sheet.qr: sheet for sheet in sheets}
@@ -320,7 +320,7 @@ async def test_a_better_copy_is_typed_where_a_supervisor_says_so(small: World) -
         "acta": small.acta(sheet),
         "person": small.persons[4].id,
         "reason": "más clara",
-        "at": START,
+        "given": small.given,
     }
     async with transaction(small.pool) as connection:
         with pytest.raises(Rejected, match="no es de esta acta"):
@@ -505,6 +505,24 @@ async def test_chance_and_not_arrival_orders_the_queue_for_the_first_person_and_
     assert await asked_again_and_again(small, 1) == [one[place] for place in BY_CHANCE]
 
 
+async def test_chance_orders_what_is_typed_again_as_well(small: World) -> None:
+    """Who has actas typed again does not choose who gets which of them."""
+    sheets = [sheet for sheet in small.sheets if sheet.values is not None and sheet.clave][: len(CHANCES)]
+    for number, sheet in enumerate(sheets, 1):
+        small.arrive(sheet, number=number)
+    await small.settle()
+    for who in (0, 1):
+        await asked_again_and_again(small, who)
+        await small.settle()
+    small.chance = in_turn(*CHANCES)
+    for sheet in sheets:
+        small.clock[0] += timedelta(seconds=1)
+        words: dict[str, Any] = {"acta": small.acta(sheet), "person": small.persons[4].id, "reason": "dedazo"}
+        async with transaction(small.pool) as connection:
+            await pipeline.recapture(connection, **words, given=small.given)
+    assert await asked_again_and_again(small, 0) == [sheets[place].qr for place in BY_CHANCE]
+
+
 def about(small: World, message: Message) -> str:
     """The QR of the acta, or of the image, that somebody's answer is about."""
     if message.key.startswith("acta:"):
@@ -538,7 +556,7 @@ async def test_cotejo_in_correction_opens_a_round_and_ends_as_accepted_after_a_c
         await small.settle()
     async with transaction(small.pool) as connection:
         await connection.execute("UPDATE acta_current SET estado = 'Publicada'")
-        await pipeline.cotejar(connection, acta=small.acta(sheet), person=9, result="en correccion", at=START)
+        await pipeline.cotejar(connection, acta=small.acta(sheet), person=9, result="en correccion", given=small.given)
     for person in (2, 3):
         await small.work(small.persons[person])
         await small.settle()
