@@ -21,10 +21,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 system:
 	@sh deploy/system-packages.sh libzbar0
 
-# The operations kit, keys in tokens, the page that checks in a browser and the commands of VERIFICA.txt are tested with the
-# real programs; without them the tests are skipped and say so.
+# The operations kit, keys in tokens, the page that checks in a browser, the commands of VERIFICA.txt, and that bytes are on
+# the disk before they are promised are tested with the real programs; without them the tests are skipped and say so.
 tools:
-	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3
+	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
 
 demo: setup
 	$(BIN)/prep demo $(DEMO)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from random import SystemRandom
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -89,6 +90,7 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         pool,
         blobs,
         clock=clock,
+        chance=SystemRandom().random,
         lease_minutes=settings.lease_minutes,
         other_site_minutes=settings.other_site_minutes,
     )

@@ -61,12 +61,14 @@ class Desk:
         blobs: Blobs,
         *,
         clock: Callable[[], datetime],
+        chance: Callable[[], float],
         lease_minutes: float,
         other_site_minutes: float = 30,
     ) -> None:
         self._pool = pool
         self._blobs = blobs
         self._clock = clock
+        self._given = pipeline.Given(clock, chance)
         self._lasts = timedelta(minutes=lease_minutes)
         self._other_site = timedelta(minutes=other_site_minutes)
         self._forms = Forms({}, {})
@@ -242,7 +244,7 @@ class Desk:
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
             await pipeline.recapture(
-                connection, acta=acta, person=person.id, reason=motivo, at=self._clock(), image=image
+                connection, acta=acta, person=person.id, reason=motivo, given=self._given, image=image
             )
 
     async def cotejar(self, person: Person, election: str, clave: str, resultado: str) -> None:
@@ -250,7 +252,7 @@ class Desk:
         allow(person, COMPARES)
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
-            await pipeline.cotejar(connection, acta=acta, person=person.id, result=resultado, at=self._clock())
+            await pipeline.cotejar(connection, acta=acta, person=person.id, result=resultado, given=self._given)
 
     async def state(self, person: Person, election: str, clave: str) -> dict[str, Any]:
         """Where an acta stands; what was typed only when nobody must type it blind any more."""

@@ -100,7 +100,7 @@ class Blobs:
         parts = urlsplit(url)
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_durable(folder)
             blobs = cls(LocalStore(folder), folder=folder, scratch=folder / "tmp")
         else:
             try:
@@ -242,6 +242,14 @@ class Blobs:
         if self._scratch is None:
             raise ValueError("a remote store was opened without a folder for what is arriving")
         return self._scratch / f"{uuid.uuid4().hex}.tmp"
+
+
+def _make_durable(folder: Path) -> None:
+    """Make it, and what is missing above it: what is kept below a name that a crash takes away is lost with it."""
+    if not folder.is_dir():
+        _make_durable(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync(folder.parent)
 
 
 def _sweep(scratch: Path) -> None:

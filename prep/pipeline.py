@@ -377,13 +377,14 @@ COTEJO: Final = {"aceptada": 1, "aceptada tras cambio": 2, "en correccion": IN_C
 """The COTEJADA column (`domain.md` §6)."""
 
 
-async def cotejar(connection: Connection, *, acta: int, person: int, result: str, at: datetime) -> None:
+async def cotejar(connection: Connection, *, acta: int, person: int, result: str, given: Given) -> None:
     """The paper has been compared with what was published. In correction, a new round is opened.
 
     Raises Rejected where the acta is not published or `result` is not one of `COTEJO`.
     """
     if result not in COTEJO:
         raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}")
+    at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
     state = move(_at_rest(row), life.Cotejo())
     assert row.version is not None
@@ -392,16 +393,17 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     )
     await _count(connection, row, version, ESTADO[type(state)], at)
     if COTEJO[result] == IN_CORRECTION:
-        await recapture(connection, acta=acta, person=person, reason="cotejo", at=at)
+        await recapture(connection, acta=acta, person=person, reason="cotejo", given=given)
 
 
 async def recapture(
-    connection: Connection, *, acta: int, person: int, reason: str, at: datetime, image: bytes | None = None
+    connection: Connection, *, acta: int, person: int, reason: str, given: Given, image: bytes | None = None
 ) -> None:
     """Type an acta again in a new round, from `image` (another of its images, a better copy) or its current one.
 
     Raises Rejected where it has no such image, or nobody has typed it yet.
     """
+    at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
     if image is not None and not await store.has_image(connection, row.id, image):
         raise Rejected("esa imagen no es de esta acta", status=409)
@@ -412,7 +414,7 @@ async def recapture(
     await store.drop_tasks(connection, row.id)
     detail = {"motivo": reason, "persona": person, "imagen": image.hex()}
     await store.add_event(connection, "recaptura", row.clave, detail, at)
-    await _open_round(connection, row, state, Given(lambda: at, lambda: 0.0))
+    await _open_round(connection, row, state, given)
 
 
 def _at_rest(row: ActaRow) -> life.State:

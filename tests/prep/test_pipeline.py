@@ -64,7 +64,15 @@ class World:
     def given(self) -> Given:
         return Given(lambda: self.clock[0], self.chance)
 
-    def arrive(self, sheet: Sheet, *, number: int = 1, copy: int = 0, scanner: bool = False) -> ImageReceived:
+    def arrive(
+        self,
+        sheet: Sheet,
+        *,
+        number: int = 1,
+        copy: int = 0,
+        scanner: bool = False,
+        paper: TipoDocumento = TipoDocumento.ACTA_PREP,
+    ) -> ImageReceived:
         digest = hashlib.sha256(f"{sheet.key} {copy}".encode()).hexdigest()
         self.by_image[digest] = sheet
         received = ImageReceived(
@@ -76,7 +84,7 @@ class World:
             origen=Origen.CATD if scanner else Origen.CASILLA,
             digitalizacion=Digitalizacion.ESCANER if scanner else Digitalizacion.MOVIL,
             traslado="",
-            tipo_documento=TipoDocumento.ACTA_PREP,
+            tipo_documento=paper,
             acopio_at=sheet.acopio,
             acta_hint="",
             received_at=self.clock[0],
@@ -182,7 +190,7 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
     await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
-    desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], lease_minutes=10)
+    desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10)
     made = World(pool, desk, catalog, sheets, persons, clock)
     codes = {election.id: election.code for election in catalog.elections}
     by_qr = {sheet.qr: sheet for sheet in sheets}
@@ -312,7 +320,7 @@ async def test_a_better_copy_is_typed_where_a_supervisor_says_so(small: World) -
         "acta": small.acta(sheet),
         "person": small.persons[4].id,
         "reason": "más clara",
-        "at": START,
+        "given": small.given,
     }
     async with transaction(small.pool) as connection:
         with pytest.raises(Rejected, match="no es de esta acta"):
@@ -362,6 +370,167 @@ async def test_a_scan_replaces_a_photo_that_nobody_has_typed_from(small: World) 
         assert await connection.fetchval("SELECT count(*) FROM image_current WHERE acta IS NOT NULL") == 3
 
 
+MOMENTS = ("waits", "is held", "is typed", "is compared")
+"""How far the first person has come with the acta as another image of it arrives."""
+PAIRS = [(earlier, later) for earlier in ("photo", "scan") for later in ("photo", "scan")]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("earlier", "later"), PAIRS)
+async def test_of_two_images_a_scan_alone_replaces_a_photo_alone_and_only_while_nobody_has_begun(
+    small: World, earlier: str, later: str, moment: str
+) -> None:
+    sheet = first(small)
+    one = small.arrive(sheet, scanner=earlier == "scan").sha256
+    await small.settle()
+    task = None if moment == "waits" else await small.desk.lease(small.persons[0], list(Kind))
+    if moment in {"is typed", "is compared"}:
+        assert task is not None
+        await small.desk.submit(small.persons[0], uuid.UUID(task["tarea"]), sheet.typed())
+    if moment == "is compared":
+        await small.settle()
+    two = small.arrive(sheet, number=2, copy=1, scanner=later == "scan")
+    await small.deliver(two.message())
+    current = two.sha256 if (earlier, later, moment) == ("photo", "scan", "waits") else one
+    assert await shown(small, sheet) == {current}
+    await small.settle()
+    if moment in {"waits", "is held"}:
+        task = await small.desk.lease(small.persons[0], list(Kind))
+        assert task is not None
+        assert task["imagen"].endswith(current), "who holds it types from the image they began with"
+        await small.desk.submit(small.persons[0], uuid.UUID(task["tarea"]), sheet.typed())
+        await small.settle()
+    assert await small.work(small.persons[1]) == "captura"
+    await small.settle()
+    async with transaction(small.pool) as connection:
+        typed_from = {row["image"].hex() for row in await connection.fetch("SELECT image FROM entry")}
+        assert await connection.fetchval("SELECT count(*) FROM image_current WHERE acta IS NOT NULL") == 2, (
+            "both are kept"
+        )
+    assert typed_from == {current}
+    assert await shown(small, sheet) == {current}
+
+
+async def shown(small: World, sheet: Sheet) -> set[str]:
+    """The current image of that acta, the images that its waiting tasks show, and the one that counts."""
+    async with transaction(small.pool) as connection:
+        rows = await connection.fetch(
+            "SELECT image FROM acta_current WHERE acta = $1 UNION SELECT image FROM task WHERE acta = $1"
+            " UNION SELECT image FROM acta_version WHERE acta = $1",
+            small.acta(sheet),
+        )
+    return {row["image"].hex() for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (TipoDocumento.ACTA_PREP, TipoDocumento.COPIA_RPPCI),
+        (TipoDocumento.COPIA_RPPCI, TipoDocumento.ACTA_PREP),
+        (TipoDocumento.COPIA_RPPCI, TipoDocumento.COPIA_RPPCI),
+    ],
+)
+async def test_a_scan_replaces_a_photo_of_the_same_document_alone(
+    small: World, earlier: TipoDocumento, later: TipoDocumento
+) -> None:
+    sheet = first(small)
+    photo = small.arrive(sheet, paper=earlier).sha256
+    await small.settle()
+    scan = small.arrive(sheet, number=2, copy=1, scanner=True, paper=later).sha256
+    await small.settle()
+    assert await shown(small, sheet) == {scan if earlier is later else photo}
+
+
+async def test_a_photo_that_was_given_back_unread_is_replaced_by_a_scan(small: World) -> None:
+    sheet = first(small)
+    small.arrive(sheet)
+    await small.settle()
+    task = await small.desk.lease(small.persons[0], list(Kind))
+    assert task is not None
+    await small.desk.release(small.persons[0], uuid.UUID(task["tarea"]))
+    scan = small.arrive(sheet, number=2, copy=1, scanner=True).sha256
+    await small.settle()
+    assert await shown(small, sheet) == {scan}
+
+
+# The queue is shuffled: nobody can arrange who gets whose acta.
+
+
+async def asked_again_and_again(small: World, who: int) -> list[str]:
+    """The actas, or images, that this person is given, in the order in which they come."""
+    given_to: list[str] = []
+    while True:
+        task = await small.desk.lease(small.persons[who], list(Kind))
+        if task is None:
+            return given_to
+        sheet = small.by_image[task["imagen"].rsplit("/", 1)[1]]
+        given_to.append(sheet.qr)
+        if task["tipo"] == "identificacion":
+            await small.desk.identify(
+                small.persons[who], uuid.UUID(task["tarea"]), identity=sheet.qr, proceso_tecnico=False
+            )
+        else:
+            await small.desk.submit(small.persons[who], uuid.UUID(task["tarea"]), sheet.typed())
+
+
+def in_turn(*chances: float) -> Callable[[], float]:
+    return iter(chances).__next__
+
+
+CHANCES = (0.9, 0.1, 0.7, 0.3, 0.5)
+BY_CHANCE = [1, 3, 4, 2, 0]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["captura", "identificacion"])
+async def test_chance_and_not_arrival_orders_the_queue_for_the_first_person_and_for_the_second(
+    small: World, lost: bool
+) -> None:
+    """One second from image to image, and from answer to answer: less than the time over which the queue is shuffled."""
+    sheets = [sheet for sheet in small.sheets if sheet.values is not None and sheet.clave][: len(CHANCES)]
+    small.chance = in_turn(*CHANCES)
+    for number, sheet in enumerate(sheets, 1):
+        received = small.arrive(sheet, number=number)
+        if lost:
+            small.qr_lost.add(received.sha256)
+        small.clock[0] += timedelta(seconds=1)
+        await small.settle()
+    one = await asked_again_and_again(small, 0)
+    assert one == [sheets[place].qr for place in BY_CHANCE]
+    small.chance = in_turn(*CHANCES)
+    await small.collect()
+    said = {about(small, message): message for messages in small.on_the_way.values() for message in messages}
+    for qr in one:  # what was answered first is worked on first
+        small.clock[0] += timedelta(seconds=1)
+        await small.deliver(said[qr])
+    assert await asked_again_and_again(small, 1) == [one[place] for place in BY_CHANCE]
+
+
+async def test_chance_orders_what_is_typed_again_as_well(small: World) -> None:
+    """Who has actas typed again does not choose who gets which of them."""
+    sheets = [sheet for sheet in small.sheets if sheet.values is not None and sheet.clave][: len(CHANCES)]
+    for number, sheet in enumerate(sheets, 1):
+        small.arrive(sheet, number=number)
+    await small.settle()
+    for who in (0, 1):
+        await asked_again_and_again(small, who)
+        await small.settle()
+    small.chance = in_turn(*CHANCES)
+    for sheet in sheets:
+        small.clock[0] += timedelta(seconds=1)
+        words: dict[str, Any] = {"acta": small.acta(sheet), "person": small.persons[4].id, "reason": "dedazo"}
+        async with transaction(small.pool) as connection:
+            await pipeline.recapture(connection, **words, given=small.given)
+    assert await asked_again_and_again(small, 0) == [sheets[place].qr for place in BY_CHANCE]
+
+
+def about(small: World, message: Message) -> str:
+    """The QR of the acta, or of the image, that somebody's answer is about."""
+    if message.key.startswith("acta:"):
+        acta = ActaTouched.model_validate_json(message.body).acta
+        return next(each.qr for each in small.catalog.actas if each.id == acta)
+    return small.by_image[ImageNamed.model_validate_json(message.body).sha256].qr
+
+
 async def test_sin_acta_counts_as_captured_until_an_image_comes_after_all(small: World) -> None:
     sheet = first(small)
     async with transaction(small.pool) as connection:
@@ -387,7 +556,7 @@ async def test_cotejo_in_correction_opens_a_round_and_ends_as_accepted_after_a_c
         await small.settle()
     async with transaction(small.pool) as connection:
         await connection.execute("UPDATE acta_current SET estado = 'Publicada'")
-        await pipeline.cotejar(connection, acta=small.acta(sheet), person=9, result="en correccion", at=START)
+        await pipeline.cotejar(connection, acta=small.acta(sheet), person=9, result="en correccion", given=small.given)
     for person in (2, 3):
         await small.work(small.persons[person])
         await small.settle()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -18,10 +19,12 @@ from prep.bus.table import EmbeddedBus
 from prep.consumer import Line, Outcome, run, sample, work
 from prep.errors import Parked, Rejected, Unavailable
 from prep.messages import Message, Topic
+from prep.settings import Settings
 from prep.store import deliveries
 from prep.store.database import Connection, Pool, open_pool, transaction
 from prep.store.outbox import enqueue
 from prep.store.pipeline import add_event
+from prep.worker import Decoders, Digitizing, Validating, lines
 from tests.conftest import Night
 from tests.makers.cord import plugged
 from tests.makers.waiting import PATIENCE, until
@@ -319,6 +322,19 @@ async def test_a_database_that_goes_away_in_between_is_waited_out(night: Night, 
         await bus.close()
     assert Counter(await effects(pool)) == Counter(f"k{n % 10}/{n}" for n in range(200))
     assert await parked(pool) == []
+
+
+# What it is given
+
+
+def test_the_queue_is_shuffled_by_lots_that_nobody_can_foresee(tmp_path: Path) -> None:
+    decoders = Decoders(1, (tmp_path / "blobs").as_uri(), 4_000_000)
+    for line in lines(Settings(data=tmp_path), decoders):
+        assert isinstance(line.handler, Digitizing | Validating)
+        drawn = [line.handler.given.chance() for _ in range(100)]
+        assert len(set(drawn)) > 90
+        assert all(0 <= lot < 1 for lot in drawn)
+    decoders.close()
 
 
 # Stopping

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -275,6 +276,49 @@ async def test_of_two_publishers_one_leads_and_the_other_waits(tonight: SmallNig
         assert await cut(tonight.office, successor, None) is None
 
 
+def files(public: Path) -> dict[str, tuple[int, int]]:
+    """Every file that is published once, by name: its inode, and when its bytes were last written."""
+    found = (path for place in ("imagenes", "cortes", "zip") for path in (public / place).rglob("*"))
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found if path.is_file()}
+
+
+@pytest.mark.parametrize("lost", ["nothing", "the rename", "a corte"])
+async def test_published_bytes_are_written_once_whatever_comes_after_them(
+    tonight: SmallNight, tmp_path: Path, lost: str
+) -> None:
+    """Later cortes, a restart that finishes what was begun, a corte made again: none takes a published file away.
+
+    The tree is one that was brought back from a copy. So its files are no links to the store, and a file that is taken
+    away and put there again is another one. A later acta's image is, to the byte, what was published as the web copy of
+    an earlier one.
+    """
+    draw = tonight.draw
+    earlier, later = (next(s for s in tonight.sheets[first:] if s.sin_acta is None) for first in (0, 30))
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+    if lost == "the rename":
+        with pytest.raises(Killed):
+            await tonight.cut(office=failing(tonight.office, "rename", after=False))
+    else:
+        await tonight.cut()
+    public = tonight.office.public
+    shutil.copytree(public, tmp_path / "copia")
+    shutil.rmtree(public)
+    shutil.move(tmp_path / "copia", public)
+    if lost == "a corte":
+        shutil.rmtree(folder(public, 1))
+    before = files(public)
+    assert any("/imagenes/" in name for name in before)
+    assert any("/zip/" in name for name in before)
+    await _until(tonight, 1)
+    tonight.draw = lambda sheet: draw(earlier) + b"\n" if sheet is later else draw(sheet)
+    await tonight.count(tonight.sheets[30:60])
+    await _until(tonight, 2)
+    after = files(public)
+    assert len(after) > len(before)
+    assert {name: after.get(name) for name in before} == before
+
+
 async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> None:
     """The record is written on the connection that holds the lock: they are lost together."""
 
@@ -402,6 +446,27 @@ async def test_the_gate_stops_a_corte_whose_rows_do_not_give_its_totals(tonight:
     assert {finding.check for finding in failed.value.findings} >= {"trece_valores", "votos"}
     assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
     assert await _recorded(tonight) == 1
+
+
+async def test_the_gate_stops_a_corte_that_lists_an_image_twice(tonight: SmallNight) -> None:
+    """The images are all there and whole: that is no reason to hold any of them back and go on."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+
+    @contextmanager
+    def list_twice(step: str) -> Iterator[None]:
+        if step == "gate":
+            [listed] = tonight.office.public.glob(".corte-*/corte/images.csv")
+            listed.write_bytes(listed.read_bytes() + listed.read_bytes().splitlines(keepends=True)[-1])
+        yield
+
+    with pytest.raises(GateFailure) as failed:
+        await tonight.cut(office=replace(tonight.office, step=list_twice))
+    assert [(finding.check, finding.expected) for finding in failed.value.findings] == [("imagen", "una vez")]
+    assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
+    assert await _recorded(tonight) == 1
+    async with tonight.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM held_back") == 0
 
 
 async def test_an_image_that_cannot_be_had_keeps_its_acta_back_and_no_other(tonight: SmallNight) -> None:

@@ -243,6 +243,14 @@ def test_an_image_that_is_not_what_its_name_says(tree: Path) -> None:
     assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
 
 
+def test_an_image_that_is_listed_twice(tree: Path) -> None:
+    path = tree / "cortes" / "0001" / "images.csv"
+    *_, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(path.read_bytes() + last)
+    digest = last.decode().split(",")[0]
+    assert check_folder(path.parent, tree) == [Finding("imagen", "images.csv", "una vez", digest)]
+
+
 def test_a_corte_that_does_not_follow_the_one_before(tree: Path) -> None:
     (tree / "cortes" / "0000" / "SHA256SUMS").write_bytes(b"otro\n")
     assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["cadena"]

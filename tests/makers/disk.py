@@ -1,0 +1,179 @@
+"""A disk that forgets: what a real process wrote, and how much of it would still be there if the power failed now.
+
+The process runs under strace. Of what the kernel was told, this keeps two facts: which files hold bytes that no fsync
+followed, and which names no fsync of their folder followed. Both are lost with the power. Whether the file system of this
+machine would keep them all the same is luck, and no test of it.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.makers.programs import program
+
+_WRITES: Final = ("write", "writev", "pwrite64", "sendto", "sendmsg", "sendfile", "copy_file_range", "ftruncate")
+_CALLS: Final = (*_WRITES, "open", "openat", "creat", "mkdir", "mkdirat", "link", "linkat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "fsync", "fdatasync")  # fmt: skip
+_SHOWN: Final = 400
+"""Bytes of each write that the trace holds: the first line of an answer, the first words of a statement."""
+
+_LINE: Final = re.compile(r"(\d+) +(\w+)\((.*)")
+_RESUMED: Final = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
+_PATHS: Final = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
+"""The paths of a call: each with the folder that it is relative to, where the call names one."""
+_HANDLE: Final = re.compile(r"\d+<([^>]*)>")
+
+
+@dataclass(eq=False)
+class _Bytes:
+    """What a file holds, under however many names."""
+
+    synced: bool = True
+
+
+@dataclass
+class Disk:
+    """What has been written so far, as far as the trace has been read."""
+
+    files: dict[str, _Bytes] = field(default_factory=dict)
+    forgettable: set[str] = field(default_factory=set)
+    """Names that are not on the disk yet."""
+
+    def lost(self, path: Path, *, below: Path) -> list[str]:
+        """What of `path` the power would take: its bytes, its name, the name of a folder above it; `below` is safe."""
+        if str(path) not in self.files:
+            return [f"{path} was never written"]
+        held = [] if self.files[str(path)].synced else [f"bytes of {path}"]
+        above = [each for each in (path, *path.parents) if each.is_relative_to(below) and each != below]
+        return held + [f"name of {each}" for each in above if str(each) in self.forgettable]
+
+    def names(self, under: Path) -> list[Path]:
+        """Every file below `under`."""
+        return [Path(path) for path in self.files if Path(path).is_relative_to(under)]
+
+    def take(self, call: str, said: str) -> None:
+        """One call that went well."""
+        paths = [os.path.normpath(os.path.join(base, path)) for base, path in _PATHS.findall(said)]  # noqa: PTH118  # text
+        match call:
+            case "fsync" | "fdatasync":
+                self._sync(_handle(said))
+            case "open" | "openat" | "creat":
+                if "O_CREAT" in said or call == "creat":
+                    self._appear(paths[0], self.files.get(paths[0], _Bytes()))
+                if "O_TRUNC" in said and paths[0] in self.files:
+                    self.files[paths[0]].synced = False
+            case "mkdir" | "mkdirat":
+                self.forgettable.add(paths[0])
+            case "link" | "linkat":
+                self._appear(paths[1], self.files.get(paths[0], _Bytes()))
+            case "rename" | "renameat" | "renameat2":
+                self._move(paths[0], paths[1])
+            case "unlink" | "unlinkat" | "rmdir":
+                self.files.pop(paths[0], None)
+                self.forgettable.discard(paths[0])
+            case _:
+                written = _handles(said)[1 if call == "copy_file_range" else 0]
+                if written.startswith("/"):
+                    self.files.setdefault(written, _Bytes()).synced = False
+
+    def _appear(self, path: str, content: _Bytes) -> None:
+        if path not in self.files:
+            self.forgettable.add(path)
+        self.files[path] = content
+
+    def _sync(self, path: str) -> None:
+        if path in self.files:
+            self.files[path].synced = True
+        self.forgettable = {each for each in self.forgettable if os.path.dirname(each) != path}  # noqa: PTH120  # text
+
+    def _move(self, old: str, new: str) -> None:
+        def moved(path: str) -> str:
+            return new + path[len(old) :] if path == old or path.startswith(f"{old}/") else path
+
+        self.files = {moved(path): content for path, content in self.files.items()}
+        self.forgettable = {moved(path) for path in self.forgettable} | {new}
+
+
+def _handles(said: str) -> list[str]:
+    return [path.removesuffix(" (deleted)") for path in _HANDLE.findall(said)] or [""]
+
+
+def _handle(said: str) -> str:
+    return _handles(said)[0]
+
+
+@dataclass
+class Traced:
+    """A process and the trace of it."""
+
+    process: asyncio.subprocess.Process
+    trace: Path
+
+    @property
+    def pid(self) -> int:
+        """Of the process itself; strace is its parent."""
+        return int(self.trace.read_text("utf-8").split(maxsplit=1)[0])
+
+    def calls(self) -> Iterator[tuple[str, str, bool]]:
+        """Name, arguments, and whether it has ended well: a call that others came between is told when it begins too."""
+        begun: dict[str, str] = {}
+        for line in self.trace.read_text("utf-8", errors="replace").splitlines():
+            if resumed := _RESUMED.match(line):
+                pid, call, rest = resumed.groups()
+                said = begun.pop(pid, "") + rest
+            elif started := _LINE.match(line):
+                pid, call, said = started.groups()
+                yield call, said, False
+                if "<unfinished ...>" in said:
+                    begun[pid] = said.replace("<unfinished ...>", "")
+                    continue
+            else:
+                continue
+            if not re.search(r"= -1 E\w+ \(.*\)$|= \?$", said):
+                yield call, said, True
+
+    def at(self, words: str) -> Iterator[Disk]:
+        """The disk as it was each time that the process began to send something in which `words` stand."""
+        disk = Disk()
+        for call, said, ended in self.calls():
+            if not ended:
+                if call in _WRITES and words in said and not _handle(said).startswith("/"):
+                    yield disk
+            else:
+                disk.take(call, said)
+
+
+def can_trace() -> str:
+    """strace, if it may trace here. Else the test is skipped with the reason; in CI, a failure."""
+    strace = program("strace", "strace")
+    tried = subprocess.run([strace, "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], check=False, capture_output=True)
+    if tried.returncode:
+        reason = f"strace may not trace here: {tried.stderr.decode(errors='replace').strip()}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return strace
+
+
+@asynccontextmanager
+async def traced(command: Sequence[str], trace: Path, environment: dict[str, str]) -> AsyncIterator[Traced]:
+    """The program under strace for as long as this lasts."""
+    strace = [can_trace(), "-f", "-y", "--seccomp-bpf", "-qq", "-s", str(_SHOWN), "-o", str(trace)]
+    process = await asyncio.create_subprocess_exec(
+        *strace, "-e", f"trace={','.join(f'?{call}' for call in _CALLS)}", *command, env=environment
+    )
+    made = Traced(process, trace)
+    try:
+        yield made
+    finally:
+        if process.returncode is None:
+            os.kill(made.pid, signal.SIGTERM)
+            await process.wait()
