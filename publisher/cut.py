@@ -26,6 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from integrity import durable
 from integrity.leaves import CORTE_PROOF
 from prep import observe
 from prep.blobs import Blobs
@@ -179,7 +180,12 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
         if last is None or corte.number >= last.number:
             await leader.check()
             with office.step("index"):
-                await asyncio.to_thread(_replace, office.public / "index.json", out.index(corte, book.elections), stage)
+                await asyncio.to_thread(
+                    durable.replace,
+                    office.public / "index.json",
+                    out.index(corte, book.elections),
+                    fresh=stage / "index.json",
+                )
     # Out. What is left of the stage is nothing.
     await asyncio.to_thread(_remove, stage)
     return corte
@@ -528,7 +534,7 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
             except Parked:
                 lost.add(sha256)
             else:
-                await asyncio.to_thread(_write, path, content)
+                await asyncio.to_thread(durable.write, path, content)
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -537,11 +543,6 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     return lost
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    _fsync(path)
 
 
 def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
@@ -556,7 +557,7 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
             lost.add(target.stem)
         except OSError:  # another file system
             shutil.copyfile(source, target)
-            _fsync(target)
+            durable.sync(target)
     return lost
 
 
@@ -611,24 +612,16 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _fsync_stage(stage: Path) -> None:
     """Every byte that was written here; staged images are links to blobs, or were synced when they were copied."""
     for folder in (stage / "corte", stage / "zip"):
         for path in folder.iterdir():
-            _fsync(path)
-        _fsync(folder)
+            durable.sync(path)
+        durable.sync(folder)
     for folder in ((stage / "imagenes"), *(stage / "imagenes").iterdir()):
-        _fsync(folder)
-    _fsync(stage)
-    _fsync(stage.parent)
+        durable.sync(folder)
+    durable.sync(stage)
+    durable.sync(stage.parent)
 
 
 def _bring_out(staged: Path, target: Path) -> None:
@@ -646,20 +639,12 @@ def _bring_out(staged: Path, target: Path) -> None:
         if not place.exists():
             os.link(path, place)
     for folder in touched:
-        _fsync(folder)
-    _fsync(target.parent)
+        durable.sync(folder)
+    durable.sync(target.parent)
 
 
 def _move(staged: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     staged.rename(place)
-    _fsync(place.parent)
-    _fsync(place.parent.parent)
-
-
-def _replace(path: Path, content: bytes, stage: Path) -> None:
-    """All of the new content or all of the old, whoever reads it."""
-    fresh = stage / path.name
-    _write(fresh, content)
-    fresh.replace(path)
-    _fsync(path.parent)
+    durable.sync(place.parent)
+    durable.sync(place.parent.parent)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import jinja2
 
+from integrity import durable
 from prep.domain import row as official_row
 from prep.domain.catalog import (
     Clase,
@@ -135,9 +136,7 @@ class _Site:
         self.put(path, text.encode())
 
     def put(self, path: Path, content: bytes) -> None:
-        fresh = self.stage / "pagina"
-        fresh.write_bytes(content)
-        fresh.replace(path)
+        durable.swap(path, content, fresh=self.stage / "pagina")
 
 
 async def render(

@@ -33,6 +33,7 @@ from typing import Any, Final
 
 import uvloop
 
+from integrity import durable
 from integrity.sealing.certificates import NotSealed, load
 from integrity.sealing.stamp import Authority, Unanswered, ask
 from integrity.sums import Malformed, read_sums
@@ -361,10 +362,7 @@ def _text(said: Mapping[str, Any]) -> str:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(path, content)
     except OSError as error:
         raise Rejected(f"no se puede escribir {path}: {error.strerror}") from None
 

@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,6 +34,7 @@ from typing import Final
 
 import uvloop
 
+from integrity import durable
 from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
 from integrity.log.note import (
     Kind,
@@ -502,9 +503,7 @@ class Scribe:
         scratch = self._office.folder / _SCRATCH
         scratch.mkdir(exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = scratch / uuid.uuid4().hex
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        durable.swap(path, content, fresh=scratch / uuid.uuid4().hex)
 
 
 # --- the part ---------------------------------------------------------------------------------------------------------
@@ -614,28 +613,8 @@ def signing_key(path: Path, name: str) -> Signer:
 
 def _make_key(path: Path, name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{Signer.generate(name, Kind.LOG).to_text()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
-    with _folder(path.parent) as folder:
-        os.fsync(folder)
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
+    with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
+        durable.put(path, f"{Signer.generate(name, Kind.LOG).to_text()}\n".encode(), mode=0o600)
 
 
 def policy_text(signer: Signer, file: Path | None) -> str:
