@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from integrity import durable
-from integrity.leaves import proof_path
+from integrity.layout import proof_path
 from prep.blobs import Blobs
 from prep.errors import Rejected
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from integrity import durable
+from integrity.leaves import LONGEST_ENTRY
 from integrity.log.merkle import EMPTY, NotProven, check_consistency, leaf_hash, root_of
 from integrity.log.note import (
     Checkpoint,
@@ -36,17 +37,7 @@ from integrity.log.note import (
     read_signatures,
     to_base64,
 )
-from integrity.log.tiles import (
-    CHECKPOINT,
-    LONGEST_ENTRY,
-    WIDTH,
-    Differs,
-    Tiles,
-    check_tiles,
-    read_path,
-    tile_path,
-    write_bundle,
-)
+from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path, tile_path, write_bundle
 from integrity.source import Folder, Missing, SourceError
 from integrity.sums import Malformed
 

@@ -41,7 +41,6 @@ from integrity.sealing.certificates import (
 )
 from integrity.sealing.cms import Key, Signer
 
-SUMS: Final = "SHA256SUMS"
 SEAL: Final = "SHA256SUMS.p7s"
 """The institution's, made with the corte."""
 PERSON: Final = "SHA256SUMS.firma.p7s"
@@ -268,7 +267,7 @@ def read_sums_file(path: Path) -> bytes:
 
 
 def place(target: Path, content: bytes) -> None:
-    """Put a file into a published folder, whole or not at all, and once (`durable.put`). Raises NotSealed if another is there."""
+    """Put a file into a published folder, whole or not at all, and once. Raises NotSealed if another is there."""
     try:
         durable.put(target, content)
     except FileExistsError:

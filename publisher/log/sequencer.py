@@ -35,7 +35,8 @@ from typing import Final
 import uvloop
 
 from integrity import durable
-from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
+from integrity.layout import CORTE_PROOF, LOG, POLICY, corte_folder, opening_path, proof_path, rotation_path
+from integrity.leaves import link, read_leaf, rules_digest
 from integrity.log.note import (
     Kind,
     Policy,
@@ -47,13 +48,12 @@ from integrity.log.note import (
     read_proof,
     read_signer,
 )
-from integrity.log.rotation import rotation_path
 from integrity.log.tiles import WIDTH, Tiles
 from integrity.log.witness import PATIENCE, NotContinued, Panel
 from integrity.log.writer import Busy, Changed, Head, LogRefused, Sequencer, StateRolledBack, Step
 from integrity.source import Folder
+from integrity.strict_json import canonical_json
 from integrity.sums import Malformed
-from integrity.tree.documents import canonical_json
 from prep import observe
 from prep.arguments import Parser
 from prep.consumer import stop_on_signals
@@ -80,8 +80,6 @@ LONGEST_PAUSE: Final = 15.0
 STALLED: Final = 30.0
 """Seconds without a finished look after which this part is not well."""
 ROLE: Final = "sequencer"
-FOLDER: Final = "bitacora"
-POLICY: Final = "politica.txt"
 _SCRATCH: Final = ".acuses"
 """Where files are made before they are given their names."""
 _OTHERS: Final = 0o077
@@ -110,7 +108,7 @@ class Office:
 
     @property
     def folder(self) -> Path:
-        return self.public / FOLDER
+        return self.public / LOG
 
 
 @dataclass
@@ -475,7 +473,7 @@ class Scribe:
         """Beside each corte that is in the tree: its proof; and what the commitments to its actas were."""
         is_met = bool(self._cortes) and self._is_met(self._tree.checkpoint())
         for number, index in list(self._cortes.items()):
-            folder = self._office.public / "cortes" / f"{number:04}"
+            folder = self._office.public / corte_folder(number)
             if not await asyncio.to_thread(self._is_due, folder, is_met=is_met):
                 continue
             opened = self._office.public / opening_path(number)

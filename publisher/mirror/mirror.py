@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from integrity import durable
-from integrity.authenticity import Trust
-from integrity.leaves import CORTE_PROOF, opening_path, proof_path, read_leaf
+from integrity.authenticity import Trust, read_trust
+from integrity.layout import BESIDE_SUMS, CORTE_PROOF, opening_path, proof_path, rotation_path
+from integrity.leaves import LONGEST_ENTRY, read_leaf
 from integrity.log.audit import combine
 from integrity.log.note import (
     LONGEST_NOTE,
@@ -42,15 +43,14 @@ from integrity.log.note import (
     read_proof,
     read_verifier_key,
 )
-from integrity.log.rotation import rotation_path
-from integrity.log.tiles import CHECKPOINT, LONGEST_ENTRY, WIDTH, Tiles, tile_path
+from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles, tile_path
 from integrity.log.tiles import Differs as TileDiffers
 from integrity.report import SEAL_CHECKS, Report, Result
 from integrity.sealing.certificates import NotSealed
-from integrity.sealing.commands import read_trust
 from integrity.source import Folder, SourceError
+from integrity.strict_json import Json
 from integrity.sums import Malformed, read_sums
-from integrity.tree.documents import BESIDE_SUMS, Election, Json, Manifest, read_index, read_manifest
+from integrity.tree.documents import Election, Manifest, read_index, read_manifest
 from integrity.verify import verify
 from prep import observe
 from prep.arguments import Parser

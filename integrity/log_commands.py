@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from integrity import durable
+from integrity.authenticity import read_trust
+from integrity.leaves import LONGEST_ENTRY
 from integrity.log.audit import CannotProve, audit_log, check_proof, combine, in_words, prove
 from integrity.log.note import (
     LONGEST_NOTE,
@@ -20,12 +22,10 @@ from integrity.log.note import (
     read_signer,
     read_verifier_key,
 )
-from integrity.log.tiles import LONGEST_ENTRY
 from integrity.log.witness import Memory, serve
 from integrity.log.writer import LogRefused
 from integrity.report import Report, printable
 from integrity.sealing.certificates import NotSealed
-from integrity.sealing.commands import read_trust
 from integrity.sums import Malformed
 from integrity.verify import verify
 
