@@ -39,7 +39,6 @@ BY_STRING: Final = frozenset(
 )
 """Names that import or run what a text names."""
 START: Final = re.compile(rf"(?:^|\s)-m\s*(?:{'|'.join(ROOMS)})\b")
-NAMED: Final = re.compile(rf"(?:{'|'.join(ROOMS)})(?:[.:]\w+)*")
 ENTRY: Final = re.compile(rf"((?:{'|'.join(ROOMS)})(?:\.\w+)*)[.:]\w+")
 DURABLE: Final = {"integrity.durable", "load_tests.bench.log"}
 """Where fsync may be called: for everybody, and for the figure of the bare disk."""
@@ -97,21 +96,16 @@ def _starts(nodes: list[ast.AST]) -> Iterator[str]:
     for node in nodes:
         words = node.elts if isinstance(node, ast.List | ast.Tuple) else node.args if isinstance(node, ast.Call) else []
         for before, word in pairwise(words):
-            if isinstance(before, ast.Constant) and before.value == "-m" and NAMED.fullmatch(_beginning(word)):
-                yield f"a part is started by the text «{_beginning(word)}»"
+            if isinstance(before, ast.Constant) and before.value == "-m" and not _is_seen(word):
+                yield f"a part is started by the text «{ast.unparse(word)}»"
 
 
-def _beginning(word: ast.expr) -> str:
-    """The text of a word; of one that is put together, its first piece."""
-    match word:
-        case ast.Constant(str(text)):
-            return text
-        case ast.JoinedStr([ast.Constant(str(text)), *_]):
-            return text.rstrip(".")
-        case ast.BinOp(left=left):
-            return _beginning(left).rstrip(".")
-        case _:
-            return ""
+def _is_seen(word: ast.expr) -> bool:
+    """The word after `-m`: a module's own name, which a tool can follow, or a text that is none of our rooms."""
+    if isinstance(word, ast.Constant):
+        return not (isinstance(word.value, str) and word.value.partition(".")[0] in ROOMS)
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(word)}
+    return bool(names & {"__name__", "__spec__", "__package__"})
 
 
 def _is_file(module: str) -> bool:
@@ -190,6 +184,7 @@ def test_a_package_is_imported_only_where_a_line_says_so(module: str, source: st
         "run(sys.executable, '-m', 'prep.operations.cli', name)",
         "run((sys.executable, '-m', f'prep.{part}'))",
         "run([sys.executable, '-m', 'prep.' + part])",
+        "run([sys.executable, '-m', PART])",
         "run('python -m integrity verify', shell=True)",
         "run([sys.executable, '-mintegrity'])",
         "serve('capture.app:create_app')",
