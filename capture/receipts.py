@@ -13,8 +13,6 @@ and handed out byte for byte to whoever sends that image again, on any server of
 import base64
 import hashlib
 import json
-import os
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from integrity.leaves import proof_path
+from integrity import durable
+from integrity.layout import proof_path
 from prep.blobs import Blobs
 from prep.errors import Rejected
 
@@ -105,22 +104,8 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first: its key is the key
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with suppress(FileExistsError):  # another process was first: its key is the key
+        durable.put(path, pem, mode=0o600)
 
 
 def _name(sha256: str) -> str:

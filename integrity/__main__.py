@@ -129,13 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
             return _show(verify(asked.source, _tell, **expected), as_json=asked.json)
     try:
-        from integrity.log import commands as log_commands  # noqa: PLC0415 - verify and check need nothing but Python
-        from integrity.sealing import commands as seal_commands  # noqa: PLC0415
+        # verify and check need nothing but Python
+        from integrity import log_commands, sealing_commands  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         print(f"? Esta orden necesita el paquete «{missing.name}».")
         return _COULD_NOT
     about_seals = asked.command in {"seal", "stamp", "dev-ca", "dev-tsa"}
-    outcome = seal_commands.run(asked) if about_seals else log_commands.run(asked, _tell)
+    outcome = sealing_commands.run(asked) if about_seals else log_commands.run(asked, _tell)
     return outcome if isinstance(outcome, int) else _show(outcome, as_json=asked.json)
 
 

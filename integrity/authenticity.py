@@ -9,6 +9,7 @@ checked*, as stamps may come late; what cannot be judged for want of a trusted a
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -16,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from integrity.report import SEAL_CHECKS, Ledger
 from integrity.sealing import cms, sello, stamp
-from integrity.sealing.certificates import NotSealed, Problem, name, refuse_development
-from integrity.sealing.seal import CLOCK_TOLERANCE, PERSON, SEAL, Seal, verify_seal
+from integrity.sealing.certificates import NotSealed, Problem, load, name, read_file, refuse_development
+from integrity.sealing.seal import CLOCK_TOLERANCE, LONGEST_SUMS, PERSON, SEAL, Seal, verify_seal
 from integrity.sealing.sello import SELLO, verify_sello
 from integrity.sealing.stamp import STAMPS, Stamp, judge_after, verify_stamp
 
@@ -49,6 +50,12 @@ class Evidence:
     person: Seal | None = None
     sello: Seal | None = None
     stamps: Mapping[str, Stamp] = field(default_factory=dict)
+
+
+def read_trust(ca: Path, tsa_ca: Path | None) -> Trust:
+    """The authorities in the files that a reader names. Raises NotSealed."""
+    stamps = load(read_file(tsa_ca, LONGEST_SUMS)) if tsa_ca else ()
+    return Trust(load(read_file(ca, LONGEST_SUMS)), stamps)
 
 
 def judge(

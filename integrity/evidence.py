@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from integrity.leaves import CORTE_PROOF, opening, opening_path, proof_path, read_leaf, rules_digest, text_digest
+from integrity import layout
+from integrity.layout import CORTE_PROOF, LOG, POLICY, SUMS, corte_folder, opening_path, proof_path
 from integrity.leaves import link as link_of
+from integrity.leaves import opening, read_leaf, rules_digest, text_digest
 from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
 from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 from integrity.report import EVIDENCE_CHECKS, KEPT_CHECK, Ledger
@@ -21,10 +23,8 @@ from integrity.sums import Malformed, in_threads
 
 if TYPE_CHECKING:
     from integrity.log.note import Checkpoint, Log, Policy
-    from integrity.tree.documents import Json, Manifest
+    from integrity.strict_json import Json
 
-FOLDER: Final = "bitacora"
-POLICY: Final = "politica.txt"
 REHEARSAL: Final = "/simulacro"
 """How the origin of a rehearsal's log ends: no leaf of it can be shown as one of the night."""
 _NOTE_LIMIT: Final = 1 << 20
@@ -97,7 +97,7 @@ class Shown:
 
     number: int
     sums_sha256: str
-    manifest: "Manifest | None"
+    manifest: "Json | None"
 
 
 def read_log(
@@ -107,7 +107,7 @@ def read_log(
 
     `kept` is a checkpoint of this log that the reader has from before: another history, however whole, is seen by it.
     """
-    where = f"{FOLDER}/{CHECKPOINT}"
+    where = f"{LOG}/{CHECKPOINT}"
     if not _should_have(tree, where, trusted, ledger) and kept is None:
         return None
     ledger.checks = {**ledger.checks, **EVIDENCE_CHECKS, **(KEPT_CHECK if kept is not None else {})}
@@ -118,22 +118,22 @@ def read_log(
         return None
     try:
         checkpoint = note.read_checkpoint(tree.read(where, _NOTE_LIMIT))
-        policy = trusted or note.read_policy(tree.read(f"{FOLDER}/{POLICY}", _NOTE_LIMIT))
+        policy = trusted or note.read_policy(tree.read(f"{LOG}/{POLICY}", _NOTE_LIMIT))
     except Missing as missing_file:
-        ledger.wrong("AUT-11", FOLDER, expected="la bitácora y su política", found=missing_file.sentence)
+        ledger.wrong("AUT-11", LOG, expected="la bitácora y su política", found=missing_file.sentence)
         return None
     except SourceError as error:
         ledger.unable(EVIDENCE_CHECKS, error.sentence)
         return None
     except Malformed as problem:
-        ledger.wrong("AUT-11", FOLDER, expected=problem.expected, found=problem.found)
+        ledger.wrong("AUT-11", LOG, expected=problem.expected, found=problem.found)
         return None
     except note.Unsupported as problem:
         ledger.unable(EVIDENCE_CHECKS, problem.sentence)
         return None
     from integrity.log.rotation import NotFollowed, check_in_tree, follow
 
-    under = _Under(tree, FOLDER)
+    under = _Under(tree, LOG)
     book = Book(Tiles(under, checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
     try:
         book.policy, rotations = follow(under.read, policy)
@@ -145,7 +145,7 @@ def read_log(
         check_in_tree(book.tiles, rotations)
     except NotFollowed as problem:
         expected = "una rotación de la bitácora, firmada por su llave anterior"
-        ledger.wrong("AUT-11", f"{FOLDER}/{problem.path}", expected=expected, found=problem.sentence)
+        ledger.wrong("AUT-11", f"{LOG}/{problem.path}", expected=expected, found=problem.sentence)
         return None
     except SourceError as error:
         ledger.unable(["AUT-11"], error.sentence)
@@ -159,7 +159,7 @@ def read_log(
 def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Ledger) -> bool:
     """Whether the tree has a log, speaks of one, or is said by the reader to have one."""
     try:
-        found = any(tree.exists(path) for path in (where, f"{FOLDER}/{POLICY}", f"cortes/0000/{CORTE_PROOF}"))
+        found = any(tree.exists(path) for path in (where, f"{LOG}/{POLICY}", f"{corte_folder(0)}/{CORTE_PROOF}"))
     except SourceError as error:
         ledger.checks = {**ledger.checks, **EVIDENCE_CHECKS}
         ledger.unable(EVIDENCE_CHECKS, error.sentence)
@@ -208,15 +208,15 @@ def _recompute(book: Book, ledger: Ledger, tell: Tell) -> bool:
         ledger.unable(["EVI-01"], error.sentence)
         return False
     except SourceError as error:
-        ledger.wrong("EVI-01", FOLDER, expected="todos sus archivos", found=error.sentence)
+        ledger.wrong("EVI-01", LOG, expected="todos sus archivos", found=error.sentence)
         return False
     except Differs as differs:
-        path = f"{FOLDER}/{differs.path}"
+        path = f"{LOG}/{differs.path}"
         ledger.wrong("EVI-01", path, expected=differs.expected, found=differs.found, position=differs.position)
         return False
     ledger.did("EVI-01", book.tiles.size)
     if root != book.checkpoint.root:
-        ledger.wrong("EVI-01", f"{FOLDER}/{CHECKPOINT}", expected=root.hex(), found=book.checkpoint.root.hex())
+        ledger.wrong("EVI-01", f"{LOG}/{CHECKPOINT}", expected=root.hex(), found=book.checkpoint.root.hex())
         return False
     return True
 
@@ -225,7 +225,7 @@ def _judge_kept(book: Book, kept: "Checkpoint", ledger: Ledger) -> None:
     """The tree of the checkpoint that was kept is the beginning of this one."""
     from integrity.log.note import NotSigned
 
-    where = f"{FOLDER}/{CHECKPOINT}"
+    where = f"{LOG}/{CHECKPOINT}"
     try:
         signed = any(kept.note.signed_by(log.key) for log in book.signers or book.policy.logs)
     except NotSigned:
@@ -256,12 +256,12 @@ def _read_leaves(book: Book, ledger: Ledger) -> bool:
             try:
                 held = read_leaf(entry)
             except Malformed as problem:
-                ledger.wrong("EVI-02", FOLDER, expected=problem.expected, found=problem.found, position=where)
+                ledger.wrong("EVI-02", LOG, expected=problem.expected, found=problem.found, position=where)
                 return False
             if held["numero"] != index:
-                ledger.wrong("EVI-02", FOLDER, expected=f"numero {index}", found=held["numero"], position=where)
+                ledger.wrong("EVI-02", LOG, expected=f"numero {index}", found=held["numero"], position=where)
             if (held["tipo"] == "inicio") != (index == 0):
-                ledger.wrong("EVI-02", FOLDER, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
+                ledger.wrong("EVI-02", LOG, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
             _take(book, index, held, entry, ledger)
     _judge_rotation(book, ledger)
     return True
@@ -282,7 +282,7 @@ def _take(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) ->
         case "version":
             book.versions.setdefault(held["contenido"], index)
         case "corte" if held["corte"] in book.cortes:
-            ledger.wrong("EVI-03", FOLDER, expected="cada corte una vez", found=f"otra vez el corte {held['corte']}")
+            ledger.wrong("EVI-03", LOG, expected="cada corte una vez", found=f"otra vez el corte {held['corte']}")
         case "corte":
             book.cortes[held["corte"]] = index, held["sha256sums"]
         case "incidente" if held["asunto"].startswith("image:"):
@@ -324,16 +324,16 @@ def _judge_rotation(book: Book, ledger: Ledger) -> None:
             return
     except NotSigned:
         pass
-    ledger.wrong("AUT-11", FOLDER, expected=f"la firma de {key}", found="ninguna", position=f"hoja {index}")
+    ledger.wrong("AUT-11", LOG, expected=f"la firma de {key}", found="ninguna", position=f"hoja {index}")
 
 
 def _follow(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     device = book.devices.setdefault(held["dispositivo"], Device())
     where = f"hoja {index}, dispositivo {held['dispositivo']}"
     if held["anterior"] != device.link:
-        ledger.wrong("EVI-06", FOLDER, expected=device.link, found=held["anterior"], position=where)
+        ledger.wrong("EVI-06", LOG, expected=device.link, found=held["anterior"], position=where)
     if held["secuencia"] in device.numbers:
-        ledger.wrong("EVI-06", FOLDER, expected="otro número", found=held["secuencia"], position=where)
+        ledger.wrong("EVI-06", LOG, expected="otro número", found=held["secuencia"], position=where)
     device.numbers.add(held["secuencia"])
     device.link = link_of(entry)
     ledger.did("EVI-06")
@@ -357,9 +357,9 @@ def _judge_start(book: Book, tree: Source, last: Shown, ledger: Ledger) -> None:
     if last.manifest is None or not book.start:
         ledger.unable(["EVI-09"], "sin manifiesto, o sin hojas, no se sabe de qué es la bitácora")
         return
-    raw = last.manifest.raw
+    raw = last.manifest
     try:
-        policy = tree.read(f"{FOLDER}/{POLICY}", _NOTE_LIMIT).decode("utf-8", "replace")
+        policy = tree.read(f"{LOG}/{POLICY}", _NOTE_LIMIT).decode("utf-8", "replace")
     except SourceError as error:
         ledger.unable(["EVI-09"], error.sentence)
         return
@@ -373,16 +373,16 @@ def _judge_start(book: Book, tree: Source, last: Shown, ledger: Ledger) -> None:
     ledger.did("EVI-09", len(expected))
     for name, value in expected.items():
         if book.start[name] != value:
-            ledger.wrong("EVI-09", FOLDER, expected=value, found=book.start[name], position=f"hoja 0, {name}")
+            ledger.wrong("EVI-09", LOG, expected=value, found=book.start[name], position=f"hoja 0, {name}")
     if book.checkpoint.origin.endswith(REHEARSAL) != raw["simulacro"]:
         expected_origin = f"un origen que termina en {REHEARSAL}" if raw["simulacro"] else "el origen de una elección"
-        ledger.wrong("EVI-09", FOLDER, expected=expected_origin, found=f"«{book.checkpoint.origin}»")
+        ledger.wrong("EVI-09", LOG, expected=expected_origin, found=f"«{book.checkpoint.origin}»")
 
 
 def _judge_cortes(book: Book, shown: Mapping[int, Shown], ledger: Ledger) -> None:
     last = max(shown)
     for number, corte in shown.items():
-        path = f"cortes/{number:04}/SHA256SUMS"
+        path = f"{corte_folder(number)}/{SUMS}"
         if number not in book.cortes and number == last:
             ledger.unable(["EVI-03"], _NOT_YET.format(path))
         elif number not in book.cortes:
@@ -396,7 +396,7 @@ def _judge_cortes(book: Book, shown: Mapping[int, Shown], ledger: Ledger) -> Non
     ledger.did("EVI-03", 0)
     for number in sorted(book.cortes.keys() - shown.keys()):
         if number > last + 1 or book.closed:
-            ledger.wrong("EVI-03", f"cortes/{number:04}", expected="el corte de la bitácora", found="nada")
+            ledger.wrong("EVI-03", corte_folder(number), expected="el corte de la bitácora", found="nada")
         else:
             ledger.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
 
@@ -413,7 +413,7 @@ def judge_image(book: Book, sha256: str, path: str, *, complete: bool, ledger: L
 
 def judge_row(book: Book, digest: str, clave: str, corte: int, ledger: Ledger) -> None:
     """A row that `corte` was the first to show: its version was in the log before the corte was."""
-    path = f"cortes/{corte:04}"
+    path = corte_folder(corte)
     index = book.versions.get(digest)
     if corte not in book.cortes:
         ledger.unable(["EVI-05"], _NOT_YET.format(path))
@@ -439,7 +439,7 @@ def _judge_devices(book: Book, ledger: Ledger) -> None:
         ][:3]
         if gaps and book.closed:
             found = "ninguna hoja ni incidente"
-            ledger.wrong("EVI-06", FOLDER, expected=f"el envío {gaps[0]} del dispositivo {name}", found=found)
+            ledger.wrong("EVI-06", LOG, expected=f"el envío {gaps[0]} del dispositivo {name}", found=found)
         elif gaps:
             ledger.unable(["EVI-06"], f"falta el envío {gaps[0]} del dispositivo {name}: puede venir en camino")
 
@@ -447,7 +447,7 @@ def _judge_devices(book: Book, ledger: Ledger) -> None:
 def _judge_proofs(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
     ledger.did("EVI-07", 0)
     for number in sorted(book.cortes.keys() & shown.keys()):
-        path = f"cortes/{number:04}/{CORTE_PROOF}"
+        path = f"{corte_folder(number)}/{CORTE_PROOF}"
         try:
             data = tree.read(path, _NOTE_LIMIT)
         except Missing:
@@ -546,12 +546,12 @@ def _judge_openings(book: Book, tree: Source, ledger: Ledger) -> None:
 
 def _judge_ceremonies(book: Book, last: Shown, ledger: Ledger) -> None:
     """Zero before everything, close after everything, each act of its corte, every list of software told before."""
-    final = last.manifest is not None and last.manifest.fase == "final"
+    final = last.manifest is not None and last.manifest["fase"] == "final"
     if not book.ceremonies and not (final and last.number in book.cortes):
         ledger.not_applicable("EVI-10", "la bitácora no cuenta ninguna ceremonia")
         return
     if final and last.number in book.cortes and not book.closed:
-        ledger.wrong("EVI-10", FOLDER, expected=f"una hoja de cierre tras el corte {last.number}", found="ninguna")
+        ledger.wrong("EVI-10", LOG, expected=f"una hoja de cierre tras el corte {last.number}", found="ninguna")
     told: dict[str, int] = {}
     for index, held in book.ceremonies:
         ledger.did("EVI-10")
@@ -559,7 +559,7 @@ def _judge_ceremonies(book: Book, last: Shown, ledger: Ledger) -> None:
         wrong = "otra vez" if name in told and name != "software" else _misplaced(book, index, held, told)
         if wrong:
             where = f"hoja {index}, {name}"
-            ledger.wrong("EVI-10", FOLDER, expected="cada ceremonia en su lugar", found=wrong, position=where)
+            ledger.wrong("EVI-10", LOG, expected="cada ceremonia en su lugar", found=wrong, position=where)
         told.setdefault(name, index)
         if held["tipo"] == "software":
             told.setdefault(held["lista"], index)
@@ -592,10 +592,10 @@ def _misplaced(book: Book, index: int, held: "Json", told: Mapping[str, int]) ->
 
 def is_known(path: str, kind: Kind, book: Book) -> bool:
     """Whether a file or folder under `bitacora/` is one that the format has."""
-    inside = path.removeprefix(f"{FOLDER}/")
+    inside = path.removeprefix(f"{LOG}/")
     head, _, rest = inside.partition("/")
     if kind is Kind.FOLDER:
-        folders = {"tile", "acuses", "aperturas", "rotaciones"} | _BEING_WRITTEN
+        folders = {"tile", "acuses", "aperturas", layout.ROTATIONS} | _BEING_WRITTEN
         return head in folders and (head == "tile" or rest.count("/") == 0)
     match head:
         case "tile":
@@ -604,7 +604,7 @@ def is_known(path: str, kind: Kind, book: Book) -> bool:
         case "acuses":
             sha256 = rest[3:].removesuffix(".tlog-proof")
             return path == proof_path(sha256) and sha256 in book.images
-        case "rotaciones":
+        case layout.ROTATIONS:
             return re.fullmatch(r"[0-9]{4}\.tlog-proof", rest, re.ASCII) is not None
         case "aperturas":
             return any(path == opening_path(number) for number in book.cortes)
@@ -617,7 +617,7 @@ def refresh(book: Book, tree: Source) -> None:
     from integrity.log.note import read_checkpoint
 
     try:
-        now = read_checkpoint(tree.read(f"{FOLDER}/{CHECKPOINT}", _NOTE_LIMIT)).size
+        now = read_checkpoint(tree.read(f"{LOG}/{CHECKPOINT}", _NOTE_LIMIT)).size
     except (SourceError, Malformed):
         return
     if now <= book.tiles.size:

@@ -1,7 +1,7 @@
 """What the log of a night says: its kinds of leaves, written by the sequencer and read by whoever does not trust it.
 
-A leaf is canonical JSON (`documents.canonical_json`): `tipo`, `numero` — its own index in the log — and the fields that
-`SHAPES` names for its kind. It names devices, actas and digests, never a person.
+A leaf is canonical JSON (`strict_json.canonical_json`): `tipo`, `numero` — its own index in the log — and the fields
+that `SHAPES` names for its kind. It names devices, actas and digests, never a person.
 
     inicio     what the night begins with; the first leaf
     software   the list of every file that is deployed, before the night and at its close
@@ -25,46 +25,47 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
-from integrity.log.tiles import LONGEST_ENTRY
-from integrity.sums import HEX, Malformed
-from integrity.tree.documents import Json, Maybe, canonical_json, conform, read_json
+from integrity.strict_json import DIGEST, Json, Maybe, canonical_json, conform, read_json
+from integrity.sums import Malformed
 
+LONGEST_ENTRY: Final = 0xFFFF
+"""Bytes: the log tells the length of an entry in two."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 _PHASE: Final = re.compile("cero|en curso|final")
 _WHEN: Final = re.compile("inicio|cierre")
 _WHOSE: Final = re.compile("dispositivo|bitacora")
-_KEYS: Final = {"total": int, "sha256": HEX}
+_KEYS: Final = {"total": int, "sha256": DIGEST}
 
 SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
     {
         "inicio": {
             "origen": str,
             "simulacro": bool,
-            "catalogo": HEX,
-            "reglas": HEX,
-            "politica": HEX,
+            "catalogo": DIGEST,
+            "reglas": DIGEST,
+            "politica": DIGEST,
             "clave": str,
             "dispositivos": _KEYS,
             "fecha_hora": _MOMENT,
         },
         "imagen": {
-            "sha256": HEX,
+            "sha256": DIGEST,
             "bytes": int,
             "dispositivo": str,
             "secuencia": int,
-            "anterior": Maybe(HEX),
+            "anterior": Maybe(DIGEST),
             "recibida": _MOMENT,
         },
-        "derivada": {"imagen": HEX, "sha256": HEX},
-        "captura": {"compromiso": HEX},
-        "version": {"eleccion": str, "acta": str, "contenido": HEX},
-        "corte": {"corte": int, "fase": _PHASE, "sha256sums": HEX, "fecha_hora": _MOMENT},
-        "incidente": {"clase": str, "asunto": str, "detalle": HEX, "fecha_hora": _MOMENT},
+        "derivada": {"imagen": DIGEST, "sha256": DIGEST},
+        "captura": {"compromiso": DIGEST},
+        "version": {"eleccion": str, "acta": str, "contenido": DIGEST},
+        "corte": {"corte": int, "fase": _PHASE, "sha256sums": DIGEST, "fecha_hora": _MOMENT},
+        "incidente": {"clase": str, "asunto": str, "detalle": DIGEST, "fecha_hora": _MOMENT},
         "rotacion": {"de": _WHOSE, "nombre": str, "clave": str, "fecha_hora": _MOMENT},
-        "cierre": {"corte": int, "sha256sums": HEX},
-        "software": {"momento": _WHEN, "lista": HEX, "fecha_hora": _MOMENT},
-        "cero": {"conteos": HEX, "software": Maybe(HEX), "fecha_hora": _MOMENT},
-        "acto": {"momento": _WHEN, "corte": int, "sha256sums": HEX, "documentos": HEX, "fecha_hora": _MOMENT},
+        "cierre": {"corte": int, "sha256sums": DIGEST},
+        "software": {"momento": _WHEN, "lista": DIGEST, "fecha_hora": _MOMENT},
+        "cero": {"conteos": DIGEST, "software": Maybe(DIGEST), "fecha_hora": _MOMENT},
+        "acto": {"momento": _WHEN, "corte": int, "sha256sums": DIGEST, "documentos": DIGEST, "fecha_hora": _MOMENT},
     }
 )
 """The fields of each kind besides `tipo` and `numero`."""
@@ -95,19 +96,6 @@ OPENING: Final = {
     "sal": re.compile("[0-9a-f]{32}"),
 }
 """A line of `bitacora/aperturas/<NNNN>.jsonl`: what a leaf `captura` committed to, once corte NNNN shows its acta."""
-
-CORTE_PROOF: Final = "SHA256SUMS.tlog-proof"
-"""The proof of a corte, in its folder. It is not among its SHA256SUMS, and may come some seconds after them."""
-
-
-def proof_path(sha256: str) -> str:
-    """Where in the published tree the proof of an image is: the receipt says so before there is one."""
-    return f"bitacora/acuses/{sha256[:2]}/{sha256}.tlog-proof"
-
-
-def opening_path(corte: int) -> str:
-    """Where in the published tree the captures of the actas that a corte brought out are opened."""
-    return f"bitacora/aperturas/{corte:04}.jsonl"
 
 
 def leaf(tipo: str, numero: int, fields: Mapping[str, Any]) -> bytes:

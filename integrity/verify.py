@@ -20,27 +20,20 @@ from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
 from integrity.evidence import Book, Shown
+from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, corte_folder, image_path
 from integrity.leaves import row_digest
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
 from integrity.source import Kind, Missing, Source, SourceError, open_source
+from integrity.strict_json import Json
 from integrity.sums import Malformed, in_threads, read_sums
 from integrity.tree import seals
-from integrity.tree.documents import (
-    BESIDE_SUMS,
-    Election,
-    Json,
-    Manifest,
-    read_index,
-    read_manifest,
-    read_totals,
-    rules_digest,
-)
+from integrity.tree.documents import Election, Manifest, read_index, read_manifest, read_totals, rules_digest
 from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
 from integrity.tree.pages import judge_extra, judge_log_files, judge_pages
 from integrity.tree.parcels import ZIP_LIMIT, judge_zip
 from integrity.tree.rows import ESPERADAS, Judge, Sheet, Table, follow_table, judge_changes, read_preamble, read_table
 from integrity.tree.totals import judge_summary, judge_totals
-from integrity.tree.tree import SUMS, Corte, Seen, blame, image_path, malformed
+from integrity.tree.tree import Corte, Seen, blame, malformed
 
 if TYPE_CHECKING:
     from integrity.authenticity import Trust
@@ -194,7 +187,7 @@ def _verify_corte(tree: Source, corte: Corte, before: Corte | None, seen: Seen, 
             _verify_zip(tree, corte, ledger)
 
     # 2.6 The images that appeared since the corte before.
-    seen.cortes[corte.number] = Shown(corte.number, corte.sums_sha256, corte.manifest)
+    seen.cortes[corte.number] = Shown(corte.number, corte.sums_sha256, corte.manifest.raw if corte.manifest else None)
     read_images(corte, seen, ledger)
 
 
@@ -204,7 +197,7 @@ def _verify_corte(tree: Source, corte: Corte, before: Corte | None, seen: Seen, 
 def _is_published(tree: Source, ledger: Ledger) -> bool:
     """Whether this is a published tree at all: of a wrong address nothing is said but that."""
     try:
-        if tree.exists("index.json") or tree.exists(f"cortes/0000/{SUMS}"):
+        if tree.exists(INDEX) or tree.exists(f"{corte_folder(0)}/{SUMS}"):
             return True
     except SourceError as error:
         ledger.unable(CHECKS, error.sentence)
@@ -216,15 +209,15 @@ def _is_published(tree: Source, ledger: Ledger) -> bool:
 def _read_index(tree: Source, ledger: Ledger) -> Json | None:
     ledger.did("COM-01")
     try:
-        fetched = tree.fetch("index.json", _JSON_LIMIT)
+        fetched = tree.fetch(INDEX, _JSON_LIMIT)
     except SourceError as error:
-        blame(error, ["COM-01"], "index.json", ledger)
+        blame(error, ["COM-01"], INDEX, ledger)
         return None
     try:
         ledger.did("INT-03")
         return read_index(fetched.local.read_bytes())
     except Malformed as problem:
-        malformed(problem, "INT-03", "index.json", ledger)
+        malformed(problem, "INT-03", INDEX, ledger)
         return None
     finally:
         tree.drop(fetched)
@@ -236,33 +229,33 @@ def _find_cortes(tree: Source, index: Json | None, ledger: Ledger) -> list[int]:
     try:
         there = _list_cortes(tree, ledger) if tree.listable else _probe_cortes(tree, min(stated, _MOST_CORTES))
     except SourceError as error:
-        blame(error, ["COM-01"], "cortes", ledger)
+        blame(error, ["COM-01"], CORTES, ledger)
         return []
     expected = range(max(there, default=-1) + 1)
     for number in sorted({*expected, *([stated] if stated >= 0 else [])} - there)[:_MOST_CORTES]:
-        ledger.wrong("COM-01", f"cortes/{number:04}", expected="un corte", found="nada")
+        ledger.wrong("COM-01", corte_folder(number), expected="un corte", found="nada")
     ledger.did("COM-01", len(there))
     return sorted(there)
 
 
 def _list_cortes(tree: Source, ledger: Ledger) -> set[int]:
     there: set[int] = set()
-    for name, kind in tree.entries("cortes").items():
+    for name, kind in tree.entries(CORTES).items():
         if kind is Kind.FOLDER and _CORTE.fullmatch(name) and int(name) <= _MOST_CORTES:
             there.add(int(name))
         elif kind in {Kind.LINK, Kind.OTHER}:
-            ledger.wrong("COM-02", f"cortes/{name}", expected="una carpeta", found=kind.value)
+            ledger.wrong("COM-02", f"{CORTES}/{name}", expected="una carpeta", found=kind.value)
         else:
-            ledger.wrong("COM-08", f"cortes/{name}", expected="nada", found=f"{kind.value} que no es un corte")
+            ledger.wrong("COM-08", f"{CORTES}/{name}", expected="nada", found=f"{kind.value} que no es un corte")
     return there
 
 
 def _probe_cortes(tree: Source, stated: int) -> set[int]:
     """Over HTTP: those that the index promises, and any that it does not speak of yet (an old index put back)."""
     numbers = range(stated + 1)
-    there = {number for number in numbers if tree.exists(f"cortes/{number:04}/{SUMS}")}
+    there = {number for number in numbers if tree.exists(f"{corte_folder(number)}/{SUMS}")}
     following = stated + 1
-    while following <= _MOST_CORTES and tree.exists(f"cortes/{following:04}/{SUMS}"):
+    while following <= _MOST_CORTES and tree.exists(f"{corte_folder(following)}/{SUMS}"):
         there.add(following)
         following += 1
     return there
@@ -497,14 +490,14 @@ def _judge_index(index: Json | None, last: Corte, ledger: Ledger) -> None:
     }
     for name, value in expected.items():
         if index[name] != value:
-            ledger.wrong("CON-06", "index.json", expected=value, found=index[name], position=name)
+            ledger.wrong("CON-06", INDEX, expected=value, found=index[name], position=name)
     ours = [(held["codigo"], held["titulo"]) for held in raw["elecciones"]]
     theirs = [(held["codigo"], held["titulo"]) for held in index["elecciones"]]
     pages = [held["pagina"] for held in index["elecciones"]]
     if ours != theirs or any(page not in _pages_of(code) for page, (code, _) in zip(pages, theirs, strict=True)):
-        ledger.wrong("CON-06", "index.json", expected=ours, found=[*theirs, *pages], position="elecciones")
+        ledger.wrong("CON-06", INDEX, expected=ours, found=[*theirs, *pages], position="elecciones")
     if index["simulacro"] != raw["simulacro"]:
-        ledger.wrong("CON-04", "index.json", expected=raw["simulacro"], found=index["simulacro"], position="simulacro")
+        ledger.wrong("CON-04", INDEX, expected=raw["simulacro"], found=index["simulacro"], position="simulacro")
 
 
 def _pages_of(code: str) -> frozenset[str]:

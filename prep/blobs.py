@@ -9,7 +9,6 @@ part is here); elsewhere it is what the object store promises. Nobody ever sees 
 import asyncio
 import errno
 import hashlib
-import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +28,7 @@ from obstore.exceptions import (
 )
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
+from integrity import durable
 from prep.errors import Parked, Rejected, Unavailable
 from prep.settings import S3Access
 
@@ -87,7 +87,7 @@ class Blobs:
         self._store = store
         self._folder = folder
         self._scratch = scratch
-        self._durable: set[Path] = set()
+        self._folders = None if folder is None else durable.Folders(folder)
 
     @classmethod
     def open(cls, url: str, *, scratch: Path | None = None, s3: S3Access = AWS) -> "Blobs":
@@ -207,11 +207,12 @@ class Blobs:
             raise _why(error) from error
 
     def _link(self, final: Path, source: Path | bytes) -> bool:
+        assert self._folders is not None
         with _disk():
-            self._make_folder(final.parent)
+            self._folders.make(final.parent)
             created = not final.exists() and self._write(final, source)
             # Also where another was first: its name may not be on the disk yet, and ours will be answered for.
-            _fsync(final.parent)
+            durable.sync(final.parent)
         return created
 
     def _write(self, final: Path, source: Path | bytes) -> bool:
@@ -219,24 +220,10 @@ class Blobs:
         try:
             if not isinstance(source, Path):
                 temporary.write_bytes(source)
-            _fsync(temporary)
-            os.link(temporary, final)  # all of it or nothing, and never over another
-        except FileExistsError:
-            return False
+            return durable.link(temporary, final)
         finally:
             if not isinstance(source, Path):
                 temporary.unlink(missing_ok=True)
-        return True
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make it, and make its name durable: once for each folder and process."""
-        assert self._folder is not None
-        if folder in self._durable or folder == self._folder:
-            return
-        self._make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _fsync(folder.parent)
-        self._durable.add(folder)
 
     def _temporary(self) -> Path:
         if self._scratch is None:
@@ -262,14 +249,6 @@ def _sweep(scratch: Path) -> None:
 
 def _name(sha256: str) -> str:
     return f"sha256/{sha256[:2]}/{sha256}"
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _s3(bucket: str, prefix: str, access: S3Access) -> S3Store:

@@ -26,7 +26,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from integrity.leaves import CORTE_PROOF
+from integrity import durable
+from integrity.layout import CORTE_PROOF, IMAGES, INDEX, LOG, SUMS, ZIPS, corte_folder, image_path
+from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.blobs import Blobs
 from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
@@ -47,7 +49,6 @@ GATE_SECONDS: Final = 900.0
 """A gate that takes longer has not passed; a national one takes some ten."""
 FETCHES: Final = 16
 """Images that are fetched from a remote store at once."""
-LOG: Final = "bitacora/checkpoint"
 """Where this tree has it, a sequencer writes here."""
 PROOF_PATIENCE: Final = 2.0
 """Seconds that a corte waits, at most, for the proof of its place in the log."""
@@ -159,7 +160,7 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
         if not _folder(office, corte).exists():
             await leader.check()
             with office.step("images"):
-                await asyncio.to_thread(_bring_out, stage / "imagenes", office.public / "imagenes")
+                await asyncio.to_thread(_bring_out, stage / IMAGES, office.public / IMAGES)
             # Images are where they belong; nothing points at them yet.
             with office.step("zip"):
                 await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
@@ -179,7 +180,12 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
         if last is None or corte.number >= last.number:
             await leader.check()
             with office.step("index"):
-                await asyncio.to_thread(_replace, office.public / "index.json", out.index(corte, book.elections), stage)
+                await asyncio.to_thread(
+                    durable.replace,
+                    office.public / INDEX,
+                    out.index(corte, book.elections),
+                    fresh=stage / INDEX,
+                )
     # Out. What is left of the stage is nothing.
     await asyncio.to_thread(_remove, stage)
     return corte
@@ -189,7 +195,7 @@ async def _seal(office: Office, corte: Corte, folder: Path) -> str | None:
     """None, or why this corte goes out without its seal."""
     if office.notary is None:
         return None
-    before = office.public / out.folder(corte.number - 1) if corte.number else None
+    before = office.public / corte_folder(corte.number - 1) if corte.number else None
     return await office.notary.seal(folder, corte.at, before)
 
 
@@ -250,7 +256,7 @@ async def _let_go(office: Office, leader: Leader) -> None:
 
 async def _proven(office: Office, corte: Corte) -> None:
     """Wait for the sequencer, which has known of the corte since its record, and no longer than `PROOF_PATIENCE`."""
-    if not (office.public / LOG).exists():  # this tree has no log
+    if not (office.public / LOG / CHECKPOINT).exists():  # this tree has no log
         return
     proof = _folder(office, corte) / CORTE_PROOF
     with office.step("proof"), suppress(TimeoutError):
@@ -299,7 +305,7 @@ async def _unfinished(office: Office, connection: Connection, last: Corte | None
     if last is None:
         return None
     for number in range(last.number):
-        if not (office.public / out.folder(number)).exists():
+        if not (office.public / corte_folder(number)).exists():
             return await cortes.corte(connection, number)
     return None if _folder(office, last).exists() and _shown(office) == last.number else last
 
@@ -307,7 +313,7 @@ async def _unfinished(office: Office, connection: Connection, last: Corte | None
 def _shown(office: Office) -> int | None:
     """The corte that index.json names."""
     try:
-        number: int = json.loads((office.public / "index.json").read_bytes())["corte"]
+        number: int = json.loads((office.public / INDEX).read_bytes())["corte"]
     except FileNotFoundError:
         return None
     return number
@@ -316,7 +322,7 @@ def _shown(office: Office) -> int | None:
 def _staged(office: Office, corte: Corte | None) -> Path | None:
     """The stage of a recorded corte, if it is here and every byte of it is what was recorded."""
     for stage in office.public.glob(f".corte-{corte.number:04}-*") if corte else ():
-        sums = stage / "corte" / "SHA256SUMS"
+        sums = stage / "corte" / SUMS
         if corte and sums.exists() and _digest(sums) == corte.sums and _agrees(sums):
             return stage
     return None
@@ -373,7 +379,7 @@ def _remove(path: Path) -> None:
 
 
 def _folder(office: Office, corte: Corte) -> Path:
-    return office.public / out.folder(corte.number)
+    return office.public / corte_folder(corte.number)
 
 
 # Render: every file of the corte, in the stage.
@@ -487,7 +493,7 @@ def _pack(stage: Path, book: Book, corte: Corte, before: Corte | None) -> dict[s
     official.pack(target, inner, corte.at)
     for path in inner:
         path.unlink()
-    return {"archivo": f"zip/{name}", "sha256": _digest(target), "bytes": target.stat().st_size}
+    return {"archivo": f"{ZIPS}/{name}", "sha256": _digest(target), "bytes": target.stat().st_size}
 
 
 async def _stage_images(
@@ -504,8 +510,8 @@ async def _stage_images(
         if image.web is not None:
             wanted[image.web.hex()] = ("jpg", clave)
         wanted[image.image.hex()] = (out.extension(image.format), clave)
-    paths = {sha256: stage / out.image_path(sha256, extension) for sha256, (extension, _) in wanted.items()}
-    (stage / "imagenes").mkdir()  # without its parents: a stage that is gone stays gone
+    paths = {sha256: stage / image_path(sha256, extension) for sha256, (extension, _) in wanted.items()}
+    (stage / IMAGES).mkdir()  # without its parents: a stage that is gone stays gone
     for folder in {path.parent for path in paths.values()}:
         folder.mkdir()
     local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
@@ -514,7 +520,7 @@ async def _stage_images(
     if lost:
         gone = [each.image for each in images if lost & {each.image.hex(), each.web.hex() if each.web else ""}]
         raise Withheld("falta en el almacén, o está dañada", gone)
-    return [(sha256, out.image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
+    return [(sha256, image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
 
 
 async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[str]:
@@ -528,7 +534,7 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
             except Parked:
                 lost.add(sha256)
             else:
-                await asyncio.to_thread(_write, path, content)
+                await asyncio.to_thread(durable.write, path, content)
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -537,11 +543,6 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     return lost
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    _fsync(path)
 
 
 def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
@@ -556,7 +557,7 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
             lost.add(target.stem)
         except OSError:  # another file system
             shutil.copyfile(source, target)
-            _fsync(target)
+            durable.sync(target)
     return lost
 
 
@@ -602,7 +603,7 @@ def _write_sums(folder: Path) -> str:
     """SHA256SUMS over every file of the folder, in GNU format; returns its own digest."""
     lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     content = "".join(lines).encode()
-    (folder / "SHA256SUMS").write_bytes(content)
+    (folder / SUMS).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -611,24 +612,16 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _fsync_stage(stage: Path) -> None:
     """Every byte that was written here; staged images are links to blobs, or were synced when they were copied."""
     for folder in (stage / "corte", stage / "zip"):
         for path in folder.iterdir():
-            _fsync(path)
-        _fsync(folder)
-    for folder in ((stage / "imagenes"), *(stage / "imagenes").iterdir()):
-        _fsync(folder)
-    _fsync(stage)
-    _fsync(stage.parent)
+            durable.sync(path)
+        durable.sync(folder)
+    for folder in ((stage / IMAGES), *(stage / IMAGES).iterdir()):
+        durable.sync(folder)
+    durable.sync(stage)
+    durable.sync(stage.parent)
 
 
 def _bring_out(staged: Path, target: Path) -> None:
@@ -646,20 +639,12 @@ def _bring_out(staged: Path, target: Path) -> None:
         if not place.exists():
             os.link(path, place)
     for folder in touched:
-        _fsync(folder)
-    _fsync(target.parent)
+        durable.sync(folder)
+    durable.sync(target.parent)
 
 
 def _move(staged: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     staged.rename(place)
-    _fsync(place.parent)
-    _fsync(place.parent.parent)
-
-
-def _replace(path: Path, content: bytes, stage: Path) -> None:
-    """All of the new content or all of the old, whoever reads it."""
-    fresh = stage / path.name
-    _write(fresh, content)
-    fresh.replace(path)
-    _fsync(path.parent)
+    durable.sync(place.parent)
+    durable.sync(place.parent.parent)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from integrity.layout import corte_folder
+from integrity.strict_json import canonical_json
 from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKind
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
@@ -26,20 +28,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def canonical(value: object) -> bytes:
-    return (json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return canonical_json(value) + b"\n"
 
 
 def moment(at: datetime) -> str:
     """ISO 8601, Central time, whole seconds."""
     return at.astimezone(CENTRAL).isoformat(timespec="seconds")
-
-
-def folder(number: int) -> str:
-    return f"cortes/{number:04}"
-
-
-def image_path(sha256: str, extension: str) -> str:
-    return f"imagenes/{sha256[:2]}/{sha256}.{extension}"
 
 
 def extension(image_format: str) -> str:
@@ -269,7 +263,7 @@ def index(corte: Corte, elections: Iterable[Election]) -> bytes:
             "corte": corte.number,
             "fecha_hora": moment(corte.at),
             "siguiente": moment(corte.due) if corte.due else None,
-            "carpeta": folder(corte.number),
+            "carpeta": corte_folder(corte.number),
             "sha256sums": corte.sums,
             "elecciones": [
                 {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"} for each in elections

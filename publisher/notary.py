@@ -22,10 +22,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from integrity.layout import CORTES, SUMS
 from integrity.sealing import cms
 from integrity.sealing.certificates import NotSealed, Problem, Purpose, judge_purpose, load, refuse_development
 from integrity.sealing.cms import Signer
-from integrity.sealing.seal import SEAL, SUMS, open_signer, place, read_sums_file
+from integrity.sealing.seal import SEAL, open_signer, place, read_sums_file
 from integrity.sealing.sello import seals
 from integrity.sealing.stamp import STAMPS, Authority, add_missing
 from prep import observe
@@ -127,7 +128,7 @@ class Notary:
     def _lacking(self, public: Path) -> Iterator[Path]:
         """Cortes in their order."""
         with contextlib.suppress(FileNotFoundError):
-            for folder in sorted((public / "cortes").iterdir(), key=lambda folder: (len(folder.name), folder.name)):
+            for folder in sorted((public / CORTES).iterdir(), key=lambda folder: (len(folder.name), folder.name)):
                 if folder not in self._complete and (folder / SUMS).exists():
                     yield folder
 

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import jinja2
 
+from integrity import durable
+from integrity.layout import corte_folder, image_path
 from prep.domain import row as official_row
 from prep.domain.catalog import (
     Clase,
@@ -131,13 +133,11 @@ class _Site:
             self.made.add(path.parent)
         depth = "../" * name.count("/")
         common = {"corte": self.corte, "siglas": self.book.siglas, "root": depth}
-        text = TEMPLATES.get_template(template).render(**common, folder=out.folder(self.corte.number), **told)
+        text = TEMPLATES.get_template(template).render(**common, folder=corte_folder(self.corte.number), **told)
         self.put(path, text.encode())
 
     def put(self, path: Path, content: bytes) -> None:
-        fresh = self.stage / "pagina"
-        fresh.write_bytes(content)
-        fresh.replace(path)
+        durable.swap(path, content, fresh=self.stage / "pagina")
 
 
 async def render(
@@ -183,7 +183,7 @@ def _policy_hash(text: str) -> str:
 
 
 def _home(site: _Site, figures: Sequence[Figures]) -> None:
-    folder = site.public / out.folder(site.corte.number)
+    folder = site.public / corte_folder(site.corte.number)
     package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
     views = [_overview(each, site.book) for each in figures]
     site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
@@ -285,8 +285,8 @@ class _Pages:
             "lista_nominal": record["lista_nominal"],
             "representantes": record["representantes"],
             "sha256": image.hex() if image else "",
-            "original": out.image_path(image.hex(), out.extension(record["format"])) if image else "",
-            "image": out.image_path(record["web"].hex(), "jpg") if record["web"] else "",
+            "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
+            "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
             "facts": list(_facts(record)),
         }
 
@@ -450,4 +450,4 @@ def _stray(fuera: Fuera) -> dict[str, str]:
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     name = f"Sección {identity.seccion}, casilla {identity.tipo} {identity.numero}" if identity else "Sin identificar"
-    return {"identity": name, "path": out.image_path(fuera.image.hex(), out.extension(fuera.format))}
+    return {"identity": name, "path": image_path(fuera.image.hex(), out.extension(fuera.format))}

@@ -18,15 +18,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from integrity.layout import rotation_path
 from integrity.leaves import read_leaf
 from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
 from integrity.log.note import LONGEST_NOTE, Checkpoint, Kind, Log, NotSigned, Policy, Proof, VerifierKey, read_proof
 from integrity.log.tiles import Tiles
 from integrity.source import Missing
+from integrity.strict_json import Json
 from integrity.sums import Malformed
-from integrity.tree.documents import Json
 
-FOLDER: Final = "rotaciones"
 MOST: Final = 1000
 """Rotations of one log that are followed."""
 
@@ -50,11 +50,6 @@ class Rotation:
     path: str
     key: VerifierKey
     proof: Proof
-
-
-def rotation_path(number: int) -> str:
-    """Where in the log's folder the proof of the rotation of that number is, from 1 on."""
-    return f"{FOLDER}/{number:04}.tlog-proof"
 
 
 def key_of(held: Json) -> VerifierKey | None:

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
+from integrity.leaves import LONGEST_ENTRY
 from integrity.log.merkle import HASH, consistency_proof, inclusion_proof, range_hash, root_of
 from integrity.source import Missing, Refused, Source
 from integrity.sums import in_threads
 
 WIDTH: Final = 256
 """Hashes in a full tile, entries in a full bundle."""
-LONGEST_ENTRY: Final = 0xFFFF
-"""Bytes: the length has two."""
 CHECKPOINT: Final = "checkpoint"
 _PATH: Final = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]{1,3}))?", re.ASCII)
 _BITS: Final = 8

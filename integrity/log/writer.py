@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+from integrity import durable
+from integrity.leaves import LONGEST_ENTRY
 from integrity.log.merkle import EMPTY, NotProven, check_consistency, leaf_hash, root_of
 from integrity.log.note import (
     Checkpoint,
@@ -35,17 +37,7 @@ from integrity.log.note import (
     read_signatures,
     to_base64,
 )
-from integrity.log.tiles import (
-    CHECKPOINT,
-    LONGEST_ENTRY,
-    WIDTH,
-    Differs,
-    Tiles,
-    check_tiles,
-    read_path,
-    tile_path,
-    write_bundle,
-)
+from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path, tile_path, write_bundle
 from integrity.source import Folder, Missing, SourceError
 from integrity.sums import Malformed
 
@@ -135,10 +127,7 @@ class FileState:
             if self.read() != expected:
                 return False
             temporary = self._path.with_name(self._path.name + ".tmp")
-            temporary.write_bytes(f"{new.size}\n{to_base64(new.root)}\n".encode())
-            _fsync(temporary)
-            temporary.replace(self._path)  # all of it or nothing
-            _fsync(self._path.parent)
+            durable.replace(self._path, f"{new.size}\n{to_base64(new.root)}\n".encode(), fresh=temporary)
         return True
 
 
@@ -165,11 +154,11 @@ class Sequencer:
         self._state = state
         self._cosign = cosign
         self._step = step
-        self._durable: set[Path] = set()
+        self._folders = durable.Folders(folder)
         self._stopped = False
         self._disk = ThreadPoolExecutor(_AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True)
-        _fsync(folder.parent)
+        durable.sync(folder.parent)
         self._lock = _locked(folder, wait=False)
         self._lock.__enter__()
         try:
@@ -363,30 +352,21 @@ class Sequencer:
             written.append((temporary, self._folder / path))
         self._sync(temporary for temporary, _ in written)
         for temporary, final in written:
-            self._make_folder(final.parent)
+            self._folders.make(final.parent)
             temporary.replace(final)
         self._sync(dict.fromkeys(final.parent for _, final in written))
         scratch.rmdir()
 
     def _sync(self, paths: Iterable[Path]) -> None:
         """Together: a disk takes several in hardly more time than one."""
-        for _ in self._disk.map(_fsync, paths):
+        for _ in self._disk.map(durable.sync, paths):
             pass
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make it, and make its name durable: once for each folder and process."""
-        if folder in self._durable or folder == self._folder:
-            return
-        self._make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _fsync(folder.parent)
-        self._durable.add(folder)
 
     def _sweep(self, filled: Iterable[str]) -> None:
         """Remove the partial tiles of those that are full and published: who has an older head reads the full one."""
         for path in filled:
             partial = self._folder / f"{path}.p"
-            self._durable.discard(partial)
+            self._folders.forget(partial)
             shutil.rmtree(partial, ignore_errors=True)
 
     def _sweep_all(self, size: int) -> None:
@@ -497,13 +477,5 @@ def _locked(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise Busy("otro secuenciador tiene abierta la bitácora") from None
         yield
-    finally:
-        os.close(handle)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)

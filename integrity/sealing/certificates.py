@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
+from pathlib import Path
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -315,3 +316,15 @@ def number(certificate: x509.Certificate) -> str:
 
 def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """A file that a person names. Raises NotSealed: missing, or of more than `limit` bytes."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError:
+        raise NotSealed(Problem.MISSING, f"no se puede leer {path}") from None
+    if len(data) > limit:
+        raise NotSealed(Problem.FORM, f"{path} tiene más de {limit} bytes")
+    return data

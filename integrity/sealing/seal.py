@@ -12,10 +12,8 @@ a time stamp, `stamp.py`).
 
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from integrity import durable
 from integrity.sealing import cms
 from integrity.sealing.certificates import (
     LONGEST_FILE,
@@ -42,7 +41,6 @@ from integrity.sealing.certificates import (
 )
 from integrity.sealing.cms import Key, Signer
 
-SUMS: Final = "SHA256SUMS"
 SEAL: Final = "SHA256SUMS.p7s"
 """The institution's, made with the corte."""
 PERSON: Final = "SHA256SUMS.firma.p7s"
@@ -269,43 +267,11 @@ def read_sums_file(path: Path) -> bytes:
 
 
 def place(target: Path, content: bytes) -> None:
-    """Put a file into a published folder, whole or not at all, and once. Raises NotSealed where another is there.
-
-    If we stop before the link, nothing is to be seen in the folder: the file has no name until it is durable.
-    """
+    """Put a file into a published folder, whole or not at all, and once. Raises NotSealed if another is there."""
     try:
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            _link(folder, target, content)
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable.put(target, content)
     except FileExistsError:
         if target.is_symlink() or target.read_bytes() != content:
             raise NotSealed(Problem.FORM, f"ya hay un {target.name}, y es otro: no se escribió encima") from None
     except OSError:
         raise NotSealed(Problem.FORM, f"no se pudo escribir {target}") from None
-
-
-def _link(folder: int, target: Path, content: bytes) -> None:
-    nameless = getattr(os, "O_TMPFILE", 0)
-    source = ""
-    try:
-        handle = os.open(target.parent, nameless | os.O_WRONLY, 0o644) if nameless else -1
-    except OSError:
-        handle = -1
-    if handle < 0:  # some file systems have no files without a name
-        source = f".{target.name}.{secrets.token_hex(4)}"
-        handle = os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-            # Given a folder's handle, the link to /proc is followed to the file.
-            origin = f"/proc/self/fd/{handle}" if not source else str(target.parent / source)
-            os.link(origin, target.name, dst_dir_fd=folder)
-    finally:
-        if source:
-            with suppress(FileNotFoundError):
-                os.unlink(source, dir_fd=folder)

@@ -25,9 +25,10 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, VerificationE
 from rfc3161_client.tsp import PKIStatus, TimeStampTokenInfo
 from rfc3161_client.verify import VerifierBuilder
 
+from integrity.layout import SUMS
 from integrity.sealing import cms, der
 from integrity.sealing.certificates import NotSealed, Problem, Purpose, chain, name
-from integrity.sealing.seal import CLOCK_TOLERANCE, SUMS, place, read_sums_file
+from integrity.sealing.seal import CLOCK_TOLERANCE, place, read_sums_file
 from integrity.sums import Malformed
 
 STAMPS: Final = ("SHA256SUMS.tsr", "SHA256SUMS.2.tsr")

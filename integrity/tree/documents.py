@@ -4,105 +4,28 @@ Format 1. `index.json` points at the last corte, `manifest.json` says what a cor
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final
 
-from integrity.sums import HEX, Malformed
+from integrity.strict_json import DIGEST, Each, Json, Maybe, Text, canonical_json, conform, read_json, refuse
+from integrity.sums import Malformed
 
-_LONGEST_INTEGER: Final = 18
 _CENTRAL: Final = timedelta(hours=-6)
-
-Json = dict[str, Any]
-
-SEALS: Final = tuple(f"SHA256SUMS.{kind}" for kind in ("p7s", "firma.p7s", "sello", "tsr", "2.tsr"))
-"""Who vouches for a SHA256SUMS, and since when (`authenticity.BESIDE`)."""
-BESIDE_SUMS: Final = frozenset({"SHA256SUMS", "SHA256SUMS.tlog-proof", *SEALS})
-"""Files of a corte that its SHA256SUMS does not name. All but SHA256SUMS may come after the others: no corte waits for
-the log longer than two seconds, nor for a key that is away, nor for whoever stamps time."""
-
-
-def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform` to say
-    """The value in canonical JSON: sorted keys, no spaces, one line, integers but no floats, one newline at the end.
-
-    Raises Malformed.
-    """
-    try:
-        value = json.loads(
-            data.decode(),
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_no_float,
-            parse_constant=_no_float,
-        )
-        canonical = canonical_json(value) + b"\n"
-    except UnicodeError:
-        raise Malformed("texto UTF-8", "otros bytes") from None
-    except json.JSONDecodeError as error:
-        raise Malformed("JSON", f"algo que no lo es en el carácter {error.pos}", error.lineno) from None
-    except RecursionError:
-        raise Malformed("JSON de poca profundidad", "listas dentro de listas sin fin") from None
-    if canonical != data:
-        place = next(
-            (i for i, (ours, theirs) in enumerate(zip(canonical, data, strict=False)) if ours != theirs),
-            min(len(canonical), len(data)),
-        )
-        raise Malformed(
-            "JSON canónico (claves en orden, sin espacios, un salto al final)", f"otra cosa en el byte {place}"
-        )
-    return value
-
-
-def canonical_json(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Json:
-    held = dict(pairs)
-    if len(held) < len(pairs):
-        names = sorted(name for name, _ in pairs)
-        twice = next(name for name, following in pairwise(names) if name == following)
-        raise Malformed("claves sin repetir", f"dos veces «{twice}»")
-    return held
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_INTEGER:
-        raise Malformed(f"enteros de hasta {_LONGEST_INTEGER} cifras", f"uno de {len(digits)}")
-    return int(digits)
-
-
-def _no_float(text: str) -> NoReturn:
-    raise Malformed("enteros, textos, booleanos y null", f"«{text}»")
-
-
-# --- shapes -----------------------------------------------------------------------------------------------------------
-
-
-class Each(NamedTuple):
-    """An object with any keys."""
-
-    shape: object
-
-
-class Maybe(NamedTuple):
-    """Null, or this."""
-
-    shape: object
 
 
 _NUMBER: Final = int
 _TEXT: Final = str
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?-06:00", re.ASCII)
-_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}")
+_MOMENT: Final = Text(
+    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?-06:00", re.ASCII), "una hora ISO 8601 con -06:00"
+)
+_NAME: Final = Text(re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}"), "un nombre de archivo")
 _CODE: Final = re.compile(r"[^\W_][\w.&-]{0,60}")
-_INTEGER: Final = re.compile(r"\d{1,18}", re.ASCII)
-_PERCENT: Final = re.compile(r"\d{1,9}\.\d{4}", re.ASCII)
-_ZIP: Final = re.compile(r"zip/[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}\.zip")
+_INTEGER: Final = Text(re.compile(r"\d{1,18}", re.ASCII), "un entero")
+_PERCENT: Final = Text(re.compile(r"\d{1,9}\.\d{4}", re.ASCII), "un porcentaje con cuatro decimales")
+_ZIP: Final = Text(re.compile(r"zip/[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}\.zip"), "zip/<nombre>.zip")
 _FASE: Final = re.compile("cero|en curso|final")
 _CLASE: Final = re.compile("partido|coalicion|comun|independiente|no_registradas|nulos")
 _AMBITO: Final = re.compile("federal|local")
@@ -135,7 +58,7 @@ INDEX: Final = {
     "fecha_hora": _MOMENT,
     "siguiente": Maybe(_MOMENT),
     "carpeta": _TEXT,
-    "sha256sums": HEX,
+    "sha256sums": DIGEST,
     "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
 }
 
@@ -146,13 +69,13 @@ MANIFEST: Final = {
     "fecha_hora": _MOMENT,
     "siguiente": Maybe(_MOMENT),
     "simulacro": bool,
-    "anterior": Maybe({"corte": _NUMBER, "sha256sums": HEX}),
-    "catalogo": HEX,
+    "anterior": Maybe({"corte": _NUMBER, "sha256sums": DIGEST}),
+    "catalogo": DIGEST,
     "reglas": Each(
         {
             "nombre": _TEXT,
             "version": _NUMBER,
-            "sha256": HEX,
+            "sha256": DIGEST,
             "contenido": {
                 "name": _TEXT,
                 "version": _NUMBER,
@@ -183,7 +106,7 @@ MANIFEST: Final = {
         }
     ],
     "correcciones": [{"acta": _TEXT, "eleccion": _CODE, "motivo": _TEXT}],
-    "zip": {"archivo": _ZIP, "sha256": HEX, "bytes": _NUMBER},
+    "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
 }
 
 TOTALS: Final = {
@@ -235,66 +158,6 @@ TOTALS: Final = {
         }
     ),
 }
-
-
-def conform(value: object, shape: object, where: str = "") -> None:
-    """Raise Malformed at the first place where `value` has not `shape`: a type, a pattern, a list, an object."""
-    match shape:
-        case Maybe(inner):
-            if value is not None:
-                conform(value, inner, where)
-        case Each(inner):
-            for key, held in _expect(value, dict, where).items():
-                conform(held, inner, f"{where}.{key}")
-        case dict():
-            _conform_fields(value, shape, where)
-        case list():
-            for number, item in enumerate(_expect(value, list, where)):
-                conform(item, shape[0], f"{where}[{number}]")
-        case re.Pattern():
-            if shape.fullmatch(_expect(value, str, where)) is None:
-                _refuse(where, _PATTERNS.get(shape, f"un texto como {shape.pattern}"), f"«{value}»")
-        case type():
-            _expect(value, shape, where)
-            if shape is int and isinstance(value, int) and value < 0:
-                _refuse(where, "un entero de cero en adelante", value)
-
-
-def _conform_fields(value: object, shape: Json, where: str) -> None:
-    held = _expect(value, dict, where)
-    if held.keys() != shape.keys():
-        missing, strange = sorted(shape.keys() - held.keys()), sorted(held.keys() - shape.keys())
-        expected = f"el campo {missing[0]}" if missing else f"solo los campos {', '.join(sorted(shape))}"
-        _refuse(where, expected, "su falta" if missing else f"{strange[0]}")
-    for key, inner in shape.items():
-        conform(held[key], inner, f"{where}.{key}")
-
-
-_PATTERNS: Final = {
-    HEX: "64 hexadecimales en minúsculas",
-    _MOMENT: "una hora ISO 8601 con -06:00",
-    _PERCENT: "un porcentaje con cuatro decimales",
-    _INTEGER: "un entero",
-    _NAME: "un nombre de archivo",
-    _ZIP: "zip/<nombre>.zip",
-}
-_WORDS: Final[Mapping[type, str]] = {
-    dict: "un objeto",
-    list: "una lista",
-    str: "un texto",
-    int: "un entero",
-    bool: "true o false",
-}
-
-
-def _expect(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it is what `kind` says
-    if type(value) is not kind:
-        _refuse(where, _WORDS[kind], _WORDS.get(type(value), "null"))
-    return value
-
-
-def _refuse(where: str, expected: str, found: object) -> NoReturn:
-    raise Malformed(expected, f"{found} en {where.lstrip('.') or 'la raíz'}")
 
 
 # --- what a manifest says ---------------------------------------------------------------------------------------------
@@ -390,9 +253,9 @@ def read_manifest(data: bytes) -> Manifest:
     elections = raw["elecciones"]
     codes = [election["codigo"] for election in elections]
     if not codes or len({code.casefold() for code in codes}) < len(codes):
-        _refuse("elecciones", "códigos de elección sin repetir", codes)
+        refuse("elecciones", "códigos de elección sin repetir", codes)
     if sorted(raw["reglas"]) != sorted(codes):
-        _refuse("reglas", f"reglas de {', '.join(codes)}", ", ".join(raw["reglas"]))
+        refuse("reglas", f"reglas de {', '.join(codes)}", ", ".join(raw["reglas"]))
     fixed = [{key: held for key, held in election.items() if key != "resumen"} for election in elections]
     anterior = raw["anterior"]
     manifest = Manifest(
@@ -446,14 +309,14 @@ def rules_digest(content: object) -> str:
 
 def _expect_format(raw: Json) -> None:
     if raw["formato"] != 1:
-        _refuse("formato", "1, el único que este programa conoce", raw["formato"])
+        refuse("formato", "1, el único que este programa conoce", raw["formato"])
 
 
 def _election(raw: Json, rules: Json) -> Election:
     content = rules["contenido"]
     where = f"elecciones.{raw['codigo']}"
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
-        _refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
+        refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
     return Election(
         code=raw["codigo"],
         title=raw["titulo"],
@@ -480,16 +343,16 @@ def _options(raw: Sequence[Json], where: str) -> tuple[Option, ...]:
         for held in sorted(raw, key=lambda held: held["posicion"])
     )
     if [option.position for option in options] != [*range(len(options))]:
-        _refuse(where, "posiciones de opción seguidas desde 0", [option.position for option in options])
+        refuse(where, "posiciones de opción seguidas desde 0", [option.position for option in options])
     if len({option.code for option in options}) < len(options):
-        _refuse(where, "códigos de opción sin repetir", [option.code for option in options])
+        refuse(where, "códigos de opción sin repetir", [option.code for option in options])
     for option in options:
         parties = [options[place] for place in option.parties if place < len(options)]
         coalition = option.clase == "coalicion"
         if len(parties) != len(set(option.parties)) or any(party.clase != "partido" for party in parties):
-            _refuse(where, f"partidos de {option.code} sin repetir y que existan", list(option.parties))
+            refuse(where, f"partidos de {option.code} sin repetir y que existan", list(option.parties))
         if coalition and not parties:
-            _refuse(where, f"los partidos de la coalición {option.code}", "ninguno")
+            refuse(where, f"los partidos de la coalición {option.code}", "ninguno")
     return options
 
 
@@ -500,9 +363,9 @@ def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, 
         place = (held["entidad"], held["territorio"])
         ballot = frozenset(held["boleta"])
         if place in contests or held["id"] in ids:
-            _refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
+            refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
-            _refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
+            refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
         ids.add(held["id"])
         contests[place] = Contest(held["id"], *place, held["nombre"], ballot)
     return contests
@@ -513,7 +376,7 @@ def _judge_names(manifest: Manifest) -> None:
     for raw in manifest.raw["elecciones"]:
         expected = f"{manifest.edo}_{raw['codigo']}_{raw['anio']}.csv"
         if raw["archivo"] != expected or not manifest.edo or manifest.edo.endswith(".csv"):
-            _refuse(f"elecciones.{raw['codigo']}.archivo", f"<EDO>_{raw['codigo']}_{raw['anio']}.csv", raw["archivo"])
+            refuse(f"elecciones.{raw['codigo']}.archivo", f"<EDO>_{raw['codigo']}_{raw['anio']}.csv", raw["archivo"])
         expected = f"{manifest.edo}_{raw['codigo']}_CANDIDATURAS_{raw['anio']}.csv"
         if raw["candidaturas"] != expected:
-            _refuse(f"elecciones.{raw['codigo']}.candidaturas", expected, raw["candidaturas"])
+            refuse(f"elecciones.{raw['codigo']}.candidaturas", expected, raw["candidaturas"])

@@ -4,10 +4,11 @@ import csv
 import re
 from typing import Final
 
+from integrity.layout import IMAGES, image_path
 from integrity.report import Ledger
 from integrity.source import Kind, Missing, Source, SourceError
 from integrity.sums import HEX, in_threads
-from integrity.tree.tree import Corte, Seen, blame, entries, image_path, judge_entry
+from integrity.tree.tree import Corte, Seen, blame, entries, judge_entry
 
 _IMAGE_LIMIT: Final = 256 << 20
 _EXTENSION: Final = re.compile("jpg|png|webp|tif|pdf")
@@ -73,8 +74,8 @@ def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
     """Images that are there and that no corte lists, folder by folder. What is missing, `judge_images` finds."""
     if not tree.listable:
         return
-    for prefix, its_kind in entries(tree, "imagenes", ledger).items():
-        path = f"imagenes/{prefix}"
+    for prefix, its_kind in entries(tree, IMAGES, ledger).items():
+        path = f"{IMAGES}/{prefix}"
         known = _PREFIX.fullmatch(prefix) is not None
         judge_entry(path, its_kind, "COM-05", ledger, known=known, wanted=Kind.FOLDER)
         for name, kind in entries(tree, path, ledger).items() if its_kind is Kind.FOLDER else ():
@@ -94,6 +95,6 @@ def judge_images(tree: Source, seen: Seen, ledger: Ledger) -> None:
             blame(outcome, ["INT-04"], path, ledger)
         else:
             ledger.did("INT-04")
-            expected = path[len("imagenes/xx/") :].partition(".")[0]
+            expected = path[len(f"{IMAGES}/xx/") :].partition(".")[0]
             if outcome != expected:
                 ledger.wrong("INT-04", path, expected=expected, found=outcome)

@@ -5,6 +5,7 @@ from typing import Final
 
 from integrity import evidence
 from integrity.evidence import Book
+from integrity.layout import CORTES, IMAGES, INDEX, LOG, ZIPS
 from integrity.report import Ledger
 from integrity.source import Kind, Source, SourceError
 from integrity.sums import in_threads
@@ -12,7 +13,7 @@ from integrity.tree.documents import Election
 from integrity.tree.rows import Table
 from integrity.tree.tree import HTTP, Corte, Seen, blame, entries, judge_entry
 
-_ROOT_FILES: Final = frozenset({"index.json", "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"})
+_ROOT_FILES: Final = frozenset({INDEX, "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"})
 
 
 def judge_pages(tree: Source, last: Corte, ledger: Ledger) -> None:
@@ -52,12 +53,12 @@ def judge_extra(tree: Source, last: Corte, seen: Seen, ledger: Ledger) -> None:
         ledger.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
         return
     elections = {election.code: election for election in last.manifest.elections}
-    folders = {"cortes", "zip", evidence.FOLDER, *elections, *(["imagenes"] if seen.images else [])}
+    folders = {CORTES, ZIPS, LOG, *elections, *([IMAGES] if seen.images else [])}
     for name, kind in entries(tree, "", ledger).items():
         wanted = Kind.FOLDER if name in folders else Kind.FILE
         judge_entry(name, kind, "COM-08", ledger, known=name in folders | _ROOT_FILES, wanted=wanted)
-    for name, kind in entries(tree, "zip", ledger).items():
-        judge_entry(f"zip/{name}", kind, "COM-08", ledger, known=f"zip/{name}" in seen.zips)
+    for name, kind in entries(tree, ZIPS, ledger).items():
+        judge_entry(f"{ZIPS}/{name}", kind, "COM-08", ledger, known=f"{ZIPS}/{name}" in seen.zips)
     for election in elections.values():
         _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger)
 
@@ -85,7 +86,7 @@ def judge_log_files(tree: Source, book: Book | None, ledger: Ledger) -> None:
     if book is None or not tree.listable:
         return
     evidence.refresh(book, tree)
-    folders = [evidence.FOLDER]
+    folders = [LOG]
     while folders:
         folder = folders.pop()
         for name, kind in entries(tree, folder, ledger).items():

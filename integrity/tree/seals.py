@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from integrity.layout import SEALS
 from integrity.report import SEAL_CHECKS, Ledger
 from integrity.source import Missing, Source, SourceError, Unreadable
 from integrity.sums import in_threads
-from integrity.tree.documents import SEALS
 from integrity.tree.tree import Corte, Seen, blame
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ truncated in integers. Coalition votes are distributed contest by contest; a sta
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from integrity.layout import corte_folder
 from integrity.report import Ledger
-from integrity.tree.documents import SUMMARY_NAMES, Contest, Election, Json, Manifest
+from integrity.strict_json import Json
+from integrity.tree.documents import SUMMARY_NAMES, Contest, Election, Manifest
 from integrity.tree.rows import (
     CON,
     CONTABILIZADAS,
@@ -92,7 +94,7 @@ def judge_summary(
     ours = summary(whole(election, table), table.fuera, with_especiales=with_especiales(manifest, election))
     for check in ("CON-11", "CON-12", "CON-13"):
         ledger.did(check)
-    for file, theirs in ((name, printed), (f"cortes/{manifest.corte:04}/manifest.json", election.resumen)):
+    for file, theirs in ((name, printed), (f"{corte_folder(manifest.corte)}/manifest.json", election.resumen)):
         for key, value in ours.items():
             if theirs[key] != value:
                 check = "CON-12" if key.startswith("PORCENTAJE") else "CON-11"
@@ -112,7 +114,7 @@ def with_especiales(manifest: Manifest, election: Election) -> bool:
 
 def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Table], ledger: Ledger) -> None:
     """`totals.json` against what the rows give. Territories that the rows do not name are said not to be checked."""
-    name = f"cortes/{manifest.corte:04}/totals.json"
+    name = f"{corte_folder(manifest.corte)}/totals.json"
     codes = {election.code for election in manifest.elections}
     if theirs["elecciones"].keys() != codes:
         ledger.wrong("CON-14", name, expected=", ".join(sorted(codes)), found=", ".join(theirs["elecciones"]))

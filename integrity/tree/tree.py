@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from integrity.evidence import Shown
+from integrity.layout import corte_folder
 from integrity.report import Ledger
 from integrity.source import Fetched, Kind, Missing, Source, SourceError, Unreadable
 from integrity.sums import Malformed
@@ -14,7 +15,6 @@ from integrity.tree.rows import Table
 if TYPE_CHECKING:
     from integrity.authenticity import Evidence
 
-SUMS: Final = "SHA256SUMS"
 HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
 
 
@@ -37,7 +37,7 @@ class Corte:
 
     @property
     def folder(self) -> str:
-        return f"cortes/{self.number:04}"
+        return corte_folder(self.number)
 
 
 @dataclass
@@ -60,10 +60,6 @@ class Seen:
 
     def claves(self, sha256: str) -> list[str]:
         return self.images.get(sha256, "").split(" ")[1:]
-
-
-def image_path(sha256: str, extension: str) -> str:
-    return f"imagenes/{sha256[:2]}/{sha256}.{extension}"
 
 
 def blame(error: SourceError, checks: Sequence[str], path: str, ledger: Ledger) -> None:

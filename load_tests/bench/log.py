@@ -10,7 +10,6 @@ import itertools
 import os
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -94,7 +93,7 @@ def _append(home: Path, signer: Signer, leaves: list[bytes]) -> tuple[float, flo
 
 
 def _audit(folder: Path, signer: Signer) -> float:
-    command = [sys.executable, "-m", "integrity", "audit-log", str(folder), "--key", str(signer.key)]
+    command = [command_line("integrity"), "audit-log", str(folder), "--key", str(signer.key)]
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began

@@ -454,11 +454,11 @@ def enter(words: Sequence[str]) -> None:
         return
     inside = [*OF_ITS_OWN, "sh", "-c", LOOPBACK, "caos"]
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode == 0:
-        os.execvp(inside[0], [*inside, sys.executable, "-m", "load_tests.chaos", *words, "--inside"])  # noqa: S606
+        os.execvp(inside[0], [*inside, sys.executable, "-m", str(__package__), *words, "--inside"])  # noqa: S606
 
 
 def main(words: Sequence[str]) -> int:
-    parser = Parser(prog="python -m load_tests.chaos", description="Una noche con fallas.")
+    parser = Parser(prog=f"python -m {__package__}", description="Una noche con fallas.")
     parser.add_argument("--casillas", type=int, default=60, metavar="N", help="dos actas por casilla")
     parser.add_argument("--faults", type=int, default=8, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="S")

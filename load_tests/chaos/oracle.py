@@ -10,7 +10,6 @@ import csv
 import hashlib
 import json
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from prep.domain.catalog import Acta, Catalog
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
 from prep.files.official import OfficialFile, OfficialRow, Status, read_official
+from prep.rehearsal.night import command_line
 from prep.rehearsal.replay import Sheet
 
 SHOWN: Final = 3
@@ -269,7 +269,7 @@ def _unchanged(public: Path, seen: Witnessed) -> Finding:
 
 
 def _verified(public: Path) -> Finding:
-    words = [sys.executable, "-m", "integrity", "verify", str(public), "--json"]
+    words = [command_line("integrity"), "verify", str(public), "--json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
     return Finding("«integrity verify» aprueba todo lo publicado", len(list(public.glob("cortes/*"))), wrong)
@@ -279,7 +279,7 @@ def _audited(public: Path) -> Finding:
     folder = public / "bitacora"
     size = (folder / "checkpoint").read_text(encoding="utf-8").splitlines()[1]
     words = ["audit-log", str(folder), "--policy", str(folder / "politica.txt"), "--json"]
-    done = subprocess.run([sys.executable, "-m", "integrity", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([command_line("integrity"), *words], capture_output=True, text=True, check=False)
     wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
     return Finding("«integrity audit-log» aprueba la bitácora", int(size), wrong)
 

@@ -33,10 +33,12 @@ from typing import Any, Final
 
 import uvloop
 
+from integrity import durable
+from integrity.layout import SUMS, corte_folder
 from integrity.sealing.certificates import NotSealed, load
 from integrity.sealing.stamp import Authority, Unanswered, ask
+from integrity.strict_json import canonical_json
 from integrity.sums import Malformed, read_sums
-from integrity.tree.documents import canonical_json
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
@@ -68,7 +70,6 @@ SOME: Final = 20
 LIST: Final = "software.txt"
 COUNTS: Final = "conteos.json"
 ACT: Final = "acto.pdf"
-SUMS: Final = "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +352,7 @@ def _counts(document: bytes) -> dict[str, str]:
 
 
 def _published(settings: Settings, corte: Corte) -> Path:
-    return settings.public / "cortes" / f"{corte.number:04}"
+    return settings.public / corte_folder(corte.number)
 
 
 def _text(said: Mapping[str, Any]) -> str:
@@ -361,10 +362,7 @@ def _text(said: Mapping[str, Any]) -> str:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(path, content)
     except OSError as error:
         raise Rejected(f"no se puede escribir {path}: {error.strerror}") from None
 

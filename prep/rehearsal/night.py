@@ -190,12 +190,14 @@ def people() -> dict[str, list[str]]:
     return {site: [f"capturista{place}{n}" for n in range(TYPISTS // len(SITES))] for place, site in enumerate(SITES)}
 
 
-def command_line() -> str:
-    """The installed command `prep`: the one beside this Python, else the one on the PATH."""
-    beside = Path(sys.executable).with_name("prep")
-    found = str(beside) if beside.exists() else shutil.which("prep")
+def command_line(name: str = "prep") -> str:
+    """An installed command of this package: the one beside this Python, else the one on the PATH."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise PrepError("no está instalada la orden «prep»: instale este paquete (en el código fuente, `make setup`)")
+        raise PrepError(
+            f"no está instalada la orden «{name}»: instale este paquete (en el código fuente, `make setup`)"
+        )
     return found
 
 
@@ -274,7 +276,7 @@ def vouchers(data: Path) -> dict[str, str]:
     if not folder.exists():
         fresh = data / f".{AUTHORITY}"
         shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
-        subprocess.run([sys.executable, "-m", "integrity", "dev-ca", fresh], check=True, capture_output=True)
+        subprocess.run([command_line("integrity"), "dev-ca", fresh], check=True, capture_output=True)
         (fresh / "puerto").write_text(str(free_ports(1)[0]))
         fresh.rename(folder)
     return {
@@ -290,7 +292,7 @@ def stamper(place: Place) -> Iterator[None]:
     """The time stamper at work. It does not outlive this process; cortes wait for it, and never the night."""
     folder = place.data / AUTHORITY
     port = (folder / "puerto").read_text()
-    words = [sys.executable, "-m", "integrity", "dev-tsa", str(folder), "--port", port]
+    words = [command_line("integrity"), "dev-tsa", str(folder), "--port", port]
     process = start_stamper(words)
     deadline = time.monotonic() + STAMPER_PATIENCE
     while process.poll() is not None and time.monotonic() < deadline:  # that of a killed night still has the port

@@ -18,6 +18,7 @@ from typing import Final
 
 import uvloop
 
+from integrity.layout import LOG
 from integrity.leaves import link, read_leaf
 from integrity.log.merkle import leaf_hash, parent_hash
 from integrity.log.note import Checkpoint, NotSigned, VerifierKey, read_checkpoint, read_verifier_key
@@ -184,7 +185,7 @@ def _compare_head(published: Checkpoint, roots: Mapping[int, bytes], key: Verifi
 
 async def run(*, with_tree: bool) -> int:
     settings = read_settings()
-    folder = settings.public / "bitacora" if with_tree else None
+    folder = settings.public / LOG if with_tree else None
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
         agreed = await compare(connection, folder)
     tree = "" if agreed.tree is None else f", y el árbol publicado, de {agreed.tree}"

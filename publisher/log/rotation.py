@@ -19,15 +19,15 @@ from typing import Final, NoReturn
 
 import uvloop
 
+from integrity.layout import LOG, rotation_path
 from integrity.log.note import NotSigned, Signer, VerifierKey, read_proof
-from integrity.log.rotation import rotation_path
 from integrity.sums import Malformed
 from prep.errors import PrepError, Rejected
 from prep.settings import Settings, now, read_settings
 from prep.store import embedded
 from prep.store import log as store
 from prep.store.database import connect
-from publisher.log.sequencer import FOLDER, following_key, signing_key
+from publisher.log.sequencer import following_key, signing_key
 
 HELP: Final = """\
 prep log rotate          la bitácora pasa a una llave nueva; desde entonces firman las dos
@@ -67,7 +67,7 @@ async def end(settings: Settings) -> Path:
     new = signing_key(following_key(settings.log_key), settings.log_name)
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
         passed_to = await store.handed_over(connection)
-    proof = settings.public / FOLDER / rotation_path(len(passed_to))
+    proof = settings.public / LOG / rotation_path(len(passed_to))
     if not passed_to or passed_to[-1][0] != new.key.public or not _both_signed(proof, old, new):
         raise Rejected("la bitácora todavía no publica la prueba de su llave nueva: espere al secuenciador")
     aside = settings.log_key.with_name(f"{settings.log_key.name}.retirada-{old.key.id.hex()}")

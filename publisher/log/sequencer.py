@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,7 +34,9 @@ from typing import Final
 
 import uvloop
 
-from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
+from integrity import durable
+from integrity.layout import CORTE_PROOF, LOG, POLICY, corte_folder, opening_path, proof_path, rotation_path
+from integrity.leaves import link, read_leaf, rules_digest
 from integrity.log.note import (
     Kind,
     Policy,
@@ -46,13 +48,12 @@ from integrity.log.note import (
     read_proof,
     read_signer,
 )
-from integrity.log.rotation import rotation_path
 from integrity.log.tiles import WIDTH, Tiles
 from integrity.log.witness import PATIENCE, NotContinued, Panel
 from integrity.log.writer import Busy, Changed, Head, LogRefused, Sequencer, StateRolledBack, Step
 from integrity.source import Folder
+from integrity.strict_json import canonical_json
 from integrity.sums import Malformed
-from integrity.tree.documents import canonical_json
 from prep import observe
 from prep.arguments import Parser
 from prep.consumer import stop_on_signals
@@ -79,8 +80,6 @@ LONGEST_PAUSE: Final = 15.0
 STALLED: Final = 30.0
 """Seconds without a finished look after which this part is not well."""
 ROLE: Final = "sequencer"
-FOLDER: Final = "bitacora"
-POLICY: Final = "politica.txt"
 _SCRATCH: Final = ".acuses"
 """Where files are made before they are given their names."""
 _OTHERS: Final = 0o077
@@ -109,7 +108,7 @@ class Office:
 
     @property
     def folder(self) -> Path:
-        return self.public / FOLDER
+        return self.public / LOG
 
 
 @dataclass
@@ -474,7 +473,7 @@ class Scribe:
         """Beside each corte that is in the tree: its proof; and what the commitments to its actas were."""
         is_met = bool(self._cortes) and self._is_met(self._tree.checkpoint())
         for number, index in list(self._cortes.items()):
-            folder = self._office.public / "cortes" / f"{number:04}"
+            folder = self._office.public / corte_folder(number)
             if not await asyncio.to_thread(self._is_due, folder, is_met=is_met):
                 continue
             opened = self._office.public / opening_path(number)
@@ -502,9 +501,7 @@ class Scribe:
         scratch = self._office.folder / _SCRATCH
         scratch.mkdir(exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = scratch / uuid.uuid4().hex
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        durable.swap(path, content, fresh=scratch / uuid.uuid4().hex)
 
 
 # --- the part ---------------------------------------------------------------------------------------------------------
@@ -614,28 +611,8 @@ def signing_key(path: Path, name: str) -> Signer:
 
 def _make_key(path: Path, name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{Signer.generate(name, Kind.LOG).to_text()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
-    with _folder(path.parent) as folder:
-        os.fsync(folder)
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
+    with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
+        durable.put(path, f"{Signer.generate(name, Kind.LOG).to_text()}\n".encode(), mode=0o600)
 
 
 def policy_text(signer: Signer, file: Path | None) -> str:

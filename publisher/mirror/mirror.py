@@ -28,8 +28,10 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final, TypeVar
 
-from integrity.authenticity import Trust
-from integrity.leaves import CORTE_PROOF, opening_path, proof_path, read_leaf
+from integrity import durable
+from integrity.authenticity import Trust, read_trust
+from integrity.layout import BESIDE_SUMS, CORTE_PROOF, opening_path, proof_path, rotation_path
+from integrity.leaves import LONGEST_ENTRY, read_leaf
 from integrity.log.audit import combine
 from integrity.log.note import (
     LONGEST_NOTE,
@@ -41,15 +43,14 @@ from integrity.log.note import (
     read_proof,
     read_verifier_key,
 )
-from integrity.log.rotation import rotation_path
-from integrity.log.tiles import CHECKPOINT, LONGEST_ENTRY, WIDTH, Tiles, tile_path
+from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles, tile_path
 from integrity.log.tiles import Differs as TileDiffers
 from integrity.report import SEAL_CHECKS, Report, Result
 from integrity.sealing.certificates import NotSealed
-from integrity.sealing.commands import read_trust
 from integrity.source import Folder, SourceError
+from integrity.strict_json import Json
 from integrity.sums import Malformed, read_sums
-from integrity.tree.documents import BESIDE_SUMS, Election, Json, Manifest, read_index, read_manifest
+from integrity.tree.documents import Election, Manifest, read_index, read_manifest
 from integrity.verify import verify
 from prep import observe
 from prep.arguments import Parser
@@ -151,10 +152,7 @@ class Stage:
         """Under a new name first: the old one may be a link to the file of the tree that is shown."""
         target = self.place(path)
         fresh = self.root / f".{sha256(path.encode()).hexdigest()}"
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(fresh, content)
         fresh.replace(target)
 
 
@@ -507,7 +505,7 @@ class Mirror:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(Path("arboles") / stage.root.name)
         fresh.replace(self._folder / LIVE)
-        _fsync(self._folder)
+        durable.sync(self._folder)
 
     def _say(self, index: Json, unchecked: Sequence[str], files: int) -> None:
         beside = f"; sin comprobar todavía: {', '.join(unchecked)}" if unchecked else ""
@@ -742,16 +740,8 @@ def _make_durable(stage: Stage) -> None:
         each for folder in stage.folders for each in (folder, *folder.parents) if each.is_relative_to(stage.root)
     }
     for folder in sorted(each for each in folders if each.is_dir()):
-        _fsync(folder)
-    _fsync(stage.root.parent)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        durable.sync(folder)
+    durable.sync(stage.root.parent)
 
 
 def _digest(path: Path) -> str:

@@ -6,7 +6,6 @@ what was asked for. A download of known digest that was interrupted goes on wher
 
 import asyncio
 import hashlib
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
+from integrity import durable
 from prep.errors import Parked, Rejected, Unavailable
 
 _CHUNK: Final = 1 << 18
@@ -245,6 +245,6 @@ def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | Refu
 
 def _seal(part: Path) -> str:
     """Make the file durable; its digest."""
+    durable.sync(part)
     with part.open("rb") as file:
-        os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, BrowserContext, Error
 
 from capture.receipts import canonical
-from integrity.leaves import proof_path
+from integrity.layout import proof_path
 from integrity.log.note import Kind, Signer, read_proof
 from integrity.verify import verify
 from publisher.pages import checker

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from integrity.layout import rotation_path
 from integrity.log.note import Kind, Signer
-from integrity.log.rotation import rotation_path
 from tests.conftest import Night
 from tests.makers.logged_night import NAME, LoggedNight, logged_night
 from tests.publisher.test_rotation import NEXT, end, rotate

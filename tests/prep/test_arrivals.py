@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from integrity import leaves
+from integrity import layout
 from integrity.log.audit import check_proof
 from integrity.log.note import read_proof, trust_only
 from prep import arrivals, pipeline
@@ -103,7 +103,7 @@ async def test_a_proof_does_not_wait_for_anybody_to_read_the_image(night: Night,
             await store.arrive(connection, [upload(1), upload(2)])
         await tonight.log()
         assert kinds(tonight) == ["inicio", "imagen", "imagen"]
-        data = (tonight.office.public / leaves.proof_path(upload(1).sha256)).read_bytes()
+        data = (tonight.office.public / layout.proof_path(upload(1).sha256)).read_bytes()
         leaf = read_proof(data).extra
         assert leaf is not None
         assert check_proof(data, leaf, trust_only(tonight.office.signer.key)).exit_code == 0

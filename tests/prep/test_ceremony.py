@@ -316,7 +316,7 @@ def last(tmp_path: Path) -> Shown:
     from tests.makers.tree_maker import make_tree
 
     manifest = (make_tree(tmp_path / "arbol") / "cortes" / "0002" / "manifest.json").read_bytes()
-    return Shown(1, "b" * 64, read_manifest(manifest))
+    return Shown(1, "b" * 64, read_manifest(manifest).raw)
 
 
 def test_ceremonies_in_their_places_are_good(last: Shown) -> None:

@@ -585,7 +585,7 @@ async def test_killed_at_any_moment_it_ends_complete_and_the_old_tree_was_good(p
     same(place)
 
 
-@pytest.mark.parametrize("at", ["_link_tree", "_settle", "verify", "_make_durable", "_fsync"])
+@pytest.mark.parametrize("at", ["_link_tree", "_settle", "verify", "_make_durable", "durable.sync"])
 async def test_stopped_between_any_two_steps_the_next_look_ends_it(
     place: Place, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

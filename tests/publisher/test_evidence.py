@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from integrity import leaves
+from integrity import layout, leaves
 from integrity.log.note import Kind, Policy, Signer, trust_only
 from integrity.log.writer import FileState, Sequencer
 from integrity.report import EVIDENCE_CHECKS, Report, Result
@@ -196,8 +196,8 @@ def test_the_cheats_that_the_log_and_its_files_show(published: tuple[Path, Polic
         "an entry changed": (lambda tree: first_tile(tree).write_bytes(first_tile(tree).read_bytes().replace(b"corte", b"cortE", 1)), "EVI-01"),
         "a strange file": (lambda tree: (tree / "bitacora" / "nota.txt").touch(), "COM-08"),
         "a strange proof": (strange_proof, "COM-08"),
-        "the proof of another corte": (lambda tree: shutil.copy(tree / "cortes/0001" / leaves.CORTE_PROOF, tree / "cortes/0002" / leaves.CORTE_PROOF), "EVI-07"),
-        "an opening changed": (lambda tree: (tree / leaves.opening_path(1)).write_bytes((tree / leaves.opening_path(1)).read_bytes().replace(b'"ronda":1', b'"ronda":2', 1)), "EVI-08"),
+        "the proof of another corte": (lambda tree: shutil.copy(tree / "cortes/0001" / layout.CORTE_PROOF, tree / "cortes/0002" / layout.CORTE_PROOF), "EVI-07"),
+        "an opening changed": (lambda tree: (tree / layout.opening_path(1)).write_bytes((tree / layout.opening_path(1)).read_bytes().replace(b'"ronda":1', b'"ronda":2', 1)), "EVI-08"),
         "another policy": (lambda tree: (tree / "bitacora" / "politica.txt").write_text(policy_text(other, None)), "EVI-09"),
     }  # fmt: skip
     for number, (name, (cheat, check)) in enumerate(cheats.items()):

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from integrity import leaves
+from integrity.layout import LOG, rotation_path
 from integrity.log.audit import audit_log, prove
 from integrity.log.note import Kind, Signer, trust_only
-from integrity.log.rotation import rotation_path
 from integrity.log.writer import FileState, LogRefused, Sequencer
 from integrity.verify import verify
 from prep.store import log as store
-from publisher.log.sequencer import FOLDER
 from tests.conftest import Night
 from tests.makers.logged_night import AT, NAME, LoggedNight, logged_night
 
@@ -103,7 +102,7 @@ async def test_a_rotation_that_the_old_key_did_not_sign_is_refused(tonight: Logg
     # Without the proof, or with the proof of another tree, neither.
     proof.unlink()
     assert results(tonight, first) == (1, 1)
-    shutil.copy(honest / FOLDER / rotation_path(1), proof)
+    shutil.copy(honest / LOG / rotation_path(1), proof)
     with Sequencer(tonight.folder, thief, FileState(tmp_path / "estado")) as log:
         log.append([entries[-1]])
     assert results(tonight, first) == (1, 1)

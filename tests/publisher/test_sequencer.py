@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from integrity import leaves
+from integrity import layout, leaves
 from integrity.log.audit import check_proof
 from integrity.log.note import read_proof, trust_only
 from integrity.log.writer import STEPS, FolderRolledBack, StateRolledBack
@@ -120,7 +120,7 @@ async def test_an_image_has_its_proof_where_the_receipt_says(tonight: LoggedNigh
     images = [leaf for leaf in tonight.leaves() if leaf["tipo"] == "imagen"]
     assert images
     for leaf in images:
-        path = tonight.office.public / leaves.proof_path(str(leaf["sha256"]))
+        path = tonight.office.public / layout.proof_path(str(leaf["sha256"]))
         proof = read_proof(path.read_bytes())
         assert proof.extra is not None
         assert leaves.read_leaf(proof.extra) == leaf
@@ -351,9 +351,9 @@ async def test_beside_a_corte_stands_its_proof_and_its_captures_are_opened(tonig
     await tonight.count(tonight.night.sheets[:10])
     async with tonight.running():
         await tonight.night.cut()
-        proofs = [tonight.office.public / "cortes" / f"{number:04}" / leaves.CORTE_PROOF for number in (0, 1)]
+        proofs = [tonight.office.public / "cortes" / f"{number:04}" / layout.CORTE_PROOF for number in (0, 1)]
         await until(lambda: all(path.exists() for path in proofs))
-        await until((tonight.office.public / leaves.opening_path(1)).exists)
+        await until((tonight.office.public / layout.opening_path(1)).exists)
     for number, path in enumerate(proofs):
         proof = read_proof(path.read_bytes())
         assert proof.extra is not None
@@ -361,7 +361,7 @@ async def test_beside_a_corte_stands_its_proof_and_its_captures_are_opened(tonig
         assert (leaf["tipo"], leaf["corte"]) == ("corte", number)
         assert check_proof(path.read_bytes(), proof.extra, trust_only(tonight.office.signer.key)).exit_code == 0
     committed = {leaf["numero"]: leaf["compromiso"] for leaf in tonight.leaves() if leaf["tipo"] == "captura"}
-    lines = (tonight.office.public / leaves.opening_path(1)).read_bytes().splitlines()
+    lines = (tonight.office.public / layout.opening_path(1)).read_bytes().splitlines()
     assert dict(map(leaves.opening, lines)) == committed
 
 
@@ -386,7 +386,7 @@ async def test_a_corte_does_not_wait_for_a_sequencer_that_is_not_there(
     await tonight.happen("recaptura", "a")
     await tonight.log()
     corte = await tonight.night.cut()
-    proof = tonight.office.public / "cortes" / "0000" / leaves.CORTE_PROOF
+    proof = tonight.office.public / "cortes" / "0000" / layout.CORTE_PROOF
     assert corte.number == 0
     assert not proof.exists()
     await tonight.log()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from proofbundle import verify_tlog_proof
 
-from integrity import leaves
+from integrity import layout
 from integrity.log.audit import audit_log, check_proof
 from integrity.log.note import Kind, Signer, read_policy, read_proof, trust_only
 from integrity.log.witness import Panel
@@ -145,7 +145,7 @@ async def test_without_a_quorum_the_log_goes_on_and_gets_it_when_the_witness_is_
         watched.daemons[1].stop()
         await tonight.count(tonight.night.sheets[6:10])
         await tonight.night.cut()
-        await until((tonight.office.public / "cortes" / "0001" / leaves.CORTE_PROOF).exists)
+        await until((tonight.office.public / "cortes" / "0001" / layout.CORTE_PROOF).exists)
         assert not watched.is_all_witnessed()
         assert watched.audits() == 1
         assert audit_log(str(watched.office.folder), trust_only(watched.office.signer.key)).exit_code == 0

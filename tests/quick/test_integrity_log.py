@@ -10,18 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from integrity.leaves import LONGEST_ENTRY
 from integrity.log.merkle import EMPTY, check_consistency, check_inclusion, leaf_hash, root_of
 from integrity.log.note import read_checkpoint
-from integrity.log.tiles import (
-    LONGEST_ENTRY,
-    Misshapen,
-    Tiles,
-    check_tiles,
-    read_bundle,
-    read_path,
-    tile_path,
-    write_bundle,
-)
+from integrity.log.tiles import Misshapen, Tiles, check_tiles, read_bundle, read_path, tile_path, write_bundle
 from integrity.log.writer import (
     STEPS,
     Busy,

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
+from integrity.layout import SUMS as SUMS_FILE
 from integrity.sealing import certificates, cms, der, development, stamp
 from integrity.sealing.certificates import NotSealed, Problem
-from integrity.sealing.seal import SUMS as SUMS_FILE
 from integrity.sealing.stamp import STAMPS, Authority, Stamp, Unanswered, add_missing, ask, judge_after, verify_stamp
 from tests.makers.seal_maker import AT, STAMPING, SUMS, UNTIL, Party, openssl, openssl_accepts_stamp, party, rsa_key
 from tests.quick.test_integrity_seal import flip, problem_of

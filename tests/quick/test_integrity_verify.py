@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from integrity.report import CHECKS, NOT_REACHED, SEAL_CHECKS, Ledger, Result
 from integrity.source import Fetched, Folder, Missing, Refused, Unreadable
+from integrity.strict_json import read_json
 from integrity.sums import Malformed, read_code, read_sums
-from integrity.tree.documents import read_json
 from integrity.tree.totals import distribute, percent
 from integrity.verify import verify, verify_tree
 from tests.makers import tree_maker

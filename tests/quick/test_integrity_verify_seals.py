@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from integrity.__main__ import main
 from integrity.authenticity import BESIDE, Trust
+from integrity.layout import BESIDE_SUMS, SEALS
 from integrity.report import CHECKS, SEAL_CHECKS, Ledger, Report, Result
 from integrity.sealing import development
 from integrity.sealing.seal import PERSON, SEAL, seal
 from integrity.sealing.sello import SELLO, seals
 from integrity.sealing.stamp import STAMPS
 from integrity.source import Folder, Unreadable
-from integrity.tree.documents import BESIDE_SUMS, SEALS
 from integrity.verify import Asked, verify, verify_tree
 from tests.makers.seal_maker import STAMPING, Party, party, rsa_key
 from tests.makers.tree_maker import TIMES, make_tree, reseal

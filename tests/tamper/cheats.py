@@ -18,7 +18,7 @@ from typing import Any
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from integrity import leaves
+from integrity import layout
 from integrity.sealing import cms, development
 from integrity.sealing.certificates import Purpose
 from integrity.sealing.sello import seals
@@ -529,7 +529,7 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "a capture changed after it was opened": _change("captura", compromiso="0" * 64),
         "a simulacro shown as real: only its log says so": _change("inicio", simulacro=True),
         "the log of another catalogue": _change("inicio", catalogo="0" * 64),
-        "the proof of another corte": lambda root, _: shutil.copy(corte(root, 1) / leaves.CORTE_PROOF, corte(root, 2) / leaves.CORTE_PROOF),
+        "the proof of another corte": lambda root, _: shutil.copy(corte(root, 1) / layout.CORTE_PROOF, corte(root, 2) / layout.CORTE_PROOF),
         "the proofs of two images exchanged": _exchange_proofs,
         "an opening changed": _raw("bitacora/aperturas/0001.jsonl", '"ronda":1', '"ronda":2'),
     },

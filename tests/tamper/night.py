@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-from integrity import leaves
+from integrity import layout, leaves
 from integrity.log.note import Kind, Proof, Signer, read_checkpoint
 from integrity.log.tiles import Tiles
 from integrity.log.writer import FileState, Sequencer
@@ -259,9 +259,9 @@ def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Seque
     for index in places:
         leaf = said[index]
         if leaf["tipo"] == "imagen":
-            path = root / leaves.proof_path(leaf["sha256"])
+            path = root / layout.proof_path(leaf["sha256"])
         elif leaf["tipo"] == "corte" and (root / "cortes" / f"{leaf['corte']:04}").is_dir():
-            path = root / "cortes" / f"{leaf['corte']:04}" / leaves.CORTE_PROOF
+            path = root / "cortes" / f"{leaf['corte']:04}" / layout.CORTE_PROOF
         else:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,4 +283,4 @@ def _open(root: Path, said: Said) -> None:
                 tree_maker.canonical({**held, "numero": number})
                 for number, held in sorted(fresh, key=lambda each: each[0])
             ]
-            (root / leaves.opening_path(manifest["corte"])).write_bytes(b"".join(lines))
+            (root / layout.opening_path(manifest["corte"])).write_bytes(b"".join(lines))

@@ -1,12 +1,14 @@
 """The commands about logs: audit one, prove an entry, check a proof, make a key, be a witness."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from integrity import durable
+from integrity.authenticity import read_trust
+from integrity.leaves import LONGEST_ENTRY
 from integrity.log.audit import CannotProve, audit_log, check_proof, combine, in_words, prove
 from integrity.log.note import (
     LONGEST_NOTE,
@@ -20,12 +22,10 @@ from integrity.log.note import (
     read_signer,
     read_verifier_key,
 )
-from integrity.log.tiles import LONGEST_ENTRY
 from integrity.log.witness import Memory, serve
 from integrity.log.writer import LogRefused
 from integrity.report import Report, printable
 from integrity.sealing.certificates import NotSealed
-from integrity.sealing.commands import read_trust
 from integrity.sums import Malformed
 from integrity.verify import verify
 
@@ -127,15 +127,11 @@ def _make_key(name: str, out: Path | None, kind: Kind) -> int:
 def _create(path: Path, content: bytes, *, mode: int) -> None:
     """Never over another file: a key written over is a log that nobody can continue."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        durable.create(path, content, mode=mode)
     except FileExistsError:
         raise _Stop(f"Ya hay un archivo {path}; no se escribió encima.") from None
     except OSError:
         raise _Stop(f"No se pudo crear el archivo {path}.") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
 
 
 def _witness(asked: argparse.Namespace) -> int:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from integrity.authenticity import BESIDE, Trust, facts, judge
+from integrity.authenticity import BESIDE, facts, judge, read_trust
+from integrity.layout import SUMS
 from integrity.report import SEAL_CHECKS, Ledger, Report, printable
 from integrity.sealing import development
-from integrity.sealing.certificates import NotSealed, Problem, load, name
+from integrity.sealing.certificates import NotSealed, Problem, load, name, read_file
 from integrity.sealing.seal import (
     LONGEST_SUMS,
     PERSON,
-    SUMS,
     export_text,
     import_signature,
     open_signer,
@@ -74,21 +74,10 @@ def _sums(source: Path) -> Path:
     return source / SUMS if source.is_dir() else source
 
 
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError:
-        raise NotSealed(Problem.MISSING, f"no se puede leer {path}") from None
-    if len(data) > limit:
-        raise NotSealed(Problem.FORM, f"{path} tiene más de {limit} bytes")
-    return data
-
-
 def _sign(sums: Path, certificate: Path, key: str, passphrase_file: Path | None) -> int:
     passphrase = None
     if passphrase_file is not None:
-        passphrase = _read(passphrase_file, _LONGEST_PASSPHRASE).decode("utf-8", "replace").removesuffix("\n")
+        passphrase = read_file(passphrase_file, _LONGEST_PASSPHRASE).decode("utf-8", "replace").removesuffix("\n")
     content, at = read_sums_file(sums), _now()
     signer = open_signer(certificate, key, passphrase)
     for file, held in seals(content, signer, at=at).items():
@@ -125,9 +114,9 @@ def _digest(path: Path) -> str:
 
 
 def _import(asked: argparse.Namespace) -> int:
-    trusted = load(_read(asked.ca, LONGEST_SUMS))
+    trusted = load(read_file(asked.ca, LONGEST_SUMS))
     target, found = import_signature(
-        _read(asked.p7s, BESIDE[PERSON]),
+        read_file(asked.p7s, BESIDE[PERSON]),
         _sums(asked.sums),
         trusted,
         simulacro=asked.simulacro,
@@ -141,19 +130,13 @@ def _check(asked: argparse.Namespace) -> Report:
     """What stands beside one SHA256SUMS; the files that it lists are for `integrity verify`."""
     sums = _sums(asked.source)
     content = read_sums_file(sums)
-    beside = {file: _read(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}
+    beside = {file: read_file(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}
     trust = read_trust(asked.ca, asked.tsa_ca)
     ledger = Ledger(SEAL_CHECKS)
     where = str(sums.parent)
     found = judge(content, beside, trust, ledger, where=where, simulacro=asked.simulacro, now=_now())
     ledger.facts.update(facts(found))
     return ledger.report(str(sums), "")
-
-
-def read_trust(ca: Path, tsa_ca: Path | None) -> Trust:
-    """The authorities in the files that a reader names. Raises NotSealed."""
-    stamps = load(_read(tsa_ca, LONGEST_SUMS)) if tsa_ca else ()
-    return Trust(load(_read(ca, LONGEST_SUMS)), stamps)
 
 
 def _is_there(sums: Path, file: str) -> bool:
@@ -164,7 +147,7 @@ def _is_there(sums: Path, file: str) -> bool:
 def _stamp(asked: argparse.Namespace) -> int:
     if len(asked.tsa) > len(STAMPS):
         raise NotSealed(Problem.MISSING, f"se admiten hasta {len(STAMPS)} autoridades de tiempo")
-    trusted = load(_read(asked.tsa_ca, LONGEST_SUMS))
+    trusted = load(read_file(asked.tsa_ca, LONGEST_SUMS))
     folder = _sums(asked.source).parent
     missing = asyncio.run(add_missing(folder, [Authority(url, trusted) for url in asked.tsa]))
     for file in STAMPS[: len(asked.tsa)]:

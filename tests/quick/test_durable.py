@@ -1,0 +1,108 @@
+"""What integrity/durable.py promises of a stop in the middle: each fsync is made to fail once, and the folder is looked at."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from integrity import durable
+
+
+class Stopped(Exception):
+    pass
+
+
+@contextmanager
+def stop_at(number: int, patched: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Stop before the fsync of that number; which kinds were synced before it."""
+    seen: list[str] = []
+    sync = os.fsync
+
+    def stop(handle: int) -> None:
+        if len(seen) == number:
+            raise Stopped
+        seen.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")  # noqa: PTH112
+        sync(handle)
+
+    with patched.context() as inside:
+        inside.setattr(os, "fsync", stop)
+        yield seen
+
+
+def linked(path: Path) -> None:
+    fresh = path.with_name("fresh")
+    fresh.write_bytes(b"new")
+    durable.link(fresh, path)
+    durable.sync(path.parent)
+
+
+Writes = Callable[[Path], object]
+ONCE: dict[str, Writes] = {"put": lambda path: durable.put(path, b"new"), "link": linked}
+OVER: dict[str, Writes] = {
+    "replace": lambda path: durable.replace(path, b"new", fresh=path.with_name("fresh")),
+}
+
+
+@pytest.mark.parametrize("writes", [*ONCE.values(), *OVER.values()], ids=[*ONCE, *OVER])
+def test_the_bytes_are_synced_before_the_name_is(
+    writes: Writes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stop_at(9, monkeypatch) as synced:
+        writes(tmp_path / "a")
+    assert synced == ["file", "folder"]
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("writes", ONCE.values(), ids=ONCE)
+def test_a_new_file_has_no_name_until_its_bytes_are_durable(
+    writes: Writes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stop_at(0, monkeypatch), pytest.raises(Stopped):
+        writes(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("writes", OVER.values(), ids=OVER)
+@pytest.mark.parametrize(("at", "there"), [(0, b"old"), (1, b"new")])
+def test_a_reader_has_all_of_the_old_file_or_all_of_the_new(
+    writes: Writes, at: int, there: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with stop_at(at, monkeypatch), pytest.raises(Stopped):
+        writes(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == there
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_of_several_who_put_a_file_the_first_wins(
+    nameless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not nameless:  # as on a file system that has no files without a name
+        monkeypatch.setattr(durable, "_NAMELESS", 0)
+    durable.put(tmp_path / "llave", b"first", mode=0o600)
+    with pytest.raises(FileExistsError):
+        durable.put(tmp_path / "llave", b"second", mode=0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["llave"]
+    assert (tmp_path / "llave").read_bytes() == b"first"
+    assert (tmp_path / "llave").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_comes_second_relies_on_a_name_that_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    durable.put(tmp_path / "llave", b"first")
+    with stop_at(9, monkeypatch) as synced, pytest.raises(FileExistsError):
+        durable.put(tmp_path / "llave", b"second")
+    assert synced[-1] == "folder"
+
+
+def test_a_folder_is_made_durable_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = durable.Folders(tmp_path)
+    with stop_at(9, monkeypatch) as synced:
+        folders.make(tmp_path / "a" / "b")
+        folders.make(tmp_path / "a" / "b")
+    assert synced == ["folder", "folder"]
+    (tmp_path / "a" / "b").rmdir()
+    folders.forget(tmp_path / "a" / "b")
+    folders.make(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
