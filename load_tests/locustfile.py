@@ -30,7 +30,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal.drawing import Form
+from prep.rehearsal.drawing.press import PrintedForm
 from prep.rehearsal.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import written_on
@@ -44,7 +44,7 @@ class Night:
     """What is left to send, who sends and types, and what the people see."""
 
     plan: Plan
-    forms: dict[str, Form]
+    forms: dict[str, PrintedForm]
     devices: list[tuple[str, Ed25519PrivateKey]]
     people: deque[tuple[int, str, str]]
     waiting: deque[tuple[int, Sheet]]

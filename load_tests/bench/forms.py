@@ -18,7 +18,9 @@ import uvloop
 
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import night
-from prep.rehearsal.drawing import CONDITIONS, Form, draw
+from prep.rehearsal.drawing.acta import draw
+from prep.rehearsal.drawing.camera import CONDITIONS
+from prep.rehearsal.drawing.press import PrintedForm
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 
@@ -58,7 +60,7 @@ def drawn(casillas: int, size: tuple[int, int] = SIZE) -> Work:
         return Work(plan, {key: job.result() for key, job in jobs.items()})
 
 
-def _draw(form: Form, sheet: Sheet, size: tuple[int, int]) -> bytes:
+def _draw(form: PrintedForm, sheet: Sheet, size: tuple[int, int]) -> bytes:
     rng = random.Random(sheet.key)
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=size)
 

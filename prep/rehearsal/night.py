@@ -53,7 +53,9 @@ from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
 from prep.files.official import read_candidates, read_official
 from prep.rehearsal import replay
-from prep.rehearsal.drawing import CONDITIONS, Form, draw
+from prep.rehearsal.drawing.acta import draw
+from prep.rehearsal.drawing.camera import CONDITIONS
+from prep.rehearsal.drawing.press import PrintedForm
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.replay_catalog import catalog_folder
 from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
@@ -349,7 +351,7 @@ class Journal:
             self.receipts.add(fields["key"])
 
 
-def picture(plan_seed: int, form: Form, sheet: Sheet) -> bytes:
+def picture(plan_seed: int, form: PrintedForm, sheet: Sheet) -> bytes:
     """The image of a sheet: always the same bytes for the same sheet and seed."""
     rng = random.Random(f"{plan_seed} {sheet.key}")
     condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
@@ -493,12 +495,12 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def form_of_contest(plan: Plan) -> dict[str, Form]:
+def form_of_contest(plan: Plan) -> dict[str, PrintedForm]:
     """The printed form of each sheet: its election's, with the rows of its contest's ballot."""
     elections = {election.id: election for election in plan.catalog.elections}
     contests = {contest.id: contest for contest in plan.catalog.contests}
     by_qr = {acta.qr: acta for acta in plan.catalog.actas}
-    forms: dict[int, Form] = {}
+    forms: dict[int, PrintedForm] = {}
     anywhere = plan.catalog.contests[0]
     found = {}
     for sheet in plan.sheets:
@@ -510,9 +512,9 @@ def form_of_contest(plan: Plan) -> dict[str, Form]:
     return found
 
 
-def _form(election: Election, contest: str, ballot: Sequence[int]) -> Form:
+def _form(election: Election, contest: str, ballot: Sequence[int]) -> PrintedForm:
     rows = tuple(election.options[position].code for position in ballot)
-    return Form(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)
+    return PrintedForm(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)
 
 
 # Capturistas: lease, look, type, submit.
