@@ -85,7 +85,7 @@ def _difusor(words: Sequence[str]) -> None:
 
 
 def _night(words: Sequence[str]) -> None:
-    from prep.rehearsal.night import main as night  # noqa: PLC0415
+    from prep.rehearsal.commands import main as night  # noqa: PLC0415
 
     sys.exit(night(words))
 
