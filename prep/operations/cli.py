@@ -79,7 +79,7 @@ def _verify_database(words: Sequence[str]) -> None:
 
 
 def _difusor(words: Sequence[str]) -> None:
-    from publisher.mirror.mirror import main as mirror  # noqa: PLC0415
+    from publisher.mirror.command import main as mirror  # noqa: PLC0415
 
     mirror(words[1:])
 
