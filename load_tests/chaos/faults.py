@@ -72,7 +72,7 @@ class Kind(StrEnum):
     CLOCK_BACK = "reloj atrasado"
 
 
-SECOND: Final = "from publisher.log.sequencer import main; main([])"
+SECOND: Final = "from publisher.log.command import main; main([])"
 PARTS: Final = ("capture", "worker", "publish")
 KAFKA_ONLY: Final = frozenset({Kind.NODE, Kind.CUT_NODE, Kind.CUT_KAFKA})
 MODULES: Final = {

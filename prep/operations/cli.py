@@ -61,7 +61,7 @@ def _publish(words: Sequence[str]) -> None:
 
 
 def _sequencer(words: Sequence[str]) -> None:
-    from publisher.log.sequencer import main as sequencer  # noqa: PLC0415
+    from publisher.log.command import main as sequencer  # noqa: PLC0415
 
     sequencer(words[1:])
 

@@ -14,7 +14,7 @@ from integrity.log.rotation import rotation_path
 from integrity.log.writer import FileState, LogRefused, Sequencer
 from integrity.verify import verify
 from prep.store import log as store
-from publisher.log.sequencer import FOLDER
+from publisher.log.office import FOLDER
 from tests.conftest import Night
 from tests.makers.logged_night import AT, NAME, LoggedNight, logged_night
 
