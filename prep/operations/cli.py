@@ -189,7 +189,7 @@ def _bus(_: argparse.Namespace, settings: Settings) -> int:
     if settings.bus is BusKind.EMBEDDED:
         print("el bus es el de PostgreSQL: no hay nada que crear")
         return 0
-    from prep.bus.kafka import create_topics  # noqa: PLC0415  # only this command needs Kafka
+    from prep.bus.kafka_cluster import create_topics  # noqa: PLC0415  # only this command needs Kafka
     from prep.bus.opened import cluster  # noqa: PLC0415
 
     sentences, well = asyncio.run(create_topics(cluster(settings), settings.kafka_replication))
