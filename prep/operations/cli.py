@@ -55,7 +55,7 @@ def _worker(words: Sequence[str]) -> None:
 
 
 def _publish(words: Sequence[str]) -> None:
-    from publisher.service import main as publish  # noqa: PLC0415
+    from publisher.command import main as publish  # noqa: PLC0415
 
     publish(words[1:])
 
