@@ -194,7 +194,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpAnswer:
     status: int
     body: bytes
 
@@ -221,7 +221,7 @@ async def persistent(
     *,
     told: Container[int] = (),
     **request: Any,  # noqa: ANN401
-) -> Reply:
+) -> HttpAnswer:
     """The answer, after as many tries as it takes an installation to come back.
 
     Raises PrepError for a refusal, but for those `told` and for what others did first.
@@ -229,7 +229,7 @@ async def persistent(
     while True:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with client.request(method, path, **request) as response:
-                answer = Reply(response.status, await response.read())
+                answer = HttpAnswer(response.status, await response.read())
             if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE} or answer.status in told:
                 return answer
             if answer.status not in AGAIN:

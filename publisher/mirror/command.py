@@ -24,7 +24,7 @@ from prep import observe
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
 from prep.settings import CENTRAL
-from publisher.mirror.mirror import Mirror, MirrorTerms
+from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import Origin, base_of
 
 DESCRIPTION: Final = (
@@ -42,7 +42,7 @@ LOG_EVERY: Final = 60.0
 
 @asynccontextmanager
 async def mirroring(
-    url: str, folder: Path, terms: MirrorTerms, *, tell: Callable[[str], None], rng: random.Random
+    url: str, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
 ) -> AsyncIterator[Mirror]:
     """A mirror of `url` in `folder`, which nobody else has meanwhile. Raises Rejected."""
     base_of(url)
@@ -57,9 +57,9 @@ async def mirroring(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Rejected(f"otro difusor usa la carpeta {folder}") from None
-        origin = Origin(url, folder / _PARTS, patience=terms.patience, heard=observe.DIFUSOR_BYTES.inc)
+        origin = Origin(url, folder / _PARTS, patience=asked.patience, heard=observe.DIFUSOR_BYTES.inc)
         try:
-            yield Mirror(origin, folder, terms, tell=tell, rng=rng)
+            yield Mirror(origin, folder, asked, tell=tell, rng=rng)
         finally:
             await origin.close()
     finally:
@@ -68,8 +68,8 @@ async def mirroring(
 
 async def run(arguments: argparse.Namespace) -> int:
     """Exit status of the command."""
-    terms = MirrorTerms(_read_policy(arguments), _read_trust(arguments), log_every=0 if arguments.once else LOG_EVERY)
-    async with mirroring(arguments.url, arguments.into, terms, tell=_tell, rng=random.SystemRandom()) as mirror:
+    asked = MirrorRequest(_read_policy(arguments), _read_trust(arguments), log_every=0 if arguments.once else LOG_EVERY)
+    async with mirroring(arguments.url, arguments.into, asked, tell=_tell, rng=random.SystemRandom()) as mirror:
         if arguments.once:
             if await mirror.attempt():
                 return 0

@@ -29,7 +29,7 @@ from prep import observe
 from prep.errors import Parked, PrepError, Unavailable
 from publisher.mirror.carrier import Carrier, few_at_once
 from publisher.mirror.divergence import Divergence, Evidence
-from publisher.mirror.origin import SMALL, Gone, Origin, OtherBytes, Patience
+from publisher.mirror.origin import SMALL, Gone, Origin, OriginDiffers, Patience
 from publisher.mirror.reading import checkpoint_in, immutable_paths
 from publisher.mirror.stage import INDEX, LOG, SUMS, HeldTree, Stage, digest_of, held_in, stage_beside, switch
 
@@ -38,7 +38,7 @@ _MAY_COME_LATER: Final = frozenset({"EVI-03", "EVI-04", "EVI-05", "EVI-06", "EVI
 
 
 @dataclass(frozen=True, slots=True)
-class MirrorTerms:
+class MirrorRequest:
     """What whoever runs the mirror said."""
 
     policy: Policy | None = None
@@ -54,11 +54,11 @@ class Mirror:
     """One mirror of one origin. `tell` hears one Spanish sentence for each thing that happens."""
 
     def __init__(
-        self, origin: Origin, folder: Path, terms: MirrorTerms, *, tell: Callable[[str], None], rng: random.Random
+        self, origin: Origin, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
     ) -> None:
         self._origin = origin
         self._folder = folder
-        self._terms = terms
+        self._asked = asked
         self._tell = tell
         self._rng = rng
         self._index = b""
@@ -94,7 +94,7 @@ class Mirror:
             self._compare_log(checkpoint, held)
             fresh = held is None or held.index != self._index
             new = (fresh or self._is_time()) and await self._follow(held, index, checkpoint)
-        except OtherBytes as error:
+        except OriginDiffers as error:
             raise Divergence(error.sentence) from None
         self.current = time.monotonic()
         self.wrong = None
@@ -120,7 +120,7 @@ class Mirror:
         return new
 
     def _is_time(self) -> bool:
-        return not self._begun or time.monotonic() >= self._followed + self._terms.log_every
+        return not self._begun or time.monotonic() >= self._followed + self._asked.log_every
 
     # --- 1. what the origin says --------------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Mirror:
         folder = f"cortes/{number:04}"
         paths = await asyncio.to_thread(immutable_paths, held.root, number)
         chosen = {f"cortes/{held.corte:04}/{SUMS}", f"{folder}/{SUMS}"}
-        chosen |= {*self._rng.sample(paths, min(self._terms.sample, len(paths)))}
+        chosen |= {*self._rng.sample(paths, min(self._asked.sample, len(paths)))}
 
         async def compare(path: str) -> None:
             ours = held.root / path
@@ -194,8 +194,8 @@ class Mirror:
         report: Report = await asyncio.to_thread(
             verify,
             str(stage.root),
-            log=self._terms.policy,
-            trust=self._terms.trust,
+            log=self._asked.policy,
+            trust=self._asked.trust,
             since=held.corte if held and self._verified else 0,
             kept=held.checkpoint if held else None,
         )

@@ -51,11 +51,11 @@ class Wait(Unavailable):
     """The origin asks for patience: `retry_after` seconds."""
 
 
-class Unpublishable(Parked):
+class OriginRefused(Parked):
     """No published file may be like that: a redirection, too many bytes, a path that leads elsewhere."""
 
 
-class OtherBytes(Parked):
+class OriginDiffers(Parked):
     """The bytes are not those of the digest they were asked for by."""
 
     def __init__(self, path: str, expected: str, found: str) -> None:
@@ -119,7 +119,7 @@ class Origin:
         await self._session.close()
 
     async def read(self, path: str, limit: int) -> bytes:
-        """A small file whole. Raises Gone, Unpublishable, Unavailable."""
+        """A small file whole. Raises Gone, Refused, Unavailable."""
         return await self._again(path, lambda: self._read(path, limit))
 
     async def read_if_changed(self, path: str, limit: int) -> bytes | None:
@@ -156,7 +156,7 @@ class Origin:
         return await self._again(path, take)
 
     async def fetch(self, path: str, to: Path, *, sha256: str, limit: int) -> None:
-        """The file of that digest into `to`, durable; what an earlier try left is continued. Raises OtherBytes too."""
+        """The file of that digest into `to`, durable; what an earlier try left is gone on with. Raises Differs too."""
         await self._again(path, lambda: self._fetch(path, to, sha256, limit))
 
     async def _read(self, path: str, limit: int) -> bytes:
@@ -169,7 +169,7 @@ class Origin:
         async with self._ask(path, {"Range": f"bytes={held}-"} if held else {}) as answer:
             goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
             if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
-                raise Unpublishable(f"el origen mandó otra parte de {path} que la pedida")
+                raise OriginRefused(f"el origen mandó otra parte de {path} que la pedida")
             if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 goes_on = held > 0  # all of it may be here already: its digest says
             else:
@@ -182,13 +182,13 @@ class Origin:
             if goes_on:  # the part was not of this file
                 await self._fetch(path, to, sha256, limit)
                 return
-            raise OtherBytes(path, sha256, found)
+            raise OriginDiffers(path, sha256, found)
         part.replace(to)
 
     @asynccontextmanager
     async def _ask(self, path: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         if _PATH.fullmatch(path) is None and _PARTIAL.fullmatch(path) is None:
-            raise Unpublishable(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
+            raise OriginRefused(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
         url = self.base + quote(path)
         async with self._slots, self._session.get(url, headers=headers, allow_redirects=False) as answer:
             if answer.status in _GONE:
@@ -196,7 +196,7 @@ class Origin:
             if answer.status not in _expected(headers):
                 raise _unexpected(path, answer)
             if answer.headers.get("Content-Encoding", "identity") != "identity":
-                raise Unpublishable(f"el origen manda comprimido {path}, que se pidió tal cual")
+                raise OriginRefused(f"el origen manda comprimido {path}, que se pidió tal cual")
             yield answer
 
     async def _blocks(self, answer: aiohttp.ClientResponse, path: str, limit: int) -> AsyncIterator[bytes]:
@@ -205,7 +205,7 @@ class Origin:
             total += len(block)
             self._heard(len(block))
             if total > limit:
-                raise Unpublishable(f"{path} del origen tiene más de {limit} bytes")
+                raise OriginRefused(f"{path} del origen tiene más de {limit} bytes")
             lasted = time.monotonic() - began
             if lasted > self._patience.grace and total < lasted * self._patience.slowest:
                 raise Unavailable(f"el origen manda {path} demasiado despacio")
@@ -235,9 +235,9 @@ def _expected(headers: Mapping[str, str]) -> frozenset[int]:
     return frozenset({HTTPStatus.OK}).union(*(_ANSWERS[name] for name in headers))
 
 
-def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | Unpublishable:
+def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | OriginRefused:
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-        return Unpublishable(f"el origen manda a otro sitio al pedir {path}: no se sigue")
+        return OriginRefused(f"el origen manda a otro sitio al pedir {path}: no se sigue")
     if answer.status in _BUSY:
         told = answer.headers.get("Retry-After", "")
         wait = min(_LONGEST_WAIT, int(told)) if told.isascii() and told.isdigit() else _WAIT

@@ -163,12 +163,12 @@ import asyncio, os, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
 import asyncpg
-from integrity.log import STEPS
-from integrity.note import read_signer
+from integrity.log.writer import STEPS
+from integrity.log.note import read_signer
 from publisher.log.office import LogOffice
 from publisher.log.sequencer import opened
 from prep.store import leading
-from tests.integration.logged_night import AT, arrive
+from tests.makers.logged_night import AT, arrive
 
 url, public, key, policy = sys.argv[1:]
 

@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from prep.domain.entry import Field, Mark
-from prep.rehearsal.drawing.press import ROWS_IN_ONE_COLUMN, Box, Point, PrintedForm, WritingSpace
+from prep.rehearsal.drawing.press import ROWS_IN_ONE_COLUMN, Box, FieldPlace, Point, PrintedForm
 
 INKS: Final = ((28, 44, 142), (38, 62, 168), (22, 34, 110), (48, 58, 150))
 DIGITS: Final[Mapping[str, tuple[tuple[Sequence[Point], ...], ...]]] = {
@@ -120,7 +120,7 @@ class Hand:
         self.ink = rng.choice(INKS)
         self.who = rng.randrange(HANDS)
 
-    def write(self, sheet: Image.Image, field: Field, place: WritingSpace) -> None:
+    def write(self, sheet: Image.Image, field: Field, place: FieldPlace) -> None:
         match field:
             case Mark.ILEGIBLE:
                 self._scribble(sheet, place)
@@ -155,7 +155,7 @@ class Hand:
             sheet.paste(self.ink, (round(x), round(y)), mask)
             x += mask.width - size * self.rng.uniform(0.35, 0.6)
 
-    def _scribble(self, sheet: Image.Image, place: WritingSpace) -> None:
+    def _scribble(self, sheet: Image.Image, place: FieldPlace) -> None:
         x0, y0, x1, y1 = place.digits[0][0], place.digits[0][1], place.digits[-1][2], place.digits[-1][3]
         if self.rng.random() < 0.7:  # the rest forgot to write letters too
             self._words(sheet, "~~~ ~~~~", place.letters)

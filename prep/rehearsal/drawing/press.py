@@ -64,7 +64,7 @@ class PrintedForm:
 
 
 @dataclass(frozen=True, slots=True)
-class WritingSpace:
+class FieldPlace:
     """Where one quantity is written: in letters, and one digit in each box. In pixels."""
 
     letters: Box
@@ -72,7 +72,7 @@ class WritingSpace:
 
 
 @lru_cache(maxsize=48)
-def blank_form(form: PrintedForm, size: tuple[int, int]) -> tuple[Image.Image, Mapping[str, WritingSpace]]:
+def blank_form(form: PrintedForm, size: tuple[int, int]) -> tuple[Image.Image, Mapping[str, FieldPlace]]:
     """The blank form and where its quantities go. Drawn at twice the size, so that its lines are smooth."""
     press = Press(size, 2 * size[0] / WIDTH)
     press.frame(form)
@@ -199,7 +199,7 @@ class Press:
             (206, 1070), _short(f"BOLSA PREP DE LA ELECCIÓN DE {form.title.upper()}", 76), 23, fill=BROWN, bold=1.0
         )
 
-    def sections(self, form: PrintedForm) -> Iterator[tuple[str, WritingSpace]]:
+    def sections(self, form: PrintedForm) -> Iterator[tuple[str, FieldPlace]]:
         """Identification of the casilla, and the quantities that stand outside the ballot."""
         self.heading((40, 298), 1, "DATOS DE IDENTIFICACIÓN DE CASILLA", MAGENTA)
         for y, label in ((345, "Entidad:"), (380, "Municipio:"), (418, "Sección:"), (458, "La casilla se instaló en:")):
@@ -219,7 +219,7 @@ class Press:
             self.box((x, 1010, x + 28, 1034), outline=MAGENTA)
             self.text((x + 14, 1027), answer, 12, anchor="ms", bold=0.3)
 
-    def _quantity(self, box: Box, digits: int) -> WritingSpace:
+    def _quantity(self, box: Box, digits: int) -> FieldPlace:
         x0, y0, x1, y1 = box
         for y in (y0, y1):
             self.line((x0, y, x1, y), BLACK if y == y1 else PINK)
@@ -228,9 +228,9 @@ class Press:
         left = x1 - 4 - digits * 29
         self.text(((x0 + left) / 2, y1 + 12), "(Con letra)", 9, anchor="ms")
         self.text(((left + x1) / 2, y1 + 12), "(Con número)", 9, anchor="ms")
-        return WritingSpace(_half(self._at((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
+        return FieldPlace(_half(self._at((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
 
-    def ballot(self, form: PrintedForm) -> dict[str, WritingSpace]:
+    def ballot(self, form: PrintedForm) -> dict[str, FieldPlace]:
         """The rows of the ballot and the total: in the middle third, and going on in the right one where they are
         many.
         """
@@ -245,7 +245,7 @@ class Press:
         )
         return self._table(form, rows[:first], 574) | self._table(form, rows[first:], 1132)
 
-    def _table(self, form: PrintedForm, rows: Sequence[str], left: float) -> dict[str, WritingSpace]:
+    def _table(self, form: PrintedForm, rows: Sequence[str], left: float) -> dict[str, FieldPlace]:
         if not rows:
             return {}
         right, top, bottom = left + 530, 138.0, 912.0
@@ -266,7 +266,7 @@ class Press:
             self.line((left, y + height, right, y + height))
             margin = height * 0.13
             boxes = self.boxes(right - 4, y + margin, y + height - margin, form.digits)
-            places[code] = WritingSpace(_half(self._at((label + 14, y + 3, number - 8, y + height - 3))), boxes)
+            places[code] = FieldPlace(_half(self._at((label + 14, y + 3, number - 8, y + height - 3))), boxes)
         end = top + len(rows) * height
         for x in (left, label, number, right):
             self.line((x, top, x, end))
