@@ -30,10 +30,12 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal.drawing import Form
-from prep.rehearsal.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
+from prep.rehearsal.devices import announced, form_of_contest, picture, private_key
+from prep.rehearsal.drawing.press import PrintedForm
+from prep.rehearsal.plan import Plan
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import written_on
+from prep.rehearsal.typists import ANY_STEP, mistaken
 
 SETTLED: Final[frozenset[int]] = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE})
 """Answers that are no failure: somebody else was first, or the lease ran out."""
@@ -44,7 +46,7 @@ class Night:
     """What is left to send, who sends and types, and what the people see."""
 
     plan: Plan
-    forms: dict[str, Form]
+    forms: dict[str, PrintedForm]
     devices: list[tuple[str, Ed25519PrivateKey]]
     people: deque[tuple[int, str, str]]
     waiting: deque[tuple[int, Sheet]]

@@ -1,47 +1,28 @@
-"""Runs the publisher: `prep publish`.
+"""The publisher's loop: it cuts what is due, at its hour, while this process leads.
 
 Driven by the clock: a corte goes out when it is due, whatever went wrong with the one before. An error is an alarm and
 the next try, never the end of the loop. Several publishers may run, on one published tree or each on its own: one
 leads, and the others keep their trees equal to what is on record, until they can take the lead (prep.store.leading).
-
-`--once` and `--final` are the manual way: they need the database and nothing else, and wait for their turn where a
-publisher is running.
 """
 
-import argparse
 import asyncio
 import contextlib
-import hashlib
 import logging
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
-
-import uvicorn
-import uvloop
-from fastapi import FastAPI, Request, Response
-from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from typing import Final
 
 from prep import observe
-from prep.arguments import Parser
-from prep.blobs import Blobs
-from prep.errors import PrepError, Rejected, Unavailable
-from prep.settings import Settings, now, read_settings
-from prep.store import cortes, embedded, leading
-from prep.store.cortes import Corte, Phase
-from prep.store.database import open_pool
-from prep.store.leading import Leader, Replica
+from prep.errors import PrepError, Unavailable
+from prep.settings import now
+from prep.store import cortes, leading
+from prep.store.cortes import Corte
+from prep.store.leading import Leader
 from publisher.cut import Office, Order, cut
 from publisher.gate import GateFailure
-from publisher.notary import notary_of
 from publisher.schedule import Schedule
 
 log: Final = logging.getLogger(__name__)
@@ -51,8 +32,6 @@ SHORTEST_PAUSE: Final = 0.05
 SHORTEST_LEASE: Final = 5.0
 """Seconds that a leader may be silent even where cortes are closer together: it may be busy."""
 ROLE: Final = "publisher"
-PATIENCE: Final = 120.0
-"""Seconds that a manual corte waits for a publisher that is cutting."""
 LONGEST_PAUSE: Final = 15.0
 """Seconds between tries after an error, at most."""
 FINDINGS: Final = 5
@@ -242,161 +221,3 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 
 def _plain(finding: object) -> dict[str, str]:
     return {name: getattr(finding, name) for name in ("check", "file", "expected", "found")}
-
-
-# HTTP: metrics, and the published tree for demos and for whoever has no other web server.
-
-
-class Tree(StaticFiles):
-    """The published tree. What is written once may be kept; pages and index.json are asked for again."""
-
-    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
-        if any(part.startswith(".") for part in Path(path).parts if part != "."):
-            return Response(status_code=404)  # stages and half-written pages are nobody's business
-        response = await super().get_response(path, scope)
-        once = path.startswith(("cortes/", "imagenes/", "zip/", "bitacora/tile/", "bitacora/acuses/"))
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        if Path(path).name in {"SHA256SUMS", "SHA256SUMS.sello", "LEEME.txt"}:
-            response.headers["Content-Type"] = "text/plain; charset=utf-8"
-        return response
-
-
-def create_app(publisher: Publisher) -> FastAPI:
-    app = FastAPI(openapi_url=None)
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        wrong = publisher.health()
-        return Response(f"{wrong or 'ok'}\n", status_code=503 if wrong else 200, media_type="text/plain")
-
-    @app.get("/index.json")
-    def index(request: Request) -> Response:
-        """With an ETag of its content: a page that asks often costs nothing while nothing changed."""
-        try:
-            content = (publisher.office.public / "index.json").read_bytes()
-        except FileNotFoundError:
-            return Response(status_code=404)
-        headers = {
-            "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-            "Cache-Control": "no-cache",
-            "Access-Control-Allow-Origin": "*",
-        }
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type="application/json", headers=headers)
-
-    app.mount("/", Tree(directory=publisher.office.public, html=True))
-    return app
-
-
-class Server(uvicorn.Server):
-    """Leaves the signals to whoever runs it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
-        yield
-
-
-async def serve(publisher: Publisher, settings: Settings) -> None:
-    """Publish until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = Server(
-        uvicorn.Config(
-            create_app(publisher),
-            host=settings.host,
-            port=settings.publisher_metrics_port,
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=3,
-        )
-    )
-    serving = asyncio.create_task(server.serve())
-    try:
-        await publisher.run(stop)
-    finally:
-        server.should_exit = True
-        await serving
-
-
-@asynccontextmanager
-async def wired(settings: Settings) -> AsyncIterator[Publisher]:
-    async with embedded.database(settings) as urls:
-        settings.public.mkdir(parents=True, exist_ok=True)
-        blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
-        async with contextlib.AsyncExitStack() as opened:
-            pool = await opened.enter_async_context(await open_pool(urls.app))
-            replica = None
-            if settings.database_replica:
-                reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))
-                replica = Replica(reading, patience=settings.replica_wait_seconds)
-            public = settings.public.absolute()
-            notary = notary_of(settings)
-            office = Office(pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary)
-            yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
-
-
-async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:
-    """Corte 0 where there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1.
-
-    With `zero` nothing but corte 0, which may be out already.
-    """
-
-    def choose(at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: ARG001, FBT001
-        if last is not None and (zero or last.phase is Phase.FINAL):
-            return None
-        schedule = publisher.schedule
-        return schedule.final(at) if final and last is not None else schedule.now(at, last, first=first)
-
-    corte = await publisher.turn(choose, patience=PATIENCE)
-    if final and corte is not None and corte.phase is Phase.CERO:
-        corte = await publisher.turn(choose, patience=PATIENCE)
-    if corte is None and not final and not zero:
-        raise Rejected("el último corte ya se publicó; ya no se corta", status=409)
-    assert publisher.last is not None
-    if publisher.office.notary is not None:
-        lacking = await publisher.office.notary.complete(publisher.office.public)
-        if lacking.why:
-            print(f"prep: faltan {lacking.seals} sellos y {lacking.stamps} de tiempo: {lacking.why}", file=sys.stderr)
-    print(f"corte {publisher.last.number} ({publisher.last.phase}) {publisher.last.sums}")
-    return 0
-
-
-async def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    async with wired(settings) as publisher:
-        if arguments.once or arguments.final or arguments.zero:
-            try:
-                return await by_hand(publisher, final=arguments.final, zero=arguments.zero)
-            except GateFailure as failure:
-                for finding in failure.findings:
-                    print(f"{finding.file}: {finding.check}: se esperaba {finding.expected}, hay {finding.found}")
-                print("prep: la compuerta detuvo el corte; el anterior sigue publicado", file=sys.stderr)
-                return 1
-        await serve(publisher, settings)
-        return 0
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0; 1 where the gate stopped a corte; 2, with one sentence, where it cannot be done."""
-    parser = Parser(prog="prep publish", description="Publica los cortes a su hora.")
-    parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
-    parser.add_argument("--final", action="store_true", help="el último corte, ahora")
-    parser.add_argument("--zero", action="store_true", help="el corte 0, si no ha salido, y ninguno más")
-    arguments = parser.parse_args(argv)
-    observe.start_log("publish")
-    os.umask(0o022)  # what is published is for everybody to read
-    try:
-        sys.exit(uvloop.run(run(arguments, read_settings())))
-    except PrepError as error:
-        print(f"prep: {error.sentence}", file=sys.stderr)
-        sys.exit(2)

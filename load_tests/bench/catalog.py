@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from prep.rehearsal import night
+from prep.rehearsal.installation import order, place_in
 from prep.rehearsal.synthetic import national
 
 CASILLAS: Final = 170_000
@@ -27,10 +27,10 @@ def catalog_load() -> list[dict[str, Any]]:
         files.mkdir()
         for name, content in folder.items():
             (files / name).write_bytes(content)
-        place = night.place_in(Path(scratch) / "datos", Path(scratch) / "publico", {})
-        night.order(place, "migrate")
+        place = place_in(Path(scratch) / "datos", Path(scratch) / "publico", {})
+        order(place, "migrate")
         started = time.perf_counter()
-        said = night.order(place, "catalog", "load", str(files))
+        said = order(place, "catalog", "load", str(files))
         seconds = time.perf_counter() - started
     [actas] = [int(found) for found in re.findall(r"(\d+) actas esperadas", said)]
     rate = actas / seconds

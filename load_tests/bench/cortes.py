@@ -20,7 +20,7 @@ from typing import Any, Final
 import psutil
 
 from load_tests.psql import WAIT, run_sql
-from prep.rehearsal.night import command_line
+from prep.rehearsal.installation import command_line
 
 HERE: Final = Path(__file__).parent
 IN_PLACE: Final = 950

@@ -17,10 +17,15 @@ import aiohttp
 import uvloop
 
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal import night
-from prep.rehearsal.drawing import CONDITIONS, Form, draw
+from prep.rehearsal.devices import SENDERS, form_of_contest, private_key, send
+from prep.rehearsal.drawing.acta import draw
+from prep.rehearsal.drawing.camera import CONDITIONS
+from prep.rehearsal.drawing.press import PrintedForm
+from prep.rehearsal.installation import DEVICES, TYPISTS, NightPlace, installation, prepare, speaker
+from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
+from prep.rehearsal.typists import type_all
 
 NIGHT: Final = 1200
 """Casillas of a night whose second half is as warm as any hour of a longer one."""
@@ -39,7 +44,7 @@ DIGITIZED: Final = r'prep_messages_handled_total\{outcome="done",topic="images"\
 class Work:
     """Drawn actas and the night they are of, ready to be sent."""
 
-    plan: night.Plan
+    plan: Plan
     images: Mapping[str, bytes]
     waiting: list[tuple[int, Sheet]] = field(init=False)
 
@@ -51,24 +56,24 @@ def drawn(casillas: int, size: tuple[int, int] = SIZE) -> Work:
     """A synthetic state and the picture of each of its actas, of `size` pixels."""
     folder, sheets = synthetic(casillas, seed=11)
     sheets = [sheet for sheet in sheets if sheet.values is not None]
-    plan = night.Plan("formas", folder, load_catalog(folder), sheets, len(sheets), seed=11, mistakes=0.0, speed=0.0)
-    forms = night.form_of_contest(plan)
+    plan = Plan("formas", folder, load_catalog(folder), sheets, len(sheets), seed=11, mistakes=0.0, speed=0.0)
+    forms = form_of_contest(plan)
     with ProcessPoolExecutor() as pool:
         jobs = {sheet.key: pool.submit(_draw, forms[sheet.key], sheet, size) for sheet in sheets}
         return Work(plan, {key: job.result() for key, job in jobs.items()})
 
 
-def _draw(form: Form, sheet: Sheet, size: tuple[int, int]) -> bytes:
+def _draw(form: PrintedForm, sheet: Sheet, size: tuple[int, int]) -> bytes:
     rng = random.Random(sheet.key)
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=size)
 
 
 async def send_all(
-    work: Work, place: night.Place, client: aiohttp.ClientSession, progress: night.Progresses, *, ahead: float = inf
+    work: Work, place: NightPlace, client: aiohttp.ClientSession, progress: Progresses, *, ahead: float = inf
 ) -> None:
     """Every image, as fast as `SENDERS` devices go, but no more than `ahead` of the people who type them."""
     actas = len(work.waiting)
-    keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in night.DEVICES.items()}
+    keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
 
     async def sender() -> None:
         while work.waiting:
@@ -78,12 +83,12 @@ async def send_all(
             number, sheet = work.waiting.pop()
             image = work.images[sheet.key]
             progress.images[hashlib.sha256(image).hexdigest()] = sheet
-            await night.send(client, replace(sheet), image, number=number, key=keys[sheet.kind])
+            await send(client, replace(sheet), image, number=number, key=keys[sheet.kind])
 
-    await asyncio.gather(*(sender() for _ in range(night.SENDERS)))
+    await asyncio.gather(*(sender() for _ in range(SENDERS)))
 
 
-async def count(client: aiohttp.ClientSession, place: night.Place, pattern: str) -> float:
+async def count(client: aiohttp.ClientSession, place: NightPlace, pattern: str) -> float:
     """A counter of the worker; 0 while it does not answer."""
     metrics = f"http://127.0.0.1:{place.environment['PREP_WORKER_METRICS_PORT']}/metrics"
     try:
@@ -93,7 +98,7 @@ async def count(client: aiohttp.ClientSession, place: night.Place, pattern: str)
         return 0.0
 
 
-async def reached(client: aiohttp.ClientSession, place: night.Place, pattern: str, wanted: float) -> float:
+async def reached(client: aiohttp.ClientSession, place: NightPlace, pattern: str, wanted: float) -> float:
     """Wait until that counter of the worker, which only a look can tell, is at `wanted`; where it was seen."""
     while (seen := await count(client, place, pattern)) < wanted:  # noqa: ASYNC110
         await asyncio.sleep(LOOK)
@@ -114,16 +119,16 @@ class Rates:
     """Images sent and not yet verified where it began, and where it ended."""
 
 
-async def whole_way(work: Work, place: night.Place) -> Rates:
+async def whole_way(work: Work, place: NightPlace) -> Rates:
     """A night that nobody waits for, timed."""
-    progress, actas = night.Progresses(), len(work.plan.sheets)
+    progress, actas = Progresses(), len(work.plan.sheets)
     async with (
-        night.installation(place),
-        night.speaker(place, night.SENDERS + 1) as client,
+        installation(place),
+        speaker(place, SENDERS + 1) as client,
         asyncio.TaskGroup() as group,
     ):
-        group.create_task(night.type_all(work.plan, place, progress))
-        while progress.present < night.TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
+        group.create_task(type_all(work.plan, place, progress))
+        while progress.present < TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
             await asyncio.sleep(0.1)
         began = time.perf_counter()
         sending = group.create_task(send_all(work, place, client, progress, ahead=AHEAD))
@@ -141,7 +146,7 @@ def forms_per_second() -> list[dict[str, Any]]:
     """Actas verified a second, with everything in one machine's own parts."""
     work = drawn(NIGHT)
     with tempfile.TemporaryDirectory() as scratch:
-        place = night.prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), WITHOUT_CORTES)
+        place = prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), WITHOUT_CORTES)
         return [forms_figure(work, uvloop.run(whole_way(work, place)), "")]
 
 

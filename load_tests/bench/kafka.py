@@ -37,8 +37,12 @@ from load_tests.bench.forms import (
     whole_way,
 )
 from load_tests.psql import run_sql
-from prep.rehearsal import night
+from prep.rehearsal import devices
+from prep.rehearsal.devices import private_key, send
+from prep.rehearsal.installation import DEVICES, NightPlace, command_line, installation, prepare, speaker
+from prep.rehearsal.plan import Progresses
 from prep.rehearsal.replay import Sheet
+from prep.rehearsal.typists import type_all
 
 NODES: Final = 3
 CASILLAS: Final = 400
@@ -68,7 +72,7 @@ def brokers(folder: Path, nodes: int) -> Iterator[dict[str, str]]:
 
 def _kafka_dev(folder: Path, *words: str) -> str:
     return subprocess.run(
-        [night.command_line(), "kafka-dev", *words],
+        [command_line(), "kafka-dev", *words],
         env={**os.environ, "PREP_DATA": str(folder)},
         check=True,
         stdout=subprocess.PIPE,
@@ -77,14 +81,14 @@ def _kafka_dev(folder: Path, *words: str) -> str:
 
 
 @contextmanager
-def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[night.Place, Path]]:
+def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[NightPlace, Path]]:
     """A prepared night on brokers of its own, and the folder of the brokers."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, brokers(Path(scratch), nodes) as engine:
         yield _prepared(work, Path(scratch), {**engine, **settings}), Path(scratch)
 
 
-def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> night.Place:
-    return night.prepare(work.plan, folder / "datos", folder / "publico", {**WITHOUT_CORTES, **settings})
+def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> NightPlace:
+    return prepare(work.plan, folder / "datos", folder / "publico", {**WITHOUT_CORTES, **settings})
 
 
 # Intake: until the bytes and the announcement are durable.
@@ -108,10 +112,10 @@ def intake() -> list[dict[str, Any]]:
     ]
 
 
-async def _upload(place: night.Place) -> list[tuple[float, float]]:
+async def _upload(place: NightPlace) -> list[tuple[float, float]]:
     """Images a second and the 99th percentile of their waits (ms): of `COLD` uploads, then of `UPLOADS`."""
     told = []
-    async with night.installation(place, "capture"), night.speaker(place, SENDERS) as client:
+    async with installation(place, "capture"), speaker(place, SENDERS) as client:
         for numbers in (range(1, COLD + 1), range(COLD + 1, COLD + UPLOADS + 1)):
             began = time.perf_counter()
             waits = sorted(await send_photos(place, client, numbers, IMAGE_BYTES))
@@ -120,20 +124,20 @@ async def _upload(place: night.Place) -> list[tuple[float, float]]:
 
 
 async def send_photos(
-    place: night.Place, client: aiohttp.ClientSession, numbers: Sequence[int], size: int
+    place: NightPlace, client: aiohttp.ClientSession, numbers: Sequence[int], size: int
 ) -> list[float]:
     """Photos of nothing, each with its receipt before the next; seconds of each."""
     waits: list[float] = []
     waiting = list(numbers)
     photo = _photo(size)
     sheet = Sheet("", "", "", None, None, datetime.now(UTC), "CATD", "escaner", "", "Acta PREP")
-    key = night.private_key(place.data / f"{night.DEVICES['escaner']}.pem")
+    key = private_key(place.data / f"{DEVICES['escaner']}.pem")
 
     async def sender() -> None:
         while waiting:
             number = waiting.pop()
             began = time.perf_counter()
-            await night.send(client, sheet, _numbered(photo, number), number=number, key=key)
+            await send(client, sheet, _numbered(photo, number), number=number, key=key)
             waits.append(time.perf_counter() - began)
 
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
@@ -185,9 +189,9 @@ def _forms(work: Work, nodes: int, folder: Path) -> dict[str, Any]:
         return forms_figure(work, uvloop.run(whole_way(work, place)), f", Kafka de {nodes}")
 
 
-async def _digitized(work: Work, place: night.Place) -> float:
-    progress = night.Progresses()
-    async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
+async def _digitized(work: Work, place: NightPlace) -> float:
+    progress = Progresses()
+    async with installation(place), speaker(place, devices.SENDERS + 1) as client:
         await asyncio.sleep(3)  # the worker has its partitions
         began = time.perf_counter()
         await asyncio.gather(
@@ -222,8 +226,8 @@ def recovery() -> list[dict[str, Any]]:
     ]
 
 
-async def _struck(work: Work, place: night.Place, folder: Path) -> tuple[float, float]:
-    progress = night.Progresses()
+async def _struck(work: Work, place: NightPlace, folder: Path) -> tuple[float, float]:
+    progress = Progresses()
     wanted = len(work.plan.sheets)
 
     async def longest_pause(client: aiohttp.ClientSession, strike: Path, until: float) -> float:
@@ -238,8 +242,8 @@ async def _struck(work: Work, place: night.Place, folder: Path) -> tuple[float, 
             await asyncio.sleep(0.05)
         return longest
 
-    async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
-        typing = asyncio.create_task(night.type_all(work.plan, place, progress))
+    async with installation(place), speaker(place, devices.SENDERS + 1) as client:
+        typing = asyncio.create_task(type_all(work.plan, place, progress))
         sending = asyncio.create_task(send_all(work, place, client, progress))
         await reached(client, place, VERIFIED, wanted * 0.1)
         broker = await longest_pause(client, folder / "kafka" / "nodo-1" / "pid", 0.45)
@@ -271,10 +275,10 @@ def memory() -> list[dict[str, Any]]:
     ]
 
 
-async def _many_messages(place: night.Place) -> tuple[dict[str, int], dict[str, int]]:
+async def _many_messages(place: NightPlace) -> tuple[dict[str, int], dict[str, int]]:
     """Entries of rounds that are long over through the outbox, Kafka and the worker; a photo for each ten of them."""
     done = r'prep_messages_handled_total\{outcome="done",topic="entries"\} ([\d.]+)'
-    async with night.installation(place), night.speaker(place, SENDERS + 1) as client:
+    async with installation(place), speaker(place, SENDERS + 1) as client:
         await asyncio.sleep(3)
         seen = []
         for part, (first, last) in enumerate(((1, MESSAGES // 10), (MESSAGES // 10 + 1, MESSAGES))):
@@ -297,7 +301,7 @@ NOTIFY outbox;
 """
 
 
-def _resident(place: night.Place) -> dict[str, int]:
+def _resident(place: NightPlace) -> dict[str, int]:
     """MB of each kind of part, its children included."""
     found = dict.fromkeys(KINDS, 0)
     for process in psutil.process_iter(["cmdline", "environ"]):

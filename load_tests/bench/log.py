@@ -27,8 +27,9 @@ from integrity.log.writer import FileState, Sequencer
 from load_tests.bench import cortes as bench_cortes
 from load_tests.psql import run_sql
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal import night
-from prep.rehearsal.night import Place, Plan, command_line
+from prep.rehearsal.devices import form_of_contest, picture, private_key, send
+from prep.rehearsal.installation import DEVICES, NightPlace, command_line, installation, prepare, speaker
+from prep.rehearsal.plan import Plan
 from prep.rehearsal.synthetic import synthetic
 
 LEAVES: Final = 500_000
@@ -194,7 +195,7 @@ def receipt_to_proof() -> list[dict[str, Any]]:
     plan = Plan("pruebas", folder, load_catalog(folder), sheets, len(sheets), 4, 0.0, 0.0)
     with tempfile.TemporaryDirectory(prefix="pruebas-", ignore_cleanup_errors=True) as scratch:
         settings = {"PREP_START": "2999-01-01T00:00:00-06:00"}
-        place = night.prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), settings)
+        place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), settings)
         seen = uvloop.run(_wait_for_proofs(place, _pictures(plan)))
     waits, receipts, lates = sorted(seen.waits), sorted(seen.receipts), sorted(seen.lates)
     value = _percentile(waits, 99)
@@ -219,9 +220,9 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
 
 
 def _pictures(plan: Plan) -> list[tuple[Any, bytes]]:
-    forms = night.form_of_contest(plan)
+    forms = form_of_contest(plan)
     sheets = [sheet for sheet in plan.sheets if sheet.values is not None][:PICTURES]
-    return [(sheet, _as_large_as_a_photo(night.picture(plan.seed, forms[sheet.key], sheet))) for sheet in sheets]
+    return [(sheet, _as_large_as_a_photo(picture(plan.seed, forms[sheet.key], sheet))) for sheet in sheets]
 
 
 @dataclass(slots=True)
@@ -235,17 +236,17 @@ class _Seen:
     """Images that nobody had looked into when the last proof was there."""
 
 
-async def _wait_for_proofs(place: Place, pictures: list[tuple[Any, bytes]]) -> _Seen:
+async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]]) -> _Seen:
     clock = asyncio.get_running_loop().time
     seen, waiting = _Seen(), dict[Path, float]()
-    keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in night.DEVICES.items()}
-    numbers = {kind: itertools.count(1) for kind in night.DEVICES}
+    keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
+    numbers = {kind: itertools.count(1) for kind in DEVICES}
 
     async def one(client: aiohttp.ClientSession, due: float, sheet: Any, picture: bytes) -> None:  # noqa: ANN401
         began = clock()
         seen.lates.append(began - due)
         image = _different(picture)
-        receipt = await night.send(client, sheet, image, number=next(numbers[sheet.kind]), key=keys[sheet.kind])
+        receipt = await send(client, sheet, image, number=next(numbers[sheet.kind]), key=keys[sheet.kind])
         now = clock()
         seen.receipts.append(now - began)
         waiting[place.public / receipt["acuse"]["prueba"]] = now
@@ -257,7 +258,7 @@ async def _wait_for_proofs(place: Place, pictures: list[tuple[Any, bytes]]) -> _
             seen.waits += [now - waiting.pop(path) for path in there]
             await asyncio.sleep(0.02)
 
-    async with night.installation(place), night.speaker(place, A_SECOND) as client, asyncio.timeout(SECONDS + PATIENCE):
+    async with installation(place), speaker(place, A_SECOND) as client, asyncio.timeout(SECONDS + PATIENCE):
         began = clock()
         async with asyncio.TaskGroup() as group:
             group.create_task(watch())
@@ -270,7 +271,7 @@ async def _wait_for_proofs(place: Place, pictures: list[tuple[Any, bytes]]) -> _
     return seen
 
 
-def _unread(place: Place) -> int:
+def _unread(place: NightPlace) -> int:
     data = Path(place.environment["PREP_DATA"])
     return int(run_sql(data, "SELECT count(*) FROM image_current WHERE state = 'recibida'"))
 

@@ -38,10 +38,23 @@ from load_tests.chaos.oracle import Finding, Witnessed, judge, look
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal import night
-from prep.rehearsal.night import DEVICES, SENDERS, Place, Plan, Progresses, order
+from prep.rehearsal.devices import SENDERS, announced, form_of_contest, numbered, picture, private_key
+from prep.rehearsal.installation import (
+    DEVICES,
+    NightPlace,
+    die_with_parent,
+    installation,
+    order,
+    persistent,
+    place_in,
+    prepare,
+    speaker,
+)
+from prep.rehearsal.night import watch
+from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
+from prep.rehearsal.typists import register_sin_acta, type_all
 
 MISTAKES: Final = 0.05
 LOOK: Final = 0.1
@@ -116,16 +129,16 @@ class Bout:
 class Night:
     """One night, the faults that come to it, and what is seen of it from outside."""
 
-    def __init__(self, plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> None:
+    def __init__(self, plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -> None:
         self._plan = plan
         self._place = place
         self._hands = hands
         self._faults = faults
         self._begun = [asyncio.Event() for _ in faults]
         self._kept, self._uploads = script(plan.sheets, plan.seed, len(faults))
-        self._numbers = night.numbered(plan.sheets)
-        self._keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
-        self._forms = night.form_of_contest(plan)
+        self._numbers = numbered(plan.sheets)
+        self._keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
+        self._forms = form_of_contest(plan)
         self._drawn = place.data / "imagenes"
         self._drawn.mkdir(exist_ok=True)
         self._twice = random.Random(f"answers {plan.seed}")
@@ -137,11 +150,11 @@ class Night:
     async def play(self) -> list[str]:
         """To its end, or until nothing moves any more; what stopped it, in sentences."""
         stopped: list[str] = []
-        async with night.installation(self._hands.parts):
-            with ProcessPoolExecutor(1, initializer=night.die_with_parent) as self._artist:
+        async with installation(self._hands.parts):
+            with ProcessPoolExecutor(1, initializer=die_with_parent) as self._artist:
                 try:
-                    async with night.speaker(self._place, 2 * SENDERS) as self._client:
-                        self.seen.key = (await night.persistent(self._client, "GET", "/v1/receipts/key")).body
+                    async with speaker(self._place, 2 * SENDERS) as self._client:
+                        self.seen.key = (await persistent(self._client, "GET", "/v1/receipts/key")).body
                         await self._work()
                         await self._ask_again()
                 except* PrepError as group:
@@ -155,9 +168,9 @@ class Night:
             async with asyncio.TaskGroup() as people:
                 people.create_task(self._send_all())
                 people.create_task(self._bring_faults())
-                people.create_task(night.register_sin_acta(plan, place))
-                people.create_task(night.type_all(plan, place, progress, self._insist))
-                people.create_task(night.watch(plan, place, progress))
+                people.create_task(register_sin_acta(plan, place))
+                people.create_task(type_all(plan, place, progress, self._insist))
+                people.create_task(watch(plan, place, progress))
             for each in watching:
                 each.cancel()
 
@@ -182,9 +195,7 @@ class Night:
         kept = self._drawn / sheet.key.replace(" ", "-")
         if not kept.exists():
             loop = asyncio.get_running_loop()
-            drawn = await loop.run_in_executor(
-                self._artist, night.picture, self._plan.seed, self._forms[sheet.key], sheet
-            )
+            drawn = await loop.run_in_executor(self._artist, picture, self._plan.seed, self._forms[sheet.key], sheet)
             kept.write_bytes(drawn)
         return kept.read_bytes()
 
@@ -193,9 +204,9 @@ class Night:
         digest = hashlib.sha256(image).hexdigest()
         self.seen.digests[sheet.key] = digest
         self._progress.images[digest] = sheet
-        device, key = night.DEVICES[sheet.kind], self._keys[sheet.kind]
-        headers = night.announced(sheet, image, device=device, number=self._numbers[sheet.key], key=key)
-        answer = await night.persistent(self._client, "POST", "/v1/images", data=image, headers=headers)
+        device, key = DEVICES[sheet.kind], self._keys[sheet.kind]
+        headers = announced(sheet, image, device=device, number=self._numbers[sheet.key], key=key)
+        answer = await persistent(self._client, "POST", "/v1/images", data=image, headers=headers)
         first = self.seen.receipts.setdefault(sheet.key, answer.body)
         if first is answer.body:
             return
@@ -332,12 +343,12 @@ def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[Finding]]:
     plan = Plan("caos", folder, load_catalog(folder), sheets, len(sheets), arguments.seed, MISTAKES, 0.0)
     data = (arguments.data or Path("var") / "noches" / f"caos-{arguments.seed}").absolute()
     shutil.rmtree(data, ignore_errors=True)
-    place = night.place_in(data, data / "publico", settings(arguments))
+    place = place_in(data, data / "publico", settings(arguments))
     kafka = arguments.bus == "kafka"
     try:
         if kafka:
             place = replace(place, environment={**place.environment, **start_kafka(place)})
-        place = night.prepare(plan, data, place.public, place.environment)
+        place = prepare(plan, data, place.public, place.environment)
         faults = schedule(
             arguments.seed, arguments.faults, len(script(sheets, arguments.seed, arguments.faults)[1]), kafka=kafka
         )
@@ -360,14 +371,14 @@ def settings(arguments: argparse.Namespace) -> dict[str, str]:
     }
 
 
-def start_kafka(place: Place) -> dict[str, str]:
+def start_kafka(place: NightPlace) -> dict[str, str]:
     """Three nodes on the loopback; the settings that lead there."""
     said = order(place, "kafka-dev", "up", "--nodes", str(NODES))
     [line] = [line for line in said.splitlines() if line.startswith("export ")]
     return dict(word.split("=", 1) for word in line.split()[1:])
 
 
-def play(plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> tuple[list[Bout], list[Finding]]:
+def play(plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -> tuple[list[Bout], list[Finding]]:
     """The night, its last corte, and the verdict."""
 
     async def whole() -> tuple[Night, list[str]]:
@@ -394,7 +405,7 @@ def play(plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> tup
     return played.bouts, findings
 
 
-def compared(place: Place) -> Finding:
+def compared(place: NightPlace) -> Finding:
     """Whether the database says what the log says, leaf by leaf."""
     said, wrong = "", []
     try:
@@ -475,7 +486,7 @@ def main(words: Sequence[str]) -> int:
     try:
         if not arguments.inside:
             if arguments.bus == "kafka":  # from here: inside there is no network to fetch it through
-                order(Place(Path(), Path(), 0, os.environ), "kafka-dev", "fetch")
+                order(NightPlace(Path(), Path(), 0, os.environ), "kafka-dev", "fetch")
             enter(words)
         bouts, findings = run(arguments)
     except (PrepError, OSError, subprocess.SubprocessError) as error:

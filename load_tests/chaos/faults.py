@@ -24,7 +24,7 @@ from typing import Any, Final
 import psutil
 
 from prep.errors import PrepError
-from prep.rehearsal.night import Place, die_with_parent, order
+from prep.rehearsal.installation import NightPlace, die_with_parent, order
 
 NODES: Final = 3
 APPEARS: Final = 20.0
@@ -72,7 +72,7 @@ class Kind(StrEnum):
     CLOCK_BACK = "reloj atrasado"
 
 
-SECOND: Final = "from publisher.log.sequencer import main; main([])"
+SECOND: Final = "from publisher.log.command import main; main([])"
 PARTS: Final = ("capture", "worker", "publish")
 KAFKA_ONLY: Final = frozenset({Kind.NODE, Kind.CUT_NODE, Kind.CUT_KAFKA})
 MODULES: Final = {
@@ -160,7 +160,7 @@ def _nft(*words: str, said: str = "") -> bool:
 class Hands:
     """Brings faults to the installation at `place`, one at a time, and heals them."""
 
-    def __init__(self, place: Place, allowed: Means, *, room: int) -> None:
+    def __init__(self, place: NightPlace, allowed: Means, *, room: int) -> None:
         """`room`: bytes of the blob store's disk, where it may be one of its own."""
         self._place = place
         self._means = allowed
@@ -177,7 +177,7 @@ class Hands:
             _mount(self._blobs, f"size={room}")
 
     @property
-    def parts(self) -> Place:
+    def parts(self) -> NightPlace:
         """The same place, for whoever starts the parts: their clocks are in our hands."""
         if self._means.faketime is None:
             return self._place

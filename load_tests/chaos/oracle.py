@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from prep.domain.catalog import Acta, Catalog
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
 from prep.files.official import OfficialFile, OfficialRow, Status, read_official
-from prep.rehearsal.night import command_line
+from prep.rehearsal.installation import command_line
 from prep.rehearsal.replay import Sheet
 
 SHOWN: Final = 3

@@ -1,7 +1,8 @@
 """The bus that the settings name."""
 
 from prep.bus.contract import Bus
-from prep.bus.kafka import Cluster, KafkaBus
+from prep.bus.kafka import KafkaBus
+from prep.bus.kafka_cluster import Cluster
 from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected
 from prep.settings import BusKind, Settings

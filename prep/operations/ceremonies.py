@@ -51,8 +51,8 @@ from prep.store import catalog, cortes, embedded
 from prep.store import ceremony as store
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, connect
+from publisher.command import by_hand, wired
 from publisher.gate import GateFailure
-from publisher.service import by_hand, wired
 
 INICIO: Final = "inicio"
 CIERRE: Final = "cierre"

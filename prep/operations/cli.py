@@ -55,13 +55,13 @@ def _worker(words: Sequence[str]) -> None:
 
 
 def _publish(words: Sequence[str]) -> None:
-    from publisher.service import main as publish  # noqa: PLC0415
+    from publisher.command import main as publish  # noqa: PLC0415
 
     publish(words[1:])
 
 
 def _sequencer(words: Sequence[str]) -> None:
-    from publisher.log.sequencer import main as sequencer  # noqa: PLC0415
+    from publisher.log.command import main as sequencer  # noqa: PLC0415
 
     sequencer(words[1:])
 
@@ -79,13 +79,13 @@ def _verify_database(words: Sequence[str]) -> None:
 
 
 def _difusor(words: Sequence[str]) -> None:
-    from publisher.mirror.mirror import main as mirror  # noqa: PLC0415
+    from publisher.mirror.command import main as mirror  # noqa: PLC0415
 
     mirror(words[1:])
 
 
 def _night(words: Sequence[str]) -> None:
-    from prep.rehearsal.night import main as night  # noqa: PLC0415
+    from prep.rehearsal.commands import main as night  # noqa: PLC0415
 
     sys.exit(night(words))
 
@@ -189,7 +189,7 @@ def _bus(_: argparse.Namespace, settings: Settings) -> int:
     if settings.bus is BusKind.EMBEDDED:
         print("el bus es el de PostgreSQL: no hay nada que crear")
         return 0
-    from prep.bus.kafka import create_topics  # noqa: PLC0415  # only this command needs Kafka
+    from prep.bus.kafka_cluster import create_topics  # noqa: PLC0415  # only this command needs Kafka
     from prep.bus.opened import cluster  # noqa: PLC0415
 
     sentences, well = asyncio.run(create_topics(cluster(settings), settings.kafka_replication))

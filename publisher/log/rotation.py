@@ -27,7 +27,7 @@ from prep.settings import Settings, now, read_settings
 from prep.store import embedded
 from prep.store import log as store
 from prep.store.database import connect
-from publisher.log.sequencer import following_key, signing_key
+from publisher.log.office import following_key, signing_key
 
 HELP: Final = """\
 prep log rotate          la bitácora pasa a una llave nueva; desde entonces firman las dos

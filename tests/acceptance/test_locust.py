@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal import night
-from prep.rehearsal.night import Place, Plan
+from prep.rehearsal.installation import NightPlace, installation, people, prepare
+from prep.rehearsal.plan import Plan
 from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
 from tests.makers.programs import ROOT
@@ -21,23 +21,23 @@ CASILLAS = 8
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[NightPlace]:
     folder, sheets = synthetic(CASILLAS, seed=2)
     plan = Plan("carga", folder, load_catalog(folder), sheets, len(sheets), 2, 0.0, 0.0)
     try:
-        yield night.prepare(plan, tmp_path / "datos", tmp_path / "publico", {})
+        yield prepare(plan, tmp_path / "datos", tmp_path / "publico", {})
     finally:
         embedded.stop(tmp_path / "datos" / "instalacion" / "postgres")
 
 
-async def locust(place: Place, *words: str) -> tuple[int, str, str]:
-    people = place.data / "personas.txt"
+async def locust(place: NightPlace, *words: str) -> tuple[int, str, str]:
+    accounts = place.data / "personas.txt"
     password = (place.data / "clave").read_text()
-    people.write_text("".join(f"{login} {password}\n" for site in night.people().values() for login in site))
+    accounts.write_text("".join(f"{login} {password}\n" for site in people().values() for login in site))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "load_tests" / "locustfile.py")),
         *("--headless", "--only-summary", "--json", "--host", place.url, "--pace", "0", "--typing", "0"),
-        *("--keys", str(place.data), "--people", str(people), "--catalog", str(place.data / "catalogo"), *words),
+        *("--keys", str(place.data), "--people", str(accounts), "--catalog", str(place.data / "catalogo"), *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -47,16 +47,16 @@ async def locust(place: Place, *words: str) -> tuple[int, str, str]:
     return process.returncode, told.decode(), said.decode()
 
 
-async def metric(place: Place, part: str, name: str) -> float:
+async def metric(place: NightPlace, part: str, name: str) -> float:
     async with httpx.AsyncClient() as http:
         text = (await http.get(f"http://127.0.0.1:{place.environment[part]}/metrics")).text
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+]+)$", text, re.MULTILINE))
 
 
-async def test_a_refusal_is_a_failure_and_a_short_load_has_none_and_arrives(place: Place) -> None:
+async def test_a_refusal_is_a_failure_and_a_short_load_has_none_and_arrives(place: NightPlace) -> None:
     password = place.data / "clave"
     right = password.read_text()
-    async with night.installation(place):
+    async with installation(place):
         password.write_text("otra clave que no es")
         code, told, _ = await locust(place, "-u", "3", "-r", "3", "-t", "2s")
         assert code == 1

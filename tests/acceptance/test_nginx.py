@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from prep.rehearsal.night import free_ports
+from prep.rehearsal.installation import free_ports
 from tests.conftest import Night
 from tests.makers.capture_room import furnished, jpeg
 from tests.makers.programs import DEPLOY, program, running

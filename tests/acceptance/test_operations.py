@@ -14,9 +14,12 @@ import pytest
 import yaml
 
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal import night
-from prep.rehearsal.night import Place, Plan, Progresses, free_ports
+from prep.rehearsal.devices import Journal, send_all
+from prep.rehearsal.installation import NightPlace, free_ports, installation, prepare
+from prep.rehearsal.night import watch
+from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.synthetic import synthetic
+from prep.rehearsal.typists import register_sin_acta, type_all
 from prep.store import embedded
 from tests.makers.programs import DEPLOY, program, running
 from tests.makers.waiting import until
@@ -109,12 +112,12 @@ def test_each_panel_has_a_title_a_unit_and_words() -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[Plan, Place]]:
+def place(tmp_path: Path) -> Iterator[tuple[Plan, NightPlace]]:
     folder, sheets = synthetic(15, seed=9)
     plan = Plan("tablero", folder, load_catalog(folder), sheets, len(sheets), 9, 0.15, 0.0)
     settings = {"PREP_INTERVAL_SECONDS": "3", "PREP_SIGLAS": "SIN"}
     try:
-        yield plan, night.prepare(plan, tmp_path / "datos", tmp_path / "publico", settings)
+        yield plan, prepare(plan, tmp_path / "datos", tmp_path / "publico", settings)
     finally:
         embedded.stop(tmp_path / "datos" / "instalacion" / "postgres")
 
@@ -124,7 +127,7 @@ OF_WITNESSES = {"prep_log_denied"}
 
 
 @asynccontextmanager
-async def watching(folder: Path, place: Place) -> AsyncIterator[httpx.AsyncClient]:
+async def watching(folder: Path, place: NightPlace) -> AsyncIterator[httpx.AsyncClient]:
     """Debian's Prometheus with the shipped configuration, asking this installation's processes once a second."""
     [port] = free_ports(1)
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
@@ -160,27 +163,27 @@ async def answer(http: httpx.AsyncClient, expression: str) -> list[Any]:
     return result
 
 
-async def play(plan: Plan, place: Place) -> None:
+async def play(plan: Plan, place: NightPlace) -> None:
     """Send and type everything, then stop typing."""
     progress = Progresses()
-    journal = night.Journal(place.data / "acuses.jsonl")
+    journal = Journal(place.data / "acuses.jsonl")
     with closing(journal.file):
         async with asyncio.TaskGroup() as people:
-            people.create_task(night.send_all(plan, place, progress, journal))
-            people.create_task(night.register_sin_acta(plan, place))
-            people.create_task(night.type_all(plan, place, progress))
-            people.create_task(night.watch(plan, place, progress))
+            people.create_task(send_all(plan, place, progress, journal))
+            people.create_task(register_sin_acta(plan, place))
+            people.create_task(type_all(plan, place, progress))
+            people.create_task(watch(plan, place, progress))
 
 
 async def test_every_query_of_the_screen_and_of_the_rules_has_an_answer(
-    place: tuple[Plan, Place], tmp_path: Path
+    place: tuple[Plan, NightPlace], tmp_path: Path
 ) -> None:
     plan, where = place
     promtool = program("promtool", "prometheus")
     queries = asked_on_the_screen()
     queries |= {f"rule {rule['record']} {rule.get('labels', '')}": rule["expr"] for rule in rules("recording.yml")}
     queries |= {name: name for rule in rules("alerts.yml") for name in metrics_in(rule["expr"]) - OF_WITNESSES}
-    async with watching(tmp_path, where) as http, night.installation(where):
+    async with watching(tmp_path, where) as http, installation(where):
         playing = asyncio.create_task(play(plan, where))
         unanswered = dict(queries)
 

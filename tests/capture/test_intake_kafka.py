@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prep.bus.kafka import Cluster, KafkaBus, create_topics
+from prep.bus.kafka import KafkaBus
+from prep.bus.kafka_cluster import Cluster, create_topics
 from prep.bus.kafka_dev import DevKafka
 from prep.consumer import run
 from prep.messages import Topic

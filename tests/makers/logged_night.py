@@ -19,7 +19,8 @@ from prep.rehearsal.replay import Sheet
 from prep.store import leading
 from prep.store.database import Connection
 from publisher.log.comparison import Agreed, compare
-from publisher.log.sequencer import Office, Scribe, opened, policy_text, run
+from publisher.log.office import LogOffice, policy_text
+from publisher.log.sequencer import Scribe, opened, run
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
 
@@ -30,7 +31,7 @@ AT = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
 @dataclass
 class LoggedNight:
     night: SmallNight
-    office: Office
+    office: LogOffice
 
     @property
     def folder(self) -> Path:
@@ -63,7 +64,7 @@ class LoggedNight:
             await connection.execute("INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)", *said)
 
     @asynccontextmanager
-    async def scribe(self, office: Office | None = None) -> AsyncIterator[Scribe]:
+    async def scribe(self, office: LogOffice | None = None) -> AsyncIterator[Scribe]:
         """Whoever leads, for as long as this lasts."""
         office = office or self.office
         async with leading.session(office.url) as leader:
@@ -72,17 +73,17 @@ class LoggedNight:
             async with opened(office, leader) as scribe:
                 yield scribe
 
-    async def log(self, office: Office | None = None) -> int:
+    async def log(self, office: LogOffice | None = None) -> int:
         """Everything there is into the log; how many leaves."""
         async with self.scribe(office) as scribe:
-            await scribe.prove_missing()
+            await scribe.proofs.prove_missing()
             total = 0
             while taken := await scribe.turn():
                 total += taken
         return total
 
     @asynccontextmanager
-    async def running(self, office: Office | None = None) -> AsyncIterator[None]:
+    async def running(self, office: LogOffice | None = None) -> AsyncIterator[None]:
         """The part itself."""
         stop = asyncio.Event()
         part = asyncio.create_task(run(office or self.office, stop))
@@ -117,7 +118,7 @@ class LoggedNight:
                 await connection.close()
         raise AssertionError
 
-    def with_batch(self, batch: int) -> Office:
+    def with_batch(self, batch: int) -> LogOffice:
         return replace(self.office, batch=batch)
 
 
@@ -126,7 +127,9 @@ async def logged_night(night: Night, folder: Path, *, casillas: int = 30) -> Asy
     signer = Signer.generate(NAME, Kind.LOG)
     async with small_night(night, folder, casillas=casillas) as made:
         public = made.office.public
-        office = Office(night.app, public, signer, simulacro=True, policy=policy_text(signer, None), clock=lambda: AT)
+        office = LogOffice(
+            night.app, public, signer, simulacro=True, policy=policy_text(signer, None), clock=lambda: AT
+        )
         yield LoggedNight(made, office)
 
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prep.bus import kafka as kafka_bus
+from prep.bus import kafka_share
 from prep.bus.contract import Batch, Bus
-from prep.bus.kafka import Cluster, KafkaBus, create_topics
+from prep.bus.kafka import KafkaBus
+from prep.bus.kafka_cluster import Cluster, create_topics
 from prep.bus.kafka_dev import DevKafka
 from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected, Unavailable
@@ -454,8 +455,8 @@ async def test_kafka_who_keeps_a_partition_keeps_what_it_has_in_hand(kafka_one: 
 async def test_kafka_a_partition_with_too_much_in_hand_is_fetched_no_more_and_the_others_are(
     kafka_one: DevKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_bus, "_FULL", 20)
-    monkeypatch.setattr(kafka_bus, "_FETCH", 10)
+    monkeypatch.setattr(kafka_share, "_FULL", 20)
+    monkeypatch.setattr(kafka_share, "_FETCH", 10)
     async with kafka_medium(kafka_one) as medium:
         bus = medium.bus()
         await bus.publish([announce("slow", number) for number in range(100)])

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from prep.blobs import Blobs
-from prep.rehearsal.drawing import CONDITIONS
+from prep.rehearsal.drawing.camera import CONDITIONS
 from prep.worker import Decoders
 from tests.quick.test_digitize import acta
 

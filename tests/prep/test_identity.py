@@ -14,14 +14,17 @@ from prep.bus.contract import Bus
 from prep.consumer import run
 from prep.domain.entry import HEADER, TOTAL
 from prep.messages import Topic
-from prep.rehearsal.drawing import Form, draw
+from prep.rehearsal.drawing.acta import draw
+from prep.rehearsal.drawing.press import PrintedForm
 from prep.store.database import Pool
 from prep.worker import Decoders, lines
 from tests.conftest import Night
 from tests.makers.capture_room import VALUES, Room, furnished, qr
 from tests.makers.waiting import PATIENCE, until
 
-FORM = Form("Diputaciones locales", "Nuevo Laredo", HEADER, ("PAN", "PRI", "PAN-PRI", "NO_REGISTRADAS", "NULOS"), TOTAL)
+FORM = PrintedForm(
+    "Diputaciones locales", "Nuevo Laredo", HEADER, ("PAN", "PRI", "PAN-PRI", "NO_REGISTRADAS", "NULOS"), TOTAL
+)
 NOWHERE = 99
 """The number of an acta that is in no catalogue."""
 

@@ -28,8 +28,10 @@ from integrity.verify import verify
 from prep.errors import Rejected, Unavailable
 from prep.store import embedded
 from prep.store.cortes import Phase
-from publisher.mirror.mirror import Asked, Divergence, Mirror, mirroring
-from publisher.mirror.origin import Patience, Refused, base_of
+from publisher.mirror.command import mirroring
+from publisher.mirror.divergence import Divergence
+from publisher.mirror.mirror import Mirror, MirrorRequest
+from publisher.mirror.origin import OriginRefused, Patience, base_of
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.waiting import until
@@ -111,7 +113,7 @@ class Place:
 
     @asynccontextmanager
     async def mirror(self, **asked: Any) -> AsyncIterator[Mirror]:
-        said = Asked(**{"policy": trust_only(self.signer.key), "patience": QUICK, "sample": 1000, **asked})
+        said = MirrorRequest(**{"policy": trust_only(self.signer.key), "patience": QUICK, "sample": 1000, **asked})
         async with mirroring(self.url, self.into, said, tell=self.told.append, rng=random.Random(1)) as mirror:
             yield mirror
 
@@ -398,7 +400,7 @@ async def test_answers_that_no_published_file_has_are_refused(
 async def test_a_file_without_end_is_cut_at_its_limit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.advance(1)
     place.handler.lie = huge
-    monkeypatch.setattr("publisher.mirror.mirror._TABLE", 8 << 20)
+    monkeypatch.setattr("publisher.mirror.carrier._TABLE", 8 << 20)
     async with place.mirror() as mirror:
         assert not await mirror.attempt()
         assert "tiene más de 8388608 bytes" in (mirror.wrong or "")
@@ -465,7 +467,7 @@ async def test_an_image_with_an_address_of_its_own_is_refused(place: Place) -> N
 async def test_the_origin_itself_refuses_every_path_that_is_none(place: Place) -> None:
     async with place.mirror() as mirror:
         for path in ("../x", "/x", "a//b", "a/../b", ".x", "a/.x", "", "a\nb", "http://otro/x"[5:]):
-            with pytest.raises(Refused):
+            with pytest.raises(OriginRefused):
                 await mirror._origin.read(path, 10)
 
 
@@ -585,7 +587,9 @@ async def test_killed_at_any_moment_it_ends_complete_and_the_old_tree_was_good(p
     same(place)
 
 
-@pytest.mark.parametrize("at", ["_link_tree", "_settle", "verify", "_make_durable", "durable.sync"])
+@pytest.mark.parametrize(
+    "at", ["stage._link_tree", "stage.Stage.settle", "mirror.verify", "stage.Stage.make_durable", "stage.durable.sync"]
+)
 async def test_stopped_between_any_two_steps_the_next_look_ends_it(
     place: Place, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,7 +605,7 @@ async def test_stopped_between_any_two_steps_the_next_look_ends_it(
 
     place.advance(3)
     with monkeypatch.context() as broken:
-        broken.setattr(f"publisher.mirror.mirror.{at}", stop)
+        broken.setattr(f"publisher.mirror.{at}", stop)
         async with place.mirror() as mirror:
             with pytest.raises(Stopped):
                 await mirror.look()
@@ -684,7 +688,7 @@ async def test_two_mirrors_do_not_share_a_folder_and_bad_words_get_one_sentence(
 
 async def test_a_full_disk_is_said_and_nothing_changes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.advance(1)
-    monkeypatch.setattr("publisher.mirror.mirror._ROOM", 1 << 62)
+    monkeypatch.setattr("publisher.mirror.carrier._ROOM", 1 << 62)
     async with place.mirror() as mirror:
         with pytest.raises(Unavailable, match="en el disco"):
             await mirror.look()

@@ -18,7 +18,7 @@ from integrity.report import EVIDENCE_CHECKS, Report, Result
 from integrity.verify import verify
 from prep.store import embedded
 from prep.store.cortes import Phase
-from publisher.log.sequencer import policy_text
+from publisher.log.office import policy_text
 from tests.conftest import Night
 from tests.makers.logged_night import LoggedNight, logged_night
 

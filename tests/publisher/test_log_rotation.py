@@ -9,8 +9,9 @@ from integrity.log.audit import audit_log
 from integrity.log.note import trust_only
 from prep.errors import Rejected
 from prep.settings import Settings, read_settings
+from publisher.log.command import once
+from publisher.log.office import following_key, office_of, signing_key
 from publisher.log.rotation import end, main, rotate
-from publisher.log.sequencer import following_key, office_of, once, signing_key
 from tests.conftest import Night
 from tests.makers.logged_night import LoggedNight, logged_night
 

@@ -16,11 +16,12 @@ import pytest
 
 from prep.store.cortes import Phase
 from prep.store.database import Connection
+from publisher.command import by_hand as run_by_hand
 from publisher.cut import Office
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
-from publisher.service import Publisher, create_app
-from publisher.service import by_hand as run_by_hand
+from publisher.service import Publisher
+from publisher.web import create_app
 from tests.conftest import Night
 from tests.makers.small_night import START, STEP, SmallNight, small_night
 

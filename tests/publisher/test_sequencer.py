@@ -18,7 +18,8 @@ from integrity.log.writer import STEPS, FolderRolledBack, StateRolledBack
 from prep.errors import Rejected
 from prep.store import log as store
 from publisher.log.comparison import Difference, _compare_batch
-from publisher.log.sequencer import Health, policy_text, run, signing_key
+from publisher.log.office import policy_text, signing_key
+from publisher.log.sequencer import Health, run
 from tests.conftest import Night
 from tests.makers.logged_night import LoggedNight, logged_night
 from tests.makers.waiting import until
@@ -99,7 +100,7 @@ async def test_a_lower_number_that_commits_late_is_not_skipped(tonight: LoggedNi
             for number in range(12):
                 assert low < await quick.fetchval(insert, f"rápida {number}")
                 await scribe.turn()
-            cursor = scribe._cursors["incidente"]
+            cursor = scribe._facts.cursors["incidente"]
             assert cursor.low < low < cursor.high
             await late.commit()
             assert await scribe.turn() == 1
@@ -164,7 +165,8 @@ from pathlib import Path
 import asyncpg
 from integrity.log.writer import STEPS
 from integrity.log.note import read_signer
-from publisher.log.sequencer import Office, opened
+from publisher.log.office import LogOffice
+from publisher.log.sequencer import opened
 from prep.store import leading
 from tests.makers.logged_night import AT, arrive
 
@@ -174,7 +176,7 @@ async def run(step, number):
     connection = await asyncpg.connect(url)
     await arrive(connection, "catd-09", number)
     await connection.close()
-    office = Office(url, Path(public), read_signer(key), True, policy, lambda: AT, step, 10)
+    office = LogOffice(url, Path(public), read_signer(key), True, policy, lambda: AT, step, 10)
     async with leading.session(url) as leader:
         while not await leader.lead(leading.SEQUENCING):
             await asyncio.sleep(0.01)

@@ -18,7 +18,8 @@ from integrity.log.witness import Panel
 from integrity.log.writer import FileState, Sequencer
 from prep import observe
 from prep.errors import Rejected
-from publisher.log.sequencer import Health, Office, asked_at, run
+from publisher.log.office import LogOffice, asked_at
+from publisher.log.sequencer import Health, run
 from tests.conftest import Night
 from tests.makers.logged_night import LoggedNight, logged_night
 from tests.makers.waiting import PATIENCE, until
@@ -63,7 +64,7 @@ class Watched:
 
     tonight: LoggedNight
     daemons: Sequence[Daemon]
-    office: Office
+    office: LogOffice
     policy: Path
     health: Health = field(default_factory=Health)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prep.store.log import Fact
-from publisher.log.sequencer import Cursor
+from publisher.log.facts import Cursor
 
 STEPS = st.lists(
     st.one_of(

@@ -1,0 +1,174 @@
+"""Field staff with their devices: draw an acta, sign what is sent, send it until there is a receipt, keep that."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from prep.domain.catalog import Election
+from prep.domain.entry import HEADER, TOTAL
+from prep.rehearsal.drawing.acta import draw
+from prep.rehearsal.drawing.camera import CONDITIONS
+from prep.rehearsal.drawing.press import PrintedForm
+from prep.rehearsal.installation import DEVICES, NightPlace, die_with_parent, persistent, speaker
+from prep.rehearsal.plan import Plan, Progresses
+from prep.rehearsal.replay import Sheet
+
+SENDERS: Final = 6
+AHEAD: Final = 8
+"""Images drawn ahead of the senders."""
+
+
+class Journal:
+    """What the devices remember: for each sheet its sequence number, digest and, once given, its receipt."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digests: dict[str, str] = {}
+        self.receipts: set[str] = set()
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
+                    self._take(json.loads(line))
+        self.file = path.open("a", encoding="utf-8")
+
+    def add(self, **fields: str) -> None:
+        self._take(fields)
+        self.file.write(json.dumps(fields) + "\n")
+        self.file.flush()
+
+    def _take(self, fields: Mapping[str, str]) -> None:
+        if "sha256" in fields:
+            self.digests[fields["key"]] = fields["sha256"]
+        if "acuse" in fields:
+            self.receipts.add(fields["key"])
+
+
+def picture(plan_seed: int, form: PrintedForm, sheet: Sheet) -> bytes:
+    """The image of a sheet: always the same bytes for the same sheet and seed."""
+    rng = random.Random(f"{plan_seed} {sheet.key}")
+    condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
+    return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition)
+
+
+WEATHER: Final = (("limpia", 78), ("girada", 10), ("borrosa", 6), ("oscura", 6))
+"""Share of each condition among the images of a night, per cent."""
+
+
+def numbered(sheets: Iterable[Sheet]) -> dict[str, int]:
+    """The sequence number of each sheet's image, by key: every device counts its own, and leaves none out."""
+    sent: Counter[str] = Counter()
+    numbers: dict[str, int] = {}
+    for sheet in sheets:
+        if sheet.sin_acta is None:
+            sent[sheet.kind] += 1
+            numbers[sheet.key] = sent[sheet.kind]
+    return numbers
+
+
+async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal: Journal) -> None:
+    """Every sheet, in the order of its acopio, by the device of its kind."""
+    keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
+    forms = form_of_contest(plan)
+    queue: asyncio.Queue[tuple[int, Sheet, bytes] | None] = asyncio.Queue(AHEAD)
+    loop = asyncio.get_running_loop()
+
+    async def artist(pool: ProcessPoolExecutor) -> None:
+        started, first = loop.time(), plan.sheets[0].acopio
+        numbers = numbered(plan.sheets)
+        for sheet in plan.sheets:
+            if sheet.sin_acta is not None:
+                continue
+            number = numbers[sheet.key]
+            if sheet.key in journal.receipts:
+                progress.sent += 1
+                progress.images[journal.digests[sheet.key]] = sheet
+                continue
+            if plan.speed:
+                due = started + (sheet.acopio - first).total_seconds() / plan.speed
+                await asyncio.sleep(max(0.0, due - loop.time()))
+            drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet)
+            await queue.put((number, sheet, drawn))
+        for _ in range(SENDERS):
+            await queue.put(None)
+
+    async def sender(client: aiohttp.ClientSession) -> None:
+        while (work := await queue.get()) is not None:
+            number, sheet, drawn = work
+            digest = hashlib.sha256(drawn).hexdigest()
+            progress.images[digest] = sheet
+            journal.add(key=sheet.key, sha256=digest)
+            receipt = await send(client, sheet, drawn, number=number, key=keys[sheet.kind])
+            journal.add(key=sheet.key, acuse=receipt["firma"])
+            progress.sent += 1
+
+    with ProcessPoolExecutor(1, initializer=die_with_parent) as pool:
+        async with speaker(place, SENDERS) as client:
+            await asyncio.gather(artist(pool), *(sender(client) for _ in range(SENDERS)))
+
+
+async def send(
+    client: aiohttp.ClientSession, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
+) -> dict[str, Any]:
+    """One image until it has its receipt; an installation that is away is waited for."""
+    headers = announced(sheet, image, device=DEVICES[sheet.kind], number=number, key=key)
+    return (await persistent(client, "POST", "/v1/images", data=image, headers=headers)).json()
+
+
+def announced(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25519PrivateKey) -> dict[str, str]:
+    """What a device says of an image it sends, signed: the headers of an upload that `capture/intake.py` reads."""
+    named = (
+        ("Device", device),
+        ("Sequence", str(number)),
+        ("SHA256", hashlib.sha256(image).hexdigest()),
+        ("Origin", sheet.origen),
+        ("Kind", sheet.kind),
+        ("Acopio", sheet.acopio.isoformat()),
+        ("Acta", ""),
+        ("Traslado", sheet.traslado),
+        ("Document", sheet.documento),
+    )
+    signed = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
+    headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
+    headers["X-PREP-Signature"] = base64.b64encode(key.sign(signed.encode())).decode()
+    return headers
+
+
+def private_key(path: Path) -> Ed25519PrivateKey:
+    key = load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key
+
+
+def form_of_contest(plan: Plan) -> dict[str, PrintedForm]:
+    """The printed form of each sheet: its election's, with the rows of its contest's ballot."""
+    elections = {election.id: election for election in plan.catalog.elections}
+    contests = {contest.id: contest for contest in plan.catalog.contests}
+    by_qr = {acta.qr: acta for acta in plan.catalog.actas}
+    forms: dict[int, PrintedForm] = {}
+    anywhere = plan.catalog.contests[0]
+    found = {}
+    for sheet in plan.sheets:
+        acta = by_qr.get(sheet.qr)
+        contest = contests[acta.contest] if acta else anywhere
+        if contest.id not in forms:
+            forms[contest.id] = _form(elections[contest.election], contest.name, contest.ballot)
+        found[sheet.key] = forms[contest.id]
+    return found
+
+
+def _form(election: Election, contest: str, ballot: Sequence[int]) -> PrintedForm:
+    rows = tuple(election.options[position].code for position in ballot)
+    return PrintedForm(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)

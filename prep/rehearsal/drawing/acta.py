@@ -1,0 +1,81 @@
+"""Draws an acta as somebody photographed it: the form from the press, filled in by hand, its sticker, then the camera.
+
+The form is INE's of 2024 in spirit (`domain.md` §7). `draw` gives the same bytes for the same arguments and the same
+state of `rng`. What is slow — the blank form, the shapes of handwritten digits and words — is made once for each
+process and pasted afterwards.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Final
+
+import segno
+from PIL import Image
+
+from prep.domain.entry import Field, Mark
+from prep.rehearsal.drawing.camera import CLEAN, Condition, photograph
+from prep.rehearsal.drawing.handwriting import Hand
+from prep.rehearsal.drawing.press import PEOPLE, QR_BOX, SIZE, WIDTH, PrintedForm, blank_form
+
+QR_SIDE: Final = 100
+"""Sticker and quiet zone, 2.5 cm on paper."""
+
+
+def draw(
+    form: PrintedForm,
+    values: Mapping[str, Field],
+    qr_text: str | None,
+    *,
+    rng: random.Random,
+    condition: Condition = CLEAN,
+    size: tuple[int, int] = SIZE,
+) -> bytes:
+    """A JPEG of `form` with `values` written on it, by field code; a code without a value stays blank, as *sin dato*.
+
+    *Ilegible* is a scribble over the boxes. `qr_text` None is an acta whose sticker was never put on.
+    """
+    blank, places = blank_form(form, size)
+    sheet = blank.copy()
+    hand = Hand(rng, scale=size[0] / WIDTH)
+    for code, place in places.items():
+        hand.write(
+            sheet,
+            _people_and_representantes(form, values) if code == PEOPLE else values.get(code, Mark.SIN_DATO),
+            place,
+        )
+    hand.sign(sheet, form)
+    if qr_text is not None:
+        _stick(sheet, qr_text, rng, size[0] / WIDTH)
+    return photograph(sheet, condition, rng)
+
+
+def _people_and_representantes(form: PrintedForm, values: Mapping[str, Field]) -> Field:
+    """Section 5, personas and representantes together, as an officer adds them up."""
+    parts = [values.get(code, Mark.SIN_DATO) for code in form.header[1:3]]
+    return (
+        sum(part for part in parts if not isinstance(part, Mark))
+        if parts and Mark.SIN_DATO not in parts
+        else Mark.SIN_DATO
+    )
+
+
+def _stick(sheet: Image.Image, text: str, rng: random.Random, scale: float) -> None:
+    """The QR sticker, put on by hand: not quite straight nor in the middle of its box."""
+    sticker = _sticker(text, round(QR_SIDE * scale))
+    turned = sticker.rotate(rng.uniform(-3, 3), Image.Resampling.BICUBIC, expand=True, fillcolor=(252, 252, 250))
+    x0, y0, x1, y1 = QR_BOX
+    x = (x0 + x1) / 2 * scale - turned.width / 2 + rng.uniform(-34, 34) * scale
+    y = (y0 + y1) / 2 * scale - turned.height / 2 + rng.uniform(-6, 6) * scale
+    sheet.paste(turned, (round(x), round(y)))
+
+
+def _sticker(text: str, side: int) -> Image.Image:
+    """A white label with its QR code, medium error correction, `side` pixels in each direction."""
+    matrix = segno.make(text, error="m", micro=False, boost_error=False).matrix
+    modules = len(matrix)
+    dark = Image.frombytes("L", (modules, modules), bytes(30 if dot else 252 for row in matrix for dot in row))
+    whole = Image.new("L", (modules + 6, modules + 6), 252)
+    whole.paste(dark, (3, 3))
+    zoom = -(-side // (modules + 6)) + 1
+    large = whole.resize((whole.width * zoom, whole.height * zoom), Image.Resampling.NEAREST)
+    return large.resize((side, side), Image.Resampling.BOX).convert("RGB")

@@ -1,0 +1,168 @@
+"""The camera and its conditions: a sheet as it arrives in a photograph that is turned, dark, blurred or in glare."""
+
+import io
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How an acta was photographed. Every field is the worst that may happen; each image draws its own share of it."""
+
+    name: str
+    rotation: float = 0.0
+    """Degrees."""
+    perspective: float = 0.0
+    """How far a corner may move, as a share of the side."""
+    blur: float = 0.0
+    """Radius in pixels of the final image."""
+    noise: float = 0.0
+    """Amplitude, of 255."""
+    shadow: float = 0.0
+    """How much light a shadow may take away, 0 to 1."""
+    glare: float = 0.0
+    light: float = 1.0
+    """Of the lamp: below 1, dark."""
+    contrast: float = 1.0
+    quality: int = 82
+    """JPEG."""
+
+
+CLEAN: Final = Condition("limpia")
+
+CONDITIONS: Final[Mapping[str, Condition]] = {
+    condition.name: condition
+    for condition in (
+        CLEAN,
+        Condition("girada", rotation=5, perspective=0.02, shadow=0.2),
+        Condition("borrosa", rotation=1, blur=1.0, noise=8, quality=70),
+        Condition("oscura", rotation=1, light=0.42, contrast=0.8, noise=10, shadow=0.35, quality=72),
+    )
+}
+"""What arrives on a night."""
+
+LEVELS: Final[Mapping[str, Condition]] = {
+    condition.name: condition
+    for condition in (
+        Condition("leve", rotation=3, perspective=0.02, blur=0.4, noise=4, shadow=0.15, quality=85),
+        Condition("medio", rotation=8, perspective=0.05, blur=0.9, noise=12, shadow=0.35, light=0.8, quality=70),
+        Condition(
+            "fuerte", rotation=12, perspective=0.06, blur=1.1, noise=18, shadow=0.5, glare=0.4, light=0.65, quality=62
+        ),
+        Condition(
+            "extremo", rotation=14, perspective=0.06, blur=1.1, noise=22, shadow=0.55, glare=0.5, light=0.55, quality=56
+        ),
+    )
+}
+"""Photographs to measure a decoder with, from good to hardly legible."""
+
+
+def photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> bytes:
+    """What the camera makes of the sheet, as a JPEG. Geometry, then light, then lens and sensor."""
+    image = sheet
+    if condition.rotation or condition.perspective:
+        image = _tilt(image, condition, rng)
+    if condition.shadow:
+        image = ImageChops.multiply(image, _shade(image.size, condition.shadow, rng))
+    if condition.glare:
+        image = ImageChops.screen(image, _glare(image.size, condition.glare, rng))
+    if condition.light != 1:
+        image = ImageEnhance.Brightness(image).enhance(rng.uniform(condition.light, (1 + condition.light) / 2))
+    if condition.contrast != 1:
+        image = ImageEnhance.Contrast(image).enhance(rng.uniform(condition.contrast, 1))
+    if condition.blur:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1) * condition.blur))
+    if condition.noise:
+        image = _grain(image, condition.noise * rng.uniform(0.5, 1), rng)
+    saved = io.BytesIO()
+    image.save(saved, "JPEG", quality=condition.quality)
+    return saved.getvalue()
+
+
+def _tilt(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image.Image:
+    """Turned and seen at an angle, on a table."""
+    width, height = sheet.size
+    angle = math.radians(rng.uniform(-condition.rotation, condition.rotation))
+    fit = 1 / (abs(math.cos(angle)) + abs(math.sin(angle)) * width / height)
+    seen = []
+    for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
+        dx, dy = x * width * fit, y * height * fit
+        px = (
+            width / 2
+            + dx * math.cos(angle)
+            - dy * math.sin(angle)
+            - math.copysign(width, x) * rng.uniform(0, condition.perspective)
+        )
+        py = (
+            height / 2
+            + dx * math.sin(angle)
+            + dy * math.cos(angle)
+            - math.copysign(height, y) * rng.uniform(0, condition.perspective)
+        )
+        seen.append((px, py))
+    corners = ((0, 0), (sheet.width, 0), (sheet.width, sheet.height), (0, sheet.height))
+    table = rng.choice(((150, 130, 108), (90, 86, 84), (196, 190, 180)))
+    return sheet.transform(
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        _homography(seen, corners),
+        Image.Resampling.BILINEAR,
+        fillcolor=table,
+    )
+
+
+def _homography(seen: Sequence[tuple[float, float]], sheet: Sequence[tuple[float, float]]) -> list[float]:
+    """The eight numbers that take a pixel of the photograph to a point of the sheet, from four pairs of corners."""
+    rows = []
+    for (x, y), (u, v) in zip(seen, sheet, strict=True):
+        rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y, u])
+        rows.append([0, 0, 0, x, y, 1, -v * x, -v * y, v])
+    for pivot in range(8):
+        best = max(range(pivot, 8), key=lambda row: abs(rows[row][pivot]))
+        rows[pivot], rows[best] = rows[best], rows[pivot]
+        rows[pivot] = [value / rows[pivot][pivot] for value in rows[pivot]]
+        for row in range(8):
+            if row != pivot:
+                rows[row] = [value - rows[row][pivot] * top for value, top in zip(rows[row], rows[pivot], strict=True)]
+    return [row[8] for row in rows]
+
+
+def _shade(size: tuple[int, int], depth: float, rng: random.Random) -> Image.Image:
+    """Uneven light: a soft field, and in half of the photographs the hard edge of somebody's shadow."""
+    field = bytes(round(255 * (1 - depth * rng.random() * 0.6)) for _ in range(12))
+    light = Image.frombytes("L", (4, 3), field).resize(size, Image.Resampling.BICUBIC)
+    if rng.random() < 0.5:
+        edge = Image.new("L", (64, 42), 255)
+        x = rng.uniform(0, 64)
+        shape = ((x, 0), (64, 0), (64, 42), (x + rng.uniform(-30, 30), 42))
+        ImageDraw.Draw(edge).polygon(shape, fill=round(255 * (1 - depth * rng.uniform(0.5, 1))))
+        light = ImageChops.multiply(light, edge.resize(size, Image.Resampling.BILINEAR))
+    return Image.merge("RGB", (light, light, light))
+
+
+def _glare(size: tuple[int, int], strength: float, rng: random.Random) -> Image.Image:
+    """The reflection of a lamp, somewhere."""
+    spot = Image.new("L", (48, 32))
+    x, y, radius = rng.uniform(0, 48), rng.uniform(0, 32), rng.uniform(4, 9)
+    ImageDraw.Draw(spot).ellipse(
+        (x - radius, y - radius, x + radius, y + radius), fill=round(255 * strength * rng.uniform(0.5, 1))
+    )
+    light = spot.filter(ImageFilter.GaussianBlur(3)).resize(size, Image.Resampling.BILINEAR)
+    return Image.merge("RGB", (light, light, light))
+
+
+def _grain(image: Image.Image, amplitude: float, rng: random.Random) -> Image.Image:
+    """Sensor noise, the same in the three channels: about Gaussian, `amplitude` its largest excursion."""
+    tile = 256
+    one, two = (Image.frombytes("L", (tile, tile), rng.randbytes(tile * tile)) for _ in range(2))
+    soft = Image.blend(one, two, 0.5).point([round(128 + (level - 128) * amplitude / 128) for level in range(256)])
+    grain = Image.new("L", image.size)
+    for x in range(-rng.randrange(tile), image.width, tile):
+        for y in range(-rng.randrange(tile), image.height, tile):
+            grain.paste(soft, (x, y))
+    return ImageChops.add(image, Image.merge("RGB", (grain, grain, grain)), 1, -128)

@@ -1,0 +1,139 @@
+"""The people at the installation's screens: capturistas who type, with their mistakes, and the operator."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import aiohttp
+
+from prep.errors import PrepError
+from prep.rehearsal.installation import TYPISTS, NightPlace, people, persistent, speaker
+from prep.rehearsal.plan import Plan, Progresses
+from prep.rehearsal.replay import Sheet
+
+IDLE: Final = 0.5
+"""Seconds a capturista waits who was given nothing to do."""
+
+
+async def type_all(plan: Plan, place: NightPlace, progress: Progresses, *around: aiohttp.ClientMiddlewareType) -> None:
+    logins = [login for logins in people().values() for login in logins]
+    codes = {election.id: election.code for election in plan.catalog.elections}
+    claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
+    shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
+    async with speaker(place, TYPISTS, *around) as client:
+        await asyncio.gather(
+            *(
+                capturista(plan, place, progress, client, shown, number=number, login=login)
+                for number, login in enumerate(logins)
+            )
+        )
+
+
+async def log_in(client: aiohttp.ClientSession, place: NightPlace, login: str) -> dict[str, str]:
+    """The header of a session."""
+    words = {"usuario": login, "clave": (place.data / "clave").read_text()}
+    response = await persistent(client, "POST", "/v1/session", json=words)
+    return {"Authorization": f"Bearer {response.json()['token']}"}
+
+
+ANY_STEP: Final = ("resolucion", "identificacion", "captura")
+"""What whoever answers is ready to do next."""
+
+
+async def capturista(
+    plan: Plan,
+    place: NightPlace,
+    progress: Progresses,
+    client: aiohttp.ClientSession,
+    sheets: Mapping[tuple[str, str], Sheet],
+    *,
+    number: int,
+    login: str,
+) -> None:
+    """One person at work until the night is over."""
+    session = await log_in(client, place, login)
+    progress.present += 1
+    task: dict[str, Any] | None = None
+    while not progress.finished:
+        if task is None:
+            leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            if leased.status != HTTPStatus.OK:
+                await asyncio.sleep(IDLE)
+                continue
+            task = leased.json()
+        seen = await persistent(client, "GET", task["imagen"], headers=session, told={HTTPStatus.FORBIDDEN})
+        if seen.status == HTTPStatus.FORBIDDEN:  # the lease has ended: the clock of the installation may have jumped
+            task = None
+            continue
+        where, answer = say(plan, progress, sheets, task, number=number, login=login, seen=bool(seen.body))
+        if answer is None:  # three people, three mistakes: somebody who may must have it typed again
+            supervisor = await log_in(client, place, "supervisor")
+            words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
+            await persistent(client, "POST", where, json=words, headers=supervisor)
+            task = None
+            continue
+        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_STEP}, headers=session)
+        progress.typed += task["tipo"] == "captura"
+        task = told.json().get("siguiente")
+
+
+def say(
+    plan: Plan,
+    progress: Progresses,
+    sheets: Mapping[tuple[str, str], Sheet],
+    task: Mapping[str, Any],
+    *,
+    number: int,
+    login: str,
+    seen: bool,
+) -> tuple[str, dict[str, Any] | None]:
+    """Where a person goes with a task, and what they say there; None where none of three captures is right."""
+    path = f"/v1/tasks/{task['tarea']}"
+    if task["tipo"] == "identificacion":
+        shown = progress.images[task["imagen"].rsplit("/", 1)[1]]
+        return f"{path}/identity", {"identidad": shown.qr, "proceso_tecnico": False}
+    election, clave = task["acta"]["eleccion"], task["acta"]["clave"]
+    sheet = sheets[election, clave]
+    match task["tipo"]:
+        case "captura":
+            values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen else {}
+            progress.again[login, sheet.key] += 1
+            return f"{path}/entry", {"valores": values}
+        case "resolucion" if sheet.typed() in task["capturas"]:
+            return f"{path}/resolution", {"valores": sheet.typed()}
+        case "resolucion":
+            return f"/v1/actas/{election}/{clave}/recaptura", None
+        case kind:
+            raise PrepError(f"tarea desconocida: {kind}")
+
+
+def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, int | str]:
+    """What this person types: what is written, but for `mistakes` of the sheets, where one field is wrong.
+
+    Two people never make the same mistake: each has a field of their own on each sheet, as on a real night equal
+    mistakes of two people at two sites are what the second capture cannot see.
+    """
+    values = sheet.typed()
+    chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")
+    if chance.random() >= plan.mistakes:
+        return values
+    codes = list(values)
+    code = codes[(person + len(sheet.key)) % len(codes)]
+    said = values[code]
+    values[code] = (said + 1) % 1000 if isinstance(said, int) else 0
+    return values
+
+
+async def register_sin_acta(plan: Plan, place: NightPlace) -> None:
+    """The operator registers every acta that never came. Twice is once."""
+    missing = [sheet for sheet in plan.sheets if sheet.sin_acta is not None]
+    claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
+    codes = {election.id: election.code for election in plan.catalog.elections}
+    async with speaker(place, 1) as client:
+        session = await log_in(client, place, "operador")
+        for sheet in missing:
+            clave, election = claves[sheet.qr]
+            path = f"/v1/actas/{codes[election]}/{clave}/sin-acta"
+            await persistent(client, "POST", path, json={"motivo": sheet.sin_acta}, headers=session)

@@ -1,0 +1,61 @@
+"""`prep sequencer`: the log goes on until it is asked to stop; with `--once`, what is missing, and it ends."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from integrity.log.writer import LogRefused
+from prep import observe
+from prep.arguments import Parser
+from prep.consumer import stop_on_signals
+from prep.errors import PrepError
+from prep.settings import Settings, read_settings
+from prep.store import embedded, leading
+from publisher.log.office import office_of
+from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
+
+
+async def once(settings: Settings) -> int:
+    """Everything there is into the log, with its proofs, as soon as no other sequencer is at work; its size."""
+    async with embedded.database(settings) as urls:
+        office = office_of(settings, urls.app)
+        async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
+            while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # another session lets go of it
+                await asyncio.sleep(PAUSE)
+            async with opened(office, leader) as scribe:
+                while await scribe.turn():
+                    pass
+                await scribe.proofs.prove_missing()
+                await scribe.proofs.close()
+                return scribe.size
+
+
+async def serve(settings: Settings) -> None:
+    stop = stop_on_signals()
+    health = Health()
+    async with embedded.database(settings) as urls:
+        office = office_of(settings, urls.app)
+        server = await observe.serve_metrics(settings.host, settings.sequencer_metrics_port, health.sentence)
+        async with server:
+            await run(office, stop, health)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0 when it was asked to stop; 2, with one sentence, where it cannot begin."""
+    description = "Lleva la bitácora: cada hecho, una hoja; cada imagen, su prueba."
+    parser = Parser(prog="prep sequencer", description=description)
+    parser.add_argument("--once", action="store_true", help="lo que falta, ahora; y termina")
+    arguments = parser.parse_args(argv)
+    observe.start_log("sequencer")
+    os.umask(0o022)  # what is published is for everybody to read
+    try:
+        if arguments.once:
+            print(f"bitácora: {uvloop.run(once(read_settings()))} hojas")
+            return
+        uvloop.run(serve(read_settings()))
+    except (LogRefused, PrepError) as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,247 @@
+"""Brings what is new at the origin into the tree that comes to be: cortes, log, proofs and pages."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from integrity.layout import BESIDE_SUMS, CORTE_PROOF, opening_path, proof_path, rotation_path
+from integrity.leaves import LONGEST_ENTRY
+from integrity.log.note import Policy
+from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles, tile_path
+from integrity.source import Folder
+from integrity.strict_json import Json
+from integrity.tree.documents import Manifest, read_manifest
+from prep.errors import Unavailable
+from publisher.mirror.divergence import Divergence, Evidence
+from publisher.mirror.origin import SMALL, Gone, Origin
+from publisher.mirror.reading import (
+    checkpoint_in,
+    images_listed,
+    images_logged,
+    is_witnessed,
+    manifest_in,
+    pages_changed,
+    policy_in,
+    root_at,
+    rows_of,
+    sums_in,
+)
+from publisher.mirror.stage import INDEX, LOG, SUMS, Stage, digest_of
+
+_MB: Final = 1 << 20
+_JSON: Final = 64 * _MB
+_TABLE: Final = 1 << 30
+_IMAGE: Final = 64 * _MB
+_ZIP: Final = 1 << 30
+_PAGE: Final = 16 * _MB
+_OPENINGS: Final = 256 * _MB
+_BUNDLE: Final = WIDTH * (2 + LONGEST_ENTRY)
+_LEVELS: Final = 8
+_ROOM: Final = 512 * _MB
+"""Bytes of the disk that a mirror leaves free."""
+_LATE: Final = 5
+"""Cortes back from the last whose seals, stamps and openings are asked for again; all of them at the first look."""
+_RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG})
+_AT_ONCE: Final = 6
+_T = TypeVar("_T")
+
+
+class Carrier:
+    """From one origin into one stage after another."""
+
+    def __init__(self, origin: Origin, folder: Path, evidence: Evidence) -> None:
+        self._origin = origin
+        self._folder = folder
+        self._evidence = evidence
+        self._late: set[str] = set()
+        """Images whose proofs the origin has not had yet."""
+
+    async def bring(
+        self, stage: Stage, index: Json, checkpoint: bytes | None, *, told: bytes, everything: bool
+    ) -> None:
+        """All that is new up to `index`, as the origin `told` it.
+
+        With `everything`, what may come late is asked for from the first corte on.
+        """
+        number: int = index["corte"]
+        manifests = await self._bring_chain(stage, number, index["sha256sums"])
+        for at in sorted(manifests):
+            await self._bring_corte(stage, at, manifests[at])
+        last = manifests.get(number) or read_manifest((stage.root / f"cortes/{number:04}/manifest.json").read_bytes())
+        if checkpoint is not None:
+            await self._bring_log(stage, checkpoint, everything=everything)
+        first = 0 if everything else max(0, number - _LATE)
+        await self._bring_late(stage, range(first, number + 1), logged=checkpoint is not None)
+        await self._bring_pages(stage, last, fresh=bool(manifests))
+        if stage.held is None or stage.held.index != told:
+            stage.put(INDEX, told)
+
+    async def _bring_chain(self, stage: Stage, number: int, expected: str) -> dict[int, Manifest]:
+        """From the last corte back to one that is held: each is named by the digest that the next one has of it."""
+        manifests: dict[int, Manifest] = {}
+        for at in range(number, -1, -1):
+            path = f"cortes/{at:04}/{SUMS}"
+            if stage.has(path):
+                found = await asyncio.to_thread(digest_of, stage.root / path)
+                if found != expected:
+                    raise Divergence(f"el corte {at + 1} del origen sigue a otro corte {at} que el publicado antes")
+                break
+            await self._fetch(stage, path, expected, SMALL)
+            sums = sums_in(stage.root / path, path)
+            name = f"cortes/{at:04}/manifest.json"
+            if "manifest.json" not in sums:
+                raise Divergence(f"{path} del origen no lista su manifiesto")
+            await self._fetch(stage, name, sums["manifest.json"], _JSON)
+            manifests[at] = manifest = manifest_in((stage.root / name).read_bytes(), name)
+            if manifest.corte != at or (manifest.anterior is None) != (at == 0):
+                raise Divergence(f"{name} del origen no es el del corte {at}")
+            if manifest.anterior is not None:
+                before, expected = manifest.anterior
+                if before != at - 1:
+                    raise Divergence(f"{name} del origen no sigue al corte {at - 1}")
+        return manifests
+
+    async def _bring_corte(self, stage: Stage, number: int, manifest: Manifest) -> None:
+        folder = f"cortes/{number:04}"
+        _check_room(self._folder)
+        sums = sums_in(stage.root / folder / SUMS, folder)
+        await few_at_once(lambda name: self._fetch(stage, f"{folder}/{name}", sums[name], _TABLE), sums)
+        await self._fetch(stage, manifest.zip_name, manifest.zip_sha256, min(_ZIP, manifest.zip_bytes))
+        images = await asyncio.to_thread(images_listed, stage.root / folder / "images.csv")
+
+        async def image(sha: str) -> None:
+            _check_room(self._folder)
+            await self._fetch(stage, images[sha], sha, _IMAGE)
+
+        await few_at_once(image, images)
+
+    async def _bring_log(self, stage: Stage, told: bytes, *, everything: bool) -> None:
+        """Tiles and entries of the signed size, and the proofs of the images that it has."""
+        now = checkpoint_in(told)
+        before = stage.held.checkpoint if stage.held else None
+        shape = Tiles(Folder(stage.root), now.size)
+        wanted: list[tuple[str, int]] = []
+        for level in (None, *range(_LEVELS)):
+            rows = now.size >> (8 * (level or 0))
+            for index in range(-(-rows // WIDTH)):
+                path = f"{LOG}/{tile_path(level, index, shape.width(level or 0, index))}"
+                if not stage.has(path):
+                    wanted.append((path, _BUNDLE if level is None else WIDTH * 32))
+        try:
+            await few_at_once(lambda each: self._copy(stage, *each), wanted)
+        except Gone as gone:  # a partial tile that was filled meanwhile: the next look has a newer checkpoint
+            raise Unavailable(gone.sentence) from None
+        policy = await self._origin.read(f"{LOG}/politica.txt", SMALL)
+        if not stage.has(f"{LOG}/politica.txt") or (stage.root / LOG / "politica.txt").read_bytes() != policy:
+            stage.put(f"{LOG}/politica.txt", policy)
+        if before is None or before.size < now.size or before.to_bytes() != told:
+            stage.put(f"{LOG}/{CHECKPOINT}", told)
+        tiles = Tiles(Folder(stage.root / LOG), now.size)
+        if before is not None and before.size:
+            root = await asyncio.to_thread(root_at, tiles, before.size)
+            if root != before.root or await asyncio.to_thread(root_at, tiles, now.size) != now.root:
+                self._evidence.keep(f"{LOG}/{CHECKPOINT}", told)
+                raise Divergence(
+                    f"el origen muestra otra historia de la bitácora que la de sus primeras {before.size} hojas"
+                )
+        self._late |= await asyncio.to_thread(images_logged, tiles, before.size if before and not everything else 0)
+
+        published = policy_in(policy)
+
+        async def prove(sha: str) -> None:
+            if await self._copy_proof(stage, proof_path(sha), published):
+                self._late.discard(sha)
+
+        await few_at_once(prove, sorted(self._late))
+        number = 1
+        while await self._copy_if_there(stage, f"{LOG}/{rotation_path(number)}", SMALL):
+            number += 1
+
+    async def _copy_proof(self, stage: Stage, path: str, policy: Policy) -> bool:
+        """Whether it is there with the witnesses that the policy asks for; one that lacks them is replaced later."""
+        if stage.has(path) and is_witnessed((stage.root / path).read_bytes(), policy):
+            return True
+        content = await self._origin.read_if_there(path, SMALL)
+        if content is not None:
+            stage.put_if_new(path, content)
+        return content is not None and is_witnessed(content, policy)
+
+    async def _bring_late(self, stage: Stage, numbers: Iterable[int], *, logged: bool) -> None:
+        """What may come after its corte: seals, stamps, the proof, what was typed."""
+        paths = {f"cortes/{at:04}/{name}": SMALL for at in numbers for name in BESIDE_SUMS - {SUMS}}
+        paths |= {opening_path(at): _OPENINGS for at in numbers} if logged else {}
+
+        async def take(path: str) -> None:
+            if logged and path.endswith(CORTE_PROOF):
+                await self._copy_proof(stage, path, policy_in((stage.root / LOG / "politica.txt").read_bytes()))
+            else:
+                await self._copy_if_there(stage, path, paths[path])
+
+        await few_at_once(take, sorted(paths))
+
+    async def _bring_pages(self, stage: Stage, last: Manifest, *, fresh: bool) -> None:
+        """The pages that a corte changes. No digest covers them: they are for reading, the cortes for believing."""
+        if not fresh and stage.held is not None:
+            return
+        before = None
+        if stage.held is not None:
+            before = read_manifest((stage.held.root / f"cortes/{stage.held.corte:04}/manifest.json").read_bytes())
+        pages: set[str] = {"index.html", "estilo.css"}
+        for election in last.elections:
+            if election.code in _RESERVED or "." in election.code:
+                raise Divergence(f"el origen llama «{election.code}» a una elección")
+            old = rows_of(stage.held.root, before, election) if stage.held and before else {}
+            pages |= set(pages_changed(election, old, rows_of(stage.root, last, election), last))
+        await few_at_once(lambda path: self._refresh(stage, path), sorted(pages))
+        for path in ("verificar.html", "VERIFICA.txt"):
+            content = await self._origin.read_if_there(path, _PAGE)
+            if content is not None:
+                stage.put_if_new(path, content)
+
+    async def _refresh(self, stage: Stage, path: str) -> None:
+        optional = "/contienda-" in path  # of one that has one place only there is none
+        content = await (self._origin.read_if_there if optional else self._origin.read)(path, _PAGE)
+        if content is not None:
+            stage.put_if_new(path, content)
+
+    async def _fetch(self, stage: Stage, path: str, digest: str, limit: int) -> None:
+        """A file of known digest; one that is held, or that an earlier look brought, is not asked for again."""
+        if stage.has(path):
+            return
+        target = stage.place(path)
+        if not target.exists() or await asyncio.to_thread(digest_of, target) != digest:
+            await self._origin.fetch(path, target, sha256=digest, limit=limit)
+
+    async def _copy(self, stage: Stage, path: str, limit: int) -> None:
+        stage.put(path, await self._origin.read(path, limit))
+
+    async def _copy_if_there(self, stage: Stage, path: str, limit: int) -> bool:
+        if stage.has(path):
+            return True
+        content = await self._origin.read_if_there(path, limit)
+        if content is not None:
+            stage.put(path, content)
+        return content is not None
+
+
+def _check_room(folder: Path) -> None:
+    if shutil.disk_usage(folder).free < _ROOM:
+        raise Unavailable("queda menos de medio gigabyte libre en el disco: no se trae nada más")
+
+
+async def few_at_once(work: Callable[[_T], Awaitable[None]], items: Iterable[_T]) -> None:
+    """A few at a time. The first that fails ends the others, and is what is raised."""
+    coming = iter(items)
+
+    async def some() -> None:
+        for item in coming:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_AT_ONCE):
+                tasks.create_task(some())
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None

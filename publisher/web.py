@@ -1,0 +1,100 @@
+"""The publisher's HTTP: metrics, health, and the published tree for demos and for sites without another web server."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from prep.settings import Settings
+from publisher.service import Publisher
+
+
+class PublishedTree(StaticFiles):
+    """The published tree. What is written once may be kept; pages and index.json are asked for again."""
+
+    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
+        if any(part.startswith(".") for part in Path(path).parts if part != "."):
+            return Response(status_code=404)  # stages and half-written pages are nobody's business
+        response = await super().get_response(path, scope)
+        once = path.startswith(("cortes/", "imagenes/", "zip/", "bitacora/tile/", "bitacora/acuses/"))
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if Path(path).name in {"SHA256SUMS", "SHA256SUMS.sello", "LEEME.txt"}:
+            response.headers["Content-Type"] = "text/plain; charset=utf-8"
+        return response
+
+
+def create_app(publisher: Publisher) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        wrong = publisher.health()
+        return Response(f"{wrong or 'ok'}\n", status_code=503 if wrong else 200, media_type="text/plain")
+
+    @app.get("/index.json")
+    def index(request: Request) -> Response:
+        """With an ETag of its content: a page that asks often costs nothing while nothing changed."""
+        try:
+            content = (publisher.office.public / "index.json").read_bytes()
+        except FileNotFoundError:
+            return Response(status_code=404)
+        headers = {
+            "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+            "Cache-Control": "no-cache",
+            "Access-Control-Allow-Origin": "*",
+        }
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    app.mount("/", PublishedTree(directory=publisher.office.public, html=True))
+    return app
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        yield
+
+
+async def serve(publisher: Publisher, settings: Settings) -> None:
+    """Publish until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = Server(
+        uvicorn.Config(
+            create_app(publisher),
+            host=settings.host,
+            port=settings.publisher_metrics_port,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    try:
+        await publisher.run(stop)
+    finally:
+        server.should_exit = True
+        await serving
