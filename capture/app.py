@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capture.auth import Devices, People, TooMany
-from capture.entries import MAY_LEASE, Answer, Desk
+from capture.entries import MAY_LEASE, Desk, DeskAnswer
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
 from prep import observe
@@ -36,14 +36,14 @@ from prep.messages import SHA256_PATTERN, Origen
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
-from prep.store.desk import Kind
+from prep.store.desk import TaskKind
 from prep.store.people import Person
 
 log: Final = logging.getLogger(__name__)
 
 JSON_LIMIT: Final = 64 * 1024
 NEXT_SECONDS: Final = 2.0
-"""How long an answer that is kept waits for the step that it is to bring."""
+"""How long an answer that is kept waits for the next task that it is to bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ def _rooms(request: Request) -> Rooms:
 # Devices.
 
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
+Lease = Annotated[UUID, Path(alias="tarea")]
+"""The number of a lease, by which its holder names the task."""
 
 
 async def receive_image(request: Request) -> Response:
@@ -150,46 +152,46 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters, which no keyboard types and PostgreSQL does not hold."""
 
 
-class _Body(BaseModel):
+class _JsonBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Credentials(_Body):
+class Credentials(_JsonBody):
     usuario: str = Field(max_length=40, pattern=PRINTABLE)
     clave: str = Field(max_length=200)
 
 
-Kinds = list[Annotated[Kind, Field(strict=False)]]
+Kinds = list[Annotated[TaskKind, Field(strict=False)]]
 
 
-class Wanted(_Body):
+class Wanted(_JsonBody):
     tipos: Kinds = Field(default_factory=lambda: list(MAY_LEASE))
 
 
-class _WithNext(_Body):
+class _WithNext(_JsonBody):
     siguiente: Kinds | None = None
-    """Kinds of step of which the answer is to bring the next: on a slow line, one wait for each acta less."""
+    """Kinds of task of which the answer is to bring the next: on a slow line, one wait for each acta less."""
 
 
-class Typed(_WithNext):
+class CaptureBody(_WithNext):
     valores: dict[str, Any]
 
 
-class Identity(_WithNext):
+class IdentityBody(_WithNext):
     identidad: str = Field(max_length=200, pattern=PRINTABLE)
     proceso_tecnico: bool = False
 
 
-class SinActa(_Body):
+class SinActaBody(_JsonBody):
     motivo: Literal[1, 2, 3, 4]
 
 
-class Recapture(_Body):
+class RecaptureBody(_JsonBody):
     motivo: str = Field(min_length=1, max_length=500, pattern=PRINTABLE)
     imagen: str | None = Field(default=None, pattern=SHA256_PATTERN)
 
 
-class Cotejo(_Body):
+class CotejoBody(_JsonBody):
     resultado: str = Field(max_length=40, pattern=PRINTABLE)
 
 
@@ -224,42 +226,42 @@ async def image(request: Request, sha256: Sha) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Disposition": "inline"})
 
 
-async def entry(request: Request, tarea: UUID) -> Response:
+async def capture(request: Request, lease: Lease) -> Response:
     person = await _person(request)
-    said = await _body(request, Typed)
+    said = await _body(request, CaptureBody)
     desk = _rooms(request).desk
-    return await _and_next(desk, person, said, await desk.submit(person, tarea, said.valores))
+    return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores))
 
 
-async def identity(request: Request, tarea: UUID) -> Response:
+async def identity(request: Request, lease: Lease) -> Response:
     person = await _person(request)
-    said = await _body(request, Identity)
+    said = await _body(request, IdentityBody)
     desk = _rooms(request).desk
-    answer = await desk.identify(person, tarea, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
+    answer = await desk.identify(person, lease, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
     return await _and_next(desk, person, said, answer)
 
 
-async def resolution(request: Request, tarea: UUID) -> Response:
+async def resolution(request: Request, lease: Lease) -> Response:
     person = await _person(request)
-    said = await _body(request, Typed)
+    said = await _body(request, CaptureBody)
     desk = _rooms(request).desk
-    return await _and_next(desk, person, said, await desk.resolve(person, tarea, said.valores))
+    return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
 
 
-async def release(request: Request, tarea: UUID) -> Response:
-    await _rooms(request).desk.release(await _person(request), tarea)
+async def release(request: Request, lease: Lease) -> Response:
+    await _rooms(request).desk.release(await _person(request), lease)
     return Response(status_code=204)
 
 
 async def sin_acta(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
-    said = await _body(request, SinActa)
+    said = await _body(request, SinActaBody)
     return _told(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
 
 
 async def recapture(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
-    said = await _body(request, Recapture)
+    said = await _body(request, RecaptureBody)
     image = bytes.fromhex(said.imagen) if said.imagen else None
     await _rooms(request).desk.recapture(person, eleccion, clave, said.motivo, image)
     return JSONResponse({}, 201)
@@ -267,7 +269,7 @@ async def recapture(request: Request, eleccion: str, clave: str) -> Response:
 
 async def cotejo(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
-    said = await _body(request, Cotejo)
+    said = await _body(request, CotejoBody)
     await _rooms(request).desk.cotejar(person, eleccion, clave, said.resultado)
     return JSONResponse({}, 201)
 
@@ -276,22 +278,22 @@ async def acta_state(request: Request, eleccion: str, clave: str) -> Response:
     return JSONResponse(await _rooms(request).desk.state(await _person(request), eleccion, clave))
 
 
-async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: Answer) -> Response:
-    """What is kept is told in any case; who gets no next step with it asks for one as for the first.
+async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: DeskAnswer) -> Response:
+    """What is kept is told in any case; who gets no next task with it asks for one as for the first.
 
-    "siguiente" is a step, null where none waits, and absent where it was not asked for, could not be seen to at once,
+    "siguiente" is a task, null where none waits, and absent where it was not asked for, could not be seen to at once,
     or where the answer had been kept before: an answer that comes again changes nothing.
     """
     if said.siguiente is None or not answer.new:
         return _told(answer)
     with suppress(PrepError, TimeoutError):
         async with asyncio.timeout(NEXT_SECONDS):
-            step = await desk.lease(person, said.siguiente)
-        return _told(replace(answer, content={**answer.content, "siguiente": step}))
+            task = await desk.lease(person, said.siguiente)
+        return _told(replace(answer, content={**answer.content, "siguiente": task}))
     return _told(answer)
 
 
-def _told(answer: Answer) -> Response:
+def _told(answer: DeskAnswer) -> Response:
     return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
@@ -338,7 +340,7 @@ ROUTES: Final[Sequence[tuple[str, str, Route]]] = (
     ("/v1/session", "DELETE", logout),
     ("/v1/tasks/lease", "POST", lease),
     ("/v1/images/{sha256}", "GET", image),
-    ("/v1/tasks/{tarea}/entry", "POST", entry),
+    ("/v1/tasks/{tarea}/entry", "POST", capture),
     ("/v1/tasks/{tarea}/identity", "POST", identity),
     ("/v1/tasks/{tarea}/resolution", "POST", resolution),
     ("/v1/tasks/{tarea}/release", "POST", release),
@@ -353,7 +355,7 @@ ROUTES: Final[Sequence[tuple[str, str, Route]]] = (
 
 # Reading a body.
 
-Said = TypeVar("Said", bound=_Body)
+Said = TypeVar("Said", bound=_JsonBody)
 
 
 async def _body(request: Request, shape: type[Said], *, empty: bytes = b"") -> Said:

@@ -1,8 +1,8 @@
-"""The desk: a person leases a step, looks at the image, and answers; what was answered is kept for ever.
+"""The desk: a person leases a task, looks at the image, and gives a capture; what was given is kept for ever.
 
 Captures are blind: a lease tells what stands on the form, never what anybody typed — except in a resolution, whose
-person has typed first. Every answer is one transaction: while the lease is still the same, the step ends, the fact is
-added, and the message that says so is put in the outbox. The same answer under the same lease is the same answer,
+person has typed first. Each is one transaction: while the lease is still the same, the task ends, the fact is
+added, and the message that says so is put in the outbox. The same capture under the same lease is the same capture,
 however often it comes.
 """
 
@@ -24,17 +24,17 @@ from prep.scan.header import MEDIA
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.desk import Answered, Form, Forms, Kind, Leased, LeasedActa, OnForm, Statement, Task
+from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
-MAY_LEASE: Final[Mapping[Kind, frozenset[Role]]] = {
-    Kind.RESOLUCION: TYPISTS,  # the third typist's own, or any supervisor's: the task says whose
-    Kind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
-    Kind.CAPTURA: TYPISTS,
+MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
+    TaskKind.RESOLUCION: TYPISTS,  # the third typist's own, or any supervisor's: the task says whose
+    TaskKind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
+    TaskKind.CAPTURA: TYPISTS,
 }
-"""Who may hold which step, the most urgent first."""
+"""Who may hold which task, the most urgent first."""
 REGISTERS: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
 SUPERVISES: Final = frozenset({Role.SUPERVISOR})
 COMPARES: Final = frozenset({Role.COTEJADOR})
@@ -45,7 +45,7 @@ _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeskAnswer:
     """What the person is told, and whether this request is the one that did it."""
 
     content: dict[str, Any]
@@ -75,14 +75,14 @@ class Desk:
 
     # Leases.
 
-    async def lease(self, person: Person, kinds: Sequence[Kind]) -> dict[str, Any] | None:
-        """The step this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
+    async def lease(self, person: Person, kinds: Sequence[TaskKind]) -> dict[str, Any] | None:
+        """The task this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
             raise Rejected(f"su rol ({person.role}) no permite estas tareas", status=403)
         now = self._clock()
         async with borrow(self._pool) as connection:
-            leased = await store.lease(
+            held = await store.lease(
                 connection,
                 person=person.id,
                 site=person.site,
@@ -93,32 +93,32 @@ class Desk:
                 until=now + self._lasts,
                 any_site_before=now - self._other_site,
             )
-            return None if leased is None else await self._describe(connection, leased)
+            return None if held is None else await self._describe(connection, held)
 
     async def release(self, person: Person, lease: UUID) -> None:
-        """Give the step back unanswered."""
+        """Give the task back undone."""
         async with borrow(self._pool) as connection:
             await store.give_back(connection, lease, person.id)
 
-    async def _describe(self, connection: Connection, leased: Leased) -> dict[str, Any]:
+    async def _describe(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "tarea": str(leased.lease),
-            "tipo": leased.kind,
-            "vence": leased.until.isoformat(),
-            "imagen": f"/v1/images/{leased.image.hex()}",
+            "tarea": str(held.lease),
+            "tipo": held.kind,
+            "vence": held.until.isoformat(),
+            "imagen": f"/v1/images/{held.image.hex()}",
             "acta": None,
             "campos": [],
         }
-        if leased.acta is not None:
-            form = await self._form(connection, leased.acta.contest)
-            told["acta"] = self._acta(form, leased.acta)
-            told["campos"] = form.campos(leased.acta.digitos)
-            if leased.kind is Kind.RESOLUCION:
-                typed = await pipeline_store.entries(connection, leased.acta.id, leased.ronda)
-                told["capturas"] = [as_typed(form, each.capture.values) for each in typed]
+        if held.acta is not None:
+            form = await self._form(connection, held.acta.contest)
+            told["acta"] = self._acta(form, held.acta)
+            told["campos"] = form.campos(held.acta.digitos)
+            if held.kind is TaskKind.RESOLUCION:
+                captures = await pipeline_store.captures(connection, held.acta.id, held.ronda)
+                told["capturas"] = [as_raw(form, each.capture.values) for each in captures]
         return told
 
-    def _acta(self, form: Form, acta: LeasedActa) -> dict[str, str]:
+    def _acta(self, form: Form, acta: TaskActa) -> dict[str, str]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -141,69 +141,69 @@ class Desk:
             self._forms = await store.forms(connection)
         return self._forms.of[contest]
 
-    # Answers.
+    # What people give.
 
-    async def submit(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
-        """Keep a capture. `typed` holds every field of the form once: a number, "ilegible" or "sin dato".
+    async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+        """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
         """
         async with borrow(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
-                on_form = self._on_form(task, person, Kind.CAPTURA)
-                values = await self._values(connection, on_form, typed)
+                on_form = self._on_form(task, person, TaskKind.CAPTURA)
+                values = await self._values(connection, on_form, raw)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
-                entry = await store.add_entry(
+                capture = await store.add_capture(
                     connection, task, values, site=person.site, at=self._clock(), message=message
                 )
-                if entry is not None:
-                    observe.ENTRIES.labels(task.ordinal).inc()
-                    return Answer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
-            before = await store.entry_by_lease(connection, lease)
-            before = await self._same(connection, person, before, typed)
-            return Answer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
+                if capture is not None:
+                    observe.CAPTURES.labels(task.ordinal).inc()
+                    return DeskAnswer({"captura": capture, "avisos": warnings(values, on_form.limit)}, new=True)
+            before = await store.capture_by_lease(connection, lease)
+            before = await self._same(connection, person, before, raw)
+            return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
-    async def resolve(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
-        """Keep which of three different captures is right. Raises Rejected (422) where `typed` is none of them."""
+    async def resolve(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+        """Keep which of three different captures is right. Raises Rejected (422) where `raw` is none of them."""
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
-                on_form = self._on_form(task, person, Kind.RESOLUCION)
-                values = await self._values(connection, on_form, typed)
-                entries = await pipeline_store.entries(connection, on_form.acta, task.ronda)
-                chosen = choose([each.capture.values for each in entries], values)
-                entry = next(each.id for each in entries if each.capture.values == chosen)
-                if await store.add_resolution(connection, task, entry, self._clock()):
+                on_form = self._on_form(task, person, TaskKind.RESOLUCION)
+                values = await self._values(connection, on_form, raw)
+                captures = await pipeline_store.captures(connection, on_form.acta, task.ronda)
+                chosen = choose([each.capture.values for each in captures], values)
+                capture = next(each.id for each in captures if each.capture.values == chosen)
+                if await store.add_resolution(connection, task, capture, self._clock()):
                     await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
-                    return Answer({}, new=True)
-            await self._same(connection, person, await store.resolution_by_lease(connection, lease), typed)
-            return Answer({}, new=False)
+                    return DeskAnswer({}, new=True)
+            await self._same(connection, person, await store.resolution_by_lease(connection, lease), raw)
+            return DeskAnswer({}, new=False)
 
-    async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> Answer:
+    async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
         """Keep what a person says an image is: QR text, or '' where it cannot be identified."""
         said = Statement(_canonical(identity), proceso_tecnico)
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
-                self._check_holds(task, person, Kind.IDENTIFICACION)
+                self._check_holds(task, person, TaskKind.IDENTIFICACION)
                 if await store.add_identification(connection, task, said, site=person.site, at=self._clock()):
                     await enqueue(connection, [ImageNamed(sha256=task.image.hex(), ordinal=task.ordinal).message()])
-                    return Answer({}, new=True)
+                    return DeskAnswer({}, new=True)
             before = await store.identification_by_lease(connection, lease)
             if before is None or before[0] != person.id:
                 raise _gone()
             if before[1] != said:
                 raise _otherwise()
-            return Answer({}, new=False)
+            return DeskAnswer({}, new=False)
 
-    def _on_form(self, task: Task, person: Person, kind: Kind) -> OnForm:
+    def _on_form(self, task: Task, person: Person, kind: TaskKind) -> OnForm:
         self._check_holds(task, person, kind)
         assert task.form is not None, "a capture is of an acta"
         return task.form
 
-    def _check_holds(self, task: Task, person: Person, kind: Kind) -> None:
-        """Raises Rejected unless this person may answer this task now, as this kind of step."""
+    def _check_holds(self, task: Task, person: Person, kind: TaskKind) -> None:
+        """Raises Rejected unless this person may answer this task now, as this kind of task."""
         if task.person != person.id:
             raise Rejected("esta tarea es de otra persona", status=403)
         if task.until <= self._clock():
@@ -212,21 +212,21 @@ class Desk:
             raise Rejected(f"esta tarea es de {task.kind}", status=409)
 
     async def _same(
-        self, connection: Connection, person: Person, before: Answered | None, typed: Mapping[str, object]
-    ) -> Answered:
-        """What was answered under a lease that is used up, if it is this person saying the same again."""
+        self, connection: Connection, person: Person, before: EarlierCapture | None, raw: Mapping[str, object]
+    ) -> EarlierCapture:
+        """What was given under a lease that is used up, if it is this person saying the same again."""
         if before is None or before.person != person.id:
             raise _gone()
-        if await self._values(connection, before.form, typed) != before.values:
+        if await self._values(connection, before.form, raw) != before.values:
             raise _otherwise()
         return before
 
-    async def _values(self, connection: Connection, on_form: OnForm, typed: Mapping[str, object]) -> Values:
-        return read_values(await self._form(connection, on_form.contest), typed, digitos=on_form.digitos)
+    async def _values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
+        return read_values(await self._form(connection, on_form.contest), raw, digitos=on_form.digitos)
 
     # What supervisors, CATD operators and cotejadores do to an acta.
 
-    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> Answer:
+    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> DeskAnswer:
         """Register that an acta will not come, for reason 1 to 4 (`domain.md` §5)."""
         allow(person, REGISTERS)
         kind = SIN_ACTA[motivo - 1]
@@ -236,7 +236,7 @@ class Desk:
             new = await store.sin_acta_now(connection, acta) is not kind
             if new:
                 await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
-        return Answer({}, new=new)
+        return DeskAnswer({}, new=new)
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
         """Have an acta typed again in a new round, from another of its images where one is given."""
@@ -279,25 +279,25 @@ class Desk:
         return await self._blobs.get(found.web), _media_type("jpeg")
 
 
-def read_values(form: Form, typed: Mapping[str, object], *, digitos: int) -> Values:
+def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Values:
     """What a person typed, in the election's columns; options that this ballot does not hold are marked so.
 
     Raises Rejected, naming the fields that are missing, too many, or not what a form can hold.
     """
-    missing = [code for code in form.codes if code not in typed]
+    missing = [code for code in form.codes if code not in raw]
     if missing:
         raise Rejected(f"faltan campos del acta: {', '.join(missing)}")
-    if len(typed) > len(form.codes):
-        unknown = sorted(set(typed) - set(form.codes))
+    if len(raw) > len(form.codes):
+        unknown = sorted(set(raw) - set(form.codes))
         raise Rejected(f"campos que esta acta no tiene: {', '.join(unknown)[:200]}")
-    fields = [read_field(code, typed[code], digits=digitos) for code in form.codes]
+    fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
         votes[position] = field
     return Values(header=tuple(fields[: len(HEADER)]), votes=tuple(votes), total=fields[-1])
 
 
-def as_typed(form: Form, values: Values) -> dict[str, int | str]:
+def as_raw(form: Form, values: Values) -> dict[str, int | str]:
     """The inverse of `read_values`."""
     fields = (*values.header, *(values.votes[position] for position in form.ballot), values.total)
     return {

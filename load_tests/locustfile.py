@@ -35,14 +35,14 @@ from prep.rehearsal.drawing.press import PrintedForm
 from prep.rehearsal.plan import Plan
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import written_on
-from prep.rehearsal.typists import ANY_STEP, mistaken
+from prep.rehearsal.typists import ANY_TASK, mistaken
 
 SETTLED: Final[frozenset[int]] = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE})
 """Answers that are no failure: somebody else was first, or the lease ran out."""
 
 
 @dataclass(slots=True)
-class Night:
+class LoadNight:
     """What is left to send, who sends and types, and what the people see."""
 
     plan: Plan
@@ -75,7 +75,7 @@ def read_the_night(environment: Environment, **_: object) -> None:
     environment.prep_night = prepared(said)  # type: ignore[attr-defined]
 
 
-def prepared(said: Namespace) -> Night:
+def prepared(said: Namespace) -> LoadNight:
     """Everything drawn and typed follows from the catalogue and the seed."""
     folder = {path.name: path.read_bytes() for path in sorted(said.catalog.glob("*.csv"))}
     catalog = load_catalog(folder)
@@ -84,7 +84,7 @@ def prepared(said: Namespace) -> Night:
     codes = {election.id: election.code for election in catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in catalog.actas}
     people = [line.split(maxsplit=1) for line in said.people.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return Night(
+    return LoadNight(
         plan=plan,
         forms=form_of_contest(plan),
         devices=[(path.stem, private_key(path)) for path in sorted(said.keys.glob("*.pem"))],
@@ -102,7 +102,7 @@ class _Person(HttpUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)  # type: ignore[no-untyped-call]  # Locust's
-        self.night: Night = environment.prep_night  # type: ignore[attr-defined]
+        self.night: LoadNight = environment.prep_night  # type: ignore[attr-defined]
         self.said: Namespace = environment.parsed_options  # type: ignore[assignment]
 
     @contextmanager
@@ -122,7 +122,7 @@ class _Person(HttpUser):
                 response.success()
 
 
-class Device(_Person):
+class FieldDevice(_Person):
     """Field staff: one image after the other, until every acta has been sent."""
 
     weight = 1
@@ -168,35 +168,35 @@ class Capturista(_Person):
 
     @task
     def work(self) -> None:
-        leased = self.next or self._lease()
+        held = self.next or self._lease()
         self.next = None
-        if leased is None:
+        if held is None:
             time.sleep(0.5)  # gevent's: the others go on
             return
-        with self.asking("GET", leased["imagen"], "ver imagen"):
+        with self.asking("GET", held["imagen"], "ver imagen"):
             time.sleep(self.said.typing)
-        word, said = self._answer(leased)
-        path, said = f"/v1/tasks/{leased['tarea']}/{word}", {**said, "siguiente": ANY_STEP}
+        word, said = self._answer(held)
+        path, said = f"/v1/tasks/{held['tarea']}/{word}", {**said, "siguiente": ANY_TASK}
         with self.asking("POST", path, word, settled=SETTLED, json=said) as response:
             if response.status_code == HTTPStatus.CREATED:
                 self.next = response.json().get("siguiente")
 
     def _lease(self) -> dict[str, Any] | None:
         with self.asking("POST", "/v1/tasks/lease", "tarea", json={}) as response:
-            leased: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
-            return leased
+            held: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
+            return held
 
-    def _answer(self, leased: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _answer(self, held: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Last part of the address, and the body. What this night did not send is given back."""
-        if leased["tipo"] == "identificacion":
-            shown = self.night.images.get(leased["imagen"].rsplit("/", 1)[1])
+        if held["tipo"] == "identificacion":
+            shown = self.night.images.get(held["imagen"].rsplit("/", 1)[1])
             return ("identity", {"identidad": shown.qr, "proceso_tecnico": False}) if shown else ("release", {})
-        sheet = self.night.sheets.get((leased["acta"]["eleccion"], leased["acta"]["clave"]))
+        sheet = self.night.sheets.get((held["acta"]["eleccion"], held["acta"]["clave"]))
         if sheet is None:
             return "release", {}
-        if leased["tipo"] == "resolucion":
-            right = sheet.typed()
-            return ("resolution", {"valores": right}) if right in leased["capturas"] else ("release", {})
+        if held["tipo"] == "resolucion":
+            right = sheet.capture()
+            return ("resolution", {"valores": right}) if right in held["capturas"] else ("release", {})
         before = self.night.again[self.number, sheet.key]
         self.night.again[self.number, sheet.key] += 1
         return "entry", {"valores": mistaken(sheet, self.number, self.night.plan, again=before)}

@@ -23,7 +23,7 @@ from prep.store import embedded
 from prep.store.cortes import Corte, Phase
 from prep.store.database import open_pool
 from prep.store.leading import Replica
-from publisher.cut import Office, Order
+from publisher.cut import CorteOffice, Order
 from publisher.gate import GateFailure
 from publisher.notary import notary_of
 from publisher.schedule import Schedule
@@ -47,7 +47,9 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
                 replica = Replica(reading, patience=settings.replica_wait_seconds)
             public = settings.public.absolute()
             notary = notary_of(settings)
-            office = Office(pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary)
+            office = CorteOffice(
+                pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary
+            )
             yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
 
 

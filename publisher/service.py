@@ -21,7 +21,7 @@ from prep.settings import now
 from prep.store import cortes, leading
 from prep.store.cortes import Corte
 from prep.store.leading import Leader
-from publisher.cut import Office, Order, cut
+from publisher.cut import CorteOffice, Order, cut
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
 
@@ -46,7 +46,7 @@ class Publisher:
 
     def __init__(
         self,
-        office: Office,
+        office: CorteOffice,
         url: str,
         schedule: Schedule,
         clock: Callable[[], datetime] = now,
@@ -107,7 +107,7 @@ class Publisher:
         observe.LEADER.labels(ROLE).set(leads)
         if not leads and not await self._news(session):
             return
-        with contextlib.suppress(leading.Busy):  # next look
+        with contextlib.suppress(leading.PublisherBusy):  # next look
             async with session.cutting(patience=LOOK if leads else 0):
                 await self._turn(session, self._due if leads else _nothing)
 
@@ -184,7 +184,7 @@ class Publisher:
         """Say loudly what stopped a corte. The one before stays where it is."""
         cause = type(error).__name__
         self.wrong = error.sentence if isinstance(error, PrepError) else f"{cause}: {error}"
-        if isinstance(error, leading.Busy):
+        if isinstance(error, leading.PublisherBusy):
             self.wrong = None  # the other one is at work
             return
         observe.CUT_ERRORS.labels(cause).inc()

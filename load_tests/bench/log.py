@@ -22,7 +22,7 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
-from integrity.log.note import Kind, Signer
+from integrity.log.note import SignatureKind, Signer
 from integrity.log.writer import FileState, Sequencer
 from load_tests.bench import cortes as bench_cortes
 from load_tests.psql import run_sql
@@ -58,7 +58,7 @@ def log_500k() -> list[dict[str, Any]]:
     """Append, then audit offline by command."""
     with tempfile.TemporaryDirectory(prefix="bitacora-") as scratch:
         home = Path(scratch)
-        signer = Signer.generate("prep.example.mx/bitacora", Kind.LOG)
+        signer = Signer.generate("prep.example.mx/bitacora", SignatureKind.LOG)
         leaves = [sha256(b"%d" % number).digest() * (LEAF // 32) + b"." * (LEAF % 32) for number in range(LEAVES)]
         bare = _bare(leaves)
         synced = _synced(home / "suelto", leaves)

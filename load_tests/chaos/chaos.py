@@ -33,8 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 from load_tests.bench.bench import commit, machine
-from load_tests.chaos.faults import MIB, NODES, Fault, Hands, Kind, means, schedule
-from load_tests.chaos.oracle import Finding, Witnessed, judge, look
+from load_tests.chaos.faults import MIB, NODES, Fault, FaultKind, Hands, means, schedule
+from load_tests.chaos.oracle import OracleFinding, Witnessed, judge, look
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
@@ -68,14 +68,14 @@ LOOPBACK: Final = 'ip link set lo up && "$@"; exit $?'
 """What the first process of those namespaces does; it also reaps whoever is left without a parent."""
 DIE: Final = frozenset(
     {
-        Kind.WORKER,
-        Kind.PUBLISHER,
-        Kind.CAPTURE,
-        Kind.SEQUENCER,
-        Kind.TWO_SEQUENCERS,
-        Kind.NODE,
-        Kind.POSTGRES,
-        Kind.BACKEND,
+        FaultKind.WORKER,
+        FaultKind.PUBLISHER,
+        FaultKind.CAPTURE,
+        FaultKind.SEQUENCER,
+        FaultKind.TWO_SEQUENCERS,
+        FaultKind.NODE,
+        FaultKind.POSTGRES,
+        FaultKind.BACKEND,
     }
 )
 """What is to come back by itself: its recovery counts from its death, that of other faults from their healing."""
@@ -85,20 +85,20 @@ DIE: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class Sending:
     """One sending of one sheet's image, so many times at once."""
 
     sheet: Sheet
     together: int
 
 
-def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet], list[Upload]]:
+def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet], list[Sending]]:
     """The sheets kept back, one for each fault, to see whether work goes on after it; and every other sending."""
     chance = random.Random(f"uploads {seed}")
     kept = chance.sample([sheet for sheet in sheets if sheet.values is not None], faults)
     keys = {sheet.key for sheet in kept}
     uploads = [
-        Upload(sheet, chance.choices((1, 2, 3), (85, 10, 5))[0])
+        Sending(sheet, chance.choices((1, 2, 3), (85, 10, 5))[0])
         for sheet in sheets
         if sheet.sin_acta is None and sheet.key not in keys
         for _ in range(chance.choices((1, 2, 3), (75, 17, 8))[0])
@@ -126,7 +126,7 @@ class Bout:
         return None not in (self.arrivals, self.captures, self.cortes)
 
 
-class Night:
+class ChaosNight:
     """One night, the faults that come to it, and what is seen of it from outside."""
 
     def __init__(self, plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -> None:
@@ -300,12 +300,12 @@ class Night:
         loop, progress = asyncio.get_running_loop(), self._progress
         done, since = None, loop.time()
         while loop.time() - since < STALLED:
-            now = (self._acknowledged, progress.typed, progress.published, len(self.bouts))
+            now = (self._acknowledged, progress.captures, progress.published, len(self.bouts))
             if now != done:
                 done, since = now, loop.time()
             await asyncio.sleep(1)
         raise PrepError(
-            f"nada avanza desde hace {STALLED:.0f} s: {self._acknowledged} envíos, {progress.typed} capturas, "
+            f"nada avanza desde hace {STALLED:.0f} s: {self._acknowledged} envíos, {progress.captures} capturas, "
             f"{progress.published} de {self._plan.expected} actas publicadas"
         )
 
@@ -337,7 +337,7 @@ def _leaves(group: BaseExceptionGroup[PrepError]) -> Iterator[PrepError]:
 # One run.
 
 
-def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[Finding]]:
+def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]:
     """Prepare, play, judge. Raises PrepError where the night cannot be played."""
     folder, sheets = synthetic(arguments.casillas, seed=arguments.seed)
     plan = Plan("caos", folder, load_catalog(folder), sheets, len(sheets), arguments.seed, MISTAKES, 0.0)
@@ -378,11 +378,13 @@ def start_kafka(place: NightPlace) -> dict[str, str]:
     return dict(word.split("=", 1) for word in line.split()[1:])
 
 
-def play(plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -> tuple[list[Bout], list[Finding]]:
+def play(
+    plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]
+) -> tuple[list[Bout], list[OracleFinding]]:
     """The night, its last corte, and the verdict."""
 
-    async def whole() -> tuple[Night, list[str]]:
-        played = Night(plan, place, hands, faults)
+    async def whole() -> tuple[ChaosNight, list[str]]:
+        played = ChaosNight(plan, place, hands, faults)
         return played, await played.play()
 
     played, stopped = uvloop.run(whole())
@@ -394,18 +396,18 @@ def play(plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -
     played.look_at_tree()
     late = [f"{bout.fault.kind}: no se recuperó en {RECOVERY:.0f} s" for bout in played.bouts if not bout.recovered]
     findings = [
-        Finding("la noche llegó a su fin", 1, stopped),
-        Finding("después de cada falla todo siguió", len(played.bouts), late),
+        OracleFinding("la noche llegó a su fin", 1, stopped),
+        OracleFinding("después de cada falla todo siguió", len(played.bouts), late),
     ]
     try:
         findings += judge(plan.catalog, plan.sheets, place.public, played.seen)
         findings.append(compared(place))
     except (OSError, KeyError, ValueError) as error:
-        findings.append(Finding("lo publicado se puede leer", 1, [repr(error)]))
+        findings.append(OracleFinding("lo publicado se puede leer", 1, [repr(error)]))
     return played.bouts, findings
 
 
-def compared(place: NightPlace) -> Finding:
+def compared(place: NightPlace) -> OracleFinding:
     """Whether the database says what the log says, leaf by leaf."""
     said, wrong = "", []
     try:
@@ -414,16 +416,16 @@ def compared(place: NightPlace) -> Finding:
         wrong.append(error.sentence)
     wrong += [line.strip() for line in said.splitlines() if "todavía no tienen hoja" in line]
     leaves = next((int(word) for word in said.split() if word.isdigit()), 0)
-    return Finding("la base de datos dice lo mismo que la bitácora", leaves, wrong)
+    return OracleFinding("la base de datos dice lo mismo que la bitácora", leaves, wrong)
 
 
 # The score card.
 
 
-def card(bouts: Sequence[Bout], findings: Iterable[Finding], *, title: str) -> Iterator[Table]:
+def card(bouts: Sequence[Bout], findings: Iterable[OracleFinding], *, title: str) -> Iterator[Table]:
     """Two tables: the faults, then the oracle."""
     faults = Table("falla", "forma", "veces", "imagen", "captura", "corte", title=title, caption=CAPTION)
-    for kind in Kind:
+    for kind in FaultKind:
         of = [bout for bout in bouts if bout.fault.kind is kind]
         if of:
             longest = [_longest(each) for each in zip(*((b.arrivals, b.captures, b.cortes) for b in of), strict=True)]
@@ -443,7 +445,7 @@ def _longest(seconds: Sequence[float | None]) -> str:
     return "nunca" if None in seconds else f"{max(each for each in seconds if each is not None):.1f}"
 
 
-def as_json(arguments: argparse.Namespace, bouts: Iterable[Bout], findings: Sequence[Finding]) -> str:
+def as_json(arguments: argparse.Namespace, bouts: Iterable[Bout], findings: Sequence[OracleFinding]) -> str:
     """Everything about a run, for another program."""
     content: Mapping[str, Any] = {
         "seed": arguments.seed,

@@ -82,10 +82,10 @@ async def show(plan: Plan, progress: Progresses) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
         sent = bars.add_task("imágenes enviadas", total=images)
-        typed = bars.add_task("capturas tecleadas", total=None)
+        captures = bars.add_task("capturas tecleadas", total=None)
         published = bars.add_task("actas publicadas", total=plan.expected)
         while True:
             bars.update(sent, completed=progress.sent)
-            bars.update(typed, completed=progress.typed)
+            bars.update(captures, completed=progress.captures)
             bars.update(published, completed=progress.published, description=f"actas en el corte {progress.corte}")
             await asyncio.sleep(0.25)

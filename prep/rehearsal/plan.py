@@ -31,7 +31,7 @@ class Progresses:
     present: int = 0
     """Capturistas whose session is open."""
     sent: int = 0
-    typed: int = 0
+    captures: int = 0
     published: int = 0
     corte: int = -1
     finished: bool = False

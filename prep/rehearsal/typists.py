@@ -38,7 +38,7 @@ async def log_in(client: aiohttp.ClientSession, place: NightPlace, login: str) -
     return {"Authorization": f"Bearer {response.json()['token']}"}
 
 
-ANY_STEP: Final = ("resolucion", "identificacion", "captura")
+ANY_TASK: Final = ("resolucion", "identificacion", "captura")
 """What whoever answers is ready to do next."""
 
 
@@ -74,8 +74,8 @@ async def capturista(
             await persistent(client, "POST", where, json=words, headers=supervisor)
             task = None
             continue
-        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_STEP}, headers=session)
-        progress.typed += task["tipo"] == "captura"
+        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_TASK}, headers=session)
+        progress.captures += task["tipo"] == "captura"
         task = told.json().get("siguiente")
 
 
@@ -101,8 +101,8 @@ def say(
             values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen else {}
             progress.again[login, sheet.key] += 1
             return f"{path}/entry", {"valores": values}
-        case "resolucion" if sheet.typed() in task["capturas"]:
-            return f"{path}/resolution", {"valores": sheet.typed()}
+        case "resolucion" if sheet.capture() in task["capturas"]:
+            return f"{path}/resolution", {"valores": sheet.capture()}
         case "resolucion":
             return f"/v1/actas/{election}/{clave}/recaptura", None
         case kind:
@@ -115,7 +115,7 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
     Two people never make the same mistake: each has a field of their own on each sheet, as on a real night equal
     mistakes of two people at two sites are what the second capture cannot see.
     """
-    values = sheet.typed()
+    values = sheet.capture()
     chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")
     if chance.random() >= plan.mistakes:
         return values

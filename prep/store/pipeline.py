@@ -204,7 +204,7 @@ async def set_acta(
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class KeptCapture:
     """One capture with its moment."""
 
     id: int
@@ -212,20 +212,20 @@ class Typed:
     at: datetime
 
 
-async def entries(connection: Connection, acta: ActaId, ronda: int) -> list[Typed]:
+async def captures(connection: Connection, acta: ActaId, ronda: int) -> list[KeptCapture]:
     """The captures of a round, in order."""
     return [
-        Typed(
+        KeptCapture(
             row["id"],
             Capture(row["person"], row["site"], from_columns(row["numbers"], row["marks"])),
             row["typed_at"],
         )
-        for row in await connection.fetch(SQL["entries"], acta, ronda)
+        for row in await connection.fetch(SQL["captures"], acta, ronda)
     ]
 
 
 async def resolution(connection: Connection, acta: ActaId, ronda: int) -> tuple[int, datetime] | None:
-    """The entry that was chosen among three, and when."""
+    """The capture that was chosen among three, and when."""
     row = await connection.fetchrow(SQL["resolution"], acta, ronda)
     return None if row is None else (row["entry"], row["resolved_at"])
 
@@ -322,7 +322,7 @@ async def add_task(
     not_site: int | None = None,
     only_person: int | None = None,
 ) -> None:
-    """One step for a person; the same step twice is one."""
+    """One task for a person; the same task twice is one."""
     await connection.execute(
         SQL["add_task"], kind, acta, image, ronda, ordinal, queue_at, at, list(not_persons), not_site, only_person
     )

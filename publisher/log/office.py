@@ -10,7 +10,7 @@ from typing import Final
 
 from integrity import durable
 from integrity.layout import LOG
-from integrity.log.note import Kind, Policy, Signer, Unsupported, read_policy, read_signer
+from integrity.log.note import Policy, SignatureKind, Signer, Unsupported, read_policy, read_signer
 from integrity.log.witness import PATIENCE
 from integrity.log.writer import LogRefused, Step
 from integrity.sums import Malformed
@@ -79,7 +79,7 @@ def signing_key(path: Path, name: str) -> Signer:
         signer = read_signer(path.read_text("utf-8"))
     except (Malformed, Unsupported, UnicodeDecodeError):
         raise Rejected(f"{path} no es una llave de bitácora") from None
-    if signer.key.name != name or signer.key.kind is not Kind.LOG:
+    if signer.key.name != name or signer.key.kind is not SignatureKind.LOG:
         raise Rejected(f"la llave {path} es de la bitácora {signer.key.name}; esta es {name}")
     return signer
 
@@ -87,7 +87,7 @@ def signing_key(path: Path, name: str) -> Signer:
 def _make_key(path: Path, name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
-        durable.put(path, f"{Signer.generate(name, Kind.LOG).to_text()}\n".encode(), mode=0o600)
+        durable.put(path, f"{Signer.generate(name, SignatureKind.LOG).to_text()}\n".encode(), mode=0o600)
 
 
 def following_key(path: Path) -> Path:

@@ -26,7 +26,7 @@ from typing import Final
 from integrity.leaves import rules_digest
 from integrity.log.tiles import WIDTH
 from integrity.log.witness import NotContinued, Panel
-from integrity.log.writer import Busy, Changed, LogRefused, Sequencer, StateRolledBack
+from integrity.log.writer import Changed, FolderBusy, LogRefused, Sequencer, StateRolledBack
 from prep import observe
 from prep.domain.rules import rule_set
 from prep.errors import PrepError, Rejected
@@ -306,7 +306,7 @@ async def opened(office: LogOffice, leader: Leader) -> AsyncIterator[Scribe]:
 
 
 def _alarm(error: Exception, health: Health) -> None:
-    if isinstance(error, Busy):
+    if isinstance(error, FolderBusy):
         log.warning("log busy", extra={"data": {"why": error.sentence}})
         return
     health.wrong = error.sentence if isinstance(error, LogRefused | PrepError) else f"{type(error).__name__}: {error}"

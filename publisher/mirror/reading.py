@@ -10,7 +10,7 @@ from integrity.log.note import Checkpoint, Policy, Unsupported, read_checkpoint,
 from integrity.log.tiles import WIDTH, Differs, Tiles
 from integrity.source import SourceError
 from integrity.sums import Malformed, read_sums
-from integrity.tree.documents import Election, Manifest, read_manifest
+from integrity.tree.documents import Manifest, PublishedElection, read_manifest
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.stage import SUMS
 
@@ -110,7 +110,7 @@ def images_logged(tiles: Tiles, first: int) -> set[str]:
     return found
 
 
-def rows_of(root: Path, manifest: Manifest, election: Election) -> dict[str, tuple[int, str]]:
+def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict[str, tuple[int, str]]:
     """By clave: what its row says, as a number, and the page of its place, after a «+» once it is captured."""
     path = root / f"cortes/{manifest.corte:04}" / election.archivo
     territory = {"municipio": "ID_MUNICIPIO"}.get(election.territory, f"ID_{election.territory.upper()}")
@@ -137,7 +137,7 @@ def _number(cell: str) -> int:
 
 
 def pages_changed(
-    election: Election, old: Mapping[str, tuple[int, str]], new: Mapping[str, tuple[int, str]], last: Manifest
+    election: PublishedElection, old: Mapping[str, tuple[int, str]], new: Mapping[str, tuple[int, str]], last: Manifest
 ) -> Iterator[str]:
     """The pages of an election that changed from one corte to another."""
     code = election.code

@@ -12,13 +12,13 @@ import asyncpg
 
 from integrity import leaves
 from integrity.log.audit import audit_log
-from integrity.log.note import Kind, Signer, read_checkpoint, trust_only
+from integrity.log.note import SignatureKind, Signer, read_checkpoint, trust_only
 from integrity.log.tiles import Tiles
 from integrity.source import Folder
 from prep.rehearsal.replay import Sheet
 from prep.store import leading
 from prep.store.database import Connection
-from publisher.log.comparison import Agreed, compare
+from publisher.log.comparison import ComparedLog, compare
 from publisher.log.office import LogOffice, policy_text
 from publisher.log.sequencer import Scribe, opened, run
 from tests.conftest import Night
@@ -102,7 +102,7 @@ class LoggedNight:
     def audit(self) -> int:
         return audit_log(str(self.folder), trust_only(self.office.signer.key)).exit_code
 
-    async def compare(self) -> Agreed:
+    async def compare(self) -> ComparedLog:
         connection = await asyncpg.connect(self.office.url)
         try:
             return await compare(connection, self.folder)
@@ -124,7 +124,7 @@ class LoggedNight:
 
 @asynccontextmanager
 async def logged_night(night: Night, folder: Path, *, casillas: int = 30) -> AsyncIterator[LoggedNight]:
-    signer = Signer.generate(NAME, Kind.LOG)
+    signer = Signer.generate(NAME, SignatureKind.LOG)
     async with small_night(night, folder, casillas=casillas) as made:
         public = made.office.public
         office = LogOffice(

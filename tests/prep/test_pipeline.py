@@ -33,7 +33,7 @@ from prep.scan import SAME_PHOTO
 from prep.store import catalog as catalog_store
 from prep.store import deliveries, embedded, people
 from prep.store.database import Pool, open_pool, transaction
-from prep.store.desk import Kind
+from prep.store.desk import TaskKind
 from prep.store.people import Person, Role
 from prep.store.pipeline import Reading
 from tests.conftest import Night
@@ -128,7 +128,7 @@ class World:
 
     async def work(self, person: Person, *, wrong: int = 0) -> str | None:
         """One task by this person, `wrong` added to one field; what kind it was, None where nothing waits."""
-        task = await self.desk.lease(person, list(Kind))
+        task = await self.desk.lease(person, list(TaskKind))
         if task is None:
             return None
         lease = uuid.UUID(task["tarea"])
@@ -137,7 +137,7 @@ class World:
             await self.desk.identify(person, lease, identity=sheet.qr, proceso_tecnico=False)
             return "identificacion"
         sheet = self.by_clave[task["acta"]["eleccion"], task["acta"]["clave"]]
-        right = sheet.typed()
+        right = sheet.capture()
         if task["tipo"] == "resolucion":
             await self.desk.resolve(person, lease, right if right in task["capturas"] else task["capturas"][0])
             return "resolucion"
@@ -247,12 +247,12 @@ async def test_three_different_captures_are_resolved_by_the_third_and_only_with_
         await small.settle()
     assert await small.current() == {}
     assert await small.work(small.persons[3]) is None, "who has not typed does not choose"
-    task = await small.desk.lease(small.persons[2], list(Kind))
+    task = await small.desk.lease(small.persons[2], list(TaskKind))
     assert task is not None
-    fourth = sheet.typed() | {"VOTOS_SACADOS": 9}
+    fourth = sheet.capture() | {"VOTOS_SACADOS": 9}
     with pytest.raises(Rejected, match="una de las tres"):
         await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), fourth)
-    await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), sheet.typed())
+    await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), sheet.capture())
     await small.settle()
     assert (await small.current())[sheet.qr][0] == small.truth(sheet).numbers
 
@@ -342,14 +342,14 @@ async def test_a_second_capture_does_not_wait_for_a_lost_site_for_ever(small: Wo
 
 
 async def test_what_no_catalogue_knows_is_kept_apart(small: World) -> None:
-    stray = next(sheet for sheet in small.sheets if not sheet.clave)
-    received = small.arrive(stray)
+    fuera = next(sheet for sheet in small.sheets if not sheet.clave)
+    received = small.arrive(fuera)
     await small.settle()
     async with transaction(small.pool) as connection:
         row = await connection.fetchrow("SELECT identity, election FROM fuera_catalogo")
         state = await connection.fetchval("SELECT state FROM image_current")
     assert row is not None
-    assert (row["identity"], state) == (stray.qr, "fuera_de_catalogo")
+    assert (row["identity"], state) == (fuera.qr, "fuera_de_catalogo")
     assert row["election"] is not None
     assert received.sha256 in small.by_image
 
@@ -360,7 +360,7 @@ async def test_a_scan_replaces_a_photo_that_nobody_has_typed_from(small: World) 
     await small.settle()
     scan = small.arrive(sheet, number=2, copy=1, scanner=True)
     await small.settle()
-    task = await small.desk.lease(small.persons[0], list(Kind))
+    task = await small.desk.lease(small.persons[0], list(TaskKind))
     assert task is not None
     assert task["imagen"].endswith(scan.sha256)
     small.arrive(sheet, number=3, copy=2, scanner=True)
@@ -383,10 +383,10 @@ async def test_of_two_images_a_scan_alone_replaces_a_photo_alone_and_only_while_
     sheet = first(small)
     one = small.arrive(sheet, scanner=earlier == "scan").sha256
     await small.settle()
-    task = None if moment == "waits" else await small.desk.lease(small.persons[0], list(Kind))
+    task = None if moment == "waits" else await small.desk.lease(small.persons[0], list(TaskKind))
     if moment in {"is typed", "is compared"}:
         assert task is not None
-        await small.desk.submit(small.persons[0], uuid.UUID(task["tarea"]), sheet.typed())
+        await small.desk.submit(small.persons[0], uuid.UUID(task["tarea"]), sheet.capture())
     if moment == "is compared":
         await small.settle()
     two = small.arrive(sheet, number=2, copy=1, scanner=later == "scan")
@@ -395,10 +395,10 @@ async def test_of_two_images_a_scan_alone_replaces_a_photo_alone_and_only_while_
     assert await shown(small, sheet) == {current}
     await small.settle()
     if moment in {"waits", "is held"}:
-        task = await small.desk.lease(small.persons[0], list(Kind))
+        task = await small.desk.lease(small.persons[0], list(TaskKind))
         assert task is not None
         assert task["imagen"].endswith(current), "who holds it types from the image they began with"
-        await small.desk.submit(small.persons[0], uuid.UUID(task["tarea"]), sheet.typed())
+        await small.desk.submit(small.persons[0], uuid.UUID(task["tarea"]), sheet.capture())
         await small.settle()
     assert await small.work(small.persons[1]) == "captura"
     await small.settle()
@@ -445,7 +445,7 @@ async def test_a_photo_that_was_given_back_unread_is_replaced_by_a_scan(small: W
     sheet = first(small)
     small.arrive(sheet)
     await small.settle()
-    task = await small.desk.lease(small.persons[0], list(Kind))
+    task = await small.desk.lease(small.persons[0], list(TaskKind))
     assert task is not None
     await small.desk.release(small.persons[0], uuid.UUID(task["tarea"]))
     scan = small.arrive(sheet, number=2, copy=1, scanner=True).sha256
@@ -460,7 +460,7 @@ async def asked_again_and_again(small: World, who: int) -> list[str]:
     """The actas, or images, that this person is given, in the order in which they come."""
     given_to: list[str] = []
     while True:
-        task = await small.desk.lease(small.persons[who], list(Kind))
+        task = await small.desk.lease(small.persons[who], list(TaskKind))
         if task is None:
             return given_to
         sheet = small.by_image[task["imagen"].rsplit("/", 1)[1]]
@@ -470,7 +470,7 @@ async def asked_again_and_again(small: World, who: int) -> list[str]:
                 small.persons[who], uuid.UUID(task["tarea"]), identity=sheet.qr, proceso_tecnico=False
             )
         else:
-            await small.desk.submit(small.persons[who], uuid.UUID(task["tarea"]), sheet.typed())
+            await small.desk.submit(small.persons[who], uuid.UUID(task["tarea"]), sheet.capture())
 
 
 def in_turn(*chances: float) -> Callable[[], float]:

@@ -24,7 +24,7 @@ from prep.store import cortes, leading
 from prep.store.cortes import Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader
-from publisher.cut import Office, cut
+from publisher.cut import CorteOffice, cut
 from publisher.gate import GateFailure
 from tests.conftest import Night
 from tests.makers.s3_server import URL, S3Server
@@ -90,7 +90,7 @@ async def test_the_official_file_read_by_another_reader_gives_the_thirteen_value
         official = read_official(data)
         captured = [row for row in official.rows if row.contabilizada in {"0", "1"}]
         counted = [row for row in captured if row.contabilizada == "1"]
-        strays = [row for row in official.rows if row.status is Status.FUERA_DE_CATALOGO]
+        fuera = [row for row in official.rows if row.status is Status.FUERA_DE_CATALOGO]
         expected = len(official.catalogued)
         nominal = sum(row.lista_nominal or 0 for row in counted)
         votes = sum(row.total_calculado or 0 for row in counted)
@@ -100,7 +100,7 @@ async def test_the_official_file_read_by_another_reader_gives_the_thirteen_value
             for row in official.rows
         )  # fmt: skip
         mine = (
-            expected, len(captured) + len(strays), len(strays), len(captured), cut_off(len(captured), expected),
+            expected, len(captured) + len(fuera), len(fuera), len(captured), cut_off(len(captured), expected),
             len(counted), cut_off(len(counted), expected), cut_off(odd, expected), len(captured) - len(counted),
             nominal, votes, plain, cut_off(votes, nominal),
         )  # fmt: skip
@@ -171,8 +171,8 @@ async def test_every_image_is_published_under_its_digest_and_listed_once(tonight
     assert {path for _, path, _ in listed} == {
         str(path.relative_to(public)) for path in (public / "imagenes").rglob("*.*")
     }
-    strays = sum(clave == "-" for _, _, clave in listed)
-    assert strays == 2  # the image of the acta that is fuera de catálogo, and its derivative
+    fuera = sum(clave == "-" for _, _, clave in listed)
+    assert fuera == 2  # the image of the acta that is fuera de catálogo, and its derivative
 
 
 async def test_the_same_snapshot_gives_the_same_bytes(tonight: SmallNight, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def failing(office: Office, step: str, *, after: bool) -> Office:
+def failing(office: CorteOffice, step: str, *, after: bool) -> CorteOffice:
     """An office whose process dies just before, or just after, a step has taken effect."""
 
     @contextmanager
@@ -237,7 +237,7 @@ async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
     await _each_version_once(tonight)
 
 
-async def _until(tonight: SmallNight, number: int, *, office: Office | None = None) -> None:
+async def _until(tonight: SmallNight, number: int, *, office: CorteOffice | None = None) -> None:
     """Run the publisher, as its loop does, until that corte is out."""
     office = office or tonight.office
     last = None

@@ -13,7 +13,7 @@ from proofbundle import verify_tlog_proof
 
 from integrity import layout
 from integrity.log.audit import audit_log, check_proof
-from integrity.log.note import Kind, Signer, read_policy, read_proof, trust_only
+from integrity.log.note import SignatureKind, Signer, read_policy, read_proof, trust_only
 from integrity.log.witness import Panel
 from integrity.log.writer import FileState, Sequencer
 from prep import observe
@@ -109,7 +109,7 @@ async def watched(night: Night, tmp_path: Path) -> AsyncIterator[Watched]:
         with ExitStack() as stack:
             daemons = []
             for name in NAMES:
-                daemon = Daemon(Signer.generate(f"{name}.example/testigo", Kind.WITNESS), tmp_path / name, key)
+                daemon = Daemon(Signer.generate(f"{name}.example/testigo", SignatureKind.WITNESS), tmp_path / name, key)
                 stack.callback(daemon.stop)
                 daemons.append(daemon)
             urls = [daemon.start() for daemon in daemons]
@@ -208,7 +208,7 @@ def incidents(watched: Watched) -> list[dict[str, object]]:
 
 
 def test_an_address_of_no_witness_is_refused(tmp_path: Path) -> None:
-    log, witness = Signer.generate("bitacora", Kind.LOG), Signer.generate("testigo", Kind.WITNESS)
+    log, witness = Signer.generate("bitacora", SignatureKind.LOG), Signer.generate("testigo", SignatureKind.WITNESS)
     policy = f"log {log.key}\nwitness A {witness.key} http://uno.example\nquorum A\n"
     assert asked_at(policy, {"A": "http://dos.example"}).witnesses["A"].url == "http://dos.example"
     with pytest.raises(Rejected, match="«B»"):

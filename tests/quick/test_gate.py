@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from publisher.gate import Expected, Finding, check_election, check_folder
+from publisher.gate import Expected, GateFinding, check_election, check_folder
 from tests.makers.tree_maker import canonical, make_tree
 
 EXPECTED = {"GOB": Expected(9, 0, [1]), "DIP": Expected(9, 1, [1, 2])}
@@ -23,7 +23,7 @@ def tree(tmp_path: Path) -> Path:
     return make_tree(tmp_path)
 
 
-def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[Finding]:
+def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[GateFinding]:
     return check_election(tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
 
 
@@ -76,8 +76,8 @@ def row_of(rows: list[list[str]], clave: str) -> list[str]:
 @pytest.mark.parametrize("corte", [0, 1, 2])
 @pytest.mark.parametrize("code", ["GOB", "DIP"])
 def test_a_true_corte_passes(tree: Path, code: str, corte: int) -> None:
-    strays = EXPECTED[code].strays if corte else 0
-    assert findings(tree, code, corte, Expected(9, strays, EXPECTED[code].contests)) == []
+    fuera = EXPECTED[code].fuera if corte else 0
+    assert findings(tree, code, corte, Expected(9, fuera, EXPECTED[code].contests)) == []
     assert check_folder(tree / "cortes" / f"{corte:04}", tree) == []
 
 
@@ -199,11 +199,11 @@ def test_a_candidacy_whose_percentage_is_rounded(tree: Path) -> None:
 
 
 def test_votes_for_an_option_that_is_not_on_the_ballot(tree: Path) -> None:
-    def stray_vote(rows: list[list[str]]) -> None:
+    def vote_of_fuera(rows: list[list[str]]) -> None:
         row = row_of(rows, "280901B01003")
         row[18], row[23] = "9", str(int(row[23]) + 9)
 
-    edit_rows(tree, stray_vote, code="DIP")
+    edit_rows(tree, vote_of_fuera, code="DIP")
     assert "votos_fuera_de_boleta" in checks(tree, "DIP")
 
 
@@ -248,7 +248,7 @@ def test_an_image_that_is_listed_twice(tree: Path) -> None:
     *_, last = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(path.read_bytes() + last)
     digest = last.decode().split(",")[0]
-    assert check_folder(path.parent, tree) == [Finding("imagen", "images.csv", "una vez", digest)]
+    assert check_folder(path.parent, tree) == [GateFinding("imagen", "images.csv", "una vez", digest)]
 
 
 def test_a_corte_that_does_not_follow_the_one_before(tree: Path) -> None:
