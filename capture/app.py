@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capture.auth import Devices, People, TooMany
-from capture.entries import MAY_LEASE, Answer, Desk
+from capture.entries import MAY_LEASE, Desk, DeskAnswer
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
 from prep import observe
@@ -34,7 +34,7 @@ from prep.errors import Parked, PrepError, Rejected, Unavailable
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
-from prep.store.desk import Kind
+from prep.store.desk import TaskKind
 from prep.store.people import Person
 from prep.upload import SHA256_PATTERN, Origen
 
@@ -148,46 +148,46 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters, which no keyboard types and PostgreSQL does not hold."""
 
 
-class _Body(BaseModel):
+class _JsonBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Credentials(_Body):
+class Credentials(_JsonBody):
     usuario: str = Field(max_length=40, pattern=PRINTABLE)
     clave: str = Field(max_length=200)
 
 
-Kinds = list[Annotated[Kind, Field(strict=False)]]
+Kinds = list[Annotated[TaskKind, Field(strict=False)]]
 
 
-class Wanted(_Body):
+class Wanted(_JsonBody):
     tipos: Kinds = Field(default_factory=lambda: list(MAY_LEASE))
 
 
-class _WithNext(_Body):
+class _WithNext(_JsonBody):
     siguiente: Kinds | None = None
     """Kinds of step of which the answer is to bring the next: on a slow line, one wait for each acta less."""
 
 
-class Typed(_WithNext):
+class CaptureBody(_WithNext):
     valores: dict[str, Any]
 
 
-class Identity(_WithNext):
+class IdentityBody(_WithNext):
     identidad: str = Field(max_length=200, pattern=PRINTABLE)
     proceso_tecnico: bool = False
 
 
-class SinActa(_Body):
+class SinActaBody(_JsonBody):
     motivo: Literal[1, 2, 3, 4]
 
 
-class Recapture(_Body):
+class RecaptureBody(_JsonBody):
     motivo: str = Field(min_length=1, max_length=500, pattern=PRINTABLE)
     imagen: str | None = Field(default=None, pattern=SHA256_PATTERN)
 
 
-class Cotejo(_Body):
+class CotejoBody(_JsonBody):
     resultado: str = Field(max_length=40, pattern=PRINTABLE)
 
 
@@ -224,14 +224,14 @@ async def image(request: Request, sha256: Sha) -> Response:
 
 async def entry(request: Request, tarea: UUID) -> Response:
     person = await _person(request)
-    said = await _body(request, Typed)
+    said = await _body(request, CaptureBody)
     desk = _rooms(request).desk
     return await _and_next(desk, person, said, await desk.submit(person, tarea, said.valores))
 
 
 async def identity(request: Request, tarea: UUID) -> Response:
     person = await _person(request)
-    said = await _body(request, Identity)
+    said = await _body(request, IdentityBody)
     desk = _rooms(request).desk
     answer = await desk.identify(person, tarea, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
     return await _and_next(desk, person, said, answer)
@@ -239,7 +239,7 @@ async def identity(request: Request, tarea: UUID) -> Response:
 
 async def resolution(request: Request, tarea: UUID) -> Response:
     person = await _person(request)
-    said = await _body(request, Typed)
+    said = await _body(request, CaptureBody)
     desk = _rooms(request).desk
     return await _and_next(desk, person, said, await desk.resolve(person, tarea, said.valores))
 
@@ -251,13 +251,13 @@ async def release(request: Request, tarea: UUID) -> Response:
 
 async def sin_acta(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
-    said = await _body(request, SinActa)
+    said = await _body(request, SinActaBody)
     return _told(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
 
 
 async def recapture(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
-    said = await _body(request, Recapture)
+    said = await _body(request, RecaptureBody)
     image = bytes.fromhex(said.imagen) if said.imagen else None
     await _rooms(request).desk.recapture(person, eleccion, clave, said.motivo, image)
     return JSONResponse({}, 201)
@@ -265,7 +265,7 @@ async def recapture(request: Request, eleccion: str, clave: str) -> Response:
 
 async def cotejo(request: Request, eleccion: str, clave: str) -> Response:
     person = await _person(request)
-    said = await _body(request, Cotejo)
+    said = await _body(request, CotejoBody)
     await _rooms(request).desk.cotejar(person, eleccion, clave, said.resultado)
     return JSONResponse({}, 201)
 
@@ -274,7 +274,7 @@ async def acta_state(request: Request, eleccion: str, clave: str) -> Response:
     return JSONResponse(await _rooms(request).desk.state(await _person(request), eleccion, clave))
 
 
-async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: Answer) -> Response:
+async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: DeskAnswer) -> Response:
     """What is kept is told in any case; who gets no next step with it asks for one as for the first.
 
     "siguiente" is a step, null where none waits, and absent where it was not asked for, could not be seen to at once,
@@ -289,7 +289,7 @@ async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: Answer)
     return _told(answer)
 
 
-def _told(answer: Answer) -> Response:
+def _told(answer: DeskAnswer) -> Response:
     return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
@@ -351,7 +351,7 @@ ROUTES: Final[Sequence[tuple[str, str, Route]]] = (
 
 # Reading a body.
 
-Said = TypeVar("Said", bound=_Body)
+Said = TypeVar("Said", bound=_JsonBody)
 
 
 async def _body(request: Request, shape: type[Said], *, empty: bytes = b"") -> Said:

@@ -24,15 +24,15 @@ from prep.scan.header import MEDIA
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.desk import Answered, Form, Forms, Kind, Leased, LeasedActa, OnForm, Statement, Task
+from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
-MAY_LEASE: Final[Mapping[Kind, frozenset[Role]]] = {
-    Kind.RESOLUCION: TYPISTS,  # the third typist's own, or any supervisor's: the task says whose
-    Kind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
-    Kind.CAPTURA: TYPISTS,
+MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
+    TaskKind.RESOLUCION: TYPISTS,  # the third typist's own, or any supervisor's: the task says whose
+    TaskKind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
+    TaskKind.CAPTURA: TYPISTS,
 }
 """Who may hold which step, the most urgent first."""
 REGISTERS: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
@@ -45,7 +45,7 @@ _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeskAnswer:
     """What the person is told, and whether this request is the one that did it."""
 
     content: dict[str, Any]
@@ -73,7 +73,7 @@ class Desk:
 
     # Leases.
 
-    async def lease(self, person: Person, kinds: Sequence[Kind]) -> dict[str, Any] | None:
+    async def lease(self, person: Person, kinds: Sequence[TaskKind]) -> dict[str, Any] | None:
         """The step this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
@@ -98,7 +98,7 @@ class Desk:
         async with borrow(self._pool) as connection:
             await store.give_back(connection, lease, person.id)
 
-    async def _describe(self, connection: Connection, leased: Leased) -> dict[str, Any]:
+    async def _describe(self, connection: Connection, leased: HeldTask) -> dict[str, Any]:
         told: dict[str, Any] = {
             "tarea": str(leased.lease),
             "tipo": leased.kind,
@@ -111,12 +111,12 @@ class Desk:
             form = await self._form(connection, leased.acta.contest)
             told["acta"] = self._acta(form, leased.acta)
             told["campos"] = form.campos(leased.acta.digitos)
-            if leased.kind is Kind.RESOLUCION:
+            if leased.kind is TaskKind.RESOLUCION:
                 typed = await pipeline_store.entries(connection, leased.acta.id, leased.ronda)
                 told["capturas"] = [as_typed(form, each.capture.values) for each in typed]
         return told
 
-    def _acta(self, form: Form, acta: LeasedActa) -> dict[str, str]:
+    def _acta(self, form: Form, acta: TaskActa) -> dict[str, str]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -141,7 +141,7 @@ class Desk:
 
     # Answers.
 
-    async def submit(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
+    async def submit(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> DeskAnswer:
         """Keep a capture. `typed` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
@@ -149,7 +149,7 @@ class Desk:
         async with borrow(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
-                on_form = self._on_form(task, person, Kind.CAPTURA)
+                on_form = self._on_form(task, person, TaskKind.CAPTURA)
                 values = await self._values(connection, on_form, typed)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 entry = await store.add_entry(
@@ -157,50 +157,50 @@ class Desk:
                 )
                 if entry is not None:
                     observe.ENTRIES.labels(task.ordinal).inc()
-                    return Answer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
+                    return DeskAnswer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
             before = await store.entry_by_lease(connection, lease)
             before = await self._same(connection, person, before, typed)
-            return Answer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
+            return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
-    async def resolve(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> Answer:
+    async def resolve(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> DeskAnswer:
         """Keep which of three different captures is right. Raises Rejected (422) where `typed` is none of them."""
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
-                on_form = self._on_form(task, person, Kind.RESOLUCION)
+                on_form = self._on_form(task, person, TaskKind.RESOLUCION)
                 values = await self._values(connection, on_form, typed)
                 entries = await pipeline_store.entries(connection, on_form.acta, task.ronda)
                 chosen = choose([each.capture.values for each in entries], values)
                 entry = next(each.id for each in entries if each.capture.values == chosen)
                 if await store.add_resolution(connection, task, entry, self._clock()):
                     await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
-                    return Answer({}, new=True)
+                    return DeskAnswer({}, new=True)
             await self._same(connection, person, await store.resolution_by_lease(connection, lease), typed)
-            return Answer({}, new=False)
+            return DeskAnswer({}, new=False)
 
-    async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> Answer:
+    async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
         """Keep what a person says an image is: QR text, or '' where it cannot be identified."""
         said = Statement(_canonical(identity), proceso_tecnico)
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
-                self._check_holds(task, person, Kind.IDENTIFICACION)
+                self._check_holds(task, person, TaskKind.IDENTIFICACION)
                 if await store.add_identification(connection, task, said, site=person.site, at=self._clock()):
                     await enqueue(connection, [ImageNamed(sha256=task.image.hex(), ordinal=task.ordinal).message()])
-                    return Answer({}, new=True)
+                    return DeskAnswer({}, new=True)
             before = await store.identification_by_lease(connection, lease)
             if before is None or before[0] != person.id:
                 raise _gone()
             if before[1] != said:
                 raise _otherwise()
-            return Answer({}, new=False)
+            return DeskAnswer({}, new=False)
 
-    def _on_form(self, task: Task, person: Person, kind: Kind) -> OnForm:
+    def _on_form(self, task: Task, person: Person, kind: TaskKind) -> OnForm:
         self._check_holds(task, person, kind)
         assert task.form is not None, "a capture is of an acta"
         return task.form
 
-    def _check_holds(self, task: Task, person: Person, kind: Kind) -> None:
+    def _check_holds(self, task: Task, person: Person, kind: TaskKind) -> None:
         """Raises Rejected unless this person may answer this task now, as this kind of step."""
         if task.person != person.id:
             raise Rejected("esta tarea es de otra persona", status=403)
@@ -210,8 +210,8 @@ class Desk:
             raise Rejected(f"esta tarea es de {task.kind}", status=409)
 
     async def _same(
-        self, connection: Connection, person: Person, before: Answered | None, typed: Mapping[str, object]
-    ) -> Answered:
+        self, connection: Connection, person: Person, before: EarlierCapture | None, typed: Mapping[str, object]
+    ) -> EarlierCapture:
         """What was answered under a lease that is used up, if it is this person saying the same again."""
         if before is None or before.person != person.id:
             raise _gone()
@@ -224,7 +224,7 @@ class Desk:
 
     # What supervisors, CATD operators and cotejadores do to an acta.
 
-    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> Answer:
+    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> DeskAnswer:
         """Register that an acta will not come, for reason 1 to 4 (`domain.md` §5)."""
         allow(person, REGISTERS)
         kind = SIN_ACTA[motivo - 1]
@@ -234,7 +234,7 @@ class Desk:
             new = await store.sin_acta_now(connection, acta) is not kind
             if new:
                 await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
-        return Answer({}, new=new)
+        return DeskAnswer({}, new=new)
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
         """Have an acta typed again in a new round, from another of its images where one is given."""

@@ -16,7 +16,7 @@ from integrity.leaves import link as link_of
 from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
 from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 from integrity.report import EVIDENCE_CHECKS, KEPT_CHECK, Ledger
-from integrity.source import Kind, Missing, Source, SourceError, Unreadable
+from integrity.source import Missing, PathKind, Source, SourceError, Unreadable
 from integrity.sums import Malformed, in_threads
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _Under:
 
 
 @dataclass
-class Device:
+class DeviceLeaves:
     """The leaves of one device."""
 
     link: str | None = None
@@ -63,7 +63,7 @@ class Device:
 
 
 @dataclass
-class Book:
+class LogBook:
     """What the log says, by what is looked up in it."""
 
     tiles: Tiles
@@ -81,7 +81,7 @@ class Book:
     """What was made of which image."""
     versions: dict[str, int] = field(default_factory=dict)
     captures: dict[int, str] = field(default_factory=dict)
-    devices: dict[str, Device] = field(default_factory=dict)
+    devices: dict[str, DeviceLeaves] = field(default_factory=dict)
     set_aside: set[tuple[str, int]] = field(default_factory=set)
     """Device and number of images whose handling an incident tells of."""
     closed: bool = False
@@ -102,7 +102,7 @@ class Shown:
 
 def read_log(
     tree: Source, trusted: "Policy | None", ledger: Ledger, tell: Tell, *, kept: "Checkpoint | None" = None
-) -> Book | None:
+) -> LogBook | None:
     """The log of the tree, its own checks done; None where there is none, or nothing in it can be relied on.
 
     `kept` is a checkpoint of this log that the reader has from before: another history, however whole, is seen by it.
@@ -134,7 +134,7 @@ def read_log(
     from integrity.log.rotation import NotFollowed, check_in_tree, follow
 
     under = _Under(tree, FOLDER)
-    book = Book(Tiles(under, checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
+    book = LogBook(Tiles(under, checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
     try:
         book.policy, rotations = follow(under.read, policy)
         if not _judge_checkpoint(checkpoint, where, book.policy, trusted is not None, ledger):
@@ -196,7 +196,7 @@ def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", br
     return True
 
 
-def _recompute(book: Book, ledger: Ledger, tell: Tell) -> bool:
+def _recompute(book: LogBook, ledger: Ledger, tell: Tell) -> bool:
     """Every hash from the entries up to the signed root."""
     try:
         total = f"{book.tiles.size:,}"
@@ -221,7 +221,7 @@ def _recompute(book: Book, ledger: Ledger, tell: Tell) -> bool:
     return True
 
 
-def _judge_kept(book: Book, kept: "Checkpoint", ledger: Ledger) -> None:
+def _judge_kept(book: LogBook, kept: "Checkpoint", ledger: Ledger) -> None:
     """The tree of the checkpoint that was kept is the beginning of this one."""
     from integrity.log.note import NotSigned
 
@@ -246,7 +246,7 @@ def _judge_kept(book: Book, kept: "Checkpoint", ledger: Ledger) -> None:
 # --- leaves -----------------------------------------------------------------------------------------------------------
 
 
-def _read_leaves(book: Book, ledger: Ledger) -> bool:
+def _read_leaves(book: LogBook, ledger: Ledger) -> bool:
     """Every leaf in its form and its place; what it says, into the book."""
     ledger.did("EVI-02", book.tiles.size)
     ledger.did("EVI-06", 0)
@@ -267,7 +267,7 @@ def _read_leaves(book: Book, ledger: Ledger) -> bool:
     return True
 
 
-def _take(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _take(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     match held["tipo"]:
         case "inicio":
             book.start = held
@@ -312,7 +312,7 @@ def _keys_told(held: "Json") -> "tuple[Log, ...]":
     return (Log(key),) if key is not None else ()
 
 
-def _judge_rotation(book: Book, ledger: Ledger) -> None:
+def _judge_rotation(book: LogBook, ledger: Ledger) -> None:
     """The key that the log passed to last has signed the tree that says so."""
     from integrity.log.note import NotSigned
     from integrity.log.rotation import key_of
@@ -327,8 +327,8 @@ def _judge_rotation(book: Book, ledger: Ledger) -> None:
     ledger.wrong("AUT-11", FOLDER, expected=f"la firma de {key}", found="ninguna", position=f"hoja {index}")
 
 
-def _follow(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
-    device = book.devices.setdefault(held["dispositivo"], Device())
+def _follow(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+    device = book.devices.setdefault(held["dispositivo"], DeviceLeaves())
     where = f"hoja {index}, dispositivo {held['dispositivo']}"
     if held["anterior"] != device.link:
         ledger.wrong("EVI-06", FOLDER, expected=device.link, found=held["anterior"], position=where)
@@ -342,7 +342,7 @@ def _follow(book: Book, index: int, held: "Json", entry: bytes, ledger: Ledger) 
 # --- the tree against the log -----------------------------------------------------------------------------------------
 
 
-def judge(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
+def judge(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
     """Cortes, their proofs, the beginning, the devices and what was opened."""
     last = max(shown)
     _judge_start(book, tree, shown[last], ledger)
@@ -353,7 +353,7 @@ def judge(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) 
     _judge_ceremonies(book, shown[last], ledger)
 
 
-def _judge_start(book: Book, tree: Source, last: Shown, ledger: Ledger) -> None:
+def _judge_start(book: LogBook, tree: Source, last: Shown, ledger: Ledger) -> None:
     if last.manifest is None or not book.start:
         ledger.unable(["EVI-09"], "sin manifiesto, o sin hojas, no se sabe de qué es la bitácora")
         return
@@ -379,7 +379,7 @@ def _judge_start(book: Book, tree: Source, last: Shown, ledger: Ledger) -> None:
         ledger.wrong("EVI-09", FOLDER, expected=expected_origin, found=f"«{book.checkpoint.origin}»")
 
 
-def _judge_cortes(book: Book, shown: Mapping[int, Shown], ledger: Ledger) -> None:
+def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> None:
     last = max(shown)
     for number, corte in shown.items():
         path = f"cortes/{number:04}/SHA256SUMS"
@@ -401,7 +401,7 @@ def _judge_cortes(book: Book, shown: Mapping[int, Shown], ledger: Ledger) -> Non
             ledger.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
 
 
-def judge_image(book: Book, sha256: str, path: str, *, complete: bool, ledger: Ledger) -> None:
+def judge_image(book: LogBook, sha256: str, path: str, *, complete: bool, ledger: Ledger) -> None:
     """A published image, or one that was made from it. `complete`: the log has every corte of the tree."""
     if book.derived.get(sha256, sha256) in book.images:
         ledger.did("EVI-04")
@@ -411,7 +411,7 @@ def judge_image(book: Book, sha256: str, path: str, *, complete: bool, ledger: L
         ledger.unable(["EVI-04"], _NOT_YET.format(path))
 
 
-def judge_row(book: Book, digest: str, clave: str, corte: int, ledger: Ledger) -> None:
+def judge_row(book: LogBook, digest: str, clave: str, corte: int, ledger: Ledger) -> None:
     """A row that `corte` was the first to show: its version was in the log before the corte was."""
     path = f"cortes/{corte:04}"
     index = book.versions.get(digest)
@@ -426,7 +426,7 @@ def judge_row(book: Book, digest: str, clave: str, corte: int, ledger: Ledger) -
         ledger.did("EVI-05")
 
 
-def _judge_devices(book: Book, ledger: Ledger) -> None:
+def _judge_devices(book: LogBook, ledger: Ledger) -> None:
     """Numbers without gaps. A gap is an image on its way, one that was set aside — or one that was dropped.
 
     From the first number that the log has: a device may have counted on from a rehearsal.
@@ -444,7 +444,7 @@ def _judge_devices(book: Book, ledger: Ledger) -> None:
             ledger.unable(["EVI-06"], f"falta el envío {gaps[0]} del dispositivo {name}: puede venir en camino")
 
 
-def _judge_proofs(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
+def _judge_proofs(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
     ledger.did("EVI-07", 0)
     for number in sorted(book.cortes.keys() & shown.keys()):
         path = f"cortes/{number:04}/{CORTE_PROOF}"
@@ -464,7 +464,7 @@ def _judge_proofs(book: Book, tree: Source, shown: Mapping[int, Shown], ledger: 
             ledger.wrong("EVI-07", path, expected="la prueba de su SHA256SUMS en esta bitácora", found=wrong)
 
 
-def judge_image_proofs(book: Book, tree: Source, images: Iterable[str], ledger: Ledger) -> None:
+def judge_image_proofs(book: LogBook, tree: Source, images: Iterable[str], ledger: Ledger) -> None:
     """The proof that the receipt of each published image promised, where the log has the image."""
     paths = {proof_path(sha256): sha256 for sha256 in images if sha256 in book.images}
     for path, data in in_threads(lambda path: tree.read(path, _NOTE_LIMIT), paths, tree.threads):
@@ -480,7 +480,7 @@ def judge_image_proofs(book: Book, tree: Source, images: Iterable[str], ledger: 
                 ledger.wrong("EVI-07", path, expected="la prueba de su imagen en esta bitácora", found=wrong)
 
 
-def _disproves(book: Book, data: bytes, is_it: "Callable[[Json], bool]") -> str:
+def _disproves(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
     """What is wrong with a proof; empty where it stands, and its leaf is the one that was looked for."""
     from integrity.log.note import read_proof
 
@@ -499,7 +499,7 @@ def _disproves(book: Book, data: bytes, is_it: "Callable[[Json], bool]") -> str:
     return book.heads[head] or ("" if is_it(held) else "la hoja de otra cosa")
 
 
-def _is_not_ours(book: Book, checkpoint: "Checkpoint") -> str:
+def _is_not_ours(book: LogBook, checkpoint: "Checkpoint") -> str:
     """Why that is not a head that this log has had; empty where it is, or where this reader does not see so far."""
     from integrity.log.note import NotSigned
 
@@ -520,7 +520,7 @@ def _says(held: "Json", corte: Shown) -> bool:
     return said == ("corte", corte.number, corte.sums_sha256)
 
 
-def _judge_openings(book: Book, tree: Source, ledger: Ledger) -> None:
+def _judge_openings(book: LogBook, tree: Source, ledger: Ledger) -> None:
     ledger.did("EVI-08", 0)
     for number in sorted(book.cortes):
         path = opening_path(number)
@@ -544,7 +544,7 @@ def _judge_openings(book: Book, tree: Source, ledger: Ledger) -> None:
                 ledger.wrong("EVI-08", path, expected=expected, found=given, position=f"línea {place}, hoja {index}")
 
 
-def _judge_ceremonies(book: Book, last: Shown, ledger: Ledger) -> None:
+def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:
     """Zero before everything, close after everything, each act of its corte, every list of software told before."""
     final = last.manifest is not None and last.manifest.fase == "final"
     if not book.ceremonies and not (final and last.number in book.cortes):
@@ -565,7 +565,7 @@ def _judge_ceremonies(book: Book, last: Shown, ledger: Ledger) -> None:
             told.setdefault(held["lista"], index)
 
 
-def _misplaced(book: Book, index: int, held: "Json", told: Mapping[str, int]) -> str:
+def _misplaced(book: LogBook, index: int, held: "Json", told: Mapping[str, int]) -> str:
     """What is wrong with the place of a ceremony's leaf, or with what it points at; empty where nothing is."""
     places = [place for place, _ in book.cortes.values()]
     match held["tipo"]:
@@ -590,11 +590,11 @@ def _misplaced(book: Book, index: int, held: "Json", told: Mapping[str, int]) ->
 # --- its files --------------------------------------------------------------------------------------------------------
 
 
-def is_known(path: str, kind: Kind, book: Book) -> bool:
+def is_known(path: str, kind: PathKind, book: LogBook) -> bool:
     """Whether a file or folder under `bitacora/` is one that the format has."""
     inside = path.removeprefix(f"{FOLDER}/")
     head, _, rest = inside.partition("/")
-    if kind is Kind.FOLDER:
+    if kind is PathKind.FOLDER:
         folders = {"tile", "acuses", "aperturas", "rotaciones"} | _BEING_WRITTEN
         return head in folders and (head == "tile" or rest.count("/") == 0)
     match head:
@@ -612,7 +612,7 @@ def is_known(path: str, kind: Kind, book: Book) -> bool:
             return inside in {CHECKPOINT, POLICY}
 
 
-def refresh(book: Book, tree: Source) -> None:
+def refresh(book: LogBook, tree: Source) -> None:
     """How far the log has grown meanwhile: its newer files are no strangers."""
     from integrity.log.note import read_checkpoint
 

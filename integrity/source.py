@@ -53,7 +53,7 @@ class Unreadable(SourceError):
     """It may be there: no permission, no network, a server's error. Nothing was checked."""
 
 
-class Kind(StrEnum):
+class PathKind(StrEnum):
     FILE = "un archivo"
     FOLDER = "una carpeta"
     LINK = "un enlace simbólico"
@@ -77,7 +77,7 @@ class Source(Protocol):
     listable: bool
     """Whether `entries` can tell what is there; over HTTP only what is asked for by name can be seen."""
 
-    def entries(self, folder: str) -> Mapping[str, Kind]:
+    def entries(self, folder: str) -> Mapping[str, PathKind]:
         """Names in a folder. Raises Missing, Refused, Unreadable."""
 
     def fetch(self, path: str, limit: int) -> Fetched:
@@ -121,7 +121,7 @@ class Folder:
         if not self._root.is_dir():
             raise Unreadable(f"no hay una carpeta en {root}")
 
-    def entries(self, folder: str) -> Mapping[str, Kind]:
+    def entries(self, folder: str) -> Mapping[str, PathKind]:
         self._trust(folder)
         try:
             with os.scandir(self._root / folder) as entries:
@@ -200,12 +200,12 @@ def _hash_handle(handle: int, size: int) -> tuple[str, int]:
     return hasher.hexdigest(), total
 
 
-def _kind(entry: os.DirEntry[str]) -> Kind:
+def _kind(entry: os.DirEntry[str]) -> PathKind:
     if entry.is_symlink():
-        return Kind.LINK
+        return PathKind.LINK
     if entry.is_dir(follow_symlinks=False):
-        return Kind.FOLDER
-    return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
+        return PathKind.FOLDER
+    return PathKind.FILE if entry.is_file(follow_symlinks=False) else PathKind.OTHER
 
 
 def _because(path: str, error: OSError) -> SourceError:
@@ -252,7 +252,7 @@ class Site:
         self._spool = tempfile.TemporaryDirectory(prefix="integrity-")
         self._serial = count()
 
-    def entries(self, folder: str) -> Mapping[str, Kind]:
+    def entries(self, folder: str) -> Mapping[str, PathKind]:
         raise Unreadable(f"por HTTP no se puede saber qué más hay en {folder or 'la raíz'}")
 
     def fetch(self, path: str, limit: int) -> Fetched:

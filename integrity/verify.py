@@ -19,17 +19,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
-from integrity.evidence import Book, Shown
+from integrity.evidence import LogBook, Shown
 from integrity.leaves import row_digest
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
-from integrity.source import Kind, Missing, Source, SourceError, open_source
+from integrity.source import Missing, PathKind, Source, SourceError, open_source
 from integrity.sums import Malformed, in_threads, read_sums
 from integrity.tree import seals
 from integrity.tree.documents import (
     BESIDE_SUMS,
-    Election,
     Json,
     Manifest,
+    PublishedElection,
     read_index,
     read_manifest,
     read_totals,
@@ -38,9 +38,18 @@ from integrity.tree.documents import (
 from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
 from integrity.tree.pages import judge_extra, judge_log_files, judge_pages
 from integrity.tree.parcels import ZIP_LIMIT, judge_zip
-from integrity.tree.rows import ESPERADAS, Judge, Sheet, Table, follow_table, judge_changes, read_preamble, read_table
+from integrity.tree.rows import (
+    ESPERADAS,
+    FileInCorte,
+    Judge,
+    PublishedTable,
+    follow_table,
+    judge_changes,
+    read_preamble,
+    read_table,
+)
 from integrity.tree.totals import judge_summary, judge_totals
-from integrity.tree.tree import SUMS, Corte, Seen, blame, image_path, malformed
+from integrity.tree.tree import SUMS, PublishedCorte, Seen, blame, image_path, malformed
 
 if TYPE_CHECKING:
     from integrity.authenticity import Trust
@@ -129,10 +138,10 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     #    in the chain, its rows, who vouches for it. Only the corte before stays at hand.
     book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept)
     seen = Seen(rows=None if book is None else {})
-    before: Corte | None = None
+    before: PublishedCorte | None = None
     for number in numbers:
         tell(f"corte {number} de {numbers[-1]}")
-        corte = Corte(number, whole=number >= asked.since)
+        corte = PublishedCorte(number, whole=number >= asked.since)
         _verify_corte(tree, corte, before, seen, ledger, last=number == numbers[-1])
         seals.judge_corte(tree, corte, before, seen, ledger, trust=asked.trust, now=asked.now)
         if before is not None:
@@ -167,7 +176,9 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     return ledger.report(tree.name, _in_words(last))
 
 
-def _verify_corte(tree: Source, corte: Corte, before: Corte | None, seen: Seen, ledger: Ledger, *, last: bool) -> None:
+def _verify_corte(
+    tree: Source, corte: PublishedCorte, before: PublishedCorte | None, seen: Seen, ledger: Ledger, *, last: bool
+) -> None:
     # 2.1 SHA256SUMS, the root of everything in the folder, in its exact form.
     _read_sums(tree, corte, ledger)
 
@@ -248,9 +259,9 @@ def _find_cortes(tree: Source, index: Json | None, ledger: Ledger) -> list[int]:
 def _list_cortes(tree: Source, ledger: Ledger) -> set[int]:
     there: set[int] = set()
     for name, kind in tree.entries("cortes").items():
-        if kind is Kind.FOLDER and _CORTE.fullmatch(name) and int(name) <= _MOST_CORTES:
+        if kind is PathKind.FOLDER and _CORTE.fullmatch(name) and int(name) <= _MOST_CORTES:
             there.add(int(name))
-        elif kind in {Kind.LINK, Kind.OTHER}:
+        elif kind in {PathKind.LINK, PathKind.OTHER}:
             ledger.wrong("COM-02", f"cortes/{name}", expected="una carpeta", found=kind.value)
         else:
             ledger.wrong("COM-08", f"cortes/{name}", expected="nada", found=f"{kind.value} que no es un corte")
@@ -271,7 +282,7 @@ def _probe_cortes(tree: Source, stated: int) -> set[int]:
 # --- 2.1 and 2.2 a corte's files --------------------------------------------------------------------------------------
 
 
-def _read_sums(tree: Source, corte: Corte, ledger: Ledger) -> None:
+def _read_sums(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
     path = f"{corte.folder}/{SUMS}"
     try:
         fetched = tree.fetch(path, _SUMS_LIMIT)
@@ -291,7 +302,7 @@ def _read_sums(tree: Source, corte: Corte, ledger: Ledger) -> None:
         tree.drop(fetched)
 
 
-def _fetch_files(tree: Source, corte: Corte, ledger: Ledger) -> None:
+def _fetch_files(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
     """Every listed file at hand, where its digest is right or not: what is wrong inside is then said as well."""
     wanted = {name: digest for name, digest in corte.sums.items() if corte.whole or name in _CHAIN_FILES}
     paths = [f"{corte.folder}/{name}" for name in wanted]
@@ -308,7 +319,7 @@ def _fetch_files(tree: Source, corte: Corte, ledger: Ledger) -> None:
                 ledger.wrong("INT-02", path, expected=expected, found=outcome.sha256)
 
 
-def _judge_folder(tree: Source, corte: Corte, ledger: Ledger) -> None:
+def _judge_folder(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
     """What is in the folder and not in its list."""
     ledger.did("COM-03")
     if not tree.listable:
@@ -321,16 +332,16 @@ def _judge_folder(tree: Source, corte: Corte, ledger: Ledger) -> None:
     ledger.did("COM-02", len(entries))
     for name, kind in entries.items():
         path = f"{corte.folder}/{name}"
-        if kind in {Kind.LINK, Kind.OTHER}:
+        if kind in {PathKind.LINK, PathKind.OTHER}:
             ledger.wrong("COM-02", path, expected="un archivo ordinario", found=kind.value)
-        elif kind is not Kind.FILE or (name not in BESIDE_SUMS and corte.sums and name not in corte.sums):
+        elif kind is not PathKind.FILE or (name not in BESIDE_SUMS and corte.sums and name not in corte.sums):
             ledger.wrong("COM-03", path, expected="nada", found=f"{kind.value} que no está en {SUMS}")
 
 
 # --- 2.3 the manifest and the chain -----------------------------------------------------------------------------------
 
 
-def _read_manifest(corte: Corte, ledger: Ledger) -> None:
+def _read_manifest(corte: PublishedCorte, ledger: Ledger) -> None:
     path = f"{corte.folder}/manifest.json"
     data = _small(corte, "manifest.json", ledger)
     if data is None:
@@ -348,7 +359,7 @@ def _read_manifest(corte: Corte, ledger: Ledger) -> None:
         ledger.wrong("COM-03", f"{corte.folder}/{SUMS}", expected="los archivos del manifiesto", found=f"«{name}»")
 
 
-def _judge_chain(corte: Corte, before: Corte | None, ledger: Ledger) -> None:
+def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: Ledger) -> None:
     """The corte follows the one before, in number, digest, time, and in everything that a night may not change."""
     chain = ("CON-01", "CON-02", "CON-03", "CON-04", "CON-05")
     ours, path = corte.manifest, f"{corte.folder}/manifest.json"
@@ -399,7 +410,13 @@ def _anterior(held: tuple[int, str] | None) -> str:
 
 
 def _verify_election(
-    corte: Corte, before: Corte | None, election: Election, seen: Seen, ledger: Ledger, *, last: bool
+    corte: PublishedCorte,
+    before: PublishedCorte | None,
+    election: PublishedElection,
+    seen: Seen,
+    ledger: Ledger,
+    *,
+    last: bool,
 ) -> None:
     assert corte.manifest is not None
     fetched = corte.files.get(election.archivo)
@@ -407,7 +424,7 @@ def _verify_election(
         ledger.unable(ROW_CHECKS, f"falta {corte.folder}/{election.archivo}")
         return
     note = None if seen.rows is None else _noting(seen.rows, election.code, corte.number)
-    sheet = Sheet(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
+    sheet = FileInCorte(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
     preamble = read_preamble(sheet, election, corte.manifest.at)
     if not preamble.sound:
         ledger.unable(ROW_CHECKS, f"{sheet.name}: con otro encabezado no se pueden leer sus filas")
@@ -427,7 +444,14 @@ def _noting(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable
     return lambda clave, cells: rows.setdefault(row_digest(code, clave, cells), (clave, corte)) and None
 
 
-def _read_rows(sheet: Sheet, election: Election, earlier: Table | None, corte: Corte, *, last: bool) -> Table:
+def _read_rows(
+    sheet: FileInCorte,
+    election: PublishedElection,
+    earlier: PublishedTable | None,
+    corte: PublishedCorte,
+    *,
+    last: bool,
+) -> PublishedTable:
     """The last corte is read whole, and so is any whose predecessor was wrong; the others by what changed."""
     if earlier is None:
         sheet.ledger.did("CON-15", 0)
@@ -439,7 +463,7 @@ def _read_rows(sheet: Sheet, election: Election, earlier: Table | None, corte: C
     return followed if followed is not None else read_table(sheet, keep=last)
 
 
-def _judge_contests(sheet: Sheet, election: Election, table: Table) -> None:
+def _judge_contests(sheet: FileInCorte, election: PublishedElection, table: PublishedTable) -> None:
     sheet.ledger.did("COM-04")
     voting = {sheet.judge.contest(place) for place, amounts in table.sums.items() if amounts[ESPERADAS]}
     for place, contest in election.contests.items():
@@ -447,7 +471,7 @@ def _judge_contests(sheet: Sheet, election: Election, table: Table) -> None:
             sheet.ledger.wrong("COM-04", sheet.name, expected=f"actas de la contienda {contest.name}", found="ninguna")
 
 
-def _verify_totals(corte: Corte, ledger: Ledger) -> None:
+def _verify_totals(corte: PublishedCorte, ledger: Ledger) -> None:
     assert corte.manifest is not None
     data = _small(corte, "totals.json", ledger)
     if data is None:
@@ -464,7 +488,7 @@ def _verify_totals(corte: Corte, ledger: Ledger) -> None:
 # --- 2.5 the ZIP ------------------------------------------------------------------------------------------------------
 
 
-def _verify_zip(tree: Source, corte: Corte, ledger: Ledger) -> None:
+def _verify_zip(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
     assert corte.manifest is not None
     path = corte.manifest.zip_name
     try:
@@ -480,7 +504,7 @@ def _verify_zip(tree: Source, corte: Corte, ledger: Ledger) -> None:
 # --- 3. index.json ----------------------------------------------------------------------------------------------------
 
 
-def _judge_index(index: Json | None, last: Corte, ledger: Ledger) -> None:
+def _judge_index(index: Json | None, last: PublishedCorte, ledger: Ledger) -> None:
     if index is None or last.manifest is None:
         ledger.unable(["CON-06"], "sin index.json, o sin el manifiesto del último corte, no hay qué comparar")
         return
@@ -518,7 +542,7 @@ def _judge_since(since: int, numbers: Sequence[int], ledger: Ledger) -> None:
         ledger.facts["Sin comprobar"] = _BEFORE.format(min(since - 1, numbers[-1]), since)
 
 
-def _judge_simulacro(last: Corte, expected: bool | None, ledger: Ledger) -> None:  # noqa: FBT001 - an expectation
+def _judge_simulacro(last: PublishedCorte, expected: bool | None, ledger: Ledger) -> None:  # noqa: FBT001 - an expectation
     """A rehearsal is said loudly; to whoever came for the other kind it is wrong."""
     if last.manifest is None:
         return
@@ -534,7 +558,7 @@ def _judge_simulacro(last: Corte, expected: bool | None, ledger: Ledger) -> None
 # --- 5. the log -------------------------------------------------------------------------------------------------------
 
 
-def _judge_evidence(book: Book, tree: Source, seen: Seen, ledger: Ledger) -> None:
+def _judge_evidence(book: LogBook, tree: Source, seen: Seen, ledger: Ledger) -> None:
     evidence.judge(book, tree, seen.cortes, ledger)
     ledger.did("EVI-04", 0)
     complete = seen.cortes.keys() <= book.cortes.keys()
@@ -550,7 +574,7 @@ def _judge_evidence(book: Book, tree: Source, seen: Seen, ledger: Ledger) -> Non
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _small(corte: Corte, name: str, ledger: Ledger) -> bytes | None:
+def _small(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
     """A JSON file of the corte; None, with the reason in the ledger, where there is none or it is too large."""
     path = f"{corte.folder}/{name}"
     fetched = corte.files.get(name)
@@ -564,12 +588,12 @@ def _small(corte: Corte, name: str, ledger: Ledger) -> bytes | None:
     return fetched.local.read_bytes()
 
 
-def _drop(tree: Source, corte: Corte) -> None:
+def _drop(tree: Source, corte: PublishedCorte) -> None:
     for fetched in corte.files.values():
         tree.drop(fetched)
 
 
-def _in_words(corte: Corte) -> str:
+def _in_words(corte: PublishedCorte) -> str:
     if corte.manifest is None:
         return f"corte {corte.number}"
     simulacro = ", SIMULACRO" if corte.manifest.simulacro else ""

@@ -30,7 +30,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from prep.files.catalog_files import load_catalog
-from prep.rehearsal.drawing import Form
+from prep.rehearsal.drawing import PrintedForm
 from prep.rehearsal.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import written_on
@@ -40,11 +40,11 @@ SETTLED: Final[frozenset[int]] = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE
 
 
 @dataclass(slots=True)
-class Night:
+class LoadNight:
     """What is left to send, who sends and types, and what the people see."""
 
     plan: Plan
-    forms: dict[str, Form]
+    forms: dict[str, PrintedForm]
     devices: list[tuple[str, Ed25519PrivateKey]]
     people: deque[tuple[int, str, str]]
     waiting: deque[tuple[int, Sheet]]
@@ -73,7 +73,7 @@ def read_the_night(environment: Environment, **_: object) -> None:
     environment.prep_night = prepared(said)  # type: ignore[attr-defined]
 
 
-def prepared(said: Namespace) -> Night:
+def prepared(said: Namespace) -> LoadNight:
     """Everything drawn and typed follows from the catalogue and the seed."""
     folder = {path.name: path.read_bytes() for path in sorted(said.catalog.glob("*.csv"))}
     catalog = load_catalog(folder)
@@ -82,7 +82,7 @@ def prepared(said: Namespace) -> Night:
     codes = {election.id: election.code for election in catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in catalog.actas}
     people = [line.split(maxsplit=1) for line in said.people.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return Night(
+    return LoadNight(
         plan=plan,
         forms=form_of_contest(plan),
         devices=[(path.stem, private_key(path)) for path in sorted(said.keys.glob("*.pem"))],
@@ -100,7 +100,7 @@ class _Person(HttpUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)  # type: ignore[no-untyped-call]  # Locust's
-        self.night: Night = environment.prep_night  # type: ignore[attr-defined]
+        self.night: LoadNight = environment.prep_night  # type: ignore[attr-defined]
         self.said: Namespace = environment.parsed_options  # type: ignore[assignment]
 
     @contextmanager
@@ -120,7 +120,7 @@ class _Person(HttpUser):
                 response.success()
 
 
-class Device(_Person):
+class FieldDevice(_Person):
     """Field staff: one image after the other, until every acta has been sent."""
 
     weight = 1

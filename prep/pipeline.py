@@ -34,7 +34,7 @@ from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
 from prep.store import pipeline as store
 from prep.store.database import Connection
-from prep.store.pipeline import ActaRow, Reading, Typed, Version
+from prep.store.pipeline import ActaRow, KeptCapture, Reading, Version
 
 SHUFFLE: Final = 20.0
 """Seconds over which the queue of typists is shuffled: nobody can arrange who gets whose acta."""
@@ -264,7 +264,9 @@ async def _ask_capture(
     )
 
 
-async def _choose(connection: Connection, row: ActaRow, state: Capturada, typed: Sequence[Typed], given: Given) -> None:
+async def _choose(
+    connection: Connection, row: ActaRow, state: Capturada, typed: Sequence[KeptCapture], given: Given
+) -> None:
     """Three different captures: the third person typed before seeing; now that person, or a supervisor, picks one."""
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:

@@ -32,15 +32,15 @@ from prep.blobs import Blobs
 from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
 from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
-from prep.store.cortes import Corte, Fresh, Fuera, ImageRow, Phase, Release, Snapshot
+from prep.store.cortes import Corte, Fresh, Fuera, Phase, PublishedImage, Release, Snapshot
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from publisher import figures as out
 from publisher import gate, official, pages
 from publisher.figures import Figures
-from publisher.gate import FOLDER, Expected, Finding, GateFailure
+from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.notary import Notary
-from publisher.official import Book
+from publisher.official import CatalogBook
 
 log: Final = logging.getLogger(__name__)
 GATE_SECONDS: Final = 900.0
@@ -63,7 +63,7 @@ def timed(step: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class CorteOffice:
     """What a publisher works with."""
 
     pool: Pool
@@ -108,7 +108,7 @@ class Withheld(Parked):
         self.images = images
 
 
-async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | None:
+async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte | None:
     """Bring out the corte that `order` asks for; or, where one is on record and not out, finish that one instead.
 
     Without an order, only finish. Returns the corte that is out, None where there was nothing to do. `leader` holds the
@@ -185,7 +185,7 @@ async def cut(office: Office, leader: Leader, order: Order | None) -> Corte | No
     return corte
 
 
-async def _seal(office: Office, corte: Corte, folder: Path) -> str | None:
+async def _seal(office: CorteOffice, corte: Corte, folder: Path) -> str | None:
     """None, or why this corte goes out without its seal."""
     if office.notary is None:
         return None
@@ -193,7 +193,7 @@ async def _seal(office: Office, corte: Corte, folder: Path) -> str | None:
     return await office.notary.seal(folder, corte.at, before)
 
 
-async def _tell_unsealed(office: Office, corte: Corte, why: str | None) -> None:
+async def _tell_unsealed(office: CorteOffice, corte: Corte, why: str | None) -> None:
     if why is None:
         return
     log.error("corte without seal", extra={"data": {"corte": corte.number, "why": why}})
@@ -201,7 +201,7 @@ async def _tell_unsealed(office: Office, corte: Corte, why: str | None) -> None:
         await cortes.add_event(office.pool, "corte_sin_sello", f"corte {corte.number}", {"motivo": why}, corte.at)
 
 
-async def _made_without_what_is_lost(office: Office, leader: Leader, corte: Corte, stage: Path) -> Rendered:
+async def _made_without_what_is_lost(office: CorteOffice, leader: Leader, corte: Corte, stage: Path) -> Rendered:
     """A corte of what can be shown: an image that cannot be had is no reason for the country to see nothing."""
     await _let_go(office, leader)
     while True:
@@ -212,7 +212,7 @@ async def _made_without_what_is_lost(office: Office, leader: Leader, corte: Cort
             await asyncio.to_thread(_empty, stage)
 
 
-async def _made(office: Office, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
+async def _made(office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
     """Every file of the corte in the stage, and through the gate. Raises Withheld for images that cannot be had."""
     (stage / "corte").mkdir()
     async with _reading(office, leader, corte.number, then=then) as shown:  # corte 0 shows an empty night, as recorded
@@ -236,7 +236,7 @@ async def _hold_back(leader: Leader, withheld: Withheld, at: datetime) -> None:
         observe.HELD_BACK.set(len(await cortes.held_back(connection)))
 
 
-async def _let_go(office: Office, leader: Leader) -> None:
+async def _let_go(office: CorteOffice, leader: Leader) -> None:
     """Images that were held back and can be had again go out with this corte."""
     async with leader.using() as connection:
         held = await cortes.held_back(connection)
@@ -248,7 +248,7 @@ async def _let_go(office: Office, leader: Leader) -> None:
                 observe.HELD_BACK.set(len(await cortes.held_back(connection)))
 
 
-async def _proven(office: Office, corte: Corte) -> None:
+async def _proven(office: CorteOffice, corte: Corte) -> None:
     """Wait for the sequencer, which has known of the corte since its record, and no longer than `PROOF_PATIENCE`."""
     if not (office.public / LOG).exists():  # this tree has no log
         return
@@ -260,7 +260,7 @@ async def _proven(office: Office, corte: Corte) -> None:
 
 
 @asynccontextmanager
-async def _reading(office: Office, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
+async def _reading(office: CorteOffice, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
     """What corte `number` shows: from the replica where it has come as far as the primary is now."""
     replica = office.replica
     if replica is not None and (unfit := await replica.unfit(leader)) is not None:
@@ -294,7 +294,7 @@ def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
 # What an earlier run left.
 
 
-async def _unfinished(office: Office, connection: Connection, last: Corte | None) -> Corte | None:
+async def _unfinished(office: CorteOffice, connection: Connection, last: Corte | None) -> Corte | None:
     """The first corte on record that is not wholly out."""
     if last is None:
         return None
@@ -304,7 +304,7 @@ async def _unfinished(office: Office, connection: Connection, last: Corte | None
     return None if _folder(office, last).exists() and _shown(office) == last.number else last
 
 
-def _shown(office: Office) -> int | None:
+def _shown(office: CorteOffice) -> int | None:
     """The corte that index.json names."""
     try:
         number: int = json.loads((office.public / "index.json").read_bytes())["corte"]
@@ -313,7 +313,7 @@ def _shown(office: Office) -> int | None:
     return number
 
 
-def _staged(office: Office, corte: Corte | None) -> Path | None:
+def _staged(office: CorteOffice, corte: Corte | None) -> Path | None:
     """The stage of a recorded corte, if it is here and every byte of it is what was recorded."""
     for stage in office.public.glob(f".corte-{corte.number:04}-*") if corte else ():
         sums = stage / "corte" / "SHA256SUMS"
@@ -327,7 +327,7 @@ def _agrees(sums: Path) -> bool:
     return all((sums.parent / name).exists() and _digest(sums.parent / name) == digest for digest, name in lines)
 
 
-def _claim(office: Office, unfinished: Corte | None, stage: Path) -> bool:
+def _claim(office: CorteOffice, unfinished: Corte | None, stage: Path) -> bool:
     """Make `stage`, from what an earlier run left of this corte where that is whole; whether it was. No other remains.
 
     Only the publisher that holds the lock gets here.
@@ -372,14 +372,14 @@ def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _folder(office: Office, corte: Corte) -> Path:
+def _folder(office: CorteOffice, corte: Corte) -> Path:
     return office.public / out.folder(corte.number)
 
 
 # Render: every file of the corte, in the stage.
 
 
-async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
+async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
     book = await _read_book(shown, office.siglas)
     before = await shown.corte(corte.number - 1)
@@ -433,7 +433,7 @@ async def _render(office: Office, shown: Snapshot, corte: Corte, stage: Path) ->
     )
 
 
-async def _read_book(shown: Snapshot, siglas: str) -> Book:
+async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
     connection = shown.connection
     people = enumerate(await catalog.candidacies(connection), 1)
     by_contest: dict[ContestId, list[tuple[int, Candidacy]]] = {}
@@ -442,7 +442,7 @@ async def _read_book(shown: Snapshot, siglas: str) -> Book:
     digest = await catalog.digest(connection)
     if digest is None:
         raise Rejected("no hay catálogo: cárguelo con «prep catalog load»", status=409)
-    return Book(
+    return CatalogBook(
         elections=await catalog.elections(connection),
         contests={contest.id: contest for contest in await catalog.contests(connection)},
         candidacies=by_contest,
@@ -453,7 +453,7 @@ async def _read_book(shown: Snapshot, siglas: str) -> Book:
 
 
 async def _write_pages(
-    office: Office, shown: Snapshot, corte: Corte, *, book: Book, stage: Path, rendered: Rendered | None
+    office: CorteOffice, shown: Snapshot, corte: Corte, *, book: CatalogBook, stage: Path, rendered: Rendered | None
 ) -> None:
     fuera = await shown.fuera()
     strays = {election.id: _strays(election, book, fuera) for election in book.elections}
@@ -462,23 +462,23 @@ async def _write_pages(
 
 
 async def _count_all(
-    shown: Snapshot, book: Book, corte: Corte, strays: Mapping[ElectionId, Sequence[Fuera]]
+    shown: Snapshot, book: CatalogBook, corte: Corte, strays: Mapping[ElectionId, Sequence[Fuera]]
 ) -> list[Figures]:
     return [await _count(shown, each, book, corte, len(strays[each.id])) for each in book.elections]
 
 
-async def _count(shown: Snapshot, election: Election, book: Book, corte: Corte, strays: int) -> Figures:
+async def _count(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, strays: int) -> Figures:
     groups = await shown.groups(election)
     return Figures(election, book, groups, strays=strays, final=corte.phase is Phase.FINAL)
 
 
-def _strays(election: Election, book: Book, fuera: Sequence[Fuera]) -> list[Fuera]:
+def _strays(election: Election, book: CatalogBook, fuera: Sequence[Fuera]) -> list[Fuera]:
     """Those of this election; where there is one election only, all of them are."""
     alone = len(book.elections) == 1
     return [each for each in fuera if alone or each.election == election.id]
 
 
-def _pack(stage: Path, book: Book, corte: Corte, before: Corte | None) -> dict[str, object]:
+def _pack(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
     inner = sorted(stage.glob("*.zip"))
     again = before is not None and official.stamp(before.at) == official.stamp(corte.at)
     name = official.zip_name(corte.at, book.siglas, again=corte.number if again else None)
@@ -491,7 +491,7 @@ def _pack(stage: Path, book: Book, corte: Corte, before: Corte | None) -> dict[s
 
 
 async def _stage_images(
-    office: Office, images: Sequence[ImageRow], fresh: Iterable[Fresh], stage: Path
+    office: CorteOffice, images: Sequence[PublishedImage], fresh: Iterable[Fresh], stage: Path
 ) -> list[tuple[str, str, str]]:
     """Originals and their derivatives into the stage, under the names they will be published by; rows of images.csv.
 
@@ -563,7 +563,7 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
 # Gate: processes of their own, as many as there are elections and processors for them.
 
 
-async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -> None:
+async def _gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
     handed: list[dict[str, dict[str, object] | None]] = [
         {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected))))
     ]
@@ -571,7 +571,7 @@ async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -
     for code, each in sorted(expected.items(), key=lambda item: -item[1].rows):
         min(handed, key=lambda of: sum(1 for code in of if code != FOLDER))[code] = asdict(each)
 
-    async def look(elections: Mapping[str, object]) -> list[Finding]:
+    async def look(elections: Mapping[str, object]) -> list[GateFinding]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", gate.__name__, str(stage / "corte"), str(office.public)),
             stdin=asyncio.subprocess.PIPE,
@@ -583,10 +583,10 @@ async def _gate(office: Office, stage: Path, expected: Mapping[str, Expected]) -
             said, failed = await asyncio.wait_for(asked, GATE_SECONDS)
         except TimeoutError:
             process.kill()
-            return [Finding("lectura", ", ".join(elections), f"en {GATE_SECONDS:.0f} s", "no terminó")]
+            return [GateFinding("lectura", ", ".join(elections), f"en {GATE_SECONDS:.0f} s", "no terminó")]
         if process.returncode not in {0, 1} or not said.endswith(b"]"):
-            return [Finding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
-        return [Finding(**each) for each in json.loads(said)]
+            return [GateFinding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
+        return [GateFinding(**each) for each in json.loads(said)]
 
     findings = [finding for found in await asyncio.gather(*map(look, handed)) for finding in found]
     if findings:

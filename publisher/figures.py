@@ -18,7 +18,7 @@ from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
 from prep.settings import CENTRAL
 from prep.store.cortes import Corte, Fresh, Group
-from publisher.official import Book
+from publisher.official import CatalogBook
 
 FORMAT: Final = 1
 _EXTENSIONS: Final[Mapping[str, str]] = {"jpeg": "jpg", "png": "png", "webp": "webp", "tiff": "tif", "pdf": "pdf"}
@@ -65,7 +65,9 @@ class Sum:
 class Figures:
     """Everything that is counted of one election, by contest and by territory."""
 
-    def __init__(self, election: Election, book: Book, groups: Sequence[Group], *, strays: int, final: bool) -> None:
+    def __init__(
+        self, election: Election, book: CatalogBook, groups: Sequence[Group], *, strays: int, final: bool
+    ) -> None:
         self.election = election
         self._book = book
         self._with_especiales = final and book.rules(election).last_corte_with_especiales
@@ -180,7 +182,7 @@ def totals(figures: Sequence[Figures]) -> bytes:
 def manifest(
     corte: Corte,
     *,
-    book: Book,
+    book: CatalogBook,
     figures: Sequence[Figures],
     before: Corte | None,
     fresh: Sequence[Fresh],
@@ -210,13 +212,13 @@ def manifest(
     )
 
 
-def _rules(election: Election, book: Book) -> dict[str, Any]:
+def _rules(election: Election, book: CatalogBook) -> dict[str, Any]:
     rules = book.rules(election)
     content = json.loads(rules.canonical())
     return {"nombre": rules.name, "version": rules.version, "sha256": rules.digest, "contenido": content}
 
 
-def _election(figures: Figures, book: Book) -> dict[str, Any]:
+def _election(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     election = figures.election
     return {
         "codigo": election.code,

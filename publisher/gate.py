@@ -43,7 +43,7 @@ _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GateFinding:
     """One thing that is wrong."""
 
     check: str
@@ -55,7 +55,7 @@ class Finding:
 class GateFailure(Exception):
     """The corte must not go out."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[GateFinding]) -> None:
         first = findings[0]
         super().__init__(f"{first.check} en {first.file}: se esperaba {first.expected}, se encontró {first.found}")
         self.findings = findings
@@ -129,14 +129,14 @@ class _Rows:
         self.votes = [0] * len(self.codes)
         self.rows = 0
         self.place_of_clave: dict[str, tuple[int, int]] = {}
-        self.findings: list[Finding] = []
+        self.findings: list[GateFinding] = []
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
         self._folders = [folder / "imagenes" for folder in images]
         self._images: defaultdict[str, list[str]] = defaultdict(list)
 
     def blame(self, check: str, expected: object, found: object, *, file: str | None = None) -> None:
-        self.findings.append(Finding(check, file or self.file, str(expected), str(found)))
+        self.findings.append(GateFinding(check, file or self.file, str(expected), str(found)))
 
     def read(self, file: TextIO, *, corrected: frozenset[str]) -> list[list[str]]:
         """Check every row; returns the lines above them."""
@@ -285,7 +285,7 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def check_election(stage: Path, root: Path, code: str, expected: Expected) -> list[Finding]:
+def check_election(stage: Path, root: Path, code: str, expected: Expected) -> list[GateFinding]:
     """Everything that the files in `stage` say of one election.
 
     `root` is the published tree with the corte before; images that come out now may still stand beside `stage`.
@@ -294,7 +294,7 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     totals = _json(stage / "totals.json")["elecciones"].get(code)
     election = next((each for each in manifest["elecciones"] if each["codigo"] == code), None)
     if election is None or totals is None:
-        return [Finding("eleccion", "manifest.json", code, "falta")]
+        return [GateFinding("eleccion", "manifest.json", code, "falta")]
     rules = manifest["reglas"][code]["contenido"]
     corrections = frozenset(each["acta"] for each in manifest["correcciones"] if each["eleccion"] == code)
     rows = _Rows(election, rules, (root, stage.parent))
@@ -462,7 +462,7 @@ def _check_part_growth(rows: _Rows, before: Mapping[str, Any], after: Mapping[st
             rows.blame("disminuye", f"{name}: al menos {before['resumen'][name]}", found, file=where)
 
 
-def check_folder(stage: Path, root: Path) -> list[Finding]:
+def check_folder(stage: Path, root: Path) -> list[GateFinding]:
     """What belongs to no single election: the chain, and the images that this corte brings out."""
     manifest = _json(stage / "manifest.json")
     findings = []
@@ -470,13 +470,13 @@ def check_folder(stage: Path, root: Path) -> list[Finding]:
         sums = root / "cortes" / f"{manifest['anterior']['corte']:04}" / "SHA256SUMS"
         digest = hashlib.sha256(sums.read_bytes()).hexdigest()
         if digest != manifest["anterior"]["sha256sums"] or manifest["anterior"]["corte"] != manifest["corte"] - 1:
-            findings.append(Finding("cadena", "manifest.json", digest, str(manifest["anterior"])))
+            findings.append(GateFinding("cadena", "manifest.json", digest, str(manifest["anterior"])))
     elif manifest["corte"]:
-        findings.append(Finding("cadena", "manifest.json", str(manifest["corte"] - 1), "sin corte anterior"))
+        findings.append(GateFinding("cadena", "manifest.json", str(manifest["corte"] - 1), "sin corte anterior"))
     return [*findings, *_check_images(stage, root)][:_MOST]
 
 
-def _check_images(stage: Path, root: Path) -> Iterator[Finding]:
+def _check_images(stage: Path, root: Path) -> Iterator[GateFinding]:
     seen: defaultdict[str, int] = defaultdict(int)
     with (stage / "images.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -484,8 +484,8 @@ def _check_images(stage: Path, root: Path) -> Iterator[Finding]:
             paths = [path for path in (stage.parent / row["ARCHIVO"], root / row["ARCHIVO"]) if path.exists()]
             digest = hashlib.sha256(paths[0].read_bytes()).hexdigest() if paths else "no está"
             if digest != row["SHA256"] or not Path(row["ARCHIVO"]).name.startswith(digest):
-                yield Finding("imagen", "images.csv", row["SHA256"], digest)
-    yield from (Finding("imagen", "images.csv", "una vez", digest) for digest, times in seen.items() if times > 1)
+                yield GateFinding("imagen", "images.csv", row["SHA256"], digest)
+    yield from (GateFinding("imagen", "images.csv", "una vez", digest) for digest, times in seen.items() if times > 1)
 
 
 def main() -> None:

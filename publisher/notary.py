@@ -24,7 +24,7 @@ from typing import Final
 
 from integrity.sealing import cms
 from integrity.sealing.certificates import NotSealed, Problem, Purpose, judge_purpose, load, refuse_development
-from integrity.sealing.cms import Signer
+from integrity.sealing.cms import CmsSigner
 from integrity.sealing.seal import SEAL, SUMS, open_signer, place, read_sums_file
 from integrity.sealing.sello import seals
 from integrity.sealing.stamp import STAMPS, Authority, add_missing
@@ -58,7 +58,7 @@ class Notary:
 
     def __init__(
         self,
-        opened: Callable[[], Signer] | None,
+        opened: Callable[[], CmsSigner] | None,
         authorities: Sequence[Authority] = (),
         *,
         clock: Callable[[], datetime] = now,
@@ -67,7 +67,7 @@ class Notary:
         self._opened = opened
         self._authorities = authorities
         self._clock = clock
-        self._signer: Signer | None = None
+        self._signer: CmsSigner | None = None
         self._busy = threading.Lock()
         self._complete: set[Path] = set()
         self._tries: Counter[Path] = Counter()
@@ -205,7 +205,7 @@ def notary_of(settings: Settings) -> Notary | None:
     return Notary(opened, authorities)
 
 
-def _key_of(settings: Settings) -> Callable[[], Signer] | None:
+def _key_of(settings: Settings) -> Callable[[], CmsSigner] | None:
     certificates, key, secret = settings.seal_certificate, settings.seal_key, settings.seal_passphrase
     if certificates is None:
         return None

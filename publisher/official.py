@@ -35,7 +35,7 @@ _LEVEL: Final = 5
 
 
 @dataclass(frozen=True)
-class Book:
+class CatalogBook:
     """The catalogue as far as a corte needs it in memory: everything but the casillas."""
 
     elections: tuple[Election, ...]
@@ -88,7 +88,7 @@ async def write_results(
     above: bytes,
     *,
     election: Election,
-    book: Book,
+    book: CatalogBook,
     snapshot: Snapshot,
     strays: Sequence[Fuera],
     packed: IO[bytes],
@@ -114,12 +114,12 @@ async def write_results(
         write(_crlf(_stray(election, book, fuera) for fuera in strays))
 
 
-def _place_cells(election: Election, book: Book, entidad: int, territory: int) -> str:
+def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:
     number = f"{territory:03}" if territory else "N/A"
     return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
 
 
-def _stray(election: Election, book: Book, fuera: Fuera) -> str:
+def _stray(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     entidad = int(identity.entidad) if identity else 0
@@ -143,7 +143,7 @@ def _crlf(lines: Iterable[str]) -> bytes:
 # Candidaturas
 
 
-def candidates(election: Election, book: Book) -> bytes:
+def candidates(election: Election, book: CatalogBook) -> bytes:
     """One line for each option that counts for a candidacy, as INE publishes it."""
     _, number, _ = row.territory(election)
     by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
@@ -231,7 +231,7 @@ CÓMO LEER LAS CELDAS
 """
 
 
-def readme(book: Book, *, phase_final: bool) -> bytes:
+def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
     """LEEME.txt: what is in the files of this corte, column by column, and by which rules it was derived."""
     parts = [
         "PROGRAMA DE RESULTADOS ELECTORALES PRELIMINARES",
@@ -249,7 +249,7 @@ def readme(book: Book, *, phase_final: bool) -> bytes:
     return _crlf("\n".join(parts).splitlines())
 
 
-def _about_election(election: Election, book: Book, *, phase_final: bool) -> Iterable[str]:
+def _about_election(election: Election, book: CatalogBook, *, phase_final: bool) -> Iterable[str]:
     rules = book.rules(election)
     yield f"{book.file(election)} — {election.title}"
     yield f"{book.candidates_file(election)} — quién cuenta con los votos de cada opción, por contienda"

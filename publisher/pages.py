@@ -37,7 +37,7 @@ from prep.store import cortes
 from prep.store.cortes import Corte, Fuera, Phase, Snapshot
 from publisher import figures as out
 from publisher.figures import Figures, Sum
-from publisher.official import Book
+from publisher.official import CatalogBook
 from publisher.verification import VERIFICA, Results, verification
 
 SITE: Final = Path(__file__).parent / "site"
@@ -118,7 +118,7 @@ class _Site:
     public: Path
     stage: Path
     """Where a page is before it takes its place."""
-    book: Book
+    book: CatalogBook
     corte: Corte
     made: set[Path] = field(default_factory=set)
     """Folders that are there."""
@@ -145,7 +145,7 @@ async def render(
     shown: Snapshot,
     *,
     stage: Path,
-    book: Book,
+    book: CatalogBook,
     figures: Sequence[Figures],
     corte: Corte,
     strays: Mapping[ElectionId, Sequence[Fuera]],
@@ -189,7 +189,7 @@ def _home(site: _Site, figures: Sequence[Figures]) -> None:
     site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
 
 
-def _overview(figures: Figures, book: Book) -> dict[str, Any]:
+def _overview(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     """What the pages say of an election as a whole."""
     election = figures.election
     single = len(figures.contests) == 1

@@ -39,7 +39,7 @@ from prep.store import cortes, embedded, leading
 from prep.store.cortes import Corte, Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader, Replica
-from publisher.cut import Office, Order, cut
+from publisher.cut import CorteOffice, Order, cut
 from publisher.gate import GateFailure
 from publisher.notary import notary_of
 from publisher.schedule import Schedule
@@ -67,7 +67,7 @@ class Publisher:
 
     def __init__(
         self,
-        office: Office,
+        office: CorteOffice,
         url: str,
         schedule: Schedule,
         clock: Callable[[], datetime] = now,
@@ -128,7 +128,7 @@ class Publisher:
         observe.LEADER.labels(ROLE).set(leads)
         if not leads and not await self._news(session):
             return
-        with contextlib.suppress(leading.Busy):  # next look
+        with contextlib.suppress(leading.PublisherBusy):  # next look
             async with session.cutting(patience=LOOK if leads else 0):
                 await self._turn(session, self._due if leads else _nothing)
 
@@ -205,7 +205,7 @@ class Publisher:
         """Say loudly what stopped a corte. The one before stays where it is."""
         cause = type(error).__name__
         self.wrong = error.sentence if isinstance(error, PrepError) else f"{cause}: {error}"
-        if isinstance(error, leading.Busy):
+        if isinstance(error, leading.PublisherBusy):
             self.wrong = None  # the other one is at work
             return
         observe.CUT_ERRORS.labels(cause).inc()
@@ -342,7 +342,9 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
                 replica = Replica(reading, patience=settings.replica_wait_seconds)
             public = settings.public.absolute()
             notary = notary_of(settings)
-            office = Office(pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary)
+            office = CorteOffice(
+                pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary
+            )
             yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
 
 

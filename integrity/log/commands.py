@@ -10,8 +10,8 @@ from typing import Final
 from integrity.log.audit import CannotProve, audit_log, check_proof, combine, in_words, prove
 from integrity.log.note import (
     LONGEST_NOTE,
-    Kind,
     Policy,
+    SignatureKind,
     Signer,
     Unsupported,
     read_checkpoint,
@@ -56,7 +56,7 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
             case "prove":
                 return _prove(asked.source, asked.index, asked.leaf, asked.out)
             case "log-key":
-                return _make_key(asked.name, asked.out, Kind.WITNESS if asked.witness else Kind.LOG)
+                return _make_key(asked.name, asked.out, SignatureKind.WITNESS if asked.witness else SignatureKind.LOG)
             case _:
                 return _witness(asked)
     except _Stop as stop:
@@ -114,9 +114,9 @@ def _prove(source: str, index: str | None, leaf: Path | None, out: Path | None) 
     return 0
 
 
-def _make_key(name: str, out: Path | None, kind: Kind) -> int:
+def _make_key(name: str, out: Path | None, kind: SignatureKind) -> int:
     signer = Signer.generate(name, kind)
-    private = out or Path("testigo.llave" if kind is Kind.WITNESS else "bitacora.llave")
+    private = out or Path("testigo.llave" if kind is SignatureKind.WITNESS else "bitacora.llave")
     _create(private, f"{signer.to_text()}\n".encode(), mode=0o600)
     _create(private.with_name(private.name + ".pub"), f"{signer.key}\n".encode(), mode=0o644)
     print(f"✓ Llave privada, que nadie más debe tener: {private}")
@@ -140,10 +140,10 @@ def _create(path: Path, content: bytes, *, mode: int) -> None:
 
 def _witness(asked: argparse.Namespace) -> int:
     signer = read_signer(_read(asked.private, LONGEST_NOTE).decode("utf-8", "replace"))
-    if signer.key.kind is not Kind.WITNESS:
+    if signer.key.kind is not SignatureKind.WITNESS:
         raise _Stop(f"La llave de {asked.private} es de bitácora; la de un testigo se crea con log-key --witness.")
     logs = [read_verifier_key(text) for text in asked.log]
-    if any(key.kind is not Kind.LOG for key in logs):
+    if any(key.kind is not SignatureKind.LOG for key in logs):
         raise _Stop("Después de --log va la llave pública de una bitácora.")
     if not 0 <= asked.port <= _HIGHEST_PORT:
         raise _Stop(f"El puerto debe estar entre 0 y {_HIGHEST_PORT}.")

@@ -58,7 +58,7 @@ class NotSigned(Exception):
         self.sentence = sentence
 
 
-class Kind(IntEnum):
+class SignatureKind(IntEnum):
     """The signature type identifier byte of a key: what its signatures are over."""
 
     LOG = 0x01
@@ -72,7 +72,7 @@ class VerifierKey:
     """A public key with its name: `name+hash+base64`, the *vkey* of signed-note."""
 
     name: str
-    kind: Kind
+    kind: SignatureKind
     public: bytes
 
     @property
@@ -105,12 +105,12 @@ def _key_parts(text: str, form: str) -> tuple[str, str, bytes]:
     return parts[0], parts[1].lower(), from_base64(parts[2])
 
 
-def _checked_key(name: str, key_id: str, raw: bytes) -> tuple[Kind, bytes]:
-    if raw[:1] not in {bytes([kind]) for kind in Kind}:
+def _checked_key(name: str, key_id: str, raw: bytes) -> tuple[SignatureKind, bytes]:
+    if raw[:1] not in {bytes([kind]) for kind in SignatureKind}:
         raise Unsupported(f"la llave de {name} es de un tipo que este programa no sabe comprobar")
     if len(raw) != 1 + _ED25519:
         raise Malformed(f"{_ED25519} bytes de llave", f"{len(raw) - 1}")
-    key = VerifierKey(name, Kind(raw[0]), raw[1:])
+    key = VerifierKey(name, SignatureKind(raw[0]), raw[1:])
     if key.id.hex() != key_id:
         raise Malformed(f"la huella {key.id.hex()} en la llave de {name}", key_id)
     return key.kind, key.public
@@ -128,12 +128,12 @@ class Signer:
     private: Ed25519PrivateKey = field(repr=False)
 
     @classmethod
-    def generate(cls, name: str, kind: Kind) -> "Signer":
+    def generate(cls, name: str, kind: SignatureKind) -> "Signer":
         """A new key of the operating system's randomness. Raises Malformed for a name that is none."""
         return cls.of(name, kind, Ed25519PrivateKey.generate())
 
     @classmethod
-    def of(cls, name: str, kind: Kind, private: Ed25519PrivateKey) -> "Signer":
+    def of(cls, name: str, kind: SignatureKind, private: Ed25519PrivateKey) -> "Signer":
         if not is_key_name(name):
             raise Malformed("un nombre de llave sin espacios ni «+»", f"«{name}»")
         return cls(VerifierKey(name, kind, private.public_key().public_bytes_raw()), private)
@@ -145,12 +145,12 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """The signature line of a log over the note's text."""
-        assert self.key.kind is Kind.LOG
+        assert self.key.kind is SignatureKind.LOG
         return _line(self.key, self.private.sign(text.encode()))
 
     def cosign(self, text: str, *, at: int) -> str:
         """The signature line of a witness over the checkpoint's text; `at` in seconds since 1970."""
-        assert self.key.kind is Kind.WITNESS
+        assert self.key.kind is SignatureKind.WITNESS
         return _line(self.key, at.to_bytes(_TIME, "big") + self.private.sign(_cosigned(text, at)))
 
 
@@ -162,11 +162,11 @@ def read_signer(text: str) -> Signer:
         name, key_id, raw = _key_parts(text.removeprefix(_PRIVATE).removesuffix("\n"), "nombre+huella+base64")
     except Malformed:
         raise Malformed("un archivo de llave privada completo", "uno cortado o cambiado") from None
-    if raw[:1] not in {bytes([kind]) for kind in Kind}:
+    if raw[:1] not in {bytes([kind]) for kind in SignatureKind}:
         raise Unsupported(f"la llave de {name} es de un tipo que este programa no sabe usar")
     if len(raw) != 1 + _ED25519:
         raise Malformed("un archivo de llave privada completo", "uno cortado o cambiado")
-    signer = Signer.of(name, Kind(raw[0]), Ed25519PrivateKey.from_private_bytes(raw[1:]))
+    signer = Signer.of(name, SignatureKind(raw[0]), Ed25519PrivateKey.from_private_bytes(raw[1:]))
     if signer.key.id.hex() != key_id:
         raise Malformed(f"la huella {signer.key.id.hex()} en la llave de {name}", key_id)
     return signer
@@ -380,7 +380,7 @@ class Policy:
 
 def trust_only(key: VerifierKey) -> Policy:
     """The policy of a reader who has a log's key and asks for no witness."""
-    if key.kind is not Kind.LOG:
+    if key.kind is not SignatureKind.LOG:
         raise Malformed("la llave de una bitácora", f"la de un testigo, {key.name}")
     return Policy((Log(key),), {}, {}, "none")
 
@@ -416,10 +416,10 @@ class _PolicyReader:
     def take(self, words: Sequence[str], number: int) -> None:
         match words:
             case ["log", key, *url] if len(url) <= 1:
-                self.logs.append(Log(self._key(key, Kind.LOG, number), "".join(url)))
+                self.logs.append(Log(self._key(key, SignatureKind.LOG, number), "".join(url)))
             case ["witness", name, key, *url] if len(url) <= 1:
                 self._new(name, number)
-                self.witnesses[name] = Witness(self._key(key, Kind.WITNESS, number), "".join(url))
+                self.witnesses[name] = Witness(self._key(key, SignatureKind.WITNESS, number), "".join(url))
             case ["group", name, needed, _, *_]:
                 self._group(name, needed, words[3:], number)
             case ["quorum", name]:
@@ -434,13 +434,15 @@ class _PolicyReader:
             raise Malformed("una línea quorum", "ninguna", lines)
         return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum)
 
-    def _key(self, text: str, kind: Kind, number: int) -> VerifierKey:
+    def _key(self, text: str, kind: SignatureKind, number: int) -> VerifierKey:
         try:
             key = read_verifier_key(text)
         except Malformed as problem:
             raise Malformed(problem.expected, problem.found, number) from None
         if key.kind is not kind:
-            raise Malformed(f"una llave de {'testigo' if kind is Kind.WITNESS else 'bitácora'}", f"«{text}»", number)
+            raise Malformed(
+                f"una llave de {'testigo' if kind is SignatureKind.WITNESS else 'bitácora'}", f"«{text}»", number
+            )
         # One key twice would count twice; the log's own would let it witness itself.
         if key.public in self.publics:
             raise Malformed("una llave que no esté ya en la política", f"«{text}»", number)

@@ -20,7 +20,17 @@ from typing import Final
 
 from integrity.leaves import read_leaf
 from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
-from integrity.log.note import LONGEST_NOTE, Checkpoint, Kind, Log, NotSigned, Policy, Proof, VerifierKey, read_proof
+from integrity.log.note import (
+    LONGEST_NOTE,
+    Checkpoint,
+    Log,
+    NotSigned,
+    Policy,
+    Proof,
+    SignatureKind,
+    VerifierKey,
+    read_proof,
+)
 from integrity.log.tiles import Tiles
 from integrity.source import Missing
 from integrity.sums import Malformed
@@ -61,7 +71,7 @@ def key_of(held: Json) -> VerifierKey | None:
     """The key that a leaf hands the log to; None for any other leaf."""
     if (held["tipo"], held.get("de")) != ("rotacion", "bitacora"):
         return None
-    return VerifierKey(held["nombre"], Kind.LOG, bytes.fromhex(held["clave"]))
+    return VerifierKey(held["nombre"], SignatureKind.LOG, bytes.fromhex(held["clave"]))
 
 
 def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:

@@ -63,7 +63,7 @@ _AT_ONCE: Final = 32
 """Requests answered at the same time; the others wait to be accepted."""
 
 
-class Answer(NamedTuple):
+class WitnessAnswer(NamedTuple):
     """What the witness says to one request."""
 
     status: HTTPStatus
@@ -125,7 +125,7 @@ class Cosigner:
         self._clock = clock
         self._one_at_a_time = threading.Lock()
 
-    def add_checkpoint(self, data: bytes) -> Answer:
+    def add_checkpoint(self, data: bytes) -> WitnessAnswer:
         """Sign, or say why not: what tlog-witness asks for each case. What was signed is durable on return."""
         try:
             request = read_request(data)
@@ -145,16 +145,16 @@ class Cosigner:
         with self._one_at_a_time:  # what was compared is what is replaced
             return self._continue(request)
 
-    def _continue(self, request: Request) -> Answer:
+    def _continue(self, request: Request) -> WitnessAnswer:
         checkpoint = request.checkpoint
         state = self._memory.of(checkpoint.origin)
         last = state.read()
         signed = last or Head(0, EMPTY)
         if request.old != signed.size:
-            return Answer(HTTPStatus.CONFLICT, f"{signed.size}\n", _SIZE_TYPE)
+            return WitnessAnswer(HTTPStatus.CONFLICT, f"{signed.size}\n", _SIZE_TYPE)
         if signed.size == checkpoint.size and signed.root != checkpoint.root:
             # Two trees of one size, both signed by the log: the proof that it forked is in the request.
-            return Answer(HTTPStatus.CONFLICT, f"{signed.size}\n", _SIZE_TYPE)
+            return WitnessAnswer(HTTPStatus.CONFLICT, f"{signed.size}\n", _SIZE_TYPE)
         try:
             if signed.size:
                 check_consistency(signed.size, checkpoint.size, signed.root, checkpoint.root, request.proof)
@@ -165,11 +165,11 @@ class Cosigner:
         # If we stop before the swap, nothing was signed; if we stop after it, the log asks again with the new size.
         if not state.swap(last, Head(checkpoint.size, checkpoint.root)):
             return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "otro proceso usa la memoria de este testigo")
-        return Answer(HTTPStatus.OK, self._signer.cosign(checkpoint.note.text, at=int(self._clock())))
+        return WitnessAnswer(HTTPStatus.OK, self._signer.cosign(checkpoint.note.text, at=int(self._clock())))
 
 
-def _refuse(status: HTTPStatus, sentence: str) -> Answer:
-    return Answer(status, sentence + "\n")
+def _refuse(status: HTTPStatus, sentence: str) -> WitnessAnswer:
+    return WitnessAnswer(status, sentence + "\n")
 
 
 # --- the daemon -------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._say(_refuse(HTTPStatus.NOT_FOUND, "aquí solo está POST /add-checkpoint"))
 
-    def _say(self, answer: Answer, *, end: bool = False) -> None:
+    def _say(self, answer: WitnessAnswer, *, end: bool = False) -> None:
         body = answer.body.encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)

@@ -70,7 +70,7 @@ class LogRefused(Exception):
         self.sentence = sentence
 
 
-class Busy(LogRefused):
+class FolderBusy(LogRefused):
     """Another sequencer has the folder, or has moved the state."""
 
 
@@ -237,7 +237,7 @@ class Sequencer:
         # From the swap on the entries are in the log: if we stop after it, the next run signs this very head.
         with self._step("state"):
             if not self._state.swap(before, head):
-                raise Busy("otro proceso movió el estado de la bitácora; no se firmó nada")
+                raise FolderBusy("otro proceso movió el estado de la bitácora; no se firmó nada")
         # The world still sees the last checkpoint. If we stop here, the next run comes back here: witnesses may have
         # signed this head, which is the one that they are shown then.
         with self._step("witnesses"):
@@ -282,7 +282,7 @@ class Sequencer:
             # There is no log. If we stop after the swap, there is an empty one that nobody has seen.
             head = Head(0, EMPTY)
             if not self._state.swap(None, head):
-                raise Busy("otro proceso está creando la bitácora")
+                raise FolderBusy("otro proceso está creando la bitácora")
         if published is None and (head.size or (self._folder / "tile").exists()):
             raise FolderRolledBack("a la bitácora le falta su punto de control")
         if published is not None:
@@ -495,7 +495,7 @@ def _locked(path: Path, *, wait: bool) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise Busy("otro secuenciador tiene abierta la bitácora") from None
+            raise FolderBusy("otro secuenciador tiene abierta la bitácora") from None
         yield
     finally:
         os.close(handle)

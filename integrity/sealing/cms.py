@@ -69,7 +69,7 @@ class Key(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
+class CmsSigner:
     """A certificate with its key."""
 
     certificate: x509.Certificate
@@ -86,7 +86,13 @@ class Signer:
 
 
 def sign(
-    content: bytes, signer: Signer, *, at: datetime, content_type: str = DATA, detached: bool, certificates: bool = True
+    content: bytes,
+    signer: CmsSigner,
+    *,
+    at: datetime,
+    content_type: str = DATA,
+    detached: bool,
+    certificates: bool = True,
 ) -> bytes:
     """The signed message over `content`. `at`, its signing time, is written with whole seconds."""
     ess = der.sequence(der.sequence(der.sequence(_ess_id(signer.certificate))))

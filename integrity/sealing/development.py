@@ -31,7 +31,7 @@ from integrity.sealing.certificates import (
     judge_purpose,
     load,
 )
-from integrity.sealing.cms import Signer
+from integrity.sealing.cms import CmsSigner
 from integrity.sealing.seal import FileKey
 from integrity.sealing.stamp import LONGEST, read_query
 from integrity.sums import Malformed
@@ -55,7 +55,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CertificateKind:
     """What one of the certificates is for."""
 
     title: str
@@ -63,9 +63,9 @@ class Kind:
     """None: it is the root."""
 
 
-ROOT_KIND: Final = Kind("Autoridad de desarrollo", None)
-SEAL_KIND: Final = Kind("Sello de desarrollo", Purpose.SEAL)
-STAMP_KIND: Final = Kind("Sellado de tiempo de desarrollo", Purpose.STAMP)
+ROOT_KIND: Final = CertificateKind("Autoridad de desarrollo", None)
+SEAL_KIND: Final = CertificateKind("Sello de desarrollo", Purpose.SEAL)
+STAMP_KIND: Final = CertificateKind("Sellado de tiempo de desarrollo", Purpose.STAMP)
 
 
 def make_authority(folder: Path, *, now: datetime) -> None:
@@ -89,7 +89,7 @@ def make_authority(folder: Path, *, now: datetime) -> None:
         raise NotSealed(Problem.FORM, f"no se pudo escribir en la carpeta {folder}") from None
 
 
-def subject(kind: Kind) -> x509.Name:
+def subject(kind: CertificateKind) -> x509.Name:
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "MX"),
@@ -100,7 +100,7 @@ def subject(kind: Kind) -> x509.Name:
 
 
 def issue(
-    kind: Kind, key: PrivateKey, issuer: x509.Certificate | None, issuer_key: PrivateKey, *, since: datetime
+    kind: CertificateKind, key: PrivateKey, issuer: x509.Certificate | None, issuer_key: PrivateKey, *, since: datetime
 ) -> x509.Certificate:
     """A certificate for development, with its three marks: subject, extension, and a root of fixed name above."""
     ca, stamps = kind.purpose is None, kind.purpose is Purpose.STAMP
@@ -126,7 +126,7 @@ def issue(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _usage(kind: Kind) -> x509.KeyUsage:
+def _usage(kind: CertificateKind) -> x509.KeyUsage:
     ca, seals = kind.purpose is None, kind.purpose is Purpose.SEAL
     return x509.KeyUsage(
         digital_signature=not ca,
@@ -153,17 +153,17 @@ def _write(folder: Path, names: tuple[str, str], certificate: x509.Certificate, 
 # --- the time stamper -------------------------------------------------------------------------------------------------
 
 
-def open_stamper(folder: Path) -> Signer:
+def open_stamper(folder: Path) -> CmsSigner:
     """The stamping certificate and key of `make_authority`. Raises NotSealed."""
     try:
         certificate = load((folder / STAMP_CERTIFICATE).read_bytes())[0]
     except OSError:
         raise NotSealed(Problem.KEY, f"en {folder} no está {STAMP_CERTIFICATE}: hágalo con integrity dev-ca") from None
     judge_purpose(certificate, Purpose.STAMP)
-    return Signer(certificate, (), FileKey(folder / STAMP_KEY, None))
+    return CmsSigner(certificate, (), FileKey(folder / STAMP_KEY, None))
 
 
-def answer(query: bytes, signer: Signer, *, at: datetime) -> bytes:
+def answer(query: bytes, signer: CmsSigner, *, at: datetime) -> bytes:
     """A time stamp response (RFC 3161 §2.4.2): granted at that moment, or the rejection of what is no request."""
     try:
         asked = read_query(query)
@@ -187,7 +187,7 @@ class StamperServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, signer: Signer, port: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, signer: CmsSigner, port: int, clock: Callable[[], datetime]) -> None:
         """On the loopback only. Raises OSError where the port is taken."""
         self.signer = signer
         self.clock = clock

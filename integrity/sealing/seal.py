@@ -40,7 +40,7 @@ from integrity.sealing.certificates import (
     load,
     refuse_development,
 )
-from integrity.sealing.cms import Key, Signer
+from integrity.sealing.cms import CmsSigner, Key
 
 SUMS: Final = "SHA256SUMS"
 SEAL: Final = "SHA256SUMS.p7s"
@@ -69,7 +69,7 @@ class Seal:
 # --- sealing ----------------------------------------------------------------------------------------------------------
 
 
-def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> Signer:
+def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> CmsSigner:
     """The institution's signer: a PEM file with its certificate, then those above it; and its key.
 
     `key` is a PEM file that only its owner can read, or a `pkcs11:` URI (RFC 7512) with `module-path`, `token` and
@@ -80,7 +80,7 @@ def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> 
     judge_purpose(certificate, Purpose.SEAL)
     public = certificate.public_key()
     opened: Key = TokenKey(key, passphrase, public) if key.startswith(_PKCS11) else FileKey(Path(key), passphrase)
-    signer = Signer(certificate, above, opened)
+    signer = CmsSigner(certificate, above, opened)
     probe = cms.sign(b"", signer, at=certificate.not_valid_before_utc, detached=True)
     try:
         cms.verify(cms.read(probe), b"")
@@ -90,7 +90,7 @@ def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> 
     return signer
 
 
-def seal(sums: bytes, signer: Signer, *, at: datetime) -> bytes:
+def seal(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes:
     """`SHA256SUMS.p7s`. Raises NotSealed where the certificate is not in force at that moment, or the key fails."""
     judge_validity(signer.certificate, at)
     return cms.sign(sums, signer, at=at, detached=True)

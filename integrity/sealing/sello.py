@@ -29,7 +29,7 @@ from integrity.sealing.certificates import (
     number,
     refuse_development,
 )
-from integrity.sealing.cms import Signer
+from integrity.sealing.cms import CmsSigner
 from integrity.sealing.seal import SEAL, Seal, seal
 
 SELLO: Final = "SHA256SUMS.sello"
@@ -43,7 +43,7 @@ _HEADING: Final = "Sello digital (RSA-SHA256, en base64):"
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n", re.ASCII)
 
 
-def seals(sums: bytes, signer: Signer, *, at: datetime) -> dict[str, bytes]:
+def seals(sums: bytes, signer: CmsSigner, *, at: datetime) -> dict[str, bytes]:
     """What a publisher puts beside SHA256SUMS, by file name: the seal and, where the key is RSA, the sello.
 
     Raises NotSealed where the certificate is not in force at that moment, or the key fails.
@@ -52,7 +52,7 @@ def seals(sums: bytes, signer: Signer, *, at: datetime) -> dict[str, bytes]:
     return {SEAL: seal(sums, signer, at=at), **({SELLO: page} if page is not None else {})}
 
 
-def make_sello(sums: bytes, signer: Signer, *, at: datetime) -> bytes | None:
+def make_sello(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes | None:
     """The page; None where the institution's key is not RSA, as this form has no other. Raises NotSealed."""
     if not signer.is_rsa:
         return None

@@ -312,7 +312,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class PublishedOption:
     position: int
     code: str
     clase: str
@@ -320,7 +320,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class PublishedContest:
     id: int
     entidad: int
     territorio: int
@@ -329,7 +329,7 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
-class Election:
+class PublishedElection:
     code: str
     title: str
     ambito: str
@@ -337,9 +337,9 @@ class Election:
     archivo: str
     candidaturas: str
     resumen: Mapping[str, str]
-    options: tuple[Option, ...]
+    options: tuple[PublishedOption, ...]
     """By position, from 0 without gaps."""
-    contests: Mapping[tuple[int, int], Contest]
+    contests: Mapping[tuple[int, int], PublishedContest]
     """By entidad and territory."""
     rules: Rules
 
@@ -361,7 +361,7 @@ class Manifest:
     anterior: tuple[int, str] | None
     fixed: bytes
     """Canonical JSON of what no corte may change: catalogue, rules, elections without their summary."""
-    elections: tuple[Election, ...]
+    elections: tuple[PublishedElection, ...]
     corrections: frozenset[tuple[str, str]]
     """Election and CLAVE_ACTA."""
     zip_name: str
@@ -449,12 +449,12 @@ def _expect_format(raw: Json) -> None:
         _refuse("formato", "1, el único que este programa conoce", raw["formato"])
 
 
-def _election(raw: Json, rules: Json) -> Election:
+def _election(raw: Json, rules: Json) -> PublishedElection:
     content = rules["contenido"]
     where = f"elecciones.{raw['codigo']}"
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
         _refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
-    return Election(
+    return PublishedElection(
         code=raw["codigo"],
         title=raw["titulo"],
         ambito=raw["ambito"],
@@ -474,9 +474,9 @@ def _election(raw: Json, rules: Json) -> Election:
     )
 
 
-def _options(raw: Sequence[Json], where: str) -> tuple[Option, ...]:
+def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     options = tuple(
-        Option(held["posicion"], held["codigo"], held["clase"], tuple(held["partidos"]))
+        PublishedOption(held["posicion"], held["codigo"], held["clase"], tuple(held["partidos"]))
         for held in sorted(raw, key=lambda held: held["posicion"])
     )
     if [option.position for option in options] != [*range(len(options))]:
@@ -493,8 +493,8 @@ def _options(raw: Sequence[Json], where: str) -> tuple[Option, ...]:
     return options
 
 
-def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], Contest]:
-    contests: dict[tuple[int, int], Contest] = {}
+def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], PublishedContest]:
+    contests: dict[tuple[int, int], PublishedContest] = {}
     ids: set[int] = set()
     for held in raw:
         place = (held["entidad"], held["territorio"])
@@ -504,7 +504,7 @@ def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, 
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
             _refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
         ids.add(held["id"])
-        contests[place] = Contest(held["id"], *place, held["nombre"], ballot)
+        contests[place] = PublishedContest(held["id"], *place, held["nombre"], ballot)
     return contests
 
 

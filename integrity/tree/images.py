@@ -5,9 +5,9 @@ import re
 from typing import Final
 
 from integrity.report import Ledger
-from integrity.source import Kind, Missing, Source, SourceError
+from integrity.source import Missing, PathKind, Source, SourceError
 from integrity.sums import HEX, in_threads
-from integrity.tree.tree import Corte, Seen, blame, entries, image_path, judge_entry
+from integrity.tree.tree import PublishedCorte, Seen, blame, entries, image_path, judge_entry
 
 _IMAGE_LIMIT: Final = 256 << 20
 _EXTENSION: Final = re.compile("jpg|png|webp|tif|pdf")
@@ -15,7 +15,7 @@ _IMAGES_HEADER: Final = ["SHA256", "ARCHIVO", "CLAVE_ACTA"]
 _PREFIX: Final = re.compile("[0-9a-f]{2}")
 
 
-def read_images(corte: Corte, seen: Seen, ledger: Ledger) -> None:
+def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     """`images.csv` into the listing: sorted, each image at the address that its digest gives it."""
     path = f"{corte.folder}/images.csv"
     fetched = corte.files.get("images.csv")
@@ -58,7 +58,7 @@ def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
     return "" if [sha256, clave] > [*last[:1], *last[2:]] else "imágenes en orden y sin repetir"
 
 
-def judge_codes(last: Corte, seen: Seen, ledger: Ledger) -> None:
+def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     if last.manifest is None or len(last.tables) < len(last.manifest.elections):
         ledger.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
     for code, table in last.tables.items():
@@ -76,8 +76,8 @@ def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
     for prefix, its_kind in entries(tree, "imagenes", ledger).items():
         path = f"imagenes/{prefix}"
         known = _PREFIX.fullmatch(prefix) is not None
-        judge_entry(path, its_kind, "COM-05", ledger, known=known, wanted=Kind.FOLDER)
-        for name, kind in entries(tree, path, ledger).items() if its_kind is Kind.FOLDER else ():
+        judge_entry(path, its_kind, "COM-05", ledger, known=known, wanted=PathKind.FOLDER)
+        for name, kind in entries(tree, path, ledger).items() if its_kind is PathKind.FOLDER else ():
             sha256, _, extension = name.rpartition(".")
             known = sha256[:2] == prefix and seen.extension(sha256) == extension != ""
             judge_entry(f"{path}/{name}", kind, "COM-05", ledger, known=known)

@@ -16,7 +16,7 @@ from typing import IO, Final
 
 from integrity.report import Ledger
 from integrity.source import Fetched
-from integrity.tree.documents import Election, Manifest
+from integrity.tree.documents import Manifest, PublishedElection
 
 ZIP_LIMIT: Final = 4 << 30
 _IN_MEMORY: Final = 8 << 20
@@ -58,7 +58,9 @@ def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledg
             _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
 
 
-def _judge_inner(content: IO[bytes], name: str, election: Election, sums: Mapping[str, str], ledger: Ledger) -> None:
+def _judge_inner(
+    content: IO[bytes], name: str, election: PublishedElection, sums: Mapping[str, str], ledger: Ledger
+) -> None:
     expected = {election.archivo, election.candidaturas, "LEEME.txt"}
     for member, plain in _members(content, name, expected, ledger):
         hasher = hashlib.sha256()

@@ -18,7 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from integrity.report import Ledger
 from integrity.sums import HEX
-from integrity.tree.documents import SUMMARY_NAMES, Election, Rules
+from integrity.tree.documents import SUMMARY_NAMES, PublishedElection, Rules
 
 _LONGEST_LINE: Final = 1 << 16
 _BOM: Final = b"\xef\xbb\xbf"
@@ -75,7 +75,7 @@ _PROCESO: Final = frozenset({"proceso_tecnico_operativo"})
 """Whether an acta was identified by another procedure is nowhere else in its row: either text is right."""
 
 
-class Place(NamedTuple):
+class VotingPlace(NamedTuple):
     """Where a row's casilla votes: entidad, and the territory of the file's own column (0 for none)."""
 
     entidad: int
@@ -98,7 +98,7 @@ def add(target: Sum, other: Sum, sign: int = 1) -> None:
 class Columns:
     """Where every column of one election's file stands."""
 
-    def __init__(self, election: Election) -> None:
+    def __init__(self, election: PublishedElection) -> None:
         own = {"municipio": ("ID_MUNICIPIO", "MUNICIPIO")}.get(
             election.territory, (f"ID_{election.territory.upper()}", election.territory.upper())
         )
@@ -114,11 +114,11 @@ class Columns:
 
 
 @dataclass
-class Table:
+class PublishedTable:
     """What one election's file says in one corte."""
 
     file: Path
-    sums: dict[Place, Sum]
+    sums: dict[VotingPlace, Sum]
     fuera: int
     rows: int
     sound: bool
@@ -148,7 +148,7 @@ class Row(NamedTuple):
     """What a row adds: `amounts` to the sums of `place`; both None for a row fuera de catálogo."""
 
     clave: str
-    place: Place | None
+    place: VotingPlace | None
     amounts: Sum | None
     captured: bool
     codigo: str
@@ -175,7 +175,7 @@ def _padded(cell: str) -> int | None:
 class Judge:
     """Judges the rows of one election's file. `wrong(check, column, expected=…, found=…)` takes what differs."""
 
-    def __init__(self, election: Election) -> None:
+    def __init__(self, election: PublishedElection) -> None:
         self.election = election
         self.columns = Columns(election)
         self._rules = election.rules
@@ -186,8 +186,8 @@ class Judge:
             for place, contest in election.contests.items()
         }
 
-    def contest(self, place: Place) -> tuple[int, int]:
-        """The key, in `Election.contests`, of the contest in which a casilla there votes."""
+    def contest(self, place: VotingPlace) -> tuple[int, int]:
+        """The key, in `PublishedElection.contests`, of the contest in which a casilla there votes."""
         match self.election.nivel:
             case "pais":
                 return (0, 0)
@@ -218,13 +218,13 @@ class Judge:
             self._captured(cells, place, people, amounts, wrong)
         return Row(clave, place, amounts, captured=True, codigo=cells[tail["CODIGO_INTEGRIDAD"]])
 
-    def _identify(self, cells: list[str], wrong: Wrong) -> Place:
+    def _identify(self, cells: list[str], wrong: Wrong) -> VotingPlace:
         """CLAVE_CASILLA says again what the identification columns say; CLAVE_ACTA begins with it."""
         entidad, number, ext = _padded(cells[2]), _padded(cells[7]), _padded(cells[9])
         territory = 0 if cells[4] in _NO_TERRITORY else _padded(cells[4])
         seccion = 0 if cells[6] in _NO_TERRITORY else _padded(cells[6])
         tipo = cells[8]
-        place = Place(entidad or 0, territory or 0)
+        place = VotingPlace(entidad or 0, territory or 0)
         if None in {entidad, territory, seccion, number, ext} or not ("A" <= tipo <= "Z" and len(tipo) == 1):
             wrong("CON-08", "", expected="números y un tipo de casilla en la identificación", found=cells[2:10])
             return place
@@ -292,7 +292,9 @@ class Judge:
         kinds = [code for code in OBSERVATIONS if code.startswith("sin_acta") and code in self._rules.texts]
         self._observed(cells, tuple(frozenset({code}) for code in kinds), wrong)
 
-    def _captured(self, cells: list[str], place: Place, people: tuple[int, int], amounts: Sum, wrong: Wrong) -> None:
+    def _captured(
+        self, cells: list[str], place: VotingPlace, people: tuple[int, int], amounts: Sum, wrong: Wrong
+    ) -> None:
         columns = self.columns
         off = self._off.get(self.contest(place), ())
         total, ilegible, sin_dato, number = self._votes(cells[columns.votes], off, amounts, wrong)
@@ -409,7 +411,7 @@ class Preamble(NamedTuple):
     sound: bool
 
 
-class Sheet(NamedTuple):
+class FileInCorte(NamedTuple):
     """One election's file in one corte, and where to write what is wrong with it."""
 
     file: Path
@@ -437,7 +439,7 @@ def split_line(line: bytes) -> list[str] | None:
         return None
 
 
-def read_preamble(sheet: Sheet, election: Election, at: datetime) -> Preamble:
+def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime) -> Preamble:
     """BOM, title, hour, summary and header, each where and as it must be (§6)."""
 
     def wrong(line: int, expected: object, found: object) -> None:
@@ -474,9 +476,11 @@ def read_preamble(sheet: Sheet, election: Election, at: datetime) -> Preamble:
     return Preamble(dict(zip(SUMMARY_NAMES, values, strict=True)), sound=not {1, 7} & {*problems})
 
 
-def read_table(sheet: Sheet, *, keep: bool) -> Table:
-    """Every row judged and summed. `keep` fills `Table.published`."""
-    table = Table(sheet.file, defaultdict(lambda: [0] * (VOTES + len(sheet.judge.election.options))), 0, 0, sound=True)
+def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
+    """Every row judged and summed. `keep` fills `PublishedTable.published`."""
+    table = PublishedTable(
+        sheet.file, defaultdict(lambda: [0] * (VOTES + len(sheet.judge.election.options))), 0, 0, sound=True
+    )
     seen: set[str] = set()
     with sheet.file.open("rb") as handle:
         for number, line in enumerate(_lines(handle), start=1):
@@ -501,12 +505,12 @@ def read_table(sheet: Sheet, *, keep: bool) -> Table:
     return table
 
 
-def follow_table(sheet: Sheet, before: Table) -> Table | None:
+def follow_table(sheet: FileInCorte, before: PublishedTable) -> PublishedTable | None:
     """The same from the corte before and the lines that changed; None where the two do not hold the same actas."""
     width = VOTES + len(sheet.judge.election.options)
-    sums: dict[Place, Sum] = defaultdict(lambda: [0] * width)
+    sums: dict[VotingPlace, Sum] = defaultdict(lambda: [0] * width)
     sums.update({place: [*amounts] for place, amounts in before.sums.items()})
-    table = Table(sheet.file, sums, before.fuera, before.rows, sound=True)
+    table = PublishedTable(sheet.file, sums, before.fuera, before.rows, sound=True)
     for change in changes(before.file, sheet.file):
         if not change.aligned:
             return None
@@ -556,7 +560,7 @@ def changes(old: Path, new: Path) -> Iterator[Change]:
                 yield Change(number, first, second)
 
 
-def judge_changes(sheet: Sheet, before: Path, corrected: frozenset[str]) -> None:
+def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -> None:
     """What one corte may change in another: fields of the catalogue never, a published acta only with a correction."""
     ledger, columns = sheet.ledger, sheet.judge.columns
     fixed = [*range(columns.identity.start, columns.identity.stop)]
@@ -593,7 +597,7 @@ def _differing(was: list[str], now: list[str], columns: Columns) -> str:
     return ", ".join(name for name, one, other in zip(columns.names, was, now, strict=True) if one != other)
 
 
-def _judge_line(sheet: Sheet, number: int, line: bytes, table: Table | None) -> Row | None:
+def _judge_line(sheet: FileInCorte, number: int, line: bytes, table: PublishedTable | None) -> Row | None:
     """The row in a line, what is wrong written down; without a table, the row alone. None where it is no row."""
 
     def wrong(check: str, column: str, *, expected: object, found: object) -> None:
@@ -615,11 +619,11 @@ def _judge_line(sheet: Sheet, number: int, line: bytes, table: Table | None) -> 
     return row
 
 
-def _blame(sheet: Sheet, table: Table, number: int, *, expected: str, found: str) -> None:
+def _blame(sheet: FileInCorte, table: PublishedTable, number: int, *, expected: str, found: str) -> None:
     table.sound = False
     sheet.ledger.wrong("CON-08", sheet.name, expected=expected, found=found, position=f"línea {number}")
 
 
-def _did_rows(sheet: Sheet, rows: int) -> None:
+def _did_rows(sheet: FileInCorte, rows: int) -> None:
     for check in ("CON-08", "CON-09", "CON-10"):
         sheet.ledger.did(check, rows)

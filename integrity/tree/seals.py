@@ -12,7 +12,7 @@ from integrity.report import SEAL_CHECKS, Ledger
 from integrity.source import Missing, Source, SourceError, Unreadable
 from integrity.sums import in_threads
 from integrity.tree.documents import SEALS
-from integrity.tree.tree import Corte, Seen, blame
+from integrity.tree.tree import PublishedCorte, Seen, blame
 
 if TYPE_CHECKING:
     from integrity.authenticity import Trust
@@ -27,8 +27,8 @@ _NO_STAMPS: Final = "el árbol no trae sellos de tiempo y no se dio --tsa-ca"
 
 def judge_corte(
     tree: Source,
-    corte: Corte,
-    before: Corte | None,
+    corte: PublishedCorte,
+    before: PublishedCorte | None,
     seen: Seen,
     ledger: Ledger,
     *,
@@ -76,7 +76,7 @@ def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
         ledger.not_applicable("AUT-04", _NO_STAMPS)
 
 
-def _look(tree: Source, corte: Corte, seen: Seen, ledger: Ledger) -> None:
+def _look(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     if seen.sealed:
         return
     paths = {f"{corte.folder}/{file}": file for file in SEALS}
@@ -87,7 +87,7 @@ def _look(tree: Source, corte: Corte, seen: Seen, ledger: Ledger) -> None:
             seen.sealed.add(paths[path])
 
 
-def _read(tree: Source, corte: Corte, ledger: Ledger) -> dict[str, bytes] | None:
+def _read(tree: Source, corte: PublishedCorte, ledger: Ledger) -> dict[str, bytes] | None:
     """What is there; None where one could not be read: it may be there, and of the others alone nothing is said."""
     beside: dict[str, bytes] = {}
     paths = {f"{corte.folder}/{file}": file for file in SEALS}

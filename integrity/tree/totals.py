@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from integrity.report import Ledger
-from integrity.tree.documents import SUMMARY_NAMES, Contest, Election, Json, Manifest
+from integrity.tree.documents import SUMMARY_NAMES, Json, Manifest, PublishedContest, PublishedElection
 from integrity.tree.rows import (
     CON,
     CONTABILIZADAS,
@@ -20,9 +20,9 @@ from integrity.tree.rows import (
     SIN_ACTA,
     VOTES,
     Judge,
-    Place,
+    PublishedTable,
     Sum,
-    Table,
+    VotingPlace,
     add,
 )
 
@@ -61,7 +61,7 @@ def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str
     return dict(zip(SUMMARY_NAMES, map(str, values), strict=True))
 
 
-def distribute(votes: Sum, election: Election) -> dict[str, int]:
+def distribute(votes: Sum, election: PublishedElection) -> dict[str, int]:
     """One contest's votes by option, its combinations shared out among their parties and no longer there.
 
     Even shares; the remainder one by one, in descending order of the parties' own votes in this contest, then of the
@@ -77,7 +77,7 @@ def distribute(votes: Sum, election: Election) -> dict[str, int]:
     return {election.options[position].code: amount for position, amount in shares.items()}
 
 
-def whole(election: Election, table: Table) -> Sum:
+def whole(election: PublishedElection, table: PublishedTable) -> Sum:
     """The sum of all rows of the catalogue."""
     total = [0] * (VOTES + len(election.options))
     for amounts in table.sums.values():
@@ -86,7 +86,13 @@ def whole(election: Election, table: Table) -> Sum:
 
 
 def judge_summary(
-    name: str, printed: Mapping[str, str], *, manifest: Manifest, election: Election, table: Table, ledger: Ledger
+    name: str,
+    printed: Mapping[str, str],
+    *,
+    manifest: Manifest,
+    election: PublishedElection,
+    table: PublishedTable,
+    ledger: Ledger,
 ) -> None:
     """The thirteen values in the file `name` and in the manifest, against the rows."""
     ours = summary(whole(election, table), table.fuera, with_especiales=with_especiales(manifest, election))
@@ -105,12 +111,12 @@ def judge_summary(
             ledger.wrong("CON-13", file, expected=told[1] + told[2], found=told[0], position="ACTAS_CAPTURADAS")
 
 
-def with_especiales(manifest: Manifest, election: Election) -> bool:
+def with_especiales(manifest: Manifest, election: PublishedElection) -> bool:
     """Participation takes the especial casillas in at the end of the night only, and where the rules say so."""
     return manifest.fase == "final" and election.rules.last_corte_with_especiales
 
 
-def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Table], ledger: Ledger) -> None:
+def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, PublishedTable], ledger: Ledger) -> None:
     """`totals.json` against what the rows give. Territories that the rows do not name are said not to be checked."""
     name = f"cortes/{manifest.corte:04}/totals.json"
     codes = {election.code for election in manifest.elections}
@@ -142,7 +148,7 @@ def _territory_key(held: Json) -> str:
     return f"{held['tipo']} {held['entidad']}-{held['id']}"
 
 
-def _totals(election: Election, table: Table, told: Json, *, with_especiales: bool) -> Json:
+def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
     """The same object from the rows. Only names, and how options join into candidacies, are taken from `told`."""
     judge = Judge(election)
     by_contest: dict[tuple[int, int], Sum] = {key: [0] * (VOTES + len(election.options)) for key in election.contests}
@@ -178,11 +184,13 @@ def _totals(election: Election, table: Table, told: Json, *, with_especiales: bo
     }
 
 
-def _by_code(election: Election, amounts: Sum) -> dict[str, int]:
+def _by_code(election: PublishedElection, amounts: Sum) -> dict[str, int]:
     return {option.code: amounts[VOTES + option.position] for option in election.options}
 
 
-def _contest(election: Election, contest: Contest, amounts: Sum, told: Json, *, with_especiales: bool) -> Json:
+def _contest(
+    election: PublishedElection, contest: PublishedContest, amounts: Sum, told: Json, *, with_especiales: bool
+) -> Json:
     votes = _by_code(election, amounts)
     on_ballot = {option.code for option in election.options if option.position in contest.ballot}
     candidacies: list[Json] = []
@@ -215,7 +223,7 @@ def _off_ballot_dropped(votes: Mapping[str, int], on_ballot: set[str], told: Map
     return {code: amount for code, amount in votes.items() if code in on_ballot or code in told or amount}
 
 
-def _territories(election: Election, table: Table, told: Json, *, with_especiales: bool) -> Json:
+def _territories(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
     sums: dict[tuple[str, int, int], Sum] = {}
     for place, amounts in table.sums.items():
         for territory in _territories_of(election, place):
@@ -246,7 +254,7 @@ def _territories(election: Election, table: Table, told: Json, *, with_especiale
     return ours
 
 
-def _territories_of(election: Election, place: Place) -> Iterator[tuple[str, int, int]]:
+def _territories_of(election: PublishedElection, place: VotingPlace) -> Iterator[tuple[str, int, int]]:
     yield ("entidad", place.entidad, place.entidad)
     if place.territory:
         yield (election.territory, place.entidad, place.territory)

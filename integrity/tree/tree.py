@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from integrity.evidence import Shown
 from integrity.report import Ledger
-from integrity.source import Fetched, Kind, Missing, Source, SourceError, Unreadable
+from integrity.source import Fetched, Missing, PathKind, Source, SourceError, Unreadable
 from integrity.sums import Malformed
 from integrity.tree.documents import Manifest
-from integrity.tree.rows import Table
+from integrity.tree.rows import PublishedTable
 
 if TYPE_CHECKING:
     from integrity.authenticity import Evidence
@@ -19,7 +19,7 @@ HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
 
 
 @dataclass
-class Corte:
+class PublishedCorte:
     """One corte as far as it could be read."""
 
     number: int
@@ -31,7 +31,7 @@ class Corte:
     sums: Mapping[str, str] = field(default_factory=dict)
     files: dict[str, Fetched] = field(default_factory=dict)
     manifest: Manifest | None = None
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, PublishedTable] = field(default_factory=dict)
     vouched: "Evidence | None" = None
     """Its seal and time stamps, where they were judged."""
 
@@ -81,10 +81,12 @@ def malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None
     ledger.wrong(check, path, expected=problem.expected, found=problem.found, position=position)
 
 
-def judge_entry(path: str, kind: Kind, check: str, ledger: Ledger, *, known: bool, wanted: Kind = Kind.FILE) -> None:
+def judge_entry(
+    path: str, kind: PathKind, check: str, ledger: Ledger, *, known: bool, wanted: PathKind = PathKind.FILE
+) -> None:
     """One name in a folder: of the right kind, and announced by somebody."""
     ledger.did("COM-02")
-    if kind in {Kind.LINK, Kind.OTHER}:
+    if kind in {PathKind.LINK, PathKind.OTHER}:
         ledger.wrong("COM-02", path, expected=wanted.value, found=kind.value)
     elif not known:
         ledger.wrong(check, path, expected="nada", found=kind.value)
@@ -92,7 +94,7 @@ def judge_entry(path: str, kind: Kind, check: str, ledger: Ledger, *, known: boo
         ledger.wrong(check, path, expected=wanted.value, found=kind.value)
 
 
-def entries(tree: Source, folder: str, ledger: Ledger) -> Mapping[str, Kind]:
+def entries(tree: Source, folder: str, ledger: Ledger) -> Mapping[str, PathKind]:
     """What is in a folder; nothing where it is missing, which the check that needs its files says."""
     try:
         return tree.entries(folder)

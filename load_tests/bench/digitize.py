@@ -17,14 +17,14 @@ from pyzbar import pyzbar
 
 from prep.domain.catalog import read_identity
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
-from prep.rehearsal.drawing import LEVELS, Condition, Form, draw
+from prep.rehearsal.drawing import LEVELS, Condition, PrintedForm, draw
 from prep.scan import zbar
 from prep.scan.cascade import read_qr
 from prep.scan.digitize import digitize
 
 Figure = dict[str, Any]
 
-FORM: Final = Form(
+FORM: Final = PrintedForm(
     title="Gubernatura",
     contest="Entidad sintética",
     header=HEADER,

@@ -18,7 +18,7 @@ import uvloop
 
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import night
-from prep.rehearsal.drawing import CONDITIONS, Form, draw
+from prep.rehearsal.drawing import CONDITIONS, PrintedForm, draw
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 
@@ -58,13 +58,18 @@ def drawn(casillas: int, size: tuple[int, int] = SIZE) -> Work:
         return Work(plan, {key: job.result() for key, job in jobs.items()})
 
 
-def _draw(form: Form, sheet: Sheet, size: tuple[int, int]) -> bytes:
+def _draw(form: PrintedForm, sheet: Sheet, size: tuple[int, int]) -> bytes:
     rng = random.Random(sheet.key)
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=size)
 
 
 async def send_all(
-    work: Work, place: night.Place, client: aiohttp.ClientSession, progress: night.Progresses, *, ahead: float = inf
+    work: Work,
+    place: night.NightPlace,
+    client: aiohttp.ClientSession,
+    progress: night.Progresses,
+    *,
+    ahead: float = inf,
 ) -> None:
     """Every image, as fast as `SENDERS` devices go, but no more than `ahead` of the people who type them."""
     actas = len(work.waiting)
@@ -83,7 +88,7 @@ async def send_all(
     await asyncio.gather(*(sender() for _ in range(night.SENDERS)))
 
 
-async def count(client: aiohttp.ClientSession, place: night.Place, pattern: str) -> float:
+async def count(client: aiohttp.ClientSession, place: night.NightPlace, pattern: str) -> float:
     """A counter of the worker; 0 while it does not answer."""
     metrics = f"http://127.0.0.1:{place.environment['PREP_WORKER_METRICS_PORT']}/metrics"
     try:
@@ -93,7 +98,7 @@ async def count(client: aiohttp.ClientSession, place: night.Place, pattern: str)
         return 0.0
 
 
-async def reached(client: aiohttp.ClientSession, place: night.Place, pattern: str, wanted: float) -> float:
+async def reached(client: aiohttp.ClientSession, place: night.NightPlace, pattern: str, wanted: float) -> float:
     """Wait until that counter of the worker, which only a look can tell, is at `wanted`; where it was seen."""
     while (seen := await count(client, place, pattern)) < wanted:  # noqa: ASYNC110
         await asyncio.sleep(LOOK)
@@ -114,7 +119,7 @@ class Rates:
     """Images sent and not yet verified where it began, and where it ended."""
 
 
-async def whole_way(work: Work, place: night.Place) -> Rates:
+async def whole_way(work: Work, place: night.NightPlace) -> Rates:
     """A night that nobody waits for, timed."""
     progress, actas = night.Progresses(), len(work.plan.sheets)
     async with (

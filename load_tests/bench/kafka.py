@@ -77,13 +77,13 @@ def _kafka_dev(folder: Path, *words: str) -> str:
 
 
 @contextmanager
-def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[night.Place, Path]]:
+def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[night.NightPlace, Path]]:
     """A prepared night on brokers of its own, and the folder of the brokers."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, brokers(Path(scratch), nodes) as engine:
         yield _prepared(work, Path(scratch), {**engine, **settings}), Path(scratch)
 
 
-def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> night.Place:
+def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> night.NightPlace:
     return night.prepare(work.plan, folder / "datos", folder / "publico", {**WITHOUT_CORTES, **settings})
 
 
@@ -108,7 +108,7 @@ def intake() -> list[dict[str, Any]]:
     ]
 
 
-async def _upload(place: night.Place) -> list[tuple[float, float]]:
+async def _upload(place: night.NightPlace) -> list[tuple[float, float]]:
     """Images a second and the 99th percentile of their waits (ms): of `COLD` uploads, then of `UPLOADS`."""
     told = []
     async with night.installation(place, "capture"), night.speaker(place, SENDERS) as client:
@@ -120,7 +120,7 @@ async def _upload(place: night.Place) -> list[tuple[float, float]]:
 
 
 async def send_photos(
-    place: night.Place, client: aiohttp.ClientSession, numbers: Sequence[int], size: int
+    place: night.NightPlace, client: aiohttp.ClientSession, numbers: Sequence[int], size: int
 ) -> list[float]:
     """Photos of nothing, each with its receipt before the next; seconds of each."""
     waits: list[float] = []
@@ -185,7 +185,7 @@ def _forms(work: Work, nodes: int, folder: Path) -> dict[str, Any]:
         return forms_figure(work, uvloop.run(whole_way(work, place)), f", Kafka de {nodes}")
 
 
-async def _digitized(work: Work, place: night.Place) -> float:
+async def _digitized(work: Work, place: night.NightPlace) -> float:
     progress = night.Progresses()
     async with night.installation(place), night.speaker(place, night.SENDERS + 1) as client:
         await asyncio.sleep(3)  # the worker has its partitions
@@ -222,7 +222,7 @@ def recovery() -> list[dict[str, Any]]:
     ]
 
 
-async def _struck(work: Work, place: night.Place, folder: Path) -> tuple[float, float]:
+async def _struck(work: Work, place: night.NightPlace, folder: Path) -> tuple[float, float]:
     progress = night.Progresses()
     wanted = len(work.plan.sheets)
 
@@ -271,7 +271,7 @@ def memory() -> list[dict[str, Any]]:
     ]
 
 
-async def _many_messages(place: night.Place) -> tuple[dict[str, int], dict[str, int]]:
+async def _many_messages(place: night.NightPlace) -> tuple[dict[str, int], dict[str, int]]:
     """Entries of rounds that are long over through the outbox, Kafka and the worker; a photo for each ten of them."""
     done = r'prep_messages_handled_total\{outcome="done",topic="entries"\} ([\d.]+)'
     async with night.installation(place), night.speaker(place, SENDERS + 1) as client:
@@ -297,7 +297,7 @@ NOTIFY outbox;
 """
 
 
-def _resident(place: night.Place) -> dict[str, int]:
+def _resident(place: night.NightPlace) -> dict[str, int]:
     """MB of each kind of part, its children included."""
     found = dict.fromkeys(KINDS, 0)
     for process in psutil.process_iter(["cmdline", "environ"]):

@@ -23,13 +23,13 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
-from integrity.log.note import Kind, Signer
+from integrity.log.note import SignatureKind, Signer
 from integrity.log.writer import FileState, Sequencer
 from load_tests.bench import cortes as bench_cortes
 from load_tests.psql import run_sql
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import night
-from prep.rehearsal.night import Place, Plan, command_line
+from prep.rehearsal.night import NightPlace, Plan, command_line
 from prep.rehearsal.synthetic import synthetic
 
 LEAVES: Final = 500_000
@@ -58,7 +58,7 @@ def log_500k() -> list[dict[str, Any]]:
     """Append, then audit offline by command."""
     with tempfile.TemporaryDirectory(prefix="bitacora-") as scratch:
         home = Path(scratch)
-        signer = Signer.generate("prep.example.mx/bitacora", Kind.LOG)
+        signer = Signer.generate("prep.example.mx/bitacora", SignatureKind.LOG)
         leaves = [sha256(b"%d" % number).digest() * (LEAF // 32) + b"." * (LEAF % 32) for number in range(LEAVES)]
         bare = _bare(leaves)
         synced = _synced(home / "suelto", leaves)
@@ -236,7 +236,7 @@ class _Seen:
     """Images that nobody had looked into when the last proof was there."""
 
 
-async def _wait_for_proofs(place: Place, pictures: list[tuple[Any, bytes]]) -> _Seen:
+async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]]) -> _Seen:
     clock = asyncio.get_running_loop().time
     seen, waiting = _Seen(), dict[Path, float]()
     keys = {kind: night.private_key(place.data / f"{device}.pem") for kind, device in night.DEVICES.items()}
@@ -271,7 +271,7 @@ async def _wait_for_proofs(place: Place, pictures: list[tuple[Any, bytes]]) -> _
     return seen
 
 
-def _unread(place: Place) -> int:
+def _unread(place: NightPlace) -> int:
     data = Path(place.environment["PREP_DATA"])
     return int(run_sql(data, "SELECT count(*) FROM image_current WHERE state = 'recibida'"))
 

@@ -33,13 +33,13 @@ from rich.console import Console
 from rich.table import Table
 
 from load_tests.bench.bench import commit, machine
-from load_tests.chaos.faults import MIB, NODES, Fault, Hands, Kind, means, schedule
-from load_tests.chaos.oracle import Finding, Witnessed, judge, look
+from load_tests.chaos.faults import MIB, NODES, Fault, FaultKind, Hands, means, schedule
+from load_tests.chaos.oracle import OracleFinding, Witnessed, judge, look
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import night
-from prep.rehearsal.night import DEVICES, SENDERS, Place, Plan, Progresses, order
+from prep.rehearsal.night import DEVICES, SENDERS, NightPlace, Plan, Progresses, order
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 
@@ -55,14 +55,14 @@ LOOPBACK: Final = 'ip link set lo up && "$@"; exit $?'
 """What the first process of those namespaces does; it also reaps whoever is left without a parent."""
 DIE: Final = frozenset(
     {
-        Kind.WORKER,
-        Kind.PUBLISHER,
-        Kind.CAPTURE,
-        Kind.SEQUENCER,
-        Kind.TWO_SEQUENCERS,
-        Kind.NODE,
-        Kind.POSTGRES,
-        Kind.BACKEND,
+        FaultKind.WORKER,
+        FaultKind.PUBLISHER,
+        FaultKind.CAPTURE,
+        FaultKind.SEQUENCER,
+        FaultKind.TWO_SEQUENCERS,
+        FaultKind.NODE,
+        FaultKind.POSTGRES,
+        FaultKind.BACKEND,
     }
 )
 """What is to come back by itself: its recovery counts from its death, that of other faults from their healing."""
@@ -72,20 +72,20 @@ DIE: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class Sending:
     """One sending of one sheet's image, so many times at once."""
 
     sheet: Sheet
     together: int
 
 
-def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet], list[Upload]]:
+def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet], list[Sending]]:
     """The sheets kept back, one for each fault, to see whether work goes on after it; and every other sending."""
     chance = random.Random(f"uploads {seed}")
     kept = chance.sample([sheet for sheet in sheets if sheet.values is not None], faults)
     keys = {sheet.key for sheet in kept}
     uploads = [
-        Upload(sheet, chance.choices((1, 2, 3), (85, 10, 5))[0])
+        Sending(sheet, chance.choices((1, 2, 3), (85, 10, 5))[0])
         for sheet in sheets
         if sheet.sin_acta is None and sheet.key not in keys
         for _ in range(chance.choices((1, 2, 3), (75, 17, 8))[0])
@@ -113,10 +113,10 @@ class Bout:
         return None not in (self.arrivals, self.captures, self.cortes)
 
 
-class Night:
+class ChaosNight:
     """One night, the faults that come to it, and what is seen of it from outside."""
 
-    def __init__(self, plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> None:
+    def __init__(self, plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -> None:
         self._plan = plan
         self._place = place
         self._hands = hands
@@ -326,7 +326,7 @@ def _leaves(group: BaseExceptionGroup[PrepError]) -> Iterator[PrepError]:
 # One run.
 
 
-def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[Finding]]:
+def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]:
     """Prepare, play, judge. Raises PrepError where the night cannot be played."""
     folder, sheets = synthetic(arguments.casillas, seed=arguments.seed)
     plan = Plan("caos", folder, load_catalog(folder), sheets, len(sheets), arguments.seed, MISTAKES, 0.0)
@@ -360,18 +360,20 @@ def settings(arguments: argparse.Namespace) -> dict[str, str]:
     }
 
 
-def start_kafka(place: Place) -> dict[str, str]:
+def start_kafka(place: NightPlace) -> dict[str, str]:
     """Three nodes on the loopback; the settings that lead there."""
     said = order(place, "kafka-dev", "up", "--nodes", str(NODES))
     [line] = [line for line in said.splitlines() if line.startswith("export ")]
     return dict(word.split("=", 1) for word in line.split()[1:])
 
 
-def play(plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> tuple[list[Bout], list[Finding]]:
+def play(
+    plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]
+) -> tuple[list[Bout], list[OracleFinding]]:
     """The night, its last corte, and the verdict."""
 
-    async def whole() -> tuple[Night, list[str]]:
-        played = Night(plan, place, hands, faults)
+    async def whole() -> tuple[ChaosNight, list[str]]:
+        played = ChaosNight(plan, place, hands, faults)
         return played, await played.play()
 
     played, stopped = uvloop.run(whole())
@@ -383,18 +385,18 @@ def play(plan: Plan, place: Place, hands: Hands, faults: Sequence[Fault]) -> tup
     played.look_at_tree()
     late = [f"{bout.fault.kind}: no se recuperó en {RECOVERY:.0f} s" for bout in played.bouts if not bout.recovered]
     findings = [
-        Finding("la noche llegó a su fin", 1, stopped),
-        Finding("después de cada falla todo siguió", len(played.bouts), late),
+        OracleFinding("la noche llegó a su fin", 1, stopped),
+        OracleFinding("después de cada falla todo siguió", len(played.bouts), late),
     ]
     try:
         findings += judge(plan.catalog, plan.sheets, place.public, played.seen)
         findings.append(compared(place))
     except (OSError, KeyError, ValueError) as error:
-        findings.append(Finding("lo publicado se puede leer", 1, [repr(error)]))
+        findings.append(OracleFinding("lo publicado se puede leer", 1, [repr(error)]))
     return played.bouts, findings
 
 
-def compared(place: Place) -> Finding:
+def compared(place: NightPlace) -> OracleFinding:
     """Whether the database says what the log says, leaf by leaf."""
     said, wrong = "", []
     try:
@@ -403,16 +405,16 @@ def compared(place: Place) -> Finding:
         wrong.append(error.sentence)
     wrong += [line.strip() for line in said.splitlines() if "todavía no tienen hoja" in line]
     leaves = next((int(word) for word in said.split() if word.isdigit()), 0)
-    return Finding("la base de datos dice lo mismo que la bitácora", leaves, wrong)
+    return OracleFinding("la base de datos dice lo mismo que la bitácora", leaves, wrong)
 
 
 # The score card.
 
 
-def card(bouts: Sequence[Bout], findings: Iterable[Finding], *, title: str) -> Iterator[Table]:
+def card(bouts: Sequence[Bout], findings: Iterable[OracleFinding], *, title: str) -> Iterator[Table]:
     """Two tables: the faults, then the oracle."""
     faults = Table("falla", "forma", "veces", "imagen", "captura", "corte", title=title, caption=CAPTION)
-    for kind in Kind:
+    for kind in FaultKind:
         of = [bout for bout in bouts if bout.fault.kind is kind]
         if of:
             longest = [_longest(each) for each in zip(*((b.arrivals, b.captures, b.cortes) for b in of), strict=True)]
@@ -432,7 +434,7 @@ def _longest(seconds: Sequence[float | None]) -> str:
     return "nunca" if None in seconds else f"{max(each for each in seconds if each is not None):.1f}"
 
 
-def as_json(arguments: argparse.Namespace, bouts: Iterable[Bout], findings: Sequence[Finding]) -> str:
+def as_json(arguments: argparse.Namespace, bouts: Iterable[Bout], findings: Sequence[OracleFinding]) -> str:
     """Everything about a run, for another program."""
     content: Mapping[str, Any] = {
         "seed": arguments.seed,
@@ -475,7 +477,7 @@ def main(words: Sequence[str]) -> int:
     try:
         if not arguments.inside:
             if arguments.bus == "kafka":  # from here: inside there is no network to fetch it through
-                order(Place(Path(), Path(), 0, os.environ), "kafka-dev", "fetch")
+                order(NightPlace(Path(), Path(), 0, os.environ), "kafka-dev", "fetch")
             enter(words)
         bouts, findings = run(arguments)
     except (PrepError, OSError, subprocess.SubprocessError) as error:

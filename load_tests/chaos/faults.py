@@ -24,7 +24,7 @@ from typing import Any, Final
 import psutil
 
 from prep.errors import PrepError
-from prep.rehearsal.night import Place, die_with_parent, order
+from prep.rehearsal.night import NightPlace, die_with_parent, order
 
 NODES: Final = 3
 APPEARS: Final = 20.0
@@ -53,7 +53,7 @@ SLACK: Final = 4 * MIB
 HOUR: Final = 3600
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What can go wrong; the value is what the score card calls it."""
 
     WORKER = "muere un trabajador"
@@ -74,12 +74,12 @@ class Kind(StrEnum):
 
 SECOND: Final = "from publisher.log.sequencer import main; main([])"
 PARTS: Final = ("capture", "worker", "publish")
-KAFKA_ONLY: Final = frozenset({Kind.NODE, Kind.CUT_NODE, Kind.CUT_KAFKA})
+KAFKA_ONLY: Final = frozenset({FaultKind.NODE, FaultKind.CUT_NODE, FaultKind.CUT_KAFKA})
 MODULES: Final = {
-    Kind.WORKER: "worker",
-    Kind.PUBLISHER: "publish",
-    Kind.CAPTURE: "capture",
-    Kind.SEQUENCER: "sequencer",
+    FaultKind.WORKER: "worker",
+    FaultKind.PUBLISHER: "publish",
+    FaultKind.CAPTURE: "capture",
+    FaultKind.SEQUENCER: "sequencer",
 }
 
 
@@ -87,7 +87,7 @@ MODULES: Final = {
 class Fault:
     """One fault. It begins in relation to what the night has done, so that the seed means the same on any machine."""
 
-    kind: Kind
+    kind: FaultKind
     after: int
     """Uploads acknowledged when it begins."""
     moment: float
@@ -107,8 +107,8 @@ class Fault:
 def schedule(seed: int, count: int, uploads: int, *, kafka: bool) -> list[Fault]:
     """`count` faults in the first nine tenths of the uploads; every kind comes before any comes twice."""
     chance = random.Random(f"faults {seed}")
-    kinds = [kind for kind in Kind if kafka or kind not in KAFKA_ONLY]
-    deck: list[Kind] = []
+    kinds = [kind for kind in FaultKind if kafka or kind not in KAFKA_ONLY]
+    deck: list[FaultKind] = []
     while len(deck) < count:
         deck += chance.sample(kinds, len(kinds))
     slot = 0.9 * uploads / count
@@ -116,7 +116,7 @@ def schedule(seed: int, count: int, uploads: int, *, kafka: bool) -> list[Fault]
     for place, kind in enumerate(deck[:count]):
         after = int((place + chance.uniform(0.2, 0.9)) * slot)
         jump = int(10 * (HOUR / 10) ** chance.random())
-        jump = -jump if kind is Kind.CLOCK_BACK else jump
+        jump = -jump if kind is FaultKind.CLOCK_BACK else jump
         moment, lasts = round(chance.uniform(0, 0.3), 3), round(chance.uniform(1.5, 4), 3)
         node, clocks = chance.randint(1, NODES), chance.choice((PARTS, PARTS, *((part,) for part in PARTS)))
         faults.append(Fault(kind, after, moment, lasts, node, jump, clocks))
@@ -160,7 +160,7 @@ def _nft(*words: str, said: str = "") -> bool:
 class Hands:
     """Brings faults to the installation at `place`, one at a time, and heals them."""
 
-    def __init__(self, place: Place, allowed: Means, *, room: int) -> None:
+    def __init__(self, place: NightPlace, allowed: Means, *, room: int) -> None:
         """`room`: bytes of the blob store's disk, where it may be one of its own."""
         self._place = place
         self._means = allowed
@@ -177,7 +177,7 @@ class Hands:
             _mount(self._blobs, f"size={room}")
 
     @property
-    def parts(self) -> Place:
+    def parts(self) -> NightPlace:
         """The same place, for whoever starts the parts: their clocks are in our hands."""
         if self._means.faketime is None:
             return self._place
@@ -186,18 +186,22 @@ class Hands:
         before = os.pathsep.join(filter(None, (str(self._clocks), os.environ.get("PYTHONPATH"))))
         return replace(self._place, environment={**self._place.environment, "PYTHONPATH": before})
 
-    def form(self, kind: Kind) -> str:
+    def form(self, kind: FaultKind) -> str:
         """How this fault is brought here; begins with «reemplazada» where it is another one."""
         match kind:
-            case Kind.CUT_NODE | Kind.CUT_KAFKA:
+            case FaultKind.CUT_NODE | FaultKind.CUT_KAFKA:
                 return "nftables, en un espacio de red propio" if self._means.network else "SIGSTOP a sus procesos"
-            case Kind.CUT_POSTGRES:
+            case FaultKind.CUT_POSTGRES:
                 return "SIGSTOP a sus procesos (socket Unix)"
-            case Kind.DISK:
-                return "tmpfs lleno" if self._means.disk else f"reemplazada: {Kind.CAPTURE}, aquí no se puede montar"
-            case Kind.CLOCK_AHEAD | Kind.CLOCK_BACK:
-                return "libfaketime" if self._means.faketime else f"reemplazada: {Kind.PUBLISHER}, falta libfaketime"
-            case Kind.TWO_SEQUENCERS:
+            case FaultKind.DISK:
+                return (
+                    "tmpfs lleno" if self._means.disk else f"reemplazada: {FaultKind.CAPTURE}, aquí no se puede montar"
+                )
+            case FaultKind.CLOCK_AHEAD | FaultKind.CLOCK_BACK:
+                return (
+                    "libfaketime" if self._means.faketime else f"reemplazada: {FaultKind.PUBLISHER}, falta libfaketime"
+                )
+            case FaultKind.TWO_SEQUENCERS:
                 return "otro proceso, que toma el relevo al morir el primero y muere después"
             case _:
                 return "SIGKILL"
@@ -205,47 +209,47 @@ class Hands:
     async def bring(self, fault: Fault) -> None:
         """The fault is there when this returns."""
         match fault.kind:
-            case Kind.WORKER | Kind.PUBLISHER | Kind.CAPTURE | Kind.SEQUENCER:
+            case FaultKind.WORKER | FaultKind.PUBLISHER | FaultKind.CAPTURE | FaultKind.SEQUENCER:
                 await self._kill_part(MODULES[fault.kind])
-            case Kind.TWO_SEQUENCERS:
+            case FaultKind.TWO_SEQUENCERS:
                 self._start_second()
-                await self._kill_part(MODULES[Kind.SEQUENCER])
-            case Kind.NODE:
+                await self._kill_part(MODULES[FaultKind.SEQUENCER])
+            case FaultKind.NODE:
                 await asyncio.to_thread(order, self._place, "kafka-dev", "kill", str(fault.node))
-            case Kind.POSTGRES:
+            case FaultKind.POSTGRES:
                 self._postgres()[0].kill()
-            case Kind.BACKEND:
+            case FaultKind.BACKEND:
                 (await self._appearing(self._backends))[-1].kill()
-            case Kind.CUT_NODE | Kind.CUT_KAFKA:
+            case FaultKind.CUT_NODE | FaultKind.CUT_KAFKA:
                 self._cut(self._nodes(fault))
-            case Kind.CUT_POSTGRES:
+            case FaultKind.CUT_POSTGRES:
                 _signal(self._postgres(), signal.SIGSTOP)
-            case Kind.DISK if self._means.disk:
+            case FaultKind.DISK if self._means.disk:
                 self._fill()
-            case Kind.DISK:
-                await self._kill_part(MODULES[Kind.CAPTURE])
-            case Kind.CLOCK_AHEAD | Kind.CLOCK_BACK if self._means.faketime:
+            case FaultKind.DISK:
+                await self._kill_part(MODULES[FaultKind.CAPTURE])
+            case FaultKind.CLOCK_AHEAD | FaultKind.CLOCK_BACK if self._means.faketime:
                 self._set_clocks(fault.clocks, fault.jump)
-            case Kind.CLOCK_AHEAD | Kind.CLOCK_BACK:
-                await self._kill_part(MODULES[Kind.PUBLISHER])
+            case FaultKind.CLOCK_AHEAD | FaultKind.CLOCK_BACK:
+                await self._kill_part(MODULES[FaultKind.PUBLISHER])
 
     async def heal(self, fault: Fault) -> None:
         """Nothing of the fault is left when this returns, but for what the installation has to do itself."""
         match fault.kind:
-            case Kind.NODE:
+            case FaultKind.NODE:
                 await asyncio.to_thread(order, self._place, "kafka-dev", "start", str(fault.node))
-            case Kind.CUT_NODE | Kind.CUT_KAFKA if self._means.network:
+            case FaultKind.CUT_NODE | FaultKind.CUT_KAFKA if self._means.network:
                 _nft("flush", "chain", "inet", "caos", "entra")
-            case Kind.CUT_NODE | Kind.CUT_KAFKA:
+            case FaultKind.CUT_NODE | FaultKind.CUT_KAFKA:
                 _signal([self._node(number) for number in self._nodes(fault)], signal.SIGCONT)
-            case Kind.CUT_POSTGRES:
+            case FaultKind.CUT_POSTGRES:
                 _signal(self._postgres(), signal.SIGCONT)
-            case Kind.DISK if self._means.disk:
+            case FaultKind.DISK if self._means.disk:
                 (self._blobs / "lastre").unlink()
                 _mount(self._blobs, f"remount,size={self._room}")
-            case Kind.CLOCK_AHEAD | Kind.CLOCK_BACK:
+            case FaultKind.CLOCK_AHEAD | FaultKind.CLOCK_BACK:
                 self._set_clocks(PARTS, 0)
-            case Kind.TWO_SEQUENCERS:
+            case FaultKind.TWO_SEQUENCERS:
                 self._end_second()
             case _:
                 pass
@@ -308,7 +312,7 @@ class Hands:
         return []
 
     def _nodes(self, fault: Fault) -> Sequence[int]:
-        return [fault.node] if fault.kind is Kind.CUT_NODE else range(1, NODES + 1)
+        return [fault.node] if fault.kind is FaultKind.CUT_NODE else range(1, NODES + 1)
 
     def _node(self, number: int) -> psutil.Process:
         return psutil.Process(int((self._data / "kafka" / f"nodo-{number}" / "pid").read_text()))

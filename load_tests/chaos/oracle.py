@@ -31,7 +31,7 @@ SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class OracleFinding:
     """One thing that must hold: what, how many were looked at, and what is wrong with it."""
 
     what: str
@@ -74,7 +74,7 @@ def look(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-def judge(catalog: Catalog, sheets: Sequence[Sheet], public: Path, seen: Witnessed) -> list[Finding]:
+def judge(catalog: Catalog, sheets: Sequence[Sheet], public: Path, seen: Witnessed) -> list[OracleFinding]:
     """Everything that must hold of the night that was published in `public`."""
     index = json.loads((public / "index.json").read_text())
     last = public / index["carpeta"]
@@ -84,10 +84,10 @@ def judge(catalog: Catalog, sheets: Sequence[Sheet], public: Path, seen: Witness
     totals = json.loads((last / "totals.json").read_text())["elecciones"]
     return [
         _promised(seen),
-        Finding("lo mismo enviado otra vez recibe lo mismo", seen.again, seen.unequal),
+        OracleFinding("lo mismo enviado otra vez recibe lo mismo", seen.again, seen.unequal),
         _published(public, seen),
         _once(public, results.values()),
-        Finding("mensajes apartados: ninguno", len(seen.parked), [str(each) for each in seen.parked]),
+        OracleFinding("mensajes apartados: ninguno", len(seen.parked), [str(each) for each in seen.parked]),
         _actas(sheets, claves, results, seen),
         _totals(catalog, sheets, claves, totals),
         _numbers(public, index, seen),
@@ -106,11 +106,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
 # Promises.
 
 
-def _promised(seen: Witnessed) -> Finding:
+def _promised(seen: Witnessed) -> OracleFinding:
     key = load_pem_public_key(seen.key)
     assert isinstance(key, Ed25519PublicKey)
     wrong = [sheet for sheet, receipt in seen.receipts.items() if not _genuine(key, receipt, seen.digests[sheet])]
-    return Finding("cada acuse lleva la firma Ed25519 y la huella de su imagen", len(seen.receipts), wrong)
+    return OracleFinding("cada acuse lleva la firma Ed25519 y la huella de su imagen", len(seen.receipts), wrong)
 
 
 def _genuine(key: Ed25519PublicKey, receipt: bytes, sha256: str) -> bool:
@@ -123,11 +123,11 @@ def _genuine(key: Ed25519PublicKey, receipt: bytes, sha256: str) -> bool:
     return bool(said["acuse"]["sha256"] == sha256)
 
 
-def _published(public: Path, seen: Witnessed) -> Finding:
+def _published(public: Path, seen: Witnessed) -> OracleFinding:
     out = {row["SHA256"] for row in _images(public) if (public / row["ARCHIVO"]).is_file()}
     listed = json.dumps(seen.parked)
     lost = [key for key in seen.receipts if seen.digests[key] not in out and seen.digests[key] not in listed]
-    return Finding("cada imagen con acuse está publicada o apartada a la vista", len(seen.receipts), lost)
+    return OracleFinding("cada imagen con acuse está publicada o apartada a la vista", len(seen.receipts), lost)
 
 
 def _images(public: Path) -> list[dict[str, str]]:
@@ -138,7 +138,7 @@ def _images(public: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _once(public: Path, results: Iterable[OfficialFile]) -> Finding:
+def _once(public: Path, results: Iterable[OfficialFile]) -> OracleFinding:
     rows = [row for file in results for row in file.rows]
     wrong: list[str] = []
     for what, values in (
@@ -147,7 +147,7 @@ def _once(public: Path, results: Iterable[OfficialFile]) -> Finding:
         ("la imagen de images.csv", [row["SHA256"] for row in _images(public)]),
     ):
         wrong += [f"{what} {value} está {count} veces" for value, count in Counter(values).items() if count > 1]
-    return Finding("nada se cuenta dos veces", len(rows), wrong)
+    return OracleFinding("nada se cuenta dos veces", len(rows), wrong)
 
 
 # Votes.
@@ -177,7 +177,7 @@ def truth(sheet: Sheet, acta: Acta) -> Truth:
 
 def _actas(
     sheets: Sequence[Sheet], claves: Mapping[str, Acta], results: Mapping[str, OfficialFile], seen: Witnessed
-) -> Finding:
+) -> OracleFinding:
     """Every row of the official files against its sheet, cell by cell; fuera de catálogo, as many as came."""
     rows = {row.clave_acta: (file, row) for file in results.values() for row in file.catalogued}
     wrong = [
@@ -189,7 +189,7 @@ def _actas(
     expected = sum(not sheet.clave for sheet in sheets)
     if strays != expected:
         wrong.append(f"fuera de catálogo: {strays}, y llegaron {expected}")
-    return Finding("los votos de cada acta son los escritos en ella", len(sheets), wrong)
+    return OracleFinding("los votos de cada acta son los escritos en ella", len(sheets), wrong)
 
 
 def _differs(sheet: Sheet, acta: Acta, rows: Mapping[str, tuple[OfficialFile, OfficialRow]], sha256: str | None) -> str:
@@ -210,7 +210,7 @@ def _differs(sheet: Sheet, acta: Acta, rows: Mapping[str, tuple[OfficialFile, Of
 
 def _totals(
     catalog: Catalog, sheets: Sequence[Sheet], claves: Mapping[str, Acta], totals: Mapping[str, Any]
-) -> Finding:
+) -> OracleFinding:
     """Votes and counted actas of each election and of each contest."""
     codes = {election.id: election.code for election in catalog.elections}
     sums: dict[str, Counter[str]] = {}
@@ -229,7 +229,7 @@ def _totals(
     for election in totals.values():
         ours |= {f"contienda {each['id']}": _counted(each) for each in election["contiendas"]}
     wrong = [place for place in {**sums, **ours} if +sums.get(place, Counter()) != +ours.get(place, Counter())]
-    return Finding("los totales son la suma de lo escrito", sum(map(len, sums.values())), wrong)
+    return OracleFinding("los totales son la suma de lo escrito", sum(map(len, sums.values())), wrong)
 
 
 def _counted(place: Mapping[str, Any]) -> Counter[str]:
@@ -241,7 +241,7 @@ def _counted(place: Mapping[str, Any]) -> Counter[str]:
 # Cortes.
 
 
-def _numbers(public: Path, index: Mapping[str, Any], seen: Witnessed) -> Finding:
+def _numbers(public: Path, index: Mapping[str, Any], seen: Witnessed) -> OracleFinding:
     """One after the other, each naming the one before by its digest; index.json never goes back."""
     folders = sorted((public / "cortes").iterdir())
     wrong = [] if index["fase"] == "final" else ["el último corte no es el final"]
@@ -255,43 +255,43 @@ def _numbers(public: Path, index: Mapping[str, Any], seen: Witnessed) -> Finding
         before = {"corte": number, "sha256sums": hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()}
     if seen.shown != sorted(set(seen.shown)):
         wrong.append("index.json volvió a un corte anterior")
-    return Finding("los cortes van en orden, sin faltar ni repetirse", len(folders), wrong)
+    return OracleFinding("los cortes van en orden, sin faltar ni repetirse", len(folders), wrong)
 
 
-def _unchanged(public: Path, seen: Witnessed) -> Finding:
+def _unchanged(public: Path, seen: Witnessed) -> OracleFinding:
     """What was there stays; what comes later only testifies to SHA256SUMS (its seal, its time, its proof)."""
     wrong = []
     for name, then in seen.cortes.items():
         now = look(public / "cortes" / name)
         other = [file for file in {**then, **now} if then.get(file) != now.get(file)]
         wrong += [f"{name}/{file}" for file in other if file in then or not file.startswith("SHA256SUMS.")]
-    return Finding("ningún corte cambió después de publicado", len(seen.cortes), wrong)
+    return OracleFinding("ningún corte cambió después de publicado", len(seen.cortes), wrong)
 
 
-def _verified(public: Path) -> Finding:
+def _verified(public: Path) -> OracleFinding:
     words = [sys.executable, "-m", "integrity", "verify", str(public), "--json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
-    return Finding("«integrity verify» aprueba todo lo publicado", len(list(public.glob("cortes/*"))), wrong)
+    return OracleFinding("«integrity verify» aprueba todo lo publicado", len(list(public.glob("cortes/*"))), wrong)
 
 
-def _audited(public: Path) -> Finding:
+def _audited(public: Path) -> OracleFinding:
     folder = public / "bitacora"
     size = (folder / "checkpoint").read_text(encoding="utf-8").splitlines()[1]
     words = ["audit-log", str(folder), "--policy", str(folder / "politica.txt"), "--json"]
     done = subprocess.run([sys.executable, "-m", "integrity", *words], capture_output=True, text=True, check=False)
     wrong = [] if done.returncode == 0 else [*_failing(done.stdout), f"terminó con {done.returncode}"]
-    return Finding("«integrity audit-log» aprueba la bitácora", int(size), wrong)
+    return OracleFinding("«integrity audit-log» aprueba la bitácora", int(size), wrong)
 
 
-def _proven(public: Path, seen: Witnessed) -> Finding:
+def _proven(public: Path, seen: Witnessed) -> OracleFinding:
     """Where its receipt says, each image has a proof that is of it."""
     wrong = []
     for sheet, receipt in seen.receipts.items():
         path = public / json.loads(receipt)["acuse"]["prueba"]
         if not path.is_file() or seen.digests[sheet].encode() not in _leaf(path):
             wrong.append(sheet)
-    return Finding("cada acuse tiene su prueba donde dijo", len(seen.receipts), wrong)
+    return OracleFinding("cada acuse tiene su prueba donde dijo", len(seen.receipts), wrong)
 
 
 def _leaf(proof: Path) -> bytes:

@@ -44,7 +44,7 @@ from prep.domain.catalog import (
 from prep.domain.rules import RULE_SETS
 from prep.errors import Rejected
 from prep.files import csv_tables as cell
-from prep.files.csv_tables import Finding, Table, read_table, shown
+from prep.files.csv_tables import CsvTable, FileFinding, read_table, shown
 from prep.files.official import COLUMNS as OFFICIAL_COLUMNS
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -123,7 +123,7 @@ _maybe_territory: Final = cell.integer(0, _MAX_TERRITORY, blank=0)
 class CatalogErrors(Rejected):
     """Everything that is wrong with a set of catalogue files, by file and line; nothing was loaded."""
 
-    def __init__(self, findings: Collection[Finding]) -> None:
+    def __init__(self, findings: Collection[FileFinding]) -> None:
         self.findings = tuple(sorted(findings, key=lambda one: (one.file, one.line, one.column)))
         head = f"el catálogo tiene {len(self.findings)} {'error' if len(self.findings) == 1 else 'errores'}"
         super().__init__("\n".join([f"{head}; no se cargó nada", *map(str, self.findings)]))
@@ -132,7 +132,7 @@ class CatalogErrors(Rejected):
 def load_catalog(files: Mapping[str, bytes]) -> Catalog:
     """The validated whole of these files (name → bytes). Raises CatalogErrors with every error of every file."""
     report = [
-        Finding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
+        FileFinding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
         if name not in COLUMNS
     ]
@@ -187,15 +187,15 @@ def write_catalog(tables: Mapping[str, Iterable[Sequence[object]]]) -> dict[str,
     return written
 
 
-_Tables = Mapping[str, Table]
+_Tables = Mapping[str, CsvTable]
 
 
-def _read_tables(files: Mapping[str, bytes], report: list[Finding]) -> _Tables:
+def _read_tables(files: Mapping[str, bytes], report: list[FileFinding]) -> _Tables:
     tables = {}
     for name, columns in COLUMNS.items():
         if name not in files:
             if name not in OPTIONAL_FILES:
-                report.append(Finding(name, 0, "", "falta el archivo"))
+                report.append(FileFinding(name, 0, "", "falta el archivo"))
             continue
         optional = OPTIONAL_COLUMNS.get(name, frozenset())
         table = read_table(name, files[name], columns, optional=optional, report=report)
@@ -304,7 +304,7 @@ def _judge_rules(name: str) -> str:
     return "" if name in RULE_SETS else f"«{shown(name)}» no es un conjunto de reglas; hay: {', '.join(RULE_SETS)}"
 
 
-def _by_type(table: Table, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:
+def _by_type(table: CsvTable, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:
     """For each election, the word of `column` for every type of casilla, with its exceptions for S and M."""
     usual = table.read(column, cell.sticker_word if needed else cell.maybe_sticker_word, "")
     especial = table.read(f"{column}_especial", cell.maybe_sticker_word, "")
@@ -315,7 +315,7 @@ def _by_type(table: Table, column: str, *, needed: bool) -> list[dict[TipoCasill
     ]
 
 
-def _expect_election(table: Table, codes: Sequence[str], tables: _Tables, drafts: _Drafts) -> None:
+def _expect_election(table: CsvTable, codes: Sequence[str], tables: _Tables, drafts: _Drafts) -> None:
     if "elecciones.csv" in tables:
         table.expect("eleccion", lambda code: _judge_election(code, drafts), codes)
 
@@ -372,7 +372,7 @@ def _judge_parties(clase: Clase, parties: tuple[str, ...]) -> str:
     return ""
 
 
-def _judge_ballot(table: Table, draft: _Draft, rows: Sequence[int]) -> None:
+def _judge_ballot(table: CsvTable, draft: _Draft, rows: Sequence[int]) -> None:
     """What the options of an election must be together."""
     if table.unsound:
         return
@@ -531,7 +531,7 @@ _TERRITORIES: Final = (TerritoryKind.DISTRITO_FEDERAL, TerritoryKind.DISTRITO_LO
 class _Casillas:
     """casillas.csv as columns."""
 
-    table: Table
+    table: CsvTable
     entidad: list[int]
     territory: Mapping[TerritoryKind, list[int]]
     seccion: list[int]
@@ -721,7 +721,7 @@ def _read_candidacies(tables: _Tables, drafts: _Drafts, contests: _Contests) -> 
     ]
 
 
-def _expect_whole_lists(table: Table, keys: Sequence[_ContestKey], backing: Sequence[tuple[str, ...]]) -> None:
+def _expect_whole_lists(table: CsvTable, keys: Sequence[_ContestKey], backing: Sequence[tuple[str, ...]]) -> None:
     lists: dict[tuple[_ContestKey, str], frozenset[str]] = {}
     for row, (key, codes) in enumerate(zip(keys, backing, strict=True)):
         shared = [code for code in codes if lists.setdefault((key, code), frozenset(codes)) != frozenset(codes)]
@@ -814,7 +814,7 @@ def _read_changes(tables: _Tables, drafts: _Drafts, casillas: _Casillas | None) 
     }
 
 
-def _judge_change(table: Table, row: int, acta: tuple[str, int], change: _Change, casillas: _Casillas) -> None:
+def _judge_change(table: CsvTable, row: int, acta: tuple[str, int], change: _Change, casillas: _Casillas) -> None:
     election, casilla = acta
     codes = casillas.elections[casilla]
     if codes and election not in codes:
@@ -917,7 +917,7 @@ def _refuse_equal_stickers(actas: Sequence[Acta], drafts: _Drafts) -> None:
     if pairs:
         raise CatalogErrors(
             [
-                Finding(
+                FileFinding(
                     "elecciones.csv",
                     0,
                     "candidatura",

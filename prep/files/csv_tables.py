@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FileFinding:
     """One thing that is wrong, and where. `line` is 0 where the file as a whole is meant, `column` "" for the line."""
 
     file: str
@@ -179,14 +179,14 @@ def shown(text: str) -> str:
 
 
 @dataclass
-class Table:
+class CsvTable:
     """One file, cut into columns. Rows with a finding (`unsound`) are left out of later checks."""
 
     name: str
     columns: Mapping[str, Sequence[str]]
     lines: Sequence[int]
     """On which line of the file each row begins."""
-    report: list[Finding]
+    report: list[FileFinding]
     unsound: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
@@ -195,11 +195,11 @@ class Table:
     def blame(self, row: int, column: str, sentence: str) -> None:
         """Report a row, which is unsound from now on."""
         self.unsound.add(row)
-        self.report.append(Finding(self.name, self.lines[row], column, sentence))
+        self.report.append(FileFinding(self.name, self.lines[row], column, sentence))
 
     def blame_whole(self, column: str, sentence: str) -> None:
         """Report the file as a whole."""
-        self.report.append(Finding(self.name, 0, column, sentence))
+        self.report.append(FileFinding(self.name, 0, column, sentence))
 
     def read(self, column: str, parse: Callable[[str], _T], default: _T) -> list[_T]:
         """Every cell of a column, parsed; `default` where the column is absent or the cell is wrong (and reported)."""
@@ -243,8 +243,8 @@ class Table:
 
 
 def read_table(
-    name: str, content: bytes, columns: Sequence[str], *, optional: AbstractSet[str], report: list[Finding]
-) -> Table | None:
+    name: str, content: bytes, columns: Sequence[str], *, optional: AbstractSet[str], report: list[FileFinding]
+) -> CsvTable | None:
     """The file as a table with these columns, in any order, of which `optional` ones may be absent.
 
     None, with the reasons in the report, where its columns cannot be told.
@@ -254,40 +254,40 @@ def read_table(
         return None
     rows, lines = _split(name, text, report)
     if not rows:
-        report.append(Finding(name, 1, "", "el archivo está vacío"))
+        report.append(FileFinding(name, 1, "", "el archivo está vacío"))
         return None
     header = [cell.strip().lower() for cell in rows[0]]
     while header and not header[-1]:
         header.pop()
     other = [mark for mark in ";|\t" if len(header) == 1 and mark in header[0]]
     if other:
-        report.append(Finding(name, lines[0], "", f"las columnas se separan con coma, no con «{shown(other[0])}»"))
+        report.append(FileFinding(name, lines[0], "", f"las columnas se separan con coma, no con «{shown(other[0])}»"))
         return None
     wrong = [
         *((column, "falta la columna") for column in columns if column not in header and column not in optional),
         *((shown(column), "columna desconocida") for column in header if column not in columns),
         *((shown(column), "la columna está repetida") for column, times in Counter(header).items() if times > 1),
     ]
-    report.extend(Finding(name, lines[0], column, sentence) for column, sentence in wrong)
+    report.extend(FileFinding(name, lines[0], column, sentence) for column, sentence in wrong)
     kept, at = _of_width(name, len(header), (rows[1:], lines[1:]), report)
     if wrong:
         return None
     cells = zip(*kept, strict=True) if kept else repeat(())
-    return Table(name, dict(zip(header, cells, strict=False)), at, report)
+    return CsvTable(name, dict(zip(header, cells, strict=False)), at, report)
 
 
-def _decode(name: str, content: bytes, report: list[Finding]) -> str | None:
+def _decode(name: str, content: bytes, report: list[FileFinding]) -> str | None:
     try:
         return plain_lines(without_bom(content.decode()))
     except UnicodeDecodeError as error:
         line = plain_lines(content[: error.start].decode(errors="replace")).count("\n") + 1
-        report.append(Finding(name, line, "", "no está en UTF-8; guárdelo como «CSV UTF-8»"))
+        report.append(FileFinding(name, line, "", "no está en UTF-8; guárdelo como «CSV UTF-8»"))
     except ValueError as error:
-        report.append(Finding(name, 1, "", str(error)))
+        report.append(FileFinding(name, 1, "", str(error)))
     return None
 
 
-def _split(name: str, text: str, report: list[Finding]) -> tuple[list[list[str]], list[int]]:
+def _split(name: str, text: str, report: list[FileFinding]) -> tuple[list[list[str]], list[int]]:
     """The rows that are not blank, and the line on which each begins."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
@@ -300,12 +300,12 @@ def _split(name: str, text: str, report: list[Finding]) -> tuple[list[list[str]]
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        report.append(Finding(name, line, "", f"desde aquí no se puede separar en columnas ({error})"))
+        report.append(FileFinding(name, line, "", f"desde aquí no se puede separar en columnas ({error})"))
     return rows, lines
 
 
 def _of_width(
-    name: str, width: int, found: tuple[list[list[str]], list[int]], report: list[Finding]
+    name: str, width: int, found: tuple[list[list[str]], list[int]], report: list[FileFinding]
 ) -> tuple[list[list[str]], list[int]]:
     """The rows of the header's width (empty cells beyond it are cut off) and their lines; the others are reported."""
     rows, lines = found
@@ -314,7 +314,7 @@ def _of_width(
     kept, at = [], []
     for cells, line in zip(rows, lines, strict=True):
         if len(cells) < width or any(cells[width:]):
-            report.append(Finding(name, line, "", f"tiene {len(cells)} columnas y el encabezado {width}"))
+            report.append(FileFinding(name, line, "", f"tiene {len(cells)} columnas y el encabezado {width}"))
         else:
             kept.append(cells[:width])
             at.append(line)

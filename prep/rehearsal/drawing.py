@@ -61,7 +61,7 @@ ROWS_IN_ONE_COLUMN: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class PrintedForm:
     """A printed form: its titles, and the codes of its quantities in the order they stand on it."""
 
     title: str
@@ -126,7 +126,7 @@ LEVELS: Final[Mapping[str, Condition]] = {
 
 
 def draw(
-    form: Form,
+    form: PrintedForm,
     values: Mapping[str, Field],
     qr_text: str | None,
     *,
@@ -153,7 +153,7 @@ PEOPLE: Final = ""
 """The place of section 5, which the form has and nobody captures."""
 
 
-def _people(form: Form, values: Mapping[str, Field]) -> Field:
+def _people(form: PrintedForm, values: Mapping[str, Field]) -> Field:
     """Section 5, personas and representantes together, as an officer adds them up."""
     parts = [values.get(code, Mark.SIN_DATO) for code in form.header[1:3]]
     return (
@@ -167,7 +167,7 @@ def _people(form: Form, values: Mapping[str, Field]) -> Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FieldPlace:
     """Where one quantity is written: in letters, and one digit in each box. In pixels."""
 
     letters: Box
@@ -175,7 +175,7 @@ class Place:
 
 
 @lru_cache(maxsize=48)
-def _template(form: Form, size: tuple[int, int]) -> tuple[Image.Image, Mapping[str, Place]]:
+def _template(form: PrintedForm, size: tuple[int, int]) -> tuple[Image.Image, Mapping[str, FieldPlace]]:
     """The blank form and where its quantities go. Drawn at twice the size, so that its lines are smooth."""
     press = Press(size, 2 * size[0] / WIDTH)
     press.frame(form)
@@ -261,7 +261,7 @@ class Press:
         self.text((x + 9.5, y + 14), str(number), 12, fill=colour, anchor="ms", bold=0.3)
         self.text((x + 41, y + 16), title, 15, fill=colour, bold=0.35)
 
-    def frame(self, form: Form) -> None:
+    def frame(self, form: PrintedForm) -> None:
         """Corner squares, title, sticker box, legend and foot: what is the same on every part of the form."""
         for x in (20, 1640):
             for y in (24, 1034):
@@ -302,7 +302,7 @@ class Press:
             (206, 1070), _short(f"BOLSA PREP DE LA ELECCIÓN DE {form.title.upper()}", 76), 23, fill=BROWN, bold=1.0
         )
 
-    def sections(self, form: Form) -> Iterator[tuple[str, Place]]:
+    def sections(self, form: PrintedForm) -> Iterator[tuple[str, FieldPlace]]:
         """Identification of the casilla, and the quantities that stand outside the ballot."""
         self.heading((40, 298), 1, "DATOS DE IDENTIFICACIÓN DE CASILLA", MAGENTA)
         for y, label in ((345, "Entidad:"), (380, "Municipio:"), (418, "Sección:"), (458, "La casilla se instaló en:")):
@@ -322,7 +322,7 @@ class Press:
             self.box((x, 1010, x + 28, 1034), outline=MAGENTA)
             self.text((x + 14, 1027), answer, 12, anchor="ms", bold=0.3)
 
-    def _quantity(self, box: Box, digits: int) -> Place:
+    def _quantity(self, box: Box, digits: int) -> FieldPlace:
         x0, y0, x1, y1 = box
         for y in (y0, y1):
             self.line((x0, y, x1, y), BLACK if y == y1 else PINK)
@@ -331,9 +331,9 @@ class Press:
         left = x1 - 4 - digits * 29
         self.text(((x0 + left) / 2, y1 + 12), "(Con letra)", 9, anchor="ms")
         self.text(((left + x1) / 2, y1 + 12), "(Con número)", 9, anchor="ms")
-        return Place(_half(self._at((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
+        return FieldPlace(_half(self._at((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
 
-    def ballot(self, form: Form) -> dict[str, Place]:
+    def ballot(self, form: PrintedForm) -> dict[str, FieldPlace]:
         """The rows of the ballot and the total: in the middle third, and going on in the right one where they are
         many.
         """
@@ -348,7 +348,7 @@ class Press:
         )
         return self._table(form, rows[:first], 574) | self._table(form, rows[first:], 1132)
 
-    def _table(self, form: Form, rows: Sequence[str], left: float) -> dict[str, Place]:
+    def _table(self, form: PrintedForm, rows: Sequence[str], left: float) -> dict[str, FieldPlace]:
         if not rows:
             return {}
         right, top, bottom = left + 530, 138.0, 912.0
@@ -369,7 +369,7 @@ class Press:
             self.line((left, y + height, right, y + height))
             margin = height * 0.13
             boxes = self.boxes(right - 4, y + margin, y + height - margin, form.digits)
-            places[code] = Place(_half(self._at((label + 14, y + 3, number - 8, y + height - 3))), boxes)
+            places[code] = FieldPlace(_half(self._at((label + 14, y + 3, number - 8, y + height - 3))), boxes)
         end = top + len(rows) * height
         for x in (left, label, number, right):
             self.line((x, top, x, end))
@@ -579,7 +579,7 @@ class Hand:
         self.ink = rng.choice(INKS)
         self.who = rng.randrange(HANDS)
 
-    def write(self, sheet: Image.Image, field: Field, place: Place) -> None:
+    def write(self, sheet: Image.Image, field: Field, place: FieldPlace) -> None:
         match field:
             case Mark.ILEGIBLE:
                 self._scribble(sheet, place)
@@ -614,14 +614,14 @@ class Hand:
             sheet.paste(self.ink, (round(x), round(y)), mask)
             x += mask.width - size * self.rng.uniform(0.35, 0.6)
 
-    def _scribble(self, sheet: Image.Image, place: Place) -> None:
+    def _scribble(self, sheet: Image.Image, place: FieldPlace) -> None:
         x0, y0, x1, y1 = place.digits[0][0], place.digits[0][1], place.digits[-1][2], place.digits[-1][3]
         if self.rng.random() < 0.7:  # the rest forgot to write letters too
             self._words(sheet, "~~~ ~~~~", place.letters)
         mask = _blot(self.rng.randrange(8), round(x1 - x0), round(y1 - y0))
         sheet.paste(self.ink, (round(x0), round(y0)), mask)
 
-    def sign(self, sheet: Image.Image, form: Form) -> None:
+    def sign(self, sheet: Image.Image, form: PrintedForm) -> None:
         """Signatures of officers, where the form has its table of them."""
         if len(form.rows) > ROWS_IN_ONE_COLUMN:
             return

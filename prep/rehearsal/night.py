@@ -53,7 +53,7 @@ from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
 from prep.files.official import read_candidates, read_official
 from prep.rehearsal import replay
-from prep.rehearsal.drawing import CONDITIONS, Form, draw
+from prep.rehearsal.drawing import CONDITIONS, PrintedForm, draw
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.replay_catalog import catalog_folder
 from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
@@ -108,7 +108,7 @@ class Progresses:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NightPlace:
     """Where the night keeps what must survive it, and where the installation listens."""
 
     data: Path
@@ -124,7 +124,7 @@ class Place:
 # The installation: prepared once, started and, if need be, started again.
 
 
-def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
+def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> NightPlace:
     """An installation's settings in that folder, on ports of its own that it keeps."""
     data.mkdir(parents=True, exist_ok=True)
     ports = data / "puertos.json"
@@ -147,10 +147,10 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> Place:
         "PREP_CLOSE_WHEN_COMPLETE": "false",
         **settings,
     }
-    return Place(data, public, capture, environment)
+    return NightPlace(data, public, capture, environment)
 
 
-def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> Place:
+def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> NightPlace:
     """Catalogue, people and devices, with the installation's own commands. A prepared folder is used as it is."""
     place = place_in(data, public, settings)
     if (data / "preparado").exists():
@@ -175,7 +175,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     return place
 
 
-def add_people(place: Place, logins: Sequence[str], *, role: str, site: str) -> None:
+def add_people(place: NightPlace, logins: Sequence[str], *, role: str, site: str) -> None:
     """Add them, unless an earlier run that was killed has done so."""
     password = (place.data / "clave").read_text()
     try:
@@ -199,7 +199,7 @@ def command_line() -> str:
     return found
 
 
-def order(place: Place, *words: str, lines: Sequence[str] = ()) -> str:
+def order(place: NightPlace, *words: str, lines: Sequence[str] = ()) -> str:
     """Run one `prep` command to its end; what it printed. Raises PrepError with what it said where it fails."""
     done = subprocess.run(
         [command_line(), *words],
@@ -215,7 +215,7 @@ def order(place: Place, *words: str, lines: Sequence[str] = ()) -> str:
 
 
 @asynccontextmanager
-async def installation(place: Place, part: str = "serve") -> AsyncIterator[None]:
+async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[None]:
     """`prep serve` for the length of the night; it does not outlive this process, however that ends."""
     with (place.data / "registro.jsonl").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -234,7 +234,7 @@ async def installation(place: Place, part: str = "serve") -> AsyncIterator[None]
                 await process.wait()
 
 
-async def healthy(place: Place, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
+async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
     """Wait until capture answers. Raises PrepError, naming the log, where it does not."""
     deadline = time.monotonic() + seconds
     async with speaker(place, 1) as client:
@@ -286,7 +286,7 @@ def vouchers(data: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def stamper(place: Place) -> Iterator[None]:
+def stamper(place: NightPlace) -> Iterator[None]:
     """The time stamper at work. It does not outlive this process; cortes wait for it, and never the night."""
     folder = place.data / AUTHORITY
     port = (folder / "puerto").read_text()
@@ -312,7 +312,7 @@ def start_stamper(words: Sequence[str]) -> subprocess.Popen[bytes]:
     return process
 
 
-def how_to_check(place: Place) -> str:
+def how_to_check(place: NightPlace) -> str:
     """The whole verification of what was published, as a command. Whoever checks a real night brings their own."""
     policy = (place.public / "bitacora" / "politica.txt").read_text()
     key = next(line.split()[1] for line in policy.splitlines() if line.startswith("log "))
@@ -349,7 +349,7 @@ class Journal:
             self.receipts.add(fields["key"])
 
 
-def picture(plan_seed: int, form: Form, sheet: Sheet) -> bytes:
+def picture(plan_seed: int, form: PrintedForm, sheet: Sheet) -> bytes:
     """The image of a sheet: always the same bytes for the same sheet and seed."""
     rng = random.Random(f"{plan_seed} {sheet.key}")
     condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
@@ -371,7 +371,7 @@ def numbered(sheets: Iterable[Sheet]) -> dict[str, int]:
     return numbers
 
 
-async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Journal) -> None:
+async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal: Journal) -> None:
     """Every sheet, in the order of its acopio, by the device of its kind."""
     keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
     forms = form_of_contest(plan)
@@ -440,7 +440,7 @@ def announced(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     status: int
     body: bytes
 
@@ -449,7 +449,7 @@ class Answer:
         return content
 
 
-def speaker(place: Place, connections: int, *around: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+def speaker(place: NightPlace, connections: int, *around: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
     """A client of the installation that waits as long as a person would. `around` sees each request and its answer."""
     return aiohttp.ClientSession(
         place.url,
@@ -467,7 +467,7 @@ async def persistent(
     *,
     told: Container[int] = (),
     **request: Any,  # noqa: ANN401
-) -> Answer:
+) -> HttpAnswer:
     """The answer, after as many tries as it takes an installation to come back.
 
     Raises PrepError for a refusal, but for those `told` and for what others did first.
@@ -475,7 +475,7 @@ async def persistent(
     while True:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with client.request(method, path, **request) as response:
-                answer = Answer(response.status, await response.read())
+                answer = HttpAnswer(response.status, await response.read())
             if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE} or answer.status in told:
                 return answer
             if answer.status not in AGAIN:
@@ -493,12 +493,12 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def form_of_contest(plan: Plan) -> dict[str, Form]:
+def form_of_contest(plan: Plan) -> dict[str, PrintedForm]:
     """The printed form of each sheet: its election's, with the rows of its contest's ballot."""
     elections = {election.id: election for election in plan.catalog.elections}
     contests = {contest.id: contest for contest in plan.catalog.contests}
     by_qr = {acta.qr: acta for acta in plan.catalog.actas}
-    forms: dict[int, Form] = {}
+    forms: dict[int, PrintedForm] = {}
     anywhere = plan.catalog.contests[0]
     found = {}
     for sheet in plan.sheets:
@@ -510,15 +510,15 @@ def form_of_contest(plan: Plan) -> dict[str, Form]:
     return found
 
 
-def _form(election: Election, contest: str, ballot: Sequence[int]) -> Form:
+def _form(election: Election, contest: str, ballot: Sequence[int]) -> PrintedForm:
     rows = tuple(election.options[position].code for position in ballot)
-    return Form(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)
+    return PrintedForm(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)
 
 
 # Capturistas: lease, look, type, submit.
 
 
-async def type_all(plan: Plan, place: Place, progress: Progresses, *around: aiohttp.ClientMiddlewareType) -> None:
+async def type_all(plan: Plan, place: NightPlace, progress: Progresses, *around: aiohttp.ClientMiddlewareType) -> None:
     logins = [login for logins in people().values() for login in logins]
     codes = {election.id: election.code for election in plan.catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
@@ -532,7 +532,7 @@ async def type_all(plan: Plan, place: Place, progress: Progresses, *around: aioh
         )
 
 
-async def log_in(client: aiohttp.ClientSession, place: Place, login: str) -> dict[str, str]:
+async def log_in(client: aiohttp.ClientSession, place: NightPlace, login: str) -> dict[str, str]:
     """The header of a session."""
     words = {"usuario": login, "clave": (place.data / "clave").read_text()}
     response = await persistent(client, "POST", "/v1/session", json=words)
@@ -545,7 +545,7 @@ ANY_STEP: Final = ("resolucion", "identificacion", "captura")
 
 async def capturista(
     plan: Plan,
-    place: Place,
+    place: NightPlace,
     progress: Progresses,
     client: aiohttp.ClientSession,
     sheets: Mapping[tuple[str, str], Sheet],
@@ -627,7 +627,7 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
     return values
 
 
-async def register_sin_acta(plan: Plan, place: Place) -> None:
+async def register_sin_acta(plan: Plan, place: NightPlace) -> None:
     """The operator registers every acta that never came. Twice is once."""
     missing = [sheet for sheet in plan.sheets if sheet.sin_acta is not None]
     claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
@@ -643,7 +643,7 @@ async def register_sin_acta(plan: Plan, place: Place) -> None:
 # The night, and its last corte.
 
 
-async def watch(plan: Plan, place: Place, progress: Progresses) -> None:
+async def watch(plan: Plan, place: NightPlace, progress: Progresses) -> None:
     """Follow the published cortes until everything played is in one of them."""
     while progress.published < plan.expected:
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
@@ -657,7 +657,7 @@ async def watch(plan: Plan, place: Place, progress: Progresses) -> None:
     progress.finished = True
 
 
-def play(plan: Plan, place: Place, *, ceremonies: bool = False) -> None:
+def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
     """The whole night, with a progress bar; returns when its last corte is published.
 
     With `ceremonies`, what is deployed is listed and everything found at zero before it, and it is closed after.
@@ -788,7 +788,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -> Place:
+def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -> NightPlace:
     """The night's folders: an unfinished night of the same words goes on, a finished one gives way to a new one."""
     words: dict[str, object] = {
         "name": plan.name,
@@ -817,7 +817,7 @@ def siglas(plan: Plan) -> str:
     return letters[:10] if len(letters) > 1 else "EDO"
 
 
-def published_file(place: Place, election: str) -> Path:
+def published_file(place: NightPlace, election: str) -> Path:
     index = json.loads((place.public / "index.json").read_text())
     folder: Path = place.public / index["carpeta"]
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -39,7 +39,7 @@ Look = Callable[[Image.Image], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class QrReading:
     """What the sticker says, as read; which look found it; how long the whole search took."""
 
     text: str | None
@@ -48,14 +48,14 @@ class Reading:
     ms: float
 
 
-def read_qr(image: Image.Image) -> Reading:
+def read_qr(image: Image.Image) -> QrReading:
     """Read the sticker in a luminance image (mode L), turned in any direction."""
     started = time.perf_counter()
     for name, texts in _looks(image):
         text = next((text for text in texts if read_identity(text) is not None), None)
         if text is not None:
-            return Reading(text, name, _since(started))
-    return Reading(None, None, _since(started))
+            return QrReading(text, name, _since(started))
+    return QrReading(None, None, _since(started))
 
 
 def _since(started: float) -> float:

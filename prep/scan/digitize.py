@@ -22,7 +22,7 @@ import pypdfium2
 from PIL import Image
 
 from prep.errors import Parked, Rejected
-from prep.scan.cascade import Reading, read_qr
+from prep.scan.cascade import QrReading, read_qr
 from prep.scan.header import DEFAULT_MAX_PIXELS, ImageHeader, bare_jpeg, inspect, pdf_scale
 
 WEB_SIDE: Final = 2048
@@ -226,7 +226,7 @@ def scan_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def scan(data: bytes) -> Reading:
+def scan(data: bytes) -> QrReading:
     """Only the QR of an image. Raises as `digitize`."""
     luminance, _ = _decode(data, inspect(data))
     return read_qr(luminance)

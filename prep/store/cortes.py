@@ -84,7 +84,7 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRow:
+class PublishedImage:
     image: bytes
     format: str
     web: bytes | None
@@ -164,9 +164,9 @@ class Snapshot:
         block = "fresh_then" if self._then else "fresh_now"
         return [Fresh(**row) for row in await self._connection.fetch(SQL[block], self.number, timeout=_LONG)]
 
-    async def images(self, wanted: Sequence[bytes]) -> list[ImageRow]:
+    async def images(self, wanted: Sequence[bytes]) -> list[PublishedImage]:
         """Those among `wanted` that no corte before this one has brought out."""
-        return [ImageRow(**row) for row in await self._connection.fetch(SQL["images"], wanted, self.number)]
+        return [PublishedImage(**row) for row in await self._connection.fetch(SQL["images"], wanted, self.number)]
 
     async def corte(self, number: int) -> Corte | None:
         return await corte(self._connection, number)

@@ -32,7 +32,7 @@ HEADER_NAMES: Final = (
 TOTAL_NAME: Final = "Total de votos asentado"
 
 
-class Kind(StrEnum):
+class TaskKind(StrEnum):
     """The steps that wait for a person."""
 
     CAPTURA = "captura"
@@ -106,7 +106,7 @@ async def forms(connection: Connection) -> Forms:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CasillaPlace:
     """Where an acta is from, as the catalogue's numbers."""
 
     entidad: int
@@ -120,24 +120,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class LeasedActa:
+class TaskActa:
     id: ActaId
     clave: str
     contest: ContestId
     digitos: int
-    place: Place
+    place: CasillaPlace
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class HeldTask:
     """A step that somebody holds until `until`."""
 
     lease: UUID
-    kind: Kind
+    kind: TaskKind
     image: bytes
     ronda: int
     until: datetime
-    acta: LeasedActa | None
+    acta: TaskActa | None
 
 
 async def lease(
@@ -145,13 +145,13 @@ async def lease(
     *,
     person: int,
     site: int,
-    kinds: Sequence[Kind],
+    kinds: Sequence[TaskKind],
     supervisor: bool,
     new: UUID,
     now: datetime,
     until: datetime,
     any_site_before: datetime,
-) -> Leased | None:
+) -> HeldTask | None:
     """The step this person holds already, or else one that waits and this person may do; None where none does.
 
     One statement: of many who ask at once each gets another. Somebody's expired lease is given back first. A step for
@@ -169,12 +169,12 @@ async def lease(
         await connection.execute(SQL["give_back_expired"], person, now)
 
 
-def _leased(row: asyncpg.Record) -> Leased:
+def _leased(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
-        place = Place(**{name: row[name] for name in Place.__dataclass_fields__})
-        acta = LeasedActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
-    return Leased(row["lease"], Kind(row["kind"]), row["image"], row["ronda"], row["lease_until"], acta)
+        place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
+        acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
+    return HeldTask(row["lease"], TaskKind(row["kind"]), row["image"], row["ronda"], row["lease_until"], acta)
 
 
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:
@@ -202,7 +202,7 @@ class Task:
 
     id: int
     lease: UUID
-    kind: Kind
+    kind: TaskKind
     image: bytes
     ronda: int
     ordinal: int
@@ -220,7 +220,7 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
     return Task(
         id=row["id"],
         lease=row["lease"],
-        kind=Kind(row["kind"]),
+        kind=TaskKind(row["kind"]),
         image=row["image"],
         ronda=row["ronda"],
         ordinal=row["ordinal"],
@@ -236,7 +236,7 @@ def _on_form(row: asyncpg.Record) -> OnForm:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class EarlierCapture:
     """A capture that was submitted, or chosen, before; `person` is who did that."""
 
     id: int
@@ -262,18 +262,18 @@ async def add_entry(
     return added
 
 
-async def entry_by_lease(connection: Connection, lease: UUID) -> Answered | None:
+async def entry_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
     return _answered(await connection.fetchrow(SQL["entry_by_lease"], lease))
 
 
-async def resolution_by_lease(connection: Connection, lease: UUID) -> Answered | None:
+async def resolution_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
     return _answered(await connection.fetchrow(SQL["resolution_by_lease"], lease))
 
 
-def _answered(row: asyncpg.Record | None) -> Answered | None:
+def _answered(row: asyncpg.Record | None) -> EarlierCapture | None:
     if row is None:
         return None
-    return Answered(row["id"], row["person"], from_columns(row["numbers"], row["marks"]), _on_form(row))
+    return EarlierCapture(row["id"], row["person"], from_columns(row["numbers"], row["marks"]), _on_form(row))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ LEASE: Final = 60.0
 LOST: Final = (*GONE, asyncpg.IdleSessionTimeoutError, asyncpg.IdleInTransactionSessionTimeoutError)
 
 
-class Busy(Unavailable):
+class PublisherBusy(Unavailable):
     """Another publisher is cutting. No alarm: it is at work."""
 
 
@@ -77,7 +77,7 @@ class Leader:
         deadline = clock() + patience
         while not await self._try_cutting():
             if clock() >= deadline:
-                raise Busy("otro publicador está cortando")
+                raise PublisherBusy("otro publicador está cortando")
             await asyncio.sleep(_LOOK)
         try:
             yield

@@ -180,7 +180,7 @@ async def set_acta(
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class KeptCapture:
     """One capture with its moment."""
 
     id: int
@@ -188,10 +188,10 @@ class Typed:
     at: datetime
 
 
-async def entries(connection: Connection, acta: ActaId, ronda: int) -> list[Typed]:
+async def entries(connection: Connection, acta: ActaId, ronda: int) -> list[KeptCapture]:
     """The captures of a round, in order."""
     return [
-        Typed(
+        KeptCapture(
             row["id"],
             Capture(row["person"], row["site"], from_columns(row["numbers"], row["marks"])),
             row["typed_at"],

@@ -45,7 +45,7 @@ class Difference(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class ComparedLog:
     """What was compared."""
 
     leaves: int
@@ -78,7 +78,7 @@ class Root:
         return found
 
 
-async def compare(connection: Connection, folder: Path | None) -> Agreed:
+async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
     """Everything in one snapshot, taken after the checkpoint: leaves are on record before they are signed.
 
     Raises Difference, or Rejected and SourceError where it cannot be compared.
@@ -105,7 +105,7 @@ async def compare(connection: Connection, folder: Path | None) -> Agreed:
         raise Difference(f"log_leaf no da la raíz de log_state en {head.size} hojas")
     if published is not None:
         _compare_head(published, roots, _key(start, passed_to, published.size))
-    return Agreed(root.size, pending, published.size if published else None)
+    return ComparedLog(root.size, pending, published.size if published else None)
 
 
 async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: int, links: dict[str, str]) -> None:

@@ -36,9 +36,9 @@ import uvloop
 
 from integrity.leaves import CORTE_PROOF, link, opening_path, proof_path, read_leaf, rules_digest
 from integrity.log.note import (
-    Kind,
     Policy,
     Proof,
+    SignatureKind,
     Signer,
     Unsupported,
     read_checkpoint,
@@ -49,7 +49,7 @@ from integrity.log.note import (
 from integrity.log.rotation import rotation_path
 from integrity.log.tiles import WIDTH, Tiles
 from integrity.log.witness import PATIENCE, NotContinued, Panel
-from integrity.log.writer import Busy, Changed, Head, LogRefused, Sequencer, StateRolledBack, Step
+from integrity.log.writer import Changed, FolderBusy, Head, LogRefused, Sequencer, StateRolledBack, Step
 from integrity.source import Folder
 from integrity.sums import Malformed
 from integrity.tree.documents import canonical_json
@@ -87,7 +87,7 @@ _OTHERS: Final = 0o077
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class LogOffice:
     """What a sequencer works with."""
 
     url: str
@@ -166,7 +166,7 @@ class Cursor:
 class Scribe:
     """The sequencer that leads, with the log open."""
 
-    def __init__(self, office: Office, leader: Leader, tree: Sequencer, panel: Panel) -> None:
+    def __init__(self, office: LogOffice, leader: Leader, tree: Sequencer, panel: Panel) -> None:
         self._office = office
         self._leader = leader
         self._tree = tree
@@ -189,7 +189,7 @@ class Scribe:
         self.closing = False
 
     @classmethod
-    async def take_up(cls, office: Office, leader: Leader, tree: Sequencer, panel: Panel) -> "Scribe":
+    async def take_up(cls, office: LogOffice, leader: Leader, tree: Sequencer, panel: Panel) -> "Scribe":
         """Finish what an earlier run left: leaves on record that the tree has not. Raises LogRefused."""
         scribe = cls(office, leader, tree, panel)
         async with leader.using() as connection:
@@ -510,7 +510,7 @@ class Scribe:
 # --- the part ---------------------------------------------------------------------------------------------------------
 
 
-async def run(office: Office, stop: asyncio.Event, health: Health | None = None) -> None:
+async def run(office: LogOffice, stop: asyncio.Event, health: Health | None = None) -> None:
     """Lead, or stand by, until `stop`. What goes wrong is an alarm and the next try; nothing is signed meanwhile."""
     health = health or Health()
     failures = 0
@@ -528,7 +528,7 @@ async def run(office: Office, stop: asyncio.Event, health: Health | None = None)
             await _pause(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
 
 
-async def _lead(office: Office, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
+async def _lead(office: LogOffice, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
     """Whether the log was open."""
     while not await leader.lead(leading.SEQUENCING):
         health.wrong, health.looked = None, time.monotonic()  # a standby is well
@@ -552,7 +552,7 @@ async def _lead(office: Office, leader: Leader, stop: asyncio.Event, health: Hea
 
 
 @asynccontextmanager
-async def opened(office: Office, leader: Leader) -> AsyncIterator[Scribe]:
+async def opened(office: LogOffice, leader: Leader) -> AsyncIterator[Scribe]:
     """The log, recomputed from its files and brought up to what is on record. Raises LogRefused."""
     state = store.LedState(leader, asyncio.get_running_loop())
     office.public.mkdir(parents=True, exist_ok=True)
@@ -572,7 +572,7 @@ async def opened(office: Office, leader: Leader) -> AsyncIterator[Scribe]:
 
 
 def _alarm(error: Exception, health: Health) -> None:
-    if isinstance(error, Busy):
+    if isinstance(error, FolderBusy):
         log.warning("log busy", extra={"data": {"why": error.sentence}})
         return
     health.wrong = error.sentence if isinstance(error, LogRefused | PrepError) else f"{type(error).__name__}: {error}"
@@ -607,7 +607,7 @@ def signing_key(path: Path, name: str) -> Signer:
         signer = read_signer(path.read_text("utf-8"))
     except (Malformed, Unsupported, UnicodeDecodeError):
         raise Rejected(f"{path} no es una llave de bitácora") from None
-    if signer.key.name != name or signer.key.kind is not Kind.LOG:
+    if signer.key.name != name or signer.key.kind is not SignatureKind.LOG:
         raise Rejected(f"la llave {path} es de la bitácora {signer.key.name}; esta es {name}")
     return signer
 
@@ -618,7 +618,7 @@ def _make_key(path: Path, name: str) -> None:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(f"{Signer.generate(name, Kind.LOG).to_text()}\n")
+            file.write(f"{Signer.generate(name, SignatureKind.LOG).to_text()}\n")
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
@@ -664,7 +664,7 @@ def asked_at(policy: str, addresses: Mapping[str, str]) -> Policy:
     return replace(read, witnesses=witnesses)
 
 
-def office_of(settings: Settings, url: str) -> Office:
+def office_of(settings: Settings, url: str) -> LogOffice:
     signer = signing_key(settings.log_key, settings.log_name)
     policy = policy_text(signer, settings.log_policy)
     addresses = dict(each.split("=", 1) for each in settings.log_witnesses.split(",") if each)
@@ -675,7 +675,7 @@ def office_of(settings: Settings, url: str) -> Office:
         return [signing_key(following, settings.log_name)] if following.exists() else []
 
     public = settings.public.absolute()
-    return Office(url, public, signer, settings.simulacro, policy, addresses=addresses, keys=keys)
+    return LogOffice(url, public, signer, settings.simulacro, policy, addresses=addresses, keys=keys)
 
 
 def following_key(path: Path) -> Path:
@@ -683,7 +683,7 @@ def following_key(path: Path) -> Path:
     return path.with_name(f"{path.name}.siguiente")
 
 
-def _signing(office: Office, passed_to: Sequence[tuple[bytes, int]]) -> tuple[Signer, list[Signer]]:
+def _signing(office: LogOffice, passed_to: Sequence[tuple[bytes, int]]) -> tuple[Signer, list[Signer]]:
     """The key that signs, and those before it that still do. Raises LogRefused where the one that must is not here."""
     if not passed_to:
         return office.signer, []

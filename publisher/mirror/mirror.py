@@ -49,13 +49,13 @@ from integrity.sealing.certificates import NotSealed
 from integrity.sealing.commands import read_trust
 from integrity.source import Folder, SourceError
 from integrity.sums import Malformed, read_sums
-from integrity.tree.documents import BESIDE_SUMS, Election, Json, Manifest, read_index, read_manifest
+from integrity.tree.documents import BESIDE_SUMS, Json, Manifest, PublishedElection, read_index, read_manifest
 from integrity.verify import verify
 from prep import observe
 from prep.arguments import Parser
 from prep.errors import Parked, PrepError, Rejected, Unavailable
 from prep.settings import CENTRAL
-from publisher.mirror.origin import Differs, Gone, Origin, Patience, base_of
+from publisher.mirror.origin import Gone, Origin, OriginDiffers, Patience, base_of
 
 DESCRIPTION: Final = (
     "Sigue lo que se publica en URL, lo comprueba y lo deja en CARPETA/publico, que cualquier servidor web puede "
@@ -102,7 +102,7 @@ class Divergence(Parked):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MirrorRequest:
     """What whoever runs the mirror said."""
 
     policy: Policy | None = None
@@ -162,7 +162,7 @@ class Mirror:
     """One mirror of one origin. `tell` hears one Spanish sentence for each thing that happens."""
 
     def __init__(
-        self, origin: Origin, folder: Path, asked: Asked, *, tell: Callable[[str], None], rng: random.Random
+        self, origin: Origin, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
     ) -> None:
         self._origin = origin
         self._folder = folder
@@ -203,7 +203,7 @@ class Mirror:
             self._compare_log(checkpoint, held)
             fresh = held is None or held.index != self._index
             new = (fresh or self._is_time()) and await self._follow(held, index, checkpoint)
-        except Differs as error:
+        except OriginDiffers as error:
             raise Divergence(error.sentence) from None
         self.current = time.monotonic()
         self.wrong = None
@@ -653,7 +653,7 @@ def _images_of(tiles: Tiles, first: int) -> set[str]:
     return found
 
 
-def _rows(root: Path, manifest: Manifest, election: Election) -> dict[str, tuple[int, str]]:
+def _rows(root: Path, manifest: Manifest, election: PublishedElection) -> dict[str, tuple[int, str]]:
     """By clave: what its row says, as a number, and the page of its place, after a «+» once it is captured."""
     path = root / f"cortes/{manifest.corte:04}" / election.archivo
     territory = {"municipio": "ID_MUNICIPIO"}.get(election.territory, f"ID_{election.territory.upper()}")
@@ -680,7 +680,7 @@ def _number(cell: str) -> int:
 
 
 def _pages(
-    election: Election, old: Mapping[str, tuple[int, str]], new: Mapping[str, tuple[int, str]], last: Manifest
+    election: PublishedElection, old: Mapping[str, tuple[int, str]], new: Mapping[str, tuple[int, str]], last: Manifest
 ) -> Iterator[str]:
     """The pages of an election that changed from one corte to another."""
     code = election.code
@@ -785,7 +785,7 @@ async def _all(work: Callable[[_T], Awaitable[None]], items: Iterable[_T]) -> No
 
 @asynccontextmanager
 async def mirroring(
-    url: str, folder: Path, asked: Asked, *, tell: Callable[[str], None], rng: random.Random
+    url: str, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
 ) -> AsyncIterator[Mirror]:
     """A mirror of `url` in `folder`, which nobody else has meanwhile. Raises Rejected."""
     base_of(url)
@@ -811,7 +811,7 @@ async def mirroring(
 
 async def run(arguments: argparse.Namespace) -> int:
     """Exit status of the command."""
-    asked = Asked(_read_policy(arguments), _read_trust(arguments), log_every=0 if arguments.once else LOG_EVERY)
+    asked = MirrorRequest(_read_policy(arguments), _read_trust(arguments), log_every=0 if arguments.once else LOG_EVERY)
     async with mirroring(arguments.url, arguments.into, asked, tell=_tell, rng=random.SystemRandom()) as mirror:
         if arguments.once:
             if await mirror.attempt():

@@ -49,11 +49,11 @@ class Wait(Unavailable):
     """The origin asks for patience: `retry_after` seconds."""
 
 
-class Refused(Parked):
+class OriginRefused(Parked):
     """No published file may be like that: a redirection, too many bytes, a path that leads elsewhere."""
 
 
-class Differs(Parked):
+class OriginDiffers(Parked):
     """The bytes are not those of the digest they were asked for by."""
 
     def __init__(self, path: str, expected: str, found: str) -> None:
@@ -167,7 +167,7 @@ class Origin:
         async with self._ask(path, {"Range": f"bytes={held}-"} if held else {}) as answer:
             goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
             if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
-                raise Refused(f"el origen mandó otra parte de {path} que la pedida")
+                raise OriginRefused(f"el origen mandó otra parte de {path} que la pedida")
             if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 goes_on = held > 0  # all of it may be here already: its digest says
             else:
@@ -180,13 +180,13 @@ class Origin:
             if goes_on:  # the part was not of this file
                 await self._fetch(path, to, sha256, limit)
                 return
-            raise Differs(path, sha256, found)
+            raise OriginDiffers(path, sha256, found)
         part.replace(to)
 
     @asynccontextmanager
     async def _ask(self, path: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         if _PATH.fullmatch(path) is None and _PARTIAL.fullmatch(path) is None:
-            raise Refused(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
+            raise OriginRefused(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
         url = self.base + quote(path)
         async with self._slots, self._session.get(url, headers=headers, allow_redirects=False) as answer:
             if answer.status in _GONE:
@@ -194,7 +194,7 @@ class Origin:
             if answer.status not in _expected(headers):
                 raise _unexpected(path, answer)
             if answer.headers.get("Content-Encoding", "identity") != "identity":
-                raise Refused(f"el origen manda comprimido {path}, que se pidió tal cual")
+                raise OriginRefused(f"el origen manda comprimido {path}, que se pidió tal cual")
             yield answer
 
     async def _blocks(self, answer: aiohttp.ClientResponse, path: str, limit: int) -> AsyncIterator[bytes]:
@@ -203,7 +203,7 @@ class Origin:
             total += len(block)
             self._heard(len(block))
             if total > limit:
-                raise Refused(f"{path} del origen tiene más de {limit} bytes")
+                raise OriginRefused(f"{path} del origen tiene más de {limit} bytes")
             lasted = time.monotonic() - began
             if lasted > self._patience.grace and total < lasted * self._patience.slowest:
                 raise Unavailable(f"el origen manda {path} demasiado despacio")
@@ -233,9 +233,9 @@ def _expected(headers: Mapping[str, str]) -> frozenset[int]:
     return frozenset({HTTPStatus.OK}).union(*(_ANSWERS[name] for name in headers))
 
 
-def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | Refused:
+def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | OriginRefused:
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-        return Refused(f"el origen manda a otro sitio al pedir {path}: no se sigue")
+        return OriginRefused(f"el origen manda a otro sitio al pedir {path}: no se sigue")
     if answer.status in _BUSY:
         told = answer.headers.get("Retry-After", "")
         wait = min(_LONGEST_WAIT, int(told)) if told.isascii() and told.isdigit() else _WAIT

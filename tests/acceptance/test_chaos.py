@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from load_tests.chaos.chaos import script
-from load_tests.chaos.faults import Kind, schedule
+from load_tests.chaos.faults import FaultKind, schedule
 from prep.rehearsal.synthetic import synthetic
 
 CASILLAS = 24
@@ -16,14 +16,14 @@ FAULTS = 5
 SEEDS = (1, 44, 79)  # between them every kind
 
 
-def faults(seed: int) -> list[Kind]:
+def faults(seed: int) -> list[FaultKind]:
     _, sheets = synthetic(CASILLAS, seed=seed)
     _, uploads = script(sheets, seed, FAULTS)
     return [fault.kind for fault in schedule(seed, FAULTS, len(uploads), kafka=True)]
 
 
 def test_between_them_the_three_nights_meet_every_kind_of_fault() -> None:
-    assert {kind for seed in SEEDS for kind in faults(seed)} == set(Kind)
+    assert {kind for seed in SEEDS for kind in faults(seed)} == set(FaultKind)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from prep.domain.entry import HEADER, TOTAL
-from prep.rehearsal.drawing import Form, draw
+from prep.rehearsal.drawing import PrintedForm, draw
 from prep.rehearsal.synthetic import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ def test_a_catalogue_is_checked_without_being_loaded(tmp_path: Path) -> None:
 
 
 def test_scan_prints_one_object_an_image(tmp_path: Path) -> None:
-    form = Form("Gubernatura", "Prueba", HEADER, ("ABETO", "NULOS"), TOTAL)
+    form = PrintedForm("Gubernatura", "Prueba", HEADER, ("ABETO", "NULOS"), TOTAL)
     good, bad = tmp_path / "acta.jpg", tmp_path / "nada.jpg"
     good.write_bytes(draw(form, {"ABETO": 12}, "33|1|1|7|1|B|0|1", rng=random.Random(1)))
     bad.write_bytes(b"no es una imagen")

@@ -12,7 +12,7 @@ import pytest
 
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import night
-from prep.rehearsal.night import Place, Plan
+from prep.rehearsal.night import NightPlace, Plan
 from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
 from tests.makers.programs import ROOT
@@ -21,7 +21,7 @@ CASILLAS = 8
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[NightPlace]:
     folder, sheets = synthetic(CASILLAS, seed=2)
     plan = Plan("carga", folder, load_catalog(folder), sheets, len(sheets), 2, 0.0, 0.0)
     try:
@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         embedded.stop(tmp_path / "datos" / "instalacion" / "postgres")
 
 
-async def locust(place: Place, *words: str) -> tuple[int, str, str]:
+async def locust(place: NightPlace, *words: str) -> tuple[int, str, str]:
     people = place.data / "personas.txt"
     password = (place.data / "clave").read_text()
     people.write_text("".join(f"{login} {password}\n" for site in night.people().values() for login in site))
@@ -47,13 +47,13 @@ async def locust(place: Place, *words: str) -> tuple[int, str, str]:
     return process.returncode, told.decode(), said.decode()
 
 
-async def metric(place: Place, part: str, name: str) -> float:
+async def metric(place: NightPlace, part: str, name: str) -> float:
     async with httpx.AsyncClient() as http:
         text = (await http.get(f"http://127.0.0.1:{place.environment[part]}/metrics")).text
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+]+)$", text, re.MULTILINE))
 
 
-async def test_a_refusal_is_a_failure_and_a_short_load_has_none_and_arrives(place: Place) -> None:
+async def test_a_refusal_is_a_failure_and_a_short_load_has_none_and_arrives(place: NightPlace) -> None:
     password = place.data / "clave"
     right = password.read_text()
     async with night.installation(place):

@@ -15,7 +15,7 @@ import yaml
 
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import night
-from prep.rehearsal.night import Place, Plan, Progresses, free_ports
+from prep.rehearsal.night import NightPlace, Plan, Progresses, free_ports
 from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
 from tests.makers.programs import DEPLOY, program, running
@@ -109,7 +109,7 @@ def test_each_panel_has_a_title_a_unit_and_words() -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[Plan, Place]]:
+def place(tmp_path: Path) -> Iterator[tuple[Plan, NightPlace]]:
     folder, sheets = synthetic(15, seed=9)
     plan = Plan("tablero", folder, load_catalog(folder), sheets, len(sheets), 9, 0.15, 0.0)
     settings = {"PREP_INTERVAL_SECONDS": "3", "PREP_SIGLAS": "SIN"}
@@ -124,7 +124,7 @@ OF_WITNESSES = {"prep_log_denied"}
 
 
 @asynccontextmanager
-async def watching(folder: Path, place: Place) -> AsyncIterator[httpx.AsyncClient]:
+async def watching(folder: Path, place: NightPlace) -> AsyncIterator[httpx.AsyncClient]:
     """Debian's Prometheus with the shipped configuration, asking this installation's processes once a second."""
     [port] = free_ports(1)
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
@@ -160,7 +160,7 @@ async def answer(http: httpx.AsyncClient, expression: str) -> list[Any]:
     return result
 
 
-async def play(plan: Plan, place: Place) -> None:
+async def play(plan: Plan, place: NightPlace) -> None:
     """Send and type everything, then stop typing."""
     progress = Progresses()
     journal = night.Journal(place.data / "acuses.jsonl")
@@ -173,7 +173,7 @@ async def play(plan: Plan, place: Place) -> None:
 
 
 async def test_every_query_of_the_screen_and_of_the_rules_has_an_answer(
-    place: tuple[Plan, Place], tmp_path: Path
+    place: tuple[Plan, NightPlace], tmp_path: Path
 ) -> None:
     plan, where = place
     promtool = program("promtool", "prometheus")

@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from prep.domain.entry import HEADER, TOTAL
-from prep.rehearsal.drawing import Form, draw
+from prep.rehearsal.drawing import PrintedForm, draw
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
 from tests.makers.capture_room import Device
 from tests.makers.waiting import until
 
-FORM = Form("Gubernatura", "Prueba", HEADER, ("ABETO", "NULOS"), TOTAL)
+FORM = PrintedForm("Gubernatura", "Prueba", HEADER, ("ABETO", "NULOS"), TOTAL)
 BROKEN = "shared_buffers = 'muchos'\n"
 
 

@@ -14,14 +14,14 @@ from playwright.sync_api import Browser, BrowserContext, Error
 
 from capture.receipts import canonical
 from integrity.leaves import proof_path
-from integrity.log.note import Kind, Signer, read_proof
+from integrity.log.note import SignatureKind, Signer, read_proof
 from integrity.verify import verify
 from publisher.pages import checker
 from tests.browser.conftest import Site, Watched
 
 LAST = "cortes/0002"
 DONE = re.compile("good|bad|unable")
-UNKNOWN = str(Signer.of("otra.example.mx", Kind.LOG, Ed25519PrivateKey.from_private_bytes(b"7" * 32)).key)
+UNKNOWN = str(Signer.of("otra.example.mx", SignatureKind.LOG, Ed25519PrivateKey.from_private_bytes(b"7" * 32)).key)
 
 
 class Checker:

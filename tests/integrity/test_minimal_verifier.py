@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from integrity.log.note import Kind, Signer
+from integrity.log.note import SignatureKind, Signer
 from integrity.log.rotation import rotation_path
 from tests.conftest import Night
 from tests.makers.logged_night import NAME, LoggedNight, logged_night
@@ -40,6 +40,6 @@ async def test_it_follows_the_log_from_the_first_key_to_the_last(tonight: Logged
     for minimal in (False, True):
         words = ["--log-key", str(NEXT[0].key), "--checkpoint", str(kept)]
         assert judge(tonight.office.public, words, minimal=minimal).exit_code == 0
-    assert results(tonight, Signer.generate(NAME, Kind.LOG)) == [1]
+    assert results(tonight, Signer.generate(NAME, SignatureKind.LOG)) == [1]
     (tonight.folder / rotation_path(1)).unlink()
     assert results(tonight, first) == [1]

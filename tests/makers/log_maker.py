@@ -6,13 +6,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from integrity.log.note import Kind, Signer
+from integrity.log.note import SignatureKind, Signer
 from integrity.log.writer import FileState, Sequencer
 
 ORIGIN = "prep.example.mx/bitacora"
 
 
-def signer(name: str = ORIGIN, kind: Kind = Kind.LOG, seed: int = 1) -> Signer:
+def signer(name: str = ORIGIN, kind: SignatureKind = SignatureKind.LOG, seed: int = 1) -> Signer:
     return Signer.of(name, kind, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
 
 

@@ -12,14 +12,14 @@ import asyncpg
 
 from integrity import leaves
 from integrity.log.audit import audit_log
-from integrity.log.note import Kind, Signer, read_checkpoint, trust_only
+from integrity.log.note import SignatureKind, Signer, read_checkpoint, trust_only
 from integrity.log.tiles import Tiles
 from integrity.source import Folder
 from prep.rehearsal.replay import Sheet
 from prep.store import leading
 from prep.store.database import Connection
-from publisher.log.comparison import Agreed, compare
-from publisher.log.sequencer import Office, Scribe, opened, policy_text, run
+from publisher.log.comparison import ComparedLog, compare
+from publisher.log.sequencer import LogOffice, Scribe, opened, policy_text, run
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
 
@@ -30,7 +30,7 @@ AT = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
 @dataclass
 class LoggedNight:
     night: SmallNight
-    office: Office
+    office: LogOffice
 
     @property
     def folder(self) -> Path:
@@ -63,7 +63,7 @@ class LoggedNight:
             await connection.execute("INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)", *said)
 
     @asynccontextmanager
-    async def scribe(self, office: Office | None = None) -> AsyncIterator[Scribe]:
+    async def scribe(self, office: LogOffice | None = None) -> AsyncIterator[Scribe]:
         """Whoever leads, for as long as this lasts."""
         office = office or self.office
         async with leading.session(office.url) as leader:
@@ -72,7 +72,7 @@ class LoggedNight:
             async with opened(office, leader) as scribe:
                 yield scribe
 
-    async def log(self, office: Office | None = None) -> int:
+    async def log(self, office: LogOffice | None = None) -> int:
         """Everything there is into the log; how many leaves."""
         async with self.scribe(office) as scribe:
             await scribe.prove_missing()
@@ -82,7 +82,7 @@ class LoggedNight:
         return total
 
     @asynccontextmanager
-    async def running(self, office: Office | None = None) -> AsyncIterator[None]:
+    async def running(self, office: LogOffice | None = None) -> AsyncIterator[None]:
         """The part itself."""
         stop = asyncio.Event()
         part = asyncio.create_task(run(office or self.office, stop))
@@ -101,7 +101,7 @@ class LoggedNight:
     def audit(self) -> int:
         return audit_log(str(self.folder), trust_only(self.office.signer.key)).exit_code
 
-    async def compare(self) -> Agreed:
+    async def compare(self) -> ComparedLog:
         connection = await asyncpg.connect(self.office.url)
         try:
             return await compare(connection, self.folder)
@@ -117,16 +117,18 @@ class LoggedNight:
                 await connection.close()
         raise AssertionError
 
-    def with_batch(self, batch: int) -> Office:
+    def with_batch(self, batch: int) -> LogOffice:
         return replace(self.office, batch=batch)
 
 
 @asynccontextmanager
 async def logged_night(night: Night, folder: Path, *, casillas: int = 30) -> AsyncIterator[LoggedNight]:
-    signer = Signer.generate(NAME, Kind.LOG)
+    signer = Signer.generate(NAME, SignatureKind.LOG)
     async with small_night(night, folder, casillas=casillas) as made:
         public = made.office.public
-        office = Office(night.app, public, signer, simulacro=True, policy=policy_text(signer, None), clock=lambda: AT)
+        office = LogOffice(
+            night.app, public, signer, simulacro=True, policy=policy_text(signer, None), clock=lambda: AT
+        )
         yield LoggedNight(made, office)
 
 

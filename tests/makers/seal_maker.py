@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from integrity.sealing import cms, der
-from integrity.sealing.cms import Signer
+from integrity.sealing.cms import CmsSigner
 
 AT = datetime(2024, 6, 2, 20, 0, tzinfo=UTC)
 """When everything is sealed; the clock of the machine does not matter."""
@@ -44,8 +44,8 @@ class Party:
     above: tuple[x509.Certificate, ...] = ()
 
     @property
-    def signer(self) -> Signer:
-        return Signer(self.certificate, self.above, MemoryKey(self.key))
+    def signer(self) -> CmsSigner:
+        return CmsSigner(self.certificate, self.above, MemoryKey(self.key))
 
     def pem(self) -> bytes:
         return b"".join(each.public_bytes(Encoding.PEM) for each in (self.certificate, *self.above))
@@ -117,7 +117,9 @@ def party(
 # --- signed messages --------------------------------------------------------------------------------------------------
 
 
-def attributes(content: bytes, signer: Signer, *, at: datetime = AT, content_type: str = cms.DATA) -> dict[str, bytes]:
+def attributes(
+    content: bytes, signer: CmsSigner, *, at: datetime = AT, content_type: str = cms.DATA
+) -> dict[str, bytes]:
     """The four attributes, by a short name."""
     return {
         "type": _attribute("1.2.840.113549.1.9.3", der.oid(content_type)),
@@ -138,7 +140,7 @@ def _attribute(kind: str, value: bytes) -> bytes:
 
 
 def craft(
-    signer: Signer,
+    signer: CmsSigner,
     signed: Mapping[str, bytes] | None,
     *,
     content: bytes = SUMS,

@@ -20,7 +20,7 @@ from prep.store import catalog as catalog_store
 from prep.store import leading
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, open_pool
-from publisher.cut import Office, Order, cut
+from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
 
 START = datetime(2027, 6, 7, 1, 30, tzinfo=UTC)
@@ -35,7 +35,7 @@ class SmallNight:
     owner: str
     catalog: Catalog
     sheets: list[Sheet]
-    office: Office
+    office: CorteOffice
     draw: Callable[[Sheet], bytes] = lambda sheet: f"imagen de {sheet.qr}".encode()
     cut_so_far: int = 0
     _versions: dict[str, int] = field(default_factory=dict)
@@ -138,14 +138,14 @@ class SmallNight:
         phase = phase or (Phase.EN_CURSO if self.cut_so_far else Phase.CERO)
         return Order(phase, at, None if phase is Phase.FINAL else at + STEP)
 
-    async def cut(self, phase: Phase | None = None, *, office: Office | None = None) -> Corte:
+    async def cut(self, phase: Phase | None = None, *, office: CorteOffice | None = None) -> Corte:
         async with leading.cutting(self.url, patience=5) as leader:
             corte = await cut(office or self.office, leader, self.order(phase))
         assert corte is not None
         self.cut_so_far = corte.number + 1
         return corte
 
-    def at(self, public: Path) -> Office:
+    def at(self, public: Path) -> CorteOffice:
         """The same office with another published tree."""
         public.mkdir(exist_ok=True)
         return replace(self.office, public=public)
@@ -162,7 +162,9 @@ async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: i
     public.mkdir()
     blobs = Blobs.open((folder / "blobs").as_uri())
     try:
-        yield SmallNight(night.app, night.owner, catalog, sheets, Office(pool, blobs, public, "EDO", simulacro=True))
+        yield SmallNight(
+            night.app, night.owner, catalog, sheets, CorteOffice(pool, blobs, public, "EDO", simulacro=True)
+        )
     finally:
         await pool.close()
 

@@ -11,7 +11,7 @@ import pypdfium2
 import pytest
 
 from integrity.__main__ import main as integrity
-from integrity.evidence import Book, Shown, _judge_ceremonies
+from integrity.evidence import LogBook, Shown, _judge_ceremonies
 from integrity.log.note import trust_only
 from integrity.report import EVIDENCE_CHECKS, Ledger, Result
 from integrity.sums import read_sums
@@ -286,7 +286,7 @@ GOOD: dict[int, dict[str, object]] = {
 
 
 def judged(leaves: dict[int, dict[str, object]], last: Shown) -> set[str]:
-    book = Book.__new__(Book)
+    book = LogBook.__new__(LogBook)
     book.cortes, book.ceremonies = dict(CORTES), sorted(leaves.items())
     book.closed = any(leaf["tipo"] == "cierre" for leaf in leaves.values())
     ledger = Ledger(EVIDENCE_CHECKS)

@@ -33,7 +33,7 @@ from prep.scan import SAME_PHOTO
 from prep.store import catalog as catalog_store
 from prep.store import deliveries, embedded, people
 from prep.store.database import Pool, open_pool, transaction
-from prep.store.desk import Kind
+from prep.store.desk import TaskKind
 from prep.store.people import Person, Role
 from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
@@ -121,7 +121,7 @@ class World:
 
     async def work(self, person: Person, *, wrong: int = 0) -> str | None:
         """One task by this person, `wrong` added to one field; what kind it was, None where nothing waits."""
-        task = await self.desk.lease(person, list(Kind))
+        task = await self.desk.lease(person, list(TaskKind))
         if task is None:
             return None
         lease = uuid.UUID(task["tarea"])
@@ -240,7 +240,7 @@ async def test_three_different_captures_are_resolved_by_the_third_and_only_with_
         await small.settle()
     assert await small.current() == {}
     assert await small.work(small.persons[3]) is None, "who has not typed does not choose"
-    task = await small.desk.lease(small.persons[2], list(Kind))
+    task = await small.desk.lease(small.persons[2], list(TaskKind))
     assert task is not None
     fourth = sheet.typed() | {"VOTOS_SACADOS": 9}
     with pytest.raises(Rejected, match="una de las tres"):
@@ -353,7 +353,7 @@ async def test_a_scan_replaces_a_photo_that_nobody_has_typed_from(small: World) 
     await small.settle()
     scan = small.arrive(sheet, number=2, copy=1, scanner=True)
     await small.settle()
-    task = await small.desk.lease(small.persons[0], list(Kind))
+    task = await small.desk.lease(small.persons[0], list(TaskKind))
     assert task is not None
     assert task["imagen"].endswith(scan.sha256)
     small.arrive(sheet, number=3, copy=2, scanner=True)

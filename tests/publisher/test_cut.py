@@ -23,7 +23,7 @@ from prep.store import cortes, leading
 from prep.store.cortes import Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader
-from publisher.cut import Office, cut
+from publisher.cut import CorteOffice, cut
 from publisher.gate import GateFailure
 from tests.conftest import Night
 from tests.makers.s3_server import URL, S3Server
@@ -202,7 +202,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def failing(office: Office, step: str, *, after: bool) -> Office:
+def failing(office: CorteOffice, step: str, *, after: bool) -> CorteOffice:
     """An office whose process dies just before, or just after, a step has taken effect."""
 
     @contextmanager
@@ -236,7 +236,7 @@ async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
     await _each_version_once(tonight)
 
 
-async def _until(tonight: SmallNight, number: int, *, office: Office | None = None) -> None:
+async def _until(tonight: SmallNight, number: int, *, office: CorteOffice | None = None) -> None:
     """Run the publisher, as its loop does, until that corte is out."""
     office = office or tonight.office
     last = None

@@ -28,8 +28,8 @@ from integrity.verify import verify
 from prep.errors import Rejected, Unavailable
 from prep.store import embedded
 from prep.store.cortes import Phase
-from publisher.mirror.mirror import Asked, Divergence, Mirror, mirroring
-from publisher.mirror.origin import Patience, Refused, base_of
+from publisher.mirror.mirror import Divergence, Mirror, MirrorRequest, mirroring
+from publisher.mirror.origin import OriginRefused, Patience, base_of
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.waiting import until
@@ -111,7 +111,7 @@ class Place:
 
     @asynccontextmanager
     async def mirror(self, **asked: Any) -> AsyncIterator[Mirror]:
-        said = Asked(**{"policy": trust_only(self.signer.key), "patience": QUICK, "sample": 1000, **asked})
+        said = MirrorRequest(**{"policy": trust_only(self.signer.key), "patience": QUICK, "sample": 1000, **asked})
         async with mirroring(self.url, self.into, said, tell=self.told.append, rng=random.Random(1)) as mirror:
             yield mirror
 
@@ -465,7 +465,7 @@ async def test_an_image_with_an_address_of_its_own_is_refused(place: Place) -> N
 async def test_the_origin_itself_refuses_every_path_that_is_none(place: Place) -> None:
     async with place.mirror() as mirror:
         for path in ("../x", "/x", "a//b", "a/../b", ".x", "a/.x", "", "a\nb", "http://otro/x"[5:]):
-            with pytest.raises(Refused):
+            with pytest.raises(OriginRefused):
                 await mirror._origin.read(path, 10)
 
 

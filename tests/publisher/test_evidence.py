@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from integrity import leaves
-from integrity.log.note import Kind, Policy, Signer, trust_only
+from integrity.log.note import Policy, SignatureKind, Signer, trust_only
 from integrity.log.writer import FileState, Sequencer
 from integrity.report import EVIDENCE_CHECKS, Report, Result
 from integrity.verify import verify
@@ -163,7 +163,7 @@ def test_a_log_told_again_with_the_right_key_does_not_agree_with_the_tree(
 
 def test_the_cheats_that_the_log_and_its_files_show(published: tuple[Path, Policy, Signer], tmp_path: Path) -> None:
     public, policy, signer = published
-    other = Signer.generate(signer.key.name, Kind.LOG)
+    other = Signer.generate(signer.key.name, SignatureKind.LOG)
 
     def rewrite_corte(tree: Path) -> None:
         """A past SHA256SUMS and everything after it, as far as the digests go: only the log still knows."""
@@ -210,5 +210,5 @@ def test_the_cheats_that_the_log_and_its_files_show(published: tuple[Path, Polic
 
 
 def test_with_another_key_the_log_is_not_his(published: tuple[Path, Policy, Signer]) -> None:
-    other = trust_only(Signer.generate("otra.example.mx/bitacora", Kind.LOG).key)
+    other = trust_only(Signer.generate("otra.example.mx/bitacora", SignatureKind.LOG).key)
     assert wrong(verify(str(published[0]), log=other)) == {"AUT-12"}

@@ -22,7 +22,7 @@ from integrity.verify import verify
 from prep.errors import Rejected
 from prep.settings import Settings
 from prep.store.cortes import Phase
-from publisher.cut import Office
+from publisher.cut import CorteOffice
 from publisher.notary import Notary, notary_of
 from tests.conftest import Night
 from tests.makers.seal_maker import openssl
@@ -95,7 +95,7 @@ async def tonight(night: Night, tmp_path: Path, town: Town) -> AsyncIterator[Sma
         yield made
 
 
-async def cut(tonight: SmallNight, town: Town, phase: Phase | None = None, *, office: Office | None = None) -> int:
+async def cut(tonight: SmallNight, town: Town, phase: Phase | None = None, *, office: CorteOffice | None = None) -> int:
     """A corte, some seconds after its hour."""
     town.clock.at = START + STEP * tonight.cut_so_far + timedelta(seconds=3)
     return (await tonight.cut(phase, office=office)).number

@@ -16,7 +16,7 @@ import pytest
 
 from prep.store.cortes import Phase
 from prep.store.database import Connection
-from publisher.cut import Office
+from publisher.cut import CorteOffice
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
 from publisher.service import Publisher, create_app
@@ -45,7 +45,7 @@ def ticking(every: timedelta) -> Callable[[], datetime]:
     return look
 
 
-def index(office: Office) -> dict[str, object]:
+def index(office: CorteOffice) -> dict[str, object]:
     found: dict[str, object] = json.loads((office.public / "index.json").read_bytes())
     return found
 

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from prep.errors import Unavailable
 from prep.store.database import Pool, migrate, open_pool
 from prep.store.leading import Replica
-from publisher.cut import Office
+from publisher.cut import CorteOffice
 from tests.conftest import Night
 from tests.makers.postgres_server import Server
 from tests.makers.small_night import SmallNight, small_night
@@ -51,7 +51,7 @@ class Pair:
     replica: Server
     url: str
 
-    def office(self, reading: Pool, *, patience: float = PATIENCE) -> Office:
+    def office(self, reading: Pool, *, patience: float = PATIENCE) -> CorteOffice:
         return replace(self.night.office, replica=Replica(reading, patience=patience))
 
 

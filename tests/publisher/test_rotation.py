@@ -9,7 +9,7 @@ import pytest
 
 from integrity import leaves
 from integrity.log.audit import audit_log, prove
-from integrity.log.note import Kind, Signer, trust_only
+from integrity.log.note import SignatureKind, Signer, trust_only
 from integrity.log.rotation import rotation_path
 from integrity.log.writer import FileState, LogRefused, Sequencer
 from integrity.verify import verify
@@ -18,7 +18,7 @@ from publisher.log.sequencer import FOLDER
 from tests.conftest import Night
 from tests.makers.logged_night import AT, NAME, LoggedNight, logged_night
 
-NEXT = [Signer.generate(NAME, Kind.LOG) for _ in range(2)]
+NEXT = [Signer.generate(NAME, SignatureKind.LOG) for _ in range(2)]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_who_has_the_first_key_follows_to_the_last(tonight: LoggedNight) -
     await end(tonight, NEXT[1])
     assert [results(tonight, key) for key in (first, *NEXT)] == [(0, 0)] * 3
     assert verify(str(tonight.office.public)).exit_code == 0
-    assert results(tonight, Signer.generate(NAME, Kind.LOG)) == (1, 1)
+    assert results(tonight, Signer.generate(NAME, SignatureKind.LOG)) == (1, 1)
     assert (await tonight.compare()).pending == 0
 
 

@@ -13,12 +13,12 @@ from proofbundle import verify_tlog_proof
 
 from integrity import leaves
 from integrity.log.audit import audit_log, check_proof
-from integrity.log.note import Kind, Signer, read_policy, read_proof, trust_only
+from integrity.log.note import SignatureKind, Signer, read_policy, read_proof, trust_only
 from integrity.log.witness import Panel
 from integrity.log.writer import FileState, Sequencer
 from prep import observe
 from prep.errors import Rejected
-from publisher.log.sequencer import Health, Office, asked_at, run
+from publisher.log.sequencer import Health, LogOffice, asked_at, run
 from tests.conftest import Night
 from tests.makers.logged_night import LoggedNight, logged_night
 from tests.makers.waiting import PATIENCE, until
@@ -63,7 +63,7 @@ class Watched:
 
     tonight: LoggedNight
     daemons: Sequence[Daemon]
-    office: Office
+    office: LogOffice
     policy: Path
     health: Health = field(default_factory=Health)
 
@@ -108,7 +108,7 @@ async def watched(night: Night, tmp_path: Path) -> AsyncIterator[Watched]:
         with ExitStack() as stack:
             daemons = []
             for name in NAMES:
-                daemon = Daemon(Signer.generate(f"{name}.example/testigo", Kind.WITNESS), tmp_path / name, key)
+                daemon = Daemon(Signer.generate(f"{name}.example/testigo", SignatureKind.WITNESS), tmp_path / name, key)
                 stack.callback(daemon.stop)
                 daemons.append(daemon)
             urls = [daemon.start() for daemon in daemons]
@@ -207,7 +207,7 @@ def incidents(watched: Watched) -> list[dict[str, object]]:
 
 
 def test_an_address_of_no_witness_is_refused(tmp_path: Path) -> None:
-    log, witness = Signer.generate("bitacora", Kind.LOG), Signer.generate("testigo", Kind.WITNESS)
+    log, witness = Signer.generate("bitacora", SignatureKind.LOG), Signer.generate("testigo", SignatureKind.WITNESS)
     policy = f"log {log.key}\nwitness A {witness.key} http://uno.example\nquorum A\n"
     assert asked_at(policy, {"A": "http://dos.example"}).witnesses["A"].url == "http://dos.example"
     with pytest.raises(Rejected, match="«B»"):

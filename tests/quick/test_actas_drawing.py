@@ -10,10 +10,10 @@ import zxingcpp
 from PIL import Image, ImageChops
 
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
-from prep.rehearsal.drawing import CLEAN, CONDITIONS, LEVELS, Condition, Form, draw, in_words
+from prep.rehearsal.drawing import CLEAN, CONDITIONS, LEVELS, Condition, PrintedForm, draw, in_words
 
 QR = "28|3|1|1234|1|B|0|5"
-FORM = Form(
+FORM = PrintedForm(
     "Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PAN-PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS"), TOTAL
 )
 VALUES: dict[str, Field] = {code: 10 * place for place, code in enumerate((*HEADER, *FORM.rows, TOTAL), 1)}
@@ -26,7 +26,9 @@ def grey(image: Image.Image, at: tuple[int, int]) -> int:
     return value
 
 
-def image(form: Form = FORM, values: dict[str, Field] = VALUES, qr: str | None = QR, **options: Any) -> Image.Image:
+def image(
+    form: PrintedForm = FORM, values: dict[str, Field] = VALUES, qr: str | None = QR, **options: Any
+) -> Image.Image:
     return Image.open(io.BytesIO(draw(form, values, qr, rng=random.Random(1), **options)))
 
 
@@ -70,7 +72,9 @@ def test_the_form_has_its_four_black_corners_and_its_shape() -> None:
 
 @pytest.mark.parametrize("rows", [1, 13, 24, 25, 45])
 def test_a_ballot_of_any_length_fits_and_every_row_of_it_can_be_written_on(rows: int) -> None:
-    form = Form("Ayuntamientos", "Prueba", HEADER, tuple(f"P{number}" for number in range(rows)), TOTAL, digits=4)
+    form = PrintedForm(
+        "Ayuntamientos", "Prueba", HEADER, tuple(f"P{number}" for number in range(rows)), TOTAL, digits=4
+    )
     blank = image(form, {}, None)
     for code in (form.rows[0], form.rows[-1], TOTAL, *HEADER):
         assert ink(image(form, {code: 8888}, None)) > ink(blank) + 100, code

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from load_tests.chaos.chaos import main, script
-from load_tests.chaos.faults import HOUR, KAFKA_ONLY, NODES, Kind, schedule
+from load_tests.chaos.faults import HOUR, KAFKA_ONLY, NODES, FaultKind, schedule
 from prep.rehearsal.synthetic import synthetic
 
 SEEDS = st.integers(0, 2**32)
@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 2**32)
 def test_a_seed_is_a_schedule(seed: int, count: int, uploads: int, kafka: bool) -> None:
     faults = schedule(seed, count, uploads, kafka=kafka)
     assert faults == schedule(seed, count, uploads, kafka=kafka)
-    kinds = [kind for kind in Kind if kafka or kind not in KAFKA_ONLY]
+    kinds = [kind for kind in FaultKind if kafka or kind not in KAFKA_ONLY]
     assert len(faults) == count
     assert len({fault.kind for fault in faults}) == min(count, len(kinds))
     assert [fault.after for fault in faults] == sorted(fault.after for fault in faults)

@@ -13,12 +13,12 @@ from PIL import Image
 
 from prep.domain.entry import HEADER, TOTAL
 from prep.errors import Parked, Rejected
-from prep.rehearsal.drawing import CONDITIONS, Form, draw
+from prep.rehearsal.drawing import CONDITIONS, PrintedForm, draw
 from prep.scan import SAME_PHOTO
 from prep.scan.digitize import THUMB_SIDE, WEB_BYTES, WEB_SIDE, digitize, distance, scan_files
 
 QR = "28|3|1|1234|1|B|0|5"
-FORM = Form("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)
+FORM = PrintedForm("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)
 
 
 def grey(image: Image.Image, at: tuple[int, int]) -> int:

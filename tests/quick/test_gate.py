@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from publisher.gate import Expected, Finding, check_election, check_folder
+from publisher.gate import Expected, GateFinding, check_election, check_folder
 from tests.makers.tree_maker import canonical, make_tree
 
 EXPECTED = {"GOB": Expected(9, 0, [1]), "DIP": Expected(9, 1, [1, 2])}
@@ -23,7 +23,7 @@ def tree(tmp_path: Path) -> Path:
     return make_tree(tmp_path)
 
 
-def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[Finding]:
+def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[GateFinding]:
     return check_election(tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from integrity.__main__ import main
 from integrity.log.audit import CannotProve, audit_log, check_proof, prove
 from integrity.log.merkle import leaf_hash, root_of
-from integrity.log.note import Kind, checkpoint_text, read_policy, read_signer, read_verifier_key, trust_only
+from integrity.log.note import SignatureKind, checkpoint_text, read_policy, read_signer, read_verifier_key, trust_only
 from integrity.log.tiles import write_bundle
 from integrity.report import LOG_CHECKS, PROOF_CHECKS, Report, Result
 from tests.makers.log_maker import ORIGIN, entries, flip, make_log, signer
@@ -26,7 +26,7 @@ from tests.makers.log_maker import ORIGIN, entries, flip, make_log, signer
 SIZE = 600
 LOG = signer()
 TRUST = trust_only(LOG.key)
-W1, W2 = signer("testigo.example/1", Kind.WITNESS, 11), signer("testigo.example/2", Kind.WITNESS, 12)
+W1, W2 = signer("testigo.example/1", SignatureKind.WITNESS, 11), signer("testigo.example/2", SignatureKind.WITNESS, 12)
 POLICY = f"log {LOG.key}\nwitness A {W1.key}\nwitness B {W2.key}\ngroup g all A B\nquorum g\n"
 
 
@@ -376,7 +376,7 @@ def test_a_key_pair_is_made_once_and_only_its_owner_can_read_it(
     assert main(["log-key", "dos palabras", "--out", str(tmp_path / "otra")]) == 2
     assert main(["log-key", "x", "--out", str(tmp_path / "no-hay" / "otra")]) == 2
     assert main(["log-key", "x", "--witness", "--out", str(tmp_path / "testigo")]) == 0
-    assert read_signer((tmp_path / "testigo").read_text()).key.kind is Kind.WITNESS
+    assert read_signer((tmp_path / "testigo").read_text()).key.kind is SignatureKind.WITNESS
 
 
 @pytest.mark.parametrize(

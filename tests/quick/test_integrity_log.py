@@ -24,9 +24,9 @@ from integrity.log.tiles import (
 )
 from integrity.log.writer import (
     STEPS,
-    Busy,
     Changed,
     FileState,
+    FolderBusy,
     FolderRolledBack,
     Forked,
     Head,
@@ -255,7 +255,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def test_a_second_sequencer_of_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with open_log(tmp_path), pytest.raises(Busy):
+    with open_log(tmp_path), pytest.raises(FolderBusy):
         open_log(tmp_path)
     open_log(tmp_path).close()
 
@@ -266,7 +266,7 @@ def test_a_sequencer_of_a_copied_folder_cannot_move_the_same_state(tmp_path: Pat
     state = FileState(tmp_path / "estado" / "cabeza")
     with Sequencer(tmp_path / "copia", signer(), state) as copied, open_log(tmp_path) as log:
         log.append([b"la de verdad"])
-        with pytest.raises(Busy):
+        with pytest.raises(FolderBusy):
             copied.append([b"otra"])
     assert read_checkpoint((tmp_path / "copia" / "checkpoint").read_bytes()).size == 300
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from integrity.log.merkle import EMPTY
 from integrity.log.note import (
-    Kind,
     NotSigned,
     Proof,
+    SignatureKind,
     Signer,
     Unsupported,
     checkpoint_text,
@@ -31,7 +31,7 @@ from tests.makers.log_maker import ORIGIN, signer
 
 ROOT = bytes(range(32))
 LOG = signer()
-W1, W2, W3 = (signer(f"testigo.example/{number}", Kind.WITNESS, 10 + number) for number in (1, 2, 3))
+W1, W2, W3 = (signer(f"testigo.example/{number}", SignatureKind.WITNESS, 10 + number) for number in (1, 2, 3))
 TEXT = checkpoint_text(ORIGIN, 600, ROOT)
 NOTE = f"{TEXT}\n{LOG.sign(TEXT)}"
 STRANGER = "— otra.example/firma AAAAAAECAwQ=\n"
@@ -60,7 +60,7 @@ def test_the_published_example_of_a_key_and_its_note() -> None:
 
 
 def test_a_key_comes_back_from_its_text_and_is_not_shown_by_accident() -> None:
-    made = Signer.generate("prep.example/á", Kind.WITNESS)
+    made = Signer.generate("prep.example/á", SignatureKind.WITNESS)
     assert read_signer(made.to_text() + "\n").key == made.key == read_verifier_key(str(made.key))
     assert made.to_text().split("+")[-1] not in repr(made)
 
@@ -102,7 +102,7 @@ def test_what_is_no_private_key_and_is_not_shown(text: str) -> None:
 @pytest.mark.parametrize("name", ["", "dos palabras", "a+b", "tab\t", "línea\n"])
 def test_what_is_no_name_of_a_key(name: str) -> None:
     with pytest.raises(Malformed):
-        Signer.generate(name, Kind.LOG)
+        Signer.generate(name, SignatureKind.LOG)
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_a_policy_may_ask_for_no_witness() -> None:
 
 
 HEAD = f"log {LOG.key}\nwitness A {W1.key}\nwitness B {W2.key}\n"
-LOG_AS_WITNESS = Signer.of("otro.example", Kind.WITNESS, LOG.private).key
+LOG_AS_WITNESS = Signer.of("otro.example", SignatureKind.WITNESS, LOG.private).key
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ LOG_AS_WITNESS = Signer.of("otro.example", Kind.WITNESS, LOG.private).key
         HEAD + "group g any none\nquorum g\n",
         HEAD + f"witness A {W3.key}\nquorum A\n",
         HEAD + f"witness C {W1.key}\nquorum A\n",
-        HEAD + f"witness C {Signer.of('otro', Kind.WITNESS, W1.private).key}\nquorum A\n",
+        HEAD + f"witness C {Signer.of('otro', SignatureKind.WITNESS, W1.private).key}\nquorum A\n",
         HEAD + f"witness C {LOG_AS_WITNESS}\nquorum C\n",
         HEAD + f"log {LOG.key}\nquorum A\n",
         HEAD + f"log {W3.key}\nquorum A\n",

@@ -22,7 +22,7 @@ from tlog_scales.tlog import InclusionProof
 
 from integrity.log.audit import prove
 from integrity.log.merkle import leaf_hash, root_of
-from integrity.log.note import Kind, checkpoint_text, read_checkpoint
+from integrity.log.note import SignatureKind, checkpoint_text, read_checkpoint
 from integrity.log.tiles import Tiles, read_bundle, tile_path, write_bundle
 from integrity.source import Folder
 from tests.makers.log_maker import ORIGIN, entries, flip, make_log, signer
@@ -30,7 +30,7 @@ from tests.makers.log_maker import ORIGIN, entries, flip, make_log, signer
 SIZE = 600
 LOG = signer()
 KEY = str(LOG.key)
-WITNESS = signer("testigo.example/1", Kind.WITNESS, 11)
+WITNESS = signer("testigo.example/1", SignatureKind.WITNESS, 11)
 GO = Path(__file__).parents[1] / "oracles" / "go"
 
 
@@ -189,7 +189,7 @@ def test_proof_files_show_their_entry_to_others(pristine: Path, tmp_path: Path, 
         (tmp_path / "p").write_bytes(changed)
         assert not sumdb(go, "proof", tmp_path / "p", tmp_path / "hoja", KEY)
     assert not verify_tlog_proof(data.decode(), leaf + b"x", KEY)["ok"]
-    other = str(signer("testigo.example/1", Kind.WITNESS, 12).key)
+    other = str(signer("testigo.example/1", SignatureKind.WITNESS, 12).key)
     assert not verify_tlog_proof(data.decode(), leaf, KEY, [other], threshold=1)["ok"]
 
 

@@ -912,9 +912,13 @@ def test_a_code_that_is_none_is_refused_with_what_is_wrong(copied: str, found: s
 
 def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
     """Five votes for two parties: two each, and the odd one to the party with more votes of its own."""
-    from integrity.tree.documents import Election, Option, Rules
+    from integrity.tree.documents import PublishedElection, PublishedOption, Rules
 
-    options = (Option(0, "A", "partido", ()), Option(1, "B", "partido", ()), Option(2, "A-B", "coalicion", (0, 1)))
+    options = (
+        PublishedOption(0, "A", "partido", ()),
+        PublishedOption(1, "B", "partido", ()),
+        PublishedOption(2, "A-B", "coalicion", (0, 1)),
+    )
     rules = Rules(
         mixed_without_number_counts=True,
         excede_applies=True,
@@ -922,7 +926,7 @@ def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
         last_corte_with_especiales=True,
         texts={},
     )
-    election = Election("X", "X", "local", "entidad", "", "", {}, options, {}, rules)
+    election = PublishedElection("X", "X", "local", "entidad", "", "", {}, options, {}, rules)
     assert distribute([3, 8, 5], election) == {"A": 5, "B": 11}
     assert distribute([8, 8, 5], election) == {"A": 11, "B": 10}
 
@@ -931,11 +935,11 @@ def test_the_rules_written_here_agree_with_a_real_election(official: Path) -> No
     """All rows of Tamaulipas 2023 and its thirteen values, judged by the reading of the rules that `integrity` has."""
     from integrity.tree import rows as reading
     from integrity.tree import totals
-    from integrity.tree.documents import Contest, Election, Option, Rules
+    from integrity.tree.documents import PublishedContest, PublishedElection, PublishedOption, Rules
 
     codes = ["PAN", "PRI", "PRD", "PVEM", "PT", "MORENA", "PAN-PRI-PRD", "PAN-PRI", "PAN-PRD", "PRI-PRD", "PT-MORENA"]
-    options = tuple(Option(i, code, "", ()) for i, code in enumerate([*codes, "NO_REGISTRADAS", "NULOS"]))
-    contest = Contest(1, 28, 0, "", frozenset(range(len(options))))
+    options = tuple(PublishedOption(i, code, "", ()) for i, code in enumerate([*codes, "NO_REGISTRADAS", "NULOS"]))
+    contest = PublishedContest(1, 28, 0, "", frozenset(range(len(options))))
     rules = Rules(
         mixed_without_number_counts=True,
         excede_applies=True,
@@ -943,7 +947,7 @@ def test_the_rules_written_here_agree_with_a_real_election(official: Path) -> No
         last_corte_with_especiales=True,
         texts=tree_maker.TEXTS,
     )
-    election = Election("SEN", "", "federal", "entidad", "", "", {}, options, {(28, 0): contest}, rules)
+    election = PublishedElection("SEN", "", "federal", "entidad", "", "", {}, options, {(28, 0): contest}, rules)
     judge = reading.Judge(election)
     text = (official / "tamaulipas-2023" / "TAMPS_SEN_FED_ext_2023.csv").read_text(encoding="utf-8-sig")
     lines = list(csv.reader(io.StringIO(text)))

@@ -18,8 +18,8 @@ from integrity.log.audit import audit_log
 from integrity.log.merkle import consistency_proof as prove_consistency
 from integrity.log.merkle import leaf_hash, nodes_of, root_of
 from integrity.log.note import (
-    Kind,
     Policy,
+    SignatureKind,
     Signer,
     Witness,
     checkpoint_text,
@@ -31,11 +31,11 @@ from integrity.log.note import (
 from integrity.log.tiles import Tiles
 from integrity.log.witness import (
     LONGEST_REQUEST,
-    Answer,
     Cosigner,
     Memory,
     NotContinued,
     Panel,
+    WitnessAnswer,
     read_request,
     serve,
     write_request,
@@ -47,9 +47,9 @@ from tests.makers.log_maker import ORIGIN, entries, make_log, open_log, signer
 from tests.makers.waiting import PATIENCE
 
 LOG = signer()
-WITNESS = signer("testigo.example/1", Kind.WITNESS, 11)
-SECOND = signer("testigo.example/2", Kind.WITNESS, 12)
-THIRD = signer("testigo.example/3", Kind.WITNESS, 13)
+WITNESS = signer("testigo.example/1", SignatureKind.WITNESS, 11)
+SECOND = signer("testigo.example/2", SignatureKind.WITNESS, 12)
+THIRD = signer("testigo.example/3", SignatureKind.WITNESS, 13)
 AWAY = "http://127.0.0.1:1"
 LEAVES = [leaf_hash(entry) for entry in entries(40)]
 NOW = 1_700_000_000
@@ -78,7 +78,7 @@ def cosigner(memory: Path) -> Cosigner:
     return Cosigner(WITNESS, [LOG.key], Memory(memory), lambda: NOW)
 
 
-def is_signed(answer: Answer, size: int) -> bool:
+def is_signed(answer: WitnessAnswer, size: int) -> bool:
     note = read_checkpoint(checkpoint(size) + answer.body.encode()).note
     return answer.status == 200 and note.cosigned_by(WITNESS.key) == NOW
 
@@ -353,7 +353,7 @@ def test_requests_that_are_none_get_an_answer_and_the_witness_goes_on(memory: Pa
 
 def test_several_requests_at_once_are_signed_in_one_order(memory: Path) -> None:
     witness = cosigner(memory)
-    answers: list[Answer] = []
+    answers: list[WitnessAnswer] = []
     threads = [
         threading.Thread(target=lambda size=size: answers.append(witness.add_checkpoint(ask(0, size))))
         for size in range(1, 9)

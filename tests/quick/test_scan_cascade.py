@@ -14,12 +14,12 @@ import segno
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
 from prep.domain.entry import HEADER, TOTAL
-from prep.rehearsal.drawing import LEVELS, Form, draw
+from prep.rehearsal.drawing import LEVELS, PrintedForm, draw
 from prep.scan import cascade, zbar
 from prep.scan.cascade import read_qr
 
 QR = "28|3|1|1234|1|B|0|5"
-FORM = Form("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)
+FORM = PrintedForm("Gubernatura", "Tamaulipas", HEADER, ("PAN", "PRI", "PRD", "NO_REGISTRADAS", "NULOS"), TOTAL)
 
 
 def acta(text: str | None = QR, seed: int = 1, **options: Any) -> Image.Image:

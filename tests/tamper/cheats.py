@@ -383,7 +383,7 @@ def _no_stamper(night: Night) -> Party:
 
 def _development(root: Path, night: Night) -> None:
     """Certificates that `integrity dev-ca` would make, of an authority that the reader was talked into trusting."""
-    kind = development.Kind("Sello de desarrollo", Purpose.SEAL)
+    kind = development.CertificateKind("Sello de desarrollo", Purpose.SEAL)
     key = rsa_key()
     certificate = development.issue(kind, key, night.who.root.certificate, night.who.root.key, since=IN_FORCE["since"])
     night.seal(corte(root), by=Party(certificate, key))

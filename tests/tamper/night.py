@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from integrity import leaves
-from integrity.log.note import Kind, Proof, Signer, read_checkpoint
+from integrity.log.note import Proof, SignatureKind, Signer, read_checkpoint
 from integrity.log.tiles import Tiles
 from integrity.log.writer import FileState, Sequencer
 from integrity.sealing import development
@@ -65,7 +65,9 @@ class Night:
     home: Path
     who: Authorities = field(default_factory=Authorities)
     log: Signer = field(default_factory=lambda: signer(ORIGIN))
-    witnesses: Sequence[Signer] = tuple(signer(f"testigo-{n}.example.mx", Kind.WITNESS, seed=10 + n) for n in range(3))
+    witnesses: Sequence[Signer] = tuple(
+        signer(f"testigo-{n}.example.mx", SignatureKind.WITNESS, seed=10 + n) for n in range(3)
+    )
 
     @property
     def tree(self) -> Path:
