@@ -42,7 +42,7 @@ log: Final = logging.getLogger(__name__)
 
 JSON_LIMIT: Final = 64 * 1024
 NEXT_SECONDS: Final = 2.0
-"""How long an answer that is kept waits for the step that it is to bring."""
+"""How long an answer that is kept waits for the next task that it is to bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ def _rooms(request: Request) -> Rooms:
 # Devices.
 
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
+Lease = Annotated[UUID, Path(alias="tarea")]
+"""The number of a lease, by which its holder names the task."""
 
 
 async def receive_image(request: Request) -> Response:
@@ -166,7 +168,7 @@ class Wanted(_JsonBody):
 
 class _WithNext(_JsonBody):
     siguiente: Kinds | None = None
-    """Kinds of step of which the answer is to bring the next: on a slow line, one wait for each acta less."""
+    """Kinds of task of which the answer is to bring the next: on a slow line, one wait for each acta less."""
 
 
 class CaptureBody(_WithNext):
@@ -222,30 +224,30 @@ async def image(request: Request, sha256: Sha) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Disposition": "inline"})
 
 
-async def entry(request: Request, tarea: UUID) -> Response:
+async def capture(request: Request, lease: Lease) -> Response:
     person = await _person(request)
     said = await _body(request, CaptureBody)
     desk = _rooms(request).desk
-    return await _and_next(desk, person, said, await desk.submit(person, tarea, said.valores))
+    return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores))
 
 
-async def identity(request: Request, tarea: UUID) -> Response:
+async def identity(request: Request, lease: Lease) -> Response:
     person = await _person(request)
     said = await _body(request, IdentityBody)
     desk = _rooms(request).desk
-    answer = await desk.identify(person, tarea, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
+    answer = await desk.identify(person, lease, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
     return await _and_next(desk, person, said, answer)
 
 
-async def resolution(request: Request, tarea: UUID) -> Response:
+async def resolution(request: Request, lease: Lease) -> Response:
     person = await _person(request)
     said = await _body(request, CaptureBody)
     desk = _rooms(request).desk
-    return await _and_next(desk, person, said, await desk.resolve(person, tarea, said.valores))
+    return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
 
 
-async def release(request: Request, tarea: UUID) -> Response:
-    await _rooms(request).desk.release(await _person(request), tarea)
+async def release(request: Request, lease: Lease) -> Response:
+    await _rooms(request).desk.release(await _person(request), lease)
     return Response(status_code=204)
 
 
@@ -275,17 +277,17 @@ async def acta_state(request: Request, eleccion: str, clave: str) -> Response:
 
 
 async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: DeskAnswer) -> Response:
-    """What is kept is told in any case; who gets no next step with it asks for one as for the first.
+    """What is kept is told in any case; who gets no next task with it asks for one as for the first.
 
-    "siguiente" is a step, null where none waits, and absent where it was not asked for, could not be seen to at once,
+    "siguiente" is a task, null where none waits, and absent where it was not asked for, could not be seen to at once,
     or where the answer had been kept before: an answer that comes again changes nothing.
     """
     if said.siguiente is None or not answer.new:
         return _told(answer)
     with suppress(PrepError, TimeoutError):
         async with asyncio.timeout(NEXT_SECONDS):
-            step = await desk.lease(person, said.siguiente)
-        return _told(replace(answer, content={**answer.content, "siguiente": step}))
+            task = await desk.lease(person, said.siguiente)
+        return _told(replace(answer, content={**answer.content, "siguiente": task}))
     return _told(answer)
 
 
@@ -336,7 +338,7 @@ ROUTES: Final[Sequence[tuple[str, str, Route]]] = (
     ("/v1/session", "DELETE", logout),
     ("/v1/tasks/lease", "POST", lease),
     ("/v1/images/{sha256}", "GET", image),
-    ("/v1/tasks/{tarea}/entry", "POST", entry),
+    ("/v1/tasks/{tarea}/entry", "POST", capture),
     ("/v1/tasks/{tarea}/identity", "POST", identity),
     ("/v1/tasks/{tarea}/resolution", "POST", resolution),
     ("/v1/tasks/{tarea}/release", "POST", release),

@@ -1,8 +1,8 @@
-"""The desk: a person leases a step, looks at the image, and answers; what was answered is kept for ever.
+"""The desk: a person leases a task, looks at the image, and gives a capture; what was given is kept for ever.
 
 Captures are blind: a lease tells what stands on the form, never what anybody typed — except in a resolution, whose
-person has typed first. Every answer is one transaction: while the lease is still the same, the step ends, the fact is
-added, and the message that says so is put in the outbox. The same answer under the same lease is the same answer,
+person has typed first. Each is one transaction: while the lease is still the same, the task ends, the fact is
+added, and the message that says so is put in the outbox. The same capture under the same lease is the same capture,
 however often it comes.
 """
 
@@ -34,7 +34,7 @@ MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
     TaskKind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
     TaskKind.CAPTURA: TYPISTS,
 }
-"""Who may hold which step, the most urgent first."""
+"""Who may hold which task, the most urgent first."""
 REGISTERS: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
 SUPERVISES: Final = frozenset({Role.SUPERVISOR})
 COMPARES: Final = frozenset({Role.COTEJADOR})
@@ -74,13 +74,13 @@ class Desk:
     # Leases.
 
     async def lease(self, person: Person, kinds: Sequence[TaskKind]) -> dict[str, Any] | None:
-        """The step this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
+        """The task this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
             raise Rejected(f"su rol ({person.role}) no permite estas tareas", status=403)
         now = self._clock()
         async with borrow(self._pool) as connection:
-            leased = await store.lease(
+            held = await store.lease(
                 connection,
                 person=person.id,
                 site=person.site,
@@ -91,29 +91,29 @@ class Desk:
                 until=now + self._lasts,
                 any_site_before=now - self._other_site,
             )
-            return None if leased is None else await self._describe(connection, leased)
+            return None if held is None else await self._describe(connection, held)
 
     async def release(self, person: Person, lease: UUID) -> None:
-        """Give the step back unanswered."""
+        """Give the task back undone."""
         async with borrow(self._pool) as connection:
             await store.give_back(connection, lease, person.id)
 
-    async def _describe(self, connection: Connection, leased: HeldTask) -> dict[str, Any]:
+    async def _describe(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "tarea": str(leased.lease),
-            "tipo": leased.kind,
-            "vence": leased.until.isoformat(),
-            "imagen": f"/v1/images/{leased.image.hex()}",
+            "tarea": str(held.lease),
+            "tipo": held.kind,
+            "vence": held.until.isoformat(),
+            "imagen": f"/v1/images/{held.image.hex()}",
             "acta": None,
             "campos": [],
         }
-        if leased.acta is not None:
-            form = await self._form(connection, leased.acta.contest)
-            told["acta"] = self._acta(form, leased.acta)
-            told["campos"] = form.campos(leased.acta.digitos)
-            if leased.kind is TaskKind.RESOLUCION:
-                typed = await pipeline_store.entries(connection, leased.acta.id, leased.ronda)
-                told["capturas"] = [as_typed(form, each.capture.values) for each in typed]
+        if held.acta is not None:
+            form = await self._form(connection, held.acta.contest)
+            told["acta"] = self._acta(form, held.acta)
+            told["campos"] = form.campos(held.acta.digitos)
+            if held.kind is TaskKind.RESOLUCION:
+                captures = await pipeline_store.captures(connection, held.acta.id, held.ronda)
+                told["capturas"] = [as_raw(form, each.capture.values) for each in captures]
         return told
 
     def _acta(self, form: Form, acta: TaskActa) -> dict[str, str]:
@@ -139,10 +139,10 @@ class Desk:
             self._forms = await store.forms(connection)
         return self._forms.of[contest]
 
-    # Answers.
+    # What people give.
 
-    async def submit(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> DeskAnswer:
-        """Keep a capture. `typed` holds every field of the form once: a number, "ilegible" or "sin dato".
+    async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+        """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
         """
@@ -150,32 +150,32 @@ class Desk:
             task = await store.task(connection, lease)
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.CAPTURA)
-                values = await self._values(connection, on_form, typed)
+                values = await self._values(connection, on_form, raw)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
-                entry = await store.add_entry(
+                capture = await store.add_capture(
                     connection, task, values, site=person.site, at=self._clock(), message=message
                 )
-                if entry is not None:
-                    observe.ENTRIES.labels(task.ordinal).inc()
-                    return DeskAnswer({"captura": entry, "avisos": warnings(values, on_form.limit)}, new=True)
-            before = await store.entry_by_lease(connection, lease)
-            before = await self._same(connection, person, before, typed)
+                if capture is not None:
+                    observe.CAPTURES.labels(task.ordinal).inc()
+                    return DeskAnswer({"captura": capture, "avisos": warnings(values, on_form.limit)}, new=True)
+            before = await store.capture_by_lease(connection, lease)
+            before = await self._same(connection, person, before, raw)
             return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
-    async def resolve(self, person: Person, lease: UUID, typed: Mapping[str, object]) -> DeskAnswer:
-        """Keep which of three different captures is right. Raises Rejected (422) where `typed` is none of them."""
+    async def resolve(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+        """Keep which of three different captures is right. Raises Rejected (422) where `raw` is none of them."""
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.RESOLUCION)
-                values = await self._values(connection, on_form, typed)
-                entries = await pipeline_store.entries(connection, on_form.acta, task.ronda)
-                chosen = choose([each.capture.values for each in entries], values)
-                entry = next(each.id for each in entries if each.capture.values == chosen)
-                if await store.add_resolution(connection, task, entry, self._clock()):
+                values = await self._values(connection, on_form, raw)
+                captures = await pipeline_store.captures(connection, on_form.acta, task.ronda)
+                chosen = choose([each.capture.values for each in captures], values)
+                capture = next(each.id for each in captures if each.capture.values == chosen)
+                if await store.add_resolution(connection, task, capture, self._clock()):
                     await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
                     return DeskAnswer({}, new=True)
-            await self._same(connection, person, await store.resolution_by_lease(connection, lease), typed)
+            await self._same(connection, person, await store.resolution_by_lease(connection, lease), raw)
             return DeskAnswer({}, new=False)
 
     async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
@@ -201,7 +201,7 @@ class Desk:
         return task.form
 
     def _check_holds(self, task: Task, person: Person, kind: TaskKind) -> None:
-        """Raises Rejected unless this person may answer this task now, as this kind of step."""
+        """Raises Rejected unless this person may answer this task now, as this kind of task."""
         if task.person != person.id:
             raise Rejected("esta tarea es de otra persona", status=403)
         if task.until <= self._clock():
@@ -210,17 +210,17 @@ class Desk:
             raise Rejected(f"esta tarea es de {task.kind}", status=409)
 
     async def _same(
-        self, connection: Connection, person: Person, before: EarlierCapture | None, typed: Mapping[str, object]
+        self, connection: Connection, person: Person, before: EarlierCapture | None, raw: Mapping[str, object]
     ) -> EarlierCapture:
-        """What was answered under a lease that is used up, if it is this person saying the same again."""
+        """What was given under a lease that is used up, if it is this person saying the same again."""
         if before is None or before.person != person.id:
             raise _gone()
-        if await self._values(connection, before.form, typed) != before.values:
+        if await self._values(connection, before.form, raw) != before.values:
             raise _otherwise()
         return before
 
-    async def _values(self, connection: Connection, on_form: OnForm, typed: Mapping[str, object]) -> Values:
-        return read_values(await self._form(connection, on_form.contest), typed, digitos=on_form.digitos)
+    async def _values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
+        return read_values(await self._form(connection, on_form.contest), raw, digitos=on_form.digitos)
 
     # What supervisors, CATD operators and cotejadores do to an acta.
 
@@ -277,25 +277,25 @@ class Desk:
         return await self._blobs.get(found.web), _media_type("jpeg")
 
 
-def read_values(form: Form, typed: Mapping[str, object], *, digitos: int) -> Values:
+def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Values:
     """What a person typed, in the election's columns; options that this ballot does not hold are marked so.
 
     Raises Rejected, naming the fields that are missing, too many, or not what a form can hold.
     """
-    missing = [code for code in form.codes if code not in typed]
+    missing = [code for code in form.codes if code not in raw]
     if missing:
         raise Rejected(f"faltan campos del acta: {', '.join(missing)}")
-    if len(typed) > len(form.codes):
-        unknown = sorted(set(typed) - set(form.codes))
+    if len(raw) > len(form.codes):
+        unknown = sorted(set(raw) - set(form.codes))
         raise Rejected(f"campos que esta acta no tiene: {', '.join(unknown)[:200]}")
-    fields = [read_field(code, typed[code], digits=digitos) for code in form.codes]
+    fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
         votes[position] = field
     return Values(header=tuple(fields[: len(HEADER)]), votes=tuple(votes), total=fields[-1])
 
 
-def as_typed(form: Form, values: Values) -> dict[str, int | str]:
+def as_raw(form: Form, values: Values) -> dict[str, int | str]:
     """The inverse of `read_values`."""
     fields = (*values.header, *(values.votes[position] for position in form.ballot), values.total)
     return {

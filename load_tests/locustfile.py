@@ -31,7 +31,7 @@ from locust.exception import StopUser
 
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.drawing import PrintedForm
-from prep.rehearsal.night import ANY_STEP, Plan, announced, form_of_contest, mistaken, picture, private_key
+from prep.rehearsal.night import ANY_TASK, Plan, announced, form_of_contest, mistaken, picture, private_key
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import written_on
 
@@ -166,35 +166,35 @@ class Capturista(_Person):
 
     @task
     def work(self) -> None:
-        leased = self.next or self._lease()
+        held = self.next or self._lease()
         self.next = None
-        if leased is None:
+        if held is None:
             time.sleep(0.5)  # gevent's: the others go on
             return
-        with self.asking("GET", leased["imagen"], "ver imagen"):
+        with self.asking("GET", held["imagen"], "ver imagen"):
             time.sleep(self.said.typing)
-        word, said = self._answer(leased)
-        path, said = f"/v1/tasks/{leased['tarea']}/{word}", {**said, "siguiente": ANY_STEP}
+        word, said = self._answer(held)
+        path, said = f"/v1/tasks/{held['tarea']}/{word}", {**said, "siguiente": ANY_TASK}
         with self.asking("POST", path, word, settled=SETTLED, json=said) as response:
             if response.status_code == HTTPStatus.CREATED:
                 self.next = response.json().get("siguiente")
 
     def _lease(self) -> dict[str, Any] | None:
         with self.asking("POST", "/v1/tasks/lease", "tarea", json={}) as response:
-            leased: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
-            return leased
+            held: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
+            return held
 
-    def _answer(self, leased: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _answer(self, held: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Last part of the address, and the body. What this night did not send is given back."""
-        if leased["tipo"] == "identificacion":
-            shown = self.night.images.get(leased["imagen"].rsplit("/", 1)[1])
+        if held["tipo"] == "identificacion":
+            shown = self.night.images.get(held["imagen"].rsplit("/", 1)[1])
             return ("identity", {"identidad": shown.qr, "proceso_tecnico": False}) if shown else ("release", {})
-        sheet = self.night.sheets.get((leased["acta"]["eleccion"], leased["acta"]["clave"]))
+        sheet = self.night.sheets.get((held["acta"]["eleccion"], held["acta"]["clave"]))
         if sheet is None:
             return "release", {}
-        if leased["tipo"] == "resolucion":
-            right = sheet.typed()
-            return ("resolution", {"valores": right}) if right in leased["capturas"] else ("release", {})
+        if held["tipo"] == "resolucion":
+            right = sheet.capture()
+            return ("resolution", {"valores": right}) if right in held["capturas"] else ("release", {})
         before = self.night.again[self.number, sheet.key]
         self.night.again[self.number, sheet.key] += 1
         return "entry", {"valores": mistaken(sheet, self.number, self.night.plan, again=before)}

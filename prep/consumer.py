@@ -268,9 +268,9 @@ def _show(seen: gauges.Gauges) -> None:
         observe.ACTAS.labels(estado).set(count)
     for state, count in seen.images.items():
         observe.IMAGES.labels(state).set(count)
-    for step, waiting in seen.steps.items():
-        observe.QUEUE.labels(step).set(waiting.count)
-        observe.QUEUE_OLDEST.labels(step).set(waiting.oldest)
+    for task, waiting in seen.tasks.items():
+        observe.QUEUE.labels(task).set(waiting.count)
+        observe.QUEUE_OLDEST.labels(task).set(waiting.oldest)
     observe.OUTBOX.set(seen.outbox.count)
     observe.OUTBOX_OLDEST.set(seen.outbox.oldest)
     observe.PARKED.set(seen.parked)

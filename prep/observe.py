@@ -47,13 +47,13 @@ DIGITIZE_SECONDS: Final = Histogram("prep_digitize_seconds", "Time in the decodi
 
 # The way of the actas, sampled from the database
 ACTAS: Final = Gauge("prep_actas", "Actas by state.", ["estado"])
-QUEUE: Final = Gauge("prep_queue_tasks", "Steps that wait for a person.", ["step"])
-QUEUE_OLDEST: Final = Gauge("prep_queue_oldest_seconds", "Age of the oldest step that waits for a person.", ["step"])
+QUEUE: Final = Gauge("prep_queue_tasks", "Tasks that wait for a person.", ["step"])
+QUEUE_OLDEST: Final = Gauge("prep_queue_oldest_seconds", "Age of the oldest task that waits for a person.", ["step"])
 IMAGES: Final = Gauge("prep_images", "Images by state.", ["state"])
 POSTGRES_UP: Final = Gauge("prep_postgres_up", "1 where PostgreSQL answered this process's last look.", ["part"])
 
 # People
-ENTRIES: Final = Counter("prep_entries_total", "Captures submitted.", ["ordinal"])
+CAPTURES: Final = Counter("prep_entries_total", "Captures submitted.", ["ordinal"])
 COMPARISONS: Final = Counter("prep_comparisons_total", "Outcomes of comparing captures.", ["outcome"])
 REQUESTS: Final = Counter("prep_http_requests_total", "Requests answered.", ["route", "status"])
 REQUEST_SECONDS: Final = Histogram(

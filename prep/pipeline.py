@@ -206,10 +206,10 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
     row = await store.lock_acta(connection, acta, given.now())
     if row.ronda != message.ronda or row.estado not in {Estado.DIGITALIZADA, Estado.CAPTURADA}:
         return  # of a round that is over
-    typed = await store.entries(connection, acta, row.ronda)
+    captures = await store.captures(connection, acta, row.ronda)
     assert row.image is not None, "a round is opened on an image"
     state: life.State = life.Digitalizada(row.image, row.ronda)
-    for each in typed:
+    for each in captures:
         state = move(state, life.Captura(each.capture))
     if not isinstance(state, Capturada):
         return
@@ -218,17 +218,22 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
     outcome = state.next
     match outcome:
         case AnotherPerson(ordinal):
-            await _ask_capture(connection, row, ordinal, [each.capture for each in typed], given)
+            await _ask_capture(connection, row, ordinal, [each.capture for each in captures], given)
         case Agreed(ordinals=(first, second)):
             verified = move(state, life.Verificacion())
             await _verify(
-                connection, row, verified, captura=typed[first - 1].at, verificacion=typed[second - 1].at, given=given
+                connection,
+                row,
+                verified,
+                captura=captures[first - 1].at,
+                verificacion=captures[second - 1].at,
+                given=given,
             )
         case Choose():
-            await _choose(connection, row, state, typed, given)
+            await _choose(connection, row, state, captures, given)
         case _:
             assert_never(outcome)
-    observe.COMPARISONS.labels(_told(outcome, captures=len(typed), touch=message.ordinal)).inc()
+    observe.COMPARISONS.labels(_told(outcome, captures=len(captures), touch=message.ordinal)).inc()
 
 
 def _told(outcome: Agreed | AnotherPerson | Choose, *, captures: int, touch: int) -> str:
@@ -265,13 +270,13 @@ async def _ask_capture(
 
 
 async def _choose(
-    connection: Connection, row: ActaRow, state: Capturada, typed: Sequence[KeptCapture], given: Given
+    connection: Connection, row: ActaRow, state: Capturada, captures: Sequence[KeptCapture], given: Given
 ) -> None:
     """Three different captures: the third person typed before seeing; now that person, or a supervisor, picks one."""
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:
-        entry, at = chosen
-        pick = next(each for each in typed if each.id == entry)
+        capture, at = chosen
+        pick = next(each for each in captures if each.id == capture)
         verified = move(state, life.Verificacion(pick.capture.values))
         await _verify(connection, row, verified, captura=pick.at, verificacion=at, given=given)
         return
@@ -285,7 +290,7 @@ async def _choose(
         ordinal=1,
         queue_at=given.now(),
         at=given.now(),
-        only_person=typed[2].capture.person,
+        only_person=captures[2].capture.person,
     )
 
 

@@ -383,16 +383,16 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
     folder = stage / "corte"
     book = await _read_book(shown, office.siglas)
     before = await shown.corte(corte.number - 1)
-    fresh, fuera = await shown.fresh(), await shown.fuera()
-    strays = {election.id: _strays(election, book, fuera) for election in book.elections}
+    fresh, all_fuera = await shown.fresh(), await shown.fuera()
+    fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
     images = await shown.images(
-        list(dict.fromkeys([*(each.image for each in fresh if each.image), *(each.image for each in fuera)]))
+        list(dict.fromkeys([*(each.image for each in fresh if each.image), *(each.image for each in all_fuera)]))
     )
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
     (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
 
     async def results(election: Election) -> Figures:
-        mine = strays[election.id]
+        mine = fuera[election.id]
         counted = await _count(shown, election, book, corte, len(mine))
         above = official.head(election, corte.at, counted.summary())
         path = folder / book.file(election)
@@ -401,7 +401,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
         with official.packing(stage / f"{official.stamp(corte.at)}_PREP_{election.code}_{book.siglas}.zip") as archive:
             with archive.open(official.entry(path.name, corte.at), "w") as packed:
                 await official.write_results(
-                    path, above, election=election, book=book, snapshot=shown, strays=mine, packed=packed
+                    path, above, election=election, book=book, snapshot=shown, fuera=mine, packed=packed
                 )
             for each in (people, folder / "LEEME.txt"):
                 official.add(archive, each, corte.at)
@@ -423,7 +423,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
         {
             election.code: Expected(
                 sizes.get(election.id, 0),
-                len(strays[election.id]),
+                len(fuera[election.id]),
                 [contest.id for contest in book.contests_of(election)],
             )
             for election in book.elections
@@ -455,27 +455,27 @@ async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
 async def _write_pages(
     office: CorteOffice, shown: Snapshot, corte: Corte, *, book: CatalogBook, stage: Path, rendered: Rendered | None
 ) -> None:
-    fuera = await shown.fuera()
-    strays = {election.id: _strays(election, book, fuera) for election in book.elections}
-    counted = rendered.figures if rendered else await _count_all(shown, book, corte, strays)
-    await pages.render(office.public, shown, stage=stage, book=book, figures=counted, corte=corte, strays=strays)
+    all_fuera = await shown.fuera()
+    fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
+    counted = rendered.figures if rendered else await _count_all(shown, book, corte, fuera)
+    await pages.render(office.public, shown, stage=stage, book=book, figures=counted, corte=corte, fuera=fuera)
 
 
 async def _count_all(
-    shown: Snapshot, book: CatalogBook, corte: Corte, strays: Mapping[ElectionId, Sequence[Fuera]]
+    shown: Snapshot, book: CatalogBook, corte: Corte, fuera: Mapping[ElectionId, Sequence[Fuera]]
 ) -> list[Figures]:
-    return [await _count(shown, each, book, corte, len(strays[each.id])) for each in book.elections]
+    return [await _count(shown, each, book, corte, len(fuera[each.id])) for each in book.elections]
 
 
-async def _count(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, strays: int) -> Figures:
+async def _count(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, fuera: int) -> Figures:
     groups = await shown.groups(election)
-    return Figures(election, book, groups, strays=strays, final=corte.phase is Phase.FINAL)
+    return Figures(election, book, groups, fuera=fuera, final=corte.phase is Phase.FINAL)
 
 
-def _strays(election: Election, book: CatalogBook, fuera: Sequence[Fuera]) -> list[Fuera]:
+def _fuera_of(election: Election, book: CatalogBook, all_fuera: Sequence[Fuera]) -> list[Fuera]:
     """Those of this election; where there is one election only, all of them are."""
     alone = len(book.elections) == 1
-    return [each for each in fuera if alone or each.election == election.id]
+    return [each for each in all_fuera if alone or each.election == election.id]
 
 
 def _pack(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:

@@ -66,14 +66,14 @@ class Figures:
     """Everything that is counted of one election, by contest and by territory."""
 
     def __init__(
-        self, election: Election, book: CatalogBook, groups: Sequence[Group], *, strays: int, final: bool
+        self, election: Election, book: CatalogBook, groups: Sequence[Group], *, fuera: int, final: bool
     ) -> None:
         self.election = election
         self._book = book
         self._with_especiales = final and book.rules(election).last_corte_with_especiales
         options = len(election.options)
         whole = Sum.of(groups, options)
-        self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=strays))
+        self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=fuera))
         by_contest = _gather(groups, lambda group: group.contest)
         self.contests = [
             (contest, Sum.of(by_contest.get(contest.id, ()), options)) for contest in book.contests_of(election)

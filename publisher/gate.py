@@ -66,7 +66,7 @@ class Expected:
     """What the database says of an election and no file of the corte can tell."""
 
     rows: int
-    strays: int
+    fuera: int
     contests: Sequence[int]
 
 
@@ -75,7 +75,7 @@ class _Part:
     """The thirteen values of some set of rows, still as integers."""
 
     expected: int = 0
-    strays: int = 0
+    fuera: int = 0
     counted: int = 0
     not_counted: int = 0
     inconsistent: int = 0
@@ -93,8 +93,8 @@ class _Part:
         voted = self.all_votes if last else self.plain_votes
         found = (
             self.expected,
-            captured + self.strays,
-            self.strays,
+            captured + self.fuera,
+            self.fuera,
             captured,
             _share(captured, self.expected),
             self.counted,
@@ -156,7 +156,7 @@ class _Rows:
                 self.blame("ancho", width, f"{len(cells)} celdas en el renglón {reader.line_num}")
                 continue
             if cells[last + 5] == "2":
-                self._stray(cells)
+                self._fuera(cells)
                 continue
             clave = cells[1]
             if clave in claves:
@@ -187,8 +187,8 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
-    def _stray(self, cells: Sequence[str]) -> None:
-        self.whole.strays += 1
+    def _fuera(self, cells: Sequence[str]) -> None:
+        self.whole.fuera += 1
         if cells[0] != "-" or cells[1] != "-" or cells[10] != "3":
             self.blame("fuera_de_catalogo", "-,-,3", f"{cells[0]},{cells[1]},{cells[10]}")
 
@@ -335,8 +335,8 @@ def _check_head(
 
 
 def _check_size(rows: _Rows, expected: Expected) -> None:
-    _same(rows, "renglones", expected.rows + expected.strays, rows.rows, file=rows.file)
-    _same(rows, "fuera_de_catalogo", expected.strays, rows.whole.strays, file=rows.file)
+    _same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
+    _same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
 
 
 def _check_contests(
@@ -422,7 +422,7 @@ def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[st
         "contabilizadas": whole.counted,
         "no_contabilizadas": whole.not_counted,
         "sin_acta": whole.without_acta,
-        "fuera_de_catalogo": whole.strays,
+        "fuera_de_catalogo": whole.fuera,
     }
     _same(rows, "actas", actas, totals["actas"])
     votes = dict(zip(rows.codes, rows.votes, strict=True))

@@ -90,7 +90,7 @@ async def write_results(
     election: Election,
     book: CatalogBook,
     snapshot: Snapshot,
-    strays: Sequence[Fuera],
+    fuera: Sequence[Fuera],
     packed: IO[bytes],
 ) -> None:
     """The whole catalogue in its order, then what belongs to no approved casilla; streamed, never held in memory.
@@ -111,7 +111,7 @@ async def write_results(
         write(above)
         pending = (row.quantities_pending(options), row.tail_pending())
         await snapshot.rows(election, places, pending=pending, sink=sink)
-        write(_crlf(_stray(election, book, fuera) for fuera in strays))
+        write(_crlf(_fuera(election, book, each) for each in fuera))
 
 
 def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:
@@ -119,7 +119,7 @@ def _place_cells(election: Election, book: CatalogBook, entidad: int, territory:
     return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
 
 
-def _stray(election: Election, book: CatalogBook, fuera: Fuera) -> str:
+def _fuera(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     entidad = int(identity.entidad) if identity else 0

@@ -148,7 +148,7 @@ async def render(
     book: CatalogBook,
     figures: Sequence[Figures],
     corte: Corte,
-    strays: Mapping[ElectionId, Sequence[Fuera]],
+    fuera: Mapping[ElectionId, Sequence[Fuera]],
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` shows what the corte has on record."""
     site = _Site(public, stage, book, corte)
@@ -157,7 +157,7 @@ async def render(
         by_election[record["election"]].acta(record)
     for each in by_election.values():
         await each.places(shown)
-        each.election(strays[each.figures.election.id])
+        each.election(fuera[each.figures.election.id])
     _home(site, figures)
     results = [Results(each.code, each.title, book.file(each), each.codes) for each in book.elections]
     beside = {
@@ -338,7 +338,7 @@ class _Pages:
     def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
         self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
 
-    def election(self, strays: Sequence[Fuera]) -> None:
+    def election(self, fuera: Sequence[Fuera]) -> None:
         """The election's own page."""
         contests = [self._contest_line(contest, total) for contest, total in self._contests.values()]
         view = _overview(self.figures, self.site.book) | {"contests": contests}
@@ -347,7 +347,7 @@ class _Pages:
             f"{self._code}/index.html",
             "election.html",
             view=view | {"places": listed},
-            strays=[_stray(fuera) for fuera in strays],
+            fuera=[_fuera(each) for each in fuera],
         )
 
     def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
@@ -446,7 +446,7 @@ def _facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "Cotejo", _COTEJADA[record["cotejada"]]
 
 
-def _stray(fuera: Fuera) -> dict[str, str]:
+def _fuera(fuera: Fuera) -> dict[str, str]:
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     name = f"Sección {identity.seccion}, casilla {identity.tipo} {identity.numero}" if identity else "Sin identificar"

@@ -77,7 +77,7 @@ async def send_all(
 
     async def sender() -> None:
         while work.waiting:
-            if actas - len(work.waiting) - progress.typed / 2 > ahead:
+            if actas - len(work.waiting) - progress.captures / 2 > ahead:
                 await asyncio.sleep(LOOK / 10)
                 continue
             number, sheet = work.waiting.pop()

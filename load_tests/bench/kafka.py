@@ -231,7 +231,7 @@ async def _struck(work: Work, place: night.NightPlace, folder: Path) -> tuple[fl
         _kill(strike)
         longest, moved, before = 0.0, time.perf_counter(), 0.0
         while (now := await count(client, place, VERIFIED)) < until * wanted:
-            now += await count(client, place, DIGITIZED) + progress.typed
+            now += await count(client, place, DIGITIZED) + progress.captures
             if now > before:
                 moved, before = time.perf_counter(), now
             longest = max(longest, time.perf_counter() - moved)

@@ -289,12 +289,12 @@ class ChaosNight:
         loop, progress = asyncio.get_running_loop(), self._progress
         done, since = None, loop.time()
         while loop.time() - since < STALLED:
-            now = (self._acknowledged, progress.typed, progress.published, len(self.bouts))
+            now = (self._acknowledged, progress.captures, progress.published, len(self.bouts))
             if now != done:
                 done, since = now, loop.time()
             await asyncio.sleep(1)
         raise PrepError(
-            f"nada avanza desde hace {STALLED:.0f} s: {self._acknowledged} envíos, {progress.typed} capturas, "
+            f"nada avanza desde hace {STALLED:.0f} s: {self._acknowledged} envíos, {progress.captures} capturas, "
             f"{progress.published} de {self._plan.expected} actas publicadas"
         )
 

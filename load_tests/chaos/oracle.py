@@ -185,10 +185,10 @@ def _actas(
         for sheet in sheets
         if sheet.clave and (reason := _differs(sheet, claves[sheet.clave], rows, seen.digests.get(sheet.key)))
     ]
-    strays = sum(len(file.rows) - len(file.catalogued) for file in results.values())
+    fuera = sum(len(file.rows) - len(file.catalogued) for file in results.values())
     expected = sum(not sheet.clave for sheet in sheets)
-    if strays != expected:
-        wrong.append(f"fuera de catálogo: {strays}, y llegaron {expected}")
+    if fuera != expected:
+        wrong.append(f"fuera de catálogo: {fuera}, y llegaron {expected}")
     return OracleFinding("los votos de cada acta son los escritos en ella", len(sheets), wrong)
 
 

@@ -75,22 +75,22 @@ def from_columns(numbers: Sequence[int | None], marks: str) -> Values:
     return Values(header=tuple(fields[:4]), votes=tuple(fields[4:-1]), total=fields[-1])
 
 
-def read_field(code: str, typed: object, *, digits: int) -> Field:
+def read_field(code: str, raw: object, *, digits: int) -> Field:
     """One typed value: a whole number of at most `digits` digits, "ilegible" or "sin dato".
 
     Raises Rejected with the field's name: what a person typed is told back to that person.
     """
-    if isinstance(typed, str):
-        mark = _WORDS.get(typed.strip().lower())
+    if isinstance(raw, str):
+        mark = _WORDS.get(raw.strip().lower())
         if mark is not None:
             return mark
-    if isinstance(typed, bool) or not isinstance(typed, int):
+    if isinstance(raw, bool) or not isinstance(raw, int):
         raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»")
-    if typed < 0:
+    if raw < 0:
         raise Rejected(f"{code}: un número de votos no puede ser negativo")
-    if typed >= 10**digits:
-        raise Rejected(f"{code}: {typed} no cabe en las {digits} casillas del acta")
-    return typed
+    if raw >= 10**digits:
+        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta")
+    return raw
 
 
 Ordinal = Literal[1, 2, 3]

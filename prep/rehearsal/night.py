@@ -97,7 +97,7 @@ class Progresses:
     present: int = 0
     """Capturistas whose session is open."""
     sent: int = 0
-    typed: int = 0
+    captures: int = 0
     published: int = 0
     corte: int = -1
     finished: bool = False
@@ -539,7 +539,7 @@ async def log_in(client: aiohttp.ClientSession, place: NightPlace, login: str) -
     return {"Authorization": f"Bearer {response.json()['token']}"}
 
 
-ANY_STEP: Final = ("resolucion", "identificacion", "captura")
+ANY_TASK: Final = ("resolucion", "identificacion", "captura")
 """What whoever answers is ready to do next."""
 
 
@@ -559,11 +559,11 @@ async def capturista(
     task: dict[str, Any] | None = None
     while not progress.finished:
         if task is None:
-            leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
-            if leased.status != HTTPStatus.OK:
+            given = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            if given.status != HTTPStatus.OK:
                 await asyncio.sleep(IDLE)
                 continue
-            task = leased.json()
+            task = given.json()
         seen = await persistent(client, "GET", task["imagen"], headers=session, told={HTTPStatus.FORBIDDEN})
         if seen.status == HTTPStatus.FORBIDDEN:  # the lease has ended: the clock of the installation may have jumped
             task = None
@@ -575,8 +575,8 @@ async def capturista(
             await persistent(client, "POST", where, json=words, headers=supervisor)
             task = None
             continue
-        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_STEP}, headers=session)
-        progress.typed += task["tipo"] == "captura"
+        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_TASK}, headers=session)
+        progress.captures += task["tipo"] == "captura"
         task = told.json().get("siguiente")
 
 
@@ -602,8 +602,8 @@ def say(
             values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen else {}
             progress.again[login, sheet.key] += 1
             return f"{path}/entry", {"valores": values}
-        case "resolucion" if sheet.typed() in task["capturas"]:
-            return f"{path}/resolution", {"valores": sheet.typed()}
+        case "resolucion" if sheet.capture() in task["capturas"]:
+            return f"{path}/resolution", {"valores": sheet.capture()}
         case "resolucion":
             return f"/v1/actas/{election}/{clave}/recaptura", None
         case kind:
@@ -616,7 +616,7 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
     Two people never make the same mistake: each has a field of their own on each sheet, as on a real night equal
     mistakes of two people at two sites are what the second capture cannot see.
     """
-    values = sheet.typed()
+    values = sheet.capture()
     chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")
     if chance.random() >= plan.mistakes:
         return values
@@ -699,11 +699,11 @@ async def show(plan: Plan, progress: Progresses) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
         sent = bars.add_task("imágenes enviadas", total=images)
-        typed = bars.add_task("capturas tecleadas", total=None)
+        captures = bars.add_task("capturas tecleadas", total=None)
         published = bars.add_task("actas publicadas", total=plan.expected)
         while True:
             bars.update(sent, completed=progress.sent)
-            bars.update(typed, completed=progress.typed)
+            bars.update(captures, completed=progress.captures)
             bars.update(published, completed=progress.published, description=f"actas en el corte {progress.corte}")
             await asyncio.sleep(0.25)
 

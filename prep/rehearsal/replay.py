@@ -38,7 +38,7 @@ class Sheet:
     traslado: str
     documento: str
 
-    def typed(self) -> dict[str, int | str]:
+    def capture(self) -> dict[str, int | str]:
         """The values as a capturista submits them."""
         assert self.values is not None
         return {code: WORDS[said] if isinstance(said, Mark) else said for code, said in self.values.items()}
@@ -107,7 +107,7 @@ def _sheet(official: OfficialFile, row: OfficialRow, rules: RuleSet, caveats: Ca
         key=row.key,
         clave=row.clave_casilla if row.status is not Status.FUERA_DE_CATALOGO else "",
         qr=_qr(official, row, candidatura),
-        values=_typed(official, row, reprinted=row.key in caveats.reprinted)
+        values=_capture(official, row, reprinted=row.key in caveats.reprinted)
         if row.status is Status.CAPTURADA
         else None,
         sin_acta=_reason(row, rules) if row.status is Status.SIN_ACTA else None,
@@ -126,7 +126,7 @@ def _qr(official: OfficialFile, row: OfficialRow, candidatura: str) -> str:
     return "|".join(str(int(text)) if text.isdigit() else text.upper() for text in texts)
 
 
-def _typed(official: OfficialFile, row: OfficialRow, *, reprinted: bool) -> dict[str, Field]:
+def _capture(official: OfficialFile, row: OfficialRow, *, reprinted: bool) -> dict[str, Field]:
     typed: dict[str, Field] = {
         code: Mark.SIN_DATO if cell is None else cell for code, cell in zip(HEADER, row.header, strict=True)
     }

@@ -128,8 +128,8 @@ def _sheets(catalog: Catalog, rng: random.Random) -> Iterator[Sheet]:
         acta = catalog.actas[lost]
         fields = acta.qr.split("|")
         fields[4] = str(90 + lost % 10)  # a casilla that nobody approved
-        stray = _sheet(acta, None, None, rng)
-        yield replace(stray, key=f"fuera {lost}", qr="|".join(fields), clave="")
+        fuera = _sheet(acta, None, None, rng)
+        yield replace(fuera, key=f"fuera {lost}", qr="|".join(fields), clave="")
 
 
 def _written(

@@ -1,6 +1,6 @@
-"""Tasks that wait for people, their answers, and what the screens show of an acta, as typed functions over `desk.sql`.
+"""Tasks that wait for people, what they give, what the screens show of an acta, as typed functions over `desk.sql`.
 
-Whoever answers locks the task first, by its lease; the answer, the end of the task and the message that says so commit
+A capture locks the task first, by its lease; the capture, the end of the task and the message that says so commit
 together. A lease is a random number that only its holder knows; after `until` the task is anybody's again.
 """
 
@@ -33,7 +33,7 @@ TOTAL_NAME: Final = "Total de votos asentado"
 
 
 class TaskKind(StrEnum):
-    """The steps that wait for a person."""
+    """The tasks that wait for a person."""
 
     CAPTURA = "captura"
     IDENTIFICACION = "identificacion"
@@ -130,7 +130,7 @@ class TaskActa:
 
 @dataclass(frozen=True, slots=True)
 class HeldTask:
-    """A step that somebody holds until `until`."""
+    """A task that somebody holds until `until`."""
 
     lease: UUID
     kind: TaskKind
@@ -152,9 +152,9 @@ async def lease(
     until: datetime,
     any_site_before: datetime,
 ) -> HeldTask | None:
-    """The step this person holds already, or else one that waits and this person may do; None where none does.
+    """The task this person holds already, or else one that waits and this person may do; None where none does.
 
-    One statement: of many who ask at once each gets another. Somebody's expired lease is given back first. A step for
+    One statement: of many who ask at once each gets another. Somebody's expired lease is given back first. A task for
     another site that was opened before `any_site_before` is anybody's: that site may be lost.
     """
     while True:
@@ -165,11 +165,11 @@ async def lease(
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
         if row is None or row["lease_until"] > now:
-            return None if row is None else _leased(row)
+            return None if row is None else _held(row)
         await connection.execute(SQL["give_back_expired"], person, now)
 
 
-def _leased(row: asyncpg.Record) -> HeldTask:
+def _held(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
@@ -178,11 +178,11 @@ def _leased(row: asyncpg.Record) -> HeldTask:
 
 
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:
-    """The step waits for anybody again."""
+    """The task waits for anybody again."""
     await connection.execute(SQL["give_back"], lease, person)
 
 
-# An answer.
+# What a person gives.
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class OnForm:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A leased step as it was when it was read: an answer ends it only while its lease is still this one."""
+    """A task as it was when it was read, in its lease: a capture ends it only while its lease is still this one."""
 
     id: int
     lease: UUID
@@ -213,7 +213,7 @@ class Task:
 
 
 async def task(connection: Connection, lease: UUID) -> Task | None:
-    """The step under that lease; None where it is answered, dropped, or was given to another."""
+    """The task under that lease; None where it is done, dropped, or was given to another."""
     row = await connection.fetchrow(SQL["task"], lease)
     if row is None:
         return None
@@ -245,32 +245,34 @@ class EarlierCapture:
     form: OnForm
 
 
-async def add_entry(
+async def add_capture(
     connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
 ) -> int | None:
-    """Keep what was typed for ever, end the step and send `message`; returns the capture's id.
+    """Keep what was typed for ever, end the task and send `message`; returns the capture's id.
 
     None where the lease has ended meanwhile. Raises Rejected where this person has typed this acta in this round
     before, whatever led here.
     """
-    typed = (values.numbers, values.marks)
+    columns = (values.numbers, values.marks)
     told = (message.id, message.topic.value, message.key, message.body)
     try:
-        added: int | None = await connection.fetchval(SQL["add_entry"], task.id, task.lease, site, at, *typed, *told)
+        added: int | None = await connection.fetchval(
+            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
+        )
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya capturó esta acta; le toca a otra persona", status=409) from None
     return added
 
 
-async def entry_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
-    return _answered(await connection.fetchrow(SQL["entry_by_lease"], lease))
+async def capture_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
+    return _earlier(await connection.fetchrow(SQL["capture_by_lease"], lease))
 
 
 async def resolution_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
-    return _answered(await connection.fetchrow(SQL["resolution_by_lease"], lease))
+    return _earlier(await connection.fetchrow(SQL["resolution_by_lease"], lease))
 
 
-def _answered(row: asyncpg.Record | None) -> EarlierCapture | None:
+def _earlier(row: asyncpg.Record | None) -> EarlierCapture | None:
     if row is None:
         return None
     return EarlierCapture(row["id"], row["person"], from_columns(row["numbers"], row["marks"]), _on_form(row))
@@ -286,7 +288,7 @@ class Statement:
 
 
 async def add_identification(connection: Connection, task: Task, said: Statement, *, site: int, at: datetime) -> bool:
-    """Keep the statement and end the step; False where the lease has ended meanwhile.
+    """Keep the statement and end the task; False where the lease has ended meanwhile.
 
     Raises Rejected where this person has said so before.
     """
@@ -303,10 +305,10 @@ async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[
     return None if row is None else (row["person"], Statement(row["identity"], row["proceso_tecnico"]))
 
 
-async def add_resolution(connection: Connection, task: Task, entry: int, at: datetime) -> bool:
-    """Keep which of three captures was chosen, and end the step; False where the lease has ended meanwhile."""
+async def add_resolution(connection: Connection, task: Task, capture: int, at: datetime) -> bool:
+    """Keep which of three captures was chosen, and end the task; False where the lease has ended meanwhile."""
     try:
-        return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, entry, at))
+        return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
         raise Rejected("esta acta ya está resuelta", status=409) from None
 
@@ -353,7 +355,7 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
     row = await connection.fetchrow(SQL["acta_state"], acta)
     assert row is not None
     images = await connection.fetch(SQL["acta_images"], acta)
-    shown = await connection.fetch(SQL["acta_entries"], acta) if row["estado"] in VERIFIED else []
+    shown = await connection.fetch(SQL["acta_captures"], acta) if row["estado"] in VERIFIED else []
     return {
         "estado": row["estado"],
         "ronda": row["ronda"],
@@ -372,12 +374,12 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
         ],
         "capturas": [
             {
-                "ronda": entry["ronda"],
-                "ordinal": entry["ordinal"],
-                "hora": entry["typed_at"].isoformat(),
-                "numeros": entry["numbers"],
-                "marcas": entry["marks"],
+                "ronda": capture["ronda"],
+                "ordinal": capture["ordinal"],
+                "hora": capture["typed_at"].isoformat(),
+                "numeros": capture["numbers"],
+                "marcas": capture["marks"],
             }
-            for entry in shown
+            for capture in shown
         ],
     }

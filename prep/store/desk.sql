@@ -1,4 +1,4 @@
--- The work that waits for people, what they answer, and what the screens show of an acta. Each block is one statement.
+-- The work that waits for people, what they give, and what the screens show of an acta. Each block is one statement.
 
 -- name: lease
 -- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8 what has
@@ -46,8 +46,8 @@ SELECT t.id, t.lease, t.kind, t.image, t.ronda, t.ordinal, t.lease_person, t.lea
 FROM task t LEFT JOIN acta a ON a.id = t.acta
 WHERE t.lease = $1
 
--- The step, the fact and the word of it in one statement: this is what a night does most.
--- name: add_entry
+-- The task, the fact and the word of it in one statement: this is what a night does most.
+-- name: add_capture
 WITH gone AS (
     DELETE FROM task WHERE id = $1 AND lease = $2 RETURNING acta, ronda, ordinal, image, lease_person, lease, leased_at
 ), added AS (
@@ -59,7 +59,7 @@ WITH gone AS (
 )
 SELECT added.id FROM added, told
 
--- name: entry_by_lease
+-- name: capture_by_lease
 SELECT e.id, e.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas
 FROM entry e JOIN acta a ON a.id = e.acta
 WHERE e.lease = $1
@@ -119,7 +119,7 @@ FROM image_current c JOIN image i ON i.sha256 = c.image
 WHERE c.acta = $1
 ORDER BY i.received_at, i.sha256
 
--- name: acta_entries
+-- name: acta_captures
 SELECT ronda, ordinal, typed_at, numbers, marks FROM entry WHERE acta = $1 ORDER BY ronda, ordinal
 
 -- name: elections

@@ -11,7 +11,7 @@ from prep.store.database import Connection, sql
 SQL: Final = sql("gauges")
 
 IMAGE_STATES: Final = ("recibida", "por_identificar", "identificada", "fuera_de_catalogo", "ilegible")
-STEPS: Final = ("identificacion", "captura_1", "captura_2", "captura_3", "resolucion")
+TASKS: Final = ("identificacion", "captura_1", "captura_2", "captura_3", "resolucion")
 """What waits for a person, in the order of an acta's way."""
 
 
@@ -25,11 +25,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Every state and step has its number, 0 included, so that a gauge never keeps an old one."""
+    """Every state and task has its number, 0 included, so that a gauge never keeps an old one."""
 
     actas: Mapping[str, int]
     images: Mapping[str, int]
-    steps: Mapping[str, Waiting]
+    tasks: Mapping[str, Waiting]
     outbox: Waiting
     parked: int
 
@@ -48,7 +48,7 @@ async def look(connection: Connection, at: datetime) -> Gauges:
     return Gauges(
         actas=actas,
         images={state: count("image", state) for state in IMAGE_STATES},
-        steps={step: seen.get("step", {}).get(step, NOTHING) for step in STEPS},
+        tasks={task: seen.get("task", {}).get(task, NOTHING) for task in TASKS},
         outbox=seen["outbox"][""],
         parked=count("parked"),
     )

@@ -8,7 +8,7 @@ SELECT 'expected', '', count(*), NULL FROM acta
 UNION ALL
 SELECT 'image', state, count(*), NULL FROM image_current GROUP BY state
 UNION ALL
-SELECT 'step', CASE kind WHEN 'captura' THEN 'captura_' || ordinal ELSE kind END, count(*), min(created_at)
+SELECT 'task', CASE kind WHEN 'captura' THEN 'captura_' || ordinal ELSE kind END, count(*), min(created_at)
 FROM task GROUP BY 2
 UNION ALL
 SELECT 'outbox', '', count(*), min(added_at) FROM outbox

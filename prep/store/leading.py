@@ -72,7 +72,7 @@ class Leader:
 
     @asynccontextmanager
     async def cutting(self, *, patience: float = 0.0) -> AsyncIterator[None]:
-        """Be the one who cuts. Raises Busy where another does for longer than `patience` seconds."""
+        """Be the one who cuts. Raises PublisherBusy where another does for longer than `patience` seconds."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + patience
         while not await self._try_cutting():
@@ -135,7 +135,7 @@ def _mortal(lease: float, name: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def cutting(url: str, *, patience: float = 0.0) -> AsyncIterator[Leader]:
-    """Be the one who cuts for as long as this lasts, whoever leads. Raises Busy, or Unavailable."""
+    """Be the one who cuts for as long as this lasts, whoever leads. Raises PublisherBusy, or Unavailable."""
     async with session(url) as leader, leader.cutting(patience=patience):
         yield leader
 

@@ -111,7 +111,7 @@ def _image(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _typed(row: asyncpg.Record) -> dict[str, Any]:
+def _capture(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "eleccion": row["code"],
         "acta": row["clave"],
@@ -139,7 +139,7 @@ _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
     },
     "imagen": _image,
     "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
-    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_typed(row))},
+    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture(row))},
     "version": _version,
     "incidente": lambda row: {
         "clase": row["kind"],
@@ -264,7 +264,7 @@ async def cortes(connection: Connection) -> dict[int, int]:
 async def openings(connection: Connection, corte: int) -> list[dict[str, Any]]:
     """What the commitments of the actas that this corte brought out were to (`leaves.OPENING`)."""
     rows = await connection.fetch(SQL["openings"], corte, timeout=_LONG)
-    return [{"numero": row["index"], **_typed(row), "sal": row["salt"].hex()} for row in rows]
+    return [{"numero": row["index"], **_capture(row), "sal": row["salt"].hex()} for row in rows]
 
 
 # --- the head ---------------------------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ class KeptCapture:
     at: datetime
 
 
-async def entries(connection: Connection, acta: ActaId, ronda: int) -> list[KeptCapture]:
+async def captures(connection: Connection, acta: ActaId, ronda: int) -> list[KeptCapture]:
     """The captures of a round, in order."""
     return [
         KeptCapture(
@@ -196,12 +196,12 @@ async def entries(connection: Connection, acta: ActaId, ronda: int) -> list[Kept
             Capture(row["person"], row["site"], from_columns(row["numbers"], row["marks"])),
             row["typed_at"],
         )
-        for row in await connection.fetch(SQL["entries"], acta, ronda)
+        for row in await connection.fetch(SQL["captures"], acta, ronda)
     ]
 
 
 async def resolution(connection: Connection, acta: ActaId, ronda: int) -> tuple[int, datetime] | None:
-    """The entry that was chosen among three, and when."""
+    """The capture that was chosen among three, and when."""
     row = await connection.fetchrow(SQL["resolution"], acta, ronda)
     return None if row is None else (row["entry"], row["resolved_at"])
 
@@ -298,7 +298,7 @@ async def add_task(
     not_site: int | None = None,
     only_person: int | None = None,
 ) -> None:
-    """One step for a person; the same step twice is one."""
+    """One task for a person; the same task twice is one."""
     await connection.execute(
         SQL["add_task"], kind, acta, image, ronda, ordinal, queue_at, at, list(not_persons), not_site, only_person
     )

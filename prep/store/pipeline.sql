@@ -90,7 +90,7 @@ FOR UPDATE OF c
 -- name: set_acta
 UPDATE acta_current SET estado = $2, ronda = $3, image = $4, changed_at = $5 WHERE acta = $1
 
--- name: entries
+-- name: captures
 SELECT id, ordinal, person, site, typed_at, numbers, marks FROM entry WHERE acta = $1 AND ronda = $2 ORDER BY ordinal
 
 -- name: resolution

@@ -130,7 +130,7 @@ class World:
             await self.desk.identify(person, lease, identity=sheet.qr, proceso_tecnico=False)
             return "identificacion"
         sheet = self.by_clave[task["acta"]["eleccion"], task["acta"]["clave"]]
-        right = sheet.typed()
+        right = sheet.capture()
         if task["tipo"] == "resolucion":
             await self.desk.resolve(person, lease, right if right in task["capturas"] else task["capturas"][0])
             return "resolucion"
@@ -242,10 +242,10 @@ async def test_three_different_captures_are_resolved_by_the_third_and_only_with_
     assert await small.work(small.persons[3]) is None, "who has not typed does not choose"
     task = await small.desk.lease(small.persons[2], list(TaskKind))
     assert task is not None
-    fourth = sheet.typed() | {"VOTOS_SACADOS": 9}
+    fourth = sheet.capture() | {"VOTOS_SACADOS": 9}
     with pytest.raises(Rejected, match="una de las tres"):
         await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), fourth)
-    await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), sheet.typed())
+    await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), sheet.capture())
     await small.settle()
     assert (await small.current())[sheet.qr][0] == small.truth(sheet).numbers
 
@@ -335,14 +335,14 @@ async def test_a_second_capture_does_not_wait_for_a_lost_site_for_ever(small: Wo
 
 
 async def test_what_no_catalogue_knows_is_kept_apart(small: World) -> None:
-    stray = next(sheet for sheet in small.sheets if not sheet.clave)
-    received = small.arrive(stray)
+    fuera = next(sheet for sheet in small.sheets if not sheet.clave)
+    received = small.arrive(fuera)
     await small.settle()
     async with transaction(small.pool) as connection:
         row = await connection.fetchrow("SELECT identity, election FROM fuera_catalogo")
         state = await connection.fetchval("SELECT state FROM image_current")
     assert row is not None
-    assert (row["identity"], state) == (stray.qr, "fuera_de_catalogo")
+    assert (row["identity"], state) == (fuera.qr, "fuera_de_catalogo")
     assert row["election"] is not None
     assert received.sha256 in small.by_image
 

@@ -89,7 +89,7 @@ async def test_the_official_file_read_by_another_reader_gives_the_thirteen_value
         official = read_official(data)
         captured = [row for row in official.rows if row.contabilizada in {"0", "1"}]
         counted = [row for row in captured if row.contabilizada == "1"]
-        strays = [row for row in official.rows if row.status is Status.FUERA_DE_CATALOGO]
+        fuera = [row for row in official.rows if row.status is Status.FUERA_DE_CATALOGO]
         expected = len(official.catalogued)
         nominal = sum(row.lista_nominal or 0 for row in counted)
         votes = sum(row.total_calculado or 0 for row in counted)
@@ -99,7 +99,7 @@ async def test_the_official_file_read_by_another_reader_gives_the_thirteen_value
             for row in official.rows
         )  # fmt: skip
         mine = (
-            expected, len(captured) + len(strays), len(strays), len(captured), cut_off(len(captured), expected),
+            expected, len(captured) + len(fuera), len(fuera), len(captured), cut_off(len(captured), expected),
             len(counted), cut_off(len(counted), expected), cut_off(odd, expected), len(captured) - len(counted),
             nominal, votes, plain, cut_off(votes, nominal),
         )  # fmt: skip
@@ -170,8 +170,8 @@ async def test_every_image_is_published_under_its_digest_and_listed_once(tonight
     assert {path for _, path, _ in listed} == {
         str(path.relative_to(public)) for path in (public / "imagenes").rglob("*.*")
     }
-    strays = sum(clave == "-" for _, _, clave in listed)
-    assert strays == 2  # the image of the acta that is fuera de catálogo, and its derivative
+    fuera = sum(clave == "-" for _, _, clave in listed)
+    assert fuera == 2  # the image of the acta that is fuera de catálogo, and its derivative
 
 
 async def test_the_same_snapshot_gives_the_same_bytes(tonight: SmallNight, tmp_path: Path) -> None:

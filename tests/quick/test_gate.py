@@ -76,8 +76,8 @@ def row_of(rows: list[list[str]], clave: str) -> list[str]:
 @pytest.mark.parametrize("corte", [0, 1, 2])
 @pytest.mark.parametrize("code", ["GOB", "DIP"])
 def test_a_true_corte_passes(tree: Path, code: str, corte: int) -> None:
-    strays = EXPECTED[code].strays if corte else 0
-    assert findings(tree, code, corte, Expected(9, strays, EXPECTED[code].contests)) == []
+    fuera = EXPECTED[code].fuera if corte else 0
+    assert findings(tree, code, corte, Expected(9, fuera, EXPECTED[code].contests)) == []
     assert check_folder(tree / "cortes" / f"{corte:04}", tree) == []
 
 
@@ -199,11 +199,11 @@ def test_a_candidacy_whose_percentage_is_rounded(tree: Path) -> None:
 
 
 def test_votes_for_an_option_that_is_not_on_the_ballot(tree: Path) -> None:
-    def stray_vote(rows: list[list[str]]) -> None:
+    def vote_of_fuera(rows: list[list[str]]) -> None:
         row = row_of(rows, "280901B01003")
         row[18], row[23] = "9", str(int(row[23]) + 9)
 
-    edit_rows(tree, stray_vote, code="DIP")
+    edit_rows(tree, vote_of_fuera, code="DIP")
     assert "votos_fuera_de_boleta" in checks(tree, "DIP")
 
 
