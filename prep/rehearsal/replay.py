@@ -127,14 +127,14 @@ def _qr(official: OfficialFile, row: OfficialRow, candidatura: str) -> str:
 
 
 def _capture(official: OfficialFile, row: OfficialRow, *, reprinted: bool) -> dict[str, Field]:
-    typed: dict[str, Field] = {
+    capture: dict[str, Field] = {
         code: Mark.SIN_DATO if cell is None else cell for code, cell in zip(HEADER, row.header, strict=True)
     }
     for code, cell in zip(official.vote_columns, row.cells, strict=True):
         if cell is not None:
-            typed[code] = Mark.ILEGIBLE if reprinted else cell
-    typed[TOTAL] = Mark.SIN_DATO if row.total_asentado is None else row.total_asentado
-    return typed
+            capture[code] = Mark.ILEGIBLE if reprinted else cell
+    capture[TOTAL] = Mark.SIN_DATO if row.total_asentado is None else row.total_asentado
+    return capture
 
 
 def _observed(row: OfficialRow) -> frozenset[Observation]:
