@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,20 @@ def parsed(*places: str) -> Iterator[tuple[Path, ast.Module]]:
         found = [*path.rglob("*.py"), *([path] if path.suffix else [path.with_suffix(".py")])]
         for each in found:
             if each.is_file():
-                yield each, ast.parse(each.read_text(encoding="utf-8"))
+                yield each, tree(each)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def classes() -> dict[str, list[str]]:
     """Where each class is defined. What begins with an underscore is its own file's."""
     found = defaultdict(list)
-    for path, tree in parsed(*ROOMS):
+    for path, module in parsed(*ROOMS):
         where = str(path.relative_to(ROOT))
-        for node in ast.walk(tree):
+        for node in ast.walk(module):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and where != APART:
                 found[node.name].append(where)
     return found
@@ -50,9 +56,9 @@ def quoted(cell: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", cell)
 
 
-def names(tree: ast.Module) -> Iterator[str]:
+def names(module: ast.Module) -> Iterator[str]:
     """Every name that this code gives or uses, but for those of modules it imports from."""
-    for node in ast.walk(tree):
+    for node in ast.walk(module):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
                 yield name
@@ -74,8 +80,8 @@ def test_what_the_glossary_names_is_there(row: list[str]) -> None:
     assert (ROOT / place).exists()
     defined = {
         name
-        for _, tree in parsed(place)
-        for node in tree.body
+        for _, module in parsed(place)
+        for node in module.body
         for name in (
             [node.name]
             if isinstance(node, ast.ClassDef)
@@ -94,8 +100,8 @@ def test_a_word_that_is_not_used_names_nothing(row: list[str]) -> None:
     assert looked_at
     wrong = {
         f"{path.relative_to(ROOT)}: {name}"
-        for path, tree in looked_at
-        for name in names(tree)
+        for path, module in looked_at
+        for name in names(module)
         if words & set(re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_"))
     }
     assert wrong == set()
