@@ -164,7 +164,7 @@ from pathlib import Path
 import asyncpg
 from integrity.log import STEPS
 from integrity.note import read_signer
-from publisher.log.sequencer import Office, opened
+from publisher.log.sequencer import LogOffice, opened
 from prep.store import leading
 from tests.integration.logged_night import AT, arrive
 
@@ -174,7 +174,7 @@ async def run(step, number):
     connection = await asyncpg.connect(url)
     await arrive(connection, "catd-09", number)
     await connection.close()
-    office = Office(url, Path(public), read_signer(key), True, policy, lambda: AT, step, 10)
+    office = LogOffice(url, Path(public), read_signer(key), True, policy, lambda: AT, step, 10)
     async with leading.session(url) as leader:
         while not await leader.lead(leading.SEQUENCING):
             await asyncio.sleep(0.01)
