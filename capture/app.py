@@ -32,12 +32,12 @@ from prep import observe
 from prep.blobs import Blobs, Full
 from prep.bus.contract import Bus
 from prep.errors import Parked, PrepError, Rejected, Unavailable
-from prep.messages import SHA256_PATTERN, Origen
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
 from prep.store.desk import TaskKind
 from prep.store.people import Person
+from prep.upload import SHA256_PATTERN, Origen
 
 log: Final = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Final, NewType, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prep.upload import SHA256_PATTERN, Upload
+
 Sha256 = NewType("Sha256", str)
 """64 lower-case hexadecimal digits."""
-
-SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
 
 
 class Topic(StrEnum):
@@ -34,25 +34,6 @@ class Message:
     body: bytes
 
 
-class Origen(StrEnum):
-    CASILLA = "CASILLA"
-    CATD = "CATD"
-
-
-class Digitalizacion(StrEnum):
-    MOVIL = "movil"
-    ESCANER = "escaner"
-    URNA = "urna"
-
-
-class TipoDocumento(StrEnum):
-    ACTA_PREP = "Acta PREP"
-    ACTA_CONSEJO = "Acta Consejo"
-    COPIA_RPPCI = "Copia RPPCI"
-    COPIA_PE = "Copia PE"
-    ACTA_EXTRANJERO = "Acta Extranjero"
-
-
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,21 +41,26 @@ class _Body(BaseModel):
         return self.model_dump_json().encode()
 
 
-class ImageReceived(_Body):
-    """An image is durable in the blob store and its sender holds, or is about to hold, a receipt."""
+class StoredImage(_Body):
+    """An image in the blob store."""
 
     sha256: str = Field(pattern=SHA256_PATTERN)
     bytes: int
     format: str
-    device: str
-    sequence: int
-    origen: Origen
-    digitalizacion: Digitalizacion
-    traslado: str
-    tipo_documento: TipoDocumento
-    acopio_at: datetime
-    acta_hint: str
+
+
+class ImageReceived(Upload, StoredImage):
+    """An image is durable in the blob store and its sender holds, or is about to hold, a receipt.
+
+    Its JSON has the fields of the image first, then those of the upload, in the order of their definition.
+    """
+
     received_at: datetime
+
+    @classmethod
+    def of(cls, upload: Upload, *, size: int, format_: str, at: datetime) -> Self:
+        """`size` in bytes."""
+        return cls(**dict(upload), bytes=size, format=format_, received_at=at)
 
     def message(self) -> Message:
         return Message(Topic.IMAGES, self.sha256, f"image:{self.device}:{self.sequence}:{self.sha256}", self.body())

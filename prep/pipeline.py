@@ -59,7 +59,8 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     The same image again is one more arrival of it. An image without a legible QR is never lost: people look at it.
     """
     image = bytes.fromhex(received.sha256)
-    await store.receive(connection, received, reading, given.now())
+    await store.arrive(connection, [received])
+    await store.add_reading(connection, image, reading, given.now())
     row = await store.lock_image(connection, image)
     if row.state != "recibida":
         return

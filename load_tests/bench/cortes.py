@@ -1,6 +1,6 @@
 """How long a corte takes, how much memory it needs, and what the bare work of the same bytes costs in the same run.
 
-The night is made in the database (`bench_cortes.sql`): no image travels, no person types. The publisher is the real
+The night is made in the database (`cortes.sql`): no image travels, no person types. The publisher is the real
 one, a process of its own, started as an operator would start it by hand.
 """
 
@@ -119,11 +119,11 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
         installation = Installation(Path(folder))
         installation.start()
         try:
-            catalog = (HERE / "bench_cortes.sql").read_text(encoding="utf-8")
+            catalog = (HERE / "cortes.sql").read_text(encoding="utf-8")
             whole = _with(catalog, CASILLAS=casillas, ELECTIONS=elections)
             installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")  # corte 0 comes as soon as there is a catalogue
             _wait_for(installation.public / "index.json")
-            actas = (HERE / "bench_cortes_actas.sql").read_text(encoding="utf-8")
+            actas = (HERE / "cortes_actas.sql").read_text(encoding="utf-8")
             installation.sql(_with(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
             installation.sql(_with(actas, FROM=in_place, TO=1000, BYTES=image) + "ANALYZE; CHECKPOINT;")
             _images(installation, casillas, elections, image)

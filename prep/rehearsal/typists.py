@@ -58,11 +58,11 @@ async def capturista(
     task: dict[str, Any] | None = None
     while not progress.finished:
         if task is None:
-            leased = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
-            if leased.status != HTTPStatus.OK:
+            held = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            if held.status != HTTPStatus.OK:
                 await asyncio.sleep(IDLE)
                 continue
-            task = leased.json()
+            task = held.json()
         seen = await persistent(client, "GET", task["imagen"], headers=session, told={HTTPStatus.FORBIDDEN})
         if seen.status == HTTPStatus.FORBIDDEN:  # the lease has ended: the clock of the installation may have jumped
             task = None

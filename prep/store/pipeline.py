@@ -37,45 +37,21 @@ class Reading:
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
     """Keep the images and these arrivals of them, before anybody has looked into them; what is kept stays as it is."""
-    rows = [
-        (
-            bytes.fromhex(each.sha256),
-            each.bytes,
-            each.format,
-            each.received_at,
-            each.message().id,
-            each.device,
-            each.sequence,
-            each.origen,
-            each.digitalizacion,
-            each.traslado,
-            each.tipo_documento,
-            each.acopio_at,
-            each.acta_hint,
-        )
-        for each in received
-    ]
-    if rows:
-        await connection.execute(SQL["arrive"], *map(list, zip(*rows, strict=True)))
+    if received:
+        await connection.execute(SQL["arrive"], json.dumps([_row(each) for each in received]))
 
 
-async def receive(connection: Connection, received: ImageReceived, reading: Reading, at: datetime) -> None:
-    """Keep the image, this arrival of it and what was read; what is kept already stays as it is."""
+def _row(received: ImageReceived) -> dict[str, object]:
+    """By column of `image` and of `arrival`: the fields of the message under their own names, digests as bytea."""
+    image = rf"\x{received.sha256}"
+    return {**received.model_dump(mode="json"), "sha256": image, "image": image, "id": received.message().id}
+
+
+async def add_reading(connection: Connection, image: bytes, reading: Reading, at: datetime) -> None:
+    """Keep what was read of an image that has arrived; what is kept already stays as it is."""
     await connection.execute(
-        SQL["receive"],
-        bytes.fromhex(received.sha256),
-        received.bytes,
-        received.format,
-        received.received_at,
-        received.message().id,
-        received.device,
-        received.sequence,
-        received.origen,
-        received.digitalizacion,
-        received.traslado,
-        received.tipo_documento,
-        received.acopio_at,
-        received.acta_hint,
+        SQL["add_reading"],
+        image,
         reading.text,
         reading.decoder,
         reading.width,

@@ -1,41 +1,26 @@
 -- The facts and pointers of one acta's way. Each block is one statement.
 
--- name: receive
-WITH added AS (
-    INSERT INTO image (sha256, bytes, format, received_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-), current AS (
-    INSERT INTO image_current (image, state, changed_at) VALUES ($1, 'recibida', $4) ON CONFLICT DO NOTHING
-), arrived AS (
-    INSERT INTO arrival (image, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento,
-        acopio_at, acta_hint)
-    VALUES ($1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    ON CONFLICT DO NOTHING
-)
-INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at)
-VALUES ($1, $14, $15, $16, $17, $18, $19, $20, $21)
-ON CONFLICT DO NOTHING
-
 -- Uploads as they were acknowledged, many at once; what is kept already stays as it is. In one order, so that two who
--- keep the same images wait for each other and not both.
+-- keep the same images wait for each other and not both. The columns are those of the tables: each takes the value that
+-- has its name in the message, and what no column is named after is left out. `number` is the database's own to give.
 -- name: arrive
-WITH came AS MATERIALIZED (
-    SELECT * FROM unnest($1::bytea[], $2::int[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[],
-        $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::text[])
-        AS m (image, bytes, format, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento,
-            acopio_at, acta_hint)
-), added AS (
-    INSERT INTO image (sha256, bytes, format, received_at)
-    SELECT DISTINCT ON (image) image, bytes, format, received_at FROM came ORDER BY image, received_at
+WITH added AS (
+    INSERT INTO image
+    SELECT DISTINCT ON (i.sha256) i.* FROM jsonb_populate_recordset(NULL::image, $1) i ORDER BY i.sha256, i.received_at
     ON CONFLICT DO NOTHING
 ), current AS (
     INSERT INTO image_current (image, state, changed_at)
-    SELECT image, 'recibida', min(received_at) FROM came GROUP BY image ORDER BY image
+    SELECT a.image, 'recibida', min(a.received_at) FROM jsonb_populate_recordset(NULL::arrival, $1) a
+    GROUP BY a.image ORDER BY a.image
     ON CONFLICT DO NOTHING
 )
-INSERT INTO arrival (image, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento,
-    acopio_at, acta_hint)
-SELECT image, received_at, id, device, sequence, origen, digitalizacion, traslado, tipo_documento, acopio_at, acta_hint
-FROM came ORDER BY received_at, id
+INSERT INTO arrival OVERRIDING USER VALUE
+SELECT a.* FROM jsonb_populate_recordset(NULL::arrival, $1) a ORDER BY a.received_at, a.id
+ON CONFLICT DO NOTHING
+
+-- name: add_reading
+INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 
 -- name: lock_image

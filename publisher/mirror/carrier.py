@@ -14,7 +14,7 @@ from integrity.source import Folder
 from integrity.strict_json import Json
 from integrity.tree.documents import Manifest, read_manifest
 from prep.errors import Unavailable
-from publisher.mirror.divergence import Divergence, Evidence
+from publisher.mirror.divergence import Divergence, DivergenceRecord
 from publisher.mirror.origin import SMALL, Gone, Origin
 from publisher.mirror.reading import (
     checkpoint_in,
@@ -51,7 +51,7 @@ _T = TypeVar("_T")
 class Carrier:
     """From one origin into one stage after another."""
 
-    def __init__(self, origin: Origin, folder: Path, evidence: Evidence) -> None:
+    def __init__(self, origin: Origin, folder: Path, evidence: DivergenceRecord) -> None:
         self._origin = origin
         self._folder = folder
         self._evidence = evidence

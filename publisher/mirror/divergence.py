@@ -13,7 +13,7 @@ class Divergence(Parked):
     """The origin contradicts what it published, or what it publishes now does not verify."""
 
 
-class Evidence:
+class DivergenceRecord:
     """What the origin said where it diverged, in a folder."""
 
     def __init__(self, folder: Path) -> None:

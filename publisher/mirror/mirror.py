@@ -29,7 +29,7 @@ from integrity.verify import verify
 from prep import observe
 from prep.errors import Parked, PrepError, Unavailable
 from publisher.mirror.carrier import Carrier, few_at_once
-from publisher.mirror.divergence import Divergence, Evidence
+from publisher.mirror.divergence import Divergence, DivergenceRecord
 from publisher.mirror.origin import SMALL, Gone, Origin, OriginDiffers, Patience
 from publisher.mirror.reading import checkpoint_in, immutable_paths
 from publisher.mirror.stage import INDEX, LOG, SUMS, HeldTree, Stage, digest_of, held_in, stage_beside, switch
@@ -71,7 +71,7 @@ class Mirror:
         self._followed = 0.0
         """When the log was last followed."""
         self._looks = 0
-        self._evidence = Evidence(folder / "divergencias")
+        self._evidence = DivergenceRecord(folder / "divergencias")
         self._carrier = Carrier(origin, folder, self._evidence)
         self.current = time.monotonic()
         """When the mirror last held everything that the origin had."""

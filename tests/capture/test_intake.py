@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
 from capture import intake
-from prep.messages import Digitalizacion, ImageReceived, Origen, TipoDocumento, Topic
+from prep.messages import ImageReceived, Topic
 from prep.store import embedded
 from prep.store.database import migrate
+from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 from tests.makers.capture_room import (
     EVENING,

@@ -27,11 +27,12 @@ from prep import pipeline
 from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.table import EmbeddedBus
-from prep.messages import ActaTouched, Digitalizacion, ImageNamed, ImageReceived, Message, Origen, TipoDocumento, Topic
+from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.settings import Settings
 from prep.store.database import Pool, open_pool, transaction
 from prep.store.people import Role
 from prep.store.pipeline import Reading
+from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 
 EVENING = datetime(2024, 6, 3, 1, 0, tzinfo=UTC)

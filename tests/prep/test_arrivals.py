@@ -14,12 +14,13 @@ from integrity.log.audit import check_proof
 from integrity.log.note import read_proof, trust_only
 from prep import arrivals, pipeline
 from prep.bus.contract import Bus
-from prep.messages import Digitalizacion, ImageReceived, Message, Origen, TipoDocumento, Topic
+from prep.messages import ImageReceived, Message, Topic
 from prep.pipeline import Given
 from prep.store import cortes, deliveries
 from prep.store import pipeline as store
 from prep.store.database import Connection, Pool, open_pool, transaction
 from prep.store.pipeline import Reading
+from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 from tests.makers.cord import plugged
 from tests.makers.logged_night import AT, LoggedNight, logged_night

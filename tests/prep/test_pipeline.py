@@ -25,7 +25,7 @@ from prep.domain.entry import HEADER, Mark, Values
 from prep.domain.rules import SIN_ACTA
 from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
-from prep.messages import ActaTouched, Digitalizacion, ImageNamed, ImageReceived, Message, Origen, TipoDocumento, Topic
+from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.pipeline import Given
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
@@ -36,6 +36,7 @@ from prep.store.database import Pool, open_pool, transaction
 from prep.store.desk import TaskKind
 from prep.store.people import Person, Role
 from prep.store.pipeline import Reading
+from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 
 START = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)

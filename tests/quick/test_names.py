@@ -1,0 +1,112 @@
+"""One thing has one name: `docs/architecture.md` is the judge, and no two classes share a name."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("prep", "capture", "publisher", "integrity", "load_tests")
+GLOSSARY = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+APART = "integrity/minimal_verifier.py"
+"""Shares no code and no names with the rest: it is read alone, beside the other verifier."""
+MAY_SHARE = {
+    "Digitalizacion": "how an image was made, as the official file says; and the move of the acta with that name",
+}
+
+
+def parsed(*places: str) -> Iterator[tuple[Path, ast.Module]]:
+    """The code under these folders and files; a file that became a folder is found too."""
+    for place in places:
+        path = ROOT / place
+        found = [*path.rglob("*.py"), *([path] if path.suffix else [path.with_suffix(".py")])]
+        for each in found:
+            if each.is_file():
+                yield each, tree(each)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def classes() -> dict[str, list[str]]:
+    """Where each class is defined. What begins with an underscore is its own file's."""
+    found = defaultdict(list)
+    for path, module in parsed(*ROOMS):
+        where = str(path.relative_to(ROOT))
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and where != APART:
+                found[node.name].append(where)
+    return found
+
+
+def table(title: str) -> list[list[str]]:
+    """The rows of the table under a title, cell by cell."""
+    part = re.split(r"^#+ ", GLOSSARY.split(f" {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    rows = [line.strip("| ").split("|") for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", cell)
+
+
+def names(module: ast.Module) -> Iterator[str]:
+    """Every name that this code gives or uses, but for those of modules it imports from."""
+    for node in ast.walk(module):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.alias(asname=str(name)):
+                yield name
+
+
+def test_no_two_classes_share_a_name() -> None:
+    shared = {name: where for name, where in classes().items() if len(where) > 1 and name not in MAY_SHARE}
+    assert shared == {}
+
+
+@pytest.mark.parametrize("row", table("Glossary"), ids=lambda row: row[0])
+def test_what_the_glossary_names_is_there(row: list[str]) -> None:
+    *named, place = quoted(row[3])
+    assert named
+    assert (ROOT / place).exists()
+    defined = {
+        name
+        for _, module in parsed(place)
+        for node in module.body
+        for name in (
+            [node.name]
+            if isinstance(node, ast.ClassDef)
+            else [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if isinstance(node, ast.Assign)
+            else []
+        )
+    }
+    assert set(named) <= defined
+
+
+@pytest.mark.parametrize("row", table("Words that are not used"), ids=lambda row: row[0])
+def test_a_word_that_is_not_used_names_nothing(row: list[str]) -> None:
+    words = set(quoted(row[0]))
+    looked_at = list(parsed(*quoted(row[2])))
+    assert looked_at
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, module in looked_at
+        for name in names(module)
+        if words & set(re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_"))
+    }
+    assert wrong == set()
+
+
+def test_each_story_and_room_of_the_picture_is_there() -> None:
+    before = GLOSSARY.split("## Glossary")[0]
+    assert [path for path in quoted(before) if "/" in path and not (ROOT / path).exists()] == []
