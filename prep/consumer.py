@@ -22,12 +22,12 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from prep import observe
 from prep.bus.contract import Batch, Bus
+from prep.bus.relay import relay
 from prep.errors import Parked, Rejected, Unavailable
 from prep.messages import Message, Topic
 from prep.settings import now
 from prep.store import deliveries, gauges
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.outbox import relay
 
 log: Final = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -17,11 +17,10 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from prep import observe
-from prep.domain import acta as life
 from prep.domain import row as official_row
-from prep.domain.acta import ESTADO, Capturada, Capture, Estado, Verificada, move
+from prep.domain.acta import LEGAL, Capture, Estado, Move, Round, after
 from prep.domain.catalog import ActaId, Identity, read_identity
-from prep.domain.entry import Agreed, AnotherPerson, Choose, Ordinal
+from prep.domain.entry import Agreed, AnotherPerson, Choose, Ordinal, Values
 from prep.domain.rules import (
     Observation,
     assess,
@@ -170,15 +169,13 @@ async def _attach(connection: Connection, acta: ActaId, image: bytes, given: Giv
     row = await store.lock_acta(connection, acta, given.now())
     match row.estado:
         case Estado.ESPERADA:
-            state: life.State = move(life.Esperada(), life.Acopio(image))
-            row = await _moved(connection, row, Estado.ACOPIADA, given, image=image)
-            state = move(state, life.Digitalizacion())
-            await _open_round(connection, row, state, given)
+            row = await _moved(connection, row, Move.ACOPIO, given.now(), image=image)
+            await _open_round(connection, row, Move.DIGITALIZACION, image, given)
         case Estado.DIGITALIZADA if await _is_better(connection, image, than=row.image):
             if await store.better_image(connection, acta, image):
-                await _moved(connection, row, row.estado, given, image=image)
+                await store.replace_image(connection, acta, image, given.now())
         case Estado.VERIFICADA | Estado.PUBLICADA | Estado.COTEJADA if row.version_image is None:
-            await _open_round(connection, row, move(_at_rest(row), life.Recaptura(image)), given)
+            await _open_round(connection, row, Move.RECAPTURA, image, given)
         case _:
             pass  # kept, not current
 
@@ -191,9 +188,8 @@ async def _is_better(connection: Connection, image: bytes, *, than: bytes | None
     return same_document and new.digitalizacion == "escaner" and old.digitalizacion == "movil"
 
 
-async def _open_round(connection: Connection, row: ActaRow, state: life.State, given: Given) -> None:
-    assert isinstance(state, life.Digitalizada)
-    row = await _moved(connection, row, Estado.DIGITALIZADA, given, ronda=state.ronda, image=state.image)
+async def _open_round(connection: Connection, row: ActaRow, move: Move, image: bytes, given: Given) -> None:
+    row = await _moved(connection, row, move, given.now(), ronda=row.ronda + 1, image=image)
     await _ask_capture(connection, row, 1, [], given)
 
 
@@ -204,33 +200,25 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
     """Work out what the captures of the acta's current round say together, and do what follows from it."""
     acta = ActaId(message.acta)
     row = await store.lock_acta(connection, acta, given.now())
-    if row.ronda != message.ronda or row.estado not in {Estado.DIGITALIZADA, Estado.CAPTURADA}:
+    if row.ronda != message.ronda or (row.estado, Move.CAPTURA) not in LEGAL:
         return  # of a round that is over
     captures = await store.captures(connection, acta, row.ronda)
-    assert row.image is not None, "a round is opened on an image"
-    state: life.State = life.Digitalizada(row.image, row.ronda)
-    for each in captures:
-        state = move(state, life.Captura(each.capture))
-    if not isinstance(state, Capturada):
+    if not captures:
         return
-    if row.estado is Estado.DIGITALIZADA:
-        row = await _moved(connection, row, Estado.CAPTURADA, given)
-    outcome = state.next
+    so_far = Round()
+    for each in captures:
+        so_far = so_far.with_capture(each.capture)
+    if row.estado is not after(row.estado, Move.CAPTURA):
+        row = await _moved(connection, row, Move.CAPTURA, given.now())
+    outcome = so_far.next
     match outcome:
         case AnotherPerson(ordinal):
-            await _ask_capture(connection, row, ordinal, [each.capture for each in captures], given)
+            await _ask_capture(connection, row, ordinal, so_far.captures, given)
         case Agreed(ordinals=(first, second)):
-            verified = move(state, life.Verificacion())
-            await _verify(
-                connection,
-                row,
-                verified,
-                captura=captures[first - 1].at,
-                verificacion=captures[second - 1].at,
-                given=given,
-            )
+            captura, verificacion = captures[first - 1].at, captures[second - 1].at
+            await _verify(connection, row, so_far.verified(), given, captura=captura, verificacion=verificacion)
         case Choose():
-            await _choose(connection, row, state, captures, given)
+            await _choose(connection, row, so_far, captures, given)
         case _:
             assert_never(outcome)
     observe.COMPARISONS.labels(_told(outcome, captures=len(captures), touch=message.ordinal)).inc()
@@ -270,15 +258,15 @@ async def _ask_capture(
 
 
 async def _choose(
-    connection: Connection, row: ActaRow, state: Capturada, captures: Sequence[KeptCapture], given: Given
+    connection: Connection, row: ActaRow, so_far: Round, captures: Sequence[KeptCapture], given: Given
 ) -> None:
     """Three different captures: the third person typed before seeing; now that person, or a supervisor, picks one."""
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:
         capture, at = chosen
         pick = next(each for each in captures if each.id == capture)
-        verified = move(state, life.Verificacion(pick.capture.values))
-        await _verify(connection, row, verified, captura=pick.at, verificacion=at, given=given)
+        verified = so_far.verified(pick.capture.values)
+        await _verify(connection, row, verified, given, captura=pick.at, verificacion=at)
         return
     assert row.image is not None
     await store.add_task(
@@ -298,10 +286,9 @@ async def _choose(
 
 
 async def _verify(
-    connection: Connection, row: ActaRow, state: life.State, *, captura: datetime, verificacion: datetime, given: Given
+    connection: Connection, row: ActaRow, values: Values, given: Given, *, captura: datetime, verificacion: datetime
 ) -> None:
-    assert isinstance(state, Verificada)
-    assert state.values is not None
+    after(row.estado, Move.VERIFICACION)
     assert row.image is not None
     came = await store.provenance(connection, row.image)
     limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas)
@@ -312,8 +299,8 @@ async def _verify(
         reason="captura" if row.version is None else "recaptura",
         person=None,
         image=row.image,
-        values=state.values,
-        assessment=assess(state.values, limit=limit, rules=rules, proceso_tecnico=came.proceso_tecnico),
+        values=values,
+        assessment=assess(values, limit=limit, rules=rules, proceso_tecnico=came.proceso_tecnico),
         cotejada=2 if row.version_cotejada == IN_CORRECTION else 0,
         provenance=came,
         captura_at=captura,
@@ -321,13 +308,13 @@ async def _verify(
         quantities="",
         tail="",
     )
-    await _count(connection, row, version, Estado.VERIFICADA, given.now())
+    await _count(connection, row, version, Move.VERIFICACION, given.now())
 
 
 async def register_sin_acta(connection: Connection, *, acta: int, kind: Observation, person: int, at: datetime) -> None:
     """An acta that will not come. Raises Rejected where one has come, or where the election does not use this kind."""
     row = await store.lock_acta(connection, ActaId(acta), at)
-    state = move(_at_rest(row), life.RegistroSinActa(kind))
+    after(row.estado, Move.REGISTRO_SIN_ACTA)
     version = Version(
         acta=row.id,
         ronda=0,
@@ -343,10 +330,10 @@ async def register_sin_acta(connection: Connection, *, acta: int, kind: Observat
         quantities="",
         tail="",
     )
-    await _count(connection, row, version, ESTADO[type(state)], at)
+    await _count(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
 
 
-async def _count(connection: Connection, row: ActaRow, version: Version, estado: Estado, at: datetime) -> None:
+async def _count(connection: Connection, row: ActaRow, version: Version, move: Move, at: datetime) -> None:
     """Append `version` with its cells of the official file, and make it the one that counts."""
     said = version.assessment
     version = replace(
@@ -358,7 +345,7 @@ async def _count(connection: Connection, row: ActaRow, version: Version, estado:
         ),
         tail=_tail(version, rule_set(row.rules).published(said.observations)),
     )
-    await store.count_version(connection, version, estado, at)
+    await store.count_version(connection, version, move, at)
 
 
 def _tail(version: Version, observations: str) -> str:
@@ -394,12 +381,12 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
         raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}")
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
-    state = move(_at_rest(row), life.Cotejo())
+    after(row.estado, Move.COTEJO)
     assert row.version is not None
     version = replace(
         await store.version(connection, row.version), reason="cotejo", person=person, cotejada=COTEJO[result]
     )
-    await _count(connection, row, version, ESTADO[type(state)], at)
+    await _count(connection, row, version, Move.COTEJO, at)
     if COTEJO[result] == IN_CORRECTION:
         await recapture(connection, acta=acta, person=person, reason="cotejo", given=given)
 
@@ -418,52 +405,31 @@ async def recapture(
     image = image or row.image
     if image is None:
         raise Rejected("esta acta no tiene imagen que capturar", status=409)
-    state = move(_at_rest(row), life.Recaptura(image))
+    after(row.estado, Move.RECAPTURA)
     await store.drop_tasks(connection, row.id)
     detail = {"motivo": reason, "persona": person, "imagen": image.hex()}
     await store.add_event(connection, "recaptura", row.clave, detail, at)
-    await _open_round(connection, row, state, given)
-
-
-def _at_rest(row: ActaRow) -> life.State:
-    """The state of an acta that is not being typed, from its row: what the moves above need of it, and no more."""
-    match row.estado:
-        case Estado.ESPERADA:
-            return life.Esperada()
-        case Estado.ACOPIADA:
-            return life.Acopiada(row.image or b"")
-        case Estado.DIGITALIZADA:
-            return life.Digitalizada(row.image or b"", row.ronda)
-        case Estado.CAPTURADA:
-            return Capturada(row.image or b"", row.ronda, ())
-        case Estado.VERIFICADA:
-            return Verificada(row.ronda, None)
-        case Estado.PUBLICADA:
-            return life.Publicada(row.ronda)
-        case Estado.COTEJADA:
-            return life.Cotejada(row.ronda)
-        case _:
-            assert_never(row.estado)
+    await _open_round(connection, row, Move.RECAPTURA, image, given)
 
 
 async def _moved(
     connection: Connection,
     row: ActaRow,
-    estado: Estado,
-    given: Given,
+    move: Move,
+    at: datetime,
     *,
     ronda: int | None = None,
     image: bytes | None = None,
 ) -> ActaRow:
-    """Move the pointer and return the row as it now is; what is not given stays."""
-    after = replace(
+    """Move the acta and return the row as it now is; what is not given stays. Raises IllegalMove."""
+    moved = replace(
         row,
-        estado=estado,
+        estado=after(row.estado, move),
         ronda=row.ronda if ronda is None else ronda,
         image=image or row.image,
     )
-    await store.set_acta(connection, row, estado, ronda=after.ronda, image=after.image, at=given.now())
-    return after
+    await store.move_acta(connection, row.id, move, ronda=moved.ronda, image=moved.image, at=at)
+    return moved
 
 
 def _shuffled(given: Given) -> datetime:

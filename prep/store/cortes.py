@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from prep.domain.acta import LEGAL, Move
 from prep.domain.catalog import ContestId, Election, ElectionId
 from prep.domain.row import territory
 from prep.domain.tally import Counts
@@ -24,6 +25,7 @@ _LOST: Final = (
 )
 _LONG: Final = 600.0
 """Seconds that one reading of a national night may take."""
+_PUBLISHABLE: Final = [estado for estado, move in LEGAL if move is Move.PUBLICACION]
 
 
 class Phase(StrEnum):
@@ -276,7 +278,9 @@ async def record(connection: Connection, new: Corte, release: Release) -> None:
             await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro)
             await connection.execute(SQL["publish_versions"], release.versions, new.number, timeout=_LONG)
             await connection.execute(SQL["publish_images"], release.images, new.number, timeout=_LONG)
-            await connection.execute(SQL["move"], release.versions, new.at, timeout=_LONG)
+            await connection.execute(
+                SQL["move"], release.versions, new.at, _PUBLISHABLE, Move.PUBLICACION, timeout=_LONG
+            )
     except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
         raise Rejected(f"otro proceso ya publicó el corte {new.number}", status=409) from error
     except GONE as error:

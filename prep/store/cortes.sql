@@ -136,9 +136,12 @@ INSERT INTO publication (version, corte) SELECT version, $2::int FROM unnest($1:
 -- name: publish_images
 INSERT INTO publication_image (image, corte) SELECT image, $2::int FROM unnest($1::bytea[]) AS fresh (image)
 
+-- An acta that is typed again, or compared with the paper, while its version comes out stays in its state: $3 are the
+-- states that allow the move $4.
 -- name: move
-UPDATE acta_current SET estado = 'Publicada', changed_at = $2
-WHERE version = ANY ($1::bigint[]) AND estado = 'Verificada'
+UPDATE acta_current c SET estado = acta_after(c.estado, $4), changed_at = $2
+FROM acta_version v
+WHERE v.id = ANY ($1::bigint[]) AND c.acta = v.acta AND c.version = v.id AND c.estado = ANY ($3::text[])
 
 -- name: listed
 SELECT a.contest, a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.calculado,

@@ -5,27 +5,18 @@ Messages of one key leave in the order of their transactions: whoever writes for
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
 import asyncpg
 
-from prep.bus.contract import Bus
-from prep.errors import Unavailable
 from prep.messages import Message, Topic
-from prep.store.database import GONE, Connection, Pool, sql
+from prep.store.database import GONE, Connection, sql
 
-log: Final = logging.getLogger(__name__)
 SQL: Final = sql("outbox")
 
 _RELAYING: Final = 0x50524F42
 """Advisory lock: one relay at a time, so that order is kept."""
-_BATCH: Final = 500
-_LINGER: Final = 0.2
-"""Seconds a first message waits for others to leave with it: each hand-over writes on every copy of each partition."""
-_POLL: Final = 1.0
-"""Seconds between looks where no notification came; also between tries to become the relay."""
 
 
 async def enqueue(connection: Connection, messages: Sequence[Message]) -> None:
@@ -40,20 +31,15 @@ async def enqueue(connection: Connection, messages: Sequence[Message]) -> None:
         )
 
 
-async def relay(pool: Pool, bus: Bus, stop: asyncio.Event) -> None:
-    """Hand the outbox to the bus until `stop`, or stand by while another does. Waits out what is away."""
-    while not stop.is_set():
-        try:
-            async with pool.acquire() as connection:
-                if await connection.fetchval(SQL["lead"], _RELAYING):
-                    await _lead(connection, bus, stop)
-        except (*GONE, Unavailable) as error:
-            log.warning("relay waits", extra={"data": {"error": str(error)}})
-        await _until(stop)
+async def take_lead(connection: Connection) -> bool:
+    """Whether this session is the relay from now on; if it ends, another can be."""
+    taken: bool = await connection.fetchval(SQL["lead"], _RELAYING)
+    return taken
 
 
-async def _lead(connection: Connection, bus: Bus, stop: asyncio.Event) -> None:
-    news = asyncio.Event()
+@contextlib.asynccontextmanager
+async def leading(connection: Connection, news: asyncio.Event) -> AsyncIterator[None]:
+    """Set `news` whenever messages have been enqueued; at the end give the lead back."""
     session = cast("asyncpg.Connection[asyncpg.Record]", connection)
 
     def wake(*_: object) -> None:
@@ -61,26 +47,20 @@ async def _lead(connection: Connection, bus: Bus, stop: asyncio.Event) -> None:
 
     await session.add_listener("outbox", wake)
     try:
-        while not stop.is_set():
-            news.clear()
-            if await _pass_on(connection, bus) < _BATCH:
-                await _until(news)
-                await asyncio.sleep(_LINGER)
+        yield
     finally:
         with contextlib.suppress(*GONE):
             await session.remove_listener("outbox", wake)
             await connection.execute(SQL["resign"], _RELAYING)
 
 
-async def _pass_on(connection: Connection, bus: Bus) -> int:
-    """Publish the oldest, then remove them. A crash between the two publishes them again: handlers know `id`."""
-    rows = await connection.fetch(SQL["next"], _BATCH)
-    if rows:
-        await bus.publish([Message(Topic(row["topic"]), row["key"], row["id"], row["body"]) for row in rows])
-        await connection.execute(SQL["remove"], [row["seq"] for row in rows])
-    return len(rows)
+async def oldest(connection: Connection, count: int) -> dict[int, Message]:
+    """The oldest messages by their number, in its order; at most `count`."""
+    return {
+        row["seq"]: Message(Topic(row["topic"]), row["key"], row["id"], row["body"])
+        for row in await connection.fetch(SQL["next"], count)
+    }
 
 
-async def _until(event: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), _POLL)
+async def remove(connection: Connection, numbers: Sequence[int]) -> None:
+    await connection.execute(SQL["remove"], numbers)

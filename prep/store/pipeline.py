@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from asyncpg import BitString
 
-from prep.domain.acta import Capture, Estado
+from prep.domain.acta import Capture, Estado, Move
 from prep.domain.catalog import ActaId, ElectionId
 from prep.domain.entry import Values, from_columns
 from prep.domain.rules import Assessment, Contabilizada, Observation
@@ -167,16 +167,16 @@ async def lock_acta(connection: Connection, acta: ActaId, at: datetime) -> ActaR
     return ActaRow(**{**row, "estado": Estado(row["estado"])})
 
 
-async def set_acta(
-    connection: Connection,
-    row: ActaRow,
-    estado: Estado,
-    *,
-    ronda: int,
-    image: bytes | None,
-    at: datetime,
+async def move_acta(
+    connection: Connection, acta: ActaId, move: Move, *, ronda: int, image: bytes | None, at: datetime
 ) -> None:
-    await connection.execute(SQL["set_acta"], row.id, estado, ronda, image, at)
+    """Postgres finds the state after `move` in its own table of legal moves, and refuses one that is not there."""
+    await connection.execute(SQL["move_acta"], acta, move, ronda, image, at)
+
+
+async def replace_image(connection: Connection, acta: ActaId, image: bytes, at: datetime) -> None:
+    """Another image of the same acta is now the current one; its state stays."""
+    await connection.execute(SQL["replace_image"], acta, image, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +247,8 @@ class Version:
     tail: str
 
 
-async def count_version(connection: Connection, version: Version, estado: Estado, at: datetime) -> None:
-    """Append the version and make it the acta's current one, in that state; nobody has anything to type of it now."""
+async def count_version(connection: Connection, version: Version, move: Move, at: datetime) -> None:
+    """Append the version, make it the acta's current one and move the acta; nobody has anything to type of it now."""
     came = version.provenance
     await connection.execute(
         SQL["count_version"],
@@ -273,7 +273,7 @@ async def count_version(connection: Connection, version: Version, estado: Estado
         version.verificacion_at,
         version.quantities,
         version.tail,
-        estado,
+        move,
         at,
     )
 

@@ -87,8 +87,11 @@ LEFT JOIN acta_version v ON v.id = c.version
 WHERE c.acta = $1
 FOR UPDATE OF c
 
--- name: set_acta
-UPDATE acta_current SET estado = $2, ronda = $3, image = $4, changed_at = $5 WHERE acta = $1
+-- name: move_acta
+UPDATE acta_current SET estado = acta_after(estado, $2), ronda = $3, image = $4, changed_at = $5 WHERE acta = $1
+
+-- name: replace_image
+UPDATE acta_current SET image = $2, changed_at = $3 WHERE acta = $1
 
 -- name: captures
 SELECT id, ordinal, person, site, typed_at, numbers, marks FROM entry WHERE acta = $1 AND ronda = $2 ORDER BY ordinal
@@ -112,7 +115,7 @@ WITH added AS (
 ), dropped AS (
     DELETE FROM task WHERE kind IN ('captura', 'resolucion') AND coalesce(acta, 0) = $1
 )
-UPDATE acta_current SET estado = $22, version = (SELECT id FROM added), changed_at = $23 WHERE acta = $1
+UPDATE acta_current SET estado = acta_after(estado, $22), version = (SELECT id FROM added), changed_at = $23 WHERE acta = $1
 
 -- name: version
 SELECT * FROM acta_version WHERE id = $1

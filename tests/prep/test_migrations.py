@@ -3,21 +3,12 @@
 import asyncpg
 import pytest
 
-from prep.domain.acta import ESTADO, LEGAL, Estado
 from prep.store.database import migrate
 from tests.conftest import Night
 
 
 async def test_a_second_migration_changes_nothing(night: Night) -> None:
     assert await migrate(night.owner) == []
-
-
-async def test_the_moves_postgres_allows_are_those_of_the_state_machine(night: Night) -> None:
-    connection = await asyncpg.connect(night.owner)
-    rows = await connection.fetch("SELECT from_estado, to_estado FROM acta_move")
-    assert {(Estado(a), Estado(b)) for a, b in rows} == {(before, after) for (before, _), after in LEGAL.items()}
-    assert set(ESTADO.values()) == set(Estado)
-    await connection.close()
 
 
 FACTS = [

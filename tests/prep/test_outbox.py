@@ -8,10 +8,11 @@ import asyncpg
 import pytest
 
 from prep.bus.contract import Bus
+from prep.bus.relay import relay
 from prep.bus.table import EmbeddedBus
 from prep.messages import Message, Topic
 from prep.store.database import Pool, open_pool, transaction
-from prep.store.outbox import enqueue, relay
+from prep.store.outbox import enqueue
 from tests.conftest import Night
 from tests.makers.cord import plugged
 from tests.makers.waiting import PATIENCE, until

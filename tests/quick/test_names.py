@@ -14,9 +14,6 @@ ROOMS = ("prep", "capture", "publisher", "integrity", "load_tests")
 GLOSSARY = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 APART = "integrity/minimal_verifier.py"
 """Shares no code and no names with the rest: it is read alone, beside the other verifier."""
-MAY_SHARE = {
-    "Digitalizacion": "how an image was made, as the official file says; and the move of the acta with that name",
-}
 
 
 def parsed(*places: str) -> Iterator[tuple[Path, ast.Module]]:
@@ -69,7 +66,7 @@ def names(module: ast.Module) -> Iterator[str]:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    shared = {name: where for name, where in classes().items() if len(where) > 1 and name not in MAY_SHARE}
+    shared = {name: where for name, where in classes().items() if len(where) > 1}
     assert shared == {}
 
 
