@@ -1458,7 +1458,7 @@ class Log:
             below = self.levels[-1]
             self.levels.append([parent(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
         self.size = len(entries)
-        self.leaves: list[Json] = []
+        self.start: Json = {}
         self.cortes: dict[int, tuple[int, str]] = {}
         self.images: dict[str, int] = {}
         self.rows: dict[str, int] = {}
@@ -1739,7 +1739,6 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
             return False
         right = leaf["numero"] == number and (leaf["tipo"] == "inicio") == (not number)
         report.need(right, "EVI-02", f"{where}: no es la que va en ese lugar")
-        log.leaves.append(leaf)
         match leaf:
             case {"tipo": "imagen", "sha256": digest, "dispositivo": device, "secuencia": sent}:
                 log.images.setdefault(digest, number)
@@ -1760,6 +1759,7 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
             case {"tipo": "incidente", "asunto": asunto} if asunto.startswith("image:"):
                 log.aside.add(tuple([*asunto.split(":"), ""][1:3]))
             case {"tipo": "inicio", "clave": key}:
+                log.start = leaf
                 with contextlib.suppress(Bad, Unread):
                     log.signers.append(read_key(key, 1))
             case {"tipo": "rotacion", "de": "bitacora", "nombre": name, "clave": public}:
@@ -1840,7 +1840,7 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
 
 def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
     """The log is of this election: its first leaf says what the last manifest says."""
-    if last.manifest is None or not log.leaves or log.leaves[0]["tipo"] != "inicio":
+    if last.manifest is None or not log.start:
         report.unable(["EVI-09"], "sin manifiesto, o sin su primera hoja, no se sabe de qué es la bitácora")
         return
     try:
@@ -1858,7 +1858,7 @@ def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
         "politica": hashlib.sha256(policy.encode()).hexdigest(),
     }
     for key, value in expected.items():
-        found = log.leaves[0][key]
+        found = log.start[key]
         report.need(found == value, "EVI-09", f"hoja 0: {key} es {found}; el árbol dice {value}")
     rehearsed = origin.endswith("/simulacro") == last.manifest["simulacro"]
     report.need(rehearsed, "EVI-09", "el origen de la bitácora no dice lo mismo que el árbol sobre el simulacro")

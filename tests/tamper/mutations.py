@@ -12,7 +12,7 @@ from tests.makers.tree_maker import reseal
 from tests.tamper.night import Night
 
 _VALUES = ("", "-", "0", "1", "00", "9", "-1", "Sin acta", "Ilegible", "Sin dato", "2", "0" * 64, "á", "../x")
-_OTHERS = (None, True, False, 0, 1, 2, 99, -1, 1.5, "", "x", "cero", "final", [], {}, "0" * 64)
+_OTHERS: tuple[Any, ...] = (None, True, False, 0, 1, 2, 99, -1, 1.5, "", "x", "cero", "final", [], {}, "0" * 64)
 
 
 def mutate(root: Path, night: Night, seed: int) -> str:
