@@ -795,7 +795,9 @@ def judge_index(index: Json | None, last: Corte, report: Report) -> None:
         report.need(index[key] == value, "CON-06", f"index.json: {key} es {index[key]}, no {value}")
     ours = [(held["codigo"], held["titulo"]) for held in last.manifest["elecciones"]]
     theirs = [(held["codigo"], held["titulo"]) for held in index["elecciones"]]
-    pages = all(held["pagina"].removeprefix(held["codigo"]) in {"/index.html", "/", ""} for held in index["elecciones"])
+    pages = all(
+        held["pagina"] in {held["codigo"] + end for end in ("/index.html", "/", "")} for held in index["elecciones"]
+    )
     report.need(ours == theirs and pages, "CON-06", "index.json: sus elecciones no son las del último corte")
     same = index["simulacro"] == last.manifest["simulacro"]
     report.need(same, "CON-04", "index.json no dice lo mismo que el último corte sobre si es un simulacro")
