@@ -17,8 +17,10 @@ import argparse
 import base64
 import contextlib
 import csv
+import errno
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
@@ -36,56 +38,81 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from itertools import zip_longest
+from typing import Any, NamedTuple, NoReturn
 
 CHECKS = {
-    "AUT-1": "El punto de control de la bitácora lleva la firma de su llave y las de los testigos que pide su política",
-    "AUT-2": "Cada SHA256SUMS lleva el sello de la institución, y la firma de una persona si la hay (openssl cms)",
-    "AUT-3": "El sello en base64 de cada corte es de su SHA256SUMS (openssl dgst)",
-    "AUT-4": "Los sellos de tiempo son de su SHA256SUMS (openssl ts)",
-    "AUT-5": "Las horas de los sellos siguen a las de los cortes; nada real lleva certificados de desarrollo",
-    "COM-1": "Están index.json y todos los cortes, numerados sin huecos desde 0000",
-    "COM-2": "Están exactamente los archivos que alguien anuncia: ni uno más, ni enlaces",
-    "COM-3": "Cada imagen está listada una vez para su acta, y cada fila enlaza una de las suyas",
-    "COM-4": "Las mismas actas en todos los cortes",
-    "INT-1": "Cada SHA256SUMS tiene la forma exacta",
-    "INT-2": "Cada archivo de cada corte tiene su huella",
-    "INT-3": "Los JSON son canónicos y tienen los campos del formato",
-    "INT-4": "El nombre de cada imagen es la huella de sus bytes",
-    "INT-5": "Cada ZIP contiene los mismos archivos que su corte",
-    "CON-1": "Cada corte lleva la huella del anterior",
-    "CON-2": "Fases, horas, simulacro, catálogo y reglas se siguen de un corte a otro",
-    "CON-3": "index.json señala el último corte",
-    "CON-4": "Cada fila tiene su forma, y lo derivado sale de sus votos",
-    "CON-5": "Los trece valores del resumen son los que dan las filas",
-    "CON-6": "totals.json es lo que dan las filas, por contienda y territorio, con coaliciones distribuidas",
-    "CON-7": "Nada publicado cambió ni bajó sin estar entre las correcciones",
-    "EVI-1": "Las entradas de la bitácora dan todas sus teselas y la raíz firmada",
-    "EVI-2": "Cada hoja es JSON canónico con su número; la primera es de esta elección",
-    "EVI-3": "Los cortes de la bitácora son los del árbol",
-    "EVI-4": "Cada imagen publicada está en la bitácora, y los envíos de cada dispositivo encadenados",
-    "EVI-5": "Cada fila publicada está en la bitácora antes que su corte",
-    "EVI-6": "Las pruebas publicadas, de cortes y de imágenes, llevan a la bitácora",
-    "EVI-7": "Las capturas abiertas son las que se comprometieron",
-    "EVI-8": "La bitácora continúa el punto de control que guardaba quien comprueba",
+    "COM-01": "Están index.json y todos los cortes, numerados sin huecos desde 0000",
+    "COM-02": "No hay enlaces simbólicos ni archivos especiales",
+    "COM-03": "Cada carpeta de corte tiene exactamente sus archivos",
+    "COM-04": "Todas las actas esperadas y todas las contiendas están en todos los cortes",
+    "COM-05": "Están exactamente las imágenes que los cortes listan",
+    "COM-06": "Cada CODIGO_INTEGRIDAD del último corte es una imagen publicada de esa acta",
+    "COM-07": "Están las páginas del último corte",
+    "COM-08": "No hay ningún archivo de más",
+    "INT-01": "Cada SHA256SUMS tiene la forma exacta",
+    "INT-02": "Cada archivo de cada corte tiene la huella que dice su SHA256SUMS",
+    "INT-03": "Los JSON tienen forma canónica y los campos del formato",
+    "INT-04": "El nombre de cada imagen es la huella de sus bytes",
+    "INT-05": "Cada ZIP tiene el nombre, el tamaño y la huella que dice su corte",
+    "INT-06": "Cada ZIP contiene los mismos archivos que su corte, byte por byte",
+    "CON-01": "Cada corte lleva la huella del anterior",
+    "CON-02": "Números y fases de los cortes; el corte 0 está en ceros",
+    "CON-03": "Las horas de los cortes no retroceden",
+    "CON-04": "Todos los cortes dicen lo mismo sobre si es un simulacro",
+    "CON-05": "El catálogo, las elecciones y las reglas son los mismos en todos los cortes",
+    "CON-06": "index.json señala el último corte",
+    "CON-07": "Forma de los CSV: codificación, título, hora y columnas",
+    "CON-08": "Cada fila identifica una sola acta del catálogo",
+    "CON-09": "TOTAL_VOTOS_CALCULADO es la suma de los votos de su fila",
+    "CON-10": "OBSERVACIONES y CONTABILIZADA siguen las reglas de la elección",
+    "CON-11": "Los valores del resumen son los que dan las filas",
+    "CON-12": "Los porcentajes están truncados a cuatro decimales",
+    "CON-13": "Capturadas = contabilizadas + no contabilizadas",
+    "CON-14": "totals.json es lo que dan las filas, con los votos de coalición distribuidos",
+    "CON-15": "Toda acta publicada que cambió está entre las correcciones",
+    "AUT-01": "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",
+    "AUT-02": "La firma de una persona (.firma.p7s), si la hay, también",
+    "AUT-03": "El sello en base64 (.sello) también",
+    "AUT-04": "Los sellos de tiempo (.tsr) son de este SHA256SUMS y de autoridades de confianza",
+    "AUT-05": "Las horas del corte, del sello y de los sellos de tiempo no retroceden",
+    "AUT-06": "Ningún certificado de desarrollo sella lo que no es un simulacro",
+    "AUT-11": "El punto de control de la bitácora lleva las firmas que pide su política",
+    "AUT-12": "Lo firmó la llave que trae quien comprueba",
+    "EVI-01": "Las entradas de la bitácora dan la raíz firmada",
+    "EVI-02": "Cada hoja tiene su forma exacta y su lugar",
+    "EVI-03": "El SHA256SUMS de cada corte está en la bitácora, y cada corte de la bitácora en el árbol",
+    "EVI-04": "Cada imagen publicada está en la bitácora",
+    "EVI-05": "Cada fila publicada está en la bitácora antes que el corte que la mostró",
+    "EVI-06": "Los envíos de cada dispositivo están encadenados y sin huecos",
+    "EVI-07": "Las pruebas de cada corte y de cada imagen son las de su lugar en la bitácora",
+    "EVI-08": "Las capturas abiertas son las que se comprometieron",
+    "EVI-09": "La bitácora es de esta elección: origen, simulacro, catálogo, reglas y política",
+    "EVI-10": "Las ceremonias están en su lugar: el cero antes del primer corte, el cierre después del último",
+    "EVI-11": "La bitácora continúa el punto de control que guardó quien comprueba",
 }
-LOG = ("AUT-1", "EVI-1", "EVI-2", "EVI-3", "EVI-4", "EVI-5", "EVI-6", "EVI-7", "EVI-8")
-SEALS = ("AUT-2", "AUT-3", "AUT-4", "AUT-5")
-ROWS = ("CON-4", "CON-5", "CON-6", "CON-7", "COM-4")
+"""By their ids; `integrity verify` has the same, for the same faults."""
+LOG = ("AUT-11", "AUT-12", *(f"EVI-{number:02}" for number in range(1, 11)))
+KEPT = "EVI-11"
+SEALS = tuple(f"AUT-{number:02}" for number in range(1, 7))
+CHAIN = tuple(f"CON-{number:02}" for number in range(1, 6))
+ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 16)))
 GOOD, WRONG, UNCHECKED, NOT_ASKED = "bien", "mal", "no se pudo comprobar", "no aplica"
 KILO, MEGA, GIGA = 1 << 10, 1 << 20, 1 << 30
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
-NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,200}")
+NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
 BESIDE = ("tlog-proof", "p7s", "firma.p7s", "sello", "tsr", "2.tsr")
 TOLERANCE = timedelta(seconds=60)
+BOM = b"\xef\xbb\xbf"
+FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico", "un archivo especial"
 
 
 Json = dict[str, Any]
 Row = dict[str, str]
 Sums = Counter[Any]
-Images = defaultdict[str, set[str]]
-"""By digest: the claves of its actas, and its extension after a dot."""
+Images = dict[str, tuple[str, set[str]]]
+"""By digest: the extension, and the claves of its actas."""
 Versions = dict[str, tuple[str, int]]
 """By digest of a row: its clave, and the first corte that showed it."""
 Key = tuple[str, bytes, bytes]
@@ -103,22 +130,40 @@ class Absent(Bad):
     """There is no such file."""
 
 
+class Linked(Bad):
+    """A folder on the way to it is a link."""
+
+
 class Report:
     """What each check compared, what differed, and what could not be checked."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.facts: list[str] = []
+        self.checks = [check for check in CHECKS if check not in {*LOG, KEPT}]
         self.compared: Counter[str] = Counter()
         self.wrong: defaultdict[str, list[str]] = defaultdict(list)
         self.unread: defaultdict[str, list[str]] = defaultdict(list)
         self.not_asked: dict[str, str] = {}
+        self.sealed = False
+
+    def did(self, check: str, count: int = 1) -> None:
+        """So many comparisons; with none of them there was nothing to compare, and that is good."""
+        if check not in CHECKS:
+            raise RuntimeError(check)
+        self.compared[check] += count
 
     def need(self, right: object, check: str, sentence: object) -> None:
         """One comparison."""
-        self.compared[check] += 1
+        self.did(check)
         if not right and len(self.wrong[check]) < 20:
             self.wrong[check].append(printable(sentence))
+
+    def unable(self, checks: Iterable[str], sentence: object) -> None:
+        """Something that these checks need could not be read."""
+        for check in checks:
+            self.did(check, 0)
+            self.unread[check].append(printable(sentence))
 
     @contextlib.contextmanager
     def step(self, *checks: str) -> Iterator[None]:
@@ -128,33 +173,36 @@ class Report:
         except (Bad, Unread) as problem:
             if isinstance(problem, Bad):
                 self.need(None, checks[0], problem)
-            for check in checks if isinstance(problem, Unread) else checks[1:]:
-                self.unread[check].append(printable(problem))
+            self.unable(checks if isinstance(problem, Unread) else checks[1:], problem)
+        except UnicodeDecodeError:
+            self.need(None, checks[0], "hay bytes que no son UTF-8")
+            self.unable(checks[1:], "hay bytes que no son UTF-8")
         except (OSError, ValueError, LookupError, TypeError, MemoryError, RecursionError, AssertionError) as error:
-            for check in checks:  # bytes that nobody foresaw: no traceback, and never a pass
-                self.unread[check].append(f"no se pudo interpretar lo publicado ({type(error).__name__})")
+            # Bytes that nobody foresaw: no traceback, and never a pass.
+            self.unable(checks, f"no se pudo interpretar lo publicado ({type(error).__name__})")
 
     def result(self, check: str) -> str:
         if self.wrong[check]:
             return WRONG
         if self.unread[check]:
             return UNCHECKED
-        if check in self.not_asked:
-            return NOT_ASKED
-        return GOOD if self.compared[check] else UNCHECKED
+        if check in self.compared:
+            return GOOD
+        return NOT_ASKED if check in self.not_asked else UNCHECKED
 
     def exit_code(self) -> int:
-        results = {self.result(check) for check in CHECKS}
+        results = {self.result(check) for check in self.checks}
         return 1 if WRONG in results else 2 if UNCHECKED in results else 0
 
     def as_json(self) -> str:
         checks = [
-            {"id": check, "titulo": title, "resultado": self.result(check), "comparaciones": self.compared[check]}
+            {"id": check, "titulo": CHECKS[check], "resultado": self.result(check)}
             | {
+                "comparaciones": self.compared[check],
                 "hallazgos": self.wrong[check],
                 "motivos": [*dict.fromkeys(self.unread[check])][:20] or [*self.why(check)],
             }
-            for check, title in CHECKS.items()
+            for check in self.checks
         ]
         held = {"formato": 1, "origen": printable(self.source), "datos": self.facts, "resultado": self.exit_code()}
         return json.dumps(held | {"comprobaciones": checks}, ensure_ascii=False, indent=2)
@@ -168,8 +216,8 @@ class Report:
     def as_text(self) -> str:
         marks = {GOOD: "✓", WRONG: "✗", UNCHECKED: "?", NOT_ASKED: "–"}
         lines = [f"Verificación mínima de {printable(self.source)}", *self.facts, ""]
-        for check, title in CHECKS.items():
-            lines.append(f"{marks[self.result(check)]} {check}  {title}  [{self.compared[check]:,}]")
+        for check in self.checks:
+            lines.append(f"{marks[self.result(check)]} {check}  {CHECKS[check]}  [{self.compared[check]:,}]")
             for sentence in dict.fromkeys([*self.wrong[check], *self.unread[check], *self.why(check)]):
                 lines.append(f"      {sentence}.")
         last = ("✓ Todo lo que se pidió comprobar está bien.", "✗ Hay algo mal.", "? Algo no se pudo comprobar.")
@@ -192,39 +240,41 @@ def verify(source: str, trust: "Trust") -> Report:
         tree = Tree(source)
         if not (tree.exists("index.json") or tree.exists("cortes/0000/SHA256SUMS")):
             raise Unread("aquí no hay un PREP publicado")
-    except Unread as problem:
-        for check in CHECKS:
-            report.unread[check].append(printable(problem))
+    except (Bad, Unread) as problem:
+        report.unable(report.checks, problem)
         return report
-    index, last = None, -1
-    data = b""
-    with report.step("COM-1"):
-        data = tree.read("index.json", MEGA)
-    with report.step("INT-3", "CON-3"):
-        index = read_json(data, INDEX, report, "index.json")
-    with report.step("COM-1"):
-        last = count_cortes(tree, index, report)
+    index, data, numbers = None, None, list[int]()
+    with report.step("COM-01"):
+        data = tree.read("index.json", 64 * MEGA)
+    if data is not None:
+        with report.step("INT-03"):
+            index = read_json(data, INDEX, report, "index.json")
+    with report.step("COM-01"):
+        numbers = find_cortes(tree, index, report)
+    if not numbers:
+        report.unable(report.checks, "no se encontró ningún corte publicado")
+        return report
 
     # The log first: what comes out while this reads is not in it yet.
     log = read_log(tree, trust, report)
     before: Corte | None = None
-    images: Images = defaultdict(set)
+    images: Images = {}
     rows: Versions = {}
     cortes: list[Corte] = []
-    for number in range(last + 1):
+    for number in numbers:
         corte = read_corte(tree, number, report)
-        with report.step("COM-3"):
-            read_images(corte, images, report)
-        if corte.manifest is not None:
-            judge_chain(corte, before, report)
+        judge_chain(corte, before, report)
+        if corte.manifest is None:
+            report.unable((*ROWS, "INT-05", "INT-06"), f"{corte.folder}: no se puede leer su manifiesto")
+        else:
             for election in corte.manifest["elecciones"]:
-                with report.step(*ROWS, "COM-3"):
-                    judge_election(corte, before, election, images, rows if log else None, report)
-            with report.step("INT-3", "CON-6"):
-                totals = read_json(corte.read("totals.json", 64 * MEGA), TOTALS, report, f"{corte.folder}/totals.json")
-                judge_totals(corte, totals, report)
-            with report.step("INT-5"):
+                with report.step(*ROWS):
+                    judge_election(corte, before, election, rows, report)
+            read_totals(corte, report)
+            with report.step("INT-05", "INT-06"):
                 judge_zip(tree, corte, report)
+        with report.step("COM-05", "COM-06", "INT-04"):
+            read_images(corte, images, report)
         judge_seals(tree, corte, before, trust, report)
         for handle, _ in corte.files.values():
             handle.close()
@@ -232,16 +282,24 @@ def verify(source: str, trust: "Trust") -> Report:
         if before is not None:
             before.tables = {}
         before = corte
-    if before is None:
-        return report
-    judge_index(index, before, report)
-    judge_images(tree, images, report)
+    last = cortes[-1]
+    if not trust.ca:
+        if report.sealed:
+            report.unable(SEALS, "hay sellos, y sin --ca y --tsa-ca no se sabe si son de quien deben ser")
+        report.not_asked |= dict.fromkeys(SEALS, "no hay sellos, y no se dijo en qué autoridad se confía")
+    elif not trust.tsa_ca:
+        report.not_asked["AUT-04"] = "no hay sellos de tiempo, y no se dijo en qué autoridad se confía"
+    judge_index(index, last, report)
+    judge_images(tree, last, images, report)
     if log is not None:
         judge_log(tree, log, cortes, images, rows, report)
-    judge_extra(tree, cortes, images, log, report)
-    if before.manifest is not None:
-        simulacro = " — ES UN SIMULACRO" if before.manifest["simulacro"] else ""
-        report.facts.append(f"Corte {last} ({before.manifest['fase']}), {before.manifest['fecha_hora']}{simulacro}")
+    judge_pages(tree, last, report)
+    judge_extra(tree, cortes, images, report)
+    if log is not None and not tree.url:
+        judge_log_files(tree, log, report)
+    if last.manifest is not None:
+        simulacro = " — ES UN SIMULACRO" if last.manifest["simulacro"] else ""
+        report.facts.append(f"Corte {last.number} ({last.manifest['fase']}), {last.manifest['fecha_hora']}{simulacro}")
     return report
 
 
@@ -298,11 +356,27 @@ class Tree:
         return content
 
     def exists(self, path: str) -> bool:
+        """Whether there is such an ordinary file; a folder above it that is a link is refused."""
         try:
             (self.ask(path, "HEAD") if self.url else open_inside(self.root, path)).close()
+        except Linked:
+            raise
         except Bad:
             return False
         return True
+
+    def entries(self, folder: str) -> dict[str, str]:
+        """What is in a folder: FILE, FOLDER, LINK or OTHER by name."""
+        if self.url:
+            raise Unread("por HTTP no se puede saber qué otros archivos hay")
+        here = reach(self.root, folder, folder=True)
+        try:
+            with os.scandir(here) as found:
+                return {each.name: kind_of_entry(each) for each in found}
+        except OSError:
+            raise Unread(f"no se pudo leer {folder}") from None
+        finally:
+            os.close(here)
 
     def ask(self, path: str, method: str = "GET") -> Any:
         address = self.url + urllib.parse.quote(path)
@@ -325,25 +399,48 @@ class NoRedirection(urllib.request.HTTPRedirectHandler):
 
 def open_inside(root: str, path: str) -> Any:
     """An ordinary file of the folder, reached through no symbolic link."""
-    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    parts = path.split("/")
+    here = reach(root, path, folder=False)
     try:
-        for part in parts:
-            kind = os.O_NONBLOCK if part is parts[-1] else os.O_DIRECTORY
-            inner = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=here)
-            os.close(here)
-            here = inner
         if not stat.S_ISREG(os.fstat(here).st_mode):
             raise Bad(f"{path} no es un archivo ordinario")
         return os.fdopen(os.dup(here), "rb")
-    except FileNotFoundError:
-        raise Absent(f"falta {path}") from None
-    except PermissionError:
-        raise Unread(f"no se pudo leer {path}") from None
-    except OSError:
-        raise Bad(f"{path} es un enlace, o no es un archivo") from None
     finally:
         os.close(here)
+
+
+def reach(root: str, path: str, *, folder: bool) -> int:
+    """A handle to what stands at a path; no part of it may be a link."""
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    parts = [part for part in path.split("/") if part]
+    try:
+        for place, part in enumerate(parts, 1):
+            above = folder or place < len(parts)
+            kind = os.O_DIRECTORY if above else os.O_NONBLOCK
+            try:
+                inner = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=here)
+            except NotADirectoryError:
+                if above and stat.S_ISLNK(os.lstat(part, dir_fd=here).st_mode):
+                    raise Linked(f"{path} es o atraviesa un enlace") from None
+                raise
+            os.close(here)
+            here = inner
+        return os.dup(here)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Absent(f"falta {path}") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Bad(f"{path} es un enlace") from None
+        raise Unread(f"no se pudo leer {path}") from None
+    finally:
+        os.close(here)
+
+
+def kind_of_entry(entry: "os.DirEntry[str]") -> str:
+    if entry.is_symlink():
+        return LINK
+    if entry.is_dir(follow_symlinks=False):
+        return FOLDER
+    return FILE if entry.is_file(follow_symlinks=False) else OTHER
 
 
 def canonical(value: object) -> bytes:
@@ -399,7 +496,7 @@ def read_json(data: bytes, shape: Json, report: Report, where: str) -> Json:
     fit(value, shape, where)
     if value["formato"] != 1:
         raise Bad(f"{where}: es de un formato que este programa no conoce")
-    report.compared["INT-3"] += 1
+    report.did("INT-03")
     held: Json = value
     return held
 
@@ -411,6 +508,10 @@ SUMMARY = (
     *("TOTAL_VOTOS_C_CS", "TOTAL_VOTOS_S_CS", "PORCENTAJE_PARTICIPACION_CIUDADANA"),
 )
 CODE = re.compile(r"[^\W_][\w.&-]{0,60}")
+PERCENT = re.compile(r"\d{1,9}\.\d{4}", re.ASCII)
+INTEGER = re.compile(r"\d{1,18}", re.ASCII)
+RESUMEN = {key: PERCENT if key.startswith("PORCENTAJE") else INTEGER for key in SUMMARY}
+CLASS = re.compile("partido|coalicion|comun|independiente|no_registradas|nulos")
 MOVING = {
     **{"formato": int, "simulacro": bool, "corte": int, "fase": re.compile("cero|en curso|final")},
     **{"fecha_hora": MOMENT, "siguiente": (None, MOMENT)},
@@ -426,20 +527,20 @@ RULES = {
 ELECTION = {
     **{"codigo": CODE, "titulo": str, "anio": int, "archivo": NAME, "candidaturas": NAME},
     **{"ambito": re.compile("federal|local"), "nivel": re.compile("pais|entidad|distrito|municipio")},
-    "resumen": dict.fromkeys(SUMMARY, str),
-    "opciones": [{"posicion": int, "codigo": str, "clase": str, "partidos": [int], "nombre": str}],
+    "resumen": RESUMEN,
+    "opciones": [{"posicion": int, "codigo": str, "clase": CLASS, "partidos": [int], "nombre": str}],
     "contiendas": [{"id": int, "entidad": int, "territorio": int, "nombre": str, "boleta": [int]}],
 }
 MANIFEST = MOVING | {
     **{"anterior": (None, {"corte": int, "sha256sums": HEX}), "catalogo": HEX},
     "reglas": ("any key", {"nombre": str, "version": int, "sha256": HEX, "contenido": RULES}),
     "elecciones": [ELECTION],
-    "correcciones": [{"acta": str, "eleccion": str, "motivo": str}],
-    "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}"), "sha256": HEX, "bytes": int},
+    "correcciones": [{"acta": str, "eleccion": CODE, "motivo": str}],
+    "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
-AMOUNTS = {"resumen": dict.fromkeys(SUMMARY, str), "votos": ("any key", int)}
+AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
 NAMED = {"entidad": int, "id": int, "nombre": str}
-PEOPLE = {"id": int, "propietaria": str, "suplente": str, "opciones": [str], "votos": int, "porcentaje": str}
+PEOPLE = {"id": int, "propietaria": str, "suplente": str, "opciones": [str], "votos": int, "porcentaje": PERCENT}
 CONTEST = AMOUNTS | NAMED | {"territorio": int, "votos_por_partido": ("any key", int), "candidaturas": [PEOPLE]}
 EMPTY: Json = {"votos": {}, "votos_por_partido": {}, "candidaturas": []}
 ACTAS = ("esperadas", "capturadas", "contabilizadas", "no_contabilizadas", "sin_acta", "fuera_de_catalogo")
@@ -449,8 +550,38 @@ TOTALS = {
         "any key",
         AMOUNTS
         | {"actas": dict.fromkeys(ACTAS, int), "votos_por_partido": ("any key", int), "contiendas": [CONTEST]}
-        | {"territorios": [AMOUNTS | NAMED | {"tipo": str}]},
+        | {
+            "territorios": [AMOUNTS | NAMED | {"tipo": re.compile("entidad|distrito_federal|distrito_local|municipio")}]
+        },
     ),
+}
+
+WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
+PHASE, SIDE = re.compile("cero|en curso|final"), re.compile("inicio|cierre")
+LEAVES: dict[str, Json] = {
+    "inicio": {
+        **{"origen": str, "simulacro": bool, "catalogo": HEX, "reglas": HEX, "politica": HEX, "clave": str},
+        **{"dispositivos": {"total": int, "sha256": HEX}, "fecha_hora": WHEN},
+    },
+    "imagen": {
+        **{"sha256": HEX, "bytes": int, "dispositivo": str, "secuencia": int},
+        **{"anterior": (None, HEX), "recibida": WHEN},
+    },
+    "derivada": {"imagen": HEX, "sha256": HEX},
+    "captura": {"compromiso": HEX},
+    "version": {"eleccion": str, "acta": str, "contenido": HEX},
+    "corte": {"corte": int, "fase": PHASE, "sha256sums": HEX, "fecha_hora": WHEN},
+    "incidente": {"clase": str, "asunto": str, "detalle": HEX, "fecha_hora": WHEN},
+    "rotacion": {"de": re.compile("dispositivo|bitacora"), "nombre": str, "clave": str, "fecha_hora": WHEN},
+    "cierre": {"corte": int, "sha256sums": HEX},
+    "software": {"momento": SIDE, "lista": HEX, "fecha_hora": WHEN},
+    "cero": {"conteos": HEX, "software": (None, HEX), "fecha_hora": WHEN},
+    "acto": {"momento": SIDE, "corte": int, "sha256sums": HEX, "documentos": HEX, "fecha_hora": WHEN},
+}
+"""What a leaf of each kind holds beside its kind and its number."""
+OPENING = {
+    **{"numero": int, "eleccion": str, "acta": str, "ronda": int, "ordinal": int},
+    **{"numeros": [(None, int)], "marcas": str, "sal": re.compile("[0-9a-f]{32}", re.ASCII)},
 }
 
 
@@ -466,59 +597,85 @@ class Corte:
         self.sums: dict[str, str] = {}
         self.files: dict[str, tuple[Any, int]] = {}
         self.manifest: Any = None
+        self.fixed: object = None
         self.sealed_at: datetime | None = None
         self.tables: dict[str, Table] = {}
-        self.captured: defaultdict[str, set[str]] = defaultdict(set)
 
-    def read(self, name: str, limit: int) -> bytes:
+    def read(self, name: str, report: Report) -> bytes | None:
+        """A small file of it; None, which has been said, where there is none or it is too large."""
         if name not in self.files:
-            raise Bad(f"falta {self.folder}/{name}")
+            report.need(not self.sums or name in self.sums, "COM-03", f"{self.folder}/SHA256SUMS: no lista {name}")
+            return None
         handle, size = self.files[name]
-        if size > limit:
-            raise Bad(f"{self.folder}/{name} tiene más de {limit} bytes")
+        if size > 64 * MEGA:
+            report.need(None, "INT-03", f"{self.folder}/{name} tiene más de {64 * MEGA} bytes")
+            return None
         handle.seek(0)
         content: bytes = handle.read(size)
         return content
 
 
-def count_cortes(tree: Tree, index: Json | None, report: Report) -> int:
-    """The number of the last corte there is; all below it must be there."""
-    last = -1
+def find_cortes(tree: Tree, index: Json | None, report: Report) -> list[int]:
+    """The numbers of the cortes there are; every number below the last must be there, and the one of the index."""
+    stated, there = index["corte"] if index else -1, set[int]()
     if tree.url:
-        stated = index["corte"] if index else -1
-        while last < 99_999 and (last < stated or tree.exists(f"cortes/{last + 1:04}/SHA256SUMS")):
-            last += 1  # an index that was put back hides no later corte
+        number = 0
+        while number <= 100_000 and (tree.exists(f"cortes/{number:04}/SHA256SUMS") or number <= stated):
+            if number > stated or tree.exists(f"cortes/{number:04}/SHA256SUMS"):
+                there.add(number)  # an index that was put back hides no later corte
+            number += 1
     else:
-        names = os.listdir(os.path.join(tree.root, "cortes"))
-        last = max((int(name) for name in names if re.fullmatch(r"\d{4,5}", name, re.ASCII)), default=-1)
-    report.need(last >= 0, "COM-1", "no hay ningún corte")
-    return last
+        for name, kind in tree.entries("cortes").items():
+            numbered = re.fullmatch(r"(?!0{5,})\d{4}|[1-9]\d{4,}", name, re.ASCII) and int(name) <= 100_000
+            if kind == FOLDER and numbered:
+                there.add(int(name))
+            else:
+                check = "COM-02" if kind in {LINK, OTHER} else "COM-08"
+                report.need(None, check, f"cortes/{name}: {kind}, donde solo hay cortes")
+    wanted = {*range(max(there, default=-1) + 1), *([stated] if stated >= 0 else [])}
+    for number in sorted(wanted - there)[:100_000]:
+        report.need(None, "COM-01", f"falta cortes/{number:04}")
+    report.did("COM-01", len(there))
+    return sorted(there)
 
 
 def read_corte(tree: Tree, number: int, report: Report) -> Corte:
     corte = Corte(number)
-    with report.step("COM-1", "INT-1", "INT-2"):
-        if not tree.exists(f"{corte.folder}/SHA256SUMS"):
-            raise Bad(f"falta {corte.folder}/SHA256SUMS")
-        report.compared["COM-1"] += 1
-    with report.step("INT-1", "INT-2", "COM-2"):
+    with report.step("INT-01", "INT-02", "COM-03"):
         corte.content = tree.read(f"{corte.folder}/SHA256SUMS", MEGA)
         corte.digest = hashlib.sha256(corte.content).hexdigest()
         corte.sums = read_sums(corte.content, corte.folder)
-        report.compared["INT-1"] += 1
+        report.did("INT-01")
     for name, expected in corte.sums.items():
-        with report.step("INT-2"):
-            handle, found, size = tree.take(f"{corte.folder}/{name}", 4 * GIGA)
+        with report.step("INT-02"):
+            try:
+                handle, found, size = tree.take(f"{corte.folder}/{name}", 4 * GIGA)
+            except Absent as problem:
+                report.need(None, "COM-03", problem)
+                continue
             corte.files[name] = handle, size
-            report.need(found == expected, "INT-2", f"{corte.folder}/{name}: su huella es {found}, no {expected}")
-    with report.step("INT-3", "CON-1", "CON-2", "INT-5", *ROWS):
-        where = f"{corte.folder}/manifest.json"
-        manifest = read_json(corte.read("manifest.json", 64 * MEGA), MANIFEST, report, where)
-        judge_manifest(manifest, where)
-        named = [election[key] for election in manifest["elecciones"] for key in ("archivo", "candidaturas")]
-        wanted = {*named, "manifest.json", "LEEME.txt", "totals.json", "images.csv"}
-        report.need(wanted == {*corte.sums}, "COM-2", f"{where}: SHA256SUMS no lista los archivos que él nombra")
-        corte.manifest = manifest
+            report.need(found == expected, "INT-02", f"{corte.folder}/{name}: su huella es {found}, no {expected}")
+    report.did("COM-03")
+    with report.step("COM-03"):
+        for name, kind in ({} if tree.url else tree.entries(corte.folder)).items():
+            path = f"{corte.folder}/{name}"
+            announced = (
+                name in corte.sums or not corte.sums or name in {"SHA256SUMS", *map("SHA256SUMS.{}".format, BESIDE)}
+            )
+            report.need(kind in {FILE, FOLDER}, "COM-02", f"{path} es {kind}")
+            report.need(
+                kind in {LINK, OTHER} or (kind == FILE and announced), "COM-03", f"{path} no está en SHA256SUMS"
+            )
+    data, where = corte.read("manifest.json", report), f"{corte.folder}/manifest.json"
+    if data is not None:
+        with report.step("INT-03"):
+            manifest = read_json(data, MANIFEST, report, where)
+            corte.fixed = fixed(manifest)
+            judge_manifest(manifest, where)
+            corte.manifest = manifest
+            named = [election[key] for election in manifest["elecciones"] for key in ("archivo", "candidaturas")]
+            wanted = {*named, "manifest.json", "LEEME.txt", "totals.json", "images.csv"}
+            report.need(wanted == {*corte.sums}, "COM-03", f"{where}: SHA256SUMS no lista los archivos que él nombra")
     return corte
 
 
@@ -530,12 +687,12 @@ def read_sums(content: bytes, folder: str) -> dict[str, str]:
         lines = content.decode().split("\n")
     except UnicodeDecodeError:
         raise Bad(f"{folder}/SHA256SUMS no es texto UTF-8") from None
-    if lines.pop() != "":
+    if lines.pop() != "" or not lines:
         raise Bad(f"{folder}/SHA256SUMS está cortado")
     for line in lines:
         digest, name = line[:64], line[66:]
         alike = unicodedata.normalize("NFC", name).casefold()
-        plain = NAME.fullmatch(name) and not name.startswith("SHA256SUMS")
+        plain = re.fullmatch(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,255}", name) and name != "SHA256SUMS"
         if not HEX.fullmatch(digest) or line[64:66] != "  " or not plain:
             raise Bad(f"{folder}/SHA256SUMS: «{line}» no es «<64 hexadecimales>  <nombre sin ruta>»")
         if alike in folded or (sums and name < [*sums][-1]):
@@ -547,16 +704,19 @@ def read_sums(content: bytes, folder: str) -> dict[str, str]:
 
 def judge_manifest(manifest: Json, where: str) -> None:
     """What its shape does not say: that names, options and contests refer to each other without doubt."""
+    for moment in (manifest["fecha_hora"], manifest["siguiente"]):
+        at(moment or manifest["fecha_hora"])
     codes = [election["codigo"] for election in manifest["elecciones"]]
     if not codes or len({code.casefold() for code in codes}) < len(codes) or {*codes} != {*manifest["reglas"]}:
         raise Bad(f"{where}: elecciones repetidas, o sin sus reglas")
     for election in manifest["elecciones"]:
-        tail = f"{election['codigo']}_{election['anio']}.csv"
-        edo = election["archivo"].removesuffix(f"_{tail}")
-        code, year = election["codigo"], election["anio"]
-        names = (f"{edo}_{tail}", f"{edo}_{code}_CANDIDATURAS_{year}.csv")
-        if not edo or edo != edo_of(manifest) or (election["archivo"], election["candidaturas"]) != names:
-            raise Bad(f"{where}: nombres de archivo que no son los de {election['codigo']}")
+        code, year, edo = election["codigo"], election["anio"], edo_of(manifest)
+        rules = manifest["reglas"][code]
+        if (rules["nombre"], rules["version"]) != (rules["contenido"]["name"], rules["contenido"]["version"]):
+            raise Bad(f"{where}: las reglas de {code} no tienen el nombre y la versión de su contenido")
+        names = (f"{edo}_{code}_{year}.csv", f"{edo}_{code}_CANDIDATURAS_{year}.csv")
+        if not edo or edo.endswith(".csv") or (election["archivo"], election["candidaturas"]) != names:
+            raise Bad(f"{where}: nombres de archivo que no son los de {code}")
         options = election["opciones"] = sorted(election["opciones"], key=lambda option: option["posicion"])
         whole = [option["posicion"] for option in options] == [*range(len(options))]
         parties = all(
@@ -570,8 +730,12 @@ def judge_manifest(manifest: Json, where: str) -> None:
         spots = {(contest["entidad"], contest["territorio"]) for contest in contests}
         ids = {contest["id"] for contest in contests}
         apart = len(spots) == len(ids) == len(contests) and len({o["codigo"] for o in options}) == len(options)
-        if not whole or not parties or not apart:
-            raise Bad(f"{where}: opciones o contiendas de {election['codigo']} repetidas o que no existen")
+        ballots = all(
+            each["boleta"] and len({*each["boleta"]}) == len(each["boleta"]) and max(each["boleta"]) < len(options)
+            for each in contests
+        )
+        if not whole or not parties or not apart or not ballots:
+            raise Bad(f"{where}: opciones o contiendas de {code} repetidas o que no existen")
 
 
 def edo_of(manifest: Json) -> str:
@@ -589,44 +753,66 @@ def at(moment: str) -> datetime:
 def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
     """A corte follows the one before in number, digest and time, and changes nothing that a night may not change."""
     ours, where = corte.manifest, f"{corte.folder}/manifest.json"
-    expected = None if before is None else {"corte": before.number, "sha256sums": before.digest}
-    report.need(ours["anterior"] == expected, "CON-1", f"{where}: «anterior» no es la huella del corte anterior")
-    with report.step("CON-2"):
+    if ours is None:
+        report.unable(CHAIN, f"{corte.folder}: sin manifiesto no se puede comparar con los demás cortes")
+        return
 
-        def need(right: object, sentence: str) -> None:
-            report.need(right, "CON-2", f"{where}: {sentence}")
+    def need(right: object, check: str, sentence: str) -> None:
+        report.need(right, check, f"{where}: {sentence}")
 
-        need(ours["corte"] == corte.number, f"dice ser el corte {ours['corte']}")
-        need((ours["fase"] == "cero") == (corte.number == 0), f"la fase «{ours['fase']}» no es la de ese corte")
-        need(not ours["siguiente"] or at(ours["siguiente"]) >= at(ours["fecha_hora"]), "el siguiente corte va antes")
-        for code, rules in ours["reglas"].items():
-            digest = hashlib.sha256(canonical(rules["contenido"])).hexdigest()
-            said = (rules["sha256"], rules["nombre"], rules["version"])
-            named = (digest, rules["contenido"]["name"], rules["contenido"]["version"])
-            need(said == named, f"las reglas de {code} no son las de su huella, nombre y versión")
-        if before is None or before.manifest is None:
-            return
-        theirs = before.manifest
-        need(at(ours["fecha_hora"]) >= at(theirs["fecha_hora"]), "su hora es anterior a la del corte anterior")
-        need(theirs["fase"] != "final", "viene después del corte final")
-        need(ours["simulacro"] == theirs["simulacro"], "no dice lo mismo que el anterior sobre si es un simulacro")
-        need(fixed(ours) == fixed(theirs), "cambió el catálogo, las reglas o las elecciones")
+    expected = None if before is None or not corte.number else {"corte": before.number, "sha256sums": before.digest}
+    need(ours["anterior"] == expected, "CON-01", "«anterior» no es la huella del corte anterior")
+    need(ours["corte"] == corte.number, "CON-02", f"dice ser el corte {ours['corte']}")
+    need((ours["fase"] == "cero") == (corte.number == 0), "CON-02", f"la fase «{ours['fase']}» no es la de ese corte")
+    later = not ours["siguiente"] or at(ours["siguiente"]) >= at(ours["fecha_hora"])
+    need(later, "CON-03", "el siguiente corte va antes")
+    for check in ("CON-04", "CON-05"):
+        report.did(check)
+    for code, rules in ours["reglas"].items():
+        digest = hashlib.sha256(canonical(rules["contenido"])).hexdigest()
+        need(rules["sha256"] == digest, "CON-05", f"las reglas de {code} no son las de su huella")
+    if before is None or before.manifest is None:
+        return
+    theirs = before.manifest
+    need(at(ours["fecha_hora"]) >= at(theirs["fecha_hora"]), "CON-03", "su hora es anterior a la del corte anterior")
+    need(theirs["fase"] != "final", "CON-02", "viene después del corte final")
+    same = ours["simulacro"] == theirs["simulacro"]
+    need(same, "CON-04", "no dice lo mismo que el anterior sobre si es un simulacro")
+    need(corte.fixed == before.fixed, "CON-05", "cambió el catálogo, las reglas o las elecciones")
 
 
 def fixed(manifest: Json) -> object:
     elections = [{**election, "resumen": None} for election in manifest["elecciones"]]
-    return manifest["catalogo"], manifest["reglas"], elections
+    return canonical([manifest["catalogo"], manifest["reglas"], elections])
 
 
 def judge_index(index: Json | None, last: Corte, report: Report) -> None:
     if index is None or last.manifest is None:
+        report.unable(["CON-06"], "sin index.json, o sin el manifiesto del último corte, no hay qué comparar")
         return
     expected = {key: last.manifest[key] for key in MOVING} | {"carpeta": last.folder, "sha256sums": last.digest}
-    for key, value in expected.items():
-        report.need(index[key] == value, "CON-3", f"index.json: {key} es {index[key]}, no {value}")
-    ours = [(held["codigo"], held["titulo"], f"{held['codigo']}/index.html") for held in last.manifest["elecciones"]]
-    theirs = [(held["codigo"], held["titulo"], held["pagina"]) for held in index["elecciones"]]
-    report.need(ours == theirs, "CON-3", "index.json: sus elecciones no son las del último corte")
+    for key, value in (expected | {"corte": last.number}).items():
+        report.need(index[key] == value, "CON-06", f"index.json: {key} es {index[key]}, no {value}")
+    ours = [(held["codigo"], held["titulo"]) for held in last.manifest["elecciones"]]
+    theirs = [(held["codigo"], held["titulo"]) for held in index["elecciones"]]
+    pages = all(
+        held["pagina"] in {held["codigo"] + end for end in ("/index.html", "/", "")} for held in index["elecciones"]
+    )
+    report.need(ours == theirs and pages, "CON-06", "index.json: sus elecciones no son las del último corte")
+    same = index["simulacro"] == last.manifest["simulacro"]
+    report.need(same, "CON-04", "index.json no dice lo mismo que el último corte sobre si es un simulacro")
+
+
+class Line(NamedTuple):
+    """What the next corte needs of one line of an official file."""
+
+    key: bytes = b""
+    """The two claves that begin it; empty for no line, and for a row fuera de catálogo."""
+    digest: bytes = b""
+    known: bytes = b""
+    """Digest of what the catalogue says; empty where the line is no row."""
+    counted: bool = False
+    clave: str = ""
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -638,6 +824,12 @@ TAIL = (
     *("CONTABILIZADA", "MECANISMOS_TRASLADO", "CODIGO_INTEGRIDAD", "FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA"),
     *("FECHA_HORA_VERIFICACION", "ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO", "COTEJADA"),
 )
+MOMENTS = ("FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION")
+LEGAL = {
+    "ORIGEN": {"CASILLA", "CATD", "CCV", "-"},
+    "DIGITALIZACION": {"Móvil", "Escáner", "Urna", "-"},
+    "COTEJADA": {"0", "1", "2", "3"},
+}
 OBSERVED = (
     *("excede_lista_nominal", "todos_ilegibles", "todos_vacios", "todos_sin_numero", "ilegible", "sin_dato"),
     *("sin_acta_1", "sin_acta_2", "sin_acta_3", "sin_acta_4", "proceso_tecnico_operativo", "fuera_de_catalogo"),
@@ -645,22 +837,24 @@ OBSERVED = (
 
 
 class Table:
-    """What the rows of an election add up to, by (entidad, territory); and each row's digests, for the next corte."""
+    """What the rows of an election add up to, by (entidad, territory); and its lines, for the next corte."""
 
     def __init__(self) -> None:
         self.sums: defaultdict[tuple[int, int], Sums] = defaultdict(Counter)
         self.contests: dict[tuple[int, int], Json] = {}
         self.fuera = 0
-        self.actas: dict[str, tuple[bytes, str]] = {}
+        self.seen: set[str] = set()
+        self.lines: list[Line] = []
+        self.published: dict[str, str] = {}
+        """CODIGO_INTEGRIDAD by clave, of what has been captured."""
 
 
-def judge_election(
-    corte: Corte, before: Corte | None, election: Json, images: Images, versions: Versions | None, report: Report
-) -> None:
+def judge_election(corte: Corte, before: Corte | None, election: Json, versions: Versions, report: Report) -> None:
     """The official file: its rows judged, added up, and compared with those of the corte before."""
     name = f"{corte.folder}/{election['archivo']}"
     if election["archivo"] not in corte.files:
-        raise Bad(f"falta {name}")
+        report.unable(ROWS, f"falta {name}")
+        return
     manifest, code = corte.manifest, election["codigo"]
     handle = corte.files[election["archivo"]][0]
     handle.seek(0)
@@ -668,63 +862,79 @@ def judge_election(
     own = (f"ID_{kind_of(election).upper()}", kind_of(election).upper())
     columns = ["CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *IDENTITY, *HEADER, *options, *TAIL]
     lines = enumerate(iter(lambda: handle.readline(64 * KILO), b""), 1)
-    head = [split(line, name, number) for number, line in (next(lines, (0, b"")) for _ in range(7))]
+    head = [next(lines, (0, b""))[1] for _ in range(7)]
+    cells = [split(line) for line in (head[0].removeprefix(BOM), *head[1:])]
     hour = f"{at(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
-    expected = [["\ufeff" + election["titulo"]], [hour], [], [*SUMMARY], head[4], [], columns]
-    if head != expected or len(head[4]) != len(SUMMARY):
-        raise Bad(f"{name}: el título, la hora, el resumen o las columnas no son los debidos")
+    expected = [[election["titulo"]], [hour], [""], [*SUMMARY], cells[4], [""], columns]
+    right = [have is not None and have == want for have, want in zip(cells, expected, strict=True)]
+    right[0] = right[0] and head[0].startswith(BOM) and not head[0].startswith(BOM * 2)
+    right[4] = len(cells[4] or ()) == len(SUMMARY)
+    for number, good in enumerate(right, 1):
+        report.need(good, "CON-07", f"{name}, línea {number}: no es la que debe ser")
+    if not (right[0] and right[4] and right[6]):
+        report.unable(ROWS, f"{name}: con otro encabezado no se pueden leer sus filas")
+        return
 
     table = corte.tables[code] = Table()
     table.contests = {(held["entidad"], held["territorio"]): held for held in election["contiendas"]}
-    report.compared.update(("COM-3", "CON-7"))  # there may be nothing published yet, and nothing before
-    earlier = before.tables.get(code) if before is not None else None
-    corrected = {held["acta"].strip("'") for held in manifest["correcciones"] if held["eleccion"] == code}
+    for check in ("CON-08", "CON-09", "CON-10", "CON-15"):
+        report.did(check, 0)  # there may be no row, and no corte before
     for number, line in lines:
-        cells = split(line, name, number)
-        if len(cells) != len(columns):
-            raise Bad(f"{name}, línea {number}: {len(cells)} columnas")
-        row = dict(zip(columns, cells, strict=True))
-        if row["CONTABILIZADA"] == "2":
-            shown = {"UBICACION_CASILLA": "3", "CLAVE_CASILLA": "-", "CLAVE_ACTA": "-", "CODIGO_INTEGRIDAD": "-"}
-            votes = dict.fromkeys([*options, "TOTAL_VOTOS_CALCULADO"], "-")
-            right = all(row[key] == value for key, value in (shown | votes).items())
-            observed = row["OBSERVACIONES"] == text_of(manifest["reglas"][code]["contenido"], {"fuera_de_catalogo"})
-            report.need(right and observed, "CON-4", f"{name}, línea {number}: no es una fila fuera de catálogo")
-            table.fuera += 1
-            continue
-        problem = judge_row(row, election, manifest["reglas"][code]["contenido"], table, own[0])
-        report.need(not problem, "CON-4", f"{name}, línea {number}: {problem}")
-        clave = row["CLAVE_ACTA"].strip("'")
-        report.need(clave not in table.actas, "COM-4", f"{name}, línea {number}: el acta {clave} está dos veces")
-        known = hashlib.sha256(canonical([*cells[:12], row["LISTA_NOMINAL"], row["REPRESENTANTES_PP_CI"]])).digest()
-        captured = row["CONTABILIZADA"] != "-"
-        digest = hashlib.sha256(canonical([code, clave, *cells[12:]])).hexdigest() if captured else ""
-        table.actas[clave] = known, digest
-        if captured:
-            corte.captured[code].add(clave)
-            image = row["CODIGO_INTEGRIDAD"]
-            report.need(image == "-" or clave in images[image], "COM-3", f"{name}: la imagen de {clave} no es suya")
-            if versions is not None:
+        row = dict(zip(columns, found, strict=True)) if len(found := split(line) or ()) == len(columns) else None
+        report.need(row, "CON-07", f"{name}, línea {number}: no es una fila")
+        table.lines.append(line_of(line, row))
+        if row is not None:
+            where = f"{name}, línea {number}"
+            if judge_row(row, election, manifest["reglas"][code]["contenido"], table, own[0], where, report):
+                clave = row["CLAVE_ACTA"].strip("'")
+                digest = hashlib.sha256(canonical([code, clave, *[*row.values()][12:]])).hexdigest()
                 versions.setdefault(digest, (clave, corte.number))
-        if earlier is not None and clave in earlier.actas:
-            was = earlier.actas[clave]
-            report.need(was[0] == known, "COM-4", f"{name}: cambió lo que el catálogo dice del acta {clave}")
-            legal = not was[1] or was[1] == digest or clave in corrected
-            report.need(legal, "CON-7", f"{name}: el acta {clave} cambió y no está entre las correcciones")
+    earlier = before.tables.get(code) if before is not None else None
     if earlier is not None:
-        same = earlier.actas.keys() == table.actas.keys()
-        report.need(same, "COM-4", f"{name}: no están las mismas actas que en el corte anterior")
-    judge_summary(corte, before, election, dict(zip(SUMMARY, head[4], strict=True)), corrected, report)
+        corrected = {held["acta"].strip("'") for held in manifest["correcciones"] if held["eleccion"] == code}
+        judge_changes(table, earlier, corrected, name, report)
+    judge_summary(corte, election, dict(zip(SUMMARY, cells[4] or (), strict=True)), report)
+    voting = {contest_place(election, place) for place, sums in table.sums.items() if sums["esperadas"]}
+    for place, contest in table.contests.items():
+        report.need(place in voting, "COM-04", f"{name}: no hay actas de la contienda {contest['nombre']}")
+    if corte.number == 0:
+        other = table.fuera or any(sums.total() != sums["esperadas"] for sums in table.sums.values())
+        report.need(not other, "CON-02", f"{name}: el corte 0 no está en ceros")
 
 
-def split(line: bytes, name: str, number: int) -> list[str]:
-    """The cells of one line, which ends in CRLF and nowhere else."""
+def line_of(line: bytes, row: Row | None) -> Line:
+    key = b",".join(line.split(b",", 2)[:2])
+    key = b"" if key == b"-,-" else key
+    if row is None or not key:
+        return Line(key, hashlib.sha256(line).digest())
+    known = [*[*row.values()][:12], row["LISTA_NOMINAL"], row["REPRESENTANTES_PP_CI"]]
+    counted, clave = row["CONTABILIZADA"] in {"0", "1"}, row["CLAVE_ACTA"].strip("'")
+    return Line(key, hashlib.sha256(line).digest(), hashlib.sha256(canonical(known)).digest(), counted, clave)
+
+
+def judge_changes(table: Table, earlier: Table, corrected: set[str], name: str, report: Report) -> None:
+    """Line by line: what the catalogue says never changes, and a published acta only with a correction."""
+    report.did("COM-04")
+    report.did("CON-15")
+    for number, (old, new) in enumerate(zip_longest(earlier.lines, table.lines, fillvalue=Line()), 8):
+        where = f"{name}, línea {number}"
+        if old.key != new.key:
+            report.need(None, "COM-04", f"{where}: no es la misma acta que en el corte anterior")
+            return
+        if old.digest != new.digest and old.known and new.known:
+            report.need(old.known == new.known, "COM-04", f"{where}: cambió lo que el catálogo dice de {old.clave}")
+            legal = not old.counted or old.clave in corrected
+            report.need(legal, "CON-15", f"{where}: el acta {old.clave} cambió y no está entre las correcciones")
+
+
+def split(line: bytes) -> list[str] | None:
+    """The cells of one line, which ends in CRLF and nowhere else; None where it is anything else."""
     try:
         if not line.endswith(b"\r\n") or line.count(b"\r") != 1 or b"\0" in line:
-            raise ValueError
-        return next(csv.reader([line[:-2].decode()], strict=True), [])
+            return None
+        return next(csv.reader([line[:-2].decode()], strict=True), []) or [""]
     except (ValueError, csv.Error):
-        raise Bad(f"{name}, línea {number}: no es una línea de CSV en UTF-8 terminada en CRLF") from None
+        return None
 
 
 def whole(cell: str) -> int | None:
@@ -732,86 +942,118 @@ def whole(cell: str) -> int | None:
     return int(cell) if re.fullmatch(r"0|[1-9]\d{0,8}", cell, re.ASCII) else None
 
 
-def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str) -> str:
-    """Adds a row of the catalogue to its place; returns what is wrong with it, or nothing."""
-    entidad, territory = whole(row["ID_ENTIDAD"].lstrip("0") or "0"), whole(row[own].lstrip("0") or "0")
-    if row[own] in {"", "-", "N/A"}:
-        territory = 0
-    numbers = [row[key] for key in ("SECCION", "ID_CASILLA", "EXT_CONTIGUA")]
-    numbers[0] = "0" if numbers[0] in {"", "-", "N/A"} else numbers[0]
-    if None in {entidad, territory} or not all(re.fullmatch(r"\d{1,9}", each, re.ASCII) for each in numbers):
-        return "su identificación no tiene números"
-    seccion, ident, ext = map(int, numbers)
-    clave = f"'{entidad:02}{seccion:04}{row['TIPO_CASILLA']}{ident:02}{ext:02}"
-    acta = row["CLAVE_ACTA"]
-    if row["CLAVE_CASILLA"] != clave + "'" or not re.fullmatch(re.escape(clave) + r"\w+'", acta, re.ASCII):
-        return "su clave no es la de su identificación"
-    place = contest_place(election, (entidad or 0, territory or 0))
-    contest = table.contests.get(place)
-    lista, people = whole(row["LISTA_NOMINAL"]), whole(row["REPRESENTANTES_PP_CI"])
-    if contest is None or lista is None or people is None:
-        return "no es de ninguna contienda, o no dice su lista nominal"
-    sums = table.sums[entidad or 0, territory or 0]
-    sums["esperadas"] += 1
+def padded(cell: str, nowhere: Sequence[str] = ()) -> int | None:
+    """A number with or without zeros before it; 0 for what says that there is none."""
+    return 0 if cell in nowhere else int(cell) if re.fullmatch(r"\d{1,9}", cell, re.ASCII) else None
+
+
+def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, where: str, report: Report) -> bool:
+    """What is wrong with a row; adds it to its place. Whether it shows an acta that has been captured."""
+
+    def need(right: object, check: str, sentence: str) -> None:
+        report.need(right, check, f"{where}: {sentence}")
+
     options = [option["codigo"] for option in election["opciones"]]
-    votes = {code: row[code] for place, code in enumerate(options) if place in contest["boleta"]}
-    if any(row[code] != "-" for code in options if code not in votes):
-        return "tiene votos de una opción que no está en su boleta"
-    if row["CONTABILIZADA"] == "-":
-        empty = all(row[key] == "-" for key in (*HEADER, *votes, *TAIL) if key not in TAIL[2:4])
-        return "" if empty else "no está capturada y trae datos"
-    if row["CONTABILIZADA"] not in {"0", "1"}:
-        return "CONTABILIZADA no es 0, 1, 2 ni -"
-    if "Sin acta" in votes.values():
+    filled = (*HEADER, *options, *TAIL)
+    printed = row["CONTABILIZADA"]
+    if printed == "2":
+        shown = {"OBSERVACIONES", "CONTABILIZADA", "ORIGEN", "DIGITALIZACION"}
+        empty = all(row[key] == "-" for key in ("CLAVE_CASILLA", "CLAVE_ACTA", *filled) if key not in shown)
+        observed = row["OBSERVACIONES"] == text_of(rules, {"fuera_de_catalogo"})
+        need(empty and observed and row["UBICACION_CASILLA"] == "3", "CON-10", "no es una fila fuera de catálogo")
+        table.fuera += 1
+        return False
+    entidad, ident, ext = (padded(row[key]) for key in ("ID_ENTIDAD", "ID_CASILLA", "EXT_CONTIGUA"))
+    territory, seccion = (padded(row[key], ("", "-", "N/A")) for key in (own, "SECCION"))
+    place, acta = (entidad or 0, territory or 0), row["CLAVE_ACTA"]
+    contest = table.contests.get(contest_place(election, place))
+    if None in {entidad, ident, ext, territory, seccion} or not re.fullmatch("[A-Z]", row["TIPO_CASILLA"]):
+        need(None, "CON-08", "su identificación no tiene números y un tipo de casilla")
+    else:
+        clave = f"'{entidad:02}{seccion:04}{row['TIPO_CASILLA']}{ident:02}{ext:02}"
+        same = row["CLAVE_CASILLA"] == clave + "'" and acta.startswith(clave)
+        need(same and acta[-1] == "'" and acta[1:-1].isalnum(), "CON-08", "su clave no es la de su identificación")
+        need(row["UBICACION_CASILLA"] in {"1", "2", "-"}, "CON-08", "UBICACION_CASILLA no es 1, 2 ni -")
+        need(contest, "CON-08", "no es de ninguna contienda")
+    lista, people = whole(row["LISTA_NOMINAL"]), whole(row["REPRESENTANTES_PP_CI"])
+    need(lista is not None and people is not None, "CON-09", "no dice su lista nominal y sus representantes")
+    need(not table.fuera, "CON-08", "después de las actas fuera de catálogo, que van al final")
+    need(acta.strip("'") not in table.seen, "CON-08", f"el acta {acta} está dos veces")
+    table.seen.add(acta.strip("'"))
+    sums = table.sums[place]
+    sums["esperadas"] += 1
+    if printed == "-":
+        known = {"LISTA_NOMINAL", "REPRESENTANTES_PP_CI"}
+        need(all(row[key] == "-" for key in filled if key not in known), "CON-10", "no está capturada y trae datos")
+        return False
+    if acta.strip("'").isalnum():
+        table.published[acta.strip("'")] = row["CODIGO_INTEGRIDAD"]
+    need(printed in {"0", "1"}, "CON-10", "CONTABILIZADA no es 0, 1, 2 ni -")
+    if "Sin acta" in (row[code] for code in options):
         sums["no_contabilizadas"] += 1
         sums["sin_acta"] += 1
         texts = {text_of(rules, {code}) for code in OBSERVED if code.startswith("sin_acta") and code in rules["texts"]}
-        said = [row[key] for key in ("CONTABILIZADA", "TOTAL_VOTOS_CALCULADO", "CODIGO_INTEGRIDAD")]
-        alike = {*votes.values(), *(row[key] for key in (*HEADER, TAIL[0]))} == {"Sin acta"}
-        good = alike and said == ["0", "0", "-"] and row["OBSERVACIONES"] in texts
-        return "" if good else "no es una fila sin acta como debe ser"
-    return judge_votes(row, votes, rules, lista, people, sums)
+        alike = all(row[key] == "Sin acta" for key in (*HEADER, TAIL[0]))
+        alike = alike and all(row[code] in {"Sin acta", "-"} for code in options)
+        need(alike and row["TOTAL_VOTOS_CALCULADO"] == "0", "CON-09", "en un acta que no llegó no hay votos")
+        empty = all(row[key] == "-" for key in ("CODIGO_INTEGRIDAD", *MOMENTS))
+        right = empty and printed == "0" and row["OBSERVACIONES"] in texts
+        need(right, "CON-10", "no es una fila sin acta como debe ser")
+        return True
+    votes = {code: row[code] for at_, code in enumerate(options) if contest is None or at_ in contest["boleta"]}
+    off = all(row[code] == "-" for code in options if code not in votes)
+    need(off, "CON-09", "tiene votos de una opción que no está en su boleta")
+    for check, sentence in judge_votes(row, votes, rules, (lista or 0, people or 0), sums):
+        need(None, check, sentence)
+    return True
 
 
-def judge_votes(row: Row, votes: Row, rules: Json, lista: int, people: int, sums: Sums) -> str:
+def judge_votes(row: Row, votes: Row, rules: Json, people: tuple[int, int], sums: Sums) -> Iterator[tuple[str, str]]:
     """A captured row: its sum, whether it counts, what is observed of it (domain §4-5)."""
     numbers = {code: whole(cell) for code, cell in votes.items()}
     read = [number for number in numbers.values() if number is not None]
     ilegible, sin_dato = "Ilegible" in votes.values(), "Sin dato" in votes.values()
-    total = sum(read)
+    total, lista = sum(read), people[0]
     if any(number is None and votes[code] not in {"Ilegible", "Sin dato"} for code, number in numbers.items()):
-        return "un voto no es un número, «Ilegible» ni «Sin dato»"
+        yield "CON-09", "un voto no es un número, «Ilegible» ni «Sin dato»"
     if row["TOTAL_VOTOS_CALCULADO"] != str(total):
-        return f"TOTAL_VOTOS_CALCULADO es {row['TOTAL_VOTOS_CALCULADO']}; sus votos suman {total}"
+        yield "CON-09", f"TOTAL_VOTOS_CALCULADO es {row['TOTAL_VOTOS_CALCULADO']}; sus votos suman {total}"
+    for key in (*HEADER, TAIL[0]):
+        if whole(row[key]) is None and row[key] not in {"Ilegible", "Sin dato", "-"}:
+            yield "CON-09", f"{key} no es un número, «Ilegible», «Sin dato» ni «-»"
     if not HEX.fullmatch(row["CODIGO_INTEGRIDAD"]):
-        return "CODIGO_INTEGRIDAD no es una huella"
+        yield "CON-10", "CODIGO_INTEGRIDAD no es una huella"
+    moments = all(re.fullmatch(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-", row[key], re.ASCII) for key in MOMENTS)
+    if not moments or any(row[key] not in legal for key, legal in LEGAL.items()):
+        yield "CON-10", "una hora, su origen, su digitalización o su cotejo no es de los que hay"
     mixed = ilegible and sin_dato
     observed = ({"ilegible"} if ilegible else set()) | ({"sin_dato"} if sin_dato else set())
-    if not read and not (mixed and rules["mixed_without_number_counts"]):
+    if not read and observed and not (mixed and rules["mixed_without_number_counts"]):
         every = "todos_sin_numero" if mixed else "todos_ilegibles" if ilegible else "todos_vacios"
         beside = rules["partial_beside_all"] or every not in rules["texts"]
         observed = {every} | (observed if beside else set())
     said = row["OBSERVACIONES"]
-    excede = rules["excede_applies"] and lista > 0 and total > lista + people
-    if rules["excede_applies"] and lista == 0 and said:
+    excede = rules["excede_applies"] and lista > 0 and total > sum(people)
+    if rules["excede_applies"] and lista == 0:
         # The limit of an especial casilla is not in the file: what the row says is believed, and must fit the rest.
-        excede = said in texts_of(rules, observed | {"excede_lista_nominal"})
+        excede = bool(said) and said in texts_of(rules, observed | {"excede_lista_nominal"})
     if excede:
         observed = observed | {"excede_lista_nominal"}
     if said not in texts_of(rules, observed):
-        return f"OBSERVACIONES es «{said}»; por sus votos sería «{text_of(rules, observed)}»"
+        yield "CON-10", f"OBSERVACIONES es «{said}»; por sus votos sería «{text_of(rules, observed)}»"
     counts = (bool(read) or (mixed and rules["mixed_without_number_counts"])) and not excede
     if row["CONTABILIZADA"] != str(int(counts)):
-        return f"CONTABILIZADA es {row['CONTABILIZADA']}; por sus votos sería {int(counts)}"
+        yield "CON-10", f"CONTABILIZADA es {row['CONTABILIZADA']}; por sus votos sería {int(counts)}"
     sums["inconsistentes"] += int(excede or ilegible or sin_dato)
-    sums["contabilizadas" if counts else "no_contabilizadas"] += 1
-    if counts:
-        sums["lista"] += lista
-        sums["con"] += total
-        sums["sin"] += 0 if row["TIPO_CASILLA"] == "S" else total
-        for code, number in numbers.items():
-            sums["voto", code] += number or 0
-    return ""
+    if row["CONTABILIZADA"] != "1":
+        sums["no_contabilizadas"] += 1
+        return
+    sums["contabilizadas"] += 1
+    sums["lista"] += lista
+    sums["con"] += total
+    sums["sin"] += 0 if row["TIPO_CASILLA"] == "S" else total
+    for code, number in numbers.items():
+        sums["voto", code] += number or 0
 
 
 def text_of(rules: Json, codes: set[str]) -> str:
@@ -854,36 +1096,38 @@ def with_especiales(manifest: Json, code: str) -> bool:
     return bool(manifest["fase"] == "final" and manifest["reglas"][code]["contenido"]["last_corte_with_especiales"])
 
 
-def judge_summary(
-    corte: Corte, before: Corte | None, election: Json, printed: Row, corrected: set[str], report: Report
-) -> None:
+def judge_summary(corte: Corte, election: Json, printed: Row, report: Report) -> None:
     code, table = election["codigo"], corte.tables[election["codigo"]]
     ours = summary(added(table.sums.values()), table.fuera, with_especiales(corte.manifest, code))
     for where, theirs in ((election["archivo"], printed), ("manifest.json", election["resumen"])):
         for key, value in ours.items():
             sentence = f"{corte.folder}/{where}, {code}: {key} es {theirs[key]}; las filas dan {value}"
-            report.need(theirs[key] == value, "CON-5", sentence)
-    if corte.number == 0:
-        report.need(ours["ACTAS_REGISTRADAS"] == "0", "CON-2", f"{corte.folder}: el corte 0 de {code} no está en ceros")
-    earlier = before.manifest if before is not None else None
-    for held in earlier["elecciones"] if earlier and not corrected else ():
-        if held["codigo"] == code:
-            for key in ("ACTAS_CAPTURADAS", "TOTAL_VOTOS_C_CS"):
-                grown = (whole(held["resumen"][key]) or 0) <= int(ours[key])
-                report.need(grown, "CON-7", f"{corte.folder}: {key} de {code} bajó sin correcciones")
+            report.need(theirs[key] == value, "CON-12" if key.startswith("PORCENTAJE") else "CON-11", sentence)
+        parts = ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
+        told = [int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1 for key in parts]
+        report.need(told[0] == told[1] + told[2], "CON-13", f"{corte.folder}/{where}, {code}: ACTAS_CAPTURADAS")
+
+
+def read_totals(corte: Corte, report: Report) -> None:
+    data, where = corte.read("totals.json", report), f"{corte.folder}/totals.json"
+    if data is None:
+        report.unable(["CON-14"], f"falta {where}")
+        return
+    with report.step("INT-03", "CON-14"):
+        judge_totals(corte, read_json(data, TOTALS, report, where), report)
 
 
 def judge_totals(corte: Corte, theirs: Json, report: Report) -> None:
     where = f"{corte.folder}/totals.json"
     codes = {election["codigo"] for election in corte.manifest["elecciones"]}
-    report.need(theirs["elecciones"].keys() == codes, "CON-6", f"{where}: no son las elecciones del corte")
+    report.need(theirs["elecciones"].keys() == codes, "CON-14", f"{where}: no son las elecciones del corte")
     for election in corte.manifest["elecciones"]:
         code = election["codigo"]
         if code in corte.tables and code in theirs["elecciones"]:
             told = theirs["elecciones"][code]
             known = [held for held in told["territorios"] if held["tipo"] in {"entidad", kind_of(election)}]
             if len(known) < len(told["territorios"]):
-                report.unread["CON-6"].append(f"{where}: territorios de {code} que sus filas no dicen")
+                report.unable(["CON-14"], f"{where}: territorios de {code} que sus filas no dicen")
             told = {**told, "territorios": known}
             ours = totals_of(election, corte.tables[code], told, with_especiales(corte.manifest, code))
             told = told | {
@@ -891,9 +1135,9 @@ def judge_totals(corte: Corte, theirs: Json, report: Report) -> None:
                 "territorios": {str([held["tipo"], held["entidad"], held["id"]]): held for held in told["territorios"]},
                 "cuantos": [len(told["contiendas"]), len(told["territorios"])],
             }
-            report.compared["CON-6"] += 1
+            report.did("CON-14")
             for path in differences(ours, told, code):
-                report.need(None, "CON-6", f"{where}: {path}, no es lo que dan las filas")
+                report.need(None, "CON-14", f"{where}: {path}, no es lo que dan las filas")
 
 
 def totals_of(election: Json, table: Table, told: Json, final: object) -> Json:
@@ -932,8 +1176,6 @@ def contest_of(election: Json, contest: Json, table: Table, told: Json, final: o
     """One contest; what its parties get is added to `by_party`."""
     key = (contest["entidad"], contest["territorio"])
     sums = added(each for place, each in table.sums.items() if contest_place(election, place) == key)
-    shares = distributed(sums, election["opciones"])
-    by_party.update(shares)
     codes = [option["codigo"] for option in election["opciones"]]
     ballot = {codes[place] for place in contest["boleta"] if place < len(codes)}
 
@@ -941,6 +1183,9 @@ def contest_of(election: Json, contest: Json, table: Table, told: Json, final: o
         """An option that is not on the ballot may be there with zero votes, or not at all."""
         return {code: amount for code, amount in amounts.items() if code in ballot or code in theirs or amount}
 
+    shares = shown(distributed(sums, election["opciones"]), told["votos_por_partido"])
+    for code, amount in shares.items():
+        by_party[code] += amount
     return {
         "id": contest["id"],
         "entidad": key[0],
@@ -948,7 +1193,7 @@ def contest_of(election: Json, contest: Json, table: Table, told: Json, final: o
         "nombre": contest["nombre"],
         "resumen": summary(sums, 0, final),
         "votos": shown(votes_of(sums, election), told["votos"]),
-        "votos_por_partido": shown(shares, told["votos_por_partido"]),
+        "votos_por_partido": shares,
         "candidaturas": candidacies(told["candidaturas"], ballot, sums),
     }
 
@@ -1009,56 +1254,115 @@ def image_path(digest: str, extension: str) -> str:
 
 
 def read_images(corte: Corte, images: Images, report: Report) -> None:
-    """images.csv: SHA256,ARCHIVO,CLAVE_ACTA of those that are new, in order. Into `images`: claves by digest."""
+    """images.csv: SHA256,ARCHIVO,CLAVE_ACTA of those that are new, in order. Into `images`, those that are sound."""
     where = f"{corte.folder}/images.csv"
-    lines = corte.read("images.csv", GIGA).decode("utf-8-sig", "replace").splitlines()
-    if not lines or lines[0] != "SHA256,ARCHIVO,CLAVE_ACTA" or (corte.number == 0 and len(lines) > 1):
-        raise Bad(f"{where}: no tiene su encabezado, o el corte 0 trae imágenes")
-    last = ("", "")
-    for line in lines[1:]:
-        digest, path, clave, *more = [*line.split(","), "", "", ""][:4]
-        extension = path.rpartition(".")[2]
-        right = HEX.fullmatch(digest) and not more[0] and re.fullmatch("jpg|png|webp|tif|pdf", extension)
-        if not right or path != image_path(digest, extension) or not re.fullmatch(r"-|'?\w+'?", clave, re.ASCII):
-            raise Bad(f"{where}: «{line}» no es una imagen en el lugar de su huella")
-        if (digest, clave) <= last:
-            raise Bad(f"{where}: «{line}» está repetida o fuera de orden")
-        last = digest, clave
-        images[digest].add(clave.strip("'"))
-        images[digest].add("." + extension)  # a clave never begins so
-        report.need(len([each for each in images[digest] if each[0] == "."]) == 1, "COM-3", f"{where}: dos extensiones")
+    if "images.csv" not in corte.files:
+        report.unable(["COM-05", "COM-06", "INT-04"], f"falta {where}")
+        return
+    handle, last = corte.files["images.csv"][0], list[str]()
+    handle.seek(0)
+    report.did("COM-05")
+    text = io.TextIOWrapper(io.BytesIO(handle.read()), "utf-8-sig", newline="")
+    try:
+        for number, cells in enumerate(csv.reader(text, strict=True), 1):
+            if number == 1:
+                report.need(cells == ["SHA256", "ARCHIVO", "CLAVE_ACTA"], "COM-05", f"{where}: otro encabezado")
+                continue
+            digest, path, clave = cells if len(cells) == 3 else ("", "", "")
+            extension = path.rpartition(".")[2]
+            right = bool(HEX.fullmatch(digest) and re.fullmatch("jpg|png|webp|tif|pdf", extension))
+            right = right and path == image_path(digest, extension) and (clave == "-" or clave.strip("'").isalnum())
+            right = right and [digest, clave] > last
+            report.need(
+                right, "COM-05", f"{where}, línea {number}: no es una imagen en el lugar de su huella, en orden"
+            )
+            if right:
+                images.setdefault(digest, (extension, set()))[1].add(clave.strip("'"))
+                last = [digest, clave]
+    except (UnicodeDecodeError, csv.Error):
+        report.need(None, "COM-05", f"{where}: no es un CSV en UTF-8")
+    report.need(corte.number or not last, "CON-02", f"{where}: el corte 0 ya trae imágenes")
 
 
-def paths_of(images: Images) -> Iterator[tuple[str, str]]:
-    for digest, held in sorted(images.items()):
-        for each in held:
-            if each.startswith("."):
-                yield digest, image_path(digest, each[1:])
-
-
-def judge_images(tree: Tree, images: Images, report: Report) -> None:
-    report.compared["INT-4"] += 1  # there may be none
-    for digest, path in paths_of(images):
-        with report.step("INT-4"):
-            found = tree.take(path, 256 * MEGA, keep=False)[1]
-            report.need(found == digest, "INT-4", f"{path}: la huella de sus bytes es {found}")
+def judge_images(tree: Tree, last: Corte, images: Images, report: Report) -> None:
+    """Each row of the last corte has an image of its own; each image its bytes; and there is no other."""
+    if last.manifest is None or len(last.tables) < len(last.manifest["elecciones"]):
+        report.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
+    for code, table in last.tables.items():
+        report.did("COM-06", 0)
+        for clave, digest in table.published.items():
+            own = digest == "-" or clave in images.get(digest, ("", set[str]()))[1]
+            report.need(own, "COM-06", f"{last.folder}: la imagen de {clave} de {code} no es suya")
+    for prefix, kind in entries(tree, "imagenes", report).items():
+        judge_entry(f"imagenes/{prefix}", kind, "COM-05", re.fullmatch("[0-9a-f]{2}", prefix), report, wanted=FOLDER)
+        for name, inner in (entries(tree, f"imagenes/{prefix}", report) if kind == FOLDER else {}).items():
+            digest, _, extension = name.rpartition(".")
+            listed = digest[:2] == prefix and digest in images and images[digest][0] == extension
+            judge_entry(f"imagenes/{prefix}/{name}", inner, "COM-05", listed, report)
+    report.did("INT-04", 0)
+    for digest, (extension, _) in sorted(images.items()):
+        path = image_path(digest, extension)
+        with report.step("INT-04"):
+            try:
+                found = tree.take(path, 256 * MEGA, keep=False)[1]
+            except Absent as problem:
+                report.need(None, "COM-05", problem)
+                continue
+            report.need(found == digest, "INT-04", f"{path}: la huella de sus bytes es {found}")
 
 
 def judge_zip(tree: Tree, corte: Corte, report: Report) -> None:
     """Its name, size and digest; one ZIP per election inside, each with the very files of the corte."""
     manifest, where = corte.manifest, corte.manifest["zip"]["archivo"]
     stamp = f"{at(manifest['fecha_hora']):%Y%m%d_%H%M}_PREP"
-    names = {f"zip/{stamp}_{edo_of(manifest)}{tail}.zip" for tail in ("", f"_{corte.number:04}")}
+    names = {f"zip/{stamp}_{edo_of(manifest)}{tail}.zip" for tail in ("", f"_{corte.manifest['corte']:04}")}
     handle, digest, size = tree.take(where, 4 * GIGA)
-    with handle:
+    with handle, report.step("INT-06"):
         said = (manifest["zip"]["sha256"], manifest["zip"]["bytes"])
-        report.need(where in names and (digest, size) == said, "INT-5", f"{where}: no es el que dice su corte")
+        report.need(where in names and (digest, size) == said, "INT-05", f"{where}: no es el que dice su corte")
+        report.did("INT-06")
         inner = {f"{stamp}_{each['codigo']}_{edo_of(manifest)}.zip": each for each in manifest["elecciones"]}
         for name, packed in members(handle, where, {*inner}):
             wanted = {inner[name]["archivo"], inner[name]["candidaturas"], "LEEME.txt"}
             for file, plain in members(packed, f"{where}/{name}", wanted):
                 found = hashlib.file_digest(plain, "sha256").hexdigest()
-                report.need(found == corte.sums.get(file), "INT-5", f"{where}/{name}/{file}: otros bytes")
+                report.need(found == corte.sums.get(file), "INT-06", f"{where}/{name}/{file}: otros bytes")
+
+
+def entries(tree: Tree, folder: str, report: Report) -> dict[str, str]:
+    """What is in a folder; nothing where it is missing, which the check that needs its files says."""
+    try:
+        return {} if tree.url else tree.entries(folder)
+    except Bad:
+        return {}
+    except Unread as problem:
+        report.unable(["COM-02", "COM-08"], problem)
+        return {}
+
+
+def judge_entry(path: str, kind: str, check: str, known: object, report: Report, *, wanted: str = FILE) -> None:
+    """One name in a folder: of the right kind, and announced by somebody."""
+    report.need(kind in {FILE, FOLDER}, "COM-02", f"{path} es {kind}")
+    if kind in {FILE, FOLDER}:
+        report.need(known and kind == wanted, check, f"{path} no lo anuncia nadie")
+
+
+def judge_pages(tree: Tree, last: Corte, report: Report) -> None:
+    """The pages of the last corte are there; what they say is covered by no digest."""
+    if last.manifest is None or len(last.tables) < len(last.manifest["elecciones"]):
+        report.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
+        return
+    paths = ["index.html", "estilo.css"]
+    for code, table in last.tables.items():
+        pages = ["index.html", *places_of(table), *(f"{clave}.html" for clave in table.published)]
+        paths += [f"{code}/{page}" for page in pages]
+    for path in paths:
+        with report.step("COM-07"):
+            report.need(tree.exists(path), "COM-07", f"falta {path}")
+
+
+def places_of(table: Table) -> set[str]:
+    return {f"lugar-{one}-{other}.html" for one, other in table.sums}
 
 
 def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, Any]]:
@@ -1072,6 +1376,8 @@ def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, An
             for info in infos:
                 if info.header_offset not in ends or info.flag_bits & 1 or info.orig_filename != info.filename:
                     raise Bad(f"{where}: archivos traslapados, cifrados o con algo escondido entre ellos")
+                if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                    raise Bad(f"{where}: {info.filename} no está guardado ni comprimido con deflate")
                 if stat.S_ISLNK(info.external_attr >> 16) or info.file_size > 4 * GIGA:
                     raise Bad(f"{where}: {info.filename} no es un archivo ordinario")
                 handle.seek(info.header_offset + 26)
@@ -1086,53 +1392,52 @@ def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, An
                             plain.write(block)
                     plain.seek(0)
                     yield info.filename, plain
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ):
         raise Bad(f"{where}: no es un ZIP que se pueda leer") from None
 
 
-def judge_extra(tree: Tree, cortes: list[Corte], images: Images, log: "Log | None", report: Report) -> None:
-    """Every file of the folder has been announced by somebody, and every page that must be there is."""
-    if tree.url:
-        report.not_asked.setdefault("COM-2", "por HTTP no se puede saber qué otros archivos hay")
-        return
-    known = {"index.json", "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"}
-    known |= {path for _, path in paths_of(images)}
-    optional = [re.compile(r"VERIFICA\.txt|verificar\.html")]
-    if log is not None:
-        known |= {"bitacora/checkpoint", "bitacora/politica.txt"}
-        optional.append(re.compile(r"bitacora/tile/(entries|[0-7])/(x\d{3}/)*\d{3}(\.p/\d{1,3})?"))
-        optional.append(
-            re.compile(r"bitacora/((acuses/..|rotaciones)/[0-9a-f]{4,64}\.tlog-proof|aperturas/\d{4,5}\.jsonl)")
-        )
-        optional.append(re.compile(r"bitacora/\.(tmp|acuses)/.*"))
-    for corte in cortes:
-        known |= {f"{corte.folder}/{name}" for name in ("SHA256SUMS", *corte.sums)}
-        optional.append(re.compile(rf"{corte.folder}/SHA256SUMS\.({'|'.join(map(re.escape, BESIDE))})"))
-        known |= {corte.manifest["zip"]["archivo"]} if corte.manifest else set()
+def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report) -> None:
+    """Every file has been announced by somebody; those of the cortes and the images were looked at before."""
     last = cortes[-1]
-    for election in last.manifest["elecciones"] if last.manifest else ():
-        code = election["codigo"]
-        pages = {f"{code}/{clave}.html" for clave in last.captured[code]}
-        places = {f"{code}/lugar-{one}-{other}.html" for one, other in last.tables.get(code, Table()).sums}
-        known |= pages | places | {f"{code}/index.html"}
-        optional += [re.compile(rf"{re.escape(code)}/contienda-{each['id']}\.html") for each in election["contiendas"]]
-        strays = [digest for digest, held in images.items() if "-" in held]
-        optional += [re.compile(rf"{re.escape(code)}/fuera/{digest}\.html") for digest in strays]
-    found = set()
-    for folder, folders, files in os.walk(tree.root):
-        inside = os.path.relpath(folder, tree.root)
-        prefix = "" if inside == "." else inside.replace(os.sep, "/") + "/"
-        for name in files + [each for each in folders if os.path.islink(os.path.join(folder, each))]:
-            path = prefix + name
-            found.add(path)
-            ordinary = stat.S_ISREG(os.lstat(os.path.join(folder, name)).st_mode)
-            report.need(ordinary, "COM-2", f"{path} es un enlace o un archivo especial")
-            legal = path in known or any(each.fullmatch(path) for each in optional)
-            report.need(legal, "COM-2", f"{path} no lo anuncia nadie")
-        empty = not files and not folders and not re.fullmatch(r"bitacora/\.\w+/|imagenes/.*|\w+/fuera/", prefix)
-        report.need(not empty, "COM-2", f"{prefix} es una carpeta de más")
-    for path in sorted(known - found - {"VERIFICA.txt", "verificar.html"}):
-        report.need(None, "COM-2", f"falta {path}")
+    if tree.url:
+        report.not_asked |= dict.fromkeys(("COM-02", "COM-08"), "por HTTP no se puede saber qué otros archivos hay")
+        return
+    if last.manifest is None:
+        report.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
+        return
+    report.did("COM-08")
+    codes = {election["codigo"]: election for election in last.manifest["elecciones"]}
+    folders = {"cortes", "zip", "bitacora", *codes, *(["imagenes"] if images else [])}
+    files = {"index.json", "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"}
+    for name, kind in entries(tree, "", report).items():
+        judge_entry(name, kind, "COM-08", name in folders | files, report, wanted=FOLDER if name in folders else FILE)
+    zips = {corte.manifest["zip"]["archivo"] for corte in cortes if corte.manifest}
+    for name, kind in entries(tree, "zip", report).items():
+        judge_entry(f"zip/{name}", kind, "COM-08", f"zip/{name}" in zips, report)
+    for code, election in codes.items():
+        table = last.tables.get(code)
+        if table is None:
+            report.unable(["COM-08"], f"{code}: sin sus filas no se sabe qué páginas debe haber")
+            continue
+        pages = {"index.html", *(f"contienda-{each['id']}.html" for each in election["contiendas"])}
+        pages |= places_of(table) | {f"{clave}.html" for clave in table.published} | {"fuera"}
+        for name, kind in entries(tree, code, report).items():
+            wanted = FOLDER if name == "fuera" else FILE
+            judge_entry(f"{code}/{name}", kind, "COM-08", name in pages, report, wanted=wanted)
+            if name == "fuera" and kind == FOLDER:
+                for inner, inside in entries(tree, f"{code}/fuera", report).items():
+                    held = images.get(inner.removesuffix(".html"), ("", set[str]()))[1]
+                    stray = inner.endswith(".html") and "-" in held
+                    judge_entry(f"{code}/fuera/{inner}", inside, "COM-08", stray, report)
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
@@ -1154,17 +1459,23 @@ class Log:
         while len(self.levels[-1]) > 1:
             below = self.levels[-1]
             self.levels.append([parent(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
-        self.leaves: list[Json] = []
+        self.size = len(entries)
+        self.start: Json = {}
         self.cortes: dict[int, tuple[int, str]] = {}
         self.images: dict[str, int] = {}
         self.rows: dict[str, int] = {}
         self.derived: dict[str, str] = {}
         self.captures: dict[int, str] = {}
-        self.policy: Json = {}
+        self.devices: dict[str, set[int]] = {}
+        self.aside: set[tuple[str, ...]] = set()
         self.signers: list[Key] = []
         """The log's keys: the one that signs now, and those that its leaves tell."""
-        self.checkpoint, self.closed = b"", False
-        self.good: dict[str, tuple[int, bytes]] = {}
+        self.rotated: Key | None = None
+        """The key to which its last leaf of that kind hands it."""
+        self.ceremonies: list[tuple[int, Json]] = []
+        self.closed = False
+        self.good: dict[bytes, str] = {}
+        """Checkpoints that proofs rest on, and what is wrong with each."""
 
     def root(self, size: int) -> bytes:
         """Of the first `size` leaves: complete subtrees, from the largest, joined from the right."""
@@ -1179,37 +1490,117 @@ class Log:
         return joined
 
 
+class Note:
+    """A signed tree head (c2sp.org/tlog-checkpoint), its signatures not verified."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        if not data.endswith(b"\n") or re.search(rb"[\x00-\x09\x0b-\x1f]", data):
+            raise Bad(f"{where}: no es una nota firmada")
+        text, separator, signatures = data.decode().rpartition("\n\n")
+        self.where, self.text, self.data = where, text + "\n", data
+        lines = text.split("\n")
+        if not separator or len(lines) < 3 or "" in lines or not decimal(lines[1]) or len(plain64(lines[2])) != 32:
+            raise Bad(f"{where}: no es un punto de control")
+        self.origin, self.size, self.root = lines[0], int(lines[1]), plain64(lines[2])
+        held = [re.fullmatch(r"— ([^\s+]+) (\S+)", line) for line in signatures[:-1].split("\n")]
+        self.signatures = [(each[1], plain64(each[2])) for each in held if each]
+        if None in held or not 1 <= len(held) <= 100 or any(len(raw) <= 4 for _, raw in self.signatures):
+            raise Bad(f"{where}: sin firmas, o con otra cosa entre ellas")
+        if not self.size and self.root != hashlib.sha256(b"").digest():
+            raise Bad(f"{where}: la raíz de un árbol vacío es otra")
+
+    def signed(self, key: Key, *, witness: bool = False) -> bool:
+        """Whether that key signed it. A signature that says to be the key's and is not, is refused."""
+        mine = [raw[4:] for name, raw in self.signatures if (name, raw[:4]) == key[:2]]
+        if not all(verifies(key, each, self.text, witness=witness) for each in mine):
+            raise Bad(f"{self.where}: una firma falsa de {key[0]}")
+        return bool(mine)
+
+
+def decimal(text: str) -> bool:
+    return bool(re.fullmatch(r"0|[1-9]\d{0,18}", text, re.ASCII)) and int(text) < 1 << 63
+
+
 def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
     """The log, recomputed from its entries and compared with every tile; None where nothing of it can be relied on."""
-    log = None
-    with report.step(*LOG):
-        hints = ("bitacora/checkpoint", "bitacora/politica.txt", "cortes/0000/SHA256SUMS.tlog-proof")
-        if not trust.key and not trust.policy and not trust.checkpoint and not any(map(tree.exists, hints)):
-            for check in LOG:
-                report.not_asked[check] = "no hay bitácora: si quien publica reescribiera todo, esto no lo vería"
+    brought = bool(trust.key or trust.policy)
+    try:
+        paths = ("bitacora/checkpoint", "bitacora/politica.txt", "cortes/0000/SHA256SUMS.tlog-proof")
+        found, linked = any(tree.exists(path) for path in paths), None
+    except (Bad, Unread) as problem:
+        found, linked = False, problem
+    if linked is None and not found and not brought and not trust.checkpoint:
+        report.facts.append("No hay bitácora: si quien publica reescribiera todo, esto no lo vería")
+        return None
+    report.checks += [*LOG, *([KEPT] if trust.checkpoint else [])]
+    if linked is not None:
+        report.unable(LOG, linked)
+        if not trust.checkpoint:
             return None
-        note = tree.read("bitacora/checkpoint", MEGA)
-        policy = read_policy(trust.policy or tree.read("bitacora/politica.txt", MEGA))
-        if trust.key:
-            policy["logs"] = [read_key(trust.key, 1)]
-        follow(tree, policy, report)
-        size, root = judge_note(note, policy, report, "bitacora/checkpoint", quorum=True)
-        entries = read_entries(tree, size)
-        log = Log(entries)
-        log.policy, log.checkpoint, log.signers = policy, note, [*policy["logs"]]
-        judge_tiles(tree, log, size, report)
-        report.need(log.root(size) == root, "EVI-1", "bitacora/checkpoint: las entradas no dan la raíz firmada")
-        brought = "la que trajo quien comprueba" if trust.key or trust.policy else "LA QUE DICE EL PROPIO ÁRBOL"
-        report.facts.append(f"Bitácora de {size:,} hojas; su llave es {brought}")
-        read_leaves(log, entries, report)
+    try:
+        data = tree.read("bitacora/checkpoint", MEGA)
+        told = b"" if brought else tree.read("bitacora/politica.txt", MEGA)
+    except Absent as problem:
+        report.need(None, "AUT-11", problem)
+        return None
+    except (Bad, Unread) as problem:
+        report.unable(LOG, problem)
+        return None
+    with report.step("AUT-11"):
+        head, policy = Note(data, "bitacora/checkpoint"), trust.given or read_policy(told)
+        logs, followed = follow(tree, policy["logs"])
+        if not judge_head(head, {**policy, "logs": logs}, brought, report):
+            return None
+        recomputed = None
+        with report.step("EVI-01"):
+            recomputed = recompute(tree, head, report)
+        if recomputed is None:
+            return None
+        log, entries = recomputed
+        for where, key, note in followed:
+            if note.size > log.size or log.root(note.size) != note.root:
+                raise Bad(f"{where}: la rotación no está en esta bitácora")
+            log.signers.append(key)
+        log.signers[:0] = policy["logs"]
+        whose = "la que trajo quien comprueba" if brought else "LA QUE DICE EL PROPIO ÁRBOL"
+        report.facts.append(f"Bitácora de {log.size:,} hojas; su llave es {whose}")
+        readable = read_leaves(log, entries, head, report)
         if trust.checkpoint:
-            signers = {**policy, "logs": log.signers}
-            old, old_root = judge_note(trust.checkpoint, signers, report, "el punto de control guardado", quorum=False)
-            grown = old <= size and log.root(old) == old_root
-            report.need(grown, "EVI-8", "la bitácora no continúa el punto de control que se guardó: es otra historia")
-        else:
-            report.not_asked["EVI-8"] = "no se dio --checkpoint: un punto de control guardado de antes"
-    return log
+            judge_kept(log, Note(trust.checkpoint, "el punto de control guardado"), report)
+        return log if readable else None
+    return None
+
+
+def judge_head(head: Note, policy: Json, brought: bool, report: Report) -> bool:
+    """Whether the checkpoint is signed by a log of the policy; and by its quorum of witnesses."""
+    report.did("AUT-11")
+    signers = [key for key in policy["logs"] if head.signed(key)]
+    met = {"none", *(name for name, key in policy["witnesses"].items() if head.signed(key, witness=True))}
+    if brought:
+        report.did("AUT-12")
+    else:
+        report.not_asked["AUT-12"] = "no se dio --log-key: la llave es la que dice el propio árbol"
+    if not signers:
+        report.need(None, "AUT-12" if brought else "AUT-11", f"{head.where}: no lo firmó la llave de la bitácora")
+        return False
+    report.need(head.origin == signers[0][0], "AUT-11", f"{head.where}: es de otro origen, «{head.origin}»")
+    for name, (needed, held) in policy["groups"].items():
+        if needed <= sum(each in met for each in held):
+            met.add(name)
+    quorum = policy["quorum"] in met
+    report.need(quorum, "AUT-11", f"{head.where}: no lo firmó el quórum de testigos de la política")
+    return True
+
+
+def recompute(tree: Tree, head: Note, report: Report) -> tuple[Log, list[bytes]] | None:
+    """Every hash from the entries up to the signed root; None where something differs."""
+    entries = read_entries(tree, head.size)
+    log = Log(entries)
+    judge_tiles(tree, log)
+    report.did("EVI-01", head.size)
+    if log.root(head.size) != head.root:
+        raise Bad(f"{head.where}: las entradas no dan la raíz firmada")
+    return log, entries
 
 
 def read_key(text: str, kind: int) -> Key:
@@ -1217,12 +1608,10 @@ def read_key(text: str, kind: int) -> Key:
     name, _, rest = text.partition("+")
     ident, _, encoded = rest.partition("+")
     raw = plain64(encoded)
-    if (
-        not name
-        or len(raw) != 33
-        or raw[0] != kind
-        or hashlib.sha256(f"{name}\n".encode() + raw).digest()[:4].hex() != ident
-    ):
+    if raw[0] not in {1, 4}:
+        raise Unread(f"la llave de {name} es de un tipo que este programa no sabe comprobar")
+    right = not re.search(r"\s", name) and name and len(raw) == 33 and raw[0] == kind
+    if not right or hashlib.sha256(f"{name}\n".encode() + raw).digest()[:4].hex() != ident.lower():
         raise Bad(f"«{text}» no es una llave Ed25519 «nombre+huella+base64» de las que aquí se necesitan")
     return name, bytes.fromhex(ident), raw[1:]
 
@@ -1232,66 +1621,52 @@ def plain64(text: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
     except ValueError:
         raw = b""
-    if base64.b64encode(raw).decode() != text:
+    if base64.b64encode(raw).decode() != text or not raw:
         raise Bad("un base64 que no está bien escrito")
     return raw
 
 
 def read_policy(data: bytes) -> Json:
-    """politica.txt: log, witness, group and quorum lines (c2sp.org/tlog-policy)."""
-    policy: Json = {"logs": [], "witnesses": {}, "groups": {}, "quorum": None}
-    for line in data.decode("utf-8", "replace").split("\n"):
-        match line.split():
-            case ["log", key, *_]:
-                policy["logs"].append(read_key(key, 1))
-            case ["witness", name, key, *_]:
-                policy["witnesses"][name] = read_key(key, 4)
-            case ["group", name, needed, *held]:
-                policy["groups"][name] = {"any": "1", "all": str(len(held))}.get(needed, needed), held
+    """politica.txt: log, witness, group and quorum lines (c2sp.org/tlog-policy), each name before it is used."""
+    logs: list[Key] = []
+    witnesses: dict[str, Key] = {}
+    groups: dict[str, tuple[int, list[str]]] = {}
+    quorums: list[str] = []
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+        words = re.split(r"[ \t]+", line.strip(" \t"))
+        defined = {*witnesses, *groups}
+        right = not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", line)
+        match words:
+            case ["log", key, *url] if len(url) < 2:
+                logs.append(read_key(key, 1))
+            case ["witness", name, key, *url] if len(url) < 2:
+                right = right and name not in defined | {"none"}
+                witnesses[name] = read_key(key, 4)
+            case ["group", name, needed, _, *_]:
+                held = words[3:]
+                count = {"any": "1", "all": str(len(held))}.get(needed, needed)
+                right = right and name not in defined | {"none"} and {*held} <= defined and decimal(count)
+                right = right and 0 < int(count) <= len(held)
+                groups[name] = int(count) if right else 0, held
             case ["quorum", name]:
-                policy["quorum"] = name
-            case [word, *_] if not word.startswith("#"):
-                raise Bad(f"una política con la línea «{line}»")
-    publics = [key[2] for key in [*policy["logs"], *policy["witnesses"].values()]]
-    members = [each for _, held in policy["groups"].values() for each in held]
-    if not policy["quorum"] or len({*publics}) < len(publics) or len({*members}) < len(members):
+                right = right and name in defined | {"none"}
+                quorums.append(name)
+            case [word, *_]:
+                right = right and (not word or word.startswith("#"))
+        if not right:
+            raise Bad(f"una política con la línea «{line}»")
+    keys = [*logs, *witnesses.values()]
+    members_ = [each for _, held in groups.values() for each in held]
+    if len(quorums) != 1 or len({key[2] for key in keys}) < len(keys) or len({*members_}) < len(members_):
         raise Bad("una política sin quórum, o con una llave o un miembro dos veces")
-    return policy
+    return {"logs": logs, "witnesses": witnesses, "groups": groups, "quorum": quorums[0]}
 
 
-def judge_note(data: bytes, policy: Json, report: Report, where: str, *, quorum: bool) -> tuple[int, bytes]:
-    """Size and root of a checkpoint that a log of the policy signed, and its quorum of witnesses where it is asked."""
-    text, _, signatures = data.decode().rpartition("\n\n")
-    text += "\n"
-    lines = text.split("\n")[:-1]
-    if len(lines) < 3 or not re.fullmatch(r"0|[1-9]\d{0,17}", lines[1], re.ASCII) or len(plain64(lines[2])) != 32:
-        raise Bad(f"{where}: no es un punto de control")
-    held = [re.fullmatch(r"— (\S+) (\S+)", line) for line in signatures.removesuffix("\n").split("\n")]
-    if None in held or not 1 <= len(held) <= 100:
-        raise Bad(f"{where}: sin firmas, o con otra cosa entre ellas")
-    raw = [(each[1], plain64(each[2])) for each in held if each]
-
-    def signed(key: Key) -> bool:
-        mine = [each[4:] for name, each in raw if (name, each[:4]) == key[:2]]
-        if not all(verifies(key, each, text) for each in mine):
-            raise Bad(f"{where}: una firma falsa de {key[0]}")
-        return bool(mine)
-
-    logs = [key for key in policy["logs"] if signed(key) and key[0] == lines[0]]
-    if not logs:
-        raise Bad(f"{where}: no lo firmó la llave de la bitácora")
-    met = {"none", *(name for name, key in policy["witnesses"].items() if quorum and signed(key))}
-    for name, (needed, members_) in policy["groups"].items():
-        if needed.isdecimal() and 0 < int(needed) <= sum(each in met for each in members_):
-            met.add(name)
-    if quorum:
-        report.need(policy["quorum"] in met, "AUT-1", f"{where}: no lo firmó el quórum de testigos de la política")
-    return int(lines[1]), plain64(lines[2])
-
-
-def verifies(key: Key, signature: bytes, text: str) -> bool:
+def verifies(key: Key, signature: bytes, text: str, *, witness: bool) -> bool:
     """Ed25519 by openssl: a log's over the note; a witness' over its hour and the note (c2sp.org/tlog-cosignature)."""
-    if len(signature) == 72:
+    if len(signature) != (72 if witness else 64):
+        return False
+    if witness:
         at_ = int.from_bytes(signature[:8], "big")
         text, signature = f"cosignature/v1\ntime {at_}\n{text}", signature[8:]
     der = bytes.fromhex("302a300506032b6570032100") + key[2]
@@ -1331,155 +1706,225 @@ def read_entries(tree: Tree, size: int) -> list[bytes]:
     return entries
 
 
-def judge_tiles(tree: Tree, log: Log, size: int, report: Report) -> None:
+def judge_tiles(tree: Tree, log: Log) -> None:
     for level in range(0, len(log.levels), 8):
         hashes = log.levels[level]
         for index in range(-(-len(hashes) // 256)):
             mine = b"".join(hashes[index * 256 : index * 256 + 256])
             path, data = take_tile(tree, level // 8, index, len(mine) // 32)
-            right = data[: len(mine)] == mine and (len(data) == len(mine) or len(data) == 8192)
-            report.need(right, "EVI-1", f"{path}: no son las huellas que dan las entradas")
-    report.compared["EVI-1"] += size
+            exact = 8192 if path.endswith(tile_paths(level // 8, index, 256)[0]) else len(mine)
+            if data[: len(mine)] != mine or len(data) != exact:
+                raise Bad(f"{path}: no son las huellas que dan las entradas")
 
 
-def read_leaves(log: Log, entries: list[bytes], report: Report) -> None:
+def read_leaf(entry: bytes, where: str) -> Json:
+    leaf = parse(entry + b"\n", where)
+    shape = LEAVES.get(str(leaf.get("tipo"))) if isinstance(leaf, dict) else None
+    if shape is None:
+        raise Bad(f"{where}: no es una hoja de las que hay")
+    fit(leaf, {"tipo": str, "numero": int, **shape}, where)
+    held: Json = leaf
+    return held
+
+
+def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> bool:
     """What the log says, by what is looked up in it; and each device's own numbering, chained from leaf to leaf."""
-    devices: defaultdict[str, tuple[str | None, set[int]]] = defaultdict(lambda: (None, set()))
-    aside: set[tuple[str, ...]] = set()
-    report.compared["EVI-4"] += 1
+    links: dict[str, str] = {}
+    report.did("EVI-02", len(entries))
+    report.did("EVI-06", 0)
     for number, entry in enumerate(entries):
-        leaf = parse(entry + b"\n", f"hoja {number}")
-        right = (
-            isinstance(leaf, dict) and leaf.get("numero") == number and (leaf.get("tipo") == "inicio") == (not number)
-        )
-        report.need(right, "EVI-2", f"hoja {number}: no es la que va en ese lugar")
-        log.leaves.append(leaf if isinstance(leaf, dict) else {})
-    for number, leaf in enumerate(log.leaves):
+        where = f"hoja {number}"
+        try:
+            leaf = read_leaf(entry, where)
+        except Bad as problem:
+            report.need(None, "EVI-02", problem)
+            return False
+        right = leaf["numero"] == number and (leaf["tipo"] == "inicio") == (not number)
+        report.need(right, "EVI-02", f"{where}: no es la que va en ese lugar")
         match leaf:
-            case {"tipo": "imagen", "sha256": digest, "dispositivo": device, "secuencia": int(sent)}:
+            case {"tipo": "imagen", "sha256": digest, "dispositivo": device, "secuencia": sent}:
                 log.images.setdefault(digest, number)
-                link, numbers = devices[device]
-                chained = leaf.get("anterior") == link and sent not in numbers
-                report.need(chained, "EVI-4", f"hoja {number}: rompe la cadena de envíos de {device}")
+                numbers = log.devices.setdefault(device, set())
+                chained = leaf["anterior"] == links.get(device) and sent not in numbers
+                report.need(chained, "EVI-06", f"{where}: rompe la cadena de envíos de {device}")
                 numbers.add(sent)
-                devices[device] = hashlib.sha256(entries[number]).hexdigest(), numbers
+                links[device] = hashlib.sha256(entry).hexdigest()
             case {"tipo": "derivada", "sha256": web, "imagen": digest}:
                 log.derived.setdefault(web, digest)
             case {"tipo": "captura", "compromiso": given}:
                 log.captures[number] = given
             case {"tipo": "version", "contenido": digest}:
                 log.rows.setdefault(digest, number)
-            case {"tipo": "corte", "corte": int(corte), "sha256sums": digest}:
-                report.need(corte not in log.cortes, "EVI-3", f"hoja {number}: otra vez el corte {corte}")
-                log.cortes[corte] = number, digest
-            case {"tipo": "incidente", "asunto": str(asunto)} if asunto.startswith("image:"):
-                aside.add(tuple(asunto.split(":")[1:3]))
-            case {"tipo": "inicio", "clave": str(key)}:
-                log.signers.append(read_key(key, 1))
-            case {"tipo": "rotacion", "de": "bitacora", "nombre": str(name), "clave": str(public)}:
-                log.signers.append(key_named(name, bytes.fromhex(public)))
-            case {"tipo": "cero"}:
-                report.need(not log.cortes, "EVI-3", f"hoja {number}: la puesta en ceros, después del primer corte")
-            case {"tipo": "cierre", "corte": int(corte), "sha256sums": digest}:
-                log.closed = True
-                right = log.cortes and corte == max(log.cortes) and log.cortes[corte][1] == digest
-                report.need(right, "EVI-3", f"hoja {number}: el cierre no es del último corte")
-    for device, (_, numbers) in devices.items():
-        gaps = [each for each in range(min(numbers), max(numbers)) if each not in numbers]
-        for each in gaps[:3]:
-            if (device, str(each)) not in aside:
-                sentence = f"falta el envío {each} del dispositivo {device}"
-                report.need(not log.closed, "EVI-4", sentence)
-                report.unread["EVI-4"] += [] if log.closed else [f"{sentence}: puede venir en camino"]
+            case {"tipo": "corte", "corte": corte, "sha256sums": digest}:
+                report.need(corte not in log.cortes, "EVI-03", f"{where}: otra vez el corte {corte}")
+                log.cortes.setdefault(corte, (number, digest))
+            case {"tipo": "incidente", "asunto": asunto} if asunto.startswith("image:"):
+                log.aside.add(tuple([*asunto.split(":"), ""][1:3]))
+            case {"tipo": "inicio", "clave": key}:
+                log.start = leaf
+                with contextlib.suppress(Bad, Unread):
+                    log.signers.append(read_key(key, 1))
+            case {"tipo": "rotacion", "de": "bitacora", "nombre": name, "clave": public}:
+                log.rotated = key_named(name, bytes.fromhex(public))
+                log.signers.append(log.rotated)
+            case {"tipo": "cierre" | "software" | "cero" | "acto"}:
+                log.closed = log.closed or leaf["tipo"] == "cierre"
+                log.ceremonies.append((number, leaf))
+    if log.rotated is not None:
+        signed = False
+        with contextlib.suppress(Bad):
+            signed = head.signed(log.rotated)
+        report.need(signed, "AUT-11", f"{head.where}: no lo firmó la llave a la que pasó la bitácora")
+    return True
+
+
+def judge_kept(log: Log, kept: Note, report: Report) -> None:
+    signed = False
+    with contextlib.suppress(Bad):
+        signed = any(kept.signed(key) for key in log.signers)
+    if not signed:
+        report.unable([KEPT], f"{kept.where}: no lo firmó la llave de esta bitácora")
+        return
+    grown = kept.size <= log.size and log.root(kept.size) == kept.root
+    report.need(grown, KEPT, "la bitácora no continúa el punto de control que se guardó: es otra historia")
 
 
 def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: Versions, report: Report) -> None:
     """Everything that the tree shows, looked up in the log."""
-    last = cortes[-1]
-    with report.step("EVI-2"):
-        start, manifest = log.leaves[0] if log.leaves else {}, last.manifest
-        if manifest is not None:
-            rules = {code: held["sha256"] for code, held in manifest["reglas"].items()}
-            expected = {
-                "origen": log.checkpoint.decode().split("\n")[0],
-                "simulacro": manifest["simulacro"],
-                "catalogo": manifest["catalogo"],
-                "reglas": hashlib.sha256(canonical(rules)).hexdigest(),
-                "politica": hashlib.sha256(tree.read("bitacora/politica.txt", MEGA)).hexdigest(),
-            }
-            for key, value in expected.items():
-                report.need(
-                    start.get(key) == value, "EVI-2", f"hoja 0: {key} es {start.get(key)}; el árbol dice {value}"
-                )
-            rehearsed = expected["origen"].endswith("/simulacro") == manifest["simulacro"]
-            report.need(rehearsed, "EVI-2", "el origen de la bitácora no dice lo mismo que el árbol sobre el simulacro")
-    late = "{}: todavía no está en la bitácora; vuelva a comprobar en unos segundos"
-    for corte in cortes:
-        if corte.number in log.cortes or corte is not last:
-            said = log.cortes.get(corte.number, (0, "nada"))[1]
-            report.need(said == corte.digest, "EVI-3", f"{corte.folder}: la bitácora dice {said}, no {corte.digest}")
+    last, late = cortes[-1], "{}: todavía no está en la bitácora; vuelva a comprobar en unos segundos"
+    judge_start(tree, log, last, report)
+    shown = {corte.number: corte for corte in cortes}
+    for number, corte in shown.items():
+        if number in log.cortes or corte is not last:
+            said = log.cortes.get(number, (0, "nada"))[1]
+            report.need(said == corte.digest, "EVI-03", f"{corte.folder}: la bitácora dice {said}, no {corte.digest}")
         else:
-            report.unread["EVI-3"].append(late.format(corte.folder))
-    final = last.manifest is not None and last.manifest["fase"] == "final" and last.number in log.cortes
-    report.need(log.closed or not final, "EVI-3", "la bitácora no tiene la hoja de cierre del corte final")
-    for number in log.cortes.keys() - {corte.number for corte in cortes}:
-        report.need(
-            number == len(cortes) and not log.closed, "EVI-3", f"falta el corte {number}, que está en la bitácora"
-        )
-        report.unread["EVI-3"].append(f"el corte {number} está en la bitácora y todavía no en el árbol")
-    for digest in images:
+            report.unable(["EVI-03"], late.format(corte.folder))
+    for number in sorted(log.cortes.keys() - shown.keys()):
+        if number > last.number + 1 or log.closed:
+            report.need(None, "EVI-03", f"falta el corte {number}, que está en la bitácora")
+        else:
+            report.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
+    for device, numbers in sorted(log.devices.items()):
+        missing = (each for each in range(min(numbers), max(numbers)) if each not in numbers)
+        gap = next((each for each in missing if (device, str(each)) not in log.aside), None)
+        if gap is not None:
+            sentence = f"falta el envío {gap} del dispositivo {device}"
+            if log.closed:
+                report.need(None, "EVI-06", sentence)
+            else:
+                report.unable(["EVI-06"], f"{sentence}: puede venir en camino")
+    for check in ("EVI-04", "EVI-05", "EVI-07", "EVI-08"):
+        report.did(check, 0)
+    for number in sorted(log.cortes.keys() & shown.keys()):
+        corte = shown[number]
+        wanted = {"tipo": "corte", "corte": number, "sha256sums": corte.digest}
+        judge_proof(tree, log, f"{corte.folder}/SHA256SUMS.tlog-proof", wanted, report, may_lack=corte is last)
+    for number in sorted(log.cortes):
+        judge_openings(tree, log, f"bitacora/aperturas/{number:04}.jsonl", report)
+    judge_ceremonies(log, last, report)
+    for digest in sorted(images):
         there = log.derived.get(digest, digest) in log.images
-        if there or last.number in log.cortes:
-            report.need(there, "EVI-4", f"la imagen {digest} no está en la bitácora")
+        if there or shown.keys() <= log.cortes.keys():
+            report.need(there, "EVI-04", f"la imagen {digest} no está en la bitácora")
         else:
-            report.unread["EVI-4"].append(late.format(f"la imagen {digest}"))
-    report.compared["EVI-5"] += 1
+            report.unable(["EVI-04"], late.format(f"la imagen {digest}"))
+        if digest in log.images:
+            where = f"bitacora/acuses/{digest[:2]}/{digest}.tlog-proof"
+            judge_proof(tree, log, where, {"sha256": digest}, report, may_lack=False)
     for digest, (clave, number) in rows.items():
         if number in log.cortes:
-            before = log.rows.get(digest, len(log.leaves)) < log.cortes[number][0]
-            report.need(before, "EVI-5", f"cortes/{number:04}: la fila de {clave} no estaba antes en la bitácora")
-    report.compared["EVI-6"] += 1
-    report.compared["EVI-7"] += 1
-    for corte in cortes:
-        wanted = {"tipo": "corte", "corte": corte.number, "sha256sums": corte.digest}
-        judge_proof(tree, log, f"{corte.folder}/SHA256SUMS.tlog-proof", wanted, report, late=corte is last)
-        judge_openings(tree, log, f"bitacora/aperturas/{corte.number:04}.jsonl", report)
-    for digest in images.keys() & log.images.keys():
-        wanted = {"tipo": "imagen", "sha256": digest}
-        judge_proof(tree, log, f"bitacora/acuses/{digest[:2]}/{digest}.tlog-proof", wanted, report, late=False)
+            before = log.rows.get(digest, log.size) <= log.cortes[number][0]
+            report.need(before, "EVI-05", f"cortes/{number:04}: la fila de {clave} no estaba antes en la bitácora")
+        else:
+            report.unable(["EVI-05"], late.format(f"cortes/{number:04}"))
 
 
-def judge_proof(tree: Tree, log: Log, where: str, wanted: Json, report: Report, *, late: bool) -> None:
+def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
+    """The log is of this election: its first leaf says what the last manifest says."""
+    if last.manifest is None or not log.start:
+        report.unable(["EVI-09"], "sin manifiesto, o sin su primera hoja, no se sabe de qué es la bitácora")
+        return
+    try:
+        policy = tree.read("bitacora/politica.txt", MEGA).decode("utf-8", "replace")
+        origin = tree.read("bitacora/checkpoint", MEGA).decode("utf-8", "replace").split("\n")[0]
+    except (Bad, Unread) as problem:
+        report.unable(["EVI-09"], problem)
+        return
+    rules = {code: held["sha256"] for code, held in last.manifest["reglas"].items()}
+    expected: Json = {
+        "origen": origin,
+        "simulacro": last.manifest["simulacro"],
+        "catalogo": last.manifest["catalogo"],
+        "reglas": hashlib.sha256(canonical(rules)).hexdigest(),
+        "politica": hashlib.sha256(policy.encode()).hexdigest(),
+    }
+    for key, value in expected.items():
+        found = log.start[key]
+        report.need(found == value, "EVI-09", f"hoja 0: {key} es {found}; el árbol dice {value}")
+    rehearsed = origin.endswith("/simulacro") == last.manifest["simulacro"]
+    report.need(rehearsed, "EVI-09", "el origen de la bitácora no dice lo mismo que el árbol sobre el simulacro")
+
+
+def judge_ceremonies(log: Log, last: Corte, report: Report) -> None:
+    """Zero before every corte, close after the last, each act of its corte, every list of software told before."""
+    final = last.manifest is not None and last.manifest["fase"] == "final" and last.number in log.cortes
+    if not log.ceremonies and not final:
+        report.not_asked["EVI-10"] = "la bitácora no cuenta ninguna ceremonia"
+        return
+    report.need(log.closed or not final, "EVI-10", "la bitácora no tiene la hoja de cierre del corte final")
+    places = [place for place, _ in log.cortes.values()]
+    told: set[str] = set()
+    for number, leaf in log.ceremonies:
+        kind = leaf["tipo"]
+        name = f"acto {leaf['momento']}" if kind == "acto" else kind
+        right = kind == "software" or name not in told
+        if kind == "cero":
+            right = right and not any(place < number for place in places)
+            right = right and (leaf["software"] is None or leaf["software"] in told)
+        elif kind in {"cierre", "acto"}:
+            opening = leaf.get("momento") == "inicio"
+            right = right and (kind == "acto" or not any(place > number for place in places))
+            right = right and (kind == "cierre" or ("cero" if opening else "cierre") in told)
+            of = 0 if opening else max(log.cortes, default=-1)
+            place, digest = log.cortes.get(of, (-1, ""))
+            right = right and (leaf["corte"], leaf["sha256sums"]) == (of, digest) and place <= number
+        report.need(right, "EVI-10", f"hoja {number}, {name}: no es lo que va en ese lugar")
+        told |= {name, *([leaf["lista"]] if kind == "software" else [])}
+
+
+def judge_proof(tree: Tree, log: Log, where: str, wanted: Json, report: Report, *, may_lack: bool) -> None:
     """A tlog-proof: the leaf it carries is at its index, under a checkpoint of this log (RFC 9162 §2.1.3.2)."""
-    with report.step("EVI-6"):
-        try:
-            data = tree.read(where, MEGA)
-        except Absent:
-            if not late:
-                report.unread["EVI-6"].append(f"falta {where}, que puede venir después")
-            return
-        leaf, _, note, reached = read_proof(data, where)
-        if note not in log.good:
-            signers = {**log.policy, "logs": log.signers}
-            log.good[note] = judge_note(note.encode(), signers, report, where, quorum=False)
-        size, root = log.good[note]
-        held = parse(leaf + b"\n", where)
-        ours = size > len(log.leaves) or log.root(size) == root
-        right = reached == root and ours and isinstance(held, dict) and wanted.items() <= held.items()
-        report.need(right, "EVI-6", f"{where}: no es la prueba de lo suyo en esta bitácora")
+    try:
+        data = tree.read(where, MEGA)
+    except (Bad, Unread) as problem:
+        if not (may_lack and isinstance(problem, Absent)):
+            report.unable(["EVI-07"], f"{problem}, que puede venir después")
+        return
+    with report.step("EVI-07"):
+        leaf, note, reached = read_proof(data, where)
+        held = read_leaf(leaf, where)
+        if note.data not in log.good:
+            ours = any(note.signed(key) for key in log.signers)
+            log.good[note.data] = "" if ours and (note.size > log.size or log.root(note.size) == note.root) else "otra"
+        right = reached == note.root and not log.good[note.data] and wanted.items() <= held.items()
+        report.need(right, "EVI-07", f"{where}: no es la prueba de lo suyo en esta bitácora")
 
 
-def read_proof(data: bytes, where: str) -> tuple[bytes, int, str, bytes]:
-    """A tlog-proof: its leaf, where it says to be, its checkpoint, and the root that its hashes lead to (RFC 9162)."""
-    head, _, note = data.decode().partition("\n\n")
+def read_proof(data: bytes, where: str) -> tuple[bytes, Note, bytes]:
+    """A tlog-proof: its leaf, its checkpoint, and the root that its hashes lead to (RFC 9162 §2.1.3.2)."""
+    head, _, signed = data.decode().partition("\n\n")
     first, extra, index, *hashes = [*head.split("\n"), "", ""]
-    leaf, size = plain64(extra.removeprefix("extra ")), note.split("\n")[1:2]
-    place, found = whole(index.removeprefix("index ")), leaf_hash(leaf)
-    last = (whole("".join(size)) or 0) - 1
-    if first != "c2sp.org/tlog-proof@v1" or place is None or place > last:
+    if first != "c2sp.org/tlog-proof@v1" or not extra.startswith("extra ") or not index.startswith("index "):
         raise Bad(f"{where}: no es una prueba")
-    step = place
-    for each in map(plain64, hashes[:-2]):
+    leaf, note = plain64(extra.removeprefix("extra ")), Note(signed.encode(), where)
+    raws = [plain64(each) for each in hashes[:-2]]
+    if not decimal(index[6:]) or int(index[6:]) >= note.size or len(raws) > 63 or any(len(raw) != 32 for raw in raws):
+        raise Bad(f"{where}: no es una prueba")
+    step, last, found = int(index[6:]), note.size - 1, leaf_hash(leaf)
+    for each in raws:
+        if not last:
+            raise Bad(f"{where}: a la prueba le sobran hashes")
         if step & 1 or step == last:
             found = parent(each, found)
             while not step & 1 and step:
@@ -1488,30 +1933,37 @@ def read_proof(data: bytes, where: str) -> tuple[bytes, int, str, bytes]:
             found = parent(found, each)
         step, last = step >> 1, last >> 1
     if last:
-        raise Bad(f"{where}: a la prueba le faltan o le sobran hashes")
-    return leaf, place, note, found
+        raise Bad(f"{where}: a la prueba le faltan hashes")
+    return leaf, note, found
 
 
-def follow(tree: Tree, policy: Json, report: Report) -> None:
+def follow(tree: Tree, logs: list[Key]) -> tuple[list[Key], list[tuple[str, Key, Note]]]:
     """A log that changed its key: from the reader's key to the last, by what each signed beside the one it named."""
     told = []
-    for number in range(1, 1000):
+    for number in range(1, 1001):
         where = f"bitacora/rotaciones/{number:04}.tlog-proof"
         try:
-            leaf, _, note, reached = read_proof(tree.read(where, MEGA), where)
+            data = tree.read(where, MEGA)
         except Absent:
             break
-        held = parse(leaf + b"\n", where)
-        if not isinstance(held, dict) or (held.get("tipo"), held.get("de")) != ("rotacion", "bitacora"):
+        except Bad as problem:
+            raise Unread(str(problem)) from None
+        leaf, note, reached = read_proof(data, where)
+        held = read_leaf(leaf, where)
+        if (held["tipo"], held.get("de")) != ("rotacion", "bitacora"):
             raise Bad(f"{where}: no es una rotación de la bitácora")
-        told.append((where, note.encode(), reached, key_named(str(held.get("nombre")), bytes.fromhex(held["clave"]))))
-    start = max((place for place, each in enumerate(told, 1) if each[3] in policy["logs"]), default=0)
-    for where, data, reached, key in told[start:]:
-        for logs in (policy["logs"], [key]):
-            _, root = judge_note(data, {**policy, "logs": logs}, report, where, quorum=False)
-        if root != reached:
+        told.append((where, key_named(held["nombre"], bytes.fromhex(held["clave"])), note, reached))
+    start = max((place for place, each in enumerate(told, 1) if each[1] in logs), default=0)
+    before = logs
+    for where, key, note, reached in told[start:]:
+        named = [each for each in before if each[0] == key[0]]
+        if not any(note.signed(each) for each in named) or not note.signed(key):
+            raise Bad(f"{where}: no la firmaron la llave anterior y la nueva")
+        if reached != note.root or note.origin != key[0]:
             raise Bad(f"{where}: la rotación no está en la bitácora que la firmó")
-        policy["logs"] = [key]
+        before = [key]
+    followed = [(where, key, note) for where, key, note, _ in told[start:]]
+    return [*before, *(each for each in logs if each[0] != before[0][0])] if followed else logs, followed
 
 
 def key_named(name: str, public: bytes) -> Key:
@@ -1520,12 +1972,65 @@ def key_named(name: str, public: bytes) -> Key:
 
 def judge_openings(tree: Tree, log: Log, where: str, report: Report) -> None:
     """Each line gives what somebody typed and its salt: together they are the commitment in its leaf."""
-    with report.step("EVI-7"), contextlib.suppress(Absent):
-        for line in tree.read(where, GIGA).splitlines():
+    try:
+        lines = tree.read(where, GIGA).splitlines()
+    except Absent:
+        return  # of a corte without captures, or not opened yet
+    except (Bad, Unread) as problem:
+        report.unable(["EVI-08"], problem)
+        return
+    for line in lines:
+        with report.step("EVI-08"):
             held = parse(line + b"\n", where)
+            fit(held, OPENING, where)
             salt, number = bytes.fromhex(held.pop("sal")), held.pop("numero")
             given = hashlib.sha256(salt + canonical(held)).hexdigest()
-            report.need(log.captures.get(number) == given, "EVI-7", f"{where}: lo de la hoja {number} es otra cosa")
+            report.need(log.captures.get(number) == given, "EVI-08", f"{where}: lo de la hoja {number} es otra cosa")
+
+
+def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
+    """Nothing under bitacora/ but a log; how far it has grown meanwhile, its newer files are no strangers."""
+    size, images, cortes = log.size, {*log.images}, {*log.cortes}
+    with contextlib.suppress(Bad, Unread, OSError, ValueError, LookupError, TypeError):
+        now = Note(tree.read("bitacora/checkpoint", MEGA), "").size
+        for entry in read_entries(tree, now)[size:] if now > size else ():
+            leaf = read_leaf(entry, "")
+            images |= {leaf["sha256"]} if leaf["tipo"] == "imagen" else set()
+            cortes |= {leaf["corte"]} if leaf["tipo"] == "corte" else set()
+        size = max(size, now)
+
+    def known(inside: str, kind: str) -> bool:
+        head, _, rest = inside.partition("/")
+        if kind == FOLDER:
+            beside = head in {"acuses", "aperturas", "rotaciones", ".tmp", ".acuses"} and "/" not in rest
+            return head == "tile" or beside
+        match head:
+            case "tile":
+                found = re.fullmatch(r"tile/(entries|\d{1,2})/((?:x\d{3}/)*\d{3})(?:\.p/(\d{1,3}))?", inside, re.ASCII)
+                if found is None:
+                    return False
+                level, index, width = found[1], int(re.sub("[x/]", "", found[2])), int(found[3] or 256)
+                there = (size >> (8 * (0 if level == "entries" else int(level)))) - index * 256 > 0
+                named = level if level == "entries" else int(level)
+                return there and width > 0 and f"bitacora/{inside}" in tile_paths(named, index, width)
+            case "acuses":
+                digest = rest[3:].removesuffix(".tlog-proof")
+                return inside == f"acuses/{digest[:2]}/{digest}.tlog-proof" and digest in images
+            case "rotaciones":
+                return re.fullmatch(r"\d{4}\.tlog-proof", rest, re.ASCII) is not None
+            case "aperturas":
+                return rest in {f"{number:04}.jsonl" for number in cortes}
+        return inside in {"checkpoint", "politica.txt"}
+
+    folders = ["bitacora"]
+    while folders:
+        folder = folders.pop()
+        for name, kind in entries(tree, folder, report).items():
+            path = f"{folder}/{name}"
+            right = known(path.removeprefix("bitacora/"), kind)
+            judge_entry(path, kind, "COM-08", right, report, wanted=kind)
+            if kind == FOLDER and right and not name.startswith("."):
+                folders.append(path)
 
 
 # --- openssl ----------------------------------------------------------------------------------------------------------
@@ -1554,107 +2059,195 @@ def openssl(words: str, **files: bytes) -> tuple[int, str, bytes]:
 
 def judge_seals(tree: Tree, corte: Corte, before: Corte | None, trust: "Trust", report: Report) -> None:
     """The files beside a SHA256SUMS, each judged by openssl at the hour that it says of itself."""
-    beside = [name for name in BESIDE[1:] if tree.exists(f"{corte.folder}/SHA256SUMS.{name}")]
-    stamped = any(name.endswith("tsr") for name in beside)
-    for check in SEALS:
-        wanted = check == "AUT-4" and trust.ca and not trust.tsa_ca
-        if stamped if wanted else beside and not trust.ca:
-            report.unread[check].append("hay sellos, y sin --ca y --tsa-ca no se sabe si son de quien deben ser")
-        elif wanted or not trust.ca:
-            report.not_asked[check] = "no hay sellos, y no se dijo en qué autoridad se confía"
-    if not trust.ca or not corte.content:
+    beside: dict[str, bytes] = {}
+    if trust.ca and (not corte.content or corte.manifest is None):
+        report.unable(SEALS, f"{corte.folder}: sin SHA256SUMS o sin manifiesto no hay nada que sellar")
         return
-    simulacro = bool(corte.manifest and corte.manifest["simulacro"])
-    hours, stamps, is_rsa = [], [], False
-    for name, must in (("p7s", True), ("firma.p7s", False)):
+    for name, check in dict(zip(BESIDE[1:], ("AUT-01", "AUT-02", "AUT-03", "AUT-04", "AUT-04"), strict=True)).items():
         where = f"{corte.folder}/SHA256SUMS.{name}"
-        with report.step("AUT-2", *SEALS[1::2]):
-            try:
-                seal = tree.read(where, MEGA)
-            except Absent:
-                report.need(not must, "AUT-2", f"falta {where}, el sello de la institución")
-                continue
-            said = openssl("cms -cmsout -print -noout -inform DER -in sello", sello=seal)[1]
-            moment = openssl_hour(
-                re.search(r"signingTime.*?(?:UTCTIME|GENERALIZEDTIME):([^\n]*)", said, re.DOTALL), where
-            )
-            words = "cms -verify -cades -binary -inform DER -in sello -content sumas -CAfile autoridad -no-CApath"
-            words += f" -no-CAstore -purpose smimesign -attime {int(moment.timestamp())} -signer salida -out nada"
-            code, said, signer = openssl(words, sello=seal, sumas=corte.content, autoridad=trust.ca)
-            report.need(code == 0, "AUT-2", f"{where}: {reason(said)}")
-            said = openssl("x509 -noout -text -in quien", quien=signer)[1] if code == 0 else ""
-            is_rsa = is_rsa or (must and "rsaEncryption" in said)
-            judge_development(said, where, simulacro, report)
-            hours.append((where, moment))
-    where = f"{corte.folder}/SHA256SUMS.sello"
-    with report.step("AUT-3"):
         try:
-            hours.append(
-                (where, judge_sello(tree.read(where, 64 * KILO).decode(), corte, where, trust, simulacro, report))
-            )
+            if not trust.ca:
+                report.sealed = report.sealed or tree.exists(where)
+            else:
+                beside[name] = tree.read(where, MEGA)
         except Absent:
-            report.need(not is_rsa, "AUT-3", f"falta {where}, que va con todo sello RSA")
-    for name in ("tsr", "2.tsr") if trust.tsa_ca else ():
+            pass
+        except Bad as problem:
+            report.need(None, check, problem)
+        except Unread as problem:
+            report.unable(SEALS if trust.ca else [check], problem)
+            if trust.ca:
+                return
+    if not trust.ca:
+        return
+    simulacro, stamps = corte.manifest["simulacro"], [name for name in BESIDE[4:] if name in beside]
+    if simulacro:
+        report.not_asked["AUT-06"] = "es un simulacro"
+    good: list[tuple[str, datetime, timedelta]] = []
+    for name in stamps if trust.tsa_ca else ():
+        with report.step("AUT-04"):
+            good.append(judge_stamp(beside[name], corte, f"{corte.folder}/SHA256SUMS.{name}", trust, report))
+    if stamps and not trust.tsa_ca:
+        report.unable(["AUT-04", "AUT-05"], f"{corte.folder}: no se dijo en qué autoridad de tiempo se confía")
+    elif trust.tsa_ca and not stamps:
+        report.unable(["AUT-04"], f"{corte.folder}: no hay ningún sello de tiempo todavía")
+    proved = min((moment for _, moment, _ in good), default=None)
+    sealed: list[tuple[str, datetime]] = []
+    made, is_rsa = None, False
+    report.need("p7s" in beside, "AUT-01", f"falta {corte.folder}/SHA256SUMS.p7s, el sello de la institución")
+    if "firma.p7s" not in beside:
+        report.not_asked["AUT-02"] = "no hay firma de una persona"
+    for name, check in (("p7s", "AUT-01"), ("firma.p7s", "AUT-02")):
         where = f"{corte.folder}/SHA256SUMS.{name}"
-        with report.step("AUT-4"), contextlib.suppress(Absent):
-            stamp = tree.read(where, 64 * KILO)
-            said = openssl("ts -reply -in sello -text", sello=stamp)[1]
-            moment = openssl_hour(re.search(r"Time stamp: ([^\n]*)", said), where)
-            words = f"ts -verify -in sello -data sumas -CAfile autoridad -attime {int(moment.timestamp())}"
-            code, said, _ = openssl(words, sello=stamp, sumas=corte.content, autoridad=trust.tsa_ca)
-            report.need(code == 0, "AUT-4", f"{where}: {reason(said)}")
-            token = openssl("ts -reply -in sello -token_out -out salida", sello=stamp)[2]
-            said = openssl("pkcs7 -inform DER -in sello -print_certs -noout", sello=token)[1]
-            judge_development(said, where, simulacro, report)
-            stamps.append((where, moment))
-    if trust.tsa_ca and not stamps:
-        report.unread["AUT-4"].append(f"{corte.folder}: no hay ningún sello de tiempo todavía")
-    with report.step("AUT-5"):
-        least = at(corte.manifest["fecha_hora"]) if corte.manifest else None
-        now = datetime.now(UTC) + TOLERANCE
-        for where, moment in [*hours, *stamps]:
-            report.need(moment <= now, "AUT-5", f"{where}: su hora todavía no llega")
-            report.need(
-                not least or moment + TOLERANCE >= least, "AUT-5", f"{where}: su hora es anterior a la del corte"
-            )
-        for where, moment in stamps:
-            right = not hours or moment + TOLERANCE >= hours[0][1]
-            report.need(right, "AUT-5", f"{where}: su hora es anterior a la del sello")
-        corte.sealed_at = hours[0][1] if hours else None
-        earlier = before.sealed_at if before is not None else None
-        right = not hours or not earlier or hours[0][1] + TOLERANCE >= earlier
-        report.need(right, "AUT-5", f"{corte.folder}: su sello es anterior al del corte anterior")
+        if name in beside:
+            with report.step(check):
+                moment, said = judge_cms(beside[name], corte, where, trust, proved)
+                report.did(check)
+                sealed.append((where, moment))
+                judge_development(said, where, simulacro, report)
+                if name == "p7s":
+                    made, is_rsa = moment, "rsaEncryption" in said
+    where = f"{corte.folder}/SHA256SUMS.sello"
+    if "sello" in beside:
+        with report.step("AUT-03"):
+            sealed.append((where, judge_sello(beside["sello"], corte, where, trust, proved, report)))
+    elif made is None:
+        report.unable(["AUT-03"], f"{where}: sin un sello bueno no se sabe si debía estar")
+    elif is_rsa:
+        report.need(None, "AUT-03", f"falta {where}, que va con todo sello RSA")
+    else:
+        report.not_asked["AUT-03"] = "la llave de la institución no es RSA"
+    least, now = at(corte.manifest["fecha_hora"]), datetime.now(UTC) + TOLERANCE
+    for where, moment in [*sealed, *((where, moment) for where, moment, _ in good)]:
+        report.need(moment <= now, "AUT-05", f"{where}: su hora todavía no llega")
+        report.need(moment + TOLERANCE >= least, "AUT-05", f"{where}: su hora es anterior a la del corte")
+    for where, moment, slack in good:
+        right = made is None or moment + TOLERANCE + slack >= made
+        report.need(right, "AUT-05", f"{where}: su hora es anterior a la del sello")
+    corte.sealed_at, earlier = made, before.sealed_at if before is not None else None
+    if made is not None and earlier is not None:
+        right = made + TOLERANCE >= earlier
+        report.need(right, "AUT-05", f"{corte.folder}: su sello es anterior al del corte anterior")
 
 
-def judge_sello(page: str, corte: Corte, where: str, trust: "Trust", simulacro: bool, report: Report) -> datetime:
+def judge_stamp(
+    stamp: bytes, corte: Corte, where: str, trust: "Trust", report: Report
+) -> tuple[str, datetime, timedelta]:
+    """A time stamp of this SHA256SUMS: its hour, and by how much its clock may be wrong."""
+    said = openssl("ts -reply -in sello -text", sello=stamp)[1]
+    refuse_tail(stamp, where)
+    moment = openssl_hour(re.search(r"Time stamp: ([^\n]*)", said), where)
+    exact = re.search(r"Accuracy: (?:0x(\w+)|unspecified) seconds, (?:0x(\w+)|unspecified) millis", said)
+    slack = timedelta(seconds=int(exact[1] or "0", 16), milliseconds=int(exact[2] or "0", 16)) if exact else timedelta()
+    words = f"ts -verify -in sello -data sumas -CAfile autoridad -attime {int(moment.timestamp())}"
+    code, said, _ = openssl(words, sello=stamp, sumas=corte.content, autoridad=trust.tsa_ca)
+    if code:
+        raise Bad(f"{where}: {reason(said)}")
+    report.did("AUT-04")
+    token = openssl("ts -reply -in sello -token_out -out salida", sello=stamp)[2]
+    said = openssl("pkcs7 -inform DER -in sello -print_certs -noout", sello=token)[1]
+    judge_development(said, where, corte.manifest["simulacro"], report)
+    return where, moment, slack
+
+
+def judge_cms(seal: bytes, corte: Corte, where: str, trust: "Trust", proved: datetime | None) -> tuple[datetime, str]:
+    """A seal over this SHA256SUMS, good at its own hour and at the one that a stamp proves: its hour, and of whom."""
+    said = openssl("cms -cmsout -print -noout -inform DER -in sello", sello=seal)[1]
+    refuse_tail(seal, where)
+    moment = openssl_hour(re.search(r"signingTime.*?(?:UTCTIME|GENERALIZEDTIME):([^\n]*)", said, re.DOTALL), where)
+    signer = b""
+    for hour in (moment, *([proved] if proved else [])):
+        words = "cms -verify -cades -binary -inform DER -in sello -content sumas -CAfile autoridad -no-CApath"
+        words += f" -no-CAstore -purpose smimesign -attime {int(hour.timestamp())} -signer salida -out nada"
+        code, said, signer = openssl(words, sello=seal, sumas=corte.content, autoridad=trust.ca)
+        if code:
+            raise Bad(f"{where}: {reason(said)}")
+    return moment, openssl("x509 -noout -text -in quien", quien=signer)[1]
+
+
+SELLO = """\
+SELLO DIGITAL DE LA LISTA DE HUELLAS (SHA256SUMS) DE UN CORTE
+
+Firma: {name}
+Número de certificado: {number}
+Fecha y hora: {hour}
+Huella SHA-256 de SHA256SUMS: {digest}
+
+Cadena original:
+||1.0|SHA256SUMS|{digest}|{hour}|{number}|{name}||
+
+Sello digital (RSA-SHA256, en base64):
+{signature}
+
+Certificado de quien firma:
+{pem}
+Cómo comprobarlo, en la carpeta del corte, con openssl y nada más; «autoridad.pem» es el certificado de
+la autoridad, que debe obtenerse de ella y no de aquí:
+
+  sha256sum SHA256SUMS
+      debe ser la huella de arriba
+  grep '^||1.0|' SHA256SUMS.sello | tr -d '\\n' > cadena.txt
+  grep -A1 '^Sello digital (' SHA256SUMS.sello | tail -n 1 | openssl base64 -d -A > sello.bin
+  openssl x509 -in SHA256SUMS.sello -noout -pubkey > llave.pem
+  openssl dgst -sha256 -verify llave.pem -signature sello.bin cadena.txt
+      debe responder «Verified OK»
+  openssl verify -purpose smimesign -CAfile autoridad.pem -attime $(date -d '{hour}' +%s) SHA256SUMS.sello
+      debe responder «OK»: el certificado es de la autoridad y valía a esa hora
+  openssl x509 -in SHA256SUMS.sello -noout -subject -serial -dates
+      debe decir quién firma
+"""
+"""The whole page: its words say how to check it, so that none of them may be another."""
+
+
+def judge_sello(
+    raw: bytes, corte: Corte, where: str, trust: "Trust", proved: datetime | None, report: Report
+) -> datetime:
     """The page of Mexican official documents: the string, its signature, the certificate, and what is said of them."""
+    page = raw.decode()
     strings = re.findall(r"^\|\|1\.0\|SHA256SUMS\|(.*?)\|(.*?)\|(.*?)\|(.*?)\|\|$", page, re.MULTILINE)
     signature = re.findall(r"^Sello digital \(RSA-SHA256, en base64\):\n(\S+)$", page, re.MULTILINE)
     certificate = re.findall(r"-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----\n", page)
-    if not len(strings) == len(signature) == len(certificate) == 1 or page.count("||1.0|") != 2:
+    if not len(strings) == len(signature) == len(certificate) == 1:
         raise Bad(f"{where}: no es un sello digital con su cadena, su firma y su certificado")
     digest, hour, number, name = strings[0]
-    told = f"\nFirma: {name}\nNúmero de certificado: {number}\nFecha y hora: {hour}\n"
-    told += f"Huella SHA-256 de SHA256SUMS: {digest}\n"
-    report.need(told in page and digest == corte.digest, "AUT-3", f"{where}: es de otro SHA256SUMS, o dice dos cosas")
-    moment, pem = at(hour), certificate[0].encode()
+    pem = openssl("x509 -in quien -out salida", quien=certificate[0].encode())[2]
+    told = {"name": name, "number": number, "hour": hour, "digest": digest}
+    if page != SELLO.format(**told, signature=signature[0], pem=pem.decode()) or digest != corte.digest:
+        raise Bad(f"{where}: es de otro SHA256SUMS, o dice otra cosa")
+    moment = at(hour)
     key = openssl("x509 -in quien -noout -pubkey -out salida", quien=pem)[2]
     text = f"||1.0|SHA256SUMS|{digest}|{hour}|{number}|{name}||".encode()
     words = "dgst -sha256 -verify llave -signature firma texto"
     code, said, _ = openssl(words, llave=key, firma=plain64(signature[0]), texto=text)
-    report.need(code == 0, "AUT-3", f"{where}: {reason(said)}")
-    words = "verify -CAfile autoridad -no-CApath -no-CAstore -purpose smimesign -attime"
-    code, said, _ = openssl(f"{words} {int(moment.timestamp())} quien", quien=pem, autoridad=trust.ca)
-    report.need(code == 0, "AUT-3", f"{where}: {reason(said)}")
+    for when in (moment, *([proved] if proved else [])) if not code else ():
+        words = "verify -CAfile autoridad -no-CApath -no-CAstore -purpose smimesign -attime"
+        code, said, _ = openssl(f"{words} {int(when.timestamp())} quien", quien=pem, autoridad=trust.ca)
+        if code:
+            break
+    if code:
+        raise Bad(f"{where}: {reason(said)}")
     said = openssl("x509 -noout -text -nameopt utf8 -in quien", quien=pem)[1]
-    report.need(f"CN={name}" in said.replace("CN = ", "CN="), "AUT-3", f"{where}: no firma quien dice")
-    judge_development(said, where, simulacro, report)
+    if f"CN={name}" not in said.replace("CN = ", "CN="):
+        raise Bad(f"{where}: no firma quien dice")
+    report.did("AUT-03")
+    judge_development(said, where, corte.manifest["simulacro"], report)
     return moment
 
 
 def judge_development(said: str, where: str, simulacro: bool, report: Report) -> None:
-    right = simulacro or "SIN VALIDEZ" not in said
-    report.need(right, "AUT-5", f"{where}: un certificado de desarrollo, sin validez, en lo que no es un simulacro")
+    if not simulacro:
+        right = "SIN VALIDEZ" not in said
+        report.need(
+            right, "AUT-06", f"{where}: un certificado de desarrollo, sin validez, en lo que no es un simulacro"
+        )
+
+
+def refuse_tail(der: bytes, where: str) -> None:
+    """What openssl passes over: bytes after the one value of a DER file."""
+    long = der[1] & 127 if len(der) > 1 and der[1] > 127 else 0
+    length = int.from_bytes(der[2 : 2 + long], "big") if long else der[1] if len(der) > 1 else 0
+    if len(der) != 2 + long + length:
+        raise Bad(f"{where}: cortado, o con algo detrás")
 
 
 def openssl_hour(found: re.Match[str] | None, where: str) -> datetime:
@@ -1682,6 +2275,18 @@ class Trust:
         self.key = asked.log_key
         self.policy, self.checkpoint = take(asked.log_policy), take(asked.checkpoint)
         self.ca, self.tsa_ca = take(asked.ca), take(asked.tsa_ca)
+        self.given: Json | None = None
+        """The policy, once it is known to be one: without its file, a key asks for no witness."""
+        try:
+            if self.policy:
+                self.given = read_policy(self.policy)
+            if self.key:
+                alone: Json = {"witnesses": {}, "groups": {}, "quorum": "none"}
+                self.given = (self.given or alone) | {"logs": [read_key(self.key, 1)]}
+            if self.checkpoint:
+                Note(self.checkpoint, "el punto de control guardado")
+        except (Bad, ValueError) as problem:
+            raise Unread(f"no se entiende lo que se dio: {problem}") from None
 
 
 def take(path: str | None) -> bytes:

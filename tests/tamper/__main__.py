@@ -1,17 +1,17 @@
-"""`python -m tests.tamper [--write]`: the tamper matrix, printed, or put into README.md."""
+"""`python -m tests.tamper [docs/checks.md]`: the checks and the tamper table, printed, or written into that file."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.tamper.matrix import README, in_readme, outcomes, table
+from tests.tamper.matrix import document, outcomes
 from tests.tamper.night import Night
 
 with tempfile.TemporaryDirectory() as home:
     scratch = Path(home) / "copia"
     scratch.mkdir()
-    made = table([*outcomes(Night(Path(home)).make(), scratch)])
-if "--write" in sys.argv[1:]:
-    README.write_text(README.read_text().replace(in_readme(), made))
+    made = document([*outcomes(Night(Path(home)).make(), scratch)])
+if sys.argv[1:]:
+    Path(sys.argv[1]).write_text(made)
 else:
-    print(made)
+    print(made, end="")

@@ -525,6 +525,7 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "a version told only after its corte": _said(_late),
         "a corte dropped from the log": _drop("corte", 1),
         "a corte's digest in the log": _change("corte", sha256sums="0" * 64),
+        "the first leaf of the log dropped": _drop("inicio", 0),
         "a device's chain broken": _said(_broken_chain),
         "a capture changed after it was opened": _change("captura", compromiso="0" * 64),
         "a simulacro shown as real: only its log says so": _change("inicio", simulacro=True),

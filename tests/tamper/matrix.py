@@ -1,22 +1,43 @@
-"""Runs both verifiers over every cheat, and writes the table of what finds what."""
+"""Runs both verifiers over every cheat, and writes `docs/checks.md`: the checks, and what finds what."""
 
 import contextlib
 import io
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from integrity import __main__ as integrity
 from integrity import minimal_verifier
+from integrity.checks import BOTH, TABLE, Family
 from tests.tamper.cheats import CHEATS, Cheat, Hands
 from tests.tamper.night import Night
 
-MARK = "<!-- tamper matrix -->"
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "checks.md"
+_HEAD = """\
+# Checks
+
+This file is written by `python -m tests.tamper docs/checks.md`; a test compares it with the code.
+
+Two verifiers share no code: `integrity verify`, and `integrity/minimal_verifier.py`, one file that needs Python's standard
+library and `openssl` and was written from the description of the format. They give the same answer with the same ids on every
+tree, honest or not. An id keeps its meaning for ever. A check is *bien*, *mal*, *no se pudo comprobar* or *no aplica*: it is
+*bien* only if something was compared, or if there was nothing to compare.
+
+What no check of either covers: the words and numbers of HTML pages, for which no digest stands; whether a certificate was
+revoked; a whole night told differently by every key and every witness to a reader who kept nothing.
+"""
+_CHEATS = """
+## Ways of cheating, and what finds each
+
+`tests/tamper` cheats on a complete night: two elections, three cortes, a correction, a log with three witnesses of whom two are
+needed, seals, time stamps. Both readers have the policy of the log and the authorities' certificates, and nothing else unless it
+is said. The table holds the checks that came out *mal*; beside it, a test changes the same night at random, and both verifiers
+must agree on each of those trees too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +57,30 @@ class Verdict:
 
 def judge(tree: Path | str, options: Sequence[str], *, minimal: bool) -> Verdict:
     """One verifier's whole command, in this process."""
-    run = minimal_verifier.main if minimal else integrity.main
+    return read_verdict(*report(tree, options, minimal=minimal))
+
+
+def report(tree: Path | str, options: Sequence[str], *, minimal: bool) -> tuple[str, int]:
+    """The JSON that the command prints, and its exit code."""
     words = [str(tree), *options, "--json"]
+    return printed(minimal_verifier.main, words) if minimal else printed(integrity.main, ["verify", *words])
+
+
+def printed(run: Callable[[Sequence[str]], int], words: Sequence[str]) -> tuple[str, int]:
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as out:
-        code = run(words if minimal else ["verify", *words])
+        code = run(words)
         out.seek(0)
-        return read_verdict(out.read(), code)
+        return out.read(), code
+
+
+def results(report: str) -> list[tuple[str, str]]:
+    """Every check of a report, in its order, with how it came out."""
+    return [(check["id"], check["resultado"]) for check in json.loads(report)["comprobaciones"]]
 
 
 def read_verdict(report: str, code: int) -> Verdict:
-    held: Mapping[str, Any] = json.loads(report)
-
-    def those(result: str) -> tuple[str, ...]:
-        return tuple(check["id"] for check in held["comprobaciones"] if check["resultado"] == result)
+    def those(wanted: str) -> tuple[str, ...]:
+        return tuple(check for check, result in results(report) if result == wanted)
 
     return Verdict(code, those("mal"), those("no se pudo comprobar"))
 
@@ -90,20 +122,29 @@ def _outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Ver
             shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
-def table(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
-    """Markdown, between its markers."""
-    lines = ["| cheat | `integrity verify` | `minimal_verifier.py` |", "|---|---|---|"]
+def document(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
+    """The whole of `docs/checks.md`."""
+    return "\n".join([_HEAD, *_checks(), _CHEATS, *_cheats(found), ""])
+
+
+def _checks() -> Iterator[str]:
+    for family in Family:
+        yield f"## {family.name}: {family.value}\n"
+        yield "| id | what it says | as the report prints it | made by |"
+        yield "|---|---|---|---|"
+        for check, row in TABLE.items():
+            if check.startswith(family.name):
+                both = "; `minimal_verifier.py`" if row.who in BOTH else ""
+                yield f"| {check} | {row.meaning} | {row.title} | {row.who.value}{both} |"
+        yield ""
+
+
+def _cheats(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> Iterator[str]:
+    yield "| cheat | `integrity verify` | `minimal_verifier.py` |"
+    yield "|---|---|---|"
     hands: Hands | None = None
     for cheat, ours, minimal in found:
         if cheat.hands is not hands:
             hands = cheat.hands
-            lines.append(f"| {hands.value} | | |")
-        lines.append(f"| {cheat.name} | {ours.in_words} | {minimal.in_words} |")
-    return "\n".join([MARK, *lines, MARK])
-
-
-def in_readme() -> str:
-    """The table that stands there."""
-    text = README.read_text()
-    first, last = text.index(MARK), text.rindex(MARK)
-    return text[first : last + len(MARK)]
+            yield f"| {hands.value} | | |"
+        yield f"| {cheat.name} | {ours.in_words} | {'the same' if minimal == ours else minimal.in_words} |"
