@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from integrity import minimal_verifier
+from tests.makers.waiting import PATIENCE
 from tests.tamper.cheats import CHEATS, Cheat
 from tests.tamper.matrix import Verdict, in_readme, judge, outcomes, read_verdict, table
 from tests.tamper.night import Night
@@ -53,7 +54,7 @@ def command(where: str, night: Night, *, minimal: bool) -> Verdict:
     """The real command in a process of its own; the minimal one by a Python that sees nothing of this project."""
     program = ["-I", str(MINIMAL)] if minimal else ["-m", "integrity", "verify"]
     words = [sys.executable, *program, where, *night.remembering(2), "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert not done.stderr
     return read_verdict(done.stdout, done.returncode)
 
