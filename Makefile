@@ -5,16 +5,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := prep capture publisher integrity load_tests
 DEMO ?=
+UPGRADE ?= --upgrade
 
-.PHONY: setup system tools demo test lint bench clean
+# Nothing is resolved: what is installed is what the locks name, hash by hash, whatever was published since.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+LOCKED := --require-hashes --only-binary :all: -r
 
-setup: $(VENV)/ready system
+.PHONY: help setup system tools demo test quick lint format bench lock wheel clean
 
-$(VENV)/ready: requirements.lock pyproject.toml
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+setup: $(VENV)/ready system ## install what a night needs into .venv
+
+# The environment is made anew if its lock changes: what left the lock leaves it too.
+$(VENV)/night: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 setup")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) $(LOCKED) requirements.lock
+	touch $@
+
+$(VENV)/ready: $(VENV)/night pyproject.toml
+	$(PIP) --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/tests: $(VENV)/night requirements-dev.lock
+	$(PIP) $(LOCKED) requirements-dev.lock
 	touch $@
 
 # zbar is the last decoder of the cascade; without it the others still work.
@@ -26,22 +42,35 @@ system:
 tools:
 	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
 
-demo: setup
+demo: setup ## a whole synthetic night on this machine, then its results at the address it prints
 	$(BIN)/prep demo $(DEMO)
 
-test: setup lint tools
+test: setup lint tools ## lint, types, import rules and every test
 	$(BIN)/pytest
 
-lint: $(VENV)/ready
-	$(BIN)/ruff format --check $(PACKAGES) tests
-	$(BIN)/ruff check $(PACKAGES) tests
+quick: $(VENV)/ready $(VENV)/tests ## the pure tests, in less than a minute
+	$(BIN)/pytest tests/quick
+
+lint: $(VENV)/ready $(VENV)/tests ## format, lint, types and import rules, without the tests
+	$(BIN)/ruff format --check $(PACKAGES) deploy tests
+	$(BIN)/ruff check $(PACKAGES) deploy tests
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-bench: setup
+format: $(VENV)/tests ## write the code as the lint wants it
+	$(BIN)/ruff format $(PACKAGES) deploy tests
+	$(BIN)/ruff check --fix $(PACKAGES) deploy tests
+
+bench: $(VENV)/ready $(VENV)/tests ## measure the speed of this machine and this code
 	$(BIN)/python -m load_tests.bench
 
-clean:
-	rm -rf $(VENV) var
+lock: $(VENV)/tests ## make both locks again, once a month, and say what changed (UPGRADE= keeps the versions)
+	$(BIN)/python deploy/lock.py $(UPGRADE)
+
+wheel: $(VENV)/night ## build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel -d dist
+
+clean: ## remove .venv and the files of nights
+	rm -rf $(VENV) var dist

@@ -18,21 +18,15 @@ from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected
 from prep.store import embedded
 from prep.store.database import Pool, migrate, open_pool
+from tests.makers.official_files import Official, official_files
 from tests.makers.programs import program
 from tests.makers.s3_server import S3Server
 
-OFFICIAL = Path(__file__).resolve().parents[2] / "shared" / "data"
-
 
 @pytest.fixture(scope="session")
-def official() -> Path:
-    """The folder of official files that stands beside the checkout. Absent: skipped with the reason; in CI, a failure."""
-    if not OFFICIAL.is_dir():
-        reason = f"the official files are not here: {OFFICIAL}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return OFFICIAL
+def official(tmp_path_factory: pytest.TempPathFactory) -> Official:
+    """Finds files of real elections: `official("tamaulipas-2023/LEEME.txt")`."""
+    return official_files(tmp_path_factory.mktemp("official"))
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def _read_file(path: Path, what: str, *, private: bool = False) -> bytes:
 
 
 class TokenKey:
-    """A key in a cryptographic token (PKCS #11), which never leaves it. Needs the package python-pkcs11."""
+    """A key in a cryptographic token (PKCS #11), which never leaves it. Needs the extra pkcs11."""
 
     def __init__(self, uri: str, pin: str | None, public: object) -> None:
         """`public` is the certificate's key: it says how to sign. The token is asked when something is signed."""
@@ -139,7 +139,8 @@ class TokenKey:
         try:
             import pkcs11  # noqa: PLC0415 - an extra: most installations have no token
         except ModuleNotFoundError:
-            raise NotSealed(Problem.KEY, "para usar una llave pkcs11: falta el paquete python-pkcs11") from None
+            sentence = "falta el extra «pkcs11»: pip install 'prep-abierto[pkcs11]'"
+            raise NotSealed(Problem.KEY, sentence) from None
         where = self._where
         try:
             # A session for each signature: one every few minutes, and a token may be taken out and put back.

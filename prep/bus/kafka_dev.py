@@ -1,8 +1,8 @@
 """A real Kafka on the loopback, for development and tests: `prep kafka-dev up|down`.
 
 One or more nodes in KRaft's combined mode, each a process of its own that can be killed and started again on the ports
-it had. The jars come through Maven (`deploy/kafka/pom.xml`) into a cache. Nobody is authenticated and every node is on
-this machine: not for a real night.
+it had. The jars come through Maven (`kafka_pom.xml` beside this file) into a cache. Nobody is authenticated and every
+node is on this machine: not for a real night.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ import psutil
 from prep.errors import Rejected
 
 VERSION: Final = "4.3.0"
-POM: Final = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "pom.xml"
+POM: Final = Path(__file__).resolve().with_name("kafka_pom.xml")
 HEAP: Final = "-Xmx384m"
 READY_SECONDS: Final = 60.0
 _STARTED: Final = b"Kafka Server started"
@@ -42,8 +42,6 @@ def jars() -> Path:
         return folder
     if shutil.which("mvn") is None:
         raise Rejected("falta Maven para obtener Kafka: instale el paquete maven")
-    if not POM.is_file():
-        raise Rejected("Kafka de desarrollo se inicia desde el código fuente: falta deploy/kafka/pom.xml")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         coming = Path(scratch, "jars")

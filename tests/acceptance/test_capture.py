@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from tests.conftest import Night
 from tests.makers.capture_room import PASSWORD, Device, jpeg
+from tests.makers.waiting import PATIENCE
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -86,7 +87,7 @@ async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "prep.operations.cli", "capture", env=environment
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             assert process.returncode is None
             with suppress(httpx.TransportError):

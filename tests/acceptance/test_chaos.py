@@ -10,6 +10,7 @@ import pytest
 from load_tests.chaos.chaos import script
 from load_tests.chaos.faults import FaultKind, schedule
 from prep.rehearsal.synthetic import synthetic
+from tests.makers.waiting import NIGHT
 
 CASILLAS = 24
 FAULTS = 5
@@ -43,7 +44,7 @@ def test_a_night_under_faults_loses_nothing(kafka_jars: None, tmp_path: Path, se
         ],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=NIGHT,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-3000:]

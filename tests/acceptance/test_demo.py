@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from prep.store import embedded
+from tests.makers.waiting import NIGHT
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     return subprocess.run(
-        [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False, timeout=280
+        [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False, timeout=NIGHT
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from prep.store import embedded
+from tests.makers.waiting import NIGHT
 
 CASILLAS = 110
 KILLS = 10
@@ -71,10 +72,10 @@ def test_ten_kills_change_no_number(tmp_path: Path) -> None:
                     kills += 1
                     time.sleep(0.2)  # the kernel ends the children of the killed
                     continue
-            assert night.wait(240) == 0, (struck / "salida.txt").read_text()[-3000:]
+            assert night.wait(NIGHT) == 0, (struck / "salida.txt").read_text()[-3000:]
             break
         undisturbed = demo(alone)
-        assert undisturbed.wait(240) == 0, (alone / "salida.txt").read_text()[-3000:]
+        assert undisturbed.wait(NIGHT) == 0, (alone / "salida.txt").read_text()[-3000:]
     finally:
         for folder in (alone, struck):
             embedded.stop(folder / "datos" / "instalacion" / "postgres")

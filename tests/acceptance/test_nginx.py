@@ -21,6 +21,7 @@ from tests.conftest import Night
 from tests.makers.capture_room import furnished, jpeg
 from tests.makers.programs import DEPLOY, program, running
 from tests.makers.small_night import small_night
+from tests.makers.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ async def test_capture_is_reached_over_tls_and_only_as_far_as_it_should(
         async with (
             serving(nginx, tmp_path, "capture", **{theirs: f"set $capture {room.url};"}) as (_, port),
             httpx.AsyncClient(
-                base_url=f"https://localhost:{port}", verify=trusting(tmp_path, "capture"), timeout=30
+                base_url=f"https://localhost:{port}", verify=trusting(tmp_path, "capture"), timeout=PATIENCE
             ) as https,
         ):
             content = jpeg(1)

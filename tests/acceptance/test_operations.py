@@ -22,7 +22,7 @@ from prep.rehearsal.synthetic import synthetic
 from prep.rehearsal.typists import register_sin_acta, type_all
 from prep.store import embedded
 from tests.makers.programs import DEPLOY, program, running
-from tests.makers.waiting import until
+from tests.makers.waiting import PATIENCE, until
 
 PROMETHEUS = DEPLOY / "prometheus"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -145,7 +145,7 @@ async def watching(folder: Path, place: NightPlace) -> AsyncIterator[httpx.Async
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
     ]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
 
         async def ready() -> bool:
             with suppress(httpx.TransportError):

@@ -41,7 +41,7 @@ class Process:
     async def gauge(self, name: str) -> float | None:
         """None where it does not answer."""
         try:
-            async with httpx.AsyncClient(timeout=2) as http:
+            async with httpx.AsyncClient(timeout=20) as http:  # it may have been stopped; who asks asks again
                 text = (await http.get(f"http://127.0.0.1:{self.port}/metrics")).text
         except httpx.TransportError:
             return None

@@ -11,16 +11,18 @@ import pytest
 from prep.domain.rules import rule_set
 from prep.files.official import read_official
 from prep.rehearsal.replay import compare, examine, sheets
+from tests.makers.official_files import Official
+from tests.makers.waiting import NIGHT
 
 
-def prep(*words: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+def prep(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     return subprocess.run(
         [sys.executable, "-m", "prep.operations.cli", *words],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=NIGHT,
         check=False,
     )
 
@@ -33,9 +35,9 @@ ELECTIONS = {
 
 
 @pytest.mark.parametrize("rules", ELECTIONS)
-def test_what_a_file_lost_or_broke_is_found_from_its_own_arithmetic(official: Path, rules: str) -> None:
+def test_what_a_file_lost_or_broke_is_found_from_its_own_arithmetic(official: Official, rules: str) -> None:
     name, rows, lost = ELECTIONS[rules]
-    file = read_official((official / name).read_bytes())
+    file = read_official(official(name).read_bytes())
     caveats = examine(file, rule_set(rules))
     assert (len(file.rows), len(caveats.lost)) == (rows, lost)
     if rules == "pue-2018":
@@ -47,9 +49,9 @@ def test_what_a_file_lost_or_broke_is_found_from_its_own_arithmetic(official: Pa
         assert (caveats.broken, caveats.reprinted, caveats.summary) == ({}, {}, {})
 
 
-def test_a_difference_of_one_vote_is_seen(official: Path) -> None:
+def test_a_difference_of_one_vote_is_seen(official: Official) -> None:
     """The comparison that all replays end with can fail."""
-    data = (official / ELECTIONS["ine-2023"][0]).read_bytes()
+    data = official(ELECTIONS["ine-2023"][0]).read_bytes()
     file, rules = read_official(data), rule_set("ine-2023")
     other = read_official(data.replace(b"'280749B0100','280749B01002',28,TAMAULIPAS,001,Nuevo Laredo,0749,01,B,00,1,2,450,89,4,93,9,", b"'280749B0100','280749B01002',28,TAMAULIPAS,001,Nuevo Laredo,0749,01,B,00,1,2,450,89,4,93,8,"))  # fmt: skip
     differing = [each.what for each in compare(file, other, rules, examine(file, rules)) if not each.equal]
@@ -57,32 +59,41 @@ def test_a_difference_of_one_vote_is_seen(official: Path) -> None:
     assert len(sheets(file, rules, examine(file, rules), candidatura="1")) == 4782
 
 
-def test_quintana_roo_comes_out_with_the_official_numbers(official: Path, tmp_path: Path) -> None:
-    """2,136 rows with their images: drawn, sent, read, typed by two, published; then compared value by value."""
-    name, rows, _ = ELECTIONS["qroo-2019"]
+@pytest.fixture(scope="module")
+def quintana_roo(official: Official, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished replay: its report, its published tree."""
+    tmp_path = tmp_path_factory.mktemp("quintana-roo")
+    name = ELECTIONS["qroo-2019"][0]
     report = tmp_path / "informe.json"
     done = prep(
-        "replay", str(official / name), "--rules", "qroo-2019", "--public", str(tmp_path / "publico"),
+        "replay", str(official(name)), "--rules", "qroo-2019", "--public", str(tmp_path / "publico"),
         "--data", str(tmp_path / "datos"), "--json", str(report),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    compared = json.loads(report.read_text())
+    return tmp_path
+
+
+def test_quintana_roo_comes_out_with_the_official_numbers(quintana_roo: Path) -> None:
+    """2,136 rows with their images: drawn, sent, read, typed by two, published; then compared value by value."""
+    compared = json.loads((quintana_roo / "informe.json").read_text())
     assert compared["not_replayable"] == {}
     assert all(each["equal"] for each in compared["compared"])
-    assert len({each["value"].split()[0] for each in compared["compared"]}) == 13 + rows
-    index = json.loads((tmp_path / "publico" / "index.json").read_text())
-    totals = json.loads((tmp_path / "publico" / index["carpeta"] / "totals.json").read_text())
-    [election] = totals["elecciones"].values()
-    check_distributed(election, official / "quintana-roo-2019" / "published-json")
+    assert len({each["value"].split()[0] for each in compared["compared"]}) == 13 + ELECTIONS["qroo-2019"][1]
     verified = subprocess.run(
-        [sys.executable, "-m", "integrity", "verify", str(tmp_path / "publico")],
+        [sys.executable, "-m", "integrity", "verify", str(quintana_roo / "publico")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert verified.returncode == 0, verified.stdout[-3000:]
 
 
-def check_distributed(election: dict[str, object], published: Path) -> None:
-    """Party votes with coalition votes distributed: 15 of 15 districts, and the state, as the institute's site gave."""
+def test_coalition_votes_are_distributed_as_on_the_site_of_the_institute(
+    official: Official, quintana_roo: Path
+) -> None:
+    """Party votes of 15 of 15 districts, and of the state."""
+    published, tree = official("quintana-roo-2019/published-json"), quintana_roo / "publico"
+    index = json.loads((tree / "index.json").read_text())
+    totals = json.loads((tree / index["carpeta"] / "totals.json").read_text())
+    [election] = totals["elecciones"].values()
     contests = election["contiendas"]
     assert isinstance(contests, list)
     districts = json.loads((published / "distrito_votos_pp_ci.json").read_text())["json"]

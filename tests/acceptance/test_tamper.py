@@ -18,6 +18,7 @@ from integrity import minimal_verifier
 from integrity.checks import BOTH, TABLE, Who, titles
 from integrity.log.note import read_proof
 from integrity.report import Ledger
+from tests.makers.waiting import PATIENCE
 from tests.tamper.cheats import CHEATS, Cheat
 from tests.tamper.matrix import (
     DOCUMENT,
@@ -70,7 +71,7 @@ def command(where: str, night: Night, *, minimal: bool) -> Verdict:
     """The real command in a process of its own; the minimal one by a Python that sees nothing of this project."""
     program = ["-I", str(MINIMAL)] if minimal else ["-m", "integrity", "verify"]
     words = [sys.executable, *program, where, *night.remembering(2), "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert not done.stderr
     return read_verdict(done.stdout, done.returncode)
 

@@ -13,6 +13,7 @@ from integrity import minimal_verifier
 from publisher.verification import VERIFICA
 from tests.makers.programs import program
 from tests.makers.tree_maker import SUMMARY
+from tests.makers.waiting import PATIENCE
 from tests.quick.test_integrity_verify import flip
 from tests.tamper.night import Night
 
@@ -42,7 +43,9 @@ def give(command: str, tree: Path) -> subprocess.CompletedProcess[str]:
     """In a shell of its own, in the folder that the text speaks of, with our commands where programs are found."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     words = ["bash", "-euo", "pipefail", "-c", command]
-    return subprocess.run(words, cwd=tree, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        words, cwd=tree, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
 
 
 def answers(tree: Path) -> dict[str, subprocess.CompletedProcess[str]]:

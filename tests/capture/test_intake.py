@@ -33,6 +33,7 @@ from tests.makers.capture_room import (
     open_room,
     qr,
 )
+from tests.makers.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -328,7 +329,7 @@ async def test_an_upload_over_the_limit_is_refused_from_its_header(room: Room) -
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what another process's socket does is no event of ours
             await asyncio.sleep(0.01)
 

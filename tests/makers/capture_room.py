@@ -34,6 +34,7 @@ from prep.store.people import Role
 from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
+from tests.makers.waiting import PATIENCE
 
 EVENING = datetime(2024, 6, 3, 1, 0, tzinfo=UTC)
 PASSWORD = "una clave larga"
@@ -273,7 +274,7 @@ async def open_room(
         await asyncio.sleep(0.01)
     [port] = {socket.getsockname()[1] for listening in server.servers for socket in listening.sockets}
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=60)) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=httpx.Limits(max_connections=60)) as http:
         yield Room(url, http, settings, pool, store, bus, clock, device)
     server.should_exit = True
     await serving

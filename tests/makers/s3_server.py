@@ -54,7 +54,7 @@ class S3Server:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/moto-api/", timeout=5):
+            with urllib.request.urlopen(f"{self.endpoint}/moto-api/", timeout=PATIENCE):
                 return True
         except (urllib.error.URLError, OSError):
             return False

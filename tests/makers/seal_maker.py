@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from integrity.sealing import cms, der
 from integrity.sealing.cms import CmsSigner
+from tests.makers.waiting import PATIENCE
 
 AT = datetime(2024, 6, 2, 20, 0, tzinfo=UTC)
 """When everything is sealed; the clock of the machine does not matter."""
@@ -190,7 +191,7 @@ def craft(
 
 def openssl(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["openssl", *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=20, check=False
+        ["openssl", *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from prep.blobs import Blobs
 from prep.rehearsal.drawing.camera import CONDITIONS
 from prep.worker import Decoders
+from tests.makers.waiting import PATIENCE
 from tests.quick.test_digitize import acta
 
 PIXELS = 60_000_000
@@ -69,4 +70,4 @@ async def test_nothing_is_left_running(stored: tuple[str, list[str]]) -> None:
     left = children()
     assert left
     decoders.close()
-    assert not psutil.wait_procs(left, timeout=10)[1]
+    assert not psutil.wait_procs(left, timeout=PATIENCE)[1]

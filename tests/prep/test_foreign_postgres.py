@@ -29,6 +29,7 @@ from prep.errors import Rejected
 from prep.store.database import connect, migrate, open_pool
 from tests.makers.cord import copy
 from tests.makers.postgres_server import HOST, Server, of_the_system
+from tests.makers.waiting import PATIENCE
 from tests.prep.test_migrations import FACTS
 
 PASSWORD = "una clave: con/todo@ 'ñ' %"
@@ -252,7 +253,7 @@ async def test_the_tls_of_postgresql_itself(papers: tuple[Path, ssl.SSLContext],
 async def refused(url: str) -> str:
     """By a pool that would wait for a server that is away, and by a single connection, in the same words."""
     with pytest.raises(Rejected) as first:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await open_pool(url)
     with pytest.raises(Rejected) as second:
         async with connect(url):

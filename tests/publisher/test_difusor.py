@@ -34,7 +34,7 @@ from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import OriginRefused, Patience, base_of
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
-from tests.makers.waiting import until
+from tests.makers.waiting import PATIENCE, until
 
 QUICK = Patience(connect=5, silence=5, pause=0, tries=2)
 
@@ -413,7 +413,7 @@ async def test_a_server_that_drips_or_says_nothing_is_not_waited_for(place: Plac
 
     def silent(self: Server) -> bool:
         if self.path.endswith("images.csv"):
-            release.wait(30)
+            release.wait(PATIENCE)
         return False
 
     def drip(self: Server) -> bool:
@@ -569,7 +569,7 @@ async def test_killed_at_any_moment_it_ends_complete_and_the_old_tree_was_good(p
         count += 1
         if count >= step:
             reached.set()
-            release.wait(60)
+            release.wait(PATIENCE)
         return False
 
     place.handler.lie = stop_at

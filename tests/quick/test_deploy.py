@@ -4,8 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -181,18 +179,11 @@ def test_the_secrets_agree_with_each_other_and_with_the_services(prepared: Path)
 # The image.
 
 
-def test_the_image_is_built_from_the_lock_and_holds_what_running_needs() -> None:
-    command = [sys.executable, str(DEPLOY / "runtime_lock.py"), str(ROOT / "requirements.lock")]
-    lock = (ROOT / "requirements.lock").read_text()
-    kept = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    blocks = {block.split("==")[0].partition("[")[0]: block for block in re.split(r"(?m)^(?=[a-z0-9])", kept)[1:]}
-    assert all(block in lock and "--hash=sha256:" in block for block in blocks.values())
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = {re.split(r"[\[>=<~!]", each)[0] for each in project["project"]["dependencies"]}
-    assert asked <= set(blocks)
-    assert {"starlette", "pydantic-core", "yarl", "typing-extensions"} <= set(blocks), "and what those ask for"
-    tools = {"pytest", "locust", "moto", "playwright", "mypy", "gevent", "boto3"}
-    assert not tools & set(blocks)
+def test_the_image_holds_what_the_lock_names_and_nothing_is_resolved() -> None:
+    [install] = re.findall(r"pip install (?:.*\\\n)*.*", (DEPLOY / "Containerfile").read_text())
+    words = install.replace("\\\n", " ").split()
+    assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(words)
+    assert words[-2:] == ["-r", "requirements.lock"]
 
 
 def test_what_the_image_copies_is_let_into_its_build() -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from integrity.log.merkle import (
     range_hash,
     root_of,
 )
+from tests.makers.official_files import Official
 
 MOST = 70
 PLACEHOLDER = "sizes-are-equal-one-and-proof-is-empty.json"
@@ -49,8 +49,8 @@ def accepted(vector: dict[str, Any]) -> bool:
     return True
 
 
-def test_the_public_vectors_behave_as_marked(official: Path) -> None:
-    vectors = sorted((official / "vectors" / "merkle").rglob("*.json"))
+def test_the_public_vectors_behave_as_marked(official: Official) -> None:
+    vectors = sorted(official("merkle").rglob("*.json"))
     assert len(vectors) == 196
     odd = {
         path.name

@@ -21,6 +21,7 @@ from integrity.sealing import certificates, cms, der, development, stamp
 from integrity.sealing.certificates import NotSealed, Problem
 from integrity.sealing.stamp import STAMPS, Authority, Stamp, Unanswered, add_missing, ask, judge_after, verify_stamp
 from tests.makers.seal_maker import AT, STAMPING, SUMS, UNTIL, Party, openssl, openssl_accepts_stamp, party, rsa_key
+from tests.makers.waiting import PATIENCE
 from tests.quick.test_integrity_seal import flip, problem_of
 
 ROOT = party(name="Autoridad de tiempo")
@@ -343,7 +344,7 @@ async def test_an_authority_that_does_not_answer_in_time_is_let_go(
     gate = threading.Event()
 
     def silent(*_: object) -> bytes:
-        gate.wait(10)
+        gate.wait(PATIENCE)
         return b""
 
     try:

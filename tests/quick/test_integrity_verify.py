@@ -24,6 +24,7 @@ from integrity.sums import Malformed, read_code, read_sums
 from integrity.tree.totals import distribute, percent
 from integrity.verify import verify, verify_tree
 from tests.makers import tree_maker
+from tests.makers.official_files import Official
 from tests.makers.tree_maker import Json, canonical, make_tree, make_zip, reseal, seal, sha
 
 Tamper = Callable[[Path], object]
@@ -931,7 +932,7 @@ def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
     assert distribute([8, 8, 5], election) == {"A": 11, "B": 10}
 
 
-def test_the_rules_written_here_agree_with_a_real_election(official: Path) -> None:
+def test_the_rules_written_here_agree_with_a_real_election(official: Official) -> None:
     """All rows of Tamaulipas 2023 and its thirteen values, judged by the reading of the rules that `integrity` has."""
     from integrity.tree import rows as reading
     from integrity.tree import totals
@@ -949,7 +950,7 @@ def test_the_rules_written_here_agree_with_a_real_election(official: Path) -> No
     )
     election = PublishedElection("SEN", "", "federal", "entidad", "", "", {}, options, {(28, 0): contest}, rules)
     judge = reading.Judge(election)
-    text = (official / "tamaulipas-2023" / "TAMPS_SEN_FED_ext_2023.csv").read_text(encoding="utf-8-sig")
+    text = official("tamaulipas-2023/TAMPS_SEN_FED_ext_2023.csv").read_text(encoding="utf-8-sig")
     lines = list(csv.reader(io.StringIO(text)))
     at = next(number for number, line in enumerate(lines) if line[:1] == ["CLAVE_CASILLA"])
     assert tuple(lines[at]) == judge.columns.names

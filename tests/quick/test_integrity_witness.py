@@ -330,7 +330,7 @@ def test_requests_that_are_none_get_an_answer_and_the_witness_goes_on(memory: Pa
     with running(memory) as url:
 
         def said(method: str, path: str, body: bytes | None = None, **headers: str) -> int:
-            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
             connection.putrequest(method, path)
             for name, value in headers.items():
                 connection.putheader(name.replace("_", "-"), value)
@@ -376,7 +376,7 @@ def test_the_daemon_as_its_user_runs_it(tmp_path: Path, memory: Path) -> None:
             assert process.stdout is not None
             assert (tmp_path / "t.pub").read_text().strip() in process.stdout.readline()
             address = process.stdout.readline().split("http://")[1].strip().strip("/")
-            connection = http.client.HTTPConnection(address, timeout=10)
+            connection = http.client.HTTPConnection(address, timeout=PATIENCE)
             for old, size in [(0, 5), (5, 33)]:  # over one connection
                 connection.request("POST", "/add-checkpoint", ask(old, size))
                 answer = connection.getresponse()

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +20,7 @@ from prep.files.official import (
     read_official,
     understand,
 )
+from tests.makers.official_files import Official
 
 VALUES = (
     "4778",
@@ -132,18 +132,18 @@ def one(**cells: str) -> OfficialRow:
 
 
 @pytest.fixture(scope="module")
-def tamaulipas(official: Path) -> OfficialFile:
-    return read_official((official / "tamaulipas-2023" / "TAMPS_SEN_FED_ext_2023.csv").read_bytes())
+def tamaulipas(official: Official) -> OfficialFile:
+    return read_official(official("tamaulipas-2023/TAMPS_SEN_FED_ext_2023.csv").read_bytes())
 
 
 @pytest.fixture(scope="module")
-def quintana_roo(official: Path) -> OfficialFile:
-    return read_official((official / "quintana-roo-2019" / "QROO_DIP_LOC_2019.csv").read_bytes())
+def quintana_roo(official: Official) -> OfficialFile:
+    return read_official(official("quintana-roo-2019/QROO_DIP_LOC_2019.csv").read_bytes())
 
 
 @pytest.fixture(scope="module")
-def puebla(official: Path) -> OfficialFile:
-    return read_official((official / "puebla-2018" / "PUE_GOB_2018.csv").read_bytes())
+def puebla(official: Official) -> OfficialFile:
+    return read_official(official("puebla-2018/PUE_GOB_2018.csv").read_bytes())
 
 
 def texts(file: OfficialFile) -> Counter[tuple[str, ...]]:
@@ -254,27 +254,29 @@ def test_puebla_to_the_row(puebla: OfficialFile) -> None:
     }
 
 
-def test_the_definitive_count_is_no_prep_file(official: Path) -> None:
+def test_the_definitive_count_is_no_prep_file(official: Official) -> None:
     with pytest.raises(Rejected, match="línea 8, columna CONTABILIZADA: falta la columna"):
-        read_official((official / "tamaulipas-2023" / "computos" / "TAMPS_SEN_FED_ext_2023.csv").read_bytes())
+        read_official(official("tamaulipas-2023/computos/TAMPS_SEN_FED_ext_2023.csv").read_bytes())
 
 
-def test_the_three_candidates_files(official: Path) -> None:
-    tamaulipas = read_candidates(
-        (official / "tamaulipas-2023" / "TAMPS_SEN_FED_ext_Candidaturas_2023.csv").read_bytes()
-    )
-    quintana_roo = read_candidates((official / "quintana-roo-2019" / "QROO_DIP_CANDIDATURAS_2019.csv").read_bytes())
-    puebla = read_candidates((official / "puebla-2018" / "PUE_GOB_CANDIDATURAS_2018.csv").read_bytes())
-    assert [len(rows) for rows in (tamaulipas, quintana_roo, puebla)] == [11, 265, 14]
-    assert (tamaulipas[-1].code, tamaulipas[-1].propietaria, tamaulipas[-1].distrito) == (
-        "PT-MORENA",
-        "José Ramón Gómez Leal",
-        None,
-    )
-    assert {row.distrito for row in quintana_roo} == set(range(1, 16))
-    assert quintana_roo[1].suplente == "JOSE ALBERTO CAHUICH RAMIREZ"
-    assert "MAURICIO DELFIN AVENDAÑO" in {row.propietaria for row in quintana_roo}
-    assert [(row.code, row.propietaria) for row in puebla if row.suma] == [
+def test_the_candidates_of_tamaulipas(official: Official) -> None:
+    rows = read_candidates(official("tamaulipas-2023/TAMPS_SEN_FED_ext_Candidaturas_2023.csv").read_bytes())
+    assert len(rows) == 11
+    assert (rows[-1].code, rows[-1].propietaria, rows[-1].distrito) == ("PT-MORENA", "José Ramón Gómez Leal", None)
+
+
+def test_the_candidates_of_quintana_roo(official: Official) -> None:
+    rows = read_candidates(official("quintana-roo-2019/QROO_DIP_CANDIDATURAS_2019.csv").read_bytes())
+    assert len(rows) == 265
+    assert {row.distrito for row in rows} == set(range(1, 16))
+    assert rows[1].suplente == "JOSE ALBERTO CAHUICH RAMIREZ"
+    assert "MAURICIO DELFIN AVENDAÑO" in {row.propietaria for row in rows}
+
+
+def test_the_candidates_of_puebla(official: Official) -> None:
+    rows = read_candidates(official("puebla-2018/PUE_GOB_CANDIDATURAS_2018.csv").read_bytes())
+    assert len(rows) == 14
+    assert [(row.code, row.propietaria) for row in rows if row.suma] == [
         ("PAN-PRD-MC-CPP-PSI", ""),
         ("PT-MOR-PES", ""),
     ]

@@ -1,6 +1,7 @@
 """From an official file to a catalogue folder and back: the replay expects exactly the actas that the file expects."""
 
-from pathlib import Path
+import functools
+from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +10,7 @@ from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
 from prep.files.official import CandidateRow, OfficialFile, Status, read_candidates, read_official
 from prep.rehearsal.replay_catalog import catalog_folder
+from tests.makers.official_files import Official
 
 FILES = {
     "tamaulipas": (
@@ -21,21 +23,24 @@ FILES = {
 RULES = {"tamaulipas": "ine-2023", "quintana_roo": "qroo-2019", "puebla": "pue-2018"}
 
 
+Nights = Callable[[str], tuple[OfficialFile, Catalog]]
+
+
 @pytest.fixture(scope="module")
-def nights(official: Path) -> dict[str, tuple[OfficialFile, Catalog]]:
-    made = {}
-    for name, (results, candidates) in FILES.items():
-        file = read_official((official / results).read_bytes())
-        people = read_candidates((official / candidates).read_bytes())
-        made[name] = (file, load_catalog(catalog_folder(file, people, rules=RULES[name], code="X")))
-    return made
+def nights(official: Official) -> Nights:
+    @functools.cache
+    def night(name: str) -> tuple[OfficialFile, Catalog]:
+        results, candidates = FILES[name]
+        file = read_official(official(results).read_bytes())
+        people = read_candidates(official(candidates).read_bytes())
+        return file, load_catalog(catalog_folder(file, people, rules=RULES[name], code="X"))
+
+    return night
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_catalogue_expects_what_the_file_expects_by_the_same_keys(
-    nights: dict[str, tuple[OfficialFile, Catalog]], name: str
-) -> None:
-    file, catalog = nights[name]
+def test_the_catalogue_expects_what_the_file_expects_by_the_same_keys(nights: Nights, name: str) -> None:
+    file, catalog = nights(name)
     assert len(catalog.actas) == int(file.summary["ACTAS_ESPERADAS"])
     of_key = {acta.clave: acta for acta in catalog.actas}
     assert of_key.keys() == {row.clave_acta for row in file.catalogued}
@@ -47,10 +52,8 @@ def test_the_catalogue_expects_what_the_file_expects_by_the_same_keys(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_captured_number_fits_its_boxes_and_stands_on_the_ballot(
-    nights: dict[str, tuple[OfficialFile, Catalog]], name: str
-) -> None:
-    file, catalog = nights[name]
+def test_every_captured_number_fits_its_boxes_and_stands_on_the_ballot(nights: Nights, name: str) -> None:
+    file, catalog = nights(name)
     assert catalog.elections[0].codes == file.vote_columns
     of_key = {acta.clave: acta for acta in catalog.actas}
     for row in file.catalogued:
@@ -63,34 +66,45 @@ def test_every_captured_number_fits_its_boxes_and_stands_on_the_ballot(
 
 
 def test_the_official_order_of_tamaulipas_and_quintana_roo_is_kept(
-    nights: dict[str, tuple[OfficialFile, Catalog]],
+    nights: Nights,
 ) -> None:
     for name in ("tamaulipas", "quintana_roo"):
-        file, catalog = nights[name]
+        file, catalog = nights(name)
         assert [acta.clave for acta in catalog.actas] == [row.clave_acta for row in file.catalogued]
 
 
-def test_contests_and_levels(nights: dict[str, tuple[OfficialFile, Catalog]]) -> None:
-    shape = {name: (catalog.elections[0].nivel, len(catalog.contests)) for name, (_, catalog) in nights.items()}
-    assert shape == {
-        "tamaulipas": (Nivel.ENTIDAD, 1),
-        "quintana_roo": (Nivel.DISTRITO, 15),
-        "puebla": (Nivel.ENTIDAD, 1),
-    }
-    _, quintana_roo = nights["quintana_roo"]
+@pytest.mark.parametrize(
+    ("name", "nivel", "contests"),
+    [("tamaulipas", Nivel.ENTIDAD, 1), ("quintana_roo", Nivel.DISTRITO, 15), ("puebla", Nivel.ENTIDAD, 1)],
+)
+def test_contests_and_levels(nights: Nights, name: str, nivel: Nivel, contests: int) -> None:
+    _, catalog = nights(name)
+    assert (catalog.elections[0].nivel, len(catalog.contests)) == (nivel, contests)
+
+
+def test_an_independent_stands_on_the_ballot_of_one_district(nights: Nights) -> None:
+    _, quintana_roo = nights("quintana_roo")
     codes = quintana_roo.elections[0].codes
     printed = {one.territory: {codes[place] for place in one.ballot} for one in quintana_roo.contests}
     assert [territory for territory, ballot in printed.items() if "CAND_IND_1" in ballot] == [11]
 
 
-def test_candidacies_are_the_coalitions_of_each_contest(nights: dict[str, tuple[OfficialFile, Catalog]]) -> None:
-    _, puebla = nights["puebla"]
+def test_candidacies_are_the_coalitions(nights: Nights) -> None:
+    _, tamaulipas = nights("tamaulipas")
+    assert [len(one.options) for one in tamaulipas.candidacies] == [7, 1, 3]
+
+
+def test_candidacies_are_the_coalitions_of_many_parties(nights: Nights) -> None:
+    _, puebla = nights("puebla")
     codes = puebla.elections[0].codes
     backing = [{codes[place] for place in one.options} for one in puebla.candidacies]
     assert [len(options) for options in backing] == [31, 1, 7, 1]
     assert {"PT", "MORENA", "PES", "PT-MORENA-PES"} <= backing[2]
     assert puebla.candidacies[2].propietario == "Candidatura de PT, MORENA, PES"
-    _, quintana_roo = nights["quintana_roo"]
+
+
+def test_candidacies_are_the_coalitions_of_each_contest(nights: Nights) -> None:
+    _, quintana_roo = nights("quintana_roo")
     first = [
         {quintana_roo.elections[0].codes[place] for place in one.options}
         for one in quintana_roo.candidacies
@@ -98,8 +112,6 @@ def test_candidacies_are_the_coalitions_of_each_contest(nights: dict[str, tuple[
     ]
     # In district 1 these three went apart, though the file has columns for their combinations everywhere.
     assert [{"PVEM"}, {"PT"}, {"MORENA"}] == [options for options in first if options & {"PVEM", "PT", "MORENA"}]
-    _, tamaulipas = nights["tamaulipas"]
-    assert [len(one.options) for one in tamaulipas.candidacies] == [7, 1, 3]
 
 
 SMALL = """Diputaciones locales

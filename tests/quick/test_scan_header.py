@@ -16,6 +16,7 @@ from PIL import Image
 
 from prep.errors import Rejected
 from prep.scan.header import inspect
+from tests.makers.official_files import Official
 
 
 def picture(size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -104,10 +105,9 @@ def test_a_scanned_page_is_taken_with_its_size_in_pixels_at_200_dpi() -> None:
     assert (found.format, found.width, found.height) == ("pdf", 1280, 960)
 
 
-def test_the_official_blank_form_is_taken(official: Path) -> None:
-    form = official / "formatos" / "acta-presidencia-2024-en-blanco"
-    assert inspect(form.with_suffix(".png")).format == "png"
-    assert inspect(form.with_suffix(".pdf")).format == "pdf"
+def test_the_official_blank_form_is_taken(official: Official) -> None:
+    for kind in ("png", "pdf"):
+        assert inspect(official(f"formatos/acta-presidencia-2024-en-blanco.{kind}")).format == kind
 
 
 def test_an_empty_upload_is_refused() -> None:

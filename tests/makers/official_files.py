@@ -1,0 +1,39 @@
+"""Files of real elections: those as published in tests/official, and more where they stand beside the checkout."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from zipfile import ZipFile
+
+import pytest
+
+PUBLISHED: Final = {
+    "tamaulipas-2023": "20230220_1105_PREP_SEN_TAMPS_ext.zip",
+    "quintana-roo-2019": "20190603_0547_PREP_DIP_QROO.zip",
+}
+"""Folder of an election → its ZIP in tests/official."""
+HERE: Final = Path(__file__).resolve().parents[1] / "official"
+BESIDE: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+Official = Callable[[str], Path]
+"""`election/file` → where it is."""
+
+
+def official_files(scratch: Path) -> Official:
+    """Unpacks the ZIPs into `scratch`. A file that is nowhere: the test is skipped with the reason; in CI, a failure."""
+    for election, name in PUBLISHED.items():
+        with ZipFile(HERE / name) as published:
+            published.extractall(scratch / election)
+
+    def find(name: str) -> Path:
+        places = [folder / name for folder in (scratch, HERE, BESIDE)]
+        for place in places:
+            if place.exists():
+                return place
+        reason = f"an official file is not here: {places[-1]}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return find
