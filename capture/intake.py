@@ -20,6 +20,7 @@ from typing import Final, NoReturn, TypeVar
 from urllib.parse import unquote
 
 from capture.auth import Devices
+from capture.inspection import Inspection
 from capture.receipts import Receipts
 from prep import observe
 from prep.blobs import Arriving, Blobs
@@ -27,7 +28,6 @@ from prep.bus.contract import Bus
 from prep.domain.catalog import read_identity
 from prep.errors import Rejected, Unavailable
 from prep.messages import SHA256_PATTERN, Digitalizacion, ImageReceived, Origen, TipoDocumento
-from prep.scan import header
 
 log: Final = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class Intake:
     receipts: Receipts
     bus: Bus
     clock: Callable[[], datetime]
+    inspection: Inspection
     max_bytes: int
-    max_pixels: int
 
     async def receive(self, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Take one upload in; returns the receipt, and whether it was made now.
@@ -68,11 +68,9 @@ class Intake:
 
             # Still nothing is kept, and nothing has looked into the bytes.
             _check_digest(upload, digest, arriving.size)
-            found = await asyncio.to_thread(
-                header.inspect, arriving.path, max_pixels=self.max_pixels, max_bytes=self.max_bytes
-            )
+            format_ = await self.inspection.format_of(arriving.path, size=arriving.size, device=upload.device)
 
-            # It is an image, whole, and the one that was announced.
+            # It is the one that was announced, and an image, or nobody can tell within bounds that it is none.
             await self.blobs.put_file(arriving.path, digest)
 
         # The bytes are durable under their digest; no number, no message and no receipt points at them.
@@ -80,7 +78,7 @@ class Intake:
 
         # The number is this image's for ever; the sender, with no receipt, sends it again under the same number.
         received_at = self.clock()
-        await self._announce(upload, arriving.size, found.format, received_at)
+        await self._announce(upload, arriving.size, format_, received_at)
 
         # Workers will process it, whether or not its sender comes back; announcing it again is harmless.
         receipt, made = await self.receipts.issue(digest, size=arriving.size, at=received_at)

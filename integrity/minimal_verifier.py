@@ -1018,7 +1018,7 @@ def read_images(corte: Corte, images: Images, report: Report) -> None:
     for line in lines[1:]:
         digest, path, clave, *more = [*line.split(","), "", "", ""][:4]
         extension = path.rpartition(".")[2]
-        right = HEX.fullmatch(digest) and not more[0] and re.fullmatch("jpg|png|webp|tif|pdf", extension)
+        right = HEX.fullmatch(digest) and not more[0] and re.fullmatch("jpg|png|webp|tif|pdf|avif|gif|bmp", extension)
         if not right or path != image_path(digest, extension) or not re.fullmatch(r"-|'?\w+'?", clave, re.ASCII):
             raise Bad(f"{where}: «{line}» no es una imagen en el lugar de su huella")
         if (digest, clave) <= last:

@@ -137,6 +137,10 @@ class Leased:
     image: bytes
     ronda: int
     until: datetime
+    web: bool
+    """Whether there is a web copy of the image."""
+    oddities: Sequence[str]
+    """Codes of what is odd about the image."""
     acta: LeasedActa | None
 
 
@@ -174,7 +178,16 @@ def _leased(row: asyncpg.Record) -> Leased:
     if row["acta"] is not None:
         place = Place(**{name: row[name] for name in Place.__dataclass_fields__})
         acta = LeasedActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
-    return Leased(row["lease"], Kind(row["kind"]), row["image"], row["ronda"], row["lease_until"], acta)
+    return Leased(
+        row["lease"],
+        Kind(row["kind"]),
+        row["image"],
+        row["ronda"],
+        row["lease_until"],
+        row["web"],
+        row["oddities"],
+        acta,
+    )
 
 
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:

@@ -620,7 +620,7 @@ def _listed(path: Path) -> dict[str, str]:
     return found
 
 
-_EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf"})
+_EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf", "avif", "gif", "bmp"})
 
 
 def _immutable(root: Path, number: int) -> list[str]:
