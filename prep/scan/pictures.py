@@ -13,6 +13,7 @@ import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -69,8 +70,7 @@ class Picture:
 def look(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """Find the acta in an upload, without decoding it. Raises Rejected in one sentence: 413, 415 or 422."""
     form = format_of(data[:START])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, of which nothing is used
+    with _lenient():  # broken metadata hide no picture
         found = _guarded(lambda: _pdf_pages(data, max_pixels) if form == "pdf" else _frames(data, form))
         sizes = [size for size, _ in found]
         width, height = max(sizes, key=_area)
@@ -395,20 +395,38 @@ def decoded(picture: Picture, decode: Callable[[Image.Image], T], opened: Callab
     An image that ends early, or a part of it that is damaged, is shown as far as it goes. Raises Parked where nothing
     can be shown.
     """
+    try:
+        with _quiet():
+            return decode(opened()), True
+    except (PrepError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001  # as in `_guarded`; what is really wrong, the second look says
+        pass
+    try:
+        with _lenient():
+            return decode(opened()), False
+    except (PrepError, MemoryError):
+        raise
+    except Exception as error:
+        raise Parked(f"la imagen no se pudo decodificar: {error}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for lenient in (False, True):
-            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-            try:
-                return decode(opened()), not lenient
-            except (PrepError, MemoryError):
-                raise
-            except Exception as error:  # as in `_guarded`
-                if lenient or picture.format == "pdf":
-                    raise Parked(f"la imagen no se pudo decodificar: {error}") from error
-            finally:
-                ImageFile.LOAD_TRUNCATED_IMAGES = False
-    raise AssertionError
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, of which nothing is used
+        yield
+
+
+@contextmanager
+def _lenient() -> Iterator[None]:
+    """Pillow shows as much as it can. Its switch is one for the whole process, which does one thing at a time."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        with _quiet():
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def examine(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
