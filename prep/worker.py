@@ -46,22 +46,24 @@ BEHIND: Final = 5
 """How far the decoding processes stand back: an image may wait to be read; its receipt and its proof may not."""
 
 
-LIGHT: Final = Bounds(memory=1024 * MIB, cpu=6, seconds=30)
-"""For a photo: a camera's largest takes a third of it."""
-HEAVY: Final = Bounds(memory=1024 * MIB, cpu=15, seconds=60)
+LIGHT: Final = Bounds(memory=1024 * MIB, cpu=4, seconds=30)
+"""For a photo: the largest that is taken, without a sticker to be found, takes half of the time."""
+HEAVY: Final = Bounds(memory=1024 * MIB, cpu=8, seconds=60)
 HEAVY_FORMATS: Final = frozenset({"pdf", "tiff"})
 HEAVY_BYTES: Final = 8_000_000
 OUTSTANDING: Final = 2
 """Heavy images of one device that are decoded or wait for their turn; its others wait outside the lane."""
-STRIKES: Final = 3
-"""Images of one device that passed the bounds, with none between them that did not: then it is over its quota."""
+STRIKE: Final = 5
+"""What an image that passed the bounds counts against its device; one that did not takes one away."""
+QUOTA: Final = 3 * STRIKE
+"""From here on a device is over its quota of images that may hold a process."""
 
 
 class Decoders:
     """Processes that decode, each image within bounds. Each reads and keeps its images itself.
 
     Most images go through the light lane. What is heavy (`HEAVY_FORMATS`, `HEAVY_BYTES`), what passed the light lane's
-    bounds, and what comes from a device whose last image passed them, goes through a lane of its own, so that bombs
+    bounds, and what comes from a device of which images passed them lately, goes through a lane of its own, so that bombs
     hold no slot that photos wait for. An image is tried twice at most. Of a device over its quota one image is tried at
     a time; those that come meanwhile go to people as they are.
     """
@@ -86,7 +88,7 @@ class Decoders:
 
     async def decode(self, sha256: str, *, device: str = "", heavy: bool = False) -> Reading | Unread:
         """What could be read of the image. Raises Parked where the store has not got it."""
-        over = self._strikes[device] >= STRIKES
+        over = self._strikes[device] >= QUOTA
         if over and device in self._tried:
             return Unread((Oddity.SIN_EXAMINAR,))
         if over:
@@ -96,11 +98,9 @@ class Decoders:
         finally:
             if over:
                 self._tried.discard(device)
-        if read is None:
-            self._strikes[device] += 1
-            return Unread((Oddity.SIN_EXAMINAR,))
-        self._strikes.pop(device, None)
-        return read
+        counted = self._strikes[device] + (STRIKE if read is None else -1)
+        self._strikes[device] = min(max(counted, 0), QUOTA + STRIKE)
+        return read or Unread((Oddity.SIN_EXAMINAR,))
 
     async def _tries(self, sha256: str, device: str, *, heavy: bool, tries: int) -> Reading | Unread | None:
         for left in range(tries, 0, -1):

@@ -31,20 +31,33 @@ def _zeros(length: int) -> bytes:
 
 
 def _pngs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    def png(width: int, height: int, pixels: bytes, *, depth: int = 8, colour: int = 0, lace: int = 0, more: bytes = b"") -> bytes:
+    def png(
+        width: int, height: int, pixels: bytes, *, depth: int = 8, colour: int = 0, lace: int = 0, more: bytes = b""
+    ) -> bytes:
         head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, lace)
         return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + more + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
     channels = {0: 1, 2: 3, 4: 2, 6: 4}
     for (width, height), colour, depth, lace in product(((7700, 7700), (60_000, 900)), (0, 2, 4, 6), (8, 16), (0, 1)):
         row = 1 + width * channels[colour] * depth // 8
-        data = png(width, height, _zeros(row * height // (1 if lace == 0 else 4)), depth=depth, colour=colour, lace=lace)
+        data = png(
+            width, height, _zeros(row * height // (1 if lace == 0 else 4)), depth=depth, colour=colour, lace=lace
+        )
         yield f"png bomb {width}×{height} colour {colour} depth {depth} interlaced {lace}", data
     for size in ((60_000, 60_000), (2**31 - 1, 1), (2**32 - 1, 2**32 - 1), (0, 0), (1, 65_536)):
         yield f"png that says {size[0]}×{size[1]}", png(*size, zlib.compress(b"\0" * 99))
-    yield "png of a hundred thousand empty chunks", png(8, 8, zlib.compress(bytes(72)), more=chunk(b"prVt", b"") * 100_000)
-    yield "png of text bombs", png(8, 8, zlib.compress(bytes(72)), more=chunk(b"zTXt", b"a\0\0" + _zeros(100 << 20)) * 3)
-    yield "png with a bomb for a profile", png(8, 8, zlib.compress(bytes(72)), more=chunk(b"iCCP", b"a\0\0" + _zeros(300 << 20)))
+    yield (
+        "png of a hundred thousand empty chunks",
+        png(8, 8, zlib.compress(bytes(72)), more=chunk(b"prVt", b"") * 100_000),
+    )
+    yield (
+        "png of text bombs",
+        png(8, 8, zlib.compress(bytes(72)), more=chunk(b"zTXt", b"a\0\0" + _zeros(100 << 20)) * 3),
+    )
+    yield (
+        "png with a bomb for a profile",
+        png(8, 8, zlib.compress(bytes(72)), more=chunk(b"iCCP", b"a\0\0" + _zeros(300 << 20))),
+    )
     yield "png of empty data chunks", png(64, 64, zlib.compress(bytes(65 * 64)), more=chunk(b"IDAT", b"") * 50_000)
     yield "png with a length beyond its end", png(8, 8, b"")[:33] + struct.pack(">I", 2**31 - 1) + b"IDAT"
     yield "png with noise for pixels", png(3000, 3000, rng.randbytes(200_000), colour=2)
@@ -63,7 +76,10 @@ def _jpegs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     at = slow.index(b"\xff\xc2") + 5
     for times, size in product((50, 2000, 20_000), ((7700, 7700), (480, 340))):
         body = slow[:at] + struct.pack(">HH", size[1], size[0]) + slow[at + 4 : scan]
-        yield f"jpeg of {times} empty scans over {size[0]}×{size[1]}", body + slow[scan : scan + 14] * times + b"\xff\xd9"
+        yield (
+            f"jpeg of {times} empty scans over {size[0]}×{size[1]}",
+            body + slow[scan : scan + 14] * times + b"\xff\xd9",
+        )
     for marker in range(0xC0, 0xD0):
         yield f"jpeg whose frame is {marker:x}", good.replace(b"\xff\xc0", bytes((0xFF, marker)), 1)
     for marker in (0xDB, 0xC4, 0xDD, 0xDC, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE):
@@ -73,7 +89,9 @@ def _jpegs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "jpeg with fill bytes in its scan", good[:-2] + b"\xff" * 2_000_000 + b"\xff\xd9"
     yield "jpeg with restarts for data", good[: good.index(b"\xff\xda") + 14] + b"\xff\xd0" * 500_000 + b"\xff\xd9"
     yield "jpeg with eight thousand frames", good[:-2] + good[good.index(b"\xff\xc0") :][:19] * 8000 + b"\xff\xd9"
-    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<I", 8)
+    exif = (
+        b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<I", 8)
+    )
     yield "jpeg whose exif is a loop", good[:2] + segment(0xE1, exif) + good[2:]
     huge = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + struct.pack("<HHII", 0x0112, 5, 2**32 - 1, 8)
     yield "jpeg whose exif counts to four thousand million", good[:2] + segment(0xE1, huge) + good[2:]
@@ -86,7 +104,9 @@ def _jpegs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
 def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     jpeg, size = saved(acta(), "JPEG"), kinds.SIDES
 
-    def drawing(content: bytes, *, filters: bytes = b"/FlateDecode", things: bytes = b"", box: bytes = b"[0 0 612 792]") -> bytes:
+    def drawing(
+        content: bytes, *, filters: bytes = b"/FlateDecode", things: bytes = b"", box: bytes = b"[0 0 612 792]"
+    ) -> bytes:
         return kinds._plain(  # noqa: SLF001
             {
                 1: b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -110,14 +130,32 @@ def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
         yield f"pdf packed {levels} times", drawing(content, filters=b"/FlateDecode " * levels)
     form = b"q /X Do Q q /X Do Q"
     loop = b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /X 6 0 R >> >> /Length %d >>\nstream\n"
-    yield "pdf whose form draws itself", drawing(zlib.compress(b"/X Do"), things=loop % len(form) + form + b"\nendstream")
+    yield (
+        "pdf whose form draws itself",
+        drawing(zlib.compress(b"/X Do"), things=loop % len(form) + form + b"\nendstream"),
+    )
     for wide, high in ((60_000, 60_000), (2**31 - 1, 2**31 - 1), (7700, 7700)):
         for how in (b"/Width %d /Height %d", b"/W#69dth %d /Hei#67ht %d"):
-            picture = b"<< /Type /XObject /Subtype /Image " + how % (wide, high) + b" /ColorSpace /DeviceRGB /BitsPerComponent 8"
+            picture = (
+                b"<< /Type /XObject /Subtype /Image "
+                + how % (wide, high)
+                + b" /ColorSpace /DeviceRGB /BitsPerComponent 8"
+            )
             body = _zeros(min(wide * high * 3, 200 << 20))
             picture += b" /Filter /FlateDecode /Length %d >>\nstream\n" % len(body) + body + b"\nendstream"
-            yield f"pdf with a picture of {wide}×{high} ({how[:4].decode()})", drawing(zlib.compress(b"600 0 0 700 0 0 cm /X Do"), things=picture)
-    for box in (b"[0 0 1e9 1e9]", b"[0 0 0 0]", b"[0 0 -5 -5]", b"[0 0 1 100000]", b"[a b c d]", b"[]", b"[0 0 14400 14400]"):
+            yield (
+                f"pdf with a picture of {wide}×{high} ({how[:4].decode()})",
+                drawing(zlib.compress(b"600 0 0 700 0 0 cm /X Do"), things=picture),
+            )
+    for box in (
+        b"[0 0 1e9 1e9]",
+        b"[0 0 0 0]",
+        b"[0 0 -5 -5]",
+        b"[0 0 1 100000]",
+        b"[a b c d]",
+        b"[]",
+        b"[0 0 14400 14400]",
+    ):
         yield f"pdf of a page {box.decode()}", drawing(zlib.compress(b"0 0 m 9 9 l S"), box=box)
     yield "pdf of nested arrays", drawing(b"", things=b"[" * 200_000 + b"]" * 200_000)
     yield "pdf of nested dictionaries", drawing(b"", things=b"<</A" * 100_000 + b">>" * 100_000)
@@ -132,7 +170,15 @@ def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "pdf whose pages are a loop", pdf(jpeg, size).replace(b"/Kids [3 0 R]", b"/Kids [2 0 R]")
     yield "pdf whose table is a loop", pdf(jpeg, size).replace(b"/Size", b"/Prev 15 /Size")
     yield "pdf that is locked", pdf(jpeg, size).replace(b"/Root", b"/Encrypt << /Filter /Standard /V 1 /R 2 >> /Root")
-    for name in (b"JBIG2Decode", b"JPXDecode", b"CCITTFaxDecode", b"LZWDecode", b"RunLengthDecode", b"ASCII85Decode", b"Crypt"):
+    for name in (
+        b"JBIG2Decode",
+        b"JPXDecode",
+        b"CCITTFaxDecode",
+        b"LZWDecode",
+        b"RunLengthDecode",
+        b"ASCII85Decode",
+        b"Crypt",
+    ):
         yield f"pdf with noise for {name.decode()}", pdf(jpeg, size).replace(b"/DCTDecode", b"/" + name)
     packed = _zeros(400 << 20)
     yield "pdf with a bomb for an object stream", (
@@ -187,7 +233,10 @@ def _tiffs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
         data = bytearray(good)
         struct.pack_into("<HHII", data, first + 2, tag, kind, 2**31 - 1, 8)
         yield f"tiff with two thousand million values of kind {kind} in {tag}", bytes(data)
-    yield "tiff of sixty thousand tags", b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + struct.pack("<HHII", 700, 1, 4, 0) * 65_535 + bytes(4)
+    yield (
+        "tiff of sixty thousand tags",
+        b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + struct.pack("<HHII", 700, 1, 4, 0) * 65_535 + bytes(4),
+    )
     for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         big = saved(acta().convert("L").resize((7000, 7000)), "TIFF", compression=name)
         yield f"tiff of 7000×7000 by {name}", big
@@ -215,7 +264,10 @@ def _others(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     bmp = in_format(acta(), "bmp")
     for size in ((2**31 - 1, 2**31 - 1), (60_000, 60_000), (-5, 5), (7700, -7700)):
         yield f"bmp that says {size[0]}×{size[1]}", bmp[:18] + struct.pack("<ii", *size) + bmp[26:]
-    yield "bmp of run lengths", bmp[:18] + struct.pack("<iiHHI", 7000, 7000, 1, 8, 1) + bmp[34:54] + rng.randbytes(90_000)
+    yield (
+        "bmp of run lengths",
+        bmp[:18] + struct.pack("<iiHHI", 7000, 7000, 1, 8, 1) + bmp[34:54] + rng.randbytes(90_000),
+    )
     yield "heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + rng.randbytes(900)
     yield "svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
     yield "gzip", gzip.compress(bytes(90_000), mtime=0)
@@ -237,8 +289,14 @@ def _disguises(_: random.Random) -> Iterator[tuple[str, bytes]]:
         yield f"{form} and {name}", in_format(acta(), form) + other
     for name, other in others.items():
         short = other[:60_000]
-        yield f"jpeg with {name} in a comment", in_format(acta(), "jpeg")[:2] + segment(0xFE, short) + in_format(acta(), "jpeg")[2:]
-        yield f"png with {name} in a text", in_format(acta(), "png")[:33] + chunk(b"tEXt", b"a\0" + short) + in_format(acta(), "png")[33:]
+        yield (
+            f"jpeg with {name} in a comment",
+            in_format(acta(), "jpeg")[:2] + segment(0xFE, short) + in_format(acta(), "jpeg")[2:],
+        )
+        yield (
+            f"png with {name} in a text",
+            in_format(acta(), "png")[:33] + chunk(b"tEXt", b"a\0" + short) + in_format(acta(), "png")[33:],
+        )
 
 
 def _halves(_: random.Random) -> Iterator[tuple[str, bytes]]:

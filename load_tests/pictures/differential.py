@@ -112,6 +112,8 @@ def shown_by_libraries(made: Made) -> bool:
                 return len(document) == 1 and alike(made.meant, document[0].render(scale=1).to_pil())
             end = b"\xff\xd9" if made.form == "JPEG" else b""  # without one, Pillow keeps the last rows to itself
             image = Image.open(io.BytesIO(made.data + end))
+            if image.width * image.height > 100 * made.meant.width * made.meant.height:
+                return False  # damage that says it is huge
             return any(alike(made.meant, ImageOps.exif_transpose(frame)) for frame in frames(image))
     except Exception:  # noqa: BLE001  # a library that cannot show it may say so in any way
         return False
@@ -124,6 +126,8 @@ def frames(image: Image.Image) -> Iterator[Image.Image]:
     for number in range(getattr(image, "n_frames", 1)):
         with suppress(Exception):
             image.seek(number)
+            if image.width * image.height > 100_000_000:
+                continue
             yield image.copy()
 
 

@@ -117,11 +117,13 @@ def web_factor(width: int, height: int) -> int:
 def _jpeg_pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
     if factor == 1:
         image.draft("YCbCr", image.size)
+        image.load()  # here, where what it raises is about foreign bytes
         luminance = image.getchannel(0) if image.mode in {"YCbCr", "L"} else image.convert("L")
         return luminance, _upright(image, image)
     whole = picture.opened()
     whole.draft("L", whole.size)
     image.draft("YCbCr", (image.width // factor, image.height // factor))
+    image.load()
     return whole.convert("L"), _upright(image, image)
 
 
