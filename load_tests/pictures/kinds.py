@@ -332,7 +332,7 @@ TRAILERS: Final[dict[str, Callable[[random.Random], bytes]]] = {
     "zeros": lambda rng: bytes(rng.randrange(1, 5000)),
     "ones": lambda rng: b"\xff" * rng.randrange(1, 500),
     "newline": lambda _: b"\r\n",
-    "vivo": lambda rng: b"vivo{\"cameraInfo\":\"" + rng.randbytes(40).hex().encode() + b"\"}" + struct.pack(">I", 120),
+    "vivo": lambda rng: b'vivo{"cameraInfo":"' + rng.randbytes(40).hex().encode() + b'"}' + struct.pack(">I", 120),
     "xiaomi": lambda rng: b"<?xml version='1.0'?><meta>" + rng.randbytes(60).hex().encode() + b"</meta>",
     "samsung": lambda rng: b"\0\0\x01\x0afecha" + rng.randbytes(200) + b"SEFH" + bytes(24) + b"SEFT",
     "huawei": lambda rng: rng.randbytes(300) + b"HUAWEI_DEPTH\0",

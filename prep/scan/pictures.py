@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -369,7 +369,7 @@ def dictionary_names(data: bytes) -> Iterator[bytes]:
             case b">":
                 depth = max(0, depth - 1)
             case b"s":
-                at += length
+                at = min(at + length, len(data))
             case b"%":
                 pass
             case _ if awaited:
@@ -395,13 +395,8 @@ def decoded(picture: Picture, decode: Callable[[Image.Image], T], opened: Callab
     An image that ends early, or a part of it that is damaged, is shown as far as it goes. Raises Parked where nothing
     can be shown.
     """
-    try:
-        with _quiet():
-            return decode(opened()), True
-    except (PrepError, MemoryError):
-        raise
-    except Exception:  # noqa: BLE001  # as in `_guarded`; what is really wrong, the second look says
-        pass
+    with suppress(_Strict), _quiet():
+        return _strictly(lambda: decode(opened())), True
     try:
         with _lenient():
             return decode(opened()), False
@@ -409,6 +404,19 @@ def decoded(picture: Picture, decode: Callable[[Image.Image], T], opened: Callab
         raise
     except Exception as error:
         raise Parked(f"la imagen no se pudo decodificar: {error}") from error
+
+
+class _Strict(Exception):
+    """The first look failed; what is really wrong, the second says."""
+
+
+def _strictly(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (PrepError, MemoryError):
+        raise
+    except Exception as error:
+        raise _Strict from error
 
 
 @contextmanager
