@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from load_tests.pictures.differential import browser_page, compare
+from prep.scan.bounded import MIB, bound_memory
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
 
         sys.exit(run())
     with browser_page() as page:
+        bound_memory(4096 * MIB)  # a damaged picture may make the bare libraries ask for all there is
         rate = compare(range(arguments.seed, arguments.seed + arguments.count), page)
     print(*rate.lost, sep="\n")
     print(f"{rate.made} made, {rate.shown} shown whole by all, {rate.percent:.2f} % of those taken and shown the same")
