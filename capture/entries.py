@@ -268,7 +268,7 @@ class Desk:
             return {"clave": clave, "eleccion": election} | await store.acta_state(connection, acta)
 
     async def image(self, person: Person, sha256: str, *, original: bool) -> tuple[bytes, str, str]:
-        """The bytes, media type and extension of an image's web copy, or of the original, for whoever has it before them."""
+        """The bytes, media type and extension of an image's web copy or its original, for who has it before them."""
         async with borrow(self._pool) as connection:
             found = await store.image_for(connection, bytes.fromhex(sha256), person.id, self._clock())
         if person.role not in SEES_IMAGES and not (found is not None and found.held):

@@ -58,7 +58,7 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     """Keep the arrival and the reading of an image, and tie it to its acta as far as its QR can.
 
     The same image again is one more arrival of it. An image without a legible QR, or one that no decoder could read, is
-    never lost: people look at it. Two identities in one image are no identity: people decide, and both actas hear of it.
+    never lost: people look at it. Two identities in one image are none: people decide, and both actas hear of it.
     """
     image = bytes.fromhex(received.sha256)
     if isinstance(reading, Unread):

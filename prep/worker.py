@@ -63,7 +63,7 @@ class Decoders:
     """Processes that decode, each image within bounds. Each reads and keeps its images itself.
 
     Most images go through the light lane. What is heavy (`HEAVY_FORMATS`, `HEAVY_BYTES`), what passed the light lane's
-    bounds, and what comes from a device of which images passed them lately, goes through a lane of its own, so that bombs
+    bounds, and what comes from a device of which images passed them lately, goes through a lane of its own: bombs
     hold no slot that photos wait for. An image is tried twice at most. Of a device over its quota one image is tried at
     a time; those that come meanwhile go to people as they are.
     """

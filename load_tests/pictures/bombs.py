@@ -101,7 +101,7 @@ def _jpegs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "jpeg with a profile of megabytes", good[:2] + icc + good[2:]
 
 
-def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def _pdfs(_: random.Random) -> Iterator[tuple[str, bytes]]:
     jpeg, size = saved(acta(), "JPEG"), kinds.SIDES
 
     def drawing(
@@ -111,7 +111,8 @@ def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
             {
                 1: b"<< /Type /Catalog /Pages 2 0 R >>",
                 2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-                3: b"<< /Type /Page /Parent 2 0 R /MediaBox %s /Contents 5 0 R /Resources << /XObject << /X 6 0 R /I 7 0 R >>"
+                3: b"<< /Type /Page /Parent 2 0 R /MediaBox %s /Contents 5 0 R"
+                b" /Resources << /XObject << /X 6 0 R /I 7 0 R >>"
                 b" /Pattern << /P 8 0 R >> >> >>" % box,
                 5: b"<< /Filter [%s] /Length %d >>\nstream\n" % (filters, len(content)) + content + b"\nendstream",
                 6: things or b"null",
@@ -129,7 +130,9 @@ def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
             content = zlib.compress(content, 9)
         yield f"pdf packed {levels} times", drawing(content, filters=b"/FlateDecode " * levels)
     form = b"q /X Do Q q /X Do Q"
-    loop = b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /X 6 0 R >> >> /Length %d >>\nstream\n"
+    loop = b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792]" + (
+        b" /Resources << /XObject << /X 6 0 R >> >> /Length %d >>\nstream\n"
+    )
     yield (
         "pdf whose form draws itself",
         drawing(zlib.compress(b"/X Do"), things=loop % len(form) + form + b"\nendstream"),
@@ -182,7 +185,8 @@ def _pdfs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
         yield f"pdf with noise for {name.decode()}", pdf(jpeg, size).replace(b"/DCTDecode", b"/" + name)
     packed = _zeros(400 << 20)
     yield "pdf with a bomb for an object stream", (
-        pdf(jpeg, size) + b"40 0 obj << /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed)
+        pdf(jpeg, size) + b"40 0 obj << /Type /ObjStm /N 1 /First 4"
+        + b" /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed)
         + packed + b"\nendstream\nendobj\n%%EOF\n"
     )  # fmt: skip
 
@@ -209,8 +213,8 @@ def escaped(entries: bytes) -> bytes:
 
 def _active(_: random.Random) -> Iterator[tuple[str, bytes]]:
     jpeg, size = saved(acta(), "JPEG"), kinds.SIDES
-    for (name, entries), spelt, packed in product(ACTIVE.items(), ("plain", "escaped"), (False, True)):
-        entries = escaped(entries) if spelt == "escaped" else entries
+    for (name, plain), spelt, packed in product(ACTIVE.items(), ("plain", "escaped"), (False, True)):
+        entries = escaped(plain) if spelt == "escaped" else plain
         yield f"pdf with a {name}, {spelt}, packed {packed}", pdf(jpeg, size, extra=entries, packed=packed)
 
 

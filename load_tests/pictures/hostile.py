@@ -122,7 +122,7 @@ async def _installation(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[s
     for name in ("capture", "worker"):
         with (folder / f"{name}.log").open("wb") as log:
             command = [sys.executable, "-m", "prep.operations.cli", name]
-            parts[name] = subprocess.Popen(command, env=clean | said, stdout=log, stderr=log)
+            parts[name] = subprocess.Popen(command, env=clean | said, stdout=log, stderr=log)  # noqa: ASYNC220  # it returns at once
     try:
         yield f"http://127.0.0.1:{capture}", server.owner(), parts
     finally:

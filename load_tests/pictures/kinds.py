@@ -1,4 +1,4 @@
-"""Honest pictures: formats × containers × orientations × trailers, and small damage. The same seed makes the same ones."""
+"""Honest pictures: formats × containers × orientations × trailers, and small damage. One seed makes one picture."""
 
 import io
 import random
@@ -188,7 +188,7 @@ def pdf(
     extra: bytes = b"",
     pages: int = 1,
 ) -> bytes:
-    """A scan as one page, in the spellings of the trade. `deleted`: pages that are in the file and not in the document."""
+    """A scan as one page, in the spellings of the trade. `deleted`: pages in the file, not in the document."""
     width, height = size
     box = b"[0 0 %d %d]" % size
     kids = b" ".join([b"3 0 R"] * pages)
@@ -196,8 +196,8 @@ def pdf(
     things: dict[int, bytes] = {
         1: b"<< /Type /Catalog /Pages 2 0 R %s >>" % extra,
         2: b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, pages),
-        3: b"<< /Type /Page /Parent 2 0 R /MediaBox %s /Rotate %d /Contents 5 0 R /Resources << /XObject << /I0 4 0 R >> >> >>"
-        % (b"6 0 R" if indirect else box, rotate),
+        3: b"<< /Type /Page /Parent 2 0 R /MediaBox %s /Rotate %d /Contents 5 0 R"
+        b" /Resources << /XObject << /I0 4 0 R >> >> >>" % (b"6 0 R" if indirect else box, rotate),
         6: box,
     }
     for number in range(deleted):
@@ -244,7 +244,8 @@ def _packed(things: dict[int, bytes], streams: dict[int, bytes], lead: bytes) ->
         rows[number] = (2, 30, place)
     packed = zlib.compress(heads + bodies)
     rows[30] = (1, len(out) - len(lead), 0)
-    out += b"30 0 obj\n<< /Type /ObjStm /DecodeParms << /Predictor 1 >> /N %d /First %d /Filter /FlateDecode /Length %d >>\nstream\n" % (
+    out += b"30 0 obj\n<< /Type /ObjStm /DecodeParms << /Predictor 1 >>"
+    out += b" /N %d /First %d /Filter /FlateDecode /Length %d >>\nstream\n" % (
         len(things), len(heads), len(packed),
     ) + packed + b"\nendstream\nendobj\n"  # fmt: skip
     start = len(out) - len(lead)

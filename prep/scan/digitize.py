@@ -65,12 +65,12 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
     """
     picture = look(data, max_pixels)
     factor = web_factor(picture.width, picture.height)
-    (luminance, small), whole = decoded(picture, lambda image: _pixels(image, picture, factor), picture.opened)
+    (luminance, small), whole = decoded(picture.opened, lambda image: _pixels(image, picture, factor))
     reading = read_qr(luminance)
     del luminance
     texts = dict.fromkeys(reading.texts)
     for rival in picture.others:  # a page of the same size might be another acta
-        texts |= dict.fromkeys(_texts(picture, rival))
+        texts |= dict.fromkeys(_texts(rival))
     middle = small.reduce(max(1, max(small.size) // MIDDLE_SIDE))
     thumb = middle.reduce(-(-max(middle.size) // THUMB_SIDE))
     bare = _as_it_is(data, picture, small) if whole else None
@@ -89,10 +89,10 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
     )
 
 
-def _texts(picture: Picture, opened: Callable[[], Image.Image]) -> tuple[str, ...]:
+def _texts(opened: Callable[[], Image.Image]) -> tuple[str, ...]:
     """The stickers of a further picture; none where it cannot be decoded: the acta is another one."""
     try:
-        luminance, _ = decoded(picture, lambda image: _flat(image).convert("L"), opened)
+        luminance, _ = decoded(opened, lambda image: _flat(image).convert("L"))
     except Parked:
         return ()
     return read_qr(luminance).texts
@@ -243,5 +243,5 @@ def scan_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 def scan(data: bytes) -> Reading:
     """Only the QR of an image. Raises as `digitize`."""
     picture = look(data)
-    (luminance, _), _ = decoded(picture, lambda image: _pixels(image, picture, 1), picture.opened)
+    (luminance, _), _ = decoded(picture.opened, lambda image: _pixels(image, picture, 1))
     return read_qr(luminance)

@@ -389,7 +389,7 @@ def _behind_string(data: bytes, at: int) -> int:
 # Decoding
 
 
-def decoded(picture: Picture, decode: Callable[[Image.Image], T], opened: Callable[[], Image.Image]) -> tuple[T, bool]:
+def decoded(opened: Callable[[], Image.Image], decode: Callable[[Image.Image], T]) -> tuple[T, bool]:
     """The pixels, as `decode` makes them of an opened image, and whether they are whole.
 
     An image that ends early, or a part of it that is damaged, is shown as far as it goes. Raises Parked where nothing
@@ -456,6 +456,6 @@ def _refuse_unreadable_tiff(picture: Picture) -> None:
     if image.info.get("compression") != "tiff_jpeg":
         return
     try:
-        decoded(picture, lambda opened: opened.load(), picture.opened)
+        decoded(picture.opened, lambda opened: opened.load())
     except Parked:
         raise Rejected(OLD_JPEG) from None

@@ -154,16 +154,16 @@ async def test_originals_are_served_so_that_no_browser_runs_them(
     (tmp_path / "publico" / "imagenes" / "00").mkdir(parents=True)
     (tmp_path / "publico" / name).write_bytes(b"<html><script>alert(1)</script></html>")
     tree = httpx.ASGITransport(Tree(directory=tmp_path / "publico", html=True))
-    async with serving(nginx, tmp_path, "published", **{"/srv/publico": str(tmp_path / "publico")}) as (plain, _):
-        async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{plain}") as served,
-            httpx.AsyncClient(base_url="http://tree", transport=tree) as embedded,
-        ):
-            for http in (served, embedded):
-                answer = await http.get(f"/{name}")
-                assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
-                assert answer.headers["content-disposition"] == disposition
-                assert_nothing_runs(answer)
+    async with (
+        serving(nginx, tmp_path, "published", **{"/srv/publico": str(tmp_path / "publico")}) as (plain, _),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{plain}") as served,
+        httpx.AsyncClient(base_url="http://tree", transport=tree) as embedded,
+    ):
+        for http in (served, embedded):
+            answer = await http.get(f"/{name}")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+            assert answer.headers["content-disposition"] == disposition
+            assert_nothing_runs(answer)
 
 
 async def nothing_else_is_shown(http: httpx.AsyncClient) -> None:

@@ -277,7 +277,7 @@ async def test_two_identities_in_one_image_are_decided_by_people_and_both_actas_
     await small.desk.release(small.persons[0], uuid.UUID(task["tarea"]))
     for person in small.persons[:2]:
         assert await small.work(person) == "identificacion"
-    await small.settle()
+        await small.settle()
     assert await small.estado(right) == "Digitalizada"
     assert await small.estado(other) in {None, "Esperada"}
 

@@ -29,7 +29,8 @@ def taken(data: bytes, folder: Path) -> Digitized:
     """As the door looks at it, and then as a decoder does."""
     path = folder / "imagen"
     path.write_bytes(data)
-    assert examine(path) == (found := digitize(data)).format
+    found = digitize(data)
+    assert examine(path) == found.format
     return found
 
 
