@@ -126,11 +126,12 @@ def _pdfs(_: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "pdf with saved states without end", drawing(zlib.compress(b"q " * 5_000_000, 9))
     for levels in (2, 3, 4):
         content = b" " * (1 << 26)
-        for _ in range(levels):
+        for _level in range(levels):
             content = zlib.compress(content, 9)
         yield f"pdf packed {levels} times", drawing(content, filters=b"/FlateDecode " * levels)
     form = b"q /X Do Q q /X Do Q"
-    loop = b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792]" + (
+    loop = (
+        b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792]"
         b" /Resources << /XObject << /X 6 0 R >> >> /Length %d >>\nstream\n"
     )
     yield (
