@@ -7,6 +7,7 @@ waits for a person; memory is bounded. The figures are printed.
 import asyncio
 import base64
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -159,7 +160,7 @@ async def _send(
         for device, kind, content in pairs:
             told.sent += 1
             try:
-                async with http.post("/v1/images", data=content, headers=device.headers(content)) as answer:
+                async with http.post("/v1/images", data=io.BytesIO(content), headers=device.headers(content)) as answer:
                     status = answer.status
                     await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:

@@ -12,7 +12,7 @@ def test_the_corpus_has_at_least_three_hundred_kinds_each_with_a_name_of_its_own
 
 
 async def test_bombs_break_nothing_and_lose_nothing(tmp_path: Path) -> None:
-    told = await play(tmp_path, list(corpus())[5::16])
+    told = await play(tmp_path, list(corpus())[5::32])
     assert (told.broken, told.unlisted, told.dead) == ([], [], [])
-    assert told.answers[201] > 10
+    assert told.answers[201] >= 5
     assert max(told.memory.values()) < 2 << 30, told.memory
