@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capture.auth import Devices, People, TooMany
 from capture.entries import MAY_LEASE, Desk, DeskAnswer
+from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
 from prep import observe
@@ -76,14 +77,15 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
             return await people_store.devices(connection)
 
     devices = Devices(enrolled, settings.data / "dispositivos.json")
+    inspection = Inspection(settings.image_max_pixels)
     intake = Intake(
         devices=devices,
         blobs=blobs,
         receipts=receipts,
         bus=bus,
         clock=clock,
+        inspection=inspection,
         max_bytes=settings.image_max_bytes,
-        max_pixels=settings.image_max_pixels,
     )
     people = People(pool, clock=clock, hours=settings.session_hours)
     desk = Desk(
@@ -102,6 +104,7 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         fresh.cancel()
         with suppress(asyncio.CancelledError):
             await fresh
+        inspection.close()
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.rooms = Rooms(intake, people, desk, pool)
@@ -222,8 +225,10 @@ async def lease(request: Request) -> Response:
 async def image(request: Request, sha256: Sha) -> Response:
     person = await _person(request)
     original = request.query_params.get("original") == "1"
-    content, media_type = await _rooms(request).desk.image(person, sha256, original=original)
-    return Response(content, media_type=media_type, headers={"Content-Disposition": "inline"})
+    content, media_type, extension = await _rooms(request).desk.image(person, sha256, original=original)
+    # An original is what a stranger sent: to be kept as a file, and for no browser to open.
+    shown = f'attachment; filename="{sha256}.{extension}"' if original else "inline"
+    return Response(content, media_type=media_type, headers={"Content-Disposition": shown})
 
 
 async def capture(request: Request, lease: Lease) -> Response:

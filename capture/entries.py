@@ -21,6 +21,7 @@ from prep.domain.rules import SIN_ACTA
 from prep.errors import Rejected
 from prep.messages import ActaTouched, ImageNamed
 from prep.scan.header import MEDIA
+from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
@@ -101,11 +102,15 @@ class Desk:
             await store.give_back(connection, lease, person.id)
 
     async def _describe(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
+        address = f"/v1/images/{held.image.hex()}"
+        original = f"{address}?original=1"
         told: dict[str, Any] = {
             "tarea": str(held.lease),
             "tipo": held.kind,
             "vence": held.until.isoformat(),
-            "imagen": f"/v1/images/{held.image.hex()}",
+            "imagen": address if held.web else original,  # perhaps the person's browser shows what no decoder could
+            "original": original,
+            "rarezas": [{"codigo": code, "texto": SENTENCES[Oddity(code)]} for code in held.oddities],
             "acta": None,
             "campos": [],
         }
@@ -264,8 +269,8 @@ class Desk:
             acta = await store.acta_id(connection, election, clave)
             return {"clave": clave, "eleccion": election} | await store.acta_state(connection, acta)
 
-    async def image(self, person: Person, sha256: str, *, original: bool) -> tuple[bytes, str]:
-        """The bytes and media type of an image's web copy, or of the original, for whoever has it before them."""
+    async def image(self, person: Person, sha256: str, *, original: bool) -> tuple[bytes, str, str]:
+        """The bytes, media type and extension of an image's web copy or its original, for who has it before them."""
         async with borrow(self._pool) as connection:
             found = await store.image_for(connection, bytes.fromhex(sha256), person.id, self._clock())
         if person.role not in SEES_IMAGES and not (found is not None and found.held):
@@ -273,10 +278,10 @@ class Desk:
         if found is None:
             raise Rejected("no hay tal imagen", status=404)
         if original:
-            return await self._blobs.get(sha256), _media_type(found.format)
+            return await self._blobs.get(sha256), *MEDIA[found.format]
         if found.web is None:
             raise Rejected("esta imagen aún no se digitaliza", status=404)
-        return await self._blobs.get(found.web), _media_type("jpeg")
+        return await self._blobs.get(found.web), *MEDIA["jpeg"]
 
 
 def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Values:
@@ -324,10 +329,6 @@ def warnings(values: Values, limit: int | None) -> list[str]:
 
 def _number(field: Field) -> int:
     return 0 if isinstance(field, Mark) else field
-
-
-def _media_type(image_format: str) -> str:
-    return MEDIA[image_format][0]
 
 
 def _canonical(identity: str) -> str:

@@ -16,13 +16,13 @@ from datetime import datetime
 from typing import Final
 
 from capture.auth import Devices
+from capture.inspection import Inspection
 from capture.receipts import Receipts
 from prep import observe
 from prep.blobs import Arriving, Blobs
 from prep.bus.contract import Bus
 from prep.errors import Rejected, Unavailable
 from prep.messages import ImageReceived
-from prep.scan import header
 from prep.upload import Upload, read_headers
 
 log: Final = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class Intake:
     receipts: Receipts
     bus: Bus
     clock: Callable[[], datetime]
+    inspection: Inspection
     max_bytes: int
-    max_pixels: int
 
     async def receive(self, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Take one upload in; returns the receipt, and whether it was made now.
@@ -64,11 +64,9 @@ class Intake:
 
             # Still nothing is kept, and nothing has looked into the bytes.
             _check_digest(upload, digest, arriving.size)
-            found = await asyncio.to_thread(
-                header.inspect, arriving.path, max_pixels=self.max_pixels, max_bytes=self.max_bytes
-            )
+            format_ = await self.inspection.format_of(arriving.path, size=arriving.size, device=upload.device)
 
-            # It is an image, whole, and the one that was announced.
+            # It is the one that was announced, and an image, or nobody can tell within bounds that it is none.
             await self.blobs.put_file(arriving.path, digest)
 
         # The bytes are durable under their digest; no number, no message and no receipt points at them.
@@ -76,7 +74,7 @@ class Intake:
 
         # The number is this image's for ever; the sender, with no receipt, sends it again under the same number.
         received_at = self.clock()
-        await self._announce(upload, arriving.size, found.format, received_at)
+        await self._announce(upload, arriving.size, format_, received_at)
 
         # Workers will process it, whether or not its sender comes back; announcing it again is harmless.
         receipt, made = await self.receipts.issue(digest, size=arriving.size, at=received_at)

@@ -1270,7 +1270,7 @@ def read_images(corte: Corte, images: Images, report: Report) -> None:
                 continue
             digest, path, clave = cells if len(cells) == 3 else ("", "", "")
             extension = path.rpartition(".")[2]
-            right = bool(HEX.fullmatch(digest) and re.fullmatch("jpg|png|webp|tif|pdf", extension))
+            right = bool(HEX.fullmatch(digest) and re.fullmatch("jpg|png|webp|tif|pdf|avif|gif|bmp", extension))
             right = right and path == image_path(digest, extension) and (clave == "-" or clave.strip("'").isalnum())
             right = right and [digest, clave] > last
             report.need(

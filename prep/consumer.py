@@ -59,6 +59,8 @@ class Line(Generic[T]):
     """Counted failures, over restarts, before a message is set aside."""
     concurrency: int
     """Messages handled at once, each of another key."""
+    aside: Callable[[Connection, Message], Awaitable[None]] | None = None
+    """What else happens, in the same transaction, when a message is set aside: a person is shown what it was about."""
 
 
 class Outcome(StrEnum):
@@ -210,6 +212,7 @@ class _Hand(Generic[T]):
                 if not at_once and count < self._line.attempts:
                     return Outcome.FAILED
                 await deliveries.park(connection, group, message, error=error, at=self._clock())
+                await self._show(connection, message)
         except Unavailable:
             return Outcome.AWAY
         except Exception:
@@ -217,6 +220,18 @@ class _Hand(Generic[T]):
             return Outcome.AWAY
         log.error("message set aside", extra={"data": {"message": message.id, "group": group, "error": error}})
         return Outcome.PARKED
+
+    async def _show(self, connection: Connection, message: Message) -> None:
+        """If that fails too the message is parked all the same."""
+        if self._line.aside is None:
+            return
+        try:
+            async with connection.transaction():
+                await self._line.aside(connection, message)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("could not show to people", extra={"data": {"message": message.id}})
 
 
 def _backoff(message: Message, tries: int) -> float:

@@ -31,9 +31,10 @@ from prep.domain.rules import (
 from prep.errors import Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
+from prep.scan.oddities import Oddity
 from prep.store import pipeline as store
 from prep.store.database import Connection
-from prep.store.pipeline import ActaRow, KeptCapture, Reading, Version
+from prep.store.pipeline import ActaRow, KeptCapture, Reading, Unread, Version
 
 SHUFFLE: Final = 20.0
 """Seconds over which the queue of typists is shuffled: nobody can arrange who gets whose acta."""
@@ -52,20 +53,25 @@ class Given:
 # 1. An image has been decoded: keep what was read and find the acta it belongs to.
 
 
-async def digitized(connection: Connection, received: ImageReceived, reading: Reading, given: Given) -> None:
+async def digitized(connection: Connection, received: ImageReceived, reading: Reading | Unread, given: Given) -> None:
     """Keep the arrival and the reading of an image, and tie it to its acta as far as its QR can.
 
-    The same image again is one more arrival of it. An image without a legible QR is never lost: people look at it.
+    The same image again is one more arrival of it. An image without a legible QR, or one that no decoder could read, is
+    never lost: people look at it. Two identities in one image are none: people decide, and both actas hear of it.
     """
     image = bytes.fromhex(received.sha256)
     await store.arrive(connection, [received])
-    await store.add_reading(connection, image, reading, given.now())
+    if isinstance(reading, Reading):
+        await store.add_reading(connection, image, reading, given.now())
+    await store.add_oddities(connection, image, reading.oddities, given.now())
     row = await store.lock_image(connection, image)
     if row.state != "recibida":
         return
-    observe.QR_READ.labels(reading.decoder or "none").inc()
-    identity = sticker(reading.text, given.qr_key)
-    if identity is not None:
+    read = stickers(reading, given.qr_key)
+    decoder = None if isinstance(reading, Unread) else reading.decoder
+    observe.QR_READ.labels(decoder or "none").inc()
+    if len(read) == 1:
+        [identity] = read
         await store.add_identification(connection, image, "qr", identity.text, given.now())
         acta = await _settle_identity(connection, image, identity, given)
         await _look_alike(connection, image, acta, store.same_photo_named, given)
@@ -73,10 +79,30 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
             detail = {"qr": identity.text, "dispositivo": row.acta_hint}
             await store.add_event(connection, "identidad_difiere", received.sha256, detail, given.now())
         return
+    if read:
+        await _tell_both(connection, image, read, given)
     if row.acta_hint:  # kept; whoever sent it is none of the two who must agree
         await store.add_identification(connection, image, "device", row.acta_hint, given.now())
     await store.set_image(connection, image, "por_identificar", None, given.now())
     await _ask_whose(connection, image, given)
+
+
+def stickers(reading: Reading | Unread, key: bytes | None) -> list[Identity]:
+    """The different identities on the stickers of an image that are ours."""
+    texts = () if isinstance(reading, Unread) else (reading.text, *reading.others)
+    found = (sticker(text, key) for text in texts)
+    return list(dict.fromkeys(identity for identity in found if identity is not None))
+
+
+async def _tell_both(connection: Connection, image: bytes, read: Sequence[Identity], given: Given) -> None:
+    """Each acta of which a sticker is in the image, in its own history: the image goes to one of them at most."""
+    texts = [identity.text for identity in read]
+    await store.add_oddities(connection, image, [Oddity.DOS_IDENTIDADES], given.now())
+    for text in texts:
+        subject = await store.clave_of_qr(connection, text) or text
+        await store.add_event(
+            connection, "dos_identidades", subject, {"imagen": image.hex(), "identidades": texts}, given.now()
+        )
 
 
 def sticker(text: str | None, key: bytes | None) -> Identity | None:

@@ -1,97 +1,123 @@
 """The worker process: the pipeline's handlers on the bus, the outbox relay, the gauges.
 
-Decoding runs in processes of its own, never on the loop that speaks to the bus; an image that kills its decoder costs
-one counted attempt of one message.
+Decoding runs in processes of its own, never on the loop that speaks to the bus; an image that kills its decoder, or
+that no decoder can read within bounds, goes to people as it is.
 """
 
 import asyncio
 import ctypes
+import logging
 import os
 import random
-import signal
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any, Final, TypeVar
 
 import uvloop
+from pydantic import ValidationError
 
 from prep import arrivals, observe, pipeline
 from prep.arguments import Parser
 from prep.blobs import AWS, Blobs
 from prep.bus.opened import open_bus
 from prep.consumer import Line, run, stop_on_signals
-from prep.errors import Parked
+from prep.errors import Parked, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.pipeline import Given
+from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import digitize
+from prep.scan.oddities import Oddity
 from prep.settings import S3Access, Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import Connection, open_pool
-from prep.store.pipeline import Reading
+from prep.store.pipeline import Reading, Unread
 
+log: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 8
+HEAVY_AT_ONCE: Final = 32
+"""Images that may wait for the heavy lane without keeping others from the light one."""
 BEHIND: Final = 5
 """How far the decoding processes stand back: an image may wait to be read; its receipt and its proof may not."""
 
 
-class Decoders:
-    """A pool of decoding processes that outlives the death of any of them. Each reads and keeps its images itself.
+LIGHT: Final = Bounds(memory=1024 * MIB, cpu=4, seconds=30)
+"""For a photo: the largest that is taken, without a sticker to be found, takes half of the time."""
+HEAVY: Final = Bounds(memory=1024 * MIB, cpu=8, seconds=60)
+HEAVY_FORMATS: Final = frozenset({"pdf", "tiff"})
+HEAVY_BYTES: Final = 8_000_000
+OUTSTANDING: Final = 2
+"""Heavy images of one device that are decoded or wait for their turn; its others wait outside the lane."""
+STRIKE: Final = 5
+"""What an image that passed the bounds counts against its device; one that did not takes one away."""
+QUOTA: Final = 3 * STRIKE
+"""From here on a device is over its quota of images that may hold a process."""
 
-    `seconds`: how long an image may take. Where a process dies, or an image takes longer, the pool is given up and each
-    image that was in it is decoded alone: only the one that does it again has failed.
+
+class Decoders:
+    """Processes that decode, each image within bounds. Each reads and keeps its images itself.
+
+    Most images go through the light lane. What is heavy (`HEAVY_FORMATS`, `HEAVY_BYTES`), what passed the light lane's
+    bounds, and what comes from a device of which images passed them lately, goes through a lane of its own: bombs
+    hold no slot that photos wait for. An image is tried twice at most. Of a device over its quota one image is tried at
+    a time; those that come meanwhile go to people as they are.
     """
 
     def __init__(
-        self, processes: int, blobs_url: str, max_pixels: int, s3: S3Access = AWS, *, seconds: float = 60
+        self,
+        processes: int,
+        blobs_url: str,
+        max_pixels: int,
+        s3: S3Access = AWS,
+        *,
+        light: Bounds = LIGHT,
+        heavy: Bounds = HEAVY,
     ) -> None:
-        self._processes = processes
-        self._given = (blobs_url, max_pixels, s3)
-        self._seconds = seconds
-        self._pool = self._start(processes)
-        self._alone = asyncio.Lock()
+        given = (blobs_url, max_pixels, s3)
+        self._light = Lane(processes, light, _prepare_process, given)
+        self._heavy = Lane(max(1, processes // 2), heavy, _prepare_process, given)
+        self._strikes: Counter[str] = Counter()
+        self._tried: set[str] = set()
+        """Devices over their quota of which an image is being tried."""
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(OUTSTANDING))
 
-    def _start(self, processes: int) -> ProcessPoolExecutor:
-        # Spawned: a forked child would hold the locks of threads it does not have.
-        return ProcessPoolExecutor(processes, get_context("spawn"), _prepare_process, self._given)
-
-    async def decode(self, sha256: str) -> Reading:
-        """Raises Rejected or Parked where it cannot be decoded.
-
-        BrokenProcessPool where it killed its process, TimeoutError where it takes too long.
-        """
-        pool = self._pool
+    async def decode(self, sha256: str, *, device: str = "", heavy: bool = False) -> Reading | Unread:
+        """What could be read of the image. Raises Parked where the store has not got it."""
+        over = self._strikes[device] >= QUOTA
+        if over and device in self._tried:
+            return Unread((Oddity.SIN_EXAMINAR,))
+        if over:
+            self._tried.add(device)
         try:
-            return await self._decode_in(pool, sha256)
-        except (BrokenProcessPool, TimeoutError):
-            if pool is self._pool:  # the first to notice replaces it
-                self._pool = self._start(self._processes)
-                _kill(pool)
-        async with self._alone:
-            alone = self._start(1)
-            try:
-                return await self._decode_in(alone, sha256)
-            finally:
-                _kill(alone)
+            read = await self._tries(sha256, device, heavy=heavy or self._strikes[device] > 0, tries=1 if over else 2)
+        finally:
+            if over:
+                self._tried.discard(device)
+        counted = self._strikes[device] + (STRIKE if read is None else -1)
+        self._strikes[device] = min(max(counted, 0), QUOTA + STRIKE)
+        return read or Unread((Oddity.SIN_EXAMINAR,))
 
-    async def _decode_in(self, pool: ProcessPoolExecutor, sha256: str) -> Reading:
-        async with asyncio.timeout(self._seconds):
-            return await asyncio.get_running_loop().run_in_executor(pool, _decode, sha256)
+    async def _tries(self, sha256: str, device: str, *, heavy: bool, tries: int) -> Reading | Unread | None:
+        for left in range(tries, 0, -1):
+            try:
+                if not heavy:
+                    return await self._light.do(_decode, sha256)
+                async with self._turns[device]:
+                    return await self._heavy.do(_decode, sha256)
+            except OutOfBounds as error:
+                told = {"image": sha256, "device": device, "left": left - 1, "error": str(error)}
+                log.warning("a decoder passed its bounds", extra={"data": told})
+                heavy = True
+        return None
 
     def close(self) -> None:
-        _kill(self._pool)
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    """End its processes at once. What they were at is done again: they leave nothing half."""
-    for process in list((pool._processes or {}).values()):  # noqa: SLF001  # before 3.14 there is no other way
-        process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)
+        self._light.close()
+        self._heavy.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +131,6 @@ class _Process:
 
 _process: _Process
 
-MIB: Final = 1024 * 1024
-_DIE_WITH_PARENT: Final = 1
-"""Linux: `PR_SET_PDEATHSIG` of prctl(2)."""
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """glibc's mallopt(3): pixels are freed to the process and not to the kernel, which would give it new pages for each
 image. Drawn actas of 1100×717: 4.8 of 14 ms of CPU were page faults."""
@@ -115,11 +138,9 @@ image. Drawn actas of 1100×717: 4.8 of 14 ms of CPU were page faults."""
 
 def _prepare_process(blobs_url: str, max_pixels: int, s3: S3Access) -> None:
     global _process  # noqa: PLW0603  # a process of the pool has no other place
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends it
     os.nice(BEHIND)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        libc.prctl(_DIE_WITH_PARENT, signal.SIGTERM)  # also when the worker is killed
         if hasattr(libc, "mallopt"):
             libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
             libc.mallopt(_TRIM_THRESHOLD, 256 * MIB)
@@ -139,13 +160,19 @@ class _Here(ThreadPoolExecutor):
         return done
 
 
-def _decode(sha256: str) -> Reading:
+def _decode(sha256: str) -> Reading | Unread:
     return _process.loop.run(_read(sha256, _process.blobs, _process.max_pixels))
 
 
-async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading:
+async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | Unread:
     """Fetch, decode, keep the derivatives."""
-    made = digitize(await blobs.get(sha256), max_pixels)
+    data = await blobs.get(sha256)
+    try:
+        made = digitize(data, max_pixels)
+    except Rejected:  # the door could not look, or looked with another limit
+        return Unread((Oddity.NO_ADMITIDA,))
+    except Parked:
+        return Unread((Oddity.SIN_DECODIFICAR,))
     web, thumb = await asyncio.gather(blobs.put(made.web), blobs.put(made.thumb))
     return Reading(
         text=made.text,
@@ -155,6 +182,8 @@ async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading:
         phash=made.phash,
         web=bytes.fromhex(web),
         thumb=bytes.fromhex(thumb),
+        others=made.others,
+        oddities=made.oddities,
     )
 
 
@@ -165,14 +194,26 @@ class Digitizing:
     decoders: Decoders
     given: Given
 
-    async def prepare(self, message: Message) -> tuple[ImageReceived, Reading]:
+    async def prepare(self, message: Message) -> tuple[ImageReceived, Reading | Unread]:
         received = ImageReceived.model_validate_json(message.body)
+        heavy = received.format in HEAVY_FORMATS or received.bytes > HEAVY_BYTES
         with observe.DIGITIZE_SECONDS.time():
-            return received, await self.decoders.decode(received.sha256)
+            return received, await self.decoders.decode(received.sha256, device=received.device, heavy=heavy)
 
-    async def apply(self, connection: Connection, message: Message, prepared: tuple[ImageReceived, Reading]) -> None:  # noqa: ARG002
+    async def apply(
+        self,
+        connection: Connection,
+        message: Message,  # noqa: ARG002
+        prepared: tuple[ImageReceived, Reading | Unread],
+    ) -> None:
         received, reading = prepared
         await pipeline.digitized(connection, received, reading, self.given)
+
+    async def set_aside(self, connection: Connection, message: Message) -> None:
+        """Its message could not be handled: people get the image as it is. What is no message at all has no image."""
+        with suppress(ValidationError):
+            received = ImageReceived.model_validate_json(message.body)
+            await pipeline.digitized(connection, received, Unread((Oddity.SIN_DECODIFICAR,)), self.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +243,10 @@ class Validating:
 def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
     given = Given(now=now, chance=random.SystemRandom().random, qr_key=key)
+    digitizing = Digitizing(decoders, given)
+    at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [
-        Line(Topic.IMAGES, "digitize", Digitizing(decoders, given), settings.attempts, 2 * settings.decoders),
+        Line(Topic.IMAGES, "digitize", digitizing, settings.attempts, at_once, digitizing.set_aside),
         Line(Topic.ENTRIES, "validate", Validating(given), settings.attempts, ENTRIES_AT_ONCE),
     ]
 

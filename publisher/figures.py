@@ -23,7 +23,16 @@ from prep.store.cortes import Corte, Fresh, Group
 from publisher.official import CatalogBook
 
 FORMAT: Final = 1
-_EXTENSIONS: Final[Mapping[str, str]] = {"jpeg": "jpg", "png": "png", "webp": "webp", "tiff": "tif", "pdf": "pdf"}
+_EXTENSIONS: Final[Mapping[str, str]] = {
+    "jpeg": "jpg",
+    "png": "png",
+    "webp": "webp",
+    "tiff": "tif",
+    "pdf": "pdf",
+    "avif": "avif",
+    "gif": "gif",
+    "bmp": "bmp",
+}
 Key = TypeVar("Key", bound=Hashable)
 
 

@@ -11,7 +11,7 @@ from integrity.sums import HEX, in_threads
 from integrity.tree.tree import PublishedCorte, Seen, blame, entries, judge_entry
 
 _IMAGE_LIMIT: Final = 256 << 20
-_EXTENSION: Final = re.compile("jpg|png|webp|tif|pdf")
+_EXTENSION: Final = re.compile("jpg|png|webp|tif|pdf|avif|gif|bmp")
 _IMAGES_HEADER: Final = ["SHA256", "ARCHIVO", "CLAVE_ACTA"]
 _PREFIX: Final = re.compile("[0-9a-f]{2}")
 
@@ -53,7 +53,7 @@ def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
     sha256, address, clave = cells
     extension = address.rpartition(".")[2]
     if _EXTENSION.fullmatch(extension) is None or address != image_path(sha256, extension):
-        return image_path(sha256, "jpg|png|webp|tif|pdf")
+        return image_path(sha256, "jpg|png|webp|tif|pdf|avif|gif|bmp")
     if clave != "-" and not clave.strip("'").isalnum():
         return "la clave de un acta, o «-»"
     return "" if [sha256, clave] > [*last[:1], *last[2:]] else "imágenes en orden y sin repetir"

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import category
 
 import zxingcpp
 from PIL import Image, ImageChops, ImageFilter
@@ -42,20 +43,47 @@ Look = Callable[[Image.Image], Sequence[str]]
 class QrReading:
     """What the sticker says, as read; which look found it; how long the whole search took."""
 
-    text: str | None
-    """None where no look found the sticker of an acta."""
+    texts: tuple[str, ...]
+    """More than one where several stickers were read together; none where no look found one."""
     decoder: str | None
     ms: float
+
+    @property
+    def text(self) -> str | None:
+        return self.texts[0] if self.texts else None
 
 
 def read_qr(image: Image.Image) -> QrReading:
     """Read the sticker in a luminance image (mode L), turned in any direction."""
     started = time.perf_counter()
     for name, texts in _looks(image):
-        text = next((text for text in texts if read_identity(text) is not None), None)
-        if text is not None:
-            return QrReading(text, name, _since(started))
-    return QrReading(None, None, _since(started))
+        found = stickers(texts)
+        if found:
+            return QrReading(found, name, _since(started))
+    return QrReading((), None, _since(started))
+
+
+def stickers(texts: Sequence[str]) -> tuple[str, ...]:
+    """Those that are the text of an acta's sticker, each once, without the invisible characters around it."""
+    return tuple(dict.fromkeys(text for text in map(_visible, texts) if read_identity(text) is not None))
+
+
+def _visible(text: str) -> str:
+    """Generators of stickers put marks of encoding and ends of lines around a text; readers garble them."""
+    first, last = 0, len(text)
+    while first < last and _invisible(text[first]):
+        first += 1
+    while last > first and _invisible(text[last - 1]):
+        last -= 1
+    return text[first:last]
+
+
+def _invisible(character: str) -> bool:
+    return character in _GARBLED or category(character) in {"Cc", "Cf", "Zs", "Zl", "Zp"}
+
+
+_GARBLED: Final = frozenset("\ufffdï»¿\ufe0e\ufe0f\u034f\u115f\u3164")
+"""A mark of encoding as readers show it that do not know it, and the characters that are drawn as nothing."""
 
 
 def _since(started: float) -> float:
@@ -85,6 +113,7 @@ def _zxing(image: Image.Image, binarizer: zxingcpp.Binarizer = LOCAL, *, thoroug
         try_rotate=thorough,
         try_invert=thorough,
         try_downscale=thorough,
+        text_mode=zxingcpp.TextMode.Plain,
     )
     return [code.text for code in found]
 

@@ -12,18 +12,18 @@
 
 import io
 import struct
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pypdfium2
 from PIL import Image
 
 from prep.errors import Parked, Rejected
 from prep.scan.cascade import QrReading, read_qr
-from prep.scan.header import DEFAULT_MAX_PIXELS, ImageHeader, bare_jpeg, inspect, pdf_scale
+from prep.scan.header import DEFAULT_MAX_PIXELS
+from prep.scan.oddities import Oddity
+from prep.scan.pictures import EOI, Picture, decoded, jpeg_segments, look, opener
 
 WEB_SIDE: Final = 2048
 THUMB_SIDE: Final = 320
@@ -44,6 +44,8 @@ class Digitized:
     height: int
     text: str | None
     """Of the QR sticker, as read; None where no decoder could read one."""
+    others: tuple[str, ...]
+    """Texts of further stickers that were read beside it: of two actas, people decide."""
     decoder: str | None
     qr_ms: float
     phash: bytes
@@ -52,49 +54,56 @@ class Digitized:
     """JPEG, long side at most `WEB_SIDE`."""
     thumb: bytes
     """JPEG, long side at most `THUMB_SIDE`."""
+    oddities: tuple[Oddity, ...]
 
 
 def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
     """Everything that is kept of the image `data`.
 
-    Raises Rejected where the header check does (`prep.scan.header`), and Parked where the header was good and the
-    pixels are not: the image stays, and a person must look.
+    Raises Rejected where the door would (`prep.scan.pictures`), and Parked where it is an image of which no pixel can
+    be shown: its bytes stay, and people must look.
     """
-    header = inspect(data, max_pixels=max_pixels, max_bytes=len(data) + 1)
-    luminance, small = _decode(data, header)
+    picture = look(data, max_pixels)
+    factor = web_factor(picture.width, picture.height)
+    (luminance, small), whole = decoded(picture.opened, lambda image: _pixels(image, picture, factor))
     reading = read_qr(luminance)
+    del luminance
+    texts = dict.fromkeys(reading.texts)
+    for rival in picture.others:  # a page of the same size might be another acta
+        texts |= dict.fromkeys(_texts(rival))
     middle = small.reduce(max(1, max(small.size) // MIDDLE_SIDE))
     thumb = middle.reduce(-(-max(middle.size) // THUMB_SIDE))
+    bare = _as_it_is(data, picture, small) if whole else None
     return Digitized(
-        format=header.format,
-        width=header.width,
-        height=header.height,
-        text=reading.text,
-        decoder=reading.decoder,
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        text=next(iter(texts), None),
+        others=tuple(texts)[1:],
+        decoder=reading.decoder or ("otra página" if texts else None),
         qr_ms=reading.ms,
         phash=perceptual_hash(middle),
-        web=bare_jpeg(data) if _serves_as_it_is(data, header, small) else _jpeg(small, WEB_QUALITY),
+        web=bare or _jpeg(small, WEB_QUALITY),
         thumb=_jpeg(thumb, THUMB_QUALITY),
+        oddities=tuple(dict.fromkeys((*picture.oddities, *(() if whole else (Oddity.INCOMPLETA,))))),
     )
 
 
-def _decode(data: bytes, header: ImageHeader) -> tuple[Image.Image, Image.Image]:
-    """The whole image in luminance, and the web copy's pixels. Raises Parked."""
-    factor = web_factor(header.width, header.height)
+def _texts(opened: Callable[[], Image.Image]) -> tuple[str, ...]:
+    """The stickers of a further picture; none where it cannot be decoded: the acta is another one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, of which nothing is used
-            if header.format == "jpeg":
-                return _decode_jpeg(data, factor)
-            page = _draw_pdf(data) if header.format == "pdf" else _flat(_open(data, header.format))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, pypdfium2.PdfiumError) as error:
-        raise Parked(f"la imagen no se pudo decodificar: {error}") from error
+        luminance, _ = decoded(opened, lambda image: _flat(image).convert("L"))
+    except Parked:
+        return ()
+    return read_qr(luminance).texts
+
+
+def _pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
+    """The whole image in luminance, and the web copy's pixels."""
+    if picture.format == "jpeg":
+        return _jpeg_pixels(image, picture, factor)
+    page = _flat(image)
     return page.convert("L"), page.reduce(factor) if factor > 1 else page
-
-
-def _open(data: bytes, form: str) -> Image.Image:
-    """By the one reader of the format that the header check found."""
-    return Image.open(io.BytesIO(data), formats=[form.upper()])
 
 
 def web_factor(width: int, height: int) -> int:
@@ -105,15 +114,16 @@ def web_factor(width: int, height: int) -> int:
     return factor
 
 
-def _decode_jpeg(data: bytes, factor: int) -> tuple[Image.Image, Image.Image]:
-    image = _open(data, "jpeg")
+def _jpeg_pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
     if factor == 1:
         image.draft("YCbCr", image.size)
+        image.load()  # here, where what it raises is about foreign bytes
         luminance = image.getchannel(0) if image.mode in {"YCbCr", "L"} else image.convert("L")
         return luminance, _upright(image, image)
-    whole = _open(data, "jpeg")
+    whole = picture.opened()
     whole.draft("L", whole.size)
     image.draft("YCbCr", (image.width // factor, image.height // factor))
+    image.load()
     return whole.convert("L"), _upright(image, image)
 
 
@@ -121,8 +131,9 @@ def _flat(image: Image.Image) -> Image.Image:
     """Colours or grey, upright, on white where the image is transparent."""
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         above = image.convert("RGBA")
-        white = Image.new("RGBA", above.size, (255, 255, 255, 255))
-        return _upright(Image.alpha_composite(white, above).convert("RGB"), image)
+        paper = Image.new("RGB", above.size, "white")
+        paper.paste(above, mask=above.getchannel("A"))
+        return _upright(paper, image)
     if image.mode.startswith(("I", "F")):  # 16 bits for each grey: the upper eight
         return _upright(image.convert("I").point(lambda level: level / 256).convert("L"), image)
     return _upright(image.convert("L" if image.mode in {"1", "L"} else "RGB"), image)
@@ -143,11 +154,27 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _serves_as_it_is(data: bytes, header: ImageHeader, small: Image.Image) -> bool:
-    """Whether the web copy may be the original without its metadata."""
-    if header.format != "jpeg" or len(data) > WEB_BYTES or small.mode not in {"YCbCr", "L"}:
-        return False
-    return web_factor(header.width, header.height) == 1 and _turn(_open(data, "jpeg")) is None
+def _as_it_is(data: bytes, picture: Picture, small: Image.Image) -> bytes | None:
+    """The original without its metadata, where that may be the web copy."""
+    if picture.format != "jpeg" or len(data) > WEB_BYTES or small.mode not in {"YCbCr", "L"}:
+        return None
+    image = picture.opened()
+    if image.size != opener(data, "jpeg")().size or web_factor(*image.size) > 1 or _turn(image) is not None:
+        return None
+    return bare_jpeg(data)
+
+
+METADATA: Final = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
+"""Application segments and comments, but for the two that say how the pixels are meant (JFIF and Adobe)."""
+
+
+def bare_jpeg(data: bytes) -> bytes | None:
+    """The first image in `data` with the very same pixels and nothing else; None if its segments are not in order."""
+    kept, marker = [data[:2]], 0
+    for marker, start, end in jpeg_segments(data):
+        if marker not in METADATA:
+            kept.append(data[start:end])
+    return b"".join(kept) if marker == EOI else None
 
 
 TURNS: Final = {
@@ -160,19 +187,6 @@ TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes each EXIF orientation."""
-
-
-def _draw_pdf(data: bytes) -> Image.Image:
-    document = pypdfium2.PdfDocument(data)
-    try:
-        if len(document) != 1:
-            raise Rejected(f"el PDF tiene {len(document)} páginas; se admite una sola")
-        page = document[0]
-        width, height = page.get_size()
-        drawn: Image.Image = page.render(scale=pdf_scale(width, height)).to_pil().convert("RGB")
-        return drawn
-    finally:
-        document.close()
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:
@@ -228,5 +242,6 @@ def scan_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 def scan(data: bytes) -> QrReading:
     """Only the QR of an image. Raises as `digitize`."""
-    luminance, _ = _decode(data, inspect(data))
+    picture = look(data)
+    (luminance, _), _ = decoded(picture.opened, lambda image: _pixels(image, picture, 1))
     return read_qr(luminance)

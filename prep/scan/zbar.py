@@ -18,6 +18,8 @@ from typing import IO, Final
 
 from PIL import Image
 
+from prep.scan.bounded import bound_cpu
+
 log: Final = logging.getLogger(__name__)
 
 SECONDS: Final = 20.0
@@ -112,6 +114,7 @@ def serve(images: IO[bytes], answers: IO[bytes]) -> None:
     answers.write(READY)
     answers.flush()
     while header := images.read(8):
+        bound_cpu(SECONDS)  # also where its parent was killed, and nobody waits for it any more
         width, height = struct.unpack(">II", header)
         pixels = _exactly(images, width * height)
         found = pyzbar.decode((pixels, width, height), symbols=[pyzbar.ZBarSymbol.QRCODE])

@@ -137,6 +137,10 @@ class HeldTask:
     image: bytes
     ronda: int
     until: datetime
+    web: bool
+    """Whether there is a web copy of the image."""
+    oddities: Sequence[str]
+    """Codes of what is odd about the image."""
     acta: TaskActa | None
 
 
@@ -174,7 +178,16 @@ def _held(row: asyncpg.Record) -> HeldTask:
     if row["acta"] is not None:
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
         acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
-    return HeldTask(row["lease"], TaskKind(row["kind"]), row["image"], row["ronda"], row["lease_until"], acta)
+    return HeldTask(
+        row["lease"],
+        TaskKind(row["kind"]),
+        row["image"],
+        row["ronda"],
+        row["lease_until"],
+        row["web"],
+        row["oddities"],
+        acta,
+    )
 
 
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:

@@ -26,7 +26,8 @@ WITH mine AS (
     FROM free WHERE task.id = free.id
     RETURNING task.*
 )
-SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, a.id AS acta, a.clave, a.contest, a.digitos, c.entidad,
+SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, EXISTS (SELECT FROM reading r WHERE r.image = t.image) AS web,
+    ARRAY (SELECT o.code FROM image_oddity o WHERE o.image = t.image ORDER BY o.code) AS oddities, a.id AS acta, a.clave, a.contest, a.digitos, c.entidad,
     c.distrito_federal, c.distrito_local, c.municipio, c.seccion, c.tipo::text, c.numero, c.ext_contigua
 FROM (SELECT * FROM taken UNION ALL SELECT task.* FROM task JOIN mine USING (id)) t
 LEFT JOIN acta a ON a.id = t.acta

@@ -33,6 +33,16 @@ class Reading:
     phash: bytes
     web: bytes
     thumb: bytes
+    others: tuple[str, ...] = ()
+    """Texts of further stickers that were read beside `text`."""
+    oddities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An image that no decoder could read within its bounds: its bytes are kept, and people look at them."""
+
+    oddities: tuple[str, ...]
 
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
@@ -61,6 +71,12 @@ async def add_reading(connection: Connection, image: bytes, reading: Reading, at
         reading.thumb,
         at,
     )
+
+
+async def add_oddities(connection: Connection, image: bytes, codes: Sequence[str], at: datetime) -> None:
+    """What is odd about the image, each once."""
+    if codes:
+        await connection.execute(SQL["add_oddities"], image, list(codes), at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,12 @@ async def identifications(connection: Connection, image: bytes) -> list[Identifi
 async def acta_by_qr(connection: Connection, qr: str) -> ActaId | None:
     found = await connection.fetchval(SQL["acta_by_qr"], qr)
     return None if found is None else ActaId(found)
+
+
+async def clave_of_qr(connection: Connection, qr: str) -> str | None:
+    """The key of that acta; None where the catalogue has none."""
+    found: str | None = await connection.fetchval(SQL["clave_of_qr"], qr)
+    return found
 
 
 async def add_fuera(

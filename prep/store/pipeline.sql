@@ -23,6 +23,12 @@ INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, rea
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 
+-- name: add_oddities
+INSERT INTO image_oddity (image, code, at) SELECT $1, code, $3 FROM unnest($2::text[]) AS c (code) ON CONFLICT DO NOTHING
+
+-- name: clave_of_qr
+SELECT clave FROM acta WHERE qr = $1
+
 -- name: lock_image
 SELECT c.state, c.acta, a.origen, a.digitalizacion, a.acta_hint
 FROM image_current c

@@ -14,7 +14,7 @@ from integrity.tree.documents import Manifest, PublishedElection, read_manifest
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.stage import SUMS
 
-_EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf"})
+_EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf", "avif", "gif", "bmp"})
 
 
 def checkpoint_in(told: bytes) -> Checkpoint:

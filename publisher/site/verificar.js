@@ -334,7 +334,7 @@ const findImage = async (last, sha, clave, result) => {
       const extension = row.length === 3 && row[0] === sha ? String(row[1]).split(".").pop() : "";
       const whose = extension ? row[2].replaceAll("'", "") : "";
       if (!extension || (clave && whose !== clave)) continue;
-      if (!/^(jpg|png|webp|tif|pdf)$/.test(extension) || row[1] !== imagePath(sha, extension)) {
+      if (!/^(jpg|png|webp|tif|pdf|avif|gif|bmp)$/.test(extension) || row[1] !== imagePath(sha, extension)) {
         throw new Wrong(`${path} da a la imagen una dirección que no es la suya.`);
       }
       return {corte, path: row[1], extension, clave: whose, from: last.number};

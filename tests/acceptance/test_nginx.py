@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from prep.rehearsal.installation import free_ports
+from publisher.web import PublishedTree
 from tests.conftest import Night
 from tests.makers.capture_room import furnished, jpeg
 from tests.makers.programs import DEPLOY, program, running
@@ -113,6 +114,9 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
     for path in ("/cortes/0001/totals.json", f"/{image}"):
         kept = await http.get(path)
         assert (kept.status_code, kept.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+    assert kept.headers["content-type"] == "image/jpeg"
+    assert kept.headers["content-disposition"] == "inline"
+    assert_nothing_runs(kept)
     page = await http.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for answer in (index, sums, page):
@@ -124,6 +128,43 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
     assert checker.headers["content-security-policy"] == "frame-ancestors 'self'", "it brings its own, with its digests"
     csv = await http.get("/cortes/0001/images.csv")
     assert csv.headers["content-type"] == "text/csv; charset=utf-8"
+
+
+def assert_nothing_runs(answer: httpx.Response) -> None:
+    """Whatever else the bytes are, no browser runs them."""
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "media_type", "disposition"),
+    [
+        ("png", "image/png", "inline"),
+        ("avif", "image/avif", "inline"),
+        ("tif", "image/tiff", "attachment"),
+        ("pdf", "application/octet-stream", "attachment"),
+        ("html", "application/octet-stream", "attachment"),
+    ],
+)
+async def test_originals_are_served_so_that_no_browser_runs_them(
+    nginx: str, tmp_path: Path, extension: str, media_type: str, disposition: str
+) -> None:
+    """By nginx and by the embedded server alike."""
+    name = f"imagenes/00/{'0' * 64}.{extension}"
+    (tmp_path / "publico" / "imagenes" / "00").mkdir(parents=True)
+    (tmp_path / "publico" / name).write_bytes(b"<html><script>alert(1)</script></html>")
+    tree = httpx.ASGITransport(PublishedTree(directory=tmp_path / "publico", html=True))
+    async with (
+        serving(nginx, tmp_path, "published", **{"/srv/publico": str(tmp_path / "publico")}) as (plain, _),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{plain}") as served,
+        httpx.AsyncClient(base_url="http://tree", transport=tree) as embedded,
+    ):
+        for http in (served, embedded):
+            answer = await http.get(f"/{name}")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+            assert answer.headers["content-disposition"] == disposition
+            assert_nothing_runs(answer)
 
 
 async def nothing_else_is_shown(http: httpx.AsyncClient) -> None:

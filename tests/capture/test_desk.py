@@ -395,6 +395,9 @@ async def test_an_image_is_shown_to_whoever_has_it_before_them(room: Room) -> No
     assert seen.headers["content-type"] == "image/jpeg"
     original = await room.ask("audi", f"{path}?original=1", method="GET")
     assert original.content == jpeg(1)
+    assert original.headers["content-disposition"] == f'attachment; filename="{sha256}.jpg"'
+    assert "sandbox" in original.headers["content-security-policy"]
+    assert original.headers["x-content-type-options"] == "nosniff"
     assert (await room.ask("digi", path, method="GET")).status_code == 403
     assert (await room.ask("super", f"/v1/images/{'0' * 64}", method="GET")).status_code == 404
     room.clock.advance(minutes=11)

@@ -1,21 +1,31 @@
-"""Decoding processes die and hang; the images that were beside do not pay for it."""
+"""Decoding processes die and pass their bounds; the images that were beside do not pay for it."""
 
 import asyncio
 import os
+import random
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from load_tests.pictures.bombs import _jpegs
+from load_tests.pictures.kinds import acta as sheet
+from load_tests.pictures.kinds import saved
 from prep.blobs import Blobs
+from prep.errors import Parked
 from prep.rehearsal.drawing.camera import CONDITIONS
-from prep.worker import Decoders
+from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
+from prep.scan.oddities import Oddity
+from prep.store.pipeline import Reading, Unread
+from prep.worker import HEAVY, LIGHT, QUOTA, STRIKE, Decoders
 from tests.makers.waiting import PATIENCE
 from tests.quick.test_digitize import acta
 
 PIXELS = 60_000_000
+GIVEN_UP = Unread((Oddity.SIN_EXAMINAR,))
 
 
 @pytest.fixture
@@ -30,6 +40,13 @@ async def decoders(stored: tuple[str, list[str]]) -> AsyncIterator[Decoders]:
     made = Decoders(2, stored[0], PIXELS)
     yield made
     made.close()
+
+
+@pytest.fixture
+async def bomb(stored: tuple[str, list[str]]) -> str:
+    """An image that passes the door, and every bound behind it."""
+    bombs = dict(_jpegs(random.Random(0)))
+    return await Blobs.open(stored[0]).put(bombs["jpeg of 20000 empty scans over 7700×7700"])
 
 
 def children() -> list[psutil.Process]:
@@ -51,17 +68,87 @@ async def test_processes_that_are_killed_cost_no_image(decoders: Decoders, store
     await asyncio.sleep(0)
     for process in children():
         os.kill(process.pid, signal.SIGKILL)
-    assert [reading.width > 0 for reading in await asyncio.gather(*at_work)] == [True] * len(images)
+    assert all(isinstance(reading, Reading) for reading in await asyncio.gather(*at_work))
 
 
-async def test_an_image_that_takes_too_long_fails_and_the_next_does_not(stored: tuple[str, list[str]]) -> None:
+async def test_an_image_that_passes_its_bounds_goes_to_people_and_the_next_is_read(
+    stored: tuple[str, list[str]], bomb: str
+) -> None:
     address, images = stored
-    hurried = Decoders(1, address, PIXELS, seconds=0.001)
-    with pytest.raises(TimeoutError):
-        await hurried.decode(images[0])
-    hurried._seconds = 60
-    assert (await hurried.decode(images[1])).width > 0
+    hurried = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
+    assert await hurried.decode(bomb, device="hostil") == GIVEN_UP
+    assert isinstance(await hurried.decode(images[1], device="hostil"), Reading)
     hurried.close()
+
+
+async def test_an_image_that_needs_more_memory_than_a_process_may_have_goes_to_people(
+    stored: tuple[str, list[str]],
+) -> None:
+    address, images = stored
+    large = await Blobs.open(address).put(saved(sheet().resize((7000, 7000)), "PNG", compress_level=1))
+    poor = Decoders(1, address, PIXELS, light=replace(LIGHT, memory=64 * MIB), heavy=replace(HEAVY, memory=64 * MIB))
+    assert await poor.decode(large) == GIVEN_UP
+    assert isinstance(await poor.decode(images[0]), Reading)
+    poor.close()
+
+
+async def test_photos_pass_while_bombs_hold_the_heavy_lane(stored: tuple[str, list[str]], bomb: str) -> None:
+    """A device that sent one keeps out of the light lane."""
+    address, images = stored
+    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=3))
+    await decoders.decode(images[0])
+    assert await decoders.decode(bomb, device="hostil") == GIVEN_UP
+    bombs = [asyncio.create_task(decoders.decode(bomb, device="hostil")) for _ in range(3)]
+    for image in images:
+        assert isinstance(await decoders.decode(image, device="honesto"), Reading)
+    assert not any(each.done() for each in bombs), "they were read while the bombs were tried"
+    for each in bombs:
+        each.cancel()
+    await asyncio.gather(*bombs, return_exceptions=True)
+    decoders.close()
+
+
+async def test_a_device_over_its_quota_holds_one_process_and_comes_back(
+    stored: tuple[str, list[str]], bomb: str
+) -> None:
+    address, images = stored
+    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
+    for _ in range(QUOTA // STRIKE):
+        assert await decoders.decode(bomb, device="hostil") == GIVEN_UP
+    tried = asyncio.create_task(decoders.decode(images[0], device="hostil"))
+    await asyncio.sleep(0)
+    assert await decoders.decode(images[1], device="hostil") == GIVEN_UP, "one at a time"
+    assert isinstance(await tried, Reading)
+    assert all(
+        isinstance(each, Reading)
+        for each in await asyncio.gather(*(decoders.decode(image, device="hostil") for image in images))
+    )
+    decoders.close()
+
+
+async def test_what_is_no_picture_goes_to_people_and_what_is_not_there_is_parked(
+    decoders: Decoders, stored: tuple[str, list[str]]
+) -> None:
+    blobs = Blobs.open(stored[0])
+    assert await decoders.decode(await blobs.put(b"no es una imagen")) == Unread((Oddity.NO_ADMITIDA,))
+    with pytest.raises(Parked, match="falta en el almacén"):
+        await decoders.decode("0" * 64)
+
+
+def prepare() -> None:
+    """Nothing."""
+
+
+def hog(size: int) -> int:
+    return len(bytearray(size))
+
+
+async def test_a_process_bounds_its_own_memory() -> None:
+    lane = Lane(1, Bounds(memory=100 * MIB, cpu=5, seconds=30), prepare)
+    with pytest.raises(OutOfBounds):
+        await lane.do(hog, 150 * MIB)
+    assert await lane.do(hog, 50 * MIB) == 50 * MIB
+    lane.close()
 
 
 async def test_nothing_is_left_running(stored: tuple[str, list[str]]) -> None:

@@ -30,12 +30,14 @@ from prep.pipeline import Given
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 from prep.scan import SAME_PHOTO
+from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import catalog as catalog_store
 from prep.store import deliveries, embedded, people
+from prep.store import pipeline as store
 from prep.store.database import Pool, open_pool, transaction
 from prep.store.desk import TaskKind
 from prep.store.people import Person, Role
-from prep.store.pipeline import Reading
+from prep.store.pipeline import Reading, Unread
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 
@@ -256,6 +258,60 @@ async def test_three_different_captures_are_resolved_by_the_third_and_only_with_
     await small.desk.resolve(small.persons[2], uuid.UUID(task["tarea"]), sheet.capture())
     await small.settle()
     assert (await small.current())[sheet.qr][0] == small.truth(sheet).numbers
+
+
+async def digitized(small: World, sheet: Sheet, reading: Reading | Unread) -> str:
+    received = small.arrive(sheet)
+    small.on_the_way.clear()
+    async with transaction(small.pool) as connection:
+        await pipeline.digitized(connection, received, reading, small.given)
+    return received.sha256
+
+
+async def test_two_identities_in_one_image_are_decided_by_people_and_both_actas_hear_of_it(small: World) -> None:
+    right, other = small.sheets[:2]
+    made = bytes(32)
+    reading = Reading(other.qr, "zxing", 10, 10, bytes(128), made, made, others=(right.qr, "otro|texto"))
+    image = await digitized(small, right, reading)
+    assert await small.estado(right) in {None, "Esperada"}
+    async with transaction(small.pool) as connection:
+        told = await connection.fetch("SELECT subject, detail FROM event WHERE kind = 'dos_identidades' ORDER BY id")
+        claves = {await store.clave_of_qr(connection, sheet.qr) for sheet in (right, other)}
+        assert await connection.fetchval("SELECT count(*) FROM identification WHERE source = 'qr'") == 0
+    assert {row["subject"] for row in told} == claves
+    assert all(image in row["detail"] for row in told)
+    task = await small.desk.lease(small.persons[0], [TaskKind.IDENTIFICACION])
+    assert task is not None
+    assert [each["codigo"] for each in task["rarezas"]] == ["dos_identidades"]
+    await small.desk.release(small.persons[0], uuid.UUID(task["tarea"]))
+    for person in small.persons[:2]:
+        assert await small.work(person) == "identificacion"
+        await small.settle()
+    assert await small.estado(right) == "Digitalizada"
+    assert await small.estado(other) in {None, "Esperada"}
+
+
+async def test_the_same_sticker_twice_is_one_identity(small: World) -> None:
+    sheet = small.sheets[0]
+    made = bytes(32)
+    twice = Reading(sheet.qr, "zxing", 10, 10, bytes(128), made, made, others=(sheet.qr.lower(), f"{sheet.qr}|00"))
+    await digitized(small, sheet, twice)
+    assert await small.estado(sheet) == "Digitalizada"
+
+
+async def test_an_image_that_nobody_could_decode_is_identified_by_people_from_its_original(small: World) -> None:
+    sheet = small.sheets[0]
+    image = await digitized(small, sheet, Unread((Oddity.SIN_EXAMINAR,)))
+    task = await small.desk.lease(small.persons[0], [TaskKind.IDENTIFICACION])
+    assert task is not None
+    assert task["imagen"] == task["original"] == f"/v1/images/{image}?original=1"
+    assert task["rarezas"] == [{"codigo": "sin_examinar", "texto": SENTENCES[Oddity.SIN_EXAMINAR]}]
+    for person in small.persons[:2]:
+        lease = await small.desk.lease(person, [TaskKind.IDENTIFICACION])
+        assert lease is not None
+        await small.desk.identify(person, uuid.UUID(lease["tarea"]), identity=sheet.qr, proceso_tecnico=False)
+        await small.settle()
+    assert await small.estado(sheet) == "Digitalizada"
 
 
 async def test_an_image_without_a_qr_is_identified_by_two_people(small: World) -> None:

@@ -200,6 +200,30 @@ async def test_what_can_never_succeed_is_parked_at_once(bus: Bus, pool: Pool, er
     assert await effects(pool) == ["good/0"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_people_are_shown_what_was_set_aside(bus: Bus, pool: Pool, told: bool) -> None:
+    """In the transaction that sets it aside; if they cannot be shown it is set aside all the same."""
+
+    async def refuse(_: Message) -> None:
+        raise Parked("que alguien mire")
+
+    async def show(connection: Connection, message: Message) -> None:
+        await add_event(connection, "mostrado", message.id, {}, AT)
+        if not told:
+            raise ZeroDivisionError
+
+    await bus.publish([entry("bad")])
+    stop = asyncio.Event()
+    line = Line(Topic.ENTRIES, "test", Noting(refuse), 3, 4, show)
+    task = asyncio.create_task(work(bus, pool, line, stop=stop, clock=lambda: AT))
+    await all_done(bus)
+    stop.set()
+    async with asyncio.timeout(PATIENCE):
+        await task
+    assert await parked(pool) == [("bad/0", "que alguien mire")]
+    assert await pool.fetchval("SELECT count(*) FROM event WHERE kind = 'mostrado'") == int(told)
+
+
 async def test_what_is_away_is_waited_for_without_counting(bus: Bus, pool: Pool) -> None:
     tries = 0
 

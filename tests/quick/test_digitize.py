@@ -171,7 +171,7 @@ def test_a_good_header_over_bad_pixels_waits_for_a_person() -> None:
     whole = saved(Image.new("RGB", (400, 300), "white"), "WEBP", lossless=True)
     with pytest.raises(Parked):
         digitize(whole[:26] + bytes(len(whole) - 26))
-    with pytest.raises(Parked):
+    with pytest.raises(Rejected):
         digitize(b"%PDF-1.4\n1 0 obj << /Type /Page /MediaBox [0 0 100 100] >> endobj\n%%EOF\n")
 
 

@@ -1,0 +1,56 @@
+"""The look into an upload before it is taken: never in this process, and never for long.
+
+A look may end in no answer: its process died or passed its bounds, or too many wait. Then the image is taken as its
+first bytes announce it. Whoever digitizes it looks again, and if that ends no better, people do.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+from prep.scan import pictures
+from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
+from prep.scan.header import START, format_of
+
+log: Final = logging.getLogger(__name__)
+
+QUICK: Final = Bounds(memory=256 * MIB, cpu=2, seconds=8)
+SLOW: Final = Bounds(memory=512 * MIB, cpu=3, seconds=8)
+WAIT_SECONDS: Final = 9.0
+"""How long an upload waits for its look, turn and all. Its sender waits for the receipt meanwhile."""
+AT_ONCE: Final = 2
+"""Looks of one device at the same time: a device that sends bombs keeps its own images waiting."""
+SLOW_FORMATS: Final = frozenset({"pdf", "tiff"})
+SLOW_BYTES: Final = 8_000_000
+
+
+class Inspection:
+    """Two processes for photos; one of its own for what may take longer."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._quick = Lane(2, QUICK, pictures.prepare)
+        self._slow = Lane(1, SLOW, pictures.prepare)
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def format_of(self, path: Path, *, size: int, device: str) -> str:
+        """The format of the image in the file. Raises Rejected (413, 415, 422) where it is none that is taken."""
+        announced = format_of(await asyncio.to_thread(_start, path))
+        lane = self._slow if announced in SLOW_FORMATS or size > SLOW_BYTES else self._quick
+        try:
+            async with asyncio.timeout(WAIT_SECONDS), self._turns[device]:
+                return await lane.do(pictures.examine, path, self._max_pixels)
+        except (OutOfBounds, TimeoutError) as error:
+            log.warning("taken unexamined", extra={"data": {"device": device, "bytes": size, "error": repr(error)}})
+            return announced
+
+    def close(self) -> None:
+        self._quick.close()
+        self._slow.close()
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(START)

@@ -1,0 +1,8 @@
+-- What is odd about an image that was taken all the same (prep/scan/oddities.py): shown to everybody who works on it.
+CREATE TABLE image_oddity (
+    image bytea NOT NULL REFERENCES image,
+    code  text NOT NULL,
+    at    timestamptz NOT NULL,
+    PRIMARY KEY (image, code)
+);
+GRANT SELECT, INSERT ON image_oddity TO prep_app;
