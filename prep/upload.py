@@ -46,7 +46,7 @@ class TipoDocumento(StrEnum):
 # How the text of a header is read. Each raises ValueError for what it does not take.
 
 
-def _matching(pattern: str) -> Callable[[str], str]:
+def _text_matching(pattern: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if re.fullmatch(pattern, text) is None:
             raise ValueError(text)
@@ -55,32 +55,32 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return read
 
 
-def _digest(text: str) -> str:
-    return _matching(SHA256_PATTERN)(text.lower())
+def _sha256_text(text: str) -> str:
+    return _text_matching(SHA256_PATTERN)(text.lower())
 
 
-def _sequence(text: str) -> int:
-    number = int(_matching(rf"[0-9]{{1,{len(str(MAX_SEQUENCE))}}}")(text))
+def _sequence_number(text: str) -> int:
+    number = int(_text_matching(rf"[0-9]{{1,{len(str(MAX_SEQUENCE))}}}")(text))
     if not 1 <= number <= MAX_SEQUENCE:
         raise ValueError(text)
     return number
 
 
-def _moment(text: str) -> datetime:
+def _moment_with_offset(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
     return moment.astimezone(UTC)
 
 
-def _hint(text: str) -> str:
+def _acta_hint(text: str) -> str:
     read = read_identity(text)
     if read is None:
         raise ValueError(text)
     return read[0].text
 
 
-def _choices(names: type[StrEnum]) -> str:
+def _expected_choices(names: type[StrEnum]) -> str:
     return f"se espera uno de: {', '.join(names)}"
 
 
@@ -105,28 +105,33 @@ class Upload(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sha256: Annotated[str, Header("SHA256", 3, "se esperan 64 dígitos hexadecimales", _digest)] = Field(
+    sha256: Annotated[str, Header("SHA256", 3, "se esperan 64 dígitos hexadecimales", _sha256_text)] = Field(
         pattern=SHA256_PATTERN
     )
     device: Annotated[
         str,
-        Header("Device", 1, "se esperan de 1 a 40 letras, números, «-» o «_»", _matching("[A-Za-z0-9_-]{1,40}")),
+        Header("Device", 1, "se esperan de 1 a 40 letras, números, «-» o «_»", _text_matching("[A-Za-z0-9_-]{1,40}")),
     ]
-    sequence: Annotated[int, Header("Sequence", 2, "se espera un entero desde 1", _sequence)]
-    origen: Annotated[Origen, Header("Origin", 4, _choices(Origen), Origen)]
-    digitalizacion: Annotated[Digitalizacion, Header("Kind", 5, _choices(Digitalizacion), Digitalizacion)]
+    sequence: Annotated[int, Header("Sequence", 2, "se espera un entero desde 1", _sequence_number)]
+    origen: Annotated[Origen, Header("Origin", 4, _expected_choices(Origen), Origen)]
+    digitalizacion: Annotated[Digitalizacion, Header("Kind", 5, _expected_choices(Digitalizacion), Digitalizacion)]
     traslado: Annotated[
-        str, Header("Traslado", 8, "se esperan letras D, F, I", _matching(r"(?!.*(.).*\1)[DFI]{0,3}"), absent="")
+        str, Header("Traslado", 8, "se esperan letras D, F, I", _text_matching(r"(?!.*(.).*\1)[DFI]{0,3}"), absent="")
     ]
     tipo_documento: Annotated[
         TipoDocumento,
-        Header("Document", 9, _choices(TipoDocumento), TipoDocumento, absent=TipoDocumento.ACTA_PREP),
+        Header("Document", 9, _expected_choices(TipoDocumento), TipoDocumento, absent=TipoDocumento.ACTA_PREP),
     ]
     acopio_at: Annotated[
         datetime,
-        Header("Acopio", 6, "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00", _moment),
+        Header(
+            "Acopio",
+            6,
+            "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00",
+            _moment_with_offset,
+        ),
     ]
-    acta_hint: Annotated[str, Header("Acta", 7, "no es el texto de un QR de acta", _hint, absent="")]
+    acta_hint: Annotated[str, Header("Acta", 7, "no es el texto de un QR de acta", _acta_hint, absent="")]
     """Canonical QR text; '' where the device does not know."""
 
 
@@ -156,8 +161,10 @@ class Announced:
 def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> Announced:
     """The X-PREP-* headers (names in any case). Raises Rejected (400) that names the one that is missing or wrong."""
     fields = headers_of(shape)
-    said = {name: _said(headers, header.name, required=header.absent is None) for name, header in fields.items()}
-    signature = _signature(_said(headers, "Signature", required=True))
+    said = {
+        name: _header_value(headers, header.name, required=header.absent is None) for name, header in fields.items()
+    }
+    signature = _signature_bytes(_header_value(headers, "Signature", required=True))
     read: dict[str, Any] = {}
     for name, header in fields.items():
         if not said[name] and header.absent is not None:
@@ -166,12 +173,12 @@ def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> An
         try:
             read[name] = header.read(said[name])
         except (ValueError, OverflowError):
-            _bad(header.name, header.expected)
+            _refuse_header(header.name, header.expected)
     signed = "\n".join((SIGNED_TITLE, *said.values()))
     return Announced(shape(**read), signature, signed.encode())
 
 
-def _said(headers: Mapping[str, str], name: str, *, required: bool) -> str:
+def _header_value(headers: Mapping[str, str], name: str, *, required: bool) -> str:
     """The value of X-PREP-`name`, percent-decoded; '' where it is absent and may be."""
     raw = headers.get(f"x-prep-{name.lower()}", "")
     if required and not raw:
@@ -179,18 +186,18 @@ def _said(headers: Mapping[str, str], name: str, *, required: bool) -> str:
     try:
         value = unquote(raw, errors="strict")
     except UnicodeDecodeError:
-        _bad(name, "se espera UTF-8 codificado con %")
+        _refuse_header(name, "se espera UTF-8 codificado con %")
     if not raw.isascii() or not (value.isprintable() or not value):
-        _bad(name, "se esperan caracteres imprimibles, codificados con % los que no son ASCII")
+        _refuse_header(name, "se esperan caracteres imprimibles, codificados con % los que no son ASCII")
     return value
 
 
-def _signature(text: str) -> bytes:
+def _signature_bytes(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
         return b""  # as wrong as any other: 401 after the device is looked up
 
 
-def _bad(name: str, expected: str) -> NoReturn:
+def _refuse_header(name: str, expected: str) -> NoReturn:
     raise Rejected(f"encabezado X-PREP-{name}: {expected}", status=400)
