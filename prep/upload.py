@@ -1,9 +1,9 @@
-"""What a device says of the image it sends: each field is defined here once, from its header to its column.
+"""The upload: the data that a device sends with an image. Each field is defined here once, from header to column.
 
-A field of `Upload` names its header, the sentence that a wrong one is answered with, and how its text is read. The
-message of the bus inherits the field, and the store keeps it in the column of `arrival` that has its name. So a new
-field is two edits: its definition here, and its column in a migration. Give it a default and a value for absence,
-because messages and devices from before do not have it.
+A field of `Upload` names its header, the sentence that answers a wrong value, and the function that reads its text. The
+message of the bus inherits the field, and the store keeps it in the column of `arrival` with the same name. So a new
+field needs two edits: its definition here, and its column in a migration. Give it a default value and an `absent`
+value, because old messages and old devices do not have the field.
 """
 
 import re
@@ -43,7 +43,7 @@ class TipoDocumento(StrEnum):
     ACTA_EXTRANJERO = "Acta Extranjero"
 
 
-# How the text of a header is read. Each raises ValueError for what it does not take.
+# Functions that read the text of a header. Each raises ValueError if the text is wrong.
 
 
 def _text_matching(pattern: str) -> Callable[[str], str]:
@@ -89,19 +89,19 @@ def _expected_choices(names: type[StrEnum]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header X-PREP-`name` of a field; `line` is its place in the text that the device signs, from 1 on."""
+    """The header X-PREP-`name` of a field. `line` is its line, counted from 1, in the text that the device signs."""
 
     name: str
     line: int
     expected: str
-    """What a wrong one is answered with."""
+    """The sentence that answers a wrong value."""
     read: Callable[[str], object]
     absent: object = None
-    """The value where the header is not there; None: it must be."""
+    """The value of the field if the header is absent. None: the header is required."""
 
 
 class Upload(BaseModel):
-    """What a device says of an image it sends, checked for form."""
+    """The data that a device sends with an image. The form of each field is checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -132,11 +132,11 @@ class Upload(BaseModel):
         ),
     ]
     acta_hint: Annotated[str, Header("Acta", 7, "no es el texto de un QR de acta", _acta_hint, absent="")]
-    """Canonical QR text; '' where the device does not know."""
+    """Canonical QR text; '' if the device does not know the acta."""
 
 
 def headers_of(shape: type[Upload]) -> dict[str, Header]:
-    """The header of each field that is said in one, in the order in which they are signed."""
+    """The header of each field that has one, in the order in which the device signs them."""
     said = {
         name: each for name, field in shape.model_fields.items() for each in field.metadata if isinstance(each, Header)
     }
@@ -150,16 +150,16 @@ SIGNED_TITLE: Final = "PREP-IMAGE-V1"
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An upload as its headers announce it; `signature` is still to be checked against the device's key."""
+    """An upload as its headers announce it. The caller must still check `signature` with the device's key."""
 
     upload: Upload
     signature: bytes
     signed: bytes
-    """The text that was signed: a title, and the values of all fields, a line each."""
+    """The text that the device signed: a title line, then one line with the value of each field."""
 
 
 def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> Announced:
-    """The X-PREP-* headers (names in any case). Raises Rejected (400) that names the one that is missing or wrong."""
+    """Read the X-PREP-* headers (names in any case). If one is missing or wrong, raises Rejected (400) and names it."""
     fields = headers_of(shape)
     said = {
         name: _header_value(headers, header.name, required=header.absent is None) for name, header in fields.items()
@@ -179,7 +179,7 @@ def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> An
 
 
 def _header_value(headers: Mapping[str, str], name: str, *, required: bool) -> str:
-    """The value of X-PREP-`name`, percent-decoded; '' where it is absent and may be."""
+    """The value of X-PREP-`name`, percent-decoded; '' if an optional header is absent."""
     raw = headers.get(f"x-prep-{name.lower()}", "")
     if required and not raw:
         raise Rejected(f"falta el encabezado X-PREP-{name}", status=400)
@@ -196,7 +196,7 @@ def _signature_bytes(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        return b""  # as wrong as any other: 401 after the device is looked up
+        return b""  # a wrong signature like any other: the answer is 401, after the device is looked up
 
 
 def _refuse_header(name: str, expected: str) -> NoReturn:
