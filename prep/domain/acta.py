@@ -109,7 +109,7 @@ class Round:
         return compare([capture.values for capture in self.captures])
 
     def with_capture(self, capture: Capture) -> "Round":
-        """This round with one more capture.
+        """A copy of the round with one more capture.
 
         Raises Rejected if the same person has typed in this round already, or if the round needs no other capture.
         """

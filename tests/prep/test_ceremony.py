@@ -40,7 +40,7 @@ async def tonight(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 async def held(*words: str | Path) -> int:
-    return await ceremony.run(ceremony._parser().parse_args([*map(str, words)]))
+    return await ceremony.run(ceremony._ceremonies_parser().parse_args([*map(str, words)]))
 
 
 async def records(tonight: LoggedNight) -> list[tuple[str, str]]:
