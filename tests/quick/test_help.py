@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 
 import pytest
@@ -12,16 +13,20 @@ from integrity.__main__ import main as check
 from prep.operations.cli import PROGRAMS
 from prep.operations.cli import main as prep
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[], object]] = {
     "prep": lambda: prep([]),
     "integrity": lambda: check([]),
     "load_tests.chaos": lambda: import_module("load_tests.chaos.chaos").main([]),
-    **{f"prep {name}": lambda name=name: prep([name]) for name in PROGRAMS},
+    **{f"prep {name}": partial(prep, [name]) for name in PROGRAMS},
 }
 
 
 class Built(Exception):
     """Carries the parser out of a command that has just finished building it."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def parser_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     def of(command: Callable[[], object]) -> argparse.ArgumentParser:
         with pytest.raises(Built) as built:
             command()
-        return built.value.args[0]
+        return built.value.parser
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
     return of
