@@ -138,6 +138,7 @@ class FieldDevice(_Person):
         number, sheet = self.night.waiting.popleft()
         device, key = self.night.devices[number % len(self.night.devices)]
         draw: Callable[..., bytes] = get_hub().threadpool.apply
+        # Draw in a thread: gevent would stop all other people while the image is drawn.
         image = draw(picture, (self.night.plan.seed, self.night.forms[sheet.key], sheet))
         self.night.images[hashlib.sha256(image).hexdigest()] = sheet
         headers = announced(sheet, image, device=device, number=number, key=key)

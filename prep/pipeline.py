@@ -133,6 +133,7 @@ async def _report_same_photo(
     People can name a wrong acta, by mistake or on purpose. One photo under two actas shows it. `among` is the query
     that says which images are compared.
     """
+    # A perceptual hash finds the same photo even if its bytes differ; bits says how many bits may differ.
     alike = await among(connection, image, acta, bits=SAME_PHOTO) if acta else []
     if alike:
         await store.add_event(connection, "misma_foto", image.hex(), {"parecidas": alike}, given.now())
@@ -189,9 +190,11 @@ async def _attach_to_acta(connection: Connection, acta: ActaId, image: bytes, gi
         case Estado.ESPERADA:
             row = await _move_acta(connection, row, Move.ACOPIO, given.now(), image=image)
             await _open_round(connection, row, Move.DIGITALIZACION, image, given)
+        # `better_image` changes only a capture task that no person has taken: both captures must be from one image.
         case Estado.DIGITALIZADA if await _is_better(connection, image, than=row.image):
             if await store.better_image(connection, acta, image):
                 await store.replace_image(connection, acta, image, given.now())
+        # The version has no image, so it is a sin acta whose acta has arrived after all.
         case Estado.VERIFICADA | Estado.PUBLICADA | Estado.COTEJADA if row.version_image is None:
             await _open_round(connection, row, Move.RECAPTURA, image, given)
         case _:
@@ -220,6 +223,7 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
     """Compare the captures of the acta's current round, and take the next step (`docs/rules.md` §2)."""
     acta = ActaId(message.acta)
     row = await store.lock_acta(connection, acta, given.now())
+    # A message may be late: a recapture opened another round, or another message verified the acta.
     if row.ronda != message.ronda or (row.estado, Move.CAPTURA) not in LEGAL:
         return  # the message is about a round that is over
     captures = await store.captures(connection, acta, row.ronda)
@@ -236,6 +240,8 @@ async def touched(connection: Connection, message: ActaTouched, given: Given) ->
         case AnotherPerson(ordinal):
             await _ask_capture(connection, row, ordinal, so_far.captures, given)
         case Agreed(ordinals=(first, second)):
+            # The official file shows the time of the first of the two equal captures as captura and of the second as
+            # verificación.
             captura, verificacion = captures[first - 1].at, captures[second - 1].at
             await _verify_values(connection, row, so_far.verified(), given, captura=captura, verificacion=verificacion)
         case Choose():
@@ -266,6 +272,7 @@ async def _ask_capture(
     If there are two or more sites, the second capture is at another site than the first (`docs/rules.md` §2).
     """
     assert row.image is not None
+    # Two people at two sites can hardly agree on a false value.
     elsewhere = ordinal == 2 and await store.capture_sites(connection) > 1
     await store.add_task(
         connection,
@@ -329,6 +336,7 @@ async def _verify_values(
         image=row.image,
         values=values,
         assessment=assess(values, limit=limit, rules=rules, proceso_tecnico=came.proceso_tecnico),
+        # A recapture after «en correccion» ends the cotejo: the published value is 2, accepted after a change.
         cotejada=2 if row.version_cotejada == IN_CORRECTION else 0,
         provenance=came,
         captura_at=captura,
@@ -434,6 +442,7 @@ async def recapture(
     """
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
+    # Without this check a supervisor could make people type from the image of another acta.
     if image is not None and not await store.has_image(connection, row.id, image):
         raise Rejected("esa imagen no es de esta acta", status=409)
     image = image or row.image

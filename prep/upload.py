@@ -48,6 +48,7 @@ class TipoDocumento(StrEnum):
 
 def _text_matching(pattern: str) -> Callable[[str], str]:
     def read(text: str) -> str:
+        # The empty text passes only if the pattern allows it; an absent optional header never comes here.
         if re.fullmatch(pattern, text) is None:
             raise ValueError(text)
         return text
@@ -68,6 +69,7 @@ def _sequence_number(text: str) -> int:
 
 def _moment_with_offset(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
+    # A time without offset could mean four different hours in Mexico.
     if moment.tzinfo is None:
         raise ValueError(text)
     return moment.astimezone(UTC)
@@ -164,6 +166,7 @@ def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> An
     said = {
         name: _header_value(headers, header.name, required=header.absent is None) for name, header in fields.items()
     }
+    # `said` holds the decoded texts in the order in which the device signed them.
     signature = _signature_bytes(_header_value(headers, "Signature", required=True))
     read: dict[str, Any] = {}
     for name, header in fields.items():
@@ -187,6 +190,7 @@ def _header_value(headers: Mapping[str, str], name: str, *, required: bool) -> s
         value = unquote(raw, errors="strict")
     except UnicodeDecodeError:
         _refuse_header(name, "se espera UTF-8 codificado con %")
+    # A control character could add a line to the signed text and so move a value to another field.
     if not raw.isascii() or not (value.isprintable() or not value):
         _refuse_header(name, "se esperan caracteres imprimibles, codificados con % los que no son ASCII")
     return value

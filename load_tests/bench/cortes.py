@@ -164,6 +164,7 @@ def _make_images(installation: Installation, casillas: int, elections: int, size
     fresh = set(listed.read_text().split())
     blobs, published = installation.data / "blobs" / "sha256", installation.public / "imagenes"
     for root in (blobs, published):
+        # The tree has a folder for each first byte of the digest, as the publisher makes it.
         for prefix in range(256):
             (root / f"{prefix:02x}").mkdir(parents=True, exist_ok=True)
     number = 0

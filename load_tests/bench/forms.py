@@ -131,10 +131,12 @@ async def whole_way(work: Work, place: NightPlace) -> Rates:
         asyncio.TaskGroup() as group,
     ):
         group.create_task(type_all(work.plan, place, progress))
+        # Passwords are slow to check on purpose; this time is not part of the figure.
         while progress.present < TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
             await asyncio.sleep(0.1)
         began = time.perf_counter()
         sending = group.create_task(send_all(work, place, client, progress, ahead=AHEAD))
+        # The middle begins here: caches are warm and the queues are as full as they get.
         half = await reached(client, place, VERIFIED, actas // 2)
         warm, sent = time.perf_counter(), actas - len(work.waiting)
         await sending

@@ -150,6 +150,7 @@ async def send_photos(
 def _noise_photo(size: int) -> bytes:
     """A JPEG of about `size` bytes."""
     side = int((size / 1.05) ** 0.5)
+    # Noise does not compress, so the number of pixels decides the size of the file.
     noise = Image.frombytes("L", (side, side), random.Random(1).randbytes(side * side))
     saved = io.BytesIO()
     noise.save(saved, "JPEG", quality=75)
@@ -245,6 +246,7 @@ async def _pauses_after_kills(work: Work, place: NightPlace, folder: Path) -> tu
         longest, moved, before = 0.0, time.perf_counter(), 0.0
         while (now := await count(client, place, VERIFIED)) < until * wanted:
             now += await count(client, place, DIGITIZED) + progress.captures
+            # Any progress ends a pause: digitizing, typing or verifying.
             if now > before:
                 moved, before = time.perf_counter(), now
             longest = max(longest, time.perf_counter() - moved)
@@ -256,6 +258,7 @@ async def _pauses_after_kills(work: Work, place: NightPlace, folder: Path) -> tu
         sending = asyncio.create_task(send_all(work, place, client, progress))
         await reached(client, place, VERIFIED, wanted * 0.1)
         broker = await longest_pause(client, folder / "kafka" / "nodo-1" / "pid", 0.45)
+        # Start the killed broker again; the others go on as they are.
         await asyncio.to_thread(_kafka_dev, folder, "up", "--nodes", str(NODES))
         postgres = await longest_pause(client, place.data / "instalacion" / "postgres" / "postmaster.pid", 0.9)
         await asyncio.gather(sending, reached(client, place, VERIFIED, wanted))

@@ -105,6 +105,7 @@ def _bare_hash_seconds(leaves: list[bytes]) -> float:
     began = time.perf_counter()
     level = [sha256(b"\0" + leaf).digest() for leaf in leaves]
     while len(level) > 1:
+        # A node without a partner goes up to the next level as it is (RFC 6962).
         odd = level[len(level) // 2 * 2 :]
         level = [sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
         level += odd
@@ -256,6 +257,7 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
 
     async def watch() -> None:
         while len(seen.waits) < A_SECOND * SECONDS:
+            # A proof file gets its name only when it is complete, so its existence is enough.
             there = [path for path in waiting if path.exists()]
             now = clock()
             seen.waits += [now - waiting.pop(path) for path in there]
@@ -266,6 +268,7 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
         async with asyncio.TaskGroup() as group:
             group.create_task(watch())
             for number in range(A_SECOND * SECONDS):
+                # Send at fixed times and not after the last answer: a slow installation must not slow the load down.
                 due = began + number / A_SECOND
                 await asyncio.sleep(max(0.0, due - clock()))
                 sheet, picture = pictures[number % len(pictures)]

@@ -99,6 +99,7 @@ def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet]
     Each fault has one sheet kept back. It is sent after the fault, to see whether the work goes on.
     """
     chance = random.Random(f"uploads {seed}")
+    # A sheet without values is a sin acta: it has no image to send.
     kept = chance.sample([sheet for sheet in sheets if sheet.values is not None], faults)
     keys = {sheet.key for sheet in kept}
     uploads = [
@@ -217,6 +218,7 @@ class ChaosNight:
         headers = announced(sheet, image, device=device, number=self._numbers[sheet.key], key=key)
         answer = await persistent(self._client, "POST", "/v1/images", data=image, headers=headers)
         first = self.seen.receipts.setdefault(sheet.key, answer.body)
+        # This answer is the first one itself.
         if first is answer.body:
             return
         self.seen.again += 1
@@ -234,6 +236,7 @@ class ChaosNight:
         """
         first = await send(request)
         answers = request.url.path.endswith(("/entry", "/identity", "/resolution"))
+        # About a third of the accepted answers are sent again.
         if not first.ok or not answers or self._twice.random() > 0.3:
             return first
         said = await _without_next_task(first)
@@ -255,6 +258,7 @@ class ChaosNight:
             begun.set()
             await asyncio.sleep(fault.moment)
             await self._hands.bring(fault)
+            # The part must recover while the fault lasts: `prep serve` starts it again at once.
             if fault.kind in DIE:
                 await asyncio.gather(self._measure_recovery(bout, kept), self._heal_later(fault))
             else:
@@ -306,6 +310,7 @@ class ChaosNight:
         named = None
         with contextlib.suppress(OSError, json.JSONDecodeError):
             named = json.loads((self._place.public / "index.json").read_text())["corte"]
+        # A corte gets this name by a rename when it is complete. Its digests are kept to see later changes.
         for folder in self._place.public.glob("cortes/[0-9]*"):
             if folder.name not in self.seen.cortes:
                 self.seen.cortes[folder.name] = look(folder)
@@ -373,6 +378,7 @@ def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]
         return play(plan, place, hands, faults)
     finally:
         if kafka:
+            # The verdict of the night is more important than an error at its end.
             with contextlib.suppress(PrepError):
                 order(place, "kafka-dev", "down")
 
@@ -484,6 +490,7 @@ def enter(words: Sequence[str]) -> None:
     """Start this program again in namespaces of its own. If the machine allows it, this call does not return."""
     if os.geteuid() != 0 or shutil.which(OF_ITS_OWN[0]) is None:
         return
+    # Try it with `true` first: after execvp there is no way back.
     inside = [*OF_ITS_OWN, "sh", "-c", LOOPBACK, "caos"]
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode == 0:
         os.execvp(inside[0], [*inside, sys.executable, "-m", str(__package__), *words, "--inside"])  # noqa: S606

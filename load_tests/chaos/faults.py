@@ -114,11 +114,14 @@ def schedule(seed: int, count: int, uploads: int, *, kafka: bool) -> list[Fault]
     kinds = [kind for kind in FaultKind if kafka or kind not in KAFKA_ONLY]
     deck: list[FaultKind] = []
     while len(deck) < count:
+        # Like a deck of cards: each kind once in random order, then again.
         deck += chance.sample(kinds, len(kinds))
+    # Each fault has a slot of uploads. The last tenth has no faults, so that the night can recover before its end.
     slot = 0.9 * uploads / count
     faults = []
     for place, kind in enumerate(deck[:count]):
         after = int((place + chance.uniform(0.2, 0.9)) * slot)
+        # From 10 seconds to an hour; small and large jumps are equally likely.
         jump = int(10 * (HOUR / 10) ** chance.random())
         jump = -jump if kind is FaultKind.CLOCK_BACK else jump
         moment, lasts = round(chance.uniform(0, 0.3), 3), round(chance.uniform(1.5, 4), 3)
@@ -291,6 +294,7 @@ class Hands:
 
     def _set_clocks(self, parts: Sequence[str], seconds: int) -> None:
         for part in parts:
+            # A rename, so that a part never reads half a number.
             fresh = self._clocks / f"{part}.nuevo"
             fresh.write_text(f"{seconds:+}\n")
             fresh.replace(self._clocks / part)
@@ -332,6 +336,7 @@ class Hands:
         if not self._means.network:
             _signal_all([self._node_process(number) for number in nodes], signal.SIGSTOP)
             return
+        # Parts use the port for clients; the nodes use another port among themselves.
         laid_out = json.loads((self._data / "kafka" / "nodos.json").read_text())["ports"]
         ports = ", ".join(str(laid_out[number - 1]["clients"]) for number in nodes)
         for side in ("dport", "sport"):

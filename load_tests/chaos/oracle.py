@@ -127,6 +127,7 @@ def _receipt_is_genuine(key: Ed25519PublicKey, receipt: bytes, sha256: str) -> b
 
 def _check_images_published(public: Path, seen: Witnessed) -> OracleFinding:
     out = {row["SHA256"] for row in _published_images(public) if (public / row["ARCHIVO"]).is_file()}
+    # A parked message names the digest of its image, so people can find it: this image is not lost.
     listed = json.dumps(seen.parked)
     lost = [key for key in seen.receipts if seen.digests[key] not in out and seen.digests[key] not in listed]
     return OracleFinding("cada imagen con acuse está publicada o apartada a la vista", len(seen.receipts), lost)
@@ -171,7 +172,9 @@ def truth(sheet: Sheet, acta: Acta) -> Truth:
         return Truth(Status.SIN_ACTA, {}, 0, "0")
     votes = {code: said for code, said in sheet.values.items() if code not in {*HEADER, TOTAL}}
     numbers = [said for said in votes.values() if not isinstance(said, Mark)]
+    # With lista nominal 0, the maximum of ballots is the limit. Invented catalogues always state one.
     limit = (acta.lista_nominal or acta.boletas_maximas or 0) + acta.representantes
+    # All illegible, or all blank, does not count. Both mixed, without any number, counts with zeros: INE 2023.
     read = bool(numbers) or len(set(votes.values())) > 1
     counts = read and sum(numbers) <= limit
     return Truth(Status.CAPTURADA, votes, sum(numbers), "1" if counts else "0")
@@ -232,6 +235,7 @@ def _check_totals(
     ours = {code: _published_counts(each) for code, each in totals.items()}
     for election in totals.values():
         ours |= {f"contienda {each['id']}": _published_counts(each) for each in election["contiendas"]}
+    # The plus sign drops zeros: an option without votes may be absent on one side.
     wrong = [place for place in {**sums, **ours} if +sums.get(place, Counter()) != +ours.get(place, Counter())]
     return OracleFinding("los totales son la suma de lo escrito", sum(map(len, sums.values())), wrong)
 
@@ -270,6 +274,7 @@ def _check_cortes_unchanged(public: Path, seen: Witnessed) -> OracleFinding:
     wrong = []
     for name, then in seen.cortes.items():
         now = look(public / "cortes" / name)
+        # Files that changed, disappeared or are new.
         other = [file for file in {**then, **now} if then.get(file) != now.get(file)]
         wrong += [f"{name}/{file}" for file in other if file in then or not file.startswith("SHA256SUMS.")]
     return OracleFinding("ningún corte cambió después de publicado", len(seen.cortes), wrong)

@@ -81,6 +81,7 @@ class IllegalMove(Rejected):
 
 def after(estado: Estado, move: Move) -> Estado:
     """The state after `move`. Raises IllegalMove if `LEGAL` has no such move."""
+    # Postgres would refuse it too; this check gives the person a sentence instead of a database error.
     if (estado, move) not in LEGAL:
         raise IllegalMove(estado, move)
     return LEGAL[estado, move]
@@ -130,6 +131,7 @@ class Round:
             case AnotherPerson():
                 raise Rejected("falta la captura de otra persona", status=409)
             case Agreed(values):
+                # The screen of a person may be older than the last capture: refuse the choice instead of ignoring it.
                 if chosen is not None and chosen != values:
                     raise Rejected("las capturas coinciden: no hay nada que resolver", status=409)
                 return values

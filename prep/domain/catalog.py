@@ -232,6 +232,7 @@ def read_identity(text: str) -> tuple[Identity, str | None] | None:
         return None
     fields = [part.strip().upper() for part in parts[:QR_FIELDS]]
     fields = [str(int(field)) if field.isdigit() else field for field in fields]
+    # Only letters and numbers: the identity goes into files and pages as it was read.
     if not fields[0].isdigit() or not all(field.isalnum() for field in fields):
         return None
     digest = parts[QR_FIELDS].strip() if len(parts) > QR_FIELDS else None

@@ -91,6 +91,7 @@ def read_field(code: str, raw: object, *, digits: int) -> Field:
         raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»")
     if raw < 0:
         raise Rejected(f"{code}: un número de votos no puede ser negativo")
+    # The paper has this many boxes, so a larger number cannot have been written: it is a typing mistake.
     if raw >= 10**digits:
         raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta")
     return raw
@@ -130,6 +131,7 @@ def compare(captures: Sequence[Values]) -> Agreed | AnotherPerson | Choose:
             return AnotherPerson(2)
         case [first, second]:
             return Agreed(first, (1, 2)) if first == second else AnotherPerson(3)
+        # Any two equal captures agree. The ordinals say whose times become captura and verificación.
         case [first, second, third]:
             if third == first:
                 return Agreed(first, (1, 3))

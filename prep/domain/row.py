@@ -92,6 +92,7 @@ def cell(value: object) -> str:
 
     A text that a spreadsheet would compute gets an apostrophe before it; a single `-` does not.
     """
+    # A line break inside a cell would look like a new row to simple readers.
     text = " ".join(str(value).split()) if isinstance(value, str) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) and text != NOTHING else text
 
@@ -172,8 +173,8 @@ def fuera(
     `entidad` and `territorio` are the names that belong to the numbers on the sticker, or `-`. A sticker names a
     district and not a municipality. So in municipal elections the number of the municipality is unknown.
     """
-    # CLAVE_CASILLA and CLAVE_ACTA stay `-`: the catalogue gives them, and it does not know this acta (rules.md §6).
     read = identity or Identity(*[NOTHING] * 8)
+    # CLAVE_CASILLA and CLAVE_ACTA stay `-`: only the catalogue gives them, and it does not have this acta.
     place = NOTHING if election.nivel is Nivel.MUNICIPIO else read.distrito
     where = (NOTHING, NOTHING, read.entidad, entidad, place, territorio)
     casilla = (read.seccion, read.numero, read.tipo, read.ext_contigua, _NOT_URBAN_NOR_RURAL, read.tipo_acta)

@@ -69,6 +69,8 @@ def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
     `with_especiales` says which votes count for the participation: those of all casillas (in the last corte), or those
     without the especial casillas (during the night).
     """
+    # People vote in an especial casilla without being in its lista nominal, so their votes would raise the
+    # participation.
     voted = counts.votos_con_especiales if with_especiales else counts.votos_sin_especiales
     values = (
         counts.esperadas,
@@ -104,6 +106,7 @@ def distribute(votes: Mapping[int, int], options: Sequence[Option]) -> dict[int,
         if option.clase is not Clase.COALICION:
             continue
         each, rest = divmod(votes.get(option.position, 0), len(option.parties))
+        # Most own votes first. With equal votes, the lower position on the ballot first (*check*).
         ranked = sorted(option.parties, key=lambda party: (-own[party], party))
         for rank, party in enumerate(ranked):
             shares[party] += each + (rank < rest)

@@ -150,6 +150,7 @@ def load_catalog(files: Mapping[str, bytes]) -> Catalog:
         _place_in_contests(casillas, drafts, contests, tables)
     candidacies = _read_candidacies(tables, drafts, contests)
     changes = _read_changes(tables, drafts, casillas)
+    # From here on all data is right: no later step needs to look for errors, but for equal stickers.
     if report or casillas is None:
         raise CatalogErrors(report)
     actas = _build_actas(casillas, drafts, contests, changes)
@@ -286,6 +287,7 @@ def _read_elections(tables: _Tables) -> _Drafts:
     table.expect("reglas", _judge_rules, rules)
     table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
     drafts: _Drafts = {}
+    # A repeated code is already reported. Keep the first one, so that later checks still find an election.
     for row, code in enumerate(codes):
         sufijo = {tipo: sufijos[row][tipo] or tipos[row][tipo] for tipo in TipoCasilla}
         draft = _Draft(
@@ -349,6 +351,7 @@ def _read_options(tables: _Tables, drafts: _Drafts) -> None:
     # A combination names its parties by code; the catalogue keeps their positions, in ballot order.
     for election, draft in drafts.items():
         rows = [row for row, code in enumerate(elections) if code == election]
+        # `orden` may have gaps; positions have none.
         rows.sort(key=ordenes.__getitem__)
         of_party = {codes[row]: place for place, row in enumerate(rows) if clases[row] is Clase.PARTIDO}
         for place, row in enumerate(rows):
@@ -472,6 +475,7 @@ def _read_contests(tables: _Tables, drafts: _Drafts, territories: _Territories) 
                 contests[key] = _Place(_contest_of(key, drafts[key[0]], territories, ballot, name), stated=True)
     stated = {key[0] for key in contests}
     for code, draft in drafts.items():
+        # An election is either wholly in contiendas.csv or not at all: a forgotten line must not become a contest.
         for key in () if code in stated else _contests_by_territory(draft, territories):
             contests[key] = _Place(_contest_of(key, draft, territories, (), ""), stated=False)
     return {key: contests[key] for key in sorted(contests, key=lambda key: (drafts[key[0]].id, key))}
@@ -582,6 +586,7 @@ class _Casillas:
         own = zip(
             self.entidad, self.territory[kind], self.seccion, self.tipo, self.numero, self.ext_contigua, strict=True
         )
+        # Entidad has 2 digits, territory 3, sección 4, the letter of the type below 128, number 2, ext 2.
         ranks = [
             ((((((tipo != "M") * 100 + entidad) * 1000 + of) * 10_000 + seccion) * 128 + ord(tipo)) * 100 + numero)
             * 100
@@ -677,6 +682,7 @@ def _place_in_contests(casillas: _Casillas, drafts: _Drafts, contests: _Contests
             if (code, entidad, own) in contests:
                 contests[code, entidad, own].used = True
     for key, place in [*contests.items()]:
+        # A wrong casilla may be the one that votes here, so wait until casillas.csv has no errors.
         if place.stated and not place.used and not casillas.table.unsound:
             sentence = f"ninguna casilla vota en {key[0]}, {place.contest.name}"
             tables["contiendas.csv"].blame_whole("territorio", sentence)
@@ -745,6 +751,7 @@ def _expect_whole_lists(table: CsvTable, keys: Sequence[_ContestKey], backing: S
     lists: dict[tuple[_ContestKey, str], frozenset[str]] = {}
     for row, (key, codes) in enumerate(zip(keys, backing, strict=True)):
         shared = [code for code in codes if lists.setdefault((key, code), frozenset(codes)) != frozenset(codes)]
+        # One option would give its votes to two different candidacies.
         if shared and row not in table.unsound:
             table.blame(row, "opciones", f"{shared[0]} ya está en otra candidatura de la misma contienda")
 
@@ -871,6 +878,7 @@ def _build_actas(casillas: _Casillas, drafts: _Drafts, contests: _Contests, chan
         start = len(actas)
         actas.extend(_actas_of(draft, rows, casillas, (claves, tails), contests, first=start + 1))
         if changes:
+            # Changes are few; so build all actas fast and replace single ones after it.
             for place, row in enumerate(rows, start=start):
                 if (code, row) in changes:
                     actas[place] = changes[code, row].apply(actas[place], claves[row])
@@ -896,6 +904,7 @@ def _actas_of(
     contest_ids = {key[1:]: place.contest.id for key, place in contests.items() if key[0] == draft.code}
     tipo, entidad, distrito = casillas.tipo, casillas.entidad, casillas.territory[draft.distrito]
     tipos, sufijos, candidatura = draft.tipos, draft.sufijos, _without_zeros(draft.candidatura)
+    # Many casillas share the beginning of the QR text, so build each different beginning once.
     heads = {
         held: f"{held[0]}|{held[1]}|{_without_zeros(tipos[held[2]])}"
         for held in set(zip(entidad, distrito, tipo, strict=True))
@@ -926,6 +935,7 @@ def _refuse_equal_stickers(actas: Sequence[Acta], drafts: _Drafts) -> None:
 
     In one election the casilla makes the texts different. In two elections, only `candidatura` and `tipo_acta` do.
     """
+    # If every election has its own `candidatura`, all texts differ and there is no need to compare them.
     if len({_without_zeros(draft.candidatura) for draft in drafts.values()}) == len(drafts):
         return
     codes = {draft.id: draft.code for draft in drafts.values()}

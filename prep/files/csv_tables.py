@@ -211,6 +211,7 @@ class CsvTable:
             return [default] * len(self)
         known: dict[str, _T] = {}
         wrong: dict[str, str] = {}
+        # Parse each different text once; the rows with wrong texts are looked for only if there are any.
         for text in set(texts):
             try:
                 known[text] = parse(text)
@@ -236,6 +237,7 @@ class CsvTable:
 
     def expect_once(self, column: str, what: str, *values: Sequence[Hashable]) -> None:
         """Report every sound row that has the same `values` as an earlier sound row."""
+        # The usual case, without a loop over the rows.
         if len(set(zip(*values, strict=True))) == len(self):
             return
         first: dict[tuple[Hashable, ...], int] = {}
@@ -263,8 +265,10 @@ def read_table(
         report.append(FileFinding(name, 1, "", "el archivo está vacío"))
         return None
     header = [cell.strip().lower() for cell in rows[0]]
+    # Spreadsheets leave empty columns at the end.
     while header and not header[-1]:
         header.pop()
+    # Excel with a Mexican or Spanish setting may save with semicolons; say so instead of «falta la columna».
     other = [mark for mark in ";|\t" if len(header) == 1 and mark in header[0]]
     if other:
         report.append(FileFinding(name, lines[0], "", f"las columnas se separan con coma, no con «{shown(other[0])}»"))
@@ -286,6 +290,7 @@ def _decode_text(name: str, content: bytes, report: list[FileFinding]) -> str | 
     try:
         return plain_lines(without_bom(content.decode()))
     except UnicodeDecodeError as error:
+        # Count the lines before the bad byte, so that the author finds it.
         line = plain_lines(content[: error.start].decode(errors="replace")).count("\n") + 1
         report.append(FileFinding(name, line, "", "no está en UTF-8; guárdelo como «CSV UTF-8»"))
     except ValueError as error:
@@ -319,6 +324,7 @@ def _of_width(
         return rows, lines
     kept, at = [], []
     for cells, line in zip(rows, lines, strict=True):
+        # A row of another width has an unquoted comma: its cells would move to wrong columns.
         if len(cells) < width or any(cells[width:]):
             report.append(FileFinding(name, line, "", f"tiene {len(cells)} columnas y el encabezado {width}"))
         else:

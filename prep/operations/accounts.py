@@ -90,6 +90,7 @@ async def _change_password(connection: Connection, login: str) -> None:
 
 
 def _enroll_devices(arguments: argparse.Namespace) -> Work:
+    # Nobody could tell two devices with the same key from each other.
     if arguments.key is not None and len(arguments.devices) > 1:
         raise Rejected("--key es de un solo dispositivo")
 

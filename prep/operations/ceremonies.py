@@ -158,6 +158,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
         "postgresql": await store.server(connection),
         "relojes": clocks,
     }
+    # All other tables must be empty: a row from before the act would be data that no witness saw arrive.
     full = {name: rows for name, rows in tables.items() if rows and name not in store.PREPARED}
     wrong = [f"la tabla {name} tiene {rows} renglones" for name, rows in full.items()]
     wrong += [f"el almacén de imágenes tiene {len(kept)} objetos; el primero, {kept[0]}"] if kept else []
@@ -198,6 +199,7 @@ async def _clock_readings(hall: Hall) -> tuple[dict[str, Any], list[str]]:
 
 def _clock_difference(whose: str, theirs: datetime, before: datetime, after: datetime) -> list[str]:
     """One sentence if a clock is too far from ours. `theirs` was read between our times `before` and `after`."""
+    # The answer took some time, so their clock is right if it is between our two readings.
     distance = max(before - theirs, theirs - after, timedelta())
     if distance <= CLOCKS:
         return []
@@ -216,6 +218,7 @@ async def _ask_authority(url: str, ca: Path) -> tuple[datetime | None, timedelta
         return None, timedelta(), problem.sentence
     except OSError:
         raise Rejected(f"no se puede leer {ca}") from None
+    # Stamps may be cut to whole seconds, so one more second is no error.
     return stamp.at, (stamp.accuracy or timedelta()) + timedelta(seconds=1), ""
 
 
@@ -326,6 +329,7 @@ def _make_documents(hall: Hall, momento: str, corte: Corte, documents: Mapping[s
     if target.exists():  # a run before this one made it and stopped before the record
         return _checked_sums(target)
     contents = {name: text.encode() for name, text in documents.items()}
+    # The act names the digest of every other document, so it is made last.
     contents[ACT] = acts.pdf(_act_content(hall.settings, momento, corte, contents, told))
     sums = "".join(f"{hashlib.sha256(held).hexdigest()}  {name}\n" for name, held in sorted(contents.items()))
     # Write everything beside the target, then rename. If we stop before the rename, the target does not exist and the

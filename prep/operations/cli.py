@@ -26,6 +26,7 @@ RESTART_SECONDS: Final = 1.0
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr if the command cannot be done."""
+    # argparse never sees the words of a part: the part has its own parser and its own exit status.
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in PROGRAMS:
         PROGRAMS[words[0]](words)
@@ -210,6 +211,7 @@ def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
     folder = settings.data / "kafka"
     laid_out = DevKafka.nodes_in(folder)
     if arguments.action == "down":
+        # Without a cluster in this folder there is no process to stop.
         if laid_out:
             DevKafka(folder, laid_out).stop()
         print(f"Kafka detenido; sus archivos quedan en {folder}" if laid_out else "no hay Kafka en esta carpeta")
@@ -223,6 +225,7 @@ def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
         kafka = DevKafka(folder, laid_out)
         (kafka.kill if arguments.action == "kill" else kafka.start)(arguments.node)
         return 0
+    # A second `up` starts the same nodes again: their data names their number.
     nodes = arguments.nodes or laid_out or 1
     bootstrap = DevKafka(folder, nodes).up()
     print(f"Kafka listo ({nodes} {'nodo' if nodes == 1 else 'nodos'}). Para usarlo:")
@@ -289,6 +292,7 @@ async def _serve_all(settings: Settings) -> int:
 async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
     """Start one part, and start it again each time it ends, until `stop` is set. Then end it with SIGTERM."""
     while not stop.is_set():
+        # Wait for the end of the part and for the order to stop, at the same time.
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, name)
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(stop.wait())
@@ -297,6 +301,7 @@ async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
         if not ended.done():
             process.terminate()
             await ended
+        # A defect ends a part. The pause keeps a part that fails at every start from using the whole processor.
         elif not stop.is_set():
             print(f"prep: «{name}» terminó con {process.returncode}; se inicia de nuevo", file=sys.stderr)
             await asyncio.sleep(RESTART_SECONDS)
@@ -314,6 +319,7 @@ async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
             starting = asyncio.create_task(embedded.start(folder))
             await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
             starting.cancel()
+            # If it was asked to stop, the start is cancelled and ends here.
             [said] = await asyncio.gather(starting, return_exceptions=True)
             if isinstance(said, Exception):
                 print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)

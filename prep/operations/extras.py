@@ -26,6 +26,7 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+        # A missing module of our own, or of Python, is a defect: show the whole error.
         if extra is None:
             raise
         print(f"prep: falta el extra «{extra}»: pip install 'prep-abierto[{extra}]'", file=sys.stderr)

@@ -92,6 +92,7 @@ def _list_parked(arguments: argparse.Namespace) -> Work:
 def _retry_parked(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         waiting = await deliveries.list_parked(connection)
+        # A number given twice counts once.
         ids = [each.id for each in waiting] if arguments.every else list(dict.fromkeys(arguments.ids))
         for parked in ids:
             await deliveries.retry(connection, parked, at=now(), by=arguments.by)

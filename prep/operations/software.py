@@ -77,8 +77,10 @@ def altered(text: str) -> list[str]:
     here = read_listing(text)
     for distribution in importlib.metadata.distributions():
         for file in distribution.files or ():
+            # Packages list their scripts outside the library folder (`..`); our list does not have those.
             if file.hash is None or file.hash.mode != "sha256" or file.parts[0] == ".." or _is_of_this_machine(file):
                 continue
+            # RECORD writes digests in base64 without padding.
             said = base64.urlsafe_b64decode(file.hash.value + "=" * (-len(file.hash.value) % 4)).hex()
             if file.parts[0] not in PACKAGES and here.get(f"{BESIDE}/{file}") != said:
                 wrong.append(f"{BESIDE}/{file}: no es el que su paquete dice, o falta")

@@ -61,6 +61,7 @@ class Journal:
 
 def picture(plan_seed: int, form: PrintedForm, sheet: Sheet) -> bytes:
     """The image of a sheet: always the same bytes for the same sheet and seed."""
+    # Each sheet has a generator of its own, so its bytes do not depend on the order of drawing.
     rng = random.Random(f"{plan_seed} {sheet.key}")
     condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition)
@@ -98,6 +99,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
             if sheet.sin_acta is not None:
                 continue
             number = numbers[sheet.key]
+            # An earlier run has sent it. People may still have to identify its image, so remember the sheet.
             if sheet.key in journal.receipts:
                 progress.sent += 1
                 progress.images[journal.digests[sheet.key]] = sheet
@@ -105,6 +107,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
             if plan.speed:
                 due = started + (sheet.acopio - first).total_seconds() / plan.speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
+            # Drawing takes much processor time. In another process it does not hold up the senders.
             drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet)
             await queue.put((number, sheet, drawn))
         for _ in range(SENDERS):
@@ -115,6 +118,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
             number, sheet, drawn = work
             digest = hashlib.sha256(drawn).hexdigest()
             progress.images[digest] = sheet
+            # If the process dies after this line, the next run sends the same bytes again and gets the same receipt.
             journal.add(key=sheet.key, sha256=digest)
             receipt = await send(client, sheet, drawn, number=number, key=keys[sheet.kind])
             journal.add(key=sheet.key, acuse=receipt["firma"])
@@ -149,6 +153,7 @@ def announced(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25
         ("Traslado", sheet.traslado),
         ("Document", sheet.documento),
     )
+    # The receiver builds the same text: the title and all values, also the empty ones, in this order.
     signed = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
     headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
     headers["X-PREP-Signature"] = base64.b64encode(key.sign(signed.encode())).decode()

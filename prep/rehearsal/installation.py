@@ -66,6 +66,7 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> NightPlac
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("PREP_") or name.startswith(ENGINE)
     }
+    # The name comes from the folder and the port: a restart finds its own topics again.
     if {**kept, **settings}.get("PREP_BUS") == "kafka":  # each night has topics of its own on the shared cluster
         kept["PREP_KAFKA_PREFIX"] = f"prep.{hashlib.sha256(f'{data} {capture}'.encode()).hexdigest()[:12]}."
     environment = {
@@ -88,6 +89,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     If the process dies half-way, `preparado` is missing and the next run does all steps again. Each step may run twice.
     """
     place = place_in(data, public, settings)
+    # The mark is the last step of an earlier run, so all others are done.
     if (data / "preparado").exists():
         return place
     folder = data / "catalogo"
@@ -102,6 +104,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     if not words.exists():
         words.with_suffix(".nueva").write_text(secrets.token_urlsafe(12))
         words.with_suffix(".nueva").replace(words)
+    # Two sites, so that the rule of the second capture at another site is at work.
     for site, logins in people().items():
         add_people(place, logins, role="capturista", site=site)
     add_people(place, ["operador"], role="operador_catd", site=SITES[0])
@@ -243,6 +246,7 @@ async def persistent(
                 answer = HttpAnswer(response.status, await response.read())
             if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE} or answer.status in told:
                 return answer
+            # Any other status is an error of this program: trying again would hide it.
             if answer.status not in AGAIN:
                 raise PrepError(f"{method} {path}: {answer.status} {answer.body.decode()}")
         await asyncio.sleep(0.25)
@@ -267,6 +271,7 @@ def vouchers(data: Path) -> dict[str, str]:
         shutil.rmtree(fresh, ignore_errors=True)  # a killed run may have left it incomplete
         subprocess.run([command_line("integrity"), "dev-ca", fresh], check=True, capture_output=True)
         (fresh / "puerto").write_text(str(free_ports(1)[0]))
+        # Only a complete authority gets the name under which it is looked for.
         fresh.rename(folder)
     return {
         "PREP_SEAL_CERTIFICATE": str(folder / "sello.pem"),

@@ -32,6 +32,7 @@ async def watch(plan: Plan, place: NightPlace, progress: Progresses) -> None:
     while progress.published < plan.expected:
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
             index = json.loads((place.public / "index.json").read_text())
+            # Read the totals only once for each corte.
             if index["corte"] != progress.corte:
                 totals = json.loads((place.public / index["carpeta"] / "totals.json").read_text())
                 actas = [election["actas"] for election in totals["elecciones"].values()]
@@ -64,6 +65,7 @@ def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
                 bars.cancel()
 
     if not (place.data / "terminado").exists():
+        # A night that goes on after a kill has done this ceremony already.
         zeroed = place.data / "instalacion" / "actos" / "cero"
         for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
             order(place, each)

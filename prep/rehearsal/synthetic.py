@@ -79,6 +79,7 @@ def _casilla_rows(casillas: int, rng: random.Random) -> Iterator[tuple[object, .
     for place in range(casillas):
         seccion, nth = divmod(place, CASILLAS_PER_SECCION)
         distrito = seccion // SECCIONES_PER_DISTRITO + 1
+        # One of 150 casillas is especial: it has no lista nominal, but a maximum of ballots.
         especial = place % 150 == 140
         tipo, numero = ("S", 1) if especial else ("B", 1) if nth == 0 else ("C", nth)
         where = (ENTIDAD, 0, distrito, distrito, seccion + 1, tipo, numero, 0, rng.choice((1, 1, 1, 2)))
@@ -107,6 +108,7 @@ def _candidacy_rows(election: str, distrito: int) -> Iterator[tuple[object, ...]
     """The candidacies of one contest. Two of them have the same names on purpose: only their options differ."""
     codes = _ballot_codes(election, everywhere=election == "GOB" or distrito % 2 == 1)
     alliance = PARTIES[:3] if election == "GOB" else ("FRESNO", "NOGAL", "FRESNO-NOGAL")
+    # The first candidacy has its parties and all their combinations; each other option has a candidacy of its own.
     groups = [[code for code in codes if code in alliance or set(code.split("-")) <= set(alliance)]]
     groups += [[code] for code in codes if code not in groups[0] and code not in {"NO_REGISTRADAS", "NULOS"}]
     for number, group in enumerate(groups):
@@ -124,6 +126,7 @@ def _invented_sheets(catalog: Catalog, rng: random.Random) -> Iterator[Sheet]:
         gone = rng.random() < 0.01
         values = _invented_values(election, acta, ballot, favour[acta.contest], rng)
         yield _invented_sheet(acta, None if gone else values, rng.randrange(1, 4) if gone else None, rng)
+    # One image in a thousand casillas has a sticker of no approved casilla. It must end as fuera de catálogo.
     for lost in range(max(1, len(catalog.casillas) // 1000)):
         acta = catalog.actas[lost]
         fields = acta.qr.split("|")
@@ -140,6 +143,7 @@ def _invented_values(
     weights = [favour[position] * SHARE.get(election.options[position].clase, 1.0) for position in ballot]
     votes: dict[int, Field] = dict.fromkeys(ballot, 0)
     for position in rng.choices(ballot, weights=weights, k=voted):
+        # Each person votes alone; so the sum of the votes is the number of voters.
         votes[position] = int(votes[position]) + 1
     # Some actas are special, about as often as on real nights: all blank, all illegible, over the limit, or some fields
     # without a number. The rules of `docs/rules.md` §4 decide each of these cases in a different way.
@@ -200,6 +204,7 @@ def national(casillas: int) -> dict[str, bytes]:
     rows: list[tuple[object, ...]] = []
     for place in range(casillas):
         distrito, within = divmod(place, per_distrito)
+        # Spread 300 districts evenly over 32 entidades; district numbers do not repeat between them.
         entidad, number = distrito * ENTIDADES // DISTRITOS + 1, distrito + 1
         seccion, nth = divmod(within, CASILLAS_PER_SECCION)
         seccion += (distrito - -(-(entidad - 1) * DISTRITOS // ENTIDADES)) * (per_distrito // CASILLAS_PER_SECCION + 1)

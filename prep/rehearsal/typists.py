@@ -21,6 +21,7 @@ async def type_all(plan: Plan, place: NightPlace, progress: Progresses, *around:
     logins = [login for logins in people().values() for login in logins]
     codes = {election.id: election.code for election in plan.catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
+    # A task names its acta by election and clave; so a person finds the sheet by these two.
     shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
     async with speaker(place, TYPISTS, *around) as client:  # `around` sees each request; load tests measure with it
         await asyncio.gather(
@@ -59,6 +60,7 @@ async def capturista(
     while not progress.finished:
         if task is None:
             held = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            # There is no task for this person now.
             if held.status != HTTPStatus.OK:
                 await asyncio.sleep(IDLE)
                 continue
@@ -116,6 +118,8 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
     capture cannot see two equal mistakes, on a real night either; the night would then end with wrong values.
     """
     values = sheet.capture()
+    # `again` makes a person type better or worse the second time; if not, a recapture would repeat the same mistake for
+    # ever.
     chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")
     if chance.random() >= plan.mistakes:
         return values

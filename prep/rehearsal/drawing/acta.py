@@ -49,6 +49,7 @@ def draw(
     return photograph(sheet, condition, rng)
 
 
+# People do not capture this section, but a real acta has it, so the drawn one has it too.
 def _people_and_representantes(form: PrintedForm, values: Mapping[str, Field]) -> Field:
     """The value of section 5: personas plus representantes, as an officer adds them."""
     parts = [values.get(code, Mark.SIN_DATO) for code in form.header[1:3]]

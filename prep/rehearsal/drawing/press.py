@@ -226,6 +226,7 @@ class Press:
             self.line((x0, y, x1, y), BLACK if y == y1 else PINK)
             self.ends(x0, x1, y)
         found = self.boxes(x1 - 4, y0 + 5, y1 - 5, digits)
+        # The line for the letters ends where the digit boxes begin.
         left = x1 - 4 - digits * 29
         self.text(((x0 + left) / 2, y1 + 12), "(Con letra)", 9, anchor="ms")
         self.text(((left + x1) / 2, y1 + 12), "(Con número)", 9, anchor="ms")
@@ -234,6 +235,7 @@ class Press:
     def ballot(self, form: PrintedForm) -> dict[str, FieldPlace]:
         """Print the rows of the ballot and the total in the middle third; many rows continue in the right third."""
         rows = (*form.rows, form.total)
+        # A long ballot is cut into two halves of equal length.
         first = len(rows) if len(form.rows) <= ROWS_IN_ONE_COLUMN else -(-len(rows) // 2)
         self.heading((572, 28), 6, "RESULTADOS DE LA VOTACIÓN", BROWN)
         self.text(
