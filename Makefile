@@ -1,4 +1,4 @@
-# Everything from a clean clone: `make demo` shows a night, `make test` proves it. Needs Python >= 3.11 and make.
+# All work from a clean clone: `make demo` shows a night, `make test` runs all checks. Needs Python >= 3.11 and make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ PACKAGES := prep capture publisher integrity load_tests
 DEMO ?=
 UPGRADE ?= --upgrade
 
-# Nothing is resolved: what is installed is what the locks name, hash by hash, whatever was published since.
+# pip resolves no dependencies. It installs exactly the versions and hashes of the locks, even if newer ones exist.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := --require-hashes --only-binary :all: -r
 
@@ -18,7 +18,7 @@ help: ## this list
 
 setup: $(VENV)/ready system ## install what a night needs into .venv
 
-# The environment is made anew if its lock changes: what left the lock leaves it too.
+# If the lock changes, the environment is made from zero. So a package that left the lock is not left behind.
 $(VENV)/night: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 setup")'
 	$(PYTHON) -m venv --clear $(VENV)
@@ -33,12 +33,13 @@ $(VENV)/tests: $(VENV)/night requirements-dev.lock
 	$(PIP) $(LOCKED) requirements-dev.lock
 	touch $@
 
-# zbar is the last decoder of the cascade; without it the others still work.
+# zbar is the last decoder of the cascade. The other decoders work without it.
 system:
 	@sh deploy/system-packages.sh libzbar0
 
-# The operations kit, keys in tokens, the page that checks in a browser, the commands of VERIFICA.txt, and that bytes are on
-# the disk before they are promised are tested with the real programs; without them the tests are skipped and say so.
+# Real programs for tests: nginx and prometheus (deploy/), softhsm2 (keys in tokens), nftables and libfaketime (faults),
+# chromium (the page that checks), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
+# A test whose program is missing is skipped and says so.
 tools:
 	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# First start of the database: the application's role, that cannot rewrite facts, with a password of its own.
-# `prep migrate` gives it its rights. psql reads the password from its file: it is in no list of processes.
+# Runs at the first start of the database. It makes the application's role, which cannot rewrite facts and has its own
+# password; `prep migrate` gives the role its rights. psql reads the password from a file, so no list of processes shows it.
 set -eu
 : "${APP_PASSWORD_FILE:=/run/secrets/postgres_app_password}"
 export APP_PASSWORD_FILE

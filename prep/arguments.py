@@ -1,4 +1,4 @@
-"""Command lines in Spanish: argparse, whose own sentences are English, with its words changed."""
+"""Command lines in Spanish: argparse, with its English sentences translated."""
 
 import argparse
 import re
@@ -21,11 +21,11 @@ _SENTENCES: Final = (
     (r"ambiguous option: (.*) could match (.*)", r"\1 puede ser \2"),
     (r"argument (.*?): (.*)", r"\1: \2"),
 )
-"""What argparse says and what a person is told; the first that fits."""
+"""Pattern of argparse's sentence → our sentence. The first pattern that matches is used; the last one is general."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, speaking Spanish; the commands under it do too."""
+    """An argument parser that speaks Spanish. Its subcommands are of this class too."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own
         super().__init__(*args, **{**kwargs, "add_help": False})
@@ -34,17 +34,17 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("-h", "--help", action="help", help="esta ayuda")
 
     def format_usage(self) -> str:
-        return _spanish(super().format_usage())
+        return _usage_in_spanish(super().format_usage())
 
     def format_help(self) -> str:
-        return _spanish(super().format_help())
+        return _usage_in_spanish(super().format_help())
 
     def error(self, message: str) -> NoReturn:
-        """One sentence and how the command is written; exit status 2."""
+        """Print one sentence and the usage of the command; exit status 2."""
         told = next((re.sub(f"^{was}$", says, message) for was, says in _SENTENCES if re.match(was, message)), message)
         print(f"{self.prog}: {told}\n{self.format_usage().strip()}", file=sys.stderr)
         raise SystemExit(COULD_NOT)
 
 
-def _spanish(text: str) -> str:
+def _usage_in_spanish(text: str) -> str:
     return text.replace("usage: ", "uso: ", 1)

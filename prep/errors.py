@@ -1,8 +1,8 @@
-"""The three ways work can be refused. Anything else is a defect: the process stops and is started again."""
+"""The three kinds of refusal. Any other exception is a defect: it stops the process, and the process starts again."""
 
 
 class PrepError(Exception):
-    """A refusal with one sentence for the person who will read it."""
+    """A refusal, with one sentence in Spanish for the person who reads it."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -10,7 +10,7 @@ class PrepError(Exception):
 
 
 class Rejected(PrepError):
-    """The sender's fault: the same request can never succeed. HTTP 4xx (`status`)."""
+    """The request is wrong and can never succeed; the sender must change it. HTTP 4xx (`status`)."""
 
     def __init__(self, sentence: str, *, status: int = 422) -> None:
         super().__init__(sentence)
@@ -18,11 +18,14 @@ class Rejected(PrepError):
 
 
 class Parked(PrepError):
-    """A person must look: the message is set aside where people see it, and the rest goes on."""
+    """A person must look at this message. It goes to the list of parked messages, and the other messages go on."""
 
 
 class Unavailable(PrepError):
-    """Nothing is wrong with the request: again later. HTTP 503 with Retry-After (`retry_after`, seconds)."""
+    """The request is right, but cannot be met now.
+
+    Try again later. HTTP 503 with Retry-After (`retry_after`, seconds).
+    """
 
     def __init__(self, sentence: str, *, retry_after: int = 5) -> None:
         super().__init__(sentence)

@@ -2,11 +2,14 @@
 
     image ─► digitize ─► its acta ─► first capture ─► second capture ─► equal? ─► rules ─► a version that counts
                  │                                        └─ different ─► a third person ─► one of the three
-                 └─► nobody's: fuera de catálogo, or two people say whose it is
+                 ├─► QR of an acta outside the catalogue: fuera de catálogo
+                 └─► no legible QR: two people say which acta it is
 
-Read from top to bottom. Every function takes a connection inside a transaction; the facts it adds, the pointers it
-moves, the tasks it opens and the mark that the message is done commit together or not at all. Nothing is remembered
-between messages: each step is worked out again from the facts, so a message that comes twice, or late, changes nothing.
+Read from top to bottom. Every function takes a connection inside a transaction. The facts that it adds, the pointers
+that it moves, the tasks that it opens and the mark that the message is done commit together. If the process dies before
+the commit, none of them exists, and the bus delivers the message again. No function remembers anything between two
+messages: each step starts again from the facts in the database. So a message that arrives twice or late changes
+nothing.
 """
 
 import hashlib
@@ -37,33 +40,35 @@ from prep.store.database import Connection
 from prep.store.pipeline import ActaRow, KeptCapture, Reading, Unread, Version
 
 SHUFFLE: Final = 20.0
-"""Seconds over which the queue of typists is shuffled: nobody can arrange who gets whose acta."""
+"""A new task waits a random time of up to this many seconds. So no person can arrange which acta they get."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the pipeline is handed instead of reaching for it: the clock, chance, and the key of the QR digests."""
+    """The inputs that the caller supplies: the clock, chance, and the key of the QR digests. Tests supply their own."""
 
     now: Callable[[], datetime]
     chance: Callable[[], float]
-    """Uniform in [0, 1)."""
+    """A random number in [0, 1), uniform."""
     qr_key: bytes | None = None
 
 
-# 1. An image has been decoded: keep what was read and find the acta it belongs to.
+# 1. An image is decoded: keep the reading and find the acta of the image.
 
 
 async def digitized(connection: Connection, received: ImageReceived, reading: Reading | Unread, given: Given) -> None:
-    """Keep the arrival and the reading of an image, and tie it to its acta as far as its QR can.
+    """Keep the arrival and the reading of an image. If its QR names an acta, tie the image to that acta.
 
-    The same image again is one more arrival of it. An image without a legible QR, or one that no decoder could read, is
-    never lost: people look at it. Two identities in one image are none: people decide, and both actas hear of it.
+    The same image may arrive many times; each time adds one arrival. An image without a legible QR, or one that no
+    decoder could read, is not lost: people look at it and say which acta it is. Two identities in one image count as
+    no identity: people decide, and both actas get an event.
     """
     image = bytes.fromhex(received.sha256)
     await store.arrive(connection, [received])
     if isinstance(reading, Reading):
         await store.add_reading(connection, image, reading, given.now())
     await store.add_oddities(connection, image, reading.oddities, given.now())
+    # Two workers with the same image take turns at this lock. The second finds another state and has no more to do.
     row = await store.lock_image(connection, image)
     if row.state != "recibida":
         return
@@ -74,17 +79,18 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
         [identity] = read
         await store.add_identification(connection, image, "qr", identity.text, given.now())
         acta = await _settle_identity(connection, image, identity, given)
-        await _look_alike(connection, image, acta, store.same_photo_named, given)
+        await _report_same_photo(connection, image, acta, store.same_photo_named, given)
+        # The device and the sticker may disagree. The sticker counts, and the disagreement becomes an event for people.
         if row.acta_hint and row.acta_hint != identity.text:
             detail = {"qr": identity.text, "dispositivo": row.acta_hint}
             await store.add_event(connection, "identidad_difiere", received.sha256, detail, given.now())
         return
     if read:
         await _tell_both(connection, image, read, given)
-    if row.acta_hint:  # kept; whoever sent it is none of the two who must agree
+    if row.acta_hint:  # kept as information only: the sender is not one of the two people who must agree
         await store.add_identification(connection, image, "device", row.acta_hint, given.now())
     await store.set_image(connection, image, "por_identificar", None, given.now())
-    await _ask_whose(connection, image, given)
+    await _ask_identification(connection, image, given)
 
 
 def stickers(reading: Reading | Unread, key: bytes | None) -> list[Identity]:
@@ -106,26 +112,27 @@ async def _tell_both(connection: Connection, image: bytes, read: Sequence[Identi
 
 
 def sticker(text: str | None, key: bytes | None) -> Identity | None:
-    """The identity on a sticker; None where there is none, or where its keyed digest is not ours.
+    """The identity on a sticker. None if `text` is not that of a sticker, or if the keyed digest does not match `key`.
 
-    The digest is HMAC-SHA256 over the identity, at least 16 hexadecimal digits of it (*check*: institutes differ).
+    The digest is HMAC-SHA256 over the identity, shortened to 16 or more hexadecimal digits (*check*: institutes
+    differ).
     """
     read = read_identity(text) if text else None
     if read is None:
         return None
     identity, digest = read
-    if key is None:
+    if key is None:  # this institute has no key, so its stickers carry no proof
         return identity
     expected = hmac.new(key, identity.text.encode(), hashlib.sha256).hexdigest()
     shown = (digest or "").lower()
     return identity if len(shown) >= 16 and hmac.compare_digest(expected[: len(shown)], shown) else None
 
 
-# 2. No QR: two people who do not see each other's answer must say the same.
+# 2. No legible QR: two people, who do not see each other's statement, must name the same acta.
 
 
 async def named(connection: Connection, message: ImageNamed, given: Given) -> None:
-    """A person has said which acta an image is: two equal statements settle it; until then another person is asked."""
+    """A person has said which acta an image is. If two statements are equal, they count; if not, ask another person."""
     image = bytes.fromhex(message.sha256)
     row = await store.lock_image(connection, image)
     if row.state != "por_identificar":
@@ -133,27 +140,36 @@ async def named(connection: Connection, message: ImageNamed, given: Given) -> No
     statements = [said.identity for said in await store.identifications(connection, image) if said.person is not None]
     agreed = next((said for said in statements if statements.count(said) > 1), None)
     if agreed is None:
-        await _ask_whose(connection, image, given)
+        await _ask_identification(connection, image, given)
         return
     read = read_identity(agreed)
-    if read is None:  # two people say that it cannot be identified
+    if read is None:  # two people say that they cannot tell which acta it is
         await store.set_image(connection, image, "ilegible", None, given.now())
         await store.add_event(connection, "imagen_sin_identidad", message.sha256, {}, given.now())
         return
     acta = await _settle_identity(connection, image, read[0], given)
-    await _look_alike(connection, image, acta, store.same_photo, given)
+    await _report_same_photo(connection, image, acta, store.same_photo, given)
 
 
-async def _look_alike(
+async def _report_same_photo(
     connection: Connection, image: bytes, acta: ActaId | None, among: store.Alike, given: Given
 ) -> None:
-    """Where people and no QR said whose an image is: has the same photo come as another acta? A reason to look."""
+    """Add an event for people if nearly the same photo is already tied to another acta.
+
+    People can name a wrong acta, by mistake or on purpose. One photo under two actas shows it. `among` is the query
+    that says which images are compared.
+    """
+    # A perceptual hash finds the same photo even if its bytes differ; bits says how many bits may differ.
     alike = await among(connection, image, acta, bits=SAME_PHOTO) if acta else []
     if alike:
         await store.add_event(connection, "misma_foto", image.hex(), {"parecidas": alike}, given.now())
 
 
-async def _ask_whose(connection: Connection, image: bytes, given: Given) -> None:
+async def _ask_identification(connection: Connection, image: bytes, given: Given) -> None:
+    """Open the task in which a person says which acta the image is.
+
+    A person who has said so already does not get it.
+    """
     statements = await store.identifications(connection, image)
     people = [said.person for said in statements if said.person is not None]
     await store.add_task(
@@ -163,14 +179,14 @@ async def _ask_whose(connection: Connection, image: bytes, given: Given) -> None
         image=image,
         ronda=1,
         ordinal=len(people) + 1,
-        queue_at=_shuffled(given),
+        queue_at=_random_queue_time(given),
         at=given.now(),
         not_persons=people,
     )
 
 
 async def _settle_identity(connection: Connection, image: bytes, identity: Identity, given: Given) -> ActaId | None:
-    """The acta that the image now belongs to; None for one that is not in the catalogue."""
+    """Tie the image to its acta and return the acta. None: the catalogue has no such acta, and the image is fuera."""
     acta = await store.acta_by_qr(connection, identity.text)
     if acta is None:
         row = await store.lock_image(connection, image)
@@ -179,34 +195,40 @@ async def _settle_identity(connection: Connection, image: bytes, identity: Ident
         await store.set_image(connection, image, "fuera_de_catalogo", None, given.now())
         return None
     await store.set_image(connection, image, "identificada", acta, given.now())
-    await _attach(connection, acta, image, given)
+    await _attach_to_acta(connection, acta, image, given)
     return acta
 
 
-# 3. The image has an acta: it becomes the current one, or stands beside it.
+# 3. The image has an acta: it becomes the current image of the acta, or one more that is kept.
 
 
-async def _attach(connection: Connection, acta: ActaId, image: bytes, given: Given) -> None:
-    """Open the acta's first round; or, where it has an image already, put a better one under what nobody has begun.
+async def _attach_to_acta(connection: Connection, acta: ActaId, image: bytes, given: Given) -> None:
+    """Decide whether the image becomes the current one of its acta, and open a round if it is needed.
 
-    A scan replaces a phone's photo while no one has typed from it. An acta registered as sin acta that comes after all
-    opens a new round; what was published stays until that round is verified.
+    - The acta has no image yet: this is the current one, and the first round opens.
+    - The acta has an image and no person has begun to type: a scan replaces the photo of a phone.
+    - A person has begun to type: the new image is kept and changes nothing.
+    - The acta is registered as sin acta and arrives after all: a new round opens. The published version counts until
+      that round is verified.
     """
     row = await store.lock_acta(connection, acta, given.now())
     match row.estado:
         case Estado.ESPERADA:
-            row = await _moved(connection, row, Move.ACOPIO, given.now(), image=image)
+            row = await _move_acta(connection, row, Move.ACOPIO, given.now(), image=image)
             await _open_round(connection, row, Move.DIGITALIZACION, image, given)
+        # `better_image` changes only a capture task that no person has taken: both captures must be from one image.
         case Estado.DIGITALIZADA if await _is_better(connection, image, than=row.image):
             if await store.better_image(connection, acta, image):
                 await store.replace_image(connection, acta, image, given.now())
+        # The version has no image, so it is a sin acta whose acta has arrived after all.
         case Estado.VERIFICADA | Estado.PUBLICADA | Estado.COTEJADA if row.version_image is None:
             await _open_round(connection, row, Move.RECAPTURA, image, given)
         case _:
-            pass  # kept, not current
+            pass  # kept, but not the current one
 
 
 async def _is_better(connection: Connection, image: bytes, *, than: bytes | None) -> bool:
+    """Whether `image` is a scan and `than` a photo of the same kind of document, or None."""
     if than is None:
         return True
     new, old = await store.provenance(connection, image), await store.provenance(connection, than)
@@ -215,43 +237,48 @@ async def _is_better(connection: Connection, image: bytes, *, than: bytes | None
 
 
 async def _open_round(connection: Connection, row: ActaRow, move: Move, image: bytes, given: Given) -> None:
-    row = await _moved(connection, row, move, given.now(), ronda=row.ronda + 1, image=image)
+    """Move the acta into a new round over `image`, and ask for its first capture. Earlier rounds stay as they are."""
+    row = await _move_acta(connection, row, move, given.now(), ronda=row.ronda + 1, image=image)
     await _ask_capture(connection, row, 1, [], given)
 
 
-# 4. Somebody has typed it: compare, and either ask another person, or ask for a choice, or verify.
+# 4. A person has typed the acta: compare the captures. Then ask another person, or ask for a choice, or verify.
 
 
 async def touched(connection: Connection, message: ActaTouched, given: Given) -> None:
-    """Work out what the captures of the acta's current round say together, and do what follows from it."""
+    """Compare the captures of the acta's current round, and take the next step (`docs/rules.md` §2)."""
     acta = ActaId(message.acta)
     row = await store.lock_acta(connection, acta, given.now())
+    # A message may be late: a recapture opened another round, or another message verified the acta.
     if row.ronda != message.ronda or (row.estado, Move.CAPTURA) not in LEGAL:
-        return  # of a round that is over
+        return  # the message is about a round that is over
     captures = await store.captures(connection, acta, row.ronda)
     if not captures:
         return
+    # Build the round again from the stored captures: `with_capture` refuses two captures of one person here too.
     so_far = Round()
     for each in captures:
         so_far = so_far.with_capture(each.capture)
     if row.estado is not after(row.estado, Move.CAPTURA):
-        row = await _moved(connection, row, Move.CAPTURA, given.now())
+        row = await _move_acta(connection, row, Move.CAPTURA, given.now())
     outcome = so_far.next
     match outcome:
         case AnotherPerson(ordinal):
             await _ask_capture(connection, row, ordinal, so_far.captures, given)
         case Agreed(ordinals=(first, second)):
+            # The official file shows the time of the first of the two equal captures as captura and of the second as
+            # verificación.
             captura, verificacion = captures[first - 1].at, captures[second - 1].at
-            await _verify(connection, row, so_far.verified(), given, captura=captura, verificacion=verificacion)
+            await _verify_values(connection, row, so_far.verified(), given, captura=captura, verificacion=verificacion)
         case Choose():
-            await _choose(connection, row, so_far, captures, given)
+            await _resolve_three(connection, row, so_far, captures, given)
         case _:
             assert_never(outcome)
-    observe.COMPARISONS.labels(_told(outcome, captures=len(captures), touch=message.ordinal)).inc()
+    observe.COMPARISONS.labels(_comparison_label(outcome, captures=len(captures), touch=message.ordinal)).inc()
 
 
-def _told(outcome: Agreed | AnotherPerson | Choose, *, captures: int, touch: int) -> str:
-    """A comparison as the metrics name it: how often two people differ, and what becomes of it."""
+def _comparison_label(outcome: Agreed | AnotherPerson | Choose, *, captures: int, touch: int) -> str:
+    """The result of a comparison as the metrics name it. The metrics show how often people differ."""
     match outcome:
         case AnotherPerson(ordinal):
             return "una" if ordinal == 2 else "distintas"
@@ -266,8 +293,12 @@ def _told(outcome: Agreed | AnotherPerson | Choose, *, captures: int, touch: int
 async def _ask_capture(
     connection: Connection, row: ActaRow, ordinal: Ordinal, captures: Sequence[Capture], given: Given
 ) -> None:
-    """A capture by somebody who has not typed this acta; the second one at another site, where there are two (§2)."""
+    """Open the task of the next capture, for a person who has not typed this acta in this round.
+
+    If there are two or more sites, the second capture is at another site than the first (`docs/rules.md` §2).
+    """
     assert row.image is not None
+    # Two people at two sites can hardly agree on a false value.
     elsewhere = ordinal == 2 and await store.capture_sites(connection) > 1
     await store.add_task(
         connection,
@@ -276,23 +307,26 @@ async def _ask_capture(
         image=row.image,
         ronda=row.ronda,
         ordinal=ordinal,
-        queue_at=_shuffled(given),
+        queue_at=_random_queue_time(given),
         at=given.now(),
         not_persons=[capture.person for capture in captures],
         not_site=captures[0].site if elsewhere else None,
     )
 
 
-async def _choose(
+async def _resolve_three(
     connection: Connection, row: ActaRow, so_far: Round, captures: Sequence[KeptCapture], given: Given
 ) -> None:
-    """Three different captures: the third person typed before seeing; now that person, or a supervisor, picks one."""
+    """Three captures differ. If a person has chosen one, verify it; if not, open the task of choosing.
+
+    The third person, or a supervisor, chooses. The third person typed without seeing the others and may see them now.
+    """
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:
         capture, at = chosen
         pick = next(each for each in captures if each.id == capture)
         verified = so_far.verified(pick.capture.values)
-        await _verify(connection, row, verified, given, captura=pick.at, verificacion=at)
+        await _verify_values(connection, row, verified, given, captura=pick.at, verificacion=at)
         return
     assert row.image is not None
     await store.add_task(
@@ -308,13 +342,14 @@ async def _choose(
     )
 
 
-# 5. Agreed: apply the rules of the election and append the version that counts.
+# 5. The values are agreed: apply the rules of the election and append the version that counts.
 
 
-async def _verify(
+async def _verify_values(
     connection: Connection, row: ActaRow, values: Values, given: Given, *, captura: datetime, verificacion: datetime
 ) -> None:
-    after(row.estado, Move.VERIFICACION)
+    """Assess the agreed values by the election's rule set (`docs/rules.md` §4-5); make them the version that counts."""
+    after(row.estado, Move.VERIFICACION)  # raises IllegalMove before any write
     assert row.image is not None
     came = await store.provenance(connection, row.image)
     limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas)
@@ -327,6 +362,7 @@ async def _verify(
         image=row.image,
         values=values,
         assessment=assess(values, limit=limit, rules=rules, proceso_tecnico=came.proceso_tecnico),
+        # A recapture after «en correccion» ends the cotejo: the published value is 2, accepted after a change.
         cotejada=2 if row.version_cotejada == IN_CORRECTION else 0,
         provenance=came,
         captura_at=captura,
@@ -334,11 +370,14 @@ async def _verify(
         quantities="",
         tail="",
     )
-    await _count(connection, row, version, Move.VERIFICACION, given.now())
+    await _append_version(connection, row, version, Move.VERIFICACION, given.now())
 
 
 async def register_sin_acta(connection: Connection, *, acta: int, kind: Observation, person: int, at: datetime) -> None:
-    """An acta that will not come. Raises Rejected where one has come, or where the election does not use this kind."""
+    """Register that an acta will not arrive. `kind` is the reason.
+
+    Raises Rejected if an image of the acta has arrived, or if the election's rule set does not have this kind.
+    """
     row = await store.lock_acta(connection, ActaId(acta), at)
     after(row.estado, Move.REGISTRO_SIN_ACTA)
     version = Version(
@@ -356,11 +395,14 @@ async def register_sin_acta(connection: Connection, *, acta: int, kind: Observat
         quantities="",
         tail="",
     )
-    await _count(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
+    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
 
 
-async def _count(connection: Connection, row: ActaRow, version: Version, move: Move, at: datetime) -> None:
-    """Append `version` with its cells of the official file, and make it the one that counts."""
+async def _append_version(connection: Connection, row: ActaRow, version: Version, move: Move, at: datetime) -> None:
+    """Write the official cells of `version`, append it, and make it the version that counts.
+
+    The cells are written only here. A corte publishes them as they are.
+    """
     said = version.assessment
     version = replace(
         version,
@@ -369,12 +411,12 @@ async def _count(connection: Connection, row: ActaRow, version: Version, move: M
             if version.values is not None
             else official_row.quantities_sin_acta(row.options)
         ),
-        tail=_tail(version, rule_set(row.rules).published(said.observations)),
+        tail=_tail_cells(version, rule_set(row.rules).published(said.observations)),
     )
     await store.count_version(connection, version, move, at)
 
 
-def _tail(version: Version, observations: str) -> str:
+def _tail_cells(version: Version, observations: str) -> str:
     came = version.provenance
     return official_row.tail(
         observations=observations,
@@ -391,17 +433,17 @@ def _tail(version: Version, observations: str) -> str:
     )
 
 
-# 6. After publication: cotejo, and typing again. What was published stays until something better is verified.
+# 6. After publication: cotejo, and recapture. The published version counts until a newer one is verified.
 
 IN_CORRECTION: Final = 3
 COTEJO: Final = {"aceptada": 1, "aceptada tras cambio": 2, "en correccion": IN_CORRECTION}
-"""The COTEJADA column (`domain.md` §6)."""
+"""Result of a cotejo → number in the COTEJADA column of the official file (`docs/rules.md` §6)."""
 
 
 async def cotejar(connection: Connection, *, acta: int, person: int, result: str, given: Given) -> None:
-    """The paper has been compared with what was published. In correction, a new round is opened.
+    """Record that a person compared the paper with the published values. If the acta needs correction, recapture it.
 
-    Raises Rejected where the acta is not published or `result` is not one of `COTEJO`.
+    Raises Rejected if the acta is not published, or if `result` is not one of `COTEJO`.
     """
     if result not in COTEJO:
         raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}")
@@ -412,7 +454,7 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     version = replace(
         await store.version(connection, row.version), reason="cotejo", person=person, cotejada=COTEJO[result]
     )
-    await _count(connection, row, version, Move.COTEJO, at)
+    await _append_version(connection, row, version, Move.COTEJO, at)
     if COTEJO[result] == IN_CORRECTION:
         await recapture(connection, acta=acta, person=person, reason="cotejo", given=given)
 
@@ -420,25 +462,27 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
 async def recapture(
     connection: Connection, *, acta: int, person: int, reason: str, given: Given, image: bytes | None = None
 ) -> None:
-    """Type an acta again in a new round, from `image` (another of its images, a better copy) or its current one.
+    """Open a new round, in which people type the acta again. They type from `image`, or from the current image.
 
-    Raises Rejected where it has no such image, or nobody has typed it yet.
+    Raises Rejected if `image` is not an image of this acta, or if no person has typed the acta yet.
     """
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
+    # Without this check a supervisor could make people type from the image of another acta.
     if image is not None and not await store.has_image(connection, row.id, image):
         raise Rejected("esa imagen no es de esta acta", status=409)
     image = image or row.image
     if image is None:
         raise Rejected("esta acta no tiene imagen que capturar", status=409)
     after(row.estado, Move.RECAPTURA)
+    # Tasks of the old round would ask people for captures that no longer count.
     await store.drop_tasks(connection, row.id)
     detail = {"motivo": reason, "persona": person, "imagen": image.hex()}
     await store.add_event(connection, "recaptura", row.clave, detail, at)
     await _open_round(connection, row, Move.RECAPTURA, image, given)
 
 
-async def _moved(
+async def _move_acta(
     connection: Connection,
     row: ActaRow,
     move: Move,
@@ -447,7 +491,7 @@ async def _moved(
     ronda: int | None = None,
     image: bytes | None = None,
 ) -> ActaRow:
-    """Move the acta and return the row as it now is; what is not given stays. Raises IllegalMove."""
+    """Move the acta and return its new row. Without `ronda` or `image`, the row keeps its own. Raises IllegalMove."""
     moved = replace(
         row,
         estado=after(row.estado, move),
@@ -458,5 +502,5 @@ async def _moved(
     return moved
 
 
-def _shuffled(given: Given) -> datetime:
+def _random_queue_time(given: Given) -> datetime:
     return given.now() + timedelta(seconds=SHUFFLE * given.chance())

@@ -1,9 +1,9 @@
-"""What a device says of the image it sends: each field is defined here once, from its header to its column.
+"""The upload: the data that a device sends with an image. Each field is defined here once, from header to column.
 
-A field of `Upload` names its header, the sentence that a wrong one is answered with, and how its text is read. The
-message of the bus inherits the field, and the store keeps it in the column of `arrival` that has its name. So a new
-field is two edits: its definition here, and its column in a migration. Give it a default and a value for absence,
-because messages and devices from before do not have it.
+A field of `Upload` names its header, the sentence that answers a wrong value, and the function that reads its text. The
+message of the bus inherits the field, and the store keeps it in the column of `arrival` with the same name. So a new
+field needs two edits: its definition here, and its column in a migration. Give it a default value and an `absent`
+value, because old messages and old devices do not have the field.
 """
 
 import re
@@ -43,11 +43,12 @@ class TipoDocumento(StrEnum):
     ACTA_EXTRANJERO = "Acta Extranjero"
 
 
-# How the text of a header is read. Each raises ValueError for what it does not take.
+# Functions that read the text of a header. Each raises ValueError if the text is wrong.
 
 
-def _matching(pattern: str) -> Callable[[str], str]:
+def _text_matching(pattern: str) -> Callable[[str], str]:
     def read(text: str) -> str:
+        # The empty text passes only if the pattern allows it; an absent optional header never comes here.
         if re.fullmatch(pattern, text) is None:
             raise ValueError(text)
         return text
@@ -55,32 +56,33 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return read
 
 
-def _digest(text: str) -> str:
-    return _matching(SHA256_PATTERN)(text.lower())
+def _sha256_text(text: str) -> str:
+    return _text_matching(SHA256_PATTERN)(text.lower())
 
 
-def _sequence(text: str) -> int:
-    number = int(_matching(rf"[0-9]{{1,{len(str(MAX_SEQUENCE))}}}")(text))
+def _sequence_number(text: str) -> int:
+    number = int(_text_matching(rf"[0-9]{{1,{len(str(MAX_SEQUENCE))}}}")(text))
     if not 1 <= number <= MAX_SEQUENCE:
         raise ValueError(text)
     return number
 
 
-def _moment(text: str) -> datetime:
+def _moment_with_offset(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
+    # A time without offset could mean four different hours in Mexico.
     if moment.tzinfo is None:
         raise ValueError(text)
     return moment.astimezone(UTC)
 
 
-def _hint(text: str) -> str:
+def _acta_hint(text: str) -> str:
     read = read_identity(text)
     if read is None:
         raise ValueError(text)
     return read[0].text
 
 
-def _choices(names: type[StrEnum]) -> str:
+def _expected_choices(names: type[StrEnum]) -> str:
     return f"se espera uno de: {', '.join(names)}"
 
 
@@ -89,49 +91,54 @@ def _choices(names: type[StrEnum]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header X-PREP-`name` of a field; `line` is its place in the text that the device signs, from 1 on."""
+    """The header X-PREP-`name` of a field. `line` is its line, counted from 1, in the text that the device signs."""
 
     name: str
     line: int
     expected: str
-    """What a wrong one is answered with."""
+    """The sentence that answers a wrong value."""
     read: Callable[[str], object]
     absent: object = None
-    """The value where the header is not there; None: it must be."""
+    """The value of the field if the header is absent. None: the header is required."""
 
 
 class Upload(BaseModel):
-    """What a device says of an image it sends, checked for form."""
+    """The data that a device sends with an image. The form of each field is checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sha256: Annotated[str, Header("SHA256", 3, "se esperan 64 dígitos hexadecimales", _digest)] = Field(
+    sha256: Annotated[str, Header("SHA256", 3, "se esperan 64 dígitos hexadecimales", _sha256_text)] = Field(
         pattern=SHA256_PATTERN
     )
     device: Annotated[
         str,
-        Header("Device", 1, "se esperan de 1 a 40 letras, números, «-» o «_»", _matching("[A-Za-z0-9_-]{1,40}")),
+        Header("Device", 1, "se esperan de 1 a 40 letras, números, «-» o «_»", _text_matching("[A-Za-z0-9_-]{1,40}")),
     ]
-    sequence: Annotated[int, Header("Sequence", 2, "se espera un entero desde 1", _sequence)]
-    origen: Annotated[Origen, Header("Origin", 4, _choices(Origen), Origen)]
-    digitalizacion: Annotated[Digitalizacion, Header("Kind", 5, _choices(Digitalizacion), Digitalizacion)]
+    sequence: Annotated[int, Header("Sequence", 2, "se espera un entero desde 1", _sequence_number)]
+    origen: Annotated[Origen, Header("Origin", 4, _expected_choices(Origen), Origen)]
+    digitalizacion: Annotated[Digitalizacion, Header("Kind", 5, _expected_choices(Digitalizacion), Digitalizacion)]
     traslado: Annotated[
-        str, Header("Traslado", 8, "se esperan letras D, F, I", _matching(r"(?!.*(.).*\1)[DFI]{0,3}"), absent="")
+        str, Header("Traslado", 8, "se esperan letras D, F, I", _text_matching(r"(?!.*(.).*\1)[DFI]{0,3}"), absent="")
     ]
     tipo_documento: Annotated[
         TipoDocumento,
-        Header("Document", 9, _choices(TipoDocumento), TipoDocumento, absent=TipoDocumento.ACTA_PREP),
+        Header("Document", 9, _expected_choices(TipoDocumento), TipoDocumento, absent=TipoDocumento.ACTA_PREP),
     ]
     acopio_at: Annotated[
         datetime,
-        Header("Acopio", 6, "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00", _moment),
+        Header(
+            "Acopio",
+            6,
+            "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00",
+            _moment_with_offset,
+        ),
     ]
-    acta_hint: Annotated[str, Header("Acta", 7, "no es el texto de un QR de acta", _hint, absent="")]
-    """Canonical QR text; '' where the device does not know."""
+    acta_hint: Annotated[str, Header("Acta", 7, "no es el texto de un QR de acta", _acta_hint, absent="")]
+    """Canonical QR text; '' if the device does not know the acta."""
 
 
 def headers_of(shape: type[Upload]) -> dict[str, Header]:
-    """The header of each field that is said in one, in the order in which they are signed."""
+    """The header of each field that has one, in the order in which the device signs them."""
     said = {
         name: each for name, field in shape.model_fields.items() for each in field.metadata if isinstance(each, Header)
     }
@@ -145,19 +152,22 @@ SIGNED_TITLE: Final = "PREP-IMAGE-V1"
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An upload as its headers announce it; `signature` is still to be checked against the device's key."""
+    """An upload as its headers announce it. The caller must still check `signature` with the device's key."""
 
     upload: Upload
     signature: bytes
     signed: bytes
-    """The text that was signed: a title, and the values of all fields, a line each."""
+    """The text that the device signed: a title line, then one line with the value of each field."""
 
 
 def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> Announced:
-    """The X-PREP-* headers (names in any case). Raises Rejected (400) that names the one that is missing or wrong."""
+    """Read the X-PREP-* headers (names in any case). If one is missing or wrong, raises Rejected (400) and names it."""
     fields = headers_of(shape)
-    said = {name: _said(headers, header.name, required=header.absent is None) for name, header in fields.items()}
-    signature = _signature(_said(headers, "Signature", required=True))
+    said = {
+        name: _header_value(headers, header.name, required=header.absent is None) for name, header in fields.items()
+    }
+    # `said` holds the decoded texts in the order in which the device signed them.
+    signature = _signature_bytes(_header_value(headers, "Signature", required=True))
     read: dict[str, Any] = {}
     for name, header in fields.items():
         if not said[name] and header.absent is not None:
@@ -166,31 +176,32 @@ def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> An
         try:
             read[name] = header.read(said[name])
         except (ValueError, OverflowError):
-            _bad(header.name, header.expected)
+            _refuse_header(header.name, header.expected)
     signed = "\n".join((SIGNED_TITLE, *said.values()))
     return Announced(shape(**read), signature, signed.encode())
 
 
-def _said(headers: Mapping[str, str], name: str, *, required: bool) -> str:
-    """The value of X-PREP-`name`, percent-decoded; '' where it is absent and may be."""
+def _header_value(headers: Mapping[str, str], name: str, *, required: bool) -> str:
+    """The value of X-PREP-`name`, percent-decoded; '' if an optional header is absent."""
     raw = headers.get(f"x-prep-{name.lower()}", "")
     if required and not raw:
         raise Rejected(f"falta el encabezado X-PREP-{name}", status=400)
     try:
         value = unquote(raw, errors="strict")
     except UnicodeDecodeError:
-        _bad(name, "se espera UTF-8 codificado con %")
+        _refuse_header(name, "se espera UTF-8 codificado con %")
+    # A control character could add a line to the signed text and so move a value to another field.
     if not raw.isascii() or not (value.isprintable() or not value):
-        _bad(name, "se esperan caracteres imprimibles, codificados con % los que no son ASCII")
+        _refuse_header(name, "se esperan caracteres imprimibles, codificados con % los que no son ASCII")
     return value
 
 
-def _signature(text: str) -> bytes:
+def _signature_bytes(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        return b""  # as wrong as any other: 401 after the device is looked up
+        return b""  # a wrong signature like any other: the answer is 401, after the device is looked up
 
 
-def _bad(name: str, expected: str) -> NoReturn:
+def _refuse_header(name: str, expected: str) -> NoReturn:
     raise Rejected(f"encabezado X-PREP-{name}: {expected}", status=400)

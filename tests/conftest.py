@@ -1,4 +1,4 @@
-"""What every test may ask for: the official files, and (below) the servers a test starts for itself."""
+"""The fixtures that every test may use: the official files and, below, servers that start for a test."""
 
 import asyncio
 import os
@@ -25,19 +25,19 @@ from tests.makers.s3_server import S3Server
 
 @pytest.fixture(scope="session")
 def official(tmp_path_factory: pytest.TempPathFactory) -> Official:
-    """Finds files of real elections: `official("tamaulipas-2023/LEEME.txt")`."""
+    """A function that finds files of real elections: `official("tamaulipas-2023/LEEME.txt")`."""
     return official_files(tmp_path_factory.mktemp("official"))
 
 
 @pytest.fixture(scope="session")
 def openssl() -> None:
-    """openssl is on PATH. Absent: skipped with the reason; in CI, a failure."""
+    """openssl is on the PATH. If not, the test is skipped with the reason; in CI it fails."""
     program("openssl", "openssl")
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A migrated database of this test's own: `owner` may do everything, `app` is the role that cannot rewrite facts."""
+    """A migrated database for one test. The role `owner` may do everything; the role `app` cannot rewrite facts."""
 
     owner: str
     app: str
@@ -45,7 +45,7 @@ class Night:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedded]:
-    """One real PostgreSQL for the session, with a migrated template to clone. Nothing of it need survive a crash."""
+    """One real PostgreSQL for the session, with a migrated template to clone. Its data need not survive a crash."""
     folder = tmp_path_factory.mktemp("postgres") / "pg"
 
     async def prepare() -> embedded.Embedded:
@@ -58,9 +58,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embe
         return server
 
     yield asyncio.run(prepare())
-    # At once: a checkpoint of some hundred databases can take minutes.
+    # Stop it without a checkpoint: with some hundred databases a checkpoint can take minutes.
     os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
-    while embedded.is_running(folder):  # nobody may be there to reap it
+    while embedded.is_running(folder):  # its parent may be gone, so no process waits for it
         time.sleep(0.05)
 
 
@@ -97,7 +97,7 @@ def s3(s3_process: S3Server) -> S3Server:
 
 @pytest.fixture(scope="session")
 def kafka_jars() -> None:
-    """Kafka can be started here. No Java or Maven: skipped with the reason; in CI, a failure."""
+    """Kafka can start here. Without Java or Maven, the test is skipped with the reason; in CI it fails."""
     try:
         jars()
     except Rejected as missing:
@@ -106,8 +106,11 @@ def kafka_jars() -> None:
         pytest.skip(missing.sentence)
 
 
-def _kafka(folder: Path, nodes: int) -> Iterator[DevKafka]:
-    """Nodes that send clients to ports where a test plugs in a cord."""
+def _kafka_nodes(folder: Path, nodes: int) -> Iterator[DevKafka]:
+    """Brokers that send clients to other ports.
+
+    A test puts a cord between these ports and the brokers, and may cut it.
+    """
     kafka = DevKafka(folder, nodes, advertised=free_ports(nodes))
     try:
         kafka.up()
@@ -120,25 +123,25 @@ def _kafka(folder: Path, nodes: int) -> Iterator[DevKafka]:
 @pytest.fixture(scope="session")
 def kafka_one(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
     """One real broker for the session."""
-    yield from _kafka(tmp_path_factory.mktemp("kafka"), 1)
+    yield from _kafka_nodes(tmp_path_factory.mktemp("kafka"), 1)
 
 
 @pytest.fixture(scope="session")
 def kafka_three(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
     """A real cluster of three for the session: a test that kills a node starts it again."""
-    yield from _kafka(tmp_path_factory.mktemp("kafka"), 3)
+    yield from _kafka_nodes(tmp_path_factory.mktemp("kafka"), 3)
 
 
 @pytest.fixture
 async def pool(night: Night) -> AsyncIterator[Pool]:
-    """The application's connections to a database of the test's own."""
+    """The application's connections to a database that is only for this test."""
     async with await open_pool(night.app) as opened:
         yield opened
 
 
 @pytest.fixture
 async def bus(night: Night) -> AsyncIterator[Bus]:
-    """The embedded bus on a database of the test's own."""
+    """The embedded bus, on a database that is only for this test."""
     opened = EmbeddedBus(night.app)
     yield opened
     await opened.close()

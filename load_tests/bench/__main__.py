@@ -1,8 +1,8 @@
-"""Figures of speed, each beside a bare limit or a peer of the same run: machines are noisy, ratios less so.
+"""Figures of speed. Each stands beside a bare limit or another program in the same run, because machines vary.
 
-`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list, one object a figure, with the
-machine, the commit and the speed of an empty Python loop before and after, in million turns a second: machines
-that are shared are not always equally fast. Nothing here is asserted by the tests.
+`python -m load_tests.bench [NAME …] [--json FILE]` prints and stores a JSON list with one object for each figure. Each
+object names the machine, the commit and the speed of an empty Python loop before and after, in million turns a second:
+a shared machine is not always equally fast. No test asserts these figures.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "kafka-recovery": kafka.recovery,
     "kafka-memory": kafka.memory,
 }
-"""Name and the function that measures it; each returns figures with name, value, unit, target, met and limit."""
+"""Name → the function that measures. Each figure has a name, value, unit, target, met and limit."""
 
 
 def measure(names: Sequence[str]) -> list[Figure]:
@@ -52,7 +52,7 @@ def measure(names: Sequence[str]) -> list[Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures of this run to this file")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHES]
     if unknown:

@@ -1,4 +1,4 @@
-"""What every figure of speed is told with: the machine, the commit, how fast the machine is just now."""
+"""The facts beside every figure of speed: the machine, the commit, and the speed of the machine at this moment."""
 
 import json
 import os
@@ -18,7 +18,11 @@ RESULTS: Final = Path(__file__).parent / "resultados.json"
 
 def machine() -> str:
     model = next(
-        (line.split(":")[1].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")),
+        (
+            line.split(":")[1].strip()
+            for line in _text_of_file("/proc/cpuinfo").splitlines()
+            if line.startswith("model name")
+        ),
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
@@ -26,14 +30,14 @@ def machine() -> str:
 
 
 def turns() -> float:
-    """Million turns a second of an empty loop: how fast this machine happens to be just now."""
+    """The speed of this machine at this moment: million turns a second of an empty loop."""
     began = time.perf_counter()
     for _ in range(TURNS):
         pass
     return round(TURNS / (time.perf_counter() - began) / 1e6, 1)
 
 
-def _read(path: str) -> str:
+def _text_of_file(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError:
@@ -46,7 +50,7 @@ def commit() -> str:
 
 
 def store(figures: Sequence[Figure]) -> None:
-    """Keep the newest figures of each bench; those of benches not run stay."""
+    """Store the figures in place of older ones of the same benchmarks. Figures of other benchmarks stay."""
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     ran = {figure["bench"] for figure in figures}
     merged = [figure for figure in kept if figure["bench"] not in ran] + list(figures)

@@ -1,4 +1,4 @@
-"""How fast a national catalogue is checked and loaded, beside reading the same files with `csv` alone."""
+"""The speed of checking and loading a national catalogue, beside reading the same files with `csv` alone."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ CASILLAS: Final = 170_000
 
 
 def catalog_load() -> list[dict[str, Any]]:
-    """Actas a second from the CSV files to committed rows, by the installation's own command."""
+    """Actas a second from the CSV files to committed rows, with the command `prep catalog load`."""
     folder = national(CASILLAS)
     started = time.perf_counter()
     for content in folder.values():

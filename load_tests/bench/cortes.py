@@ -1,7 +1,7 @@
-"""How long a corte takes, how much memory it needs, and what the bare work of the same bytes costs in the same run.
+"""The time and the memory of a corte, and the time of the bare work with the same bytes in the same run.
 
-The night is made in the database (`cortes.sql`): no image travels, no person types. The publisher is the real
-one, a process of its own, started as an operator would start it by hand.
+The night is made directly in the database (`cortes.sql`): no device sends and no person types. The publisher is the
+real program, in a process of its own, started as an operator starts it by hand.
 """
 
 import hashlib
@@ -24,22 +24,22 @@ from prep.rehearsal.installation import command_line
 
 HERE: Final = Path(__file__).parent
 IN_PLACE: Final = 950
-"""Per mille of the actas that earlier cortes have brought out."""
+"""Earlier cortes have published this many of a thousand actas."""
 SMALL: Final = 8
-"""Bytes of an image where they do not matter."""
+"""Bytes of an image, if its content does not matter."""
 LINKS: Final = 60_000
-"""Names of one file, at most, on common file systems."""
+"""Common file systems allow at most about this many names (hard links) of one file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One corte as it went."""
+    """The measurements of one corte."""
 
     seconds: dict[str, float]
     rss: int
-    """Bytes of the publisher process at its peak."""
+    """The most memory of the publisher process, in bytes."""
     tree_rss: int
-    """The same with the processes of the gate."""
+    """The same, together with the processes of the gate."""
 
     @property
     def total(self) -> float:
@@ -47,7 +47,7 @@ class Cut:
 
 
 class Installation:
-    """A database that a waiting publisher keeps running, and a published tree with corte 0."""
+    """A database, kept running by a publisher that waits, and a published tree with corte 0."""
 
     def __init__(self, folder: Path) -> None:
         self.public = folder / "publico"
@@ -79,7 +79,7 @@ class Installation:
         run_sql(self.data, text)
 
     def cut(self) -> Cut:
-        """`prep publish --once`, watched."""
+        """Run `prep publish --once` and measure its memory while it runs."""
         process = subprocess.Popen(
             [command_line(), "publish", "--once"],
             env=self.environment,
@@ -87,7 +87,7 @@ class Installation:
             stderr=subprocess.PIPE,
             text=True,
         )
-        peak, peak_tree = _watch(psutil.Process(process.pid))
+        peak, peak_tree = _peak_memory(psutil.Process(process.pid))
         assert process.stderr is not None
         said = process.stderr.read()
         if process.wait():
@@ -96,7 +96,7 @@ class Installation:
         return Cut(published[-1]["segundos"], peak, peak_tree)
 
 
-def _watch(process: psutil.Process) -> tuple[int, int]:
+def _peak_memory(process: psutil.Process) -> tuple[int, int]:
     peak = peak_tree = 0
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         try:
@@ -111,22 +111,22 @@ def _watch(process: psutil.Process) -> tuple[int, int]:
 
 @contextmanager
 def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int = SMALL) -> Iterator[Installation]:
-    """Corte 0 is out; `in_place` of a thousand actas count as brought out before, the rest has just been captured.
+    """A night after corte 0. `in_place` of a thousand actas count as published; the others have just been captured.
 
-    `image`: bytes of each image.
+    `image` is the number of bytes of each image.
     """
     with tempfile.TemporaryDirectory(prefix="cortes-", ignore_cleanup_errors=True) as folder:
         installation = Installation(Path(folder))
         installation.start()
         try:
             catalog = (HERE / "cortes.sql").read_text(encoding="utf-8")
-            whole = _with(catalog, CASILLAS=casillas, ELECTIONS=elections)
-            installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")  # corte 0 comes as soon as there is a catalogue
+            whole = _filled_in(catalog, CASILLAS=casillas, ELECTIONS=elections)
+            installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")  # the publisher cuts corte 0 when it sees a catalogue
             _wait_for(installation.public / "index.json")
             actas = (HERE / "cortes_actas.sql").read_text(encoding="utf-8")
-            installation.sql(_with(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
-            installation.sql(_with(actas, FROM=in_place, TO=1000, BYTES=image) + "ANALYZE; CHECKPOINT;")
-            _images(installation, casillas, elections, image)
+            installation.sql(_filled_in(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
+            installation.sql(_filled_in(actas, FROM=in_place, TO=1000, BYTES=image) + "ANALYZE; CHECKPOINT;")
+            _make_images(installation, casillas, elections, image)
             yield installation
         finally:
             installation.stop()
@@ -139,7 +139,7 @@ UPDATE acta_current SET estado = 'Publicada';
 """
 
 
-def _with(text: str, **values: int) -> str:
+def _filled_in(text: str, **values: int) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
     return text
@@ -153,14 +153,18 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.1)
 
 
-def _images(installation: Installation, casillas: int, elections: int, size: int) -> None:
-    """A blob for every acta that is new; for the others a name in the published tree: no more of it is looked at."""
+def _make_images(installation: Installation, casillas: int, elections: int, size: int) -> None:
+    """Make the images.
+
+    A new acta gets a blob. A published one gets only a file name: the publisher looks at no more.
+    """
     listed = installation.data / "nuevas.txt"
     query = "SELECT id FROM acta_current c JOIN acta a ON a.id = c.acta WHERE estado = 'Verificada'"
     installation.sql(f"\\copy ({query}) TO '{listed}'\n")
     fresh = set(listed.read_text().split())
     blobs, published = installation.data / "blobs" / "sha256", installation.public / "imagenes"
     for root in (blobs, published):
+        # The tree has a folder for each first byte of the digest, as the publisher makes it.
         for prefix in range(256):
             (root / f"{prefix:02x}").mkdir(parents=True, exist_ok=True)
     number = 0
@@ -179,8 +183,8 @@ def _images(installation: Installation, casillas: int, elections: int, size: int
             number += 1
 
 
-def _bare(installation: Installation) -> float:
-    """Seconds of COPY, sha256sum and zip of the very lines of the corte's files, one after the other."""
+def _bare_copy_seconds(installation: Installation) -> float:
+    """Seconds of the bare work: COPY, sha256sum and zip of the same lines as in the corte's files, one by one."""
     folder = installation.public / "cortes" / "0001"
     seconds = 0.0
     for number, path in enumerate(sorted(folder.glob("*_FED_2030.csv"))):
@@ -196,51 +200,63 @@ def _bare(installation: Installation) -> float:
 
 
 def corte_50k() -> list[dict[str, Any]]:
-    """One election of 50,000 actas, 5 % of them new: the worst five minutes of a real night (`domain.md` §2)."""
+    """One election of 50,000 actas, 5 % of them new, as in the worst five minutes of a real night."""
     with night(50_000, 1) as installation:
         done = installation.cut()
-        bare = _bare(installation)
+        bare = _bare_copy_seconds(installation)
     return [
-        _figure(
+        _corte_figure(
             "corte de 50,000 actas, todos los archivos",
             round(done.total, 2),
             "s",
             5,
-            peer=f"{_steps(done)}; copiar {bare:.2f}",
+            peer=f"{_seconds_of_steps(done)}; copiar {bare:.2f}",
         ),
-        _figure("memoria del publicador en ese corte", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
+        _corte_figure("memoria del publicador en ese corte", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
     ]
 
 
 def corte_nacional() -> list[dict[str, Any]]:
-    """170,000 casillas in three elections, 5 % of the actas new; pages aside."""
+    """170,000 casillas in three elections, 5 % of the actas new. The pages are not counted."""
     with night(170_000, 3) as installation:
         done = installation.cut()
-        bare = _bare(installation)
+        bare = _bare_copy_seconds(installation)
     seconds = done.total - done.seconds["pages"]
     return [
-        _figure("corte nacional, 170,000 casillas × 3, sin páginas", round(seconds, 2), "s", 30, peer=_steps(done)),
-        _figure("corte nacional / COPY + sha256sum + zip", round(seconds / bare, 2), "×", 3, peer=f"{bare:.2f} s"),
-        _figure("memoria del publicador en el corte nacional", done.rss // 10**6, "MB", 300, peer=_with_gate(done)),
+        _corte_figure(
+            "corte nacional, 170,000 casillas × 3, sin páginas",
+            round(seconds, 2),
+            "s",
+            30,
+            peer=_seconds_of_steps(done),
+        ),
+        _corte_figure(
+            "corte nacional / COPY + sha256sum + zip", round(seconds / bare, 2), "×", 3, peer=f"{bare:.2f} s"
+        ),
+        _corte_figure(
+            "memoria del publicador en el corte nacional", done.rss // 10**6, "MB", 300, peer=_with_gate(done)
+        ),
     ]
 
 
 GROWTH: Final = {5_000: (5_000, 1), 50_000: (50_000, 1), 170_000: (170_000, 1), 510_000: (170_000, 3)}
-"""Actas, as casillas and elections."""
+"""Number of actas → number of casillas and of elections."""
 
 
 def corte_growth() -> list[dict[str, Any]]:
-    """How the time of a corte, pages aside, grows with the night; 5 % of the actas are new in each."""
+    """The growth of a corte's time with the size of the night. 5 % of the actas are new; the pages are not counted."""
     figures = []
     for actas, (casillas, elections) in GROWTH.items():
         with night(casillas, elections) as installation:
             done = installation.cut()
         seconds = round(done.total - done.seconds["pages"], 2)
-        figures.append(_figure(f"corte de {actas:,} actas, sin páginas", seconds, "s", 30, peer=_steps(done)))
+        figures.append(
+            _corte_figure(f"corte de {actas:,} actas, sin páginas", seconds, "s", 30, peer=_seconds_of_steps(done))
+        )
     return figures
 
 
-def _steps(done: Cut) -> str:
+def _seconds_of_steps(done: Cut) -> str:
     return ", ".join(f"{step} {took:.2f}" for step, took in done.seconds.items())
 
 
@@ -248,7 +264,7 @@ def _with_gate(done: Cut) -> str:
     return f"{done.tree_rss // 10**6} MB con los procesos de la compuerta"
 
 
-def _figure(name: str, value: float, unit: str, target: float, *, peer: str) -> dict[str, Any]:
+def _corte_figure(name: str, value: float, unit: str, target: float, *, peer: str) -> dict[str, Any]:
     return {
         "name": name,
         "value": value,

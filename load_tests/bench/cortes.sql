@@ -1,5 +1,5 @@
--- A night of any size, in the database only: @CASILLAS@ casillas in three federal elections, @CAPTURED@ per mille of the
--- actas captured, each with an image row. Nothing in it is a real place or person.
+-- The catalogue of a night of any size, in the database only: @CASILLAS@ casillas, the first @ELECTIONS@ of three federal
+-- elections. All places and people are invented.
 INSERT INTO catalog (digest, loaded_at) VALUES (encode(sha256('bench'), 'hex'), now());
 INSERT INTO election (id, code, title, year, ambito, nivel, rules, candidatura)
 SELECT * FROM (VALUES

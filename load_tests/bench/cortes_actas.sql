@@ -1,4 +1,5 @@
--- Actas captured: those whose share of a thousand lies in [@FROM@, @TO@). Each has an image: its own id, padded.
+-- Captured actas. A hash puts each acta at a place from 0 to 999; those from @FROM@ to before @TO@ are captured. The
+-- image of an acta is its id, made longer with «-».
 CREATE TEMP TABLE pictured AS
 SELECT id, sha256(convert_to(rpad(id::text, @BYTES@, '-'), 'UTF8')) AS image FROM acta
 WHERE abs(hashint8(id) % 1000) >= @FROM@ AND abs(hashint8(id) % 1000) < @TO@;

@@ -1,4 +1,4 @@
-"""What looking at an image costs, and how well QR codes are read, beside the bare libraries on the same images.
+"""The cost of digitizing an image and the share of QR codes read, beside the bare libraries on the same images.
 
 Run by `load_tests.bench`. It measures functions of `prep.scan` in this process: no HTTP, no database.
 """
@@ -37,13 +37,13 @@ FORM: Final = PrintedForm(
     total=TOTAL,
 )
 SCAN: Final = (2394, 1562)
-"""As many pixels as a scan of 1700 × 2200, in the shape of the form."""
+"""A size with as many pixels as a scan of 1700 × 2200, in the shape of the form."""
 
 
 def digitize_cpu_ratio(images: int = 20) -> list[Figure]:
-    """CPU of `digitize` against decoding the same JPEG, reading its QR once and hashing it, each done plainly."""
-    drawn = list(_images(LEVELS["leve"], images, size=SCAN))
-    bare, ours = _cpu_ms(_bare, drawn), _cpu_ms(digitize, drawn)
+    """CPU time of `digitize`, against the bare work: decode the same JPEG, look for its QR once, hash it."""
+    drawn = list(_filled_in_actas(LEVELS["leve"], images, size=SCAN))
+    bare, ours = _cpu_ms(_decode_plainly, drawn), _cpu_ms(digitize, drawn)
     return [
         {
             "name": "digitize: CPU por imagen frente a decodificar + QR + SHA-256",
@@ -61,7 +61,7 @@ def digitize_cpu_ratio(images: int = 20) -> list[Figure]:
     ]
 
 
-def _bare(data: bytes) -> None:
+def _decode_plainly(data: bytes) -> None:
     image = Image.open(io.BytesIO(data))
     image.load()
     zxingcpp.read_barcodes(image.convert("L"), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
@@ -69,7 +69,7 @@ def _bare(data: bytes) -> None:
 
 
 def _cpu_ms(work: Callable[[bytes], object], images: list[bytes]) -> float:
-    """Mean over the images, the first of which is done once before the clock starts."""
+    """Mean over the images. One image is processed before the clock starts, so that caches are warm."""
     work(images[0])
     started = time.process_time()
     for image in images:
@@ -78,13 +78,13 @@ def _cpu_ms(work: Callable[[bytes], object], images: list[bytes]) -> float:
 
 
 def qr_rates(images: int = 60) -> list[Figure]:
-    """Share of stickers read and median time, by the cascade and by bare pyzbar, on each level of `LEVELS`."""
-    zbar.read(Image.new("L", (64, 64)))  # its process starts once in the life of a worker
+    """The share of stickers read and the median time, of the cascade and of bare pyzbar, on each level of `LEVELS`."""
+    zbar.read(Image.new("L", (64, 64)))  # the process of zbar starts once in the life of a worker: not to be measured
     figures = []
     for name, level in LEVELS.items():
-        photos = [Image.open(io.BytesIO(data)).convert("L") for data in _images(level, images)]
-        peer_rate, peer_ms = _reads(_bare_zbar, photos)
-        our_rate, our_ms = _reads(lambda photo: read_qr(photo).text is not None, photos)
+        photos = [Image.open(io.BytesIO(data)).convert("L") for data in _filled_in_actas(level, images)]
+        peer_rate, peer_ms = _rate_and_median(_bare_zbar, photos)
+        our_rate, our_ms = _rate_and_median(lambda photo: read_qr(photo).text is not None, photos)
         limit = {"pyzbar_rate": peer_rate, "pyzbar_ms": peer_ms, "images": images}
         floor = 95.0 if name == "medio" else peer_rate
         figures += [
@@ -109,15 +109,15 @@ def qr_rates(images: int = 60) -> list[Figure]:
 
 
 def _bare_zbar(photo: Image.Image) -> bool:
-    """Pyzbar told to look for QR codes only, which is its fastest."""
+    """Read with pyzbar in its fastest way: it looks for QR codes only."""
     return any(
         read_identity(code.data.decode("ascii", "replace")) is not None
         for code in pyzbar.decode(photo, symbols=[pyzbar.ZBarSymbol.QRCODE])
     )
 
 
-def _reads(read: Callable[[Image.Image], bool], photos: list[Image.Image]) -> tuple[float, float]:
-    """Per cent of the photos read, and the median time of one in milliseconds."""
+def _rate_and_median(read: Callable[[Image.Image], bool], photos: list[Image.Image]) -> tuple[float, float]:
+    """The per cent of photos read, and the median milliseconds for one photo."""
     times, good = [], 0
     for photo in photos:
         started = time.perf_counter()
@@ -126,16 +126,16 @@ def _reads(read: Callable[[Image.Image], bool], photos: list[Image.Image]) -> tu
     return round(100 * good / len(photos), 1), round(statistics.median(times), 2)
 
 
-def _images(level: Condition, count: int, *, size: tuple[int, int] = (1700, 1108)) -> Iterator[bytes]:
-    """Filled-in actas, every other one with a keyed digest on its sticker."""
+def _filled_in_actas(level: Condition, count: int, *, size: tuple[int, int] = (1700, 1108)) -> Iterator[bytes]:
+    """Filled-in actas. Every second one has a keyed digest on its sticker."""
     for number in range(count):
         rng = random.Random(f"{level.name} {number}")  # the same images in every run
         digest = f"|{rng.getrandbits(64):016x}" if number % 2 else ""
         qr = f"28|{rng.randrange(1, 9)}|1|{rng.randrange(1, 2500)}|1|B|0|5{digest}"
-        yield draw(FORM, _values(rng), qr, rng=rng, condition=level, size=size)
+        yield draw(FORM, _random_values(rng), qr, rng=rng, condition=level, size=size)
 
 
-def _values(rng: random.Random) -> Mapping[str, Field]:
+def _random_values(rng: random.Random) -> Mapping[str, Field]:
     values: dict[str, Field] = {code: rng.randrange(rng.choice((400, 20))) for code in (*HEADER, *FORM.rows, TOTAL)}
     values[rng.choice(FORM.rows)] = Mark.ILEGIBLE
     return values

@@ -1,4 +1,7 @@
-"""How many actas a second go the whole way over HTTP: intake, two captures, rules, count; the client beside it."""
+"""The number of actas a second that go the whole way over HTTP: intake, two captures, rules, count.
+
+The client runs on the same machine.
+"""
 
 import asyncio
 import hashlib
@@ -28,21 +31,21 @@ from prep.rehearsal.synthetic import synthetic
 from prep.rehearsal.typists import type_all
 
 NIGHT: Final = 1200
-"""Casillas of a night whose second half is as warm as any hour of a longer one."""
+"""Number of casillas. With so many, the second half of the night is as warm as an hour of a longer night."""
 AHEAD: Final = 100
-"""Images sent and not yet typed twice, at most: what comes in is what goes out, as in the hours of a night."""
+"""At most this many images are sent and not yet typed twice: actas arrive as fast as they leave, as on a real night."""
 LOOK: Final = 0.25
-"""Seconds between looks at a counter: each costs the worker what a tenth of an acta does."""
+"""Seconds between two looks at a counter. A look costs the worker a tenth of the work of an acta."""
 SIZE: Final = (1100, 717)
-"""Pixels of the images: they are decoded and read like any other, but the figure is about the forms."""
+"""Pixels of the images. They are small, because this figure is about the captures and not about decoding."""
 VERIFIED: Final = r'prep_comparisons_total\{outcome="iguales"\} ([\d.]+)'
-"""In the worker's metrics: actas whose two captures agreed."""
+"""The counter in the worker's metrics of actas with two equal captures."""
 DIGITIZED: Final = r'prep_messages_handled_total\{outcome="done",topic="images"\} ([\d.]+)'
 
 
 @dataclass(slots=True)
 class Work:
-    """Drawn actas and the night they are of, ready to be sent."""
+    """A night and its drawn actas, ready to be sent."""
 
     plan: Plan
     images: Mapping[str, bytes]
@@ -53,17 +56,17 @@ class Work:
 
 
 def drawn(casillas: int, size: tuple[int, int] = SIZE) -> Work:
-    """A synthetic state and the picture of each of its actas, of `size` pixels."""
+    """A synthetic state and the image of each of its actas, of `size` pixels."""
     folder, sheets = synthetic(casillas, seed=11)
     sheets = [sheet for sheet in sheets if sheet.values is not None]
     plan = Plan("formas", folder, load_catalog(folder), sheets, len(sheets), seed=11, mistakes=0.0, speed=0.0)
     forms = form_of_contest(plan)
     with ProcessPoolExecutor() as pool:
-        jobs = {sheet.key: pool.submit(_draw, forms[sheet.key], sheet, size) for sheet in sheets}
+        jobs = {sheet.key: pool.submit(_draw_clean, forms[sheet.key], sheet, size) for sheet in sheets}
         return Work(plan, {key: job.result() for key, job in jobs.items()})
 
 
-def _draw(form: PrintedForm, sheet: Sheet, size: tuple[int, int]) -> bytes:
+def _draw_clean(form: PrintedForm, sheet: Sheet, size: tuple[int, int]) -> bytes:
     rng = random.Random(sheet.key)
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=CONDITIONS["limpia"], size=size)
 
@@ -71,7 +74,7 @@ def _draw(form: PrintedForm, sheet: Sheet, size: tuple[int, int]) -> bytes:
 async def send_all(
     work: Work, place: NightPlace, client: aiohttp.ClientSession, progress: Progresses, *, ahead: float = inf
 ) -> None:
-    """Every image, as fast as `SENDERS` devices go, but no more than `ahead` of the people who type them."""
+    """Send all images with `SENDERS` devices, as fast as they can, but at most `ahead` images before the people."""
     actas = len(work.waiting)
     keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
 
@@ -89,7 +92,7 @@ async def send_all(
 
 
 async def count(client: aiohttp.ClientSession, place: NightPlace, pattern: str) -> float:
-    """A counter of the worker; 0 while it does not answer."""
+    """The value of a counter of the worker; 0 while the worker does not answer."""
     metrics = f"http://127.0.0.1:{place.environment['PREP_WORKER_METRICS_PORT']}/metrics"
     try:
         async with client.get(metrics) as response:
@@ -99,7 +102,7 @@ async def count(client: aiohttp.ClientSession, place: NightPlace, pattern: str) 
 
 
 async def reached(client: aiohttp.ClientSession, place: NightPlace, pattern: str, wanted: float) -> float:
-    """Wait until that counter of the worker, which only a look can tell, is at `wanted`; where it was seen."""
+    """Look at a counter of the worker until it is at `wanted` or more; return the value seen."""
     while (seen := await count(client, place, pattern)) < wanted:  # noqa: ASYNC110
         await asyncio.sleep(LOOK)
     return seen
@@ -107,20 +110,20 @@ async def reached(client: aiohttp.ClientSession, place: NightPlace, pattern: str
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Actas verified a second: of a whole night, and of its middle, where nothing starts and nothing runs dry."""
+    """Actas verified a second: of the whole night, and of its middle, without the start and the end."""
 
     whole: float
     """From the first upload to the last verification."""
     warm: float
-    """From half of the night until its last image has been sent."""
+    """In the middle: from half of the verifications to the last upload."""
     seconds: float
-    """That the middle lasted."""
+    """Length of the middle."""
     waiting: tuple[float, float]
-    """Images sent and not yet verified where it began, and where it ended."""
+    """Number of images sent and not yet verified, at the beginning and at the end of the middle."""
 
 
 async def whole_way(work: Work, place: NightPlace) -> Rates:
-    """A night that nobody waits for, timed."""
+    """Play a night as fast as possible and measure it."""
     progress, actas = Progresses(), len(work.plan.sheets)
     async with (
         installation(place),
@@ -128,10 +131,12 @@ async def whole_way(work: Work, place: NightPlace) -> Rates:
         asyncio.TaskGroup() as group,
     ):
         group.create_task(type_all(work.plan, place, progress))
+        # Passwords are slow to check on purpose; this time is not part of the figure.
         while progress.present < TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
             await asyncio.sleep(0.1)
         began = time.perf_counter()
         sending = group.create_task(send_all(work, place, client, progress, ahead=AHEAD))
+        # The middle begins here: caches are warm and the queues are as full as they get.
         half = await reached(client, place, VERIFIED, actas // 2)
         warm, sent = time.perf_counter(), actas - len(work.waiting)
         await sending
@@ -143,7 +148,7 @@ async def whole_way(work: Work, place: NightPlace) -> Rates:
 
 
 def forms_per_second() -> list[dict[str, Any]]:
-    """Actas verified a second, with everything in one machine's own parts."""
+    """Actas verified a second, with the bus and the blob store that need no other programs."""
     work = drawn(NIGHT)
     with tempfile.TemporaryDirectory() as scratch:
         place = prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), WITHOUT_CORTES)

@@ -1,7 +1,7 @@
-"""The same night on Kafka: how fast images are safe and forms are counted, and how soon it goes on after a crash.
+"""The same night on Kafka: the speed of intake and of counting, and the time until the work goes on after a crash.
 
-Everything is on this machine: the client, three brokers of 384 MB, PostgreSQL and the parts. Brokers are started with
-`prep kafka-dev` and killed by process id.
+All programs run on this machine: the client, three brokers of 384 MB, PostgreSQL and the parts. `prep kafka-dev` starts
+the brokers; they are killed by process id.
 """
 
 import asyncio
@@ -46,13 +46,13 @@ from prep.rehearsal.typists import type_all
 
 NODES: Final = 3
 CASILLAS: Final = 400
-"""Of a night whose images are digitized, or that is struck."""
+"""Casillas of a night in which images are digitized, or a process is killed."""
 IMAGE_BYTES: Final = 400_000
 UPLOADS: Final = 1500
 COLD: Final = 500
-"""Uploads before those."""
+"""Uploads before these, while the brokers warm up."""
 PHOTOS: Final = 150
-"""Casillas where images are large."""
+"""Casillas of the night with large images."""
 PHOTO: Final = (3300, 2151)
 SENDERS: Final = 16
 MESSAGES: Final = 100_000
@@ -61,7 +61,7 @@ KINDS: Final = {"captura": "capture", "trabajador": "worker", "publicador": "pub
 
 @contextmanager
 def brokers(folder: Path, nodes: int) -> Iterator[dict[str, str]]:
-    """So many brokers for as long as this lasts; the settings that lead to them."""
+    """Keep brokers running inside the `with` block; gives the settings that lead to them."""
     said = _kafka_dev(folder, "up", "--nodes", str(nodes))
     words = next(line for line in said.splitlines() if line.startswith("export ")).split()[1:]
     try:
@@ -84,10 +84,10 @@ def _kafka_dev(folder: Path, *words: str) -> str:
 def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tuple[NightPlace, Path]]:
     """A prepared night on brokers of its own, and the folder of the brokers."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, brokers(Path(scratch), nodes) as engine:
-        yield _prepared(work, Path(scratch), {**engine, **settings}), Path(scratch)
+        yield _prepared_night(work, Path(scratch), {**engine, **settings}), Path(scratch)
 
 
-def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> NightPlace:
+def _prepared_night(work: Work, folder: Path, settings: Mapping[str, str]) -> NightPlace:
     return prepare(work.plan, folder / "datos", folder / "publico", {**WITHOUT_CORTES, **settings})
 
 
@@ -95,25 +95,28 @@ def _prepared(work: Work, folder: Path, settings: Mapping[str, str]) -> NightPla
 
 
 def intake() -> list[dict[str, Any]]:
-    """Images of 400 KB a second that have their receipt, and how long each waits for it. Capture alone runs.
+    """Images of 400 KB that get their receipt in a second, and the time until a receipt. Only capture runs.
 
-    The first quarter is told beside the figure: in it the brokers' virtual machines compile.
+    The first quarter of the uploads has a figure of its own: during it the brokers' virtual machines compile their
+    code.
     """
     work = drawn(10)
     with on_kafka(work) as (place, _):
-        (cold_rate, cold_late), (rate, late) = uvloop.run(_upload(place))
+        (cold_rate, cold_late), (rate, late) = uvloop.run(_timed_uploads(place))
     each = (
         f"{UPLOADS} imágenes de 400 kB, {SENDERS} a la vez, réplica {NODES}; "
         f"las {COLD} de antes, tras el arranque: {cold_rate:.0f}/s, percentil 99 {cold_late:.0f} ms"
     )
     return [
-        _figure("imágenes recibidas por segundo, con acuse (Kafka)", round(rate, 1), "imágenes/s", ">= 100", each),
-        _figure("espera del acuse, percentil 99 (Kafka)", round(late), "ms", "<= 300", each),
+        _kafka_figure(
+            "imágenes recibidas por segundo, con acuse (Kafka)", round(rate, 1), "imágenes/s", ">= 100", each
+        ),
+        _kafka_figure("espera del acuse, percentil 99 (Kafka)", round(late), "ms", "<= 300", each),
     ]
 
 
-async def _upload(place: NightPlace) -> list[tuple[float, float]]:
-    """Images a second and the 99th percentile of their waits (ms): of `COLD` uploads, then of `UPLOADS`."""
+async def _timed_uploads(place: NightPlace) -> list[tuple[float, float]]:
+    """Images a second and the 99th percentile of the waits (ms): first of `COLD` uploads, then of `UPLOADS`."""
     told = []
     async with installation(place, "capture"), speaker(place, SENDERS) as client:
         for numbers in (range(1, COLD + 1), range(COLD + 1, COLD + UPLOADS + 1)):
@@ -126,10 +129,10 @@ async def _upload(place: NightPlace) -> list[tuple[float, float]]:
 async def send_photos(
     place: NightPlace, client: aiohttp.ClientSession, numbers: Sequence[int], size: int
 ) -> list[float]:
-    """Photos of nothing, each with its receipt before the next; seconds of each."""
+    """Send photos of noise. Each sender waits for a receipt before the next photo. Returns the seconds of each wait."""
     waits: list[float] = []
     waiting = list(numbers)
-    photo = _photo(size)
+    photo = _noise_photo(size)
     sheet = Sheet("", "", "", None, None, datetime.now(UTC), "CATD", "escaner", "", "Acta PREP")
     key = private_key(place.data / f"{DEVICES['escaner']}.pem")
 
@@ -137,24 +140,25 @@ async def send_photos(
         while waiting:
             number = waiting.pop()
             began = time.perf_counter()
-            await send(client, sheet, _numbered(photo, number), number=number, key=key)
+            await send(client, sheet, _photo_with_number(photo, number), number=number, key=key)
             waits.append(time.perf_counter() - began)
 
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
     return waits
 
 
-def _photo(size: int) -> bytes:
-    """A JPEG of about that many bytes."""
+def _noise_photo(size: int) -> bytes:
+    """A JPEG of about `size` bytes."""
     side = int((size / 1.05) ** 0.5)
+    # Noise does not compress, so the number of pixels decides the size of the file.
     noise = Image.frombytes("L", (side, side), random.Random(1).randbytes(side * side))
     saved = io.BytesIO()
     noise.save(saved, "JPEG", quality=75)
     return saved.getvalue()
 
 
-def _numbered(photo: bytes, number: int) -> bytes:
-    """The same photo with a comment of its own: another file."""
+def _photo_with_number(photo: bytes, number: int) -> bytes:
+    """The same photo with a different comment inside, so that its digest differs."""
     return photo[:2] + b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big") + photo[2:]
 
 
@@ -162,37 +166,37 @@ def _numbered(photo: bytes, number: int) -> bytes:
 
 
 def end_to_end() -> list[dict[str, Any]]:
-    """Actas a second through intake, Kafka, decoding and the database."""
+    """Images a second that go through intake, Kafka, decoding and the database."""
     work = drawn(CASILLAS)
     with on_kafka(work) as (place, _):
-        seconds = uvloop.run(_digitized(work, place))
+        seconds = uvloop.run(_seconds_to_digitize(work, place))
     images = len(work.images)
     each = f"{images} imágenes, de la recepción a su acta"
     title = "imágenes digitalizadas de extremo a extremo por segundo (Kafka)"
-    return [_figure(title, images / seconds, "imágenes/s", ">= 40", each)]
+    return [_kafka_figure(title, images / seconds, "imágenes/s", ">= 40", each)]
 
 
 def forms() -> list[dict[str, Any]]:
-    """Actas a second with people and rules as well, on one node and on three.
+    """Actas a second that go the whole way, with people and rules, on one node and on three.
 
-    What the first night kept is removed after the second: ext4 without a journal looks at every inode that was given
-    back in the last minutes before it makes a file, and a night of images makes many.
+    The files of the first night are deleted only after the second night. The reason: before ext4 without a journal
+    makes a file, it looks at every inode that was freed in the last minutes, and a night frees many.
     """
     work = drawn(NIGHT)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        return [_forms(Work(work.plan, work.images), nodes, Path(scratch, str(nodes))) for nodes in (1, NODES)]
+        return [_forms_on_nodes(Work(work.plan, work.images), nodes, Path(scratch, str(nodes))) for nodes in (1, NODES)]
 
 
-def _forms(work: Work, nodes: int, folder: Path) -> dict[str, Any]:
+def _forms_on_nodes(work: Work, nodes: int, folder: Path) -> dict[str, Any]:
     with brokers(folder, nodes) as engine:
-        place = _prepared(work, folder, engine)
+        place = _prepared_night(work, folder, engine)
         return forms_figure(work, uvloop.run(whole_way(work, place)), f", Kafka de {nodes}")
 
 
-async def _digitized(work: Work, place: NightPlace) -> float:
+async def _seconds_to_digitize(work: Work, place: NightPlace) -> float:
     progress = Progresses()
     async with installation(place), speaker(place, devices.SENDERS + 1) as client:
-        await asyncio.sleep(3)  # the worker has its partitions
+        await asyncio.sleep(3)  # by then the worker has its partitions
         began = time.perf_counter()
         await asyncio.gather(
             send_all(work, place, client, progress), reached(client, place, DIGITIZED, len(work.images))
@@ -201,14 +205,16 @@ async def _digitized(work: Work, place: NightPlace) -> float:
 
 
 def workers() -> list[dict[str, Any]]:
-    """Images a second with one decoding process and with two, of images as large as a telephone's."""
+    """Images a second with one decoding process and with two. The images are as large as those of a telephone."""
     work, figures = drawn(PHOTOS, PHOTO), []
     for processes in (1, 2):
         with on_kafka(work, PREP_DECODERS=str(processes)) as (place, _):
             work = Work(work.plan, work.images)
-            rate = len(work.images) / uvloop.run(_digitized(work, place))
+            rate = len(work.images) / uvloop.run(_seconds_to_digitize(work, place))
         each = f"{len(work.images)} imágenes de {PHOTO[0]}×{PHOTO[1]}"
-        figures.append(_figure(f"imágenes por segundo, decodificadores: {processes}", rate, "imágenes/s", ">= 0", each))
+        figures.append(
+            _kafka_figure(f"imágenes por segundo, decodificadores: {processes}", rate, "imágenes/s", ">= 0", each)
+        )
     return figures
 
 
@@ -216,26 +222,31 @@ def workers() -> list[dict[str, Any]]:
 
 
 def recovery() -> list[dict[str, Any]]:
-    """The longest time in which nothing was digitized, typed or verified, after a broker and PostgreSQL were killed."""
+    """The longest pause in digitizing, typing and verifying, after a broker and after PostgreSQL was killed."""
     work = drawn(CASILLAS)
     with on_kafka(work) as (place, folder):
-        broker, postgres = uvloop.run(_struck(work, place, folder))
+        broker, postgres = uvloop.run(_pauses_after_kills(work, place, folder))
     return [
-        _figure("pausa tras matar un broker de tres", broker, "s", "<= 15", "SIGKILL; se inicia de nuevo a los 20 s"),
-        _figure("pausa tras matar PostgreSQL", postgres, "s", "<= 15", "SIGKILL al servidor; «prep serve» lo inicia"),
+        _kafka_figure(
+            "pausa tras matar un broker de tres", broker, "s", "<= 15", "SIGKILL; se inicia de nuevo a los 20 s"
+        ),
+        _kafka_figure(
+            "pausa tras matar PostgreSQL", postgres, "s", "<= 15", "SIGKILL al servidor; «prep serve» lo inicia"
+        ),
     ]
 
 
-async def _struck(work: Work, place: NightPlace, folder: Path) -> tuple[float, float]:
+async def _pauses_after_kills(work: Work, place: NightPlace, folder: Path) -> tuple[float, float]:
     progress = Progresses()
     wanted = len(work.plan.sheets)
 
     async def longest_pause(client: aiohttp.ClientSession, strike: Path, until: float) -> float:
-        """Kill what the pid file names, and watch the counts until `until` of the actas are verified."""
-        _kill(strike)
+        """Kill the process that the pid file names; watch the counters until this share of the actas is verified."""
+        _kill_process(strike)
         longest, moved, before = 0.0, time.perf_counter(), 0.0
         while (now := await count(client, place, VERIFIED)) < until * wanted:
             now += await count(client, place, DIGITIZED) + progress.captures
+            # Any progress ends a pause: digitizing, typing or verifying.
             if now > before:
                 moved, before = time.perf_counter(), now
             longest = max(longest, time.perf_counter() - moved)
@@ -247,6 +258,7 @@ async def _struck(work: Work, place: NightPlace, folder: Path) -> tuple[float, f
         sending = asyncio.create_task(send_all(work, place, client, progress))
         await reached(client, place, VERIFIED, wanted * 0.1)
         broker = await longest_pause(client, folder / "kafka" / "nodo-1" / "pid", 0.45)
+        # Start the killed broker again; the others go on as they are.
         await asyncio.to_thread(_kafka_dev, folder, "up", "--nodes", str(NODES))
         postgres = await longest_pause(client, place.data / "instalacion" / "postgres" / "postmaster.pid", 0.9)
         await asyncio.gather(sending, reached(client, place, VERIFIED, wanted))
@@ -255,7 +267,7 @@ async def _struck(work: Work, place: NightPlace, folder: Path) -> tuple[float, f
     return broker, postgres
 
 
-def _kill(pid_file: Path) -> None:
+def _kill_process(pid_file: Path) -> None:
     os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
 
 
@@ -263,12 +275,12 @@ def _kill(pid_file: Path) -> None:
 
 
 def memory() -> list[dict[str, Any]]:
-    """What each process holds after 100,000 messages, against what it held after the first tenth."""
+    """The memory of each process after 100,000 messages, against its memory after the first tenth of them."""
     work = drawn(100)
     with on_kafka(work) as (place, _):
         early, late = uvloop.run(_many_messages(place))
     return [
-        _figure(
+        _kafka_figure(
             f"memoria tras {MESSAGES:,} mensajes: {name}", late[name] / early[name], "×", "<= 1.1", f"{late[name]} MB"
         )
         for name in KINDS
@@ -276,7 +288,10 @@ def memory() -> list[dict[str, Any]]:
 
 
 async def _many_messages(place: NightPlace) -> tuple[dict[str, int], dict[str, int]]:
-    """Entries of rounds that are long over through the outbox, Kafka and the worker; a photo for each ten of them."""
+    """Send messages about finished rounds through the outbox, Kafka and the worker, and one photo for every ten.
+
+    The worker reads such a message and drops it, so the memory grows only if a part keeps messages.
+    """
     done = r'prep_messages_handled_total\{outcome="done",topic="entries"\} ([\d.]+)'
     async with installation(place), speaker(place, SENDERS + 1) as client:
         await asyncio.sleep(3)
@@ -285,7 +300,7 @@ async def _many_messages(place: NightPlace) -> tuple[dict[str, int], dict[str, i
             photos = range(first // 10 + 1, last // 10 + 1)
             await asyncio.to_thread(run_sql, place.data / "instalacion", _ENTRIES.format(first=first, last=last))
             await asyncio.gather(send_photos(place, client, photos, 20_000), reached(client, place, done, last))
-            seen.append(_resident(place))
+            seen.append(_memory_of_parts(place))
             assert len(seen) == part + 1
         return seen[0], seen[1]
 
@@ -301,8 +316,8 @@ NOTIFY outbox;
 """
 
 
-def _resident(place: NightPlace) -> dict[str, int]:
-    """MB of each kind of part, its children included."""
+def _memory_of_parts(place: NightPlace) -> dict[str, int]:
+    """The memory in MB of each kind of part, with its children."""
     found = dict.fromkeys(KINDS, 0)
     for process in psutil.process_iter(["cmdline", "environ"]):
         if (process.info["environ"] or {}).get("PREP_DATA") != place.environment["PREP_DATA"]:
@@ -314,7 +329,7 @@ def _resident(place: NightPlace) -> dict[str, int]:
     return found
 
 
-def _figure(name: str, value: float, unit: str, target: str, limit: str) -> dict[str, Any]:
+def _kafka_figure(name: str, value: float, unit: str, target: str, limit: str) -> dict[str, Any]:
     how, bound = target.split()
     met = value >= float(bound) if how == ">=" else value <= float(bound)
     return {

@@ -1,8 +1,8 @@
-"""How long the log takes to grow to half a million leaves and to be checked whole, beside the bare hashing of them.
+"""Times of the log: to append half a million leaves, to audit them all, to prove a corte, and from receipt to proof.
 
-The leaves come in batches of a second of a busy night; each batch is durable, recomputed and signed before the next.
-The audit is the command that anybody runs. And how long whoever has a receipt waits for the proof that it promises,
-while a whole installation on this machine receives and reads images.
+The leaves come in batches; a batch is one second of a busy night. Each batch is durable, recomputed and signed before
+the next. The audit is the public command. Beside these times stands the bare hashing of the same leaves. The time from
+a receipt to the proof that it promises is measured while an installation on this machine receives and reads images.
 """
 
 import asyncio
@@ -34,45 +34,45 @@ from prep.rehearsal.synthetic import synthetic
 
 LEAVES: Final = 500_000
 LEAF: Final = 300
-"""Bytes, about those of a canonical JSON leaf."""
+"""Bytes of a leaf, about as many as a real one has in canonical JSON."""
 BATCH: Final = 1_000
 MOST_SECONDS: Final = 60
 ACTAS: Final = 20_000
 CUTS: Final = 3
 MOST_MORE: Final = 10
-"""Per cent that the log may add to a corte."""
+"""The log may make a corte longer by this per cent."""
 A_SECOND: Final = 40
-"""Images sent, in the last bench."""
+"""Images sent each second, for the time from receipt to proof."""
 SECONDS: Final = 60
 PATIENCE: Final = 25
-"""Seconds after the last image within which every proof must be there."""
+"""Every proof must exist this many seconds after the last image."""
 BYTES: Final = 400_000
-"""Of each image."""
+"""Size of each image."""
 LONGEST_COMMENT: Final = 60_000
 PICTURES: Final = 20
-"""Drawn actas; each is sent many times, never the same bytes twice."""
+"""Number of drawn actas. Each is sent many times, every time with different bytes."""
 MOST_WAIT: Final = 3.0
 
 
 def log_500k() -> list[dict[str, Any]]:
-    """Append, then audit offline by command."""
+    """The times to append the leaves and to audit them with the command, without network."""
     with tempfile.TemporaryDirectory(prefix="bitacora-") as scratch:
         home = Path(scratch)
         signer = Signer.generate("prep.example.mx/bitacora", SignatureKind.LOG)
         leaves = [sha256(b"%d" % number).digest() * (LEAF // 32) + b"." * (LEAF % 32) for number in range(LEAVES)]
-        bare = _bare(leaves)
-        synced = _synced(home / "suelto", leaves)
-        slowest, appended = _append(home, signer, leaves)
+        bare = _bare_hash_seconds(leaves)
+        synced = _bare_sync_seconds(home / "suelto", leaves)
+        slowest, appended = _append_seconds(home, signer, leaves)
         del leaves
-        audited = _audit(home / "bitacora", signer)
+        audited = _audit_seconds(home / "bitacora", signer)
     return [
-        _figure(
+        _log_figure(
             f"bitácora: {LEAVES:,} hojas de {LEAF} bytes, en lotes de {BATCH:,}, a disco y firmadas",
             appended,
             peer=f"hashlib de las mismas hojas y sus padres {bare:.2f} s; los mismos lotes a un archivo con fsync "
             f"{synced:.2f} s; el lote más lento {slowest * 1000:.0f} ms",
         ),
-        _figure(
+        _log_figure(
             f"bitácora: auditoría completa de {LEAVES:,} hojas, sin red",
             audited,
             peer=f"hashlib de las mismas hojas y sus padres {bare:.2f} s",
@@ -80,12 +80,12 @@ def log_500k() -> list[dict[str, Any]]:
     ]
 
 
-def _append(home: Path, signer: Signer, leaves: list[bytes]) -> tuple[float, float]:
-    """Seconds of the slowest batch and of all."""
+def _append_seconds(home: Path, signer: Signer, leaves: list[bytes]) -> tuple[float, float]:
+    """Seconds of the slowest batch and of all batches together."""
     slowest = 0.0
     began = time.perf_counter()
     with Sequencer(home / "bitacora", signer, FileState(home / "estado" / "cabeza")) as log:
-        for batch in _batches(leaves):
+        for batch in _batches_of_leaves(leaves):
             started = time.perf_counter()
             log.append(batch)
             slowest = max(slowest, time.perf_counter() - started)
@@ -93,40 +93,41 @@ def _append(home: Path, signer: Signer, leaves: list[bytes]) -> tuple[float, flo
     return slowest, time.perf_counter() - began
 
 
-def _audit(folder: Path, signer: Signer) -> float:
+def _audit_seconds(folder: Path, signer: Signer) -> float:
     command = [command_line("integrity"), "audit-log", str(folder), "--key", str(signer.key)]
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
-def _bare(leaves: list[bytes]) -> float:
-    """Every hash of the tree, in memory and without any check."""
+def _bare_hash_seconds(leaves: list[bytes]) -> float:
+    """Seconds to compute every hash of the tree in memory, without any check."""
     began = time.perf_counter()
     level = [sha256(b"\0" + leaf).digest() for leaf in leaves]
     while len(level) > 1:
+        # A node without a partner goes up to the next level as it is (RFC 6962).
         odd = level[len(level) // 2 * 2 :]
         level = [sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
         level += odd
     return time.perf_counter() - began
 
 
-def _synced(path: Path, leaves: list[bytes]) -> float:
-    """The same batches at the end of one file, each durable before the next: what the disk takes at least."""
+def _bare_sync_seconds(path: Path, leaves: list[bytes]) -> float:
+    """Seconds to append the same batches to one file, with fsync after each: the least time that the disk needs."""
     began = time.perf_counter()
     with path.open("wb", buffering=0) as file:
-        for batch in _batches(leaves):
+        for batch in _batches_of_leaves(leaves):
             file.write(b"".join(batch))
             os.fsync(file.fileno())
     return time.perf_counter() - began
 
 
-def _batches(leaves: list[bytes]) -> Iterator[list[bytes]]:
+def _batches_of_leaves(leaves: list[bytes]) -> Iterator[list[bytes]]:
     for start in range(0, len(leaves), BATCH):
         yield leaves[start : start + BATCH]
 
 
-def _figure(name: str, seconds: float, *, peer: str) -> dict[str, Any]:
+def _log_figure(name: str, seconds: float, *, peer: str) -> dict[str, Any]:
     return {
         "name": name,
         "value": round(seconds, 2),
@@ -137,16 +138,16 @@ def _figure(name: str, seconds: float, *, peer: str) -> dict[str, Any]:
     }
 
 
-# What the log costs a corte.
+# The cost of the log for a corte.
 
 
 def corte_with_log() -> list[dict[str, Any]]:
-    """The same night cut before it has a log, and with a sequencer at work, that has told everything before."""
+    """The time of a corte of the same night without a log, and with a log that is up to date."""
     with bench_cortes.night(ACTAS, 1) as installation:
-        installation.cut()  # what is new comes out; the cortes that are compared show the same
-        bare = sorted((installation.cut() for _ in range(CUTS)), key=_total)
-        with _sequencer(installation):
-            logged = sorted((installation.cut() for _ in range(CUTS)), key=_total)
+        installation.cut()  # publishes the new actas, so that all compared cortes have the same content
+        bare = sorted((installation.cut() for _ in range(CUTS)), key=_cut_total)
+        with _running_sequencer(installation):
+            logged = sorted((installation.cut() for _ in range(CUTS)), key=_cut_total)
     before, after = bare[CUTS // 2], logged[CUTS // 2]
     more = round(100 * (after.total / before.total - 1), 1)
     return [
@@ -164,13 +165,16 @@ def corte_with_log() -> list[dict[str, Any]]:
     ]
 
 
-def _total(cut: bench_cortes.Cut) -> float:
+def _cut_total(cut: bench_cortes.Cut) -> float:
     return cut.total
 
 
 @contextmanager
-def _sequencer(installation: bench_cortes.Installation) -> Iterator[None]:
-    """One that has told everything when this begins: the last corte has its proof."""
+def _running_sequencer(installation: bench_cortes.Installation) -> Iterator[None]:
+    """Keep a sequencer running inside the `with` block.
+
+    At its begin the log is up to date: the last corte has its proof.
+    """
     last = max((installation.public / "cortes").iterdir())
     environment = {**installation.environment, "PREP_SEQUENCER_METRICS_PORT": "0"}
     command = [command_line(), "sequencer"]
@@ -190,13 +194,13 @@ def _sequencer(installation: bench_cortes.Installation) -> Iterator[None]:
 
 
 def receipt_to_proof() -> list[dict[str, Any]]:
-    """`prep serve` without people or cortes: seconds from each receipt to the file that its `prueba` names."""
+    """Seconds from a receipt to the proof file that its `prueba` names, with `prep serve` without people or cortes."""
     folder, sheets = synthetic(20, seed=4)
     plan = Plan("pruebas", folder, load_catalog(folder), sheets, len(sheets), 4, 0.0, 0.0)
     with tempfile.TemporaryDirectory(prefix="pruebas-", ignore_cleanup_errors=True) as scratch:
         settings = {"PREP_START": "2999-01-01T00:00:00-06:00"}
         place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), settings)
-        seen = uvloop.run(_wait_for_proofs(place, _pictures(plan)))
+        seen = uvloop.run(_wait_for_proofs(place, _large_pictures(plan)))
     waits, receipts, lates = sorted(seen.waits), sorted(seen.receipts), sorted(seen.lates)
     value = _percentile(waits, 99)
     size = f"{BYTES // 1000} KB"
@@ -219,7 +223,7 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
-def _pictures(plan: Plan) -> list[tuple[Any, bytes]]:
+def _large_pictures(plan: Plan) -> list[tuple[Any, bytes]]:
     forms = form_of_contest(plan)
     sheets = [sheet for sheet in plan.sheets if sheet.values is not None][:PICTURES]
     return [(sheet, _as_large_as_a_photo(picture(plan.seed, forms[sheet.key], sheet))) for sheet in sheets]
@@ -227,13 +231,13 @@ def _pictures(plan: Plan) -> list[tuple[Any, bytes]]:
 
 @dataclass(slots=True)
 class _Seen:
-    """Seconds, one of each image: from its time to its sending, from there to its receipt, from there to its proof."""
+    """Seconds for each image: from its due time to the upload, from there to the receipt, from there to the proof."""
 
     lates: list[float] = field(default_factory=list)
     receipts: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     unread: int = 0
-    """Images that nobody had looked into when the last proof was there."""
+    """Number of images that were not digitized yet when the last proof existed."""
 
 
 async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]]) -> _Seen:
@@ -245,7 +249,7 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
     async def one(client: aiohttp.ClientSession, due: float, sheet: Any, picture: bytes) -> None:  # noqa: ANN401
         began = clock()
         seen.lates.append(began - due)
-        image = _different(picture)
+        image = _with_random_comment(picture)
         receipt = await send(client, sheet, image, number=next(numbers[sheet.kind]), key=keys[sheet.kind])
         now = clock()
         seen.receipts.append(now - began)
@@ -253,6 +257,7 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
 
     async def watch() -> None:
         while len(seen.waits) < A_SECOND * SECONDS:
+            # A proof file gets its name only when it is complete, so its existence is enough.
             there = [path for path in waiting if path.exists()]
             now = clock()
             seen.waits += [now - waiting.pop(path) for path in there]
@@ -263,21 +268,22 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
         async with asyncio.TaskGroup() as group:
             group.create_task(watch())
             for number in range(A_SECOND * SECONDS):
+                # Send at fixed times and not after the last answer: a slow installation must not slow the load down.
                 due = began + number / A_SECOND
                 await asyncio.sleep(max(0.0, due - clock()))
                 sheet, picture = pictures[number % len(pictures)]
                 group.create_task(one(client, due, sheet, picture))
-        seen.unread = await asyncio.to_thread(_unread, place)
+        seen.unread = await asyncio.to_thread(_count_undigitized, place)
     return seen
 
 
-def _unread(place: NightPlace) -> int:
+def _count_undigitized(place: NightPlace) -> int:
     data = Path(place.environment["PREP_DATA"])
     return int(run_sql(data, "SELECT count(*) FROM image_current WHERE state = 'recibida'"))
 
 
-def _different(picture: bytes) -> bytes:
-    """The same JPEG with a comment that no other has."""
+def _with_random_comment(picture: bytes) -> bytes:
+    """The same JPEG with a random comment inside, so that its digest differs."""
     return _with_comment(picture, random.randbytes(16).hex().encode())
 
 

@@ -1,4 +1,4 @@
-"""How cost grows, as a picture: `python -m load_tests.bench.plot` draws the stored figures into `crecimiento.svg`."""
+"""`python -m load_tests.bench.plot`: draw the growth of costs, from the stored figures, into `crecimiento.svg`."""
 
 import json
 import re
@@ -17,24 +17,24 @@ Point = tuple[float, float]
 
 
 def points(bench: str) -> list[Point]:
-    """The figures of that bench: the number in the name, and the value."""
+    """The figures of one benchmark: the number in its name, and the value."""
     figures = json.loads(RESULTS.read_text(encoding="utf-8"))
     found = [figure for figure in figures if figure["bench"] == bench]
-    return [(_number(figure["name"]), figure["value"]) for figure in found]
+    return [(_number_in_name(figure["name"]), figure["value"]) for figure in found]
 
 
-def _number(name: str) -> float:
+def _number_in_name(name: str) -> float:
     said = re.search(r"\d[\d,]*", name)
     assert said is not None, name
     return float(said[0].replace(",", ""))
 
 
-def _short(number: float) -> str:
+def _shortened(number: float) -> str:
     return f"{number / 1000:g} mil" if number >= 1000 else f"{number:g}"
 
 
 def chart(title: str, across: str, up: str, line: Sequence[Point], at: int) -> Iterator[str]:
-    """One line chart from zero, its left edge at `at`, each point with its value."""
+    """One line chart that begins at zero; each point shows its value. The left edge of the chart is at `at`."""
     most_x, most_y = max(x for x, _ in line), max(y for _, y in line) * 1.1
 
     def place(x: float, y: float) -> Point:
@@ -52,7 +52,7 @@ def chart(title: str, across: str, up: str, line: Sequence[Point], at: int) -> I
         left, high = place(x, y)
         yield f'<circle cx="{left}" cy="{high}" r="3" fill="{BLUE}"/>'
         yield f'<text x="{left}" y="{high - 8}" font-size="10" text-anchor="end">{y:g}</text>'
-        yield f'<text x="{left}" y="{HEIGHT - BOTTOM + 14}" font-size="9" text-anchor="middle">{_short(x)}</text>'
+        yield f'<text x="{left}" y="{HEIGHT - BOTTOM + 14}" font-size="9" text-anchor="middle">{_shortened(x)}</text>'
 
 
 def picture() -> str:

@@ -1,13 +1,13 @@
-"""A whole night under faults, and an oracle that says whether anything was lost or counted twice.
+"""A whole night under faults, and an oracle that finds lost votes and votes counted twice.
 
 `python -m load_tests.chaos [--casillas N] [--faults N] [--seed S] [--bus kafka|embedded] [--json FILE]` plays a
-synthetic night on `prep serve`, three nodes of Kafka, the embedded PostgreSQL and a local blob store. Devices send out
-of order, twice and thrice, also at once; people submit the same answer again; meanwhile processes die, the network is
-cut, the disk fills, the clock jumps. The seed alone decides all of it: what is sent in which order, and which fault
-comes when which upload has been acknowledged.
+synthetic night on `prep serve`, three nodes of Kafka, the embedded PostgreSQL and a local blob store. Devices send
+images in random order, two or three times, also at the same moment. People submit the same answer again. Meanwhile
+processes die, the network is cut, the disk fills, the clock jumps. The seed alone decides the order of the uploads, and
+the fault that comes after each number of acknowledged uploads.
 
-As root it runs in namespaces of its own (network, mounts, processes), so that it cuts and fills nothing but its own.
-Exit status 0 where everything holds, 1 where anything does not, 2 where the night could not be played.
+As root, the night runs in namespaces of its own (network, mounts, processes): its cuts and full disks do not touch the
+rest of the machine. Exit status 0 if all checks hold, 1 if one does not, 2 if the night could not be played.
 """
 
 import argparse
@@ -58,14 +58,14 @@ from prep.rehearsal.typists import register_sin_acta, type_all
 
 MISTAKES: Final = 0.05
 LOOK: Final = 0.1
-"""Seconds between looks at what goes on."""
+"""Seconds between two looks at the state of the night."""
 RECOVERY: Final = 60.0
-"""Seconds after which something that has not come back does not come back."""
+"""A part that has not recovered after this many seconds counts as lost."""
 STALLED: Final = 180.0
-"""Seconds without anything done after which the night is over."""
+"""After this many seconds without any progress the night ends."""
 OF_ITS_OWN: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 LOOPBACK: Final = 'ip link set lo up && "$@"; exit $?'
-"""What the first process of those namespaces does; it also reaps whoever is left without a parent."""
+"""The command of the first process in these namespaces. It stays, because it must also reap orphaned processes."""
 DIE: Final = frozenset(
     {
         FaultKind.WORKER,
@@ -78,23 +78,28 @@ DIE: Final = frozenset(
         FaultKind.BACKEND,
     }
 )
-"""What is to come back by itself: its recovery counts from its death, that of other faults from their healing."""
+"""Faults from which a part must recover by itself. Their recovery time begins with the fault; that of others, with its
+end."""
 
 
-# What is sent, in which order.
+# The uploads and their order.
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One sending of one sheet's image, so many times at once."""
+    """One upload of one sheet's image, repeated `together` times at the same moment."""
 
     sheet: Sheet
     together: int
 
 
 def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet], list[Sending]]:
-    """The sheets kept back, one for each fault, to see whether work goes on after it; and every other sending."""
+    """Two lists: the sheets kept back, and all other uploads in random order.
+
+    Each fault has one sheet kept back. It is sent after the fault, to see whether the work goes on.
+    """
     chance = random.Random(f"uploads {seed}")
+    # A sheet without values is a sin acta: it has no image to send.
     kept = chance.sample([sheet for sheet in sheets if sheet.values is not None], faults)
     keys = {sheet.key for sheet in kept}
     uploads = [
@@ -112,7 +117,7 @@ def script(sheets: Sequence[Sheet], seed: int, faults: int) -> tuple[list[Sheet]
 
 @dataclass(slots=True)
 class Bout:
-    """One fault as it was brought, and the seconds until work went on: None where it did not."""
+    """One fault of the night, and the seconds until each kind of work went on (None if it did not)."""
 
     fault: Fault
     form: str
@@ -127,7 +132,7 @@ class Bout:
 
 
 class ChaosNight:
-    """One night, the faults that come to it, and what is seen of it from outside."""
+    """One night, its faults, and the facts about it that an outsider can see."""
 
     def __init__(self, plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]) -> None:
         self._plan = plan
@@ -135,7 +140,7 @@ class ChaosNight:
         self._hands = hands
         self._faults = faults
         self._begun = [asyncio.Event() for _ in faults]
-        self._kept, self._uploads = script(plan.sheets, plan.seed, len(faults))
+        self._without_next_task, self._uploads = script(plan.sheets, plan.seed, len(faults))
         self._numbers = numbered(plan.sheets)
         self._keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
         self._forms = form_of_contest(plan)
@@ -148,20 +153,20 @@ class ChaosNight:
         self.bouts: list[Bout] = []
 
     async def play(self) -> list[str]:
-        """To its end, or until nothing moves any more; what stopped it, in sentences."""
+        """Play the night to its end, or until it makes no progress. Returns the reasons why it stopped early."""
         stopped: list[str] = []
         async with installation(self._hands.parts):
             with ProcessPoolExecutor(1, initializer=die_with_parent) as self._artist:
                 try:
                     async with speaker(self._place, 2 * SENDERS) as self._client:
                         self.seen.key = (await persistent(self._client, "GET", "/v1/receipts/key")).body
-                        await self._work()
+                        await self._play_all()
                         await self._ask_again()
                 except* PrepError as group:
-                    stopped = [str(error) for error in _leaves(group)]
+                    stopped = [str(error) for error in _single_errors(group)]
         return stopped
 
-    async def _work(self) -> None:
+    async def _play_all(self) -> None:
         plan, place, progress = self._plan, self._place, self._progress
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(self._watch_tree()), group.create_task(self._watch_over())]
@@ -169,7 +174,7 @@ class ChaosNight:
                 people.create_task(self._send_all())
                 people.create_task(self._bring_faults())
                 people.create_task(register_sin_acta(plan, place))
-                people.create_task(type_all(plan, place, progress, self._insist))
+                people.create_task(type_all(plan, place, progress, self._submit_twice))
                 people.create_task(watch(plan, place, progress))
             for each in watching:
                 each.cancel()
@@ -181,17 +186,22 @@ class ChaosNight:
 
         async def sender() -> None:
             for position, upload in coming:
-                image = await self._image(upload.sheet)
+                image = await self._image_of(upload.sheet)
                 for fault, begun in zip(self._faults, self._begun, strict=True):
-                    if position >= fault.after + SENDERS:  # the others are on their way when it comes
+                    # Wait for the fault, so that no device runs ahead of it: the same seed meets the same fault at the
+                    # same upload on a slow and on a fast machine. The last uploads before it are still on their way.
+                    if position >= fault.after + SENDERS:
                         await begun.wait()
-                await asyncio.gather(*(self._send(upload.sheet, image) for _ in range(upload.together)))
+                await asyncio.gather(*(self._send_image(upload.sheet, image) for _ in range(upload.together)))
                 self._acknowledged += 1
 
         await asyncio.gather(*(sender() for _ in range(SENDERS)))
 
-    async def _image(self, sheet: Sheet) -> bytes:
-        """The image, drawn when it is first sent; the device keeps it."""
+    async def _image_of(self, sheet: Sheet) -> bytes:
+        """The image of a sheet.
+
+        It is drawn at the first upload and kept in a file: later uploads have the same bytes.
+        """
         kept = self._drawn / sheet.key.replace(" ", "-")
         if not kept.exists():
             loop = asyncio.get_running_loop()
@@ -199,8 +209,8 @@ class ChaosNight:
             kept.write_bytes(drawn)
         return kept.read_bytes()
 
-    async def _send(self, sheet: Sheet, image: bytes) -> None:
-        """Until there is an answer; the first receipt is what every other answer must be."""
+    async def _send_image(self, sheet: Sheet, image: bytes) -> None:
+        """Send an image until an answer arrives. Every later answer must equal the first receipt."""
         digest = hashlib.sha256(image).hexdigest()
         self.seen.digests[sheet.key] = digest
         self._progress.images[digest] = sheet
@@ -208,6 +218,7 @@ class ChaosNight:
         headers = announced(sheet, image, device=device, number=self._numbers[sheet.key], key=key)
         answer = await persistent(self._client, "POST", "/v1/images", data=image, headers=headers)
         first = self.seen.receipts.setdefault(sheet.key, answer.body)
+        # This answer is the first one itself.
         if first is answer.body:
             return
         self.seen.again += 1
@@ -216,47 +227,57 @@ class ChaosNight:
 
     # People.
 
-    async def _insist(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Some answers are submitted again as soon as they are taken: the second time nothing happens."""
+    async def _submit_twice(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Submit some answers of people a second time.
+
+        The second submission must return the same and change nothing.
+        """
         first = await send(request)
         answers = request.url.path.endswith(("/entry", "/identity", "/resolution"))
+        # About a third of the accepted answers are sent again.
         if not first.ok or not answers or self._twice.random() > 0.3:
             return first
-        said = await _kept(first)
+        said = await _without_next_task(first)
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             again = await send(request)
             if again.ok:
                 self.seen.again += 1
-                if await _kept(again) != said:
+                if await _without_next_task(again) != said:
                     self.seen.unequal.append(f"respuesta {request.url.path}")
         return first
 
     # Faults.
 
     async def _bring_faults(self) -> None:
-        for fault, begun, kept in zip(self._faults, self._begun, self._kept, strict=True):
-            await self._until(lambda fault=fault: self._acknowledged >= fault.after)  # type: ignore[misc]
+        for fault, begun, kept in zip(self._faults, self._begun, self._without_next_task, strict=True):
+            await self._wait_until(lambda fault=fault: self._acknowledged >= fault.after)  # type: ignore[misc]
             bout = Bout(fault, self._hands.form(fault.kind), self._acknowledged)
             self.bouts.append(bout)
             begun.set()
             await asyncio.sleep(fault.moment)
             await self._hands.bring(fault)
+            # The part must recover while the fault lasts: `prep serve` starts it again at once.
             if fault.kind in DIE:
-                await asyncio.gather(self._recover(bout, kept), self._heal(fault))
+                await asyncio.gather(self._measure_recovery(bout, kept), self._heal_later(fault))
             else:
-                await self._heal(fault)
-                await self._recover(bout, kept)
+                await self._heal_later(fault)
+                await self._measure_recovery(bout, kept)
 
-    async def _heal(self, fault: Fault) -> None:
-        """When its time is over, or the night's: what is cut off could not even be stopped."""
+    async def _heal_later(self, fault: Fault) -> None:
+        """End the fault when its time is over.
+
+        Also end it if the night stops: a frozen process could not be stopped.
+        """
         try:
             await asyncio.sleep(fault.lasts)
         finally:
             await self._hands.heal(fault)
 
-    async def _recover(self, bout: Bout, kept: Sheet) -> None:
-        """How long until a new image is taken in, somebody has typed it, and a corte comes out."""
-        loop, image = asyncio.get_running_loop(), await self._image(kept)
+    async def _measure_recovery(self, bout: Bout, kept: Sheet) -> None:
+        """Measure the seconds until a new image is received, a person has typed it, and a new corte is published."""
+        loop, image = asyncio.get_running_loop(), await self._image_of(kept)
         self.look_at_tree()
         began, cortes = loop.time(), len(self.seen.shown)
 
@@ -267,28 +288,29 @@ class ChaosNight:
             return None
 
         bout.arrivals, bout.captures, bout.cortes = await asyncio.gather(
-            taken(self._send(kept, image)),
-            taken(self._until(lambda: any(key == kept.key for _, key in self._progress.again))),
-            taken(self._until(lambda: len(self.seen.shown) > cortes)),
+            taken(self._send_image(kept, image)),
+            taken(self._wait_until(lambda: any(key == kept.key for _, key in self._progress.again))),
+            taken(self._wait_until(lambda: len(self.seen.shown) > cortes)),
         )
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():  # noqa: ASYNC110  # many small facts, each polled by one
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        while not holds():  # noqa: ASYNC110  # an event for each of these many facts would be more code
             await asyncio.sleep(LOOK)
 
     # From outside.
 
     async def _watch_tree(self) -> None:
-        """Remember each corte as it was when it appeared, and what index.json said."""
+        """Remember each corte as it was when it appeared, and the corte that index.json named."""
         while True:
             self.look_at_tree()
             await asyncio.sleep(LOOK)
 
     def look_at_tree(self) -> None:
-        """Cortes first: what index.json names must be there."""
+        """Look at index.json first and at the folders after it: a corte that index.json names must exist by then."""
         named = None
         with contextlib.suppress(OSError, json.JSONDecodeError):
             named = json.loads((self._place.public / "index.json").read_text())["corte"]
+        # A corte gets this name by a rename when it is complete. Its digests are kept to see later changes.
         for folder in self._place.public.glob("cortes/[0-9]*"):
             if folder.name not in self.seen.cortes:
                 self.seen.cortes[folder.name] = look(folder)
@@ -296,7 +318,7 @@ class ChaosNight:
             self.seen.shown.append(named)
 
     async def _watch_over(self) -> None:
-        """Raises PrepError where nothing is done any more."""
+        """Raises PrepError if the night makes no progress for `STALLED` seconds."""
         loop, progress = asyncio.get_running_loop(), self._progress
         done, since = None, loop.time()
         while loop.time() - since < STALLED:
@@ -310,35 +332,35 @@ class ChaosNight:
         )
 
     async def _ask_again(self) -> None:
-        """When all is over every device sends every image once more; and what waits for a person is listed."""
+        """At the end, every device sends every image once more; then list the messages that wait for a person."""
         coming = iter([sheet for sheet in self._plan.sheets if sheet.key in self.seen.receipts])
 
         async def sender() -> None:
             for sheet in coming:
-                await self._send(sheet, await self._image(sheet))
+                await self._send_image(sheet, await self._image_of(sheet))
 
         await asyncio.gather(*(sender() for _ in range(SENDERS)))
         listed = await asyncio.to_thread(order, self._place, "parked", "--json")
         self.seen.parked += [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
 
 
-async def _kept(answer: aiohttp.ClientResponse) -> object:
-    """What an answer says of what was kept. The next step comes with the first one only."""
+async def _without_next_task(answer: aiohttp.ClientResponse) -> object:
+    """The content of an answer without the next task: only the first of two equal submissions gets a next task."""
     said = json.loads(await answer.read())
     said.pop("siguiente", None)
     return said
 
 
-def _leaves(group: BaseExceptionGroup[PrepError]) -> Iterator[PrepError]:
+def _single_errors(group: BaseExceptionGroup[PrepError]) -> Iterator[PrepError]:
     for error in group.exceptions:
-        yield from _leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+        yield from _single_errors(error) if isinstance(error, BaseExceptionGroup) else (error,)
 
 
 # One run.
 
 
 def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]:
-    """Prepare, play, judge. Raises PrepError where the night cannot be played."""
+    """Prepare the night, play it and judge it. Raises PrepError if the night cannot be played."""
     folder, sheets = synthetic(arguments.casillas, seed=arguments.seed)
     plan = Plan("caos", folder, load_catalog(folder), sheets, len(sheets), arguments.seed, MISTAKES, 0.0)
     data = (arguments.data or Path("var") / "noches" / f"caos-{arguments.seed}").absolute()
@@ -356,12 +378,13 @@ def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]
         return play(plan, place, hands, faults)
     finally:
         if kafka:
+            # The verdict of the night is more important than an error at its end.
             with contextlib.suppress(PrepError):
                 order(place, "kafka-dev", "down")
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, str]:
-    """Everything on this machine, whatever engine its environment names."""
+    """Settings that keep all parts on this machine, even if the environment names another engine."""
     return {
         "PREP_BUS": "embedded",
         "PREP_DATABASE": "",
@@ -372,7 +395,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def start_kafka(place: NightPlace) -> dict[str, str]:
-    """Three nodes on the loopback; the settings that lead there."""
+    """Start three nodes on the loopback; return the settings that lead to them."""
     said = order(place, "kafka-dev", "up", "--nodes", str(NODES))
     [line] = [line for line in said.splitlines() if line.startswith("export ")]
     return dict(word.split("=", 1) for word in line.split()[1:])
@@ -381,7 +404,7 @@ def start_kafka(place: NightPlace) -> dict[str, str]:
 def play(
     plan: Plan, place: NightPlace, hands: Hands, faults: Sequence[Fault]
 ) -> tuple[list[Bout], list[OracleFinding]]:
-    """The night, its last corte, and the verdict."""
+    """Play the night, publish its last corte, and return the faults and the findings."""
 
     async def whole() -> tuple[ChaosNight, list[str]]:
         played = ChaosNight(plan, place, hands, faults)
@@ -408,7 +431,7 @@ def play(
 
 
 def compared(place: NightPlace) -> OracleFinding:
-    """Whether the database says what the log says, leaf by leaf."""
+    """Compare the database with the log, leaf by leaf."""
     said, wrong = "", []
     try:
         said = order(place, "verify-database")
@@ -428,7 +451,9 @@ def card(bouts: Sequence[Bout], findings: Iterable[OracleFinding], *, title: str
     for kind in FaultKind:
         of = [bout for bout in bouts if bout.fault.kind is kind]
         if of:
-            longest = [_longest(each) for each in zip(*((b.arrivals, b.captures, b.cortes) for b in of), strict=True)]
+            longest = [
+                _longest_pause(each) for each in zip(*((b.arrivals, b.captures, b.cortes) for b in of), strict=True)
+            ]
             faults.add_row(kind.value, of[0].form, str(len(of)), *longest)
     yield faults
     oracle = Table("lo que debe ser cierto", "vistos", "", "qué no lo es")
@@ -441,12 +466,12 @@ def card(bouts: Sequence[Bout], findings: Iterable[OracleFinding], *, title: str
 CAPTION: Final = "segundos, en el peor caso, hasta que una imagen nueva se recibe, alguien la teclea y sale otro corte"
 
 
-def _longest(seconds: Sequence[float | None]) -> str:
+def _longest_pause(seconds: Sequence[float | None]) -> str:
     return "nunca" if None in seconds else f"{max(each for each in seconds if each is not None):.1f}"
 
 
 def as_json(arguments: argparse.Namespace, bouts: Iterable[Bout], findings: Sequence[OracleFinding]) -> str:
-    """Everything about a run, for another program."""
+    """All facts of a run, for another program."""
     content: Mapping[str, Any] = {
         "seed": arguments.seed,
         "casillas": arguments.casillas,
@@ -462,9 +487,10 @@ def as_json(arguments: argparse.Namespace, bouts: Iterable[Bout], findings: Sequ
 
 
 def enter(words: Sequence[str]) -> None:
-    """Go on in namespaces of our own, where that is allowed: this call does not return then."""
+    """Start this program again in namespaces of its own. If the machine allows it, this call does not return."""
     if os.geteuid() != 0 or shutil.which(OF_ITS_OWN[0]) is None:
         return
+    # Try it with `true` first: after execvp there is no way back.
     inside = [*OF_ITS_OWN, "sh", "-c", LOOPBACK, "caos"]
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode == 0:
         os.execvp(inside[0], [*inside, sys.executable, "-m", str(__package__), *words, "--inside"])  # noqa: S606
@@ -473,12 +499,12 @@ def enter(words: Sequence[str]) -> None:
 def main(words: Sequence[str]) -> int:
     parser = Parser(prog=f"python -m {__package__}", description="Una noche con fallas.")
     parser.add_argument("--casillas", type=int, default=60, metavar="N", help="dos actas por casilla")
-    parser.add_argument("--faults", type=int, default=8, metavar="N")
-    parser.add_argument("--seed", type=int, default=1, metavar="S")
-    parser.add_argument("--bus", choices=("kafka", "embedded"), default="kafka")
+    parser.add_argument("--faults", type=int, default=8, metavar="N", help="cuántas fallas; una casilla para cada una")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="el mismo número, la misma noche")
+    parser.add_argument("--bus", choices=("kafka", "embedded"), default="kafka", help="el bus de la noche")
     parser.add_argument("--interval", type=float, default=3, metavar="SEGUNDOS", help="entre cortes")
     parser.add_argument("--data", type=Path, metavar="CARPETA", help="donde la noche guarda lo suyo; se vacía antes")
-    parser.add_argument("--json", type=Path, metavar="ARCHIVO")
+    parser.add_argument("--json", type=Path, metavar="ARCHIVO", help="dónde dejar el resultado para otro programa")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)
     if not 1 <= arguments.faults <= arguments.casillas:
@@ -487,7 +513,7 @@ def main(words: Sequence[str]) -> int:
         parser.error("--interval es un número de segundos mayor que cero")
     try:
         if not arguments.inside:
-            if arguments.bus == "kafka":  # from here: inside there is no network to fetch it through
+            if arguments.bus == "kafka":  # fetch it now: inside the namespaces there is no network
                 order(NightPlace(Path(), Path(), 0, os.environ), "kafka-dev", "fetch")
             enter(words)
         bouts, findings = run(arguments)

@@ -5,9 +5,9 @@
     Esperada ──registro sin acta──► Verificada
     Capturada | Verificada | Publicada | Cotejada ──recaptura──► Digitalizada
 
-Pure: no clock, no database. Everything that moves an acta asks `after`. Postgres refuses the same illegal moves
-(`store/migrations`), and tests compare `LEGAL`, its table and this drawing. What was typed is never part of a move's
-undoing: a recapture opens a new round (`ronda`) beside the old one.
+This file holds rules only: no clock, no database. All code that moves an acta asks `after`. Postgres refuses the same
+illegal moves (`store/migrations`), and tests compare `LEGAL`, the table in Postgres and this drawing. No move deletes a
+capture: a recapture opens a new round (`ronda`) beside the old one.
 """
 
 from collections.abc import Mapping
@@ -22,23 +22,23 @@ from prep.errors import Rejected
 
 class Estado(StrEnum):
     ESPERADA = "Esperada"
-    """In the catalogue; nothing has come."""
+    """The catalogue has it; no image has arrived."""
     ACOPIADA = "Acopiada"
-    """An image of it is safe."""
+    """An image of it has arrived and is safe."""
     DIGITALIZADA = "Digitalizada"
-    """Its current image can be typed from; a round is open and empty."""
+    """People can type from its current image; a round is open and has no capture."""
     CAPTURADA = "Capturada"
-    """One, two or three people have typed it and it is not yet agreed."""
+    """One, two or three people have typed it; no result is agreed yet."""
     VERIFICADA = "Verificada"
     """Agreed by two people, chosen out of three, or registered as sin acta; not yet in a corte."""
     PUBLICADA = "Publicada"
-    """In a corte."""
+    """A corte contains it."""
     COTEJADA = "Cotejada"
     """Compared with the paper after publication."""
 
 
 class Move(StrEnum):
-    """What can happen to an acta, by the name that the drawing, Postgres and a refusal give it."""
+    """An event in the life of an acta. Its value is the name in the drawing, in Postgres and in a refusal."""
 
     ACOPIO = "acopio"
     DIGITALIZACION = "digitalización"
@@ -49,7 +49,8 @@ class Move(StrEnum):
     PUBLICACION = "publicación"
     COTEJO = "cotejo"
     RECAPTURA = "recaptura"
-    """Type it again: a correction, a better copy, an acta that came after all, three captures that are all wrong."""
+    """People type it again: to correct it, from a better copy, because a sin acta arrived late, or because all three
+    captures are wrong."""
 
 
 LEGAL: Final[Mapping[tuple[Estado, Move], Estado]] = MappingProxyType(
@@ -68,11 +69,11 @@ LEGAL: Final[Mapping[tuple[Estado, Move], Estado]] = MappingProxyType(
         (Estado.COTEJADA, Move.RECAPTURA): Estado.DIGITALIZADA,
     }
 )
-"""Every legal move; all others are refused, in Python and in Postgres."""
+"""State and move → next state. Every legal move is in this table; Python and Postgres refuse all others."""
 
 
 class IllegalMove(Rejected):
-    """The acta is in a state from which this cannot happen."""
+    """The acta's state does not allow this move."""
 
     def __init__(self, estado: Estado, move: Move) -> None:
         super().__init__(f"un acta {estado} no admite {move}", status=409)
@@ -80,17 +81,18 @@ class IllegalMove(Rejected):
 
 def after(estado: Estado, move: Move) -> Estado:
     """The state after `move`. Raises IllegalMove if `LEGAL` has no such move."""
+    # Postgres would refuse it too; this check gives the person a sentence instead of a database error.
     if (estado, move) not in LEGAL:
         raise IllegalMove(estado, move)
     return LEGAL[estado, move]
 
 
-# The round: the one part of an acta's life in which the moves depend on more than its state.
+# The round. Only here the next move depends on more than the acta's state: it depends on the captures too.
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What one person typed in one round, blind."""
+    """The values that one person typed in one round, without seeing the other captures."""
 
     person: int
     site: int
@@ -99,7 +101,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The captures of one round, in the order they were typed: none of a Digitalizada, up to three of a Capturada."""
+    """The captures of one round, oldest first: none if the acta is Digitalizada, one to three if it is Capturada."""
 
     captures: tuple[Capture, ...] = ()
 
@@ -108,7 +110,11 @@ class Round:
         return compare([capture.values for capture in self.captures])
 
     def with_capture(self, capture: Capture) -> "Round":
-        """Raises Rejected if that person has typed in this round, or if it waits for no other capture."""
+        """A copy of the round with one more capture.
+
+        Raises Rejected if the same person has typed in this round already, or if the round needs no other capture.
+        """
+        # Two captures of one person would agree too easily: the rule is two people (rules.md §2).
         if capture.person in {earlier.person for earlier in self.captures}:
             raise Rejected("la misma persona no puede capturar dos veces la misma acta", status=409)
         if not isinstance(self.next, AnotherPerson):
@@ -116,15 +122,16 @@ class Round:
         return Round((*self.captures, capture))
 
     def verified(self, chosen: Values | None = None) -> Values:
-        """The values that count: two captures agree, or a person picked `chosen` out of three.
+        """The values that count: those of two equal captures, or `chosen`, which a person picked out of three.
 
-        Raises Rejected if the captures differ and nothing is chosen, or if `chosen` is none of the three.
+        Raises Rejected if the captures differ and there is no `chosen`, or if `chosen` is none of the three.
         """
         outcome = self.next
         match outcome:
             case AnotherPerson():
                 raise Rejected("falta la captura de otra persona", status=409)
             case Agreed(values):
+                # The screen of a person may be older than the last capture: refuse the choice instead of ignoring it.
                 if chosen is not None and chosen != values:
                     raise Rejected("las capturas coinciden: no hay nada que resolver", status=409)
                 return values

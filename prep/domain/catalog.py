@@ -1,6 +1,6 @@
-"""What is expected of a night: elections, contests, ballots, casillas, and one acta for each casilla and election.
+"""The catalogue of a night: elections, contests, ballots, casillas; one expected acta for each casilla and election.
 
-Pure values; reading them from an institute's CSV files is `prep/files/catalog_files.py`. `domain.md` §1, §6, §7.
+Values only. `prep/files/catalog_files.py` reads them from an institute's CSV files. Rules: `docs/rules.md` §1, §6, §7.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class TipoCasilla(StrEnum):
 SIN_SECCION: Final = frozenset(
     {TipoCasilla.EXTRANJERO, TipoCasilla.PRISION_PREVENTIVA, TipoCasilla.PRISION_VOTO, TipoCasilla.VOTO_ANTICIPADO}
 )
-"""Types whose actas may belong to no sección."""
+"""Casillas of these types may have no sección."""
 
 
 class Ambito(StrEnum):
@@ -39,7 +39,7 @@ class Ambito(StrEnum):
 
 
 class Nivel(StrEnum):
-    """Where the office is elected: one contest for each territory of this kind."""
+    """The kind of territory that elects the office: each territory of this kind has one contest."""
 
     PAIS = "pais"
     ENTIDAD = "entidad"
@@ -55,7 +55,7 @@ class TerritoryKind(StrEnum):
 
 
 class Clase(StrEnum):
-    """What a row of the ballot is."""
+    """The kind of a row of the ballot."""
 
     PARTIDO = "partido"
     COALICION = "coalicion"
@@ -67,11 +67,11 @@ class Clase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One row of the ballot and one column of the official file. `position` tells it from others of the same name."""
+    """One row of the ballot, which is also one column of the official file. `position` is unique; names may repeat."""
 
     position: int
     code: str
-    """The column's name in the official file, as PAN or PAN-PRI-PRD."""
+    """The column's name in the official file, for example PAN or PAN-PRI-PRD."""
     clase: Clase
     parties: tuple[int, ...] = ()
     """For a coalition combination: the positions of its parties, in ballot order."""
@@ -80,7 +80,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Candidacy:
-    """People on the ballot together with every option that counts for them; told from namesakes by its place here."""
+    """A candidate (and the substitute) and all options whose votes count for them.
+
+    Two candidacies may have the same names. Their place in `Catalog.candidacies` tells them apart.
+    """
 
     contest: ContestId
     options: tuple[int, ...]
@@ -90,7 +93,7 @@ class Candidacy:
 
 @dataclass(frozen=True)
 class Election:
-    """One office voted on this night, in one or many contests."""
+    """One office that people vote for on this night, in one contest or in many."""
 
     id: ElectionId
     code: str
@@ -120,7 +123,10 @@ class Territory:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Where one office is elected. `territory` is 0 where the entidad (or the country, entidad 0) is the contest."""
+    """One place that elects one office.
+
+    If the place is a whole entidad, or the country (entidad 0), `territory` is 0.
+    """
 
     id: ContestId
     election: ElectionId
@@ -128,20 +134,20 @@ class Contest:
     territory: int
     name: str
     ballot: tuple[int, ...]
-    """Positions of the options printed on this contest's ballot, in order."""
+    """Positions of the options on this contest's ballot, in the printed order."""
 
 
 class Casilla(NamedTuple):
-    """One polling station. A tuple, as `Acta`: a national catalogue holds 680,000 of the two."""
+    """One polling station. A tuple, like `Acta`, to save memory: a national catalogue holds 680,000 of the two."""
 
     id: CasillaId
     entidad: int
     distrito_federal: int
-    """0 where the casilla belongs to none (foreign vote)."""
+    """0 if the casilla belongs to no distrito (foreign vote)."""
     distrito_local: int
     municipio: int
     seccion: int
-    """0 where the casilla belongs to no sección."""
+    """0 if the casilla belongs to no sección."""
     tipo: TipoCasilla
     numero: int
     ext_contigua: int
@@ -157,7 +163,7 @@ class Casilla(NamedTuple):
 
 
 class Acta(NamedTuple):
-    """One expected tally sheet: one casilla, one election."""
+    """One expected tally sheet, of one casilla and one election."""
 
     id: ActaId
     election: ElectionId
@@ -166,20 +172,23 @@ class Acta(NamedTuple):
     clave: str
     tipo_acta: str
     qr: str
-    """The text of its QR sticker without any digest: the natural key by which an image is tied to its acta."""
+    """The text of its QR sticker, without the digest. An image finds its acta by this text."""
     lista_nominal: int
     representantes: int
     boletas_maximas: int | None
-    """The limit where `lista_nominal` is 0; None where the catalogue states none."""
+    """The limit of votes if `lista_nominal` is 0. None: the catalogue states no limit."""
     digitos: int
-    """Digit boxes per quantity on this form."""
+    """Number of digit boxes for each quantity on this form."""
     orden: int
     """Its row in the official file of its election, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a QR sticker, or two people, say an acta is (`domain.md` §7). Text as read; nothing here is trusted."""
+    """The acta that an image shows, according to a QR sticker or to two people (`docs/rules.md` §7).
+
+    The texts are as they were read. The catalogue may not contain such an acta.
+    """
 
     entidad: str
     distrito: str
@@ -192,7 +201,7 @@ class Identity:
 
     @property
     def text(self) -> str:
-        """The canonical QR text, comparable with `Acta.qr`."""
+        """The canonical QR text. If it equals an `Acta.qr`, this is that acta."""
         return "|".join(
             (
                 self.entidad,
@@ -212,15 +221,18 @@ QR_LONGEST: Final = 200
 
 
 def read_identity(text: str) -> tuple[Identity, str | None] | None:
-    """The identity in a QR text, and the keyed digest behind it where there is one.
+    """The identity in a QR text, and the keyed digest after it (None if the sticker has none).
 
-    None where the text is no acta sticker. Numbers are compared unpadded, letters in upper case.
+    Returns None if the text is not that of an acta sticker. Numbers lose their leading zeros and letters become upper
+    case, so that two writings of one identity are equal.
     """
+    # The text comes from an image that anybody may have made: check its length and characters before any use.
     parts = text.strip().split("|")
     if len(parts) not in {QR_FIELDS, QR_FIELDS + 1} or not text.isascii() or len(text) > QR_LONGEST:
         return None
     fields = [part.strip().upper() for part in parts[:QR_FIELDS]]
     fields = [str(int(field)) if field.isdigit() else field for field in fields]
+    # Only letters and numbers: the identity goes into files and pages as it was read.
     if not fields[0].isdigit() or not all(field.isalnum() for field in fields):
         return None
     digest = parts[QR_FIELDS].strip() if len(parts) > QR_FIELDS else None
@@ -229,7 +241,7 @@ def read_identity(text: str) -> tuple[Identity, str | None] | None:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The validated whole. `digest` is the SHA-256 over its source files and goes into every manifest."""
+    """The whole catalogue, checked. `digest` is the SHA-256 over its source files; every manifest states it."""
 
     elections: tuple[Election, ...]
     contests: tuple[Contest, ...]

@@ -1,7 +1,8 @@
-"""What one person reads off an acta: a number, *ilegible* or *sin dato* for every quantity on the form.
+"""The values that one person reads from an acta: a number, *ilegible* or *sin dato* for every quantity on the form.
 
-A blank is never zero and an illegible digit is never guessed: both sum as 0 (`domain.md` §3) and both stay visible.
-Stored as two parallel columns, `numbers` (NULL where no number was read) and `marks` (one letter a field).
+A blank is not a zero, and the program never guesses an illegible digit. Both add 0 to a sum (`docs/rules.md` §3) and
+both stay visible. The store keeps them in two parallel columns: `numbers` (NULL for a field without number) and `marks`
+(one letter for each field).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,29 +14,29 @@ from prep.errors import Rejected
 
 
 class Mark(StrEnum):
-    """Why a field holds no number. The values are the letters of the `marks` column."""
+    """The reason why a field holds no number. The values are the letters of the `marks` column."""
 
     ILEGIBLE = "I"
     SIN_DATO = "S"
     NO_EN_BOLETA = "X"
-    """The option is not on this contest's ballot: nothing was there to read."""
+    """This contest's ballot does not have the option, so the form has no such field."""
 
 
 NUMBER: Final = "N"
-"""The letter of a field that holds a number."""
+"""The letter in `marks` of a field that holds a number."""
 
 _WORDS: Final[Mapping[str, Mark]] = {"ilegible": Mark.ILEGIBLE, "sin dato": Mark.SIN_DATO}
 
 Field = int | Mark
 
 HEADER: Final = ("BOLETAS_SOBRANTES", "PERSONAS_VOTARON", "REPRESENTANTES_VOTARON", "VOTOS_SACADOS")
-"""Codes of the four quantities that stand before the votes; `TOTAL` is the last field of every form."""
+"""Codes of the four quantities before the votes. `TOTAL` is the last field of every form."""
 TOTAL: Final = "TOTAL_ASENTADO"
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What was read from one acta: header, votes in the election's column order, the written total."""
+    """The fields of one acta as read: header, votes in the order of the election's columns, and the written total."""
 
     header: tuple[Field, ...]
     votes: tuple[Field, ...]
@@ -51,24 +52,25 @@ class Values:
 
     @property
     def numbers(self) -> list[int | None]:
-        """The `numbers` column: header, votes, total; None where no number was read."""
+        """The `numbers` column: header, votes, total. A field without number is None."""
         return [None if isinstance(field, Mark) else field for field in self.fields]
 
     @property
     def marks(self) -> str:
-        """The `marks` column: one letter a field, in the order of `numbers`."""
+        """The `marks` column: one letter for each field, in the order of `numbers`."""
         return "".join(field.value if isinstance(field, Mark) else NUMBER for field in self.fields)
 
 
 def from_columns(numbers: Sequence[int | None], marks: str) -> Values:
-    """The inverse of `Values.numbers` and `Values.marks`.
+    """The values from the two columns of the store; the inverse of `Values.numbers` and `Values.marks`.
 
-    Raises ValueError where the two columns disagree: a row like that was not written by this program.
+    Raises ValueError if the two columns contradict each other: this program did not write such a row.
     """
     if len(numbers) != len(marks):
         raise ValueError("numbers and marks differ in length")
     fields: list[Field] = []
     for number, letter in zip(numbers, marks, strict=True):
+        # Each field has a number, or a letter that says why it has none; never both, never neither.
         if (number is None) is (letter == NUMBER):
             raise ValueError(f"mark {letter!r} beside number {number!r}")
         fields.append(Mark(letter) if number is None else number)
@@ -78,16 +80,18 @@ def from_columns(numbers: Sequence[int | None], marks: str) -> Values:
 def read_field(code: str, raw: object, *, digits: int) -> Field:
     """One typed value: a whole number of at most `digits` digits, "ilegible" or "sin dato".
 
-    Raises Rejected with the field's name: what a person typed is told back to that person.
+    Raises Rejected with the field's name. The person who typed the value reads the sentence.
     """
     if isinstance(raw, str):
         mark = _WORDS.get(raw.strip().lower())
         if mark is not None:
             return mark
+    # In Python, True is an int. Without this check a JSON `true` would count as one vote.
     if isinstance(raw, bool) or not isinstance(raw, int):
         raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»")
     if raw < 0:
         raise Rejected(f"{code}: un número de votos no puede ser negativo")
+    # The paper has this many boxes, so a larger number cannot have been written: it is a typing mistake.
     if raw >= 10**digits:
         raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta")
     return raw
@@ -98,7 +102,7 @@ Ordinal = Literal[1, 2, 3]
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """Two captures hold the same values: `ordinals` says which."""
+    """Two captures hold the same values. `ordinals` says which two."""
 
     values: Values
     ordinals: tuple[int, int]
@@ -106,20 +110,20 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class AnotherPerson:
-    """Somebody who has not typed this acta must type it, without seeing what was typed."""
+    """A person who has not typed this acta must type it, without seeing the earlier captures."""
 
     ordinal: Ordinal
 
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """Three different captures: a person who has typed, or supervises, must choose one of the three."""
+    """Three captures differ. The person who typed the third, or a supervisor, must choose one of them."""
 
     candidates: tuple[Values, Values, Values]
 
 
 def compare(captures: Sequence[Values]) -> Agreed | AnotherPerson | Choose:
-    """What follows from the captures of one round, in the order they were typed (`domain.md` §2)."""
+    """The next step of a round, from its captures, oldest first (`docs/rules.md` §2)."""
     match captures:
         case []:
             return AnotherPerson(1)
@@ -127,6 +131,7 @@ def compare(captures: Sequence[Values]) -> Agreed | AnotherPerson | Choose:
             return AnotherPerson(2)
         case [first, second]:
             return Agreed(first, (1, 2)) if first == second else AnotherPerson(3)
+        # Any two equal captures agree. The ordinals say whose times become captura and verificación.
         case [first, second, third]:
             if third == first:
                 return Agreed(first, (1, 3))
@@ -138,9 +143,9 @@ def compare(captures: Sequence[Values]) -> Agreed | AnotherPerson | Choose:
 
 
 def choose(captures: Sequence[Values], chosen: Values) -> Values:
-    """The resolution of three different captures: `chosen` must be one of them.
+    """The resolution of three different captures.
 
-    Raises Rejected: a fourth value would have been typed by one person alone.
+    Raises Rejected if `chosen` is none of them: only one person would have typed such a fourth value.
     """
     if chosen not in captures:
         raise Rejected("la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura")

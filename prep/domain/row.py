@@ -1,9 +1,9 @@
-"""The columns of the official file and the cells of one acta in it, as text written once and published as it is.
+"""The columns of the official file, and the text of the cells of one acta.
 
-Anexo 18.5 as INE published it in 2023 (`domain.md` §6): UTF-8, comma, RFC 4180 quoting. An acta's row is three
-fragments: what the catalogue says of it, what was read from it (`quantities`), and how it came and what follows from it
-(`tail`). The second and third are kept with the version they describe, so a corte only puts fragments together.
-A number is a number, a blank is *Sin dato*, an illegible field is *Ilegible*; `-` means that there is nothing to say.
+The format is Anexo 18.5 as INE published it in 2023 (`docs/rules.md` §6): UTF-8, comma, RFC 4180 quoting. The row of an
+acta has three parts: the cells from the catalogue, the quantities that people read (`quantities`), and the provenance
+with its consequences (`tail`). The second and the third are written once, when a version is made, and kept with it. A
+corte only joins the parts. In a cell, a blank is *Sin dato*, an illegible field is *Ilegible*, and `-` means no data.
 """
 
 import csv
@@ -49,16 +49,16 @@ WORDS: Final[Mapping[Mark, str]] = MappingProxyType(
 )
 SIN_ACTA: Final = "Sin acta"
 FUERA_DE_CATALOGO: Final = 2
-"""CONTABILIZADA of an acta of no approved casilla."""
+"""CONTABILIZADA of an acta that belongs to no approved casilla."""
 _NOT_URBAN_NOR_RURAL: Final = 3
-"""UBICACION_CASILLA of the same."""
+"""UBICACION_CASILLA of an acta that belongs to no approved casilla."""
 
 DIGITALIZACION: Final[Mapping[str, str]] = MappingProxyType({"movil": "Móvil", "escaner": "Escáner", "urna": "Urna"})
 _FORMULA: Final = ("=", "+", "-", "@")
 
 
 def territory(election: Election) -> tuple[TerritoryKind, str, str]:
-    """The territory that this election's rows name beside the entidad, and the names of its two columns."""
+    """The kind of territory that this election's rows name after the entidad, and the names of its two columns."""
     if election.nivel is Nivel.MUNICIPIO:
         return TerritoryKind.MUNICIPIO, "ID_MUNICIPIO", "MUNICIPIO"
     if election.ambito is Ambito.FEDERAL:
@@ -67,7 +67,7 @@ def territory(election: Election) -> tuple[TerritoryKind, str, str]:
 
 
 def columns(election: Election) -> tuple[str, ...]:
-    """Every column of this election's file, in order."""
+    """The names of all columns of this election's file, in order."""
     _, number, name = territory(election)
     return (*CASILLA, number, name, *IDENTITY, *HEADER, *election.codes, *TOTALS, *LIMIT, *TAIL)
 
@@ -78,34 +78,41 @@ def header(election: Election) -> str:
 
 
 def line(cells: Iterable[object]) -> str:
-    """One line of CSV without its end. A cell is one line of text, and never a formula to a spreadsheet."""
+    """One line of CSV, without a line end.
+
+    No cell holds a line break, and no spreadsheet takes a cell for a formula.
+    """
     out = io.StringIO()
     csv.writer(out, lineterminator="").writerow([cell(each) for each in cells])
     return out.getvalue()
 
 
 def cell(value: object) -> str:
-    """The text of one cell. `-` stays what it is; other text that a spreadsheet would compute gets an apostrophe."""
+    """The text of one cell.
+
+    A text that a spreadsheet would compute gets an apostrophe before it; a single `-` does not.
+    """
+    # A line break inside a cell would look like a new row to simple readers.
     text = " ".join(str(value).split()) if isinstance(value, str) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) and text != NOTHING else text
 
 
-def _read(field: Field) -> str:
+def _field_text(field: Field) -> str:
     return WORDS[field] if isinstance(field, Mark) else str(field)
 
 
 def quantities(values: Values, calculado: int) -> str:
-    """TOTAL_BOLETAS_SOBRANTES to TOTAL_VOTOS_CALCULADO of an acta that was captured."""
-    return line([*(_read(field) for field in values.fields), calculado])
+    """The cells TOTAL_BOLETAS_SOBRANTES to TOTAL_VOTOS_CALCULADO of a captured acta."""
+    return line([*(_field_text(field) for field in values.fields), calculado])
 
 
 def quantities_sin_acta(options: int) -> str:
-    """The same cells of an acta that will not come, in an election with that many vote columns."""
+    """The same cells of an acta that will not arrive. `options` is the number of vote columns of the election."""
     return line([*[SIN_ACTA] * (len(HEADER) + options + 1), 0])
 
 
 def quantities_pending(options: int) -> str:
-    """The same cells of an acta that is not captured yet."""
+    """The same cells of an acta that has no version yet."""
     return line([NOTHING] * (len(HEADER) + options + len(TOTALS)))
 
 
@@ -128,7 +135,7 @@ def tail(
     tipo_documento: str,
     cotejada: int,
 ) -> str:
-    """OBSERVACIONES to COTEJADA. `image` is the SHA-256 of the original, None where there is no acta."""
+    """The cells OBSERVACIONES to COTEJADA. `image` is the SHA-256 of the original image, or None for a sin acta."""
     return line(
         (
             observations,
@@ -147,7 +154,7 @@ def tail(
 
 
 def tail_pending() -> str:
-    """OBSERVACIONES to COTEJADA of an acta that is not captured yet."""
+    """The cells OBSERVACIONES to COTEJADA of an acta that has no version yet."""
     return line([NOTHING] * len(TAIL))
 
 
@@ -161,12 +168,13 @@ def fuera(
     origen: str,
     digitalizacion: str,
 ) -> str:
-    """The whole row of an acta of no approved casilla: its identity as read, everything else `-` (§5).
+    """The whole row of an acta that belongs to no approved casilla: its identity as read, and `-` in the other cells.
 
-    `entidad` and `territorio` are the names that belong to what was read, or `-`. A sticker names a district, not a
-    municipality: in municipal elections the number of the municipality is not known.
+    `entidad` and `territorio` are the names that belong to the numbers on the sticker, or `-`. A sticker names a
+    district and not a municipality. So in municipal elections the number of the municipality is unknown.
     """
     read = identity or Identity(*[NOTHING] * 8)
+    # CLAVE_CASILLA and CLAVE_ACTA stay `-`: only the catalogue gives them, and it does not have this acta.
     place = NOTHING if election.nivel is Nivel.MUNICIPIO else read.distrito
     where = (NOTHING, NOTHING, read.entidad, entidad, place, territorio)
     casilla = (read.seccion, read.numero, read.tipo, read.ext_contigua, _NOT_URBAN_NOR_RURAL, read.tipo_acta)

@@ -1,7 +1,8 @@
-"""Sums of an election: the thirteen summary values, percentages, and coalition votes given to parties and candidacies.
+"""The sums of an election: the thirteen summary values, percentages, and the votes of parties and candidacies.
 
-`domain.md` §4. Every percentage is truncated to four decimals, never rounded. Coalition votes are distributed contest
-by contest; a state's figures are the sum of its contests, never a distribution of their sum.
+The rules are in `docs/rules.md` §4. A percentage is cut after four decimals and never rounded. The votes of a coalition
+are divided among its parties in each contest. The figures of a state are the sum of its contests. Dividing the state's
+total in one step would give other figures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +15,17 @@ SCALE: Final = 10**4
 
 
 def percent(part: int, whole: int) -> str:
-    """`part` of `whole` in per cent with four truncated decimals, as "97.9907"; "0.0000" of nothing."""
+    """`part` of `whole` in per cent, cut after four decimals, for example "97.9907". If `whole` is 0, "0.0000"."""
     if part < 0 or whole < 0:
         raise ValueError(f"a percentage of {part} in {whole}")
+    # Integers only: a float would round, and the official files cut (proved on 98 cortes, rules.md §4).
     scaled = part * 100 * SCALE // whole if whole else 0
     return f"{scaled // SCALE}.{scaled % SCALE:04}"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The integers behind the summary of some set of actas."""
+    """The integers from which the summary of a set of actas is computed."""
 
     esperadas: int = 0
     fuera_catalogo: int = 0
@@ -32,7 +34,7 @@ class Counts:
     inconsistentes: int = 0
     sin_acta: int = 0
     lista_nominal: int = 0
-    """Of the counted actas."""
+    """Of the counted actas only."""
     votos_con_especiales: int = 0
     votos_sin_especiales: int = 0
 
@@ -62,11 +64,13 @@ SUMMARY_NAMES: Final = (
 
 
 def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
-    """The thirteen values by their official names, in their order.
+    """The thirteen summary values by official name, in official order.
 
-    `with_especiales` says which votes make the participation: those of all casillas (last corte) or those without the
-    especial ones (during the night).
+    `with_especiales` says which votes count for the participation: those of all casillas (in the last corte), or those
+    without the especial casillas (during the night).
     """
+    # People vote in an especial casilla without being in its lista nominal, so their votes would raise the
+    # participation.
     voted = counts.votos_con_especiales if with_especiales else counts.votos_sin_especiales
     values = (
         counts.esperadas,
@@ -87,20 +91,22 @@ def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
 
 
 def distribute(votes: Mapping[int, int], options: Sequence[Option]) -> dict[int, int]:
-    """One contest's votes by option position, the combinations divided among their parties.
+    """Divide the votes of one contest's combinations among their parties. `votes` is by option position.
 
-    Each combination is divided evenly; what remains is handed out one vote at a time to its parties in descending order
-    of their own votes in this contest. *Check:* equal own votes are told apart by the order of the ballot.
-    Returns votes of every option but the combinations; the sum is unchanged.
+    Each party of a combination gets the same number of votes. The remaining votes go one by one to the parties with
+    the most votes of their own in this contest. *Check:* if two have the same, the order of the ballot decides.
+    Returns the votes of every option that is not a combination. The sum of all votes does not change.
     """
     shares = {
         option.position: votes.get(option.position, 0) for option in options if option.clase is not Clase.COALICION
     }
+    # The order is by the parties' own votes, before any combination gave them more; so keep a copy.
     own = dict(shares)
     for option in options:
         if option.clase is not Clase.COALICION:
             continue
         each, rest = divmod(votes.get(option.position, 0), len(option.parties))
+        # Most own votes first. With equal votes, the lower position on the ballot first (*check*).
         ranked = sorted(option.parties, key=lambda party: (-own[party], party))
         for rank, party in enumerate(ranked):
             shares[party] += each + (rank < rest)
@@ -108,5 +114,5 @@ def distribute(votes: Mapping[int, int], options: Sequence[Option]) -> dict[int,
 
 
 def candidacy_votes(votes: Mapping[int, int], candidacy: Candidacy) -> int:
-    """Votes of one candidacy: its parties and all their combinations, undistributed."""
+    """The votes of one candidacy: those of its parties and of all their combinations, which are not divided here."""
     return sum(votes.get(position, 0) for position in candidacy.options)

@@ -1,13 +1,14 @@
-"""Loads an institute's catalogue from its CSV files: the whole of it, valid, or a report of everything that is wrong.
+"""Load an institute's catalogue from its CSV files: either the whole valid catalogue, or a report of all errors.
 
-    elecciones.csv    what is voted on this night        opciones.csv      the rows of each election's ballot
-    territorios.csv   entidades, distritos, municipios   contiendas.csv    where each office is elected (optional)
-    casillas.csv      every polling station              candidaturas.csv  the people, with what counts for them
-    actas.csv         what differs in one acta from its casilla and election (optional)
+    elecciones.csv    the elections of the night         opciones.csv      the rows of each election's ballot
+    territorios.csv   entidades, distritos, municipios   contiendas.csv    the contests of each election (optional)
+    casillas.csv      every polling station              candidaturas.csv  the candidates, with their options
+    actas.csv         the differences of single actas from their casilla and election (optional)
 
-`COLUMNS` names their columns; what may stand in a cell is told in `csv_tables.py`. Columns are read as columns, not row
-by row, which is what makes 170,000 casillas × 3 elections a matter of seconds. A check is left out where what it needs
-is itself wrong, so that one mistake is not reported a thousand times; it comes with the next attempt.
+`COLUMNS` names the columns of each file; `csv_tables.py` says which texts a cell may hold. The program reads whole
+columns and not single rows, so a catalogue of 170,000 casillas × 3 elections loads in seconds. If a check needs data
+that is wrong itself, the check is left out. So one mistake is not reported a thousand times; the check runs on the next
+attempt.
 """
 
 import csv
@@ -75,10 +76,10 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         *("tipo_acta", "sufijo", "lista_nominal", "representantes", "boletas_maximas", "digitos"),
     ),
 }
-"""The columns of each file, in the order in which `write_catalog` writes them; a file may have them in any order.
+"""The columns of each file, in the order in which `write_catalog` writes them. A file may have them in any order.
 
-`sufijo` is what CLAVE_ACTA puts behind CLAVE_CASILLA, which is not always TIPO_ACTA (real files: "2" printed as "02",
-"2EMR" as "4"); blank, it is `tipo_acta`. Lists of codes are joined by space.
+`sufijo` is the end of CLAVE_ACTA, after CLAVE_CASILLA. It may differ from TIPO_ACTA: real files print "2" as "02" and
+"2EMR" as "4". If it is blank, it is `tipo_acta`. Spaces separate the codes of a list.
 """
 
 OPTIONAL_FILES: Final = frozenset({"contiendas.csv", "actas.csv"})
@@ -90,10 +91,10 @@ OPTIONAL_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "candidaturas.csv": frozenset({"suplente"}),
     "actas.csv": frozenset(COLUMNS["actas.csv"][2:]),
 }
-"""Columns that may be left out; a blank cell means the same."""
+"""Columns that may be absent. A blank cell means the same as an absent column."""
 
 DIGITOS: Final = 3
-"""Digit boxes per quantity on the official form (`domain.md` §7)."""
+"""Number of digit boxes for each quantity on the official form (`docs/rules.md` §7)."""
 
 _ENTIDAD: Final = TerritoryKind.ENTIDAD
 _MAX_ENTIDAD: Final = 99
@@ -105,7 +106,10 @@ _MAX_DIGITOS: Final = 7
 _CLAVE: Final = re.compile(r"\d{6}[A-Z]\d{4}", re.ASCII)
 
 _BY_LISTA: Final = frozenset({TipoCasilla.BASICA, TipoCasilla.CONTIGUA, TipoCasilla.EXTRAORDINARIA})
-"""Types that always have a lista nominal: with none and no maximum, nothing would limit their votes."""
+"""Types that always have a lista nominal.
+
+If it were 0 without a maximum of ballots, their votes would have no limit.
+"""
 _FOR_SOMEBODY: Final = frozenset({Clase.PARTIDO, Clase.COALICION, Clase.COMUN, Clase.INDEPENDIENTE})
 _JOINED: Final = frozenset({Clase.COALICION, Clase.COMUN})
 
@@ -121,7 +125,7 @@ _maybe_territory: Final = cell.integer(0, _MAX_TERRITORY, blank=0)
 
 
 class CatalogErrors(Rejected):
-    """Everything that is wrong with a set of catalogue files, by file and line; nothing was loaded."""
+    """All errors of a set of catalogue files, by file and line. The catalogue was not loaded."""
 
     def __init__(self, findings: Collection[FileFinding]) -> None:
         self.findings = tuple(sorted(findings, key=lambda one: (one.file, one.line, one.column)))
@@ -130,21 +134,23 @@ class CatalogErrors(Rejected):
 
 
 def load_catalog(files: Mapping[str, bytes]) -> Catalog:
-    """The validated whole of these files (name → bytes). Raises CatalogErrors with every error of every file."""
+    """The catalogue in these files (name → bytes). Raises CatalogErrors with every error of every file."""
     report = [
         FileFinding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
         if name not in COLUMNS
     ]
+    # Each step adds its errors to the report and goes on, so that a person sees all of them at once.
     tables = _read_tables(files, report)
     drafts = _read_elections(tables)
     territories = _read_territories(tables)
     contests = _read_contests(tables, drafts, territories)
     casillas = _read_casillas(tables, drafts, territories)
     if casillas is not None:
-        _place(casillas, drafts, contests, tables)
+        _place_in_contests(casillas, drafts, contests, tables)
     candidacies = _read_candidacies(tables, drafts, contests)
     changes = _read_changes(tables, drafts, casillas)
+    # From here on all data is right: no later step needs to look for errors, but for equal stickers.
     if report or casillas is None:
         raise CatalogErrors(report)
     actas = _build_actas(casillas, drafts, contests, changes)
@@ -161,15 +167,15 @@ def load_catalog(files: Mapping[str, bytes]) -> Catalog:
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """SHA-256 of the lines "<sha256>  <name>" in the order of names: what `sha256sum *.csv | sha256sum` prints."""
+    """SHA-256 of the lines "<sha256>  <name>" in order of names. `sha256sum *.csv | sha256sum` prints the same."""
     lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def write_catalog(tables: Mapping[str, Iterable[Sequence[object]]]) -> dict[str, bytes]:
-    """CSV files as `load_catalog` reads them; each row has the cells of `COLUMNS`, None for a blank one.
+    """CSV files as `load_catalog` reads them. Each row has the cells of `COLUMNS`; None is a blank cell.
 
-    Raises ValueError for an unknown file or a row of another width: nothing is checked beyond that.
+    Raises ValueError for an unknown file or a row of wrong width. It checks no other thing.
     """
     written = {}
     for name, rows in tables.items():
@@ -204,14 +210,14 @@ def _read_tables(files: Mapping[str, bytes], report: list[FileFinding]) -> _Tabl
     return tables
 
 
-def _sound(tables: _Tables, *names: str) -> bool:
-    """Whether these files can be trusted to judge others by."""
+def _all_sound(tables: _Tables, *names: str) -> bool:
+    """Whether these files are present and without errors, so that others can be checked against them."""
     return all(name in tables and not tables[name].unsound for name in names)
 
 
 def _contests_known(tables: _Tables) -> bool:
     stated = ("contiendas.csv",) if "contiendas.csv" in tables else ()
-    return _sound(tables, "elecciones.csv", "territorios.csv", *stated)
+    return _all_sound(tables, "elecciones.csv", "territorios.csv", *stated)
 
 
 # --- elections and their ballots --------------------------------------------------------------------------------------
@@ -219,7 +225,7 @@ def _contests_known(tables: _Tables) -> bool:
 
 @dataclass
 class _Draft:
-    """An election while its files are being read."""
+    """An election while the program still reads its files."""
 
     id: ElectionId
     code: str
@@ -233,7 +239,7 @@ class _Draft:
     sufijos: Mapping[TipoCasilla, str]
     options: list[Option] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
-    """Positions of the options by code."""
+    """Code of an option → its position."""
 
     @property
     def distrito(self) -> TerritoryKind:
@@ -241,7 +247,7 @@ class _Draft:
 
     @property
     def territory(self) -> TerritoryKind | None:
-        """Where a contest takes place; None where that is the whole country or entidad."""
+        """The kind of territory of a contest; None if a contest is a whole entidad or the country."""
         if self.nivel is Nivel.MUNICIPIO:
             return TerritoryKind.MUNICIPIO
         return self.distrito if self.nivel is Nivel.DISTRITO else None
@@ -281,6 +287,7 @@ def _read_elections(tables: _Tables) -> _Drafts:
     table.expect("reglas", _judge_rules, rules)
     table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
     drafts: _Drafts = {}
+    # A repeated code is already reported. Keep the first one, so that later checks still find an election.
     for row, code in enumerate(codes):
         sufijo = {tipo: sufijos[row][tipo] or tipos[row][tipo] for tipo in TipoCasilla}
         draft = _Draft(
@@ -305,7 +312,7 @@ def _judge_rules(name: str) -> str:
 
 
 def _by_type(table: CsvTable, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:
-    """For each election, the word of `column` for every type of casilla, with its exceptions for S and M."""
+    """For each election: type of casilla → word of `column`. Types S and M may have words of their own."""
     usual = table.read(column, cell.sticker_word if needed else cell.maybe_sticker_word, "")
     especial = table.read(f"{column}_especial", cell.maybe_sticker_word, "")
     extranjero = table.read(f"{column}_extranjero", cell.maybe_sticker_word, "")
@@ -325,7 +332,7 @@ def _judge_election(code: str, drafts: _Drafts) -> str:
 
 
 def _read_options(tables: _Tables, drafts: _Drafts) -> None:
-    """The ballots, into the drafts, with positions in the order of `orden`."""
+    """Read the ballots into the drafts. The positions of the options follow the column `orden`."""
     table = tables.get("opciones.csv")
     if table is None:
         return
@@ -341,8 +348,10 @@ def _read_options(tables: _Tables, drafts: _Drafts) -> None:
     table.expect("partidos", _judge_parties, clases, parties)
     table.expect_once("orden", "el orden está repetido", elections, ordenes)
     table.expect_once("codigo", "la opción está repetida", elections, [code.casefold() for code in codes])
+    # A combination names its parties by code; the catalogue keeps their positions, in ballot order.
     for election, draft in drafts.items():
         rows = [row for row, code in enumerate(elections) if code == election]
+        # `orden` may have gaps; positions have none.
         rows.sort(key=ordenes.__getitem__)
         of_party = {codes[row]: place for place, row in enumerate(rows) if clases[row] is Clase.PARTIDO}
         for place, row in enumerate(rows):
@@ -373,7 +382,7 @@ def _judge_parties(clase: Clase, parties: tuple[str, ...]) -> str:
 
 
 def _judge_ballot(table: CsvTable, draft: _Draft, rows: Sequence[int]) -> None:
-    """What the options of an election must be together."""
+    """Check the options of an election together: exactly one row of nulos, and at least one option to vote for."""
     if table.unsound:
         return
     times = Counter(option.clase for option in draft.options)
@@ -395,12 +404,15 @@ def _judge_ballot(table: CsvTable, draft: _Draft, rows: Sequence[int]) -> None:
 
 _Territories = dict[tuple[TerritoryKind, int, int], Territory]
 _ContestKey = tuple[str, int, int]
-"""Election code, entidad, territory: 0 where the whole country or entidad is one contest."""
+"""Election code, entidad, territory. If a whole entidad is one contest, territory is 0; for the country, both are 0."""
 
 
 @dataclass
 class _Place:
-    """A contest that contiendas.csv states, or that follows from a territory; and whether any casilla votes in it."""
+    """A contest, and whether any casilla votes in it.
+
+    `stated`: contiendas.csv names it; if not, a territory implies it.
+    """
 
     contest: Contest
     stated: bool
@@ -421,7 +433,7 @@ def _read_territories(tables: _Tables) -> _Territories:
     found = {held[:3]: Territory(*held) for held in zip(kinds, entidades, ids, names, strict=True)}
     table.expect("id", _judge_territory, kinds, entidades, ids)
     table.expect_once("id", "el territorio está repetido", kinds, entidades, ids)
-    table.expect("entidad", lambda own: _unknown(_ENTIDAD, own, own, found), entidades)
+    table.expect("entidad", lambda own: _unknown_territory(_ENTIDAD, own, own, found), entidades)
     return found
 
 
@@ -429,8 +441,8 @@ def _judge_territory(kind: TerritoryKind, entidad: int, own: int) -> str:
     return "el id de una entidad es el de la columna entidad" if kind is _ENTIDAD and own != entidad else ""
 
 
-def _unknown(kind: TerritoryKind, entidad: int, own: int, territories: _Territories) -> str:
-    """The sentence for a territory that is not in territorios.csv; "" for one that is."""
+def _unknown_territory(kind: TerritoryKind, entidad: int, own: int, territories: _Territories) -> str:
+    """The sentence about a territory that is missing in territorios.csv; "" if it is there."""
     if (kind, entidad, own) in territories:
         return ""
     where = "" if kind is _ENTIDAD else f" de la entidad {entidad}"
@@ -438,9 +450,9 @@ def _unknown(kind: TerritoryKind, entidad: int, own: int, territories: _Territor
 
 
 def _read_contests(tables: _Tables, drafts: _Drafts, territories: _Territories) -> _Contests:
-    """The contests that contiendas.csv states, and for elections of which it says nothing, one for each territory.
+    """The contests in contiendas.csv. An election that the file does not name has one contest for each territory.
 
-    In the order of election, entidad and territory; `_place` gives them their ids.
+    They are in the order of election, entidad and territory. `_place_in_contests` gives them their ids.
     """
     contests: _Contests = {}
     table = tables.get("contiendas.csv")
@@ -453,29 +465,32 @@ def _read_contests(tables: _Tables, drafts: _Drafts, territories: _Territories) 
         ballots = table.read("opciones", cell.codes, none)
         keys = list(zip(elections, entidades, ids, strict=True))
         _expect_election(table, elections, tables, drafts)
-        if _sound(tables, "elecciones.csv", "territorios.csv"):
+        if _all_sound(tables, "elecciones.csv", "territorios.csv"):
             table.expect("territorio", lambda key: _judge_contest(key, drafts, territories), keys)
-        if _sound(tables, "elecciones.csv", "opciones.csv"):
+        if _all_sound(tables, "elecciones.csv", "opciones.csv"):
             table.expect("opciones", lambda *held: _judge_stated(drafts, *held), elections, ballots)
         table.expect_once("territorio", "la contienda está repetida", keys)
         for key, ballot, name in zip(keys, ballots, names, strict=True):
             if key[0] in drafts:
-                contests[key] = _Place(_contest(key, drafts[key[0]], territories, ballot, name), stated=True)
+                contests[key] = _Place(_contest_of(key, drafts[key[0]], territories, ballot, name), stated=True)
     stated = {key[0] for key in contests}
     for code, draft in drafts.items():
-        for key in () if code in stated else _everywhere(draft, territories):
-            contests[key] = _Place(_contest(key, draft, territories, (), ""), stated=False)
+        # An election is either wholly in contiendas.csv or not at all: a forgotten line must not become a contest.
+        for key in () if code in stated else _contests_by_territory(draft, territories):
+            contests[key] = _Place(_contest_of(key, draft, territories, (), ""), stated=False)
     return {key: contests[key] for key in sorted(contests, key=lambda key: (drafts[key[0]].id, key))}
 
 
-def _everywhere(draft: _Draft, territories: _Territories) -> Iterable[_ContestKey]:
+def _contests_by_territory(draft: _Draft, territories: _Territories) -> Iterable[_ContestKey]:
     if draft.nivel is Nivel.PAIS:
         return [(draft.code, 0, 0)]
     kind = draft.territory or _ENTIDAD
     return [(draft.code, held, own if draft.territory else 0) for (of, held, own) in territories if of is kind]
 
 
-def _contest(key: _ContestKey, draft: _Draft, territories: _Territories, ballot: Sequence[str], name: str) -> Contest:
+def _contest_of(
+    key: _ContestKey, draft: _Draft, territories: _Territories, ballot: Sequence[str], name: str
+) -> Contest:
     _, entidad, own = key
     territory = territories.get((draft.territory or _ENTIDAD, entidad, own if draft.territory else entidad))
     places = sorted(draft.places[code] for code in ballot if code in draft.places) or range(len(draft.options))
@@ -490,16 +505,16 @@ def _judge_contest(key: _ContestKey, drafts: _Drafts, territories: _Territories)
     if draft.nivel is Nivel.PAIS:
         return "" if entidad == own == 0 else "una contienda de todo el país lleva entidad 0 y territorio 0"
     if draft.territory is not None:
-        return _unknown(draft.territory, entidad, own, territories)
+        return _unknown_territory(draft.territory, entidad, own, territories)
     return (
         "una contienda de toda la entidad lleva territorio 0"
         if own
-        else _unknown(_ENTIDAD, entidad, entidad, territories)
+        else _unknown_territory(_ENTIDAD, entidad, entidad, territories)
     )
 
 
 def _judge_stated(drafts: _Drafts, code: str, ballot: tuple[str, ...]) -> str:
-    """Whether a stated ballot can be one."""
+    """The sentence about an impossible ballot in contiendas.csv; "" if the ballot is possible."""
     draft = drafts.get(code)
     if draft is None or not ballot:
         return ""
@@ -514,6 +529,7 @@ def _judge_stated(drafts: _Drafts, code: str, ballot: tuple[str, ...]) -> str:
         return "la boleta no incluye los votos nulos"
     if _FOR_SOMEBODY.isdisjoint(clases):
         return "la boleta no tiene ninguna opción por la que se pueda votar"
+    # A coalition's combination gives votes to its parties (rules.md §4), so each of them must be on the ballot too.
     printed = {option.position for option in options}
     for option in options:
         absent = [party for party in option.parties if party not in printed]
@@ -529,7 +545,7 @@ _TERRITORIES: Final = (TerritoryKind.DISTRITO_FEDERAL, TerritoryKind.DISTRITO_LO
 
 @dataclass
 class _Casillas:
-    """casillas.csv as columns."""
+    """The file casillas.csv, as columns."""
 
     table: CsvTable
     entidad: list[int]
@@ -544,14 +560,14 @@ class _Casillas:
     boletas_maximas: list[int | None]
     digitos: list[int]
     elections: list[frozenset[str]]
-    """Codes of the elections of each casilla; empty for all."""
+    """For each casilla, the codes of its elections. An empty set means all elections."""
 
     def __len__(self) -> int:
         return len(self.entidad)
 
     @cached_property
     def claves(self) -> list[str]:
-        """CLAVE_CASILLA of each: the text of `Casilla.clave`."""
+        """CLAVE_CASILLA of each casilla, the same text as `Casilla.clave`."""
         own = zip(self.entidad, self.seccion, self.tipo, self.numero, self.ext_contigua, strict=True)
         return [f"{entidad:02}{seccion:04}{tipo}{numero:02}{ext:02}" for entidad, seccion, tipo, numero, ext in own]
 
@@ -562,10 +578,15 @@ class _Casillas:
         return list(map(Casilla, ids, self.entidad, *territories, *own))
 
     def order(self, kind: TerritoryKind) -> list[int]:
-        """Rows in the order of the official file: foreign vote first, then entidad, district or municipality, …"""
+        """Row numbers in the order of the official file (`docs/rules.md` §6), foreign vote first.
+
+        Each row becomes one number, because sorting numbers is faster than sorting tuples. Each part has its own
+        digits.
+        """
         own = zip(
             self.entidad, self.territory[kind], self.seccion, self.tipo, self.numero, self.ext_contigua, strict=True
         )
+        # Entidad has 2 digits, territory 3, sección 4, the letter of the type below 128, number 2, ext 2.
         ranks = [
             ((((((tipo != "M") * 100 + entidad) * 1000 + of) * 10_000 + seccion) * 128 + ord(tipo)) * 100 + numero)
             * 100
@@ -575,11 +596,11 @@ class _Casillas:
         return sorted(range(len(ranks)), key=ranks.__getitem__)
 
     def votes(self, draft: _Draft) -> list[bool]:
-        """Whether each casilla takes part in the election."""
+        """For each casilla, whether it takes part in the election."""
         return [not codes or draft.code in codes for codes in self.elections]
 
     def contests(self, draft: _Draft) -> tuple[Sequence[int], Sequence[int]]:
-        """Entidad and territory of the contest of each casilla, as in `_ContestKey`."""
+        """For each casilla, entidad and territory of its contest, as in `_ContestKey`."""
         nowhere = [0] * len(self)
         entidades = nowhere if draft.nivel is Nivel.PAIS else self.entidad
         return entidades, self.territory[draft.territory] if draft.territory else nowhere
@@ -614,7 +635,7 @@ def _read_casillas(tables: _Tables, drafts: _Drafts, territories: _Territories) 
 def _judge_casillas(casillas: _Casillas, tables: _Tables, drafts: _Drafts, territories: _Territories) -> None:
     table = casillas.table
     if "territorios.csv" in tables:
-        table.expect("entidad", lambda own: _unknown(_ENTIDAD, own, own, territories), casillas.entidad)
+        table.expect("entidad", lambda own: _unknown_territory(_ENTIDAD, own, own, territories), casillas.entidad)
         for kind, owns in casillas.territory.items():
             judge = partial(_judge_own_territory, territories, kind)
             table.expect(kind.value, judge, casillas.entidad, owns)
@@ -627,7 +648,7 @@ def _judge_casillas(casillas: _Casillas, tables: _Tables, drafts: _Drafts, terri
 
 
 def _judge_own_territory(territories: _Territories, kind: TerritoryKind, entidad: int, own: int) -> str:
-    return _unknown(kind, entidad, own, territories) if own else ""
+    return _unknown_territory(kind, entidad, own, territories) if own else ""
 
 
 def _judge_elections(drafts: _Drafts, codes: frozenset[str]) -> str:
@@ -644,8 +665,11 @@ def _judge_limit(tipo: TipoCasilla, lista: int, maximum: int | None) -> str:
     return ""
 
 
-def _place(casillas: _Casillas, drafts: _Drafts, contests: _Contests, tables: _Tables) -> None:
-    """Every casilla into a contest of each of its elections. A stated contest needs one; others go where none votes."""
+def _place_in_contests(casillas: _Casillas, drafts: _Drafts, contests: _Contests, tables: _Tables) -> None:
+    """Find the contest of every casilla in each of its elections, and number the contests.
+
+    A contest of contiendas.csv without casillas is an error. One that only a territory implies is removed.
+    """
     for code, draft in drafts.items():
         entidades, owns = casillas.contests(draft)
         votes = casillas.votes(draft)
@@ -658,6 +682,7 @@ def _place(casillas: _Casillas, drafts: _Drafts, contests: _Contests, tables: _T
             if (code, entidad, own) in contests:
                 contests[code, entidad, own].used = True
     for key, place in [*contests.items()]:
+        # A wrong casilla may be the one that votes here, so wait until casillas.csv has no errors.
         if place.stated and not place.used and not casillas.table.unsound:
             sentence = f"ninguna casilla vota en {key[0]}, {place.contest.name}"
             tables["contiendas.csv"].blame_whole("territorio", sentence)
@@ -692,9 +717,10 @@ class _CandidacyDraft:
 
 
 def _read_candidacies(tables: _Tables, drafts: _Drafts, contests: _Contests) -> list[_CandidacyDraft]:
-    """Namesakes are two candidacies; the same line twice, or an option shared by different lists, is an error.
+    """Read the candidacies. Two candidates with the same name are two candidacies.
 
-    Two formulas of one list (senadurías) share all their options, and that is legal.
+    Errors: the same line twice, or one option in two candidacies with different lists of options. Two formulas of one
+    list (senadurías) have the same options, and that is legal.
     """
     table = tables.get("candidaturas.csv")
     if table is None:
@@ -708,9 +734,9 @@ def _read_candidacies(tables: _Tables, drafts: _Drafts, contests: _Contests) -> 
     substitutes = table.read("suplente", cell.name, "")
     keys = list(zip(elections, entidades, ids, strict=True))
     _expect_election(table, elections, tables, drafts)
-    if _contests_known(tables) and _sound(tables, "casillas.csv"):
+    if _contests_known(tables) and _all_sound(tables, "casillas.csv"):
         table.expect("territorio", lambda key: "" if key in contests else f"{key[0]} no tiene contienda ahí", keys)
-        if _sound(tables, "opciones.csv"):
+        if _all_sound(tables, "opciones.csv"):
             table.expect("opciones", lambda *held: _judge_backing(drafts, contests, *held), keys, backing)
     table.expect_once("propietaria", "la candidatura está repetida", keys, backing, owners, substitutes)
     _expect_whole_lists(table, keys, backing)
@@ -725,6 +751,7 @@ def _expect_whole_lists(table: CsvTable, keys: Sequence[_ContestKey], backing: S
     lists: dict[tuple[_ContestKey, str], frozenset[str]] = {}
     for row, (key, codes) in enumerate(zip(keys, backing, strict=True)):
         shared = [code for code in codes if lists.setdefault((key, code), frozenset(codes)) != frozenset(codes)]
+        # One option would give its votes to two different candidacies.
         if shared and row not in table.unsound:
             table.blame(row, "opciones", f"{shared[0]} ya está en otra candidatura de la misma contienda")
 
@@ -751,7 +778,7 @@ def _judge_backing(drafts: _Drafts, contests: _Contests, key: _ContestKey, codes
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What actas.csv says of one acta; None and "" where it says nothing."""
+    """A row of actas.csv: the changes of one acta. None and "" mean no change."""
 
     tipo_acta: str
     sufijo: str
@@ -763,7 +790,7 @@ class _Change:
     def apply(self, acta: Acta, clave_casilla: str) -> Acta:
         sufijo = self.sufijo or self.tipo_acta or acta.clave.removeprefix(clave_casilla)
         fields = acta.qr.split("|")
-        fields[2] = _unpadded(self.tipo_acta or acta.tipo_acta)
+        fields[2] = _without_zeros(self.tipo_acta or acta.tipo_acta)
         return acta._replace(
             tipo_acta=self.tipo_acta or acta.tipo_acta,
             clave=clave_casilla + sufijo,
@@ -776,7 +803,7 @@ class _Change:
 
 
 _Changes = dict[tuple[str, int], _Change]
-"""By election code and row of casillas.csv."""
+"""Election code and row of casillas.csv → change."""
 
 
 def _read_changes(tables: _Tables, drafts: _Drafts, casillas: _Casillas | None) -> _Changes:
@@ -784,7 +811,7 @@ def _read_changes(tables: _Tables, drafts: _Drafts, casillas: _Casillas | None) 
     if table is None:
         return {}
     elections = table.read("eleccion", cell.code, "")
-    claves = table.read("clave_casilla", _clave, "")
+    claves = table.read("clave_casilla", _casilla_clave, "")
     changes = list(
         map(
             _Change,
@@ -826,7 +853,7 @@ def _judge_change(table: CsvTable, row: int, acta: tuple[str, int], change: _Cha
         table.blame(row, "lista_nominal", wrong)
 
 
-def _clave(text: str) -> str:
+def _casilla_clave(text: str) -> str:
     clave = cell.bare(text).upper()
     if not _CLAVE.fullmatch(clave):
         raise ValueError(f"«{shown(clave)}» no es una clave de casilla: entidad(2) sección(4) tipo(1) id(2) ext(2)")
@@ -834,7 +861,7 @@ def _clave(text: str) -> str:
 
 
 def _build_actas(casillas: _Casillas, drafts: _Drafts, contests: _Contests, changes: _Changes) -> list[Acta]:
-    """One acta for each casilla and election, by election and then in the order of its official file."""
+    """One acta for each casilla and election: first by election, then in the order of the official file."""
     claves = casillas.claves
     own = zip(casillas.seccion, casillas.numero, casillas.tipo, casillas.ext_contigua, strict=True)
     tails = [f"|{seccion}|{numero}|{tipo}|{ext}|" for seccion, numero, tipo, ext in own]
@@ -851,6 +878,7 @@ def _build_actas(casillas: _Casillas, drafts: _Drafts, contests: _Contests, chan
         start = len(actas)
         actas.extend(_actas_of(draft, rows, casillas, (claves, tails), contests, first=start + 1))
         if changes:
+            # Changes are few; so build all actas fast and replace single ones after it.
             for place, row in enumerate(rows, start=start):
                 if (code, row) in changes:
                     actas[place] = changes[code, row].apply(actas[place], claves[row])
@@ -866,17 +894,19 @@ def _actas_of(
     *,
     first: int,
 ) -> Iterable[Acta]:
-    """The actas of one election for these rows of casillas.csv, `texts` being their claves and the tails of their QR.
+    """The actas of one election for these rows of casillas.csv. `texts` are the claves and the ends of the QR texts.
 
-    The hottest lines of the load: 170,000 casillas × 3 elections pass here, so columns again and no objects by row.
+    These lines decide the speed of the load: 170,000 casillas × 3 elections pass here. So they work with columns and
+    make no object for each row but the acta.
     """
     claves, tails = texts
     entidades, owns = casillas.contests(draft)
     contest_ids = {key[1:]: place.contest.id for key, place in contests.items() if key[0] == draft.code}
     tipo, entidad, distrito = casillas.tipo, casillas.entidad, casillas.territory[draft.distrito]
-    tipos, sufijos, candidatura = draft.tipos, draft.sufijos, _unpadded(draft.candidatura)
+    tipos, sufijos, candidatura = draft.tipos, draft.sufijos, _without_zeros(draft.candidatura)
+    # Many casillas share the beginning of the QR text, so build each different beginning once.
     heads = {
-        held: f"{held[0]}|{held[1]}|{_unpadded(tipos[held[2]])}"
+        held: f"{held[0]}|{held[1]}|{_without_zeros(tipos[held[2]])}"
         for held in set(zip(entidad, distrito, tipo, strict=True))
     }
     return map(
@@ -896,16 +926,17 @@ def _actas_of(
     )
 
 
-def _unpadded(word: str) -> str:
+def _without_zeros(word: str) -> str:
     return str(int(word)) if word.isdigit() else word
 
 
 def _refuse_equal_stickers(actas: Sequence[Acta], drafts: _Drafts) -> None:
-    """An image is tied to its acta by the QR text, so no two may have the same. Raises CatalogErrors.
+    """Refuse two actas with the same QR text: an image finds its acta by this text. Raises CatalogErrors.
 
-    Within one election the casilla is in the text; across elections only `candidatura` and `tipo_acta` tell them apart.
+    In one election the casilla makes the texts different. In two elections, only `candidatura` and `tipo_acta` do.
     """
-    if len({_unpadded(draft.candidatura) for draft in drafts.values()}) == len(drafts):
+    # If every election has its own `candidatura`, all texts differ and there is no need to compare them.
+    if len({_without_zeros(draft.candidatura) for draft in drafts.values()}) == len(drafts):
         return
     codes = {draft.id: draft.code for draft in drafts.values()}
     seen: dict[str, Acta] = {}

@@ -1,9 +1,9 @@
-"""One CSV file of an institute as columns of values, with a finding for every cell that is wrong.
+"""Read one CSV file of an institute into columns of values, with a finding for every wrong cell.
 
-What spreadsheets do to files is understood: one byte order mark, any line end, ="0001", '0001, thousands separators.
-What could mislead somebody later is refused: a second byte order mark, control characters, texts that a spreadsheet
-would run as a formula. A cell's text is parsed once however often it stands in its column: columns of a national
-catalogue hold 170,000 cells and a few hundred different texts.
+The program understands the traces of spreadsheets: one byte order mark, any line end, ="0001", '0001, thousands
+separators. It refuses texts that could mislead a reader later: a second byte order mark, control characters, and texts
+that a spreadsheet would run as a formula. Each different text of a column is parsed once: a column of a national
+catalogue has 170,000 cells but only a few hundred different texts.
 """
 
 import csv
@@ -18,7 +18,7 @@ from itertools import repeat
 from typing import Final, TypeVar
 
 NOTHING: Final = frozenset({"", "-", "N/A", "NA"})
-"""What files print where there is no value."""
+"""Texts that files print for an absent value."""
 
 _BOM: Final = "\ufeff"
 _MAX_NAME: Final = 200
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class FileFinding:
-    """One thing that is wrong, and where. `line` is 0 where the file as a whole is meant, `column` "" for the line."""
+    """One error and its place. If the error is of the whole file, `line` is 0; if of the whole line, `column` is ""."""
 
     file: str
     line: int
@@ -50,7 +50,7 @@ class FileFinding:
 
 
 def bare(cell: str) -> str:
-    """The text inside what protects a key from Excel: ="0001", '0001', '0001."""
+    """The text without the marks that protect a clave from Excel: ="0001", '0001', '0001."""
     text = cell.strip()
     if text.startswith('="') and text.endswith('"'):
         text = text[2:].removesuffix('"').strip()
@@ -60,28 +60,28 @@ def bare(cell: str) -> str:
 
 
 def without_thousands(text: str) -> str:
-    """4,778 and 4'778 as 4778; any other text unchanged."""
+    """4,778 and 4'778 become 4778; any other text stays."""
     return re.sub(r"[^\d-]", "", text) if _THOUSANDS.fullmatch(text) else text
 
 
 def plain_lines(text: str) -> str:
-    """The text with LF as its only line end (files come with LF, CRLF and bare CR)."""
+    """The text with LF as its only line end. Real files have LF, CRLF or only CR."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def without_bom(text: str) -> str:
-    """The text without its byte order mark. Raises ValueError for a second one, which would hide in the first cell."""
+    """The text without its byte order mark. Raises ValueError for a second one: it would be invisible in a cell."""
     text = text.removeprefix(_BOM)
     if text.startswith(_BOM):
         raise ValueError("el archivo comienza con dos marcas de orden de bytes (BOM); quite una")
     return text
 
 
-# --- cells: parsers that raise ValueError with the sentence for the person who keeps the file -----------------------
+# --- cells: parsers; each raises ValueError with a sentence for the author of the file ------------------------------
 
 
 def integer(low: int, high: int, *, blank: int | None = None) -> Callable[[str], int]:
-    """A parser of whole numbers as spreadsheets write them. `blank` is what an empty cell or N/A means."""
+    """A parser of whole numbers as spreadsheets write them. `blank` is the value of an empty cell or N/A."""
 
     def parse(cell: str) -> int:
         text = without_thousands(bare(cell))
@@ -100,13 +100,13 @@ def integer(low: int, high: int, *, blank: int | None = None) -> Callable[[str],
 
 
 def maybe_integer(low: int, high: int) -> Callable[[str], int | None]:
-    """As `integer`, with None for an empty cell."""
+    """A parser like `integer`; an empty cell is None."""
     parse = integer(low, high)
     return lambda cell: None if bare(cell).upper() in NOTHING else parse(cell)
 
 
 def name(cell: str) -> str:
-    """A text for people: printable, of a sane length, and no formula when a spreadsheet opens what we publish."""
+    """A text for people: printable, not too long, and not a formula for a spreadsheet that opens published files."""
     text = unicodedata.normalize("NFC", cell.strip())
     if len(text) > _MAX_NAME:
         raise ValueError(f"el texto tiene {len(text)} caracteres; el máximo es {_MAX_NAME}")
@@ -119,7 +119,7 @@ def name(cell: str) -> str:
 
 
 def needed_name(cell: str) -> str:
-    """As `name`, and not blank."""
+    """A text like `name`, but not blank."""
     text = name(cell)
     if not text:
         raise ValueError("falta el texto")
@@ -127,7 +127,7 @@ def needed_name(cell: str) -> str:
 
 
 def code(cell: str) -> str:
-    """A code that can be a column, part of a file name, and one word of a list."""
+    """A code that can be the name of a column, a part of a file name, and one word of a list."""
     text = unicodedata.normalize("NFC", bare(cell))
     if not text:
         raise ValueError("falta el código")
@@ -139,12 +139,12 @@ def code(cell: str) -> str:
 
 
 def codes(cell: str) -> tuple[str, ...]:
-    """Codes joined by space."""
+    """The codes of a list; spaces separate them."""
     return tuple(code(word) for word in bare(cell).split())
 
 
 def sticker_word(cell: str) -> str:
-    """A field of the QR text: it must come back from `catalog.read_identity` as it is."""
+    """A field of the QR text. `catalog.read_identity` must read it back unchanged."""
     text = bare(cell).upper()
     if not _STICKER_WORD.fullmatch(text):
         raise ValueError(f"«{shown(text)}» no cabe en el QR: de 1 a 12 letras o números, sin acentos")
@@ -152,7 +152,7 @@ def sticker_word(cell: str) -> str:
 
 
 def maybe_sticker_word(cell: str) -> str:
-    """As `sticker_word`, with "" for an empty cell."""
+    """A text like `sticker_word`; an empty cell is ""."""
     return sticker_word(cell) if bare(cell) else ""
 
 
@@ -170,7 +170,7 @@ def one_of(kind: Callable[[str], _T], values: Iterable[str]) -> Callable[[str], 
 
 
 def shown(text: str) -> str:
-    """A cell as it may stand in a message: printable and short."""
+    """The text of a cell, made printable and short, for a message."""
     plain = "".join(letter if letter.isprintable() else "�" for letter in text)
     return plain if len(plain) <= _MAX_SHOWN else f"{plain[:_MAX_SHOWN]}…"
 
@@ -180,12 +180,12 @@ def shown(text: str) -> str:
 
 @dataclass
 class CsvTable:
-    """One file, cut into columns. Rows with a finding (`unsound`) are left out of later checks."""
+    """One file as columns. Later checks leave out rows that have a finding (`unsound`)."""
 
     name: str
     columns: Mapping[str, Sequence[str]]
     lines: Sequence[int]
-    """On which line of the file each row begins."""
+    """For each row, the line of the file on which it begins. A quoted cell may hold line breaks."""
     report: list[FileFinding]
     unsound: set[int] = field(default_factory=set)
 
@@ -193,21 +193,25 @@ class CsvTable:
         return len(self.lines)
 
     def blame(self, row: int, column: str, sentence: str) -> None:
-        """Report a row, which is unsound from now on."""
+        """Report an error in a row. The row is unsound from now on."""
         self.unsound.add(row)
         self.report.append(FileFinding(self.name, self.lines[row], column, sentence))
 
     def blame_whole(self, column: str, sentence: str) -> None:
-        """Report the file as a whole."""
+        """Report an error of the whole file."""
         self.report.append(FileFinding(self.name, 0, column, sentence))
 
     def read(self, column: str, parse: Callable[[str], _T], default: _T) -> list[_T]:
-        """Every cell of a column, parsed; `default` where the column is absent or the cell is wrong (and reported)."""
+        """The parsed values of a column. `default` stands for every cell of an absent column and for a wrong cell.
+
+        Wrong cells are reported.
+        """
         texts = self.columns.get(column)
         if texts is None:
             return [default] * len(self)
         known: dict[str, _T] = {}
         wrong: dict[str, str] = {}
+        # Parse each different text once; the rows with wrong texts are looked for only if there are any.
         for text in set(texts):
             try:
                 known[text] = parse(text)
@@ -221,7 +225,10 @@ class CsvTable:
         return list(map(known.__getitem__, texts))
 
     def expect(self, column: str, judge: Callable[..., str], *values: Sequence[Hashable]) -> None:
-        """Judge each distinct row of `values` once; report the sound rows for which there is a sentence."""
+        """Call `judge` once for each different row of `values`.
+
+        Report the sound rows for which it returns a sentence.
+        """
         wrong = {held: sentence for held in set(zip(*values, strict=True)) if (sentence := judge(*held))}
         if wrong:
             for row, held in enumerate(zip(*values, strict=True)):
@@ -229,7 +236,8 @@ class CsvTable:
                     self.blame(row, column, wrong[held])
 
     def expect_once(self, column: str, what: str, *values: Sequence[Hashable]) -> None:
-        """Report every sound row whose `values` an earlier sound row has."""
+        """Report every sound row that has the same `values` as an earlier sound row."""
+        # The usual case, without a loop over the rows.
         if len(set(zip(*values, strict=True))) == len(self):
             return
         first: dict[tuple[Hashable, ...], int] = {}
@@ -245,20 +253,22 @@ class CsvTable:
 def read_table(
     name: str, content: bytes, columns: Sequence[str], *, optional: AbstractSet[str], report: list[FileFinding]
 ) -> CsvTable | None:
-    """The file as a table with these columns, in any order, of which `optional` ones may be absent.
+    """Read a file as a table. It must have these columns, in any order; the `optional` ones may be absent.
 
-    None, with the reasons in the report, where its columns cannot be told.
+    Returns None, and adds the reasons to the report, if the columns cannot be found.
     """
-    text = _decode(name, content, report)
+    text = _decode_text(name, content, report)
     if text is None:
         return None
-    rows, lines = _split(name, text, report)
+    rows, lines = _split_rows(name, text, report)
     if not rows:
         report.append(FileFinding(name, 1, "", "el archivo está vacío"))
         return None
     header = [cell.strip().lower() for cell in rows[0]]
+    # Spreadsheets leave empty columns at the end.
     while header and not header[-1]:
         header.pop()
+    # Excel with a Mexican or Spanish setting may save with semicolons; say so instead of «falta la columna».
     other = [mark for mark in ";|\t" if len(header) == 1 and mark in header[0]]
     if other:
         report.append(FileFinding(name, lines[0], "", f"las columnas se separan con coma, no con «{shown(other[0])}»"))
@@ -276,10 +286,11 @@ def read_table(
     return CsvTable(name, dict(zip(header, cells, strict=False)), at, report)
 
 
-def _decode(name: str, content: bytes, report: list[FileFinding]) -> str | None:
+def _decode_text(name: str, content: bytes, report: list[FileFinding]) -> str | None:
     try:
         return plain_lines(without_bom(content.decode()))
     except UnicodeDecodeError as error:
+        # Count the lines before the bad byte, so that the author finds it.
         line = plain_lines(content[: error.start].decode(errors="replace")).count("\n") + 1
         report.append(FileFinding(name, line, "", "no está en UTF-8; guárdelo como «CSV UTF-8»"))
     except ValueError as error:
@@ -287,8 +298,8 @@ def _decode(name: str, content: bytes, report: list[FileFinding]) -> str | None:
     return None
 
 
-def _split(name: str, text: str, report: list[FileFinding]) -> tuple[list[list[str]], list[int]]:
-    """The rows that are not blank, and the line on which each begins."""
+def _split_rows(name: str, text: str, report: list[FileFinding]) -> tuple[list[list[str]], list[int]]:
+    """The rows that are not blank, and for each the line on which it begins."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -307,12 +318,13 @@ def _split(name: str, text: str, report: list[FileFinding]) -> tuple[list[list[s
 def _of_width(
     name: str, width: int, found: tuple[list[list[str]], list[int]], report: list[FileFinding]
 ) -> tuple[list[list[str]], list[int]]:
-    """The rows of the header's width (empty cells beyond it are cut off) and their lines; the others are reported."""
+    """The rows that are as wide as the header, and their lines. Others are reported; extra empty cells are cut off."""
     rows, lines = found
     if all(len(cells) == width for cells in rows):
         return rows, lines
     kept, at = [], []
     for cells, line in zip(rows, lines, strict=True):
+        # A row of another width has an unquoted comma: its cells would move to wrong columns.
         if len(cells) < width or any(cells[width:]):
             report.append(FileFinding(name, line, "", f"tiene {len(cells)} columnas y el encabezado {width}"))
         else:

@@ -1,4 +1,4 @@
-"""The commands that let devices and people in, and shut them out: `prep device …` and `prep user …`."""
+"""`prep device …` and `prep user …`: the commands that let devices and people in, and shut them out."""
 
 import argparse
 import asyncio
@@ -22,8 +22,8 @@ from prep.store.people import Role, revoke_device, set_active
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0, or 2 with one sentence on stderr; nothing is half added."""
-    arguments = _parser().parse_args(argv)
+    """Exit status 0, or 2 with one sentence on stderr. A command adds all its devices or people, or none."""
+    arguments = _accounts_parser().parse_args(argv)
     try:
         print(asyncio.run(_as_owner(arguments.command(arguments))))
     except PrepError as error:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 Work = Callable[[Connection], Awaitable[str]]
 
 
-def _parser() -> Parser:
+def _accounts_parser() -> Parser:
     parser = Parser(prog="prep", description="Quién puede enviar imágenes y quién puede capturar.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN")
     device = commands.add_parser("enroll", help="inscribe dispositivos", prog="prep device enroll")
@@ -45,26 +45,26 @@ def _parser() -> Parser:
         "--key", metavar="LLAVE", help="la llave pública Ed25519 del dispositivo: PEM, o 32 bytes en base64"
     )
     key.add_argument("--keys", metavar="CARPETA", type=Path, help="crea ahí la llave privada de cada uno: NOMBRE.pem")
-    device.set_defaults(command=_enroll)
+    device.set_defaults(command=_enroll_devices)
     user = commands.add_parser("add", help="agrega personas", prog="prep user add")
-    user.add_argument("logins", nargs="+", metavar="USUARIO")
+    user.add_argument("logins", nargs="+", metavar="USUARIO", help="nombre con el que cada persona entra")
     roles = [role.value for role in Role]
     user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
     user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
-    user.set_defaults(command=_add)
+    user.set_defaults(command=_add_people)
     for name, kind, does, words, text in (
-        ("revoke", "device", _revoke, "DISPOSITIVO", "no admite más imágenes de un dispositivo"),
-        ("disable", "user", _shut_out, "USUARIO", "cierra las sesiones de una persona y no la deja entrar"),
-        ("enable", "user", _let_in, "USUARIO", "deja entrar otra vez a una persona"),
-        ("password", "user", _change, "USUARIO", "cambia la clave de una persona"),
+        ("revoke", "device", _revoke_device, "DISPOSITIVO", "no admite más imágenes de un dispositivo"),
+        ("disable", "user", _disable_user, "USUARIO", "cierra las sesiones de una persona y no la deja entrar"),
+        ("enable", "user", _enable_user, "USUARIO", "deja entrar otra vez a una persona"),
+        ("password", "user", _change_password, "USUARIO", "cambia la clave de una persona"),
     ):
         each = commands.add_parser(name, help=text, prog=f"prep {kind} {name}")
-        each.add_argument("names", nargs="+", metavar=words)
-        each.set_defaults(command=_one_by_one, does=does)
+        each.add_argument("names", nargs="+", metavar=words, help="a quién se aplica; pueden ser varios")
+        each.set_defaults(command=_for_each_name, does=does)
     return parser
 
 
-def _one_by_one(arguments: argparse.Namespace) -> Work:
+def _for_each_name(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         for name in arguments.names:
             await arguments.does(connection, name)
@@ -73,23 +73,24 @@ def _one_by_one(arguments: argparse.Namespace) -> Work:
     return work
 
 
-async def _revoke(connection: Connection, device: str) -> None:
+async def _revoke_device(connection: Connection, device: str) -> None:
     await revoke_device(connection, device, now())
 
 
-async def _shut_out(connection: Connection, login: str) -> None:
+async def _disable_user(connection: Connection, login: str) -> None:
     await set_active(connection, login, active=False)
 
 
-async def _let_in(connection: Connection, login: str) -> None:
+async def _enable_user(connection: Connection, login: str) -> None:
     await set_active(connection, login, active=True)
 
 
-async def _change(connection: Connection, login: str) -> None:
-    await change_password(connection, login=login, password=_password(login))
+async def _change_password(connection: Connection, login: str) -> None:
+    await change_password(connection, login=login, password=_asked_password(login))
 
 
-def _enroll(arguments: argparse.Namespace) -> Work:
+def _enroll_devices(arguments: argparse.Namespace) -> Work:
+    # Nobody could tell two devices with the same key from each other.
     if arguments.key is not None and len(arguments.devices) > 1:
         raise Rejected("--key es de un solo dispositivo")
 
@@ -103,12 +104,15 @@ def _enroll(arguments: argparse.Namespace) -> Work:
 
 
 def _made_key(folder: Path, device: str) -> bytes:
+    """The public key of a device whose private key is in `folder`; made now if it is not there."""
+    # The name of the device becomes a file name. A name with «/» or «..» would write outside the folder.
     if Path(device).name != device:
         raise Rejected(f"con ese identificador no se puede nombrar un archivo: {device}")
     return signing_key(folder / f"{device}.pem").public_key().public_bytes_raw()
 
 
 def _public_key(text: str) -> bytes:
+    """The 32 bytes of a public key, from the name of a PEM file or from base64."""
     if not Path(text).is_file():
         try:
             return base64.b64decode(text, validate=True)
@@ -123,10 +127,10 @@ def _public_key(text: str) -> bytes:
     return key.public_bytes_raw()
 
 
-def _add(arguments: argparse.Namespace) -> Work:
+def _add_people(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         for login in arguments.logins:
-            password = _password(login)
+            password = _asked_password(login)
             role = Role(arguments.role)
             await add_user(connection, login=login, password=password, role=role, site=arguments.site)
         return f"agregados: {', '.join(arguments.logins)}"
@@ -134,8 +138,11 @@ def _add(arguments: argparse.Namespace) -> Work:
     return work
 
 
-def _password(login: str) -> str:
-    """Asked for, or a line of stdin each; never an argument: the list of processes is everybody's to read."""
+def _asked_password(login: str) -> str:
+    """Ask the person at the terminal, or read one line of stdin.
+
+    A password is never an argument: every user of the machine can read the arguments in the list of processes.
+    """
     return getpass.getpass(f"Clave de {login}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 

@@ -1,4 +1,4 @@
-"""The ceremonies of a night: what is deployed, the database at zero, the close.
+"""The ceremonies of a night: the list of the installed software, the database at zero, the close.
 
     prep software-digests [--out FILE] [--compare FILE] [--no-record]
     prep zero
@@ -8,13 +8,14 @@
     … the night …
     software list again ─► everything counted again ─► documents of the final corte ─► leaf `acto`
 
-Each may be started again wherever it stopped, and goes on with what is on record. The documents of an act are a folder
-under PREP_DATA/actos with a SHA256SUMS of its own, so that people sign it as they sign a corte (`integrity seal export`
-and `import`). They are handed over on paper and are not in the published tree: the log has their digest, which whoever
-holds them can compare. No leaf names a person, and neither does a document: names are written by hand.
+If a ceremony stops half-way, start it again: it goes on from the records that it left. The documents of an act are a
+folder under PREP_DATA/actos with a SHA256SUMS of its own. People sign this folder as they sign a corte (`integrity seal
+export` and `import`). The institute hands the documents over on paper and does not publish them. The log holds their
+digest, so a person with the documents can check them. No leaf and no document names a person: people write their names
+by hand.
 
-Exit status 0; 1 where something is not at zero or is not what the auditor's list says, each difference named; 2 where
-it cannot be done.
+Exit status: 0; 1 if a count is not zero or a file differs from the auditor's list (each difference is printed); 2 if
+the ceremony cannot be done.
 """
 
 import argparse
@@ -62,11 +63,11 @@ TITLES: Final[Mapping[str, str]] = {
     CIERRE: "Acto de cierre",
 }
 LOOKING: Final = "prep-ceremonia"
-"""Group of the bus that has read nothing: what it lacks is all that there is."""
+"""A group of the bus that never reads. So the number of messages that it has not read is the number of all messages."""
 CLOCKS: Final = timedelta(seconds=5)
-"""How far clocks may be apart."""
+"""Two clocks may differ by this much."""
 SOME: Final = 20
-"""Differences that are printed; the rest are counted."""
+"""This many differences are printed; for the rest, only their number."""
 LIST: Final = "software.txt"
 COUNTS: Final = "conteos.json"
 ACT: Final = "acto.pdf"
@@ -74,7 +75,7 @@ ACT: Final = "acto.pdf"
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """Where a ceremony takes place."""
+    """The place of a ceremony: the settings, the database and the folder of its documents."""
 
     settings: Settings
     connection: Connection
@@ -82,7 +83,7 @@ class Hall:
     folder: Path
 
 
-def _say(sentences: Sequence[str], mark: str = "✗") -> None:
+def _print_differences(sentences: Sequence[str], mark: str = "✗") -> None:
     for sentence in sentences[:SOME]:
         print(f"{mark} {sentence}")
     if len(sentences) > SOME:
@@ -93,16 +94,19 @@ def _say(sentences: Sequence[str], mark: str = "✗") -> None:
 
 
 async def software_digests(hall: Hall, *, out: Path | None, compare: Path | None, record: bool) -> int:
-    """The list of what is deployed, compared with the auditor's and put on record where nothing differs."""
-    text = await _list(hall)
+    """Print the list of the installed software and compare it with the auditor's. If no file differs, put it on record.
+
+    The record makes the log tell the list. The same list is not recorded twice.
+    """
+    text = await _software_list(hall)
     out = out or hall.folder / LIST
-    await asyncio.to_thread(_write, out, text.encode())
+    await asyncio.to_thread(_write_file, out, text.encode())
     digest = hashlib.sha256(text.encode()).hexdigest()
     print(f"{len(text.splitlines())} renglones en {out}\nhuella de la lista: {digest}")
     wrong = await asyncio.to_thread(software.altered, text)
     if compare is not None:
-        wrong += software.differences(text, _read(compare))
-    _say(wrong)
+        wrong += software.differences(text, _auditor_list(compare))
+    _print_differences(wrong)
     if wrong:
         print(f"{len(wrong)} diferencias; no se dejó constancia en la bitácora")
         return 1
@@ -111,37 +115,40 @@ async def software_digests(hall: Hall, *, out: Path | None, compare: Path | None
     return 0
 
 
-async def _list(hall: Hall) -> str:
+async def _software_list(hall: Hall) -> str:
     runs = {"PostgreSQL": await store.server(hall.connection)}
     return await asyncio.to_thread(software.listing, runs)
 
 
-def _read(path: Path) -> str:
+def _auditor_list(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise Rejected(f"no se puede leer la lista {path}") from None
 
 
-# --- what there is ----------------------------------------------------------------------------------------------------
+# --- counts -----------------------------------------------------------------------------------------------------------
 
 
 async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
-    """Everything counted, as the document says it; and, at the zero, what is not as it must be."""
+    """Count all that the system holds: the document with the counts, and one sentence for each thing that is not zero.
+
+    The caller ignores the sentences at the close. Tables with prepared data (catalogue, people) may hold rows at zero.
+    """
     settings, connection = hall.settings, hall.connection
     digest = await catalog.digest(connection)
     if digest is None:
         raise Rejected("no hay catálogo: cárguelo con «prep catalog load»")
     tables = await store.counts(connection)
     kept = await Blobs.open(settings.blobs_url, s3=settings.s3).names()
-    waiting = await _bus(hall)
-    clocks, apart = await _clocks(hall)
+    waiting = await _bus_counts(hall)
+    clocks, apart = await _clock_readings(hall)
     said: dict[str, Any] = {
         "formato": 1,
         "momento": momento,
         "origen": settings.log_name,
         "simulacro": settings.simulacro,
-        "fecha_hora": _moment(now()),
+        "fecha_hora": _iso_moment(now()),
         "catalogo": digest,
         "tablas": tables,
         "almacen": {"objetos": len(kept), "sha256": hashlib.sha256("\n".join(kept).encode()).hexdigest()},
@@ -151,6 +158,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
         "postgresql": await store.server(connection),
         "relojes": clocks,
     }
+    # All other tables must be empty: a row from before the act would be data that no witness saw arrive.
     full = {name: rows for name, rows in tables.items() if rows and name not in store.PREPARED}
     wrong = [f"la tabla {name} tiene {rows} renglones" for name, rows in full.items()]
     wrong += [f"el almacén de imágenes tiene {len(kept)} objetos; el primero, {kept[0]}"] if kept else []
@@ -158,7 +166,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
     return said, wrong + apart
 
 
-async def _bus(hall: Hall) -> dict[str, int]:
+async def _bus_counts(hall: Hall) -> dict[str, int]:
     bus = open_bus(hall.settings, hall.url)
     try:
         return {topic.value: await bus.lag(topic, LOOKING) for topic in Topic}
@@ -166,24 +174,32 @@ async def _bus(hall: Hall) -> dict[str, int]:
         await bus.close()
 
 
-async def _clocks(hall: Hall) -> tuple[dict[str, Any], list[str]]:
-    """The clock of this machine, the database's and, where one is set, a time stamp authority's."""
+async def _clock_readings(hall: Hall) -> tuple[dict[str, Any], list[str]]:
+    """The clocks of this machine, of the database and of the time stamp authority (if the settings name one).
+
+    Returns them for the document, and one sentence for each clock that is too far from this machine's.
+    """
     before = now()
     there = await store.clock(hall.connection)
-    said: dict[str, Any] = {"maquina": _moment(before), "base_de_datos": _moment(there), "autoridad_de_tiempo": None}
-    wrong = _apart("la base de datos", there, before, now())
+    said: dict[str, Any] = {
+        "maquina": _iso_moment(before),
+        "base_de_datos": _iso_moment(there),
+        "autoridad_de_tiempo": None,
+    }
+    wrong = _clock_difference("la base de datos", there, before, now())
     if hall.settings.tsa and hall.settings.tsa_ca:
         stamped, slack, why = await _ask_authority(hall.settings.tsa.split(",")[0], hall.settings.tsa_ca)
         if stamped is not None:
-            said["autoridad_de_tiempo"] = _moment(stamped)
-            wrong += _apart("la autoridad de tiempo", stamped, before - slack, now() + slack)
+            said["autoridad_de_tiempo"] = _iso_moment(stamped)
+            wrong += _clock_difference("la autoridad de tiempo", stamped, before - slack, now() + slack)
         else:
             said["autoridad_de_tiempo"] = why
     return said, wrong
 
 
-def _apart(whose: str, theirs: datetime, before: datetime, after: datetime) -> list[str]:
-    """`theirs` was read between `before` and `after`."""
+def _clock_difference(whose: str, theirs: datetime, before: datetime, after: datetime) -> list[str]:
+    """One sentence if a clock is too far from ours. `theirs` was read between our times `before` and `after`."""
+    # The answer took some time, so their clock is right if it is between our two readings.
     distance = max(before - theirs, theirs - after, timedelta())
     if distance <= CLOCKS:
         return []
@@ -191,7 +207,10 @@ def _apart(whose: str, theirs: datetime, before: datetime, after: datetime) -> l
 
 
 async def _ask_authority(url: str, ca: Path) -> tuple[datetime | None, timedelta, str]:
-    """Its hour, how far that may be off, or why there is none: an authority that is away stops no ceremony."""
+    """The authority's time and its possible error; or None and the reason.
+
+    An authority that does not answer does not stop the ceremony: the document states the reason.
+    """
     try:
         trusted = load(await asyncio.to_thread(ca.read_bytes))
         _, stamp = await ask(Authority(url, trusted), b"reloj")
@@ -199,10 +218,11 @@ async def _ask_authority(url: str, ca: Path) -> tuple[datetime | None, timedelta
         return None, timedelta(), problem.sentence
     except OSError:
         raise Rejected(f"no se puede leer {ca}") from None
+    # Stamps may be cut to whole seconds, so one more second is no error.
     return stamp.at, (stamp.accuracy or timedelta()) + timedelta(seconds=1), ""
 
 
-def _moment(at: datetime) -> str:
+def _iso_moment(at: datetime) -> str:
     return at.astimezone(CENTRAL).isoformat(timespec="milliseconds")
 
 
@@ -210,7 +230,7 @@ def _moment(at: datetime) -> str:
 
 
 async def zero(hall: Hall) -> int:
-    """Refuse unless everything is at zero; then corte 0, and its act."""
+    """Check that everything is at zero. If it is, publish corte 0 and make the documents of the act."""
     if await store.find(hall.connection, "acto", INICIO) is not None:
         print(f"la puesta en ceros ya se hizo; sus documentos están en {hall.folder / FOLDERS[INICIO]}")
         return 0
@@ -218,23 +238,25 @@ async def zero(hall: Hall) -> int:
     if counted is None:
         said, wrong = await look(hall, INICIO)
         if wrong:
-            _say(wrong)
+            _print_differences(wrong)
             print("no está en ceros: no se publicó nada")
             return 1
-        counted = _text(said)
+        counted = _canonical_text(said)
         await store.add(hall.connection, "cero", INICIO, counted, now())
-    # That everything was at zero is a fact, and the log tells it before corte 0. If we stop here, the next run goes on.
+    # The record «everything was at zero» exists now; the log tells it before corte 0. If we stop here, the next run
+    # finds the record and goes on from this line.
     await _publish_zero(hall.settings)
     first = await cortes.corte(hall.connection, 0)
     assert first is not None
     listed = await store.find(hall.connection, "software", INICIO)
-    # Corte 0 is out. The documents are made once; if we stop before their record, the next run takes them as they are.
-    await _act(hall, INICIO, first, {COUNTS: counted, **({LIST: listed} if listed else {})}, _told_at_zero(first))
+    # Corte 0 is published. The documents are made once. If we stop before their record, the next run uses them as they
+    # are.
+    await _keep_act(hall, INICIO, first, {COUNTS: counted, **({LIST: listed} if listed else {})}, _told_at_zero(first))
     return 0
 
 
 async def _publish_zero(settings: Settings) -> None:
-    """By the publisher itself: it finishes what it finds and cuts nothing else."""
+    """Let the publisher cut corte 0. If a corte was left half-way, the publisher finishes it; it cuts no other."""
     try:
         async with wired(settings) as publisher:
             await by_hand(publisher, final=False, zero=True)
@@ -248,11 +270,11 @@ def _told_at_zero(first: Corte) -> list[str]:
     return [
         "Antes de recibir la primera acta se contó todo lo que el sistema guarda.",
         "No había imágenes, capturas, versiones de actas, cortes ni mensajes en espera.",
-        f"El corte 0, con todos sus valores en cero, se publicó el {_paper(first.at)}.",
+        f"El corte 0, con todos sus valores en cero, se publicó el {_moment_on_paper(first.at)}.",
     ]
 
 
-def _paper(at: datetime) -> str:
+def _moment_on_paper(at: datetime) -> str:
     return f"{at.astimezone(CENTRAL):%d/%m/%Y a las %H:%M:%S} (hora del centro)"
 
 
@@ -260,62 +282,69 @@ def _paper(at: datetime) -> str:
 
 
 async def close(hall: Hall, *, compare: Path | None) -> int:
-    """After the last corte: the software and the counts again, and the act. What differs is named, and in the act."""
+    """After the last corte: list the software again, count again, and make the act.
+
+    Differences are printed and stand in the act; they do not stop the close.
+    """
     last = await cortes.last(hall.connection)
     if last is None or last.phase is not Phase.FINAL:
         raise Rejected("el cierre va después del último corte, y todavía no ha salido")
     text = await store.find(hall.connection, "software", CIERRE)
     if text is None:
-        text = await _list(hall)
+        text = await _software_list(hall)
         await store.add(hall.connection, "software", CIERRE, text, now())
     before = await store.find(hall.connection, "software", INICIO)
     wrong = [] if before is None else [*software.differences(text, before)]
-    wrong += software.differences(text, _read(compare)) if compare else []
+    wrong += software.differences(text, _auditor_list(compare)) if compare else []
     if await store.find(hall.connection, "acto", CIERRE) is not None:
         print(f"el cierre ya se hizo; sus documentos están en {hall.folder / FOLDERS[CIERRE]}")
     else:
         said, _ = await look(hall, CIERRE)
-        same = "No hay lista del inicio con que comparar." if before is None else _same(wrong)
-        told = [f"El corte {last.number}, el último, se publicó el {_paper(last.at)}.", f"Software: {same}"]
-        await _act(hall, CIERRE, last, {COUNTS: _text(said), LIST: text}, told)
-    _say(wrong)
+        same = "No hay lista del inicio con que comparar." if before is None else _software_sentence(wrong)
+        told = [f"El corte {last.number}, el último, se publicó el {_moment_on_paper(last.at)}.", f"Software: {same}"]
+        await _keep_act(hall, CIERRE, last, {COUNTS: _canonical_text(said), LIST: text}, told)
+    _print_differences(wrong)
     return 1 if wrong else 0
 
 
-def _same(wrong: Sequence[str]) -> str:
+def _software_sentence(wrong: Sequence[str]) -> str:
     return f"{len(wrong)} archivos no son los del inicio." if wrong else "todos los archivos son los del inicio."
 
 
 # --- documents --------------------------------------------------------------------------------------------------------
 
 
-async def _act(hall: Hall, momento: str, corte: Corte, documents: Mapping[str, str], told: Sequence[str]) -> None:
-    """The folder of documents, whole or not at all; then its record, from which the log tells it."""
+async def _keep_act(hall: Hall, momento: str, corte: Corte, documents: Mapping[str, str], told: Sequence[str]) -> None:
+    """Make the folder of documents, then its record, which makes the log tell its digest."""
     target = hall.folder / FOLDERS[momento]
-    sums = await asyncio.to_thread(_make, hall, momento, corte, documents, told)
+    sums = await asyncio.to_thread(_make_documents, hall, momento, corte, documents, told)
     await store.add(hall.connection, "acto", momento, sums, now())
     print(f"documentos en {target}\nhuella de su {SUMS}: {hashlib.sha256(sums.encode()).hexdigest()}")
-    for folder in (_published(hall.settings, corte), target):
+    for folder in (_corte_folder(hall.settings, corte), target):
         print(f"para firmarlo: integrity seal export {folder} --out ARCHIVO")
 
 
-def _make(hall: Hall, momento: str, corte: Corte, documents: Mapping[str, str], told: Sequence[str]) -> str:
+def _make_documents(hall: Hall, momento: str, corte: Corte, documents: Mapping[str, str], told: Sequence[str]) -> str:
     target = hall.folder / FOLDERS[momento]
-    if target.exists():  # by a run that stopped before the record
-        return _whole(target)
+    if target.exists():  # a run before this one made it and stopped before the record
+        return _checked_sums(target)
     contents = {name: text.encode() for name, text in documents.items()}
-    contents[ACT] = acts.pdf(_written(hall.settings, momento, corte, contents, told))
+    # The act names the digest of every other document, so it is made last.
+    contents[ACT] = acts.pdf(_act_content(hall.settings, momento, corte, contents, told))
     sums = "".join(f"{hashlib.sha256(held).hexdigest()}  {name}\n" for name, held in sorted(contents.items()))
+    # Write everything beside the target, then rename. If we stop before the rename, the target does not exist and the
+    # next run starts again; after the rename it is complete.
     fresh = target.with_name(f".{target.name}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name, held in {**contents, SUMS: sums.encode()}.items():
-        _write(fresh / name, held)
+        _write_file(fresh / name, held)
     fresh.rename(target)
     return sums
 
 
-def _whole(target: Path) -> str:
+def _checked_sums(target: Path) -> str:
+    """The SHA256SUMS of a finished folder. Raises Rejected if a file is missing or differs."""
     try:
         content = (target / SUMS).read_bytes()
         for name, digest in read_sums(content).items():
@@ -326,10 +355,10 @@ def _whole(target: Path) -> str:
     return content.decode()
 
 
-def _written(
+def _act_content(
     settings: Settings, momento: str, corte: Corte, contents: Mapping[str, bytes], told: Sequence[str]
 ) -> acts.Act:
-    folder = _published(settings, corte)
+    folder = _corte_folder(settings, corte)
     try:
         listed = read_sums((folder / SUMS).read_bytes())
     except (OSError, Malformed):
@@ -337,12 +366,12 @@ def _written(
     files = {f"{folder.name}/{name}": digest for name, digest in listed.items()}
     files[f"{folder.name}/{SUMS}"] = corte.sums
     files |= {name: hashlib.sha256(held).hexdigest() for name, held in contents.items()}
-    counted = _counts(contents[COUNTS])
+    counted = _counted_lines(contents[COUNTS])
     return acts.Act(TITLES[momento], settings.simulacro, told, counted, files)
 
 
-def _counts(document: bytes) -> dict[str, str]:
-    """What the act shows of the document, whose digest it also has."""
+def _counted_lines(document: bytes) -> dict[str, str]:
+    """The lines of the document that the act shows. The act also holds the document's digest."""
     said = json.loads(document)
     tables = {f"renglones de {name}": str(rows) for name, rows in said["tablas"].items() if name not in store.PREPARED}
     waiting = {f"mensajes en «{topic}»": str(count) for topic, count in said["bus"].items()}
@@ -351,15 +380,15 @@ def _counts(document: bytes) -> dict[str, str]:
     return {**tables, "objetos en el almacén de imágenes": str(said["almacen"]["objetos"]), **waiting, **clocks, **more}
 
 
-def _published(settings: Settings, corte: Corte) -> Path:
+def _corte_folder(settings: Settings, corte: Corte) -> Path:
     return settings.public / corte_folder(corte.number)
 
 
-def _text(said: Mapping[str, Any]) -> str:
+def _canonical_text(said: Mapping[str, Any]) -> str:
     return canonical_json(said).decode() + "\n"
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write(path, content)
@@ -370,7 +399,7 @@ def _write(path: Path, content: bytes) -> None:
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
-def _parser() -> Parser:
+def _ceremonies_parser() -> Parser:
     parser = Parser(prog="prep", description="Las ceremonias de la noche.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN", dest="ceremony")
     digests = commands.add_parser("software-digests", help="las huellas de todo lo instalado")
@@ -402,8 +431,8 @@ async def run(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0, 1 or 2, as above."""
-    arguments = _parser().parse_args(argv)
+    """Exit status 0, 1 or 2, as the head of this file says."""
+    arguments = _ceremonies_parser().parse_args(argv)
     os.umask(0o022)
     try:
         sys.exit(uvloop.run(run(arguments)))

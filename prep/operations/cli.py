@@ -1,4 +1,4 @@
-"""The commands of the installation. Each part is a program of its own; this one starts them and does small things."""
+"""The command `prep`. It starts the parts, which are programs of their own, and does the small commands itself."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from integrity import VERSION
 from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
@@ -24,12 +25,13 @@ RESTART_SECONDS: Final = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr where the request cannot be met."""
+    """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr if the command cannot be done."""
+    # argparse never sees the words of a part: the part has its own parser and its own exit status.
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in PROGRAMS:
         PROGRAMS[words[0]](words)
         sys.exit(0)
-    arguments = _parser().parse_args(words)
+    arguments = _prep_parser().parse_args(words)
     try:
         command: Callable[[argparse.Namespace, Settings], int] = arguments.command
         sys.exit(command(arguments, read_settings()))
@@ -38,96 +40,97 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-# Commands that are programs of their own. Each is imported when it is asked for: `prep scan` needs no web server.
-# The programs that hold several commands are given the command's name too.
+# Commands that are programs of their own. Each is imported only when a person asks for it: `prep scan` needs no web
+# server, and an installation without that extra still scans. A program with several commands gets the command's name
+# too.
 
 
-def _capture(words: Sequence[str]) -> None:
+def _run_capture(words: Sequence[str]) -> None:
     from capture.service import main as capture  # noqa: PLC0415
 
     capture(words[1:])
 
 
-def _worker(words: Sequence[str]) -> None:
+def _run_worker(words: Sequence[str]) -> None:
     from prep.worker import main as worker  # noqa: PLC0415
 
     worker(words[1:])
 
 
-def _publish(words: Sequence[str]) -> None:
+def _run_publish(words: Sequence[str]) -> None:
     from publisher.command import main as publish  # noqa: PLC0415
 
     publish(words[1:])
 
 
-def _sequencer(words: Sequence[str]) -> None:
+def _run_sequencer(words: Sequence[str]) -> None:
     from publisher.log.command import main as sequencer  # noqa: PLC0415
 
     sequencer(words[1:])
 
 
-def _log(words: Sequence[str]) -> None:
+def _run_log(words: Sequence[str]) -> None:
     from publisher.log.rotation import main as rotation  # noqa: PLC0415
 
     rotation(words[1:])
 
 
-def _verify_database(words: Sequence[str]) -> None:
+def _run_verify_database(words: Sequence[str]) -> None:
     from publisher.log.comparison import main as comparison  # noqa: PLC0415
 
     comparison(words[1:])
 
 
-def _difusor(words: Sequence[str]) -> None:
+def _run_difusor(words: Sequence[str]) -> None:
     from publisher.mirror.command import main as mirror  # noqa: PLC0415
 
     mirror(words[1:])
 
 
-def _night(words: Sequence[str]) -> None:
+def _run_night(words: Sequence[str]) -> None:
     from prep.rehearsal.commands import main as night  # noqa: PLC0415
 
     sys.exit(night(words))
 
 
-def _accounts(words: Sequence[str]) -> None:
+def _run_accounts(words: Sequence[str]) -> None:
     from prep.operations.accounts import main as accounts  # noqa: PLC0415
 
     accounts(words[1:])
 
 
-def _parked(words: Sequence[str]) -> None:
+def _run_parked(words: Sequence[str]) -> None:
     from prep.operations.parked import main as parked  # noqa: PLC0415
 
     parked(words[1:])
 
 
-def _ceremonies(words: Sequence[str]) -> None:
+def _run_ceremonies(words: Sequence[str]) -> None:
     from prep.operations.ceremonies import main as ceremonies  # noqa: PLC0415
 
     ceremonies(words)
 
 
 PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
-    "capture": _capture,
-    "worker": _worker,
-    "publish": _publish,
-    "sequencer": _sequencer,
-    "log": _log,
-    "verify-database": _verify_database,
-    "difusor": _difusor,
-    "replay": _night,
-    "demo": _night,
-    "device": _accounts,
-    "user": _accounts,
-    "parked": _parked,
-    "software-digests": _ceremonies,
-    "zero": _ceremonies,
-    "close": _ceremonies,
+    "capture": _run_capture,
+    "worker": _run_worker,
+    "publish": _run_publish,
+    "sequencer": _run_sequencer,
+    "log": _run_log,
+    "verify-database": _run_verify_database,
+    "difusor": _run_difusor,
+    "replay": _run_night,
+    "demo": _run_night,
+    "device": _run_accounts,
+    "user": _run_accounts,
+    "parked": _run_parked,
+    "software-digests": _run_ceremonies,
+    "zero": _run_ceremonies,
+    "close": _run_ceremonies,
 }
 
 
-def _parser() -> Parser:
+def _prep_parser() -> Parser:
     parser = Parser(prog="prep", description="Un PREP abierto: de la imagen del acta al corte.")
     commands = parser.add_subparsers(required=True, metavar="ORDEN")
 
@@ -154,24 +157,31 @@ def _parser() -> Parser:
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),
     ):
         commands.add_parser(name, help=text, add_help=False)
-    command("serve", _serve, "todas las partes en esta máquina, con la base de datos incluida")
-    command("migrate", _migrate, "crea o actualiza el esquema de la base de datos")
-    scan = command("scan", _scan, "qué lee la cascada de decodificadores en cada imagen")
-    scan.add_argument("images", nargs="+", type=Path, metavar="IMAGEN")
+    parser.add_argument("--version", action="version", version=VERSION, help="la versión instalada")
+    command("serve", _serve_until_stopped, "todas las partes en esta máquina, con la base de datos incluida")
+    command("migrate", _migrate_database, "crea o actualiza el esquema de la base de datos")
+    scan = command("scan", _scan_images, "qué lee la cascada de decodificadores en cada imagen")
+    scan.add_argument("images", nargs="+", type=Path, metavar="IMAGEN", help="archivos de imagen o PDF")
     scan.add_argument("--json", action="store_true", help="un objeto JSON por línea")
-    bus = command("bus", _bus, "crea los temas del bus, donde los necesita")
-    bus.add_argument("action", choices=("init",))
+    bus = command("bus", _create_topics, "crea los temas del bus, donde los necesita")
+    bus.add_argument("action", choices=("init",), help="init: crea los temas que faltan")
     kafka = command("kafka-dev", _kafka_dev, "un Kafka de desarrollo en esta máquina: lo inicia o lo detiene")
-    kafka.add_argument("action", choices=("up", "down", "kill", "start", "fetch"))
+    kafka.add_argument(
+        "action",
+        choices=("up", "down", "kill", "start", "fetch"),
+        help="up: lo inicia; down: lo detiene; kill y start: un solo nodo; fetch: descarga lo que necesita",
+    )
     kafka.add_argument("node", nargs="?", type=int, default=1, metavar="NODO", help="con kill y start; 1 si no se dice")
-    kafka.add_argument("--nodes", type=int, choices=range(1, 6), metavar="N", help="1 si no se dice")
-    catalog = command("catalog", _catalog, "revisa o carga el catálogo de la elección")
-    catalog.add_argument("action", choices=("check", "load"))
-    catalog.add_argument("folder", type=Path, metavar="CARPETA")
+    kafka.add_argument(
+        "--nodes", type=int, choices=range(1, 6), metavar="N", help="con up: cuántos nodos; 1 si no se dice"
+    )
+    catalog = command("catalog", _check_or_load_catalog, "revisa o carga el catálogo de la elección")
+    catalog.add_argument("action", choices=("check", "load"), help="check: solo lo revisa; load: lo revisa y lo carga")
+    catalog.add_argument("folder", type=Path, metavar="CARPETA", help="la carpeta con los archivos CSV del catálogo")
     return parser
 
 
-def _migrate(_: argparse.Namespace, settings: Settings) -> int:
+def _migrate_database(_: argparse.Namespace, settings: Settings) -> int:
     async def run() -> list[str]:
         async with embedded.database(settings) as urls:
             return await migrate(urls.owner, app=urls.app)
@@ -185,7 +195,7 @@ def _migrate(_: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _bus(_: argparse.Namespace, settings: Settings) -> int:
+def _create_topics(_: argparse.Namespace, settings: Settings) -> int:
     if settings.bus is BusKind.EMBEDDED:
         print("el bus es el de PostgreSQL: no hay nada que crear")
         return 0
@@ -201,6 +211,7 @@ def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
     folder = settings.data / "kafka"
     laid_out = DevKafka.nodes_in(folder)
     if arguments.action == "down":
+        # Without a cluster in this folder there is no process to stop.
         if laid_out:
             DevKafka(folder, laid_out).stop()
         print(f"Kafka detenido; sus archivos quedan en {folder}" if laid_out else "no hay Kafka en esta carpeta")
@@ -214,6 +225,7 @@ def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
         kafka = DevKafka(folder, laid_out)
         (kafka.kill if arguments.action == "kill" else kafka.start)(arguments.node)
         return 0
+    # A second `up` starts the same nodes again: their data names their number.
     nodes = arguments.nodes or laid_out or 1
     bootstrap = DevKafka(folder, nodes).up()
     print(f"Kafka listo ({nodes} {'nodo' if nodes == 1 else 'nodos'}). Para usarlo:")
@@ -222,7 +234,7 @@ def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _scan(arguments: argparse.Namespace, _: Settings) -> int:
+def _scan_images(arguments: argparse.Namespace, _: Settings) -> int:
     from prep.scan.digitize import scan_files  # noqa: PLC0415  # only this command needs the decoders
 
     for found in scan_files(arguments.images):
@@ -234,7 +246,7 @@ def _scan(arguments: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
-def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
+def _check_or_load_catalog(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
     except CatalogErrors as errors:
@@ -258,12 +270,12 @@ def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _serve(_: argparse.Namespace, settings: Settings) -> int:
+def _serve_until_stopped(_: argparse.Namespace, settings: Settings) -> int:
     return asyncio.run(_serve_all(settings))
 
 
 async def _serve_all(settings: Settings) -> int:
-    """Keep every part running until SIGTERM or SIGINT; a part that ends is started again, Postgres included."""
+    """Keep every part running until SIGTERM or SIGINT. A part that ends starts again; so does our own PostgreSQL."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -271,14 +283,16 @@ async def _serve_all(settings: Settings) -> int:
     async with embedded.database(settings) as urls:
         await migrate(urls.owner, app=urls.app)
         await asyncio.gather(
-            *(_keep(name, stop) for name in PARTS),
+            *(_keep_part_running(name, stop) for name in PARTS),
             *(() if settings.database else (_keep_postgres(settings.data / "postgres", stop),)),
         )
     return 0
 
 
-async def _keep(name: str, stop: asyncio.Event) -> None:
+async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
+    """Start one part, and start it again each time it ends, until `stop` is set. Then end it with SIGTERM."""
     while not stop.is_set():
+        # Wait for the end of the part and for the order to stop, at the same time.
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, name)
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(stop.wait())
@@ -287,13 +301,17 @@ async def _keep(name: str, stop: asyncio.Event) -> None:
         if not ended.done():
             process.terminate()
             await ended
+        # A defect ends a part. The pause keeps a part that fails at every start from using the whole processor.
         elif not stop.is_set():
             print(f"prep: «{name}» terminó con {process.returncode}; se inicia de nuevo", file=sys.stderr)
             await asyncio.sleep(RESTART_SECONDS)
 
 
 async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
-    """The other parts go on without it. However it fails to start, it is tried again; recovery takes what it takes."""
+    """Start our own PostgreSQL again each time it stops. The other parts go on without it and wait.
+
+    Every failed start is printed and tried again. The recovery of a large database takes minutes, so there is no limit.
+    """
     asked = asyncio.create_task(stop.wait())
     while not asked.done():
         if not embedded.is_running(folder):
@@ -301,6 +319,7 @@ async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
             starting = asyncio.create_task(embedded.start(folder))
             await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
             starting.cancel()
+            # If it was asked to stop, the start is cancelled and ends here.
             [said] = await asyncio.gather(starting, return_exceptions=True)
             if isinstance(said, Exception):
                 print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)

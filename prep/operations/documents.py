@@ -1,7 +1,7 @@
-"""The printable act of a ceremony: what was counted, and the table «Nombre del archivo / Código de integridad».
+"""The printable act of a ceremony: the counts, and the table «Nombre del archivo / Código de integridad».
 
-Plain Helvetica, letter size, no picture and no font inside: a PDF that any printer prints. It names no person; names
-and signatures are written by hand.
+The PDF is letter size in plain Helvetica, without pictures or embedded fonts, so that any printer prints it. It names
+no person: people write their names and sign by hand.
 """
 
 import io
@@ -35,19 +35,19 @@ SIGNATURES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What an act says."""
+    """The content of an act."""
 
     title: str
     simulacro: bool
     told: Sequence[str]
-    """Sentences, in their order."""
+    """Sentences, in the order in which they are printed."""
     counts: Mapping[str, str]
     files: Mapping[str, str]
     """Digest of each file, by its name."""
 
 
 def pdf(act: Act) -> bytes:
-    """The same act gives the same bytes."""
+    """The act as a PDF. The same act always gives the same bytes, so that its digest can be compared."""
     out = io.BytesIO()
     document = SimpleDocTemplate(
         out,
@@ -67,45 +67,45 @@ def pdf(act: Act) -> bytes:
         canvas.drawString(18 * mm, 10 * mm, act.title)
         canvas.drawRightString(letter[0] - 18 * mm, 10 * mm, f"Página {canvas.getPageNumber()}")
 
-    document.build(_story(act), onFirstPage=foot, onLaterPages=foot)
+    document.build(_act_story(act), onFirstPage=foot, onLaterPages=foot)
     return out.getvalue()
 
 
-def _story(act: Act) -> list[Flowable]:
+def _act_story(act: Act) -> list[Flowable]:
     story: list[Flowable] = [Paragraph("Programa de Resultados Electorales Preliminares", HEADING)]
-    story.append(Paragraph(_plain(act.title), TITLE))
+    story.append(Paragraph(_escaped(act.title), TITLE))
     if act.simulacro:
         story.append(Paragraph("SIMULACRO: SIN VALIDEZ", LOUD))
-    story += [Paragraph(_plain(sentence), BODY) for sentence in act.told]
-    story += [Paragraph("Conteos", HEADING), _table(("Qué se contó", "Cuántos"), act.counts, (120, 60))]
+    story += [Paragraph(_escaped(sentence), BODY) for sentence in act.told]
+    story += [Paragraph("Conteos", HEADING), _two_column_table(("Qué se contó", "Cuántos"), act.counts, (120, 60))]
     story += [
         Paragraph("Archivos", HEADING),
-        _table(("Nombre del archivo", "Código de integridad"), act.files, (70, 110)),
+        _two_column_table(("Nombre del archivo", "Código de integridad"), act.files, (70, 110)),
         Paragraph(
             "El código de integridad es la huella SHA-256 del archivo: «sha256sum ARCHIVO» debe dar la misma.", BODY
         ),
         Paragraph("Firmas", HEADING),
-        _signatures(),
+        _signature_lines(),
     ]
     return story
 
 
-def _table(heads: tuple[str, str], rows: Mapping[str, str], widths: tuple[int, int]) -> Table:
+def _two_column_table(heads: tuple[str, str], rows: Mapping[str, str], widths: tuple[int, int]) -> Table:
     cells = [heads, *rows.items()]
     return Table(
-        [[Paragraph(_plain(cell), SMALL) for cell in line] for line in cells],
+        [[Paragraph(_escaped(cell), SMALL) for cell in line] for line in cells],
         colWidths=[width * mm for width in widths],
         repeatRows=1,
         style=GRID,
     )
 
 
-def _signatures() -> Table:
-    """Lines to write on."""
+def _signature_lines() -> Table:
+    """Empty lines on which people write name, post and signature."""
     line = [Spacer(1, 16 * mm), Paragraph("_" * 40, SMALL), Paragraph("Nombre, cargo y firma", SMALL)]
     return Table([[line, line] for _ in range(SIGNATURES // 2)], colWidths=[90 * mm, 90 * mm])
 
 
-def _plain(text: str) -> str:
-    """No markup in what is printed."""
+def _escaped(text: str) -> str:
+    """The text with its special characters escaped: the PDF library would read them as markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

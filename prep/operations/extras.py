@@ -1,4 +1,4 @@
-"""The command `prep`, and what it says if a package is missing that only some installations have."""
+"""The start of the command `prep`: if a package is missing that only some installations have, it says which extra."""
 
 import sys
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "documents": ("reportlab",),
     "pkcs11": ("pkcs11",),
 }  # fmt: skip
-"""Extra → what it lets us import. pyproject.toml says which packages those are."""
+"""Extra → the modules that it installs. pyproject.toml names the packages of each extra."""
 
 
 def main() -> None:
-    """Entry point of `prep`: exit status 2 and one sentence where an extra is missing."""
+    """Entry point of `prep`. If an extra is missing: exit status 2 and one sentence."""
     try:
         from prep.operations.cli import main as command  # noqa: PLC0415 - this import may be the one that fails
 
@@ -26,6 +26,7 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+        # A missing module of our own, or of Python, is a defect: show the whole error.
         if extra is None:
             raise
         print(f"prep: falta el extra «{extra}»: pip install 'prep-abierto[{extra}]'", file=sys.stderr)

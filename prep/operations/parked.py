@@ -1,4 +1,4 @@
-"""`prep parked`: the messages that wait for a person, and what the person decides: again, or not at all and why."""
+"""`prep parked`: the messages that wait for a person. The person sends them again, or dismisses them with a reason."""
 
 import argparse
 import asyncio
@@ -24,14 +24,14 @@ STATES: Final = {
     ParkedState.DISMISSED: "descartado",
 }
 DIGITS: Final = 12
-"""Of a digest, where a person reads it."""
+"""A person sees this many digits of a digest."""
 
 Work = Callable[[Connection], Awaitable[str]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0, or 2 with one sentence on stderr; of several messages either all are settled or none."""
-    arguments = _parser().parse_args(argv)
+    """Exit status 0, or 2 with one sentence on stderr. A command settles all its messages, or none."""
+    arguments = _parked_parser().parse_args(argv)
     try:
         if said := asyncio.run(_in_transaction(arguments.command(arguments))):
             print(said)
@@ -40,28 +40,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parked_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="prep parked", description="Los mensajes apartados, que esperan a alguien.")
     parser.add_argument("--json", action="store_true", help="un objeto JSON por línea")
     parser.add_argument("--all", action="store_true", help="también los ya reintentados o descartados")
-    parser.set_defaults(command=_list)
+    parser.set_defaults(command=_list_parked)
     commands = parser.add_subparsers(metavar="ORDEN")
     retry = commands.add_parser("retry", help="los manda otra vez, con todos sus intentos")
     which = retry.add_mutually_exclusive_group(required=True)
-    which.add_argument("ids", nargs="*", type=int, default=[], metavar="NÚMERO")
+    which.add_argument("ids", nargs="*", type=int, default=[], metavar="NÚMERO", help="los que se mandan otra vez")
     which.add_argument("--all", action="store_true", dest="every", help="todos los que esperan")
-    retry.set_defaults(command=_retry)
+    retry.set_defaults(command=_retry_parked)
     dismiss = commands.add_parser("dismiss", help="no se atenderán; la razón queda registrada")
-    dismiss.add_argument("ids", nargs="+", type=int, metavar="NÚMERO")
+    dismiss.add_argument("ids", nargs="+", type=int, metavar="NÚMERO", help="los que se descartan")
     dismiss.add_argument("--reason", required=True, metavar="TEXTO", help="por qué")
-    dismiss.set_defaults(command=_dismiss)
+    dismiss.set_defaults(command=_dismiss_parked)
     for command in (retry, dismiss):
-        command.add_argument("--by", default=_user(), metavar="QUIÉN", help="quién lo decide (aquí: %(default)s)")
+        command.add_argument(
+            "--by", default=_process_user(), metavar="QUIÉN", help="quién lo decide (aquí: %(default)s)"
+        )
     return parser
 
 
-def _user() -> str:
-    """The account of this process, which its environment cannot change."""
+def _process_user() -> str:
+    """The name of the account that runs this process. It comes from the system: an environment variable could lie."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -77,19 +79,20 @@ async def _in_transaction(work: Work) -> str:
         return await work(connection)
 
 
-def _list(arguments: argparse.Namespace) -> Work:
+def _list_parked(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         found = await deliveries.list_parked(connection, settled=arguments.all)
         if arguments.json:
-            return "\n".join(json.dumps(_plain(each), ensure_ascii=False) for each in found)
-        return _table(found, states=arguments.all) if found else "no hay mensajes apartados"
+            return "\n".join(json.dumps(_parked_json(each), ensure_ascii=False) for each in found)
+        return _parked_table(found, states=arguments.all) if found else "no hay mensajes apartados"
 
     return work
 
 
-def _retry(arguments: argparse.Namespace) -> Work:
+def _retry_parked(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         waiting = await deliveries.list_parked(connection)
+        # A number given twice counts once.
         ids = [each.id for each in waiting] if arguments.every else list(dict.fromkeys(arguments.ids))
         for parked in ids:
             await deliveries.retry(connection, parked, at=now(), by=arguments.by)
@@ -98,7 +101,7 @@ def _retry(arguments: argparse.Namespace) -> Work:
     return work
 
 
-def _dismiss(arguments: argparse.Namespace) -> Work:
+def _dismiss_parked(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         ids = list(dict.fromkeys(arguments.ids))
         for parked in ids:
@@ -108,7 +111,7 @@ def _dismiss(arguments: argparse.Namespace) -> Work:
     return work
 
 
-def _plain(parked: ParkedMessage) -> dict[str, object]:
+def _parked_json(parked: ParkedMessage) -> dict[str, object]:
     return {
         "numero": parked.id,
         "que": describe(parked.message),
@@ -123,8 +126,8 @@ def _plain(parked: ParkedMessage) -> dict[str, object]:
     }
 
 
-def _table(found: Iterable[ParkedMessage], *, states: bool) -> str:
-    """The columns stand below each other; the sentence, which may be long, comes last."""
+def _parked_table(found: Iterable[ParkedMessage], *, states: bool) -> str:
+    """A table with aligned columns. The sentence of the error is last because it may be long."""
     rows = [("N.º", "QUÉ", "TEMA", "DESDE", "INTENTOS", *(("ESTADO",) if states else ()), "ERROR")]
     for each in found:
         state = STATES[each.state] + (f": {each.reason}" if each.reason else "")
@@ -136,7 +139,7 @@ def _table(found: Iterable[ParkedMessage], *, states: bool) -> str:
 
 
 def describe(message: Message) -> str:
-    """What a message is about, for the person who decides. Its `id` says it, even where its body cannot be read."""
+    """The subject of a message, for the person who decides. It comes from the `id`: the body may be unreadable."""
     match message.id.split(":"):
         case ["image", device, sequence, sha256]:
             return f"imagen {sha256[:DIGITS]}… de {device} n.º {sequence}"

@@ -1,8 +1,9 @@
-"""Which files are deployed here: every one of our packages and of what is installed beside them, by its SHA-256.
+"""The list of the installed software: every file of our packages and of the packages beside them, with its SHA-256.
 
-The list is text, in the form of SHA256SUMS, after lines `# …` that name what runs it. It holds no path of this machine,
-so that two machines installed alike give the same list. What Python compiles by itself (`__pycache__`) is not in it,
-nor what an installer writes about where and how it installed.
+The list is a text in the form of SHA256SUMS, after lines `# …` with the versions of Python and PostgreSQL. It holds no
+path of this machine, so two machines with the same installation give the same list. Two kinds of files are left out,
+because they differ from machine to machine: files that Python compiles by itself (`__pycache__`), and files in which an
+installer notes how and from which source it installed.
 """
 
 import base64
@@ -26,30 +27,30 @@ _BLOCK: Final = 1 << 20
 
 
 def listing(runs: Mapping[str, str]) -> str:
-    """The list. `runs` names what no file here is: PostgreSQL and its version."""
+    """The text of the list. `runs` names programs that are not files of these packages: PostgreSQL and its version."""
     versions = {"Python": f"{platform.python_implementation()} {platform.python_version()}", **runs}
     lines = [f"# {name} {version}\n" for name, version in sorted(versions.items())]
-    found = {**dict(_ours()), **dict(_beside())}
-    return "".join(lines + [f"{_digest(path)}  {name}\n" for name, path in sorted(found.items())])
+    found = {**dict(_our_files()), **dict(_other_files())}
+    return "".join(lines + [f"{_file_digest(path)}  {name}\n" for name, path in sorted(found.items())])
 
 
-def _ours() -> Iterator[tuple[str, Path]]:
+def _our_files() -> Iterator[tuple[str, Path]]:
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
         for folder in spec.submodule_search_locations or () if spec else ():
-            yield from _files(Path(folder), package)
+            yield from _files_under(Path(folder), package)
 
 
-def _beside() -> Iterator[tuple[str, Path]]:
-    """Whatever is there, whether a package lists it or not: what nobody lists is what one wants to see."""
+def _other_files() -> Iterator[tuple[str, Path]]:
+    """All files beside our packages, even if no package lists them: an auditor wants to see exactly those files."""
     paths = sysconfig.get_paths()
     for folder in dict.fromkeys(Path(paths[scheme]) for scheme in ("purelib", "platlib")):
-        for name, path in _files(folder, BESIDE):
+        for name, path in _files_under(folder, BESIDE):
             if name.split("/")[1] not in PACKAGES:
                 yield name, path
 
 
-def _files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+def _files_under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [each for each in folders if each != _CACHE]
         for file in files:
@@ -62,7 +63,7 @@ def _is_of_this_machine(path: PurePath) -> bool:
     return _CACHE in path.parts or (path.parent.name.endswith(".dist-info") and path.name in _ABOUT_INSTALLING)
 
 
-def _digest(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     hashed = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
@@ -71,13 +72,15 @@ def _digest(path: Path) -> str:
 
 
 def altered(text: str) -> list[str]:
-    """Files of a list made here that are not what their own package says (RECORD), or that are gone."""
+    """One sentence for each file of this list that is missing, or that differs from the RECORD of its own package."""
     wrong: list[str] = []
     here = read_listing(text)
     for distribution in importlib.metadata.distributions():
         for file in distribution.files or ():
+            # Packages list their scripts outside the library folder (`..`); our list does not have those.
             if file.hash is None or file.hash.mode != "sha256" or file.parts[0] == ".." or _is_of_this_machine(file):
                 continue
+            # RECORD writes digests in base64 without padding.
             said = base64.urlsafe_b64decode(file.hash.value + "=" * (-len(file.hash.value) % 4)).hex()
             if file.parts[0] not in PACKAGES and here.get(f"{BESIDE}/{file}") != said:
                 wrong.append(f"{BESIDE}/{file}: no es el que su paquete dice, o falta")
@@ -85,7 +88,7 @@ def altered(text: str) -> list[str]:
 
 
 def read_listing(text: str) -> dict[str, str]:
-    """Digest, or version, by name. Raises Rejected where it is no such list."""
+    """Name → digest (of a file) or version (of a program). Raises Rejected if the text is not such a list."""
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("# "):
@@ -101,7 +104,7 @@ def read_listing(text: str) -> dict[str, str]:
 
 
 def differences(ours: str, theirs: str) -> Sequence[str]:
-    """Each file that is not the same here and in another list, in a sentence."""
+    """One sentence for each file that differs between our list and another list."""
     here, there = read_listing(ours), read_listing(theirs)
     sentences: list[str] = []
     for name in sorted(here.keys() | there.keys()):

@@ -1,4 +1,4 @@
-"""`prep replay OFICIAL.csv` and `prep demo`: what they are told, the folders of their night, and what they report."""
+"""`prep replay OFICIAL.csv` and `prep demo`: their arguments, the folders of their night, and their reports."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prep.arguments import Parser
-from prep.domain.rules import rule_set
+from prep.domain.rules import RULE_SETS, rule_set
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
 from prep.files.official import read_candidates, read_official
@@ -33,11 +33,11 @@ from prep.rehearsal.replay_catalog import catalog_folder
 from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
 
 DEMO: Final = 60
-"""Casillas of a demo."""
+"""Number of casillas of a demo."""
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file that somebody named. Raises PrepError where there is none to read."""
+    """The bytes of a file that the user named. Raises PrepError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -45,6 +45,10 @@ def content(path: Path) -> bytes:
 
 
 def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
+    """The night that plays an official file again, and the data that the file no longer holds (`docs/rules.md` §5).
+
+    Without --candidates, the file of candidaturas beside the official file is used, if there is one.
+    """
     official = read_official(content(arguments.official))
     rules = rule_set(arguments.rules)
     beside = arguments.candidates or next(iter(sorted(arguments.official.parent.glob("*CANDIDATURAS*"))), None)
@@ -60,7 +64,7 @@ def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
 
 
 def pace(words: str) -> float:
-    """Seconds of the election for each second here; 0 for `max`. Raises PrepError for anything else."""
+    """The number of seconds of the election that pass in one second here; 0 for `max`. Raises PrepError otherwise."""
     if words == "max":
         return 0.0
     with contextlib.suppress(ValueError):
@@ -70,7 +74,7 @@ def pace(words: str) -> float:
 
 
 def command_replay(arguments: argparse.Namespace) -> int:
-    """Exit status 0 where everything comparable is equal, 1 where anything differs."""
+    """Play the night and compare. Exit status 0 if all values that can be compared are equal, 1 if one differs."""
     plan, caveats = replay_plan(arguments)
     place = begin(plan, arguments)
     play(plan, place)
@@ -85,6 +89,7 @@ def command_replay(arguments: argparse.Namespace) -> int:
 
 
 def command_demo(arguments: argparse.Namespace) -> int:
+    """Play a synthetic night with its ceremonies, then serve its results until Ctrl-C (with --once, end at once)."""
     made = national_night if arguments.national else synthetic
     casillas = arguments.casillas or (NATIONAL if arguments.national else DEMO)
     folder, sheets = made(casillas, seed=arguments.seed)
@@ -114,7 +119,10 @@ def command_demo(arguments: argparse.Namespace) -> int:
 
 
 def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -> NightPlace:
-    """The night's folders: an unfinished night of the same words goes on, a finished one gives way to a new one."""
+    """Prepare the night's folders. An unfinished night with the same arguments goes on; any other one is deleted first.
+
+    Raises PrepError if there is no earlier night and the public folder has files of others.
+    """
     words: dict[str, object] = {
         "name": plan.name,
         "catalogo": plan.catalog.digest,
@@ -138,6 +146,7 @@ def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -
 
 
 def siglas(plan: Plan) -> str:
+    """The letters of the institute for the names of published files: those of the plan's name, or EDO if too few."""
     letters = "".join(letter for letter in plan.name.split("_")[0].upper() if "A" <= letter <= "Z")
     return letters[:10] if len(letters) > 1 else "EDO"
 
@@ -151,9 +160,10 @@ def published_file(place: NightPlace, election: str) -> Path:
 
 
 def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None:
-    """Official against ours: the summary in full, then whatever differs, then what the file lost or broke."""
+    """Print official against ours: the whole summary, the other values that differ, and the defects of the file."""
     table = Table("valor", "oficial", "nuestro", "", title="oficial y nuestro")
     for each in compared:
+        # A name without a space is a summary value; the name of a value of one acta holds the acta's clave and a space.
         if " " not in each.what or not each.equal:
             table.add_row(each.what, each.official, each.ours, "igual" if each.equal else "DIFERENTE")
     out = Console()
@@ -166,11 +176,11 @@ def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None
         ("impreso de otro modo que como se tecleó", caveats.reprinted),
         ("el resumen del archivo contradice sus filas", caveats.summary),
     ):
-        for line in _named(title, named):
+        for line in _titled_list(title, named):
             out.print(line)
 
 
-def _named(title: str, named: Mapping[str, str]) -> Iterator[str]:
+def _titled_list(title: str, named: Mapping[str, str]) -> Iterator[str]:
     if named:
         yield f"{title}: {len(named)}"
         yield from (f"  {key}: {reason}" for key, reason in named.items())
@@ -194,22 +204,44 @@ def main(words: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True)
     again = commands.add_parser("replay", help="reproduce una elección real desde su archivo oficial")
     again.set_defaults(command=command_replay)
-    again.add_argument("official", type=Path, metavar="OFICIAL.csv")
-    again.add_argument("--rules", default="ine-2023", metavar="REGLAS")
-    again.add_argument("--candidates", type=Path, metavar="ARCHIVO")
-    again.add_argument("--mistakes", type=float, default=0.05)
-    again.add_argument("--json", type=Path, metavar="ARCHIVO")
+    again.add_argument(
+        "official", type=Path, metavar="OFICIAL.csv", help="el archivo de resultados que publicó el instituto"
+    )
+    again.add_argument(
+        "--rules",
+        default="ine-2023",
+        metavar="REGLAS",
+        help=f"criterios y textos del instituto: {', '.join(RULE_SETS)} (%(default)s)",
+    )
+    again.add_argument(
+        "--candidates",
+        type=Path,
+        metavar="ARCHIVO",
+        help="el archivo de candidaturas; si no se dice, el que está en la misma carpeta",
+    )
+    again.add_argument(
+        "--mistakes",
+        type=float,
+        default=0.05,
+        metavar="PARTE",
+        help="en qué parte de las capturas se equivoca una persona, de 0 a 1 (%(default)s)",
+    )
+    again.add_argument("--json", type=Path, metavar="ARCHIVO", help="dónde dejar la comparación para otro programa")
     demo = commands.add_parser("demo", help="una noche sintética completa")
     demo.set_defaults(command=command_demo)
     demo.add_argument("--casillas", type=int, metavar="N", help=f"{DEMO}, o {NATIONAL:,} con --national")
     demo.add_argument("--national", action="store_true", help="una noche federal de todo el país")
     demo.add_argument("--once", action="store_true", help="termina al publicar el último corte")
     for each in (again, demo):
-        each.add_argument("--seed", type=int, default=1)
+        each.add_argument(
+            "--seed", type=int, default=1, metavar="N", help="el azar de la noche: el mismo número, la misma noche (1)"
+        )
         each.add_argument("--speed", default="max", metavar="N|max", help="veces más aprisa que la noche real")
-        each.add_argument("--public", type=Path, metavar="CARPETA")
+        each.add_argument(
+            "--public", type=Path, metavar="CARPETA", help="donde se publican los cortes; si no se dice, en --data"
+        )
         each.add_argument("--data", type=Path, metavar="CARPETA", help="donde la noche guarda lo suyo")
-        each.add_argument("--interval", type=float, default=15, help="segundos entre cortes")
+        each.add_argument("--interval", type=float, default=15, metavar="S", help="segundos entre cortes (15)")
     arguments = parser.parse_args(words)
     try:
         command: int = arguments.command(arguments)

@@ -1,4 +1,4 @@
-"""Field staff with their devices: draw an acta, sign what is sent, send it until there is a receipt, keep that."""
+"""Field staff with their devices: draw an acta, sign the upload, send it until a receipt arrives, keep the receipt."""
 
 import asyncio
 import base64
@@ -32,7 +32,10 @@ AHEAD: Final = 8
 
 
 class Journal:
-    """What the devices remember: for each sheet its sequence number, digest and, once given, its receipt."""
+    """The memory of the devices on disk: the digest of each sheet's image, and whether it has a receipt.
+
+    It has one JSON object on each line. If the process is killed, the next run reads it and sends only the rest.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,16 +43,16 @@ class Journal:
         self.receipts: set[str] = set()
         if path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
-                    self._take(json.loads(line))
+                with contextlib.suppress(json.JSONDecodeError):  # a killed run may leave half a line at the end
+                    self._remember_line(json.loads(line))
         self.file = path.open("a", encoding="utf-8")
 
     def add(self, **fields: str) -> None:
-        self._take(fields)
+        self._remember_line(fields)
         self.file.write(json.dumps(fields) + "\n")
         self.file.flush()
 
-    def _take(self, fields: Mapping[str, str]) -> None:
+    def _remember_line(self, fields: Mapping[str, str]) -> None:
         if "sha256" in fields:
             self.digests[fields["key"]] = fields["sha256"]
         if "acuse" in fields:
@@ -58,17 +61,18 @@ class Journal:
 
 def picture(plan_seed: int, form: PrintedForm, sheet: Sheet) -> bytes:
     """The image of a sheet: always the same bytes for the same sheet and seed."""
+    # Each sheet has a generator of its own, so its bytes do not depend on the order of drawing.
     rng = random.Random(f"{plan_seed} {sheet.key}")
     condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
     return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition)
 
 
 WEATHER: Final = (("limpia", 78), ("girada", 10), ("borrosa", 6), ("oscura", 6))
-"""Share of each condition among the images of a night, per cent."""
+"""Condition and its share of a night's images, in per cent."""
 
 
 def numbered(sheets: Iterable[Sheet]) -> dict[str, int]:
-    """The sequence number of each sheet's image, by key: every device counts its own, and leaves none out."""
+    """Key of a sheet → sequence number of its image. Every device counts its own images, from 1, without gaps."""
     sent: Counter[str] = Counter()
     numbers: dict[str, int] = {}
     for sheet in sheets:
@@ -79,7 +83,10 @@ def numbered(sheets: Iterable[Sheet]) -> dict[str, int]:
 
 
 async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal: Journal) -> None:
-    """Every sheet, in the order of its acopio, by the device of its kind."""
+    """Send all sheets in the order of their acopio. Each sheet goes from the device of its kind.
+
+    One task draws and several send. The queue between them is short, so few images wait in memory.
+    """
     keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
     forms = form_of_contest(plan)
     queue: asyncio.Queue[tuple[int, Sheet, bytes] | None] = asyncio.Queue(AHEAD)
@@ -92,6 +99,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
             if sheet.sin_acta is not None:
                 continue
             number = numbers[sheet.key]
+            # An earlier run has sent it. People may still have to identify its image, so remember the sheet.
             if sheet.key in journal.receipts:
                 progress.sent += 1
                 progress.images[journal.digests[sheet.key]] = sheet
@@ -99,6 +107,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
             if plan.speed:
                 due = started + (sheet.acopio - first).total_seconds() / plan.speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
+            # Drawing takes much processor time. In another process it does not hold up the senders.
             drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet)
             await queue.put((number, sheet, drawn))
         for _ in range(SENDERS):
@@ -109,6 +118,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
             number, sheet, drawn = work
             digest = hashlib.sha256(drawn).hexdigest()
             progress.images[digest] = sheet
+            # If the process dies after this line, the next run sends the same bytes again and gets the same receipt.
             journal.add(key=sheet.key, sha256=digest)
             receipt = await send(client, sheet, drawn, number=number, key=keys[sheet.kind])
             journal.add(key=sheet.key, acuse=receipt["firma"])
@@ -122,13 +132,16 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
 async def send(
     client: aiohttp.ClientSession, sheet: Sheet, image: bytes, *, number: int, key: Ed25519PrivateKey
 ) -> dict[str, Any]:
-    """One image until it has its receipt; an installation that is away is waited for."""
+    """Send one image until it has its receipt. If the installation does not answer, wait and try again."""
     headers = announced(sheet, image, device=DEVICES[sheet.kind], number=number, key=key)
     return (await persistent(client, "POST", "/v1/images", data=image, headers=headers)).json()
 
 
 def announced(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25519PrivateKey) -> dict[str, str]:
-    """What a device says of an image it sends, signed: the headers of an upload that `capture/intake.py` reads."""
+    """The signed headers of an upload, as `capture/intake.py` reads them.
+
+    This code does not use `prep/upload.py`, on purpose: a device in the field is another program.
+    """
     named = (
         ("Device", device),
         ("Sequence", str(number)),
@@ -140,6 +153,7 @@ def announced(sheet: Sheet, image: bytes, *, device: str, number: int, key: Ed25
         ("Traslado", sheet.traslado),
         ("Document", sheet.documento),
     )
+    # The receiver builds the same text: the title and all values, also the empty ones, in this order.
     signed = "PREP-IMAGE-V1\n" + "\n".join(value for _, value in named)
     headers = {f"X-PREP-{name}": quote(value, safe=" :+|,./-") for name, value in named if value}
     headers["X-PREP-Signature"] = base64.b64encode(key.sign(signed.encode())).decode()
@@ -153,7 +167,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def form_of_contest(plan: Plan) -> dict[str, PrintedForm]:
-    """The printed form of each sheet: its election's, with the rows of its contest's ballot."""
+    """Key of a sheet → its printed form, with the title of its election and the ballot of its contest."""
     elections = {election.id: election for election in plan.catalog.elections}
     contests = {contest.id: contest for contest in plan.catalog.contests}
     by_qr = {acta.qr: acta for acta in plan.catalog.actas}
@@ -162,13 +176,13 @@ def form_of_contest(plan: Plan) -> dict[str, PrintedForm]:
     found = {}
     for sheet in plan.sheets:
         acta = by_qr.get(sheet.qr)
-        contest = contests[acta.contest] if acta else anywhere
+        contest = contests[acta.contest] if acta else anywhere  # an acta that is fuera has no contest; any form will do
         if contest.id not in forms:
-            forms[contest.id] = _form(elections[contest.election], contest.name, contest.ballot)
+            forms[contest.id] = _printed_form(elections[contest.election], contest.name, contest.ballot)
         found[sheet.key] = forms[contest.id]
     return found
 
 
-def _form(election: Election, contest: str, ballot: Sequence[int]) -> PrintedForm:
+def _printed_form(election: Election, contest: str, ballot: Sequence[int]) -> PrintedForm:
     rows = tuple(election.options[position].code for position in ballot)
     return PrintedForm(title=election.title, contest=contest, header=HEADER, rows=rows, total=TOTAL)

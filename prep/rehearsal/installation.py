@@ -1,6 +1,6 @@
-"""The installation that a night is played against: prepared once, started with `prep serve`, spoken to over HTTP.
+"""The installation of a rehearsal: it is prepared once, started with `prep serve`, and answers over HTTP.
 
-Also who vouches for a rehearsal: an authority of its own, worth nothing, and a time stamper on this machine.
+This file also makes the authority and the time stamper of a rehearsal. Both are on this machine and have no validity.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ SITES: Final = ("CATD-01", "CCV-02")
 TYPISTS: Final = 12
 DEVICES: Final = {"movil": "movil-01", "escaner": "escaner-01", "urna": "urna-01"}
 ENGINE: Final = ("PREP_BUS", "PREP_KAFKA", "PREP_BLOBS", "PREP_S3", "PREP_DATABASE")
-"""Settings that a night takes from whoever starts it: the engine it is to run on."""
+"""Settings that a night takes from its environment: bus, image store and database."""
 
 
 @dataclass(frozen=True, slots=True)
 class NightPlace:
-    """Where the night keeps what must survive it, and where the installation listens."""
+    """The place of a night: its folders, the port of the installation and the environment of its processes."""
 
     data: Path
     public: Path
@@ -50,11 +50,14 @@ class NightPlace:
         return f"http://127.0.0.1:{self.port}"
 
 
-# Prepared once, started and, if need be, started again.
+# Prepare the installation once, start it, and start it again if it ends.
 
 
 def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> NightPlace:
-    """An installation's settings in that folder, on ports of its own that it keeps."""
+    """The settings of an installation in the folder `data`.
+
+    It keeps its ports in a file, so a restart uses the same.
+    """
     data.mkdir(parents=True, exist_ok=True)
     ports = data / "puertos.json"
     if not ports.exists():
@@ -63,7 +66,8 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> NightPlac
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("PREP_") or name.startswith(ENGINE)
     }
-    if {**kept, **settings}.get("PREP_BUS") == "kafka":  # topics of this night alone
+    # The name comes from the folder and the port: a restart finds its own topics again.
+    if {**kept, **settings}.get("PREP_BUS") == "kafka":  # each night has topics of its own on the shared cluster
         kept["PREP_KAFKA_PREFIX"] = f"prep.{hashlib.sha256(f'{data} {capture}'.encode()).hexdigest()[:12]}."
     environment = {
         **kept,
@@ -80,8 +84,12 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> NightPlac
 
 
 def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> NightPlace:
-    """Catalogue, people and devices, with the installation's own commands. A prepared folder is used as it is."""
+    """Load the catalogue, add people and devices, with the commands of `prep`. A prepared folder stays as it is.
+
+    If the process dies half-way, `preparado` is missing and the next run does all steps again. Each step may run twice.
+    """
     place = place_in(data, public, settings)
+    # The mark is the last step of an earlier run, so all others are done.
     if (data / "preparado").exists():
         return place
     folder = data / "catalogo"
@@ -91,10 +99,12 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
         (folder / name).write_bytes(content)
     order(place, "bus", "init")
     order(place, "catalog", "load", str(folder))
+    # The password is written beside its place and renamed: a killed run never leaves half a password.
     words = data / "clave"
     if not words.exists():
         words.with_suffix(".nueva").write_text(secrets.token_urlsafe(12))
         words.with_suffix(".nueva").replace(words)
+    # Two sites, so that the rule of the second capture at another site is at work.
     for site, logins in people().items():
         add_people(place, logins, role="capturista", site=site)
     add_people(place, ["operador"], role="operador_catd", site=SITES[0])
@@ -105,7 +115,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
 
 
 def add_people(place: NightPlace, logins: Sequence[str], *, role: str, site: str) -> None:
-    """Add them, unless an earlier run that was killed has done so."""
+    """Add these people. If a killed run has added them already, do nothing."""
     password = (place.data / "clave").read_text()
     try:
         order(place, "user", "add", *logins, "--role", role, "--site", site, lines=[password] * len(logins))
@@ -115,12 +125,12 @@ def add_people(place: NightPlace, logins: Sequence[str], *, role: str, site: str
 
 
 def people() -> dict[str, list[str]]:
-    """Logins of the capturistas of each site."""
+    """Site → logins of its capturistas."""
     return {site: [f"capturista{place}{n}" for n in range(TYPISTS // len(SITES))] for place, site in enumerate(SITES)}
 
 
 def command_line(name: str = "prep") -> str:
-    """An installed command of this package: the one beside this Python, else the one on the PATH."""
+    """The path of an installed command of this package: beside this Python or, if it is not there, on the PATH."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -131,7 +141,7 @@ def command_line(name: str = "prep") -> str:
 
 
 def order(place: NightPlace, *words: str, lines: Sequence[str] = ()) -> str:
-    """Run one `prep` command to its end; what it printed. Raises PrepError with what it said where it fails."""
+    """Run one `prep` command to its end and return its output. If it fails, raises PrepError with its message."""
     done = subprocess.run(
         [command_line(), *words],
         env=place.environment,
@@ -147,7 +157,7 @@ def order(place: NightPlace, *words: str, lines: Sequence[str] = ()) -> str:
 
 @asynccontextmanager
 async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[None]:
-    """`prep serve` for the length of the night; it does not outlive this process, however that ends."""
+    """Keep `prep serve` running inside the `with` block. It ends when this process ends, even if this one is killed."""
     with (place.data / "registro.jsonl").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             command_line(),
@@ -166,7 +176,7 @@ async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[
 
 
 async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
-    """Wait until capture answers. Raises PrepError, naming the log, where it does not."""
+    """Wait until capture answers. If it does not, raises PrepError that names the log."""
     deadline = time.monotonic() + seconds
     async with speaker(place, 1) as client:
         while time.monotonic() < deadline and process.returncode is None:
@@ -179,12 +189,13 @@ async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, sec
 
 
 def die_with_parent() -> None:
-    """Linux: the kernel ends the child with its parent, even when that one is killed."""
+    """On Linux, ask the kernel to end this child when its parent ends, even if the parent is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def free_ports(count: int) -> list[int]:
+    """Free ports of this machine. All sockets are open at the same time, so the ports differ from each other."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -192,7 +203,7 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-# Spoken to.
+# Speak to the installation.
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +217,7 @@ class HttpAnswer:
 
 
 def speaker(place: NightPlace, connections: int, *around: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-    """A client of the installation that waits as long as a person would. `around` sees each request and its answer."""
+    """An HTTP client of the installation, with the patience of a person. `around` sees each request and its answer."""
     return aiohttp.ClientSession(
         place.url,
         connector=aiohttp.TCPConnector(limit=connections),
@@ -224,9 +235,10 @@ async def persistent(
     told: Container[int] = (),
     **request: Any,  # noqa: ANN401
 ) -> HttpAnswer:
-    """The answer, after as many tries as it takes an installation to come back.
+    """Send a request until the installation answers, and return the answer.
 
-    Raises PrepError for a refusal, but for those `told` and for what others did first.
+    Raises PrepError for a refusal. No refusal for the caller: a status in `told`, and 409 or 410, which mean that
+    another request did the same before.
     """
     while True:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
@@ -234,30 +246,32 @@ async def persistent(
                 answer = HttpAnswer(response.status, await response.read())
             if response.ok or answer.status in {HTTPStatus.CONFLICT, HTTPStatus.GONE} or answer.status in told:
                 return answer
+            # Any other status is an error of this program: trying again would hide it.
             if answer.status not in AGAIN:
                 raise PrepError(f"{method} {path}: {answer.status} {answer.body.decode()}")
         await asyncio.sleep(0.25)
 
 
 AGAIN: Final = frozenset({429, 502, 503, 507})
-"""Statuses of an installation that will answer later."""
+"""With one of these statuses the installation asks for another try."""
 
 
-# Who vouches for a rehearsal: an authority of its own, worth nothing, and a time stamper on this machine.
+# The authority and the time stamper of a rehearsal, without validity.
 
 AUTHORITY: Final = "autoridad"
 STAMPER_PATIENCE: Final = 10.0
-"""Seconds that a time stamper may take to get its port."""
+"""A time stamper may need this many seconds to get its port."""
 
 
 def vouchers(data: Path) -> dict[str, str]:
-    """Settings of an installation that seals and stamps its cortes, with keys that this folder keeps."""
+    """The settings with which an installation seals and stamps its cortes. The keys stay in the folder `data`."""
     folder = data / AUTHORITY
     if not folder.exists():
         fresh = data / f".{AUTHORITY}"
-        shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(fresh, ignore_errors=True)  # a killed run may have left it incomplete
         subprocess.run([command_line("integrity"), "dev-ca", fresh], check=True, capture_output=True)
         (fresh / "puerto").write_text(str(free_ports(1)[0]))
+        # Only a complete authority gets the name under which it is looked for.
         fresh.rename(folder)
     return {
         "PREP_SEAL_CERTIFICATE": str(folder / "sello.pem"),
@@ -269,13 +283,16 @@ def vouchers(data: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def stamper(place: NightPlace) -> Iterator[None]:
-    """The time stamper at work. It does not outlive this process; cortes wait for it, and never the night."""
+    """Keep the time stamper running inside the `with` block. It ends with this process.
+
+    A corte without stamp gets it later; the night does not wait for the stamper.
+    """
     folder = place.data / AUTHORITY
     port = (folder / "puerto").read_text()
     words = [command_line("integrity"), "dev-tsa", str(folder), "--port", port]
     process = start_stamper(words)
     deadline = time.monotonic() + STAMPER_PATIENCE
-    while process.poll() is not None and time.monotonic() < deadline:  # that of a killed night still has the port
+    while process.poll() is not None and time.monotonic() < deadline:  # the stamper of a killed night has the port yet
         time.sleep(0.5)
         process = start_stamper(words)
     try:
@@ -286,7 +303,7 @@ def stamper(place: NightPlace) -> Iterator[None]:
 
 
 def start_stamper(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Its process, once it has said that it listens, or has ended because it cannot."""
+    """Start the stamper and wait until it listens, or until it has ended because it cannot."""
     process = subprocess.Popen(words, stdout=subprocess.PIPE, preexec_fn=die_with_parent)  # noqa: PLW1509  # our own command; one thread
     assert process.stdout is not None
     if not process.stdout.readline().startswith(b"Sellado de tiempo"):
@@ -295,7 +312,7 @@ def start_stamper(words: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def how_to_check(place: NightPlace) -> str:
-    """The whole verification of what was published, as a command. Whoever checks a real night brings their own."""
+    """The command that verifies all that the night published. On a real night, auditors bring their own authorities."""
     policy = (place.public / "bitacora" / "politica.txt").read_text()
     key = next(line.split()[1] for line in policy.splitlines() if line.startswith("log "))
     ca = place.data / AUTHORITY / "autoridad.pem"

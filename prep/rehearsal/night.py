@@ -1,11 +1,12 @@
-"""A whole night against a running installation: real elections replayed, or a synthetic state of any size.
+"""A whole night against a running installation: a real election played again, or a synthetic state of any size.
 
-It plays the people: field staff who send drawn actas, capturistas who type what is written on them (with a share of
-mistakes), and the operator who registers the actas that never came. It speaks HTTP and reads published files;
-everything in between is the installation itself.
+This program plays the people: field staff who send drawn actas, capturistas who type the values on them (with some
+mistakes), and the operator who registers the actas that never arrived. It speaks HTTP and reads published files. All
+the rest is the real installation.
 
-Killed at any moment and started again with the same words, it goes on where it was: each device keeps the receipts it
-was given (`acuses.jsonl`) and sends again only what has none, with the same sequence number and the same bytes.
+If it is killed and started again with the same arguments, it goes on from the same point. Each device keeps its
+receipts (`acuses.jsonl`). It sends again only the images without receipt, with the same sequence numbers and the same
+bytes.
 """
 
 import asyncio
@@ -27,10 +28,11 @@ console: Final = Console(stderr=True)
 
 
 async def watch(plan: Plan, place: NightPlace, progress: Progresses) -> None:
-    """Follow the published cortes until everything played is in one of them."""
+    """Follow the published cortes until one of them contains all actas of the night."""
     while progress.published < plan.expected:
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
             index = json.loads((place.public / "index.json").read_text())
+            # Read the totals only once for each corte.
             if index["corte"] != progress.corte:
                 totals = json.loads((place.public / index["carpeta"] / "totals.json").read_text())
                 actas = [election["actas"] for election in totals["elecciones"].values()]
@@ -41,9 +43,9 @@ async def watch(plan: Plan, place: NightPlace, progress: Progresses) -> None:
 
 
 def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
-    """The whole night, with a progress bar; returns when its last corte is published.
+    """Play the whole night, with a progress bar; return when its last corte is published.
 
-    With `ceremonies`, what is deployed is listed and everything found at zero before it, and it is closed after.
+    With `ceremonies`, the software list and the zero come before the night, and the close after it.
     """
     journal = Journal(place.data / "acuses.jsonl")
     progress = Progresses()
@@ -63,6 +65,7 @@ def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
                 bars.cancel()
 
     if not (place.data / "terminado").exists():
+        # A night that goes on after a kill has done this ceremony already.
         zeroed = place.data / "instalacion" / "actos" / "cero"
         for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
             order(place, each)
@@ -71,7 +74,7 @@ def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
         if ceremonies:
             try:
                 order(place, "close")
-            except PrepError as error:  # what differs is in the act, and ends no night
+            except PrepError as error:  # the act states the differences; they must not end the night
                 console.print(error.sentence, style="red")
         order(place, "sequencer", "--once")
         (place.data / "terminado").touch()

@@ -1,4 +1,4 @@
-"""What a night plays, and how far it has come."""
+"""The plan of a night, and its progress."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,32 @@ from prep.rehearsal.replay import Sheet
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a night plays: the catalogue as files, the sheets in the order of their acopio, and how."""
+    """The plan of a night: the catalogue as files, the sheets in the order of their acopio, speed and mistakes."""
 
     name: str
     folder: Mapping[str, bytes]
     catalog: Catalog
     sheets: Sequence[Sheet]
     expected: int
-    """Actas captured or fuera de catálogo when everything has been played."""
+    """Number of actas that are captured or fuera de catálogo at the end of the night."""
     seed: int
     mistakes: float
     speed: float
-    """Seconds of the election for each second here; 0: as fast as it goes."""
+    """Number of seconds of the election that pass in one second here; 0: as fast as possible."""
 
 
 @dataclass(slots=True)
 class Progresses:
-    """What has been done so far."""
+    """The progress of the night. All tasks of the night change it."""
 
     present: int = 0
-    """Capturistas whose session is open."""
+    """Number of capturistas with an open session."""
     sent: int = 0
     captures: int = 0
     published: int = 0
     corte: int = -1
     finished: bool = False
     images: dict[str, Sheet] = field(default_factory=dict)
-    """By digest: what a person sees when an image without a QR is shown."""
+    """Digest of an image → its sheet. So a person «sees» the acta on an image without a QR."""
     again: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often a person has typed a sheet: more than once only where it was sent back."""
+    """Login and sheet → number of times that the person has typed the sheet. It is above 1 only after a recapture."""

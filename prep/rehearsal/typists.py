@@ -14,15 +14,16 @@ from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 
 IDLE: Final = 0.5
-"""Seconds a capturista waits who was given nothing to do."""
+"""A capturista without a task waits this many seconds before asking again."""
 
 
 async def type_all(plan: Plan, place: NightPlace, progress: Progresses, *around: aiohttp.ClientMiddlewareType) -> None:
     logins = [login for logins in people().values() for login in logins]
     codes = {election.id: election.code for election in plan.catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
+    # A task names its acta by election and clave; so a person finds the sheet by these two.
     shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
-    async with speaker(place, TYPISTS, *around) as client:
+    async with speaker(place, TYPISTS, *around) as client:  # `around` sees each request; load tests measure with it
         await asyncio.gather(
             *(
                 capturista(plan, place, progress, client, shown, number=number, login=login)
@@ -32,14 +33,14 @@ async def type_all(plan: Plan, place: NightPlace, progress: Progresses, *around:
 
 
 async def log_in(client: aiohttp.ClientSession, place: NightPlace, login: str) -> dict[str, str]:
-    """The header of a session."""
+    """Log in and return the header that each request of the session carries."""
     words = {"usuario": login, "clave": (place.data / "clave").read_text()}
     response = await persistent(client, "POST", "/v1/session", json=words)
     return {"Authorization": f"Bearer {response.json()['token']}"}
 
 
 ANY_TASK: Final = ("resolucion", "identificacion", "captura")
-"""What whoever answers is ready to do next."""
+"""A capturista takes tasks of any of these types."""
 
 
 async def capturista(
@@ -52,13 +53,14 @@ async def capturista(
     number: int,
     login: str,
 ) -> None:
-    """One person at work until the night is over."""
+    """One person who works until the night is over: take a task, look at the image, answer, take the next task."""
     session = await log_in(client, place, login)
     progress.present += 1
     task: dict[str, Any] | None = None
     while not progress.finished:
         if task is None:
             held = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            # There is no task for this person now.
             if held.status != HTTPStatus.OK:
                 await asyncio.sleep(IDLE)
                 continue
@@ -68,7 +70,7 @@ async def capturista(
             task = None
             continue
         where, answer = say(plan, progress, sheets, task, number=number, login=login, seen=bool(seen.body))
-        if answer is None:  # three people, three mistakes: somebody who may must have it typed again
+        if answer is None:  # three people made three mistakes: a supervisor must ask for a recapture
             supervisor = await log_in(client, place, "supervisor")
             words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
             await persistent(client, "POST", where, json=words, headers=supervisor)
@@ -89,7 +91,7 @@ def say(
     login: str,
     seen: bool,
 ) -> tuple[str, dict[str, Any] | None]:
-    """Where a person goes with a task, and what they say there; None where none of three captures is right."""
+    """The path and the body of a person's answer to a task. The body is None if none of three captures is right."""
     path = f"/v1/tasks/{task['tarea']}"
     if task["tipo"] == "identificacion":
         shown = progress.images[task["imagen"].rsplit("/", 1)[1]]
@@ -110,12 +112,14 @@ def say(
 
 
 def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, int | str]:
-    """What this person types: what is written, but for `mistakes` of the sheets, where one field is wrong.
+    """The values that this person types: those on the sheet, but on a share of `mistakes` sheets one field is wrong.
 
-    Two people never make the same mistake: each has a field of their own on each sheet, as on a real night equal
-    mistakes of two people at two sites are what the second capture cannot see.
+    On each sheet, each person's mistake is in a different field, so two people never make the same one. The second
+    capture cannot see two equal mistakes, on a real night either; the night would then end with wrong values.
     """
     values = sheet.capture()
+    # `again` makes a person type better or worse the second time; if not, a recapture would repeat the same mistake for
+    # ever.
     chance = random.Random(f"{plan.seed} {person} {sheet.key} {again}")
     if chance.random() >= plan.mistakes:
         return values
@@ -127,7 +131,7 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
 
 
 async def register_sin_acta(plan: Plan, place: NightPlace) -> None:
-    """The operator registers every acta that never came. Twice is once."""
+    """The operator registers every acta that never arrived. A second registration of the same acta changes nothing."""
     missing = [sheet for sheet in plan.sheets if sheet.sin_acta is not None]
     claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
     codes = {election.id: election.code for election in plan.catalog.elections}

@@ -123,7 +123,7 @@ def _tell(sentence: str) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 0; with --once 1 where the origin diverges; 2, with one sentence, where it cannot be done."""
     parser = Parser(prog="prep difusor", description=DESCRIPTION)
-    parser.add_argument("url", metavar="URL")
+    parser.add_argument("url", metavar="URL", help="el sitio del PREP que se copia")
     parser.add_argument("--into", type=Path, required=True, metavar="CARPETA", help="dónde; se crea si no está")
     parser.add_argument("--interval", type=float, default=15, metavar="S", help="segundos entre miradas (15)")
     parser.add_argument("--once", action="store_true", help="una sola vez, y termina")

@@ -1,4 +1,4 @@
-"""The capture process as an operator runs it: people and devices by command, a kill in the middle of the night, a stop."""
+"""The capture process as an operator runs it: commands for people and devices, a kill in the middle of a night, a stop."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ def the_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def test_people_and_devices_are_let_in_by_command_or_refused_in_one_sentence(prep: Command, tmp_path: Path) -> None:
+def test_commands_let_people_and_devices_in_or_refuse_in_one_sentence(prep: Command, tmp_path: Path) -> None:
     added = prep("add", "ana", "beto", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\n{PASSWORD}\n")
     assert (added.returncode, added.stdout) == (0, "agregados: ana, beto\n")
     short = prep("add", "caro", "dora", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\ncorta\n")
@@ -78,7 +78,7 @@ def test_people_and_devices_are_let_in_by_command_or_refused_in_one_sentence(pre
 
 
 def client(environment: dict[str, str]) -> httpx.AsyncClient:
-    """Four connections, so that most uploads are still to come when the process is killed."""
+    """A client with four connections only, so that most uploads have not begun when the process is killed."""
     url = f"http://127.0.0.1:{environment['PREP_CAPTURE_PORT']}"
     return httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_connections=4))
 
@@ -96,7 +96,7 @@ async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio
             await asyncio.sleep(0.05)
 
 
-async def test_a_killed_process_comes_back_with_the_same_receipts_and_a_stopped_one_ends_in_order(
+async def test_a_killed_process_gives_the_same_receipts_after_its_start_and_a_stopped_process_ends_well(
     prep: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
     assert prep("device", "enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path)).returncode == 0

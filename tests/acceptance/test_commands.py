@@ -1,4 +1,4 @@
-"""The commands as people run them: what they print, and the one sentence where they cannot do what was asked."""
+"""The commands as people run them: their output, and the one sentence that they print if they cannot do their work."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_readme_names_the_commands_there_are() -> None:
+def test_the_readme_names_all_commands() -> None:
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"`prep ([a-z-]+)", readme))
     told = run("prep.operations.cli", "--help").stdout
@@ -68,7 +68,7 @@ def test_scan_prints_one_object_an_image(tmp_path: Path) -> None:
     assert (second["file"], second["text"]) == (str(bad), None)
 
 
-def test_a_replay_of_what_is_no_official_file_says_so(tmp_path: Path) -> None:
+def test_a_replay_refuses_a_file_that_is_not_official(tmp_path: Path) -> None:
     path = tmp_path / "otra.csv"
     path.write_text("a,b\n1,2\n")
     done = run("prep.operations.cli", "replay", str(path))
@@ -77,7 +77,7 @@ def test_a_replay_of_what_is_no_official_file_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_replay_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_replay_of_a_missing_file_says_so(tmp_path: Path) -> None:
     done = run("prep.operations.cli", "replay", str(tmp_path / "nada.csv"))
     assert done.returncode == 2
     assert "no se puede leer" in done.stderr
@@ -85,7 +85,10 @@ def test_a_replay_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 
 def test_the_bus_of_kafka_is_made_ready_on_a_broker_of_this_machine(kafka_jars: None, tmp_path: Path) -> None:
-    """Started, made ready twice, stopped; each says what it did. Without Kafka there is nothing to create."""
+    """Start the broker, make the bus ready twice, stop it; each command says what it did.
+
+    Then the bus without Kafka.
+    """
     data = {"PREP_DATA": str(tmp_path)}
     assert (
         run("prep.operations.cli", "bus", "init", **data).stdout

@@ -1,4 +1,4 @@
-"""A demo ends with one command that checks all of it, and that command is right."""
+"""A demo prints one command that checks all its results, and this command works."""
 
 import os
 import shlex
@@ -32,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return data, shlex.split(line.removeprefix("compruébelo: "))
 
 
-def test_the_printed_command_checks_everything_and_nothing_is_wrong(demo: tuple[Path, list[str]]) -> None:
+def test_the_printed_command_checks_all_and_finds_no_error(demo: tuple[Path, list[str]]) -> None:
     _, words = demo
     assert {"--ca", "--tsa-ca", "--log-key", "--simulacro"} <= set(words)
     done = run(*words)
@@ -41,14 +41,14 @@ def test_the_printed_command_checks_everything_and_nothing_is_wrong(demo: tuple[
         assert f"✓ {check}" in done.stdout
 
 
-def test_whoever_brings_no_authority_is_not_told_that_all_is_well(demo: tuple[Path, list[str]]) -> None:
+def test_without_an_authority_the_verifier_does_not_approve(demo: tuple[Path, list[str]]) -> None:
     _, words = demo
     done = run(*words[: words.index("--ca")])
     assert done.returncode == 2
     assert "? AUT-01" in done.stdout
 
 
-def test_the_acts_are_there_with_their_digests(demo: tuple[Path, list[str]]) -> None:
+def test_the_documents_of_both_acts_exist_with_their_digests(demo: tuple[Path, list[str]]) -> None:
     data, _ = demo
     for name in ("cero", "cierre"):
         folder = data / "instalacion" / "actos" / name

@@ -1,4 +1,4 @@
-"""The same night on Kafka, PostgreSQL by URL and S3 gives the very totals of the embedded one."""
+"""The same night gives the same totals on Kafka, an external PostgreSQL and S3 as on the embedded parts."""
 
 import json
 import os
@@ -13,7 +13,7 @@ NIGHT = ("demo", "--once", "--casillas", "25", "--seed", "3", "--interval", "4")
 
 
 def totals(folder: Path, settings: dict[str, str]) -> bytes:
-    """Of the last corte, after `integrity verify` has passed its tree."""
+    """The totals of the last corte, after `integrity verify` has approved the tree."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")} | settings
     public = folder / "publico"
     words = [*NIGHT, "--data", str(folder / "datos"), "--public", str(public)]

@@ -1,4 +1,4 @@
-"""Killed at random ten times and started again, a night ends with the very totals of one that was left alone."""
+"""A night that is killed ten times at random, and started again, has the same totals as a night without kills."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ def demo(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def trusting(data: Path) -> list[str]:
-    """The authority of a demo."""
+    """The options that make a verifier trust the authority of a demo."""
     ca = str(data / "autoridad" / "autoridad.pem")
     return ["--ca", ca, "--tsa-ca", ca, "--simulacro"]
 
@@ -43,7 +43,7 @@ def totals(folder: Path) -> bytes:
 
 
 def kill(process: subprocess.Popen[bytes], folder: Path, *, postgres: bool) -> None:
-    """SIGKILL, without a word: the night, every part it started, and now and then PostgreSQL with them."""
+    """Send SIGKILL to the night and to every part that it started; with `postgres`, also to PostgreSQL."""
     parts = psutil.Process(process.pid).children(recursive=True)
     for part in [psutil.Process(process.pid), *parts]:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -55,7 +55,7 @@ def kill(process: subprocess.Popen[bytes], folder: Path, *, postgres: bool) -> N
             os.kill(int(pid.read_text().split()[0]), signal.SIGKILL)
 
 
-def test_ten_kills_change_no_number(tmp_path: Path) -> None:
+def test_ten_kills_change_no_total(tmp_path: Path) -> None:
     alone, struck = tmp_path / "sola", tmp_path / "golpeada"
     alone.mkdir()
     struck.mkdir()
@@ -70,7 +70,7 @@ def test_ten_kills_change_no_number(tmp_path: Path) -> None:
                 if night.poll() is None:
                     kill(night, struck, postgres=chance.random() < 0.3)
                     kills += 1
-                    time.sleep(0.2)  # the kernel ends the children of the killed
+                    time.sleep(0.2)  # the kernel ends the children of the killed process
                     continue
             assert night.wait(NIGHT) == 0, (struck / "salida.txt").read_text()[-3000:]
             break

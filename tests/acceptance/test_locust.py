@@ -1,4 +1,4 @@
-"""Locust, run as its user runs it, in a process of its own: everything it sends arrives, everything it types counts."""
+"""Locust as its user runs it, in a process of its own. All images that it sends arrive; all captures count."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def metric(place: NightPlace, part: str, name: str) -> float:
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+]+)$", text, re.MULTILINE))
 
 
-async def test_a_refusal_is_a_failure_and_a_short_load_has_none_and_arrives(place: NightPlace) -> None:
+async def test_a_refusal_counts_as_failure_and_a_short_load_arrives_without_failures(place: NightPlace) -> None:
     password = place.data / "clave"
     right = password.read_text()
     async with installation(place):

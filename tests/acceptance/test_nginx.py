@@ -1,4 +1,4 @@
-"""The shipped nginx files in a real nginx: what a reader, an auditor and a device get from them."""
+"""The nginx files of deploy/ in a real nginx: the answers that readers, auditors and devices get."""
 
 import asyncio
 import os
@@ -32,7 +32,10 @@ def nginx() -> str:
 
 @asynccontextmanager
 async def serving(nginx: str, folder: Path, name: str, **places: str) -> AsyncIterator[tuple[int, int]]:
-    """That file of deploy/nginx, with the places of a container replaced by ours; its plain and its TLS port."""
+    """Serve a file of deploy/nginx, with the paths of the container replaced by ours.
+
+    Gives its plain and its TLS port.
+    """
     plain, secure = free_ports(2)
     work = folder / f"nginx-{name}"
     work.mkdir()
@@ -50,7 +53,9 @@ async def serving(nginx: str, folder: Path, name: str, **places: str) -> AsyncIt
         assert theirs in text or (theirs == "listen 8080;" and name == "capture"), theirs
         text = text.replace(theirs, ours)
     conf = work / "nginx.conf"
-    conf.write_text(("user root;\n" if os.geteuid() == 0 else "") + text)  # the folder of a test is its owner's alone
+    conf.write_text(
+        ("user root;\n" if os.geteuid() == 0 else "") + text
+    )  # only the owner can read the folder of a test
 
     async def ready() -> bool:
         with suppress(OSError):
@@ -176,7 +181,7 @@ async def nothing_else_is_shown(http: httpx.AsyncClient) -> None:
     assert (await http.request("DELETE", "/index.json")).status_code == 405
 
 
-async def test_capture_is_reached_over_tls_and_only_as_far_as_it_should(
+async def test_capture_can_be_reached_over_tls_and_only_its_public_addresses(
     nginx: str, night: Night, tmp_path: Path
 ) -> None:
     async with furnished(night, tmp_path / "sala") as room:
@@ -202,7 +207,9 @@ async def test_capture_is_reached_over_tls_and_only_as_far_as_it_should(
             assert {each.status_code for each in slowed} == {429}
 
 
-async def test_a_capture_that_is_away_is_said_in_words_and_asked_for_again(nginx: str, tmp_path: Path) -> None:
+async def test_if_capture_is_stopped_nginx_answers_with_a_sentence_and_a_time_to_try_again(
+    nginx: str, tmp_path: Path
+) -> None:
     [nobody] = free_ports(1)
     theirs = "set $capture http://capture:8700;"
     async with (

@@ -1,4 +1,4 @@
-"""The operations kit on a running night: a real Prometheus scrapes real processes, and every question has its answer."""
+"""The operations kit on a running night: a real Prometheus asks real processes, and every query has an answer."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def rules(name: str) -> list[dict[str, Any]]:
 
 
 def asked_on_the_screen() -> dict[str, str]:
-    """Every query of every dashboard, by panel."""
+    """Panel → query, for every dashboard."""
     return {
         f"{panel['title']} {target['refId']}": target["expr"]
         for path in DASHBOARDS
@@ -50,21 +50,21 @@ def asked_on_the_screen() -> dict[str, str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """The series that an expression looks at."""
+    """The names of the series in an expression."""
     return set(re.findall(r"\b(?:prep[_:][a-z0-9_:]+|up\b|process_[a-z_]+)", expression))
 
 
-# On paper.
+# The files alone.
 
 
 @pytest.mark.parametrize("words", [("check", "config", "prometheus.yml"), ("test", "rules", "tests.yml")], ids="-".join)
-def test_promtool_finds_nothing(words: tuple[str, ...]) -> None:
+def test_promtool_finds_no_error(words: tuple[str, ...]) -> None:
     promtool = program("promtool", "prometheus")
     done = subprocess.run([promtool, *words], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_each_alert_is_proved_to_fire_and_not_to_fire() -> None:
+def test_each_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
     proved = [
         each for test in yaml.safe_load((PROMETHEUS / "tests.yml").read_text())["tests"] for each in alerts_of(test)
     ]
@@ -80,7 +80,7 @@ def alerts_of(test: dict[str, Any]) -> Iterator[tuple[str, bool]]:
         yield each["alertname"], bool(each["exp_alerts"])
 
 
-def test_each_alert_says_what_it_means_and_leads_to_its_page_of_the_runbook() -> None:
+def test_each_alert_explains_itself_and_links_to_its_page_of_the_runbook() -> None:
     headings = {title.strip().lower() for title in re.findall(r"^#+ (.+)$", RUNBOOK.read_text(), re.MULTILINE)}
     for rule in rules("alerts.yml"):
         notes = rule["annotations"]
@@ -92,7 +92,7 @@ def test_each_alert_says_what_it_means_and_leads_to_its_page_of_the_runbook() ->
         assert anchor in headings, f"the runbook has no page for {rule['alert']}"
 
 
-def test_each_panel_has_a_title_a_unit_and_words() -> None:
+def test_each_panel_has_a_title_a_unit_and_a_description() -> None:
     for path in DASHBOARDS:
         panels = json.loads(path.read_text())["panels"]
         assert [each["title"] for each in panels if each["type"] == "row"] == [
@@ -123,12 +123,12 @@ def place(tmp_path: Path) -> Iterator[tuple[Plan, NightPlace]]:
 
 
 OF_WITNESSES = {"prep_log_denied"}
-"""One series a witness; this night has none. `tests/publisher/test_witnesses.py` sees them."""
+"""Each witness has one such series, but this night has no witnesses. `tests/publisher/test_witnesses.py` tests them."""
 
 
 @asynccontextmanager
 async def watching(folder: Path, place: NightPlace) -> AsyncIterator[httpx.AsyncClient]:
-    """Debian's Prometheus with the shipped configuration, asking this installation's processes once a second."""
+    """Debian's Prometheus with the configuration of deploy/. It asks the processes of this night once a second."""
     [port] = free_ports(1)
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -164,7 +164,7 @@ async def answer(http: httpx.AsyncClient, expression: str) -> list[Any]:
 
 
 async def play(plan: Plan, place: NightPlace) -> None:
-    """Send and type everything, then stop typing."""
+    """Send all images and type all actas, then stop typing."""
     progress = Progresses()
     journal = Journal(place.data / "acuses.jsonl")
     with closing(journal.file):
@@ -175,7 +175,7 @@ async def play(plan: Plan, place: NightPlace) -> None:
             people.create_task(watch(plan, place, progress))
 
 
-async def test_every_query_of_the_screen_and_of_the_rules_has_an_answer(
+async def test_every_query_of_the_dashboards_and_of_the_rules_has_an_answer(
     place: tuple[Plan, NightPlace], tmp_path: Path
 ) -> None:
     plan, where = place
@@ -209,7 +209,7 @@ async def test_every_query_of_the_screen_and_of_the_rules_has_an_answer(
 
 
 async def promtool_reads(promtool: str, port: int) -> None:
-    """What a process tells has units, help and names as they should be."""
+    """promtool approves the units, help texts and names of a process's metrics."""
     async with httpx.AsyncClient() as http:
         metrics = (await http.get(f"http://127.0.0.1:{port}/metrics")).content
     command = [promtool, "check", "metrics"]

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed in the middle of a night, and cannot start for a while: the other parts stand, and go on."""
+"""PostgreSQL is killed in the middle of a night and cannot start for a while. The other parts stay alive and go on."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ BROKEN = "shared_buffers = 'muchos'\n"
 
 
 class Installation:
-    """`prep serve` on the embedded parts, in a folder of its own."""
+    """`prep serve` with the embedded parts, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -96,12 +96,12 @@ def _free_port() -> int:
 
 
 def parts(process: asyncio.subprocess.Process) -> dict[int, str]:
-    """The programs that `prep serve` keeps, by their process number."""
+    """Process number → program, of the parts that `prep serve` keeps running."""
     children = psutil.Process(process.pid).children()
     return {child.pid: child.cmdline()[3] for child in children if child.cmdline()[1:2] == ["-m"]}
 
 
-async def test_a_killed_postgres_that_cannot_start_again_at_once_ends_nothing_and_loses_nothing(tmp_path: Path) -> None:
+async def test_if_postgres_is_killed_and_cannot_start_at_once_no_part_ends_and_no_image_is_lost(tmp_path: Path) -> None:
     files, sheets = synthetic(12, seed=5)
     catalogue = tmp_path / "catalogo"
     catalogue.mkdir()
@@ -145,7 +145,7 @@ async def test_a_killed_postgres_that_cannot_start_again_at_once_ends_nothing_an
 
 
 async def upload(http: httpx.AsyncClient, device: Device, sheets: Sequence[Sheet], *, tries: int = 600) -> int:
-    """As a device does: again and again until there is a receipt. How many got one."""
+    """Send images as a device does: again and again, until there is a receipt. Returns the number of receipts."""
     receipts = 0
     for sheet in sheets:
         content = draw(FORM, {"ABETO": 12}, sheet.qr, rng=random.Random(sheet.qr))

@@ -1,4 +1,7 @@
-"""Two publishers, one leads: killed, cut off or stopped, another takes over; no corte goes out twice, no number is missing."""
+"""Two publishers, and one leads.
+
+If it is killed, cut off or stopped, the other takes over, and no corte is double or missing.
+"""
 
 import asyncio
 import hashlib
@@ -39,9 +42,9 @@ class Process:
     public: Path
 
     async def gauge(self, name: str) -> float | None:
-        """None where it does not answer."""
+        """The value of a gauge; None if the process does not answer."""
         try:
-            async with httpx.AsyncClient(timeout=20) as http:  # it may have been stopped; who asks asks again
+            async with httpx.AsyncClient(timeout=20) as http:  # the process may be stopped; the caller asks again
                 text = (await http.get(f"http://127.0.0.1:{self.port}/metrics")).text
         except httpx.TransportError:
             return None
@@ -99,7 +102,7 @@ async def last_corte(tonight: SmallNight) -> int:
 
 
 async def goes_on(tonight: SmallNight, leader: Process) -> None:
-    """Two more cortes on record, and out in the leader's tree."""
+    """Wait until two more cortes are on record and published in the leader's tree."""
     wanted = await last_corte(tonight) + 2
 
     async def more() -> bool:
@@ -109,7 +112,7 @@ async def goes_on(tonight: SmallNight, leader: Process) -> None:
 
 
 async def cut_off(tonight: SmallNight) -> None:
-    """End every publisher's session, as a restart of PostgreSQL does."""
+    """End the database sessions of all publishers, as a restart of PostgreSQL does."""
     owner = await asyncpg.connect(tonight.owner)
     await owner.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'prep-publisher' AND datname = current_database()"
@@ -118,7 +121,7 @@ async def cut_off(tonight: SmallNight) -> None:
 
 
 async def everything_is_out_once(tonight: SmallNight, public: Path) -> None:
-    """Each corte on record, and no other, is in the tree as recorded; a stranger's check passes."""
+    """The tree holds the cortes on record and no others, each as recorded; and `integrity verify` approves it."""
     async with tonight.pool.acquire() as connection:
         recorded = await connection.fetch("SELECT number, previous, sums FROM corte ORDER BY number")
     assert [(row["number"], row["previous"]) for row in recorded] == [
@@ -134,7 +137,9 @@ async def everything_is_out_once(tonight: SmallNight, public: Path) -> None:
 
 
 @pytest.mark.parametrize("trees", ["one tree", "a tree for each"])
-async def test_another_takes_over_however_the_leader_is_lost(tonight: SmallNight, tmp_path: Path, trees: str) -> None:
+async def test_another_publisher_takes_over_from_a_leader_that_is_killed_cut_off_or_stopped(
+    tonight: SmallNight, tmp_path: Path, trees: str
+) -> None:
     here = tonight.office.public
     there = here if trees == "one tree" else tmp_path / "otro"
     async with publishing(tonight, tmp_path, "uno", here) as one:
@@ -169,7 +174,7 @@ async def test_another_takes_over_however_the_leader_is_lost(tonight: SmallNight
                 for process in (two, three):
                     process.process.terminate()
                     assert await process.process.wait() == 0
-    for public in {here, there}:  # the last corte by hand; a second tree is brought up to it
+    for public in {here, there}:  # cut the last corte by hand; this also completes a second tree
         async with publishing(tonight, tmp_path, "mano", public, "--final") as hand:
             assert await hand.process.wait() == 0
         await everything_is_out_once(tonight, public)

@@ -1,4 +1,4 @@
-"""Real elections through the whole installation, as anybody runs them: the official numbers come out."""
+"""Real elections go through the whole installation, by the public command. The results are the official numbers."""
 
 import json
 import os
@@ -35,7 +35,7 @@ ELECTIONS = {
 
 
 @pytest.mark.parametrize("rules", ELECTIONS)
-def test_what_a_file_lost_or_broke_is_found_from_its_own_arithmetic(official: Official, rules: str) -> None:
+def test_the_defects_of_a_file_are_found_from_its_own_arithmetic(official: Official, rules: str) -> None:
     name, rows, lost = ELECTIONS[rules]
     file = read_official(official(name).read_bytes())
     caveats = examine(file, rule_set(rules))
@@ -49,8 +49,8 @@ def test_what_a_file_lost_or_broke_is_found_from_its_own_arithmetic(official: Of
         assert (caveats.broken, caveats.reprinted, caveats.summary) == ({}, {}, {})
 
 
-def test_a_difference_of_one_vote_is_seen(official: Official) -> None:
-    """The comparison that all replays end with can fail."""
+def test_a_difference_of_one_vote_is_found(official: Official) -> None:
+    """The comparison at the end of every replay can fail."""
     data = official(ELECTIONS["ine-2023"][0]).read_bytes()
     file, rules = read_official(data), rule_set("ine-2023")
     other = read_official(data.replace(b"'280749B0100','280749B01002',28,TAMAULIPAS,001,Nuevo Laredo,0749,01,B,00,1,2,450,89,4,93,9,", b"'280749B0100','280749B01002',28,TAMAULIPAS,001,Nuevo Laredo,0749,01,B,00,1,2,450,89,4,93,8,"))  # fmt: skip
@@ -61,7 +61,7 @@ def test_a_difference_of_one_vote_is_seen(official: Official) -> None:
 
 @pytest.fixture(scope="module")
 def quintana_roo(official: Official, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished replay: its report, its published tree."""
+    """The folder of a finished replay, with its report and its published tree."""
     tmp_path = tmp_path_factory.mktemp("quintana-roo")
     name = ELECTIONS["qroo-2019"][0]
     report = tmp_path / "informe.json"
@@ -73,8 +73,8 @@ def quintana_roo(official: Official, tmp_path_factory: pytest.TempPathFactory) -
     return tmp_path
 
 
-def test_quintana_roo_comes_out_with_the_official_numbers(quintana_roo: Path) -> None:
-    """2,136 rows with their images: drawn, sent, read, typed by two, published; then compared value by value."""
+def test_a_replay_of_quintana_roo_gives_the_official_numbers(quintana_roo: Path) -> None:
+    """2,136 rows with their images are drawn, sent, read, typed by two people, published, and compared value by value."""
     compared = json.loads((quintana_roo / "informe.json").read_text())
     assert compared["not_replayable"] == {}
     assert all(each["equal"] for each in compared["compared"])
@@ -86,10 +86,8 @@ def test_quintana_roo_comes_out_with_the_official_numbers(quintana_roo: Path) ->
     assert verified.returncode == 0, verified.stdout[-3000:]
 
 
-def test_coalition_votes_are_distributed_as_on_the_site_of_the_institute(
-    official: Official, quintana_roo: Path
-) -> None:
-    """Party votes of 15 of 15 districts, and of the state."""
+def test_coalition_votes_are_distributed_as_the_institute_did(official: Official, quintana_roo: Path) -> None:
+    """The votes of each party are equal in all 15 districts and in the state."""
     published, tree = official("quintana-roo-2019/published-json"), quintana_roo / "publico"
     index = json.loads((tree / "index.json").read_text())
     totals = json.loads((tree / index["carpeta"] / "totals.json").read_text())

@@ -1,4 +1,4 @@
-"""What is published is cheated on in every way that `tests.tamper` knows, and two verifiers find it each time."""
+"""`tests.tamper` falsifies the published tree in every way that it knows. Each time, two verifiers find it."""
 
 import functools
 import http.server
@@ -37,7 +37,7 @@ from tests.tamper.night import Night
 
 MINIMAL = Path(minimal_verifier.__file__)
 NOT_CHECKED = {"the time stamp stripped"}
-"""What shows only in something that cannot be checked any more: a time stamp may still come."""
+"""Cheats after which a check cannot be made, but no check is wrong: a missing time stamp may still arrive."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def matrix(night: Night, tmp_path_factory: pytest.TempPathFactory) -> list[tuple
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Its address on a plain static web server."""
+    """Serve a folder with a plain static web server; gives its address."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
@@ -68,7 +68,10 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def command(where: str, night: Night, *, minimal: bool) -> Verdict:
-    """The real command in a process of its own; the minimal one by a Python that sees nothing of this project."""
+    """Run the real command in a process of its own.
+
+    The minimal one runs in a Python that cannot import this project.
+    """
     program = ["-I", str(MINIMAL)] if minimal else ["-m", "integrity", "verify"]
     words = [sys.executable, *program, where, *night.remembering(2), "--json"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -77,7 +80,7 @@ def command(where: str, night: Night, *, minimal: bool) -> Verdict:
 
 
 @pytest.mark.parametrize("minimal", [False, True])
-def test_what_nobody_touched_passes_whole(night: Night, minimal: bool) -> None:
+def test_an_unchanged_tree_is_approved(night: Night, minimal: bool) -> None:
     assert judge(night.tree, night.remembering(2), minimal=minimal) == Verdict(0, (), ())
     assert command(str(night.tree), night, minimal=minimal) == Verdict(0, (), ())
 
@@ -86,17 +89,17 @@ def test_there_are_many_ways_to_cheat(matrix: list[tuple[Cheat, Verdict, Verdict
     assert len({cheat.name for cheat in CHEATS}) == len(CHEATS) == len(matrix) >= 100
 
 
-def test_both_verifiers_find_every_cheat_by_the_same_checks(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
-    """Not the verdict alone: the same checks are wrong, and the same could not be made."""
+def test_both_verifiers_find_every_cheat_with_the_same_checks(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
+    """Not only the verdict is equal: the same checks are wrong, and the same checks could not be made."""
     for cheat, ours, minimal in matrix:
         assert ours.exit_code == (2 if cheat.name in NOT_CHECKED else 1), cheat.name
         assert minimal == ours, cheat.name
 
 
-def test_both_verifiers_say_the_same_of_what_changed_at_random(night: Night, tmp_path: Path) -> None:
+def test_both_verifiers_agree_on_random_changes(night: Night, tmp_path: Path) -> None:
     seen: dict[int, int] = {}
     with openssl_once():
-        for seed in (*range(60), 749):  # the last: a page of the index without its election
+        for seed in (*range(60), 749):  # seed 749 gives a page of the index without its election
             tree = night.copy(tmp_path / "publico")
             told = mutate(tree, night, seed)
             ours = judge(tree, night.remembering(1), minimal=False)
@@ -118,8 +121,8 @@ def without_seals(tree: Path) -> None:
             path.unlink()
 
 
-def test_of_honest_trees_both_verifiers_print_the_same_list(night: Night, tmp_path: Path) -> None:
-    """Whatever the reader brought, and whether or not there are a log and seals."""
+def test_both_verifiers_print_the_same_list_for_honest_trees(night: Night, tmp_path: Path) -> None:
+    """For every set of keys and authorities that a reader may have, with and without a log, with and without seals."""
     key, authority = ["--log-key", str(night.log.key)], ["--ca", str(night.home / "autoridad.pem")]
     readers: list[list[str]] = [
         [],
@@ -145,15 +148,15 @@ def test_of_honest_trees_both_verifiers_print_the_same_list(night: Night, tmp_pa
             assert (results(minimal[0]), minimal[1]) == (results(ours[0]), ours[1]), (name, options)
 
 
-def test_the_document_is_what_the_code_says(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
+def test_the_document_agrees_with_the_code(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
     assert DOCUMENT.read_text() == document(matrix), "python -m tests.tamper docs/checks.md"
 
 
-def test_the_minimal_verifier_has_the_table_of_the_other() -> None:
+def test_both_verifiers_have_the_same_table_of_checks() -> None:
     assert titles(*BOTH) == minimal_verifier.CHECKS
 
 
-def test_every_check_is_found_wrong_by_some_cheat(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
+def test_every_check_fails_for_some_cheat(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
     assert {check for _, ours, _ in matrix for check in ours.wrong} == titles(*BOTH).keys()
 
 
@@ -169,7 +172,7 @@ def test_every_check_of_a_log_and_of_a_proof_is_reported(night: Night, tmp_path:
 
 
 @pytest.mark.parametrize("check", ["AUT-1", "AUT-07", "COM-09", ""])
-def test_what_is_in_no_table_cannot_be_reported(check: str) -> None:
+def test_a_check_outside_the_table_cannot_be_reported(check: str) -> None:
     ledger, minimal = Ledger(), minimal_verifier.Report("")
     with pytest.raises(KeyError):
         ledger.did(check)
@@ -187,7 +190,7 @@ def test_what_is_in_no_table_cannot_be_reported(check: str) -> None:
 
 @pytest.mark.parametrize("minimal", [False, True])
 def test_a_plain_web_server_is_enough(night: Night, tmp_path: Path, minimal: bool) -> None:
-    """Over HTTP nobody can see what other files there are; everything else is found as in a folder."""
+    """Over HTTP a verifier cannot list folders, so it does not find extra files. It finds all else as in a folder."""
     with served(night.tree) as address:
         assert command(address, night, minimal=minimal) == Verdict(0, (), ())
     found: dict[str, int] = {}
@@ -200,7 +203,7 @@ def test_a_plain_web_server_is_enough(night: Night, tmp_path: Path, minimal: boo
     assert found == dict.fromkeys([*names, "a hash in a tile"], 1)
 
 
-def test_a_server_that_fails_is_not_checked(night: Night) -> None:
+def test_a_tree_on_a_failing_server_counts_as_not_checked(night: Night) -> None:
     with served(night.tree) as address:
         pass
     for minimal in (False, True):
@@ -211,7 +214,7 @@ def test_a_server_that_fails_is_not_checked(night: Night) -> None:
 def test_the_minimal_verifier_never_shows_a_traceback(
     night: Night, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever stands in the place of any file: a sentence, and never a pass."""
+    """With any kind of object in the place of any file, it prints a sentence and never approves the tree."""
     files = [path.relative_to(night.tree) for path in sorted(night.tree.rglob("*")) if path.is_file()]
     kinds = {
         path.suffix or path.name: path for path in files if "checkpoint" not in path.name and "000.p" not in path.parts
@@ -234,7 +237,7 @@ def test_the_minimal_verifier_never_shows_a_traceback(
 
 
 def test_the_minimal_verifier_says_what_it_could_not_check(night: Night) -> None:
-    """With nobody to trust, seals that are there are not good; and a log's own key is said to be its own."""
+    """Without a trusted authority, seals do not count as good. A key from the tree itself is reported as such."""
     told = json.loads(
         subprocess.run(
             [sys.executable, "-I", MINIMAL, night.tree, "--json"], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Every command that stands in VERIFICA.txt is given, on a published tree, and answers what the text says."""
+"""Run every command of VERIFICA.txt on a published tree; each answers as the text says."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.quick.test_integrity_verify import flip
 from tests.tamper.night import Night
 
 COMMANDS = 11
-"""Blocks: four about digests, one for each of two elections, three about seals, two with the verifiers."""
+"""Number of blocks: four about digests, one for each of two elections, three about seals, two with the verifiers."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 
 def commands(tree: Path) -> list[str]:
-    """Blocks of indented lines."""
+    """The commands of the text: its blocks of indented lines."""
     blocks: list[list[str]] = [[]]
     for line in (tree / VERIFICA).read_text().splitlines():
         if line.startswith("    "):
@@ -40,7 +40,7 @@ def commands(tree: Path) -> list[str]:
 
 
 def give(command: str, tree: Path) -> subprocess.CompletedProcess[str]:
-    """In a shell of its own, in the folder that the text speaks of, with our commands where programs are found."""
+    """Run a command in a shell, in the folder that the text names. Our own commands are on the PATH."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     words = ["bash", "-euo", "pipefail", "-c", command]
     return subprocess.run(
@@ -91,7 +91,7 @@ def test_the_sums_are_those_of_the_official_file(night: Night) -> None:
         assert len(told) == 9 + len(votes)
 
 
-def test_they_say_when_something_is_wrong(night: Night, tmp_path: Path) -> None:
+def test_the_commands_report_a_changed_tree(night: Night, tmp_path: Path) -> None:
     home = tmp_path / "noche"
     shutil.copytree(night.home, home)
     tree = home / "publico"

@@ -1,4 +1,4 @@
-"""The wheel, installed where nothing of this checkout is: an auditor's, and a night's."""
+"""The wheel in new environments without this checkout: one for an auditor, one for a night."""
 
 import importlib.metadata
 import os
@@ -47,7 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def auditor(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and no extra: what the lock names for `integrity`, and no more."""
+    """The programs of an environment with the wheel without extras: only the packages that `integrity` needs."""
     folder = tmp_path_factory.mktemp("auditor")
     venv.create(folder)
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -55,12 +55,14 @@ def auditor(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "lock").write_text("".join(blocks[name] for name in sorted(asked_by("cryptography", "rfc3161-client"))))
     python = folder / "bin" / "python"
     pip_install(python, *LOCKED, folder / "lock")
-    pip_install(python, "--no-index", wheel)  # with what it asks for, and nothing to fetch it from
+    pip_install(
+        python, "--no-index", wheel
+    )  # its dependencies are there already, and pip has no source to fetch others
     return folder / "bin"
 
 
 def asked_by(*names: str) -> set[str]:
-    """These packages, and what they ask for."""
+    """The names of these packages and of all their dependencies."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -87,7 +89,7 @@ def test_an_auditor_verifies_a_tree_with_two_packages(auditor: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("words", [("demo",), ("--help",), ("kafka-dev", "up"), ("migrate",)])
-def test_without_extras_prep_says_which_one_is_missing(auditor: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_without_extras_prep_names_the_missing_extra(auditor: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
     done = run(auditor / "prep", *words, folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "prep: falta el extra «night»: pip install 'prep-abierto[night]'\n"
@@ -95,7 +97,7 @@ def test_without_extras_prep_says_which_one_is_missing(auditor: Path, tmp_path: 
 
 @pytest.fixture(scope="module")
 def institute(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and what a night needs; no tool of the tests, nothing of here."""
+    """The programs of an environment with the wheel and the packages of a night, without test tools or this checkout."""
     folder = tmp_path_factory.mktemp("instituto")
     venv.create(folder)
     python = folder / "bin" / "python"
@@ -125,10 +127,8 @@ def test_a_demo_runs_from_an_installed_wheel(institute: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_the_development_kafka_is_fetched_by_an_installed_wheel(
-    institute: Path, kafka_jars: None, tmp_path: Path
-) -> None:
-    """Its list of jars is in the wheel; a cache that is empty is filled from it."""
+def test_an_installed_wheel_can_fetch_the_development_kafka(institute: Path, kafka_jars: None, tmp_path: Path) -> None:
+    """The wheel holds the list of jars. An empty cache is filled from this list."""
     program = "from prep.bus.kafka_dev import POM; print(POM.read_text('utf-8'))"
     done = run(institute / "python", "-c", program, folder=tmp_path)
     assert done.stdout.strip() == (ROOT / "prep" / "bus" / "kafka_pom.xml").read_text("utf-8").strip()

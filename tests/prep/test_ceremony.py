@@ -32,7 +32,7 @@ from tests.makers.seal_maker import openssl
 async def tonight(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoggedNight]:
     for name, value in {"DATABASE": night.app, "DATA": tmp_path, "PUBLIC": tmp_path / "publico"}.items():
         monkeypatch.setenv(f"PREP_{name}", str(value))
-    monkeypatch.setattr(software, "_beside", lambda: iter(()))  # some thousand files more, of no interest here
+    monkeypatch.setattr(software, "_other_files", lambda: iter(()))  # some thousand files more, of no interest here
     monkeypatch.setattr(software, "altered", lambda _: [])
     monkeypatch.setattr(software, "PACKAGES", ("prep",))
     async with logged_night(night, tmp_path, casillas=12) as made:
@@ -40,7 +40,7 @@ async def tonight(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 async def held(*words: str | Path) -> int:
-    return await ceremony.run(ceremony._parser().parse_args([*map(str, words)]))
+    return await ceremony.run(ceremony._ceremonies_parser().parse_args([*map(str, words)]))
 
 
 async def records(tonight: LoggedNight) -> list[tuple[str, str]]:
@@ -175,7 +175,7 @@ async def test_a_clock_that_is_apart_stops_the_zero(
     assert "el reloj de la base de datos difiere 31536000 s" in capsys.readouterr().out.replace("31536001", "31536000")
 
 
-@pytest.mark.parametrize("stopped", ["_publish_zero", "_make", "store.add"])
+@pytest.mark.parametrize("stopped", ["_publish_zero", "_make_documents", "store.add"])
 async def test_stopped_anywhere_the_next_run_ends_it_and_nothing_is_done_twice(
     tonight: LoggedNight, monkeypatch: pytest.MonkeyPatch, stopped: str, tmp_path: Path
 ) -> None:
@@ -247,7 +247,7 @@ async def test_software_changed_during_the_night_is_named_at_the_close(
     await tonight.night.cut(Phase.FINAL)
     changed = tmp_path / "puerta.py"
     changed.write_text("puerta = 1\n")
-    monkeypatch.setattr(software, "_beside", lambda: iter([("dependencias/puerta.py", changed)]))
+    monkeypatch.setattr(software, "_other_files", lambda: iter([("dependencias/puerta.py", changed)]))
     assert await held("close") == 1
     assert "✗ dependencias/puerta.py: está aquí y no en la lista" in capsys.readouterr().out
     assert "1 archivos no son los del inicio" in text_of(tmp_path / "actos" / "cierre" / "acto.pdf")

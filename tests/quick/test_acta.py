@@ -1,4 +1,4 @@
-"""The life of one acta: every legal move, every other refused, and what two or three captures say together."""
+"""The life of one acta: every legal move works, every other is refused; and the result of two or three captures."""
 
 import inspect
 import re
@@ -24,7 +24,10 @@ def capture(person: int, number: int = 1) -> Capture:
 
 
 def drawn() -> dict[tuple[Estado, Move], Estado]:
-    """The moves of the module's drawing: each arrow `A ──move──► B`, or `A | B ──move──► C` from several states."""
+    """The moves in the drawing of the module.
+
+    An arrow is `A ──move──► B`, or `A | B ──move──► C` for several states.
+    """
     moves: dict[tuple[Estado, Move], Estado] = {}
     for line in (inspect.getdoc(acta) or "").splitlines():
         stations = re.split(r"\s*──(.+?)──►\s*", line.strip())
@@ -38,7 +41,7 @@ def drawn() -> dict[tuple[Estado, Move], Estado]:
 
 @pytest.mark.parametrize("estado", Estado)
 @pytest.mark.parametrize("move", Move)
-def test_a_move_is_legal_exactly_where_the_table_has_it(estado: Estado, move: Move) -> None:
+def test_a_move_is_legal_if_and_only_if_the_table_has_it(estado: Estado, move: Move) -> None:
     if (estado, move) in LEGAL:
         assert after(estado, move) is LEGAL[estado, move]
     else:
@@ -50,13 +53,13 @@ def test_the_drawing_in_the_module_is_the_table() -> None:
     assert drawn() == LEGAL
 
 
-def test_every_state_is_reached_and_every_move_is_of_some_use() -> None:
+def test_every_state_can_be_reached_and_every_move_is_used() -> None:
     assert {Estado.ESPERADA, *LEGAL.values()} == set(Estado)
     assert {move for _, move in LEGAL} == set(Move)
 
 
 @given(moves=st.lists(st.sampled_from(Move), max_size=40))
-def test_nothing_is_published_that_was_not_verified_and_nothing_compared_that_was_not_published(
+def test_only_a_verified_acta_is_published_and_only_a_published_acta_is_compared(
     moves: list[Move],
 ) -> None:
     estado, done = Estado.ESPERADA, [Estado.ESPERADA]
@@ -76,17 +79,17 @@ def test_the_same_person_never_captures_a_round_twice() -> None:
         Round().with_capture(capture(7)).with_capture(capture(7, 2))
 
 
-def test_a_round_that_is_agreed_waits_for_no_other_capture() -> None:
+def test_a_round_with_two_equal_captures_accepts_no_other_capture() -> None:
     with pytest.raises(Rejected, match="no espera otra captura"):
         Round((capture(1), capture(2))).with_capture(capture(3))
 
 
-def test_two_captures_that_differ_verify_nothing() -> None:
+def test_two_different_captures_verify_no_values() -> None:
     with pytest.raises(Rejected, match="otra persona"):
         Round((capture(1, 1), capture(2, 2))).verified()
 
 
-def test_where_two_agree_nothing_else_can_be_chosen() -> None:
+def test_if_two_captures_agree_no_other_values_can_be_chosen() -> None:
     agreed = Round((capture(1), capture(2)))
     assert agreed.verified() == agreed.verified(values(1)) == values(1)
     with pytest.raises(Rejected, match="no hay nada que resolver"):
@@ -103,7 +106,7 @@ def test_a_resolution_must_be_one_of_the_three() -> None:
 
 
 class AnyRound(RuleBasedStateMachine):
-    """People type at random: a round only ever verifies what two of them agreed on, or one of three."""
+    """People type at random. A round verifies only values that two people agree on, or one of three captures."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The drawn actas: repeatable, every ballot fits, what is written on them is there to see, and their QR is real."""
+"""The drawn actas: the same bytes each time, room for every ballot, visible handwriting, and a real QR."""
 
 import io
 import random
@@ -36,7 +36,7 @@ def image(
 
 
 def ink(drawn: Image.Image) -> int:
-    """Pixels that are clearly blue."""
+    """The number of clearly blue pixels."""
     red, _, blue = drawn.convert("RGB").split()
     return ImageChops.subtract(blue, red).point([0] * 60 + [1] * 196).histogram()[1]
 
@@ -48,7 +48,7 @@ def test_the_same_acta_is_always_the_same_bytes(condition: Condition) -> None:
     assert one != draw(FORM, VALUES, QR, rng=random.Random(6), condition=condition, size=(850, 554))
 
 
-def test_the_night_knows_its_four_conditions_and_the_bench_its_four_levels() -> None:
+def test_a_night_has_four_conditions_and_the_benchmark_has_four_levels() -> None:
     assert list(CONDITIONS) == ["limpia", "girada", "borrosa", "oscura"]
     assert list(LEVELS) == ["leve", "medio", "fuerte", "extremo"]
 
@@ -57,7 +57,7 @@ def test_the_sticker_is_a_qr_with_the_text_given() -> None:
     assert [code.text for code in zxingcpp.read_barcodes(image().convert("L"))] == [QR]
 
 
-def test_an_acta_whose_sticker_was_never_put_on_has_no_qr() -> None:
+def test_an_acta_without_a_sticker_has_no_qr() -> None:
     assert (
         zxingcpp.read_barcodes(
             image(qr=None).convert("L"), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
@@ -74,7 +74,7 @@ def test_the_form_has_its_four_black_corners_and_its_shape() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 13, 24, 25, 45])
-def test_a_ballot_of_any_length_fits_and_every_row_of_it_can_be_written_on(rows: int) -> None:
+def test_a_ballot_of_any_length_fits_and_each_of_its_rows_has_room_for_a_number(rows: int) -> None:
     form = PrintedForm(
         "Ayuntamientos", "Prueba", HEADER, tuple(f"P{number}" for number in range(rows)), TOTAL, digits=4
     )
@@ -116,5 +116,5 @@ def test_a_dark_photo_is_dark() -> None:
         (2345, "dos mil trescientos cuarenta y cinco"),
     ],
 )
-def test_numbers_are_spelt(number: int, words: str) -> None:
+def test_numbers_are_written_in_spanish_words(number: int, words: str) -> None:
     assert in_words(number) == words

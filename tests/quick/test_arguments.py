@@ -1,4 +1,4 @@
-"""A wrong command gets one Spanish sentence, whatever is wrong with it."""
+"""Every kind of wrong command gets one Spanish sentence."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def parser() -> Parser:
         (["descarta", "1", "--reason", "x", "--nada"], "prep prueba: no se entiende: --nada"),
     ],
 )
-def test_a_wrong_command_is_told_in_spanish(
+def test_a_wrong_command_gets_a_spanish_sentence(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""The store keeps every byte once under its digest, and the first word under each name, on a disk and in an object store."""
+"""The store keeps each content once under its digest, and the first record under each name; on a disk and on S3."""
 
 import asyncio
 import hashlib
@@ -22,22 +22,22 @@ PLACES = ("folder", "s3")
 
 @dataclass(frozen=True)
 class Place:
-    """A store, and the way behind its back."""
+    """A store, and a way to change its files without the store."""
 
     open: Callable[[], Blobs]
     damage: Callable[[str, bytes | None], None]
-    """Put other bytes in a blob's place, or take it away."""
+    """Replace a blob by other bytes, or remove it."""
 
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "folder":
-        return _folder(tmp_path)
+        return _place_in_folder(tmp_path)
     server: S3Server = request.getfixturevalue("s3")
-    return _s3(server, tmp_path)
+    return _place_in_s3(server, tmp_path)
 
 
-def _folder(tmp_path: Path) -> Place:
+def _place_in_folder(tmp_path: Path) -> Place:
     def damage(sha256: str, content: bytes | None) -> None:
         path = tmp_path / "blobs" / "sha256" / sha256[:2] / sha256
         path.unlink() if content is None else path.write_bytes(content)
@@ -45,7 +45,7 @@ def _folder(tmp_path: Path) -> Place:
     return Place(lambda: Blobs.open((tmp_path / "blobs").as_uri()), damage)
 
 
-def _s3(server: S3Server, tmp_path: Path) -> Place:
+def _place_in_s3(server: S3Server, tmp_path: Path) -> Place:
     def damage(sha256: str, content: bytes | None) -> None:
         client, where = server.client("s3"), {"Bucket": BUCKET, "Key": f"prep/sha256/{sha256[:2]}/{sha256}"}
         client.delete_object(**where) if content is None else client.put_object(**where, Body=content)
@@ -62,7 +62,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-async def test_what_is_put_is_got_by_its_digest(blobs: Blobs) -> None:
+async def test_a_kept_content_is_found_by_its_digest(blobs: Blobs) -> None:
     sha256 = await blobs.put(b"un acta")
     assert sha256 == digest(b"un acta")
     assert await blobs.put(b"un acta") == sha256
@@ -71,7 +71,7 @@ async def test_what_is_put_is_got_by_its_digest(blobs: Blobs) -> None:
     assert not await blobs.exists(digest(b"otra"))
 
 
-async def test_a_file_is_kept_and_stays_its_owners(blobs: Blobs, tmp_path: Path) -> None:
+async def test_a_file_is_kept_and_the_original_stays_in_its_place(blobs: Blobs, tmp_path: Path) -> None:
     path = tmp_path / "acta.jpg"
     path.write_bytes(b"una foto")
     for _ in range(2):
@@ -80,7 +80,7 @@ async def test_a_file_is_kept_and_stays_its_owners(blobs: Blobs, tmp_path: Path)
     assert await blobs.get(digest(b"una foto")) == b"una foto"
 
 
-async def test_a_blob_that_is_missing_or_damaged_is_for_a_person_to_look_at(blobs: Blobs, place: Place) -> None:
+async def test_a_missing_or_damaged_blob_is_parked_for_a_person(blobs: Blobs, place: Place) -> None:
     sha256 = await blobs.put(b"un acta")
     place.damage(sha256, b"un Acta")
     with pytest.raises(Parked, match=f"está dañada la imagen {sha256}"):
@@ -91,7 +91,7 @@ async def test_a_blob_that_is_missing_or_damaged_is_for_a_person_to_look_at(blob
         await blobs.get(sha256)
 
 
-async def test_the_first_record_of_a_name_is_what_everybody_reads(blobs: Blobs) -> None:
+async def test_all_readers_get_the_first_record_of_a_name(blobs: Blobs) -> None:
     assert await blobs.find("secuencias/a/1") is None
     answers = await asyncio.gather(*(blobs.record("secuencias/a/1", b"%d" % n) for n in range(20)))
     assert sum(ours for _, ours in answers) == 1
@@ -102,7 +102,7 @@ async def test_the_first_record_of_a_name_is_what_everybody_reads(blobs: Blobs) 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunks=st.lists(st.one_of(st.binary(max_size=40), st.integers(0, 2).map(lambda n: bytes(n * SPILL)))))
-async def test_a_body_is_hashed_as_it_arrives_however_it_is_cut(tmp_path: Path, chunks: list[bytes]) -> None:
+async def test_a_body_in_pieces_of_any_size_has_the_right_digest(tmp_path: Path, chunks: list[bytes]) -> None:
     blobs = Blobs.open((tmp_path / "blobs").as_uri())
     async with blobs.arriving() as arriving:
         for chunk in chunks:
@@ -114,7 +114,7 @@ async def test_a_body_is_hashed_as_it_arrives_however_it_is_cut(tmp_path: Path, 
     assert not arriving.path.exists()
 
 
-async def test_a_body_that_fails_on_its_way_leaves_no_file(blobs: Blobs) -> None:
+async def test_an_interrupted_body_leaves_no_file(blobs: Blobs) -> None:
     seen = []
 
     async def fail() -> None:
@@ -130,7 +130,7 @@ async def test_a_body_that_fails_on_its_way_leaves_no_file(blobs: Blobs) -> None
     assert not path.exists()
 
 
-async def test_what_a_killed_process_left_is_swept_at_the_next_start_and_what_is_arriving_is_not(
+async def test_the_next_start_deletes_old_files_of_a_killed_process_but_no_file_that_is_arriving(
     tmp_path: Path,
 ) -> None:
     url = (tmp_path / "blobs").as_uri()
@@ -145,8 +145,8 @@ async def test_what_a_killed_process_left_is_swept_at_the_next_start_and_what_is
         assert young.path.exists()
 
 
-async def test_of_many_writers_in_many_processes_one_is_first(place: Place) -> None:
-    """Each has a store of its own, as processes have; the names come in no order."""
+async def test_exactly_one_of_many_writers_in_many_processes_is_first(place: Place) -> None:
+    """Each writer has its own store object, as a process has. The names come in random order."""
     writers = [place.open() for _ in range(8)]
     said = {f"secuencias/b/{n}": [b"%d" % writer for writer in range(len(writers))] for n in range(12)}
     answers = await asyncio.gather(
@@ -158,12 +158,12 @@ async def test_of_many_writers_in_many_processes_one_is_first(place: Place) -> N
         assert {content for content, _ in mine} == {await place.open().find(name)}
 
 
-async def test_what_one_process_keeps_another_finds(place: Place) -> None:
+async def test_one_process_finds_the_blob_of_another(place: Place) -> None:
     sha256 = await place.open().put(b"un acta")
     assert await place.open().get(sha256) == b"un acta"
 
 
-async def test_a_folder_that_is_away_is_waited_for(tmp_path: Path) -> None:
+async def test_a_missing_folder_means_try_again_later(tmp_path: Path) -> None:
     blobs = Blobs.open((tmp_path / "blobs").as_uri())
     (tmp_path / "blobs" / "sha256").write_bytes(b"a file where a folder should be")
     with pytest.raises(Unavailable):
@@ -172,13 +172,13 @@ async def test_a_folder_that_is_away_is_waited_for(tmp_path: Path) -> None:
         await blobs.record("sha256/x", b"")
 
 
-def test_a_url_that_names_no_store_is_refused(tmp_path: Path) -> None:
+def test_a_url_of_no_known_store_is_refused(tmp_path: Path) -> None:
     for url in ("ftp://algo/ahi", "s3://", "nada"):
         with pytest.raises(Rejected, match="dirección de almacén inválida"):
             Blobs.open(url, scratch=tmp_path)
 
 
-async def test_an_s3_that_is_away_is_waited_for_and_used_again_when_it_is_back(s3: S3Server, tmp_path: Path) -> None:
+async def test_a_stopped_s3_means_try_again_later_and_works_after_its_start(s3: S3Server, tmp_path: Path) -> None:
     blobs = Blobs.open(URL, scratch=tmp_path, s3=s3.access)
     sha256 = await blobs.put(b"un acta")
     s3.kill()
@@ -192,9 +192,7 @@ async def test_an_s3_that_is_away_is_waited_for_and_used_again_when_it_is_back(s
     assert await blobs.get(sha256) == b"un acta"
 
 
-async def test_an_s3_that_does_not_let_us_in_says_so_in_one_sentence_and_nothing_is_parked(
-    s3: S3Server, tmp_path: Path
-) -> None:
+async def test_wrong_credentials_of_s3_give_one_sentence_and_park_no_message(s3: S3Server, tmp_path: Path) -> None:
     good = s3.demand_credentials()
     try:
         sha256 = await Blobs.open(URL, scratch=tmp_path, s3=good).put(b"un acta")
@@ -207,14 +205,14 @@ async def test_an_s3_that_does_not_let_us_in_says_so_in_one_sentence_and_nothing
         s3.demand_nothing()
 
 
-async def test_a_bucket_that_is_not_there_is_no_missing_image(s3: S3Server, tmp_path: Path) -> None:
+async def test_a_missing_bucket_is_not_reported_as_a_missing_image(s3: S3Server, tmp_path: Path) -> None:
     blobs = Blobs.open("s3://otra/prep", scratch=tmp_path, s3=s3.access)
     for asked in (blobs.get(digest(b"")), blobs.put(b""), blobs.find("a/1")):
         with pytest.raises(Unavailable, match="no existe: revise PREP_BLOBS"):
             await asked
 
 
-async def test_the_environment_of_amazon_says_what_our_settings_leave_empty(
+async def test_variables_of_amazon_fill_the_settings_that_are_empty(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = {"AWS_ENDPOINT_URL": s3.endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "llave", "AWS_SECRET_ACCESS_KEY": "secreto"}  # fmt: skip
@@ -229,7 +227,7 @@ async def test_the_environment_of_amazon_says_what_our_settings_leave_empty(
     assert await Blobs.open(URL, scratch=tmp_path, s3=settings.s3).get(sha256) == b"un acta"
 
 
-def test_nothing_leaves_this_machine_in_the_clear_unless_somebody_says_so(tmp_path: Path) -> None:
+def test_no_bytes_leave_this_machine_without_tls_unless_a_setting_allows_it(tmp_path: Path) -> None:
     for endpoint in ("http://s3.ejemplo.mx", "http://10.0.0.4:9000", "http://127.0.0.1.ejemplo.mx"):
         with pytest.raises(Rejected, match="no va cifrado"):
             Blobs.open(URL, scratch=tmp_path, s3=S3Access(endpoint))

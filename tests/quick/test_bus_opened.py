@@ -1,4 +1,4 @@
-"""Which bus the settings name, and the sentence where they do not say enough."""
+"""The settings decide the bus; if a setting is missing, a sentence names it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from prep.errors import Rejected
 from prep.settings import BusKind, Settings
 
 
-async def test_the_settings_name_the_bus() -> None:
+async def test_the_settings_decide_the_bus() -> None:
     assert isinstance(open_bus(Settings(), "postgresql://x"), EmbeddedBus)
     assert isinstance(open_bus(Settings(bus=BusKind.KAFKA, kafka="a:1,b:2"), "postgresql://x"), KafkaBus)
 
@@ -27,12 +27,12 @@ async def test_the_settings_name_the_bus() -> None:
         ({"kafka": "a:1", "kafka_ca": Path("ca.pem")}, "necesita PREP_KAFKA_TLS=true"),
     ],
 )
-def test_what_lacks_is_named(said: dict[str, Any], sentence: str) -> None:
+def test_a_missing_setting_is_named(said: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Rejected, match=sentence):
         cluster(Settings(**said))
 
 
-def test_a_cluster_is_reached_as_the_settings_say() -> None:
+def test_the_settings_decide_how_a_cluster_is_reached() -> None:
     plain = cluster(Settings(kafka="a:1,b:2")).options()
     assert plain == {"bootstrap_servers": ["a:1", "b:2"], "security_protocol": "PLAINTEXT"}
     known = cluster(

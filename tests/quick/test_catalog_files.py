@@ -1,4 +1,4 @@
-"""The catalogue loader: what a good folder becomes, and what every kind of bad file is told."""
+"""The catalogue loader: the catalogue of a good folder, and the sentence for every kind of bad file."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Row = tuple[object, ...]
 Tables = dict[str, list[Any]]
 
 MESA = (9, 1, 5, 2)
-"""Entidad, distrito federal, distrito local, municipio of the casillas below."""
+"""Entidad, distrito federal, distrito local and municipio of the casillas below."""
 
 
 def election(code: str = "SEN", nivel: str = "entidad", *, candidatura: str = "1", ambito: str = "federal") -> Row:
@@ -73,7 +73,7 @@ def edited(name: str, edit: Callable[[bytes], bytes]) -> dict[str, bytes]:
     return files | {name: edit(files[name])}
 
 
-# --- what a good folder becomes ---------------------------------------------------------------------------------------
+# --- the catalogue of a good folder -----------------------------------------------------------------------------------
 
 
 def test_one_acta_for_each_casilla_with_its_key_and_sticker() -> None:
@@ -102,7 +102,7 @@ def test_especial_and_foreign_casillas_have_their_own_acta_type_and_suffix() -> 
     assert (especial.clave, especial.tipo_acta, especial.boletas_maximas) == ("090001S010004", "2EMR", 1000)
 
 
-def test_foreign_vote_stands_first_then_district_section_type_number_and_extension() -> None:
+def test_foreign_vote_is_first_then_order_by_district_section_type_number_and_extension() -> None:
     rows = [
         casilla(3, "E", 1, ext_contigua=1),
         casilla(3, "C", 2),
@@ -122,7 +122,7 @@ def test_foreign_vote_stands_first_then_district_section_type_number_and_extensi
     ]
 
 
-def test_without_contiendas_each_territory_with_casillas_is_one_with_the_whole_ballot() -> None:
+def test_without_contiendas_each_territory_with_casillas_is_a_contest_with_the_whole_ballot() -> None:
     rows = [casilla(), casilla(seccion=2, distrito_federal=2)]
     changed = {"elecciones.csv": [election(nivel="distrito")], "casillas.csv": rows, "candidaturas.csv": []}
     catalog = load_catalog(write_catalog(tables() | changed))
@@ -162,7 +162,7 @@ def test_a_stated_contest_has_its_own_ballot_in_the_order_of_the_columns() -> No
     assert contest.ballot == (0, 1, 3, 6)
 
 
-def test_combinations_know_their_parties_in_ballot_order() -> None:
+def test_a_combination_has_its_parties_in_ballot_order() -> None:
     (sen,) = load_catalog(write_catalog(tables())).elections
     assert sen.codes == ("PAN", "PRI", "MC", "PAN-PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS")
     assert sen.options[3].parties == (0, 1)
@@ -194,7 +194,7 @@ def test_actas_csv_changes_one_acta_and_no_other() -> None:
     assert {before.tipo_acta, after.tipo_acta, str(before.digitos)} == {"2", "3"}
 
 
-def test_what_excel_does_to_keys_and_numbers_is_understood() -> None:
+def test_claves_and_numbers_are_read_even_if_excel_changed_them() -> None:
     rows = [casilla(seccion='="0001"', numero="'01'", lista="1,234", municipio="'002")]
     catalog = load_catalog(write_catalog(tables() | {"casillas.csv": rows}))
     assert (catalog.actas[0].clave, catalog.actas[0].lista_nominal) == ("090001B010002", 1234)
@@ -202,7 +202,7 @@ def test_what_excel_does_to_keys_and_numbers_is_understood() -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_any_line_end_with_or_without_a_byte_order_mark(end: bytes, mark: bytes) -> None:
+def test_files_with_any_line_end_and_with_or_without_byte_order_mark_are_read(end: bytes, mark: bytes) -> None:
     files = {
         name: mark + content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", end)
         for name, content in write_catalog(tables()).items()
@@ -210,7 +210,7 @@ def test_any_line_end_with_or_without_a_byte_order_mark(end: bytes, mark: bytes)
     assert len(load_catalog(files).actas) == 3
 
 
-def test_the_digest_is_what_sha256sum_prints_and_moves_with_any_byte_or_name() -> None:
+def test_the_digest_is_that_of_sha256sum_and_changes_with_any_byte_or_name() -> None:
     files = {"b.csv": b"2", "a.csv": b"1"}
     lines = f"{hashlib.sha256(b'1').hexdigest()}  a.csv\n{hashlib.sha256(b'2').hexdigest()}  b.csv\n"
     assert digest(files) == hashlib.sha256(lines.encode()).hexdigest()
@@ -219,7 +219,7 @@ def test_the_digest_is_what_sha256sum_prints_and_moves_with_any_byte_or_name() -
     assert load_catalog(written).digest == digest(written)
 
 
-# --- what bad files are told ------------------------------------------------------------------------------------------
+# --- the sentences for bad files --------------------------------------------------------------------------------------
 
 
 def test_every_error_of_every_file_is_in_one_report_with_line_and_column() -> None:
@@ -270,11 +270,11 @@ def test_wrong_columns_are_named() -> None:
         (lambda text: text + b"municipio,9,3\r\n", "línea 7: tiene 3 columnas y el encabezado 4"),
     ],
 )
-def test_a_file_that_is_not_such_a_csv(edit: Callable[[bytes], bytes], said: str) -> None:
+def test_a_file_that_cannot_be_read_as_csv_gets_a_sentence(edit: Callable[[bytes], bytes], said: str) -> None:
     assert any(sentence.startswith(f"territorios.csv, {said}") for sentence in told(edited("territorios.csv", edit)))
 
 
-def test_an_unknown_file_is_told() -> None:
+def test_an_unknown_file_is_reported() -> None:
     (sentence,) = told(write_catalog(tables()) | {"casilla.csv": b""})
     assert sentence.startswith("casilla.csv: no es un archivo del catálogo")
 
@@ -305,7 +305,7 @@ def test_the_same_casilla_twice_names_the_first_line() -> None:
         (casilla(elecciones="SEN GOB"), "columna elecciones: la elección «GOB» no está en elecciones.csv"),
     ],
 )
-def test_a_casilla_that_cannot_be(row: Row, said: str) -> None:
+def test_an_impossible_casilla_is_reported(row: Row, said: str) -> None:
     assert wrong(casillas=[casilla(2), row]) == [f"casillas.csv, línea 3, {said}"]
 
 
@@ -315,7 +315,7 @@ def test_a_casilla_of_types_without_lista_may_have_none_and_no_maximum() -> None
     assert {acta.boletas_maximas for acta in catalog.actas} == {None}
 
 
-def test_a_casilla_without_the_contest_it_votes_in() -> None:
+def test_a_casilla_whose_contest_is_missing_is_reported() -> None:
     changed: Tables = {"elecciones.csv": [election(nivel="distrito")], "candidaturas.csv": []}
     rows = [casilla(), casilla("", "M", distrito_federal=0)]
     assert told(write_catalog(tables() | changed | {"casillas.csv": rows})) == [
@@ -378,7 +378,7 @@ def test_a_casilla_without_the_contest_it_votes_in() -> None:
         ),
     ],
 )
-def test_a_ballot_that_cannot_be(rows: Sequence[Row], said: str) -> None:
+def test_an_impossible_ballot_is_reported(rows: Sequence[Row], said: str) -> None:
     assert any(
         said in sentence and sentence.startswith("opciones.csv") for sentence in wrong(opciones=rows, candidaturas=[])
     )
@@ -394,7 +394,7 @@ def test_a_ballot_that_cannot_be(rows: Sequence[Row], said: str) -> None:
         ("PAN PT NULOS", "«PT» no es una opción de SEN"),
     ],
 )
-def test_a_contest_with_an_impossible_ballot(codes: str, said: str) -> None:
+def test_a_contest_with_an_impossible_ballot_is_reported(codes: str, said: str) -> None:
     report = told(write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", codes)], "candidaturas.csv": []}))
     assert report == [f"contiendas.csv, línea 2, columna opciones: {said}"]
 
@@ -425,7 +425,7 @@ def test_a_contest_with_an_impossible_ballot(codes: str, said: str) -> None:
         (("SEN", 9, 0, "PAN PRI PAN-PRI", "Ana Ruiz", ""), "columna propietaria: la candidatura está repetida"),
     ],
 )
-def test_a_candidacy_that_cannot_be(row: Row, said: str) -> None:
+def test_an_impossible_candidacy_is_reported(row: Row, said: str) -> None:
     report = wrong(candidaturas=[*tables()["candidaturas.csv"], row])
     assert [sentence[: len("candidaturas.csv, línea 3, ") + len(said)] for sentence in report] == [
         f"candidaturas.csv, línea 3, {said}"
@@ -442,7 +442,7 @@ def test_a_candidacy_that_cannot_be(row: Row, said: str) -> None:
         (2, "mil", "columna anio: «mil» no es un número entero"),
     ],
 )
-def test_an_election_that_cannot_be(place: int, value: str, said: str) -> None:
+def test_an_impossible_election_is_reported(place: int, value: str, said: str) -> None:
     row = list(election())
     row[place] = value
     assert any(sentence.startswith(f"elecciones.csv, línea 2, {said}") for sentence in wrong(elecciones=[tuple(row)]))
@@ -468,11 +468,11 @@ def test_two_elections_whose_stickers_would_be_equal_are_refused() -> None:
         ),
     ],
 )
-def test_a_change_of_an_acta_that_cannot_be(row: Row, said: str) -> None:
+def test_an_impossible_change_of_an_acta_is_reported(row: Row, said: str) -> None:
     assert said in told(write_catalog(tables() | {"actas.csv": [row]}))[0]
 
 
-def test_a_change_of_an_acta_that_is_not_expected() -> None:
+def test_a_change_of_an_unexpected_acta_is_reported() -> None:
     rows = [casilla(elecciones="SEN"), casilla(2, elecciones="DIP")]
     changed: Tables = {
         "elecciones.csv": [election(), election("DIP", candidatura="2")],
@@ -485,13 +485,13 @@ def test_a_change_of_an_acta_that_is_not_expected() -> None:
     ]
 
 
-def test_one_wrong_territory_is_not_reported_once_more_for_each_casilla() -> None:
+def test_one_wrong_territory_is_not_reported_again_for_each_of_its_casillas() -> None:
     territories = tables()["territorios.csv"]
     report = wrong(territorios=[*territories[:1], ("distrito_federal", 9, 1, "-Uno"), *territories[2:]])
     assert len(report) == 1
 
 
-def test_two_wrong_cells_are_not_taken_for_the_same_casilla() -> None:
+def test_two_casillas_with_wrong_cells_are_not_reported_as_the_same_casilla() -> None:
     report = wrong(casillas=[casilla(), casilla("uno"), casilla("dos")])
     assert [sentence.partition("columna ")[2] for sentence in report] == [
         "seccion: «uno» no es un número entero",
@@ -514,7 +514,7 @@ def test_a_quoted_line_break_in_a_name_is_a_control_character_and_later_lines_ke
         unique=True,
     )
 )
-def test_every_casilla_becomes_one_acta_and_every_sticker_is_its_own(own: list[tuple[int, str, int, int]]) -> None:
+def test_every_casilla_becomes_one_acta_and_no_two_stickers_are_equal(own: list[tuple[int, str, int, int]]) -> None:
     rows = [casilla(seccion, tipo, numero, ext_contigua=ext) for seccion, tipo, numero, ext in own]
     catalog = load_catalog(write_catalog(tables() | {"casillas.csv": rows}))
     assert len(catalog.actas) == len(rows) == len({acta.qr for acta in catalog.actas})
@@ -524,7 +524,7 @@ def test_every_casilla_becomes_one_acta_and_every_sticker_is_its_own(own: list[t
 
 
 @given(st.integers(0, 9_999_999), st.sampled_from(["{:d}", "{:,d}", "'{:d}", "'{:d}'", '="{:d}"', " {:d} ", "{:09d}"]))
-def test_a_number_is_read_however_a_spreadsheet_wrote_it(number: int, form: str) -> None:
+def test_a_number_is_read_in_every_form_that_a_spreadsheet_writes(number: int, form: str) -> None:
     assert integer(0, 9_999_999)(form.format(number)) == number
 
 

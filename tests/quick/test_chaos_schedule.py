@@ -1,4 +1,4 @@
-"""What a chaos night does is decided by its seed alone, and by nothing else."""
+"""The seed alone decides the course of a chaos night."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 @given(SEEDS, st.integers(1, 40), st.integers(40, 5000), st.booleans())
-def test_a_seed_is_a_schedule(seed: int, count: int, uploads: int, kafka: bool) -> None:
+def test_the_same_seed_gives_the_same_schedule(seed: int, count: int, uploads: int, kafka: bool) -> None:
     faults = schedule(seed, count, uploads, kafka=kafka)
     assert faults == schedule(seed, count, uploads, kafka=kafka)
     kinds = [kind for kind in FaultKind if kafka or kind not in KAFKA_ONLY]
@@ -48,7 +48,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("words", "sentence"), WRONG.items(), ids=" ".join)
-def test_a_night_that_cannot_be_is_one_sentence_and_no_loss(
+def test_the_arguments_of_an_impossible_night_give_one_sentence(
     words: tuple[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""The deployment files agree with each other and with the program: there is no container engine here to find out."""
+"""The deployment files agree with each other and with the program. These tests need no container engine."""
 
 import json
 import re
@@ -21,12 +21,12 @@ KNOWN = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
 
 
 def names(service: dict[str, Any], key: str) -> set[str]:
-    """What a service names under `key`, in the short form or the long one."""
+    """The names in a service's list `key`, which may be in the short or in the long form."""
     return {each["source"] if isinstance(each, dict) else each.split(":")[0] for each in service.get(key, [])}
 
 
 @pytest.mark.parametrize("key", ["networks", "configs", "secrets"])
-def test_everything_named_is_declared_and_everything_declared_is_named(key: str) -> None:
+def test_every_name_is_declared_and_every_declared_name_is_used(key: str) -> None:
     named = {name for service in SERVICES.values() for name in names(service, key)}
     assert named == set(COMPOSE[key])
 
@@ -36,7 +36,7 @@ def test_volumes_are_declared_or_are_folders_beside_the_file() -> None:
     assert {name for name in named if not name.startswith("./")} == set(COMPOSE["volumes"])
 
 
-def test_who_is_waited_for_exists_and_can_be_seen_to_be_ready() -> None:
+def test_every_service_that_others_wait_for_exists_and_shows_when_it_is_ready() -> None:
     for name, service in SERVICES.items():
         for other, how in service.get("depends_on", {}).items():
             assert other in SERVICES, name
@@ -46,12 +46,12 @@ def test_who_is_waited_for_exists_and_can_be_seen_to_be_ready() -> None:
                 assert SERVICES[other]["restart"].startswith("on-failure")
 
 
-def test_the_files_that_containers_are_given_are_here() -> None:
+def test_the_config_files_of_the_containers_exist() -> None:
     for config in COMPOSE["configs"].values():
         assert (DEPLOY / config["file"]).is_file(), config
 
 
-def test_each_setting_and_each_secret_is_one_the_program_knows() -> None:
+def test_the_program_knows_each_setting_and_each_secret() -> None:
     said = {name for service in OURS.values() for name in service["environment"]}
     said |= set(re.findall(r"^#? ?(PREP_[A-Z0-9_]+)=", (DEPLOY / "prepare.sh").read_text(), re.MULTILINE))
     said |= set(re.findall(r"(PREP_[A-Z0-9_]+)=", (DEPLOY / "Containerfile").read_text()))
@@ -60,7 +60,7 @@ def test_each_setting_and_each_secret_is_one_the_program_knows() -> None:
     assert {"PREP_DATABASE", "PREP_S3_SECRET", "PREP_SIMULACRO"} <= said
 
 
-def test_our_containers_run_what_there_is_and_can_do_no_more_than_they_must() -> None:
+def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -> None:
     for name, service in OURS.items():
         words = " ".join(service["command"])
         assert set(re.findall(r"(?:^|prep )([a-z]+)", words)) <= {*PROGRAMS, "prep", "migrate", "bus"}, name
@@ -71,7 +71,7 @@ def test_our_containers_run_what_there_is_and_can_do_no_more_than_they_must() ->
     assert "HEALTHCHECK" in (DEPLOY / "Containerfile").read_text()
 
 
-def test_every_server_has_limits_a_health_check_and_comes_back() -> None:
+def test_every_server_has_limits_and_a_health_check_and_is_started_again() -> None:
     for name, service in SERVICES.items():
         assert service["image"].partition(":")[2] not in {"", "latest"}, name
         assert "no-new-privileges:true" in service.get("security_opt", []) or name == "s3-prepared"
@@ -81,7 +81,7 @@ def test_every_server_has_limits_a_health_check_and_comes_back() -> None:
             assert "healthcheck" in service or name in OURS, name
 
 
-def test_only_nginx_and_grafana_are_reached_from_outside() -> None:
+def test_only_nginx_and_grafana_can_be_reached_from_outside() -> None:
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"intake", "results", "grafana"}
     inside = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
     assert inside == {"datos", "recepcion", "vigilancia"}
@@ -89,27 +89,27 @@ def test_only_nginx_and_grafana_are_reached_from_outside() -> None:
         assert name in {"intake", "results", "grafana"} or names(service, "networks") <= {*inside, "salida"}
 
 
-def test_only_who_asks_for_stamps_and_witnesses_reaches_outside() -> None:
+def test_only_services_that_need_stamps_or_witnesses_can_reach_the_outside() -> None:
     reaching = {name for name, service in SERVICES.items() if "salida" in names(service, "networks")}
     assert reaching == {"publisher", "publisher-standby", "sequencer"}
     assert all("./sello:/sello:ro" in SERVICES[name]["volumes"] for name in reaching)
 
 
-def test_what_a_command_leaves_behind_outlives_its_container() -> None:
-    """The acts of the ceremonies cannot be made again."""
+def test_the_files_of_a_command_outlive_its_container() -> None:
+    """The acts of the ceremonies cannot be made a second time."""
     assert "admin:/var/lib/prep" in SERVICES["admin"]["volumes"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_place_is_mounted_twice(name: str) -> None:
-    """Docker Compose refuses the whole file for it."""
+    """Docker Compose would refuse the whole file."""
     service = SERVICES[name]
     kept = [each.split(":")[1] for each in service.get("volumes", [])]
     places = kept + [each.split(":")[0] for each in service.get("tmpfs", [])]
     assert len(places) == len(set(places))
 
 
-def test_no_secret_stands_in_a_file_of_the_repository() -> None:
+def test_no_file_of_the_repository_holds_a_secret() -> None:
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|SECRET|KEY|DATABASE|TOKEN", variable):
@@ -119,7 +119,7 @@ def test_no_secret_stands_in_a_file_of_the_repository() -> None:
         assert "BEGIN PRIVATE KEY" not in path.read_text(), path
 
 
-def test_prometheus_asks_who_there_is_at_the_port_it_has() -> None:
+def test_prometheus_asks_existing_services_at_their_right_ports() -> None:
     ports = {"capture": "capture_port"}
     ports |= {part: f"{part}_metrics_port" for part in ("worker", "publisher", "sequencer")}
     for job in yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]:
@@ -179,14 +179,14 @@ def test_the_secrets_agree_with_each_other_and_with_the_services(prepared: Path)
 # The image.
 
 
-def test_the_image_holds_what_the_lock_names_and_nothing_is_resolved() -> None:
+def test_the_image_holds_exactly_the_packages_of_the_lock() -> None:
     [install] = re.findall(r"pip install (?:.*\\\n)*.*", (DEPLOY / "Containerfile").read_text())
     words = install.replace("\\\n", " ").split()
     assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(words)
     assert words[-2:] == ["-r", "requirements.lock"]
 
 
-def test_what_the_image_copies_is_let_into_its_build() -> None:
+def test_the_build_of_the_image_can_read_all_files_that_it_copies() -> None:
     copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE))
     sources = {word for line in copied for word in line.split()}
     let_in = set(re.findall(r"^!(.+)$", (DEPLOY / "Containerfile.dockerignore").read_text(), re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What integrity/durable.py promises of a stop in the middle: each fsync is made to fail once, and the folder is looked at."""
+"""The promises of integrity/durable.py if the process stops half-way: each fsync fails once, and we look at the folder."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +16,10 @@ class Stopped(Exception):
 
 @contextmanager
 def stop_at(number: int, patched: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Stop before the fsync of that number; which kinds were synced before it."""
+    """Stop before the fsync with this number.
+
+    Gives the kinds of objects (file or folder) that were synced before it.
+    """
     seen: list[str] = []
     sync = os.fsync
 
@@ -46,9 +49,7 @@ OVER: dict[str, Writes] = {
 
 
 @pytest.mark.parametrize("writes", [*ONCE.values(), *OVER.values()], ids=[*ONCE, *OVER])
-def test_the_bytes_are_synced_before_the_name_is(
-    writes: Writes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bytes_are_synced_before_the_name(writes: Writes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with stop_at(9, monkeypatch) as synced:
         writes(tmp_path / "a")
     assert synced == ["file", "folder"]
@@ -66,7 +67,7 @@ def test_a_new_file_has_no_name_until_its_bytes_are_durable(
 
 @pytest.mark.parametrize("writes", OVER.values(), ids=OVER)
 @pytest.mark.parametrize(("at", "there"), [(0, b"old"), (1, b"new")])
-def test_a_reader_has_all_of_the_old_file_or_all_of_the_new(
+def test_a_reader_sees_the_whole_old_file_or_the_whole_new_file(
     writes: Writes, at: int, there: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(b"old")
@@ -76,10 +77,10 @@ def test_a_reader_has_all_of_the_old_file_or_all_of_the_new(
 
 
 @pytest.mark.parametrize("nameless", [True, False])
-def test_of_several_who_put_a_file_the_first_wins(
+def test_if_several_writers_put_a_file_the_first_one_wins(
     nameless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not nameless:  # as on a file system that has no files without a name
+    if not nameless:  # like a file system without O_TMPFILE
         monkeypatch.setattr(durable, "_NAMELESS", 0)
     durable.put(tmp_path / "llave", b"first", mode=0o600)
     with pytest.raises(FileExistsError):
@@ -89,7 +90,9 @@ def test_of_several_who_put_a_file_the_first_wins(
     assert (tmp_path / "llave").stat().st_mode & 0o777 == 0o600
 
 
-def test_who_comes_second_relies_on_a_name_that_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_writer_returns_only_after_the_name_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     durable.put(tmp_path / "llave", b"first")
     with stop_at(9, monkeypatch) as synced, pytest.raises(FileExistsError):
         durable.put(tmp_path / "llave", b"second")

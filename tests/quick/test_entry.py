@@ -1,4 +1,4 @@
-"""What a person may type, how it is stored, and what several captures say together."""
+"""The values that a person may type, their storage, and the result of several captures."""
 
 import pytest
 from hypothesis import given
@@ -34,18 +34,18 @@ def typed(*votes: Field) -> Values:
 @pytest.mark.parametrize(
     ("said", "field"), [(0, 0), (999, 999), ("ilegible", Mark.ILEGIBLE), (" Sin Dato ", Mark.SIN_DATO)]
 )
-def test_what_a_field_may_hold(said: object, field: Field) -> None:
+def test_a_field_may_hold_these_values(said: object, field: Field) -> None:
     assert read_field("PAN", said, digits=3) == field
 
 
 @pytest.mark.parametrize("said", [1000, -1, 1.0, True, None, "", "12", "-", [1]])
-def test_what_a_field_may_not_hold_is_said_with_its_name(said: object) -> None:
+def test_a_wrong_value_is_refused_with_the_name_of_its_field(said: object) -> None:
     with pytest.raises(Rejected, match="PAN: "):
         read_field("PAN", said, digits=3)
 
 
 @given(VALUES)
-def test_the_two_columns_give_back_what_was_typed(values: Values) -> None:
+def test_the_two_columns_give_back_the_typed_values(values: Values) -> None:
     assert from_columns(values.numbers, values.marks) == values
 
 
@@ -55,12 +55,12 @@ def test_blank_is_not_zero() -> None:
 
 
 @pytest.mark.parametrize(("numbers", "marks"), [([None] * 6, "NNNNNN"), ([1] * 6, "IIIIII"), ([1] * 6, "NNNNN")])
-def test_columns_that_disagree_are_not_ours(numbers: list[int | None], marks: str) -> None:
+def test_contradicting_columns_are_refused(numbers: list[int | None], marks: str) -> None:
     with pytest.raises(ValueError, match=r"differ|beside"):
         from_columns(numbers, marks)
 
 
-def test_the_way_of_three_captures() -> None:
+def test_the_next_step_after_one_two_and_three_captures() -> None:
     a, b, c = typed(1), typed(2), typed(3)
     assert compare([]) == AnotherPerson(1)
     assert compare([a]) == AnotherPerson(2)

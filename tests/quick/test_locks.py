@@ -1,4 +1,4 @@
-"""What is installed is what the locks name: nothing is resolved, nothing is missing, nothing is there beside it."""
+"""The environment holds exactly the packages of the locks: pip resolves none, none is missing, none is extra."""
 
 import importlib.metadata
 import re
@@ -19,11 +19,11 @@ from tests.makers.waiting import NIGHT
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 PROJECT = "prep-abierto"
 BROUGHT_BY_PYTHON = {"pip", "setuptools"}
-"""What a new environment holds before anything is installed."""
+"""The packages of a new environment before the first installation."""
 
 
 def entries(lock: str) -> list[str]:
-    """Each package's lines, joined: `name==1.0 ; marker --hash=… --hash=…`."""
+    """One joined line for each package: `name==1.0 ; marker --hash=… --hash=…`."""
     text = (ROOT / lock).read_text(encoding="utf-8")
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.partition("#")[0].strip()]
     return [" ".join(line.split()) for line in lines]
@@ -40,11 +40,11 @@ def test_each_package_has_one_version_and_hashes_and_no_address(lock: str) -> No
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][^ ]*( ; [^-]+)?( --hash=sha256:[0-9a-f]{64})+", entry), entry
 
 
-def test_every_install_of_the_makefile_is_without_a_resolver_and_with_hashes() -> None:
-    """With a resolver, pip looks for the newest `coverage[toml]` although the lock names a `coverage`, and gives up."""
+def test_every_installation_of_the_makefile_uses_hashes_and_no_resolver() -> None:
+    """With its resolver, pip looks for the newest `coverage[toml]`, although the lock names a `coverage`, and fails."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     said = dict(re.findall(r"^([A-Z]+) := (.*)$", makefile, re.MULTILINE))
-    for _ in said:  # a variable names others
+    for _ in said:  # a variable may contain other variables
         makefile = re.sub(r"\$\(([A-Z]+)\)", lambda match: said.get(match[1], match[0]), makefile)
     installs = [line.split() for line in makefile.splitlines() if line.startswith("\t") and "pip install" in line]
     assert len(installs) == 3
@@ -55,7 +55,7 @@ def test_every_install_of_the_makefile_is_without_a_resolver_and_with_hashes() -
     assert [words[-1] for words in installs] == ["requirements.lock", ".", "requirements-dev.lock"]
 
 
-def test_what_is_installed_is_what_the_locks_name() -> None:
+def test_exactly_the_packages_of_the_locks_are_installed() -> None:
     wanted = {
         canonicalize_name(each.name): str(each.specifier).removeprefix("==")
         for lock in LOCKS
@@ -67,12 +67,12 @@ def test_what_is_installed_is_what_the_locks_name() -> None:
 
 
 def installed() -> list[Distribution]:
-    """Of this environment: not what a folder on PYTHONPATH brings."""
+    """The packages of this environment, without those in folders on PYTHONPATH."""
     return [each for each in importlib.metadata.distributions() if not str(each.locate_file("")).startswith(str(ROOT))]
 
 
 def test_the_lock_is_complete() -> None:
-    """For what each package asks of others, and for what the project's extras ask."""
+    """The lock has every dependency of each package and of the project's extras."""
     done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_a_night_needs_no_tool_of_the_tests() -> None:
     assert not names & {"pytest", "locust", "moto", "playwright", "mypy", "gevent", "boto3", "uv", "ruff", "coverage"}
 
 
-def test_floors_exclude_known_advisories() -> None:
+def test_the_lowest_allowed_versions_have_no_known_advisory() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     floors = {
         each.name: each.specifier for each in map(Requirement, project["project"]["optional-dependencies"]["night"])
@@ -99,7 +99,7 @@ def test_floors_exclude_known_advisories() -> None:
     assert not floors["aiohttp"].contains("3.13.9")
 
 
-def test_the_extras_name_what_their_packages_let_us_import() -> None:
+def test_each_extra_names_the_modules_that_its_packages_install() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     brings = importlib.metadata.packages_distributions()
     by_extra = {extra: {canonicalize_name(brings[name][0]) for name in names} for extra, names in EXTRAS.items()}

@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("prep", "capture", "publisher", "integrity", "load_tests")
 GLOSSARY = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 APART = "integrity/minimal_verifier.py"
-"""Shares no code and no names with the rest: it is read alone, beside the other verifier."""
+"""This file shares no code and no names with the others: auditors read it alone."""
 
 
 def parsed(*places: str) -> Iterator[tuple[Path, ast.Module]]:
-    """The code under these folders and files; a file that became a folder is found too."""
+    """The code in these folders and files. If a file has become a folder, its files are found too."""
     for place in places:
         path = ROOT / place
         found = [*path.rglob("*.py"), *([path] if path.suffix else [path.with_suffix(".py")])]
@@ -32,7 +32,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def classes() -> dict[str, list[str]]:
-    """Where each class is defined. What begins with an underscore is its own file's."""
+    """Class → the files that define it. A name with an underscore at its start belongs to one file and is left out."""
     found = defaultdict(list)
     for path, module in parsed(*ROOMS):
         where = str(path.relative_to(ROOT))
@@ -43,7 +43,7 @@ def classes() -> dict[str, list[str]]:
 
 
 def table(title: str) -> list[list[str]]:
-    """The rows of the table under a title, cell by cell."""
+    """The rows of the table under a title, as lists of cells."""
     part = re.split(r"^#+ ", GLOSSARY.split(f" {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
     rows = [line.strip("| ").split("|") for line in part.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row] for row in rows[2:]]
@@ -54,7 +54,7 @@ def quoted(cell: str) -> list[str]:
 
 
 def names(module: ast.Module) -> Iterator[str]:
-    """Every name that this code gives or uses, but for those of modules it imports from."""
+    """All names in this code, without the names of modules from which it imports."""
     for node in ast.walk(module):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
@@ -71,7 +71,7 @@ def test_no_two_classes_share_a_name() -> None:
 
 
 @pytest.mark.parametrize("row", table("Glossary"), ids=lambda row: row[0])
-def test_what_the_glossary_names_is_there(row: list[str]) -> None:
+def test_each_name_of_the_glossary_is_defined_in_its_place(row: list[str]) -> None:
     *named, place = quoted(row[3])
     assert named
     assert (ROOT / place).exists()
@@ -91,7 +91,7 @@ def test_what_the_glossary_names_is_there(row: list[str]) -> None:
 
 
 @pytest.mark.parametrize("row", table("Words that are not used"), ids=lambda row: row[0])
-def test_a_word_that_is_not_used_names_nothing(row: list[str]) -> None:
+def test_the_code_does_not_use_the_words_that_are_not_used(row: list[str]) -> None:
     words = set(quoted(row[0]))
     looked_at = list(parsed(*quoted(row[2])))
     assert looked_at
@@ -104,6 +104,6 @@ def test_a_word_that_is_not_used_names_nothing(row: list[str]) -> None:
     assert wrong == set()
 
 
-def test_each_story_and_room_of_the_picture_is_there() -> None:
+def test_each_story_and_room_of_the_picture_exists() -> None:
     before = GLOSSARY.split("## Glossary")[0]
     assert [path for path in quoted(before) if "/" in path and not (ROOT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""The oracle of chaos nights: it agrees with the rules about what is right, and it sees each thing that is wrong."""
+"""The oracle of chaos nights: its arithmetic agrees with the rules, and it sees each kind of error."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ def seen(**fields: Any) -> Witnessed:
     return Witnessed(receipts={"A": receipt()}, digests={"A": DIGEST}, key=pem, **fields)
 
 
-def test_its_own_arithmetic_is_that_of_the_rules() -> None:
+def test_its_arithmetic_agrees_with_the_rules() -> None:
     folder, sheets = synthetic(400, seed=11)
     catalog = load_catalog(folder)
     actas = {acta.clave: acta for acta in catalog.actas}
@@ -56,17 +56,17 @@ def test_its_own_arithmetic_is_that_of_the_rules() -> None:
     assert verdicts == {(Status.CAPTURADA, "1"), (Status.CAPTURADA, "0"), (Status.SIN_ACTA, "0")}
 
 
-def test_a_receipt_of_another_key_or_of_another_image_is_seen() -> None:
-    assert oracle._promised(seen()).holds
+def test_a_receipt_with_another_key_or_of_another_image_is_found() -> None:
+    assert oracle._check_receipts(seen()).holds
     for forged in (receipt(key=Ed25519PrivateKey.generate()), receipt(sha256="0" * 64)):
         witnessed = seen()
         witnessed.receipts["A"] = forged
-        assert oracle._promised(witnessed).wrong == ["A"]
+        assert oracle._check_receipts(witnessed).wrong == ["A"]
 
 
 @pytest.fixture
 def public(tmp_path: Path) -> Path:
-    """Two cortes that follow one another; the second brings out the one image."""
+    """Two cortes in a chain. The second one publishes the only image."""
     before = None
     for number in range(2):
         folder = tmp_path / "cortes" / f"{number:04}"
@@ -83,45 +83,48 @@ def public(tmp_path: Path) -> Path:
 INDEX = {"fase": "final", "corte": 1}
 
 
-def test_a_lost_image_is_seen_and_one_that_waits_in_the_list_is_not_lost(public: Path) -> None:
-    assert oracle._published(public, seen()).holds
+def test_a_lost_image_is_found_and_a_parked_image_is_not_lost(public: Path) -> None:
+    assert oracle._check_images_published(public, seen()).holds
     (public / "imagen.jpg").unlink()
-    assert oracle._published(public, seen()).wrong == ["A"]
-    assert oracle._published(public, seen(parked=[{"mensaje": f"image:movil-01:1:{DIGEST}"}])).holds
+    assert oracle._check_images_published(public, seen()).wrong == ["A"]
+    assert oracle._check_images_published(public, seen(parked=[{"mensaje": f"image:movil-01:1:{DIGEST}"}])).holds
 
 
-def test_an_image_that_comes_out_twice_is_seen(public: Path) -> None:
-    assert oracle._once(public, []).holds
+def test_an_image_that_is_published_twice_is_found(public: Path) -> None:
+    assert oracle._check_counted_once(public, []).holds
     (public / "cortes" / "0000" / "images.csv").write_text(f"SHA256,ARCHIVO,CLAVE_ACTA\n{DIGEST},imagen.jpg,A\n")
-    assert not oracle._once(public, []).holds
+    assert not oracle._check_counted_once(public, []).holds
 
 
-def test_a_missing_a_repeated_and_a_returning_corte_are_seen(public: Path) -> None:
-    assert oracle._numbers(public, INDEX, seen(shown=[0, 1])).holds
-    assert not oracle._numbers(public, INDEX, seen(shown=[0, 1, 0])).holds
-    assert not oracle._numbers(public, INDEX | {"corte": 2}, seen()).holds
-    assert not oracle._numbers(public, INDEX | {"fase": "en curso"}, seen()).holds
+def test_a_missing_corte_a_repeated_corte_and_a_step_back_are_found(public: Path) -> None:
+    assert oracle._check_corte_chain(public, INDEX, seen(shown=[0, 1])).holds
+    assert not oracle._check_corte_chain(public, INDEX, seen(shown=[0, 1, 0])).holds
+    assert not oracle._check_corte_chain(public, INDEX | {"corte": 2}, seen()).holds
+    assert not oracle._check_corte_chain(public, INDEX | {"fase": "en curso"}, seen()).holds
     (public / "cortes" / "0000" / "SHA256SUMS").write_text("otras sumas\n")
-    assert not oracle._numbers(public, INDEX, seen()).holds
+    assert not oracle._check_corte_chain(public, INDEX, seen()).holds
 
 
-def test_a_corte_that_changed_is_seen(public: Path) -> None:
+def test_a_changed_corte_is_found(public: Path) -> None:
     cortes = {folder.name: look(folder) for folder in (public / "cortes").iterdir()}
-    assert oracle._unchanged(public, seen(cortes=cortes)).holds
+    assert oracle._check_cortes_unchanged(public, seen(cortes=cortes)).holds
     (public / "cortes" / "0001" / "SHA256SUMS.tlog-proof").write_text("prueba\n")
-    assert oracle._unchanged(public, seen(cortes=cortes)).holds
+    assert oracle._check_cortes_unchanged(public, seen(cortes=cortes)).holds
     (public / "cortes" / "0000" / "otro.csv").touch()
     (public / "cortes" / "0001" / "images.csv").write_text("SHA256,ARCHIVO,CLAVE_ACTA\n")
-    assert sorted(oracle._unchanged(public, seen(cortes=cortes)).wrong) == ["0000/otro.csv", "0001/images.csv"]
+    assert sorted(oracle._check_cortes_unchanged(public, seen(cortes=cortes)).wrong) == [
+        "0000/otro.csv",
+        "0001/images.csv",
+    ]
     (public / "cortes" / "0000" / "images.csv").unlink()
-    assert "0000/images.csv" in oracle._unchanged(public, seen(cortes=cortes)).wrong
+    assert "0000/images.csv" in oracle._check_cortes_unchanged(public, seen(cortes=cortes)).wrong
 
 
-def test_a_missing_proof_and_a_proof_of_another_image_are_seen(tmp_path: Path) -> None:
+def test_a_missing_proof_and_a_proof_of_another_image_are_found(tmp_path: Path) -> None:
     said = json.dumps({"acuse": {"prueba": "a.tlog-proof"}}).encode()
     witnessed = Witnessed(receipts={"A": said}, digests={"A": DIGEST})
-    assert oracle._proven(tmp_path, witnessed).wrong == ["A"]
+    assert oracle._check_proofs(tmp_path, witnessed).wrong == ["A"]
     for leaf, holds in ((DIGEST, True), ("0" * 64, False)):
         extra = base64.b64encode(leaf.encode()).decode()
         (tmp_path / "a.tlog-proof").write_text(f"c2sp.org/tlog-proof@v1\nextra {extra}\nindex 0\n")
-        assert oracle._proven(tmp_path, witnessed).holds == holds
+        assert oracle._check_proofs(tmp_path, witnessed).holds == holds

@@ -1,4 +1,4 @@
-"""A receipt is a promise anyone can check, the same for ever, and its key is nobody else's."""
+"""Anyone can check a receipt. It never changes, and only its owner can read its private key."""
 
 import asyncio
 import base64
@@ -54,15 +54,15 @@ async def test_a_receipt_is_signed_over_its_canonical_acuse(tmp_path: Path) -> N
         key.verify(signature, canonical(receipt["acuse"] | {"bytes": 124}))
 
 
-async def test_the_first_receipt_is_the_only_one_for_ever(tmp_path: Path) -> None:
+async def test_an_image_keeps_its_first_receipt_for_ever(tmp_path: Path) -> None:
     first, _ = await receipts(tmp_path).issue(SHA, size=123, at=AT)
-    later = receipts(tmp_path)  # another process, another hour
+    later = receipts(tmp_path)  # as another process at another hour
     assert await later.issue(SHA, size=123, at=AT + timedelta(hours=3)) == (first, False)
     assert await later.find(SHA) == first
     assert await later.find("cd" * 32) is None
 
 
-async def test_of_many_at_once_one_makes_it(tmp_path: Path) -> None:
+async def test_many_requests_at_once_get_the_same_receipt(tmp_path: Path) -> None:
     rooms = [receipts(tmp_path) for _ in range(5)]
     issued = await asyncio.gather(
         *(room.issue(SHA, size=123, at=AT + timedelta(seconds=n)) for n in range(10) for room in rooms)
@@ -71,7 +71,7 @@ async def test_of_many_at_once_one_makes_it(tmp_path: Path) -> None:
     assert sum(made for _, made in issued) == 1
 
 
-def test_the_key_is_made_once_and_is_its_owners(tmp_path: Path) -> None:
+def test_the_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "llaves" / "acuses.pem"
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(lambda _: signing_key(path), range(16)))
@@ -89,7 +89,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no es una llave", None])
-def test_a_file_that_is_no_ed25519_key_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_without_an_ed25519_key_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "acuses.pem"
     other = X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""The cells of one acta in the official file: blank is not zero, illegible is not blank, nothing is a formula."""
+"""The cells of one acta in the official file: a blank is not a zero, illegible is not blank, no cell is a formula."""
 
 import csv
 from datetime import UTC, datetime
@@ -41,16 +41,16 @@ def test_a_blank_is_not_a_zero_and_an_illegible_field_is_not_a_blank() -> None:
     assert printed == ["1", "2", "Ilegible", "Sin dato", "0", "Sin dato", "Ilegible", "-", "Sin dato", "0"]
 
 
-def test_an_acta_that_will_not_come() -> None:
+def test_the_cells_of_a_sin_acta() -> None:
     assert cells(row.quantities_sin_acta(4)) == ["Sin acta"] * 9 + ["0"]
 
 
-def test_an_acta_that_has_not_come_yet() -> None:
+def test_the_cells_of_an_acta_without_a_version() -> None:
     assert cells(row.quantities_pending(4)) == ["-"] * 10
     assert cells(row.tail_pending()) == ["-"] * 11
 
 
-def test_the_tail_in_central_time_with_commas_quoted() -> None:
+def test_the_tail_is_in_central_time_and_quotes_commas() -> None:
     at = datetime(2023, 2, 20, 1, 13, 28, tzinfo=UTC)
     tail = row.tail(
         observations="Excede Lista Nominal, Sin dato", contabilizada=0, traslado="D", image="ab" * 32, acopio_at=at,
@@ -74,7 +74,7 @@ def test_the_columns_are_those_of_ine_2023_and_local_elections_name_their_own_te
     assert cells(row.header(election())) == list(federal)
 
 
-def test_an_acta_of_no_casilla_shows_what_was_read_and_nothing_else() -> None:
+def test_an_acta_of_no_approved_casilla_shows_only_its_identity() -> None:
     read = read_identity("28|2|2|1124|2|C|0|3")
     assert read is not None
     printed = cells(
@@ -99,7 +99,7 @@ def test_no_text_becomes_a_formula_a_second_line_or_another_cell(texts: list[str
     st.lists(st.one_of(st.integers(0, 999), st.sampled_from(list(Mark))), min_size=4, max_size=4),
     st.integers(0, 5000),
 )
-def test_what_is_printed_can_be_read_back(votes: list[Field], calculado: int) -> None:
+def test_printed_quantities_can_be_read_back(votes: list[Field], calculado: int) -> None:
     words = {text: mark for mark, text in row.WORDS.items()}
     printed = cells(row.quantities(values(*votes), calculado))
     assert [words[text] if text in words else int(text) for text in printed[4:-2]] == votes

@@ -1,4 +1,4 @@
-"""No fact is skipped, in whatever order transactions take their numbers, commit or give up."""
+"""The cursor skips no fact, for any order in which transactions take numbers, commit or roll back."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ STEPS = st.lists(
 
 
 class Table:
-    """Numbers taken one after the other; seen once committed."""
+    """A table whose transactions take ascending numbers. A row is visible after its commit."""
 
     def __init__(self) -> None:
         self.next = 1
@@ -35,7 +35,7 @@ class Table:
 
 
 @given(STEPS)
-def test_every_number_that_commits_is_found(steps: list[tuple[str, int]]) -> None:
+def test_every_committed_number_is_found(steps: list[tuple[str, int]]) -> None:
     table, cursor = Table(), Cursor()
     for what, which in steps:
         if what == "begin":
@@ -54,7 +54,7 @@ def test_every_number_that_commits_is_found(steps: list[tuple[str, int]]) -> Non
     assert table.logged == table.committed
 
 
-def test_once_nobody_writes_the_cursor_reaches_the_end() -> None:
+def test_the_cursor_reaches_the_end_after_all_writers_stop() -> None:
     table, cursor = Table(), Cursor()
     table.committed |= {*range(1, 20)}
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Secrets come as files, as containers hand them over; a variable wins, and what nobody knows stops the start."""
+"""Containers give secrets as files. An environment variable wins over a file, and an unknown secret stops the start."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_file_is_the_value_of_the_setting_it_is_named_after(secrets: Path) -> None:
+def test_a_file_gives_the_value_of_the_setting_with_its_name(secrets: Path) -> None:
     (secrets / "prep_database").write_text("postgresql://prep_app:secreta@db/prep\n")
     (secrets / "prep_qr_key").write_text("llave\n")
     (secrets / "tls.key").write_text("de otro programa")
@@ -39,14 +39,14 @@ def test_an_unknown_secret_stops_the_start(secrets: Path) -> None:
         read_settings()
 
 
-def test_a_wrong_secret_is_named_and_not_shown(secrets: Path) -> None:
+def test_a_wrong_secret_is_named_but_its_value_is_not_shown(secrets: Path) -> None:
     (secrets / "prep_decoders").write_text("muchos")
     with pytest.raises(Rejected, match="PREP_DECODERS") as caught:
         read_settings()
     assert "muchos" not in caught.value.sentence
 
 
-def test_a_folder_that_is_named_and_not_there_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_folder_of_secrets_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREP_SECRETS", str(tmp_path / "nada"))
     with pytest.raises(Rejected, match="no es una carpeta"):
         read_settings()

@@ -1,4 +1,4 @@
-"""The list of what is deployed names every file, and every difference."""
+"""The list of the installed software names every file, and a comparison names every difference."""
 
 import hashlib
 import sysconfig
@@ -15,7 +15,7 @@ def here() -> str:
     return software.listing({"PostgreSQL": "16.2"})
 
 
-def test_every_file_of_ours_and_of_what_is_installed_is_listed_with_its_digest(here: str) -> None:
+def test_every_file_of_our_packages_and_of_installed_packages_is_listed_with_its_digest(here: str) -> None:
     found = software.read_listing(here)
     ours = Path(software.__file__)
     assert found["prep/operations/software.py"] == hashlib.sha256(ours.read_bytes()).hexdigest()
@@ -30,7 +30,7 @@ def test_the_same_machine_gives_the_same_list(here: str) -> None:
     assert software.listing({"PostgreSQL": "16.2"}) == here
 
 
-def test_a_file_that_no_package_lists_is_in_it(here: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_list_has_files_that_no_package_names(here: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("puerta = 1\n")
     monkeypatch.setattr(sysconfig, "get_paths", lambda: {"purelib": str(tmp_path), "platlib": str(tmp_path)})
     assert software.read_listing(software.listing({})).keys() - software.read_listing(here).keys() == {
@@ -38,7 +38,7 @@ def test_a_file_that_no_package_lists_is_in_it(here: str, monkeypatch: pytest.Mo
     }
 
 
-def test_an_installed_file_that_is_not_what_its_package_said_is_named(here: str) -> None:
+def test_an_installed_file_that_differs_from_its_package_is_named(here: str) -> None:
     digest = software.read_listing(here)["dependencias/asyncpg/__init__.py"]
     changed = here.replace(
         f"{digest}  dependencias/asyncpg/__init__.py", f"{'0' * 64}  dependencias/asyncpg/__init__.py"
@@ -62,6 +62,6 @@ def test_differences_are_named_in_both_directions() -> None:
 
 
 @pytest.mark.parametrize("text", ["hola\n", "abc  a.py\n", f"{'a' * 64}  a.py\n{'a' * 64}  a.py\n", f"{'a' * 64}  \n"])
-def test_what_is_no_list_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_list_is_refused(text: str) -> None:
     with pytest.raises(Rejected, match="la lista de software"):
         software.read_listing(text)

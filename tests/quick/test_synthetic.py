@@ -1,4 +1,4 @@
-"""The made-up state is one that its own forms can hold, whatever its size."""
+"""The numbers of the invented state fit its own forms, for any size of the state."""
 
 from collections import Counter
 
@@ -17,13 +17,16 @@ def test_every_number_fits_the_boxes_of_its_form(casillas: int, seed: int) -> No
             assert not isinstance(said, int) or 0 <= said < 10 ** digits[sheet.qr], (sheet.key, code)
 
 
-def test_the_same_words_give_the_same_night() -> None:
+def test_the_same_arguments_give_the_same_night() -> None:
     assert synthetic(20, seed=5) == synthetic(20, seed=5)
     assert synthetic(20, seed=5) != synthetic(20, seed=6)
 
 
-def test_a_national_night_arrives_as_real_ones_do() -> None:
-    """37 to 45 % in the peak hour and 1 % in the worst minute (`domain.md` §2); the tolerance is that of a small night."""
+def test_the_actas_of_a_national_night_arrive_as_on_real_nights() -> None:
+    """On real nights, 37 to 45 % arrive in the peak hour and 1 % in the worst minute.
+
+    A small night may differ a little.
+    """
     folder, sheets = national_night(1200, seed=1)
     catalog = load_catalog(folder)
     assert len(sheets) == len(catalog.actas) + 1

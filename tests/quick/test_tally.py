@@ -1,4 +1,4 @@
-"""Percentages, the thirteen values, and coalition votes (`domain.md` §4)."""
+"""Percentages, the thirteen summary values, and coalition votes (`docs/rules.md` §4)."""
 
 from decimal import ROUND_DOWN, Decimal
 
@@ -66,17 +66,17 @@ def test_the_thirteen_values_of_tamaulipas_2023() -> None:
     assert tuple(summary(counts, with_especiales=True)) == SUMMARY_NAMES
 
 
-def test_the_rest_of_a_combination_goes_to_the_parties_with_most_own_votes() -> None:
+def test_the_remaining_votes_of_a_combination_go_to_the_parties_with_most_own_votes() -> None:
     shares = distribute({PAN: 10, PRI: 30, PRD: 20, ALL: 5, PAN_PRI: 1, NULOS: 2}, OPTIONS)
     assert shares == {PAN: 10 + 1, PRI: 30 + 2 + 1, PRD: 20 + 2, NULOS: 2}
 
 
-def test_equal_own_votes_are_told_apart_by_the_order_of_the_ballot() -> None:
+def test_if_own_votes_are_equal_the_order_of_the_ballot_decides() -> None:
     assert distribute({PAN: 7, PRI: 7, PRD: 7, ALL: 4}, OPTIONS) == {PAN: 9, PRI: 8, PRD: 8, NULOS: 0}
 
 
 @given(st.fixed_dictionaries({position: st.integers(0, 10_000) for position in range(6)}))
-def test_distribution_loses_and_makes_no_vote(votes: dict[int, int]) -> None:
+def test_distribution_neither_loses_nor_adds_a_vote(votes: dict[int, int]) -> None:
     shares = distribute(votes, OPTIONS)
     assert sum(shares.values()) == sum(votes.values())
     assert all(shares[position] >= votes[position] for position in (PAN, PRI, PRD))
@@ -84,7 +84,7 @@ def test_distribution_loses_and_makes_no_vote(votes: dict[int, int]) -> None:
 
 
 def test_homonymous_candidates_lose_no_vote() -> None:
-    """Two people of one name stand in one contest: each keeps the votes of their own options."""
+    """Two candidates in one contest have the same name. Each keeps the votes of their own options."""
     first = Candidacy(ContestId(1), (PAN,), "María Hernández")
     second = Candidacy(ContestId(1), (PRI, PAN_PRI), "María Hernández")
     votes = {PAN: 11, PRI: 5, PAN_PRI: 2}

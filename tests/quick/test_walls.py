@@ -1,8 +1,8 @@
-"""Who may import whom: the lines of pyproject.toml hold, and each wall is broken once here and seen to be red.
+"""The walls: pyproject.toml says which module may import which. These tests break each wall once and see it fail.
 
-`lint-imports` holds the lines. It cannot say three things, which the syntax tree of every file says here: that a package
-without a line is nobody's, that nothing is imported by a string, and that no part is started by one. Nor that fsync
-stands in one file.
+`lint-imports` checks the lines of pyproject.toml. Four rules have no such line; these tests check them in the syntax
+tree of every file: no file imports a package without a line, no text names a module to import, no text starts a part,
+and only one file calls fsync.
 """
 
 import ast
@@ -27,21 +27,21 @@ MAY: Final[Mapping[str, list[str]]] = {
     if contract["type"] == "protected"
     for package in contract["protected_modules"]
 }
-"""Package, and the files and folders that may import it."""
+"""Package → the files and folders that may import it."""
 ALONE: Final = {
     "prep.domain": set(),
     "prep.files": set(),
     "integrity": {"cryptography", "rfc3161_client", "pkcs11"},
 }
-"""Rooms that need nothing but Python, and the packages that a line may let in all the same."""
+"""Rooms that need only Python, and the packages that a line may still allow them."""
 BY_STRING: Final = frozenset(
     {"__import__", "eval", "exec", "exec_module", "import_module", "resolve_name", "run_module", "run_path", "runpy"}
 )
-"""Names that import or run what a text names."""
+"""Functions that import or run a module whose name is a text."""
 START: Final = re.compile(rf"(?:^|\s)-m\s*(?:{'|'.join(ROOMS)})\b")
 ENTRY: Final = re.compile(rf"((?:{'|'.join(ROOMS)})(?:\.\w+)*)[.:]\w+")
 DURABLE: Final = {"integrity.durable", "load_tests.bench.log"}
-"""Where fsync may be called: for everybody, and for the figure of the bare disk."""
+"""The files that may call fsync: one for all rooms, and the benchmark of the bare disk."""
 
 
 def stands_under(module: str, names: list[str]) -> bool:
@@ -49,13 +49,21 @@ def stands_under(module: str, names: list[str]) -> bool:
 
 
 def findings(module: str, source: str) -> list[str]:
-    """What in a file no wall lets through, each in one sentence."""
+    """One sentence for each place in a file that breaks a wall."""
     nodes = [*ast.walk(ast.parse(source))]
-    return [*_imports(module, nodes), *_by_string(nodes), *_starts(nodes), *_syncs(module, nodes)]
+    return [
+        *_wrong_imports(module, nodes),
+        *_texts_that_import(nodes),
+        *_texts_that_start(nodes),
+        *_calls_of_fsync(module, nodes),
+    ]
 
 
-def _imports(module: str, nodes: list[ast.AST]) -> Iterator[str]:
-    """Every import, also inside functions: of Python itself, of our own rooms, or of a package that lets this file in."""
+def _wrong_imports(module: str, nodes: list[ast.AST]) -> Iterator[str]:
+    """Check every import, also inside functions.
+
+    Allowed: Python itself, our own rooms, packages that allow this file.
+    """
     for node in nodes:
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -74,15 +82,18 @@ def _imports(module: str, nodes: list[ast.AST]) -> Iterator[str]:
                 yield f"{package} may be imported by {', '.join(MAY[package])} alone"
 
 
-def _by_string(nodes: list[ast.AST]) -> Iterator[str]:
+def _texts_that_import(nodes: list[ast.AST]) -> Iterator[str]:
     for node in nodes:
         name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
         names = {name, *([alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else [])}
         yield from (f"{each} imports or runs what a text names" for each in sorted(names & BY_STRING))
 
 
-def _starts(nodes: list[ast.AST]) -> Iterator[str]:
-    """`python -m` and one of our rooms in a text, or a text `room.module:function`. Docstrings may say it."""
+def _texts_that_start(nodes: list[ast.AST]) -> Iterator[str]:
+    """Find texts that start a room: `python -m` with a room, or `room.module:function`.
+
+    Docstrings may hold such texts.
+    """
     told = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     texts = [
         node
@@ -101,7 +112,7 @@ def _starts(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def _is_seen(word: ast.expr) -> bool:
-    """The word after `-m`: a module's own name, which a tool can follow, or a text that is none of our rooms."""
+    """Whether the word after `-m` is allowed: a module's own name, which a tool can follow, or a text of another project."""
     if isinstance(word, ast.Constant):
         return not (isinstance(word.value, str) and word.value.partition(".")[0] in ROOMS)
     names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(word)}
@@ -113,7 +124,7 @@ def _is_file(module: str) -> bool:
     return place.is_dir() or place.with_suffix(".py").is_file()
 
 
-def _syncs(module: str, nodes: list[ast.AST]) -> Iterator[str]:
+def _calls_of_fsync(module: str, nodes: list[ast.AST]) -> Iterator[str]:
     if module not in DURABLE and any(isinstance(node, ast.Attribute) and node.attr == "fsync" for node in nodes):
         yield "what must be on the disk goes through integrity/durable.py"
 
@@ -121,7 +132,7 @@ def _syncs(module: str, nodes: list[ast.AST]) -> Iterator[str]:
 # --- the tree as it is ------------------------------------------------------------------------------------------------
 
 
-def test_no_file_goes_through_a_wall() -> None:
+def test_no_file_breaks_a_wall() -> None:
     files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
     assert len(files) > 100
     wrong: dict[str, list[str]] = {}
@@ -132,7 +143,7 @@ def test_no_file_goes_through_a_wall() -> None:
 
 
 @pytest.mark.parametrize("room", ALONE)
-def test_a_room_that_stands_alone_is_let_into_no_package(room: str) -> None:
+def test_a_room_that_stands_alone_may_import_no_package(room: str) -> None:
     let_in = {
         package
         for package, names in MAY.items()
@@ -141,7 +152,7 @@ def test_a_room_that_stands_alone_is_let_into_no_package(room: str) -> None:
     assert let_in == ALONE[room]
 
 
-# --- each wall broken once, in the text of a made-up file ------------------------------------------------------------
+# --- each wall broken once, in the text of an invented file ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,7 +177,7 @@ def test_a_room_that_stands_alone_is_let_into_no_package(room: str) -> None:
         ("prep.worker", "from . import pipeline"),
     ],
 )
-def test_a_package_is_imported_only_where_a_line_says_so(module: str, source: str) -> None:
+def test_only_the_files_of_its_line_may_import_a_package(module: str, source: str) -> None:
     assert findings(module, source)
 
 
@@ -191,11 +202,11 @@ def test_a_package_is_imported_only_where_a_line_says_so(module: str, source: st
         "PARTS = {'worker': 'prep.worker.main'}",
     ],
 )
-def test_nothing_is_imported_or_started_by_a_text(source: str) -> None:
+def test_no_text_imports_or_starts_a_module(source: str) -> None:
     assert findings("prep.rehearsal.nuevo", source)
 
 
-def test_a_part_may_be_started_by_what_a_tool_can_see() -> None:
+def test_a_part_may_be_started_by_a_module_name_that_a_tool_can_follow() -> None:
     seen = """
         '''Runs as `python -m publisher.gate`.'''
         run([sys.executable, "-m", gate.__name__])
@@ -206,7 +217,7 @@ def test_a_part_may_be_started_by_what_a_tool_can_see() -> None:
     assert not findings("prep.rehearsal.nuevo", re.sub("(?m)^ {8}", "", seen))
 
 
-def test_fsync_stands_in_one_file() -> None:
+def test_only_one_file_calls_fsync() -> None:
     assert findings("publisher.nuevo", "os.fsync(handle)")
 
 
@@ -242,7 +253,7 @@ BREACHES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 NEW: Final = ("prep.nuevo", "integrity.nuevo")
-"""Files that no line has: that they are there is the breach."""
+"""Files that no line names. Their existence alone breaks the wall."""
 
 
 def lint(folder: Path) -> tuple[int, str]:
@@ -255,7 +266,10 @@ def lint(folder: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What lint-imports says of a copy of the tree with every breach in it; before them it was content with it."""
+    """The output of lint-imports for a copy of the tree with every breach.
+
+    Without the breaches, it approves the copy.
+    """
     copy = tmp_path_factory.mktemp("copia")
     for room in ROOMS:
         shutil.copytree(
@@ -283,5 +297,5 @@ def test_lint_imports_names_the_breach(told: str, breach: str) -> None:
     assert re.search(rf"{re.escape(importer)} ->\s+{re.escape(imported)} \(l\.", told)
 
 
-def test_lint_imports_names_the_files_that_no_line_has(told: str) -> None:
+def test_lint_imports_names_the_files_without_a_line(told: str) -> None:
     assert re.findall(r"not listed as layers:\s+- (\S+)\n", told) == list(NEW)

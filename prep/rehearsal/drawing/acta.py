@@ -1,8 +1,8 @@
-"""Draws an acta as somebody photographed it: the form from the press, filled in by hand, its sticker, then the camera.
+"""Draw the photograph of an acta: print the form, fill it in by hand, put on the sticker, then take the photograph.
 
-The form is INE's of 2024 in spirit (`domain.md` §7). `draw` gives the same bytes for the same arguments and the same
-state of `rng`. What is slow — the blank form, the shapes of handwritten digits and words — is made once for each
-process and pasted afterwards.
+The form is similar to INE's of 2024 (`docs/rules.md` §7). `draw` gives the same bytes for the same arguments and the
+same state of `rng`. Two parts are slow: the blank form, and the shapes of handwritten digits and words. Each process
+makes them once and pastes them afterwards.
 """
 
 import random
@@ -18,7 +18,7 @@ from prep.rehearsal.drawing.handwriting import Hand
 from prep.rehearsal.drawing.press import PEOPLE, QR_BOX, SIZE, WIDTH, PrintedForm, blank_form
 
 QR_SIDE: Final = 100
-"""Sticker and quiet zone, 2.5 cm on paper."""
+"""Side of the sticker with its white border; 2.5 cm on paper."""
 
 
 def draw(
@@ -30,9 +30,9 @@ def draw(
     condition: Condition = CLEAN,
     size: tuple[int, int] = SIZE,
 ) -> bytes:
-    """A JPEG of `form` with `values` written on it, by field code; a code without a value stays blank, as *sin dato*.
+    """A JPEG of `form` with `values`, which are by field code. A field without a value stays blank, as *sin dato*.
 
-    *Ilegible* is a scribble over the boxes. `qr_text` None is an acta whose sticker was never put on.
+    *Ilegible* is a scribble over the boxes. If `qr_text` is None, the acta has no sticker.
     """
     blank, places = blank_form(form, size)
     sheet = blank.copy()
@@ -45,12 +45,13 @@ def draw(
         )
     hand.sign(sheet, form)
     if qr_text is not None:
-        _stick(sheet, qr_text, rng, size[0] / WIDTH)
+        _put_on_sticker(sheet, qr_text, rng, size[0] / WIDTH)
     return photograph(sheet, condition, rng)
 
 
+# People do not capture this section, but a real acta has it, so the drawn one has it too.
 def _people_and_representantes(form: PrintedForm, values: Mapping[str, Field]) -> Field:
-    """Section 5, personas and representantes together, as an officer adds them up."""
+    """The value of section 5: personas plus representantes, as an officer adds them."""
     parts = [values.get(code, Mark.SIN_DATO) for code in form.header[1:3]]
     return (
         sum(part for part in parts if not isinstance(part, Mark))
@@ -59,9 +60,9 @@ def _people_and_representantes(form: PrintedForm, values: Mapping[str, Field]) -
     )
 
 
-def _stick(sheet: Image.Image, text: str, rng: random.Random, scale: float) -> None:
-    """The QR sticker, put on by hand: not quite straight nor in the middle of its box."""
-    sticker = _sticker(text, round(QR_SIDE * scale))
+def _put_on_sticker(sheet: Image.Image, text: str, rng: random.Random, scale: float) -> None:
+    """Put the QR sticker on the sheet as a hand does: a little turned and not in the middle of its box."""
+    sticker = _sticker_image(text, round(QR_SIDE * scale))
     turned = sticker.rotate(rng.uniform(-3, 3), Image.Resampling.BICUBIC, expand=True, fillcolor=(252, 252, 250))
     x0, y0, x1, y1 = QR_BOX
     x = (x0 + x1) / 2 * scale - turned.width / 2 + rng.uniform(-34, 34) * scale
@@ -69,8 +70,8 @@ def _stick(sheet: Image.Image, text: str, rng: random.Random, scale: float) -> N
     sheet.paste(turned, (round(x), round(y)))
 
 
-def _sticker(text: str, side: int) -> Image.Image:
-    """A white label with its QR code, medium error correction, `side` pixels in each direction."""
+def _sticker_image(text: str, side: int) -> Image.Image:
+    """A white square label with its QR code, medium error correction. `side` is in pixels."""
     matrix = segno.make(text, error="m", micro=False, boost_error=False).matrix
     modules = len(matrix)
     dark = Image.frombytes("L", (modules, modules), bytes(30 if dot else 252 for row in matrix for dot in row))

@@ -1,4 +1,4 @@
-"""The camera and its conditions: a sheet as it arrives in a photograph that is turned, dark, blurred or in glare."""
+"""The camera and its conditions: the photograph of a sheet may be turned, dark, blurred or in glare."""
 
 import io
 import math
@@ -12,25 +12,25 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How an acta was photographed. Every field is the worst that may happen; each image draws its own share of it."""
+    """The condition of a photograph. Each field is the worst case; each image has a random part of it."""
 
     name: str
     rotation: float = 0.0
     """Degrees."""
     perspective: float = 0.0
-    """How far a corner may move, as a share of the side."""
+    """A corner may move by this share of the side."""
     blur: float = 0.0
     """Radius in pixels of the final image."""
     noise: float = 0.0
-    """Amplitude, of 255."""
+    """Amplitude, on a scale of 255."""
     shadow: float = 0.0
-    """How much light a shadow may take away, 0 to 1."""
+    """The share of the light that a shadow may take away, 0 to 1."""
     glare: float = 0.0
     light: float = 1.0
-    """Of the lamp: below 1, dark."""
+    """Strength of the light; below 1 the photograph is dark."""
     contrast: float = 1.0
     quality: int = 82
-    """JPEG."""
+    """Quality of the JPEG."""
 
 
 CLEAN: Final = Condition("limpia")
@@ -44,7 +44,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Condition("oscura", rotation=1, light=0.42, contrast=0.8, noise=10, shadow=0.35, quality=72),
     )
 }
-"""What arrives on a night."""
+"""The conditions of the photographs of a night."""
 
 LEVELS: Final[Mapping[str, Condition]] = {
     condition.name: condition
@@ -59,18 +59,18 @@ LEVELS: Final[Mapping[str, Condition]] = {
         ),
     )
 }
-"""Photographs to measure a decoder with, from good to hardly legible."""
+"""The conditions with which decoders are measured, from good to hardly legible."""
 
 
 def photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> bytes:
-    """What the camera makes of the sheet, as a JPEG. Geometry, then light, then lens and sensor."""
+    """The photograph of the sheet, as a JPEG. First geometry, then light, then lens and sensor."""
     image = sheet
     if condition.rotation or condition.perspective:
-        image = _tilt(image, condition, rng)
+        image = _tilted_on_table(image, condition, rng)
     if condition.shadow:
-        image = ImageChops.multiply(image, _shade(image.size, condition.shadow, rng))
+        image = ImageChops.multiply(image, _uneven_light(image.size, condition.shadow, rng))
     if condition.glare:
-        image = ImageChops.screen(image, _glare(image.size, condition.glare, rng))
+        image = ImageChops.screen(image, _lamp_glare(image.size, condition.glare, rng))
     if condition.light != 1:
         image = ImageEnhance.Brightness(image).enhance(rng.uniform(condition.light, (1 + condition.light) / 2))
     if condition.contrast != 1:
@@ -78,14 +78,14 @@ def photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> 
     if condition.blur:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1) * condition.blur))
     if condition.noise:
-        image = _grain(image, condition.noise * rng.uniform(0.5, 1), rng)
+        image = _sensor_noise(image, condition.noise * rng.uniform(0.5, 1), rng)
     saved = io.BytesIO()
     image.save(saved, "JPEG", quality=condition.quality)
     return saved.getvalue()
 
 
-def _tilt(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image.Image:
-    """Turned and seen at an angle, on a table."""
+def _tilted_on_table(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image.Image:
+    """The sheet on a table, turned and seen at an angle."""
     width, height = sheet.size
     angle = math.radians(rng.uniform(-condition.rotation, condition.rotation))
     fit = 1 / (abs(math.cos(angle)) + abs(math.sin(angle)) * width / height)
@@ -110,14 +110,14 @@ def _tilt(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image
     return sheet.transform(
         (width, height),
         Image.Transform.PERSPECTIVE,
-        _homography(seen, corners),
+        _homography_of_corners(seen, corners),
         Image.Resampling.BILINEAR,
         fillcolor=table,
     )
 
 
-def _homography(seen: Sequence[tuple[float, float]], sheet: Sequence[tuple[float, float]]) -> list[float]:
-    """The eight numbers that take a pixel of the photograph to a point of the sheet, from four pairs of corners."""
+def _homography_of_corners(seen: Sequence[tuple[float, float]], sheet: Sequence[tuple[float, float]]) -> list[float]:
+    """The eight numbers that map a pixel of the photograph to a point of the sheet, from four pairs of corners."""
     rows = []
     for (x, y), (u, v) in zip(seen, sheet, strict=True):
         rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y, u])
@@ -132,8 +132,8 @@ def _homography(seen: Sequence[tuple[float, float]], sheet: Sequence[tuple[float
     return [row[8] for row in rows]
 
 
-def _shade(size: tuple[int, int], depth: float, rng: random.Random) -> Image.Image:
-    """Uneven light: a soft field, and in half of the photographs the hard edge of somebody's shadow."""
+def _uneven_light(size: tuple[int, int], depth: float, rng: random.Random) -> Image.Image:
+    """Uneven light: a soft field and, in half of the photographs, the hard edge of a person's shadow."""
     field = bytes(round(255 * (1 - depth * rng.random() * 0.6)) for _ in range(12))
     light = Image.frombytes("L", (4, 3), field).resize(size, Image.Resampling.BICUBIC)
     if rng.random() < 0.5:
@@ -145,8 +145,8 @@ def _shade(size: tuple[int, int], depth: float, rng: random.Random) -> Image.Ima
     return Image.merge("RGB", (light, light, light))
 
 
-def _glare(size: tuple[int, int], strength: float, rng: random.Random) -> Image.Image:
-    """The reflection of a lamp, somewhere."""
+def _lamp_glare(size: tuple[int, int], strength: float, rng: random.Random) -> Image.Image:
+    """The reflection of a lamp, at a random place."""
     spot = Image.new("L", (48, 32))
     x, y, radius = rng.uniform(0, 48), rng.uniform(0, 32), rng.uniform(4, 9)
     ImageDraw.Draw(spot).ellipse(
@@ -156,8 +156,8 @@ def _glare(size: tuple[int, int], strength: float, rng: random.Random) -> Image.
     return Image.merge("RGB", (light, light, light))
 
 
-def _grain(image: Image.Image, amplitude: float, rng: random.Random) -> Image.Image:
-    """Sensor noise, the same in the three channels: about Gaussian, `amplitude` its largest excursion."""
+def _sensor_noise(image: Image.Image, amplitude: float, rng: random.Random) -> Image.Image:
+    """Sensor noise, the same in the three channels, about Gaussian. `amplitude` is its largest value."""
     tile = 256
     one, two = (Image.frombytes("L", (tile, tile), rng.randbytes(tile * tile)) for _ in range(2))
     soft = Image.blend(one, two, 0.5).point([round(128 + (level - 128) * amplitude / 128) for level in range(256)])

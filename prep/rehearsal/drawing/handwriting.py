@@ -1,4 +1,4 @@
-"""What officers write on an acta: numbers in digits and in letters, scribbles and signatures, in several hands."""
+"""The handwriting on an acta: numbers in digits and in letters, scribbles and signatures, by several writers."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -105,14 +105,14 @@ DIGITS: Final[Mapping[str, tuple[tuple[Sequence[Point], ...], ...]]] = {
         (((0.75, 0.12), (0.35, 0.06), (0.25, 0.4), (0.65, 0.45), (0.78, 0.15), (0.72, 0.6), (0.35, 0.97)),),
     ),
 }
-"""For each digit its ways of being written, each a list of strokes through the given points of a unit square."""
+"""Digit → the ways of writing it. A way is a list of strokes; a stroke goes through points of a unit square."""
 HANDS: Final = 6
-"""Different writers; each writes every digit in its own way, and never twice quite the same."""
+"""Number of writers. Each writes every digit in a way of their own, and a little different each time."""
 TRIES: Final = 3
 
 
 class Hand:
-    """One officer's handwriting: ink, way of forming digits, steadiness."""
+    """The handwriting of one officer: ink, shapes of the digits, steadiness."""
 
     def __init__(self, rng: random.Random, *, scale: float) -> None:
         self.rng = rng
@@ -123,51 +123,53 @@ class Hand:
     def write(self, sheet: Image.Image, field: Field, place: FieldPlace) -> None:
         match field:
             case Mark.ILEGIBLE:
-                self._scribble(sheet, place)
+                self._scribble_over(sheet, place)
             case Mark.SIN_DATO | Mark.NO_EN_BOLETA:
                 pass
             case int():
-                self._number(sheet, field, place.digits)
-                self._words(sheet, in_words(field), place.letters)
+                self._write_digits(sheet, field, place.digits)
+                self._write_in_letters(sheet, in_words(field), place.letters)
 
-    def _number(self, sheet: Image.Image, number: int, boxes: Sequence[Box]) -> None:
-        """Officers write 7 as `7`, ` 7` or `007`; a number longer than the boxes is squeezed into them."""
+    def _write_digits(self, sheet: Image.Image, number: int, boxes: Sequence[Box]) -> None:
+        """Write a number into its boxes. Officers write 7 as `7`, ` 7` or `007`; a longer number is squeezed in."""
         text = str(number)
         if self.who % 2:
             text = text.zfill(len(boxes))
         spare = max(0, len(boxes) - len(text))
         for place, digit in enumerate(text):
             x0, y0, x1, y1 = boxes[min(spare + place, len(boxes) - 1)]
-            mask = _digit(digit, self.who, self.rng.randrange(TRIES), round((x1 - x0) * 0.8), round((y1 - y0) * 0.92))
+            mask = _digit_mask(
+                digit, self.who, self.rng.randrange(TRIES), round((x1 - x0) * 0.8), round((y1 - y0) * 0.92)
+            )
             slack = (x1 - x0) * 0.12
             over = max(0, place - len(boxes) + 1) * (x1 - x0) * 0.7
             x = x0 + slack * (0.4 + self.rng.random()) + over
             y = y0 + (y1 - y0) * self.rng.uniform(-0.03, 0.08)
             sheet.paste(self.ink, (round(x), round(y)), mask)
 
-    def _words(self, sheet: Image.Image, text: str, box: Box) -> None:
+    def _write_in_letters(self, sheet: Image.Image, text: str, box: Box) -> None:
         x0, y0, x1, y1 = box
         size = min(21.0 * self.scale, (y1 - y0) * 0.66, 2.0 * (x1 - x0) / (len(text) + 3))
         x = x0 + self.rng.uniform(0, 12) * self.scale
         for word in text.split():
-            mask = _word(word, round(size, 1), self.who)
+            mask = _word_mask(word, round(size, 1), self.who)
             y = (y0 + y1 - mask.height) / 2 + self.rng.uniform(-1.5, 1.5) * self.scale
             sheet.paste(self.ink, (round(x), round(y)), mask)
             x += mask.width - size * self.rng.uniform(0.35, 0.6)
 
-    def _scribble(self, sheet: Image.Image, place: FieldPlace) -> None:
+    def _scribble_over(self, sheet: Image.Image, place: FieldPlace) -> None:
         x0, y0, x1, y1 = place.digits[0][0], place.digits[0][1], place.digits[-1][2], place.digits[-1][3]
-        if self.rng.random() < 0.7:  # the rest forgot to write letters too
-            self._words(sheet, "~~~ ~~~~", place.letters)
-        mask = _blot(self.rng.randrange(8), round(x1 - x0), round(y1 - y0))
+        if self.rng.random() < 0.7:  # the other officers forget the letters
+            self._write_in_letters(sheet, "~~~ ~~~~", place.letters)
+        mask = _blot_mask(self.rng.randrange(8), round(x1 - x0), round(y1 - y0))
         sheet.paste(self.ink, (round(x0), round(y0)), mask)
 
     def sign(self, sheet: Image.Image, form: PrintedForm) -> None:
-        """Signatures of officers, where the form has its table of them."""
+        """Sign in the table of officers, if the form has one."""
         if len(form.rows) > ROWS_IN_ONE_COLUMN:
             return
         for row in range(6):
-            mask = _signature(self.rng.randrange(12), round(84 * self.scale), round(24 * self.scale))
+            mask = _signature_mask(self.rng.randrange(12), round(84 * self.scale), round(24 * self.scale))
             sheet.paste(
                 self.ink,
                 (round((1562 + self.rng.randrange(8)) * self.scale), round((148 + row * 28.3) * self.scale)),
@@ -175,27 +177,27 @@ class Hand:
             )
 
 
-def _curve(points: Sequence[Point], steps: int = 6) -> list[Point]:
-    """A Catmull-Rom curve through `points`."""
+def _curve_through(points: Sequence[Point], steps: int = 6) -> list[Point]:
+    """The points of a Catmull-Rom curve through `points`."""
     padded = [points[0], *points, points[-1]]
     curve = [points[0]]
     for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         for step in range(1, steps + 1):
             t = step / steps
-            curve.append((_spline(a[0], b[0], c[0], d[0], t), _spline(a[1], b[1], c[1], d[1], t)))
+            curve.append((_spline_value(a[0], b[0], c[0], d[0], t), _spline_value(a[1], b[1], c[1], d[1], t)))
     return curve
 
 
-def _spline(a: float, b: float, c: float, d: float, t: float) -> float:
+def _spline_value(a: float, b: float, c: float, d: float, t: float) -> float:
     return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t**3)
 
 
-def _strokes(strokes: Sequence[Sequence[Point]], width: int, height: int, pen: float) -> Image.Image:
-    """Strokes given in a unit square as a mask of `width` × `height`, drawn larger so that their edges are soft."""
+def _strokes_mask(strokes: Sequence[Sequence[Point]], width: int, height: int, pen: float) -> Image.Image:
+    """A mask of `width` × `height` with strokes, whose points are in a unit square. Drawn larger for soft edges."""
     mask = Image.new("L", (width * 4, height * 4))
     ink = ImageDraw.Draw(mask)
     for stroke in strokes:
-        line = [((0.08 + 0.84 * x) * width * 4, (0.06 + 0.88 * y) * height * 4) for x, y in _curve(stroke)]
+        line = [((0.08 + 0.84 * x) * width * 4, (0.06 + 0.88 * y) * height * 4) for x, y in _curve_through(stroke)]
         ink.line(line, fill=235, width=max(2, round(pen * 4)), joint="curve")
         for x, y in (line[0], line[-1]):
             ink.ellipse((x - pen * 2, y - pen * 2, x + pen * 2, y + pen * 2), fill=235)
@@ -203,7 +205,7 @@ def _strokes(strokes: Sequence[Sequence[Point]], width: int, height: int, pen: f
 
 
 @lru_cache(maxsize=4096)
-def _digit(digit: str, who: int, attempt: int, width: int, height: int) -> Image.Image:
+def _digit_mask(digit: str, who: int, attempt: int, width: int, height: int) -> Image.Image:
     habit = random.Random(f"{who} {digit}")
     shake = random.Random(f"{who} {digit} {attempt}")
     ways = DIGITS[digit]
@@ -213,16 +215,16 @@ def _digit(digit: str, who: int, attempt: int, width: int, height: int) -> Image
         [(x + slant * (0.5 - y) + shake.gauss(0, 0.025), y + shake.gauss(0, 0.025)) for x, y in stroke]
         for stroke in strokes
     ]
-    return _strokes(wobble, width, height, pen=height * (0.075 + 0.01 * (who % 3)))
+    return _strokes_mask(wobble, width, height, pen=height * (0.075 + 0.01 * (who % 3)))
 
 
 @lru_cache(maxsize=1024)
-def _word(word: str, size: float, who: int) -> Image.Image:
+def _word_mask(word: str, size: float, who: int) -> Image.Image:
     """A word in a slanted, thin hand; `~` stands for a squiggle."""
     if "~" in word:
         shake = random.Random(f"{word} {who}")
         points = [(place / 14, 0.5 + shake.uniform(-0.4, 0.4)) for place in range(15)]
-        return _strokes([points], round(size * len(word) * 0.5), round(size), pen=size * 0.07)
+        return _strokes_mask([points], round(size * len(word) * 0.5), round(size), pen=size * 0.07)
     font = ImageFont.load_default(size)
     width, height = round(font.getlength(word) + size), round(size * 1.4)
     mask = Image.new("L", (width, height))
@@ -234,17 +236,19 @@ def _word(word: str, size: float, who: int) -> Image.Image:
 
 
 @lru_cache(maxsize=64)
-def _blot(number: int, width: int, height: int) -> Image.Image:
+def _blot_mask(number: int, width: int, height: int) -> Image.Image:
     shake = random.Random(f"blot {number}")
     strokes = [[(shake.random(), shake.random()) for _ in range(18)] for _ in range(3)]
-    return _strokes(strokes, width, height, pen=height * 0.1)
+    return _strokes_mask(strokes, width, height, pen=height * 0.1)
 
 
 @lru_cache(maxsize=64)
-def _signature(number: int, width: int, height: int) -> Image.Image:
+def _signature_mask(number: int, width: int, height: int) -> Image.Image:
     shake = random.Random(f"signature {number}")
     points = [(place / 16 + shake.uniform(-0.06, 0.1), 0.5 + shake.uniform(-0.5, 0.5)) for place in range(16)]
-    return _strokes([points, [(0.05, 0.8), (0.95, 0.75 + shake.uniform(-0.2, 0.1))]], width, height, pen=height * 0.05)
+    return _strokes_mask(
+        [points, [(0.05, 0.8), (0.95, 0.75 + shake.uniform(-0.2, 0.1))]], width, height, pen=height * 0.05
+    )
 
 
 UNITS: Final = [

@@ -1,7 +1,8 @@
-"""The printed form of an acta, blank, after the real one: how it looks, and where each quantity is written on it.
+"""The blank printed form of an acta, similar to the real one, and the place of each quantity on it.
 
-Landscape 43 × 28 cm, a black square in each corner, a ring and a dot at the ends of each row, digit boxes in drop-out
-pink, and a box for the QR sticker. Lengths are those of a form 1700 units wide and 1108 high; `size` scales them.
+It is landscape, 43 × 28 cm, with a black square in each corner, a ring and a dot at the ends of each row, pink digit
+boxes, and a box for the QR sticker. All lengths are in units of a form that is 1700 wide and 1108 high; `size` scales
+it.
 """
 
 import random
@@ -45,14 +46,14 @@ PARTIES: Final[Mapping[str, Colour]] = {
 QR_BOX: Final = (350, 24, 550, 130)
 BARS_END: Final = 282
 ROWS_IN_ONE_COLUMN: Final = 24
-"""A longer ballot goes on in the right third of the form."""
+"""If the ballot has more rows, it continues in the right third of the form."""
 PEOPLE: Final = ""
-"""The place of section 5, which the form has and nobody captures."""
+"""The place of section 5. The form has it, but people do not capture it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrintedForm:
-    """A printed form: its titles, and the codes of its quantities in the order they stand on it."""
+    """A printed form: its titles, and the codes of its quantities in printed order."""
 
     title: str
     contest: str
@@ -65,7 +66,7 @@ class PrintedForm:
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """Where one quantity is written: in letters, and one digit in each box. In pixels."""
+    """The place of one quantity in pixels: the line for the letters, and a box for each digit."""
 
     letters: Box
     digits: tuple[Box, ...]
@@ -73,7 +74,7 @@ class FieldPlace:
 
 @lru_cache(maxsize=48)
 def blank_form(form: PrintedForm, size: tuple[int, int]) -> tuple[Image.Image, Mapping[str, FieldPlace]]:
-    """The blank form and where its quantities go. Drawn at twice the size, so that its lines are smooth."""
+    """The blank form and the places of its quantities. It is drawn at twice the size, so that its lines are smooth."""
     press = Press(size, 2 * size[0] / WIDTH)
     press.frame(form)
     places = dict(press.sections(form)) | press.ballot(form)
@@ -83,26 +84,26 @@ def blank_form(form: PrintedForm, size: tuple[int, int]) -> tuple[Image.Image, M
 
 
 class Press:
-    """Prints in form units on an image twice as large as the form will be."""
+    """Print in form units on an image that is twice as large as the final form."""
 
     def __init__(self, size: tuple[int, int], scale: float) -> None:
         self.scale = scale
         self.image = Image.new("RGB", (2 * size[0], 2 * size[1]), WHITE)
         self.pen = ImageDraw.Draw(self.image)
 
-    def _at(self, values: Sequence[float]) -> list[float]:
+    def _in_pixels(self, values: Sequence[float]) -> list[float]:
         return [value * self.scale for value in values]
 
     def box(self, box: Box, *, fill: Colour | None = None, outline: Colour | None = BLACK, width: float = 1.2) -> None:
-        self.pen.rectangle(self._at(box), fill=fill, outline=outline, width=max(1, round(width * self.scale)))
+        self.pen.rectangle(self._in_pixels(box), fill=fill, outline=outline, width=max(1, round(width * self.scale)))
 
     def line(self, points: Sequence[float], colour: Colour = BLACK, width: float = 1.2) -> None:
-        self.pen.line(self._at(points), fill=colour, width=max(1, round(width * self.scale)))
+        self.pen.line(self._in_pixels(points), fill=colour, width=max(1, round(width * self.scale)))
 
     def text(
         self, at: Point, text: str, size: float, *, fill: Colour = BLACK, anchor: str = "ls", bold: float = 0
     ) -> None:
-        """One line of text. Pillow's own font has no accented letters, so accents are drawn."""
+        """Print one line of text. Pillow's own font has no accented letters, so this draws the accents itself."""
         font = ImageFont.load_default(size * self.scale)
         plain = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
         x, y = at[0] * self.scale, at[1] * self.scale
@@ -124,22 +125,22 @@ class Press:
                 )
 
     def ends(self, x0: float, x1: float, y: float) -> None:
-        """A ring at the left end of a row's line and a dot at its right end."""
+        """Print a ring at the left end of a row's line and a dot at its right end."""
         for x, radius, colour in ((x0, 6.5, BLACK), (x0, 2.2, WHITE), (x1, 5, BLACK)):
-            self.pen.ellipse(self._at((x - radius, y - radius, x + radius, y + radius)), fill=colour)
+            self.pen.ellipse(self._in_pixels((x - radius, y - radius, x + radius, y + radius)), fill=colour)
 
     def boxes(self, right: float, top: float, bottom: float, digits: int) -> tuple[Box, ...]:
-        """Dotted digit boxes that end at `right`; returned in pixels of the form, left to right."""
+        """Print dotted digit boxes that end at `right`; return them from left to right, in pixels of the form."""
         height = bottom - top
         width, gap = min(24.0, height * 0.95), 5.0
         found = []
         for place in range(digits):
             left = right - (digits - place) * (width + gap)
-            self._dotted((left, top, left + width, bottom))
-            found.append(_half(self._at((left, top, left + width, bottom))))
+            self._dotted_box((left, top, left + width, bottom))
+            found.append(_half_size(self._in_pixels((left, top, left + width, bottom))))
         return tuple(found)
 
-    def _dotted(self, box: Box) -> None:
+    def _dotted_box(self, box: Box) -> None:
         x0, y0, x1, y1 = box
         step, dash = 3.2, 1.8
         for place in range(int((x1 - x0) / step) + 1):
@@ -153,13 +154,13 @@ class Press:
 
     def heading(self, at: Point, number: int, title: str, colour: Colour) -> None:
         x, y = at
-        self.pen.rounded_rectangle(self._at((x, y, x + 34, y + 19)), radius=4 * self.scale, fill=colour)
-        self.pen.ellipse(self._at((x + 2, y + 2, x + 17, y + 17)), fill=WHITE)
+        self.pen.rounded_rectangle(self._in_pixels((x, y, x + 34, y + 19)), radius=4 * self.scale, fill=colour)
+        self.pen.ellipse(self._in_pixels((x + 2, y + 2, x + 17, y + 17)), fill=WHITE)
         self.text((x + 9.5, y + 14), str(number), 12, fill=colour, anchor="ms", bold=0.3)
         self.text((x + 41, y + 16), title, 15, fill=colour, bold=0.35)
 
     def frame(self, form: PrintedForm) -> None:
-        """Corner squares, title, sticker box, legend and foot: what is the same on every part of the form."""
+        """Print the parts that every form has: corner squares, title, sticker box, legend and foot."""
         for x in (20, 1640):
             for y in (24, 1034):
                 self.box((x, y, x + 38, y + 38), fill=BLACK)
@@ -167,20 +168,20 @@ class Press:
         self.box(QR_BOX)
         for y, text in ((68, "Pegue aquí la etiqueta"), (86, "con el código QR")):
             self.text((450, y), text, 13, fill=GREY, anchor="ms")
-        bars = random.Random(form.title)  # a barcode that nobody reads
+        bars = random.Random(form.title)  # a decorative barcode: no program reads it
         left = 97.0
         while left < BARS_END:  # the right edge of the box
             wide = bars.choice((1.2, 1.2, 2.4, 3.6))
             self.box((left, 78, left + wide, 118), fill=BLACK, outline=None)
             left += wide + bars.choice((1.2, 2.4))
-        self.pen.ellipse(self._at((40, 76, 88, 124)), fill=BROWN)
+        self.pen.ellipse(self._in_pixels((40, 76, 88, 124)), fill=BROWN)
         self.text((64, 110), "2", 34, fill=WHITE, anchor="ms", bold=0.8)
         self.box((38, 136, 138, 196), fill=SAND, outline=None)
         self.box((138, 136, 550, 196), fill=BROWN, outline=None)
         self.text((88, 171), "INSTITUTO ELECTORAL", 8, anchor="ms", bold=0.2)
         self.text((344, 156), "ACTA DE ESCRUTINIO Y CÓMPUTO DE CASILLA", 14, fill=WHITE, anchor="ms", bold=0.2)
-        self.text((344, 173), _short(form.title.upper(), 50), 12, fill=WHITE, anchor="ms", bold=0.4)
-        self.text((344, 189), _short(form.contest.upper(), 50), 11, fill=WHITE, anchor="ms")
+        self.text((344, 173), _shortened(form.title.upper(), 50), 12, fill=WHITE, anchor="ms", bold=0.4)
+        self.text((344, 189), _shortened(form.contest.upper(), 50), 11, fill=WHITE, anchor="ms")
         for place in range(4):
             self.text((40, 212 + 12 * place), LEGEND[place], 8.6, bold=0.15)
         self.text(
@@ -196,11 +197,11 @@ class Press:
             self.line((x, 28, x, 1046), MAGENTA, 1.6)
         self.text((82, 1070), "DESTINO:", 24, fill=MAGENTA, bold=0.6)
         self.text(
-            (206, 1070), _short(f"BOLSA PREP DE LA ELECCIÓN DE {form.title.upper()}", 76), 23, fill=BROWN, bold=1.0
+            (206, 1070), _shortened(f"BOLSA PREP DE LA ELECCIÓN DE {form.title.upper()}", 76), 23, fill=BROWN, bold=1.0
         )
 
     def sections(self, form: PrintedForm) -> Iterator[tuple[str, FieldPlace]]:
-        """Identification of the casilla, and the quantities that stand outside the ballot."""
+        """Print the identification of the casilla and the quantities outside the ballot."""
         self.heading((40, 298), 1, "DATOS DE IDENTIFICACIÓN DE CASILLA", MAGENTA)
         for y, label in ((345, "Entidad:"), (380, "Municipio:"), (418, "Sección:"), (458, "La casilla se instaló en:")):
             self.text((40, y), label, 12, bold=0.2)
@@ -210,31 +211,31 @@ class Press:
             self.heading((40, top), place + 2, QUANTITIES[place], SECTIONS[place])
             self.text((42, top + 38), "Copie de la Hoja para hacer operaciones la cantidad que corresponde", 11)
             self.text((42, top + 52), f"al apartado {place + 2} y escríbala con letra y con número.", 11)
-            yield code, self._quantity((48, top + 70, 546, top + 106), form.digits)
+            yield code, self._print_quantity((48, top + 70, 546, top + 106), form.digits)
         for code in form.header[3:]:
             self.heading((572, 926), 7, "TOTAL DE VOTOS SACADOS DE LAS URNAS", SECTIONS[3])
-            yield code, self._quantity((576, 962, 1104, 998), form.digits)
+            yield code, self._print_quantity((576, 962, 1104, 998), form.digits)
         self.text((574, 1028), "Son iguales las cantidades anotadas en los apartados 5 y 7?", 11)
         for x, answer in ((940, "Sí"), (978, "No")):
             self.box((x, 1010, x + 28, 1034), outline=MAGENTA)
             self.text((x + 14, 1027), answer, 12, anchor="ms", bold=0.3)
 
-    def _quantity(self, box: Box, digits: int) -> FieldPlace:
+    def _print_quantity(self, box: Box, digits: int) -> FieldPlace:
         x0, y0, x1, y1 = box
         for y in (y0, y1):
             self.line((x0, y, x1, y), BLACK if y == y1 else PINK)
             self.ends(x0, x1, y)
         found = self.boxes(x1 - 4, y0 + 5, y1 - 5, digits)
+        # The line for the letters ends where the digit boxes begin.
         left = x1 - 4 - digits * 29
         self.text(((x0 + left) / 2, y1 + 12), "(Con letra)", 9, anchor="ms")
         self.text(((left + x1) / 2, y1 + 12), "(Con número)", 9, anchor="ms")
-        return FieldPlace(_half(self._at((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
+        return FieldPlace(_half_size(self._in_pixels((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
 
     def ballot(self, form: PrintedForm) -> dict[str, FieldPlace]:
-        """The rows of the ballot and the total: in the middle third, and going on in the right one where they are
-        many.
-        """
+        """Print the rows of the ballot and the total in the middle third; many rows continue in the right third."""
         rows = (*form.rows, form.total)
+        # A long ballot is cut into two halves of equal length.
         first = len(rows) if len(form.rows) <= ROWS_IN_ONE_COLUMN else -(-len(rows) // 2)
         self.heading((572, 28), 6, "RESULTADOS DE LA VOTACIÓN", BROWN)
         self.text(
@@ -243,9 +244,9 @@ class Press:
         self.text(
             (572, 84), "políticos, coaliciones, no registradas, nulos y total. Si no hubo, escriba ceros.", 12, bold=0.1
         )
-        return self._table(form, rows[:first], 574) | self._table(form, rows[first:], 1132)
+        return self._print_rows(form, rows[:first], 574) | self._print_rows(form, rows[first:], 1132)
 
-    def _table(self, form: PrintedForm, rows: Sequence[str], left: float) -> dict[str, FieldPlace]:
+    def _print_rows(self, form: PrintedForm, rows: Sequence[str], left: float) -> dict[str, FieldPlace]:
         if not rows:
             return {}
         right, top, bottom = left + 530, 138.0, 912.0
@@ -262,11 +263,13 @@ class Press:
             y = top + place * height
             if code == form.total:
                 self.box((left, y, label, y + height), fill=MAGENTA)
-            self._label(code, (left, y, label, y + height), total=code == form.total)
+            self._print_label(code, (left, y, label, y + height), total=code == form.total)
             self.line((left, y + height, right, y + height))
             margin = height * 0.13
             boxes = self.boxes(right - 4, y + margin, y + height - margin, form.digits)
-            places[code] = FieldPlace(_half(self._at((label + 14, y + 3, number - 8, y + height - 3))), boxes)
+            places[code] = FieldPlace(
+                _half_size(self._in_pixels((label + 14, y + 3, number - 8, y + height - 3))), boxes
+            )
         end = top + len(rows) * height
         for x in (left, label, number, right):
             self.line((x, top, x, end))
@@ -274,8 +277,8 @@ class Press:
             self.ends(label, right, top + place * height)
         return places
 
-    def _label(self, code: str, box: Box, *, total: bool) -> None:
-        """A row's emblems, one for each party of a combination, or its words."""
+    def _print_label(self, code: str, box: Box, *, total: bool) -> None:
+        """Print the emblems of a row, one for each party of a combination; or its words."""
         x0, y0, x1, y1 = box
         middle = (y0 + y1) / 2
         words = {"NO_REGISTRADAS": "NO REGISTRADAS", "NULOS": "VOTOS NULOS"}.get(code)
@@ -292,18 +295,18 @@ class Press:
         left = (x0 + x1) / 2 - width * len(parties) / 2 + (4 if len(parties) > 1 else 0)
         for place, party in enumerate(parties):
             x = left + place * width
-            chip = self._at((x + 1, middle - side / 2, x + width - 1, middle + side / 2))
-            self.pen.rounded_rectangle(chip, radius=4 * self.scale, fill=_emblem(party))
-            text, high = _short(party, 8), min(10.0, 1.5 * (width - 3) / min(len(party), 8))
+            chip = self._in_pixels((x + 1, middle - side / 2, x + width - 1, middle + side / 2))
+            self.pen.rounded_rectangle(chip, radius=4 * self.scale, fill=_party_colour(party))
+            text, high = _shortened(party, 8), min(10.0, 1.5 * (width - 3) / min(len(party), 8))
             self.text((x + width / 2, middle), text, high, fill=WHITE, anchor="mm", bold=0.15)
 
     def officers(self) -> None:
-        """The right third: officers, party representatives, and what to do with the copies."""
+        """Print the right third: officers, party representatives, and the instructions for the copies."""
         self.heading((1132, 28), 10, "INCIDENTES DURANTE EL ESCRUTINIO Y CÓMPUTO", MAGENTA)
         self.heading((1132, 100), 11, "FUNCIONARIOS DE MESA DIRECTIVA DE CASILLA", MAGENTA)
-        self._grid((1132, 146, 1662, 316), (("CARGO", 100), ("NOMBRES", 320), ("FIRMAS", 110)), 6, OFFICERS)
+        self._print_grid((1132, 146, 1662, 316), (("CARGO", 100), ("NOMBRES", 320), ("FIRMAS", 110)), 6, OFFICERS)
         self.heading((1132, 326), 12, "REPRESENTACIONES PARTIDISTAS", MAGENTA)
-        self._grid((1132, 380, 1662, 820), (("PARTIDO", 80), ("NOMBRE COMPLETO", 280), ("FIRMA", 170)), 14, ())
+        self._print_grid((1132, 380, 1662, 820), (("PARTIDO", 80), ("NOMBRE COMPLETO", 280), ("FIRMA", 170)), 14, ())
         self.heading((1132, 832), 13, "ESCRITOS DE PROTESTA O INCIDENTES", MAGENTA)
         self.heading((1132, 912), 14, "INTEGRACIÓN DEL EXPEDIENTE", MAGENTA)
         for place, text in enumerate(
@@ -311,7 +314,7 @@ class Press:
         ):
             self.text((1140, 956 + 18 * place), f"{place + 1}. {text}", 12, bold=0.1)
 
-    def _grid(self, box: Box, columns: Sequence[tuple[str, float]], rows: int, labels: Sequence[str]) -> None:
+    def _print_grid(self, box: Box, columns: Sequence[tuple[str, float]], rows: int, labels: Sequence[str]) -> None:
         x0, y0, x1, y1 = box
         self.box((x0, y0 - 26, x1, y0), fill=BROWN)
         step = (y1 - y0) / rows
@@ -349,17 +352,17 @@ OFFICERS: Final = (
 )
 
 
-def _half(box: Sequence[float]) -> Box:
+def _half_size(box: Sequence[float]) -> Box:
     x0, y0, x1, y1 = box
     return x0 / 2, y0 / 2, x1 / 2, y1 / 2
 
 
-def _short(text: str, length: int) -> str:
+def _shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}."
 
 
-def _emblem(party: str) -> Colour:
-    """A party's colour: its own where it is known, else always the same one for the same code."""
+def _party_colour(party: str) -> Colour:
+    """The colour of a party: its own if we know it; if not, a colour computed from its code."""
     known = PARTIES.get(party.upper())
     seed = zlib.crc32(party.encode())
     return known or (40 + seed % 150, 40 + (seed >> 8) % 130, 40 + (seed >> 16) % 150)
