@@ -1,4 +1,4 @@
-"""The commands of an auditor, a party or a citizen: verify what is published, one file, or a log; be a witness."""
+"""The commands of an auditor, a party or a citizen: verify a published tree, one file, or a log; be a witness."""
 
 import argparse
 import hashlib
@@ -87,20 +87,20 @@ _ENDINGS: Final = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, speaking Spanish."""
+    """argparse with Spanish texts."""
 
     def format_help(self) -> str:
         return HELP
 
-    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse words it in English
+    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse's own sentence is English
         sys.stderr.write("No se entiende la orden.\n\n" + HELP)
         raise SystemExit(_COULD_NOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show ✓ still gets the words
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ✓ still gets the words
     parser = _Parser(prog="integrity")
     commands = parser.add_subparsers(dest="command", required=True)
     tree = commands.add_parser("verify")
@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.command == "check":
         return _check(asked.file, " ".join(asked.code))
+    # verify without a key or an authority runs with Python alone, without any package.
     if asked.command == "verify":
         if asked.tsa_ca and not asked.ca:
             parser.error("--tsa-ca")
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
             return _show(verify(asked.source, _tell, **expected), as_json=asked.json)
     try:
-        # verify and check need nothing but Python
+        # verify and check need no package, so the others are imported only here
         from integrity import log_commands, sealing_commands  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         print(f"? Esta orden necesita el paquete «{missing.name}».")
@@ -207,7 +208,7 @@ def _show(report: Report, *, as_json: bool) -> int:
 
 
 def _tell(what: str) -> None:
-    """What is being done, on one line that the next replaces; only for a person who watches."""
+    """Show the current step on one line, which the next step replaces; only if a person watches."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{what}…\r")
 

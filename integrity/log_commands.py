@@ -1,4 +1,4 @@
-"""The commands about logs: audit one, prove an entry, check a proof, make a key, be a witness."""
+"""The commands about logs: audit a log, prove an entry, check a proof, make a key, be a witness."""
 
 import argparse
 import sys
@@ -34,7 +34,7 @@ _HIGHEST_PORT: Final = 65535
 
 
 class _Stop(Exception):
-    """What was asked cannot be done; the sentence is for whoever asked."""
+    """The command cannot be done; the Spanish sentence is for the person who gave it."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -42,7 +42,7 @@ class _Stop(Exception):
 
 
 def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
-    """One command: the report of a verification, or the exit code of another."""
+    """Run one command. Returns the report of a verification, or the exit code of another command."""
     try:
         match asked.command:
             case "verify":
@@ -125,7 +125,7 @@ def _make_key(name: str, out: Path | None, kind: SignatureKind) -> int:
 
 
 def _create(path: Path, content: bytes, *, mode: int) -> None:
-    """Never over another file: a key written over is a log that nobody can continue."""
+    """Create a file, never over another one: a key that is written over ends its log for ever."""
     try:
         durable.create(path, content, mode=mode)
     except FileExistsError:

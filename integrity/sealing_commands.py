@@ -1,4 +1,4 @@
-"""The commands about seals and time: seal, have a person sign elsewhere, stamp, check; and those for development."""
+"""The commands about seals and time: seal, let a person sign elsewhere, stamp, check; and those for development."""
 
 import argparse
 import asyncio
@@ -31,7 +31,7 @@ _HIGHEST_PORT: Final = 65535
 
 
 def run(asked: argparse.Namespace) -> Report | int:
-    """One command: the report of a verification, or the exit code of another."""
+    """Run one command. Returns the report of a verification, or the exit code of another command."""
     try:
         match asked.command:
             case "stamp":
@@ -89,13 +89,14 @@ def _sign(sums: Path, certificate: Path, key: str, passphrase_file: Path | None)
 
 
 def _export(sums: Path, out: Path) -> int:
-    """The copy to sign, its instructions beside it: nobody is given a list that does not agree with its folder."""
+    """Copy the list that a person will sign, with instructions. Each listed file is compared with its digest first."""
     content = read_sums_file(sums)
     try:
         listed = read_sums(content)
     except Malformed as problem:
         sentence = f"{sums} no es una lista de huellas: se esperaba {problem.expected}; se encontró {problem.found}"
         raise NotSealed(Problem.FORM, sentence) from None
+    # A person must not sign a list that its own folder contradicts.
     for file, digest in listed.items():
         if _digest(sums.with_name(file)) != digest:
             raise NotSealed(Problem.CONTENT, f"{file} no tiene la huella que dice {sums}: no hay nada que firmar")
@@ -127,7 +128,7 @@ def _import(asked: argparse.Namespace) -> int:
 
 
 def _check(asked: argparse.Namespace) -> Report:
-    """What stands beside one SHA256SUMS; the files that it lists are for `integrity verify`."""
+    """Judge the files beside one SHA256SUMS. The files that the list names are the task of `integrity verify`."""
     sums = _sums(asked.source)
     content = read_sums_file(sums)
     beside = {file: read_file(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}

@@ -1,6 +1,6 @@
-"""Where a published tree is read from: a folder, or the address of any static web server that holds it.
+"""The place that a published tree is read from: a folder, or the address of a static web server.
 
-Nothing outside the tree is ever read: a folder's symbolic links are not followed, and a server may not send us to
+No file outside the tree is ever read: symbolic links in a folder are not followed, and a server may not redirect to
 another origin. Every read has a limit of bytes, every request a limit of time.
 """
 
@@ -29,12 +29,12 @@ _TIMEOUT_S: Final = 30.0
 _LONGEST_FETCH_S: Final = 900.0
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _GZIP: Final = 31
-"""What zlib calls its gzip format, with the largest window."""
+"""zlib's number for the gzip format with the largest window."""
 _GONE: Final = frozenset({404, 410})
 
 
 class SourceError(Exception):
-    """Why a file could not be taken; `sentence` is Spanish and for the reader of the report."""
+    """The reason why a file could not be taken; `sentence` is Spanish and for the reader of the report."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -42,15 +42,15 @@ class SourceError(Exception):
 
 
 class Missing(SourceError):
-    """It is not there: wrong, for a file that must be."""
+    """The file is not there. This is wrong for a file that must be."""
 
 
 class Refused(SourceError):
-    """It is there and no published file may be like that: a symbolic link, too many bytes, another origin."""
+    """The file is there, and no published file may be like it: a symbolic link, too many bytes, another origin."""
 
 
 class Unreadable(SourceError):
-    """It may be there: no permission, no network, a server's error. Nothing was checked."""
+    """The file may be there, but could not be read: no permission, no network, a server's error. It was not checked."""
 
 
 class PathKind(StrEnum):
@@ -61,7 +61,7 @@ class PathKind(StrEnum):
 
 
 class Fetched(NamedTuple):
-    """A file at hand: its digest is of the very bytes that stand at `local`."""
+    """A file on this machine. The digest is of exactly the bytes at `local`."""
 
     local: Path
     sha256: str
@@ -73,9 +73,9 @@ class Source(Protocol):
 
     name: str
     threads: int
-    """How many reads are worth doing at once."""
+    """How many reads at once are useful."""
     listable: bool
-    """Whether `entries` can tell what is there; over HTTP only what is asked for by name can be seen."""
+    """Whether `entries` can list a folder; over HTTP a file is seen only if it is asked for by name."""
 
     def entries(self, folder: str) -> Mapping[str, PathKind]:
         """Names in a folder. Raises Missing, Refused, Unreadable."""
@@ -87,13 +87,13 @@ class Source(Protocol):
         """The bytes of a small file. Raises as `fetch`."""
 
     def digest(self, path: str, limit: int) -> str:
-        """Lower-case SHA-256 of the file, which is not kept. Raises as `fetch`."""
+        """Lower-case SHA-256 of the file, of which no copy is kept. Raises as `fetch`."""
 
     def exists(self, path: str) -> bool:
         """Whether there is such a regular file. Raises Refused, Unreadable."""
 
     def drop(self, fetched: Fetched) -> None:
-        """The file is not needed again."""
+        """The file is not needed any more."""
 
     def close(self) -> None: ...
 
@@ -150,10 +150,10 @@ class Folder:
             raise _because(path, error) from None
 
     def drop(self, fetched: Fetched) -> None:
-        """Nothing was copied."""
+        """There is no copy to remove."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """No connection is open."""
 
     def _hash(self, path: str, limit: int) -> tuple[str, int]:
         with self._open(path, limit) as (handle, size):
@@ -164,6 +164,7 @@ class Folder:
         """A handle to the ordinary file, and its length."""
         self._trust(path.rpartition("/")[0])
         try:
+            # O_NONBLOCK: to open a pipe must not wait for its other end.
             handle = os.open(f"{self._root}/{path}", os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             raise _because(path, error) from None
@@ -180,7 +181,7 @@ class Folder:
             os.close(handle)
 
     def _trust(self, folder: str) -> None:
-        """Refuse a folder that is reached through a symbolic link: its files would not be those of the tree."""
+        """Refuse a folder that is reached through a symbolic link: its files are not files of the tree."""
         if folder not in self._trusted:
             place = self._root / folder
             self._trusted[folder] = place.resolve() == place
@@ -189,7 +190,7 @@ class Folder:
 
 
 def _hash_handle(handle: int, size: int) -> tuple[str, int]:
-    """Digest and length of at most `size` bytes: a file that grows while it is read is not read for ever."""
+    """Digest and length of at most `size` bytes: a file that grows while it is read must not keep us reading."""
     hasher = hashlib.sha256()
     buffer = _buffer()
     total = 0
@@ -217,7 +218,7 @@ def _because(path: str, error: OSError) -> SourceError:
 
 
 class _SameOrigin(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection only to the same scheme, host and port."""
+    """Follow a redirection only to the same scheme, host and port."""
 
     def redirect_request(  # noqa: PLR0917 - urllib's own
         self,
@@ -240,7 +241,10 @@ def _origin(url: str) -> str:
 
 
 class Site:
-    """A tree behind an HTTP(S) address. What is fetched whole waits in a temporary folder until it is dropped."""
+    """A tree behind an HTTP(S) address.
+
+    A file that is fetched whole waits in a temporary folder until it is dropped.
+    """
 
     listable = False
     threads = 8
@@ -296,16 +300,17 @@ class Site:
         return answer
 
     def _take(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
-        """Digest and length of the body, which also goes to `copy`. A body cut short was not checked."""
+        """Digest and length of the body, which is also written to `copy`. Raises Unreadable for a body that was cut."""
         hasher = hashlib.sha256()
         total = received = 0
         started = time.monotonic()
         try:
             with self._request(path) as answer:
-                # We ask for the bytes as they are; a static server that holds them compressed may not be able to.
+                # We ask for the plain bytes; some static servers hold compressed files and send nothing else.
                 unzip = zlib.decompressobj(_GZIP) if answer.headers.get("Content-Encoding") == "gzip" else None
                 while block := answer.read1(_CHUNK):
                     received += len(block)
+                    # A small compressed body may unpack to any size: never unpack more than the limit and one byte.
                     if unzip is not None:
                         block = unzip.decompress(block, limit + 1 - total)
                     total += len(block)
@@ -325,7 +330,7 @@ class Site:
 
 
 def open_source(where: str) -> Source:
-    """The tree at a directory or an http(s) address. Raises Unreadable where there can be none."""
+    """The tree at a directory or an http(s) address. Raises Unreadable for any other address."""
     if "://" in where:
         parts = urllib.parse.urlsplit(where)
         if parts.scheme.lower() not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform` to say
     """The value in canonical JSON: sorted keys, no spaces, one line, integers but no floats, one newline at the end.
 
-    Raises Malformed.
+    Two programs could read different values from other JSON (a key twice, a float). Raises Malformed.
     """
     try:
         value = json.loads(
@@ -30,6 +30,7 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform
             parse_float=_no_float,
             parse_constant=_no_float,
         )
+        # Writing the value again must give the same bytes: this finds every form that is not canonical.
         canonical = canonical_json(value) + b"\n"
     except UnicodeError:
         raise Malformed("texto UTF-8", "otros bytes") from None
@@ -75,19 +76,19 @@ def _no_float(text: str) -> NoReturn:
 
 
 class Each(NamedTuple):
-    """An object with any keys."""
+    """An object with any keys; each value has this shape."""
 
     shape: object
 
 
 class Maybe(NamedTuple):
-    """Null, or this."""
+    """Null, or a value of this shape."""
 
     shape: object
 
 
 class Text(NamedTuple):
-    """A text of this pattern, and how a person calls it."""
+    """A text that matches this pattern; `words` is its Spanish name in errors."""
 
     pattern: re.Pattern[str]
     words: str
@@ -97,7 +98,7 @@ DIGEST: Final = Text(HEX, "64 hexadecimales en minúsculas")
 
 
 def conform(value: object, shape: object, where: str = "") -> None:
-    """Raise Malformed at the first place where `value` has not `shape`: a type, a pattern, a list, an object."""
+    """Raise Malformed at the first place of `value` without its `shape`: a type, a pattern, a list, an object."""
     match shape:
         case Maybe(inner):
             if value is not None:
@@ -115,6 +116,8 @@ def conform(value: object, shape: object, where: str = "") -> None:
         case Text(pattern, words):
             _match(value, pattern, words, where)
         case type():
+            # `_expect` compares types exactly, as in Python a bool is an int. Negative numbers have no meaning in these
+            # files.
             _expect(value, shape, where)
             if shape is int and isinstance(value, int) and value < 0:
                 refuse(where, "un entero de cero en adelante", value)
@@ -151,5 +154,5 @@ def _expect(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it 
 
 
 def refuse(where: str, expected: str, found: object) -> NoReturn:
-    """Raise Malformed of the value at this place."""
+    """Raise Malformed for the value at this place."""
     raise Malformed(expected, f"{found} en {where.lstrip('.') or 'la raíz'}")

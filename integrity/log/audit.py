@@ -2,9 +2,9 @@
 
     audit_log("bitacora", policy)  or  audit_log("https://prep.example.mx/bitacora/", policy)
 
-A log in the C2SP tlog-tiles layout is read whole and recomputed from its entries up; the first thing that does not
-agree is told and the rest is left *not checked*: everything above it would differ as well. Nothing that the checkpoint
-says is used before a key that the reader brought has verified it.
+A log in the C2SP tlog-tiles layout is read whole and recomputed from its entries up. The first difference is told, and
+the rest is left *not checked*, because every hash above the difference would differ as well. No value of the checkpoint
+is used before a key that the reader brought has verified it.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _TILE_CHECKS: Final = ("BIT-04", "BIT-05", "BIT-06", "BIT-07")
 
 
 class CannotProve(Exception):
-    """No proof could be made; `is_wrong` says whether that is the log's fault, or something could not be read."""
+    """No proof could be made. `is_wrong`: True if the log is wrong, False if a part of it could not be read."""
 
     def __init__(self, sentence: str, *, is_wrong: bool) -> None:
         super().__init__(sentence)
@@ -45,8 +45,8 @@ class CannotProve(Exception):
 def audit_log(where: str, policy: Policy, *, origin: str | None = None, tell: Tell = lambda _: None) -> Report:
     """Recompute the log in a folder or at an http(s) address; `policy` says whose checkpoint is good.
 
-    `origin` is what the checkpoint must begin with where that is not the name of the log's key. Never raises for what
-    the log holds: every failure is a finding, in Spanish.
+    `origin` is the first line that the checkpoint must have, if that is not the name of the log's key. A fault of the
+    log never raises: every failure is a finding, in Spanish.
     """
     ledger = Ledger(LOG_CHECKS)
     try:
@@ -62,7 +62,7 @@ def audit_log(where: str, policy: Policy, *, origin: str | None = None, tell: Te
 
 
 def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, tell: Tell) -> None:
-    # 1. The checkpoint, and who signed it. Of a tree that nobody signed nothing is worth saying.
+    # 1. The checkpoint, and who signed it. Of a tree that nobody signed, no other finding is worth telling.
     try:
         data = source.read(CHECKPOINT, LONGEST_NOTE)
     except SourceError as error:
@@ -141,7 +141,7 @@ def _has_entries(tiles: Tiles, ledger: Ledger) -> bool:
         ledger.unable(["BIT-05"], f"la bitácora no publica sus entradas en {tile_path(None, 0)}")
         return False
     except (SourceError, Differs):
-        return True  # the walk says what is wrong
+        return True  # `check_tiles` finds and tells the fault
     return True
 
 
@@ -247,7 +247,7 @@ def check_proof(data: bytes, leaf: bytes, policy: Policy, *, name: str = "", ori
 
 
 def combine(key: VerifierKey | None, policy: Policy | None) -> Policy:
-    """The policy of a reader who brought a key, a policy file, or both. Raises Malformed where they contradict."""
+    """The policy of a reader who brought a key, a policy file, or both. Raises Malformed if they contradict."""
     if policy is None:
         assert key is not None
         return trust_only(key)

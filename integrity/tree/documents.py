@@ -1,6 +1,6 @@
 """The JSON of a published tree, read strictly: canonical bytes, no floats, no duplicate keys, exactly the known fields.
 
-Format 1. `index.json` points at the last corte, `manifest.json` says what a corte is, `totals.json` holds its sums.
+Format 1. `index.json` points at the last corte, `manifest.json` describes a corte, `totals.json` holds its sums.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ _AMBITO: Final = re.compile("federal|local")
 _NIVEL: Final = re.compile("pais|entidad|distrito|municipio")
 _TERRITORIO: Final = re.compile("entidad|distrito_federal|distrito_local|municipio")
 
+# The thirteen values, in the order of the official file (domain.md §6).
 SUMMARY_NAMES: Final = (
     "ACTAS_ESPERADAS",
     "ACTAS_REGISTRADAS",
@@ -160,7 +161,7 @@ TOTALS: Final = {
 }
 
 
-# --- what a manifest says ---------------------------------------------------------------------------------------------
+# --- the manifest -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ class PublishedElection:
 
     @property
     def territory(self) -> str:
-        """The kind of territory that the file's own column names."""
+        """The kind of territory in the file's own column: distrito_federal, distrito_local or municipio."""
         if self.nivel == "municipio":
             return "municipio"
         return f"distrito_{self.ambito}"
@@ -223,7 +224,7 @@ class Manifest:
     simulacro: bool
     anterior: tuple[int, str] | None
     fixed: bytes
-    """Canonical JSON of what no corte may change: catalogue, rules, elections without their summary."""
+    """Canonical JSON of all that no corte may change: catalogue, rules, elections without their summary."""
     elections: tuple[PublishedElection, ...]
     corrections: frozenset[tuple[str, str]]
     """Election and CLAVE_ACTA."""
@@ -234,24 +235,25 @@ class Manifest:
 
     @property
     def files(self) -> frozenset[str]:
-        """Names in the folder of the corte, SHA256SUMS aside."""
+        """Names in the folder of the corte, without SHA256SUMS."""
         of_elections = [name for election in self.elections for name in (election.archivo, election.candidaturas)]
         return frozenset({"manifest.json", "LEEME.txt", "totals.json", "images.csv", *of_elections})
 
     @property
     def edo(self) -> str:
-        """The abbreviation of the entidad, which begins every file name."""
+        """The abbreviation of the entidad, with which every file name begins."""
         first = self.raw["elecciones"][0]
         return str(first["archivo"]).removesuffix(f"_{first['codigo']}_{first['anio']}.csv")
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """The manifest of a corte. Raises Malformed: not canonical, not of this shape, or naming what it does not hold."""
+    """The manifest of a corte. Raises Malformed: not canonical, of another shape, or it names a file that it lacks."""
     raw = read_json(data)
     conform(raw, MANIFEST)
     _expect_format(raw)
     elections = raw["elecciones"]
     codes = [election["codigo"] for election in elections]
+    # Two codes that differ in capitals alone would share a folder on some disks.
     if not codes or len({code.casefold() for code in codes}) < len(codes):
         refuse("elecciones", "códigos de elección sin repetir", codes)
     if sorted(raw["reglas"]) != sorted(codes):
@@ -278,7 +280,7 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def read_totals(data: bytes) -> Json:
-    """`totals.json`. Raises Malformed."""
+    """`totals.json`, in its form and not yet compared. Raises Malformed."""
     raw: Json = read_json(data)
     conform(raw, TOTALS)
     _expect_format(raw)
@@ -286,7 +288,7 @@ def read_totals(data: bytes) -> Json:
 
 
 def read_index(data: bytes) -> Json:
-    """`index.json`. Raises Malformed."""
+    """`index.json`, in its form and not yet compared. Raises Malformed."""
     raw: Json = read_json(data)
     conform(raw, INDEX)
     _expect_format(raw)
@@ -294,7 +296,10 @@ def read_index(data: bytes) -> Json:
 
 
 def read_moment(text: str) -> datetime:
-    """The time in an ISO 8601 text with the offset of central Mexico. Raises Malformed for a day that is not one."""
+    """The time in an ISO 8601 text with the offset of central Mexico.
+
+    Raises Malformed for a day that does not exist.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -342,6 +347,7 @@ def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
         PublishedOption(held["posicion"], held["codigo"], held["clase"], tuple(held["partidos"]))
         for held in sorted(raw, key=lambda held: held["posicion"])
     )
+    # Positions are the columns of the file, from 0 without gaps: `Sum` and `distribute` use them as indices.
     if [option.position for option in options] != [*range(len(options))]:
         refuse(where, "posiciones de opción seguidas desde 0", [option.position for option in options])
     if len({option.code for option in options}) < len(options):
@@ -349,6 +355,7 @@ def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     for option in options:
         parties = [options[place] for place in option.parties if place < len(options)]
         coalition = option.clase == "coalicion"
+        # A combination shares its votes among parties of this ballot: they must exist, and be parties themselves.
         if len(parties) != len(set(option.parties)) or any(party.clase != "partido" for party in parties):
             refuse(where, f"partidos de {option.code} sin repetir y que existan", list(option.parties))
         if coalition and not parties:
@@ -372,7 +379,7 @@ def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, 
 
 
 def _judge_names(manifest: Manifest) -> None:
-    """File names follow from entidad, election and year, so that no name can stand for another file."""
+    """File names follow from entidad, election and year: so no name can be that of another file."""
     for raw in manifest.raw["elecciones"]:
         expected = f"{manifest.edo}_{raw['codigo']}_{raw['anio']}.csv"
         if raw["archivo"] != expected or not manifest.edo or manifest.edo.endswith(".csv"):

@@ -1,4 +1,4 @@
-"""The images of a published tree: exactly those that the cortes list, each named by the digest of its bytes."""
+"""The images of a published tree: exactly those that the cortes list; each is named by the digest of its bytes."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ _PREFIX: Final = re.compile("[0-9a-f]{2}")
 
 
 def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
-    """`images.csv` into the listing: sorted, each image at the address that its digest gives it."""
+    """Read `images.csv` into the list of images: in order, each image at the address that its digest gives."""
     path = f"{corte.folder}/images.csv"
     fetched = corte.files.get("images.csv")
     if fetched is None:
@@ -35,6 +35,8 @@ def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
                 elif number > 1:
                     sha256, address, clave = cells
                     extension = seen.extension(sha256) or address.rpartition(".")[2]
+                    # One image may belong to several actas; a national night has a million images, so that one string
+                    # holds them.
                     seen.images[sha256] = " ".join((extension, *seen.claves(sha256), clave.strip("'")))
                     (seen.skipped.discard if corte.whole else seen.skipped.add)(sha256)
                     last = cells
@@ -45,7 +47,7 @@ def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
 
 
 def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
-    """What a line of images.csv should be instead; empty where it is right."""
+    """The text that a line of images.csv should have; empty if the line is right."""
     if number == 1:
         return "" if cells == _IMAGES_HEADER else ",".join(_IMAGES_HEADER)
     if len(cells) != len(_IMAGES_HEADER) or HEX.fullmatch(cells[0]) is None:
@@ -71,7 +73,7 @@ def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
 
 
 def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
-    """Images that are there and that no corte lists, folder by folder. What is missing, `judge_images` finds."""
+    """Images in the folders that no corte lists. Images that are missing are found by `judge_images`."""
     if not tree.listable:
         return
     for prefix, its_kind in entries(tree, IMAGES, ledger).items():

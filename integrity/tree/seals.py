@@ -1,7 +1,7 @@
-"""Who vouches for the cortes of a published tree: what stands beside each SHA256SUMS, judged by whom the reader trusts.
+"""Who vouches for the cortes of a published tree: the files beside each SHA256SUMS, judged by the reader's authorities.
 
-A tree without any seal has nothing to check, unless the reader came with an authority: then every corte lacks its seal.
-A tree with seals and a reader without an authority is *not checked*: that they are there says nothing.
+A tree without seals has nothing to check. But if the reader came with an authority, then each corte lacks its seal. A
+tree with seals and a reader without an authority is *not checked*: a seal of an unknown authority proves nothing.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CHECKS: Final[Mapping[str, str]] = dict(zip(SEALS, ("AUT-01", "AUT-02", "AUT-03", "AUT-04", "AUT-04"), strict=True))
 _LIMIT: Final = 1 << 20
-"""More than any of them may have; each is held to its own by who reads it."""
+"""More than any seal may have; the reader of each kind has its own, smaller limit."""
 _NO_SEALS: Final = "el árbol no trae sellos y no se dio --ca"
 _NO_AUTHORITY: Final = "el árbol trae sellos, y sin --ca no se sabe si son de quien deben ser"
 _NO_STAMPS: Final = "el árbol no trae sellos de tiempo y no se dio --tsa-ca"
@@ -35,7 +35,7 @@ def judge_corte(
     trust: "Trust | None",
     now: datetime | None,
 ) -> None:
-    """Everything beside one SHA256SUMS. Without `trust`, only whether there is anything."""
+    """Judge all files beside one SHA256SUMS. Without `trust`, only note whether there is any."""
     if trust is None:
         _look(tree, corte, seen, ledger)
         return
@@ -67,7 +67,7 @@ def judge_corte(
 
 
 def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
-    """After the last corte: what none of them has, and nobody asked for, does not apply."""
+    """After the last corte: a check without any seal, and without an authority to ask for one, does not apply."""
     if trust is None and seen.sealed:
         ledger.unable(SEAL_CHECKS, _NO_AUTHORITY)
     for check in SEAL_CHECKS if trust is None else ():
@@ -88,7 +88,7 @@ def _look(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> No
 
 
 def _read(tree: Source, corte: PublishedCorte, ledger: Ledger) -> dict[str, bytes] | None:
-    """What is there; None where one could not be read: it may be there, and of the others alone nothing is said."""
+    """The files beside SHA256SUMS. None if one could not be read: then no judgement about its absence is possible."""
     beside: dict[str, bytes] = {}
     paths = {f"{corte.folder}/{file}": file for file in SEALS}
     for path, found in in_threads(lambda path: tree.read(path, _LIMIT), paths, tree.threads):
