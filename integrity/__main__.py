@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tree.add_argument("--tsa-ca", type=Path)
     tree.add_argument("--checkpoint", type=Path)
     tree.add_argument("--simulacro", action="store_true")
-    tree.add_argument("--since", type=_number, default=0)
+    tree.add_argument("--since", type=_whole_number, default=0)
     tree.add_argument("--json", action="store_true")
     file = commands.add_parser("check")
     file.add_argument("file", type=Path)
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_seal_commands(commands)
     asked = parser.parse_args(arguments)
     if asked.command == "check":
-        return _check(asked.file, " ".join(asked.code))
+        return _check_file(asked.file, " ".join(asked.code))
     # verify without a key or an authority runs with Python alone, without any package.
     if asked.command == "verify":
         if asked.tsa_ca and not asked.ca:
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked.now = datetime.now(UTC)
         if not (asked.key or asked.policy or asked.ca or asked.checkpoint):
             expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
-            return _show(verify(asked.source, _tell, **expected), as_json=asked.json)
+            return _print_report(verify(asked.source, _show_progress, **expected), as_json=asked.json)
     try:
         # verify and check need no package, so the others are imported only here
         from integrity import log_commands, sealing_commands  # noqa: PLC0415
@@ -136,11 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"? Esta orden necesita el paquete «{missing.name}».")
         return _COULD_NOT
     about_seals = asked.command in {"seal", "stamp", "dev-ca", "dev-tsa"}
-    outcome = sealing_commands.run(asked) if about_seals else log_commands.run(asked, _tell)
-    return outcome if isinstance(outcome, int) else _show(outcome, as_json=asked.json)
+    outcome = sealing_commands.run(asked) if about_seals else log_commands.run(asked, _show_progress)
+    return outcome if isinstance(outcome, int) else _print_report(outcome, as_json=asked.json)
 
 
-def _number(text: str) -> int:
+def _whole_number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(text)
     return int(text)
@@ -202,12 +202,12 @@ def _add_seal_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     stamper.add_argument("--port", type=int, default=8470)
 
 
-def _show(report: Report, *, as_json: bool) -> int:
+def _print_report(report: Report, *, as_json: bool) -> int:
     print(report.to_json() if as_json else render(report))
     return report.exit_code
 
 
-def _tell(what: str) -> None:
+def _show_progress(what: str) -> None:
     """Show the current step on one line, which the next step replaces; only if a person watches."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{what}…\r")
@@ -224,20 +224,20 @@ def render(report: Report) -> str:
             lines += ["", family]
         count = f"  [{check.compared:,}]" if check.result is Result.OK and check.compared else ""
         lines.append(f"  {_MARKS[check.result]} {check.id}  {check.title}{count}")
-    lines += _details(report)
-    return "\n".join([*lines, "", f"{_MARKS[_overall(report)]} {_ENDINGS[report.exit_code]}"])
+    lines += _details_of(report)
+    return "\n".join([*lines, "", f"{_MARKS[_overall_result(report)]} {_ENDINGS[report.exit_code]}"])
 
 
-def _overall(report: Report) -> Result:
+def _overall_result(report: Report) -> Result:
     return (Result.OK, Result.WRONG, Result.UNCHECKED)[report.exit_code]
 
 
-def _details(report: Report) -> list[str]:
+def _details_of(report: Report) -> list[str]:
     lines: list[str] = []
     reasons: dict[tuple[Result, str], list[str]] = {}
     for check in report.checks:
         for finding in check.findings:
-            lines += _wrapped(f"✗ {check.id}  ", finding.sentence)
+            lines += _wrapped_lines(f"✗ {check.id}  ", finding.sentence)
         if check.differences > len(check.findings):
             lines.append(f"  ✗ {check.id}  … y {check.differences - len(check.findings):,} diferencias más.")
         for reason in check.reasons:
@@ -245,11 +245,11 @@ def _details(report: Report) -> list[str]:
             reasons.setdefault((kind, reason), []).append(check.id)
     for (kind, reason), ids in reasons.items():
         word = "no aplica" if kind is Result.NOT_APPLICABLE else "no se pudo comprobar"
-        lines += _wrapped(f"{_MARKS[kind]} ", f"{', '.join(ids)}: {word}: {reason}.")
+        lines += _wrapped_lines(f"{_MARKS[kind]} ", f"{', '.join(ids)}: {word}: {reason}.")
     return ["", "Hallazgos", *lines] if lines else []
 
 
-def _wrapped(mark: str, sentence: str) -> list[str]:
+def _wrapped_lines(mark: str, sentence: str) -> list[str]:
     return textwrap.wrap(
         sentence,
         _WIDTH,
@@ -260,7 +260,7 @@ def _wrapped(mark: str, sentence: str) -> list[str]:
     )
 
 
-def _check(path: Path, text: str) -> int:
+def _check_file(path: Path, text: str) -> int:
     try:
         expected = read_code(text)
     except Malformed as problem:

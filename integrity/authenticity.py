@@ -93,7 +93,7 @@ def judge(
         try:
             return verify(there[file], sums, trust.seals, simulacro=True, at=proved)
         except NotSealed as problem:
-            _wrong(problem, check, f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, check, f"{where}/{file}", ledger)
             return None
 
     # 2. The institution's seal, a person's signature, the sello; the purpose of the night is judged in step 3 (AUT-06).
@@ -132,7 +132,7 @@ def _judge_stamps(
         try:
             stamps[file] = verify_stamp(there[file], sums, trust.stamps, policies=trust.policies)
         except NotSealed as problem:
-            _wrong(problem, "AUT-04", f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, "AUT-04", f"{where}/{file}", ledger)
     if not any(file in there for file in STAMPS):
         ledger.unable(["AUT-04"], f"{where}: todavía no hay ningún sello de tiempo")
     return stamps
@@ -149,12 +149,12 @@ def _judge_no_sello(found: Seal | None, where: str, ledger: Ledger) -> None:
 
 
 def _judge_development(evidence: Evidence, ledger: Ledger, where: str, *, simulacro: bool) -> None:
-    for file, found in () if simulacro else _all(evidence):
+    for file, found in () if simulacro else _seals_and_stamps(evidence):
         ledger.did("AUT-06")
         try:
             refuse_development([found.certificate, *found.above], simulacro=simulacro)
         except NotSealed as problem:
-            _wrong(problem, "AUT-06", f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, "AUT-06", f"{where}/{file}", ledger)
 
 
 def _judge_times(
@@ -166,7 +166,7 @@ def _judge_times(
     before: Evidence | None,
     now: datetime | None,
 ) -> None:
-    for file, found in _all(evidence):
+    for file, found in _seals_and_stamps(evidence):
         ledger.did("AUT-05")
         if now is not None and found.at > now + CLOCK_TOLERANCE:
             ledger.wrong(
@@ -185,10 +185,10 @@ def _judge_times(
         try:
             judge_after(found_stamp, made.at if made is not None else None)
         except NotSealed as problem:
-            _wrong(problem, "AUT-05", f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, "AUT-05", f"{where}/{file}", ledger)
 
 
-def _all(evidence: Evidence) -> Iterator[tuple[str, Seal | Stamp]]:
+def _seals_and_stamps(evidence: Evidence) -> Iterator[tuple[str, Seal | Stamp]]:
     yield from (
         (file, found)
         for file, found in ((SEAL, evidence.seal), (PERSON, evidence.person), (SELLO, evidence.sello))
@@ -214,7 +214,7 @@ _EXPECTED: Final[Mapping[Problem, str]] = {
 }
 
 
-def _wrong(problem: NotSealed, check: str, path: str, ledger: Ledger) -> None:
+def _tell_not_sealed(problem: NotSealed, check: str, path: str, ledger: Ledger) -> None:
     position = f"problema «{problem.problem.value}»"
     expected = _EXPECTED.get(problem.problem, "un sello bueno")
     ledger.wrong(check, path, expected=expected, found=problem.sentence, position=position)
@@ -223,6 +223,6 @@ def _wrong(problem: NotSealed, check: str, path: str, ledger: Ledger) -> None:
 def facts(evidence: Evidence) -> dict[str, str]:
     """The facts for a person, by file: the signer's name and the time."""
     told: dict[str, str] = {}
-    for file, found in _all(evidence):
+    for file, found in _seals_and_stamps(evidence):
         told[file] = f"{name(found.certificate)}, {found.at:%Y-%m-%d %H:%M:%S %Z}"
     return told

@@ -143,7 +143,7 @@ def read_log(
             return None
         book.signers = (*policy.logs, *(note.Log(each.key) for each in rotations))
         # 3. Every hash, from the entries to the signed root; then the rotations must be of this same tree.
-        if not _recompute(book, ledger, tell):
+        if not _recompute_log(book, ledger, tell):
             return None
         check_in_tree(book.tiles, rotations)
     except NotFollowed as problem:
@@ -200,7 +200,7 @@ def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", br
     return True
 
 
-def _recompute(book: LogBook, ledger: Ledger, tell: Tell) -> bool:
+def _recompute_log(book: LogBook, ledger: Ledger, tell: Tell) -> bool:
     """Recompute every hash, from the entries up to the signed root. False, with a finding, if one differs."""
     try:
         total = f"{book.tiles.size:,}"
@@ -268,19 +268,19 @@ def _read_leaves(book: LogBook, ledger: Ledger) -> bool:
                 ledger.wrong("EVI-02", LOG, expected=f"numero {index}", found=held["numero"], position=where)
             if (held["tipo"] == "inicio") != (index == 0):
                 ledger.wrong("EVI-02", LOG, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
-            _take(book, index, held, entry, ledger)
+            _take_leaf(book, index, held, entry, ledger)
     _judge_rotation(book, ledger)
     return True
 
 
-def _take(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     match held["tipo"]:
         case "inicio":
             book.start = held
             book.signers += _keys_told(held)
         case "imagen":
             book.images.setdefault(held["sha256"], index)
-            _follow(book, index, held, entry, ledger)
+            _follow_device(book, index, held, entry, ledger)
         case "derivada":
             book.derived.setdefault(held["sha256"], held["imagen"])
         case "captura":
@@ -336,7 +336,7 @@ def _judge_rotation(book: LogBook, ledger: Ledger) -> None:
     ledger.wrong("AUT-11", LOG, expected=f"la firma de {key}", found="ninguna", position=f"hoja {index}")
 
 
-def _follow(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _follow_device(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     device = book.devices.setdefault(held["dispositivo"], DeviceLeaves())
     where = f"hoja {index}, dispositivo {held['dispositivo']}"
     # Each image leaf names the digest of the device's leaf before: a dropped image breaks the chain of its device.
@@ -472,7 +472,7 @@ def _judge_proofs(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledge
             continue
         ledger.did("EVI-07")
         corte = shown[number]
-        wrong = _disproves(book, data, lambda held, corte=corte: _says(held, corte))  # type: ignore[misc]
+        wrong = _fault_of_proof(book, data, lambda held, corte=corte: _is_leaf_of_corte(held, corte))  # type: ignore[misc]
         if wrong:
             ledger.wrong("EVI-07", path, expected="la prueba de su SHA256SUMS en esta bitácora", found=wrong)
 
@@ -488,12 +488,12 @@ def judge_image_proofs(book: LogBook, tree: Source, images: Iterable[str], ledge
         else:
             ledger.did("EVI-07")
             sha256 = paths[path]
-            wrong = _disproves(book, data, lambda held, sha256=sha256: held.get("sha256") == sha256)  # type: ignore[misc]
+            wrong = _fault_of_proof(book, data, lambda held, sha256=sha256: held.get("sha256") == sha256)  # type: ignore[misc]
             if wrong:
                 ledger.wrong("EVI-07", path, expected="la prueba de su imagen en esta bitácora", found=wrong)
 
 
-def _disproves(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
+def _fault_of_proof(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
     """The fault of a proof; empty if the proof is good and its leaf is the one that `is_it` accepts."""
     from integrity.log.note import read_proof
 
@@ -531,7 +531,7 @@ def _is_not_ours(book: LogBook, checkpoint: "Checkpoint") -> str:
     return "un punto de control de otro árbol"
 
 
-def _says(held: "Json", corte: Shown) -> bool:
+def _is_leaf_of_corte(held: "Json", corte: Shown) -> bool:
     said = (held["tipo"], held.get("corte"), held.get("sha256sums"))
     return said == ("corte", corte.number, corte.sums_sha256)
 
@@ -573,7 +573,7 @@ def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:
         ledger.did("EVI-10")
         name = f"{held['tipo']} {held['momento']}" if held["tipo"] == "acto" else held["tipo"]
         # A list of software may be published several times; every other ceremony happens once.
-        wrong = "otra vez" if name in told and name != "software" else _misplaced(book, index, held, told)
+        wrong = "otra vez" if name in told and name != "software" else _fault_of_ceremony(book, index, held, told)
         if wrong:
             where = f"hoja {index}, {name}"
             ledger.wrong("EVI-10", LOG, expected="cada ceremonia en su lugar", found=wrong, position=where)
@@ -582,7 +582,7 @@ def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:
             told.setdefault(held["lista"], index)
 
 
-def _misplaced(book: LogBook, index: int, held: "Json", told: Mapping[str, int]) -> str:
+def _fault_of_ceremony(book: LogBook, index: int, held: "Json", told: Mapping[str, int]) -> str:
     """The fault in the place of a ceremony's leaf, or in the corte that it names; empty if there is no fault."""
     places = [place for place, _ in book.cortes.values()]
     match held["tipo"]:

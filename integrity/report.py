@@ -169,11 +169,11 @@ class Ledger:
 
     def did(self, check: str, count: int = 1) -> None:
         """`count` things were compared for `check`. Zero: the step found no such thing to compare, and that is good."""
-        self._reach(check)
+        self._mark_reached(check)
         self.compared[check] += count
 
     def wrong(self, check: str, file: str, *, expected: object, found: object, position: str = "") -> None:
-        self._reach(check)
+        self._mark_reached(check)
         # A tree that is wrong everywhere would give a report without end: the first findings are kept, all are counted.
         self.differences[check] += 1
         if len(self.findings[check]) < SHOWN:
@@ -192,15 +192,17 @@ class Ledger:
         _expect_known(check)
         self.inapplicable[check] = reason
 
-    def _reach(self, check: str) -> None:
+    def _mark_reached(self, check: str) -> None:
         _expect_known(check)
         self.reached.add(check)
 
     def report(self, source: str, corte: str) -> Report:
         facts = {name: printable(told) for name, told in self.facts.items()}
-        return Report(printable(source), printable(corte), tuple(self._check(check) for check in self.checks), facts)
+        return Report(
+            printable(source), printable(corte), tuple(self._outcome_of(check) for check in self.checks), facts
+        )
 
-    def _check(self, check: str) -> Check:
+    def _outcome_of(self, check: str) -> Check:
         # A finding counts before an obstacle, an obstacle before a pass. A check is good only if a step reached it.
         obstacles = tuple(self.obstacles[check])
         if self.differences[check]:

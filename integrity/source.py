@@ -101,7 +101,7 @@ class Source(Protocol):
 _buffers: Final = threading.local()
 
 
-def _buffer() -> memoryview:
+def _thread_buffer() -> memoryview:
     if not hasattr(_buffers, "view"):
         _buffers.view = memoryview(bytearray(_CHUNK))
     view: memoryview = _buffers.view
@@ -122,32 +122,32 @@ class Folder:
             raise Unreadable(f"no hay una carpeta en {root}")
 
     def entries(self, folder: str) -> Mapping[str, PathKind]:
-        self._trust(folder)
+        self._refuse_linked_folder(folder)
         try:
             with os.scandir(self._root / folder) as entries:
-                return {entry.name: _kind(entry) for entry in entries}
+                return {entry.name: _kind_of_entry(entry) for entry in entries}
         except OSError as error:
-            raise _because(folder, error) from None
+            raise _source_error(folder, error) from None
 
     def fetch(self, path: str, limit: int) -> Fetched:
-        sha256, size = self._hash(path, limit)
+        sha256, size = self._hash_file(path, limit)
         return Fetched(self._root / path, sha256, size)
 
     def read(self, path: str, limit: int) -> bytes:
-        with self._open(path, limit) as (handle, size), io.FileIO(handle, closefd=False) as file:
+        with self._opened_file(path, limit) as (handle, size), io.FileIO(handle, closefd=False) as file:
             return file.read(size)
 
     def digest(self, path: str, limit: int) -> str:
-        return self._hash(path, limit)[0]
+        return self._hash_file(path, limit)[0]
 
     def exists(self, path: str) -> bool:
-        self._trust(path.rpartition("/")[0])
+        self._refuse_linked_folder(path.rpartition("/")[0])
         try:
             return stat.S_ISREG(os.lstat(self._root / path).st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise _because(path, error) from None
+            raise _source_error(path, error) from None
 
     def drop(self, fetched: Fetched) -> None:
         """There is no copy to remove."""
@@ -155,19 +155,19 @@ class Folder:
     def close(self) -> None:
         """No connection is open."""
 
-    def _hash(self, path: str, limit: int) -> tuple[str, int]:
-        with self._open(path, limit) as (handle, size):
+    def _hash_file(self, path: str, limit: int) -> tuple[str, int]:
+        with self._opened_file(path, limit) as (handle, size):
             return _hash_handle(handle, size)
 
     @contextmanager
-    def _open(self, path: str, limit: int) -> Iterator[tuple[int, int]]:
+    def _opened_file(self, path: str, limit: int) -> Iterator[tuple[int, int]]:
         """A handle to the ordinary file, and its length."""
-        self._trust(path.rpartition("/")[0])
+        self._refuse_linked_folder(path.rpartition("/")[0])
         try:
             # O_NONBLOCK: to open a pipe must not wait for its other end.
             handle = os.open(f"{self._root}/{path}", os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
-            raise _because(path, error) from None
+            raise _source_error(path, error) from None
         try:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode):
@@ -176,11 +176,11 @@ class Folder:
                 raise Refused(f"{path} tiene {about.st_size} bytes; se admiten {limit}")
             yield handle, about.st_size
         except OSError as error:
-            raise _because(path, error) from None
+            raise _source_error(path, error) from None
         finally:
             os.close(handle)
 
-    def _trust(self, folder: str) -> None:
+    def _refuse_linked_folder(self, folder: str) -> None:
         """Refuse a folder that is reached through a symbolic link: its files are not files of the tree."""
         if folder not in self._trusted:
             place = self._root / folder
@@ -192,7 +192,7 @@ class Folder:
 def _hash_handle(handle: int, size: int) -> tuple[str, int]:
     """Digest and length of at most `size` bytes: a file that grows while it is read must not keep us reading."""
     hasher = hashlib.sha256()
-    buffer = _buffer()
+    buffer = _thread_buffer()
     total = 0
     file = io.FileIO(handle, closefd=False)
     while total < size and (got := file.readinto(buffer)):
@@ -201,7 +201,7 @@ def _hash_handle(handle: int, size: int) -> tuple[str, int]:
     return hasher.hexdigest(), total
 
 
-def _kind(entry: os.DirEntry[str]) -> PathKind:
+def _kind_of_entry(entry: os.DirEntry[str]) -> PathKind:
     if entry.is_symlink():
         return PathKind.LINK
     if entry.is_dir(follow_symlinks=False):
@@ -209,7 +209,7 @@ def _kind(entry: os.DirEntry[str]) -> PathKind:
     return PathKind.FILE if entry.is_file(follow_symlinks=False) else PathKind.OTHER
 
 
-def _because(path: str, error: OSError) -> SourceError:
+def _source_error(path: str, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return Missing(f"falta {path}")
     if error.errno == errno.ELOOP:
@@ -229,13 +229,13 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if _origin(req.full_url) != _origin(newurl):
+        if _origin_of(req.full_url) != _origin_of(newurl):
             fp.close()
-            raise Refused(f"el servidor manda a otro sitio ({_origin(newurl)})")
+            raise Refused(f"el servidor manda a otro sitio ({_origin_of(newurl)})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _origin(url: str) -> str:
+def _origin_of(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
 
@@ -262,19 +262,19 @@ class Site:
     def fetch(self, path: str, limit: int) -> Fetched:
         local = Path(self._spool.name) / str(next(self._serial))
         with local.open("wb") as copy:
-            return Fetched(local, *self._take(path, limit, copy))
+            return Fetched(local, *self._download(path, limit, copy))
 
     def read(self, path: str, limit: int) -> bytes:
         copy = io.BytesIO()
-        self._take(path, limit, copy)
+        self._download(path, limit, copy)
         return copy.getvalue()
 
     def digest(self, path: str, limit: int) -> str:
-        return self._take(path, limit, None)[0]
+        return self._download(path, limit, None)[0]
 
     def exists(self, path: str) -> bool:
         try:
-            with self._request(path, "HEAD"):
+            with self._send_request(path, "HEAD"):
                 return True
         except Missing:
             return False
@@ -285,7 +285,7 @@ class Site:
     def close(self) -> None:
         self._spool.cleanup()
 
-    def _request(self, path: str, method: str = "GET") -> http.client.HTTPResponse:
+    def _send_request(self, path: str, method: str = "GET") -> http.client.HTTPResponse:
         url = self._base + urllib.parse.quote(path)
         asked = urllib.request.Request(url, method=method, headers={"Accept-Encoding": "identity"})  # noqa: S310
         try:
@@ -299,13 +299,13 @@ class Site:
             raise Unreadable(f"no se pudo pedir {path} al servidor") from None
         return answer
 
-    def _take(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
+    def _download(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
         """Digest and length of the body, which is also written to `copy`. Raises Unreadable for a body that was cut."""
         hasher = hashlib.sha256()
         total = received = 0
         started = time.monotonic()
         try:
-            with self._request(path) as answer:
+            with self._send_request(path) as answer:
                 # We ask for the plain bytes; some static servers hold compressed files and send nothing else.
                 unzip = zlib.decompressobj(_GZIP) if answer.headers.get("Content-Encoding") == "gzip" else None
                 while block := answer.read1(_CHUNK):

@@ -25,8 +25,8 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform
     try:
         value = json.loads(
             data.decode(),
-            object_pairs_hook=_object,
-            parse_int=_integer,
+            object_pairs_hook=_object_of_pairs,
+            parse_int=_short_integer,
             parse_float=_no_float,
             parse_constant=_no_float,
         )
@@ -53,7 +53,7 @@ def canonical_json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Json:
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> Json:
     held = dict(pairs)
     if len(held) < len(pairs):
         names = sorted(name for name, _ in pairs)
@@ -62,7 +62,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Json:
     return held
 
 
-def _integer(digits: str) -> int:
+def _short_integer(digits: str) -> int:
     if len(digits) > _LONGEST_INTEGER:
         raise Malformed(f"enteros de hasta {_LONGEST_INTEGER} cifras", f"uno de {len(digits)}")
     return int(digits)
@@ -104,27 +104,26 @@ def conform(value: object, shape: object, where: str = "") -> None:
             if value is not None:
                 conform(value, inner, where)
         case Each(inner):
-            for key, held in _expect(value, dict, where).items():
+            for key, held in _expect_type(value, dict, where).items():
                 conform(held, inner, f"{where}.{key}")
         case dict():
             _conform_fields(value, shape, where)
         case list():
-            for number, item in enumerate(_expect(value, list, where)):
+            for number, item in enumerate(_expect_type(value, list, where)):
                 conform(item, shape[0], f"{where}[{number}]")
         case re.Pattern():
-            _match(value, shape, f"un texto como {shape.pattern}", where)
+            _expect_match(value, shape, f"un texto como {shape.pattern}", where)
         case Text(pattern, words):
-            _match(value, pattern, words, where)
+            _expect_match(value, pattern, words, where)
         case type():
-            # `_expect` compares types exactly, as in Python a bool is an int. Negative numbers have no meaning in these
-            # files.
-            _expect(value, shape, where)
+            # An exact comparison: in Python a bool is an int too. Negative numbers have no meaning in these files.
+            _expect_type(value, shape, where)
             if shape is int and isinstance(value, int) and value < 0:
                 refuse(where, "un entero de cero en adelante", value)
 
 
 def _conform_fields(value: object, shape: Json, where: str) -> None:
-    held = _expect(value, dict, where)
+    held = _expect_type(value, dict, where)
     if held.keys() != shape.keys():
         missing, strange = sorted(shape.keys() - held.keys()), sorted(held.keys() - shape.keys())
         expected = f"el campo {missing[0]}" if missing else f"solo los campos {', '.join(sorted(shape))}"
@@ -142,12 +141,12 @@ _WORDS: Final[Mapping[type, str]] = {
 }
 
 
-def _match(value: object, pattern: re.Pattern[str], words: str, where: str) -> None:
-    if pattern.fullmatch(_expect(value, str, where)) is None:
+def _expect_match(value: object, pattern: re.Pattern[str], words: str, where: str) -> None:
+    if pattern.fullmatch(_expect_type(value, str, where)) is None:
         refuse(where, words, f"«{value}»")
 
 
-def _expect(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it is what `kind` says
+def _expect_type(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it is what `kind` says
     if type(value) is not kind:
         refuse(where, _WORDS[kind], _WORDS.get(type(value), "null"))
     return value

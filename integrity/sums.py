@@ -95,7 +95,7 @@ def in_threads(work: Callable[[_T], _R], items: Iterable[_T], threads: int) -> I
     """
 
     def batch(some: list[_T]) -> list[tuple[_T, _R | SourceError]]:
-        return [(item, _attempt(work, item)) for item in some]
+        return [(item, _result_or_error(work, item)) for item in some]
 
     # At most four batches for each thread wait at once: a national night has a million images.
     waiting: deque[Future[list[tuple[_T, _R | SourceError]]]] = deque()
@@ -109,7 +109,7 @@ def in_threads(work: Callable[[_T], _R], items: Iterable[_T], threads: int) -> I
             yield from waiting.popleft().result()
 
 
-def _attempt(work: Callable[[_T], _R], item: _T) -> _R | SourceError:
+def _result_or_error(work: Callable[[_T], _R], item: _T) -> _R | SourceError:
     try:
         return work(item)
     except SourceError as error:

@@ -155,7 +155,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
         _verify_corte(tree, corte, before, seen, ledger, last=number == numbers[-1])
         seals.judge_corte(tree, corte, before, seen, ledger, trust=asked.trust, now=asked.now)
         if before is not None:
-            _drop(tree, before)
+            _drop_files(tree, before)
         before = corte
     assert before is not None
     last = before
@@ -182,7 +182,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     judge_pages(tree, last, ledger)
     judge_extra(tree, last, seen, ledger)
     judge_log_files(tree, book, ledger)
-    _drop(tree, last)
+    _drop_files(tree, last)
     return ledger.report(tree.name, _in_words(last))
 
 
@@ -357,7 +357,7 @@ def _judge_folder(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
 
 def _read_manifest(corte: PublishedCorte, ledger: Ledger) -> None:
     path = f"{corte.folder}/manifest.json"
-    data = _small(corte, "manifest.json", ledger)
+    data = _read_small_json(corte, "manifest.json", ledger)
     if data is None:
         return
     ledger.did("INT-03")
@@ -386,7 +386,13 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
     # Each manifest holds the digest of the SHA256SUMS before it. So the last corte fixes all cortes (domain.md §10).
     expected = None if before is None or corte.number == 0 else (before.number, before.sums_sha256)
     if ours.anterior != expected:
-        ledger.wrong("CON-01", path, expected=_anterior(expected), found=_anterior(ours.anterior), position="anterior")
+        ledger.wrong(
+            "CON-01",
+            path,
+            expected=_anterior_in_words(expected),
+            found=_anterior_in_words(ours.anterior),
+            position="anterior",
+        )
     if ours.corte != corte.number:
         ledger.wrong("CON-02", path, expected=corte.number, found=ours.corte, position="corte")
     if (ours.fase == "cero") != (corte.number == 0):
@@ -421,7 +427,7 @@ def _judge_succession(path: str, ours: Manifest, theirs: Manifest, ledger: Ledge
         ledger.wrong("CON-05", path, expected=expected, found="otros")
 
 
-def _anterior(held: tuple[int, str] | None) -> str:
+def _anterior_in_words(held: tuple[int, str] | None) -> str:
     return "null" if held is None else f"corte {held[0]}, {held[1]}"
 
 
@@ -442,7 +448,7 @@ def _verify_election(
     if fetched is None:
         ledger.unable(ROW_CHECKS, f"falta {corte.folder}/{election.archivo}")
         return
-    note = None if seen.rows is None else _noting(seen.rows, election.code, corte.number)
+    note = None if seen.rows is None else _row_recorder(seen.rows, election.code, corte.number)
     sheet = FileInCorte(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
     preamble = read_preamble(sheet, election, corte.manifest.at)
     if not preamble.sound:
@@ -459,7 +465,7 @@ def _verify_election(
         ledger.wrong("CON-02", sheet.name, expected="un corte 0 sin ningún acta", found="actas capturadas")
 
 
-def _noting(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
+def _row_recorder(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
     return lambda clave, cells: rows.setdefault(row_digest(code, clave, cells), (clave, corte)) and None
 
 
@@ -493,7 +499,7 @@ def _judge_contests(sheet: FileInCorte, election: PublishedElection, table: Publ
 
 def _verify_totals(corte: PublishedCorte, ledger: Ledger) -> None:
     assert corte.manifest is not None
-    data = _small(corte, "totals.json", ledger)
+    data = _read_small_json(corte, "totals.json", ledger)
     if data is None:
         ledger.unable(["CON-14"], f"falta {corte.folder}/totals.json")
         return
@@ -596,7 +602,7 @@ def _judge_evidence(book: LogBook, tree: Source, seen: Seen, ledger: Ledger) -> 
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _small(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
+def _read_small_json(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
     """A small JSON file of the corte; None, with the reason in the ledger, if it is missing or too large."""
     path = f"{corte.folder}/{name}"
     fetched = corte.files.get(name)
@@ -610,7 +616,7 @@ def _small(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
     return fetched.local.read_bytes()
 
 
-def _drop(tree: Source, corte: PublishedCorte) -> None:
+def _drop_files(tree: Source, corte: PublishedCorte) -> None:
     for fetched in corte.files.values():
         tree.drop(fetched)
 

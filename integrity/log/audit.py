@@ -55,23 +55,23 @@ def audit_log(where: str, policy: Policy, *, origin: str | None = None, tell: Te
         ledger.unable(LOG_CHECKS, error.sentence)
         return ledger.report(where, "")
     try:
-        _audit(source, policy, origin, ledger, tell)
+        _audit_source(source, policy, origin, ledger, tell)
     finally:
         source.close()
     return ledger.report(where, "")
 
 
-def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, tell: Tell) -> None:
+def _audit_source(source: Source, policy: Policy, origin: str | None, ledger: Ledger, tell: Tell) -> None:
     # 1. The checkpoint, and who signed it. Of a tree that nobody signed, no other finding is worth telling.
     try:
         data = source.read(CHECKPOINT, LONGEST_NOTE)
     except SourceError as error:
-        _blame(error, "BIT-01", CHECKPOINT, ledger)
+        _blame_source_error(error, "BIT-01", CHECKPOINT, ledger)
         return
     try:
         checkpoint = read_checkpoint(data)
     except Malformed as problem:
-        _malformed(problem, "BIT-01", CHECKPOINT, ledger)
+        _tell_malformed(problem, "BIT-01", CHECKPOINT, ledger)
         return
     try:
         policy, rotations = follow(source.read, policy)
@@ -101,11 +101,15 @@ def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, t
         _not_followed(problem, ledger)
         return
     except SourceError as error:
-        _blame(error, "BIT-04", "", ledger)
+        _blame_source_error(error, "BIT-04", "", ledger)
         return
     except Differs as differs:
         ledger.wrong(
-            _family(differs), differs.path, expected=differs.expected, found=differs.found, position=differs.position
+            _check_of_difference(differs),
+            differs.path,
+            expected=differs.expected,
+            found=differs.found,
+            position=differs.position,
         )
         return
     for check in ("BIT-04", "BIT-06", *(["BIT-05"] if has_entries else [])):
@@ -125,7 +129,7 @@ def _not_followed(problem: NotFollowed, ledger: Ledger) -> None:
     ledger.wrong("BIT-02", problem.path, expected="una rotación firmada por la llave anterior", found=problem.sentence)
 
 
-def _family(differs: Differs) -> str:
+def _check_of_difference(differs: Differs) -> str:
     if isinstance(differs, Misshapen):
         return "BIT-04"
     return "BIT-05" if isinstance(differs, EntryDiffers) else "BIT-06"
@@ -160,7 +164,7 @@ def _judge_signatures(
         return False
     if not signers:
         known = ", ".join(f"{log.key.name}+{log.key.id.hex()}" for log in policy.logs)
-        ledger.wrong(signed, file, expected=f"una firma de {known}", found=_signers(checkpoint))
+        ledger.wrong(signed, file, expected=f"una firma de {known}", found=_signers_in_words(checkpoint))
         return False
     expected = origin or signers[0].name
     if checkpoint.origin != expected:
@@ -187,7 +191,7 @@ def _judge_witnesses(checkpoint: Checkpoint, file: str, policy: Policy, check: s
         ledger.wrong(check, file, expected=f"las firmas de {policy.in_words}", found=ledger.facts["Testigos"])
 
 
-def _signers(checkpoint: Checkpoint) -> str:
+def _signers_in_words(checkpoint: Checkpoint) -> str:
     return ", ".join(f"{each.name}+{each.key_id.hex()}" for each in checkpoint.note.signatures)
 
 
@@ -233,7 +237,7 @@ def check_proof(data: bytes, leaf: bytes, policy: Policy, *, name: str = "", ori
     try:
         proof = read_proof(data)
     except Malformed as problem:
-        _malformed(problem, "PRU-01", name, ledger)
+        _tell_malformed(problem, "PRU-01", name, ledger)
         return ledger.report(name, "")
     checkpoint = proof.checkpoint
     if _judge_signatures(checkpoint, name, policy, origin, ledger, checks=("PRU-01", "PRU-02", "PRU-03")):
@@ -265,12 +269,12 @@ def in_words(problem: Malformed) -> str:
     return f"{line}se esperaba {problem.expected}; se encontró {problem.found}"
 
 
-def _malformed(problem: Malformed, check: str, file: str, ledger: Ledger) -> None:
+def _tell_malformed(problem: Malformed, check: str, file: str, ledger: Ledger) -> None:
     position = f"línea {problem.line}" if problem.line else ""
     ledger.wrong(check, file, expected=problem.expected, found=problem.found, position=position)
 
 
-def _blame(error: SourceError, check: str, file: str, ledger: Ledger) -> None:
+def _blame_source_error(error: SourceError, check: str, file: str, ledger: Ledger) -> None:
     if isinstance(error, Unreadable):
         ledger.unable(LOG_CHECKS if check == "BIT-01" else _TILE_CHECKS, error.sentence)
     elif isinstance(error, Missing):

@@ -82,7 +82,7 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     start, end = 0, size
     beside: list[tuple[int, int]] = []
     while end - start > 1:
-        middle = start + _left(end - start)
+        middle = start + _left_leaves(end - start)
         if index < middle:
             beside.append((middle, end))
             end = middle
@@ -103,7 +103,7 @@ def consistency_proof(old: int, size: int, node: Node) -> list[bytes]:
     whole = True
     beside: list[tuple[int, int]] = []
     while old != end:
-        middle = start + _left(end - start)
+        middle = start + _left_leaves(end - start)
         if old <= middle:
             beside.append((middle, end))
             end = middle
@@ -115,7 +115,7 @@ def consistency_proof(old: int, size: int, node: Node) -> list[bytes]:
     return [range_hash(*each, node) for each in reversed(beside)]
 
 
-def _left(width: int) -> int:
+def _left_leaves(width: int) -> int:
     """Leaves under the left child: the largest power of two that is smaller than `width`."""
     return 1 << ((width - 1).bit_length() - 1)
 
@@ -133,7 +133,7 @@ def check_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], 
             raise NotProven("la prueba tiene hashes de más")
         if at & 1 or at == last:
             found = parent_hash(each, found)
-            at, last = _rise(at, last)
+            at, last = _climb_lone_levels(at, last)
         else:
             found = parent_hash(found, each)
         at, last = at >> 1, last >> 1
@@ -170,7 +170,7 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
             raise NotProven("la prueba tiene hashes de más")
         if at & 1 or at == last:
             before, after = parent_hash(each, before), parent_hash(each, after)
-            at, last = _rise(at, last)
+            at, last = _climb_lone_levels(at, last)
         else:
             after = parent_hash(after, each)
         at, last = at >> 1, last >> 1
@@ -182,7 +182,7 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
         raise NotProven(f"la prueba lleva a la raíz {after.hex()}, no a {root.hex()}")
 
 
-def _rise(at: int, last: int) -> tuple[int, int]:
+def _climb_lone_levels(at: int, last: int) -> tuple[int, int]:
     """Past the levels at which the last node has no sibling and rises as it is."""
     while at and not at & 1:
         at, last = at >> 1, last >> 1

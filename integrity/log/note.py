@@ -150,12 +150,12 @@ class Signer:
     def sign(self, text: str) -> str:
         """The signature line of a log over the note's text."""
         assert self.key.kind is SignatureKind.LOG
-        return _line(self.key, self.private.sign(text.encode()))
+        return _signature_line(self.key, self.private.sign(text.encode()))
 
     def cosign(self, text: str, *, at: int) -> str:
         """The signature line of a witness over the checkpoint's text; `at` in seconds since 1970."""
         assert self.key.kind is SignatureKind.WITNESS
-        return _line(self.key, at.to_bytes(_TIME, "big") + self.private.sign(_cosigned(text, at)))
+        return _signature_line(self.key, at.to_bytes(_TIME, "big") + self.private.sign(_cosigned_bytes(text, at)))
 
 
 def read_signer(text: str) -> Signer:
@@ -176,11 +176,11 @@ def read_signer(text: str) -> Signer:
     return signer
 
 
-def _line(key: VerifierKey, signature: bytes) -> str:
+def _signature_line(key: VerifierKey, signature: bytes) -> str:
     return f"— {key.name} {to_base64(key.id + signature)}\n"
 
 
-def _cosigned(text: str, at: int) -> bytes:
+def _cosigned_bytes(text: str, at: int) -> bytes:
     return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
@@ -227,7 +227,7 @@ class Note:
             # cosignature/v1: eight bytes of time, then the signature over time and text.
             at = int.from_bytes(each.raw[:_TIME], "big")
             good = len(each.raw) == _TIME + _SIGNATURE and at <= LARGEST
-            if not good or not key.verifies(each.raw[_TIME:], _cosigned(self.text, at)):
+            if not good or not key.verifies(each.raw[_TIME:], _cosigned_bytes(self.text, at)):
                 raise NotSigned(f"la firma del testigo {key.name} no es válida")
             times.append(at)
         return max(times, default=None)
@@ -430,12 +430,12 @@ class _PolicyReader:
     def take(self, words: Sequence[str], number: int) -> None:
         match words:
             case ["log", key, *url] if len(url) <= 1:
-                self.logs.append(Log(self._key(key, SignatureKind.LOG, number), "".join(url)))
+                self.logs.append(Log(self._take_key(key, SignatureKind.LOG, number), "".join(url)))
             case ["witness", name, key, *url] if len(url) <= 1:
-                self._new(name, number)
-                self.witnesses[name] = Witness(self._key(key, SignatureKind.WITNESS, number), "".join(url))
+                self._expect_new_name(name, number)
+                self.witnesses[name] = Witness(self._take_key(key, SignatureKind.WITNESS, number), "".join(url))
             case ["group", name, needed, _, *_]:
-                self._group(name, needed, words[3:], number)
+                self._take_group(name, needed, words[3:], number)
             case ["quorum", name]:
                 if self.quorum is not None or (name != "none" and not self._is_defined(name)):
                     raise Malformed("un solo quórum, de un nombre ya definido", f"«{name}»", number)
@@ -448,7 +448,7 @@ class _PolicyReader:
             raise Malformed("una línea quorum", "ninguna", lines)
         return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum)
 
-    def _key(self, text: str, kind: SignatureKind, number: int) -> VerifierKey:
+    def _take_key(self, text: str, kind: SignatureKind, number: int) -> VerifierKey:
         try:
             key = read_verifier_key(text)
         except Malformed as problem:
@@ -467,19 +467,19 @@ class _PolicyReader:
         self.keys[key.name, key.id] = key
         return key
 
-    def _group(self, name: str, needed: str, members: Sequence[str], number: int) -> None:
+    def _take_group(self, name: str, needed: str, members: Sequence[str], number: int) -> None:
         for member in members:
             if not self._is_defined(member) or member in self.members:
                 raise Malformed("miembros definidos antes, cada uno en un solo grupo", f"«{member}»", number)
             self.members.add(member)
-        self._new(name, number)
+        self._expect_new_name(name, number)
         words = {"any": 1, "all": len(members)}
         count = words[needed] if needed in words else read_decimal(needed, "cuántos miembros", line=number)
         if not 1 <= count <= len(members):
             raise Malformed(f"entre 1 y {len(members)} miembros", needed, number)
         self.groups[name] = (count, tuple(members))
 
-    def _new(self, name: str, number: int) -> None:
+    def _expect_new_name(self, name: str, number: int) -> None:
         if name == "none" or self._is_defined(name):
             raise Malformed("un nombre nuevo", f"«{name}»", number)
 

@@ -74,7 +74,7 @@ def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:
 
     `read` gives a file of the log. Raises NotFollowed if a rotation is not signed by the key before it; SourceError.
     """
-    told = _told(read)
+    told = _read_rotations(read)
     in_hand = {log.key for log in policy.logs}
     # The reader's key may be newer than the first rotations: begin after the last one that hands the log to a key in
     # hand.
@@ -82,7 +82,7 @@ def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:
     followed: list[Rotation] = []
     for each in told[begin:]:
         # The first step may start from any key of the policy; each later step starts from the one key reached before.
-        _check(each, [followed[-1].key] if followed else sorted(in_hand, key=str))
+        _check_rotation(each, [followed[-1].key] if followed else sorted(in_hand, key=str))
         followed.append(each)
     if not followed:
         return policy, []
@@ -90,7 +90,7 @@ def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:
     return replace(policy, logs=(Log(followed[-1].key), *others)), followed
 
 
-def _told(read: Read) -> list[Rotation]:
+def _read_rotations(read: Read) -> list[Rotation]:
     told: list[Rotation] = []
     while len(told) < MOST:
         # Rotations are numbered without gaps. The first missing number is the end of the list.
@@ -108,7 +108,7 @@ def _told(read: Read) -> list[Rotation]:
     return told
 
 
-def _check(rotation: Rotation, before: Sequence[VerifierKey]) -> None:
+def _check_rotation(rotation: Rotation, before: Sequence[VerifierKey]) -> None:
     proof, key = rotation.proof, rotation.key
     checkpoint = proof.checkpoint
     same = [each for each in before if each.name == key.name]

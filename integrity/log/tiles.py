@@ -103,7 +103,9 @@ class Tiles:
     def tile(self, level: int, index: int) -> bytes:
         """The hashes of a tile, one after the other, as many as this tree has in it."""
         width = self.width(level, index)
-        path, data = self._take(tile_path(level, index, width), tile_path(level, index), width, WIDTH * HASH)
+        path, data = self._read_partial_or_full(
+            tile_path(level, index, width), tile_path(level, index), width, WIDTH * HASH
+        )
         whole = width * HASH if path == tile_path(level, index, width) else WIDTH * HASH
         if len(data) != whole:
             raise Misshapen(path, f"{whole} bytes", f"{len(data)}")
@@ -113,10 +115,10 @@ class Tiles:
         """The entries of a bundle, as many as this tree has in it."""
         width = self.width(0, index)
         asked = tile_path(None, index, width)
-        path, data = self._take(asked, tile_path(None, index), width, WIDTH * (2 + LONGEST_ENTRY))
+        path, data = self._read_partial_or_full(asked, tile_path(None, index), width, WIDTH * (2 + LONGEST_ENTRY))
         return read_bundle(data, width if path == asked else WIDTH, path)[:width]
 
-    def _take(self, path: str, full: str, width: int, limit: int) -> tuple[str, bytes]:
+    def _read_partial_or_full(self, path: str, full: str, width: int, limit: int) -> tuple[str, bytes]:
         """Path and bytes of the file at `path`; of the one at `full` if the partial one was removed meanwhile."""
         try:
             return path, self.source.read(path, limit)

@@ -137,24 +137,24 @@ class Cosigner:
         try:
             request = read_request(data)
         except Malformed as problem:
-            return _refuse(HTTPStatus.BAD_REQUEST, f"se esperaba {problem.expected}")
+            return _refusal_answer(HTTPStatus.BAD_REQUEST, f"se esperaba {problem.expected}")
         checkpoint = request.checkpoint
         keys = self._logs.get(checkpoint.origin)
         if keys is None:
             # The order of these answers is that of tlog-witness: unknown log 404, bad signature 403, sizes 400, other
             # size 409, bad proof 422.
-            return _refuse(HTTPStatus.NOT_FOUND, "este testigo no conoce esa bitácora")
+            return _refusal_answer(HTTPStatus.NOT_FOUND, "este testigo no conoce esa bitácora")
         try:
             if not any(checkpoint.note.signed_by(key) for key in keys):
-                return _refuse(HTTPStatus.FORBIDDEN, "el punto de control no lo firmó esa bitácora")
+                return _refusal_answer(HTTPStatus.FORBIDDEN, "el punto de control no lo firmó esa bitácora")
         except NotSigned:
-            return _refuse(HTTPStatus.FORBIDDEN, "la firma del punto de control no es válida")
+            return _refusal_answer(HTTPStatus.FORBIDDEN, "la firma del punto de control no es válida")
         if request.old > checkpoint.size:
-            return _refuse(HTTPStatus.BAD_REQUEST, "el tamaño anterior es mayor que el del punto de control")
+            return _refusal_answer(HTTPStatus.BAD_REQUEST, "el tamaño anterior es mayor que el del punto de control")
         with self._one_at_a_time:  # between the comparison and the swap no other request may sign
-            return self._continue(request)
+            return self._sign_if_continued(request)
 
-    def _continue(self, request: Request) -> WitnessAnswer:
+    def _sign_if_continued(self, request: Request) -> WitnessAnswer:
         checkpoint = request.checkpoint
         state = self._memory.of(checkpoint.origin)
         last = state.read()
@@ -168,16 +168,16 @@ class Cosigner:
             if signed.size:
                 check_consistency(signed.size, checkpoint.size, signed.root, checkpoint.root, request.proof)
             elif request.proof:
-                return _refuse(HTTPStatus.UNPROCESSABLE_ENTITY, "desde 0 la prueba debe estar vacía")
+                return _refusal_answer(HTTPStatus.UNPROCESSABLE_ENTITY, "desde 0 la prueba debe estar vacía")
         except NotProven as problem:
-            return _refuse(HTTPStatus.UNPROCESSABLE_ENTITY, problem.sentence)
+            return _refusal_answer(HTTPStatus.UNPROCESSABLE_ENTITY, problem.sentence)
         # If we stop before the swap, we have signed no head; if we stop after it, the log asks again with the new size.
         if not state.swap(last, Head(checkpoint.size, checkpoint.root)):
-            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "otro proceso usa la memoria de este testigo")
+            return _refusal_answer(HTTPStatus.SERVICE_UNAVAILABLE, "otro proceso usa la memoria de este testigo")
         return WitnessAnswer(HTTPStatus.OK, self._signer.cosign(checkpoint.note.text, at=int(self._clock())))
 
 
-def _refuse(status: HTTPStatus, sentence: str) -> WitnessAnswer:
+def _refusal_answer(status: HTTPStatus, sentence: str) -> WitnessAnswer:
     return WitnessAnswer(status, sentence + "\n")
 
 
@@ -226,15 +226,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if self.path != "/add-checkpoint":
-            self._say(_refuse(HTTPStatus.NOT_FOUND, "aquí solo está /add-checkpoint"), end=True)
+            self._send_answer(_refusal_answer(HTTPStatus.NOT_FOUND, "aquí solo está /add-checkpoint"), end=True)
             return
         stated = self.headers.get("Content-Length", "")
         # Without its length the body could not be limited, nor the next request found on the same connection.
         if not re.fullmatch("[0-9]{1,9}", stated, re.ASCII):
-            self._say(_refuse(HTTPStatus.LENGTH_REQUIRED, "falta el largo de la solicitud"), end=True)
+            self._send_answer(_refusal_answer(HTTPStatus.LENGTH_REQUIRED, "falta el largo de la solicitud"), end=True)
             return
         if int(stated) > LONGEST_REQUEST:
-            self._say(_refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"se admiten {LONGEST_REQUEST} bytes"), end=True)
+            self._send_answer(
+                _refusal_answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"se admiten {LONGEST_REQUEST} bytes"), end=True
+            )
             return
         body = self.rfile.read(int(stated))
         if len(body) != int(stated):
@@ -244,15 +246,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = self.server.cosigner.add_checkpoint(body)
         except (LogRefused, OSError) as error:
             sentence = error.sentence if isinstance(error, LogRefused) else "no se pudo guardar lo que se firma"
-            answer = _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+            answer = _refusal_answer(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
         # One line for the operator: the status and the Spanish sentence, or the signature.
         self.server.tell(f"{answer.status.value} {answer.body.strip()}")
-        self._say(answer)
+        self._send_answer(answer)
 
     def do_GET(self) -> None:
-        self._say(_refuse(HTTPStatus.NOT_FOUND, "aquí solo está POST /add-checkpoint"))
+        self._send_answer(_refusal_answer(HTTPStatus.NOT_FOUND, "aquí solo está POST /add-checkpoint"))
 
-    def _say(self, answer: WitnessAnswer, *, end: bool = False) -> None:
+    def _send_answer(self, answer: WitnessAnswer, *, end: bool = False) -> None:
         body = answer.body.encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
@@ -337,28 +339,30 @@ class Panel:
         text = read_checkpoint(checkpoint).note.text
         now = time.monotonic()
         deadline = now + (self._patience if patience is None else patience)
-        awaited = {seat.asking for seat in self.seats.values() if self._begin(seat, checkpoint, text, tiles, now)}
+        awaited = {
+            seat.asking for seat in self.seats.values() if self._begin_asking(seat, checkpoint, text, tiles, now)
+        }
         pending: set[Future[str]] = {each for each in awaited if each is not None}
         hurried = False
         while pending and (left := deadline - time.monotonic()) > 0:
             _, pending = wait(pending, left, FIRST_COMPLETED)
             # As soon as the quorum is complete, the deadline moves forward: the others have `GRACE` seconds more.
-            if not hurried and self.policy.is_met_by(self._signed(text)):
+            if not hurried and self.policy.is_met_by(self._seats_that_signed(text)):
                 hurried, deadline = True, min(deadline, time.monotonic() + GRACE)
-        return "".join(self.seats[name].line[1] for name in self._signed(text))
+        return "".join(self.seats[name].line[1] for name in self._seats_that_signed(text))
 
-    def _begin(self, seat: Seat, checkpoint: bytes, text: str, tiles: Tiles, now: float) -> bool:
+    def _begin_asking(self, seat: Seat, checkpoint: bytes, text: str, tiles: Tiles, now: float) -> bool:
         """Ask a witness that is free and has not signed this text; returns whether to wait for its answer."""
-        self._settle(seat)
+        self._take_settled_answer(seat)
         if seat.asking is None and seat.line[0] != text and now >= seat.due:
             seat.asking, seat.text = Future(), text
             old = min(seat.known, tiles.size)
-            asking = partial(_ask, seat.witness, checkpoint, tiles, old=old, timeout=self._timeout)
+            asking = partial(_ask_witness, seat.witness, checkpoint, tiles, old=old, timeout=self._timeout)
             # A daemon thread: the process may end while it waits. The next checkpoint asks this witness again.
-            threading.Thread(target=_answer, args=(seat.asking, asking), daemon=True).start()
+            threading.Thread(target=_resolve_future, args=(seat.asking, asking), daemon=True).start()
         return seat.asking is not None and seat.text == text and not seat.failures
 
-    def _settle(self, seat: Seat) -> None:
+    def _take_settled_answer(self, seat: Seat) -> None:
         """Take the answer of a witness, if it has come: its signature, or its refusal and the time to ask again."""
         if seat.asking is None or not seat.asking.done():
             return
@@ -375,33 +379,35 @@ class Panel:
             seat.due = time.monotonic() + min(self._longest_pause, 2.0 ** min(seat.failures, 10) / 4)
         seat.asking = None
 
-    def _signed(self, text: str) -> list[str]:
+    def _seats_that_signed(self, text: str) -> list[str]:
         for seat in self.seats.values():
-            self._settle(seat)
+            self._take_settled_answer(seat)
         return [name for name, seat in self.seats.items() if seat.line[0] == text]
 
 
-def _answer(future: "Future[str]", asking: Callable[[], str]) -> None:
+def _resolve_future(future: "Future[str]", asking: Callable[[], str]) -> None:
     try:
         future.set_result(asking())
     except Exception as error:  # noqa: BLE001  # the panel takes it from the future, as a refusal
         future.set_exception(error)
 
 
-def _ask(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout: float) -> str:
+def _ask_witness(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout: float) -> str:
     """The signature line of one witness, after at most two requests. Raises Refusal or NotContinued.
 
     The first request begins at `old`, the size that we think it signed last. If it answers with another size (409), the
     second begins there.
     """
-    status, answer = _post(witness.url, write_request(old, tiles.consistency(old), checkpoint), timeout)
+    status, answer = _post_checkpoint(witness.url, write_request(old, tiles.consistency(old), checkpoint), timeout)
     if status == HTTPStatus.CONFLICT:
-        theirs = _size(answer)
+        theirs = _read_size_signed(answer)
         if theirs == old:
             raise NotContinued(f"el testigo firmó otra bitácora de {theirs} hojas")
         if theirs > tiles.size:
             raise NotContinued(f"el testigo ya firmó {theirs} hojas, más de las que hay")
-        status, answer = _post(witness.url, write_request(theirs, tiles.consistency(theirs), checkpoint), timeout)
+        status, answer = _post_checkpoint(
+            witness.url, write_request(theirs, tiles.consistency(theirs), checkpoint), timeout
+        )
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         raise NotContinued("el testigo no acepta que esta bitácora continúe la que firmó")
     if status != HTTPStatus.OK:
@@ -417,7 +423,7 @@ def _ask(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout
     raise Refusal("la respuesta del testigo no trae una firma suya válida")
 
 
-def _size(answer: bytes) -> int:
+def _read_size_signed(answer: bytes) -> int:
     try:
         return read_decimal(answer.decode("ascii").removesuffix("\n"), "un tamaño")
     except (Malformed, UnicodeDecodeError):
@@ -431,7 +437,7 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+def _post_checkpoint(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
         raise Refusal("la dirección del testigo debe empezar con http:// o https://")
     opener = urllib.request.build_opener(_NoRedirection())
@@ -440,7 +446,7 @@ def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     try:
         try:
             with opener.open(asked, timeout=timeout) as answer:
-                return answer.status, _take(answer, timeout)
+                return answer.status, _read_in_time(answer, timeout)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read(_LONGEST_SIZE)
@@ -448,7 +454,7 @@ def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         raise Refusal("no se pudo preguntar al testigo") from None
 
 
-def _take(answer: http.client.HTTPResponse, timeout: float) -> bytes:
+def _read_in_time(answer: http.client.HTTPResponse, timeout: float) -> bytes:
     """The body, as far as it arrives in time. A line that is cut is no good signature, so it needs no other check."""
     taken = b""
     started = time.monotonic()

@@ -131,7 +131,7 @@ class FileState:
         # The lock is a file of its own: the state file itself is replaced by a rename, and a lock on it would be lost.
         lock = self._path.with_name(self._path.name + ".lock")
         lock.touch()
-        with _locked(lock, wait=True):
+        with _flocked(lock, wait=True):
             if self.read() != expected:
                 return False
             temporary = self._path.with_name(self._path.name + ".tmp")
@@ -167,11 +167,11 @@ class Sequencer:
         self._disk = ThreadPoolExecutor(_AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True)
         durable.sync(folder.parent)
-        self._lock = _locked(folder, wait=False)
+        self._lock = _flocked(folder, wait=False)
         self._lock.__enter__()
         try:
             self._source = Folder(folder)
-            self._edge = self._recover()
+            self._edge = self._check_and_finish()
         except BaseException:
             self.close()
             raise
@@ -218,18 +218,18 @@ class Sequencer:
         before = self.head
         if entries:
             self._stopped = True
-            self._grow(before, entries)
+            self._append_entries(before, entries)
             self._stopped = False
         return range(before.size, before.size + len(entries))
 
-    def _grow(self, before: Head, entries: Sequence[bytes]) -> None:
+    def _append_entries(self, before: Head, entries: Sequence[bytes]) -> None:
         edge = self._edge
         # No checkpoint reaches these files. If we stop here, they are written over or swept away by the next run.
         with self._step("files"):
-            self._write(edge.take(entries))
+            self._write_log_files(edge.take(entries))
         # The files are durable. If we stop here, or they differ from our memory, the entries are not in the log.
         with self._step("recompute"):
-            head = self._recompute(edge.size, before)
+            head = self._recompute_head(edge.size, before)
             if head.root != edge.root():
                 raise Changed("los archivos recién escritos de la bitácora no dan la raíz de lo que se escribió")
         # From the swap on the entries are in the log: if we stop after it, the next run signs this very head.
@@ -239,12 +239,12 @@ class Sequencer:
         # The world still sees the last checkpoint. If we stop here, the next run comes back here: witnesses may have
         # signed this head, which is the one that they are shown then.
         with self._step("witnesses"):
-            signed = self._sign(head, proven=before)
+            signed = self._sign_and_cosign(head, proven=before)
         with self._step("checkpoint"):
             self._replace_checkpoint(signed)
         # The world sees the entries. If we stop here, the next run sweeps.
         with self._step("sweep"):
-            self._sweep(edge.filled)
+            self._sweep_filled(edge.filled)
         edge.settle(head)
 
     def add_cosignatures(self, lines: str, witnesses: Iterable[VerifierKey]) -> list[str]:
@@ -271,7 +271,7 @@ class Sequencer:
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
-    def _recover(self) -> "_Edge":
+    def _check_and_finish(self) -> "_Edge":
         """Check that folder, state and checkpoint are one log, and finish an append that stopped. Raises LogRefused."""
         # Files in the scratch folder have no published name, so no reader and no head needs them.
         shutil.rmtree(self._folder / _SCRATCH, ignore_errors=True)
@@ -288,18 +288,18 @@ class Sequencer:
         if published is None and (head.size or (self._folder / "tile").exists()):
             raise FolderRolledBack("a la bitácora le falta su punto de control")
         if published is not None:
-            _compare(head, published)
+            _compare_with_checkpoint(head, published)
         # The whole log is recomputed from its entries: a changed tile is found here, before we sign over it.
-        recomputed = self._recompute(head.size, Head(0, EMPTY))
+        recomputed = self._recompute_head(head.size, Head(0, EMPTY))
         if recomputed.root != head.root:
             raise Changed("los archivos de la bitácora no dan la raíz del estado")
         # An append stopped after the swap: its head is promised, so it is signed now.
         if published is None or published.size < head.size:
-            self._replace_checkpoint(self._sign(head))
+            self._replace_checkpoint(self._sign_and_cosign(head))
         self._sweep_all(head.size)
         return _Edge.load(Tiles(self._source, head.size), head)
 
-    def _recompute(self, size: int, before: Head) -> Head:
+    def _recompute_head(self, size: int, before: Head) -> Head:
         """The head that the files give.
 
         Every hash over the leaves from `before` on is recomputed; it must continue `before`.
@@ -323,17 +323,17 @@ class Sequencer:
 
     # --- the checkpoint -----------------------------------------------------------------------------------------------
 
-    def _sign(self, head: Head, *, proven: Head | None = None) -> bytes:
+    def _sign_and_cosign(self, head: Head, *, proven: Head | None = None) -> bytes:
         """Sign the head, if it continues the checkpoint that the world sees, and have it cosigned.
 
         `proven` is a head that was just recomputed as the beginning of this one; another beginning is recomputed here.
         """
         if (self._folder / CHECKPOINT).exists():
             published = self._read_checkpoint()
-            _compare(head, published)
+            _compare_with_checkpoint(head, published)
             seen = Head(published.size, published.root)
             if seen != proven:
-                self._recompute(head.size, seen)
+                self._recompute_head(head.size, seen)
         text = checkpoint_text(self._signers[0].key.name, head.size, head.root)
         signed = f"{text}\n{''.join(signer.sign(text) for signer in self._signers)}".encode()
         return signed + self._cosign(signed, Tiles(self._source, head.size)).encode()
@@ -355,11 +355,11 @@ class Sequencer:
         return published
 
     def _replace_checkpoint(self, content: bytes) -> None:
-        self._write([(CHECKPOINT, content)])
+        self._write_log_files([(CHECKPOINT, content)])
 
     # --- files --------------------------------------------------------------------------------------------------------
 
-    def _write(self, files: Iterable[tuple[str, bytes]]) -> None:
+    def _write_log_files(self, files: Iterable[tuple[str, bytes]]) -> None:
         """Write each file whole or not at all under its name; all are durable on return.
 
         If we stop, some names may be there and others not: the caller's next step publishes them, or the next run
@@ -373,19 +373,19 @@ class Sequencer:
             temporary.write_bytes(content)
             written.append((temporary, self._folder / path))
         # Bytes first, then names: a name must never lead to bytes that a power cut can take away.
-        self._sync(temporary for temporary, _ in written)
+        self._sync_all(temporary for temporary, _ in written)
         for temporary, final in written:
             self._folders.make(final.parent)
             temporary.replace(final)
-        self._sync(dict.fromkeys(final.parent for _, final in written))
+        self._sync_all(dict.fromkeys(final.parent for _, final in written))
         scratch.rmdir()
 
-    def _sync(self, paths: Iterable[Path]) -> None:
+    def _sync_all(self, paths: Iterable[Path]) -> None:
         """Sync them all at once: the disk takes several in hardly more time than one."""
         for _ in self._disk.map(durable.sync, paths):
             pass
 
-    def _sweep(self, filled: Iterable[str]) -> None:
+    def _sweep_filled(self, filled: Iterable[str]) -> None:
         """Remove the partial tiles of full, published ones: a reader of an older head reads the full tile instead."""
         for path in filled:
             partial = self._folder / f"{path}.p"
@@ -406,7 +406,7 @@ class Sequencer:
                     path.unlink()
 
 
-def _compare(head: Head, published: Checkpoint) -> None:
+def _compare_with_checkpoint(head: Head, published: Checkpoint) -> None:
     """The signed checkpoint may be behind the state; it may not be ahead of it, nor have another root at its size."""
     if published.size > head.size:
         raise StateRolledBack(
@@ -459,9 +459,9 @@ class _Edge:
             self.size += len(some)
             hashes = b"".join([leaf_hash(entry) for entry in some])
             if len(self._bundle) == WIDTH:
-                yield self._full(tile_path(None, index), write_bundle(self._bundle))
+                yield self._note_full_file(tile_path(None, index), write_bundle(self._bundle))
                 self._bundle = []
-            yield from self._push(0, hashes, changed)
+            yield from self._push_hashes(0, hashes, changed)
         if self._bundle:
             yield tile_path(None, self.size // WIDTH, len(self._bundle)), write_bundle(self._bundle)
         for level in sorted(changed):
@@ -469,7 +469,7 @@ class _Edge:
                 index = (self.size >> (8 * level)) // WIDTH
                 yield tile_path(level, index, len(partial) // len(EMPTY)), partial
 
-    def _push(self, level: int, hashes: bytes, changed: set[int]) -> Iterator[tuple[str, bytes]]:
+    def _push_hashes(self, level: int, hashes: bytes, changed: set[int]) -> Iterator[tuple[str, bytes]]:
         """Add hashes, at most as many as still fit, to the tile of a level.
 
         A tile that is full gives its root to the next.
@@ -481,10 +481,10 @@ class _Edge:
         tile = self._levels[level]
         if len(tile) == WIDTH * len(EMPTY):
             self._levels[level] = b""
-            yield self._full(tile_path(level, (self.size >> (8 * level)) // WIDTH - 1), tile)
-            yield from self._push(level + 1, root_of(tile), changed)
+            yield self._note_full_file(tile_path(level, (self.size >> (8 * level)) // WIDTH - 1), tile)
+            yield from self._push_hashes(level + 1, root_of(tile), changed)
 
-    def _full(self, path: str, content: bytes) -> tuple[str, bytes]:
+    def _note_full_file(self, path: str, content: bytes) -> tuple[str, bytes]:
         self.filled.append(path)
         return path, content
 
@@ -500,7 +500,7 @@ class _Edge:
 
 
 @contextmanager
-def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+def _flocked(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold a lock on that file or folder. The system drops the lock when the process ends, however it ends."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

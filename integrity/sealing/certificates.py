@@ -144,7 +144,7 @@ def chain(
     """The path from `signer` through `others` to a root among `trusted`, good at that moment. Raises NotSealed."""
     first: NotSealed | None = None
     # Several paths may exist (a renewed authority); one good path is enough. The first fault is told if none is good.
-    for path in islice(_paths((signer,), tuple(others), trusted), _MOST_PATHS):
+    for path in islice(_candidate_paths((signer,), tuple(others), trusted), _MOST_PATHS):
         try:
             _judge_path(path, at)
             judge_purpose(signer, purpose)
@@ -159,7 +159,7 @@ def chain(
     raise NotSealed(Problem.CHAIN, sentence)
 
 
-def _paths(
+def _candidate_paths(
     path: tuple[x509.Certificate, ...], others: tuple[x509.Certificate, ...], trusted: Sequence[x509.Certificate]
 ) -> Iterator[tuple[x509.Certificate, ...]]:
     last = path[-1]
@@ -167,11 +167,11 @@ def _paths(
         yield path
     elif len(path) < _LONGEST_PATH:
         for issuer in (*trusted, *others):
-            if issuer not in path and issuer.subject == last.issuer and _issued(last, issuer):
-                yield from _paths((*path, issuer), others, trusted)
+            if issuer not in path and issuer.subject == last.issuer and _is_issued_by(last, issuer):
+                yield from _candidate_paths((*path, issuer), others, trusted)
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -185,7 +185,7 @@ def _judge_path(path: tuple[x509.Certificate, ...], at: datetime) -> None:
     for above, certificate in enumerate(path):
         judge_validity(certificate, at)
         _judge_strength(certificate, anchor=above == len(path) - 1)
-        extensions = _extensions(certificate)
+        extensions = _extensions_of(certificate)
         strange = [each.oid for each in extensions if each.critical and each.oid not in _KNOWN]
         if strange:
             sentence = f"lleva una extensión crítica que no se sabe comprobar ({strange[0].dotted_string})"
@@ -197,11 +197,15 @@ def _judge_path(path: tuple[x509.Certificate, ...], at: datetime) -> None:
 def judge_validity(certificate: x509.Certificate, at: datetime) -> None:
     """Raises NotSealed if the certificate was not in force at that moment."""
     if at < certificate.not_valid_before_utc:
-        since = f"empezó a valer el {_moment(certificate.not_valid_before_utc)}"
-        raise NotSealed(Problem.NOT_YET, f"el certificado de {name(certificate)} {since}; aquí es el {_moment(at)}")
+        since = f"empezó a valer el {_moment_in_words(certificate.not_valid_before_utc)}"
+        raise NotSealed(
+            Problem.NOT_YET, f"el certificado de {name(certificate)} {since}; aquí es el {_moment_in_words(at)}"
+        )
     if at > certificate.not_valid_after_utc:
-        until = f"venció el {_moment(certificate.not_valid_after_utc)}"
-        raise NotSealed(Problem.EXPIRED, f"el certificado de {name(certificate)} {until}; aquí es el {_moment(at)}")
+        until = f"venció el {_moment_in_words(certificate.not_valid_after_utc)}"
+        raise NotSealed(
+            Problem.EXPIRED, f"el certificado de {name(certificate)} {until}; aquí es el {_moment_in_words(at)}"
+        )
 
 
 def _judge_strength(certificate: x509.Certificate, *, anchor: bool) -> None:
@@ -222,7 +226,7 @@ def _judge_strength(certificate: x509.Certificate, *, anchor: bool) -> None:
 
 def _judge_authority(certificate: x509.Certificate, extensions: x509.Extensions, *, below: int) -> None:
     """The certificate may issue certificates; `below` counts the authorities between it and the signer."""
-    basic, usage = _value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)
+    basic, usage = _extension_value(extensions, x509.BasicConstraints), _extension_value(extensions, x509.KeyUsage)
     if basic is None or not basic.ca or (usage is not None and not usage.key_cert_sign):
         raise NotSealed(Problem.PURPOSE, f"el certificado de {name(certificate)} no es de una autoridad certificadora")
     if basic.path_length is not None and below > basic.path_length:
@@ -231,9 +235,9 @@ def _judge_authority(certificate: x509.Certificate, extensions: x509.Extensions,
 
 def judge_purpose(certificate: x509.Certificate, purpose: Purpose) -> None:
     """Raises NotSealed if the certificate has another purpose."""
-    extensions = _extensions(certificate)
-    basic, usage = _value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)
-    extended = _value(extensions, x509.ExtendedKeyUsage)
+    extensions = _extensions_of(certificate)
+    basic, usage = _extension_value(extensions, x509.BasicConstraints), _extension_value(extensions, x509.KeyUsage)
+    extended = _extension_value(extensions, x509.ExtendedKeyUsage)
     uses = frozenset(extended) if extended is not None else frozenset()
     wrong = f"el certificado de {name(certificate)} no sirve para {purpose.value}:"
     if basic is not None and basic.ca:
@@ -254,7 +258,7 @@ def judge_purpose(certificate: x509.Certificate, purpose: Purpose) -> None:
         raise NotSealed(Problem.PURPOSE, f"{wrong} sus usos extendidos son otros")
 
 
-def _extensions(certificate: x509.Certificate) -> x509.Extensions:
+def _extensions_of(certificate: x509.Certificate) -> x509.Extensions:
     try:
         return certificate.extensions
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
@@ -262,7 +266,7 @@ def _extensions(certificate: x509.Certificate) -> x509.Extensions:
         raise NotSealed(Problem.FORM, sentence) from None
 
 
-def _value(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+def _extension_value(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
     try:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -320,7 +324,7 @@ def number(certificate: x509.Certificate) -> str:
     return raw.hex().upper()
 
 
-def _moment(at: datetime) -> str:
+def _moment_in_words(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -98,10 +98,10 @@ def sign(
     # signing-certificate-v2 names the certificate by its digest, inside the signed part.
     ess = der.sequence(der.sequence(der.sequence(_ess_id(signer.certificate))))
     attributes = [
-        _attribute(_CONTENT_TYPE, der.oid(content_type)),
-        _attribute(_MESSAGE_DIGEST, der.element(der.OCTETS, hashlib.sha256(content).digest())),
-        _attribute(_SIGNING_TIME, der.time(at)),
-        _attribute(_SIGNING_CERTIFICATE_V2, ess),
+        _signed_attribute(_CONTENT_TYPE, der.oid(content_type)),
+        _signed_attribute(_MESSAGE_DIGEST, der.element(der.OCTETS, hashlib.sha256(content).digest())),
+        _signed_attribute(_SIGNING_TIME, der.time(at)),
+        _signed_attribute(_SIGNING_CERTIFICATE_V2, ess),
     ]
     signed = der.set_of(attributes)
     digest = der.sequence(der.oid(_SHA256))
@@ -131,7 +131,7 @@ def sign(
     )
 
 
-def _attribute(kind: str, value: bytes) -> bytes:
+def _signed_attribute(kind: str, value: bytes) -> bytes:
     return der.sequence(der.oid(kind), der.set_of([value]))
 
 
@@ -182,13 +182,13 @@ class SignedData:
 def read(data: bytes) -> SignedData:
     """A signed message with one signer. Raises NotSealed."""
     try:
-        return _read(data)
+        return _read_signed_data(data)
     except Malformed as problem:
         sentence = f"se esperaba {problem.expected}; se encontró {problem.found}"
         raise NotSealed(Problem.FORM, sentence) from None
 
 
-def _read(data: bytes) -> SignedData:
+def _read_signed_data(data: bytes) -> SignedData:
     what = "un mensaje firmado (CMS)"
     if len(data) > LONGEST:
         raise Malformed(f"{what} de hasta {LONGEST} bytes", f"{len(data)}")
@@ -303,12 +303,12 @@ def verify(signed: SignedData, content: bytes, *, content_type: str = DATA) -> x
     3. The signature over the attributes is by its key.
     """
     # 1. Type and digest.
-    digest = _hash(signed.digest_algorithm)
+    digest = _hash_of_algorithm(signed.digest_algorithm)
     kind = _attribute_of(signed, _CONTENT_TYPE, "el tipo de contenido")
     if signed.content_type != content_type or _oid_of(kind) != content_type:
         raise NotSealed(Problem.ATTRIBUTES, "la firma es sobre otro tipo de contenido")
     stated = _attribute_of(signed, _MESSAGE_DIGEST, "la huella del contenido")
-    if stated.tag != der.OCTETS or stated.content != _digest(digest, content):
+    if stated.tag != der.OCTETS or stated.content != _digest_with(digest, content):
         raise NotSealed(Problem.CONTENT, "la firma es sobre otro contenido")
 
     # 2. The certificate.
@@ -334,13 +334,13 @@ def signing_time(signed: SignedData) -> datetime:
         raise NotSealed(Problem.ATTRIBUTES, f"la hora de la firma no es {problem.expected}") from None
 
 
-def _hash(algorithm: str) -> hashes.HashAlgorithm:
+def _hash_of_algorithm(algorithm: str) -> hashes.HashAlgorithm:
     if algorithm not in _HASHES:
         raise NotSealed(Problem.ALGORITHM, "la huella que se firmó no es SHA-256, SHA-384 ni SHA-512")
     return _HASHES[algorithm]()
 
 
-def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
+def _digest_with(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
     return hashlib.new(algorithm.name, content).digest()
 
 
@@ -387,7 +387,7 @@ def _ess_hash(held: der.Element, default: str) -> tuple[bytes, str]:
         raise Malformed(what, "ninguno")
     fields = der.Fields(first[0], what)
     algorithm = fields.maybe(der.SEQUENCE)
-    hashed = default if algorithm is None else _hash(_read_algorithm(algorithm)).name
+    hashed = default if algorithm is None else _hash_of_algorithm(_read_algorithm(algorithm)).name
     return fields.take(der.OCTETS).content, hashed
 
 
@@ -397,7 +397,7 @@ def _verify_signature(certificate: x509.Certificate, signed: SignedData) -> None
         signed.signature,
         signed.signed_attributes,
         algorithm=signed.signature_algorithm,
-        digest=_hash(signed.digest_algorithm),
+        digest=_hash_of_algorithm(signed.digest_algorithm),
     )
 
 

@@ -51,13 +51,13 @@ class Element(NamedTuple):
 
 def read(data: bytes, what: str) -> Element:
     """The one element that `data` holds. `what` is its Spanish name in the errors."""
-    element, end = _element(data, 0, what)
+    element, end = _read_element_at(data, 0, what)
     if end != len(data):
         raise Malformed(f"{what} y nada después", f"{len(data) - end} bytes de más")
     return element
 
 
-def _element(data: bytes, start: int, what: str) -> tuple[Element, int]:
+def _read_element_at(data: bytes, start: int, what: str) -> tuple[Element, int]:
     if len(data) < start + 2 or data[start] & _LONG_TAG == _LONG_TAG:
         raise Malformed(f"{what} en DER", "otra cosa, o algo cortado")
     length, body = data[start + 1], start + 2
@@ -79,7 +79,7 @@ def parts(element: Element, what: str) -> list[Element]:
     found: list[Element] = []
     at = 0
     while at < len(element.content):
-        part, at = _element(element.content, at, what)
+        part, at = _read_element_at(element.content, at, what)
         found.append(part)
         if len(found) > _MOST_PARTS:
             raise Malformed(f"{what} con hasta {_MOST_PARTS} partes", "más")
@@ -145,16 +145,16 @@ def read_time(element: Element) -> datetime:
             digits = element.content[:12].decode()
             # RFC 5280 §4.1.2.5.1: two digits from 50 on are of the last century.
             century = "20" if digits < "50" else "19"
-            return _moment(century + digits)
+            return _utc_of_digits(century + digits)
         if element.tag == GENERALIZED_TIME and (match := _GENERALIZED.fullmatch(element.content)):
             micros = int((match[2] or b"0").ljust(6, b"0")[:6])
-            return _moment(match[1].decode()).replace(microsecond=micros)
+            return _utc_of_digits(match[1].decode()).replace(microsecond=micros)
     except ValueError:
         pass
     raise Malformed("una fecha y hora UTC en DER", "otra cosa")
 
 
-def _moment(digits: str) -> datetime:
+def _utc_of_digits(digits: str) -> datetime:
     return datetime.strptime(digits + "+0000", "%Y%m%d%H%M%S%z").astimezone(UTC)
 
 

@@ -83,12 +83,12 @@ def make_authority(folder: Path, *, now: datetime) -> None:
         root_key: PrivateKey = ec.generate_private_key(ec.SECP256R1())
         # One day back: a machine whose clock is behind must not find a certificate that is not in force yet.
         root = issue(ROOT_KIND, root_key, None, root_key, since=now - timedelta(days=1))
-        _write(folder, (ROOT, _ROOT_KEY), root, root_key)
+        _write_pair(folder, (ROOT, _ROOT_KEY), root, root_key)
         for kind, names, key in (
             (SEAL_KIND, (SEAL_CERTIFICATE, SEAL_KEY), rsa.generate_private_key(65537, _RSA_BITS)),
             (STAMP_KIND, (STAMP_CERTIFICATE, STAMP_KEY), ec.generate_private_key(ec.SECP256R1())),
         ):
-            _write(folder, names, issue(kind, key, root, root_key, since=now - timedelta(days=1)), key)
+            _write_pair(folder, names, issue(kind, key, root, root_key, since=now - timedelta(days=1)), key)
     except OSError:
         raise NotSealed(Problem.FORM, f"no se pudo escribir en la carpeta {folder}") from None
 
@@ -117,7 +117,7 @@ def issue(
         .not_valid_before(since)
         .not_valid_after(since + LIFETIME)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
-        .add_extension(_usage(kind), critical=True)
+        .add_extension(_key_usage(kind), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(
@@ -130,7 +130,7 @@ def issue(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _usage(kind: CertificateKind) -> x509.KeyUsage:
+def _key_usage(kind: CertificateKind) -> x509.KeyUsage:
     ca, seals = kind.purpose is None, kind.purpose is Purpose.SEAL
     return x509.KeyUsage(
         digital_signature=not ca,
@@ -145,7 +145,7 @@ def _usage(kind: CertificateKind) -> x509.KeyUsage:
     )
 
 
-def _write(folder: Path, names: tuple[str, str], certificate: x509.Certificate, key: PrivateKey) -> None:
+def _write_pair(folder: Path, names: tuple[str, str], certificate: x509.Certificate, key: PrivateKey) -> None:
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     for name, content, mode in ((names[1], secret, 0o600), (names[0], certificate.public_bytes(pem), 0o644)):
@@ -209,12 +209,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         stated = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,9}", stated, re.ASCII) or int(stated) > LONGEST:
-            self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"")
+            self._send_reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"")
             return
         body = self.rfile.read(int(stated))
-        self._say(HTTPStatus.OK, _REPLY, answer(body, self.server.signer, at=self.server.clock()))
+        self._send_reply(HTTPStatus.OK, _REPLY, answer(body, self.server.signer, at=self.server.clock()))
 
-    def _say(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+    def _send_reply(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

@@ -218,7 +218,7 @@ Para firmar en otra máquina, con la firma de una persona
 El archivo {name} es copia exacta de SHA256SUMS: la lista de huellas de los archivos de un corte.
 Antes de firmar, compruebe que su huella SHA-256 sea la que se leyó en voz alta:
 
-  {_groups(hashlib.sha256(sums).hexdigest())}
+  {_grouped_digits(hashlib.sha256(sums).hexdigest())}
 
   sha256sum {name}
 
@@ -238,7 +238,7 @@ Antes de firmar, compruebe que su huella SHA-256 sea la que se leyó en voz alta
 """
 
 
-def _groups(digest: str) -> str:
+def _grouped_digits(digest: str) -> str:
     return " ".join(digest[place : place + 8] for place in range(0, len(digest), 8))
 
 

@@ -61,10 +61,10 @@ def make_sello(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes | None:
     moment = at.astimezone(_CENTRAL).replace(microsecond=0).isoformat()
     digest = hashlib.sha256(sums).hexdigest()
     string = f"||1.0|SHA256SUMS|{digest}|{moment}|{number(certificate)}|{name(certificate)}||"
-    return _page(string, signer.key.sign(string.encode()), certificate).encode()
+    return _sello_page(string, signer.key.sign(string.encode()), certificate).encode()
 
 
-def _page(string: str, signature: bytes, certificate: x509.Certificate) -> str:
+def _sello_page(string: str, signature: bytes, certificate: x509.Certificate) -> str:
     """The text of the page. Its words belong to version 1.0 of the string: published pages must stay valid."""
     _, digest, moment, certificate_number, signer = string.strip("|").removeprefix("1.0|").split("|", 4)
     return f"""\
@@ -108,7 +108,7 @@ def verify_sello(
     The page holds the signer's certificate alone, so the authorities above it must be among `trusted`. `at` is the
     moment that a time stamp proves.
     """
-    string, signature, certificate = _read(page)
+    string, signature, certificate = _read_sello_page(page)
     match = _STRING.fullmatch(string)
     if match is None:
         raise NotSealed(Problem.FORM, "la cadena original no es ||1.0|SHA256SUMS|huella|fecha|certificado|firma||")
@@ -120,7 +120,7 @@ def verify_sello(
     if not cms.verify_rsa_sha256(certificate, signature, string.encode()):
         raise NotSealed(Problem.SIGNATURE, "el sello digital no es de la llave de ese certificado, o fue alterado")
     # The page is made again from the string and compared: no word of it may say anything else.
-    if _page(string, signature, certificate).encode() != page:
+    if _sello_page(string, signature, certificate).encode() != page:
         raise NotSealed(Problem.FORM, "el texto del sello no dice lo que dice su cadena original, o fue alterado")
     try:
         sealed_at = datetime.fromisoformat(moment)
@@ -134,7 +134,7 @@ def verify_sello(
     return Seal(certificate, path[1:], sealed_at)
 
 
-def _read(page: bytes) -> tuple[str, bytes, x509.Certificate]:
+def _read_sello_page(page: bytes) -> tuple[str, bytes, x509.Certificate]:
     """The string, the signature and the certificate, taken from the lines in which openssl's commands find them."""
     try:
         text = page.decode() if len(page) <= LONGEST else ""

@@ -101,7 +101,7 @@ def verify_stamp(
             raise NotSealed(Problem.FORM, f"la autoridad de tiempo no lo concedió (estado {status.value})")
         token, info = response.time_stamp_token(), response.tst_info
         imprint, stamped_at, policy = info.message_imprint, info.gen_time, info.policy.dotted_string
-        kind, stated_nonce, accuracy = imprint.hash_algorithm.dotted_string, info.nonce, _accuracy(info)
+        kind, stated_nonce, accuracy = imprint.hash_algorithm.dotted_string, info.nonce, _stated_accuracy(info)
     except ValueError:
         raise NotSealed(Problem.FORM, "no es una respuesta de sellado de tiempo (RFC 3161)") from None
     signed = cms.read(token)
@@ -134,7 +134,7 @@ def verify_stamp(
     return Stamp(stamped_at, accuracy, certificate, path[1:], policy)
 
 
-def _accuracy(info: TimeStampTokenInfo) -> timedelta | None:
+def _stated_accuracy(info: TimeStampTokenInfo) -> timedelta | None:
     stated = info.accuracy
     if stated is None:
         return None
@@ -221,7 +221,7 @@ def post_query(url: str, body: bytes, timeout: float) -> bytes:
         with opener.open(asked, timeout=timeout) as answer:
             if answer.status != _OK:
                 raise Unanswered(f"la autoridad de tiempo respondió {answer.status}")
-            return _take(answer, timeout)
+            return _read_reply(answer, timeout)
     except urllib.error.HTTPError as error:
         error.close()
         raise Unanswered(f"la autoridad de tiempo respondió {error.code}") from None
@@ -229,7 +229,7 @@ def post_query(url: str, body: bytes, timeout: float) -> bytes:
         raise Unanswered("no se pudo preguntar a la autoridad de tiempo") from None
 
 
-def _take(answer: http.client.HTTPResponse, timeout: float) -> bytes:
+def _read_reply(answer: http.client.HTTPResponse, timeout: float) -> bytes:
     """The body, within the limits of bytes and of time. Raises Unanswered."""
     taken = b""
     started = time.monotonic()

@@ -268,7 +268,7 @@ def read_manifest(data: bytes) -> Manifest:
         simulacro=raw["simulacro"],
         anterior=None if anterior is None else (anterior["corte"], anterior["sha256sums"]),
         fixed=canonical_json([raw["catalogo"], raw["reglas"], fixed]),
-        elections=tuple(_election(election, raw["reglas"][election["codigo"]]) for election in elections),
+        elections=tuple(_read_election(election, raw["reglas"][election["codigo"]]) for election in elections),
         corrections=frozenset((held["eleccion"], held["acta"].strip("'")) for held in raw["correcciones"]),
         zip_name=raw["zip"]["archivo"],
         zip_sha256=raw["zip"]["sha256"],
@@ -317,7 +317,7 @@ def _expect_format(raw: Json) -> None:
         refuse("formato", "1, el único que este programa conoce", raw["formato"])
 
 
-def _election(raw: Json, rules: Json) -> PublishedElection:
+def _read_election(raw: Json, rules: Json) -> PublishedElection:
     content = rules["contenido"]
     where = f"elecciones.{raw['codigo']}"
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
@@ -330,8 +330,8 @@ def _election(raw: Json, rules: Json) -> PublishedElection:
         archivo=raw["archivo"],
         candidaturas=raw["candidaturas"],
         resumen=raw["resumen"],
-        options=_options(raw["opciones"], where),
-        contests=_contests(raw["contiendas"], len(raw["opciones"]), where),
+        options=_read_options(raw["opciones"], where),
+        contests=_read_contests(raw["contiendas"], len(raw["opciones"]), where),
         rules=Rules(
             mixed_without_number_counts=content["mixed_without_number_counts"],
             excede_applies=content["excede_applies"],
@@ -342,7 +342,7 @@ def _election(raw: Json, rules: Json) -> PublishedElection:
     )
 
 
-def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
+def _read_options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     options = tuple(
         PublishedOption(held["posicion"], held["codigo"], held["clase"], tuple(held["partidos"]))
         for held in sorted(raw, key=lambda held: held["posicion"])
@@ -363,7 +363,7 @@ def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     return options
 
 
-def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], PublishedContest]:
+def _read_contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], PublishedContest]:
     contests: dict[tuple[int, int], PublishedContest] = {}
     ids: set[int] = set()
     for held in raw:

@@ -21,7 +21,7 @@ def judge_pages(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
         ledger.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
         return
     ledger.did("COM-07")
-    for path, outcome in in_threads(tree.exists, _pages(last), tree.threads):
+    for path, outcome in in_threads(tree.exists, _page_paths(last), tree.threads):
         if isinstance(outcome, SourceError):
             blame(outcome, ["COM-07"], path, ledger)
             continue
@@ -30,15 +30,15 @@ def judge_pages(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
             ledger.wrong("COM-07", path, expected="esta página", found="nada")
 
 
-def _pages(last: PublishedCorte) -> Iterator[str]:
+def _page_paths(last: PublishedCorte) -> Iterator[str]:
     yield from ("index.html", "estilo.css")
     for code, table in last.tables.items():
         yield f"{code}/index.html"
-        yield from (f"{code}/{page}" for page in _places(table))
+        yield from (f"{code}/{page}" for page in _place_pages(table))
         yield from (f"{code}/{clave}.html" for clave in table.published)
 
 
-def _places(table: PublishedTable) -> frozenset[str]:
+def _place_pages(table: PublishedTable) -> frozenset[str]:
     """The page of each territory in the rows."""
     return frozenset(f"lugar-{place.entidad}-{place.territory}.html" for place in table.sums)
 
@@ -72,7 +72,7 @@ def _judge_election_folder(
         ledger.unable(["COM-08"], f"{code}: sin sus filas no se sabe qué páginas debe haber")
         return
     contests = {f"contienda-{contest.id}.html" for contest in election.contests.values()}
-    fixed = {"index.html"} | contests | _places(table)
+    fixed = {"index.html"} | contests | _place_pages(table)
     for name, kind in entries(tree, code, ledger).items():
         # A page of an acta has the name of its clave; an acta that is not captured has no page.
         page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)

@@ -55,7 +55,7 @@ def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledg
     ledger.did("INT-06")
     inner = {f"{stamp}_{election.code}_{manifest.edo}.zip": election for election in manifest.elections}
     with zipped.local.open("rb") as handle:
-        for member, content in _members(handle, name, set(inner), ledger):
+        for member, content in _checked_members(handle, name, set(inner), ledger):
             _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
 
 
@@ -63,7 +63,7 @@ def _judge_inner(
     content: IO[bytes], name: str, election: PublishedElection, sums: Mapping[str, str], ledger: Ledger
 ) -> None:
     expected = {election.archivo, election.candidaturas, "LEEME.txt"}
-    for member, plain in _members(content, name, expected, ledger):
+    for member, plain in _checked_members(content, name, expected, ledger):
         hasher = hashlib.sha256()
         while block := plain.read(_CHUNK):
             hasher.update(block)
@@ -73,30 +73,32 @@ def _judge_inner(
             ledger.wrong("INT-06", f"{name} → {member}", expected=sums.get(member, "nada"), found=digest)
 
 
-def _members(handle: IO[bytes], name: str, expected: set[str], ledger: Ledger) -> Iterator[tuple[str, IO[bytes]]]:
+def _checked_members(
+    handle: IO[bytes], name: str, expected: set[str], ledger: Ledger
+) -> Iterator[tuple[str, IO[bytes]]]:
     """The expected members, unpacked one by one; none if the archive holds anything else, or in another layout."""
     try:
         with zipfile.ZipFile(handle) as archive:
-            problems = _problems(archive, handle, expected)
+            problems = _archive_problems(archive, handle, expected)
             for wanted, found in problems:
                 ledger.wrong("INT-06", name, expected=wanted, found=found)
             for member in archive.infolist() if not problems else ():
                 with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as plain:
-                    _unpack(archive, member, plain)
+                    _unpack_member(archive, member, plain)
                     yield member.filename, plain
     except _UNREADABLE:
         ledger.wrong("INT-06", name, expected="un ZIP sano", found="uno que no se puede leer")
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
-    """Unpack one member into `plain`. Reading stops at the size in the directory, which `_problems` has limited."""
+def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
+    """Unpack one member into `plain`. It stops at the size in the directory, which `_archive_problems` limits."""
     with archive.open(member) as packed:
         while block := packed.read(_CHUNK):
             plain.write(block)
     plain.seek(0)
 
 
-def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:
+def _archive_problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:
     """The faults of an archive before anything is unpacked, as pairs of expected and found."""
     members = archive.infolist()
     names = [member.filename for member in members]
@@ -113,10 +115,12 @@ def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -
             problems.append(("archivos sin cifrar, guardados o comprimidos con deflate", member.filename))
         if member.file_size > ZIP_LIMIT:
             problems.append((f"archivos de hasta {ZIP_LIMIT} bytes", f"{member.filename}, de {member.file_size}"))
-    return problems or _layout(archive, handle, members)
+    return problems or _layout_problems(archive, handle, members)
 
 
-def _layout(archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.ZipInfo]) -> list[tuple[str, str]]:
+def _layout_problems(
+    archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.ZipInfo]
+) -> list[tuple[str, str]]:
     """Members follow one another from the first byte to the directory. No byte between them, none shared by two."""
     end = 0
     for member in sorted(members, key=lambda member: member.header_offset):

@@ -160,7 +160,7 @@ class Row(NamedTuple):
 Wrong = Callable[..., None]
 
 
-def _silent(*_: object, **__: object) -> None:
+def _ignore_finding(*_: object, **__: object) -> None:
     """For a line that was judged in the corte before: its findings are not told again."""
 
 
@@ -171,7 +171,7 @@ def natural(cell: str) -> int | None:
     return None
 
 
-def _padded(cell: str) -> int | None:
+def _padded_number(cell: str) -> int | None:
     return int(cell) if cell.isdigit() and cell.isascii() and len(cell) < 10 else None
 
 
@@ -206,11 +206,11 @@ class Judge:
         tail = self.columns.tail
         contabilizada = cells[tail["CONTABILIZADA"]]
         if contabilizada == "2":
-            return self._fuera(cells, wrong)
-        place = self._identify(cells, wrong)
+            return self._judge_fuera(cells, wrong)
+        place = self._judge_identification(cells, wrong)
         amounts = [0] * self._width
         amounts[ESPERADAS] = 1
-        people = self._people(cells, wrong)
+        people = self._read_people(cells, wrong)
         clave = cells[1].strip("'")
         if contabilizada == _NOTHING:
             self._expect_nothing(cells, wrong)
@@ -221,14 +221,14 @@ class Judge:
         if _SIN_ACTA in votes:
             self._sin_acta(cells, amounts, wrong)
         else:
-            self._captured(cells, place, people, amounts, wrong)
+            self._judge_captured(cells, place, people, amounts, wrong)
         return Row(clave, place, amounts, captured=True, codigo=cells[tail["CODIGO_INTEGRIDAD"]])
 
-    def _identify(self, cells: list[str], wrong: Wrong) -> VotingPlace:
+    def _judge_identification(self, cells: list[str], wrong: Wrong) -> VotingPlace:
         """CLAVE_CASILLA repeats the identification columns; CLAVE_ACTA begins with it (domain.md §6)."""
-        entidad, number, ext = _padded(cells[2]), _padded(cells[7]), _padded(cells[9])
-        territory = 0 if cells[4] in _NO_TERRITORY else _padded(cells[4])
-        seccion = 0 if cells[6] in _NO_TERRITORY else _padded(cells[6])
+        entidad, number, ext = _padded_number(cells[2]), _padded_number(cells[7]), _padded_number(cells[9])
+        territory = 0 if cells[4] in _NO_TERRITORY else _padded_number(cells[4])
+        seccion = 0 if cells[6] in _NO_TERRITORY else _padded_number(cells[6])
         tipo = cells[8]
         place = VotingPlace(entidad or 0, territory or 0)
         if None in {entidad, territory, seccion, number, ext} or not ("A" <= tipo <= "Z" and len(tipo) == 1):
@@ -247,7 +247,7 @@ class Judge:
             )
         return place
 
-    def _people(self, cells: list[str], wrong: Wrong) -> tuple[int, int]:
+    def _read_people(self, cells: list[str], wrong: Wrong) -> tuple[int, int]:
         """Lista nominal and representatives: every row of the catalogue has both, captured or not."""
         found: list[int] = []
         for name in ("LISTA_NOMINAL", "REPRESENTANTES_PP_CI"):
@@ -265,7 +265,7 @@ class Judge:
                     name = self.columns.names[place]
                     wrong("CON-10", name, expected="«-» en un acta sin capturar", found=f"«{cells[place]}»")
 
-    def _fuera(self, cells: list[str], wrong: Wrong) -> Row:
+    def _judge_fuera(self, cells: list[str], wrong: Wrong) -> Row:
         """Fuera de catálogo: identification as read, the rest `-`; it counts as registered only (domain.md §4)."""
         names = self.columns.names
         tail = self.columns.tail
@@ -276,7 +276,7 @@ class Judge:
                 wrong("CON-10", names[place], expected="«-» en un acta fuera de catálogo", found=f"«{cell}»")
         if cells[10] != "3":
             wrong("CON-10", "UBICACION_CASILLA", expected="3 en un acta fuera de catálogo", found=cells[10])
-        self._observed(cells, (frozenset({"fuera_de_catalogo"}),), wrong)
+        self._judge_observations(cells, (frozenset({"fuera_de_catalogo"}),), wrong)
         return Row(_NOTHING, None, None, captured=False, codigo=_NOTHING)
 
     def _sin_acta(self, cells: list[str], amounts: Sum, wrong: Wrong) -> None:
@@ -297,19 +297,19 @@ class Judge:
         if cells[columns.tail["CONTABILIZADA"]] != "0":
             wrong("CON-10", "CONTABILIZADA", expected="0 en un acta que no llegó", found="1")
         kinds = [code for code in OBSERVATIONS if code.startswith("sin_acta") and code in self._rules.texts]
-        self._observed(cells, tuple(frozenset({code}) for code in kinds), wrong)
+        self._judge_observations(cells, tuple(frozenset({code}) for code in kinds), wrong)
 
-    def _captured(
+    def _judge_captured(
         self, cells: list[str], place: VotingPlace, people: tuple[int, int], amounts: Sum, wrong: Wrong
     ) -> None:
         columns = self.columns
         off = self._off.get(self.contest(place), ())
         # domain.md §4: the calculated total is the sum of the vote fields; the total on the paper decides nothing.
-        total, ilegible, sin_dato, number = self._votes(cells[columns.votes], off, amounts, wrong)
+        total, ilegible, sin_dato, number = self._read_votes(cells[columns.votes], off, amounts, wrong)
         calculado = cells[columns.tail["TOTAL_VOTOS_CALCULADO"]]
         if calculado != str(total):
             wrong("CON-09", "TOTAL_VOTOS_CALCULADO", expected=total, found=f"«{calculado}»")
-        self._shown(cells, wrong)
+        self._judge_shown_columns(cells, wrong)
 
         lista, representantes = people
         observed = unread(self._rules, ilegible=ilegible, sin_dato=sin_dato, number=number)
@@ -317,9 +317,9 @@ class Judge:
         if lista == 0 and self._rules.excede_applies:
             # The limit of an especial casilla is its maximum of ballots, which this file does not hold. So its
             # observation is believed here, and the rest of the row must agree with it.
-            excede = self._says(cells, observed | _EXCEDE)
+            excede = self._prints_observations(cells, observed | _EXCEDE)
         codes = observed | _EXCEDE if excede else observed
-        self._observed(cells, (codes, codes | _PROCESO), wrong)
+        self._judge_observations(cells, (codes, codes | _PROCESO), wrong)
 
         # Counted: at least one number, or mixed blanks if the rule set counts them; and not over the limit (domain.md
         # §4).
@@ -340,7 +340,7 @@ class Judge:
         # Participation without especial casillas: their voters are in no lista nominal (domain.md §4).
         amounts[SIN] = 0 if cells[8] == "S" else total
 
-    def _votes(
+    def _read_votes(
         self, votes: list[str], off: tuple[int, ...], amounts: Sum, wrong: Wrong
     ) -> tuple[int, bool, bool, bool]:
         """Sum of the vote fields; whether any is illegible, any is blank, any holds a number. A blank is not a zero."""
@@ -365,7 +365,7 @@ class Judge:
                 wrong("CON-09", name, expected="un número, «Ilegible» o «Sin dato»", found=f"«{cell}»")
         return total, ilegible, sin_dato, number
 
-    def _shown(self, cells: list[str], wrong: Wrong) -> None:
+    def _judge_shown_columns(self, cells: list[str], wrong: Wrong) -> None:
         """Check the columns that decide nothing: each may hold only its legal values (domain.md §6)."""
         tail = self.columns.tail
         for place in (
@@ -386,21 +386,21 @@ class Judge:
             if cells[tail[name]] not in legal:
                 wrong("CON-10", name, expected=" o ".join(sorted(legal)), found=f"«{cells[tail[name]]}»")
 
-    def _text(self, codes: frozenset[str]) -> str:
+    def _observations_text(self, codes: frozenset[str]) -> str:
         """OBSERVACIONES as it is printed: the texts in their order, each once."""
         if codes not in self._printed:
             texts = [self._rules.texts.get(code, "") for code in OBSERVATIONS if code in codes]
             self._printed[codes] = ", ".join(dict.fromkeys(text for text in texts if text))
         return self._printed[codes]
 
-    def _says(self, cells: list[str], codes: frozenset[str]) -> bool:
+    def _prints_observations(self, cells: list[str], codes: frozenset[str]) -> bool:
         printed = cells[self.columns.tail["OBSERVACIONES"]]
-        return bool(printed) and printed in {self._text(codes), self._text(codes | _PROCESO)}
+        return bool(printed) and printed in {self._observations_text(codes), self._observations_text(codes | _PROCESO)}
 
-    def _observed(self, cells: list[str], allowed: tuple[frozenset[str], ...], wrong: Wrong) -> None:
+    def _judge_observations(self, cells: list[str], allowed: tuple[frozenset[str], ...], wrong: Wrong) -> None:
         """OBSERVACIONES must be one of the texts that the rules allow for this row."""
         printed = cells[self.columns.tail["OBSERVACIONES"]]
-        texts = [self._text(codes) for codes in allowed]
+        texts = [self._observations_text(codes) for codes in allowed]
         if printed not in texts:
             expected = f"«{texts[0]}»" if texts else "ninguna: esta elección no usa ese motivo"
             wrong("CON-10", "OBSERVACIONES", expected=expected, found=f"«{printed}»")
@@ -435,7 +435,7 @@ class FileInCorte(NamedTuple):
     """Called for each captured row that is new or changed: its clave, and its cells from the quantities on."""
 
 
-def _lines(handle: IO[bytes]) -> Iterator[bytes]:
+def _bounded_lines(handle: IO[bytes]) -> Iterator[bytes]:
     """Lines with their ends. A line longer than any row comes in pieces, and a piece has no right end."""
     return iter(partial(handle.readline, _LONGEST_LINE), b"")
 
@@ -462,7 +462,7 @@ def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime)
     name, judge, ledger = sheet.name, sheet.judge, sheet.ledger
     ledger.did("CON-07")
     with sheet.file.open("rb") as handle:
-        lines = [line for line, _ in zip(_lines(handle), range(_PREAMBLE), strict=False)]
+        lines = [line for line, _ in zip(_bounded_lines(handle), range(_PREAMBLE), strict=False)]
     if not lines or not lines[0].startswith(_BOM) or lines[0].startswith(_BOM * 2):
         wrong(1, "la marca UTF-8 (BOM) una vez", "otro principio")
     cells = [split_line(line.removeprefix(_BOM) if not number else line) for number, line in enumerate(lines)]
@@ -496,7 +496,7 @@ def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
     )
     seen: set[str] = set()
     with sheet.file.open("rb") as handle:
-        for number, line in enumerate(_lines(handle), start=1):
+        for number, line in enumerate(_bounded_lines(handle), start=1):
             if number <= _PREAMBLE:
                 continue
             row = _judge_line(sheet, number, line, table)
@@ -509,9 +509,9 @@ def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
                 continue
             add(table.sums[row.place], row.amounts)
             if table.fuera:
-                _blame(sheet, table, number, expected="las actas fuera de catálogo al final", found=row.clave)
+                _blame_row(sheet, table, number, expected="las actas fuera de catálogo al final", found=row.clave)
             if row.clave in seen:
-                _blame(sheet, table, number, expected="cada CLAVE_ACTA una sola vez", found=f"otra vez {row.clave}")
+                _blame_row(sheet, table, number, expected="cada CLAVE_ACTA una sola vez", found=f"otra vez {row.clave}")
             seen.add(row.clave)
             if keep and row.captured and row.clave.isalnum():
                 table.published[row.clave] = row.codigo
@@ -556,10 +556,10 @@ class Change(NamedTuple):
     @property
     def aligned(self) -> bool:
         """Both lines are of the same acta of the catalogue, or both of none."""
-        return _key(self.old) == _key(self.new)
+        return _row_key(self.old) == _row_key(self.new)
 
 
-def _key(line: bytes | None) -> bytes:
+def _row_key(line: bytes | None) -> bytes:
     """The two keys with which a row begins; empty for no row and for a row fuera de catálogo."""
     key = b"" if line is None else b",".join(line.split(b",", 2)[:2])
     return b"" if key == b"-,-" else key
@@ -568,7 +568,7 @@ def _key(line: bytes | None) -> bytes:
 def changes(old: Path, new: Path) -> Iterator[Change]:
     """The rows that differ from one corte to the next, line by line."""
     with old.open("rb") as old_handle, new.open("rb") as new_handle:
-        before, after = _lines(old_handle), _lines(new_handle)
+        before, after = _bounded_lines(old_handle), _bounded_lines(new_handle)
         number = 0
         while True:
             number += 1
@@ -590,11 +590,11 @@ def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -
         where = f"línea {number}"
         # Rows are in the order of the catalogue, so that line N is the same acta in each corte; a shift means a lost
         # acta.
-        if _key(old) != _key(new):
+        if _row_key(old) != _row_key(new):
             expected = _shown_key(old) or "ninguna otra acta del catálogo"
             ledger.wrong("COM-04", sheet.name, expected=expected, found=_shown_key(new) or "ninguna", position=where)
             return
-        was = split_line(old) if old is not None and _key(old) else None
+        was = split_line(old) if old is not None and _row_key(old) else None
         now = split_line(new) if new is not None else None
         if was is None or now is None or len(was) != len(now) or len(was) != len(columns.names):
             continue
@@ -606,16 +606,16 @@ def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -
         clave = was[1].strip("'")
         # A published acta may change (domain.md §2), but the manifest must name it and tell why.
         if was[columns.tail["CONTABILIZADA"]] in {"0", "1"} and clave not in corrected:
-            found = f"un cambio en {_differing(was, now, columns)} sin motivo publicado"
+            found = f"un cambio en {_differing_columns(was, now, columns)} sin motivo publicado"
             expected = f"{clave} como en el corte anterior, o entre las correcciones del manifiesto"
             ledger.wrong("CON-15", sheet.name, expected=expected, found=found, position=where)
 
 
 def _shown_key(line: bytes | None) -> str:
-    return _key(line).decode(errors="replace")
+    return _row_key(line).decode(errors="replace")
 
 
-def _differing(was: list[str], now: list[str], columns: Columns) -> str:
+def _differing_columns(was: list[str], now: list[str], columns: Columns) -> str:
     return ", ".join(name for name, one, other in zip(columns.names, was, now, strict=True) if one != other)
 
 
@@ -641,7 +641,7 @@ def _judge_line(sheet: FileInCorte, number: int, line: bytes, table: PublishedTa
     return row
 
 
-def _blame(sheet: FileInCorte, table: PublishedTable, number: int, *, expected: str, found: str) -> None:
+def _blame_row(sheet: FileInCorte, table: PublishedTable, number: int, *, expected: str, found: str) -> None:
     table.sound = False
     sheet.ledger.wrong("CON-08", sheet.name, expected=expected, found=found, position=f"línea {number}")
 

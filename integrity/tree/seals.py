@@ -37,7 +37,7 @@ def judge_corte(
 ) -> None:
     """Judge all files beside one SHA256SUMS. Without `trust`, only note whether there is any."""
     if trust is None:
-        _look(tree, corte, seen, ledger)
+        _note_any_seal(tree, corte, seen, ledger)
         return
     if not corte.content or corte.manifest is None:
         missing = "manifiesto no se sabe su hora" if corte.content else "SHA256SUMS no hay nada que sellar"
@@ -48,7 +48,7 @@ def judge_corte(
     except ModuleNotFoundError as missing:
         ledger.unable(SEAL_CHECKS, f"para comprobar los sellos falta el paquete «{missing.name}»")
         return
-    beside = _read(tree, corte, ledger)
+    beside = _read_beside_sums(tree, corte, ledger)
     if beside is None:
         return
     seen.sealed |= beside.keys()
@@ -76,7 +76,7 @@ def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
         ledger.not_applicable("AUT-04", _NO_STAMPS)
 
 
-def _look(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
+def _note_any_seal(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     if seen.sealed:
         return
     paths = {f"{corte.folder}/{file}": file for file in SEALS}
@@ -87,7 +87,7 @@ def _look(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> No
             seen.sealed.add(paths[path])
 
 
-def _read(tree: Source, corte: PublishedCorte, ledger: Ledger) -> dict[str, bytes] | None:
+def _read_beside_sums(tree: Source, corte: PublishedCorte, ledger: Ledger) -> dict[str, bytes] | None:
     """The files beside SHA256SUMS. None if one could not be read: then no judgement about its absence is possible."""
     beside: dict[str, bytes] = {}
     paths = {f"{corte.folder}/{file}": file for file in SEALS}

@@ -132,7 +132,7 @@ def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Publishe
             continue
         told = theirs["elecciones"][election.code]
         especiales = with_especiales(manifest, election)
-        ours = _totals(election, tables[election.code], told, with_especiales=especiales)
+        ours = _election_totals(election, tables[election.code], told, with_especiales=especiales)
         # Lists become objects by key, so that a difference is told by its contest and not by its place in the list.
         actual = {
             **told,
@@ -155,7 +155,7 @@ def _territory_key(held: Json) -> str:
     return f"{held['tipo']} {held['entidad']}-{held['id']}"
 
 
-def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
+def _election_totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
     """The same object, from the rows. From `told` come only names, and the options that form each candidacy."""
     judge = Judge(election)
     by_contest: dict[tuple[int, int], Sum] = {key: [0] * (VOTES + len(election.options)) for key in election.contests}
@@ -165,7 +165,7 @@ def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, w
     state = whole(election, table)
     told_contests = {held["id"]: held for held in told["contiendas"]}
     contests = {
-        str(contest.id): _contest(
+        str(contest.id): _contest_totals(
             election, contest, by_contest[key], told_contests.get(contest.id, {}), with_especiales=with_especiales
         )
         for key, contest in election.contests.items()
@@ -189,7 +189,7 @@ def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, w
         "votos": _by_code(election, state),
         "votos_por_partido": by_party,
         "contiendas": contests,
-        "territorios": _territories(election, table, told, with_especiales=with_especiales),
+        "territorios": _territory_totals(election, table, told, with_especiales=with_especiales),
     }
 
 
@@ -197,7 +197,7 @@ def _by_code(election: PublishedElection, amounts: Sum) -> dict[str, int]:
     return {option.code: amounts[VOTES + option.position] for option in election.options}
 
 
-def _contest(
+def _contest_totals(
     election: PublishedElection, contest: PublishedContest, amounts: Sum, told: Json, *, with_especiales: bool
 ) -> Json:
     # Votes per candidacy: its party and all of its combinations, undistributed (domain.md §4).
@@ -233,7 +233,7 @@ def _off_ballot_dropped(votes: Mapping[str, int], on_ballot: set[str], told: Map
     return {code: amount for code, amount in votes.items() if code in on_ballot or code in told or amount}
 
 
-def _territories(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
+def _territory_totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
     sums: dict[tuple[str, int, int], Sum] = {}
     for place, amounts in table.sums.items():
         for territory in _territories_of(election, place):

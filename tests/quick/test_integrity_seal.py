@@ -492,7 +492,7 @@ def swap(old: str, new: str) -> bytes:
 
 def resealed(string: str, who: Party = INSTITUTE) -> bytes:
     """A page over another string, by the right key."""
-    return sello._page(string, who.signer.key.sign(string.encode()), who.certificate).encode()
+    return sello._sello_page(string, who.signer.key.sign(string.encode()), who.certificate).encode()
 
 
 STRING = re.search(r"^\|\|.*\|\|$", PAGE.decode(), re.MULTILINE)[0]  # type: ignore[index]
@@ -584,6 +584,6 @@ def test_openssl_refuses_a_changed_page(cheat: str, tmp_path: Path) -> None:
 
 def test_the_words_of_the_page_belong_to_its_version() -> None:
     """Published pages must go on being read: whoever changes the words writes another version beside this one."""
-    words = sello._page(STRING, b"firma", INSTITUTE.certificate).replace(INSTITUTE.pem().decode(), "")
+    words = sello._sello_page(STRING, b"firma", INSTITUTE.certificate).replace(INSTITUTE.pem().decode(), "")
     words = words.replace(certificates.number(INSTITUTE.certificate), "número")
     assert hashlib.sha256(words.encode()).hexdigest() == VERSION_1_0
