@@ -1,7 +1,7 @@
-"""What a corte says to machines: totals.json, manifest.json, images.csv and index.json.
+"""The files of a corte for machines: totals.json, manifest.json, images.csv and index.json.
 
-JSON that is hashed holds integers, strings, booleans and null only, sorted (RFC 8785). totals.json is a pure function
-of the facts: it names neither corte nor time, so equal facts give equal bytes wherever they were counted.
+JSON that is hashed holds only integers, strings, booleans and null, in sorted order (RFC 8785). totals.json is a pure
+function of the facts: it names neither corte nor time, so that equal facts give equal bytes on every machine.
 """
 
 import csv
@@ -42,7 +42,7 @@ def extension(image_format: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Counts and undistributed votes, by option position, of some set of actas."""
+    """Counts, and undistributed votes by option position, of a set of actas."""
 
     counts: Counts
     votes: Mapping[int, int]
@@ -57,7 +57,7 @@ class Sum:
 
 
 class Figures:
-    """Everything that is counted of one election, by contest and by territory."""
+    """All numbers of one election, by contest and by territory."""
 
     def __init__(
         self, election: Election, book: CatalogBook, groups: Sequence[Group], *, fuera: int, final: bool
@@ -66,6 +66,7 @@ class Figures:
         self._book = book
         self._with_especiales = final and book.rules(election).last_corte_with_especiales
         options = len(election.options)
+        # Rows fuera de catálogo belong to no contest and no territory: they count in the whole only.
         whole = Sum.of(groups, options)
         self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=fuera))
         by_contest = _gather(groups, lambda group: group.contest)
@@ -76,7 +77,7 @@ class Figures:
         by_entidad = _gather(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
         by_place = _gather(groups, lambda group: (own, group.entidad, group.territory))
         self.places = {key[1:]: Sum.of(of, options) for key, of in sorted(by_place.items())}
-        """By entidad and territory of the rows; territory 0 where casillas belong to none."""
+        """By entidad and territory of the rows; territory 0 for casillas that belong to none."""
         self.places_of = {
             contest: sorted({(group.entidad, group.territory) for group in of}) for contest, of in by_contest.items()
         }
@@ -91,7 +92,7 @@ class Figures:
         return summary(counts or self.whole.counts, with_especiales=self._with_especiales)
 
     def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
-        """One contest's votes by party, combinations divided among their parties (`domain.md` §4)."""
+        """One contest's votes by party, with each combination shared among its parties (`domain.md` §4)."""
         on_ballot = {option for option in contest.ballot if self.election.options[option].clase is not Clase.COALICION}
         shares = distribute(votes, self.election.options)
         return {self.election.codes[at]: share for at, share in shares.items() if share or at in on_ballot}
@@ -104,6 +105,8 @@ class Figures:
         ]
 
     def totals(self) -> dict[str, Any]:
+        # The state's votes by party are the sum of its contests; to distribute the state's votes would give others
+        # (§4).
         contests = [self._contest(contest, total) for contest, total in self.contests]
         parties: dict[str, int] = defaultdict(int)
         for contest in contests:
@@ -182,7 +185,7 @@ def manifest(
     fresh: Sequence[Fresh],
     packed: object,
 ) -> bytes:
-    """What the corte is, under which rules, after which corte, and which published actas it corrects."""
+    """The manifest: number and phase, rules, the corte before, and the published actas that this corte corrects."""
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {
@@ -256,7 +259,7 @@ def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
 
 
 def index(corte: Corte, elections: Iterable[Election]) -> bytes:
-    """The one file besides pages that changes: where the last corte is."""
+    """The only file besides the pages that changes: it points at the last corte."""
     return canonical(
         {
             "formato": FORMAT,

@@ -1,11 +1,11 @@
-"""The gate: reads the files of a corte as a stranger would, and recomputes every figure from the rows.
+"""The gate: reads the files of a corte like a stranger, and recomputes every figure from the rows.
 
-It shares no code with what wrote them, and runs as a process of its own (`python -m publisher.gate FOLDER`), handed the
-files, the corte before, and how large the catalogue is. What it finds wrong is a finding with the check, the file, what
-was expected and what was found; with one finding the corte does not go out and the one before stays.
+It shares no code with the programs that wrote them, and runs as a process of its own (`python -m publisher.gate
+FOLDER`). It is given the files, the corte before, and the size of the catalogue. A fault is a finding with the check,
+the file, the expected and the found value. With one finding the corte does not go out, and the one before stays.
 
-What it would have caught on real nights: rounding instead of truncating, a summary field holding another sum, a counted
-acta of blanks printed as zeros, totals off by one or two, counted actas over the limit (`domain.md` §10).
+It stops the errors of real nights: rounding instead of truncating, a summary field with another sum, a counted
+acta whose blanks were printed as zeros, totals off by one or two, counted actas over the limit (`domain.md` §10).
 """
 
 import csv
@@ -37,14 +37,14 @@ _NAMES: Final = (
 _PREAMBLE: Final = 7
 """Lines above the rows."""
 _MOST: Final = 20
-"""Findings that are reported; one is enough to stop a corte."""
+"""Findings that are reported; a single one stops a corte."""
 FOLDER: Final = "-"
 _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
 @dataclass(frozen=True, slots=True)
 class GateFinding:
-    """One thing that is wrong."""
+    """One fault."""
 
     check: str
     file: str
@@ -53,7 +53,7 @@ class GateFinding:
 
 
 class GateFailure(Exception):
-    """The corte must not go out."""
+    """The corte must not go out; `findings` say why."""
 
     def __init__(self, findings: Sequence[GateFinding]) -> None:
         first = findings[0]
@@ -63,7 +63,7 @@ class GateFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the database says of an election and no file of the corte can tell."""
+    """Numbers of an election that only the database knows: no file of the corte can prove them."""
 
     rows: int
     fuera: int
@@ -72,7 +72,7 @@ class Expected:
 
 @dataclass(slots=True)
 class _Part:
-    """The thirteen values of some set of rows, still as integers."""
+    """The thirteen values of a set of rows, still as integers."""
 
     expected: int = 0
     fuera: int = 0
@@ -89,6 +89,7 @@ class _Part:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def values(self, *, last: bool) -> dict[str, str]:
+        # domain.md §4: rows sin acta count as captured; participation counts especial casillas in the last corte only.
         captured = self.counted + self.not_counted
         voted = self.all_votes if last else self.plain_votes
         found = (
@@ -110,7 +111,7 @@ class _Part:
 
 
 def _share(part: int, whole: int) -> str:
-    """Percentage with four decimals, cut off."""
+    """Percentage with four decimals, truncated and never rounded (domain.md §4)."""
     if not whole:
         return "0.0000"
     digits = str(part * 1_000_000 // whole).rjust(5, "0")
@@ -139,7 +140,10 @@ class _Rows:
         self.findings.append(GateFinding(check, file or self.file, str(expected), str(found)))
 
     def read(self, file: TextIO, *, corrected: frozenset[str]) -> list[list[str]]:
-        """Check every row; returns the lines above them."""
+        """Check every row; returns the lines above the rows.
+
+        `corrected` holds the claves that the manifest corrects.
+        """
         reader = csv.reader(file, strict=True)
         above = [next(reader, []) for _ in range(_PREAMBLE)]
         if len(above[-1]) != len(set(above[-1])) or self.codes != above[-1][16 : 16 + len(self.codes)]:
@@ -148,6 +152,8 @@ class _Rows:
         width, first = len(above[-1]), 16
         last = first + len(self.codes)
         claves: set[str] = set()
+        # Rows of one territory stand together, so their votes are added column by column at its end: that is much
+        # faster.
         pending: list[list[int]] = []
         place, part = (0, 0), _Part()
         for cells in reader:
@@ -176,7 +182,7 @@ class _Rows:
         return above
 
     def _close(self, place: tuple[int, int], part: _Part, rows: Sequence[Sequence[int]]) -> None:
-        """Add what was read of one territory to its sums."""
+        """Add the rows of one territory, now complete, to its sums."""
         if not part.expected:
             return
         known, sums = self.by_contest_place.setdefault(place, (_Part(), [0] * len(self.codes)))
@@ -193,7 +199,7 @@ class _Rows:
             self.blame("fuera_de_catalogo", "-,-,3", f"{cells[0]},{cells[1]},{cells[10]}")
 
     def _row(self, cells: Sequence[str], fields: Sequence[str], last: int, part: _Part) -> list[int] | None:
-        """Check one row of the catalogue and count it; its votes, None where they do not count."""
+        """Check one row of the catalogue and count it. Returns its votes; None if they do not count (domain.md §4)."""
         part.expected += 1
         total, nominal, representatives, said, counted = cells[last + 1 : last + 6]
         if counted == "-":
@@ -205,6 +211,7 @@ class _Rows:
             part.not_counted += 1
             part.without_acta += 1
             return None
+        # Almost every row has numbers only: one test for the whole row saves most of the time.
         joined = "".join(fields)
         if joined.isdigit() and joined.isascii():
             votes, unread = list(map(int, fields)), frozenset[str]()
@@ -215,9 +222,10 @@ class _Rows:
         if total != str(added):
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
         limit = int(nominal) + int(representatives)
-        # Without a lista nominal the limit is in no file: then the observation is believed, and must agree with itself.
+        # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
         over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
         over = over and self.rules["excede_applies"]
+        # domain.md §5: illegible and blank fields count or not by the rule set of the election.
         blank = len(unread) > 0 and not any(field.isdigit() for field in fields)
         self._observations(cells[1], said, over=over, blank=blank, unread=unread)
         counts = not over and (not blank or (len(unread) > 1 and self.rules["mixed_without_number_counts"]))
@@ -252,7 +260,10 @@ class _Rows:
         return votes, frozenset(unread)
 
     def _observations(self, clave: str, said: str, *, over: bool, blank: bool, unread: frozenset[str]) -> None:
-        """A blank printed as a zero shows here: its observation has nothing to stand on."""
+        """OBSERVACIONES must follow from the votes.
+
+        A blank printed as a zero shows here: its observation has no cause.
+        """
         if not said and not over and not unread:
             return
         codes = set(unread)
@@ -270,7 +281,7 @@ class _Rows:
             self.blame("observaciones", ", ".join(sorted(expected)) or "ninguna", f"«{said}» en {clave}")
 
     def _check_images(self) -> None:
-        """Every CODIGO_INTEGRIDAD has its image: folder by folder, since asking for half a million names is slow."""
+        """Every CODIGO_INTEGRIDAD has its image. Folders are listed: to ask for half a million names would be slow."""
         for prefix, digests in self._images.items():
             there = {name.partition(".")[0] for folder in self._folders for name in _names(folder / prefix)}
             for digest in digests:
@@ -286,9 +297,9 @@ def _names(folder: Path) -> list[str]:
 
 
 def check_election(stage: Path, root: Path, code: str, expected: Expected) -> list[GateFinding]:
-    """Everything that the files in `stage` say of one election.
+    """Every fault in the files of one election in `stage`.
 
-    `root` is the published tree with the corte before; images that come out now may still stand beside `stage`.
+    `root` is the published tree with the corte before; images that come out now may still be beside `stage`.
     """
     manifest = _json(stage / "manifest.json")
     totals = _json(stage / "totals.json")["elecciones"].get(code)
@@ -342,7 +353,7 @@ def _check_size(rows: _Rows, expected: Expected) -> None:
 def _check_contests(
     rows: _Rows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
 ) -> dict[str, int]:
-    """Every contest from its rows; returns the state's distributed votes: the sum of the contests, nothing else."""
+    """Every contest, from its rows. Returns the state's votes by party: the sum of the contests (domain.md §4)."""
     _same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
     shown = {each["id"]: each for each in totals["contiendas"]}
     state: Counter[str] = Counter()
@@ -355,6 +366,7 @@ def _check_contests(
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
         _same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
         _same(rows, "votos", ballot, _shown(own["votos"], ballot), file=where)
+        # Votes for an option that is not on this ballot would be in no contest's total.
         _same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
         shares = _distribute(election["opciones"], ballot)
         _same(rows, "votos_por_partido", shares, _shown(own["votos_por_partido"], shares), file=where)
@@ -373,7 +385,7 @@ def _shown(votes: Mapping[str, int], ballot: Mapping[str, int]) -> dict[str, int
 
 
 def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
-    """The sums over every place of a contest or territory; 0 stands for all."""
+    """The sums over every place of a contest or territory; the number 0 means all."""
     part, votes = _Part(), [0] * len(rows.codes)
     if territory:
         found = [rows.by_contest_place.get((entidad, territory), (_Part(), votes))]
@@ -386,7 +398,7 @@ def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[in
 
 
 def _distribute(options: Sequence[Mapping[str, Any]], votes: Mapping[str, int]) -> dict[str, int]:
-    """Coalition votes to parties: even parts, and the rest one by one to the parties with most votes of their own."""
+    """Coalition votes to parties: equal parts, then one by one to the parties with more votes of their own."""
     codes = {option["posicion"]: option["codigo"] for option in options}
     shares = {option["codigo"]: votes[option["codigo"]] for option in options if option["codigo"] in votes}
     for option in options:
@@ -435,7 +447,7 @@ def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[st
 def _check_growth(
     rows: _Rows, before: Mapping[str, Any] | None, totals: Mapping[str, Any], corrections: frozenset[str]
 ) -> None:
-    """No total shrinks, but where an acta of that very place was corrected."""
+    """No total shrinks, unless an acta of that very place was corrected (domain.md §2)."""
     if before is None:
         rows.blame("contiendas", "la elección del corte anterior", "no estaba")
         return
@@ -463,7 +475,7 @@ def _check_part_growth(rows: _Rows, before: Mapping[str, Any], after: Mapping[st
 
 
 def check_folder(stage: Path, root: Path) -> list[GateFinding]:
-    """What belongs to no single election: the chain, and the images that this corte brings out."""
+    """Faults that belong to no single election: in the chain, and in the images that this corte brings out."""
     manifest = _json(stage / "manifest.json")
     findings = []
     if manifest["anterior"] is not None:
@@ -489,9 +501,9 @@ def _check_images(stage: Path, root: Path) -> Iterator[GateFinding]:
 
 
 def main() -> None:
-    """FOLDER ROOT, and on stdin what is expected of each election, `FOLDER` standing for what belongs to none.
+    """FOLDER ROOT; on stdin the expected numbers of each election, and the key `FOLDER` for `check_folder`.
 
-    Findings on stdout. Exit status 0, or 1 with findings.
+    Findings as JSON on stdout. Exit status 0; 1 with findings.
     """
     stage, root = map(Path, sys.argv[1:3])
     findings = []

@@ -1,7 +1,7 @@
-"""The files of Anexo 18.5, as really published: results, candidaturas and LEEME of each election, and their ZIPs.
+"""The files of Anexo 18.5, as they are really published: results, candidaturas and LEEME, and their ZIPs.
 
-UTF-8 with BOM, comma, CRLF, RFC 4180 (`domain.md` §6). The same snapshot gives the same bytes: nothing here reads a
-clock, and every entry of a ZIP carries the time of the corte.
+UTF-8 with BOM, comma, CRLF, RFC 4180 (`domain.md` §6). The same snapshot gives the same bytes: no function here reads a
+clock, and every entry of a ZIP has the time of the corte.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ from prep.store.cortes import Fuera, Snapshot
 
 BOM: Final = b"\xef\xbb\xbf"
 _LEVEL: Final = 5
-"""Of zlib: more than twice as fast as 9, and 3 % larger."""
+"""Of zlib: more than twice as fast as 9, and its files are 3 % larger."""
 
 
 @dataclass(frozen=True)
 class CatalogBook:
-    """The catalogue as far as a corte needs it in memory: everything but the casillas."""
+    """The part of the catalogue that a corte needs in memory: everything except the casillas."""
 
     elections: tuple[Election, ...]
     contests: Mapping[ContestId, Contest]
     candidacies: Mapping[ContestId, Sequence[tuple[int, Candidacy]]]
-    """By contest, each with the number that tells namesakes apart."""
+    """By contest, each with a number that tells people of one name apart."""
     names: Mapping[tuple[TerritoryKind, int, int], str]
     digest: str
     siglas: str
@@ -62,7 +62,7 @@ class CatalogBook:
         return self.names.get((TerritoryKind.ENTIDAD, number, number), row.NOTHING)
 
     def place(self, election: Election, entidad: int, number: int) -> str:
-        """The name of the territory that the rows of this election state; N/A where a casilla belongs to none."""
+        """The name of a territory in the rows of this election; N/A for a casilla that belongs to none."""
         return self.names.get((row.territory(election)[0], entidad, number), row.NOTHING) if number else "N/A"
 
 
@@ -93,7 +93,7 @@ async def write_results(
     fuera: Sequence[Fuera],
     packed: IO[bytes],
 ) -> None:
-    """The whole catalogue in its order, then what belongs to no approved casilla; streamed, never held in memory.
+    """Write the whole catalogue in its order, then the rows fuera de catálogo; streamed, never held in memory.
 
     The same bytes go into `packed`, the entry of a ZIP, while the database prepares the next ones.
     """
@@ -120,6 +120,7 @@ def _place_cells(election: Election, book: CatalogBook, entidad: int, territory:
 
 
 def _fuera(election: Election, book: CatalogBook, fuera: Fuera) -> str:
+    # A row fuera de catálogo shows its identification as read, even if that names no known casilla (domain.md §5).
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     entidad = int(identity.entidad) if identity else 0
@@ -144,7 +145,7 @@ def _crlf(lines: Iterable[str]) -> bytes:
 
 
 def candidates(election: Election, book: CatalogBook) -> bytes:
-    """One line for each option that counts for a candidacy, as INE publishes it."""
+    """One line for each option that counts for a candidacy, as INE publishes them."""
     _, number, _ = row.territory(election)
     by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
     columns = ("ID_ENTIDAD", *((number,) if by_contest else ()), "PARTIDO_CI", "CANDIDATURA_PROPIETARIA")
@@ -232,7 +233,7 @@ CÓMO LEER LAS CELDAS
 
 
 def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
-    """LEEME.txt: what is in the files of this corte, column by column, and by which rules it was derived."""
+    """LEEME.txt: the files of this corte, column by column, and the rules by which the columns are derived."""
     parts = [
         "PROGRAMA DE RESULTADOS ELECTORALES PRELIMINARES",
         "Los resultados son preliminares y de carácter informativo.",
@@ -323,32 +324,32 @@ def stamp(at: datetime) -> str:
 
 
 def zip_name(at: datetime, siglas: str, *, again: int | None) -> str:
-    """Of the transport file. `again` is the corte's number where the one before was cut in the same minute."""
+    """The name of the transport file. `again` is the corte's number, if the corte before has the same minute."""
     return f"{stamp(at)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
 
 
 def packing(target: Path) -> zipfile.ZipFile:
-    """The inner ZIP of one election, open for what goes into it."""
+    """The inner ZIP of one election, open for writing."""
     return zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
 
 
 def entry(name: str, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
-    """One file of a ZIP, as of the corte."""
+    """The entry for one file of a ZIP, with the time of the corte."""
     info = zipfile.ZipInfo(name, at.astimezone(CENTRAL).timetuple()[:6])
     info.compress_type = method
     info.external_attr = 0o644 << 16
-    info.create_system = 3  # the same bytes on every system
+    info.create_system = 3  # so that every system writes the same bytes
     return info
 
 
 def pack(target: Path, inner: Sequence[Path], at: datetime) -> None:
-    """The outer ZIP around the inner ones, which are not compressed again."""
+    """The outer ZIP. The inner ones are stored in it, not compressed again."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in inner:
             add(archive, path, at, zipfile.ZIP_STORED)
 
 
 def add(archive: zipfile.ZipFile, path: Path, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> None:
-    """One more file into a ZIP."""
+    """Add one file to a ZIP."""
     with path.open("rb") as source, archive.open(entry(path.name, at, method), "w") as target:
         shutil.copyfileobj(source, target, 1 << 20)

@@ -1,7 +1,8 @@
 """The pages of a corte: plain HTML that a phone reads without JavaScript, down to each acta beside its image.
 
-A page is written again only when something in it changed: the page of an acta when a version of it comes out, that of a
-place when one of its actas does. Everything is read from what the corte has on record, so the pages can be made again.
+A page is written again only if its content changed: the page of an acta when a version of it comes out, the page of a
+place when one of its actas changes. Everything comes from the recorded facts of the corte, so the pages can be made
+again.
 """
 
 import base64
@@ -101,7 +102,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SITE),
         autoescape=True,
-        auto_reload=False,  # otherwise each page of half a million asks the disk whether its template has changed
+        auto_reload=False,  # else each of half a million pages asks the disk if its template has changed
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -115,18 +116,18 @@ TEMPLATES: Final = _environment()
 
 @dataclass(frozen=True)
 class _Site:
-    """What every page of a corte needs."""
+    """Values that every page of a corte needs."""
 
     public: Path
     stage: Path
-    """Where a page is before it takes its place."""
+    """The folder in which a page is written before it takes its place."""
     book: CatalogBook
     corte: Corte
     made: set[Path] = field(default_factory=set)
-    """Folders that are there."""
+    """Folders that exist."""
 
     def write(self, name: str, template: str, **told: object) -> None:
-        """One page. Whoever reads it meanwhile gets the old one or the new one, whole."""
+        """Write one page. A reader gets the old page or the new one, whole, at any moment."""
         path = self.public / name
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
@@ -150,7 +151,7 @@ async def render(
     corte: Corte,
     fuera: Mapping[ElectionId, Sequence[Fuera]],
 ) -> None:
-    """Write the pages that this corte changes, each in `stage` first. `shown` shows what the corte has on record."""
+    """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
     site = _Site(public, stage, book, corte)
     by_election = {each.election.id: _Pages(site, each) for each in figures}
     async for record in cortes.pages(shown):
@@ -171,14 +172,14 @@ async def render(
 
 
 def checker() -> bytes:
-    """`verificar.html`: one file that needs no other. Its policy names its own script and style by their digests."""
+    """`verificar.html`: one file that needs no other. Its security policy names its own script and style by digest."""
     script, style = ((SITE / f"verificar.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     hashes = {"script_hash": _policy_hash(script), "style_hash": _policy_hash(style)}
     return TEMPLATES.get_template("verificar.html").render(script=script, style=style, **hashes).encode()
 
 
 def _policy_hash(text: str) -> str:
-    """How a Content-Security-Policy names an inline script or style."""
+    """The name of an inline script or style in a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -190,7 +191,7 @@ def _home(site: _Site, figures: Sequence[Figures]) -> None:
 
 
 def _overview(figures: Figures, book: CatalogBook) -> dict[str, Any]:
-    """What the pages say of an election as a whole."""
+    """The values for the page of a whole election."""
     election = figures.election
     single = len(figures.contests) == 1
     shares: dict[str, int] = {}
@@ -234,14 +235,14 @@ def _parties(election: Election, shares: Mapping[str, int]) -> list[tuple[str, s
 
 
 class _Pages:
-    """The pages of one election: its own, those of its contests and places, and those of its actas."""
+    """The pages of one election: its own, those of its contests and places, those of its actas."""
 
     def __init__(self, site: _Site, figures: Figures) -> None:
         self.site = site
         self.figures = figures
         self._code = figures.election.code
         self._contests = {contest.id: (contest, total) for contest, total in figures.contests}
-        self._lonely = {  # contests of one place: their page lists the actas itself
+        self._lonely = {  # contests of one place: the page of the place is theirs too
             contest: places[0] for contest, places in figures.places_of.items() if len(places) == 1
         }
         self._contest_at = {place: contest for contest, place in self._lonely.items()}
@@ -295,7 +296,8 @@ class _Pages:
         return self._rules.published(tuple(map(Observation, codes))) if codes else ""
 
     async def places(self, shown: Snapshot) -> None:
-        """The pages of the contests, and of the places in which something changed, with the list of their actas."""
+        """Pages of the contests, and of the places in which an acta changed, with the list of their actas."""
+        # At the beginning and at the end every page is written: its heading shows the phase.
         everything = self.site.corte.phase is not Phase.EN_CURSO
         wanted = {
             place
@@ -325,7 +327,10 @@ class _Pages:
         self._write_place(self._page(place), view | {"places": []}, rows)
 
     def _listed(self, record: Mapping[str, Any]) -> str:
-        """One line of the list of actas. A corte may write every acta of the night in lists: a template is too slow."""
+        """One line of the list of actas.
+
+        It is no template: a corte may write each acta of the night here, which is slow.
+        """
         name = escape(_casilla(record))
         if not record["captured"]:
             return f'<tr><th scope="row">{name}</th><td>Por capturar</td><td></td><td></td></tr>'
@@ -388,7 +393,8 @@ def _leader(first: tuple[int, Any, int] | None) -> tuple[str, str]:
 async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
     """The actas of each place.
 
-    The official file keeps a place together, but for casillas that belong to no district: those come last here.
+    In the official file the actas of a place stand together, except those of casillas without a district; they come
+    last.
     """
     place: Place | None = None
     held: list[Any] = []
@@ -418,7 +424,7 @@ def _casilla(record: Mapping[str, Any]) -> str:
 
 
 def _state(record: Mapping[str, Any]) -> tuple[str, str]:
-    """A class for the style sheet, and words."""
+    """A class of the style sheet, and the words for it."""
     if record["contabilizada"] is None:
         return "missing", "Por capturar"
     if record["contabilizada"]:

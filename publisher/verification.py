@@ -1,6 +1,6 @@
-"""`VERIFICA.txt`: how anybody checks what is published, with the file names of this election and of this corte.
+"""`VERIFICA.txt`: how anybody checks the published files, with the file names of this election and this corte.
 
-Its indented lines are commands, and a test gives every one of them.
+Its indented lines are commands, and a test runs every one of them.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Results:
     title: str
     file: str
     codes: Sequence[str]
-    """Of its options, as its columns are called."""
+    """Of its options, as in the names of its columns."""
 
 
 def _environment() -> jinja2.Environment:

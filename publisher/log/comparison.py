@@ -1,12 +1,12 @@
-"""Does the database still say what the log was told? Every leaf is made again from the tables, and compared.
+"""Does the database still agree with the log? Every leaf is made again from the tables, and compared.
 
     prep verify-database [--no-tree]
 
-Three things must agree: what the facts give, what `log_leaf` has, and what the tree of files was signed for. Whoever
-edits a row is found by the first; whoever edits the row and its leaf, by the tree, which cannot be changed to agree:
-its checkpoint is signed and others have it. What no leaf tells — who typed, from which site — is not compared.
+Three things must agree: the leaves that the facts give, the leaves in `log_leaf`, and the signed tree of files. An edit
+of a row is found by the first. An edit of the row and of its leaf is found by the tree, which cannot be changed: its
+checkpoint is signed, and others have it. Values that no leaf holds (who typed, from which site) are not compared.
 
-Exit status 0 where everything agrees, 1 with the first difference, 2 where it could not be compared.
+Exit status 0 if everything agrees, 1 with the first difference, 2 if it could not be compared.
 """
 
 import sys
@@ -34,11 +34,11 @@ from prep.store.database import Connection, connect
 from prep.store.log import Leaf
 
 _SOME: Final = 2000
-"""Leaves at a time."""
+"""Leaves read in one query."""
 
 
 class Difference(Exception):
-    """The first thing that does not agree; `sentence` is Spanish."""
+    """The first difference; `sentence` is Spanish."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -47,17 +47,17 @@ class Difference(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ComparedLog:
-    """What was compared."""
+    """How much was compared."""
 
     leaves: int
     pending: int
     """Facts that have no leaf yet."""
     tree: int | None
-    """Leaves of the tree; None where there is none."""
+    """Leaves of the tree; None without a tree."""
 
 
 class Root:
-    """The root of a tree that grows by one leaf at a time: the full subtrees at its edge, from the largest down."""
+    """The root of a tree that grows leaf by leaf: it keeps the full subtrees at the right edge, largest first."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -66,6 +66,7 @@ class Root:
     def add(self, leaf: bytes) -> None:
         self._edge.append(leaf)
         self.size += 1
+        # Two subtrees of one size join into one of twice the size, as in a binary counter.
         at = self.size
         while not at & 1:
             right = self._edge.pop()
@@ -80,9 +81,10 @@ class Root:
 
 
 async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
-    """Everything in one snapshot, taken after the checkpoint: leaves are on record before they are signed.
+    """Compare in one snapshot, taken after the checkpoint was read: leaves are on record before they are signed.
 
-    Raises Difference, or Rejected and SourceError where it cannot be compared.
+    `folder` is the published log; None: the tree is not compared. Raises Difference; Rejected or SourceError if it
+    cannot be compared.
     """
     published = None if folder is None else _checkpoint(folder)
     tree = None if folder is None or published is None else Tiles(Folder(folder), published.size)
@@ -117,6 +119,7 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
     if strange:
         raise Difference(f"log_leaf: hay una hoja de tipo «{min(strange)}», que no existe")
     facts = {kind: await store.again(connection, kind, references) for kind, references in by_kind.items()}
+    # A row whose cells were edited after the fact no longer follows from its numbers.
     wrong = await store.cells_that_differ(connection, by_kind["version"]) if "version" in by_kind else {}
     for index, leaf in enumerate(batch, first):
         where = f"hoja {index}, {leaf.kind} {leaf.reference}"
@@ -154,7 +157,7 @@ def _checkpoint(folder: Path) -> Checkpoint:
 
 
 def _compare_tree(tree: Tiles | None, batch: Sequence[Leaf]) -> None:
-    """The hash of each leaf is the one in its tile: which leaf differs, where the roots only say that one does."""
+    """The hash of each leaf must be in its tile. The roots tell that a leaf differs; this tells which one."""
     for leaf in batch:
         if tree is not None and leaf.index < tree.size and tree.node(0, leaf.index) != leaf_hash(leaf.content):
             where = f"hoja {leaf.index}, {leaf.kind} {leaf.reference}"
@@ -162,7 +165,7 @@ def _compare_tree(tree: Tiles | None, batch: Sequence[Leaf]) -> None:
 
 
 def _key(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
-    """Which key a tree of that size is signed with."""
+    """The key that signs a tree of that size: the last one to which the log had passed by then."""
     if start is None:
         return None
     first = read_verifier_key(start.clave)
@@ -199,7 +202,7 @@ async def run(*, with_tree: bool) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0, 1 or 2, as above."""
+    """Exit status 0, 1 or 2, as in the module's docstring."""
     description = "Compara la base de datos con la bitácora, hoja por hoja."
     parser = Parser(prog="prep verify-database", description=description)
     parser.add_argument("--no-tree", action="store_true", help="solo con lo que la base de datos guarda de la bitácora")

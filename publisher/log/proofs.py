@@ -1,7 +1,7 @@
-"""What is published beside the tree of the log: proofs of images, cortes and changes of key, and the openings.
+"""Files beside the tree of the log: proofs of images, cortes and changes of key, and the openings.
 
-All of it can be made again from the tree and the database. It is written whole, once, and not synced to the disk; what
-a crash of the machine takes is made again at the next start.
+All of them can be made again from the tree and the database. Each is written whole, once, and not synced to the disk:
+if a crash of the machine takes one, the next start makes it again.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from prep.store.log import Leaf
 from publisher.log.office import LogOffice
 
 _SCRATCH: Final = ".acuses"
-"""Where files are made before they are given their names."""
+"""The folder in which files are made before they get their names."""
 
 
 class Proofs:
-    """Made for one log, with what its checkpoint has; a proof that lacks the policy's quorum is made again later."""
+    """Makes proofs from a log's published checkpoint; a proof without the policy's quorum is replaced later."""
 
     def __init__(self, office: LogOffice, leader: Leader, tree: Sequencer, policy: Policy) -> None:
         self._office = office
@@ -39,17 +39,17 @@ class Proofs:
         self._policy = policy
         self._files = Folder(office.folder)
         self.cortes: dict[int, int] = {}
-        """Cortes in the log that still lack a proof or their openings, with the index of their leaf."""
+        """Cortes in the log that lack a proof or their openings, with the index of their leaf."""
         self.changed = True
         """Whether a change of key may lack its proof."""
         self._owed: int | None = None
-        """The lowest leaf whose proof was made without the policy's quorum, and is to be made again."""
+        """The lowest leaf whose proof was made without the policy's quorum, and must be made again."""
         self._owing = threading.Lock()
         self._filling: asyncio.Task[None] | None = None
         self._closing = False
 
     def prove_images(self, images: Iterable[tuple[int, bytes]]) -> None:
-        """At an address that the receipt has given: `acuses/<2 hex>/<sha256>.tlog-proof`, of the first that comes."""
+        """At the address that the receipt names: `acuses/<2 hex>/<sha256>.tlog-proof`, of the image's first leaf."""
         prove, is_met = self._prover()
         for index, content in images:
             path = self._office.public / proof_path(read_leaf(content)["sha256"])
@@ -60,7 +60,7 @@ class Proofs:
                     self._owed = index if self._owed is None else min(self._owed, index)
 
     async def serve_cortes(self) -> None:
-        """Beside each corte that is in the tree: its proof; and what the commitments to its actas were."""
+        """Beside each corte in the tree: its proof, and the openings of the captures of its actas."""
         is_met = bool(self.cortes) and self.is_met(self._tree.checkpoint())
         for number, index in list(self.cortes.items()):
             folder = self._office.public / "cortes" / f"{number:04}"
@@ -69,6 +69,8 @@ class Proofs:
             opened = self._office.public / opening_path(number)
             async with self._leader.using() as connection:
                 leaf = (await store.stored(connection, index, 1))[0]
+                # Openings are published only after their corte: before it, they would show captures of an unpublished
+                # acta.
                 lines = None if opened.exists() else await store.openings(connection, number)
             with self._office.step("proofs"):
                 await asyncio.to_thread(self._prove, folder / CORTE_PROOF, leaf)
@@ -78,11 +80,11 @@ class Proofs:
                 del self.cortes[number]
 
     def _is_due(self, folder: Path, *, is_met: bool) -> bool:
-        """Whether the corte is in the tree, and something can be put beside it that is not there."""
+        """Whether the corte is in the tree, and a better proof can be put beside it now."""
         return folder.is_dir() and (is_met or not (folder / CORTE_PROOF).exists())
 
     async def prove_rotations(self) -> None:
-        """At `rotaciones/`: each change of key, in a checkpoint that both keys signed."""
+        """In `rotaciones/`: each change of key, in a checkpoint that both keys signed."""
         if not self.changed:
             return
         async with self._leader.using() as connection:
@@ -95,7 +97,7 @@ class Proofs:
         self.changed = False
 
     def fill(self, first: int = 0) -> None:
-        """Begin to make, beside what comes, the proofs that are missing or lack a quorum, from that leaf on."""
+        """Start a task that makes missing proofs, and proofs without a quorum, from that leaf on; the log goes on."""
         self._filling = asyncio.create_task(self.prove_missing(first))
 
     def refill(self) -> None:
@@ -113,7 +115,7 @@ class Proofs:
             await asyncio.wait({self._filling})
 
     async def prove_missing(self, first: int = 0) -> None:
-        """The proofs that an earlier run did not come to write, or a crash of the machine took, or without a quorum."""
+        """The proofs that an earlier run did not write, that a crash of the machine took, or that lack the quorum."""
         await asyncio.to_thread(self._prove_missing, self._tree.head, first)
 
     def _prove_missing(self, head: Head, first: int) -> None:
@@ -130,7 +132,7 @@ class Proofs:
             self.put(path, prove(leaf.index, leaf.content))
 
     def _stands(self, path: Path, *, is_met: bool) -> bool:
-        """Whether there is a proof that another made now would not be better than."""
+        """Whether a proof is there, and a new one would not be better."""
         if not path.exists():
             return False
         if not is_met or self._policy.quorum == "none":
@@ -141,9 +143,9 @@ class Proofs:
             return False
 
     def _prover(self) -> tuple[Callable[[int, bytes], bytes], bool]:
-        """Makes proofs for the checkpoint that is out now, and whether that has the policy's quorum.
+        """A function that makes proofs for the published checkpoint, and whether that has the policy's quorum.
 
-        Each proof carries its leaf: whoever has it needs nothing else.
+        Each proof carries its leaf, so that its owner needs no other file.
         """
         checkpoint = read_checkpoint(self._tree.checkpoint())
         tiles = Tiles(self._files, checkpoint.size)
@@ -154,7 +156,7 @@ class Proofs:
         return prove, self.is_met(checkpoint.to_bytes())
 
     def put(self, path: Path, content: bytes) -> None:
-        """All of it or nothing under its name, whoever looks and whenever we stop."""
+        """Write the file whole or not at all under its name, for every reader and if we stop at any point."""
         scratch = self._office.folder / _SCRATCH
         scratch.mkdir(exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +165,7 @@ class Proofs:
         temporary.replace(path)
 
     def cosigners(self, checkpoint: bytes) -> list[str]:
-        """Whose lines a checkpoint of ours has; they were verified when they were put in."""
+        """The witnesses whose lines a checkpoint of ours has. The lines were verified when they were added."""
         signed = {(each.name, each.key_id) for each in read_checkpoint(checkpoint).note.signatures}
         witnesses = self._policy.witnesses.items()
         return [name for name, each in witnesses if (each.key.name, each.key.id) in signed]
@@ -173,5 +175,5 @@ class Proofs:
 
 
 def clear_scratch(folder: Path) -> None:
-    """Away with what an earlier run had not given its name yet."""
+    """Remove files that an earlier run had not named yet."""
     shutil.rmtree(folder / _SCRATCH, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Brings what is new at the origin into the tree that comes to be: cortes, log, proofs and pages."""
+"""Brings the origin's new files into the next tree of a mirror: cortes, log, proofs and pages."""
 
 import asyncio
 import shutil
@@ -42,28 +42,28 @@ _LEVELS: Final = 8
 _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
-"""Cortes back from the last whose seals, stamps and openings are asked for again; all of them at the first look."""
+"""How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
 _RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG})
 _AT_ONCE: Final = 6
 _T = TypeVar("_T")
 
 
 class Carrier:
-    """From one origin into one stage after another."""
+    """Copies from one origin into one stage after another."""
 
     def __init__(self, origin: Origin, folder: Path, evidence: DivergenceRecord) -> None:
         self._origin = origin
         self._folder = folder
         self._evidence = evidence
         self._late: set[str] = set()
-        """Images whose proofs the origin has not had yet."""
+        """Images whose proofs the origin does not have yet."""
 
     async def bring(
         self, stage: Stage, index: Json, checkpoint: bytes | None, *, told: bytes, everything: bool
     ) -> None:
-        """All that is new up to `index`, as the origin `told` it.
+        """Bring all new files up to `index`; `told` is its bytes.
 
-        With `everything`, what may come late is asked for from the first corte on.
+        With `everything`, files that may come late are asked for from the first corte on, not only for the last few.
         """
         number: int = index["corte"]
         manifests = await self._bring_chain(stage, number, index["sha256sums"])
@@ -79,7 +79,7 @@ class Carrier:
             stage.put(INDEX, told)
 
     async def _bring_chain(self, stage: Stage, number: int, expected: str) -> dict[int, Manifest]:
-        """From the last corte back to one that is held: each is named by the digest that the next one has of it."""
+        """From the last corte back to one that the mirror has: each manifest names the SHA256SUMS before it."""
         manifests: dict[int, Manifest] = {}
         for at in range(number, -1, -1):
             path = f"cortes/{at:04}/{SUMS}"
@@ -118,7 +118,7 @@ class Carrier:
         await few_at_once(image, images)
 
     async def _bring_log(self, stage: Stage, told: bytes, *, everything: bool) -> None:
-        """Tiles and entries of the signed size, and the proofs of the images that it has."""
+        """Tiles and entries up to the signed size, and the proofs of its images."""
         now = checkpoint_in(told)
         before = stage.held.checkpoint if stage.held else None
         shape = Tiles(Folder(stage.root), now.size)
@@ -131,7 +131,7 @@ class Carrier:
                     wanted.append((path, _BUNDLE if level is None else WIDTH * 32))
         try:
             await few_at_once(lambda each: self._copy(stage, *each), wanted)
-        except Gone as gone:  # a partial tile that was filled meanwhile: the next look has a newer checkpoint
+        except Gone as gone:  # a partial tile was filled meanwhile: the next look has a newer checkpoint
             raise Unavailable(gone.sentence) from None
         policy = await self._origin.read(f"{LOG}/politica.txt", SMALL)
         if not stage.has(f"{LOG}/politica.txt") or (stage.root / LOG / "politica.txt").read_bytes() != policy:
@@ -139,6 +139,7 @@ class Carrier:
         if before is None or before.size < now.size or before.to_bytes() != told:
             stage.put(f"{LOG}/{CHECKPOINT}", told)
         tiles = Tiles(Folder(stage.root / LOG), now.size)
+        # The old tree must be the beginning of the new one: another root means that the origin rewrote its log.
         if before is not None and before.size:
             root = await asyncio.to_thread(root_at, tiles, before.size)
             if root != before.root or await asyncio.to_thread(root_at, tiles, now.size) != now.root:
@@ -160,7 +161,7 @@ class Carrier:
             number += 1
 
     async def _copy_proof(self, stage: Stage, path: str, policy: Policy) -> bool:
-        """Whether it is there with the witnesses that the policy asks for; one that lacks them is replaced later."""
+        """Whether the proof is here with the witnesses of the policy; one without them is replaced later."""
         if stage.has(path) and is_witnessed((stage.root / path).read_bytes(), policy):
             return True
         content = await self._origin.read_if_there(path, SMALL)
@@ -169,7 +170,7 @@ class Carrier:
         return content is not None and is_witnessed(content, policy)
 
     async def _bring_late(self, stage: Stage, numbers: Iterable[int], *, logged: bool) -> None:
-        """What may come after its corte: seals, stamps, the proof, what was typed."""
+        """Files that may come after their corte: seals, stamps, the proof, the openings."""
         paths = {f"cortes/{at:04}/{name}": SMALL for at in numbers for name in BESIDE_SUMS - {SUMS}}
         paths |= {opening_path(at): _OPENINGS for at in numbers} if logged else {}
 
@@ -182,7 +183,7 @@ class Carrier:
         await few_at_once(take, sorted(paths))
 
     async def _bring_pages(self, stage: Stage, last: Manifest, *, fresh: bool) -> None:
-        """The pages that a corte changes. No digest covers them: they are for reading, the cortes for believing."""
+        """The pages that a corte changes. No digest covers them: pages are for reading, cortes are for proof."""
         if not fresh and stage.held is not None:
             return
         before = None
@@ -201,13 +202,13 @@ class Carrier:
                 stage.put_if_new(path, content)
 
     async def _refresh(self, stage: Stage, path: str) -> None:
-        optional = "/contienda-" in path  # of one that has one place only there is none
+        optional = "/contienda-" in path  # a contest of a single place has no page of its own
         content = await (self._origin.read_if_there if optional else self._origin.read)(path, _PAGE)
         if content is not None:
             stage.put_if_new(path, content)
 
     async def _fetch(self, stage: Stage, path: str, digest: str, limit: int) -> None:
-        """A file of known digest; one that is held, or that an earlier look brought, is not asked for again."""
+        """A file of known digest. A file that is held, or that an earlier look brought, is not asked for again."""
         if stage.has(path):
             return
         target = stage.place(path)
@@ -232,7 +233,7 @@ def _check_room(folder: Path) -> None:
 
 
 async def few_at_once(work: Callable[[_T], Awaitable[None]], items: Iterable[_T]) -> None:
-    """A few at a time. The first that fails ends the others, and is what is raised."""
+    """Do the work for a few items at once. The first failure ends the others, and is raised."""
     coming = iter(items)
 
     async def some() -> None:

@@ -1,4 +1,4 @@
-"""`prep difusor URL --into CARPETA`: one mirror in one folder, until it is asked to stop; with `--once`, one look."""
+"""`prep difusor URL --into CARPETA`: one mirror in one folder, until it is stopped; with `--once`, one look."""
 
 import argparse
 import asyncio
@@ -36,14 +36,14 @@ _PARTS: Final = ".partes"
 _LONGEST_INTERVAL: Final = 86_400
 _HIGHEST_PORT: Final = 65_535
 LOG_EVERY: Final = 60.0
-"""Seconds after which the log is followed though no corte has come out."""
+"""Seconds after which the log is followed even if no corte has come out."""
 
 
 @asynccontextmanager
 async def mirroring(
     url: str, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
 ) -> AsyncIterator[Mirror]:
-    """A mirror of `url` in `folder`, which nobody else has meanwhile. Raises Rejected."""
+    """A mirror of `url` in `folder`. A lock keeps other mirrors out of the folder. Raises Rejected."""
     base_of(url)
     try:
         for each in (folder / "arboles", folder / _PARTS):
@@ -121,7 +121,7 @@ def _tell(sentence: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0; with --once 1 where the origin diverges; 2, with one sentence, where it cannot be done."""
+    """Exit status 0; with --once, 1 if the origin diverges; 2, with one sentence, if it cannot be done."""
     parser = Parser(prog="prep difusor", description=DESCRIPTION)
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--into", type=Path, required=True, metavar="CARPETA", help="dónde; se crea si no está")
@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--interval va de 1 a {_LONGEST_INTERVAL} segundos")
     if not 0 <= (arguments.port or 0) <= _HIGHEST_PORT:
         parser.error(f"--port va de 0 a {_HIGHEST_PORT}")
-    os.umask(0o022)  # what is mirrored is for everybody to read
+    os.umask(0o022)  # mirrored files must be readable by every user of the machine
     try:
         sys.exit(asyncio.run(run(arguments)))
     except PrepError as error:

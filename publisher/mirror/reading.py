@@ -1,4 +1,4 @@
-"""What the origin published, read: the paths it names, the changes it makes. What cannot be read diverges."""
+"""Readers of the origin's files: the paths they name, the changes they make. A file that cannot be read diverges."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ def policy_in(told: bytes) -> Policy:
 
 
 def is_witnessed(content: bytes, policy: Policy) -> bool:
-    """Whose lines it has, not whether they are good: that is for `verify`."""
+    """Whether the proof has lines of the policy's quorum. If the lines are good is judged by `verify`."""
     try:
         signed = {(each.name, each.key_id) for each in read_proof(content).checkpoint.note.signatures}
     except Malformed:
@@ -77,7 +77,7 @@ def images_listed(path: Path) -> dict[str, str]:
 
 
 def immutable_paths(root: Path, number: int) -> list[str]:
-    """What a corte brought out, for ever."""
+    """The paths that a corte brought out, which never change."""
     folder = f"cortes/{number:04}"
     names = sums_in(root / folder / SUMS, folder)
     manifest = read_manifest((root / folder / "manifest.json").read_bytes())
@@ -111,7 +111,7 @@ def images_logged(tiles: Tiles, first: int) -> set[str]:
 
 
 def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict[str, tuple[int, str]]:
-    """By clave: what its row says, as a number, and the page of its place, after a «+» once it is captured."""
+    """By clave: a number for the content of its row, and the page of its place, with «+» in front if it is captured."""
     path = root / f"cortes/{manifest.corte:04}" / election.archivo
     territory = {"municipio": "ID_MUNICIPIO"}.get(election.territory, f"ID_{election.territory.upper()}")
     found: dict[str, tuple[int, str]] = {}
@@ -139,10 +139,10 @@ def _number(cell: str) -> int:
 def pages_changed(
     election: PublishedElection, old: Mapping[str, tuple[int, str]], new: Mapping[str, tuple[int, str]], last: Manifest
 ) -> Iterator[str]:
-    """The pages of an election that changed from one corte to another."""
+    """The pages of an election that differ from one corte to another."""
     code = election.code
     yield f"{code}/index.html"
-    whole = last.fase != "en curso"  # the publisher writes every place again at the beginning and at the end
+    whole = last.fase != "en curso"  # at the beginning and at the end, the publisher writes every place again
     for clave, (row, place) in new.items():
         changed = old.get(clave, (None, ""))[0] != row
         if changed or whole:
