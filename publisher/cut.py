@@ -121,28 +121,28 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
     """
     async with leader.using() as connection:
         last = await cortes.last(connection)
-        unfinished = await _unfinished(office, connection, last)
+        unfinished = await _first_unfinished(office, connection, last)
     if unfinished is None and order is None:
         return None
-    corte = unfinished or _next(last, order, simulacro=office.simulacro)
+    corte = unfinished or _next_corte(last, order, simulacro=office.simulacro)
     stage = office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
-    staged = await asyncio.to_thread(_claim, office, unfinished, stage)
+    staged = await asyncio.to_thread(_claim_stage, office, unfinished, stage)
     rendered, unsealed = None, None
 
-    with _licensed(stage):
+    with _while_licensed(stage):
         # The stage exists now. If the lock is still ours, the next owner of the lock will remove this stage.
         await leader.check()
-        if not staged and not _folder(office, corte).exists():
+        if not staged and not _folder_of(office, corte).exists():
             # No file of this corte exists. If we stop before the record, the next run removes the stage.
             if unfinished is None:
                 rendered = await _made_without_what_is_lost(office, leader, corte, stage)
             else:
-                rendered = await _made(office, leader, corte, stage, then=True)
+                rendered = await _render_and_gate(office, leader, corte, stage, then=True)
             with office.step("sums"):
                 sums = await asyncio.to_thread(_write_sums, stage / "corte")
             # Its digests are settled. If the key is away, the seal comes later, and no other byte changes.
             with office.step("seal"):
-                unsealed = await _seal(office, corte, stage / "corte")
+                unsealed = await _seal_in_stage(office, corte, stage / "corte")
             with office.step("fsync"):
                 await asyncio.to_thread(_fsync_stage, stage)
             # The stage is complete, checked and durable. No reader and no table knows of it yet.
@@ -157,7 +157,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 raise Parked(f"el corte {corte.number} no se pudo rehacer igual: {sums} no es {corte.sums}")
 
         # The corte is a fact. If we stop anywhere below, the next run comes back to it before it cuts another.
-        if not _folder(office, corte).exists():
+        if not _folder_of(office, corte).exists():
             await leader.check()
             with office.step("images"):
                 await asyncio.to_thread(_bring_out, stage / IMAGES, office.public / IMAGES)
@@ -166,17 +166,17 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
             # The transport file is in its place; no file points at it yet.
             with office.step("rename"):
-                await asyncio.to_thread(_move, stage / "corte", _folder(office, corte))
+                await asyncio.to_thread(_move_into_tree, stage / "corte", _folder_of(office, corte))
         # The corte is in the tree, whole; index.json and the pages still show the one before.
         await leader.check()
-        await asyncio.to_thread(_empty, stage)
+        await asyncio.to_thread(_empty_stage, stage)
         with office.step("pages"):
-            async with _reading(office, leader, corte.number, then=True) as shown:
+            async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
                 book = await _read_book(shown, office.siglas)
                 await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
         # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
         # again.
-        await _proven(office, corte)
+        await _wait_for_proof(office, corte)
         # Its proof is beside it, or comes later: the sequencer makes it, and no corte waits longer for it.
         # A corte that was finished late must not move index.json back.
         if last is None or corte.number >= last.number:
@@ -189,11 +189,11 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                     fresh=stage / INDEX,
                 )
     # The corte is out, and the stage holds nothing more that is needed.
-    await asyncio.to_thread(_remove, stage)
+    await asyncio.to_thread(_remove_path, stage)
     return corte
 
 
-async def _seal(office: CorteOffice, corte: Corte, folder: Path) -> str | None:
+async def _seal_in_stage(office: CorteOffice, corte: Corte, folder: Path) -> str | None:
     """None, or the reason why this corte goes out without its seal."""
     if office.notary is None:
         return None
@@ -214,21 +214,23 @@ async def _made_without_what_is_lost(office: CorteOffice, leader: Leader, corte:
     await _let_go(office, leader)
     while True:
         try:
-            return await _made(office, leader, corte, stage, then=corte.phase is Phase.CERO)
+            return await _render_and_gate(office, leader, corte, stage, then=corte.phase is Phase.CERO)
         except Withheld as error:  # each turn has fewer images, so this ends
             await _hold_back(leader, error, corte.at)
-            await asyncio.to_thread(_empty, stage)
+            await asyncio.to_thread(_empty_stage, stage)
 
 
-async def _made(office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
+async def _render_and_gate(office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
     """Every file of the corte in the stage, and through the gate. Raises Withheld for images that are lost."""
     (stage / "corte").mkdir()
-    async with _reading(office, leader, corte.number, then=then) as shown:  # corte 0 shows the empty night on record
+    async with _snapshot_to_read(
+        office, leader, corte.number, then=then
+    ) as shown:  # corte 0 shows the empty night on record
         with office.step("render"):
-            rendered = await _render(office, shown, corte, stage)
+            rendered = await _render_files(office, shown, corte, stage)
     with office.step("gate"):
         try:
-            await _gate(office, stage, rendered.expected)
+            await _run_gate(office, stage, rendered.expected)
         except GateFailure as failure:
             # If the gate finds only damaged images, hold them back and cut again; any other finding stops the corte.
             damaged = {rendered.originals.get(each.expected) for each in failure.findings if each.check == "imagen"}
@@ -257,11 +259,11 @@ async def _let_go(office: CorteOffice, leader: Leader) -> None:
                 observe.HELD_BACK.set(len(await cortes.held_back(connection)))
 
 
-async def _proven(office: CorteOffice, corte: Corte) -> None:
+async def _wait_for_proof(office: CorteOffice, corte: Corte) -> None:
     """Wait at most `PROOF_PATIENCE` seconds for the sequencer, which knows of the corte since its record."""
     if not (office.public / LOG / CHECKPOINT).exists():  # this tree has no log
         return
-    proof = _folder(office, corte) / CORTE_PROOF
+    proof = _folder_of(office, corte) / CORTE_PROOF
     with office.step("proof"), suppress(TimeoutError):
         async with asyncio.timeout(PROOF_PATIENCE):
             while not await asyncio.to_thread(proof.exists):  # noqa: ASYNC110  # another process writes it
@@ -269,7 +271,7 @@ async def _proven(office: CorteOffice, corte: Corte) -> None:
 
 
 @asynccontextmanager
-async def _reading(office: CorteOffice, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
+async def _snapshot_to_read(office: CorteOffice, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
     """A snapshot with the facts of corte `number`: from the replica, if it has everything that the primary has now."""
     replica = office.replica
     if replica is not None and (unfit := await replica.unfit(leader)) is not None:
@@ -288,7 +290,7 @@ async def _reading(office: CorteOffice, leader: Leader, number: int, *, then: bo
         raise
 
 
-def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
+def _next_corte(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
     """The corte that follows `last`, still without its sums. Raises Rejected if none may follow, or not this one."""
     assert order is not None
     if (last is None) != (order.phase is Phase.CERO):
@@ -303,17 +305,17 @@ def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
 # What an earlier run left.
 
 
-async def _unfinished(office: CorteOffice, connection: Connection, last: Corte | None) -> Corte | None:
+async def _first_unfinished(office: CorteOffice, connection: Connection, last: Corte | None) -> Corte | None:
     """The first recorded corte that is not completely out; None if all are."""
     if last is None:
         return None
     for number in range(last.number):
         if not (office.public / corte_folder(number)).exists():
             return await cortes.corte(connection, number)
-    return None if _folder(office, last).exists() and _shown(office) == last.number else last
+    return None if _folder_of(office, last).exists() and _number_in_index(office) == last.number else last
 
 
-def _shown(office: CorteOffice) -> int | None:
+def _number_in_index(office: CorteOffice) -> int | None:
     """The number in index.json; None without that file."""
     try:
         number: int = json.loads((office.public / INDEX).read_bytes())["corte"]
@@ -322,40 +324,40 @@ def _shown(office: CorteOffice) -> int | None:
     return number
 
 
-def _staged(office: CorteOffice, corte: Corte | None) -> Path | None:
+def _whole_stage_of(office: CorteOffice, corte: Corte | None) -> Path | None:
     """The stage of a recorded corte, if it exists and every byte of it is as recorded."""
     for stage in office.public.glob(f".corte-{corte.number:04}-*") if corte else ():
         sums = stage / "corte" / SUMS
-        if corte and sums.exists() and _digest(sums) == corte.sums and _agrees(sums):
+        if corte and sums.exists() and _sha256_of(sums) == corte.sums and _sums_agree(sums):
             return stage
     return None
 
 
-def _agrees(sums: Path) -> bool:
+def _sums_agree(sums: Path) -> bool:
     lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines()]
-    return all((sums.parent / name).exists() and _digest(sums.parent / name) == digest for digest, name in lines)
+    return all((sums.parent / name).exists() and _sha256_of(sums.parent / name) == digest for digest, name in lines)
 
 
-def _claim(office: CorteOffice, unfinished: Corte | None, stage: Path) -> bool:
+def _claim_stage(office: CorteOffice, unfinished: Corte | None, stage: Path) -> bool:
     """Make `stage`, from a whole stage of an earlier run if there is one; returns whether there was. Remove all others.
 
     Only the publisher that holds the lock gets here.
     """
-    staged = _staged(office, unfinished)
+    staged = _whole_stage_of(office, unfinished)
     if staged is not None:
         staged.rename(stage)  # its old owner may still run; under the old name it will not find it
     else:
         stage.mkdir()
     for other in office.public.glob(".corte-*"):
         if other != stage:
-            _sweep(other)
+            _sweep_stage(other)
     for swept in office.public.glob(".barrido-*"):  # left by a publisher that stopped while it removed them
         shutil.rmtree(swept, ignore_errors=True)
     return staged is not None
 
 
 @contextmanager
-def _licensed(stage: Path) -> Iterator[None]:
+def _while_licensed(stage: Path) -> Iterator[None]:
     # Errors without a stage mean that another publisher took over: its corte counts, and ours ends here.
     try:
         yield
@@ -365,31 +367,31 @@ def _licensed(stage: Path) -> Iterator[None]:
         raise Unavailable("otro publicador tomó el relevo; este corte es suyo") from error
 
 
-def _empty(stage: Path) -> None:
+def _empty_stage(stage: Path) -> None:
     """Remove the contents, keep the folder: it is the licence. Raises FileNotFoundError if another publisher has it."""
     for each in stage.iterdir():
-        _remove(each)
+        _remove_path(each)
 
 
-def _sweep(stage: Path) -> None:
+def _sweep_stage(stage: Path) -> None:
     """Take the licence away in one step: a publisher that still works in it finds all of it gone, or none."""
     swept = stage.with_name(f".barrido-{uuid.uuid4().hex}")
     stage.rename(swept)
     shutil.rmtree(swept)
 
 
-def _remove(path: Path) -> None:
+def _remove_path(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _folder(office: CorteOffice, corte: Corte) -> Path:
+def _folder_of(office: CorteOffice, corte: Corte) -> Path:
     return office.public / corte_folder(corte.number)
 
 
 # Render: every file of the corte, in the stage.
 
 
-async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
+async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
     book = await _read_book(shown, office.siglas)
     before = await shown.corte(corte.number - 1)
@@ -403,7 +405,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
 
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]
-        counted = await _count(shown, election, book, corte, len(mine))
+        counted = await _count_election(shown, election, book, corte, len(mine))
         above = official.head(election, corte.at, counted.summary())
         path = folder / book.file(election)
         people = folder / book.candidates_file(election)
@@ -418,7 +420,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
         return counted
 
     counted = await asyncio.gather(*(results(election) for election in book.elections))
-    packed = await asyncio.to_thread(_pack, stage, book, corte, before)
+    packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
     (folder / "totals.json").write_bytes(out.totals(counted))
     (folder / "manifest.json").write_bytes(
         out.manifest(corte, book=book, figures=counted, before=before, fresh=fresh, packed=packed)
@@ -474,10 +476,10 @@ async def _write_pages(
 async def _count_all(
     shown: Snapshot, book: CatalogBook, corte: Corte, fuera: Mapping[ElectionId, Sequence[Fuera]]
 ) -> list[Figures]:
-    return [await _count(shown, each, book, corte, len(fuera[each.id])) for each in book.elections]
+    return [await _count_election(shown, each, book, corte, len(fuera[each.id])) for each in book.elections]
 
 
-async def _count(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, fuera: int) -> Figures:
+async def _count_election(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, fuera: int) -> Figures:
     groups = await shown.groups(election)
     return Figures(election, book, groups, fuera=fuera, final=corte.phase is Phase.FINAL)
 
@@ -488,7 +490,7 @@ def _fuera_of(election: Election, book: CatalogBook, all_fuera: Sequence[Fuera])
     return [each for each in all_fuera if alone or each.election == election.id]
 
 
-def _pack(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
+def _pack_zip(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
     inner = sorted(stage.glob("*.zip"))
     # Two cortes in one minute would have the same name.
     again = before is not None and official.stamp(before.at) == official.stamp(corte.at)
@@ -498,7 +500,7 @@ def _pack(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) ->
     official.pack(target, inner, corte.at)
     for path in inner:
         path.unlink()
-    return {"archivo": f"{ZIPS}/{name}", "sha256": _digest(target), "bytes": target.stat().st_size}
+    return {"archivo": f"{ZIPS}/{name}", "sha256": _sha256_of(target), "bytes": target.stat().st_size}
 
 
 async def _stage_images(
@@ -573,7 +575,7 @@ def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
 # The gate runs in processes of its own, as many as there are elections, and processors for them.
 
 
-async def _gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
+async def _run_gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
     handed: list[dict[str, dict[str, object] | None]] = [
         {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected))))
     ]
@@ -611,13 +613,13 @@ async def _gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expecte
 
 def _write_sums(folder: Path) -> str:
     """SHA256SUMS over every file of the folder, in GNU form; returns the digest of the list itself."""
-    lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    lines = [f"{_sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     content = "".join(lines).encode()
     (folder / SUMS).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def _digest(path: Path) -> str:
+def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -653,7 +655,7 @@ def _bring_out(staged: Path, target: Path) -> None:
     durable.sync(target.parent)
 
 
-def _move(staged: Path, place: Path) -> None:
+def _move_into_tree(staged: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     staged.rename(place)
     durable.sync(place.parent)

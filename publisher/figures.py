@@ -69,13 +69,13 @@ class Figures:
         # Rows fuera de catálogo belong to no contest and no territory: they count in the whole only.
         whole = Sum.of(groups, options)
         self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=fuera))
-        by_contest = _gather(groups, lambda group: group.contest)
+        by_contest = _gather_by(groups, lambda group: group.contest)
         self.contests = [
             (contest, Sum.of(by_contest.get(contest.id, ()), options)) for contest in book.contests_of(election)
         ]
         own, _, _ = territory(election)
-        by_entidad = _gather(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
-        by_place = _gather(groups, lambda group: (own, group.entidad, group.territory))
+        by_entidad = _gather_by(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
+        by_place = _gather_by(groups, lambda group: (own, group.entidad, group.territory))
         self.places = {key[1:]: Sum.of(of, options) for key, of in sorted(by_place.items())}
         """By entidad and territory of the rows; territory 0 for casillas that belong to none."""
         self.places_of = {
@@ -107,7 +107,7 @@ class Figures:
     def totals(self) -> dict[str, Any]:
         # The state's votes by party are the sum of its contests; to distribute the state's votes would give others
         # (§4).
-        contests = [self._contest(contest, total) for contest, total in self.contests]
+        contests = [self._contest_totals(contest, total) for contest, total in self.contests]
         parties: dict[str, int] = defaultdict(int)
         for contest in contests:
             for code, votes in contest["votos_por_partido"].items():
@@ -142,7 +142,7 @@ class Figures:
     def _by_code(self, votes: Mapping[int, int]) -> dict[str, int]:
         return {self.election.codes[position]: count for position, count in votes.items()}
 
-    def _contest(self, contest: Contest, total: Sum) -> dict[str, Any]:
+    def _contest_totals(self, contest: Contest, total: Sum) -> dict[str, Any]:
         return {
             "id": contest.id,
             "entidad": contest.entidad,
@@ -165,7 +165,7 @@ class Figures:
         }
 
 
-def _gather(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key, list[Group]]:
+def _gather_by(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key, list[Group]]:
     gathered: dict[Key, list[Group]] = {}
     for group in groups:
         gathered.setdefault(key(group), []).append(group)
@@ -197,8 +197,8 @@ def manifest(
             "simulacro": corte.simulacro,
             "anterior": {"corte": before.number, "sha256sums": before.sums} if before else None,
             "catalogo": book.digest,
-            "reglas": {election.code: _rules(election, book) for election in book.elections},
-            "elecciones": [_election(each, book) for each in figures],
+            "reglas": {election.code: _rules_of(election, book) for election in book.elections},
+            "elecciones": [_election_entry(each, book) for each in figures],
             "correcciones": [
                 {"acta": each.clave, "eleccion": codes[each.election], "motivo": each.reason}
                 for each in fresh
@@ -209,13 +209,13 @@ def manifest(
     )
 
 
-def _rules(election: Election, book: CatalogBook) -> dict[str, Any]:
+def _rules_of(election: Election, book: CatalogBook) -> dict[str, Any]:
     rules = book.rules(election)
     content = json.loads(rules.canonical())
     return {"nombre": rules.name, "version": rules.version, "sha256": rules.digest, "contenido": content}
 
 
-def _election(figures: Figures, book: CatalogBook) -> dict[str, Any]:
+def _election_entry(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     election = figures.election
     return {
         "codigo": election.code,

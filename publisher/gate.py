@@ -97,20 +97,20 @@ class _Part:
             captured + self.fuera,
             self.fuera,
             captured,
-            _share(captured, self.expected),
+            _truncated_share(captured, self.expected),
             self.counted,
-            _share(self.counted, self.expected),
-            _share(self.inconsistent, self.expected),
+            _truncated_share(self.counted, self.expected),
+            _truncated_share(self.inconsistent, self.expected),
             self.not_counted,
             self.nominal,
             self.all_votes,
             self.plain_votes,
-            _share(voted, self.nominal),
+            _truncated_share(voted, self.nominal),
         )
         return dict(zip(_NAMES, map(str, found), strict=True))
 
 
-def _share(part: int, whole: int) -> str:
+def _truncated_share(part: int, whole: int) -> str:
     """Percentage with four decimals, truncated and never rounded (domain.md §4)."""
     if not whole:
         return "0.0000"
@@ -162,7 +162,7 @@ class _Rows:
                 self.blame("ancho", width, f"{len(cells)} celdas en el renglón {reader.line_num}")
                 continue
             if cells[last + 5] == "2":
-                self._fuera(cells)
+                self._check_fuera(cells)
                 continue
             clave = cells[1]
             if clave in claves:
@@ -170,18 +170,18 @@ class _Rows:
             claves.add(clave)
             here = (int(cells[2]), int(cells[4]) if cells[4] != "N/A" else 0)
             if here != place:
-                self._close(place, part, pending)
+                self._close_territory(place, part, pending)
                 place, part, pending = here, _Part(), []
             if corrected and clave.strip("'") in corrected:
                 self.place_of_clave[clave.strip("'")] = here
-            votes = self._row(cells, cells[first:last], last, part)
+            votes = self._check_row(cells, cells[first:last], last, part)
             if votes:
                 pending.append(votes)
-        self._close(place, part, pending)
+        self._close_territory(place, part, pending)
         self._check_images()
         return above
 
-    def _close(self, place: tuple[int, int], part: _Part, rows: Sequence[Sequence[int]]) -> None:
+    def _close_territory(self, place: tuple[int, int], part: _Part, rows: Sequence[Sequence[int]]) -> None:
         """Add the rows of one territory, now complete, to its sums."""
         if not part.expected:
             return
@@ -193,12 +193,12 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
-    def _fuera(self, cells: Sequence[str]) -> None:
+    def _check_fuera(self, cells: Sequence[str]) -> None:
         self.whole.fuera += 1
         if cells[0] != "-" or cells[1] != "-" or cells[10] != "3":
             self.blame("fuera_de_catalogo", "-,-,3", f"{cells[0]},{cells[1]},{cells[10]}")
 
-    def _row(self, cells: Sequence[str], fields: Sequence[str], last: int, part: _Part) -> list[int] | None:
+    def _check_row(self, cells: Sequence[str], fields: Sequence[str], last: int, part: _Part) -> list[int] | None:
         """Check one row of the catalogue and count it. Returns its votes; None if they do not count (domain.md §4)."""
         part.expected += 1
         total, nominal, representatives, said, counted = cells[last + 1 : last + 6]
@@ -216,7 +216,7 @@ class _Rows:
         if joined.isdigit() and joined.isascii():
             votes, unread = list(map(int, fields)), frozenset[str]()
         else:
-            votes, unread = self._unread(cells, fields)
+            votes, unread = self._read_unread_fields(cells, fields)
         self._images[cells[last + 7][:2]].append(cells[last + 7])
         added = sum(votes)
         if total != str(added):
@@ -227,7 +227,7 @@ class _Rows:
         over = over and self.rules["excede_applies"]
         # domain.md §5: illegible and blank fields count or not by the rule set of the election.
         blank = len(unread) > 0 and not any(field.isdigit() for field in fields)
-        self._observations(cells[1], said, over=over, blank=blank, unread=unread)
+        self._check_observations(cells[1], said, over=over, blank=blank, unread=unread)
         counts = not over and (not blank or (len(unread) > 1 and self.rules["mixed_without_number_counts"]))
         if counted != str(int(counts)):
             self.blame("contabilizada", int(counts), f"{counted} en {cells[1]}")
@@ -246,7 +246,7 @@ class _Rows:
         if not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
             self.blame("sin_acta", "«Sin acta», total 0, no contabilizada", cells[1])
 
-    def _unread(self, cells: Sequence[str], fields: Sequence[str]) -> tuple[list[int], frozenset[str]]:
+    def _read_unread_fields(self, cells: Sequence[str], fields: Sequence[str]) -> tuple[list[int], frozenset[str]]:
         votes, unread = [], set()
         for field in fields:
             if field.isdigit() and field.isascii():
@@ -259,7 +259,7 @@ class _Rows:
                 self.blame("celda", "número, Ilegible, Sin dato o -", f"«{field}» en {cells[1]}")
         return votes, frozenset(unread)
 
-    def _observations(self, clave: str, said: str, *, over: bool, blank: bool, unread: frozenset[str]) -> None:
+    def _check_observations(self, clave: str, said: str, *, over: bool, blank: bool, unread: frozenset[str]) -> None:
         """OBSERVACIONES must follow from the votes.
 
         A blank printed as a zero shows here: its observation has no cause.
@@ -283,13 +283,13 @@ class _Rows:
     def _check_images(self) -> None:
         """Every CODIGO_INTEGRIDAD has its image. Folders are listed: to ask for half a million names would be slow."""
         for prefix, digests in self._images.items():
-            there = {name.partition(".")[0] for folder in self._folders for name in _names(folder / prefix)}
+            there = {name.partition(".")[0] for folder in self._folders for name in _names_in(folder / prefix)}
             for digest in digests:
                 if digest not in there:
                     self.blame("imagen", "la imagen de cada acta", digest)
 
 
-def _names(folder: Path) -> list[str]:
+def _names_in(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208  # names are enough, and there are many
     except FileNotFoundError:
@@ -301,8 +301,8 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
 
     `root` is the published tree with the corte before; images that come out now may still be beside `stage`.
     """
-    manifest = _json(stage / "manifest.json")
-    totals = _json(stage / "totals.json")["elecciones"].get(code)
+    manifest = _load_json(stage / "manifest.json")
+    totals = _load_json(stage / "totals.json")["elecciones"].get(code)
     election = next((each for each in manifest["elecciones"] if each["codigo"] == code), None)
     if election is None or totals is None:
         return [GateFinding("eleccion", "manifest.json", code, "falta")]
@@ -319,16 +319,16 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     _check_state(rows, totals, contests)
     if manifest["anterior"] is not None:
         folder = root / "cortes" / f"{manifest['anterior']['corte']:04}"
-        before = _json(folder / "totals.json")["elecciones"].get(code)
+        before = _load_json(folder / "totals.json")["elecciones"].get(code)
         _check_growth(rows, before, totals, corrections)
     return rows.findings[:_MOST]
 
 
-def _json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
+def _load_json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
     return json.loads(path.read_bytes())
 
 
-def _same(rows: _Rows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
+def _expect_same(rows: _Rows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
     if expected != found:
         if isinstance(expected, dict) and isinstance(found, dict):
             names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
@@ -340,51 +340,53 @@ def _check_head(
     rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
 ) -> None:
     thirteen = rows.whole.values(last=last)
-    _same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
-    _same(rows, "trece_valores", thirteen, totals["resumen"])
-    _same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
+    _expect_same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
+    _expect_same(rows, "trece_valores", thirteen, totals["resumen"])
+    _expect_same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
 
 
 def _check_size(rows: _Rows, expected: Expected) -> None:
-    _same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
-    _same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
+    _expect_same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
+    _expect_same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
 
 
 def _check_contests(
     rows: _Rows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
 ) -> dict[str, int]:
     """Every contest, from its rows. Returns the state's votes by party: the sum of the contests (domain.md §4)."""
-    _same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
+    _expect_same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
     shown = {each["id"]: each for each in totals["contiendas"]}
     state: Counter[str] = Counter()
     for contest in election["contiendas"]:
-        part, votes = _gathered(rows, contest["entidad"], contest["territorio"])
+        part, votes = _sums_of_places(rows, contest["entidad"], contest["territorio"])
         own = shown.get(contest["id"])
         if own is None:
             continue
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
-        _same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
-        _same(rows, "votos", ballot, _shown(own["votos"], ballot), file=where)
+        _expect_same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
+        _expect_same(rows, "votos", ballot, _without_off_ballot(own["votos"], ballot), file=where)
         # Votes for an option that is not on this ballot would be in no contest's total.
-        _same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
-        shares = _distribute(election["opciones"], ballot)
-        _same(rows, "votos_por_partido", shares, _shown(own["votos_por_partido"], shares), file=where)
+        _expect_same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
+        shares = _distribute_coalitions(election["opciones"], ballot)
+        _expect_same(
+            rows, "votos_por_partido", shares, _without_off_ballot(own["votos_por_partido"], shares), file=where
+        )
         state.update(shares)
         for each in own["candidaturas"]:
             count = sum(ballot.get(code, 0) for code in each["opciones"])
             told = (each["votos"], each["porcentaje"])
-            right = (count, _share(count, part.all_votes))
-            _same(rows, "candidatura", right, told, file=f"{where}, candidatura {each['id']}")
+            right = (count, _truncated_share(count, part.all_votes))
+            _expect_same(rows, "candidatura", right, told, file=f"{where}, candidatura {each['id']}")
     return dict(state)
 
 
-def _shown(votes: Mapping[str, int], ballot: Mapping[str, int]) -> dict[str, int]:
+def _without_off_ballot(votes: Mapping[str, int], ballot: Mapping[str, int]) -> dict[str, int]:
     """Without the zeros of options that are not on the ballot."""
     return {code: count for code, count in votes.items() if code in ballot or count}
 
 
-def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
+def _sums_of_places(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
     """The sums over every place of a contest or territory; the number 0 means all."""
     part, votes = _Part(), [0] * len(rows.codes)
     if territory:
@@ -397,7 +399,7 @@ def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[in
     return part, votes
 
 
-def _distribute(options: Sequence[Mapping[str, Any]], votes: Mapping[str, int]) -> dict[str, int]:
+def _distribute_coalitions(options: Sequence[Mapping[str, Any]], votes: Mapping[str, int]) -> dict[str, int]:
     """Coalition votes to parties: equal parts, then one by one to the parties with more votes of their own."""
     codes = {option["posicion"]: option["codigo"] for option in options}
     shares = {option["codigo"]: votes[option["codigo"]] for option in options if option["codigo"] in votes}
@@ -416,13 +418,13 @@ def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) ->
     told = {(each["tipo"], each["entidad"], each["id"]) for each in totals["territorios"]}
     entidades = {entidad for entidad, _ in rows.by_contest_place}
     places = {place for place in rows.by_contest_place if place[1]}
-    _same(rows, "entidades", entidades, {entidad for tipo, entidad, _ in told if tipo == "entidad"})
-    _same(rows, "territorios", places, {(entidad, own) for tipo, entidad, own in told if tipo != "entidad"})
+    _expect_same(rows, "entidades", entidades, {entidad for tipo, entidad, _ in told if tipo == "entidad"})
+    _expect_same(rows, "territorios", places, {(entidad, own) for tipo, entidad, own in told if tipo != "entidad"})
     for each in totals["territorios"]:
-        part, votes = _gathered(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
+        part, votes = _sums_of_places(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"
-        _same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
-        _same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
+        _expect_same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
+        _expect_same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 
 def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[str, int]) -> None:
@@ -436,12 +438,12 @@ def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[st
         "sin_acta": whole.without_acta,
         "fuera_de_catalogo": whole.fuera,
     }
-    _same(rows, "actas", actas, totals["actas"])
+    _expect_same(rows, "actas", actas, totals["actas"])
     votes = dict(zip(rows.codes, rows.votes, strict=True))
-    _same(rows, "votos", votes, totals["votos"])
-    _same(rows, "votos", whole.all_votes, sum(totals["votos"].values()))
-    _same(rows, "votos_por_partido", dict(distributed), totals["votos_por_partido"])
-    _same(rows, "votos_por_partido", whole.all_votes, sum(totals["votos_por_partido"].values()))
+    _expect_same(rows, "votos", votes, totals["votos"])
+    _expect_same(rows, "votos", whole.all_votes, sum(totals["votos"].values()))
+    _expect_same(rows, "votos_por_partido", dict(distributed), totals["votos_por_partido"])
+    _expect_same(rows, "votos_por_partido", whole.all_votes, sum(totals["votos_por_partido"].values()))
 
 
 def _check_growth(
@@ -476,7 +478,7 @@ def _check_part_growth(rows: _Rows, before: Mapping[str, Any], after: Mapping[st
 
 def check_folder(stage: Path, root: Path) -> list[GateFinding]:
     """Faults that belong to no single election: in the chain, and in the images that this corte brings out."""
-    manifest = _json(stage / "manifest.json")
+    manifest = _load_json(stage / "manifest.json")
     findings = []
     if manifest["anterior"] is not None:
         sums = root / "cortes" / f"{manifest['anterior']['corte']:04}" / "SHA256SUMS"

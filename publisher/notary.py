@@ -88,11 +88,11 @@ class Notary:
     async def _ask_key(self, folder: Path, corte_at: datetime | None) -> str | None:
         try:
             async with asyncio.timeout(PATIENCE):  # the thread may go on by itself, and then holds `_busy`
-                return await asyncio.to_thread(self._seal, folder, corte_at)
+                return await asyncio.to_thread(self._seal_folder, folder, corte_at)
         except TimeoutError:
             return f"la llave del sello no respondió en {PATIENCE:.0f} segundos"
 
-    def _seal(self, folder: Path, corte_at: datetime | None) -> str | None:
+    def _seal_folder(self, folder: Path, corte_at: datetime | None) -> str | None:
         if not self._busy.acquire(timeout=PATIENCE):
             return "la llave del sello sigue ocupada"
         try:
@@ -116,9 +116,9 @@ class Notary:
 
     async def complete(self, public: Path) -> Lacking:
         """Try once to make or get everything that published cortes lack; returns the rest."""
-        lacking = await asyncio.to_thread(lambda: list(self._lacking(public)))
+        lacking = await asyncio.to_thread(lambda: list(self._incomplete_cortes(public)))
         why = [await self._seal_all(lacking), await self._stamp_all(lacking)]
-        await asyncio.to_thread(self._mark, lacking)
+        await asyncio.to_thread(self._mark_complete, lacking)
         left = [folder for folder in lacking if folder not in self._complete]
         unsealed = sum(not (folder / SEAL).exists() for folder in left) if self._opened else 0
         unstamped = sum(not (folder / file).exists() for folder in left for file in STAMPS[: len(self._authorities)])
@@ -126,14 +126,14 @@ class Notary:
         observe.STAMPS_MISSING.set(unstamped)
         return Lacking(unsealed, unstamped, next(filter(None, why), ""))
 
-    def _lacking(self, public: Path) -> Iterator[Path]:
+    def _incomplete_cortes(self, public: Path) -> Iterator[Path]:
         """The folders of cortes that may lack something, in their order."""
         with contextlib.suppress(FileNotFoundError):
             for folder in sorted((public / CORTES).iterdir(), key=lambda folder: (len(folder.name), folder.name)):
                 if folder not in self._complete and (folder / SUMS).exists():
                     yield folder
 
-    def _mark(self, folders: Sequence[Path]) -> None:
+    def _mark_complete(self, folders: Sequence[Path]) -> None:
         wanted = [*([SEAL] if self._opened else []), *STAMPS[: len(self._authorities)]]
         self._complete |= {folder for folder in folders if all((folder / file).exists() for file in wanted)}
 

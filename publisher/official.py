@@ -80,7 +80,7 @@ def head(election: Election, at: datetime, summary: Mapping[str, str]) -> bytes:
         "",
         row.header(election),
     )
-    return BOM + _crlf(lines)
+    return BOM + _crlf_lines(lines)
 
 
 async def write_results(
@@ -111,7 +111,7 @@ async def write_results(
         write(above)
         pending = (row.quantities_pending(options), row.tail_pending())
         await snapshot.rows(election, places, pending=pending, sink=sink)
-        write(_crlf(_fuera(election, book, each) for each in fuera))
+        write(_crlf_lines(_fuera_line(election, book, each) for each in fuera))
 
 
 def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:
@@ -119,7 +119,7 @@ def _place_cells(election: Election, book: CatalogBook, entidad: int, territory:
     return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
 
 
-def _fuera(election: Election, book: CatalogBook, fuera: Fuera) -> str:
+def _fuera_line(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     # A row fuera de catálogo shows its identification as read, even if that names no known casilla (domain.md §5).
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
@@ -137,7 +137,7 @@ def _fuera(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     )
 
 
-def _crlf(lines: Iterable[str]) -> bytes:
+def _crlf_lines(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
@@ -157,7 +157,7 @@ def candidates(election: Election, book: CatalogBook) -> bytes:
                 row.line((*where, election.options[option].code, candidacy.propietario, candidacy.suplente))
                 for option in candidacy.options
             )
-    return BOM + _crlf(lines)
+    return BOM + _crlf_lines(lines)
 
 
 # LEEME
@@ -247,7 +247,7 @@ def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
     ]
     for election in book.elections:
         parts += [*_about_election(election, book, phase_final=phase_final), ""]
-    return _crlf("\n".join(parts).splitlines())
+    return _crlf_lines("\n".join(parts).splitlines())
 
 
 def _about_election(election: Election, book: CatalogBook, *, phase_final: bool) -> Iterable[str]:
@@ -258,7 +258,7 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     yield "  RESUMEN"
     for name in SUMMARY_NAMES[:-1]:
         yield f"  {name}: {_ABOUT[name]}"
-    yield f"  {SUMMARY_NAMES[-1]}: {_participation(rules, phase_final=phase_final)}"
+    yield f"  {SUMMARY_NAMES[-1]}: {_about_participation(rules, phase_final=phase_final)}"
     yield ""
     yield "  COLUMNAS"
     options = {option.code: option for option in election.options}
@@ -274,7 +274,7 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     yield ""
 
 
-def _participation(rules: RuleSet, *, phase_final: bool) -> str:
+def _about_participation(rules: RuleSet, *, phase_final: bool) -> str:
     with_especiales = phase_final and rules.last_corte_with_especiales
     which = "TOTAL_VOTOS_C_CS" if with_especiales else "TOTAL_VOTOS_S_CS"
     also = "; en el último corte, TOTAL_VOTOS_C_CS" if rules.last_corte_with_especiales and not phase_final else ""

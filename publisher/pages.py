@@ -98,7 +98,7 @@ def hour(at: datetime) -> str:
     return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
 
 
-def _environment() -> jinja2.Environment:
+def _page_templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SITE),
         autoescape=True,
@@ -111,7 +111,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-TEMPLATES: Final = _environment()
+TEMPLATES: Final = _page_templates()
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ async def render(
     for each in by_election.values():
         await each.places(shown)
         each.election(fuera[each.figures.election.id])
-    _home(site, figures)
+    _write_home(site, figures)
     results = [Results(each.code, each.title, book.file(each), each.codes) for each in book.elections]
     beside = {
         "estilo.css": (SITE / "estilo.css").read_bytes(),
@@ -183,14 +183,14 @@ def _policy_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _home(site: _Site, figures: Sequence[Figures]) -> None:
+def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
     folder = site.public / corte_folder(site.corte.number)
     package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
-    views = [_overview(each, site.book) for each in figures]
+    views = [_election_view(each, site.book) for each in figures]
     site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
 
 
-def _overview(figures: Figures, book: CatalogBook) -> dict[str, Any]:
+def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     """The values for the page of a whole election."""
     election = figures.election
     single = len(figures.contests) == 1
@@ -203,15 +203,15 @@ def _overview(figures: Figures, book: CatalogBook) -> dict[str, Any]:
         "counts": figures.whole.counts,
         "summary": figures.summary(),
         "total": figures.whole.counts.votos_con_especiales,
-        "parties": _parties(election, shares),
-        "single": _results(figures, *figures.contests[0]) if single else None,
+        "parties": _party_votes(election, shares),
+        "single": _contest_view(figures, *figures.contests[0]) if single else None,
         "contests": figures.contests,
         "file": book.file(election),
         "candidates_file": book.candidates_file(election),
     }
 
 
-def _results(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
+def _contest_view(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
     """Votes of one contest, by candidacy and by party."""
     codes = figures.election.codes
     return {
@@ -222,11 +222,11 @@ def _results(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
             (candidacy.propietario, " · ".join(codes[option] for option in candidacy.options), votes)
             for _, candidacy, votes in figures.candidacies(contest, total.votes)
         ],
-        "parties": _parties(figures.election, figures.distributed(contest, total.votes)),
+        "parties": _party_votes(figures.election, figures.distributed(contest, total.votes)),
     }
 
 
-def _parties(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
+def _party_votes(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
     return [
         (_WORDS.get(option.clase, option.code), "" if option.name == option.code else option.name, shares[option.code])
         for option in election.options
@@ -255,24 +255,24 @@ class _Pages:
         place = (record["entidad"], record["territory"])
         self._changed.add(place)
         name = f"{self._code}/{record['clave']}.html"
-        self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta(record, place))
+        self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta_view(record, place))
 
-    def _acta(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    def _acta_view(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
         fields = [
             thousands(number) if letter == NUMBER else WORDS[Mark(letter)]
             for number, letter in zip(record["numbers"], record["marks"], strict=True)
         ]
         on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
         image = record["image"]
-        kind, state = _state(record)
+        kind, state = _acta_state(record)
         return {
-            "name": _casilla(record),
+            "name": _casilla_name(record),
             "clave": record["clave"],
             "kind": kind,
             "state": state,
-            "observations": self._observations(record),
-            "place_page": self._page(place),
-            "place_name": self._name(place),
+            "observations": self._published_observations(record),
+            "place_page": self._page_of_place(place),
+            "place_name": self._name_of_place(place),
             "votes": [
                 pair
                 for pair, there in zip(zip(self._votes, fields[4:-1], strict=True), on_ballot, strict=True)
@@ -288,10 +288,10 @@ class _Pages:
             "sha256": image.hex() if image else "",
             "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
             "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
-            "facts": list(_facts(record)),
+            "facts": list(_acta_facts(record)),
         }
 
-    def _observations(self, record: Mapping[str, Any]) -> str:
+    def _published_observations(self, record: Mapping[str, Any]) -> str:
         codes = record["observations"]
         return self._rules.published(tuple(map(Observation, codes))) if codes else ""
 
@@ -302,42 +302,49 @@ class _Pages:
         wanted = {
             place
             for place in self.figures.places
-            if everything or place in self._changed or not (self.site.public / self._path(place)).exists()
+            if everything or place in self._changed or not (self.site.public / self._path_of_place(place)).exists()
         }
         if wanted:
             async for place, records in _by_place(cortes.listed(shown, self.figures.election)):
                 if place in wanted:
-                    self._place(place, records)
+                    self._write_one_place(place, records)
         if len(self._contests) > 1:
             for contest, total in self._contests.values():
                 if contest.id not in self._lonely:
-                    view = _results(self.figures, contest, total)
-                    self._write_place(f"contienda-{contest.id}.html", view | {"places": self._links(contest.id)}, "")
+                    view = _contest_view(self.figures, contest, total)
+                    self._write_place(
+                        f"contienda-{contest.id}.html", view | {"places": self._place_links(contest.id)}, ""
+                    )
 
-    def _place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
-        rows = "\n".join(map(self._listed, records))
+    def _write_one_place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
+        rows = "\n".join(map(self._acta_line, records))
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
         if alone is not None:
-            view = _results(self.figures, *self._contests[alone]) | {"name": self._name(place)}
+            view = _contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
         else:
             total = self.figures.places[place]
             votes = [(name, "", total.votes[at]) for at, name in enumerate(self._votes)]
             counts = total.counts
-            view = {"name": self._name(place), "counts": counts, "total": counts.votos_con_especiales, "votes": votes}
-        self._write_place(self._page(place), view | {"places": []}, rows)
+            view = {
+                "name": self._name_of_place(place),
+                "counts": counts,
+                "total": counts.votos_con_especiales,
+                "votes": votes,
+            }
+        self._write_place(self._page_of_place(place), view | {"places": []}, rows)
 
-    def _listed(self, record: Mapping[str, Any]) -> str:
+    def _acta_line(self, record: Mapping[str, Any]) -> str:
         """One line of the list of actas.
 
         It is no template: a corte may write each acta of the night here, which is slow.
         """
-        name = escape(_casilla(record))
+        name = escape(_casilla_name(record))
         if not record["captured"]:
             return f'<tr><th scope="row">{name}</th><td>Por capturar</td><td></td><td></td></tr>'
         return (
             f'<tr><th scope="row"><a href="{escape(record["clave"])}.html">{name}</a></th>'
-            f'<td>{_state(record)[1]}</td><td class="n">{thousands(record["calculado"])}</td>'
-            f"<td>{escape(self._observations(record))}</td></tr>"
+            f'<td>{_acta_state(record)[1]}</td><td class="n">{thousands(record["calculado"])}</td>'
+            f"<td>{escape(self._published_observations(record))}</td></tr>"
         )
 
     def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
@@ -346,13 +353,13 @@ class _Pages:
     def election(self, fuera: Sequence[Fuera]) -> None:
         """The election's own page."""
         contests = [self._contest_line(contest, total) for contest, total in self._contests.values()]
-        view = _overview(self.figures, self.site.book) | {"contests": contests}
-        listed = [] if len(self._contests) > 1 else self._links(next(iter(self._contests)))
+        view = _election_view(self.figures, self.site.book) | {"contests": contests}
+        listed = [] if len(self._contests) > 1 else self._place_links(next(iter(self._contests)))
         self.site.write(
             f"{self._code}/index.html",
             "election.html",
             view=view | {"places": listed},
-            fuera=[_fuera(each) for each in fuera],
+            fuera=[_fuera_view(each) for each in fuera],
         )
 
     def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
@@ -363,30 +370,34 @@ class _Pages:
         return {
             "name": contest.name,
             "counts": total.counts,
-            "page": self._page(lonely) if lonely else f"contienda-{contest.id}.html",
-            "leading": ("Empate", thousands(first[2])) if first and tied else _leader(first),
+            "page": self._page_of_place(lonely) if lonely else f"contienda-{contest.id}.html",
+            "leading": ("Empate", thousands(first[2])) if first and tied else _leading_candidacy(first),
         }
 
-    def _links(self, contest: ContestId) -> list[dict[str, Any]]:
+    def _place_links(self, contest: ContestId) -> list[dict[str, Any]]:
         return [
-            {"page": self._page(place), "name": self._name(place), "counts": self.figures.places[place].counts}
+            {
+                "page": self._page_of_place(place),
+                "name": self._name_of_place(place),
+                "counts": self.figures.places[place].counts,
+            }
             for place in self.figures.places_of.get(contest, ())
         ]
 
-    def _page(self, place: Place) -> str:
+    def _page_of_place(self, place: Place) -> str:
         return f"lugar-{place[0]}-{place[1]}.html"
 
-    def _path(self, place: Place) -> str:
-        return f"{self._code}/{self._page(place)}"
+    def _path_of_place(self, place: Place) -> str:
+        return f"{self._code}/{self._page_of_place(place)}"
 
-    def _name(self, place: Place) -> str:
+    def _name_of_place(self, place: Place) -> str:
         kind, _, _ = territory(self.figures.election)
         if not place[1]:
             return f"{self.site.book.entidad(place[0])}, sin distrito"
         return f"{_PLACES[kind]} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
 
 
-def _leader(first: tuple[int, Any, int] | None) -> tuple[str, str]:
+def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[str, str]:
     return (first[1].propietario, thousands(first[2])) if first else ("Sin votos aún", "")
 
 
@@ -415,7 +426,7 @@ async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, l
         yield here, of
 
 
-def _casilla(record: Mapping[str, Any]) -> str:
+def _casilla_name(record: Mapping[str, Any]) -> str:
     kind = _CASILLAS[record["tipo"]]
     name = f"casilla {kind} {record['numero']}"
     if record["ext_contigua"]:
@@ -423,7 +434,7 @@ def _casilla(record: Mapping[str, Any]) -> str:
     return f"Sección {record['seccion']:04}, {name}" if record["seccion"] else name.capitalize()
 
 
-def _state(record: Mapping[str, Any]) -> tuple[str, str]:
+def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
     """A class of the style sheet, and the words for it."""
     if record["contabilizada"] is None:
         return "missing", "Por capturar"
@@ -437,7 +448,7 @@ def _state(record: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if record["image"] is None:
         return
     for name, at in (
@@ -452,7 +463,7 @@ def _facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "Cotejo", _COTEJADA[record["cotejada"]]
 
 
-def _fuera(fuera: Fuera) -> dict[str, str]:
+def _fuera_view(fuera: Fuera) -> dict[str, str]:
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     name = f"Sección {identity.seccion}, casilla {identity.tipo} {identity.numero}" if identity else "Sin identificar"

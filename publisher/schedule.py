@@ -39,11 +39,11 @@ class Schedule:
         """
         if last is None:
             return self.now(now, None, first=None)
-        start = self._start(first, last.at)
+        start = self._start_of_grid(first, last.at)
         if last.phase is Phase.FINAL or now <= last.at or now < start:
             return None
         # The end of the night, or an earlier close if the night's declaration allows it (domain.md §8).
-        if now >= self._end(start) or (self.close_when_complete and complete):
+        if now >= self._end_of_night(start) or (self.close_when_complete and complete):
             return self.final(now)
         if last.due is not None and now < last.due:
             return None
@@ -52,19 +52,19 @@ class Schedule:
     def now(self, now: datetime, last: Corte | None, *, first: datetime | None) -> Order:
         """The corte that would be cut at this moment, whether it is due or a person asks for it."""
         if last is None:
-            return Order(Phase.CERO, now, max(now, self._start(None, now)))
-        start = self._start(first, last.at)
+            return Order(Phase.CERO, now, max(now, self._start_of_grid(None, now)))
+        start = self._start_of_grid(first, last.at)
         # The next place of the grid that lies ahead; places that passed meanwhile are left out.
         passed = (now - start) // self.interval
         ahead = start + (passed + 1) * self.interval
-        return Order(Phase.EN_CURSO, now, max(now, min(ahead, self._end(start))))
+        return Order(Phase.EN_CURSO, now, max(now, min(ahead, self._end_of_night(start))))
 
     def final(self, now: datetime) -> Order:
         """The last corte: at the end, when all actas are in, or because a person orders it."""
         return Order(Phase.FINAL, now, None)
 
-    def _start(self, first: datetime | None, otherwise: datetime) -> datetime:
+    def _start_of_grid(self, first: datetime | None, otherwise: datetime) -> datetime:
         return self.start or first or otherwise
 
-    def _end(self, start: datetime) -> datetime:
+    def _end_of_night(self, start: datetime) -> datetime:
         return self.end or start + LONGEST

@@ -26,7 +26,7 @@ class Results:
     """Of its options, as in the names of its columns."""
 
 
-def _environment() -> jinja2.Environment:
+def _text_templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_SITE),
         autoescape=True,
@@ -40,7 +40,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-_TEMPLATES: Final = _environment()
+_TEMPLATES: Final = _text_templates()
 
 
 def verification(elections: Sequence[Results], number: int, at: datetime) -> bytes:

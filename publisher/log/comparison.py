@@ -86,7 +86,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
     `folder` is the published log; None: the tree is not compared. Raises Difference; Rejected or SourceError if it
     cannot be compared.
     """
-    published = None if folder is None else _checkpoint(folder)
+    published = None if folder is None else _published_checkpoint(folder)
     tree = None if folder is None or published is None else Tiles(Folder(folder), published.size)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await store.head(connection)
@@ -107,7 +107,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
     if head.size and roots.get(head.size) != head.root:
         raise Difference(f"log_leaf no da la raíz de log_state en {head.size} hojas")
     if published is not None:
-        _compare_head(published, roots, _key(start, passed_to, published.size))
+        _compare_head(published, roots, _signing_key_at(start, passed_to, published.size))
     return ComparedLog(root.size, pending, published.size if published else None)
 
 
@@ -132,12 +132,12 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
             raise Difference(f"{where}: lo que publica ({wrong[leaf.reference]}) no es lo que dan sus números")
         content = fact.leaf(index, links.get(fact.device) if fact.device else None)
         if content != leaf.content:
-            raise Difference(f"{where}: {_differing(content, leaf.content)}")
+            raise Difference(f"{where}: {_first_different_field(content, leaf.content)}")
         if fact.device:
             links[fact.device] = link(content)
 
 
-def _differing(ours: bytes, theirs: bytes) -> str:
+def _first_different_field(ours: bytes, theirs: bytes) -> str:
     try:
         now, then = read_leaf(ours), read_leaf(theirs)
     except Malformed:
@@ -149,7 +149,7 @@ def _differing(ours: bytes, theirs: bytes) -> str:
 # --- the tree ---------------------------------------------------------------------------------------------------------
 
 
-def _checkpoint(folder: Path) -> Checkpoint:
+def _published_checkpoint(folder: Path) -> Checkpoint:
     try:
         return read_checkpoint((folder / CHECKPOINT).read_bytes())
     except OSError:
@@ -164,7 +164,7 @@ def _compare_tree(tree: Tiles | None, batch: Sequence[Leaf]) -> None:
             raise Difference(f"{where}: log_leaf no tiene la hoja que está en el árbol publicado")
 
 
-def _key(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
+def _signing_key_at(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
     """The key that signs a tree of that size: the last one to which the log had passed by then."""
     if start is None:
         return None

@@ -50,10 +50,10 @@ class Proofs:
 
     def prove_images(self, images: Iterable[tuple[int, bytes]]) -> None:
         """At the address that the receipt names: `acuses/<2 hex>/<sha256>.tlog-proof`, of the image's first leaf."""
-        prove, is_met = self._prover()
+        prove, is_met = self._current_prover()
         for index, content in images:
             path = self._office.public / proof_path(read_leaf(content)["sha256"])
-            if not self._stands(path, is_met=is_met):
+            if not self._is_good_enough(path, is_met=is_met):
                 self.put(path, prove(index, content))
             if not is_met:
                 with self._owing:
@@ -73,7 +73,7 @@ class Proofs:
                 # acta.
                 lines = None if opened.exists() else await store.openings(connection, number)
             with self._office.step("proofs"):
-                await asyncio.to_thread(self._prove, folder / CORTE_PROOF, leaf)
+                await asyncio.to_thread(self._prove_leaf, folder / CORTE_PROOF, leaf)
                 if lines:
                     self.put(opened, b"".join(canonical_json(line) + b"\n" for line in lines))
             if is_met:
@@ -93,7 +93,7 @@ class Proofs:
                 if not path.exists():
                     [leaf] = await store.stored(connection, index, 1)
                     with self._office.step("proofs"):
-                        await asyncio.to_thread(self._prove, path, leaf)
+                        await asyncio.to_thread(self._prove_leaf, path, leaf)
         self.changed = False
 
     def fill(self, first: int = 0) -> None:
@@ -126,12 +126,12 @@ class Proofs:
             entries = enumerate(tiles.entries(bundle), bundle * WIDTH)
             self.prove_images((index, entry) for index, entry in entries if b'"tipo":"imagen"' in entry)
 
-    def _prove(self, path: Path, leaf: Leaf) -> None:
-        prove, is_met = self._prover()
-        if not self._stands(path, is_met=is_met):
+    def _prove_leaf(self, path: Path, leaf: Leaf) -> None:
+        prove, is_met = self._current_prover()
+        if not self._is_good_enough(path, is_met=is_met):
             self.put(path, prove(leaf.index, leaf.content))
 
-    def _stands(self, path: Path, *, is_met: bool) -> bool:
+    def _is_good_enough(self, path: Path, *, is_met: bool) -> bool:
         """Whether a proof is there, and a new one would not be better."""
         if not path.exists():
             return False
@@ -142,7 +142,7 @@ class Proofs:
         except (OSError, Malformed):
             return False
 
-    def _prover(self) -> tuple[Callable[[int, bytes], bytes], bool]:
+    def _current_prover(self) -> tuple[Callable[[int, bytes], bytes], bool]:
         """A function that makes proofs for the published checkpoint, and whether that has the policy's quorum.
 
         Each proof carries its leaf, so that its owner needs no other file.

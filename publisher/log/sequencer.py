@@ -89,15 +89,15 @@ class Scribe:
             for kind, high in (await store.marks(connection)).items():
                 scribe._facts.cursors[kind].high = high
             scribe.proofs.cortes = await store.cortes(connection)
-            await scribe._resume(connection)
-        await scribe._compare(length)
+            await scribe._resume_recorded_log(connection)
+        await scribe._compare_last_leaves(length)
         while tree.head.size < length:
             async with leader.using() as connection:
                 missing = await store.stored(connection, tree.head.size, office.batch)
-            await scribe._append(missing)
+            await scribe._append_and_prove(missing)
         return scribe
 
-    async def _resume(self, connection: Connection) -> None:
+    async def _resume_recorded_log(self, connection: Connection) -> None:
         # The database must be of this log: of another one, its leaves would join the wrong tree.
         start = await store.start(connection)
         if start is None:
@@ -108,7 +108,7 @@ class Scribe:
         self.proofs.put(self._office.folder / POLICY, start.politica.encode())
         self._begun = True
 
-    async def _compare(self, length: int) -> None:
+    async def _compare_last_leaves(self, length: int) -> None:
         """The last leaves of the tree must be those on record. A database from an old backup is refused here."""
         size = self._tree.head.size
         if length < size:
@@ -129,12 +129,12 @@ class Scribe:
     async def turn(self) -> int:
         """One look: every new fact becomes a leaf, and proofs follow. Returns the number of leaves."""
         began = time.perf_counter()
-        new = await self._record()
+        new = await self._record_new_leaves()
         if new:
             # A new key signs from the checkpoint that has its own leaf, so the keys change before the append.
             if any(leaf.kind == "rotacion" for leaf, _ in new):
                 await self._change_keys()
-            await self._append([leaf for leaf, _ in new])
+            await self._append_and_prove([leaf for leaf, _ in new])
             observe.LOG_SECONDS.observe(time.perf_counter() - began)
         await self._hear_witnesses()
         await self.proofs.prove_rotations()
@@ -142,14 +142,14 @@ class Scribe:
         self.proofs.refill()
         return len(new)
 
-    async def _record(self) -> list[tuple[Leaf, str | None]]:
+    async def _record_new_leaves(self) -> list[tuple[Leaf, str | None]]:
         """New facts into log_leaf, in one transaction: if we stop in it, no leaf is on record."""
         async with self._leader.using() as connection:
             # Transactions that are still open may commit facts with lower numbers; `NewFacts` waits for them.
             writing = await store.writers(connection)
             self._facts.see(writing)
             async with connection.transaction(isolation="repeatable_read"):
-                if not self._begun and not await self._begin(connection):
+                if not self._begun and not await self._begin_log(connection):
                     return []
                 await store.learn_devices(connection)
                 new = await self._facts.leaves(connection, await self._facts.fresh(connection))
@@ -162,7 +162,7 @@ class Scribe:
             self.proofs.put(self._office.folder / POLICY, self._office.policy.encode())
         return new
 
-    async def _begin(self, connection: Connection) -> bool:
+    async def _begin_log(self, connection: Connection) -> bool:
         """The first leaf describes the night. It waits for a catalogue and for the first fact."""
         digest = await catalog.digest(connection)
         if digest is None or not await store.anything(connection):
@@ -186,7 +186,7 @@ class Scribe:
         )
         return True
 
-    async def _append(self, new: Sequence[Leaf]) -> None:
+    async def _append_and_prove(self, new: Sequence[Leaf]) -> None:
         """Append to the tree, then make the proofs.
 
         If we stop inside the append, `integrity.log.writer` says how it goes on.
@@ -257,22 +257,22 @@ async def run(office: LogOffice, stop: asyncio.Event, health: Health | None = No
     while not stop.is_set():
         try:
             async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
-                failures = 0 if await _lead(office, leader, stop, health) else failures
+                failures = 0 if await _lead_until(office, leader, stop, health) else failures
         except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of the log
             failures += 1
-            _alarm(error, health)
+            _alarm_log(error, health)
         observe.LEADER.labels(ROLE).set(0)
         observe.LOG_QUORUM.set(1)  # only the leader reports on its witnesses
         observe.LOG_DENIED.clear()
         if failures:
-            await _pause(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
+            await _pause_unless_stopped(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
 
 
-async def _lead(office: LogOffice, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
+async def _lead_until(office: LogOffice, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
     """Wait for the lead, then keep the log until `stop`. Whether the log was open."""
     while not await leader.lead(leading.SEQUENCING):
         health.wrong, health.looked = None, time.monotonic()  # a standby is well
-        await _pause(stop, PAUSE)
+        await _pause_unless_stopped(stop, PAUSE)
         if stop.is_set():
             return False
     async with opened(office, leader) as scribe:
@@ -284,7 +284,7 @@ async def _lead(office: LogOffice, leader: Leader, stop: asyncio.Event, health: 
                 taken = await scribe.turn()
                 health.wrong, health.looked = scribe.wrong(), time.monotonic()
                 if taken < office.batch:
-                    await _pause(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
+                    await _pause_unless_stopped(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
             await scribe.turn()  # the last corte must be in the log even if everything stops right after it
         finally:
             await scribe.proofs.close()
@@ -311,7 +311,7 @@ async def opened(office: LogOffice, leader: Leader) -> AsyncIterator[Scribe]:
         await asyncio.to_thread(tree.close)
 
 
-def _alarm(error: Exception, health: Health) -> None:
+def _alarm_log(error: Exception, health: Health) -> None:
     if isinstance(error, FolderBusy):
         log.warning("log busy", extra={"data": {"why": error.sentence}})
         return
@@ -323,6 +323,6 @@ def _alarm(error: Exception, health: Health) -> None:
     log.log(logging.CRITICAL if refused else logging.ERROR, "log not continued", exc_info=said, extra=told)
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+async def _pause_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)

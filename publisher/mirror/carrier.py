@@ -88,12 +88,12 @@ class Carrier:
                 if found != expected:
                     raise Divergence(f"el corte {at + 1} del origen sigue a otro corte {at} que el publicado antes")
                 break
-            await self._fetch(stage, path, expected, SMALL)
+            await self._fetch_known(stage, path, expected, SMALL)
             sums = sums_in(stage.root / path, path)
             name = f"cortes/{at:04}/manifest.json"
             if "manifest.json" not in sums:
                 raise Divergence(f"{path} del origen no lista su manifiesto")
-            await self._fetch(stage, name, sums["manifest.json"], _JSON)
+            await self._fetch_known(stage, name, sums["manifest.json"], _JSON)
             manifests[at] = manifest = manifest_in((stage.root / name).read_bytes(), name)
             if manifest.corte != at or (manifest.anterior is None) != (at == 0):
                 raise Divergence(f"{name} del origen no es el del corte {at}")
@@ -107,13 +107,13 @@ class Carrier:
         folder = f"cortes/{number:04}"
         _check_room(self._folder)
         sums = sums_in(stage.root / folder / SUMS, folder)
-        await few_at_once(lambda name: self._fetch(stage, f"{folder}/{name}", sums[name], _TABLE), sums)
-        await self._fetch(stage, manifest.zip_name, manifest.zip_sha256, min(_ZIP, manifest.zip_bytes))
+        await few_at_once(lambda name: self._fetch_known(stage, f"{folder}/{name}", sums[name], _TABLE), sums)
+        await self._fetch_known(stage, manifest.zip_name, manifest.zip_sha256, min(_ZIP, manifest.zip_bytes))
         images = await asyncio.to_thread(images_listed, stage.root / folder / "images.csv")
 
         async def image(sha: str) -> None:
             _check_room(self._folder)
-            await self._fetch(stage, images[sha], sha, _IMAGE)
+            await self._fetch_known(stage, images[sha], sha, _IMAGE)
 
         await few_at_once(image, images)
 
@@ -130,7 +130,7 @@ class Carrier:
                 if not stage.has(path):
                     wanted.append((path, _BUNDLE if level is None else WIDTH * 32))
         try:
-            await few_at_once(lambda each: self._copy(stage, *each), wanted)
+            await few_at_once(lambda each: self._copy_whole(stage, *each), wanted)
         except Gone as gone:  # a partial tile was filled meanwhile: the next look has a newer checkpoint
             raise Unavailable(gone.sentence) from None
         policy = await self._origin.read(f"{LOG}/politica.txt", SMALL)
@@ -195,19 +195,19 @@ class Carrier:
                 raise Divergence(f"el origen llama «{election.code}» a una elección")
             old = rows_of(stage.held.root, before, election) if stage.held and before else {}
             pages |= set(pages_changed(election, old, rows_of(stage.root, last, election), last))
-        await few_at_once(lambda path: self._refresh(stage, path), sorted(pages))
+        await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
         for path in ("verificar.html", "VERIFICA.txt"):
             content = await self._origin.read_if_there(path, _PAGE)
             if content is not None:
                 stage.put_if_new(path, content)
 
-    async def _refresh(self, stage: Stage, path: str) -> None:
+    async def _refresh_page(self, stage: Stage, path: str) -> None:
         optional = "/contienda-" in path  # a contest of a single place has no page of its own
         content = await (self._origin.read_if_there if optional else self._origin.read)(path, _PAGE)
         if content is not None:
             stage.put_if_new(path, content)
 
-    async def _fetch(self, stage: Stage, path: str, digest: str, limit: int) -> None:
+    async def _fetch_known(self, stage: Stage, path: str, digest: str, limit: int) -> None:
         """A file of known digest. A file that is held, or that an earlier look brought, is not asked for again."""
         if stage.has(path):
             return
@@ -215,7 +215,7 @@ class Carrier:
         if not target.exists() or await asyncio.to_thread(digest_of, target) != digest:
             await self._origin.fetch(path, target, sha256=digest, limit=limit)
 
-    async def _copy(self, stage: Stage, path: str, limit: int) -> None:
+    async def _copy_whole(self, stage: Stage, path: str, limit: int) -> None:
         stage.put(path, await self._origin.read(path, limit))
 
     async def _copy_if_there(self, stage: Stage, path: str, limit: int) -> bool:

@@ -68,7 +68,9 @@ async def mirroring(
 async def run(arguments: argparse.Namespace) -> int:
     """Exit status of the command."""
     asked = MirrorRequest(_read_policy(arguments), _read_trust(arguments), log_every=0 if arguments.once else LOG_EVERY)
-    async with mirroring(arguments.url, arguments.into, asked, tell=_tell, rng=random.SystemRandom()) as mirror:
+    async with mirroring(
+        arguments.url, arguments.into, asked, tell=_print_with_time, rng=random.SystemRandom()
+    ) as mirror:
         if arguments.once:
             if await mirror.attempt():
                 return 0
@@ -89,7 +91,7 @@ async def run(arguments: argparse.Namespace) -> int:
 def _read_policy(arguments: argparse.Namespace) -> Policy | None:
     try:
         key = read_verifier_key(arguments.log_key) if arguments.log_key else None
-        policy = read_policy(_read(arguments.log_policy)) if arguments.log_policy else None
+        policy = read_policy(_read_given_file(arguments.log_policy)) if arguments.log_policy else None
     except Malformed as problem:
         raise Rejected(f"la llave o la política: se esperaba {problem.expected}; se encontró {problem.found}") from None
     except Unsupported as problem:
@@ -108,7 +110,7 @@ def _read_trust(arguments: argparse.Namespace) -> Trust | None:
         raise Rejected(problem.sentence) from None
 
 
-def _read(path: Path) -> bytes:
+def _read_given_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(LONGEST_NOTE + 1)
@@ -116,7 +118,7 @@ def _read(path: Path) -> bytes:
         raise Rejected(f"no se pudo leer el archivo {path}") from None
 
 
-def _tell(sentence: str) -> None:
+def _print_with_time(sentence: str) -> None:
     print(f"{datetime.now(CENTRAL):%d/%m/%Y %H:%M:%S} {sentence}", flush=True)
 
 

@@ -94,7 +94,7 @@ class Mirror:
             checkpoint = await self._origin.read_if_there(f"{LOG}/{CHECKPOINT}", SMALL)
             self._compare_log(checkpoint, held)
             fresh = held is None or held.index != self._index
-            new = (fresh or self._is_time()) and await self._follow(held, index, checkpoint)
+            new = (fresh or self._is_time()) and await self._bring_and_show(held, index, checkpoint)
         except OriginDiffers as error:
             raise Divergence(error.sentence) from None
         self.current = time.monotonic()
@@ -103,18 +103,18 @@ class Mirror:
         observe.DIFUSOR_BEHIND.set(0)
         return new
 
-    async def _follow(self, held: HeldTree | None, index: Json, checkpoint: bytes | None) -> bool:
+    async def _bring_and_show(self, held: HeldTree | None, index: Json, checkpoint: bytes | None) -> bool:
         # 2. Every file that they name, into the tree beside the shown one. If we stop here, the next look continues.
         stage = await asyncio.to_thread(stage_beside, self._folder, held)
         await self._carrier.bring(stage, index, checkpoint, told=self._index, everything=not self._begun)
         new = await asyncio.to_thread(stage.settle)
         # 3. Verified like anyone would, and durable.
         if new:
-            unchecked = await self._verify(stage)
+            unchecked = await self._verify_stage(stage)
             await asyncio.to_thread(stage.make_durable)
             # 4. Shown, in one step. If we stop before it the old tree is shown, after it the new one; both are good.
             await asyncio.to_thread(switch, self._folder, stage)
-            self._say(index, unchecked, len(stage.wanted))
+            self._tell_new_tree(index, unchecked, len(stage.wanted))
             self._verified = True
         self._begun = True
         self._followed = time.monotonic()
@@ -190,7 +190,7 @@ class Mirror:
 
     # --- 3 and 4. verified, and shown ---------------------------------------------------------------------------------
 
-    async def _verify(self, stage: Stage) -> list[str]:
+    async def _verify_stage(self, stage: Stage) -> list[str]:
         """Verify the stage.
 
         Raises Divergence for a wrong check; Unavailable if a check that must be made could not be.
@@ -214,7 +214,7 @@ class Mirror:
                 raise Unavailable(f"{check.id} no se pudo comprobar: {reason}")
         return [check.id for check in unchecked]
 
-    def _say(self, index: Json, unchecked: Sequence[str], files: int) -> None:
+    def _tell_new_tree(self, index: Json, unchecked: Sequence[str], files: int) -> None:
         beside = f"; sin comprobar todavía: {', '.join(unchecked)}" if unchecked else ""
         self._tell(
             f"corte {index['corte']} ({index['fase']}): {files} archivos nuevos, comprobados y a la vista{beside}"

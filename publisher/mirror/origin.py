@@ -123,21 +123,21 @@ class Origin:
 
     async def read(self, path: str, limit: int) -> bytes:
         """A small file, whole. Raises Gone, OriginRefused, Unavailable."""
-        return await self._again(path, lambda: self._read(path, limit))
+        return await self._try_again(path, lambda: self._read_once(path, limit))
 
     async def read_if_changed(self, path: str, limit: int) -> bytes | None:
         """The same; None if the origin's ETag says that the file is unchanged since the last reading."""
         tag = self._tags.get(path)
 
         async def take() -> bytes | None:
-            async with self._ask(path, {"If-None-Match": tag} if tag else {}) as answer:
+            async with self._ask_origin(path, {"If-None-Match": tag} if tag else {}) as answer:
                 if answer.status == HTTPStatus.NOT_MODIFIED:
                     return None
-                content = b"".join([block async for block in self._blocks(answer, path, limit)])
+                content = b"".join([block async for block in self._limited_blocks(answer, path, limit)])
                 self._tags[path] = answer.headers.get("ETag", "")
                 return content
 
-        return await self._again(path, take)
+        return await self._try_again(path, take)
 
     async def read_if_there(self, path: str, limit: int) -> bytes | None:
         """The same; None if the origin does not have the file."""
@@ -151,26 +151,26 @@ class Origin:
 
         async def take() -> str:
             hasher = hashlib.sha256()
-            async with self._ask(path, {}) as answer:
-                async for block in self._blocks(answer, path, limit):
+            async with self._ask_origin(path, {}) as answer:
+                async for block in self._limited_blocks(answer, path, limit):
                     hasher.update(block)
             return hasher.hexdigest()
 
-        return await self._again(path, take)
+        return await self._try_again(path, take)
 
     async def fetch(self, path: str, to: Path, *, sha256: str, limit: int) -> None:
         """Download the file of that digest to `to`, durable. An earlier part is continued. Raises OriginDiffers too."""
-        await self._again(path, lambda: self._fetch(path, to, sha256, limit))
+        await self._try_again(path, lambda: self._fetch_once(path, to, sha256, limit))
 
-    async def _read(self, path: str, limit: int) -> bytes:
-        async with self._ask(path, {}) as answer:
-            return b"".join([block async for block in self._blocks(answer, path, limit)])
+    async def _read_once(self, path: str, limit: int) -> bytes:
+        async with self._ask_origin(path, {}) as answer:
+            return b"".join([block async for block in self._limited_blocks(answer, path, limit)])
 
-    async def _fetch(self, path: str, to: Path, sha256: str, limit: int) -> None:
+    async def _fetch_once(self, path: str, to: Path, sha256: str, limit: int) -> None:
         # A part is named by path and digest, so that a part of another file is never continued.
         part = self._parts / hashlib.sha256(f"{path} {sha256}".encode()).hexdigest()
         held = part.stat().st_size if part.exists() else 0
-        async with self._ask(path, {"Range": f"bytes={held}-"} if held else {}) as answer:
+        async with self._ask_origin(path, {"Range": f"bytes={held}-"} if held else {}) as answer:
             goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
             if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
                 raise OriginRefused(f"el origen mandó otra parte de {path} que la pedida")
@@ -178,19 +178,19 @@ class Origin:
                 goes_on = held > 0  # the part may be the whole file; its digest decides
             else:
                 with part.open("ab" if goes_on else "wb") as file:
-                    async for block in self._blocks(answer, path, limit - (held if goes_on else 0)):
+                    async for block in self._limited_blocks(answer, path, limit - (held if goes_on else 0)):
                         file.write(block)
-        found = await asyncio.to_thread(_seal, part)
+        found = await asyncio.to_thread(_sync_and_digest, part)
         if found != sha256:
             part.unlink()
             if goes_on:  # the part belonged to another file: begin again without it
-                await self._fetch(path, to, sha256, limit)
+                await self._fetch_once(path, to, sha256, limit)
                 return
             raise OriginDiffers(path, sha256, found)
         part.replace(to)
 
     @asynccontextmanager
-    async def _ask(self, path: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _ask_origin(self, path: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         # Paths come from files of the origin: one with «..» or a leading dot would leave the mirror's folder.
         if _PATH.fullmatch(path) is None and _PARTIAL.fullmatch(path) is None:
             raise OriginRefused(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
@@ -198,13 +198,13 @@ class Origin:
         async with self._slots, self._session.get(url, headers=headers, allow_redirects=False) as answer:
             if answer.status in _GONE:
                 raise Gone(f"al origen le falta {path}")
-            if answer.status not in _expected(headers):
-                raise _unexpected(path, answer)
+            if answer.status not in _expected_statuses(headers):
+                raise _error_of_status(path, answer)
             if answer.headers.get("Content-Encoding", "identity") != "identity":
                 raise OriginRefused(f"el origen manda comprimido {path}, que se pidió tal cual")
             yield answer
 
-    async def _blocks(self, answer: aiohttp.ClientResponse, path: str, limit: int) -> AsyncIterator[bytes]:
+    async def _limited_blocks(self, answer: aiohttp.ClientResponse, path: str, limit: int) -> AsyncIterator[bytes]:
         total, began = 0, time.monotonic()
         async for block in answer.content.iter_chunked(_CHUNK):
             total += len(block)
@@ -216,7 +216,7 @@ class Origin:
                 raise Unavailable(f"el origen manda {path} demasiado despacio")
             yield block
 
-    async def _again(self, path: str, work: Callable[[], Awaitable[_T]]) -> _T:
+    async def _try_again(self, path: str, work: Callable[[], Awaitable[_T]]) -> _T:
         """Try a few times if network or server failed. A clear answer (missing, refused) is not asked for twice."""
         for left in reversed(range(self._patience.tries)):
             try:
@@ -236,11 +236,11 @@ class Origin:
         raise AssertionError
 
 
-def _expected(headers: Mapping[str, str]) -> frozenset[int]:
+def _expected_statuses(headers: Mapping[str, str]) -> frozenset[int]:
     return frozenset({HTTPStatus.OK}).union(*(_ANSWERS[name] for name in headers))
 
 
-def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | OriginRefused:
+def _error_of_status(path: str, answer: aiohttp.ClientResponse) -> Unavailable | OriginRefused:
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         return OriginRefused(f"el origen manda a otro sitio al pedir {path}: no se sigue")
     if answer.status in _BUSY:
@@ -250,7 +250,7 @@ def _unexpected(path: str, answer: aiohttp.ClientResponse) -> Unavailable | Orig
     return Unavailable(f"el origen respondió {answer.status} al pedir {path}")
 
 
-def _seal(part: Path) -> str:
+def _sync_and_digest(part: Path) -> str:
     """Make the file durable; returns its digest."""
     durable.sync(part)
     with part.open("rb") as file:

@@ -124,7 +124,7 @@ def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict
                     continue
                 row = dict(zip(header, cells, strict=True))
                 if row["CLAVE_ACTA"] != "-":
-                    place = f"lugar-{_number(row['ID_ENTIDAD'])}-{_number(row[territory])}.html"
+                    place = f"lugar-{_number_or_zero(row['ID_ENTIDAD'])}-{_number_or_zero(row[territory])}.html"
                     captured = "+" if row["CONTABILIZADA"] != "-" else ""
                     found[row["CLAVE_ACTA"].strip("'")] = (hash(tuple(cells)), captured + place)
     except (ValueError, KeyError, csv.Error):
@@ -132,7 +132,7 @@ def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict
     return found
 
 
-def _number(cell: str) -> int:
+def _number_or_zero(cell: str) -> int:
     return int(cell) if cell.isascii() and cell.isdigit() else 0
 
 

@@ -69,11 +69,11 @@ class Stage:
 
     def settle(self) -> bool:
         """Remove files of an earlier look that no corte names now. Whether this tree differs from the shown one."""
-        held = set(_files(self.held.root)) if self.held else set()
+        held = set(_files_below(self.held.root)) if self.held else set()
         keep = held | self.wanted
         # A partial tile is not needed any more once its full tile is there.
         filled = {path.partition(".p/")[0] for path in keep if ".p/" in path} & keep
-        for path in list(_files(self.root)):
+        for path in list(_files_below(self.root)):
             if path not in keep or (".p/" in path and path.partition(".p/")[0] in filled):
                 (self.root / path).unlink()
                 self.folders.add((self.root / path).parent)
@@ -115,7 +115,7 @@ def stage_beside(folder: Path, held: HeldTree | None) -> Stage:
 def _link_tree(source: Path | None, target: Path) -> None:
     """Link every file of the shown tree into the other one, in one step for each name."""
     target.mkdir(parents=True, exist_ok=True)
-    for path in _files(source) if source is not None else ():
+    for path in _files_below(source) if source is not None else ():
         assert source is not None
         theirs, ours = source / path, target / path
         if ours.exists() and ours.samefile(theirs):
@@ -128,7 +128,7 @@ def _link_tree(source: Path | None, target: Path) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _files(root: Path) -> Iterator[str]:
+def _files_below(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root):
         inside = os.path.relpath(folder, root)
         for name in names:

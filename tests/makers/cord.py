@@ -13,11 +13,11 @@ from prep.bus.kafka_dev import DevKafka
 _CHUNK: Final = 65536
 
 Reach = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""Opens a connection to what is behind the cord."""
+"""Opens a connection to the server at the other end of the cord."""
 
 
 class Cord:
-    """A port of the loopback that leads to a server; pulled out, sessions break and none can begin.
+    """A port of the loopback that leads to a server. While it is pulled out, sessions break and none can begin.
 
     `port` 0 takes a free one.
     """
@@ -53,8 +53,8 @@ class Cord:
             ways = [asyncio.create_task(copy(reader, here)), asyncio.create_task(copy(there, writer))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):
-            pass  # nobody is there; pulled out
-        finally:  # nothing is awaited here: pulled out a second time, the ends would stay open
+            pass  # the server is away, or the cord was pulled out
+        finally:  # no await here: a second pull would interrupt it, and the ends would stay open
             for way in ways:
                 way.cancel()
             for end in ends:

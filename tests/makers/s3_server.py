@@ -1,4 +1,4 @@
-"""A real S3-protocol server for a test: another process, on a port of its own, that can be killed and started again."""
+"""A real server of the S3 protocol for tests: a process of its own, on its own port, that can be killed and restarted."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ URL: Final = f"s3://{BUCKET}/prep"
 
 
 class S3Server:
-    """Holds its objects in memory: killed, it has forgotten them."""
+    """Keeps its objects in memory: after a kill they are gone."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -66,12 +66,12 @@ class S3Server:
             self._process = None
 
     def forget(self) -> None:
-        """Every object, as between two tests."""
+        """Remove every object, between two tests."""
         self._post("reset", b"")
         self.client("s3").create_bucket(Bucket=BUCKET)
 
     def demand_credentials(self) -> S3Access:
-        """From now on only these are let in."""
+        """From now on accept only these credentials."""
         iam = self.client("iam")
         iam.create_user(UserName="prep")
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
@@ -89,7 +89,7 @@ class S3Server:
             pass
 
     def client(self, service: str) -> Any:
-        """For what a test does behind the store's back."""
+        """A client with which a test changes the store behind our back."""
         return boto3.client(
             service, endpoint_url=self.endpoint, region_name="us-east-1",
             aws_access_key_id=self.access.key_id, aws_secret_access_key=self.access.secret,

@@ -1,4 +1,4 @@
-"""A small night whose actas are counted straight in the database: what a publisher finds when the rest has done its work."""
+"""A small night whose actas are counted straight in the database, as the pipeline leaves it for a publisher."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ STEP = timedelta(minutes=5)
 
 @dataclass
 class SmallNight:
-    """A catalogue, what was written on its actas, and an office to publish them from."""
+    """A catalogue, the sheets of its actas, and an office that publishes them."""
 
     url: str
     owner: str
@@ -45,7 +45,7 @@ class SmallNight:
         return self.office.pool
 
     async def count(self, sheets: Iterable[Sheet]) -> None:
-        """Every sheet becomes the version that counts for its acta; one of no casilla becomes fuera de catálogo."""
+        """Each sheet becomes the version that counts for its acta; a sheet without a casilla becomes fuera de catálogo."""
         async with self.pool.acquire() as connection:
             for sheet in sheets:
                 async with connection.transaction():
@@ -153,7 +153,7 @@ class SmallNight:
 
 @asynccontextmanager
 async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: int = 3) -> AsyncIterator[SmallNight]:
-    """Two elections, one of them in two districts, of a made-up state; nothing counted yet."""
+    """Two elections of an invented state, one of them in two districts; no acta is counted yet."""
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(files)
     await catalog_store.load(night.owner, catalog, at=START)

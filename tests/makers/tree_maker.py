@@ -1,8 +1,8 @@
-"""Writes a tiny published tree from the description of the format alone, sharing nothing with the program that publishes.
+"""Writes a small published tree from the description of the format alone; it shares no code with the publisher.
 
 One night in Tamaulipas with two elections (GOB, one contest; DIP, two districts with different ballots), nine casillas,
-three cortes: zeros, half, final. What each acta's votes make of it (observations, CONTABILIZADA) is written here by
-hand. `reseal` is the able cheat: after any change it makes every digest, ZIP and chain agree again.
+three cortes: zeros, half, final. The observations and CONTABILIZADA of each acta are written here by hand. `reseal` is
+the able cheat: after any change it makes every digest, ZIP and chain agree again.
 """
 
 import csv
@@ -76,7 +76,8 @@ HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
 
 X, S = "Ilegible", "Sin dato"
 # district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted.
-# The first is exactly at its limit (155 + 10 representatives), the especial one is out in the middle of the night.
+# The first is exactly at its limit (155 + 10 representatives); the especial one is published in the middle of the
+# night.
 CASILLAS: list[Casilla] = [
     (1, 749, "B", 1, 155, 1, [100, 50, 7, 5, 0, 3], "", 1),
     (1, 749, "C", 1, 500, 1, [80, 90, X, 2, 1, 0], "Ilegible", 1),
@@ -91,7 +92,7 @@ CASILLAS: list[Casilla] = [
 ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernatura", "entidad", "1")}
 OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
 CORRECTED: dict[tuple[str, int, int], list[Any]] = {}
-"""Other votes of an acta since a corte, by election, sección and corte; for trees that have corrections."""
+"""Other votes of an acta from a corte on, by election, sección and corte; for trees with corrections."""
 
 
 def clave(casilla: Casilla, code: str) -> str:
@@ -120,7 +121,7 @@ def truncated(part: int, whole: int) -> str:
 
 
 def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
-    """One line of the CSV, and the numbers behind it where it counts."""
+    """One line of the CSV, and the numbers behind it if it counts."""
     district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
     votes = CORRECTED.get((code, seccion, corte), votes)
     key = f"28{seccion:04}{tipo}{number:02}00"
@@ -172,7 +173,7 @@ def has_fuera(code: str, corte: int) -> bool:
 
 
 def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> dict[str, str]:
-    """Thirteen values of some casillas."""
+    """The thirteen values of some casillas."""
     captured = [c for c in casillas if c[5] is not None and corte >= c[5]]
     counted = [c for c in captured if c[8] == 1]
     inconsistent = [c for c in captured if c[7] and not c[7].startswith("Sin acta")]
@@ -197,7 +198,7 @@ def votes_of(casillas: list[Casilla], code: str, corte: int) -> dict[str, int]:
 
 
 def distributed(votes: dict[str, int]) -> dict[str, int]:
-    """The one combination, PAN-PRI: half each, an odd vote to the one with more of its own, PAN where they tie."""
+    """The one combination, PAN-PRI: half each; an odd vote to the party with more votes of its own, at a tie to PAN."""
     shared = {name: amount for name, amount in votes.items() if name != "PAN-PRI"}
     joint = votes["PAN-PRI"]
     shared["PAN"] += joint // 2
@@ -308,7 +309,7 @@ def manifest_of(corte: int) -> Json:
 
 
 def images_of(root: Path, corte: int) -> str:
-    """Writes the images that appear with a corte; returns images.csv."""
+    """Write the images that appear with a corte; returns images.csv."""
     lines: list[str] = []
 
     def keep(data: bytes, extension: str, acta: str) -> None:
@@ -374,7 +375,7 @@ def make_zip(root: Path, number: int, manifest: Json) -> str:
 
 
 def reseal(root: Path, *, zips: bool = True, sums: bool = True) -> None:
-    """Make digests, ZIPs, the chain of cortes and the index agree with whatever the files now hold."""
+    """Make digests, ZIPs, the chain of cortes and the index agree with the present files."""
     if zips:
         shutil.rmtree(root / "zip", ignore_errors=True)
     before = None

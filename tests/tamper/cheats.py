@@ -1,8 +1,8 @@
-"""The ways of cheating: what each changes, and with what in hand.
+"""The ways of cheating: the change that each makes, and the means that the cheat has.
 
-`Hands.FILES` can write to the server. `Hands.DIGESTS` then also puts right every digest, ZIP and link of the chain.
-`Hands.KEYS` has besides the keys of log, witnesses, institute and time stamper, and signs all of it again: only what
-the files say of themselves can still show that cheat, and what somebody else kept.
+`Hands.FILES` can write to the server. `Hands.DIGESTS` can then also correct every digest, ZIP and link of the chain.
+`Hands.KEYS` has also the keys of log, witnesses, institute and time stamper, and signs all of it again. Against that
+cheat only two things help: contradictions inside the files, and copies that other people kept.
 """
 
 import json
@@ -36,7 +36,7 @@ ACTA, ESPECIAL = "'280749B01001'", "'280753S01001'"
 
 
 class Hands(StrEnum):
-    """What the cheat has; the values head the table."""
+    """The means of the cheat; the values are headings of the table."""
 
     FILES = "**Whoever can write to the server** changes what is published"
     DIGESTS = "**… and then makes every digest, ZIP and link of the chain agree again**, from the first corte on"
@@ -69,7 +69,7 @@ def _files(change: Callable[[Path], object]) -> Does:
 
 
 def _sums(change: Callable[[list[str]], object], number: int = 2) -> Does:
-    """The lines of a SHA256SUMS."""
+    """Change the lines of a SHA256SUMS."""
 
     def act(root: Path, _: Night) -> None:
         path = corte(root, number) / SUMS
@@ -109,7 +109,7 @@ def _replay_file(root: Path, _: Night) -> None:
 
 
 def _cut_night(root: Path, night: Night) -> None:
-    """As if the night had ended at corte 1: its index, and nothing of corte 2."""
+    """As if the night had ended at corte 1: its index, and no file of corte 2."""
     known.replay_index(root)
     zipped = json.loads((corte(root, 2) / "manifest.json").read_bytes())["zip"]["archivo"]
     (root / zipped).unlink()
@@ -117,7 +117,7 @@ def _cut_night(root: Path, night: Night) -> None:
 
 
 def _as_it_was(root: Path, night: Night) -> None:
-    """The whole tree as it was at corte 1, its pages and its log too: everything agrees."""
+    """Put back the whole tree of corte 1, with its pages and its log: everything agrees."""
     said = night.told(root)
     last = max(number for number, leaf in enumerate(said) if leaf["tipo"] == "corte" and leaf["corte"] == 1)
     lines = (corte(root, 2) / "images.csv").read_text().splitlines()[1:]
@@ -139,7 +139,7 @@ def _in_index(change: Callable[[Json], object]) -> Does:
 
 
 def _raw(path: str, old: str, new: str, *, listed: bool = False) -> Does:
-    """Bytes of a JSON that no canonical writer would write; `listed`: its SHA256SUMS agrees."""
+    """Write a JSON that is not canonical. `listed`: its SHA256SUMS agrees."""
 
     def act(root: Path, _: Night) -> None:
         replace(root / path, old, new)
@@ -181,14 +181,14 @@ def _gob(held: Json) -> Json:
 
 
 def _shift_coalition(held: Json) -> None:
-    """One vote of the combination to the other party, for the contest and the state."""
+    """Move one vote of the combination to the other party, in the contest and in the state."""
     for part in (_gob(held), _gob(held)["contiendas"][0]):
         part["votos_por_partido"]["PAN"] -= 1
         part["votos_por_partido"]["PRI"] += 1
 
 
 def _uncaptured(root: Path, _: Night) -> None:
-    """A published acta disappears again: its row says that it has not been captured."""
+    """A published acta disappears again: its row says that it is not captured."""
     path = corte(root) / GOB
     blank = next(line for line in (corte(root, 0) / GOB).read_text("utf-8-sig").split("\n") if ACTA in line)
     lines = path.read_bytes().decode().split("\r\n")
@@ -196,13 +196,13 @@ def _uncaptured(root: Path, _: Night) -> None:
 
 
 def _past(root: Path, _: Night) -> None:
-    """A past corte rewritten: another LEEME, all else right."""
+    """Rewrite a past corte: another LEEME, and all digests right."""
     path = corte(root, 1) / "LEEME.txt"
     path.write_bytes(path.read_bytes() + "Nada que ver aquí\r\n".encode())
 
 
 def _listed_path(path: str) -> Does:
-    """The first image of images.csv is said to be somewhere else."""
+    """images.csv names another place for its first image."""
 
     def act(root: Path, _: Night) -> None:
         file = corte(root, 1) / "images.csv"
@@ -224,14 +224,14 @@ def _twice_listed(root: Path, _: Night) -> None:
 
 
 def _said(change: Callable[[Said], object]) -> Does:
-    """The log told again with its own key, and with its witnesses on the cheat's side."""
+    """Write the log again with its own key; the witnesses help the cheat."""
 
     def act(root: Path, night: Night) -> None:
         said = night.told(root)
         change(said)
         opened = [(path, path.read_bytes()) for path in root.glob("bitacora/aperturas/*")]
         night.write_log(root, said)
-        if len(said) == len(night.told(root)):  # otherwise their leaves have other numbers
+        if len(said) == len(night.told(root)):  # with more or fewer leaves, the openings name other numbers
             for path, content in opened:
                 path.write_bytes(content)
 
@@ -256,7 +256,7 @@ def _late(said: Said) -> None:
 
 
 def _dropped_number(said: Said) -> None:
-    """An image taken out, and its device's later ones moved up so that nothing is missing among the numbers."""
+    """Take an image out, and renumber the later ones of its device, so that no number is missing."""
     place = _places(said, "imagen")[0]
     gone = said.pop(place)
     for leaf in said:
@@ -269,21 +269,21 @@ def _broken_chain(said: Said) -> None:
 
 
 def _fork(root: Path, night: Night) -> None:
-    """Another night from corte 1 on, whole: log, witnesses and seals say it too."""
+    """Another night from corte 1 on, whole: log, witnesses and seals agree with it."""
     _past(root, night)
     reseal(root)
     night.vouch(root)
 
 
 def _fork_alone(root: Path, night: Night) -> None:
-    """The same fork; the witnesses, who remember, do not sign it."""
+    """The same fork, but the witnesses remember and do not sign it."""
     _past(root, night)
     reseal(root)
     night.vouch(root, witnesses=0)
 
 
 def _checkpoint(change: Callable[[list[str]], object]) -> Does:
-    """Lines of the checkpoint: three, one empty, the log's signature, three witnesses."""
+    """The lines of the checkpoint: three of text, an empty one, the log's signature, three of witnesses."""
 
     def act(root: Path, _: Night) -> None:
         path = root / "bitacora" / "checkpoint"
@@ -361,7 +361,7 @@ def _encipher(night: Night) -> Party:
 
 
 def _expired(root: Path, night: Night) -> None:
-    """By a tool that does not look at what it signs with."""
+    """Sealed with a tool that does not check the certificate."""
     since, until = datetime(2022, 1, 1, tzinfo=UTC), datetime(2023, 2, 1, tzinfo=UTC)
     old = night.who.sealer(night.who.root, since=since, until=until)
     at = datetime.fromisoformat(tree_maker.TIMES[2]).astimezone(UTC) + LATER
@@ -382,7 +382,7 @@ def _no_stamper(night: Night) -> Party:
 
 
 def _development(root: Path, night: Night) -> None:
-    """Certificates that `integrity dev-ca` would make, of an authority that the reader was talked into trusting."""
+    """Certificates like those of `integrity dev-ca`, under an authority that the reader was told to trust."""
     kind = development.CertificateKind("Sello de desarrollo", Purpose.SEAL)
     key = rsa_key()
     certificate = development.issue(kind, key, night.who.root.certificate, night.who.root.key, since=IN_FORCE["since"])
@@ -394,7 +394,7 @@ def _page_says(old: str, new: str) -> Does:
 
 
 def _only_sello(root: Path, night: Night) -> None:
-    """The sello made again with another hour in its string; the seal as it was."""
+    """A new sello with another hour in its string, beside the old seal."""
     at = datetime.fromisoformat(tree_maker.TIMES[2]).astimezone(UTC)
     sums = (corte(root) / SUMS).read_bytes()
     made = seals(sums, night.who.institute.signer, at=at - timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""Runs both verifiers over every cheat, and writes `docs/checks.md`: the checks, and what finds what."""
+"""Runs both verifiers over every cheat, and writes `docs/checks.md`: the checks, and the check that finds each cheat."""
 
 import contextlib
 import io
@@ -42,7 +42,7 @@ must agree on each of those trees too.
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one verifier said of one tree."""
+    """The answer of one verifier about one tree."""
 
     exit_code: int
     wrong: tuple[str, ...]
@@ -56,7 +56,7 @@ class Verdict:
 
 
 def judge(tree: Path | str, options: Sequence[str], *, minimal: bool) -> Verdict:
-    """One verifier's whole command, in this process."""
+    """Run one verifier's whole command in this process."""
     return read_verdict(*report(tree, options, minimal=minimal))
 
 
@@ -74,7 +74,7 @@ def printed(run: Callable[[Sequence[str]], int], words: Sequence[str]) -> tuple[
 
 
 def results(report: str) -> list[tuple[str, str]]:
-    """Every check of a report, in its order, with how it came out."""
+    """Every check of a report with its result, in the order of the report."""
     return [(check["id"], check["resultado"]) for check in json.loads(report)["comprobaciones"]]
 
 
@@ -87,7 +87,7 @@ def read_verdict(report: str, code: int) -> Verdict:
 
 @contextlib.contextmanager
 def openssl_once() -> Iterator[None]:
-    """The same question about the same bytes is put to openssl once: most of them are about what no cheat changed."""
+    """Ask openssl each question once: most questions are about bytes that no cheat changed."""
     asks, answers = minimal_verifier.openssl, dict[object, Any]()
 
     def ask(words: str, **files: bytes) -> Any:
@@ -104,7 +104,7 @@ def openssl_once() -> Iterator[None]:
 
 
 def outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
-    """Each cheat on a tree of its own, judged by both."""
+    """Each cheat on a tree of its own, judged by both verifiers."""
     with openssl_once():
         yield from _outcomes(night, scratch)
 
@@ -123,7 +123,7 @@ def _outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Ver
 
 
 def document(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
-    """The whole of `docs/checks.md`."""
+    """The whole text of `docs/checks.md`."""
     return "\n".join([_HEAD, *_checks(), _CHEATS, *_cheats(found), ""])
 
 

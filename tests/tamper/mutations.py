@@ -1,4 +1,4 @@
-"""Small changes that nobody thought of: a seed picks a file of the night, a change, and what the cheat has in hand."""
+"""Random small changes: a seed picks a file of the night, a change, and the means of the cheat."""
 
 import csv
 import io
@@ -74,7 +74,7 @@ def _drop(path: Path, _: Random) -> str:
 
 
 def _copy(path: Path, random: Random) -> str:
-    """A file once more under another name, or over a neighbour."""
+    """Copy a file to another name, or over a neighbour."""
     others = [each for each in sorted(path.parent.iterdir()) if each.is_file()]
     other = random.choice([path.with_name("x" + path.name), *others])
     other.write_bytes(path.read_bytes())
@@ -115,7 +115,7 @@ def _field(path: Path, random: Random) -> str:
 
 
 def _spots(held: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place of a JSON value that holds another."""
+    """Every place in a JSON value that holds another value."""
     places = held.items() if isinstance(held, dict) else enumerate(held) if isinstance(held, list) else ()
     for key, inner in places:
         yield held, key

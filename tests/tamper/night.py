@@ -1,7 +1,7 @@
 """A complete published night to cheat on: two elections, three cortes, a correction, log, witnesses, seals, stamps.
 
-`tests.makers.tree_maker` writes the tree. What only keys can make is made here from whatever the tree holds, so that a
-cheat who has all of them (`Night.vouch`) can publish another night that agrees with itself.
+`tests.makers.tree_maker` writes the tree. This file makes everything that needs keys, from the files that the tree
+holds at that moment. So a cheat with all keys (`Night.vouch`) can publish another night that agrees with itself.
 """
 
 import csv
@@ -40,7 +40,7 @@ Said = list[dict[str, Any]]
 
 @dataclass
 class Authorities:
-    """Everybody who signs, and whom the reader trusts."""
+    """All who sign, and the authorities that the reader trusts."""
 
     root: Party = field(default_factory=lambda: party(name="Autoridad", **IN_FORCE))  # type: ignore[arg-type]
     time_root: Party = field(default_factory=lambda: party(name="Autoridad de tiempo", **IN_FORCE))  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ class Authorities:
 
 @dataclass
 class Night:
-    """The tree, who can sign for it, and what a reader brings."""
+    """The tree, the keys that sign for it, and the keys that a reader brings."""
 
     home: Path
     who: Authorities = field(default_factory=Authorities)
@@ -98,12 +98,12 @@ class Night:
         return self
 
     def reader(self) -> list[str]:
-        """The options of a reader who got keys and authorities from whom they belong to."""
+        """The options of a reader who got keys and authorities from their owners."""
         names = {"--log-policy": "politica.txt", "--ca": "autoridad.pem", "--tsa-ca": "tiempo.pem"}
         return [word for option, name in names.items() for word in (option, str(self.home / name))]
 
     def remembering(self, which: int) -> list[str]:
-        """The same reader, who kept the checkpoint that came out with a corte."""
+        """The options of the same reader, with the checkpoint of a corte kept from that time."""
         return [*self.reader(), "--checkpoint", str(self.home / f"checkpoint-{which}")]
 
     def copy(self, to: Path) -> Path:
@@ -112,7 +112,7 @@ class Night:
     # --- everything that keys make ------------------------------------------------------------------------------------
 
     def vouch(self, root: Path, said: Said | None = None, *, witnesses: int = 3) -> None:
-        """Log, proofs, openings, seals and stamps for what the tree now holds; or for a log that says `said`."""
+        """Make log, proofs, openings, seals and stamps for the present tree; or for a log with the leaves `said`."""
         for path in root.glob("cortes/*/SHA256SUMS.*"):
             path.unlink()
         self.write_log(root, self.told(root) if said is None else said, witnesses=witnesses)
@@ -120,7 +120,7 @@ class Night:
             self.seal(folder, person=number != 1)
 
     def told(self, root: Path, **start: Any) -> Said:
-        """The leaves that the tree calls for, in their order."""
+        """The leaves that the tree needs, in their order."""
         moment = {"fecha_hora": "2023-02-19T23:05:00.000000+00:00"}
         said: Said = [
             self._start(root) | start,
@@ -161,7 +161,7 @@ class Night:
         }
 
     def write_log(self, root: Path, said: Said, *, witnesses: int = 3, key: Signer | None = None) -> None:
-        """The log from its first leaf, one batch for each corte; proofs; openings; cosignatures on what is out last."""
+        """The log from its first leaf, one batch for each corte; proofs; openings; cosignatures on the last checkpoint."""
         folder = root / "bitacora"
         shutil.rmtree(folder, ignore_errors=True)
         state = self.home / "cabeza"
@@ -206,7 +206,7 @@ class Night:
 
 
 def _images(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
-    """A leaf for each image and one for each copy of it; every second one came from the telephone."""
+    """A leaf for each image and one for each of its copies; every second image came from the telephone."""
     rows = list(csv.DictReader(io.StringIO((folder / "images.csv").read_text())))
     originals = {row["CLAVE_ACTA"]: row["SHA256"] for row in rows if row["ARCHIVO"].endswith(".png")}
     sent = {device: sum(leaf.get("dispositivo") == device for leaf in said) for device in ("catd-01", "movil-07")}
@@ -233,7 +233,7 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, li
 
 
 def _typed(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """What two people typed, with its salt, and the commitment to it; nobody typed what never came."""
+    """The captures of two people with their salt, and the commitment; none for rows sin acta."""
     for ordinal in (1, 2) if "Sin acta" not in cells else ():
         salt = hashlib.sha256(f"{code} {clave} {ordinal} {cells}".encode()).digest()[:16]
         numbers = [int(cell) if cell.isdigit() else None for cell in cells[4:10]]
@@ -271,7 +271,7 @@ def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Seque
 
 
 def _open(root: Path, said: Said) -> None:
-    """The captures of the actas that each corte brought out."""
+    """The openings of the actas that each corte brought out."""
     places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if leaf["tipo"] == "captura"}
     before: set[str] = set()
     (root / "bitacora" / "aperturas").mkdir()
