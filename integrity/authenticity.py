@@ -140,6 +140,7 @@ def _judge_stamps(
 
 def _judge_no_sello(found: Seal | None, where: str, ledger: Ledger) -> None:
     """An RSA key always makes both forms of the seal. One without the other means that the other was taken away."""
+    # Whether the key is RSA is known from the seal's certificate alone.
     if found is None:
         ledger.unable(["AUT-03"], f"{where}: sin un sello bueno no se sabe si debía haber también {SELLO}")
     elif isinstance(found.certificate.public_key(), rsa.RSAPublicKey):
@@ -172,10 +173,12 @@ def _judge_times(
             ledger.wrong(
                 "AUT-05", f"{where}/{file}", expected=f"una hora hasta {now:%Y-%m-%d %H:%M:%S}", found=found.at
             )
+        # A seal cannot be older than the corte that it seals.
         if corte_at is not None and found.at + CLOCK_TOLERANCE < corte_at:
             ledger.wrong(
                 "AUT-05", f"{where}/{file}", expected=f"una hora desde la del corte, {corte_at}", found=found.at
             )
+    # Seals are made in the order of the cortes: an earlier hour means a clock that went back, or a false seal.
     made = evidence.seal
     earlier = before.seal if before is not None else None
     if made is not None and earlier is not None and made.at + CLOCK_TOLERANCE < earlier.at:

@@ -356,4 +356,5 @@ def titles(*who: Who) -> Mapping[str, str]:
 
 
 def family(check: str) -> Family:
+    """The family of a check, from the letters of its id."""
     return Family[check.partition("-")[0]]

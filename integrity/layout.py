@@ -35,10 +35,12 @@ the log longer than two seconds, and none waits for a key that is away or for an
 
 
 def corte_folder(number: int) -> str:
+    """The folder of a corte: four digits, more from 10 000 on."""
     return f"{CORTES}/{number:04}"
 
 
 def image_path(sha256: str, extension: str) -> str:
+    """The path of an image: a folder for each first two digits, so that no folder holds a million files."""
     return f"{IMAGES}/{sha256[:2]}/{sha256}.{extension}"
 
 

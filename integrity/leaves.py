@@ -100,6 +100,7 @@ OPENING: Final = {
 
 def leaf(tipo: str, numero: int, fields: Mapping[str, Any]) -> bytes:
     """The leaf at index `numero`. Raises Malformed if the fields are not those of its kind, or if it is too long."""
+    # The leaf holds its own index: it cannot be shown at another place.
     value = {"tipo": tipo, "numero": numero, **fields}
     conform(value, {"tipo": str, "numero": int, **SHAPES[tipo]})
     content = canonical_json(value)
@@ -142,6 +143,7 @@ def opening(line: bytes) -> tuple[int, str]:
     """
     value = read_json(line + b"\n")
     conform(value, OPENING)
+    # The same function made the commitment in the leaf, so equal captures and salt give an equal digest.
     return value.pop("numero"), commitment(bytes.fromhex(value.pop("sal")), **value)
 
 
@@ -157,6 +159,7 @@ def cells(*fragments: str) -> list[str]:
 
 def detail_digest(detail: Mapping[str, Any]) -> str:
     """Digest of the details of an event, without the people who took part."""
+    # The log is public, so no person may be found in it.
     kept = {name: value for name, value in detail.items() if name not in _ABOUT_PEOPLE}
     return sha256(canonical_json(kept)).hexdigest()
 
@@ -173,6 +176,7 @@ def rules_digest(digests: Mapping[str, str]) -> str:
 
 
 def text_digest(text: str) -> str:
+    """SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
     return sha256(text.encode()).hexdigest()
 
 

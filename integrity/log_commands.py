@@ -81,6 +81,7 @@ def _run_verify(asked: argparse.Namespace, tell: Callable[[str], None]) -> Repor
 def _read_given_policy(asked: argparse.Namespace) -> Policy:
     if not asked.key and not asked.policy:
         raise _Stop("Falta decir en quién se confía: --key LLAVE o --policy ARCHIVO.")
+    # A key alone asks for no witness; a policy may add witnesses, and both must name the same log.
     key = read_verifier_key(asked.key) if asked.key else None
     return combine(key, read_policy(_read_given_file(asked.policy, LONGEST_NOTE)) if asked.policy else None)
 
@@ -91,6 +92,7 @@ def _read_given_file(path: Path, limit: int) -> bytes:
             data = file.read(limit + 1)
     except OSError:
         raise _Stop(f"No se pudo leer el archivo {path}.") from None
+    # One byte more than the limit was asked for, so a longer file is known without reading it whole.
     if len(data) > limit:
         raise _Stop(f"El archivo {path} tiene más de {limit} bytes.")
     return data
@@ -116,6 +118,7 @@ def _run_prove(source: str, index: str | None, leaf: Path | None, out: Path | No
 
 def _make_key(name: str, out: Path | None, kind: SignatureKind) -> int:
     signer = Signer.generate(name, kind)
+    # The private file is made first: without it, a public key would have no owner.
     private = out or Path("testigo.llave" if kind is SignatureKind.WITNESS else "bitacora.llave")
     _create_file(private, f"{signer.to_text()}\n".encode(), mode=0o600)
     _create_file(private.with_name(private.name + ".pub"), f"{signer.key}\n".encode(), mode=0o644)
@@ -136,6 +139,7 @@ def _create_file(path: Path, content: bytes, *, mode: int) -> None:
 
 def _run_witness(asked: argparse.Namespace) -> int:
     signer = read_signer(_read_given_file(asked.private, LONGEST_NOTE).decode("utf-8", "replace"))
+    # A log key that signs as a witness would let a log witness itself.
     if signer.key.kind is not SignatureKind.WITNESS:
         raise _Stop(f"La llave de {asked.private} es de bitácora; la de un testigo se crea con log-key --witness.")
     logs = [read_verifier_key(text) for text in asked.log]

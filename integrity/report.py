@@ -120,6 +120,7 @@ class Report:
         return frozenset(check.id for check in self.checks if check.result is Result.WRONG)
 
     def to_json(self) -> str:
+        """The report for another program: format 1, in Spanish, the checks in their order."""
         checks = [
             {
                 "id": check.id,
@@ -173,6 +174,7 @@ class Ledger:
         self.compared[check] += count
 
     def wrong(self, check: str, file: str, *, expected: object, found: object, position: str = "") -> None:
+        """A difference was found for `check`: it counts, and the first `SHOWN` are kept as findings."""
         self._mark_reached(check)
         # A tree that is wrong everywhere would give a report without end: the first findings are kept, all are counted.
         self.differences[check] += 1
@@ -197,6 +199,7 @@ class Ledger:
         self.reached.add(check)
 
     def report(self, source: str, corte: str) -> Report:
+        """The report of everything that was written; call it once, at the end."""
         facts = {name: printable(told) for name, told in self.facts.items()}
         return Report(
             printable(source), printable(corte), tuple(self._outcome_of(check) for check in self.checks), facts

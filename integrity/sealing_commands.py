@@ -46,6 +46,7 @@ def run(asked: argparse.Namespace) -> Report | int:
             case _:
                 return _run_seal(asked)
     except NotSealed as problem:
+        # A missing file or key is no fault of the corte: exit code 2, not 1.
         wrong = problem.problem not in {Problem.KEY, Problem.MISSING}
         print(f"{'✗' if wrong else '?'} {printable(problem.sentence)}.")
         return 1 if wrong else _COULD_NOT
@@ -152,6 +153,7 @@ def _run_stamp(asked: argparse.Namespace) -> int:
         raise NotSealed(Problem.MISSING, f"se admiten hasta {len(STAMPS)} autoridades de tiempo")
     trusted = load(read_file(asked.tsa_ca, LONGEST_SUMS))
     folder = _sums_path(asked.source).parent
+    # Exit code 2 tells a script to ask again later: an authority may be slow.
     missing = asyncio.run(add_missing(folder, [Authority(url, trusted) for url in asked.tsa]))
     for file in STAMPS[: len(asked.tsa)]:
         print(f"? {file}: {printable(missing[file])}" if file in missing else f"✓ {folder / file}")

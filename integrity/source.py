@@ -54,6 +54,8 @@ class Unreadable(SourceError):
 
 
 class PathKind(StrEnum):
+    """The kinds of names in a folder; the values are for the Spanish report."""
+
     FILE = "un archivo"
     FOLDER = "una carpeta"
     LINK = "un enlace simbólico"
@@ -184,6 +186,7 @@ class Folder:
         """Refuse a folder that is reached through a symbolic link: its files are not files of the tree."""
         if folder not in self._trusted:
             place = self._root / folder
+            # One answer for each folder: a tree has a million files in a few hundred folders.
             self._trusted[folder] = place.resolve() == place
         if not self._trusted[folder]:
             raise Refused(f"{folder} es o atraviesa un enlace simbólico")
@@ -212,6 +215,7 @@ def _kind_of_entry(entry: os.DirEntry[str]) -> PathKind:
 def _source_error(path: str, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return Missing(f"falta {path}")
+    # O_NOFOLLOW answers ELOOP for a symbolic link.
     if error.errno == errno.ELOOP:
         return Refused(f"{path} es un enlace simbólico")
     return Unreadable(f"no se pudo leer {path}")
@@ -252,6 +256,7 @@ class Site:
     def __init__(self, url: str) -> None:
         self.name = url
         self._base = url.removesuffix("index.json").removesuffix("index.html").rstrip("/") + "/"
+        # `index.html` or `index.json` at the end is what a person copies from a browser.
         self._opener = urllib.request.build_opener(_SameOrigin())
         self._spool = tempfile.TemporaryDirectory(prefix="integrity-")
         self._serial = count()
@@ -324,6 +329,7 @@ class Site:
                 stated = answer.headers.get("Content-Length")
         except (OSError, http.client.HTTPException, zlib.error):
             raise Unreadable(f"se interrumpió la descarga de {path}") from None
+        # Both lengths: the transport's, and the end mark of gzip. A cut file must never look complete.
         if (stated is not None and stated != str(received)) or (unzip is not None and not unzip.eof):
             raise Unreadable(f"se interrumpió la descarga de {path}")
         return hasher.hexdigest(), total

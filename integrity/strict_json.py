@@ -50,12 +50,14 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform
 
 
 def canonical_json(value: object) -> bytes:
+    """Sorted keys, no spaces, UTF-8, no newline: the only bytes for this value (RFC 8785 for our values)."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _object_of_pairs(pairs: list[tuple[str, Any]]) -> Json:
     held = dict(pairs)
     if len(held) < len(pairs):
+        # Python keeps the last of two equal keys, other programs the first.
         names = sorted(name for name, _ in pairs)
         twice = next(name for name, following in pairwise(names) if name == following)
         raise Malformed("claves sin repetir", f"dos veces «{twice}»")
@@ -124,6 +126,7 @@ def conform(value: object, shape: object, where: str = "") -> None:
 
 def _conform_fields(value: object, shape: Json, where: str) -> None:
     held = _expect_type(value, dict, where)
+    # An unknown field could carry a second meaning past every check.
     if held.keys() != shape.keys():
         missing, strange = sorted(shape.keys() - held.keys()), sorted(held.keys() - shape.keys())
         expected = f"el campo {missing[0]}" if missing else f"solo los campos {', '.join(sorted(shape))}"

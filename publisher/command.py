@@ -36,6 +36,7 @@ PATIENCE: Final = 120.0
 
 @asynccontextmanager
 async def wired(settings: Settings) -> AsyncIterator[Publisher]:
+    """A publisher with its pools, its store, its notary and its schedule; they close at the end."""
     # The one place in which the publisher's parts are put together.
     async with embedded.database(settings) as urls:
         settings.public.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,7 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
         return schedule.final(at) if final and last is not None else schedule.now(at, last, first=first)
 
     corte = await publisher.turn(choose, patience=PATIENCE)
+    # A night without any corte: corte 0 went out first, so the last one is cut now.
     if final and corte is not None and corte.phase is Phase.CERO:
         corte = await publisher.turn(choose, patience=PATIENCE)
     if corte is None and not final and not zero:
@@ -81,6 +83,7 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Run by hand or as a service; returns the exit status."""
     async with wired(settings) as publisher:
         if arguments.once or arguments.final or arguments.zero:
             try:

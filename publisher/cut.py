@@ -274,6 +274,7 @@ async def _wait_for_proof(office: CorteOffice, corte: Corte) -> None:
 async def _snapshot_to_read(office: CorteOffice, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
     """A snapshot with the facts of corte `number`: from the replica, if it has everything that the primary has now."""
     replica = office.replica
+    # A replica that lags would show fewer actas than the corte before.
     if replica is not None and (unfit := await replica.unfit(leader)) is not None:
         observe.REPLICA_SKIPPED.labels(unfit).inc()
         log.warning("corte read from the primary", extra={"data": {"corte": number, "replica": unfit}})
@@ -293,6 +294,7 @@ async def _snapshot_to_read(office: CorteOffice, leader: Leader, number: int, *,
 def _next_corte(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
     """The corte that follows `last`, still without its sums. Raises Rejected if none may follow, or not this one."""
     assert order is not None
+    # domain.md §8: corte 0 shows an empty database before a notary, once and first.
     if (last is None) != (order.phase is Phase.CERO):
         raise Rejected("el corte 0, con ceros, va primero y una sola vez", status=409)
     if last is not None and last.phase is Phase.FINAL:
@@ -309,6 +311,7 @@ async def _first_unfinished(office: CorteOffice, connection: Connection, last: C
     """The first recorded corte that is not completely out; None if all are."""
     if last is None:
         return None
+    # A tree that lost an older corte gets that one back before it gets a new one.
     for number in range(last.number):
         if not (office.public / corte_folder(number)).exists():
             return await cortes.corte(connection, number)
@@ -447,6 +450,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
 
 async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
     connection = shown.connection
+    # Candidacies are numbered over all contests, so that two people of one name stay apart.
     people = enumerate(await catalog.candidacies(connection), 1)
     by_contest: dict[ContestId, list[tuple[int, Candidacy]]] = {}
     for number, candidacy in people:
@@ -511,6 +515,7 @@ async def _stage_images(
     Images of a local store are linked, those of a remote store copied. The gate compares bytes with names. Raises
     Withheld.
     """
+    # Images fuera de catálogo belong to no acta: their clave is `-`.
     claves = {each.image: each.clave for each in fresh}
     wanted: dict[str, tuple[str, str]] = {}
     for image in images:
@@ -597,6 +602,7 @@ async def _run_gate(office: CorteOffice, stage: Path, expected: Mapping[str, Exp
         except TimeoutError:
             process.kill()
             return [GateFinding("lectura", ", ".join(elections), f"en {GATE_SECONDS:.0f} s", "no terminó")]
+        # A gate that crashed has found nothing, but it has not passed the corte either.
         if process.returncode not in {0, 1} or not said.endswith(b"]"):
             return [GateFinding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
         return [GateFinding(**each) for each in json.loads(said)]

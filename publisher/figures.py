@@ -28,6 +28,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def canonical(value: object) -> bytes:
+    """Canonical JSON with one newline at its end, as every hashed file has it."""
     return canonical_json(value) + b"\n"
 
 
@@ -37,6 +38,7 @@ def moment(at: datetime) -> str:
 
 
 def extension(image_format: str) -> str:
+    """The file extension for an image format of the decoders."""
     return _EXTENSIONS[image_format]
 
 
@@ -49,6 +51,7 @@ class Sum:
 
     @staticmethod
     def of(groups: Iterable[Group], options: int) -> "Sum":
+        """The sum of these groups; `options` is the length of the ballot."""
         counts, votes = Counts(), [0] * options
         for group in groups:
             counts += group.counts
@@ -93,6 +96,7 @@ class Figures:
 
     def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
         """One contest's votes by party, with each combination shared among its parties (`domain.md` §4)."""
+        # A party on the ballot is shown with zero votes; an option of another contest is not shown.
         on_ballot = {option for option in contest.ballot if self.election.options[option].clase is not Clase.COALICION}
         shares = distribute(votes, self.election.options)
         return {self.election.codes[at]: share for at, share in shares.items() if share or at in on_ballot}
@@ -105,6 +109,7 @@ class Figures:
         ]
 
     def totals(self) -> dict[str, Any]:
+        """The entry of this election in totals.json."""
         # The state's votes by party are the sum of its contests; to distribute the state's votes would give others
         # (§4).
         contests = [self._contest_totals(contest, total) for contest, total in self.contests]
@@ -173,6 +178,7 @@ def _gather_by(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key
 
 
 def totals(figures: Sequence[Figures]) -> bytes:
+    """totals.json, for all elections."""
     return canonical({"formato": FORMAT, "elecciones": {each.election.code: each.totals() for each in figures}})
 
 
@@ -211,6 +217,7 @@ def manifest(
 
 def _rules_of(election: Election, book: CatalogBook) -> dict[str, Any]:
     rules = book.rules(election)
+    # The digest is of these very values: a reader can compute it from the manifest.
     content = json.loads(rules.canonical())
     return {"nombre": rules.name, "version": rules.version, "sha256": rules.digest, "contenido": content}
 

@@ -146,6 +146,7 @@ class _Rows:
         """
         reader = csv.reader(file, strict=True)
         above = [next(reader, []) for _ in range(_PREAMBLE)]
+        # With other columns no cell means what we think, so no row is read.
         if len(above[-1]) != len(set(above[-1])) or self.codes != above[-1][16 : 16 + len(self.codes)]:
             self.blame("columnas", self.codes, above[-1])
             return above
@@ -206,6 +207,7 @@ class _Rows:
             if set(cells[12 : last + 2]) != {"-"} or set(cells[last + 4 :]) != {"-"}:
                 self.blame("no_capturada", "todo «-»", cells[1])
             return None
+        # Sin acta: captured, not counted, no inconsistency (domain.md §4).
         if said in self._sin_acta:
             self._without_acta(cells, fields, counted, total)
             part.not_counted += 1
@@ -217,6 +219,7 @@ class _Rows:
             votes, unread = list(map(int, fields)), frozenset[str]()
         else:
             votes, unread = self._read_unread_fields(cells, fields)
+        # Kept by folder; they are looked up at the end, folder by folder.
         self._images[cells[last + 7][:2]].append(cells[last + 7])
         added = sum(votes)
         if total != str(added):
@@ -224,6 +227,7 @@ class _Rows:
         limit = int(nominal) + int(representatives)
         # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
         over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
+        # Quintana Roo 2019 did not apply the limit: the rule set decides (domain.md §5).
         over = over and self.rules["excede_applies"]
         # domain.md §5: illegible and blank fields count or not by the rule set of the election.
         blank = len(unread) > 0 and not any(field.isdigit() for field in fields)
@@ -231,6 +235,7 @@ class _Rows:
         counts = not over and (not blank or (len(unread) > 1 and self.rules["mixed_without_number_counts"]))
         if counted != str(int(counts)):
             self.blame("contabilizada", int(counts), f"{counted} en {cells[1]}")
+        # Each acta once, even if several observations hold (domain.md §4).
         part.inconsistent += bool(over or unread)
         if not counts:
             part.not_counted += 1
@@ -238,6 +243,7 @@ class _Rows:
         part.counted += 1
         part.nominal += int(nominal)
         part.all_votes += added
+        # Type S is an especial casilla: its voters are in no lista nominal.
         if cells[8] != "S":
             part.plain_votes += added
         return votes
@@ -276,6 +282,7 @@ class _Rows:
         if over:
             codes.add("excede_lista_nominal")
         expected = {self._texts[code] for code in codes if code in self._texts}
+        # An acta identified by another procedure has a text more, and no cell that shows it.
         found = set(filter(None, said.split(", "))) - {self._texts.get("proceso_tecnico_operativo", "")}
         if expected != found:
             self.blame("observaciones", ", ".join(sorted(expected)) or "ninguna", f"«{said}» en {clave}")
@@ -339,6 +346,7 @@ def _expect_same(rows: _Rows, check: str, expected: object, found: object, *, fi
 def _check_head(
     rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
 ) -> None:
+    # The same thirteen values stand in three files: CSV, totals.json and manifest.json.
     thirteen = rows.whole.values(last=last)
     _expect_same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
     _expect_same(rows, "trece_valores", thirteen, totals["resumen"])
@@ -362,6 +370,7 @@ def _check_contests(
         own = shown.get(contest["id"])
         if own is None:
             continue
+        # Votes, votes by party and candidacies of one contest, all from its own rows.
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
         _expect_same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
@@ -453,6 +462,7 @@ def _check_growth(
     if before is None:
         rows.blame("contiendas", "la elección del corte anterior", "no estaba")
         return
+    # Corrections after publication are normal, and only at the corrected place may a total go down.
     excused = {rows.place_of_clave[clave] for clave in corrections if clave in rows.place_of_clave}
     for kind in ("contiendas", "territorios"):
         now = {(each.get("tipo"), each["entidad"], each["id"]): each for each in totals[kind]}
@@ -483,6 +493,7 @@ def check_folder(stage: Path, root: Path) -> list[GateFinding]:
     if manifest["anterior"] is not None:
         sums = root / "cortes" / f"{manifest['anterior']['corte']:04}" / "SHA256SUMS"
         digest = hashlib.sha256(sums.read_bytes()).hexdigest()
+        # The chain: each manifest holds the digest of the list before it.
         if digest != manifest["anterior"]["sha256sums"] or manifest["anterior"]["corte"] != manifest["corte"] - 1:
             findings.append(GateFinding("cadena", "manifest.json", digest, str(manifest["anterior"])))
     elif manifest["corte"]:

@@ -81,6 +81,7 @@ class Notary:
         """
         if self._opened is None:
             return None
+        # A later seal first would make the earlier one look like a clock that went back.
         if before is not None and not (before / SEAL).exists():
             return f"el corte anterior ({before.name}) todavía no tiene su sello"
         return await self._ask_key(folder, corte_at)
@@ -97,6 +98,7 @@ class Notary:
             return "la llave del sello sigue ocupada"
         try:
             assert self._opened is not None
+            # The key is opened once; after a failure it is opened again, as a token may have been put back.
             self._signer = self._signer or self._opened()
             at = self._clock()  # a clock behind the corte's own hour would make a seal older than its corte
             made = seals(read_sums_file(folder / SUMS), self._signer, at=max(at, corte_at or at))
@@ -120,6 +122,7 @@ class Notary:
         why = [await self._seal_all(lacking), await self._stamp_all(lacking)]
         await asyncio.to_thread(self._mark_complete, lacking)
         left = [folder for folder in lacking if folder not in self._complete]
+        # Two gauges for the alarms of the operations room.
         unsealed = sum(not (folder / SEAL).exists() for folder in left) if self._opened else 0
         unstamped = sum(not (folder / file).exists() for folder in left for file in STAMPS[: len(self._authorities)])
         observe.SEALS_MISSING.set(unsealed)
@@ -169,6 +172,7 @@ class Notary:
                 why = lacking.why
             except OSError as error:
                 why = f"no se pudo leer o escribir en lo publicado: {error.strerror}"
+            # The pause doubles with each failed round, up to `LONGEST_PAUSE`.
             failures = failures + 1 if why else 0
             if why and why != said:
                 log.error("seals or stamps missing", extra={"data": {"why": why}})

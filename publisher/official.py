@@ -47,18 +47,23 @@ class CatalogBook:
     siglas: str
 
     def contests_of(self, election: Election) -> list[Contest]:
+        """The contests of an election, in the order of the catalogue."""
         return [contest for contest in self.contests.values() if contest.election == election.id]
 
     def rules(self, election: Election) -> RuleSet:
+        """The rule set that the election names."""
         return rule_set(election.rules)
 
     def file(self, election: Election) -> str:
+        """The name of the official file, `<EDO>_<ELECCION>_<AÑO>.csv` (domain.md §6)."""
         return f"{self.siglas}_{election.code}_{election.year}.csv"
 
     def candidates_file(self, election: Election) -> str:
+        """The name of the file with the candidacies."""
         return f"{self.siglas}_{election.code}_CANDIDATURAS_{election.year}.csv"
 
     def entidad(self, number: int) -> str:
+        """The name of an entidad; `-` if the catalogue has none."""
         return self.names.get((TerritoryKind.ENTIDAD, number, number), row.NOTHING)
 
     def place(self, election: Election, entidad: int, number: int) -> str:
@@ -97,6 +102,7 @@ async def write_results(
 
     The same bytes go into `packed`, the entry of a ZIP, while the database prepares the next ones.
     """
+    # The cells of a territory are the same in thousands of rows, so they are made once.
     places = {place: _place_cells(election, book, *place) for place in await snapshot.places(election)}
     options = len(election.options)
     with path.open("wb") as file:
@@ -320,6 +326,7 @@ _CRITERIA: Final[Mapping[Observation, str]] = {
 
 
 def stamp(at: datetime) -> str:
+    """AAAAMMDD_HHMM in Central time: the beginning of every ZIP's name."""
     return f"{at.astimezone(CENTRAL):%Y%m%d_%H%M}"
 
 

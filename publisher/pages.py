@@ -84,6 +84,7 @@ Place = tuple[int, int]
 
 
 def thousands(number: int) -> str:
+    """The number with commas, as Mexican readers write it."""
     return f"{number:,}"
 
 
@@ -94,6 +95,7 @@ def moment(at: datetime) -> str:
 
 
 def hour(at: datetime) -> str:
+    """20:15 h del 6 de junio — Central time."""
     local = at.astimezone(CENTRAL)
     return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
 
@@ -153,6 +155,7 @@ async def render(
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
     site = _Site(public, stage, book, corte)
+    # First the actas, because they tell which places changed; then the places, the elections, and the home page.
     by_election = {each.election.id: _Pages(site, each) for each in figures}
     async for record in cortes.pages(shown):
         by_election[record["election"]].acta(record)
@@ -166,6 +169,7 @@ async def render(
         "verificar.html": checker(),
         VERIFICA: verification(results, corte.number, corte.at.astimezone(CENTRAL)),
     }
+    # These files are the same in most cortes: written only if they differ.
     for name, content in beside.items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             site.put(public / name, content)
@@ -173,6 +177,7 @@ async def render(
 
 def checker() -> bytes:
     """`verificar.html`: one file that needs no other. Its security policy names its own script and style by digest."""
+    # One file, so that a reader can save it and use it without the site.
     script, style = ((SITE / f"verificar.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     hashes = {"script_hash": _policy_hash(script), "style_hash": _policy_hash(style)}
     return TEMPLATES.get_template("verificar.html").render(script=script, style=style, **hashes).encode()
@@ -193,6 +198,7 @@ def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
 def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     """The values for the page of a whole election."""
     election = figures.election
+    # An election with one contest shows it on its own page.
     single = len(figures.contests) == 1
     shares: dict[str, int] = {}
     for contest, total in figures.contests:
@@ -298,6 +304,7 @@ class _Pages:
     async def places(self, shown: Snapshot) -> None:
         """Pages of the contests, and of the places in which an acta changed, with the list of their actas."""
         # At the beginning and at the end every page is written: its heading shows the phase.
+        # The heading of every page shows the phase, which changes with corte 0 and with the last one.
         everything = self.site.corte.phase is not Phase.EN_CURSO
         wanted = {
             place
@@ -318,6 +325,7 @@ class _Pages:
 
     def _write_one_place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
         rows = "\n".join(map(self._acta_line, records))
+        # The only place of a contest: its page shows the contest's candidacies too.
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
         if alone is not None:
             view = _contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
@@ -365,6 +373,7 @@ class _Pages:
     def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
         lonely = self._lonely.get(contest.id)
         ranked = sorted(self.figures.candidacies(contest, total.votes), key=lambda each: -each[2])
+        # Without votes nobody leads; with equal votes the page says so, and names nobody.
         first = ranked[0] if ranked and ranked[0][2] else None
         tied = first is not None and len(ranked) > 1 and ranked[1][2] == first[2]
         return {
@@ -440,6 +449,7 @@ def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
         return "missing", "Por capturar"
     if record["contabilizada"]:
         return "counted", "Contabilizada"
+    # Sin acta is a kind of its own: captured, not counted, and no paper to read (domain.md §10, Michoacán 2024).
     codes = set(record["observations"])
     return (
         ("absent", "Sin acta")

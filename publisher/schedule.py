@@ -29,6 +29,7 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: Settings) -> "Schedule":
+        """The schedule of the settings."""
         interval = timedelta(seconds=settings.interval_seconds)
         return cls(settings.start, settings.end, interval, settings.close_when_complete)
 

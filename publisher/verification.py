@@ -36,6 +36,7 @@ def _text_templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # One term of the SQL sum over the options of an election; the reader runs it with sqlite3.
     environment.filters["sum_term"] = lambda code: f'("{code}" + 0)'
     return environment
 

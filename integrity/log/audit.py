@@ -104,6 +104,7 @@ def _audit_source(source: Source, policy: Policy, origin: str | None, ledger: Le
         _blame_source_error(error, "BIT-04", "", ledger)
         return
     except Differs as differs:
+        # The id tells the kind: form BIT-04, entry BIT-05, hash of a tile BIT-06.
         ledger.wrong(
             _check_of_difference(differs),
             differs.path,
@@ -166,6 +167,7 @@ def _judge_signatures(
         known = ", ".join(f"{log.key.name}+{log.key.id.hex()}" for log in policy.logs)
         ledger.wrong(signed, file, expected=f"una firma de {known}", found=_signers_in_words(checkpoint))
         return False
+    # Some logs sign with a key whose name differs from their origin line.
     expected = origin or signers[0].name
     if checkpoint.origin != expected:
         ledger.wrong(form, file, expected=f"el origen «{expected}»", found=f"«{checkpoint.origin}»")
@@ -175,6 +177,7 @@ def _judge_signatures(
 
 
 def _judge_witnesses(checkpoint: Checkpoint, file: str, policy: Policy, check: str, ledger: Ledger) -> None:
+    # Without witnesses, a log could show other readers another tree; the report says so.
     if policy.quorum == "none":
         ledger.not_applicable(check, "no se pidió ningún testigo: sin testigos, otra persona puede ver otra bitácora")
         return
@@ -212,6 +215,7 @@ def prove(where: str, *, index: int | None = None, leaf: bytes | None = None) ->
         checkpoint = read_checkpoint(source.read(CHECKPOINT, LONGEST_NOTE))
         tiles = Tiles(source, checkpoint.size)
         if index is None:
+            # The leaf is searched in every tile of level 0: only its bytes are known.
             index = tiles.find(leaf_hash(leaf or b""))
         if index is None:
             raise CannotProve("ninguna hoja de la bitácora es ese archivo", is_wrong=True)
@@ -265,6 +269,7 @@ def combine(key: VerifierKey | None, policy: Policy | None) -> Policy:
 
 
 def in_words(problem: Malformed) -> str:
+    """One Spanish sentence about a malformed text, with its line."""
     line = f"línea {problem.line}: " if problem.line else ""
     return f"{line}se esperaba {problem.expected}; se encontró {problem.found}"
 

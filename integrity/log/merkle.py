@@ -27,12 +27,14 @@ class NotProven(Exception):
 
 
 def leaf_hash(entry: bytes) -> bytes:
+    """The hash of an entry as a leaf of the tree (RFC 6962 §2.1)."""
     # RFC 6962 §2.1: the first byte keeps a leaf from being read as two hashes, and two hashes from being read as a
     # leaf.
     return sha256(b"\0" + entry).digest()
 
 
 def parent_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node from its two children (RFC 6962 §2.1)."""
     return sha256(b"\1" + left + right).digest()
 
 
@@ -160,6 +162,7 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
     # If the old tree is one complete subtree, its root is the first node of the path; the proof leaves it out.
     path = [old_root, *proof] if old & (old - 1) == 0 else [*proof]
     at, last = old - 1, size - 1
+    # The old tree ends at a complete subtree. Begin at its root, not at its last leaf.
     while at & 1:
         at, last = at >> 1, last >> 1
     # Two climbs with one proof: `before` takes only hashes of the old tree, `after` takes all. Both must end at their

@@ -84,6 +84,7 @@ class VerifierKey:
         return f"{self.name}+{self.id.hex()}+{to_base64(bytes([self.kind]) + self.public)}"
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether `signature` is that key's Ed25519 signature over `message`."""
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
@@ -118,6 +119,7 @@ def _checked_key(name: str, key_id: str, raw: bytes) -> tuple[SignatureKind, byt
 
 
 def is_key_name(name: str) -> bool:
+    """Whether a key may have this name: not empty, without spaces, line breaks or «+»."""
     return bool(name) and "+" not in name and not any(char.isspace() or _SURROGATE.match(char) for char in name)
 
 
@@ -135,6 +137,7 @@ class Signer:
 
     @classmethod
     def of(cls, name: str, kind: SignatureKind, private: Ed25519PrivateKey) -> "Signer":
+        """The signer with this private key. Raises Malformed for a name that no key may have."""
         if not is_key_name(name):
             raise Malformed("un nombre de llave sin espacios ni «+»", f"«{name}»")
         return cls(VerifierKey(name, kind, private.public_key().public_bytes_raw()), private)
@@ -212,6 +215,7 @@ class Note:
 
     def signed_by(self, key: VerifierKey) -> bool:
         """Whether that log key signed it. Raises NotSigned if a signature claims the key and is false."""
+        # A false signature of a known key is worse than none: somebody changed the text.
         found = self.of(key)
         if any(not key.verifies(each.raw, self.text.encode()) for each in found):
             raise NotSigned(f"la firma de {key.name} no es válida")
@@ -288,6 +292,7 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
+        """The checkpoint as it was read: text, empty line, signatures."""
         return (self.note.text + "\n" + "".join(each.line for each in self.note.signatures)).encode()
 
 
@@ -318,6 +323,7 @@ def read_decimal(text: str, what: str, *, line: int = 0) -> int:
 
 
 def read_hash(text: str, *, line: int = 0) -> bytes:
+    """A hash of 32 bytes in base64. Raises Malformed."""
     raw = from_base64(text, line=line)
     if len(raw) != HASH:
         raise Malformed(f"un hash de {HASH} bytes", f"{len(raw)} bytes", line)
@@ -325,6 +331,7 @@ def read_hash(text: str, *, line: int = 0) -> bytes:
 
 
 def to_base64(data: bytes) -> str:
+    """Standard base64 with padding."""
     return base64.b64encode(data).decode("ascii")
 
 
@@ -453,6 +460,7 @@ class _PolicyReader:
             key = read_verifier_key(text)
         except Malformed as problem:
             raise Malformed(problem.expected, problem.found, number) from None
+        # A witness key as a log key (or the reverse) would make signatures over other bytes count.
         if key.kind is not kind:
             raise Malformed(
                 f"una llave de {'testigo' if kind is SignatureKind.WITNESS else 'bitácora'}", f"«{text}»", number
@@ -471,6 +479,7 @@ class _PolicyReader:
         for member in members:
             if not self._is_defined(member) or member in self.members:
                 raise Malformed("miembros definidos antes, cada uno en un solo grupo", f"«{member}»", number)
+            # A member of two groups would count twice.
             self.members.add(member)
         self._expect_new_name(name, number)
         words = {"any": 1, "all": len(members)}
@@ -500,6 +509,7 @@ class Proof:
     extra: bytes | None = None
 
     def to_bytes(self) -> bytes:
+        """The tlog-proof file: header, extra, index, hashes, empty line, checkpoint."""
         extra = [] if not self.extra else [f"extra {to_base64(self.extra)}"]
         lines = [PROOF_HEADER, *extra, f"index {self.index}", *map(to_base64, self.hashes), "", ""]
         return "\n".join(lines).encode() + self.checkpoint.to_bytes()

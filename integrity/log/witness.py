@@ -96,6 +96,7 @@ def read_request(data: bytes) -> Request:
 
 
 def write_request(old: int, proof: Sequence[bytes], checkpoint: bytes) -> bytes:
+    """The body of add-checkpoint for these parts; `read_request` reads it."""
     return "\n".join([f"old {old}", *map(to_base64, proof), "", ""]).encode() + checkpoint
 
 
@@ -112,6 +113,7 @@ class Memory:
         self._folder = folder
 
     def of(self, origin: str) -> FileState:
+        """The memory of one log, by its origin; its head is None if this witness never signed that log."""
         # An origin may hold any character; its digest is a safe file name.
         return FileState(self._folder / hashlib.sha256(origin.encode()).hexdigest())
 
@@ -145,6 +147,7 @@ class Cosigner:
             # size 409, bad proof 422.
             return _refusal_answer(HTTPStatus.NOT_FOUND, "este testigo no conoce esa bitácora")
         try:
+            # Without the log's own signature, anybody could move the memory to a tree of theirs.
             if not any(checkpoint.note.signed_by(key) for key in keys):
                 return _refusal_answer(HTTPStatus.FORBIDDEN, "el punto de control no lo firmó esa bitácora")
         except NotSigned:
@@ -408,6 +411,7 @@ def _ask_witness(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int,
         status, answer = _post_checkpoint(
             witness.url, write_request(theirs, tiles.consistency(theirs), checkpoint), timeout
         )
+    # 422: the witness computed our proof and it does not lead from its head to ours.
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         raise NotContinued("el testigo no acepta que esta bitácora continúe la que firmó")
     if status != HTTPStatus.OK:

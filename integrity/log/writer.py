@@ -183,6 +183,7 @@ class Sequencer:
         self.close()
 
     def close(self) -> None:
+        """Stop the threads of the disk, and give the folder back to other sequencers."""
         self._disk.shutdown()
         self._lock.__exit__(None, None, None)
 
@@ -212,6 +213,7 @@ class Sequencer:
         Raises LogRefused; after that, or any other exception, this object appends nothing more: open the log again, and
         look at `head` to see whether the entries are in it.
         """
+        # Refused before the first byte is written: the log goes on with other entries.
         if any(len(entry) > LONGEST_ENTRY for entry in entries):
             raise TooLong(f"una entrada de la bitácora tiene más de {LONGEST_ENTRY} bytes")
         # While an append runs, and after one that failed, no head may be given: files and state may differ.
@@ -258,6 +260,7 @@ class Sequencer:
         text = published.note.text
         kept = {(each.name, each.key_id): each.line for each in published.note.signatures}
         names: list[str] = []
+        # One line for each key: a new signature replaces the older one of the same witness.
         keys = {(key.name, key.id): key for key in witnesses}
         for each in read_signatures(lines) if lines else []:
             key = keys.get((each.name, each.key_id))

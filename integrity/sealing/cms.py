@@ -147,6 +147,7 @@ def _ess_id(certificate: x509.Certificate) -> bytes:
 
 
 def issuer_and_serial(certificate: x509.Certificate) -> bytes:
+    """IssuerAndSerialNumber in DER: how a signed message names its signer's certificate."""
     return der.sequence(*_issuer_serial(certificate))
 
 

@@ -106,11 +106,13 @@ class Fields:
         return self._left.pop(0) if self._left and self._left[0].tag == tag else None
 
     def end(self) -> None:
+        """Raises Malformed if an element is left: it would be signed, and nobody would have read it."""
         if self._left:
             raise Malformed(f"{self._what} sin nada más", "campos de más")
 
 
 def read_integer(element: Element) -> int:
+    """A whole number in its shortest form. Raises Malformed."""
     content = element.content
     sign = b"\xff" if content[1:2] >= b"\x80" else b"\0"  # what the second byte says by itself
     longer = len(content) > 1 and content[:1] == sign
@@ -120,6 +122,7 @@ def read_integer(element: Element) -> int:
 
 
 def read_oid(element: Element) -> str:
+    """An object identifier in dotted form. Raises Malformed."""
     content = element.content
     if element.tag != OID or not 1 <= len(content) <= _LONGEST_OID or content[-1] >= _SHORT:
         raise Malformed("un identificador de objeto", "otra cosa")
@@ -162,6 +165,7 @@ def _utc_of_digits(digits: str) -> datetime:
 
 
 def element(tag: int, *contents: bytes) -> bytes:
+    """One element: tag, shortest length, contents one after the other."""
     content = b"".join(contents)
     if len(content) < _SHORT:
         return bytes([tag, len(content)]) + content
@@ -170,6 +174,7 @@ def element(tag: int, *contents: bytes) -> bytes:
 
 
 def sequence(*contents: bytes) -> bytes:
+    """A SEQUENCE of these elements."""
     return element(SEQUENCE, *contents)
 
 
@@ -179,11 +184,13 @@ def set_of(contents: Sequence[bytes]) -> bytes:
 
 
 def integer(value: int) -> bytes:
+    """An INTEGER in its shortest form; negative numbers in two's complement."""
     magnitude = value if value >= 0 else ~value
     return element(INTEGER, value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True))
 
 
 def oid(dotted: str) -> bytes:
+    """An OBJECT IDENTIFIER from its dotted form."""
     first, second, *arcs = map(int, dotted.split("."))
     return element(OID, *map(_base128, [40 * first + second, *arcs]))
 
@@ -204,4 +211,5 @@ def time(at: datetime) -> bytes:
 
 
 def generalized_time(at: datetime) -> bytes:
+    """A GeneralizedTime in UTC, in whole seconds."""
     return element(GENERALIZED_TIME, f"{at.astimezone(UTC):%Y%m%d%H%M%S}Z".encode())

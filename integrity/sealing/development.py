@@ -94,6 +94,7 @@ def make_authority(folder: Path, *, now: datetime) -> None:
 
 
 def subject(kind: CertificateKind) -> x509.Name:
+    """The subject of a development certificate: it says three times that it has no legal value."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "MX"),
@@ -149,6 +150,7 @@ def _write_pair(folder: Path, names: tuple[str, str], certificate: x509.Certific
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     for name, content, mode in ((names[1], secret, 0o600), (names[0], certificate.public_bytes(pem), 0o644)):
+        # O_EXCL and mode from the first byte: no other key is written over, and nobody reads this one meanwhile.
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -207,6 +209,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _REQUEST_TIMEOUT_S
 
     def do_POST(self) -> None:
+        # A request without a length, or too long, is refused before it is read.
         stated = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,9}", stated, re.ASCII) or int(stated) > LONGEST:
             self._send_reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"")

@@ -111,6 +111,7 @@ class FileKey:
         self._key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = key
 
     def sign(self, data: bytes) -> bytes:
+        """Sign the SHA-256 of `data` with the key of the file."""
         if isinstance(self._key, rsa.RSAPrivateKey):
             return self._key.sign(data, padding.PKCS1v15(), hashes.SHA256())
         return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
@@ -141,6 +142,7 @@ class TokenKey:
         self._is_rsa = isinstance(public, rsa.RSAPublicKey)
 
     def sign(self, data: bytes) -> bytes:
+        """Sign inside the token. Raises NotSealed if the token or its library does not answer."""
         try:
             import pkcs11  # noqa: PLC0415 - an extra: most installations have no token
         except ModuleNotFoundError:
@@ -168,6 +170,7 @@ def _read_uri(uri: str) -> Mapping[str, str]:
     path, _, query = uri.removeprefix(_PKCS11).partition("?")
     pairs = [part.partition("=") for part in [*path.split(";"), *query.split("&")] if part]
     where = {key: unquote(value) for key, _, value in pairs}
+    # A URI appears in process lists and logs, so the PIN may not be in it.
     if any(key.startswith("pin-") for key in where):
         raise NotSealed(Problem.KEY, "el PIN no va en la dirección pkcs11: (se vería en registros y procesos)")
     if missing := {"module-path", "token", "object"} - where.keys():
@@ -257,6 +260,7 @@ def import_signature(
     bring the same bytes again is no error, to bring others is.
     """
     found = verify_seal(p7s, read_sums_file(sums), trusted, simulacro=simulacro)
+    # A signature from the future would later look older than it is.
     if found.at > now + CLOCK_TOLERANCE:
         raise NotSealed(Problem.CLOCK, "la firma dice ser de una hora que todavía no llega")
     target = sums.with_name(SEAL if as_seal else PERSON)

@@ -113,8 +113,10 @@ def verify_sello(
     if match is None:
         raise NotSealed(Problem.FORM, "la cadena original no es ||1.0|SHA256SUMS|huella|fecha|certificado|firma||")
     digest, moment, certificate_number, signer = match.groups()
+    # Content first: a page of another corte is told as such, even if its signature is good.
     if digest != hashlib.sha256(sums).hexdigest():
         raise NotSealed(Problem.CONTENT, "el sello digital es de otro SHA256SUMS")
+    # The name and number that people read must be those of the certificate that signed.
     if (certificate_number, signer) != (number(certificate), name(certificate)):
         raise NotSealed(Problem.ATTRIBUTES, "el nombre o el número de certificado no son los del certificado que trae")
     if not cms.verify_rsa_sha256(certificate, signature, string.encode()):

@@ -95,6 +95,7 @@ def verify_stamp(
     if not 0 < len(tsr) <= LONGEST:
         raise NotSealed(Problem.FORM, f"un sello de tiempo tiene de 1 a {LONGEST} bytes; este, {len(tsr)}")
     try:
+        # First reader: rfc3161-client. Second reader: `cms.read`, which accepts one encoding only.
         response = decode_timestamp_response(tsr)
         status = PKIStatus(response.status)
         if status is not PKIStatus.GRANTED:
@@ -183,6 +184,7 @@ async def add_missing(
     not at all. If two publishers ask for the same stamp, the first one stays.
     """
     assert len(authorities) <= len(STAMPS)
+    # The first authority has the first file name, the second the second; an existing stamp is never asked for again.
     missing = [(file, by) for file, by in zip(STAMPS, authorities, strict=False) if not (folder / file).exists()]
     if not missing:
         return {}

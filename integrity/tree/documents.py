@@ -177,6 +177,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class PublishedOption:
+    """One option of a ballot; `parties` are the positions of a coalition's parties."""
+
     position: int
     code: str
     clase: str
@@ -185,6 +187,8 @@ class PublishedOption:
 
 @dataclass(frozen=True, slots=True)
 class PublishedContest:
+    """One contest: the place that elects one office; `ballot` holds positions of options."""
+
     id: int
     entidad: int
     territorio: int
@@ -194,6 +198,8 @@ class PublishedContest:
 
 @dataclass(frozen=True, slots=True)
 class PublishedElection:
+    """One election of the manifest, with its options, contests and rules."""
+
     code: str
     title: str
     ambito: str
@@ -217,6 +223,8 @@ class PublishedElection:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """The manifest of a corte; `read_manifest` makes it."""
+
     corte: int
     fase: str
     at: datetime
@@ -258,6 +266,7 @@ def read_manifest(data: bytes) -> Manifest:
         refuse("elecciones", "códigos de elección sin repetir", codes)
     if sorted(raw["reglas"]) != sorted(codes):
         refuse("reglas", f"reglas de {', '.join(codes)}", ", ".join(raw["reglas"]))
+    # The summary is the only part of an election that may change from corte to corte.
     fixed = [{key: held for key, held in election.items() if key != "resumen"} for election in elections]
     anterior = raw["anterior"]
     manifest = Manifest(
@@ -309,6 +318,7 @@ def read_moment(text: str) -> datetime:
 
 
 def rules_digest(content: object) -> str:
+    """SHA-256 of the canonical JSON of a rule set, as the manifest states it."""
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
@@ -319,6 +329,7 @@ def _expect_format(raw: Json) -> None:
 
 def _read_election(raw: Json, rules: Json) -> PublishedElection:
     content = rules["contenido"]
+    # Name and version stand twice in the manifest; two answers would leave the reader without one.
     where = f"elecciones.{raw['codigo']}"
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
         refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
@@ -369,6 +380,7 @@ def _read_contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[
     for held in raw:
         place = (held["entidad"], held["territorio"])
         ballot = frozenset(held["boleta"])
+        # Two contests at one place, or under one number: an acta would count in both.
         if place in contests or held["id"] in ids:
             refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:

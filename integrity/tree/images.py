@@ -42,6 +42,7 @@ def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
                     last = cells
     except (UnicodeDecodeError, csv.Error):
         ledger.wrong("COM-05", path, expected="un CSV en UTF-8", found="otra cosa")
+    # Corte 0 shows that no acta has arrived: the opening ceremony (domain.md §8).
     if corte.number == 0 and last:
         ledger.wrong("CON-02", path, expected="un corte 0 sin imágenes", found="una imagen")
 
@@ -62,11 +63,13 @@ def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
 
 
 def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
+    """Each CODIGO_INTEGRIDAD of the last corte is an image that images.csv lists for that acta (COM-06)."""
     if last.manifest is None or len(last.tables) < len(last.manifest.elections):
         ledger.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
     for code, table in last.tables.items():
         ledger.did("COM-06", len(table.published))
         for clave, sha256 in table.published.items():
+            # An image of another acta under this row would pass every digest, but not this.
             if sha256 != "-" and clave not in seen.claves(sha256):
                 found = f"{sha256}, que images.csv no lista para ella"
                 ledger.wrong("COM-06", last.folder, expected=f"la imagen del acta {clave} de {code}", found=found)
@@ -87,6 +90,7 @@ def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
 
 
 def judge_images(tree: Source, seen: Seen, ledger: Ledger) -> None:
+    """The bytes of each listed image have the digest in its name (INT-04); a missing one is COM-05."""
     ledger.did("INT-04", 0)
     paths = (image_path(sha256, seen.extension(sha256)) for sha256 in sorted(seen.images.keys() - seen.skipped))
     outcomes = in_threads(lambda path: tree.digest(path, _IMAGE_LIMIT), paths, tree.threads)

@@ -17,6 +17,7 @@ _ROOT_FILES: Final = frozenset({INDEX, "index.html", "estilo.css", "VERIFICA.txt
 
 
 def judge_pages(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
+    """Every page of the last corte is there (COM-07). No digest covers its text."""
     if last.manifest is None or len(last.tables) < len(last.manifest.elections):
         ledger.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
         return

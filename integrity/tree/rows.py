@@ -90,6 +90,7 @@ Sum = list[int]
 
 
 def add(target: Sum, other: Sum, sign: int = 1) -> None:
+    """Add `other` to `target`, place by place; `sign` -1 takes it away. Most places of a row are zero."""
     for place, amount in enumerate(other):
         if amount:
             target[place] += sign * amount
@@ -202,6 +203,7 @@ class Judge:
                 return place
 
     def row(self, cells: list[str], wrong: Wrong) -> Row:
+        """Judge one row by the rules, and return its share of the sums."""
         # CONTABILIZADA tells which of four kinds a row is: fuera de catálogo (2), not captured (-), sin acta, captured.
         tail = self.columns.tail
         contabilizada = cells[tail["CONTABILIZADA"]]

@@ -39,6 +39,7 @@ def judge_corte(
     if trust is None:
         _note_any_seal(tree, corte, seen, ledger)
         return
+    # A seal is judged at the hour of its corte, over the bytes of its list: both are needed.
     if not corte.content or corte.manifest is None:
         missing = "manifiesto no se sabe su hora" if corte.content else "SHA256SUMS no hay nada que sellar"
         ledger.unable(SEAL_CHECKS, f"{corte.folder}: sin {missing}")
@@ -51,6 +52,7 @@ def judge_corte(
     beside = _read_beside_sums(tree, corte, ledger)
     if beside is None:
         return
+    # From here on the tree has seals, so a missing one in another corte counts.
     seen.sealed |= beside.keys()
     corte.vouched = judge(
         corte.content,
@@ -68,6 +70,7 @@ def judge_corte(
 
 def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
     """After the last corte: a check without any seal, and without an authority to ask for one, does not apply."""
+    # Seals that the reader cannot judge are no proof: the checks are not made, and not passed.
     if trust is None and seen.sealed:
         ledger.unable(SEAL_CHECKS, _NO_AUTHORITY)
     for check in SEAL_CHECKS if trust is None else ():
@@ -94,6 +97,7 @@ def _read_beside_sums(tree: Source, corte: PublishedCorte, ledger: Ledger) -> di
     for path, found in in_threads(lambda path: tree.read(path, _LIMIT), paths, tree.threads):
         if isinstance(found, bytes):
             beside[paths[path]] = found
+        # It may be there. To report it as missing would accuse the publisher of our network's fault.
         elif isinstance(found, Unreadable):
             ledger.unable(SEAL_CHECKS, found.sentence)
             return None

@@ -146,6 +146,7 @@ def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Publishe
         for part in ("contiendas", "territorios"):
             if len(actual[part]) < len(told[part]):
                 ledger.wrong("CON-14", name, expected=f"{part} sin repetir", found="una repetida")
+        # Only the entidad and the file's own territory stand in the rows.
         unknown = {held["tipo"] for held in told["territorios"]} - {"entidad", election.territory}
         if unknown:
             ledger.unable(["CON-14"], f"{name}: las filas de {election.code} no dicen su {', '.join(sorted(unknown))}")

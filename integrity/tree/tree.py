@@ -56,9 +56,11 @@ class Seen:
     """By `leaves.row_digest`: the clave, and the first corte that showed the row; None if the tree has no log."""
 
     def extension(self, sha256: str) -> str:
+        """The extension under which an image was published; empty if no corte listed it."""
         return self.images.get(sha256, "").partition(" ")[0]
 
     def claves(self, sha256: str) -> list[str]:
+        """The claves of the actas for which an image was published; `-` for fuera de catálogo."""
         return self.images.get(sha256, "").split(" ")[1:]
 
 
@@ -74,6 +76,7 @@ def blame(error: SourceError, checks: Sequence[str], path: str, ledger: Ledger) 
 
 
 def malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None:
+    """Report a text that could be read and does not have its form."""
     position = f"línea {problem.line}" if problem.line else ""
     ledger.wrong(check, path, expected=problem.expected, found=problem.found, position=position)
 

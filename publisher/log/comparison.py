@@ -64,6 +64,7 @@ class Root:
         self._edge: list[bytes] = []
 
     def add(self, leaf: bytes) -> None:
+        """Add the hash of the next leaf."""
         self._edge.append(leaf)
         self.size += 1
         # Two subtrees of one size join into one of twice the size, as in a binary counter.
@@ -74,6 +75,7 @@ class Root:
             at >>= 1
 
     def value(self) -> bytes:
+        """The root over all leaves added so far."""
         found = self._edge[-1]
         for left in reversed(self._edge[:-1]):
             found = parent_hash(left, found)
@@ -86,6 +88,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
     `folder` is the published log; None: the tree is not compared. Raises Difference; Rejected or SourceError if it
     cannot be compared.
     """
+    # The checkpoint first, then the snapshot: every leaf that was signed is then in the snapshot.
     published = None if folder is None else _published_checkpoint(folder)
     tree = None if folder is None or published is None else Tiles(Folder(folder), published.size)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -104,6 +107,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
         pending = await store.without_leaf(connection)
         start = await store.start(connection)
         passed_to = await store.handed_over(connection)
+    # `log_state` holds the promised head; the leaves must give it.
     if head.size and roots.get(head.size) != head.root:
         raise Difference(f"log_leaf no da la raíz de log_state en {head.size} hojas")
     if published is not None:
@@ -123,8 +127,10 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
     wrong = await store.cells_that_differ(connection, by_kind["version"]) if "version" in by_kind else {}
     for index, leaf in enumerate(batch, first):
         where = f"hoja {index}, {leaf.kind} {leaf.reference}"
+        # The rows come in order, so a gap is a deleted leaf.
         if leaf.index != index:
             raise Difference(f"log_leaf: falta la hoja {index}; sigue la {leaf.index}")
+        # The fact behind the leaf must still exist, and give the same bytes.
         fact = facts[leaf.kind].get(leaf.reference)
         if fact is None:
             raise Difference(f"{where}: su hecho ya no está en la base de datos")
@@ -187,6 +193,7 @@ def _compare_head(published: Checkpoint, roots: Mapping[int, bytes], key: Verifi
 
 
 async def run(*, with_tree: bool) -> int:
+    """Compare, and print the result in Spanish. Returns 0, or 2 without the tree."""
     settings = read_settings()
     folder = settings.public / LOG if with_tree else None
     async with embedded.database(settings) as urls, connect(urls.app) as connection:

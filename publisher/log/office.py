@@ -46,10 +46,12 @@ class LogOffice:
 
     @property
     def folder(self) -> Path:
+        """The folder of the log in the published tree."""
         return self.public / LOG
 
 
 def office_of(settings: Settings, url: str) -> LogOffice:
+    """The sequencer's office for these settings. Raises Rejected for a key or a policy that does not fit."""
     signer = signing_key(settings.log_key, settings.log_name)
     policy = policy_text(signer, settings.log_policy)
     addresses = dict(each.split("=", 1) for each in settings.log_witnesses.split(",") if each)
@@ -73,12 +75,14 @@ def signing_key(path: Path, name: str) -> Signer:
             following_key(path).rename(path)
         else:
             _make_key(path, name)
+    # Any reader of this file could sign a second history of the log.
     if path.stat().st_mode & _OTHERS:
         raise Rejected(f"la llave {path} la pueden leer otros usuarios; corrija con: chmod 600 {path}")
     try:
         signer = read_signer(path.read_text("utf-8"))
     except (Malformed, Unsupported, UnicodeDecodeError):
         raise Rejected(f"{path} no es una llave de bitácora") from None
+    # The key's name is the origin of the log: another name would begin another log.
     if signer.key.name != name or signer.key.kind is not SignatureKind.LOG:
         raise Rejected(f"la llave {path} es de la bitácora {signer.key.name}; esta es {name}")
     return signer
@@ -129,6 +133,7 @@ def policy_text(signer: Signer, file: Path | None) -> str:
 def asked_at(policy: str, addresses: Mapping[str, str]) -> Policy:
     """The policy with other addresses for some witnesses. Raises Rejected for a witness that it does not have."""
     read = read_policy(policy.encode())
+    # A misspelled name would leave a witness unasked all night.
     unknown = sorted(addresses.keys() - read.witnesses.keys())
     if unknown:
         raise Rejected(f"PREP_LOG_WITNESSES: la política no tiene ningún testigo «{unknown[0]}»")

@@ -62,6 +62,7 @@ class Proofs:
     async def serve_cortes(self) -> None:
         """Beside each corte in the tree: its proof, and the openings of the captures of its actas."""
         is_met = bool(self.cortes) and self.is_met(self._tree.checkpoint())
+        # The tree may lag behind the log: a corte is in the log as soon as it is recorded.
         for number, index in list(self.cortes.items()):
             folder = self._office.public / "cortes" / f"{number:04}"
             if not await asyncio.to_thread(self._is_due, folder, is_met=is_met):
@@ -101,6 +102,7 @@ class Proofs:
         self._filling = asyncio.create_task(self.prove_missing(first))
 
     def refill(self) -> None:
+        """Once the quorum is back, start to replace the proofs that were made without it."""
         if self._filling is not None and self._filling.done():
             self._filling.result()
             self._filling = None
@@ -110,6 +112,7 @@ class Proofs:
             self.fill(first)
 
     async def close(self) -> None:
+        """Stop between two bundles, and wait for the task that makes missing proofs."""
         self._closing = True
         if self._filling is not None:
             await asyncio.wait({self._filling})
@@ -121,6 +124,7 @@ class Proofs:
     def _prove_missing(self, head: Head, first: int) -> None:
         tiles = Tiles(self._files, head.size)
         for bundle in range(first // WIDTH, -(-head.size // WIDTH)):
+            # The next start makes the rest.
             if self._closing:
                 return
             entries = enumerate(tiles.entries(bundle), bundle * WIDTH)
@@ -171,6 +175,7 @@ class Proofs:
         return [name for name, each in witnesses if (each.key.name, each.key.id) in signed]
 
     def is_met(self, checkpoint: bytes) -> bool:
+        """Whether that checkpoint of ours has the policy's quorum."""
         return self._policy.is_met_by(self.cosigners(checkpoint))
 
 

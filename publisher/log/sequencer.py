@@ -124,6 +124,7 @@ class Scribe:
 
     @property
     def size(self) -> int:
+        """Leaves in the tree now."""
         return self._tree.head.size
 
     async def turn(self) -> int:

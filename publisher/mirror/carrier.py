@@ -88,6 +88,7 @@ class Carrier:
                 if found != expected:
                     raise Divergence(f"el corte {at + 1} del origen sigue a otro corte {at} que el publicado antes")
                 break
+            # The list has the digest that the later manifest gave; the manifest has the digest in the list.
             await self._fetch_known(stage, path, expected, SMALL)
             sums = sums_in(stage.root / path, path)
             name = f"cortes/{at:04}/manifest.json"
@@ -109,6 +110,7 @@ class Carrier:
         sums = sums_in(stage.root / folder / SUMS, folder)
         await few_at_once(lambda name: self._fetch_known(stage, f"{folder}/{name}", sums[name], _TABLE), sums)
         await self._fetch_known(stage, manifest.zip_name, manifest.zip_sha256, min(_ZIP, manifest.zip_bytes))
+        # An image of a corte is named by its digest, so it can be fetched and checked alone.
         images = await asyncio.to_thread(images_listed, stage.root / folder / "images.csv")
 
         async def image(sha: str) -> None:
@@ -123,6 +125,7 @@ class Carrier:
         before = stage.held.checkpoint if stage.held else None
         shape = Tiles(Folder(stage.root), now.size)
         wanted: list[tuple[str, int]] = []
+        # Level None is the bundles of entries. Partial tiles have the width of this checkpoint.
         for level in (None, *range(_LEVELS)):
             rows = now.size >> (8 * (level or 0))
             for index in range(-(-rows // WIDTH)):
@@ -149,6 +152,7 @@ class Carrier:
                 )
         self._late |= await asyncio.to_thread(images_logged, tiles, before.size if before and not everything else 0)
 
+        # Receipts promise a proof for each image; the origin may make it a little later.
         published = policy_in(policy)
 
         async def prove(sha: str) -> None:
@@ -191,6 +195,7 @@ class Carrier:
             before = read_manifest((stage.held.root / f"cortes/{stage.held.corte:04}/manifest.json").read_bytes())
         pages: set[str] = {"index.html", "estilo.css"}
         for election in last.elections:
+            # An election named like a folder of the tree would overwrite it.
             if election.code in _RESERVED or "." in election.code:
                 raise Divergence(f"el origen llama «{election.code}» a una elección")
             old = rows_of(stage.held.root, before, election) if stage.held and before else {}

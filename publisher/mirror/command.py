@@ -46,6 +46,7 @@ async def mirroring(
     """A mirror of `url` in `folder`. A lock keeps other mirrors out of the folder. Raises Rejected."""
     base_of(url)
     try:
+        # `arboles` holds the two trees, `.partes` the interrupted downloads.
         for each in (folder / "arboles", folder / _PARTS):
             each.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".candado", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -53,6 +54,7 @@ async def mirroring(
         raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
     try:
         try:
+            # The system gives the lock back when the process ends, however it ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Rejected(f"otro difusor usa la carpeta {folder}") from None

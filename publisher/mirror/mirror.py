@@ -136,12 +136,14 @@ class Mirror:
                 f"index.json del origen: se esperaba {problem.expected}; se encontró {problem.found}"
             ) from None
         number: int = index["corte"]
+        # The folder follows from the number; any other could lead out of the tree.
         if index["carpeta"] != f"cortes/{number:04}":
             self._evidence.keep(INDEX, self._index)
             raise Divergence(f"index.json del origen manda a la carpeta «{index['carpeta']}»")
         if held is not None:
             observe.DIFUSOR_CORTE.set(held.corte)
             observe.DIFUSOR_BEHIND.set(max(0, number - held.corte))
+            # Backwards, or another list under the same number: both are told, and the file is kept as evidence.
             ours = read_index(held.index)
             if number < held.corte:
                 self._evidence.keep(INDEX, self._index)
@@ -178,6 +180,7 @@ class Mirror:
         before = held.checkpoint if held is not None else None
         if before is None:
             return
+        # A log that disappears would take all proofs with it.
         if told is None:
             raise Divergence("el origen ya no tiene la bitácora que había publicado")
         now = checkpoint_in(told)
@@ -201,6 +204,7 @@ class Mirror:
             str(stage.root),
             log=self._asked.policy,
             trust=self._asked.trust,
+            # This process verified the older cortes before: from then on, their digests are enough.
             since=held.corte if held and self._verified else 0,
             kept=held.checkpoint if held else None,
         )
@@ -227,6 +231,7 @@ class Mirror:
         failures = 0
         while not stop.is_set():
             failures = 0 if await self.attempt() else failures + 1
+            # Random pauses, so that a thousand mirrors do not ask at the same second.
             pause = min(interval * 2 ** min(failures, 4), max(interval, 120.0))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause * self._rng.uniform(0.8, 1.2))

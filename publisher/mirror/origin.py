@@ -119,6 +119,7 @@ class Origin:
         )
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._session.close()
 
     async def read(self, path: str, limit: int) -> bytes:
@@ -172,6 +173,7 @@ class Origin:
         held = part.stat().st_size if part.exists() else 0
         async with self._ask_origin(path, {"Range": f"bytes={held}-"} if held else {}) as answer:
             goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
+            # Another range would be glued to our part: the digest would catch it, but only at the end.
             if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
                 raise OriginRefused(f"el origen mandó otra parte de {path} que la pedida")
             if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -200,6 +202,7 @@ class Origin:
                 raise Gone(f"al origen le falta {path}")
             if answer.status not in _expected_statuses(headers):
                 raise _error_of_status(path, answer)
+            # A compressed body could unpack to any size.
             if answer.headers.get("Content-Encoding", "identity") != "identity":
                 raise OriginRefused(f"el origen manda comprimido {path}, que se pidió tal cual")
             yield answer
@@ -212,6 +215,7 @@ class Origin:
             if total > limit:
                 raise OriginRefused(f"{path} del origen tiene más de {limit} bytes")
             lasted = time.monotonic() - began
+            # A server that sends a byte now and then must not hold a connection for ever.
             if lasted > self._patience.grace and total < lasted * self._patience.slowest:
                 raise Unavailable(f"el origen manda {path} demasiado despacio")
             yield block
@@ -244,6 +248,7 @@ def _error_of_status(path: str, answer: aiohttp.ClientResponse) -> Unavailable |
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         return OriginRefused(f"el origen manda a otro sitio al pedir {path}: no se sigue")
     if answer.status in _BUSY:
+        # The header comes from the origin, so its wait is limited.
         told = answer.headers.get("Retry-After", "")
         wait = min(_LONGEST_WAIT, int(told)) if told.isascii() and told.isdigit() else _WAIT
         return Wait(f"el origen pide esperar (respondió {answer.status})", retry_after=wait)

@@ -18,6 +18,7 @@ _EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf"})
 
 
 def checkpoint_in(told: bytes) -> Checkpoint:
+    """The checkpoint in these bytes. Raises Divergence if they are no checkpoint."""
     try:
         return read_checkpoint(told)
     except Malformed as problem:
@@ -27,6 +28,7 @@ def checkpoint_in(told: bytes) -> Checkpoint:
 
 
 def policy_in(told: bytes) -> Policy:
+    """The policy in these bytes. Raises Divergence if they are no policy, or one with unknown keys."""
     try:
         return read_policy(told)
     except Malformed as problem:
@@ -45,6 +47,7 @@ def is_witnessed(content: bytes, policy: Policy) -> bool:
 
 
 def sums_in(path: Path, name: str) -> dict[str, str]:
+    """Digest by name, from a SHA256SUMS at `path`. Raises Divergence; `name` is for its sentence."""
     try:
         return read_sums(path.read_bytes())
     except Malformed as problem:
@@ -52,6 +55,7 @@ def sums_in(path: Path, name: str) -> dict[str, str]:
 
 
 def manifest_in(content: bytes, name: str) -> Manifest:
+    """The manifest in these bytes. Raises Divergence."""
     try:
         return read_manifest(content)
     except Malformed as problem:
@@ -89,6 +93,7 @@ def immutable_paths(root: Path, number: int) -> list[str]:
 
 
 def root_at(tiles: Tiles, size: int) -> bytes:
+    """The root of the first `size` leaves. Raises Divergence if a tile is missing or wrong."""
     try:
         return tiles.root_at(size)
     except (SourceError, Differs) as problem:
@@ -102,6 +107,7 @@ def images_logged(tiles: Tiles, first: int) -> set[str]:
     try:
         for bundle in range(first // WIDTH, -(-tiles.size // WIDTH)):
             for entry in tiles.entries(bundle):
+                # Most leaves are captures and versions: the text is searched before the JSON is read.
                 leaf = read_leaf(entry) if b'"tipo":"imagen"' in entry else {"tipo": ""}
                 if leaf["tipo"] == "imagen":
                     found.add(leaf["sha256"])
@@ -143,6 +149,7 @@ def pages_changed(
     code = election.code
     yield f"{code}/index.html"
     whole = last.fase != "en curso"  # at the beginning and at the end, the publisher writes every place again
+    # A captured acta has a page of its own; every acta stands on the page of its place.
     for clave, (row, place) in new.items():
         changed = old.get(clave, (None, ""))[0] != row
         if changed or whole:

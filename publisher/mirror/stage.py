@@ -64,6 +64,7 @@ class Stage:
         fresh.replace(target)
 
     def put_if_new(self, path: str, content: bytes) -> None:
+        """Write the file only if the tree has another one, or none."""
         if not self.has(path) or (self.root / path).read_bytes() != content:
             self.put(path, content)
 
@@ -83,6 +84,7 @@ class Stage:
         return bool(self.wanted)
 
     def make_durable(self) -> None:
+        """Sync every folder in which a name changed. Files are synced when they are written."""
         folders = {
             each for folder in self.folders for each in (folder, *folder.parents) if each.is_relative_to(self.root)
         }
@@ -120,6 +122,7 @@ def _link_tree(source: Path | None, target: Path) -> None:
         theirs, ours = source / path, target / path
         if ours.exists() and ours.samefile(theirs):
             continue
+        # A link under another name first: the old file may still be open in a reader.
         ours.parent.mkdir(parents=True, exist_ok=True)
         fresh = target / ".enlace"
         fresh.unlink(missing_ok=True)
@@ -145,5 +148,6 @@ def switch(folder: Path, stage: Stage) -> None:
 
 
 def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
