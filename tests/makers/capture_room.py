@@ -218,7 +218,7 @@ class Room:
         said = qr(acta) if text == "" else text
         reading = Reading(said, "zxing", 64, 64, bytes(128), bytes.fromhex(web), bytes.fromhex(web))
         async with transaction(self.pool) as connection:
-            await pipeline.digitized(connection, received, reading, self._given)
+            await pipeline.digitized(connection, received, reading, self._pipeline_given)
         return sha256
 
     async def work(self) -> None:
@@ -226,12 +226,14 @@ class Room:
         async with transaction(self.pool) as connection:
             for row in await connection.fetch("DELETE FROM outbox RETURNING seq, id, body"):
                 if row["id"].startswith("entry:"):
-                    await pipeline.touched(connection, ActaTouched.model_validate_json(row["body"]), self._given)
+                    await pipeline.touched(
+                        connection, ActaTouched.model_validate_json(row["body"]), self._pipeline_given
+                    )
                 else:
-                    await pipeline.named(connection, ImageNamed.model_validate_json(row["body"]), self._given)
+                    await pipeline.named(connection, ImageNamed.model_validate_json(row["body"]), self._pipeline_given)
 
     @property
-    def _given(self) -> pipeline.Given:
+    def _pipeline_given(self) -> pipeline.Given:
         return pipeline.Given(now=self.clock, chance=lambda: 0.5)
 
 

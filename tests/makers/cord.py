@@ -29,7 +29,7 @@ class Cord:
         self._running: set[asyncio.Task[None]] = set()
 
     async def plug_in(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._carry_connection, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def pull_out(self) -> None:
@@ -42,7 +42,7 @@ class Cord:
         await self._server.wait_closed()
         await asyncio.sleep(0)  # the aborted ends close
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)

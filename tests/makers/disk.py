@@ -64,37 +64,37 @@ class Disk:
         paths = [os.path.normpath(os.path.join(base, path)) for base, path in _PATHS.findall(said)]  # noqa: PTH118  # text
         match call:
             case "fsync" | "fdatasync":
-                self._sync(_handle(said))
+                self._note_fsync(_path_of_handle(said))
             case "open" | "openat" | "creat":
                 if "O_CREAT" in said or call == "creat":
-                    self._appear(paths[0], self.files.get(paths[0], _Bytes()))
+                    self._note_new_name(paths[0], self.files.get(paths[0], _Bytes()))
                 if "O_TRUNC" in said and paths[0] in self.files:
                     self.files[paths[0]].synced = False
             case "mkdir" | "mkdirat":
                 self.forgettable.add(paths[0])
             case "link" | "linkat":
-                self._appear(paths[1], self.files.get(paths[0], _Bytes()))
+                self._note_new_name(paths[1], self.files.get(paths[0], _Bytes()))
             case "rename" | "renameat" | "renameat2":
-                self._move(paths[0], paths[1])
+                self._note_rename(paths[0], paths[1])
             case "unlink" | "unlinkat" | "rmdir":
                 self.files.pop(paths[0], None)
                 self.forgettable.discard(paths[0])
             case _:
-                written = _handles(said)[1 if call == "copy_file_range" else 0]
+                written = _paths_of_handles(said)[1 if call == "copy_file_range" else 0]
                 if written.startswith("/"):
                     self.files.setdefault(written, _Bytes()).synced = False
 
-    def _appear(self, path: str, content: _Bytes) -> None:
+    def _note_new_name(self, path: str, content: _Bytes) -> None:
         if path not in self.files:
             self.forgettable.add(path)
         self.files[path] = content
 
-    def _sync(self, path: str) -> None:
+    def _note_fsync(self, path: str) -> None:
         if path in self.files:
             self.files[path].synced = True
         self.forgettable = {each for each in self.forgettable if os.path.dirname(each) != path}  # noqa: PTH120  # text
 
-    def _move(self, old: str, new: str) -> None:
+    def _note_rename(self, old: str, new: str) -> None:
         def moved(path: str) -> str:
             return new + path[len(old) :] if path == old or path.startswith(f"{old}/") else path
 
@@ -102,12 +102,12 @@ class Disk:
         self.forgettable = {moved(path) for path in self.forgettable} | {new}
 
 
-def _handles(said: str) -> list[str]:
+def _paths_of_handles(said: str) -> list[str]:
     return [path.removesuffix(" (deleted)") for path in _HANDLE.findall(said)] or [""]
 
 
-def _handle(said: str) -> str:
-    return _handles(said)[0]
+def _path_of_handle(said: str) -> str:
+    return _paths_of_handles(said)[0]
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Traced:
         disk = Disk()
         for call, said, ended in self.calls():
             if not ended:
-                if call in _WRITES and words in said and not _handle(said).startswith("/"):
+                if call in _WRITES and words in said and not _path_of_handle(said).startswith("/"):
                     yield disk
             else:
                 disk.take(call, said)

@@ -58,13 +58,15 @@ class Server:
 
     def start(self) -> None:
         options = f"-h {HOST} -p {self.port} -k {self.folder}"
-        self._run("pg_ctl", "-w", "-D", str(self.folder), "-l", str(self.folder / "log"), "-o", options, "start")
+        self._run_program(
+            "pg_ctl", "-w", "-D", str(self.folder), "-l", str(self.folder / "log"), "-o", options, "start"
+        )
 
     def stop(self) -> None:
         with suppress(subprocess.SubprocessError):
-            self._run("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
+            self._run_program("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
 
-    def _run(self, command: str, *words: str) -> None:
+    def _run_program(self, command: str, *words: str) -> None:
         pgexec(command, words, bin_path=self._postgres.bin_path, user=self._postgres.system_user)
 
     def replica(self, folder: Path) -> "Server":
@@ -75,7 +77,7 @@ class Server:
         ensure_prefix_permissions(folder)
         following.own(folder)
         words = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-D", str(folder))
-        self._run("pg_basebackup", *words, "-R", "-X", "stream", "-c", "fast")
+        self._run_program("pg_basebackup", *words, "-R", "-X", "stream", "-c", "fast")
         return following
 
     def url(self, user: str, database: str, *, password: str = "", host: str = HOST, **parameters: str) -> str:

@@ -46,13 +46,13 @@ class S3Server:
         command = [sys.executable, "-c", _SERVER, str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
-        while not self._answers():
+        while not self._is_answering():
             assert time.monotonic() < deadline, "the S3 server does not answer"
             assert self._process.poll() is None, "the S3 server did not start"
             time.sleep(0.05)
         self.client("s3").create_bucket(Bucket=BUCKET)
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.endpoint}/moto-api/", timeout=PATIENCE):
                 return True
@@ -67,7 +67,7 @@ class S3Server:
 
     def forget(self) -> None:
         """Remove every object, between two tests."""
-        self._post("reset", b"")
+        self._post_to_moto("reset", b"")
         self.client("s3").create_bucket(Bucket=BUCKET)
 
     def demand_credentials(self) -> S3Access:
@@ -77,13 +77,13 @@ class S3Server:
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
         iam.put_user_policy(UserName="prep", PolicyName="prep", PolicyDocument=json.dumps(policy))
         key = iam.create_access_key(UserName="prep")["AccessKey"]
-        self._post("reset-auth", b"0")
+        self._post_to_moto("reset-auth", b"0")
         return S3Access(self.endpoint, "us-east-1", key["AccessKeyId"], key["SecretAccessKey"])
 
     def demand_nothing(self) -> None:
-        self._post("reset-auth", b"inf")
+        self._post_to_moto("reset-auth", b"inf")
 
-    def _post(self, what: str, body: bytes) -> None:
+    def _post_to_moto(self, what: str, body: bytes) -> None:
         url, plain = f"{self.endpoint}/moto-api/{what}", {"Content-Type": "text/plain"}
         with urllib.request.urlopen(urllib.request.Request(url, body, plain, method="POST")):
             pass

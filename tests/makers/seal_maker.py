@@ -123,9 +123,9 @@ def attributes(
 ) -> dict[str, bytes]:
     """The four attributes, each under a short name."""
     return {
-        "type": _attribute("1.2.840.113549.1.9.3", der.oid(content_type)),
-        "digest": _attribute("1.2.840.113549.1.9.4", der.element(der.OCTETS, hashlib.sha256(content).digest())),
-        "time": _attribute("1.2.840.113549.1.9.5", der.time(at)),
+        "type": _cms_attribute("1.2.840.113549.1.9.3", der.oid(content_type)),
+        "digest": _cms_attribute("1.2.840.113549.1.9.4", der.element(der.OCTETS, hashlib.sha256(content).digest())),
+        "time": _cms_attribute("1.2.840.113549.1.9.5", der.time(at)),
         "ess": ess(signer.certificate),
     }
 
@@ -133,10 +133,10 @@ def attributes(
 def ess(certificate: x509.Certificate) -> bytes:
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     value = der.sequence(der.sequence(der.sequence(der.element(der.OCTETS, digest))))
-    return _attribute("1.2.840.113549.1.9.16.2.47", value)
+    return _cms_attribute("1.2.840.113549.1.9.16.2.47", value)
 
 
-def _attribute(kind: str, value: bytes) -> bytes:
+def _cms_attribute(kind: str, value: bytes) -> bytes:
     return der.sequence(der.oid(kind), der.set_of([value]))
 
 

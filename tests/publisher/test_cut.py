@@ -242,11 +242,11 @@ async def _until(tonight: SmallNight, number: int, *, office: CorteOffice | None
     office = office or tonight.office
     last = None
     while last is None or last < number:
-        tonight.cut_so_far = await _recorded(tonight)
+        tonight.cut_so_far = await _last_recorded(tonight)
         last = (await tonight.cut(office=office)).number
 
 
-async def _recorded(tonight: SmallNight) -> int:
+async def _last_recorded(tonight: SmallNight) -> int:
     async with tonight.pool.acquire() as connection:
         count: int = await connection.fetchval("SELECT count(*) FROM corte")
         return count
@@ -331,7 +331,7 @@ async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> Non
     leader = await asyncpg.connect(tonight.url)
     with pytest.raises(Unavailable):
         await cut(replace(tonight.office, step=cut_off), Leader(leader), tonight.order())
-    assert await _recorded(tonight) == 0
+    assert await _last_recorded(tonight) == 0
 
 
 MOMENTS = [(step, False) for step in STEPS] + [(step, True) for step in ("record", "rename", "pages")]
@@ -377,9 +377,11 @@ async def overtake(tonight: SmallNight) -> None:
     await owner.close()
     async with await open_pool(tonight.url, connections=4) as pool:
         there = replace(tonight, office=replace(tonight.office, pool=pool))
-        corrected = next(sheet for sheet in tonight.sheets[:30] if _counts(sheet))
+        corrected = next(sheet for sheet in tonight.sheets[:30] if _sheet_counts(sheet))
         assert corrected.values is not None
-        await there.count([replace(corrected, values={**corrected.values, "NULOS": _votes(corrected, "NULOS") + 1})])
+        await there.count(
+            [replace(corrected, values={**corrected.values, "NULOS": _votes_on_sheet(corrected, "NULOS") + 1})]
+        )
         await there.count(tonight.sheets[30:60])
         await _until(there, 2)
 
@@ -397,7 +399,7 @@ async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
         return_exceptions=True,
     )  # fmt: skip
     assert sum(isinstance(result, Rejected) for result in results) == 1
-    assert await _recorded(tonight) == 2
+    assert await _last_recorded(tonight) == 2
     await one.close()
     await two.close()
 
@@ -406,11 +408,11 @@ async def test_a_correction_is_recorded_and_lets_a_total_shrink(tonight: SmallNi
     await tonight.cut()
     await tonight.count(tonight.sheets)
     await tonight.cut()
-    corrected = next(sheet for sheet in tonight.sheets if _counts(sheet))
+    corrected = next(sheet for sheet in tonight.sheets if _sheet_counts(sheet))
     assert corrected.values is not None
     largest = max(
         (code for code in corrected.values if code.isupper() and "_" not in code),
-        key=lambda code: _votes(corrected, code),
+        key=lambda code: _votes_on_sheet(corrected, code),
     )
     await tonight.count([replace(corrected, values={**corrected.values, largest: 0})])
     await tonight.cut()
@@ -420,13 +422,13 @@ async def test_a_correction_is_recorded_and_lets_a_total_shrink(tonight: SmallNi
         assert await connection.fetchval("SELECT count(*) FROM acta_current WHERE estado = 'Verificada'") == 0
 
 
-def _votes(sheet: Sheet, code: str) -> int:
+def _votes_on_sheet(sheet: Sheet, code: str) -> int:
     assert sheet.values is not None
     said = sheet.values[code]
     return said if isinstance(said, int) else 0
 
 
-def _counts(sheet: Sheet) -> bool:
+def _sheet_counts(sheet: Sheet) -> bool:
     return (
         sheet.values is not None and all(isinstance(said, int) for said in sheet.values.values()) and bool(sheet.clave)
     )
@@ -445,7 +447,7 @@ async def test_the_gate_stops_a_corte_whose_rows_do_not_give_its_totals(tonight:
         await tonight.cut()
     assert {finding.check for finding in failed.value.findings} >= {"trece_valores", "votos"}
     assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
-    assert await _recorded(tonight) == 1
+    assert await _last_recorded(tonight) == 1
 
 
 async def test_the_gate_stops_a_corte_that_lists_an_image_twice(tonight: SmallNight) -> None:
@@ -464,7 +466,7 @@ async def test_the_gate_stops_a_corte_that_lists_an_image_twice(tonight: SmallNi
         await tonight.cut(office=replace(tonight.office, step=list_twice))
     assert [(finding.check, finding.expected) for finding in failed.value.findings] == [("imagen", "una vez")]
     assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
-    assert await _recorded(tonight) == 1
+    assert await _last_recorded(tonight) == 1
     async with tonight.pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM held_back") == 0
 

@@ -70,12 +70,12 @@ class Watched:
 
     def verifies(self) -> int:
         """`integrity verify --log-policy`, as its user runs it."""
-        return self._run("verify", str(self.office.public), "--log-policy", str(self.policy))
+        return self._run_integrity("verify", str(self.office.public), "--log-policy", str(self.policy))
 
     def audits(self) -> int:
-        return self._run("audit-log", str(self.office.folder), "--policy", str(self.policy))
+        return self._run_integrity("audit-log", str(self.office.folder), "--policy", str(self.policy))
 
-    def _run(self, *words: str) -> int:
+    def _run_integrity(self, *words: str) -> int:
         done = subprocess.run([sys.executable, "-m", "integrity", *words], cwd=ROOT, capture_output=True, check=False)
         return done.returncode
 

@@ -127,7 +127,7 @@ def test_a_simulacro_shown_as_real(tmp_path: Path) -> None:
     signer = open_signer(tmp_path / development.SEAL_CERTIFICATE, str(tmp_path / development.SEAL_KEY))
     page = make_sello(SUMS, signer, at=AT)
     assert page is not None
-    stamps = {STAMPS[0]: development.answer(_query(), development.open_stamper(tmp_path), at=AT)}
+    stamps = {STAMPS[0]: development.answer(_stamp_query(), development.open_stamper(tmp_path), at=AT)}
     beside = {SEAL: seal(SUMS, signer, at=AT), SELLO: page, **stamps}
     trust = Trust(trusted, trusted)
     assert judged(beside, trust, simulacro=True)[0].exit_code == 0
@@ -136,7 +136,7 @@ def test_a_simulacro_shown_as_real(tmp_path: Path) -> None:
     assert report.checks[-1].differences == 3
 
 
-def _query() -> bytes:
+def _stamp_query() -> bytes:
     from tests.quick.test_integrity_stamp import query
 
     return query()

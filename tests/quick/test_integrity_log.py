@@ -188,10 +188,10 @@ def test_killed_at_any_step_the_next_run_ends_with_the_same_log(tmp_path: Path, 
         log.append(entries(500, 300))
     is_out = STEPS.index(step) + after > STEPS.index("checkpoint")
     assert published(tmp_path) == ((800, root(800)) if is_out else (300, root(300)))
-    _finish(tmp_path, 800)
+    _finish_appending(tmp_path, 800)
 
 
-def _finish(home: Path, size: int) -> None:
+def _finish_appending(home: Path, size: int) -> None:
     """The caller after a restart: look how far the log got, and append the rest."""
     with open_log(home) as log:
         assert log.head.size in {300, size}
@@ -221,7 +221,7 @@ def test_killed_at_any_write_the_next_run_ends_with_the_same_log(
             log.append(entries(300, 300))
         with pytest.raises(LogRefused, match="a medias"):
             log.append([b"otra"])
-    _finish(tmp_path, 600)
+    _finish_appending(tmp_path, 600)
 
 
 def test_files_of_entries_that_never_came_into_the_log_are_removed_and_replaced(tmp_path: Path) -> None:

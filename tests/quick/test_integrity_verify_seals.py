@@ -136,19 +136,19 @@ def test_a_publisher_without_time_stamps_is_judged_by_its_seals(tree: Path) -> N
     assert verify(str(tree), trust=TRUST).exit_code == 2  # a reader with an authority of time waits for its stamps
 
 
-def _swap(root: Path) -> None:
+def _swap_seals(root: Path) -> None:
     one, two = corte(root, 1) / SEAL, corte(root, 2) / SEAL
     first = one.read_bytes()
     one.write_bytes(two.read_bytes())
     two.write_bytes(first)
 
 
-def _link(root: Path) -> None:
+def _link_seal(root: Path) -> None:
     (corte(root, 1) / SEAL).unlink()
     (corte(root, 1) / SEAL).symlink_to("../0000/" + SEAL)
 
 
-def _rewrite(root: Path) -> None:
+def _rewrite_corte(root: Path) -> None:
     """The whole tree written again by a cheat without the institution's key."""
     manifest = corte(root, 1) / "manifest.json"
     held = json.loads(manifest.read_text())
@@ -159,7 +159,7 @@ def _rewrite(root: Path) -> None:
 
 CHEATS: dict[str, tuple[Callable[[Path], object], str]] = {
     "the seal of one corte taken away": (lambda root: (corte(root, 1) / SEAL).unlink(), "AUT-01"),
-    "the seals of two cortes exchanged": (_swap, "AUT-01"),
+    "the seals of two cortes exchanged": (_swap_seals, "AUT-01"),
     "one sello taken away": (lambda root: (corte(root, 2) / SELLO).unlink(), "AUT-03"),
     "sealed by somebody else": (lambda root: vouch(root, living(key=rsa_key(), ca=False)), "AUT-01"),
     "a seal from before its corte": (lambda root: vouch(root, late=timedelta(minutes=-10)), "AUT-05"),
@@ -167,7 +167,7 @@ CHEATS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (corte(root, 1) / STAMPS[0]).write_bytes((corte(root, 0) / STAMPS[0]).read_bytes()),
         "AUT-04",
     ),
-    "a seal that is a link": (_link, "AUT-01"),
+    "a seal that is a link": (_link_seal, "AUT-01"),
     "a person's signature that is a link": (
         lambda root: (corte(root, 0) / PERSON).symlink_to(SEAL),
         "AUT-02",
@@ -177,7 +177,7 @@ CHEATS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (corte(root, 1) / "SHA256SUMS.3.tsr").write_bytes(b"x"),
         "COM-03",
     ),
-    "a past corte rewritten, and every digest after it": (_rewrite, "AUT-01"),
+    "a past corte rewritten, and every digest after it": (_rewrite_corte, "AUT-01"),
 }
 
 
@@ -235,7 +235,7 @@ def test_the_command_reads_the_authorities(pristine: Path, tmp_path: Path, capsy
 # --- the reader's expectations, and the first corte to check ----------------------------------------------------------
 
 
-def _simulacro(root: Path) -> None:
+def _say_simulacro(root: Path) -> None:
     for path in [*(corte(root, number) / "manifest.json" for number in range(3)), root / "index.json"]:
         held = json.loads(path.read_text())
         held["simulacro"] = True
@@ -246,7 +246,7 @@ def _simulacro(root: Path) -> None:
 def test_a_simulacro_is_told_loudly_and_a_real_night_is_not_taken_for_one(plain: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(plain, tmp_path / "public"))
     assert verify(str(tree), simulacro=True).wrong() == {"CON-04"}
-    _simulacro(tree)
+    _say_simulacro(tree)
     report = verify(str(tree))
     assert report.exit_code == 0
     assert "SIMULACRO" in report.facts["Atención"]

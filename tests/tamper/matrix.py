@@ -106,10 +106,10 @@ def openssl_once() -> Iterator[None]:
 def outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
     """Each cheat on a tree of its own, judged by both verifiers."""
     with openssl_once():
-        yield from _outcomes(night, scratch)
+        yield from _judge_each_cheat(night, scratch)
 
 
-def _outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
+def _judge_each_cheat(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
     for cheat in CHEATS:
         tree = night.copy(scratch / "publico")
         with warnings.catch_warnings():
@@ -124,10 +124,10 @@ def _outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Ver
 
 def document(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
     """The whole text of `docs/checks.md`."""
-    return "\n".join([_HEAD, *_checks(), _CHEATS, *_cheats(found), ""])
+    return "\n".join([_HEAD, *_checks_table(), _CHEATS, *_cheats_table(found), ""])
 
 
-def _checks() -> Iterator[str]:
+def _checks_table() -> Iterator[str]:
     for family in Family:
         yield f"## {family.name}: {family.value}\n"
         yield "| id | what it says | as the report prints it | made by |"
@@ -139,7 +139,7 @@ def _checks() -> Iterator[str]:
         yield ""
 
 
-def _cheats(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> Iterator[str]:
+def _cheats_table(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> Iterator[str]:
     yield "| cheat | `integrity verify` | `minimal_verifier.py` |"
     yield "|---|---|---|"
     hands: Hands | None = None

@@ -123,7 +123,7 @@ class Night:
         """The leaves that the tree needs, in their order."""
         moment = {"fecha_hora": "2023-02-19T23:05:00.000000+00:00"}
         said: Said = [
-            self._start(root) | start,
+            self._start_fields(root) | start,
             {"tipo": "software", "momento": "inicio", "lista": sha(b"programas"), **moment},
             {"tipo": "cero", "conteos": sha(b"ceros"), "software": sha(b"programas"), **moment},
         ]
@@ -135,18 +135,20 @@ class Night:
                 .astimezone(UTC)
                 .strftime("%Y-%m-%dT%H:%M:%S.000000+00:00")
             )
-            said += _images(folder, said, when)
-            for code, clave, cells in _rows(folder, manifest):
+            said += _image_leaves(folder, said, when)
+            for code, clave, cells in _captured_rows(folder, manifest):
                 digest = leaves.row_digest(code, clave, cells)
                 if before.get((code, clave)) != digest:
-                    said += [{"tipo": "captura", "compromiso": given} for _, given in _typed(code, clave, cells)]
+                    said += [
+                        {"tipo": "captura", "compromiso": given} for _, given in _captures_of_row(code, clave, cells)
+                    ]
                     said += [{"tipo": "version", "eleccion": code, "acta": clave, "contenido": digest}]
                 before[code, clave] = digest
             about = {"corte": manifest["corte"], "fase": manifest["fase"], "fecha_hora": when}
             said += [{"tipo": "corte", **about, "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}]
         return [*said, {"tipo": "cierre", "corte": said[-1]["corte"], "sha256sums": said[-1]["sha256sums"]}]
 
-    def _start(self, root: Path) -> dict[str, Any]:
+    def _start_fields(self, root: Path) -> dict[str, Any]:
         manifest = json.loads((root / "cortes" / "0000" / "manifest.json").read_bytes())
         return {
             "tipo": "inicio",
@@ -166,13 +168,13 @@ class Night:
         shutil.rmtree(folder, ignore_errors=True)
         state = self.home / "cabeza"
         state.unlink(missing_ok=True)
-        entries = _entries(said)
+        entries = _entries_of(said)
         cortes = [number + 1 for number, leaf in enumerate(said) if leaf["tipo"] == "corte"]
         with Sequencer(folder, key or self.log, FileState(state)) as log:
             for first, end in zip([0, *cortes], [*cortes, len(said)], strict=True):
                 log.append(entries[first:end])
                 if end > first:
-                    _prove(root, log, range(first, end), said, entries)
+                    _write_proofs(root, log, range(first, end), said, entries)
                 if end in cortes and root == self.tree:
                     (self.home / f"checkpoint-{cortes.index(end)}").write_bytes(log.checkpoint())
             note = read_checkpoint(log.checkpoint()).note
@@ -182,7 +184,7 @@ class Night:
         (folder / "checkpoint").write_text("".join(lines))
         for path in folder.rglob(".*"):
             shutil.rmtree(path)
-        _open(root, said)
+        _write_openings(root, said)
 
     def seal(
         self, folder: Path, *, person: bool = True, by: Party | None = None, stamper: Party | None = None,
@@ -205,7 +207,7 @@ class Night:
 # --- what the tree calls for ------------------------------------------------------------------------------------------
 
 
-def _images(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
+def _image_leaves(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
     """A leaf for each image and one for each of its copies; every second image came from the telephone."""
     rows = list(csv.DictReader(io.StringIO((folder / "images.csv").read_text())))
     originals = {row["CLAVE_ACTA"]: row["SHA256"] for row in rows if row["ARCHIVO"].endswith(".png")}
@@ -221,7 +223,7 @@ def _images(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
         yield {"tipo": "imagen", **about, "anterior": None}
 
 
-def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+def _captured_rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
     """Election, clave and cells of every captured row."""
     for election in manifest["elecciones"]:
         path = folder / election["archivo"]
@@ -232,7 +234,7 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, li
                 yield election["codigo"], cells[1].strip("'"), cells[12:]
 
 
-def _typed(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
+def _captures_of_row(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
     """The captures of two people with their salt, and the commitment; none for rows sin acta."""
     for ordinal in (1, 2) if "Sin acta" not in cells else ():
         salt = hashlib.sha256(f"{code} {clave} {ordinal} {cells}".encode()).digest()[:16]
@@ -241,7 +243,7 @@ def _typed(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, 
         yield {**about, "sal": salt.hex()}, leaves.commitment(salt, **about)  # type: ignore[arg-type]
 
 
-def _entries(said: Said) -> list[bytes]:
+def _entries_of(said: Said) -> list[bytes]:
     links: dict[str, str] = {}
     entries = []
     for number, leaf in enumerate(said):
@@ -255,7 +257,7 @@ def _entries(said: Said) -> list[bytes]:
     return entries
 
 
-def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
+def _write_proofs(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
     checkpoint = read_checkpoint(log.checkpoint())
     tiles: Tiles = log.tiles()
     for index in places:
@@ -270,14 +272,18 @@ def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Seque
         path.write_bytes(Proof(index, tuple(tiles.inclusion(index)), checkpoint, entries[index]).to_bytes())
 
 
-def _open(root: Path, said: Said) -> None:
+def _write_openings(root: Path, said: Said) -> None:
     """The openings of the actas that each corte brought out."""
     places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if leaf["tipo"] == "captura"}
     before: set[str] = set()
     (root / "bitacora" / "aperturas").mkdir()
     for folder in sorted((root / "cortes").iterdir()):
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        typed = [each for code, clave, cells in _rows(folder, manifest) for each in _typed(code, clave, cells)]
+        typed = [
+            each
+            for code, clave, cells in _captured_rows(folder, manifest)
+            for each in _captures_of_row(code, clave, cells)
+        ]
         fresh = [(places[given], held) for held, given in typed if given in places and given not in before]
         before |= {given for _, given in typed}
         if fresh:
