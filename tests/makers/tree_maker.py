@@ -128,9 +128,11 @@ def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
     identity = [f"'{key}'", f"'{clave(casilla, code)}'", "28", "TAMAULIPAS", f"{district:03}", f"Distrito {district}"]
     identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
     off = OFF_BALLOT.get((code, district), set())
+    # Not captured yet: only the fields of the catalogue.
     if since is None or corte < since:
         return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), "-", "-", str(lista), "10", *["-"] * 11], []
     if votes is None:
+        # Sin acta: captured, not counted (domain.md §4).
         cells = ["-" if position in off else "Sin acta" for position in range(len(OPTIONS))]
         tail = [
             "Sin acta",
@@ -160,12 +162,14 @@ def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
 
 
 def fuera_row() -> list[str]:
+    """A row fuera de catálogo: identification as read, everything else `-` (domain.md §5)."""
     identity = ["-", "-", "28", "TAMAULIPAS", "2", "Distrito 2", "1124", "2", "C", "0", "3", "2"]
     tail = ["-", "-", "-", "-", "Fuera de Catálogo", "2", "-", "-", "-", "-", "-", "CASILLA", "Móvil", "-", "-"]
     return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), *tail]
 
 
 def has_fuera(code: str, corte: int) -> bool:
+    """Whether that file has the row: DIP, from corte 1 on."""
     return code == "DIP" and corte >= 1
 
 
@@ -176,6 +180,7 @@ def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> d
     """The thirteen values of some casillas."""
     captured = [c for c in casillas if c[5] is not None and corte >= c[5]]
     counted = [c for c in captured if c[8] == 1]
+    # domain.md §4: observations count as inconsistencies, sin acta does not.
     inconsistent = [c for c in captured if c[7] and not c[7].startswith("Sin acta")]
     votes = [(c[2], sum(row(c, code, corte)[1])) for c in counted]
     lista = sum(c[4] for c in counted)
@@ -184,6 +189,7 @@ def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> d
     expected = len(casillas)
     values = [expected, len(captured) + fuera, fuera, len(captured), truncated(len(captured), expected)]
     values += [len(counted), truncated(len(counted), expected), truncated(len(inconsistent), expected)]
+    # Participation counts the especial casillas in the last corte only (domain.md §4).
     values += [len(captured) - len(counted), lista, con, sin, truncated(con if corte == 2 else sin, lista)]
     return dict(zip(SUMMARY, map(str, values), strict=True))
 
@@ -208,12 +214,14 @@ def distributed(votes: dict[str, int]) -> dict[str, int]:
 
 
 def contests(code: str) -> list[tuple[int, int, int, str, list[Casilla]]]:
+    """Number, entidad, territory, name and casillas of each contest of an election."""
     if code == "GOB":
         return [(1, 28, 0, "Tamaulipas", CASILLAS)]
     return [(n, 28, n, f"Distrito {n}", [c for c in CASILLAS if c[0] == n]) for n in (1, 2)]
 
 
 def totals_of(code: str, corte: int) -> Json:
+    """The entry of one election in totals.json."""
     held = []
     by_party = dict.fromkeys([name for name, _, _ in OPTIONS if name != "PAN-PRI"], 0)
     for ident, entidad, territory, name, casillas in contests(code):

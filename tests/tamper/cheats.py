@@ -100,6 +100,7 @@ def _write_file(path: str, content: bytes) -> Does:
 
 
 def _exchange_tables(root: Path, _: Night) -> None:
+    """The files of the two elections exchanged."""
     one, other = corte(root) / "TAMPS_DIP_2023.csv", corte(root) / GOB
     one.rename(root / "x")
     other.rename(one)
@@ -107,12 +108,14 @@ def _exchange_tables(root: Path, _: Night) -> None:
 
 
 def _replay_file(root: Path, _: Night) -> None:
+    """The official file of the corte before, shown again as the last one."""
     shutil.copy(corte(root, 1) / GOB, corte(root, 2) / GOB)
 
 
 def _cut_night(root: Path, night: Night) -> None:
     """As if the night had ended at corte 1: its index, and no file of corte 2."""
     known.replay_index(root)
+    # The ZIP too: a file that no corte names would be a finding of its own.
     zipped = json.loads((corte(root, 2) / "manifest.json").read_bytes())["zip"]["archivo"]
     (root / zipped).unlink()
     shutil.rmtree(corte(root, 2))
@@ -152,6 +155,7 @@ def _replace_raw_json(path: str, old: str, new: str, *, listed: bool = False) ->
 
 
 def _reorder_rows(root: Path, _: Night) -> None:
+    """Two rows exchanged: every sum stays, but the order of the catalogue does not."""
     path = corte(root) / GOB
     lines = path.read_bytes().split(b"\r\n")
     lines[8], lines[9] = lines[9], lines[8]
@@ -162,14 +166,18 @@ def _reorder_rows(root: Path, _: Night) -> None:
 
 
 def _change_row(acta: str, **changed: str) -> Does:
+    """Cells of one row of the last corte."""
     return lambda root, _: cells(root, GOB, acta, changed)
 
 
 def _change_json(name: str, change: Callable[[Json], object], number: int = 2) -> Does:
+    """A JSON file of one corte, written canonically."""
     return lambda root, _: edit(corte(root, number) / name, change)
 
 
 def _change_every_json(name: str, change: Callable[[Json], object]) -> Does:
+    """The same change in all cortes, so that the chain cannot show it."""
+
     def act(root: Path, _: Night) -> None:
         for number in range(3):
             edit(corte(root, number) / name, change)
@@ -192,6 +200,7 @@ def _shift_coalition(held: Json) -> None:
 def _hide_published_acta(root: Path, _: Night) -> None:
     """A published acta disappears again: its row says that it is not captured."""
     path = corte(root) / GOB
+    # Corte 0 shows every acta as not captured: that row is taken.
     blank = next(line for line in (corte(root, 0) / GOB).read_text("utf-8-sig").split("\n") if ACTA in line)
     lines = path.read_bytes().decode().split("\r\n")
     path.write_bytes("\r\n".join(blank.rstrip("\r") if ACTA in line else line for line in lines).encode())
@@ -217,6 +226,7 @@ def _listed_path(path: str) -> Does:
 
 
 def _twice_listed(root: Path, _: Night) -> None:
+    """images.csv lists its first image twice."""
     file = corte(root, 1) / "images.csv"
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([*lines[:2], lines[1], *lines[2:]]))
@@ -231,6 +241,7 @@ def _retell_log(change: Callable[[Said], object]) -> Does:
     def act(root: Path, night: Night) -> None:
         said = night.told(root)
         change(said)
+        # The openings stay those of the first telling: a changed capture must not be opened with its own change.
         opened = [(path, path.read_bytes()) for path in root.glob("bitacora/aperturas/*")]
         night.write_log(root, said)
         if len(said) == len(night.told(root)):  # with more or fewer leaves, the openings name other numbers
@@ -245,14 +256,17 @@ def _places_of_kind(said: Said, kind: str) -> list[int]:
 
 
 def _drop_leaf(kind: str, which: int) -> Does:
+    """A log without one leaf, signed again."""
     return _retell_log(lambda said: said.pop(_places_of_kind(said, kind)[which]))
 
 
 def _change_leaf(kind: str, which: int = -1, **fields: Any) -> Does:
+    """A log with other fields in one leaf, signed again."""
     return _retell_log(lambda said: said[_places_of_kind(said, kind)[which]].update(fields))
 
 
 def _tell_version_late(said: Said) -> None:
+    """A version whose leaf comes after the corte that showed it."""
     at, last = _places_of_kind(said, "version")[0], _places_of_kind(said, "corte")[1]
     said.insert(last + 1, said.pop(at))
 
