@@ -123,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _check_file(asked.file, " ".join(asked.code))
     # verify without a key or an authority runs with Python alone, without any package.
     if asked.command == "verify":
+        # Stamps without an authority for seals would leave the seals unjudged, which no reader wants.
         if asked.tsa_ca and not asked.ca:
             parser.error("--tsa-ca")
         asked.now = datetime.now(UTC)
@@ -222,6 +223,7 @@ def render(report: Report) -> str:
         if check.family != family:
             family = check.family
             lines += ["", family]
+        # The number of comparisons shows that a good check was really made.
         count = f"  [{check.compared:,}]" if check.result is Result.OK and check.compared else ""
         lines.append(f"  {_MARKS[check.result]} {check.id}  {check.title}{count}")
     lines += _details_of(report)
@@ -242,6 +244,7 @@ def _details_of(report: Report) -> list[str]:
             lines.append(f"  ✗ {check.id}  … y {check.differences - len(check.findings):,} diferencias más.")
         for reason in check.reasons:
             kind = Result.NOT_APPLICABLE if check.result is Result.NOT_APPLICABLE else Result.UNCHECKED
+            # One missing file stops many checks: its reason is printed once, with all their ids.
             reasons.setdefault((kind, reason), []).append(check.id)
     for (kind, reason), ids in reasons.items():
         word = "no aplica" if kind is Result.NOT_APPLICABLE else "no se pudo comprobar"
@@ -272,6 +275,7 @@ def _check_file(path: Path, text: str) -> int:
     except OSError:
         print(f"? No se pudo leer el archivo {path}.")
         return _COULD_NOT
+    # Both codes are shown, so that a person sees at once whether only a character differs.
     if found != expected:
         print(f"✗ {path} NO es el archivo de ese código.\n  se esperaba   {expected}\n  se encontró   {found}")
         return 1

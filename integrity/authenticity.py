@@ -133,6 +133,7 @@ def _judge_stamps(
             stamps[file] = verify_stamp(there[file], sums, trust.stamps, policies=trust.policies)
         except NotSealed as problem:
             _tell_not_sealed(problem, "AUT-04", f"{where}/{file}", ledger)
+    # Stamps come after the corte, so their absence is not wrong, and not good either.
     if not any(file in there for file in STAMPS):
         ledger.unable(["AUT-04"], f"{where}: todavía no hay ningún sello de tiempo")
     return stamps
@@ -150,6 +151,7 @@ def _judge_no_sello(found: Seal | None, where: str, ledger: Ledger) -> None:
 
 
 def _judge_development(evidence: Evidence, ledger: Ledger, where: str, *, simulacro: bool) -> None:
+    # A rehearsal may use development certificates; a real night never.
     for file, found in () if simulacro else _seals_and_stamps(evidence):
         ledger.did("AUT-06")
         try:

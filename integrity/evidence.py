@@ -373,7 +373,7 @@ def _judge_start(book: LogBook, tree: Source, last: Shown, ledger: Ledger) -> No
     except SourceError as error:
         ledger.unable(["EVI-09"], error.sentence)
         return
-    # The first leaf fixes the night: its catalogue, rules and policy cannot change later without a new log.
+    # The first leaf is older than every corte: its catalogue, rules and policy cannot change without a new log.
     expected = {
         "origen": book.checkpoint.origin,
         "simulacro": raw["simulacro"],

@@ -113,6 +113,7 @@ def read_leaf(content: bytes) -> Json:
     """The fields of a leaf. Raises Malformed for bytes that `leaf` cannot make."""
     value = read_json(content + b"\n")
     tipo = value.get("tipo") if isinstance(value, dict) else None
+    # An unknown kind is refused: an old verifier must not pass what it cannot judge.
     shape = SHAPES.get(tipo) if isinstance(tipo, str) else None
     if shape is None:
         raise Malformed(f"una hoja de tipo {', '.join(SHAPES)}", f"«{tipo}»")
@@ -166,6 +167,7 @@ def detail_digest(detail: Mapping[str, Any]) -> str:
 
 def keys_digest(keys: Iterable[tuple[str, bytes]]) -> Json:
     """Number of devices, and SHA-256 of their names and public keys in order: `[["id","hex"],…]`."""
+    # The digest is enough to show later which devices were enrolled at the beginning of the night.
     listed = [[name, public.hex()] for name, public in sorted(keys)]
     return {"total": len(listed), "sha256": sha256(canonical_json(listed)).hexdigest()}
 

@@ -108,6 +108,7 @@ def _run_prove(source: str, index: str | None, leaf: Path | None, out: Path | No
     except CannotProve as problem:
         print(f"{'✗' if problem.is_wrong else '?'} No hay prueba: {printable(problem.sentence)}.", file=sys.stderr)
         return 1 if problem.is_wrong else _COULD_NOT
+    # To standard output, so that a proof can be piped.
     if out is None:
         sys.stdout.write(proof.to_bytes().decode())
         return 0
@@ -148,6 +149,7 @@ def _run_witness(asked: argparse.Namespace) -> int:
     if not 0 <= asked.port <= _HIGHEST_PORT:
         raise _Stop(f"El puerto debe estar entre 0 y {_HIGHEST_PORT}.")
     try:
+        # The memory is opened before the port: without it the witness must not answer.
         server = serve(signer, logs, Memory(asked.memory), host=asked.host, port=asked.port, tell=_print_now)
     except OSError:
         raise _Stop(f"No se pudo abrir {asked.host}:{asked.port}.") from None

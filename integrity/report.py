@@ -186,12 +186,14 @@ class Ledger:
         """These checks need something that could not be read, for the reason in `sentence`."""
         for check in checks:
             _expect_known(check)
+            # One obstacle may stop a thousand comparisons; its reason is told once.
             if len(self.obstacles[check]) < SHOWN and sentence not in self.obstacles[check]:
                 self.obstacles[check].append(printable(sentence))
 
     def not_applicable(self, check: str, reason: str) -> None:
         """The check does not apply, unless another step compares something for it."""
         _expect_known(check)
+        # It counts only if no step compares anything for this check.
         self.inapplicable[check] = reason
 
     def _mark_reached(self, check: str) -> None:

@@ -134,6 +134,7 @@ def _run_check(asked: argparse.Namespace) -> Report:
     """Judge the files beside one SHA256SUMS. The files that the list names are the task of `integrity verify`."""
     sums = _sums_path(asked.source)
     content = read_sums_file(sums)
+    # A link counts as there: reading it then fails, which is told.
     beside = {file: read_file(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}
     trust = read_trust(asked.ca, asked.tsa_ca)
     ledger = Ledger(SEAL_CHECKS)

@@ -205,6 +205,7 @@ def _hash_handle(handle: int, size: int) -> tuple[str, int]:
 
 
 def _kind_of_entry(entry: os.DirEntry[str]) -> PathKind:
+    # First, because a link to a folder is a folder for every later question.
     if entry.is_symlink():
         return PathKind.LINK
     if entry.is_dir(follow_symlinks=False):
@@ -265,6 +266,7 @@ class Site:
         raise Unreadable(f"por HTTP no se puede saber qué más hay en {folder or 'la raíz'}")
 
     def fetch(self, path: str, limit: int) -> Fetched:
+        # Numbers, not names: a published name must never choose a path on this machine.
         local = Path(self._spool.name) / str(next(self._serial))
         with local.open("wb") as copy:
             return Fetched(local, *self._download(path, limit, copy))
@@ -292,6 +294,7 @@ class Site:
 
     def _send_request(self, path: str, method: str = "GET") -> http.client.HTTPResponse:
         url = self._base + urllib.parse.quote(path)
+        # `identity`: a compressed answer would have another length than the file.
         asked = urllib.request.Request(url, method=method, headers={"Accept-Encoding": "identity"})  # noqa: S310
         try:
             answer: http.client.HTTPResponse = self._opener.open(asked, timeout=_TIMEOUT_S)

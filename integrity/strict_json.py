@@ -65,6 +65,7 @@ def _object_of_pairs(pairs: list[tuple[str, Any]]) -> Json:
 
 
 def _short_integer(digits: str) -> int:
+    # Longer numbers would be floats in JavaScript, and so differ between programs.
     if len(digits) > _LONGEST_INTEGER:
         raise Malformed(f"enteros de hasta {_LONGEST_INTEGER} cifras", f"uno de {len(digits)}")
     return int(digits)

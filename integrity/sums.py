@@ -83,6 +83,7 @@ def read_code(text: str) -> str:
     strange = next((char for char in code if char not in "0123456789abcdef"), None)
     if strange is not None:
         raise Malformed("solo los caracteres 0-9 y a-f", f"«{strange}»")
+    # A cut copy is the most common mistake, so its length is told.
     if len(code) != SHA256_LENGTH:
         raise Malformed(f"{SHA256_LENGTH} caracteres", f"{len(code)}")
     return code

@@ -72,6 +72,7 @@ class Figures:
         # Rows fuera de catálogo belong to no contest and no territory: they count in the whole only.
         whole = Sum.of(groups, options)
         self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=fuera))
+        # The database gives one group for each contest and territory; every figure is a sum of groups.
         by_contest = _gather_by(groups, lambda group: group.contest)
         self.contests = [
             (contest, Sum.of(by_contest.get(contest.id, ()), options)) for contest in book.contests_of(election)
@@ -155,6 +156,7 @@ class Figures:
             "nombre": contest.name,
             "resumen": self.summary(total.counts),
             "votos": self._by_code({position: total.votes[position] for position in contest.ballot}),
+            # Undistributed votes above, distributed ones here: readers need both (domain.md §4).
             "votos_por_partido": self.distributed(contest, total.votes),
             "candidaturas": [
                 {
@@ -261,6 +263,7 @@ def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("SHA256", "ARCHIVO", "CLAVE_ACTA"))
+    # In the order of digests, so that the same images give the same bytes.
     writer.writerows(sorted(rows))
     return out.getvalue().encode()
 

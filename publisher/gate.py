@@ -186,6 +186,7 @@ class _Rows:
         """Add the rows of one territory, now complete, to its sums."""
         if not part.expected:
             return
+        # Rows of one place need not stand together: then its sums are found again here.
         known, sums = self.by_contest_place.setdefault(place, (_Part(), [0] * len(self.codes)))
         known.add(part)
         self.whole.add(part)

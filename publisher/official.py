@@ -121,6 +121,7 @@ async def write_results(
 
 
 def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:
+    # Foreign vote and prisons belong to no district: N/A, as INE prints it.
     number = f"{territory:03}" if territory else "N/A"
     return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
 
@@ -153,6 +154,7 @@ def _crlf_lines(lines: Iterable[str]) -> bytes:
 def candidates(election: Election, book: CatalogBook) -> bytes:
     """One line for each option that counts for a candidacy, as INE publishes them."""
     _, number, _ = row.territory(election)
+    # An office of the whole state has no column for the territory.
     by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
     columns = ("ID_ENTIDAD", *((number,) if by_contest else ()), "PARTIDO_CI", "CANDIDATURA_PROPIETARIA")
     lines = [row.line((*columns, "CANDIDATURA_SUPLENTE"))]
@@ -283,6 +285,7 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
 def _about_participation(rules: RuleSet, *, phase_final: bool) -> str:
     with_especiales = phase_final and rules.last_corte_with_especiales
     which = "TOTAL_VOTOS_C_CS" if with_especiales else "TOTAL_VOTOS_S_CS"
+    # domain.md §4: the last corte counts the especial casillas in the participation, if the rules say so.
     also = "; en el último corte, TOTAL_VOTOS_C_CS" if rules.last_corte_with_especiales and not phase_final else ""
     return f"{which} respecto de LISTA_NOMINAL_ACTAS_CONTABILIZADAS{also}."
 
@@ -342,6 +345,7 @@ def packing(target: Path) -> zipfile.ZipFile:
 
 def entry(name: str, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
     """The entry for one file of a ZIP, with the time of the corte."""
+    # Time, rights and system are fixed, so that the same files give the same ZIP on every machine.
     info = zipfile.ZipInfo(name, at.astimezone(CENTRAL).timetuple()[:6])
     info.compress_type = method
     info.external_attr = 0o644 << 16

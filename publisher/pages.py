@@ -190,6 +190,7 @@ def _policy_hash(text: str) -> str:
 
 def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
     folder = site.public / corte_folder(site.corte.number)
+    # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
     package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
     views = [_election_view(each, site.book) for each in figures]
     site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
@@ -200,6 +201,7 @@ def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     election = figures.election
     # An election with one contest shows it on its own page.
     single = len(figures.contests) == 1
+    # Votes by party of the whole election: the sum over its contests (domain.md §4).
     shares: dict[str, int] = {}
     for contest, total in figures.contests:
         for code, votes in figures.distributed(contest, total.votes).items():
@@ -268,6 +270,7 @@ class _Pages:
             thousands(number) if letter == NUMBER else WORDS[Mark(letter)]
             for number, letter in zip(record["numbers"], record["marks"], strict=True)
         ]
+        # Options that are not on this ballot are left out of the page.
         on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
         image = record["image"]
         kind, state = _acta_state(record)
@@ -459,6 +462,7 @@ def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    # Without an image the acta did not arrive, so it has no times.
     if record["image"] is None:
         return
     for name, at in (

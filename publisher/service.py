@@ -137,7 +137,7 @@ class Publisher:
         return self.schedule.due(at, last, first=first, complete=complete)
 
     async def turn(self, choose: Choose, *, patience: float = 0.0) -> Corte | None:
-        """Finish an unfinished corte, then cut the one that `choose` returns; needs no lead, only that no other cuts."""
+        """Finish an unfinished corte, then cut the one that `choose` returns; needs no lead, only its turn."""
         async with leading.cutting(self.url, patience=patience) as leader:
             return await self._turn(leader, choose)
 

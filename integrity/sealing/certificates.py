@@ -250,6 +250,7 @@ def judge_purpose(certificate: x509.Certificate, purpose: Purpose) -> None:
         if uses != {ExtendedKeyUsageOID.TIME_STAMPING} or not critical:
             raise NotSealed(Problem.PURPOSE, f"{wrong} su único uso, y crítico, debería ser el sellado de tiempo")
         return
+    # RFC 5280 lets a certificate say nothing of its use; a seal must not rest on that.
     if usage is None:
         raise NotSealed(Problem.PURPOSE, f"{wrong} no dice para qué se usa su llave")
     if ExtendedKeyUsageOID.TIME_STAMPING in uses:
@@ -278,6 +279,7 @@ def _extension_value(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
 
 def is_development(certificate: x509.Certificate) -> bool:
     """Whether `integrity dev-ca` made it. Any of the three marks is enough: to remove one of them hides nothing."""
+    # A certificate that was made from a development root by hand still names it as issuer.
     names = (certificate.subject, certificate.issuer)
     if any(hashlib.sha256(each.public_bytes()).hexdigest() == DEVELOPMENT_ROOT for each in names):
         return True
@@ -319,6 +321,7 @@ def number(certificate: x509.Certificate) -> str:
     hexadecimal.
     """
     raw = certificate.serial_number.to_bytes((certificate.serial_number.bit_length() + 7) // 8 or 1, "big")
+    # The SAT writes the 20 digits as text into the serial number.
     if len(raw) == _SERIAL_DIGITS and raw.isdigit():
         return raw.decode("ascii")
     return raw.hex().upper()

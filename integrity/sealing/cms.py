@@ -105,6 +105,7 @@ def sign(
     ]
     signed = der.set_of(attributes)
     digest = der.sequence(der.oid(_SHA256))
+    # RSA is written as rsaEncryption with NULL parameters, which every verifier accepts (RFC 3370 §3.2).
     rsa_algorithm, ecdsa = der.sequence(der.oid(_RSA), der.element(der.NULL)), der.sequence(der.oid(_ECDSA_SHA256))
     signer_info = der.sequence(
         der.integer(1),
@@ -209,6 +210,7 @@ def _read_signed_data(data: bytes) -> SignedData:
     fields.maybe(der.context(1))  # revocation lists
     signers = der.parts(fields.take(der.SET), what)
     fields.end()
+    # With two signers, two programs could report different ones.
     if len(signers) != 1:
         raise Malformed("una firma", f"{len(signers)}")
     signed = _read_signer(signers[0], content_type, content, certificates)
@@ -410,6 +412,7 @@ def verify_with(
     Raises InvalidSignature; UnsupportedAlgorithm if the algorithm fits not this key or digest.
     """
     key = certificate.public_key()
+    # Only an algorithm of this key type, with this digest: otherwise one signature could be read in two ways.
     if isinstance(key, rsa.RSAPublicKey) and (algorithm == _RSA or _RSA_WITH.get(algorithm) == digest.name):
         key.verify(signature, data, padding.PKCS1v15(), digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and _ECDSA_WITH.get(algorithm) == digest.name:

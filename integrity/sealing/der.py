@@ -196,6 +196,7 @@ def oid(dotted: str) -> bytes:
 
 
 def _base128(value: int) -> bytes:
+    # The lowest seven bits come last; all but the last byte have the high bit.
     digits = [value & 0x7F]
     while value := value >> 7:
         digits.append(value & 0x7F | _SHORT)

@@ -54,6 +54,7 @@ def seals(sums: bytes, signer: CmsSigner, *, at: datetime) -> dict[str, bytes]:
 
 def make_sello(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes | None:
     """The page; None if the institution's key is not RSA, as this form has no other. Raises NotSealed."""
+    # Mexican documents sign with RSA-SHA256; with another key there is only the .p7s.
     if not signer.is_rsa:
         return None
     judge_validity(signer.certificate, at)

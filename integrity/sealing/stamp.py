@@ -160,6 +160,7 @@ async def ask(
             tsr = await asyncio.to_thread(post or post_query, authority.url, request.as_bytes(), TIMEOUT_S)
     except TimeoutError:
         raise Unanswered("la autoridad de tiempo no respondió a tiempo") from None
+    # Verified before it is written: a bad answer must never stand in a published folder.
     stamp = verify_stamp(tsr, sums, authority.trusted, nonce=request.nonce, policies=authority.policies)
     judge_after(stamp, after)
     return tsr, stamp
@@ -167,6 +168,7 @@ async def ask(
 
 def judge_after(stamp: Stamp, sealed_at: datetime | None) -> None:
     """Raises NotSealed if the stamp is older than the seal by more than two honest clocks may differ."""
+    # The authority states its own possible error, and adds to ours.
     slack = CLOCK_TOLERANCE + (stamp.accuracy or timedelta())
     if sealed_at is not None and stamp.at + slack < sealed_at:
         early = int((sealed_at - stamp.at).total_seconds())

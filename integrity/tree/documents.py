@@ -32,7 +32,7 @@ _AMBITO: Final = re.compile("federal|local")
 _NIVEL: Final = re.compile("pais|entidad|distrito|municipio")
 _TERRITORIO: Final = re.compile("entidad|distrito_federal|distrito_local|municipio")
 
-# The thirteen values, in the order of the official file (domain.md §6).
+# The names and their order are those of the official file (domain.md §6).
 SUMMARY_NAMES: Final = (
     "ACTAS_ESPERADAS",
     "ACTAS_REGISTRADAS",
@@ -51,6 +51,7 @@ SUMMARY_NAMES: Final = (
 
 _SUMMARY: Final = {name: _PERCENT if name.startswith("PORCENTAJE") else _INTEGER for name in SUMMARY_NAMES}
 
+# The only file that changes: it points at the last corte, and repeats enough of it for a page.
 INDEX: Final = {
     "formato": _NUMBER,
     "simulacro": bool,
@@ -63,6 +64,7 @@ INDEX: Final = {
     "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
 }
 
+# Everything that a reader needs to judge the rows: rules, options, contests, and the corte before.
 MANIFEST: Final = {
     "formato": _NUMBER,
     "corte": _NUMBER,
@@ -110,6 +112,7 @@ MANIFEST: Final = {
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
 }
 
+# Every number here follows from the rows; `tree.totals` computes each of them again.
 TOTALS: Final = {
     "formato": _NUMBER,
     "elecciones": Each(

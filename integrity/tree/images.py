@@ -79,6 +79,7 @@ def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
     """Images in the folders that no corte lists. Images that are missing are found by `judge_images`."""
     if not tree.listable:
         return
+    # Two levels: `ab/ab….jpg`. A name in the wrong folder is as strange as an unknown one.
     for prefix, its_kind in entries(tree, IMAGES, ledger).items():
         path = f"{IMAGES}/{prefix}"
         known = _PREFIX.fullmatch(prefix) is not None

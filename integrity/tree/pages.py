@@ -79,6 +79,7 @@ def _judge_election_folder(
         page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)
         wanted = PathKind.FOLDER if name == "fuera" else PathKind.FILE
         judge_entry(f"{code}/{name}", kind, "COM-08", ledger, known=page or name == "fuera", wanted=wanted)
+        # Pages of images fuera de catálogo are named by digest, as they have no clave.
         if name == "fuera" and kind is PathKind.FOLDER:
             for inner, its_kind in entries(tree, f"{code}/fuera", ledger).items():
                 known = inner.endswith(".html") and "-" in seen.claves(inner.removesuffix(".html"))

@@ -69,6 +69,7 @@ def _judge_inner(
             hasher.update(block)
         digest = hasher.hexdigest()
         ledger.did("INT-06")
+        # The same digests as in SHA256SUMS: one list answers for the folder and for the ZIP.
         if digest != sums.get(member):
             ledger.wrong("INT-06", f"{name} → {member}", expected=sums.get(member, "nada"), found=digest)
 
@@ -100,6 +101,7 @@ def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[
 
 def _archive_problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:
     """The faults of an archive before anything is unpacked, as pairs of expected and found."""
+    # The directory is judged before any member is unpacked.
     members = archive.infolist()
     names = [member.filename for member in members]
     problems: list[tuple[str, str]] = []

@@ -52,6 +52,7 @@ class Proofs:
         """At the address that the receipt names: `acuses/<2 hex>/<sha256>.tlog-proof`, of the image's first leaf."""
         prove, is_met = self._current_prover()
         for index, content in images:
+            # An image that arrives again keeps its first proof: the receipt names one address.
             path = self._office.public / proof_path(read_leaf(content)["sha256"])
             if not self._is_good_enough(path, is_met=is_met):
                 self.put(path, prove(index, content))

@@ -67,6 +67,7 @@ async def end(settings: Settings) -> Path:
     new = signing_key(following_key(settings.log_key), settings.log_name)
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
         passed_to = await store.handed_over(connection)
+    # Without this proof, a reader with the old key could not follow, and would think that the log was replaced.
     proof = settings.public / LOG / rotation_path(len(passed_to))
     if not passed_to or passed_to[-1][0] != new.key.public or not _both_signed(proof, old, new):
         raise Rejected("la bitácora todavía no publica la prueba de su llave nueva: espere al secuenciador")

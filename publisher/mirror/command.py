@@ -74,6 +74,7 @@ async def run(arguments: argparse.Namespace) -> int:
         arguments.url, arguments.into, asked, tell=_print_with_time, rng=random.SystemRandom()
     ) as mirror:
         if arguments.once:
+            # Scripts need three answers: up to date, diverges, could not look.
             if await mirror.attempt():
                 return 0
             return 1 if mirror.diverges else 2
@@ -103,6 +104,7 @@ def _read_policy(arguments: argparse.Namespace) -> Policy | None:
 
 def _read_trust(arguments: argparse.Namespace) -> Trust | None:
     if not arguments.ca:
+        # Stamps prove the hour of a seal; without seals they say little.
         if arguments.tsa_ca:
             raise Rejected("--tsa-ca necesita también --ca")
         return None

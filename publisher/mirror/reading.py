@@ -40,6 +40,7 @@ def policy_in(told: bytes) -> Policy:
 def is_witnessed(content: bytes, policy: Policy) -> bool:
     """Whether the proof has lines of the policy's quorum. If the lines are good is judged by `verify`."""
     try:
+        # Only names and key ids are compared, because this runs for every image of the night.
         signed = {(each.name, each.key_id) for each in read_proof(content).checkpoint.note.signatures}
     except Malformed:
         return False
@@ -83,6 +84,7 @@ def images_listed(path: Path) -> dict[str, str]:
 def immutable_paths(root: Path, number: int) -> list[str]:
     """The paths that a corte brought out, which never change."""
     folder = f"cortes/{number:04}"
+    # Files of the corte, its ZIP, and the images that it listed first.
     names = sums_in(root / folder / SUMS, folder)
     manifest = read_manifest((root / folder / "manifest.json").read_bytes())
     return [

@@ -59,6 +59,7 @@ class Stage:
     def put(self, path: str, content: bytes) -> None:
         """Write a file: first under a new name, because the old name may be a link to a file of the shown tree."""
         target = self.place(path)
+        # The name is the digest of the path, so that two writes at once never meet.
         fresh = self.root / f".{sha256(path.encode()).hexdigest()}"
         durable.write(fresh, content)
         fresh.replace(target)
@@ -78,6 +79,7 @@ class Stage:
             if path not in keep or (".p/" in path and path.partition(".p/")[0] in filled):
                 (self.root / path).unlink()
                 self.folders.add((self.root / path).parent)
+        # Empty folders go too: the verifier would find them strange.
         for folder, _, _ in list(os.walk(self.root, topdown=False)):
             with contextlib.suppress(OSError):  # it is not empty
                 Path(folder).rmdir() if Path(folder) != self.root else None
@@ -101,6 +103,7 @@ def held_in(folder: Path) -> HeldTree | None:
     root = link.resolve()
     index = (root / INDEX).read_bytes()
     path = root / LOG / CHECKPOINT
+    # This tree was verified before it was shown, so reading it cannot fail for its content.
     checkpoint = read_checkpoint(path.read_bytes()) if path.exists() else None
     return HeldTree(root, index, read_index(index)["corte"], checkpoint)
 
