@@ -1,4 +1,4 @@
-"""The commands of an auditor, a party or a citizen: verify what is published, one file, or a log; be a witness."""
+"""The commands of an auditor, a party or a citizen: verify a published tree, one file, or a log; be a witness."""
 
 import argparse
 import hashlib
@@ -100,20 +100,20 @@ _ENDINGS: Final = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, speaking Spanish."""
+    """argparse with Spanish texts."""
 
     def format_help(self) -> str:
         return HELP
 
-    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse words it in English
+    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse's own sentence is English
         sys.stderr.write("No se entiende la orden.\n\n" + HELP)
         raise SystemExit(_COULD_NOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show ✓ still gets the words
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ✓ still gets the words
     parser = _Parser(prog="integrity")
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tree.add_argument("--tsa-ca", type=Path)
     tree.add_argument("--checkpoint", type=Path)
     tree.add_argument("--simulacro", action="store_true")
-    tree.add_argument("--since", type=_number, default=0)
+    tree.add_argument("--since", type=_whole_number, default=0)
     tree.add_argument("--json", action="store_true")
     file = commands.add_parser("check")
     file.add_argument("file", type=Path)
@@ -134,26 +134,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_seal_commands(commands)
     asked = parser.parse_args(arguments)
     if asked.command == "check":
-        return _check(asked.file, " ".join(asked.code))
+        return _check_file(asked.file, " ".join(asked.code))
+    # verify without a key or an authority runs with Python alone, without any package.
     if asked.command == "verify":
+        # Stamps without an authority for seals would leave the seals unjudged, which no reader wants.
         if asked.tsa_ca and not asked.ca:
             parser.error("--tsa-ca")
         asked.now = datetime.now(UTC)
         if not (asked.key or asked.policy or asked.ca or asked.checkpoint):
             expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
-            return _show(verify(asked.source, _tell, **expected), as_json=asked.json)
+            return _print_report(verify(asked.source, _show_progress, **expected), as_json=asked.json)
     try:
-        # verify and check need nothing but Python
+        # verify and check need no package, so the others are imported only here
         from integrity import log_commands, sealing_commands  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         print(f"? Esta orden necesita el paquete «{missing.name}».")
         return _COULD_NOT
     about_seals = asked.command in {"seal", "stamp", "dev-ca", "dev-tsa"}
-    outcome = sealing_commands.run(asked) if about_seals else log_commands.run(asked, _tell)
-    return outcome if isinstance(outcome, int) else _show(outcome, as_json=asked.json)
+    outcome = sealing_commands.run(asked) if about_seals else log_commands.run(asked, _show_progress)
+    return outcome if isinstance(outcome, int) else _print_report(outcome, as_json=asked.json)
 
 
-def _number(text: str) -> int:
+def _whole_number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(text)
     return int(text)
@@ -215,13 +217,13 @@ def _add_seal_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     stamper.add_argument("--port", type=int, default=8470)
 
 
-def _show(report: Report, *, as_json: bool) -> int:
+def _print_report(report: Report, *, as_json: bool) -> int:
     print(report.to_json() if as_json else render(report))
     return report.exit_code
 
 
-def _tell(what: str) -> None:
-    """What is being done, on one line that the next replaces; only for a person who watches."""
+def _show_progress(what: str) -> None:
+    """Show the current step on one line, which the next step replaces; only if a person watches."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{what}…\r")
 
@@ -235,34 +237,36 @@ def render(report: Report) -> str:
         if check.family != family:
             family = check.family
             lines += ["", family]
+        # The number of comparisons shows that a good check was really made.
         count = f"  [{check.compared:,}]" if check.result is Result.OK and check.compared else ""
         lines.append(f"  {_MARKS[check.result]} {check.id}  {check.title}{count}")
-    lines += _details(report)
-    return "\n".join([*lines, "", f"{_MARKS[_overall(report)]} {_ENDINGS[report.exit_code]}"])
+    lines += _details_of(report)
+    return "\n".join([*lines, "", f"{_MARKS[_overall_result(report)]} {_ENDINGS[report.exit_code]}"])
 
 
-def _overall(report: Report) -> Result:
+def _overall_result(report: Report) -> Result:
     return (Result.OK, Result.WRONG, Result.UNCHECKED)[report.exit_code]
 
 
-def _details(report: Report) -> list[str]:
+def _details_of(report: Report) -> list[str]:
     lines: list[str] = []
     reasons: dict[tuple[Result, str], list[str]] = {}
     for check in report.checks:
         for finding in check.findings:
-            lines += _wrapped(f"✗ {check.id}  ", finding.sentence)
+            lines += _wrapped_lines(f"✗ {check.id}  ", finding.sentence)
         if check.differences > len(check.findings):
             lines.append(f"  ✗ {check.id}  … y {check.differences - len(check.findings):,} diferencias más.")
         for reason in check.reasons:
             kind = Result.NOT_APPLICABLE if check.result is Result.NOT_APPLICABLE else Result.UNCHECKED
+            # One missing file stops many checks: its reason is printed once, with all their ids.
             reasons.setdefault((kind, reason), []).append(check.id)
     for (kind, reason), ids in reasons.items():
         word = "no aplica" if kind is Result.NOT_APPLICABLE else "no se pudo comprobar"
-        lines += _wrapped(f"{_MARKS[kind]} ", f"{', '.join(ids)}: {word}: {reason}.")
+        lines += _wrapped_lines(f"{_MARKS[kind]} ", f"{', '.join(ids)}: {word}: {reason}.")
     return ["", "Hallazgos", *lines] if lines else []
 
 
-def _wrapped(mark: str, sentence: str) -> list[str]:
+def _wrapped_lines(mark: str, sentence: str) -> list[str]:
     return textwrap.wrap(
         sentence,
         _WIDTH,
@@ -273,7 +277,7 @@ def _wrapped(mark: str, sentence: str) -> list[str]:
     )
 
 
-def _check(path: Path, text: str) -> int:
+def _check_file(path: Path, text: str) -> int:
     try:
         expected = read_code(text)
     except Malformed as problem:
@@ -285,6 +289,7 @@ def _check(path: Path, text: str) -> int:
     except OSError:
         print(f"? No se pudo leer el archivo {path}.")
         return _COULD_NOT
+    # Both codes are shown, so that a person sees at once whether only a character differs.
     if found != expected:
         print(f"✗ {path} NO es el archivo de ese código.\n  se esperaba   {expected}\n  se encontró   {found}")
         return 1

@@ -1,9 +1,9 @@
 """Who vouches for a SHA256SUMS, and since when: seals, signatures and time stamps judged together (AUT-01 … AUT-06).
 
-Each of the files beside SHA256SUMS is about SHA256SUMS and not about the others: a time stamp proves that the list of
-digests was there at its moment, the seal who stands for it. What the seal says of its own hour is held against the
-stamps. A file that is missing where another says that it was made is a finding; a stamp that has not come yet is *not
-checked*, as stamps may come late; what cannot be judged for want of a trusted authority is never good.
+Each file beside SHA256SUMS is about SHA256SUMS and not about the others. A time stamp proves that the list of digests
+existed at its moment; a seal tells who answers for it. The hour that a seal states is compared with the stamps. A file
+that is missing although another file shows that it was made is a finding. A stamp that has not come yet is *not
+checked*, as stamps may come late. Without a trusted authority no seal is good.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,17 +34,17 @@ appear after the corte was published."""
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom a reader believes: authorities that whoever publishes did not choose for them."""
+    """The authorities that a reader believes; the publisher did not choose them."""
 
     seals: Sequence[x509.Certificate] = ()
     stamps: Sequence[x509.Certificate] = ()
     policies: Collection[str] = ()
-    """Time stamp policies that are accepted; empty: any."""
+    """Accepted time stamp policies; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found good."""
+    """The seals and stamps that were found good."""
 
     seal: Seal | None = None
     person: Seal | None = None
@@ -71,10 +71,10 @@ def judge(
     now: datetime | None = None,
     stamped: bool = True,
 ) -> Evidence:
-    """Judge the files `beside` (by name, those of `BESIDE` that are there) a SHA256SUMS; write into the ledger.
+    """Judge the files `beside` a SHA256SUMS (by name, those of `BESIDE` that exist) and write into the ledger.
 
-    `where` is the folder, for findings; `corte_at` what the manifest says; `before` the evidence of the corte before.
-    `stamped`: time stamps are to be expected, by the reader or because there are some.
+    `where` is the folder, for findings; `corte_at` the time in the manifest; `before` the evidence of the corte before.
+    `stamped`: time stamps are expected, because the reader asks for them or because there are some.
     """
     there = {file: content for file, content in beside.items() if file in BESIDE}
     if not trust.seals:
@@ -83,6 +83,7 @@ def judge(
     if simulacro:
         ledger.not_applicable("AUT-06", "es un simulacro")
 
+    # 1. The time stamps first: the earliest is the moment at which the certificates are judged.
     stamps = _judge_stamps(sums, there, trust, ledger, where=where) if stamped else {}
     proved = min((each.at for each in stamps.values()), default=None)
 
@@ -92,9 +93,10 @@ def judge(
         try:
             return verify(there[file], sums, trust.seals, simulacro=True, at=proved)
         except NotSealed as problem:
-            _wrong(problem, check, f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, check, f"{where}/{file}", ledger)
             return None
 
+    # 2. The institution's seal, a person's signature, the sello; the purpose of the night is judged in step 3 (AUT-06).
     if SEAL not in there:
         ledger.wrong("AUT-01", f"{where}/{SEAL}", expected="el sello de la institución", found="nada")
     found = sealed("AUT-01", SEAL) if SEAL in there else None
@@ -106,6 +108,7 @@ def judge(
     else:
         in_text = None
         _judge_no_sello(found, where, ledger)
+    # 3. No certificate for development in a real night; no hour before one that it must follow.
     evidence = Evidence(found, person, in_text, stamps)
     _judge_development(evidence, ledger, where, simulacro=simulacro)
     _judge_times(evidence, ledger, where, corte_at=corte_at, before=before, now=now)
@@ -129,14 +132,16 @@ def _judge_stamps(
         try:
             stamps[file] = verify_stamp(there[file], sums, trust.stamps, policies=trust.policies)
         except NotSealed as problem:
-            _wrong(problem, "AUT-04", f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, "AUT-04", f"{where}/{file}", ledger)
+    # Stamps come after the corte, so their absence is not wrong, and not good either.
     if not any(file in there for file in STAMPS):
         ledger.unable(["AUT-04"], f"{where}: todavía no hay ningún sello de tiempo")
     return stamps
 
 
 def _judge_no_sello(found: Seal | None, where: str, ledger: Ledger) -> None:
-    """An RSA key makes both forms of the seal, always: one without the other was taken away."""
+    """An RSA key always makes both forms of the seal. One without the other means that the other was taken away."""
+    # Whether the key is RSA is known from the seal's certificate alone.
     if found is None:
         ledger.unable(["AUT-03"], f"{where}: sin un sello bueno no se sabe si debía haber también {SELLO}")
     elif isinstance(found.certificate.public_key(), rsa.RSAPublicKey):
@@ -146,12 +151,13 @@ def _judge_no_sello(found: Seal | None, where: str, ledger: Ledger) -> None:
 
 
 def _judge_development(evidence: Evidence, ledger: Ledger, where: str, *, simulacro: bool) -> None:
-    for file, found in () if simulacro else _all(evidence):
+    # A rehearsal may use development certificates; a real night never.
+    for file, found in () if simulacro else _seals_and_stamps(evidence):
         ledger.did("AUT-06")
         try:
             refuse_development([found.certificate, *found.above], simulacro=simulacro)
         except NotSealed as problem:
-            _wrong(problem, "AUT-06", f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, "AUT-06", f"{where}/{file}", ledger)
 
 
 def _judge_times(
@@ -163,16 +169,18 @@ def _judge_times(
     before: Evidence | None,
     now: datetime | None,
 ) -> None:
-    for file, found in _all(evidence):
+    for file, found in _seals_and_stamps(evidence):
         ledger.did("AUT-05")
         if now is not None and found.at > now + CLOCK_TOLERANCE:
             ledger.wrong(
                 "AUT-05", f"{where}/{file}", expected=f"una hora hasta {now:%Y-%m-%d %H:%M:%S}", found=found.at
             )
+        # A seal cannot be older than the corte that it seals.
         if corte_at is not None and found.at + CLOCK_TOLERANCE < corte_at:
             ledger.wrong(
                 "AUT-05", f"{where}/{file}", expected=f"una hora desde la del corte, {corte_at}", found=found.at
             )
+    # Seals are made in the order of the cortes: an earlier hour means a clock that went back, or a false seal.
     made = evidence.seal
     earlier = before.seal if before is not None else None
     if made is not None and earlier is not None and made.at + CLOCK_TOLERANCE < earlier.at:
@@ -182,10 +190,10 @@ def _judge_times(
         try:
             judge_after(found_stamp, made.at if made is not None else None)
         except NotSealed as problem:
-            _wrong(problem, "AUT-05", f"{where}/{file}", ledger)
+            _tell_not_sealed(problem, "AUT-05", f"{where}/{file}", ledger)
 
 
-def _all(evidence: Evidence) -> Iterator[tuple[str, Seal | Stamp]]:
+def _seals_and_stamps(evidence: Evidence) -> Iterator[tuple[str, Seal | Stamp]]:
     yield from (
         (file, found)
         for file, found in ((SEAL, evidence.seal), (PERSON, evidence.person), (SELLO, evidence.sello))
@@ -211,15 +219,15 @@ _EXPECTED: Final[Mapping[Problem, str]] = {
 }
 
 
-def _wrong(problem: NotSealed, check: str, path: str, ledger: Ledger) -> None:
+def _tell_not_sealed(problem: NotSealed, check: str, path: str, ledger: Ledger) -> None:
     position = f"problema «{problem.problem.value}»"
     expected = _EXPECTED.get(problem.problem, "un sello bueno")
     ledger.wrong(check, path, expected=expected, found=problem.sentence, position=position)
 
 
 def facts(evidence: Evidence) -> dict[str, str]:
-    """What a person wants to read of it: who, and when."""
+    """The facts for a person, by file: the signer's name and the time."""
     told: dict[str, str] = {}
-    for file, found in _all(evidence):
+    for file, found in _seals_and_stamps(evidence):
         told[file] = f"{name(found.certificate)}, {found.at:%Y-%m-%d %H:%M:%S %Z}"
     return told

@@ -1,7 +1,7 @@
-"""Every check by its stable id, in one table: no other id can be reported, and none is used for another check later.
+"""Every check by its stable id, in one table. No other id can be reported; an old id is never given to a new check.
 
-`docs/checks.md` is written from here. `minimal_verifier.py` shares no code, so that it has a table of its own; a test
-holds the two against each other.
+`docs/checks.md` is written from here. `minimal_verifier.py` shares no code, so it has a table of its own; a test
+compares the two.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Final
 
 
 class Family(StrEnum):
-    """What stands before the hyphen of an id; the values are shown to people."""
+    """The letters before the hyphen of an id; the values are shown to people."""
 
     AUT = "Autenticidad"
     COM = "Completitud"
@@ -24,7 +24,7 @@ class Family(StrEnum):
 
 
 class Who(StrEnum):
-    """Which command makes a check, and for which trees."""
+    """The command that makes a check, and for which trees."""
 
     TREE = "`integrity verify`"
     SEALS = "`integrity verify`, `integrity seal check`"
@@ -35,7 +35,7 @@ class Who(StrEnum):
 
 
 BOTH: Final = frozenset({Who.TREE, Who.SEALS, Who.LOG, Who.KEPT})
-"""What `minimal_verifier.py` does as well."""
+"""The checks that `minimal_verifier.py` makes too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,4 +356,5 @@ def titles(*who: Who) -> Mapping[str, str]:
 
 
 def family(check: str) -> Family:
+    """The family of a check, from the letters of its id."""
     return Family[check.partition("-")[0]]

@@ -1,7 +1,7 @@
-"""What is on the disk for good: write, fsync, link and rename, in one file for everybody who must not lose a byte.
+"""Files that must survive: write, fsync, link and rename, in one place for every program that may not lose a byte.
 
 A file is durable if its bytes and its name are. `sync` of the file keeps its bytes, `sync` of its folder keeps its
-name. Each function says what is true if we stop in the middle of it: the process killed, or the power cut.
+name. Each docstring says what a reader finds if we stop in the middle: the process killed, or the power cut.
 """
 
 import os
@@ -23,9 +23,9 @@ def sync(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """On return the bytes are durable; the name is once its folder is synced.
+    """On return the bytes are durable; the name is durable once its folder is synced.
 
-    Stopped: any part of the file may be there. So write to a name that nobody reads yet.
+    If we stop, any part of the file may be there. So write to a name that no program reads yet.
     """
     with path.open("wb") as file:
         file.write(content)
@@ -34,7 +34,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def create(path: Path, content: bytes, *, mode: int) -> None:
-    """`write` of a new file, never over another. Raises FileExistsError. Stopped: part of it may be there."""
+    """`write` of a new file, never over another. Raises FileExistsError. If we stop, a part of it may be there."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
         file.flush()
@@ -42,25 +42,26 @@ def create(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def swap(path: Path, content: bytes, *, fresh: Path) -> None:
-    """All of the old file or all of the new, for every reader. Nothing is synced: a power cut may lose it, or empty it.
+    """Replace a file: every reader sees all of the old one or all of the new one. It is not synced.
 
-    For what is made again after a start. `fresh` is a name on the same file system, and the caller's alone.
+    A power cut may lose the file, or empty it: use this for files that a start makes again. `fresh` is a name on the
+    same file system that only the caller uses.
     """
     fresh.write_bytes(content)
     fresh.replace(path)
 
 
 def replace(path: Path, content: bytes, *, fresh: Path) -> None:
-    """The same, durable on return. Stopped, even by a power cut: all of the old file or all of the new."""
+    """`swap`, durable on return. If we stop, even by a power cut: all of the old file or all of the new one."""
     write(fresh, content)
     fresh.replace(path)
     sync(path.parent)
 
 
 def link(source: Path, path: Path) -> bool:
-    """Give a whole file its name, once: False where that name is taken. Sync its folder, also after False.
+    """Give a whole file its name, once. Returns False if the name is taken. Sync the folder afterwards in both cases.
 
-    Stopped: the name is there with all of its bytes, or is not there.
+    If we stop, the name is there with all of its bytes, or it is not there.
     """
     sync(source)
     try:
@@ -71,15 +72,15 @@ def link(source: Path, path: Path) -> bool:
 
 
 def put(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """A new file, whole and durable on return. Raises FileExistsError: of several who put it, the first wins.
+    """Write a new file, whole and durable on return. Raises FileExistsError: of several writers the first wins.
 
-    Stopped: nothing is to be seen in the folder, or all of the file: it has no name until its bytes are durable.
+    If we stop, the folder shows no file or the whole file: the file has no name until its bytes are durable.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             _link_nameless(folder, path, content, mode)
-        finally:  # also where another was first: whoever reads that file relies on its name
+        finally:  # also if another writer was first: our caller will rely on that file's name
             os.fsync(folder)
     finally:
         os.close(folder)
@@ -88,10 +89,11 @@ def put(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 def _link_nameless(folder: int, path: Path, content: bytes, mode: int) -> None:
     source = ""
     try:
+        # A file without a name (O_TMPFILE) leaves no rest behind if we stop before it gets its name.
         handle = os.open(path.parent, _NAMELESS | os.O_WRONLY, mode) if _NAMELESS else -1
     except OSError:
         handle = -1
-    if handle < 0:  # some file systems have no files without a name
+    if handle < 0:  # some file systems have no files without a name: use a hidden one
         source = f".{path.name}.{secrets.token_hex(4)}"
         handle = os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder)
     try:
@@ -99,7 +101,7 @@ def _link_nameless(folder: int, path: Path, content: bytes, mode: int) -> None:
             file.write(content)
             file.flush()
             os.fsync(handle)
-            # Given a folder's handle, the link to /proc is followed to the file.
+            # Because a folder's handle is given, the link follows /proc to the file itself.
             origin = f"/proc/self/fd/{handle}" if not source else str(path.parent / source)
             os.link(origin, path.name, dst_dir_fd=folder)
     finally:
@@ -109,14 +111,14 @@ def _link_nameless(folder: int, path: Path, content: bytes, mode: int) -> None:
 
 
 class Folders:
-    """Makes the folders under `root` as they are needed, and syncs each name once in this process."""
+    """Makes folders under `root` when they are needed, and syncs the name of each once in this process."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._durable: set[Path] = set()
 
     def make(self, folder: Path) -> None:
-        """On return the folder is there and its name is durable."""
+        """On return the folder exists and its name is durable."""
         if folder in self._durable or folder == self._root:
             return
         self.make(folder.parent)
@@ -125,5 +127,5 @@ class Folders:
         self._durable.add(folder)
 
     def forget(self, folder: Path) -> None:
-        """Of a folder that is removed: the next `make` makes it again."""
+        """Call this for a folder that is removed: the next `make` makes it again."""
         self._durable.discard(folder)

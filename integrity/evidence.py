@@ -1,9 +1,9 @@
-"""Is everything published in the log, and is the log whole? `verify` asks this of a tree that has one.
+"""Is everything published in the log, and is the log whole? `verify` asks this of a tree that has a log.
 
-The log is read whole and recomputed from its entries, as `audit.audit_log` does; then every corte, image, row and
-opened capture that the tree shows is looked up in it. What this shows depends on whose key verified the checkpoint.
-With a key that the reader brought, the tree is what that log committed to, when it did. With the key of the tree's own
-`politica.txt`, only that tree and log agree: whoever rewrote both would pass.
+The log is read whole and recomputed from its entries, as `audit.audit_log` does. Then every corte, image, row and
+opened capture of the tree is looked up in it. The result depends on the key that verified the checkpoint. With a key
+that the reader brought, the tree is the one that this log committed to, at that time. With the key of the tree's own
+`politica.txt`, only that tree and log agree: a cheat who rewrote both would pass.
 """
 
 import re
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from integrity.strict_json import Json
 
 REHEARSAL: Final = "/simulacro"
-"""How the origin of a rehearsal's log ends: no leaf of it can be shown as one of the night."""
+"""The end of the origin of a rehearsal's log: so no leaf of a rehearsal can be shown as one of the night."""
 _NOTE_LIMIT: Final = 1 << 20
 _OPENINGS_LIMIT: Final = 1 << 30
 _BEING_WRITTEN: Final = frozenset({".tmp", ".acuses"})
-"""Where a sequencer at work makes its files; nothing in them is published."""
+"""Folders in which a sequencer at work prepares its files; these files are not published."""
 _NONE: Final = "ninguna: si quien publica reescribiera el árbol entero, esto no lo vería"
 _OWN_KEY: Final = (
     "no se dio --log-key: la llave es la que dice el propio árbol; el árbol y su bitácora concuerdan, "
@@ -42,7 +42,7 @@ Tell = Callable[[str], None]
 
 
 class _Under:
-    """A folder of the tree as a source of its own."""
+    """The folder of the log as a source of its own, with only the methods that `Tiles` and `follow` call."""
 
     def __init__(self, tree: Source, folder: str) -> None:
         self._tree = tree
@@ -55,45 +55,45 @@ class _Under:
 
 @dataclass
 class DeviceLeaves:
-    """The leaves of one device."""
+    """The images of one device, as the log has them."""
 
     link: str | None = None
-    """Of its last leaf."""
+    """Digest of its last leaf, which the device's next leaf repeats."""
     numbers: set[int] = field(default_factory=set)
 
 
 @dataclass
 class LogBook:
-    """What the log says, by what is looked up in it."""
+    """The content of the log, arranged for the questions of `verify`."""
 
     tiles: Tiles
     checkpoint: "Checkpoint"
     policy: "Policy"
     signers: "tuple[Log, ...]" = ()
-    """Under whose keys the log's checkpoints have been signed, from the reader's or from the first on."""
+    """The keys that signed the log's checkpoints, from the reader's key, or the first one, to the last."""
     rotated: "tuple[int, Json | None]" = (0, None)
-    """The last leaf that hands the log to another key: its index, and what it says."""
+    """The last leaf that hands the log to another key: its index and its fields."""
     start: "Json" = field(default_factory=dict)
     cortes: dict[int, tuple[int, str]] = field(default_factory=dict)
-    """Index of the leaf, and digest of the SHA256SUMS."""
+    """By number: index of the leaf, and digest of the SHA256SUMS."""
     images: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
-    """What was made of which image."""
+    """By digest of a derived copy: the image that it was made of."""
     versions: dict[str, int] = field(default_factory=dict)
     captures: dict[int, str] = field(default_factory=dict)
     devices: dict[str, DeviceLeaves] = field(default_factory=dict)
     set_aside: set[tuple[str, int]] = field(default_factory=set)
-    """Device and number of images whose handling an incident tells of."""
+    """Device and number of images that an incident tells of: such a number is no gap."""
     closed: bool = False
     heads: dict[bytes, str] = field(default_factory=dict)
-    """Checkpoints that proofs rest on, and what is wrong with each."""
+    """Checkpoints on which proofs rest, and the fault of each; empty text for a good one."""
     ceremonies: list[tuple[int, "Json"]] = field(default_factory=list)
-    """Software, zero, close and their acts: index of the leaf, and what it says."""
+    """Leaves of software, zero, close and acts: index and fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a corte of the tree shows of itself."""
+    """One corte of the tree, as far as the log repeats it."""
 
     number: int
     sums_sha256: str
@@ -103,9 +103,9 @@ class Shown:
 def read_log(
     tree: Source, trusted: "Policy | None", ledger: Ledger, tell: Tell, *, kept: "Checkpoint | None" = None
 ) -> LogBook | None:
-    """The log of the tree, its own checks done; None where there is none, or nothing in it can be relied on.
+    """The log of the tree, after its own checks. None if the tree has no log, or no part of its log can be relied on.
 
-    `kept` is a checkpoint of this log that the reader has from before: another history, however whole, is seen by it.
+    `kept` is a checkpoint of this log that the reader kept from before. It shows a second history, even a whole one.
     """
     where = f"{LOG}/{CHECKPOINT}"
     if not _should_have(tree, where, trusted, ledger) and kept is None:
@@ -116,6 +116,7 @@ def read_log(
     except ModuleNotFoundError as missing:
         ledger.unable(EVIDENCE_CHECKS, f"para comprobar la bitácora falta el paquete «{missing.name}»")
         return None
+    # 1. The checkpoint and the policy: the reader's, or the tree's own, which proves less (AUT-12).
     try:
         checkpoint = note.read_checkpoint(tree.read(where, _NOTE_LIMIT))
         policy = trusted or note.read_policy(tree.read(f"{LOG}/{POLICY}", _NOTE_LIMIT))
@@ -135,12 +136,14 @@ def read_log(
 
     under = _Under(tree, LOG)
     book = LogBook(Tiles(under, checkpoint.size), checkpoint, policy)  # type: ignore[arg-type]  # reads only
+    # 2. The keys: from the policy's key through each rotation to the key of today; then who signed the checkpoint.
     try:
         book.policy, rotations = follow(under.read, policy)
         if not _judge_checkpoint(checkpoint, where, book.policy, trusted is not None, ledger):
             return None
         book.signers = (*policy.logs, *(note.Log(each.key) for each in rotations))
-        if not _recompute(book, ledger, tell):
+        # 3. Every hash, from the entries to the signed root; then the rotations must be of this same tree.
+        if not _recompute_log(book, ledger, tell):
             return None
         check_in_tree(book.tiles, rotations)
     except NotFollowed as problem:
@@ -150,14 +153,15 @@ def read_log(
     except SourceError as error:
         ledger.unable(["AUT-11"], error.sentence)
         return None
+    # 4. The leaves, into the book.
     readable = _read_leaves(book, ledger)
-    if kept is not None:  # maybe under a key that a leaf tells
+    if kept is not None:  # after the leaves: one of them may tell the key that signed it
         _judge_kept(book, kept, ledger)
     return book if readable else None
 
 
 def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Ledger) -> bool:
-    """Whether the tree has a log, speaks of one, or is said by the reader to have one."""
+    """Whether the tree has a log, or must have one: it has its files, or the reader brought a policy."""
     try:
         found = any(tree.exists(path) for path in (where, f"{LOG}/{POLICY}", f"{corte_folder(0)}/{CORTE_PROOF}"))
     except SourceError as error:
@@ -196,8 +200,8 @@ def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", br
     return True
 
 
-def _recompute(book: LogBook, ledger: Ledger, tell: Tell) -> bool:
-    """Every hash from the entries up to the signed root."""
+def _recompute_log(book: LogBook, ledger: Ledger, tell: Tell) -> bool:
+    """Recompute every hash, from the entries up to the signed root. False, with a finding, if one differs."""
     try:
         total = f"{book.tiles.size:,}"
         check_tiles(
@@ -222,7 +226,7 @@ def _recompute(book: LogBook, ledger: Ledger, tell: Tell) -> bool:
 
 
 def _judge_kept(book: LogBook, kept: "Checkpoint", ledger: Ledger) -> None:
-    """The tree of the checkpoint that was kept is the beginning of this one."""
+    """The tree of the kept checkpoint must be the beginning of this tree."""
     from integrity.log.note import NotSigned
 
     where = f"{LOG}/{CHECKPOINT}"
@@ -237,6 +241,7 @@ def _judge_kept(book: LogBook, kept: "Checkpoint", ledger: Ledger) -> None:
     if kept.size > book.tiles.size:
         ledger.wrong("EVI-11", where, expected=f"{kept.size} hojas o más, las que ya tenía", found=book.tiles.size)
         return
+    # The root at that size is computed from today's tiles: no proof by the publisher is needed.
     root = book.tiles.root_at(kept.size) if kept.size else kept.root
     if root != kept.root:
         expected = f"la raíz {kept.root.hex()} en sus primeras {kept.size} hojas"
@@ -247,7 +252,7 @@ def _judge_kept(book: LogBook, kept: "Checkpoint", ledger: Ledger) -> None:
 
 
 def _read_leaves(book: LogBook, ledger: Ledger) -> bool:
-    """Every leaf in its form and its place; what it says, into the book."""
+    """Read every leaf, check its form and its place, and note it in the book. False if a leaf has another form."""
     ledger.did("EVI-02", book.tiles.size)
     ledger.did("EVI-06", 0)
     for bundle in range(-(-book.tiles.size // WIDTH)):
@@ -258,23 +263,24 @@ def _read_leaves(book: LogBook, ledger: Ledger) -> bool:
             except Malformed as problem:
                 ledger.wrong("EVI-02", LOG, expected=problem.expected, found=problem.found, position=where)
                 return False
+            # Each leaf holds its own index, so that no leaf can be shown at another place of another log.
             if held["numero"] != index:
                 ledger.wrong("EVI-02", LOG, expected=f"numero {index}", found=held["numero"], position=where)
             if (held["tipo"] == "inicio") != (index == 0):
                 ledger.wrong("EVI-02", LOG, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
-            _take(book, index, held, entry, ledger)
+            _take_leaf(book, index, held, entry, ledger)
     _judge_rotation(book, ledger)
     return True
 
 
-def _take(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     match held["tipo"]:
         case "inicio":
             book.start = held
             book.signers += _keys_told(held)
         case "imagen":
             book.images.setdefault(held["sha256"], index)
-            _follow(book, index, held, entry, ledger)
+            _follow_device(book, index, held, entry, ledger)
         case "derivada":
             book.derived.setdefault(held["sha256"], held["imagen"])
         case "captura":
@@ -301,7 +307,10 @@ def _take(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger)
 
 
 def _keys_told(held: "Json") -> "tuple[Log, ...]":
-    """The log's key as its first leaf, or one that changes it, tells: a tree under a later key still vouches for it."""
+    """The log's key as told by its first leaf, or by a leaf that changes it.
+
+    A checkpoint from before a rotation is still signed by one of these keys, so old proofs stay good.
+    """
     from integrity.log.note import Log, Unsupported, read_verifier_key
     from integrity.log.rotation import key_of
 
@@ -313,7 +322,7 @@ def _keys_told(held: "Json") -> "tuple[Log, ...]":
 
 
 def _judge_rotation(book: LogBook, ledger: Ledger) -> None:
-    """The key that the log passed to last has signed the tree that says so."""
+    """The last key that the log passed to must have signed the tree that tells so."""
     from integrity.log.note import NotSigned
     from integrity.log.rotation import key_of
 
@@ -327,9 +336,10 @@ def _judge_rotation(book: LogBook, ledger: Ledger) -> None:
     ledger.wrong("AUT-11", LOG, expected=f"la firma de {key}", found="ninguna", position=f"hoja {index}")
 
 
-def _follow(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _follow_device(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     device = book.devices.setdefault(held["dispositivo"], DeviceLeaves())
     where = f"hoja {index}, dispositivo {held['dispositivo']}"
+    # Each image leaf names the digest of the device's leaf before: a dropped image breaks the chain of its device.
     if held["anterior"] != device.link:
         ledger.wrong("EVI-06", LOG, expected=device.link, found=held["anterior"], position=where)
     if held["secuencia"] in device.numbers:
@@ -343,7 +353,7 @@ def _follow(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledge
 
 
 def judge(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
-    """Cortes, their proofs, the beginning, the devices and what was opened."""
+    """Compare the tree with the log: its beginning, cortes, devices, proofs, openings and ceremonies."""
     last = max(shown)
     _judge_start(book, tree, shown[last], ledger)
     _judge_cortes(book, shown, ledger)
@@ -363,6 +373,7 @@ def _judge_start(book: LogBook, tree: Source, last: Shown, ledger: Ledger) -> No
     except SourceError as error:
         ledger.unable(["EVI-09"], error.sentence)
         return
+    # The first leaf is older than every corte: its catalogue, rules and policy cannot change without a new log.
     expected = {
         "origen": book.checkpoint.origin,
         "simulacro": raw["simulacro"],
@@ -383,6 +394,7 @@ def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> 
     last = max(shown)
     for number, corte in shown.items():
         path = f"{corte_folder(number)}/{SUMS}"
+        # A corte is published before its leaf (a corte never waits for the log): the last one may lack it for a moment.
         if number not in book.cortes and number == last:
             ledger.unable(["EVI-03"], _NOT_YET.format(path))
         elif number not in book.cortes:
@@ -395,6 +407,7 @@ def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> 
                 ledger.wrong("EVI-03", path, expected=f"{sums}, de la hoja {index}", found=found)
     ledger.did("EVI-03", 0)
     for number in sorted(book.cortes.keys() - shown.keys()):
+        # A leaf for a corte beyond the next, or after the close, means that a corte was taken out of the tree.
         if number > last + 1 or book.closed:
             ledger.wrong("EVI-03", corte_folder(number), expected="el corte de la bitácora", found="nada")
         else:
@@ -402,7 +415,7 @@ def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> 
 
 
 def judge_image(book: LogBook, sha256: str, path: str, *, complete: bool, ledger: Ledger) -> None:
-    """A published image, or one that was made from it. `complete`: the log has every corte of the tree."""
+    """A published image, or the image that it was made from, has a leaf. `complete`: the log has every corte."""
     if book.derived.get(sha256, sha256) in book.images:
         ledger.did("EVI-04")
     elif complete:
@@ -412,7 +425,7 @@ def judge_image(book: LogBook, sha256: str, path: str, *, complete: bool, ledger
 
 
 def judge_row(book: LogBook, digest: str, clave: str, corte: int, ledger: Ledger) -> None:
-    """A row that `corte` was the first to show: its version was in the log before the corte was."""
+    """A row that `corte` was the first to show: its version must be in the log before the corte (EVI-05)."""
     path = corte_folder(corte)
     index = book.versions.get(digest)
     if corte not in book.cortes:
@@ -427,9 +440,9 @@ def judge_row(book: LogBook, digest: str, clave: str, corte: int, ledger: Ledger
 
 
 def _judge_devices(book: LogBook, ledger: Ledger) -> None:
-    """Numbers without gaps. A gap is an image on its way, one that was set aside — or one that was dropped.
+    """The numbers of a device have no gap. A gap is an image on its way, one that an incident tells of, or a lost one.
 
-    From the first number that the log has: a device may have counted on from a rehearsal.
+    Numbers begin at the first that the log has: a device may have counted on from a rehearsal (domain.md §11).
     """
     for name, device in sorted(book.devices.items()):
         gaps = [
@@ -459,13 +472,13 @@ def _judge_proofs(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledge
             continue
         ledger.did("EVI-07")
         corte = shown[number]
-        wrong = _disproves(book, data, lambda held, corte=corte: _says(held, corte))  # type: ignore[misc]
+        wrong = _fault_of_proof(book, data, lambda held, corte=corte: _is_leaf_of_corte(held, corte))  # type: ignore[misc]
         if wrong:
             ledger.wrong("EVI-07", path, expected="la prueba de su SHA256SUMS en esta bitácora", found=wrong)
 
 
 def judge_image_proofs(book: LogBook, tree: Source, images: Iterable[str], ledger: Ledger) -> None:
-    """The proof that the receipt of each published image promised, where the log has the image."""
+    """The proof that the receipt of each published image promised, if the log has the image."""
     paths = {proof_path(sha256): sha256 for sha256 in images if sha256 in book.images}
     for path, data in in_threads(lambda path: tree.read(path, _NOTE_LIMIT), paths, tree.threads):
         if isinstance(data, Missing):
@@ -475,13 +488,13 @@ def judge_image_proofs(book: LogBook, tree: Source, images: Iterable[str], ledge
         else:
             ledger.did("EVI-07")
             sha256 = paths[path]
-            wrong = _disproves(book, data, lambda held, sha256=sha256: held.get("sha256") == sha256)  # type: ignore[misc]
+            wrong = _fault_of_proof(book, data, lambda held, sha256=sha256: held.get("sha256") == sha256)  # type: ignore[misc]
             if wrong:
                 ledger.wrong("EVI-07", path, expected="la prueba de su imagen en esta bitácora", found=wrong)
 
 
-def _disproves(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
-    """What is wrong with a proof; empty where it stands, and its leaf is the one that was looked for."""
+def _fault_of_proof(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
+    """The fault of a proof; empty if the proof is good and its leaf is the one that `is_it` accepts."""
     from integrity.log.note import read_proof
 
     try:
@@ -494,13 +507,16 @@ def _disproves(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> s
     except NotProven as problem:
         return problem.sentence
     head = checkpoint.to_bytes()
-    if head not in book.heads:  # many proofs rest on each
+    if head not in book.heads:  # many proofs rest on one checkpoint: judge it once
         book.heads[head] = _is_not_ours(book, checkpoint)
     return book.heads[head] or ("" if is_it(held) else "la hoja de otra cosa")
 
 
 def _is_not_ours(book: LogBook, checkpoint: "Checkpoint") -> str:
-    """Why that is not a head that this log has had; empty where it is, or where this reader does not see so far."""
+    """The reason why a checkpoint is not one of this log's; empty if it is.
+
+    Empty also for a later tree than the reader's: its root cannot be computed from here.
+    """
     from integrity.log.note import NotSigned
 
     try:
@@ -515,7 +531,7 @@ def _is_not_ours(book: LogBook, checkpoint: "Checkpoint") -> str:
     return "un punto de control de otro árbol"
 
 
-def _says(held: "Json", corte: Shown) -> bool:
+def _is_leaf_of_corte(held: "Json", corte: Shown) -> bool:
     said = (held["tipo"], held.get("corte"), held.get("sha256sums"))
     return said == ("corte", corte.number, corte.sums_sha256)
 
@@ -527,7 +543,7 @@ def _judge_openings(book: LogBook, tree: Source, ledger: Ledger) -> None:
         try:
             lines = tree.read(path, _OPENINGS_LIMIT).splitlines()
         except Missing:
-            continue  # of a corte without captures, or not opened yet
+            continue  # the corte has no captures, or they are not opened yet
         except SourceError as error:
             ledger.unable(["EVI-08"], error.sentence)
             continue
@@ -545,7 +561,7 @@ def _judge_openings(book: LogBook, tree: Source, ledger: Ledger) -> None:
 
 
 def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:
-    """Zero before everything, close after everything, each act of its corte, every list of software told before."""
+    """Each ceremony in its place: zero before every corte, close after all, each act with the corte that it names."""
     final = last.manifest is not None and last.manifest["fase"] == "final"
     if not book.ceremonies and not (final and last.number in book.cortes):
         ledger.not_applicable("EVI-10", "la bitácora no cuenta ninguna ceremonia")
@@ -556,7 +572,8 @@ def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:
     for index, held in book.ceremonies:
         ledger.did("EVI-10")
         name = f"{held['tipo']} {held['momento']}" if held["tipo"] == "acto" else held["tipo"]
-        wrong = "otra vez" if name in told and name != "software" else _misplaced(book, index, held, told)
+        # A list of software may be published several times; every other ceremony happens once.
+        wrong = "otra vez" if name in told and name != "software" else _fault_of_ceremony(book, index, held, told)
         if wrong:
             where = f"hoja {index}, {name}"
             ledger.wrong("EVI-10", LOG, expected="cada ceremonia en su lugar", found=wrong, position=where)
@@ -565,8 +582,8 @@ def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:
             told.setdefault(held["lista"], index)
 
 
-def _misplaced(book: LogBook, index: int, held: "Json", told: Mapping[str, int]) -> str:
-    """What is wrong with the place of a ceremony's leaf, or with what it points at; empty where nothing is."""
+def _fault_of_ceremony(book: LogBook, index: int, held: "Json", told: Mapping[str, int]) -> str:
+    """The fault in the place of a ceremony's leaf, or in the corte that it names; empty if there is no fault."""
     places = [place for place, _ in book.cortes.values()]
     match held["tipo"]:
         case "cero" if places and min(places) < index:
@@ -591,7 +608,7 @@ def _misplaced(book: LogBook, index: int, held: "Json", told: Mapping[str, int])
 
 
 def is_known(path: str, kind: PathKind, book: LogBook) -> bool:
-    """Whether a file or folder under `bitacora/` is one that the format has."""
+    """Whether the format has such a file or folder under `bitacora/`."""
     inside = path.removeprefix(f"{LOG}/")
     head, _, rest = inside.partition("/")
     if kind is PathKind.FOLDER:
@@ -613,7 +630,7 @@ def is_known(path: str, kind: PathKind, book: LogBook) -> bool:
 
 
 def refresh(book: LogBook, tree: Source) -> None:
-    """How far the log has grown meanwhile: its newer files are no strangers."""
+    """Read how far the log has grown meanwhile, so that its newer files do not look strange."""
     from integrity.log.note import read_checkpoint
 
     try:

@@ -1,16 +1,16 @@
-"""Where each file of a published tree is: one place for those who write the tree, copy it and verify it.
+"""The place of each file of a published tree: one table for the programs that write, copy and verify the tree.
 
     index.json                              the last corte; the one file beside the pages that changes
-    cortes/0003/…                           a corte: its files, SHA256SUMS, and beside that list who vouches for it
+    cortes/0003/…                           a corte: its files, SHA256SUMS, and beside that list its seals and stamps
     imagenes/ab/ab….jpg                     an image, by its SHA-256
     zip/…                                   a corte as one file
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
-        aperturas/0003.jsonl                what was typed for the actas that a corte brought out
+        aperturas/0003.jsonl                the captures of the actas that a corte brought out
         rotaciones/0001.tlog-proof          how the log came to another key (`log.rotation`)
 
-`minimal_verifier.py` shares no code with anybody: it has these paths once more.
+`minimal_verifier.py` shares no code with other files: it repeats these paths.
 """
 
 from typing import Final
@@ -28,30 +28,32 @@ SUMS: Final = "SHA256SUMS"
 CORTE_PROOF: Final = "SHA256SUMS.tlog-proof"
 """The proof of a corte, in its folder. It is not among its SHA256SUMS, and may come some seconds after them."""
 SEALS: Final = tuple(f"{SUMS}.{kind}" for kind in ("p7s", "firma.p7s", "sello", "tsr", "2.tsr"))
-"""Who vouches for a SHA256SUMS, and since when (`authenticity.BESIDE`)."""
+"""Seals and time stamps of a SHA256SUMS (`authenticity.BESIDE`)."""
 BESIDE_SUMS: Final = frozenset({SUMS, CORTE_PROOF, *SEALS})
 """Files of a corte that its SHA256SUMS does not name. All but SHA256SUMS may come after the others: no corte waits for
-the log longer than two seconds, nor for a key that is away, nor for an authority that stamps time."""
+the log longer than two seconds, and none waits for a key that is away or for an authority that stamps time."""
 
 
 def corte_folder(number: int) -> str:
+    """The folder of a corte: four digits, more from 10 000 on."""
     return f"{CORTES}/{number:04}"
 
 
 def image_path(sha256: str, extension: str) -> str:
+    """The path of an image: a folder for each first two digits, so that no folder holds a million files."""
     return f"{IMAGES}/{sha256[:2]}/{sha256}.{extension}"
 
 
 def proof_path(sha256: str) -> str:
-    """The proof of an image: the receipt says so before there is one."""
+    """The proof of an image. The receipt names this path before the proof exists."""
     return f"{LOG}/acuses/{sha256[:2]}/{sha256}.tlog-proof"
 
 
 def opening_path(corte: int) -> str:
-    """Where the captures of the actas that a corte brought out are opened."""
+    """The file in which the captures of the actas of a corte are opened."""
     return f"{LOG}/aperturas/{corte:04}.jsonl"
 
 
 def rotation_path(number: int) -> str:
-    """In the folder of the log: the proof of the rotation of that number, from 1 on."""
+    """In the folder of the log: the proof of the rotation with that number, from 1 on."""
     return f"{ROTATIONS}/{number:04}.tlog-proof"

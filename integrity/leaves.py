@@ -1,18 +1,18 @@
-"""What the log of a night says: its kinds of leaves, written by the sequencer and read by whoever does not trust it.
+"""The leaves of a night's log, by kind: written by the sequencer, read by every reader who checks the log.
 
-A leaf is canonical JSON (`strict_json.canonical_json`): `tipo`, `numero` — its own index in the log — and the fields
+A leaf is canonical JSON (`strict_json.canonical_json`): `tipo`, `numero` (its own index in the log) and the fields
 that `SHAPES` names for its kind. It names devices, actas and digests, never a person.
 
-    inicio     what the night begins with; the first leaf
+    inicio     the declaration of the night; the first leaf
     software   the list of every file that is deployed, before the night and at its close
     cero       the database, the store and the bus counted and found empty, before the first corte
-    imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before; it
-               rests on the acknowledgement alone, and never waits for anybody to look into the image
-    derivada   the smaller copy that was made of an image to be published: which image's, and its digest
-    captura    a salted commitment to what somebody typed, opened after the acta has been published (`opening`)
+    imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before. It
+               follows the acknowledgement at once, and never waits until the image has been read
+    derivada   the smaller copy of an image that is published: the digests of both
+    captura    a salted commitment to the capture of one person, opened after the acta is published (`opening`)
     version    what counts for an acta: the digest of its cells of the official file
     corte      the digest of its SHA256SUMS
-    incidente  something that whoever watches should know of
+    incidente  an event that observers should know of
     rotacion   the key of a device enrolled later, or of the log
     cierre     the last corte
     acto       the folder of documents that people sign, of the zero and of the close, and the corte that they are of
@@ -29,7 +29,7 @@ from integrity.strict_json import DIGEST, Json, Maybe, canonical_json, conform, 
 from integrity.sums import Malformed
 
 LONGEST_ENTRY: Final = 0xFFFF
-"""Bytes: the log tells the length of an entry in two."""
+"""Bytes: the log writes the length of an entry in two bytes."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 _PHASE: Final = re.compile("cero|en curso|final")
 _WHEN: Final = re.compile("inicio|cierre")
@@ -95,11 +95,12 @@ OPENING: Final = {
     "marcas": str,
     "sal": re.compile("[0-9a-f]{32}"),
 }
-"""A line of `bitacora/aperturas/<NNNN>.jsonl`: what a leaf `captura` committed to, once corte NNNN shows its acta."""
+"""A line of `bitacora/aperturas/<NNNN>.jsonl`: the capture behind a leaf `captura`, once corte NNNN shows its acta."""
 
 
 def leaf(tipo: str, numero: int, fields: Mapping[str, Any]) -> bytes:
-    """The leaf at index `numero`. Raises Malformed where the fields are not those of its kind, or too many bytes."""
+    """The leaf at index `numero`. Raises Malformed if the fields are not those of its kind, or if it is too long."""
+    # The leaf holds its own index: it cannot be shown at another place.
     value = {"tipo": tipo, "numero": numero, **fields}
     conform(value, {"tipo": str, "numero": int, **SHAPES[tipo]})
     content = canonical_json(value)
@@ -109,9 +110,10 @@ def leaf(tipo: str, numero: int, fields: Mapping[str, Any]) -> bytes:
 
 
 def read_leaf(content: bytes) -> Json:
-    """The fields of a leaf. Raises Malformed where it is not exactly one that `leaf` makes."""
+    """The fields of a leaf. Raises Malformed for bytes that `leaf` cannot make."""
     value = read_json(content + b"\n")
     tipo = value.get("tipo") if isinstance(value, dict) else None
+    # An unknown kind is refused: an old verifier must not pass what it cannot judge.
     shape = SHAPES.get(tipo) if isinstance(tipo, str) else None
     if shape is None:
         raise Malformed(f"una hoja de tipo {', '.join(SHAPES)}", f"«{tipo}»")
@@ -123,7 +125,7 @@ def read_leaf(content: bytes) -> Json:
 def commitment(
     salt: bytes, *, eleccion: str, acta: str, ronda: int, ordinal: int, numeros: Sequence[int | None], marcas: str
 ) -> str:
-    """SHA-256 of the salt followed by what was typed, as canonical JSON. Who typed it is not in it."""
+    """SHA-256 of the salt followed by the capture, as canonical JSON. The person who typed it is not in it."""
     typed = {
         "eleccion": eleccion,
         "acta": acta,
@@ -136,43 +138,50 @@ def commitment(
 
 
 def opening(line: bytes) -> tuple[int, str]:
-    """The leaf that a line of openings speaks of, and the commitment that it gives. Raises Malformed."""
+    """The index of the leaf `captura` that a line of openings names, and the commitment of its values.
+
+    Raises Malformed.
+    """
     value = read_json(line + b"\n")
     conform(value, OPENING)
+    # The same function made the commitment in the leaf, so equal captures and salt give an equal digest.
     return value.pop("numero"), commitment(bytes.fromhex(value.pop("sal")), **value)
 
 
 def row_digest(eleccion: str, acta: str, cells: Sequence[str]) -> str:
-    """Of an acta's cells of the official file from TOTAL_BOLETAS_SOBRANTES to COTEJADA, with what they are of."""
+    """Digest of election, acta and the acta's cells in the official file, TOTAL_BOLETAS_SOBRANTES to COTEJADA."""
     return sha256(canonical_json([eleccion, acta, *cells])).hexdigest()
 
 
 def cells(*fragments: str) -> list[str]:
-    """The cells of fragments of one line of CSV, one after the other."""
+    """The cells of several parts of one CSV line, one after the other."""
     return [cell for fragment in fragments for cell in next(csv.reader([fragment], strict=True), [])]
 
 
 def detail_digest(detail: Mapping[str, Any]) -> str:
-    """Of what an event says, but for who did it."""
+    """Digest of the details of an event, without the people who took part."""
+    # The log is public, so no person may be found in it.
     kept = {name: value for name, value in detail.items() if name not in _ABOUT_PEOPLE}
     return sha256(canonical_json(kept)).hexdigest()
 
 
 def keys_digest(keys: Iterable[tuple[str, bytes]]) -> Json:
-    """How many devices there are, and the SHA-256 of their names and public keys in order: `[["id","hex"],…]`."""
+    """Number of devices, and SHA-256 of their names and public keys in order: `[["id","hex"],…]`."""
+    # The digest is enough to show later which devices were enrolled at the beginning of the night.
     listed = [[name, public.hex()] for name, public in sorted(keys)]
     return {"total": len(listed), "sha256": sha256(canonical_json(listed)).hexdigest()}
 
 
 def rules_digest(digests: Mapping[str, str]) -> str:
-    """Of the rules of every election: the object of their own digests, by election."""
+    """Digest of the rules of all elections: of the object of their own digests, by election."""
     return sha256(canonical_json({**digests})).hexdigest()
 
 
 def text_digest(text: str) -> str:
+    """SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
     return sha256(text.encode()).hexdigest()
 
 
 def link(content: bytes) -> str:
-    """What the next leaf of the same device says of this one, as `anterior`."""
+    """The digest by which the next leaf of the same device names this one, in `anterior`."""
     return sha256(content).hexdigest()

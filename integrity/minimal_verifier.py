@@ -4,13 +4,14 @@
     python3 minimal_verifier.py CARPETA|URL [--log-key LLAVE] [--log-policy ARCHIVO] [--checkpoint ARCHIVO]
                                             [--ca PEM] [--tsa-ca PEM] [--json]
 
-A second opinion: written from the description of the format, sharing no line with the other verifier. Start reading at
-`verify`: it tells what is done, in its order, and each step is one function below. Nothing that is published is trusted
-before it has been checked; every read has a limit, no link is followed, and what could not be read is *not checked*,
-which is not good. Every corte is read whole, row by row; what two cortes say of each acta is kept in memory.
+A second opinion: it was written from the description of the format and shares no line with the other verifier. Begin
+to read at `verify`: it tells the steps in their order, and each step is one function below. No published value is
+trusted before it has been checked. Every read has a limit, and no link is followed. A file that could not be read is
+*not checked*, which is not good. Every corte is read whole, row by row; for each acta, this program keeps in memory as
+much of two cortes as it needs to compare them.
 
-What it does not look at: what HTML pages say (no digest covers them), the cells that no figure depends on (times,
-origin), revocation lists, and, over HTTP, whether there are files that nobody announced.
+It does not look at the text of HTML pages (no digest covers them), the cells that no figure depends on (times, origin),
+revocation lists and, over HTTP, files that no corte names.
 """
 
 import argparse
@@ -91,7 +92,7 @@ CHECKS = {
     "EVI-10": "Las ceremonias están en su lugar: el cero antes del primer corte, el cierre después del último",
     "EVI-11": "La bitácora continúa el punto de control que guardó quien comprueba",
 }
-"""By their ids; `integrity verify` has the same, for the same faults."""
+"""By id. `integrity verify` has the same ids, for the same faults."""
 LOG = ("AUT-11", "AUT-12", *(f"EVI-{number:02}" for number in range(1, 11)))
 KEPT = "EVI-11"
 SEALS = tuple(f"AUT-{number:02}" for number in range(1, 7))
@@ -119,11 +120,11 @@ Key = tuple[str, bytes, bytes]
 
 
 class Bad(Exception):
-    """What is there is not what it must be; one Spanish sentence."""
+    """A file or a value is not as it must be; one Spanish sentence."""
 
 
 class Unread(Exception):
-    """It could not be read, so that nothing can be said of it; one Spanish sentence."""
+    """A file could not be read, so it cannot be judged; one Spanish sentence."""
 
 
 class Absent(Bad):
@@ -131,11 +132,11 @@ class Absent(Bad):
 
 
 class Linked(Bad):
-    """A folder on the way to it is a link."""
+    """A folder on the path to the file is a link."""
 
 
 class Report:
-    """What each check compared, what differed, and what could not be checked."""
+    """By check: how much was compared, the differences, and the reasons for which it could not be checked."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -148,26 +149,26 @@ class Report:
         self.sealed = False
 
     def did(self, check: str, count: int = 1) -> None:
-        """So many comparisons; with none of them there was nothing to compare, and that is good."""
+        """Count so many comparisons. Zero: there was nothing to compare, and that is good."""
         if check not in CHECKS:
             raise RuntimeError(check)
         self.compared[check] += count
 
     def need(self, right: object, check: str, sentence: object) -> None:
-        """One comparison."""
+        """One comparison: if `right` is false, the sentence becomes a finding."""
         self.did(check)
         if not right and len(self.wrong[check]) < 20:
             self.wrong[check].append(printable(sentence))
 
     def unable(self, checks: Iterable[str], sentence: object) -> None:
-        """Something that these checks need could not be read."""
+        """These checks need something that could not be read."""
         for check in checks:
             self.did(check, 0)
             self.unread[check].append(printable(sentence))
 
     @contextlib.contextmanager
     def step(self, *checks: str) -> Iterator[None]:
-        """What is wrong inside belongs to the first check; the others then could not be made, and the rest goes on."""
+        """A fault inside is a finding of the first check; the others are then not checked, and the program goes on."""
         try:
             yield
         except (Bad, Unread) as problem:
@@ -178,10 +179,11 @@ class Report:
             self.need(None, checks[0], "hay bytes que no son UTF-8")
             self.unable(checks[1:], "hay bytes que no son UTF-8")
         except (OSError, ValueError, LookupError, TypeError, MemoryError, RecursionError, AssertionError) as error:
-            # Bytes that nobody foresaw: no traceback, and never a pass.
+            # An error that we did not expect: the reader sees no traceback, and the checks never pass.
             self.unable(checks, f"no se pudo interpretar lo publicado ({type(error).__name__})")
 
     def result(self, check: str) -> str:
+        # A finding counts before an obstacle. A check that no step reached is not checked.
         if self.wrong[check]:
             return WRONG
         if self.unread[check]:
@@ -225,7 +227,7 @@ class Report:
 
 
 def printable(text: object) -> str:
-    """On one line and cut: names are written by others."""
+    """On one line and cut: names come from other people."""
     shown = "".join(char if char.isprintable() else "·" for char in str(text))
     return shown if len(shown) <= 300 else shown[:299] + "…"
 
@@ -243,6 +245,7 @@ def verify(source: str, trust: "Trust") -> Report:
     except (Bad, Unread) as problem:
         report.unable(report.checks, problem)
         return report
+    # 1. index.json, and the numbers of the cortes.
     index, data, numbers = None, None, list[int]()
     with report.step("COM-01"):
         data = tree.read("index.json", 64 * MEGA)
@@ -255,12 +258,13 @@ def verify(source: str, trust: "Trust") -> Report:
         report.unable(report.checks, "no se encontró ningún corte publicado")
         return report
 
-    # The log first: what comes out while this reads is not in it yet.
+    # 2. The log first: leaves that come while this reads are not in it yet.
     log = read_log(tree, trust, report)
     before: Corte | None = None
     images: Images = {}
     rows: Versions = {}
     cortes: list[Corte] = []
+    # 3. Each corte: its files, its place in the chain, its rows and sums, its ZIP, its images, its seals.
     for number in numbers:
         corte = read_corte(tree, number, report)
         judge_chain(corte, before, report)
@@ -279,16 +283,20 @@ def verify(source: str, trust: "Trust") -> Report:
         for handle, _ in corte.files.values():
             handle.close()
         cortes.append(corte)
+        # Only the rows of the corte before are kept.
         if before is not None:
             before.tables = {}
         before = corte
     last = cortes[-1]
+    # 4. Without the reader's authorities, seals prove nothing: they are *not checked*, or do not apply if there is
+    # none.
     if not trust.ca:
         if report.sealed:
             report.unable(SEALS, "hay sellos, y sin --ca y --tsa-ca no se sabe si son de quien deben ser")
         report.not_asked |= dict.fromkeys(SEALS, "no hay sellos, y no se dijo en qué autoridad se confía")
     elif not trust.tsa_ca:
         report.not_asked["AUT-04"] = "no hay sellos de tiempo, y no se dijo en qué autoridad se confía"
+    # 5. The index, the images, the log, the pages, and files that no corte names.
     judge_index(index, last, report)
     judge_images(tree, last, images, report)
     if log is not None:
@@ -307,7 +315,7 @@ def verify(source: str, trust: "Trust") -> Report:
 
 
 class Tree:
-    """The published files. No path that is asked for comes from what is published without having been checked."""
+    """The published files. Every path that is asked for was checked before, even if a published file names it."""
 
     def __init__(self, where: str) -> None:
         self.url = ""
@@ -325,6 +333,7 @@ class Tree:
         """A handle at the file's beginning (None without `keep`), its SHA-256 and its size."""
         hasher, size = hashlib.sha256(), 0
         with contextlib.ExitStack() as stack:
+            # A file on disk is its own handle; a file over HTTP is copied, so that it can be read again.
             source = stack.enter_context(self.ask(path) if self.url else open_inside(self.root, path))
             copy = stack.enter_context(tempfile.SpooledTemporaryFile(8 * MEGA)) if keep and self.url else None
             try:
@@ -338,6 +347,7 @@ class Tree:
                 stated = source.headers.get("Content-Length") if self.url else None
             except (OSError, http.client.HTTPException):
                 raise Unread(f"no se pudo leer {path}") from None
+            # A download that was cut is *not checked*: it is no fault of the publisher.
             if stated is not None and stated != str(size):
                 raise Unread(f"se interrumpió la descarga de {path}")
             if not keep:
@@ -366,7 +376,7 @@ class Tree:
         return True
 
     def entries(self, folder: str) -> dict[str, str]:
-        """What is in a folder: FILE, FOLDER, LINK or OTHER by name."""
+        """Names in a folder, each with its kind: FILE, FOLDER, LINK or OTHER."""
         if self.url:
             raise Unread("por HTTP no se puede saber qué otros archivos hay")
         here = reach(self.root, folder, folder=True)
@@ -394,11 +404,11 @@ class Tree:
 
 class NoRedirection(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Another address is another source; urllib then reports the 30x as it is."""
+        """Refuse redirections: another address is another source. urllib then reports the 30x as an error."""
 
 
 def open_inside(root: str, path: str) -> Any:
-    """An ordinary file of the folder, reached through no symbolic link."""
+    """An ordinary file inside the folder, reached without any symbolic link."""
     here = reach(root, path, folder=False)
     try:
         if not stat.S_ISREG(os.fstat(here).st_mode):
@@ -409,10 +419,12 @@ def open_inside(root: str, path: str) -> Any:
 
 
 def reach(root: str, path: str, *, folder: bool) -> int:
-    """A handle to what stands at a path; no part of it may be a link."""
+    """A handle to the file or folder at a path; no part of the path may be a link."""
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     parts = [part for part in path.split("/") if part]
     try:
+        # Each part is opened from the folder before it (openat). So a link cannot be slipped in between a check and a
+        # use.
         for place, part in enumerate(parts, 1):
             above = folder or place < len(parts)
             kind = os.O_DIRECTORY if above else os.O_NONBLOCK
@@ -462,6 +474,7 @@ def parse(data: bytes, where: str) -> Any:
         return dict(pairs)
 
     try:
+        # Writing the value again must give the same bytes; this finds every other form.
         text = data.decode()
         value = json.loads(text, object_pairs_hook=once, parse_int=whole, parse_float=refuse, parse_constant=refuse)
         if canonical(value) + b"\n" != data:
@@ -472,7 +485,7 @@ def parse(data: bytes, where: str) -> Any:
 
 
 def fit(value: Any, shape: Any, where: str) -> bool:
-    """Whether a value has a shape: a type, a pattern, [each], {field: shape}, ("any key", shape), or (None, shape)."""
+    """Check the shape: a type, a pattern, [each], {field: shape}, ("any key", shape); (None, shape) allows null."""
     if isinstance(shape, tuple) and shape[0] is None:
         right = value is None or fit(value, shape[1], where)
     elif isinstance(shape, tuple):
@@ -578,7 +591,7 @@ LEAVES: dict[str, Json] = {
     "cero": {"conteos": HEX, "software": (None, HEX), "fecha_hora": WHEN},
     "acto": {"momento": SIDE, "corte": int, "sha256sums": HEX, "documentos": HEX, "fecha_hora": WHEN},
 }
-"""What a leaf of each kind holds beside its kind and its number."""
+"""The fields of each kind of leaf, besides its kind and its number."""
 OPENING = {
     **{"numero": int, "eleccion": str, "acta": str, "ronda": int, "ordinal": int},
     **{"numeros": [(None, int)], "marcas": str, "sal": re.compile("[0-9a-f]{32}", re.ASCII)},
@@ -589,7 +602,7 @@ OPENING = {
 
 
 class Corte:
-    """One corte as far as it could be read."""
+    """One corte, as far as it could be read."""
 
     def __init__(self, number: int) -> None:
         self.number, self.folder = number, f"cortes/{number:04}"
@@ -602,7 +615,7 @@ class Corte:
         self.tables: dict[str, Table] = {}
 
     def read(self, name: str, report: Report) -> bytes | None:
-        """A small file of it; None, which has been said, where there is none or it is too large."""
+        """A small file of the corte; None, with the finding in the report, if it is missing or too large."""
         if name not in self.files:
             report.need(not self.sums or name in self.sums, "COM-03", f"{self.folder}/SHA256SUMS: no lista {name}")
             return None
@@ -616,13 +629,13 @@ class Corte:
 
 
 def find_cortes(tree: Tree, index: Json | None, report: Report) -> list[int]:
-    """The numbers of the cortes there are; every number below the last must be there, and the one of the index."""
+    """The numbers of the cortes. Every number below the last must be there, and the one that the index names."""
     stated, there = index["corte"] if index else -1, set[int]()
     if tree.url:
         number = 0
         while number <= 100_000 and (tree.exists(f"cortes/{number:04}/SHA256SUMS") or number <= stated):
             if number > stated or tree.exists(f"cortes/{number:04}/SHA256SUMS"):
-                there.add(number)  # an index that was put back hides no later corte
+                there.add(number)  # an old index that was put back cannot hide a later corte
             number += 1
     else:
         for name, kind in tree.entries("cortes").items():
@@ -640,6 +653,7 @@ def find_cortes(tree: Tree, index: Json | None, report: Report) -> list[int]:
 
 
 def read_corte(tree: Tree, number: int, report: Report) -> Corte:
+    # SHA256SUMS, then every file that it names, then every name in the folder, then the manifest.
     corte = Corte(number)
     with report.step("INT-01", "INT-02", "COM-03"):
         corte.content = tree.read(f"{corte.folder}/SHA256SUMS", MEGA)
@@ -659,6 +673,7 @@ def read_corte(tree: Tree, number: int, report: Report) -> Corte:
     with report.step("COM-03"):
         for name, kind in ({} if tree.url else tree.entries(corte.folder)).items():
             path = f"{corte.folder}/{name}"
+            # If SHA256SUMS could not be read, no name in the folder can be called strange.
             announced = (
                 name in corte.sums or not corte.sums or name in {"SHA256SUMS", *map("SHA256SUMS.{}".format, BESIDE)}
             )
@@ -680,7 +695,7 @@ def read_corte(tree: Tree, number: int, report: Report) -> Corte:
 
 
 def read_sums(content: bytes, folder: str) -> dict[str, str]:
-    """Digest by name: GNU form, sorted, plain names, no two that some file system takes for one."""
+    """Digest by name, from the GNU form: sorted, plain names, no two that a file system may take for one."""
     sums: dict[str, str] = {}
     folded: set[str] = set()
     try:
@@ -703,7 +718,7 @@ def read_sums(content: bytes, folder: str) -> dict[str, str]:
 
 
 def judge_manifest(manifest: Json, where: str) -> None:
-    """What its shape does not say: that names, options and contests refer to each other without doubt."""
+    """Check the references inside the manifest, which its shape does not say: names, options and contests."""
     for moment in (manifest["fecha_hora"], manifest["siguiente"]):
         at(moment or manifest["fecha_hora"])
     codes = [election["codigo"] for election in manifest["elecciones"]]
@@ -719,6 +734,7 @@ def judge_manifest(manifest: Json, where: str) -> None:
             raise Bad(f"{where}: nombres de archivo que no son los de {code}")
         options = election["opciones"] = sorted(election["opciones"], key=lambda option: option["posicion"])
         whole = [option["posicion"] for option in options] == [*range(len(options))]
+        # Each combination names parties of this ballot, each once; only a coalition must name some.
         parties = all(
             {*option["partidos"]} <= {*range(len(options))}
             and len({*option["partidos"]}) == len(option["partidos"])
@@ -751,7 +767,7 @@ def at(moment: str) -> datetime:
 
 
 def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
-    """A corte follows the one before in number, digest and time, and changes nothing that a night may not change."""
+    """A corte follows the one before in number, digest and time; it changes no value that a night may not change."""
     ours, where = corte.manifest, f"{corte.folder}/manifest.json"
     if ours is None:
         report.unable(CHAIN, f"{corte.folder}: sin manifiesto no se puede comparar con los demás cortes")
@@ -760,6 +776,7 @@ def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
     def need(right: object, check: str, sentence: str) -> None:
         report.need(right, check, f"{where}: {sentence}")
 
+    # The digest of the SHA256SUMS before it: so the last corte fixes all the others.
     expected = None if before is None or not corte.number else {"corte": before.number, "sha256sums": before.digest}
     need(ours["anterior"] == expected, "CON-01", "«anterior» no es la huella del corte anterior")
     need(ours["corte"] == corte.number, "CON-02", f"dice ser el corte {ours['corte']}")
@@ -782,6 +799,7 @@ def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
 
 
 def fixed(manifest: Json) -> object:
+    # The summary is the only part of an election that changes during the night.
     elections = [{**election, "resumen": None} for election in manifest["elecciones"]]
     return canonical([manifest["catalogo"], manifest["reglas"], elections])
 
@@ -790,6 +808,7 @@ def judge_index(index: Json | None, last: Corte, report: Report) -> None:
     if index is None or last.manifest is None:
         report.unable(["CON-06"], "sin index.json, o sin el manifiesto del último corte, no hay qué comparar")
         return
+    # index.json repeats the last manifest and its digest.
     expected = {key: last.manifest[key] for key in MOVING} | {"carpeta": last.folder, "sha256sums": last.digest}
     for key, value in (expected | {"corte": last.number}).items():
         report.need(index[key] == value, "CON-06", f"index.json: {key} es {index[key]}, no {value}")
@@ -804,13 +823,13 @@ def judge_index(index: Json | None, last: Corte, report: Report) -> None:
 
 
 class Line(NamedTuple):
-    """What the next corte needs of one line of an official file."""
+    """The part of one line of an official file that the comparison with the next corte needs."""
 
     key: bytes = b""
-    """The two claves that begin it; empty for no line, and for a row fuera de catálogo."""
+    """The two claves that begin the line; empty for no line, and for a row fuera de catálogo."""
     digest: bytes = b""
     known: bytes = b""
-    """Digest of what the catalogue says; empty where the line is no row."""
+    """Digest of the fields of the catalogue; empty if the line is no row."""
     counted: bool = False
     clave: str = ""
 
@@ -837,7 +856,7 @@ OBSERVED = (
 
 
 class Table:
-    """What the rows of an election add up to, by (entidad, territory); and its lines, for the next corte."""
+    """The sums of an election's rows, by (entidad, territory); and its lines, for the next corte."""
 
     def __init__(self) -> None:
         self.sums: defaultdict[tuple[int, int], Sums] = defaultdict(Counter)
@@ -846,7 +865,7 @@ class Table:
         self.seen: set[str] = set()
         self.lines: list[Line] = []
         self.published: dict[str, str] = {}
-        """CODIGO_INTEGRIDAD by clave, of what has been captured."""
+        """CODIGO_INTEGRIDAD by clave, of the captured actas."""
 
 
 def judge_election(corte: Corte, before: Corte | None, election: Json, versions: Versions, report: Report) -> None:
@@ -859,9 +878,11 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     handle = corte.files[election["archivo"]][0]
     handle.seek(0)
     options = [option["codigo"] for option in election["opciones"]]
+    # The columns of domain.md §6. Only those of the territory differ between kinds of election.
     own = (f"ID_{kind_of(election).upper()}", kind_of(election).upper())
     columns = ["CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *IDENTITY, *HEADER, *options, *TAIL]
     lines = enumerate(iter(lambda: handle.readline(64 * KILO), b""), 1)
+    # Seven lines above the rows: title, hour, blank, names of the summary, its values, blank, names of the columns.
     head = [next(lines, (0, b""))[1] for _ in range(7)]
     cells = [split(line) for line in (head[0].removeprefix(BOM), *head[1:])]
     hour = f"{at(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
@@ -871,6 +892,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     right[4] = len(cells[4] or ()) == len(SUMMARY)
     for number, good in enumerate(right, 1):
         report.need(good, "CON-07", f"{name}, línea {number}: no es la que debe ser")
+    # With other columns, or without the thirteen values, the rows could not be read rightly.
     if not (right[0] and right[4] and right[6]):
         report.unable(ROWS, f"{name}: con otro encabezado no se pueden leer sus filas")
         return
@@ -878,7 +900,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     table = corte.tables[code] = Table()
     table.contests = {(held["entidad"], held["territorio"]): held for held in election["contiendas"]}
     for check in ("CON-08", "CON-09", "CON-10", "CON-15"):
-        report.did(check, 0)  # there may be no row, and no corte before
+        report.did(check, 0)  # a file may have no row, and corte 0 has no corte before
     for number, line in lines:
         row = dict(zip(columns, found, strict=True)) if len(found := split(line) or ()) == len(columns) else None
         report.need(row, "CON-07", f"{name}, línea {number}: no es una fila")
@@ -887,6 +909,8 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
             where = f"{name}, línea {number}"
             if judge_row(row, election, manifest["reglas"][code]["contenido"], table, own[0], where, report):
                 clave = row["CLAVE_ACTA"].strip("'")
+                # The log holds this digest of each captured row (a leaf `version`); cells before the thirteenth are
+                # identification.
                 digest = hashlib.sha256(canonical([code, clave, *[*row.values()][12:]])).hexdigest()
                 versions.setdefault(digest, (clave, corte.number))
     earlier = before.tables.get(code) if before is not None else None
@@ -894,6 +918,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
         corrected = {held["acta"].strip("'") for held in manifest["correcciones"] if held["eleccion"] == code}
         judge_changes(table, earlier, corrected, name, report)
     judge_summary(corte, election, dict(zip(SUMMARY, cells[4] or (), strict=True)), report)
+    # A contest without any acta: its rows were left out.
     voting = {contest_place(election, place) for place, sums in table.sums.items() if sums["esperadas"]}
     for place, contest in table.contests.items():
         report.need(place in voting, "COM-04", f"{name}: no hay actas de la contienda {contest['nombre']}")
@@ -903,6 +928,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
 
 
 def line_of(line: bytes, row: Row | None) -> Line:
+    # Bytes up to the second comma: the two claves. A row fuera de catálogo has `-` in both.
     key = b",".join(line.split(b",", 2)[:2])
     key = b"" if key == b"-,-" else key
     if row is None or not key:
@@ -913,7 +939,7 @@ def line_of(line: bytes, row: Row | None) -> Line:
 
 
 def judge_changes(table: Table, earlier: Table, corrected: set[str], name: str, report: Report) -> None:
-    """Line by line: what the catalogue says never changes, and a published acta only with a correction."""
+    """Line by line: fields of the catalogue never change, and a published acta only with a published correction."""
     report.did("COM-04")
     report.did("CON-15")
     for number, (old, new) in enumerate(zip_longest(earlier.lines, table.lines, fillvalue=Line()), 8):
@@ -928,7 +954,7 @@ def judge_changes(table: Table, earlier: Table, corrected: set[str], name: str, 
 
 
 def split(line: bytes) -> list[str] | None:
-    """The cells of one line, which ends in CRLF and nowhere else; None where it is anything else."""
+    """The cells of one line that ends in CRLF and has no other line end; None for any other bytes."""
     try:
         if not line.endswith(b"\r\n") or line.count(b"\r") != 1 or b"\0" in line:
             return None
@@ -938,17 +964,17 @@ def split(line: bytes) -> list[str] | None:
 
 
 def whole(cell: str) -> int | None:
-    """The number in a cell; None where there is none."""
+    """The number in a cell; None for anything else."""
     return int(cell) if re.fullmatch(r"0|[1-9]\d{0,8}", cell, re.ASCII) else None
 
 
 def padded(cell: str, nowhere: Sequence[str] = ()) -> int | None:
-    """A number with or without zeros before it; 0 for what says that there is none."""
+    """A number with or without zeros before it; 0 for a text in `nowhere`, which says that it has none."""
     return 0 if cell in nowhere else int(cell) if re.fullmatch(r"\d{1,9}", cell, re.ASCII) else None
 
 
 def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, where: str, report: Report) -> bool:
-    """What is wrong with a row; adds it to its place. Whether it shows an acta that has been captured."""
+    """Check one row and add it to the sums of its place. True if its acta has been captured."""
 
     def need(right: object, check: str, sentence: str) -> None:
         report.need(right, check, f"{where}: {sentence}")
@@ -956,6 +982,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     options = [option["codigo"] for option in election["opciones"]]
     filled = (*HEADER, *options, *TAIL)
     printed = row["CONTABILIZADA"]
+    # Fuera de catálogo: identification as read, everything else `-`; counted as registered only (domain.md §4).
     if printed == "2":
         shown = {"OBSERVACIONES", "CONTABILIZADA", "ORIGEN", "DIGITALIZACION"}
         empty = all(row[key] == "-" for key in ("CLAVE_CASILLA", "CLAVE_ACTA", *filled) if key not in shown)
@@ -963,6 +990,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         need(empty and observed and row["UBICACION_CASILLA"] == "3", "CON-10", "no es una fila fuera de catálogo")
         table.fuera += 1
         return False
+    # CLAVE_CASILLA repeats the identification; CLAVE_ACTA begins with it (domain.md §6).
     entidad, ident, ext = (padded(row[key]) for key in ("ID_ENTIDAD", "ID_CASILLA", "EXT_CONTIGUA"))
     territory, seccion = (padded(row[key], ("", "-", "N/A")) for key in (own, "SECCION"))
     place, acta = (entidad or 0, territory or 0), row["CLAVE_ACTA"]
@@ -982,6 +1010,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     table.seen.add(acta.strip("'"))
     sums = table.sums[place]
     sums["esperadas"] += 1
+    # Not captured yet: only the fields of the catalogue are filled.
     if printed == "-":
         known = {"LISTA_NOMINAL", "REPRESENTANTES_PP_CI"}
         need(all(row[key] == "-" for key in filled if key not in known), "CON-10", "no está capturada y trae datos")
@@ -989,6 +1018,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     if acta.strip("'").isalnum():
         table.published[acta.strip("'")] = row["CODIGO_INTEGRIDAD"]
     need(printed in {"0", "1"}, "CON-10", "CONTABILIZADA no es 0, 1, 2 ni -")
+    # Sin acta: captured, not counted, and no inconsistency (domain.md §4).
     if "Sin acta" in (row[code] for code in options):
         sums["no_contabilizadas"] += 1
         sums["sin_acta"] += 1
@@ -1000,6 +1030,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         right = empty and printed == "0" and row["OBSERVACIONES"] in texts
         need(right, "CON-10", "no es una fila sin acta como debe ser")
         return True
+    # Captured. Only the options of this contest's ballot may hold votes.
     votes = {code: row[code] for at_, code in enumerate(options) if contest is None or at_ in contest["boleta"]}
     off = all(row[code] == "-" for code in options if code not in votes)
     need(off, "CON-09", "tiene votos de una opción que no está en su boleta")
@@ -1009,7 +1040,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
 
 
 def judge_votes(row: Row, votes: Row, rules: Json, people: tuple[int, int], sums: Sums) -> Iterator[tuple[str, str]]:
-    """A captured row: its sum, whether it counts, what is observed of it (domain §4-5)."""
+    """A captured row: its sum, whether it counts, and its observations (domain.md §4 and §5). Yields the faults."""
     numbers = {code: whole(cell) for code, cell in votes.items()}
     read = [number for number in numbers.values() if number is not None]
     ilegible, sin_dato = "Ilegible" in votes.values(), "Sin dato" in votes.values()
@@ -1026,6 +1057,7 @@ def judge_votes(row: Row, votes: Row, rules: Json, people: tuple[int, int], sums
     moments = all(re.fullmatch(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-", row[key], re.ASCII) for key in MOMENTS)
     if not moments or any(row[key] not in legal for key, legal in LEGAL.items()):
         yield "CON-10", "una hora, su origen, su digitalización o su cotejo no es de los que hay"
+    # domain.md §5: what fields without a number mean depends on the rule set of the election.
     mixed = ilegible and sin_dato
     observed = ({"ilegible"} if ilegible else set()) | ({"sin_dato"} if sin_dato else set())
     if not read and observed and not (mixed and rules["mixed_without_number_counts"]):
@@ -1035,15 +1067,18 @@ def judge_votes(row: Row, votes: Row, rules: Json, people: tuple[int, int], sums
     said = row["OBSERVACIONES"]
     excede = rules["excede_applies"] and lista > 0 and total > sum(people)
     if rules["excede_applies"] and lista == 0:
-        # The limit of an especial casilla is not in the file: what the row says is believed, and must fit the rest.
+        # The limit of an especial casilla is not in the file: its observation is believed, and the rest must agree with
+        # it.
         excede = bool(said) and said in texts_of(rules, observed | {"excede_lista_nominal"})
     if excede:
         observed = observed | {"excede_lista_nominal"}
     if said not in texts_of(rules, observed):
         yield "CON-10", f"OBSERVACIONES es «{said}»; por sus votos sería «{text_of(rules, observed)}»"
+    # domain.md §4: counted if a number is read (or mixed blanks, by the rule set) and not over the limit.
     counts = (bool(read) or (mixed and rules["mixed_without_number_counts"])) and not excede
     if row["CONTABILIZADA"] != str(int(counts)):
         yield "CON-10", f"CONTABILIZADA es {row['CONTABILIZADA']}; por sus votos sería {int(counts)}"
+    # An inconsistency counts whether the acta counts or not.
     sums["inconsistentes"] += int(excede or ilegible or sin_dato)
     if row["CONTABILIZADA"] != "1":
         sums["no_contabilizadas"] += 1
@@ -1062,7 +1097,7 @@ def text_of(rules: Json, codes: set[str]) -> str:
 
 
 def texts_of(rules: Json, codes: set[str]) -> set[str]:
-    """With or without the one text that nothing else in the row shows."""
+    """The text with and without *proceso técnico operativo*, which no other cell of the row shows."""
     return {text_of(rules, codes), text_of(rules, codes | {"proceso_tecnico_operativo"})}
 
 
@@ -1070,12 +1105,13 @@ def texts_of(rules: Json, codes: set[str]) -> set[str]:
 
 
 def percent(part: int, total: int) -> str:
-    """Four decimals, truncated, in integers."""
+    """Per cent with four decimals, truncated, in integers (domain.md §4)."""
     scaled = part * 10**6 // total if total else 0
     return f"{scaled // 10**4}.{scaled % 10**4:04}"
 
 
 def summary(sums: Sums, fuera: int, final: object) -> dict[str, str]:
+    # The thirteen values in the order of the official file. Rows sin acta are captured and not counted.
     expected, counted, out = sums["esperadas"], sums["contabilizadas"], sums["no_contabilizadas"]
     captured = counted + out
     values = [expected, captured + fuera, fuera, captured, percent(captured, expected), counted]
@@ -1092,7 +1128,7 @@ def added(tables: Iterable[Sums]) -> Sums:
 
 
 def with_especiales(manifest: Json, code: str) -> bool:
-    """Participation takes the especial casillas in at the end of the night only, and where the rules say so."""
+    """Participation counts the especial casillas in the final corte only, and only if the rules say so."""
     return bool(manifest["fase"] == "final" and manifest["reglas"][code]["contenido"]["last_corte_with_especiales"])
 
 
@@ -1103,6 +1139,7 @@ def judge_summary(corte: Corte, election: Json, printed: Row, report: Report) ->
         for key, value in ours.items():
             sentence = f"{corte.folder}/{where}, {code}: {key} es {theirs[key]}; las filas dan {value}"
             report.need(theirs[key] == value, "CON-12" if key.startswith("PORCENTAJE") else "CON-11", sentence)
+        # The three printed counts must agree with each other, even if all of them are wrong.
         parts = ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
         told = [int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1 for key in parts]
         report.need(told[0] == told[1] + told[2], "CON-13", f"{corte.folder}/{where}, {code}: ACTAS_CAPTURADAS")
@@ -1130,6 +1167,7 @@ def judge_totals(corte: Corte, theirs: Json, report: Report) -> None:
                 report.unable(["CON-14"], f"{where}: territorios de {code} que sus filas no dicen")
             told = {**told, "territorios": known}
             ours = totals_of(election, corte.tables[code], told, with_especiales(corte.manifest, code))
+            # Lists become objects by key, so that a finding names its contest; the counts show a key that stands twice.
             told = told | {
                 "contiendas": {str(held["id"]): held for held in told["contiendas"]},
                 "territorios": {str([held["tipo"], held["entidad"], held["id"]]): held for held in told["territorios"]},
@@ -1141,7 +1179,7 @@ def judge_totals(corte: Corte, theirs: Json, report: Report) -> None:
 
 
 def totals_of(election: Json, table: Table, told: Json, final: object) -> Json:
-    """The same object, from the rows. Only names, and which options a candidacy has, are taken from `told`."""
+    """The same object, from the rows. From `told` come only names, and the options of each candidacy."""
     contests: Json = {}
     by_party: Counter[str] = Counter()
     for contest in election["contiendas"]:
@@ -1154,6 +1192,7 @@ def totals_of(election: Json, table: Table, told: Json, final: object) -> Json:
         if territory:
             by_territory[kind_of(election), entidad, territory].append(sums)
     names = {(held["tipo"], held["entidad"], held["id"]): held["nombre"] for held in told["territorios"]}
+    # A territory in which no casilla votes must be told with zeros.
     for key in names:
         by_territory.setdefault(key, [])
     return {
@@ -1173,14 +1212,14 @@ def totals_of(election: Json, table: Table, told: Json, final: object) -> Json:
 
 
 def contest_of(election: Json, contest: Json, table: Table, told: Json, final: object, by_party: Counter[str]) -> Json:
-    """One contest; what its parties get is added to `by_party`."""
+    """One contest; the votes of its parties are added to `by_party`: a state is the sum of its contests."""
     key = (contest["entidad"], contest["territorio"])
     sums = added(each for place, each in table.sums.items() if contest_place(election, place) == key)
     codes = [option["codigo"] for option in election["opciones"]]
     ballot = {codes[place] for place in contest["boleta"] if place < len(codes)}
 
     def shown(amounts: dict[str, int], theirs: Json) -> dict[str, int]:
-        """An option that is not on the ballot may be there with zero votes, or not at all."""
+        """An option that is not on the ballot may be shown with zero votes, or left out."""
         return {code: amount for code, amount in amounts.items() if code in ballot or code in theirs or amount}
 
     shares = shown(distributed(sums, election["opciones"]), told["votos_por_partido"])
@@ -1203,17 +1242,20 @@ def votes_of(sums: Sums, election: Json) -> dict[str, int]:
 
 
 def contest_place(election: Json, place: tuple[int, int]) -> tuple[int, int]:
-    """Of the contest in which a casilla there votes."""
+    """The contest in which a casilla of that place votes."""
     return {"pais": (0, 0), "entidad": (place[0], 0)}.get(election["nivel"], place)
 
 
 def kind_of(election: Json) -> str:
-    """The kind of territory that the file's own column names."""
+    """The kind of territory in the file's own column."""
     return "municipio" if election["nivel"] == "municipio" else f"distrito_{election['ambito']}"
 
 
 def distributed(sums: Sums, options: list[Json]) -> dict[str, int]:
-    """A contest's votes with those of combinations shared out: evenly, the rest one by one to who has more votes."""
+    """A contest's votes by option, with each combination shared out (domain.md §4).
+
+    Equal shares; the remainder one by one, to the parties with more votes of their own in this contest first.
+    """
     shares = {option["codigo"]: sums["voto", option["codigo"]] for option in options if option["clase"] != "coalicion"}
     for option in options:
         if option["clase"] == "coalicion":
@@ -1225,7 +1267,7 @@ def distributed(sums: Sums, options: list[Json]) -> dict[str, int]:
 
 
 def candidacies(told: list[Json], ballot: set[str], sums: Sums) -> list[Json]:
-    """Each with the votes of its options. Lists may share all their options, never some of them."""
+    """Each candidacy with the votes of its options. Two of them may share all their options, never a part of them."""
     held: list[Json] = []
     used: set[frozenset[str]] = set()
     for each in told:
@@ -1254,7 +1296,7 @@ def image_path(digest: str, extension: str) -> str:
 
 
 def read_images(corte: Corte, images: Images, report: Report) -> None:
-    """images.csv: SHA256,ARCHIVO,CLAVE_ACTA of those that are new, in order. Into `images`, those that are sound."""
+    """images.csv: SHA256,ARCHIVO,CLAVE_ACTA of the new images, in order. Adds the sound lines to `images`."""
     where = f"{corte.folder}/images.csv"
     if "images.csv" not in corte.files:
         report.unable(["COM-05", "COM-06", "INT-04"], f"falta {where}")
@@ -1285,7 +1327,7 @@ def read_images(corte: Corte, images: Images, report: Report) -> None:
 
 
 def judge_images(tree: Tree, last: Corte, images: Images, report: Report) -> None:
-    """Each row of the last corte has an image of its own; each image its bytes; and there is no other."""
+    """Each row of the last corte has its own image; each image has the bytes of its name; no other image is there."""
     if last.manifest is None or len(last.tables) < len(last.manifest["elecciones"]):
         report.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
     for code, table in last.tables.items():
@@ -1312,7 +1354,7 @@ def judge_images(tree: Tree, last: Corte, images: Images, report: Report) -> Non
 
 
 def judge_zip(tree: Tree, corte: Corte, report: Report) -> None:
-    """Its name, size and digest; one ZIP per election inside, each with the very files of the corte."""
+    """Name, size and digest of the ZIP; inside one ZIP for each election, with the very files of the corte."""
     manifest, where = corte.manifest, corte.manifest["zip"]["archivo"]
     stamp = f"{at(manifest['fecha_hora']):%Y%m%d_%H%M}_PREP"
     names = {f"zip/{stamp}_{edo_of(manifest)}{tail}.zip" for tail in ("", f"_{corte.manifest['corte']:04}")}
@@ -1330,7 +1372,7 @@ def judge_zip(tree: Tree, corte: Corte, report: Report) -> None:
 
 
 def entries(tree: Tree, folder: str, report: Report) -> dict[str, str]:
-    """What is in a folder; nothing where it is missing, which the check that needs its files says."""
+    """Names in a folder; none if it is missing, which the check that needs its files reports."""
     try:
         return {} if tree.url else tree.entries(folder)
     except Bad:
@@ -1341,14 +1383,14 @@ def entries(tree: Tree, folder: str, report: Report) -> dict[str, str]:
 
 
 def judge_entry(path: str, kind: str, check: str, known: object, report: Report, *, wanted: str = FILE) -> None:
-    """One name in a folder: of the right kind, and announced by somebody."""
+    """One name in a folder: it has the right kind, and a corte or the format announces it."""
     report.need(kind in {FILE, FOLDER}, "COM-02", f"{path} es {kind}")
     if kind in {FILE, FOLDER}:
         report.need(known and kind == wanted, check, f"{path} no lo anuncia nadie")
 
 
 def judge_pages(tree: Tree, last: Corte, report: Report) -> None:
-    """The pages of the last corte are there; what they say is covered by no digest."""
+    """The pages of the last corte are there. No digest covers their text."""
     if last.manifest is None or len(last.tables) < len(last.manifest["elecciones"]):
         report.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
         return
@@ -1366,12 +1408,13 @@ def places_of(table: Table) -> set[str]:
 
 
 def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, Any]]:
-    """Name and content of what a ZIP holds: exactly `wanted`, each once, one after the other, nothing between."""
+    """Name and content of each member of a ZIP: exactly `wanted`, one after the other, no byte between them."""
     try:
         with zipfile.ZipFile(handle) as archive:
             infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
             if sorted(info.filename for info in infos) != sorted(wanted) or archive.comment:
                 raise Bad(f"{where}: no contiene exactamente los archivos debidos")
+            # The next member must begin where the last one may end. A data descriptor has one of four lengths.
             ends = {0}
             for info in infos:
                 if info.header_offset not in ends or info.flag_bits & 1 or info.orig_filename != info.filename:
@@ -1387,7 +1430,7 @@ def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, An
                 raise Bad(f"{where}: algo escondido antes del directorio")
             for info in infos:
                 with tempfile.SpooledTemporaryFile(8 * MEGA) as plain:
-                    with archive.open(info) as packed:  # never gives more bytes than the directory says
+                    with archive.open(info) as packed:  # gives at most the bytes that the directory says
                         while block := packed.read(256 * KILO):
                             plain.write(block)
                     plain.seek(0)
@@ -1406,7 +1449,7 @@ def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, An
 
 
 def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report) -> None:
-    """Every file has been announced by somebody; those of the cortes and the images were looked at before."""
+    """Every file is announced; those of the cortes and the images were checked in their own steps."""
     last = cortes[-1]
     if tree.url:
         report.not_asked |= dict.fromkeys(("COM-02", "COM-08"), "por HTTP no se puede saber qué otros archivos hay")
@@ -1444,6 +1487,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
 
 
 def leaf_hash(entry: bytes) -> bytes:
+    # RFC 6962 §2.1: a first byte keeps leaves and inner nodes apart.
     return hashlib.sha256(b"\0" + entry).digest()
 
 
@@ -1469,16 +1513,16 @@ class Log:
         self.devices: dict[str, set[int]] = {}
         self.aside: set[tuple[str, ...]] = set()
         self.signers: list[Key] = []
-        """The log's keys: the one that signs now, and those that its leaves tell."""
+        """The log's keys: the one that signs now, and those that its leaves name."""
         self.rotated: Key | None = None
-        """The key to which its last leaf of that kind hands it."""
+        """The key to which the last leaf `rotacion` of the log hands it."""
         self.ceremonies: list[tuple[int, Json]] = []
         self.closed = False
         self.good: dict[bytes, str] = {}
-        """Checkpoints that proofs rest on, and what is wrong with each."""
+        """Checkpoints on which proofs rest, and the fault of each."""
 
     def root(self, size: int) -> bytes:
-        """Of the first `size` leaves: complete subtrees, from the largest, joined from the right."""
+        """The root of the first `size` leaves: complete subtrees, from the largest, joined from the right."""
         start, found = 0, []
         while start < size:
             level = (size - start).bit_length() - 1
@@ -1491,7 +1535,7 @@ class Log:
 
 
 class Note:
-    """A signed tree head (c2sp.org/tlog-checkpoint), its signatures not verified."""
+    """A signed tree head (c2sp.org/tlog-checkpoint); its signatures are not verified yet."""
 
     def __init__(self, data: bytes, where: str) -> None:
         if not data.endswith(b"\n") or re.search(rb"[\x00-\x09\x0b-\x1f]", data):
@@ -1510,7 +1554,7 @@ class Note:
             raise Bad(f"{where}: la raíz de un árbol vacío es otra")
 
     def signed(self, key: Key, *, witness: bool = False) -> bool:
-        """Whether that key signed it. A signature that says to be the key's and is not, is refused."""
+        """Whether that key signed it. A signature that claims the key and is false raises Bad."""
         mine = [raw[4:] for name, raw in self.signatures if (name, raw[:4]) == key[:2]]
         if not all(verifies(key, each, self.text, witness=witness) for each in mine):
             raise Bad(f"{self.where}: una firma falsa de {key[0]}")
@@ -1522,7 +1566,7 @@ def decimal(text: str) -> bool:
 
 
 def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
-    """The log, recomputed from its entries and compared with every tile; None where nothing of it can be relied on."""
+    """The log, recomputed from its entries and compared with every tile; None if no part of it can be relied on."""
     brought = bool(trust.key or trust.policy)
     try:
         paths = ("bitacora/checkpoint", "bitacora/politica.txt", "cortes/0000/SHA256SUMS.tlog-proof")
@@ -1532,6 +1576,7 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
     if linked is None and not found and not brought and not trust.checkpoint:
         report.facts.append("No hay bitácora: si quien publica reescribiera todo, esto no lo vería")
         return None
+    # From here on the tree has a log, or must have one: its checks are in the report.
     report.checks += [*LOG, *([KEPT] if trust.checkpoint else [])]
     if linked is not None:
         report.unable(LOG, linked)
@@ -1546,6 +1591,8 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
     except (Bad, Unread) as problem:
         report.unable(LOG, problem)
         return None
+    # The steps: policy, key of today, signatures, every hash, rotations of this tree, leaves, the checkpoint kept
+    # before.
     with report.step("AUT-11"):
         head, policy = Note(data, "bitacora/checkpoint"), trust.given or read_policy(told)
         logs, followed = follow(tree, policy["logs"])
@@ -1572,7 +1619,7 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
 
 
 def judge_head(head: Note, policy: Json, brought: bool, report: Report) -> bool:
-    """Whether the checkpoint is signed by a log of the policy; and by its quorum of witnesses."""
+    """Whether a log of the policy signed the checkpoint. The quorum of witnesses is judged too."""
     report.did("AUT-11")
     signers = [key for key in policy["logs"] if head.signed(key)]
     met = {"none", *(name for name, key in policy["witnesses"].items() if head.signed(key, witness=True))}
@@ -1584,6 +1631,7 @@ def judge_head(head: Note, policy: Json, brought: bool, report: Report) -> bool:
         report.need(None, "AUT-12" if brought else "AUT-11", f"{head.where}: no lo firmó la llave de la bitácora")
         return False
     report.need(head.origin == signers[0][0], "AUT-11", f"{head.where}: es de otro origen, «{head.origin}»")
+    # Groups are in the order of the file, members before their group.
     for name, (needed, held) in policy["groups"].items():
         if needed <= sum(each in met for each in held):
             met.add(name)
@@ -1593,7 +1641,7 @@ def judge_head(head: Note, policy: Json, brought: bool, report: Report) -> bool:
 
 
 def recompute(tree: Tree, head: Note, report: Report) -> tuple[Log, list[bytes]] | None:
-    """Every hash from the entries up to the signed root; None where something differs."""
+    """Every hash from the entries to the signed root. Raises Bad if one differs."""
     entries = read_entries(tree, head.size)
     log = Log(entries)
     judge_tiles(tree, log)
@@ -1609,6 +1657,7 @@ def read_key(text: str, kind: int) -> Key:
     ident, _, encoded = rest.partition("+")
     raw = plain64(encoded)
     if raw[0] not in {1, 4}:
+        # signed-note: the id is the first four bytes of SHA-256 over name, newline, kind and key.
         raise Unread(f"la llave de {name} es de un tipo que este programa no sabe comprobar")
     right = not re.search(r"\s", name) and name and len(raw) == 33 and raw[0] == kind
     if not right or hashlib.sha256(f"{name}\n".encode() + raw).digest()[:4].hex() != ident.lower():
@@ -1627,7 +1676,7 @@ def plain64(text: str) -> bytes:
 
 
 def read_policy(data: bytes) -> Json:
-    """politica.txt: log, witness, group and quorum lines (c2sp.org/tlog-policy), each name before it is used."""
+    """politica.txt (c2sp.org/tlog-policy): lines log, witness, group, quorum; each name is defined before its use."""
     logs: list[Key] = []
     witnesses: dict[str, Key] = {}
     groups: dict[str, tuple[int, list[str]]] = {}
@@ -1655,6 +1704,7 @@ def read_policy(data: bytes) -> Json:
                 right = right and (not word or word.startswith("#"))
         if not right:
             raise Bad(f"una política con la línea «{line}»")
+    # A key that stands twice could count twice; so could a member of two groups.
     keys = [*logs, *witnesses.values()]
     members_ = [each for _, held in groups.values() for each in held]
     if len(quorums) != 1 or len({key[2] for key in keys}) < len(keys) or len({*members_}) < len(members_):
@@ -1663,19 +1713,20 @@ def read_policy(data: bytes) -> Json:
 
 
 def verifies(key: Key, signature: bytes, text: str, *, witness: bool) -> bool:
-    """Ed25519 by openssl: a log's over the note; a witness' over its hour and the note (c2sp.org/tlog-cosignature)."""
+    """Ed25519, by openssl. A log signs the note; a witness signs its time and the note (c2sp.org/tlog-cosignature)."""
     if len(signature) != (72 if witness else 64):
         return False
     if witness:
         at_ = int.from_bytes(signature[:8], "big")
         text, signature = f"cosignature/v1\ntime {at_}\n{text}", signature[8:]
+    # The fixed beginning of an Ed25519 public key in DER (RFC 8410 §4).
     der = bytes.fromhex("302a300506032b6570032100") + key[2]
     words = "pkeyutl -verify -rawin -pubin -keyform DER -inkey llave -sigfile firma -in texto"
     return openssl(words, llave=der, firma=signature, texto=text.encode())[0] == 0
 
 
 def tile_paths(level: object, index: int, width: int) -> list[str]:
-    """Where a tile stands: as a partial one, and the full one that took its place."""
+    """The paths at which a tile may be: the partial one, then the full one that replaces it."""
     groups = f"{index:03}" if index < 1000 else f"x{index // 1000:03}/{index % 1000:03}"
     if index >= 1_000_000:
         groups = f"x{index // 1_000_000:03}/x{index // 1000 % 1000:03}/{index % 1000:03}"
@@ -1691,6 +1742,7 @@ def take_tile(tree: Tree, level: object, index: int, width: int) -> tuple[str, b
 
 
 def read_entries(tree: Tree, size: int) -> list[bytes]:
+    # A bundle holds up to 256 entries, each after its length in two bytes.
     entries = []
     for index in range(-(-size // 256)):
         width = min(256, size - index * 256)
@@ -1707,6 +1759,7 @@ def read_entries(tree: Tree, size: int) -> list[bytes]:
 
 
 def judge_tiles(tree: Tree, log: Log) -> None:
+    # Each tile holds the hashes of every eighth level of the tree, 256 in a full one.
     for level in range(0, len(log.levels), 8):
         hashes = log.levels[level]
         for index in range(-(-len(hashes) // 256)):
@@ -1728,7 +1781,7 @@ def read_leaf(entry: bytes, where: str) -> Json:
 
 
 def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> bool:
-    """What the log says, by what is looked up in it; and each device's own numbering, chained from leaf to leaf."""
+    """Read every leaf into the log's tables, in its form and at its place; check each device's chain of numbers."""
     links: dict[str, str] = {}
     report.did("EVI-02", len(entries))
     report.did("EVI-06", 0)
@@ -1742,6 +1795,7 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
         right = leaf["numero"] == number and (leaf["tipo"] == "inicio") == (not number)
         report.need(right, "EVI-02", f"{where}: no es la que va en ese lugar")
         match leaf:
+            # Each image leaf names the digest of the device's leaf before it: a dropped image breaks the chain.
             case {"tipo": "imagen", "sha256": digest, "dispositivo": device, "secuencia": sent}:
                 log.images.setdefault(digest, number)
                 numbers = log.devices.setdefault(device, set())
@@ -1770,6 +1824,7 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
             case {"tipo": "cierre" | "software" | "cero" | "acto"}:
                 log.closed = log.closed or leaf["tipo"] == "cierre"
                 log.ceremonies.append((number, leaf))
+    # The key that the log passed to must sign from then on.
     if log.rotated is not None:
         signed = False
         with contextlib.suppress(Bad):
@@ -1790,10 +1845,11 @@ def judge_kept(log: Log, kept: Note, report: Report) -> None:
 
 
 def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: Versions, report: Report) -> None:
-    """Everything that the tree shows, looked up in the log."""
+    """Look up in the log everything that the tree shows."""
     last, late = cortes[-1], "{}: todavía no está en la bitácora; vuelva a comprobar en unos segundos"
     judge_start(tree, log, last, report)
     shown = {corte.number: corte for corte in cortes}
+    # A corte is published before its leaf, so the last one may be missing for a moment.
     for number, corte in shown.items():
         if number in log.cortes or corte is not last:
             said = log.cortes.get(number, (0, "nada"))[1]
@@ -1805,6 +1861,7 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
             report.need(None, "EVI-03", f"falta el corte {number}, que está en la bitácora")
         else:
             report.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
+    # A gap is an image on its way, one that an incident tells of, or a lost one; after the close, only the latter two.
     for device, numbers in sorted(log.devices.items()):
         missing = (each for each in range(min(numbers), max(numbers)) if each not in numbers)
         gap = next((each for each in missing if (device, str(each)) not in log.aside), None)
@@ -1823,6 +1880,7 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
     for number in sorted(log.cortes):
         judge_openings(tree, log, f"bitacora/aperturas/{number:04}.jsonl", report)
     judge_ceremonies(log, last, report)
+    # An image, or the image that it was made from, has a leaf of its arrival.
     for digest in sorted(images):
         there = log.derived.get(digest, digest) in log.images
         if there or shown.keys() <= log.cortes.keys():
@@ -1832,6 +1890,7 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
         if digest in log.images:
             where = f"bitacora/acuses/{digest[:2]}/{digest}.tlog-proof"
             judge_proof(tree, log, where, {"sha256": digest}, report, may_lack=False)
+    # The version behind a row must be in the log before the corte that showed it first.
     for digest, (clave, number) in rows.items():
         if number in log.cortes:
             before = log.rows.get(digest, log.size) <= log.cortes[number][0]
@@ -1841,7 +1900,7 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
 
 
 def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
-    """The log is of this election: its first leaf says what the last manifest says."""
+    """The log is of this election: its first leaf repeats values of the last manifest."""
     if last.manifest is None or not log.start:
         report.unable(["EVI-09"], "sin manifiesto, o sin su primera hoja, no se sabe de qué es la bitácora")
         return
@@ -1867,7 +1926,7 @@ def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
 
 
 def judge_ceremonies(log: Log, last: Corte, report: Report) -> None:
-    """Zero before every corte, close after the last, each act of its corte, every list of software told before."""
+    """Each ceremony in its place: zero before every corte, close after all, each act with the corte that it names."""
     final = last.manifest is not None and last.manifest["fase"] == "final" and last.number in log.cortes
     if not log.ceremonies and not final:
         report.not_asked["EVI-10"] = "la bitácora no cuenta ninguna ceremonia"
@@ -1894,7 +1953,7 @@ def judge_ceremonies(log: Log, last: Corte, report: Report) -> None:
 
 
 def judge_proof(tree: Tree, log: Log, where: str, wanted: Json, report: Report, *, may_lack: bool) -> None:
-    """A tlog-proof: the leaf it carries is at its index, under a checkpoint of this log (RFC 9162 §2.1.3.2)."""
+    """A tlog-proof: its leaf is the wanted one, at its index, under a checkpoint of this log."""
     try:
         data = tree.read(where, MEGA)
     except (Bad, Unread) as problem:
@@ -1904,6 +1963,7 @@ def judge_proof(tree: Tree, log: Log, where: str, wanted: Json, report: Report, 
     with report.step("EVI-07"):
         leaf, note, reached = read_proof(data, where)
         held = read_leaf(leaf, where)
+        # Many proofs rest on one checkpoint, so it is judged once. Of a later tree than ours the root is not known.
         if note.data not in log.good:
             ours = any(note.signed(key) for key in log.signers)
             log.good[note.data] = "" if ours and (note.size > log.size or log.root(note.size) == note.root) else "otra"
@@ -1912,7 +1972,7 @@ def judge_proof(tree: Tree, log: Log, where: str, wanted: Json, report: Report, 
 
 
 def read_proof(data: bytes, where: str) -> tuple[bytes, Note, bytes]:
-    """A tlog-proof: its leaf, its checkpoint, and the root that its hashes lead to (RFC 9162 §2.1.3.2)."""
+    """A tlog-proof: its leaf, its checkpoint, and the root that its hashes give (RFC 9162 §2.1.3.2)."""
     head, _, signed = data.decode().partition("\n\n")
     first, extra, index, *hashes = [*head.split("\n"), "", ""]
     if first != "c2sp.org/tlog-proof@v1" or not extra.startswith("extra ") or not index.startswith("index "):
@@ -1921,6 +1981,7 @@ def read_proof(data: bytes, where: str) -> tuple[bytes, Note, bytes]:
     raws = [plain64(each) for each in hashes[:-2]]
     if not decimal(index[6:]) or int(index[6:]) >= note.size or len(raws) > 63 or any(len(raw) != 32 for raw in raws):
         raise Bad(f"{where}: no es una prueba")
+    # Climb from the leaf to the root; the sibling is on the left of a right child and of a last node.
     step, last, found = int(index[6:]), note.size - 1, leaf_hash(leaf)
     for each in raws:
         if not last:
@@ -1938,7 +1999,7 @@ def read_proof(data: bytes, where: str) -> tuple[bytes, Note, bytes]:
 
 
 def follow(tree: Tree, logs: list[Key]) -> tuple[list[Key], list[tuple[str, Key, Note]]]:
-    """A log that changed its key: from the reader's key to the last, by what each signed beside the one it named."""
+    """Follow a log that changed its key, from the reader's key to the last one; old and new key sign each rotation."""
     told = []
     for number in range(1, 1001):
         where = f"bitacora/rotaciones/{number:04}.tlog-proof"
@@ -1971,11 +2032,11 @@ def key_named(name: str, public: bytes) -> Key:
 
 
 def judge_openings(tree: Tree, log: Log, where: str, report: Report) -> None:
-    """Each line gives what somebody typed and its salt: together they are the commitment in its leaf."""
+    """Each line gives a capture and its salt; together they give the commitment in its leaf."""
     try:
         lines = tree.read(where, GIGA).splitlines()
     except Absent:
-        return  # of a corte without captures, or not opened yet
+        return  # the corte has no captures, or they are not opened yet
     except (Bad, Unread) as problem:
         report.unable(["EVI-08"], problem)
         return
@@ -1989,7 +2050,7 @@ def judge_openings(tree: Tree, log: Log, where: str, report: Report) -> None:
 
 
 def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
-    """Nothing under bitacora/ but a log; how far it has grown meanwhile, its newer files are no strangers."""
+    """bitacora/ holds the files of a log and no other. Files of leaves that came meanwhile are known too."""
     size, images, cortes = log.size, {*log.images}, {*log.cortes}
     with contextlib.suppress(Bad, Unread, OSError, ValueError, LookupError, TypeError):
         now = Note(tree.read("bitacora/checkpoint", MEGA), "").size
@@ -2037,7 +2098,7 @@ def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
 
 
 def openssl(words: str, **files: bytes) -> tuple[int, str, bytes]:
-    """Run openssl in a folder with those files: its exit code, all it says, and what it wrote into «salida»."""
+    """Run openssl in a folder with those files: exit code, output, and the bytes that it wrote into «salida»."""
     with tempfile.TemporaryDirectory(prefix="verificador-") as folder:
         for name, content in files.items():
             with open(os.path.join(folder, name), "wb") as file:
@@ -2058,11 +2119,12 @@ def openssl(words: str, **files: bytes) -> tuple[int, str, bytes]:
 
 
 def judge_seals(tree: Tree, corte: Corte, before: Corte | None, trust: "Trust", report: Report) -> None:
-    """The files beside a SHA256SUMS, each judged by openssl at the hour that it says of itself."""
+    """Judge the files beside a SHA256SUMS with openssl, each at the hour that it states."""
     beside: dict[str, bytes] = {}
     if trust.ca and (not corte.content or corte.manifest is None):
         report.unable(SEALS, f"{corte.folder}: sin SHA256SUMS o sin manifiesto no hay nada que sellar")
         return
+    # Without an authority, only note whether there are seals; with one, read them all.
     for name, check in dict(zip(BESIDE[1:], ("AUT-01", "AUT-02", "AUT-03", "AUT-04", "AUT-04"), strict=True)).items():
         where = f"{corte.folder}/SHA256SUMS.{name}"
         try:
@@ -2083,6 +2145,7 @@ def judge_seals(tree: Tree, corte: Corte, before: Corte | None, trust: "Trust", 
     simulacro, stamps = corte.manifest["simulacro"], [name for name in BESIDE[4:] if name in beside]
     if simulacro:
         report.not_asked["AUT-06"] = "es un simulacro"
+    # The time stamps first: the earliest is the moment at which the certificates are judged too.
     good: list[tuple[str, datetime, timedelta]] = []
     for name in stamps if trust.tsa_ca else ():
         with report.step("AUT-04"):
@@ -2111,12 +2174,14 @@ def judge_seals(tree: Tree, corte: Corte, before: Corte | None, trust: "Trust", 
     if "sello" in beside:
         with report.step("AUT-03"):
             sealed.append((where, judge_sello(beside["sello"], corte, where, trust, proved, report)))
+    # An RSA key always makes both forms of the seal: one alone means that the other was taken away.
     elif made is None:
         report.unable(["AUT-03"], f"{where}: sin un sello bueno no se sabe si debía estar")
     elif is_rsa:
         report.need(None, "AUT-03", f"falta {where}, que va con todo sello RSA")
     else:
         report.not_asked["AUT-03"] = "la llave de la institución no es RSA"
+    # No hour before one that it must follow: corte, seal, stamp; and the seal of the corte before.
     least, now = at(corte.manifest["fecha_hora"]), datetime.now(UTC) + TOLERANCE
     for where, moment in [*sealed, *((where, moment) for where, moment, _ in good)]:
         report.need(moment <= now, "AUT-05", f"{where}: su hora todavía no llega")
@@ -2133,7 +2198,7 @@ def judge_seals(tree: Tree, corte: Corte, before: Corte | None, trust: "Trust", 
 def judge_stamp(
     stamp: bytes, corte: Corte, where: str, trust: "Trust", report: Report
 ) -> tuple[str, datetime, timedelta]:
-    """A time stamp of this SHA256SUMS: its hour, and by how much its clock may be wrong."""
+    """A time stamp of this SHA256SUMS: path, hour, and how far its clock may be off."""
     said = openssl("ts -reply -in sello -text", sello=stamp)[1]
     refuse_tail(stamp, where)
     moment = openssl_hour(re.search(r"Time stamp: ([^\n]*)", said), where)
@@ -2151,7 +2216,7 @@ def judge_stamp(
 
 
 def judge_cms(seal: bytes, corte: Corte, where: str, trust: "Trust", proved: datetime | None) -> tuple[datetime, str]:
-    """A seal over this SHA256SUMS, good at its own hour and at the one that a stamp proves: its hour, and of whom."""
+    """A seal over this SHA256SUMS, good at its own hour and at the one that a stamp proves: hour and certificate."""
     said = openssl("cms -cmsout -print -noout -inform DER -in sello", sello=seal)[1]
     refuse_tail(seal, where)
     moment = openssl_hour(re.search(r"signingTime.*?(?:UTCTIME|GENERALIZEDTIME):([^\n]*)", said, re.DOTALL), where)
@@ -2196,13 +2261,13 @@ la autoridad, que debe obtenerse de ella y no de aquí:
   openssl x509 -in SHA256SUMS.sello -noout -subject -serial -dates
       debe decir quién firma
 """
-"""The whole page: its words say how to check it, so that none of them may be another."""
+"""The whole page. Its words tell how to check it, so no word may be changed."""
 
 
 def judge_sello(
     raw: bytes, corte: Corte, where: str, trust: "Trust", proved: datetime | None, report: Report
 ) -> datetime:
-    """The page of Mexican official documents: the string, its signature, the certificate, and what is said of them."""
+    """The page of Mexican official documents: its string, signature and certificate, and the words around them."""
     page = raw.decode()
     strings = re.findall(r"^\|\|1\.0\|SHA256SUMS\|(.*?)\|(.*?)\|(.*?)\|(.*?)\|\|$", page, re.MULTILINE)
     signature = re.findall(r"^Sello digital \(RSA-SHA256, en base64\):\n(\S+)$", page, re.MULTILINE)
@@ -2212,6 +2277,7 @@ def judge_sello(
     digest, hour, number, name = strings[0]
     pem = openssl("x509 -in quien -out salida", quien=certificate[0].encode())[2]
     told = {"name": name, "number": number, "hour": hour, "digest": digest}
+    # The page is made again from its string: any other word on it is refused.
     if page != SELLO.format(**told, signature=signature[0], pem=pem.decode()) or digest != corte.digest:
         raise Bad(f"{where}: es de otro SHA256SUMS, o dice otra cosa")
     moment = at(hour)
@@ -2243,7 +2309,7 @@ def judge_development(said: str, where: str, simulacro: bool, report: Report) ->
 
 
 def refuse_tail(der: bytes, where: str) -> None:
-    """What openssl passes over: bytes after the one value of a DER file."""
+    """Refuse bytes after the one value of a DER file, which openssl ignores."""
     long = der[1] & 127 if len(der) > 1 and der[1] > 127 else 0
     length = int.from_bytes(der[2 : 2 + long], "big") if long else der[1] if len(der) > 1 else 0
     if len(der) != 2 + long + length:
@@ -2251,7 +2317,7 @@ def refuse_tail(der: bytes, where: str) -> None:
 
 
 def openssl_hour(found: re.Match[str] | None, where: str) -> datetime:
-    """As openssl prints it: «Jun  2 20:00:00 2024 GMT», with a fraction of a second or without."""
+    """The hour as openssl prints it: «Jun  2 20:00:00 2024 GMT», with or without a fraction of a second."""
     try:
         text = re.sub(r"\.\d+", "", found[1] if found else "").strip()
         return datetime.strptime(text, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
@@ -2260,7 +2326,7 @@ def openssl_hour(found: re.Match[str] | None, where: str) -> datetime:
 
 
 def reason(said: str) -> str:
-    """Why openssl refused, in its own words: there are too many of them to translate."""
+    """The reason of openssl's refusal, in its own words: there are too many to translate."""
     found = re.findall(r"(?:[Vv]erify error:? ?|error \d+ at \d+ depth lookup: ?|:reason=|::)([^\n]+)", said)
     return f"openssl no lo acepta ({printable(found[0] if found else 'sin decir por qué')[:120]})"
 
@@ -2269,14 +2335,14 @@ def reason(said: str) -> str:
 
 
 class Trust:
-    """What the reader brought, none of it from the tree."""
+    """The keys and authorities that the reader brought; none of them comes from the tree."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self.key = asked.log_key
         self.policy, self.checkpoint = take(asked.log_policy), take(asked.checkpoint)
         self.ca, self.tsa_ca = take(asked.ca), take(asked.tsa_ca)
         self.given: Json | None = None
-        """The policy, once it is known to be one: without its file, a key asks for no witness."""
+        """The policy that was read. A key without a policy file asks for no witness."""
         try:
             if self.policy:
                 self.given = read_policy(self.policy)
@@ -2306,7 +2372,7 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         return __doc__.partition("\n\nA second")[0] + "\n"
 
-    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse words it in English
+    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse's own sentence is English
         sys.stderr.write("No se entiende la orden.\n\n" + self.format_help())
         raise SystemExit(2)
 
@@ -2328,7 +2394,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"? {printable(problem)}.")
     except KeyboardInterrupt:
         print("? Se interrumpió.")
-    except Exception as error:  # noqa: BLE001 - never a traceback, and what nobody foresaw is never a pass
+    except Exception as error:  # noqa: BLE001 - never a traceback, and an unexpected error is never a pass
         print(f"? No se pudo comprobar: error inesperado ({type(error).__name__}).")
     return 2
 

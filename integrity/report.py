@@ -1,7 +1,7 @@
-"""What a verification says: checks with an id, each good, wrong, not checked or not applicable, and every difference.
+"""The result of a verification: checks with an id, each good, wrong, not checked or not applicable, and its findings.
 
-A check is good only if something was compared and nothing differed. Silence is never a pass: a check that nothing
-reached is *not checked*, and the exit code says so.
+A check is good only if something was compared and no difference was found. A check that no step reached is *not
+checked*, and the exit code tells it: a step that was skipped can never look like a pass.
 """
 
 import json
@@ -42,21 +42,21 @@ ROW_CHECKS: Final = (
 """The checks that need the rows of a corte."""
 
 SHOWN: Final = 20
-"""Findings kept for each check; the rest are counted."""
+"""Findings kept for each check; the others are counted."""
 LONGEST: Final = 160
 
 NOT_REACHED: Final = "no se llegó a comprobar: falta o está mal lo que se necesita para ello"
 
 
 def printable(text: object) -> str:
-    """`text` on one line, cut, without characters that could act on a terminal: file names are written by others."""
+    """`text` on one line, cut, without characters that control a terminal: file names come from other people."""
     shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in str(text)[: LONGEST + 1])
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference."""
+    """One difference between the expected and the found value."""
 
     check: str
     file: str
@@ -64,7 +64,7 @@ class Finding:
     expected: str
     found: str
     position: str = ""
-    """Where in the file, as "línea 12, PAN"; empty for the whole file."""
+    """The place in the file, as "línea 12, PAN"; empty for the whole file."""
 
     @property
     def sentence(self) -> str:
@@ -79,7 +79,7 @@ class Check:
     id: str
     result: Result
     compared: int
-    """How many things were compared; what kind of thing depends on the check."""
+    """How many things were compared. Each check counts its own kind: files, rows, leaves."""
     findings: tuple[Finding, ...] = ()
     """The first `SHOWN` of them."""
     differences: int = 0
@@ -97,18 +97,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was verified and how every check came out."""
+    """The outcome of every check of one verification."""
 
     source: str
     corte: str
-    """The last corte, in words; empty where none could be read."""
+    """The last corte, in words; empty if none could be read."""
     checks: tuple[Check, ...]
     facts: Mapping[str, str] = field(default_factory=dict)
-    """What else a reader wants to know of what was checked, by its name."""
+    """Other values for the reader, by name: the log's origin, a warning that this is a simulacro."""
 
     @property
     def exit_code(self) -> int:
-        """0 all good, 1 something is wrong, 2 something could not be checked (and nothing was found wrong)."""
+        """0: all good. 1: a check is wrong. 2: no check is wrong, but one could not be checked."""
+        # One finding outweighs every obstacle: a wrong number stays wrong even if another file could not be read.
         results = {check.result for check in self.checks}
         if Result.WRONG in results:
             return 1
@@ -119,6 +120,7 @@ class Report:
         return frozenset(check.id for check in self.checks if check.result is Result.WRONG)
 
     def to_json(self) -> str:
+        """The report for another program: format 1, in Spanish, the checks in their order."""
         checks = [
             {
                 "id": check.id,
@@ -140,6 +142,7 @@ class Report:
             }
             for check in self.checks
         ]
+        # Format 1 of the JSON report. Other programs read these names, so they stay.
         held = {
             "formato": 1,
             "origen": self.source,
@@ -153,10 +156,10 @@ class Report:
 
 @dataclass
 class Ledger:
-    """Where the steps of a verification write what they compared and what differed."""
+    """The steps of a verification write here how much they compared and every difference that they found."""
 
     checks: Mapping[str, str] = field(default_factory=lambda: CHECKS)
-    """Which checks the verification has; those that it does not reach are not checked."""
+    """The checks that this verification has; one that no step reaches is not checked."""
     facts: dict[str, str] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
@@ -166,38 +169,46 @@ class Ledger:
     reached: set[str] = field(default_factory=set)
 
     def did(self, check: str, count: int = 1) -> None:
-        """`count` things were compared for `check`; zero says that there was nothing to compare, and that is good."""
-        self._reach(check)
+        """`count` things were compared for `check`. Zero: the step found no such thing to compare, and that is good."""
+        self._mark_reached(check)
         self.compared[check] += count
 
     def wrong(self, check: str, file: str, *, expected: object, found: object, position: str = "") -> None:
-        self._reach(check)
+        """A difference was found for `check`: it counts, and the first `SHOWN` are kept as findings."""
+        self._mark_reached(check)
+        # A tree that is wrong everywhere would give a report without end: the first findings are kept, all are counted.
         self.differences[check] += 1
         if len(self.findings[check]) < SHOWN:
             finding = Finding(check, printable(file), printable(expected), printable(found), printable(position))
             self.findings[check].append(finding)
 
     def unable(self, checks: Iterable[str], sentence: str) -> None:
-        """Something that these checks need could not be read."""
+        """These checks need something that could not be read, for the reason in `sentence`."""
         for check in checks:
             _expect_known(check)
+            # One obstacle may stop a thousand comparisons; its reason is told once.
             if len(self.obstacles[check]) < SHOWN and sentence not in self.obstacles[check]:
                 self.obstacles[check].append(printable(sentence))
 
     def not_applicable(self, check: str, reason: str) -> None:
-        """Unless something else is compared for it."""
+        """The check does not apply, unless another step compares something for it."""
         _expect_known(check)
+        # It counts only if no step compares anything for this check.
         self.inapplicable[check] = reason
 
-    def _reach(self, check: str) -> None:
+    def _mark_reached(self, check: str) -> None:
         _expect_known(check)
         self.reached.add(check)
 
     def report(self, source: str, corte: str) -> Report:
+        """The report of everything that was written; call it once, at the end."""
         facts = {name: printable(told) for name, told in self.facts.items()}
-        return Report(printable(source), printable(corte), tuple(self._check(check) for check in self.checks), facts)
+        return Report(
+            printable(source), printable(corte), tuple(self._outcome_of(check) for check in self.checks), facts
+        )
 
-    def _check(self, check: str) -> Check:
+    def _outcome_of(self, check: str) -> Check:
+        # A finding counts before an obstacle, an obstacle before a pass. A check is good only if a step reached it.
         obstacles = tuple(self.obstacles[check])
         if self.differences[check]:
             findings = tuple(self.findings[check])
@@ -214,6 +225,6 @@ class Ledger:
 
 
 def _expect_known(check: str) -> None:
-    """An id that stands in no table would be a finding that no report shows."""
+    """Refuse an id that is not in the table: its finding would be in no report."""
     if check not in TABLE:
         raise KeyError(check)

@@ -1,4 +1,4 @@
-"""The commands about seals and time: seal, have a person sign elsewhere, stamp, check; and those for development."""
+"""The commands about seals and time: seal, let a person sign elsewhere, stamp, check; and those for development."""
 
 import argparse
 import asyncio
@@ -31,54 +31,57 @@ _HIGHEST_PORT: Final = 65535
 
 
 def run(asked: argparse.Namespace) -> Report | int:
-    """One command: the report of a verification, or the exit code of another."""
+    """Run one command. Returns the report of a verification, or the exit code of another command."""
     try:
         match asked.command:
             case "stamp":
-                return _stamp(asked)
+                return _run_stamp(asked)
             case "dev-ca":
-                development.make_authority(asked.folder, now=_now())
-                return _say(f"✓ {asked.folder}: autoridad, sello y sellado de tiempo de DESARROLLO, SIN VALIDEZ.")
+                development.make_authority(asked.folder, now=_utc_now())
+                return _print_done(
+                    f"✓ {asked.folder}: autoridad, sello y sellado de tiempo de DESARROLLO, SIN VALIDEZ."
+                )
             case "dev-tsa":
                 return _serve_stamper(asked.folder, asked.port)
             case _:
-                return _seal(asked)
+                return _run_seal(asked)
     except NotSealed as problem:
+        # A missing file or key is no fault of the corte: exit code 2, not 1.
         wrong = problem.problem not in {Problem.KEY, Problem.MISSING}
         print(f"{'✗' if wrong else '?'} {printable(problem.sentence)}.")
         return 1 if wrong else _COULD_NOT
 
 
-def _seal(asked: argparse.Namespace) -> Report | int:
+def _run_seal(asked: argparse.Namespace) -> Report | int:
     match asked.action:
         case "sign":
-            return _sign(_sums(asked.source), asked.certificate, asked.key, asked.passphrase_file)
+            return _run_sign(_sums_path(asked.source), asked.certificate, asked.key, asked.passphrase_file)
         case "export":
-            return _export(_sums(asked.source), asked.out)
+            return _run_export(_sums_path(asked.source), asked.out)
         case "import":
-            return _import(asked)
+            return _run_import(asked)
         case _:
-            return _check(asked)
+            return _run_check(asked)
 
 
-def _now() -> datetime:
+def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _say(what: str) -> int:
+def _print_done(what: str) -> int:
     print(what, flush=True)
     return 0
 
 
-def _sums(source: Path) -> Path:
+def _sums_path(source: Path) -> Path:
     return source / SUMS if source.is_dir() else source
 
 
-def _sign(sums: Path, certificate: Path, key: str, passphrase_file: Path | None) -> int:
+def _run_sign(sums: Path, certificate: Path, key: str, passphrase_file: Path | None) -> int:
     passphrase = None
     if passphrase_file is not None:
         passphrase = read_file(passphrase_file, _LONGEST_PASSPHRASE).decode("utf-8", "replace").removesuffix("\n")
-    content, at = read_sums_file(sums), _now()
+    content, at = read_sums_file(sums), _utc_now()
     signer = open_signer(certificate, key, passphrase)
     for file, held in seals(content, signer, at=at).items():
         place(sums.with_name(file), held)
@@ -88,24 +91,25 @@ def _sign(sums: Path, certificate: Path, key: str, passphrase_file: Path | None)
     return 0
 
 
-def _export(sums: Path, out: Path) -> int:
-    """The copy to sign, its instructions beside it: nobody is given a list that does not agree with its folder."""
+def _run_export(sums: Path, out: Path) -> int:
+    """Copy the list that a person will sign, with instructions. Each listed file is compared with its digest first."""
     content = read_sums_file(sums)
     try:
         listed = read_sums(content)
     except Malformed as problem:
         sentence = f"{sums} no es una lista de huellas: se esperaba {problem.expected}; se encontró {problem.found}"
         raise NotSealed(Problem.FORM, sentence) from None
+    # A person must not sign a list that its own folder contradicts.
     for file, digest in listed.items():
-        if _digest(sums.with_name(file)) != digest:
+        if _sha256_of_file(sums.with_name(file)) != digest:
             raise NotSealed(Problem.CONTENT, f"{file} no tiene la huella que dice {sums}: no hay nada que firmar")
     text = export_text(content, out.name)
     place(out, content)
     place(out.with_name(out.name + ".instrucciones.txt"), text.encode())
-    return _say(f"✓ {out}: lo que se firma ({len(listed)} archivos comprobados)\n\n{text}")
+    return _print_done(f"✓ {out}: lo que se firma ({len(listed)} archivos comprobados)\n\n{text}")
 
 
-def _digest(path: Path) -> str:
+def _sha256_of_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -113,28 +117,29 @@ def _digest(path: Path) -> str:
         raise NotSealed(Problem.MISSING, f"no se puede leer {path}") from None
 
 
-def _import(asked: argparse.Namespace) -> int:
+def _run_import(asked: argparse.Namespace) -> int:
     trusted = load(read_file(asked.ca, LONGEST_SUMS))
     target, found = import_signature(
         read_file(asked.p7s, BESIDE[PERSON]),
-        _sums(asked.sums),
+        _sums_path(asked.sums),
         trusted,
         simulacro=asked.simulacro,
-        now=_now(),
+        now=_utc_now(),
         as_seal=asked.as_seal,
     )
-    return _say(f"✓ {target}: firma de {name(found.certificate)}, {found.at:%Y-%m-%d %H:%M:%S} UTC")
+    return _print_done(f"✓ {target}: firma de {name(found.certificate)}, {found.at:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def _check(asked: argparse.Namespace) -> Report:
-    """What stands beside one SHA256SUMS; the files that it lists are for `integrity verify`."""
-    sums = _sums(asked.source)
+def _run_check(asked: argparse.Namespace) -> Report:
+    """Judge the files beside one SHA256SUMS. The files that the list names are the task of `integrity verify`."""
+    sums = _sums_path(asked.source)
     content = read_sums_file(sums)
+    # A link counts as there: reading it then fails, which is told.
     beside = {file: read_file(sums.with_name(file), limit) for file, limit in BESIDE.items() if _is_there(sums, file)}
     trust = read_trust(asked.ca, asked.tsa_ca)
     ledger = Ledger(SEAL_CHECKS)
     where = str(sums.parent)
-    found = judge(content, beside, trust, ledger, where=where, simulacro=asked.simulacro, now=_now())
+    found = judge(content, beside, trust, ledger, where=where, simulacro=asked.simulacro, now=_utc_now())
     ledger.facts.update(facts(found))
     return ledger.report(str(sums), "")
 
@@ -144,11 +149,12 @@ def _is_there(sums: Path, file: str) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def _stamp(asked: argparse.Namespace) -> int:
+def _run_stamp(asked: argparse.Namespace) -> int:
     if len(asked.tsa) > len(STAMPS):
         raise NotSealed(Problem.MISSING, f"se admiten hasta {len(STAMPS)} autoridades de tiempo")
     trusted = load(read_file(asked.tsa_ca, LONGEST_SUMS))
-    folder = _sums(asked.source).parent
+    folder = _sums_path(asked.source).parent
+    # Exit code 2 tells a script to ask again later: an authority may be slow.
     missing = asyncio.run(add_missing(folder, [Authority(url, trusted) for url in asked.tsa]))
     for file in STAMPS[: len(asked.tsa)]:
         print(f"? {file}: {printable(missing[file])}" if file in missing else f"✓ {folder / file}")
@@ -160,11 +166,11 @@ def _serve_stamper(folder: Path, port: int) -> int:
         raise NotSealed(Problem.MISSING, f"el puerto debe estar entre 0 y {_HIGHEST_PORT}")
     signer = development.open_stamper(folder)
     try:
-        server = development.StamperServer(signer, port, _now)
+        server = development.StamperServer(signer, port, _utc_now)
     except OSError:
         raise NotSealed(Problem.MISSING, f"no se pudo abrir 127.0.0.1:{port}") from None
     with server:
-        _say(f"Sellado de tiempo de DESARROLLO, SIN VALIDEZ, en http://127.0.0.1:{server.server_port}/")
+        _print_done(f"Sellado de tiempo de DESARROLLO, SIN VALIDEZ, en http://127.0.0.1:{server.server_port}/")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -1,6 +1,6 @@
-"""Where a published tree is read from: a folder, or the address of any static web server that holds it.
+"""The place that a published tree is read from: a folder, or the address of a static web server.
 
-Nothing outside the tree is ever read: a folder's symbolic links are not followed, and a server may not send us to
+No file outside the tree is ever read: symbolic links in a folder are not followed, and a server may not redirect to
 another origin. Every read has a limit of bytes, every request a limit of time.
 """
 
@@ -29,12 +29,12 @@ _TIMEOUT_S: Final = 30.0
 _LONGEST_FETCH_S: Final = 900.0
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _GZIP: Final = 31
-"""What zlib calls its gzip format, with the largest window."""
+"""zlib's number for the gzip format with the largest window."""
 _GONE: Final = frozenset({404, 410})
 
 
 class SourceError(Exception):
-    """Why a file could not be taken; `sentence` is Spanish and for the reader of the report."""
+    """The reason why a file could not be taken; `sentence` is Spanish and for the reader of the report."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -42,18 +42,20 @@ class SourceError(Exception):
 
 
 class Missing(SourceError):
-    """It is not there: wrong, for a file that must be."""
+    """The file is not there. This is wrong for a file that must be."""
 
 
 class Refused(SourceError):
-    """It is there and no published file may be like that: a symbolic link, too many bytes, another origin."""
+    """The file is there, and no published file may be like it: a symbolic link, too many bytes, another origin."""
 
 
 class Unreadable(SourceError):
-    """It may be there: no permission, no network, a server's error. Nothing was checked."""
+    """The file may be there, but could not be read: no permission, no network, a server's error. It was not checked."""
 
 
 class PathKind(StrEnum):
+    """The kinds of names in a folder; the values are for the Spanish report."""
+
     FILE = "un archivo"
     FOLDER = "una carpeta"
     LINK = "un enlace simbólico"
@@ -61,7 +63,7 @@ class PathKind(StrEnum):
 
 
 class Fetched(NamedTuple):
-    """A file at hand: its digest is of the very bytes that stand at `local`."""
+    """A file on this machine. The digest is of exactly the bytes at `local`."""
 
     local: Path
     sha256: str
@@ -73,9 +75,9 @@ class Source(Protocol):
 
     name: str
     threads: int
-    """How many reads are worth doing at once."""
+    """How many reads at once are useful."""
     listable: bool
-    """Whether `entries` can tell what is there; over HTTP only what is asked for by name can be seen."""
+    """Whether `entries` can list a folder; over HTTP a file is seen only if it is asked for by name."""
 
     def entries(self, folder: str) -> Mapping[str, PathKind]:
         """Names in a folder. Raises Missing, Refused, Unreadable."""
@@ -87,13 +89,13 @@ class Source(Protocol):
         """The bytes of a small file. Raises as `fetch`."""
 
     def digest(self, path: str, limit: int) -> str:
-        """Lower-case SHA-256 of the file, which is not kept. Raises as `fetch`."""
+        """Lower-case SHA-256 of the file, of which no copy is kept. Raises as `fetch`."""
 
     def exists(self, path: str) -> bool:
         """Whether there is such a regular file. Raises Refused, Unreadable."""
 
     def drop(self, fetched: Fetched) -> None:
-        """The file is not needed again."""
+        """The file is not needed any more."""
 
     def close(self) -> None: ...
 
@@ -101,7 +103,7 @@ class Source(Protocol):
 _buffers: Final = threading.local()
 
 
-def _buffer() -> memoryview:
+def _thread_buffer() -> memoryview:
     if not hasattr(_buffers, "view"):
         _buffers.view = memoryview(bytearray(_CHUNK))
     view: memoryview = _buffers.view
@@ -122,51 +124,52 @@ class Folder:
             raise Unreadable(f"no hay una carpeta en {root}")
 
     def entries(self, folder: str) -> Mapping[str, PathKind]:
-        self._trust(folder)
+        self._refuse_linked_folder(folder)
         try:
             with os.scandir(self._root / folder) as entries:
-                return {entry.name: _kind(entry) for entry in entries}
+                return {entry.name: _kind_of_entry(entry) for entry in entries}
         except OSError as error:
-            raise _because(folder, error) from None
+            raise _source_error(folder, error) from None
 
     def fetch(self, path: str, limit: int) -> Fetched:
-        sha256, size = self._hash(path, limit)
+        sha256, size = self._hash_file(path, limit)
         return Fetched(self._root / path, sha256, size)
 
     def read(self, path: str, limit: int) -> bytes:
-        with self._open(path, limit) as (handle, size), io.FileIO(handle, closefd=False) as file:
+        with self._opened_file(path, limit) as (handle, size), io.FileIO(handle, closefd=False) as file:
             return file.read(size)
 
     def digest(self, path: str, limit: int) -> str:
-        return self._hash(path, limit)[0]
+        return self._hash_file(path, limit)[0]
 
     def exists(self, path: str) -> bool:
-        self._trust(path.rpartition("/")[0])
+        self._refuse_linked_folder(path.rpartition("/")[0])
         try:
             return stat.S_ISREG(os.lstat(self._root / path).st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise _because(path, error) from None
+            raise _source_error(path, error) from None
 
     def drop(self, fetched: Fetched) -> None:
-        """Nothing was copied."""
+        """There is no copy to remove."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """No connection is open."""
 
-    def _hash(self, path: str, limit: int) -> tuple[str, int]:
-        with self._open(path, limit) as (handle, size):
+    def _hash_file(self, path: str, limit: int) -> tuple[str, int]:
+        with self._opened_file(path, limit) as (handle, size):
             return _hash_handle(handle, size)
 
     @contextmanager
-    def _open(self, path: str, limit: int) -> Iterator[tuple[int, int]]:
+    def _opened_file(self, path: str, limit: int) -> Iterator[tuple[int, int]]:
         """A handle to the ordinary file, and its length."""
-        self._trust(path.rpartition("/")[0])
+        self._refuse_linked_folder(path.rpartition("/")[0])
         try:
+            # O_NONBLOCK: to open a pipe must not wait for its other end.
             handle = os.open(f"{self._root}/{path}", os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
-            raise _because(path, error) from None
+            raise _source_error(path, error) from None
         try:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode):
@@ -175,23 +178,24 @@ class Folder:
                 raise Refused(f"{path} tiene {about.st_size} bytes; se admiten {limit}")
             yield handle, about.st_size
         except OSError as error:
-            raise _because(path, error) from None
+            raise _source_error(path, error) from None
         finally:
             os.close(handle)
 
-    def _trust(self, folder: str) -> None:
-        """Refuse a folder that is reached through a symbolic link: its files would not be those of the tree."""
+    def _refuse_linked_folder(self, folder: str) -> None:
+        """Refuse a folder that is reached through a symbolic link: its files are not files of the tree."""
         if folder not in self._trusted:
             place = self._root / folder
+            # One answer for each folder: a tree has a million files in a few hundred folders.
             self._trusted[folder] = place.resolve() == place
         if not self._trusted[folder]:
             raise Refused(f"{folder} es o atraviesa un enlace simbólico")
 
 
 def _hash_handle(handle: int, size: int) -> tuple[str, int]:
-    """Digest and length of at most `size` bytes: a file that grows while it is read is not read for ever."""
+    """Digest and length of at most `size` bytes: a file that grows while it is read must not keep us reading."""
     hasher = hashlib.sha256()
-    buffer = _buffer()
+    buffer = _thread_buffer()
     total = 0
     file = io.FileIO(handle, closefd=False)
     while total < size and (got := file.readinto(buffer)):
@@ -200,7 +204,8 @@ def _hash_handle(handle: int, size: int) -> tuple[str, int]:
     return hasher.hexdigest(), total
 
 
-def _kind(entry: os.DirEntry[str]) -> PathKind:
+def _kind_of_entry(entry: os.DirEntry[str]) -> PathKind:
+    # First, because a link to a folder is a folder for every later question.
     if entry.is_symlink():
         return PathKind.LINK
     if entry.is_dir(follow_symlinks=False):
@@ -208,16 +213,17 @@ def _kind(entry: os.DirEntry[str]) -> PathKind:
     return PathKind.FILE if entry.is_file(follow_symlinks=False) else PathKind.OTHER
 
 
-def _because(path: str, error: OSError) -> SourceError:
+def _source_error(path: str, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return Missing(f"falta {path}")
+    # O_NOFOLLOW answers ELOOP for a symbolic link.
     if error.errno == errno.ELOOP:
         return Refused(f"{path} es un enlace simbólico")
     return Unreadable(f"no se pudo leer {path}")
 
 
 class _SameOrigin(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection only to the same scheme, host and port."""
+    """Follow a redirection only to the same scheme, host and port."""
 
     def redirect_request(  # noqa: PLR0917 - urllib's own
         self,
@@ -228,19 +234,22 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if _origin(req.full_url) != _origin(newurl):
+        if _origin_of(req.full_url) != _origin_of(newurl):
             fp.close()
-            raise Refused(f"el servidor manda a otro sitio ({_origin(newurl)})")
+            raise Refused(f"el servidor manda a otro sitio ({_origin_of(newurl)})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _origin(url: str) -> str:
+def _origin_of(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 class Site:
-    """A tree behind an HTTP(S) address. What is fetched whole waits in a temporary folder until it is dropped."""
+    """A tree behind an HTTP(S) address.
+
+    A file that is fetched whole waits in a temporary folder until it is dropped.
+    """
 
     listable = False
     threads = 8
@@ -248,6 +257,7 @@ class Site:
     def __init__(self, url: str) -> None:
         self.name = url
         self._base = url.removesuffix("index.json").removesuffix("index.html").rstrip("/") + "/"
+        # `index.html` or `index.json` at the end is what a person copies from a browser.
         self._opener = urllib.request.build_opener(_SameOrigin())
         self._spool = tempfile.TemporaryDirectory(prefix="integrity-")
         self._serial = count()
@@ -256,21 +266,22 @@ class Site:
         raise Unreadable(f"por HTTP no se puede saber qué más hay en {folder or 'la raíz'}")
 
     def fetch(self, path: str, limit: int) -> Fetched:
+        # Numbers, not names: a published name must never choose a path on this machine.
         local = Path(self._spool.name) / str(next(self._serial))
         with local.open("wb") as copy:
-            return Fetched(local, *self._take(path, limit, copy))
+            return Fetched(local, *self._download(path, limit, copy))
 
     def read(self, path: str, limit: int) -> bytes:
         copy = io.BytesIO()
-        self._take(path, limit, copy)
+        self._download(path, limit, copy)
         return copy.getvalue()
 
     def digest(self, path: str, limit: int) -> str:
-        return self._take(path, limit, None)[0]
+        return self._download(path, limit, None)[0]
 
     def exists(self, path: str) -> bool:
         try:
-            with self._request(path, "HEAD"):
+            with self._send_request(path, "HEAD"):
                 return True
         except Missing:
             return False
@@ -281,8 +292,9 @@ class Site:
     def close(self) -> None:
         self._spool.cleanup()
 
-    def _request(self, path: str, method: str = "GET") -> http.client.HTTPResponse:
+    def _send_request(self, path: str, method: str = "GET") -> http.client.HTTPResponse:
         url = self._base + urllib.parse.quote(path)
+        # `identity`: a compressed answer would have another length than the file.
         asked = urllib.request.Request(url, method=method, headers={"Accept-Encoding": "identity"})  # noqa: S310
         try:
             answer: http.client.HTTPResponse = self._opener.open(asked, timeout=_TIMEOUT_S)
@@ -295,17 +307,18 @@ class Site:
             raise Unreadable(f"no se pudo pedir {path} al servidor") from None
         return answer
 
-    def _take(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
-        """Digest and length of the body, which also goes to `copy`. A body cut short was not checked."""
+    def _download(self, path: str, limit: int, copy: IO[bytes] | None) -> tuple[str, int]:
+        """Digest and length of the body, which is also written to `copy`. Raises Unreadable for a body that was cut."""
         hasher = hashlib.sha256()
         total = received = 0
         started = time.monotonic()
         try:
-            with self._request(path) as answer:
-                # We ask for the bytes as they are; a static server that holds them compressed may not be able to.
+            with self._send_request(path) as answer:
+                # We ask for the plain bytes; some static servers hold compressed files and send nothing else.
                 unzip = zlib.decompressobj(_GZIP) if answer.headers.get("Content-Encoding") == "gzip" else None
                 while block := answer.read1(_CHUNK):
                     received += len(block)
+                    # A small compressed body may unpack to any size: never unpack more than the limit and one byte.
                     if unzip is not None:
                         block = unzip.decompress(block, limit + 1 - total)
                     total += len(block)
@@ -319,13 +332,14 @@ class Site:
                 stated = answer.headers.get("Content-Length")
         except (OSError, http.client.HTTPException, zlib.error):
             raise Unreadable(f"se interrumpió la descarga de {path}") from None
+        # Both lengths: the transport's, and the end mark of gzip. A cut file must never look complete.
         if (stated is not None and stated != str(received)) or (unzip is not None and not unzip.eof):
             raise Unreadable(f"se interrumpió la descarga de {path}")
         return hasher.hexdigest(), total
 
 
 def open_source(where: str) -> Source:
-    """The tree at a directory or an http(s) address. Raises Unreadable where there can be none."""
+    """The tree at a directory or an http(s) address. Raises Unreadable for any other address."""
     if "://" in where:
         parts = urllib.parse.urlsplit(where)
         if parts.scheme.lower() not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:

@@ -20,16 +20,17 @@ Json = dict[str, Any]
 def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform` to say
     """The value in canonical JSON: sorted keys, no spaces, one line, integers but no floats, one newline at the end.
 
-    Raises Malformed.
+    Two programs could read different values from other JSON (a key twice, a float). Raises Malformed.
     """
     try:
         value = json.loads(
             data.decode(),
-            object_pairs_hook=_object,
-            parse_int=_integer,
+            object_pairs_hook=_object_of_pairs,
+            parse_int=_short_integer,
             parse_float=_no_float,
             parse_constant=_no_float,
         )
+        # Writing the value again must give the same bytes: this finds every form that is not canonical.
         canonical = canonical_json(value) + b"\n"
     except UnicodeError:
         raise Malformed("texto UTF-8", "otros bytes") from None
@@ -49,19 +50,22 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - what it is, is for `conform
 
 
 def canonical_json(value: object) -> bytes:
+    """Sorted keys, no spaces, UTF-8, no newline: the only bytes for this value (RFC 8785 for our values)."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Json:
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> Json:
     held = dict(pairs)
     if len(held) < len(pairs):
+        # Python keeps the last of two equal keys, other programs the first.
         names = sorted(name for name, _ in pairs)
         twice = next(name for name, following in pairwise(names) if name == following)
         raise Malformed("claves sin repetir", f"dos veces «{twice}»")
     return held
 
 
-def _integer(digits: str) -> int:
+def _short_integer(digits: str) -> int:
+    # Longer numbers would be floats in JavaScript, and so differ between programs.
     if len(digits) > _LONGEST_INTEGER:
         raise Malformed(f"enteros de hasta {_LONGEST_INTEGER} cifras", f"uno de {len(digits)}")
     return int(digits)
@@ -75,19 +79,19 @@ def _no_float(text: str) -> NoReturn:
 
 
 class Each(NamedTuple):
-    """An object with any keys."""
+    """An object with any keys; each value has this shape."""
 
     shape: object
 
 
 class Maybe(NamedTuple):
-    """Null, or this."""
+    """Null, or a value of this shape."""
 
     shape: object
 
 
 class Text(NamedTuple):
-    """A text of this pattern, and how a person calls it."""
+    """A text that matches this pattern; `words` is its Spanish name in errors."""
 
     pattern: re.Pattern[str]
     words: str
@@ -97,31 +101,33 @@ DIGEST: Final = Text(HEX, "64 hexadecimales en minúsculas")
 
 
 def conform(value: object, shape: object, where: str = "") -> None:
-    """Raise Malformed at the first place where `value` has not `shape`: a type, a pattern, a list, an object."""
+    """Raise Malformed at the first place of `value` without its `shape`: a type, a pattern, a list, an object."""
     match shape:
         case Maybe(inner):
             if value is not None:
                 conform(value, inner, where)
         case Each(inner):
-            for key, held in _expect(value, dict, where).items():
+            for key, held in _expect_type(value, dict, where).items():
                 conform(held, inner, f"{where}.{key}")
         case dict():
             _conform_fields(value, shape, where)
         case list():
-            for number, item in enumerate(_expect(value, list, where)):
+            for number, item in enumerate(_expect_type(value, list, where)):
                 conform(item, shape[0], f"{where}[{number}]")
         case re.Pattern():
-            _match(value, shape, f"un texto como {shape.pattern}", where)
+            _expect_match(value, shape, f"un texto como {shape.pattern}", where)
         case Text(pattern, words):
-            _match(value, pattern, words, where)
+            _expect_match(value, pattern, words, where)
         case type():
-            _expect(value, shape, where)
+            # An exact comparison: in Python a bool is an int too. Negative numbers have no meaning in these files.
+            _expect_type(value, shape, where)
             if shape is int and isinstance(value, int) and value < 0:
                 refuse(where, "un entero de cero en adelante", value)
 
 
 def _conform_fields(value: object, shape: Json, where: str) -> None:
-    held = _expect(value, dict, where)
+    held = _expect_type(value, dict, where)
+    # An unknown field could carry a second meaning past every check.
     if held.keys() != shape.keys():
         missing, strange = sorted(shape.keys() - held.keys()), sorted(held.keys() - shape.keys())
         expected = f"el campo {missing[0]}" if missing else f"solo los campos {', '.join(sorted(shape))}"
@@ -139,17 +145,17 @@ _WORDS: Final[Mapping[type, str]] = {
 }
 
 
-def _match(value: object, pattern: re.Pattern[str], words: str, where: str) -> None:
-    if pattern.fullmatch(_expect(value, str, where)) is None:
+def _expect_match(value: object, pattern: re.Pattern[str], words: str, where: str) -> None:
+    if pattern.fullmatch(_expect_type(value, str, where)) is None:
         refuse(where, words, f"«{value}»")
 
 
-def _expect(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it is what `kind` says
+def _expect_type(value: object, kind: type, where: str) -> Any:  # noqa: ANN401 - it is what `kind` says
     if type(value) is not kind:
         refuse(where, _WORDS[kind], _WORDS.get(type(value), "null"))
     return value
 
 
 def refuse(where: str, expected: str, found: object) -> NoReturn:
-    """Raise Malformed of the value at this place."""
+    """Raise Malformed for the value at this place."""
     raise Malformed(expected, f"{found} en {where.lstrip('.') or 'la raíz'}")

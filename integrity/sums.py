@@ -24,7 +24,7 @@ _R = TypeVar("_R")
 
 
 class Malformed(Exception):
-    """The text is not what it should be: what was expected, what was found, and on which line (from 1; 0 the whole)."""
+    """The text does not have its form: the form that was expected, the text that was found, its line (1 on; 0: all)."""
 
     def __init__(self, expected: str, found: str, line: int = 0) -> None:
         super().__init__(expected, found, line)
@@ -48,9 +48,13 @@ def read_sums(data: bytes) -> dict[str, str]:
     sums: dict[str, str] = {}
     folded: set[str] = set()
     last = ""
+    # Two names that a file system may take for one (capitals, composed accents) would be one file on some reader's
+    # disk.
     for number, line in enumerate(text[:-1].split("\n"), start=1):
         match = _LINE.fullmatch(line)
         if match is None or match[2].startswith(".") or match[2] == "SHA256SUMS":
+            # One name in this loop, one digest: the order makes the list canonical, so that a corte has one SHA256SUMS
+            # and no other.
             raise Malformed("«<64 hexadecimales en minúsculas>  <nombre sin ruta>»", f"«{line}»", number)
         name = match[2]
         if name in sums or unicodedata.normalize("NFC", name).casefold() in folded:
@@ -69,6 +73,8 @@ def read_code(text: str) -> str:
     Spaces, line breaks, hyphens of any kind, invisible characters, quotes, capitals and a `sha256:` before it do not
     matter. Raises Malformed, which names a wrong length or a character that no code has.
     """
+    # A person copies from a PDF: the text may hold the label "Código de integridad", typographic quotes, soft hyphens
+    # and line breaks. All of them go; a letter that remains and is no hexadecimal digit is told to the person.
     told = unicodedata.normalize("NFKC", "".join(char for char in text if char not in _DROPPED or char in ":._"))
     told = _LABEL.sub("", told, count=1)
     code = "".join(
@@ -77,6 +83,7 @@ def read_code(text: str) -> str:
     strange = next((char for char in code if char not in "0123456789abcdef"), None)
     if strange is not None:
         raise Malformed("solo los caracteres 0-9 y a-f", f"«{strange}»")
+    # A cut copy is the most common mistake, so its length is told.
     if len(code) != SHA256_LENGTH:
         raise Malformed(f"{SHA256_LENGTH} caracteres", f"{len(code)}")
     return code
@@ -89,8 +96,9 @@ def in_threads(work: Callable[[_T], _R], items: Iterable[_T], threads: int) -> I
     """
 
     def batch(some: list[_T]) -> list[tuple[_T, _R | SourceError]]:
-        return [(item, _attempt(work, item)) for item in some]
+        return [(item, _result_or_error(work, item)) for item in some]
 
+    # At most four batches for each thread wait at once: a national night has a million images.
     waiting: deque[Future[list[tuple[_T, _R | SourceError]]]] = deque()
     remaining = iter(items)
     with ThreadPoolExecutor(threads) as pool:
@@ -102,7 +110,7 @@ def in_threads(work: Callable[[_T], _R], items: Iterable[_T], threads: int) -> I
             yield from waiting.popleft().result()
 
 
-def _attempt(work: Callable[[_T], _R], item: _T) -> _R | SourceError:
+def _result_or_error(work: Callable[[_T], _R], item: _T) -> _R | SourceError:
     try:
         return work(item)
     except SourceError as error:

@@ -2,14 +2,31 @@
 
     verify("public")  or  verify("https://prep.example.mx/")
 
-Read `verify_tree` from top to bottom: its steps are the verification. Each check has an id (`report.CHECKS`) that says
-which question it answers; a step writes into the ledger what it compared and what differed, and a check that no step
-reached is reported as *not checked*. What is published is written by others: nothing is trusted before its step has
-passed, nothing is read without a limit, no link is followed.
+The steps, in their order. `verify_tree` and `_verify_corte` carry the same numbers.
 
-A tree rewritten as a whole, digests and all, is seen by its log (`evidence`) and by its seals (`published.seals`), with
-the log's key and the authorities in the reader's own hand. HTML pages are covered by no digest; the numbers to trust
-are those of the cortes.
+1.   The tree: index.json, and the cortes, numbered from 0 without gaps (COM-01).
+2.   The log, if the tree has one: read whole and recomputed up to the signed root (`evidence.read_log`). It is read
+     first: leaves that come later than this reading need not be in it. Then each corte, from 0 to the last:
+2.1  SHA256SUMS has its exact form (INT-01). It is the root of everything in the folder.
+2.2  Every file that it names has its digest (INT-02); the folder holds no other file (COM-02, COM-03).
+2.3  The manifest has its form (INT-03) and follows the manifest of the corte before (CON-01 to CON-05).
+2.4  Every row of every election follows from its own votes by the rules (CON-07 to CON-10); the rows give the thirteen
+     summary values and totals.json (CON-11 to CON-14); every change since the corte before is allowed (COM-04, CON-15).
+2.5  The ZIP holds the same bytes (INT-05, INT-06).
+2.6  The images of the corte join the list of images.
+2.7  The seals and time stamps beside SHA256SUMS are of the authorities that the reader trusts (AUT-01 to AUT-06).
+3.   index.json, the only file that changes, points at the last corte (CON-06); a rehearsal says so (CON-04).
+4.   The images are exactly those that the cortes list (COM-05, COM-06); the bytes of each have its name (INT-04).
+5.   Cortes, images, rows and openings are in the log (EVI-03 to EVI-10).
+6.   The pages of the last corte are there (COM-07), and no file that no corte names (COM-08).
+
+Each step writes into the ledger how much it compared and what differed; the report calls a check that no step reached
+*not checked*. The tree was written by other people. So no value is used before its step has passed, every read has a
+limit, and no link is followed.
+
+A tree may be rewritten as a whole, with new digests. Its log (`evidence`) and its seals (`tree.seals`) show this, if
+the reader brings the log's key and the authorities. HTML pages are covered by no digest: trust the numbers of the
+cortes.
 """
 
 import re
@@ -56,7 +73,7 @@ _CORTE: Final = re.compile(r"(?!0{5,})\d{4}|[1-9]\d{4,}", re.ASCII)
 
 _ALL_CHECKS: Final = {**CHECKS, **SEAL_CHECKS}
 _CHAIN_FILES: Final = frozenset({"manifest.json", "images.csv"})
-"""What is read of a corte before the first that is looked at whole."""
+"""The files that are read of a corte before `since`, of which only the chain is checked."""
 _SIMULACRO: Final = "ESTO ES UN SIMULACRO: sus números no son de una elección"
 _BEFORE: Final = (
     "hasta el corte {} solo se comprobaron SHA256SUMS, el manifiesto, la lista de imágenes, los sellos y la bitácora "
@@ -68,7 +85,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the reader brought."""
+    """The keys, authorities and expectations that the reader brings."""
 
     log: "Policy | None" = None
     trust: "Trust | None" = None
@@ -92,14 +109,14 @@ def verify(
     now: datetime | None = None,
     kept: "Checkpoint | None" = None,
 ) -> Report:
-    """Verify the published tree in a directory or at an http(s) address. `tell` hears what is being done.
+    """Verify the published tree in a directory or at an http(s) address. `tell` hears each step in words.
 
-    `log` says whose log the tree's must be; without it the key that the tree itself tells is used, which shows less
-    (`evidence`). `trust` says whose seals and time stamps are believed; without it those of a tree that has any are
-    *not checked*. `since` is the first corte whose rows, totals, ZIP and images are looked at: those before are
-    followed by their digests alone, which the report says. `simulacro` is what the reader expects; None: either, and
-    the report says which. `now` is the reader's clock, against seals of a time to come; None: it is not asked. `kept`
-    is a checkpoint of the log that the reader has from before.
+    `log` is the policy of the log that the tree must have. Without it the key in the tree itself is used, which shows
+    less (`evidence`). `trust` holds the authorities for seals and time stamps; without it, those of a tree that has any
+    are *not checked*. `since` is the first corte whose rows, totals, ZIP and images are checked; of earlier cortes only
+    the digests are, and the report says so. `simulacro` is the kind that the reader expects; None: either, and the
+    report says which. `now` is the reader's clock: no seal may be from the future; None: this is not checked. `kept` is
+    a checkpoint of the log that the reader kept from before.
 
     Never raises for what the tree holds: every failure is a finding of the report, in Spanish.
     """
@@ -116,8 +133,8 @@ def verify(
 
 
 def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING) -> Report:
-    """The story: what is done, in its order."""
-    # 1. What there is: index.json, and the numbers of the cortes.
+    """Take the steps of the module's docstring, in their order."""
+    # 1. The tree: index.json, and the numbers of the cortes.
     if not _is_published(tree, ledger):
         return ledger.report(tree.name, "")
     index = _read_index(tree, ledger)
@@ -127,8 +144,8 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
         return ledger.report(tree.name, "")
     _judge_since(asked.since, numbers, ledger)
 
-    # 2. The log first: what comes out while this reads is not in it yet. Then each corte in turn: its files, its place
-    #    in the chain, its rows, who vouches for it. Only the corte before stays at hand.
+    # 2. The log first: leaves that come while this reads are not in it yet. Then each corte in turn (2.1 to 2.7). Only
+    #    the corte before stays on the disk.
     book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept)
     seen = Seen(rows=None if book is None else {})
     before: PublishedCorte | None = None
@@ -138,7 +155,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
         _verify_corte(tree, corte, before, seen, ledger, last=number == numbers[-1])
         seals.judge_corte(tree, corte, before, seen, ledger, trust=asked.trust, now=asked.now)
         if before is not None:
-            _drop(tree, before)
+            _drop_files(tree, before)
         before = corte
     assert before is not None
     last = before
@@ -155,17 +172,17 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     judge_image_folders(tree, seen, ledger)
     judge_images(tree, seen, ledger)
 
-    # 5. All of it against the log.
+    # 5. All of it compared with the log.
     if book is not None:
         tell("la bitácora")
         _judge_evidence(book, tree, seen, ledger)
 
-    # 6. Everything else in the tree: pages of the last corte, and nothing that nobody announced.
+    # 6. The rest of the tree: the pages of the last corte, and no file that no corte names.
     tell("páginas y archivos de más")
     judge_pages(tree, last, ledger)
     judge_extra(tree, last, seen, ledger)
     judge_log_files(tree, book, ledger)
-    _drop(tree, last)
+    _drop_files(tree, last)
     return ledger.report(tree.name, _in_words(last))
 
 
@@ -179,7 +196,7 @@ def _verify_corte(
     _fetch_files(tree, corte, ledger)
     _judge_folder(tree, corte, ledger)
 
-    # 2.3 The manifest, and its place after the corte before.
+    # 2.3 The manifest has its form, and follows the corte before.
     _read_manifest(corte, ledger)
     _judge_chain(corte, before, ledger)
     if corte.manifest is None:
@@ -198,15 +215,16 @@ def _verify_corte(
             _verify_zip(tree, corte, ledger)
 
     # 2.6 The images that appeared since the corte before.
+    # The log is compared after the last corte; this much of each corte is kept for it.
     seen.cortes[corte.number] = Shown(corte.number, corte.sums_sha256, corte.manifest.raw if corte.manifest else None)
     read_images(corte, seen, ledger)
 
 
-# --- 1. what there is -------------------------------------------------------------------------------------------------
+# --- 1. the tree ------------------------------------------------------------------------------------------------------
 
 
 def _is_published(tree: Source, ledger: Ledger) -> bool:
-    """Whether this is a published tree at all: of a wrong address nothing is said but that."""
+    """Whether this is a published tree at all. Of a wrong address, this is the only thing worth saying."""
     try:
         if tree.exists(INDEX) or tree.exists(f"{corte_folder(0)}/{SUMS}"):
             return True
@@ -235,7 +253,7 @@ def _read_index(tree: Source, ledger: Ledger) -> Json | None:
 
 
 def _find_cortes(tree: Source, index: Json | None, ledger: Ledger) -> list[int]:
-    """The numbers from 0 to the last. A number that is missing in between is wrong, and is not among them."""
+    """The numbers of the cortes that are there. A number that is missing before the last is a finding (COM-01)."""
     stated = index["corte"] if index is not None else -1
     try:
         there = _list_cortes(tree, ledger) if tree.listable else _probe_cortes(tree, min(stated, _MOST_CORTES))
@@ -262,7 +280,10 @@ def _list_cortes(tree: Source, ledger: Ledger) -> set[int]:
 
 
 def _probe_cortes(tree: Source, stated: int) -> set[int]:
-    """Over HTTP: those that the index promises, and any that it does not speak of yet (an old index put back)."""
+    """Over HTTP, folders cannot be listed: try the cortes that the index promises, then the next numbers.
+
+    The next ones are tried because an old index may have been put back over a newer tree.
+    """
     numbers = range(stated + 1)
     there = {number for number in numbers if tree.exists(f"{corte_folder(number)}/{SUMS}")}
     following = stated + 1
@@ -296,7 +317,7 @@ def _read_sums(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
 
 
 def _fetch_files(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
-    """Every listed file at hand, where its digest is right or not: what is wrong inside is then said as well."""
+    """Fetch every listed file. A file with a wrong digest is kept: the later steps report its contents as well."""
     wanted = {name: digest for name, digest in corte.sums.items() if corte.whole or name in _CHAIN_FILES}
     paths = [f"{corte.folder}/{name}" for name in wanted]
     fetched = in_threads(lambda path: tree.fetch(path, _TABLE_LIMIT), paths, tree.threads)
@@ -313,7 +334,7 @@ def _fetch_files(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
 
 
 def _judge_folder(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
-    """What is in the folder and not in its list."""
+    """Every name in the folder is in SHA256SUMS, or may stand beside it. Over HTTP this cannot be seen."""
     ledger.did("COM-03")
     if not tree.listable:
         return
@@ -336,7 +357,7 @@ def _judge_folder(tree: Source, corte: PublishedCorte, ledger: Ledger) -> None:
 
 def _read_manifest(corte: PublishedCorte, ledger: Ledger) -> None:
     path = f"{corte.folder}/manifest.json"
-    data = _small(corte, "manifest.json", ledger)
+    data = _read_small_json(corte, "manifest.json", ledger)
     if data is None:
         return
     ledger.did("INT-03")
@@ -345,6 +366,7 @@ def _read_manifest(corte: PublishedCorte, ledger: Ledger) -> None:
     except Malformed as problem:
         malformed(problem, "INT-03", path, ledger)
         return
+    # Both lists must be the same: a file in one alone would be covered by a digest and have no meaning, or the reverse.
     ledger.did("COM-03")
     for name in sorted(corte.manifest.files - corte.sums.keys()):
         ledger.wrong("COM-03", f"{corte.folder}/{SUMS}", expected=f"«{name}», que nombra el manifiesto", found="nada")
@@ -353,7 +375,7 @@ def _read_manifest(corte: PublishedCorte, ledger: Ledger) -> None:
 
 
 def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: Ledger) -> None:
-    """The corte follows the one before, in number, digest, time, and in everything that a night may not change."""
+    """The corte follows the one before: number, digest, time, and everything that a night may not change."""
     chain = ("CON-01", "CON-02", "CON-03", "CON-04", "CON-05")
     ours, path = corte.manifest, f"{corte.folder}/manifest.json"
     if ours is None:
@@ -361,9 +383,16 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
         return
     for check in chain:
         ledger.did(check)
+    # Each manifest holds the digest of the SHA256SUMS before it. So the last corte fixes all cortes (domain.md §10).
     expected = None if before is None or corte.number == 0 else (before.number, before.sums_sha256)
     if ours.anterior != expected:
-        ledger.wrong("CON-01", path, expected=_anterior(expected), found=_anterior(ours.anterior), position="anterior")
+        ledger.wrong(
+            "CON-01",
+            path,
+            expected=_anterior_in_words(expected),
+            found=_anterior_in_words(ours.anterior),
+            position="anterior",
+        )
     if ours.corte != corte.number:
         ledger.wrong("CON-02", path, expected=corte.number, found=ours.corte, position="corte")
     if (ours.fase == "cero") != (corte.number == 0):
@@ -371,6 +400,7 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
         ledger.wrong("CON-02", path, expected=phase, found=ours.fase, position="fase")
     if ours.siguiente is not None and ours.siguiente < ours.at:
         ledger.wrong("CON-03", path, expected=f"{ours.at} o después", found=ours.siguiente, position="siguiente")
+    # The rules that decide which actas count are in the manifest, with their digest (domain.md §5).
     for election in ours.raw["elecciones"]:
         rules = ours.raw["reglas"][election["codigo"]]
         if rules_digest(rules["contenido"]) != rules["sha256"]:
@@ -384,18 +414,20 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
 def _judge_succession(path: str, ours: Manifest, theirs: Manifest, ledger: Ledger) -> None:
     if ours.at < theirs.at:
         ledger.wrong("CON-03", path, expected=f"{theirs.at} o después", found=ours.at, position="fecha_hora")
+    # After the final corte the night is closed (domain.md §8).
     if theirs.fase == "final":
         ledger.wrong("CON-02", path, expected="ningún corte después del final", found=f"el corte {ours.corte}")
     if ours.simulacro != theirs.simulacro:
         said = {True: "un simulacro", False: "una elección"}
         expected = f"{said[theirs.simulacro]}, como el corte anterior"
         ledger.wrong("CON-04", path, expected=expected, found=said[ours.simulacro], position="simulacro")
+    # Catalogue, rules and elections are fixed by corte 0.
     if ours.fixed != theirs.fixed:
         expected = "el catálogo, las reglas y las elecciones del corte anterior"
         ledger.wrong("CON-05", path, expected=expected, found="otros")
 
 
-def _anterior(held: tuple[int, str] | None) -> str:
+def _anterior_in_words(held: tuple[int, str] | None) -> str:
     return "null" if held is None else f"corte {held[0]}, {held[1]}"
 
 
@@ -416,7 +448,7 @@ def _verify_election(
     if fetched is None:
         ledger.unable(ROW_CHECKS, f"falta {corte.folder}/{election.archivo}")
         return
-    note = None if seen.rows is None else _noting(seen.rows, election.code, corte.number)
+    note = None if seen.rows is None else _row_recorder(seen.rows, election.code, corte.number)
     sheet = FileInCorte(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
     preamble = read_preamble(sheet, election, corte.manifest.at)
     if not preamble.sound:
@@ -433,7 +465,7 @@ def _verify_election(
         ledger.wrong("CON-02", sheet.name, expected="un corte 0 sin ningún acta", found="actas capturadas")
 
 
-def _noting(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
+def _row_recorder(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
     return lambda clave, cells: rows.setdefault(row_digest(code, clave, cells), (clave, corte)) and None
 
 
@@ -445,7 +477,7 @@ def _read_rows(
     *,
     last: bool,
 ) -> PublishedTable:
-    """The last corte is read whole, and so is any whose predecessor was wrong; the others by what changed."""
+    """Read the last corte whole, and a corte after one with wrong rows; of the others only the lines that changed."""
     if earlier is None:
         sheet.ledger.did("CON-15", 0)
         return read_table(sheet, keep=last)
@@ -458,6 +490,7 @@ def _read_rows(
 
 def _judge_contests(sheet: FileInCorte, election: PublishedElection, table: PublishedTable) -> None:
     sheet.ledger.did("COM-04")
+    # A contest of the manifest that no acta votes in means that rows are missing; rows of an unknown one fail CON-08.
     voting = {sheet.judge.contest(place) for place, amounts in table.sums.items() if amounts[ESPERADAS]}
     for place, contest in election.contests.items():
         if place not in voting:
@@ -466,7 +499,7 @@ def _judge_contests(sheet: FileInCorte, election: PublishedElection, table: Publ
 
 def _verify_totals(corte: PublishedCorte, ledger: Ledger) -> None:
     assert corte.manifest is not None
-    data = _small(corte, "totals.json", ledger)
+    data = _read_small_json(corte, "totals.json", ledger)
     if data is None:
         ledger.unable(["CON-14"], f"falta {corte.folder}/totals.json")
         return
@@ -503,6 +536,7 @@ def _judge_index(index: Json | None, last: PublishedCorte, ledger: Ledger) -> No
         return
     ledger.did("CON-06")
     raw = last.manifest.raw
+    # index.json repeats fields of the last manifest for the pages; each must be equal.
     expected = {
         "simulacro": raw["simulacro"],
         "fase": raw["fase"],
@@ -536,7 +570,7 @@ def _judge_since(since: int, numbers: Sequence[int], ledger: Ledger) -> None:
 
 
 def _judge_simulacro(last: PublishedCorte, expected: bool | None, ledger: Ledger) -> None:  # noqa: FBT001 - an expectation
-    """A rehearsal is said loudly; to whoever came for the other kind it is wrong."""
+    """Tell loudly that the tree is a rehearsal. It is wrong if the reader came for the other kind."""
     if last.manifest is None:
         return
     said = {True: "un simulacro", False: "una elección"}
@@ -554,6 +588,7 @@ def _judge_simulacro(last: PublishedCorte, expected: bool | None, ledger: Ledger
 def _judge_evidence(book: LogBook, tree: Source, seen: Seen, ledger: Ledger) -> None:
     evidence.judge(book, tree, seen.cortes, ledger)
     ledger.did("EVI-04", 0)
+    # Until the log has every corte of the tree, an image without a leaf may be one that is on its way.
     complete = seen.cortes.keys() <= book.cortes.keys()
     for sha256 in sorted(seen.images):
         path = image_path(sha256, seen.extension(sha256))
@@ -567,8 +602,8 @@ def _judge_evidence(book: LogBook, tree: Source, seen: Seen, ledger: Ledger) -> 
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _small(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
-    """A JSON file of the corte; None, with the reason in the ledger, where there is none or it is too large."""
+def _read_small_json(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
+    """A small JSON file of the corte; None, with the reason in the ledger, if it is missing or too large."""
     path = f"{corte.folder}/{name}"
     fetched = corte.files.get(name)
     if fetched is None:
@@ -581,7 +616,7 @@ def _small(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes | None:
     return fetched.local.read_bytes()
 
 
-def _drop(tree: Source, corte: PublishedCorte) -> None:
+def _drop_files(tree: Source, corte: PublishedCorte) -> None:
     for fetched in corte.files.values():
         tree.drop(fetched)
 

@@ -1,6 +1,6 @@
-"""`prep publish`: wires a publisher and lets it run; `--once`, `--final` and `--zero` are the manual way.
+"""`prep publish`: builds a publisher and runs it. `--once`, `--final` and `--zero` are the manual way.
 
-The manual way needs the database and nothing else, and waits for its turn while a publisher is cutting.
+The manual way needs only the database. While a publisher is cutting, it waits for its turn.
 """
 
 import argparse
@@ -36,6 +36,8 @@ PATIENCE: Final = 120.0
 
 @asynccontextmanager
 async def wired(settings: Settings) -> AsyncIterator[Publisher]:
+    """A publisher with its pools, its store, its notary and its schedule; they close at the end."""
+    # The one place in which the publisher's parts are put together.
     async with embedded.database(settings) as urls:
         settings.public.mkdir(parents=True, exist_ok=True)
         blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
@@ -54,9 +56,9 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
 
 
 async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:
-    """Corte 0 where there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1.
+    """One corte by hand: corte 0 if there is none, then one more, or the last one. Prints it. Exit status 0 or 1.
 
-    With `zero` nothing but corte 0, which may be out already.
+    With `zero`, only corte 0, which may be out already.
     """
 
     def choose(at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: ARG001, FBT001
@@ -66,6 +68,7 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
         return schedule.final(at) if final and last is not None else schedule.now(at, last, first=first)
 
     corte = await publisher.turn(choose, patience=PATIENCE)
+    # A night without any corte: corte 0 went out first, so the last one is cut now.
     if final and corte is not None and corte.phase is Phase.CERO:
         corte = await publisher.turn(choose, patience=PATIENCE)
     if corte is None and not final and not zero:
@@ -80,6 +83,7 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Run by hand or as a service; returns the exit status."""
     async with wired(settings) as publisher:
         if arguments.once or arguments.final or arguments.zero:
             try:
@@ -94,14 +98,14 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0; 1 where the gate stopped a corte; 2, with one sentence, where it cannot be done."""
+    """Exit status 0; 1 if the gate stopped a corte; 2, with one sentence, if it cannot be done."""
     parser = Parser(prog="prep publish", description="Publica los cortes a su hora.")
     parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
     parser.add_argument("--final", action="store_true", help="el último corte, ahora")
     parser.add_argument("--zero", action="store_true", help="el corte 0, si no ha salido, y ninguno más")
     arguments = parser.parse_args(argv)
     observe.start_log("publish")
-    os.umask(0o022)  # what is published is for everybody to read
+    os.umask(0o022)  # published files must be readable by every user of the machine
     try:
         sys.exit(uvloop.run(run(arguments, read_settings())))
     except PrepError as error:

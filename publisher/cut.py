@@ -3,11 +3,11 @@
     snapshot ─► render ─► gate ─► SHA256SUMS ─► seal ─► fsync ─► record in Postgres ─► images ─► zip ─► rename ─► pages
     ─► index
 
-Everything is made beside the published tree, in a hidden folder; the record in Postgres is the moment from which the
-corte is a fact. Whatever stops before it leaves nothing but that folder, which the next run sweeps away; whatever stops
-after it is finished by the next run, from the folder or, where the folder is lost, from the database: what a corte
-showed is on record, so its very bytes can be made again. Published bytes are written once. What vouches for a corte
-stands beside its SHA256SUMS and is no part of it: a key that is away holds nothing up (publisher.notary).
+Everything is made beside the published tree, in a hidden folder. With its record in Postgres, the corte is a fact. If
+the process stops before the record, only that folder is left, and the next run removes it. If it stops after the
+record, the next run finishes the corte: from the folder or, if the folder is lost, from the database. What a corte
+shows is on record, so its very bytes can be made again. Published bytes are written once. Seals and proofs stand beside
+a corte's SHA256SUMS and are no part of it: a key that is away holds up no corte (publisher.notary).
 """
 
 import asyncio
@@ -46,10 +46,9 @@ from publisher.official import CatalogBook
 
 log: Final = logging.getLogger(__name__)
 GATE_SECONDS: Final = 900.0
-"""A gate that takes longer has not passed; a national one takes some ten."""
+"""A gate that takes longer has failed; a national one takes about ten seconds."""
 FETCHES: Final = 16
-"""Images that are fetched from a remote store at once."""
-"""Where this tree has it, a sequencer writes here."""
+"""Images fetched from a remote store at the same time."""
 PROOF_PATIENCE: Final = 2.0
 """Seconds that a corte waits, at most, for the proof of its place in the log."""
 _LOOK: Final = 0.02
@@ -57,7 +56,7 @@ _LOOK: Final = 0.02
 
 @contextmanager
 def timed(step: str) -> Iterator[None]:
-    """How long each step of a corte takes."""
+    """Measures how long each step of a corte takes."""
     began = time.perf_counter()
     yield
     observe.CORTE_SECONDS.labels(step).observe(time.perf_counter() - began)
@@ -65,7 +64,7 @@ def timed(step: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class CorteOffice:
-    """What a publisher works with."""
+    """Everything that a publisher is given."""
 
     pool: Pool
     blobs: Blobs
@@ -75,14 +74,14 @@ class CorteOffice:
     step: Callable[[str], AbstractContextManager[None]] = timed
     """Entered before each step takes effect and left after it."""
     replica: Replica | None = None
-    """Where cortes are read from while it keeps up; they are recorded in `pool`'s database."""
+    """Cortes are read from here while it keeps up; they are recorded in the database of `pool`."""
     notary: Notary | None = None
-    """Who seals cortes and has their time stamped; None: nobody does."""
+    """Seals cortes and has them time-stamped; None: this institute does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the schedule asks for."""
+    """A corte that the schedule asks for."""
 
     phase: Phase
     at: datetime
@@ -91,17 +90,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the files in the stage show, for the gate and for the record."""
+    """The contents of the files in the stage, for the gate and for the record."""
 
     release: Release
     expected: Mapping[str, Expected]
     figures: Sequence[Figures]
     originals: Mapping[str, bytes]
-    """Digest of each staged image, and the original it is or was made from."""
+    """By digest of each staged image: the original that it is, or that it was made from."""
 
 
 class Withheld(Parked):
-    """Images that are missing, or are not what their names say: this corte goes out without what rests on them."""
+    """Some images are missing or damaged: this corte goes out without the actas that need them."""
 
     def __init__(self, why: str, images: Sequence[bytes]) -> None:
         super().__init__(f"imagen {images[0].hex()}: {why}")
@@ -110,73 +109,76 @@ class Withheld(Parked):
 
 
 async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte | None:
-    """Bring out the corte that `order` asks for; or, where one is on record and not out, finish that one instead.
+    """Bring out the corte that `order` asks for; but if a recorded corte is not out yet, finish that one instead.
 
-    Without an order, only finish. Returns the corte that is out, None where there was nothing to do. `leader` holds the
-    publishers' lock. Raises GateFailure where the files do not agree with themselves, Rejected where
-    `order` cannot follow what has been published, Unavailable or Parked where something it needs is away or missing.
+    Without an order, only finish. Returns the corte that is out, or None if there was nothing to do. `leader` holds the
+    publishers' lock. Raises GateFailure if the files contradict each other; Rejected if `order` cannot follow the
+    published cortes; Unavailable or Parked if something that it needs is away or missing.
 
-    The stage is also the licence to publish: whatever changes in the tree is made in it and renamed or linked from it,
-    and whoever gets the lock sweeps away the stages of others before doing anything. So a publisher that stood still
-    while another took over, and goes on as if nothing had happened, finds its stage gone, between any two steps.
+    The stage is also the licence to publish. Every change to the tree is made in the stage and then renamed or linked
+    from it, and a publisher that gets the lock first removes the stages of others. So a publisher that stood still
+    while another one took over finds its stage gone, between any two steps, and stops.
     """
     async with leader.using() as connection:
         last = await cortes.last(connection)
-        unfinished = await _unfinished(office, connection, last)
+        unfinished = await _first_unfinished(office, connection, last)
     if unfinished is None and order is None:
         return None
-    corte = unfinished or _next(last, order, simulacro=office.simulacro)
+    corte = unfinished or _next_corte(last, order, simulacro=office.simulacro)
     stage = office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
-    staged = await asyncio.to_thread(_claim, office, unfinished, stage)
+    staged = await asyncio.to_thread(_claim_stage, office, unfinished, stage)
     rendered, unsealed = None, None
 
-    with _licensed(stage):
-        # Now that the stage is here: if the lock is still ours, whoever gets it after us takes the stage away.
+    with _while_licensed(stage):
+        # The stage exists now. If the lock is still ours, the next owner of the lock will remove this stage.
         await leader.check()
-        if not staged and not _folder(office, corte).exists():
-            # Nothing of this corte exists. If we stop before the record, the next run sweeps away what is in the stage.
+        if not staged and not _folder_of(office, corte).exists():
+            # No file of this corte exists. If we stop before the record, the next run removes the stage.
             if unfinished is None:
                 rendered = await _made_without_what_is_lost(office, leader, corte, stage)
             else:
-                rendered = await _made(office, leader, corte, stage, then=True)
+                rendered = await _render_and_gate(office, leader, corte, stage, then=True)
             with office.step("sums"):
                 sums = await asyncio.to_thread(_write_sums, stage / "corte")
-            # Its digests are settled. The key may be away: then the seal comes later, and nothing else changes.
+            # Its digests are settled. If the key is away, the seal comes later, and no other byte changes.
             with office.step("seal"):
-                unsealed = await _seal(office, corte, stage / "corte")
+                unsealed = await _seal_in_stage(office, corte, stage / "corte")
             with office.step("fsync"):
                 await asyncio.to_thread(_fsync_stage, stage)
-            # The stage is complete, checked and durable. Nobody knows of it yet.
+            # The stage is complete, checked and durable. No reader and no table knows of it yet.
             if unfinished is None:
                 corte = replace(corte, sums=sums)
                 with office.step("record"):
                     async with leader.using() as connection:
                         await cortes.record(connection, corte, rendered.release)
                 await _tell_unsealed(office, corte, unsealed)
+            # Remade after a loss: published digests must stay, so another byte stops here.
             elif sums != corte.sums:
                 raise Parked(f"el corte {corte.number} no se pudo rehacer igual: {sums} no es {corte.sums}")
 
-        # The corte is a fact. If we stop anywhere below, the next run comes back here with it before it cuts another.
-        if not _folder(office, corte).exists():
+        # The corte is a fact. If we stop anywhere below, the next run comes back to it before it cuts another.
+        if not _folder_of(office, corte).exists():
             await leader.check()
             with office.step("images"):
                 await asyncio.to_thread(_bring_out, stage / IMAGES, office.public / IMAGES)
-            # Images are where they belong; nothing points at them yet.
+            # Images are in their places; no file points at them yet.
             with office.step("zip"):
                 await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
-            # The transport file is there; nothing points at it yet.
+            # The transport file is in its place; no file points at it yet.
             with office.step("rename"):
-                await asyncio.to_thread(_move, stage / "corte", _folder(office, corte))
-        # The corte is in the tree, whole; index.json and the pages still name the one before.
+                await asyncio.to_thread(_move_into_tree, stage / "corte", _folder_of(office, corte))
+        # The corte is in the tree, whole; index.json and the pages still show the one before.
         await leader.check()
-        await asyncio.to_thread(_empty, stage)
+        await asyncio.to_thread(_empty_stage, stage)
         with office.step("pages"):
-            async with _reading(office, leader, corte.number, then=True) as shown:
+            async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
                 book = await _read_book(shown, office.siglas)
                 await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
-        # The pages show this corte; machines still see the one before. Pages are written again if we stop here.
-        await _proven(office, corte)
-        # The proof of its place in the log is beside it, or comes later: the sequencer sees to it, and no corte waits.
+        # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
+        # again.
+        await _wait_for_proof(office, corte)
+        # Its proof is beside it, or comes later: the sequencer makes it, and no corte waits longer for it.
+        # A corte that was finished late must not move index.json back.
         if last is None or corte.number >= last.number:
             await leader.check()
             with office.step("index"):
@@ -186,13 +188,13 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                     out.index(corte, book.elections),
                     fresh=stage / INDEX,
                 )
-    # Out. What is left of the stage is nothing.
-    await asyncio.to_thread(_remove, stage)
+    # The corte is out, and the stage holds nothing more that is needed.
+    await asyncio.to_thread(_remove_path, stage)
     return corte
 
 
-async def _seal(office: CorteOffice, corte: Corte, folder: Path) -> str | None:
-    """None, or why this corte goes out without its seal."""
+async def _seal_in_stage(office: CorteOffice, corte: Corte, folder: Path) -> str | None:
+    """None, or the reason why this corte goes out without its seal."""
     if office.notary is None:
         return None
     before = office.public / corte_folder(corte.number - 1) if corte.number else None
@@ -203,31 +205,34 @@ async def _tell_unsealed(office: CorteOffice, corte: Corte, why: str | None) -> 
     if why is None:
         return
     log.error("corte without seal", extra={"data": {"corte": corte.number, "why": why}})
-    with suppress(Unavailable):  # an alarm, and no reason to stop
+    with suppress(Unavailable):  # a corte does not stop because its alarm could not be stored
         await cortes.add_event(office.pool, "corte_sin_sello", f"corte {corte.number}", {"motivo": why}, corte.at)
 
 
 async def _made_without_what_is_lost(office: CorteOffice, leader: Leader, corte: Corte, stage: Path) -> Rendered:
-    """A corte of what can be shown: an image that cannot be had is no reason for the country to see nothing."""
+    """A corte without the images that are lost: one lost image must not stop the publication of a whole country."""
     await _let_go(office, leader)
     while True:
         try:
-            return await _made(office, leader, corte, stage, then=corte.phase is Phase.CERO)
-        except Withheld as error:  # each time fewer images are left
+            return await _render_and_gate(office, leader, corte, stage, then=corte.phase is Phase.CERO)
+        except Withheld as error:  # each turn has fewer images, so this ends
             await _hold_back(leader, error, corte.at)
-            await asyncio.to_thread(_empty, stage)
+            await asyncio.to_thread(_empty_stage, stage)
 
 
-async def _made(office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
-    """Every file of the corte in the stage, and through the gate. Raises Withheld for images that cannot be had."""
+async def _render_and_gate(office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
+    """Every file of the corte in the stage, and through the gate. Raises Withheld for images that are lost."""
     (stage / "corte").mkdir()
-    async with _reading(office, leader, corte.number, then=then) as shown:  # corte 0 shows an empty night, as recorded
+    async with _snapshot_to_read(
+        office, leader, corte.number, then=then
+    ) as shown:  # corte 0 shows the empty night on record
         with office.step("render"):
-            rendered = await _render(office, shown, corte, stage)
+            rendered = await _render_files(office, shown, corte, stage)
     with office.step("gate"):
         try:
-            await _gate(office, stage, rendered.expected)
+            await _run_gate(office, stage, rendered.expected)
         except GateFailure as failure:
+            # If the gate finds only damaged images, hold them back and cut again; any other finding stops the corte.
             damaged = {rendered.originals.get(each.expected) for each in failure.findings if each.check == "imagen"}
             if None in damaged or any(each.check != "imagen" for each in failure.findings):
                 raise
@@ -243,7 +248,7 @@ async def _hold_back(leader: Leader, withheld: Withheld, at: datetime) -> None:
 
 
 async def _let_go(office: CorteOffice, leader: Leader) -> None:
-    """Images that were held back and can be had again go out with this corte."""
+    """Images that were held back and are in the store again go out with this corte."""
     async with leader.using() as connection:
         held = await cortes.held_back(connection)
     for image in held:
@@ -254,21 +259,22 @@ async def _let_go(office: CorteOffice, leader: Leader) -> None:
                 observe.HELD_BACK.set(len(await cortes.held_back(connection)))
 
 
-async def _proven(office: CorteOffice, corte: Corte) -> None:
-    """Wait for the sequencer, which has known of the corte since its record, and no longer than `PROOF_PATIENCE`."""
+async def _wait_for_proof(office: CorteOffice, corte: Corte) -> None:
+    """Wait at most `PROOF_PATIENCE` seconds for the sequencer, which knows of the corte since its record."""
     if not (office.public / LOG / CHECKPOINT).exists():  # this tree has no log
         return
-    proof = _folder(office, corte) / CORTE_PROOF
+    proof = _folder_of(office, corte) / CORTE_PROOF
     with office.step("proof"), suppress(TimeoutError):
         async with asyncio.timeout(PROOF_PATIENCE):
-            while not await asyncio.to_thread(proof.exists):  # noqa: ASYNC110  # another process makes it
+            while not await asyncio.to_thread(proof.exists):  # noqa: ASYNC110  # another process writes it
                 await asyncio.sleep(_LOOK)
 
 
 @asynccontextmanager
-async def _reading(office: CorteOffice, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
-    """What corte `number` shows: from the replica where it has come as far as the primary is now."""
+async def _snapshot_to_read(office: CorteOffice, leader: Leader, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
+    """A snapshot with the facts of corte `number`: from the replica, if it has everything that the primary has now."""
     replica = office.replica
+    # A replica that lags would show fewer actas than the corte before.
     if replica is not None and (unfit := await replica.unfit(leader)) is not None:
         observe.REPLICA_SKIPPED.labels(unfit).inc()
         log.warning("corte read from the primary", extra={"data": {"corte": number, "replica": unfit}})
@@ -285,9 +291,10 @@ async def _reading(office: CorteOffice, leader: Leader, number: int, *, then: bo
         raise
 
 
-def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
-    """The corte that follows `last`, still without its sums. Raises Rejected where none can, or not this one."""
+def _next_corte(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
+    """The corte that follows `last`, still without its sums. Raises Rejected if none may follow, or not this one."""
     assert order is not None
+    # domain.md §8: corte 0 shows an empty database before a notary, once and first.
     if (last is None) != (order.phase is Phase.CERO):
         raise Rejected("el corte 0, con ceros, va primero y una sola vez", status=409)
     if last is not None and last.phase is Phase.FINAL:
@@ -300,18 +307,19 @@ def _next(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
 # What an earlier run left.
 
 
-async def _unfinished(office: CorteOffice, connection: Connection, last: Corte | None) -> Corte | None:
-    """The first corte on record that is not wholly out."""
+async def _first_unfinished(office: CorteOffice, connection: Connection, last: Corte | None) -> Corte | None:
+    """The first recorded corte that is not completely out; None if all are."""
     if last is None:
         return None
+    # A tree that lost an older corte gets that one back before it gets a new one.
     for number in range(last.number):
         if not (office.public / corte_folder(number)).exists():
             return await cortes.corte(connection, number)
-    return None if _folder(office, last).exists() and _shown(office) == last.number else last
+    return None if _folder_of(office, last).exists() and _number_in_index(office) == last.number else last
 
 
-def _shown(office: CorteOffice) -> int | None:
-    """The corte that index.json names."""
+def _number_in_index(office: CorteOffice) -> int | None:
+    """The number in index.json; None without that file."""
     try:
         number: int = json.loads((office.public / INDEX).read_bytes())["corte"]
     except FileNotFoundError:
@@ -319,40 +327,41 @@ def _shown(office: CorteOffice) -> int | None:
     return number
 
 
-def _staged(office: CorteOffice, corte: Corte | None) -> Path | None:
-    """The stage of a recorded corte, if it is here and every byte of it is what was recorded."""
+def _whole_stage_of(office: CorteOffice, corte: Corte | None) -> Path | None:
+    """The stage of a recorded corte, if it exists and every byte of it is as recorded."""
     for stage in office.public.glob(f".corte-{corte.number:04}-*") if corte else ():
         sums = stage / "corte" / SUMS
-        if corte and sums.exists() and _digest(sums) == corte.sums and _agrees(sums):
+        if corte and sums.exists() and _sha256_of(sums) == corte.sums and _sums_agree(sums):
             return stage
     return None
 
 
-def _agrees(sums: Path) -> bool:
+def _sums_agree(sums: Path) -> bool:
     lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines()]
-    return all((sums.parent / name).exists() and _digest(sums.parent / name) == digest for digest, name in lines)
+    return all((sums.parent / name).exists() and _sha256_of(sums.parent / name) == digest for digest, name in lines)
 
 
-def _claim(office: CorteOffice, unfinished: Corte | None, stage: Path) -> bool:
-    """Make `stage`, from what an earlier run left of this corte where that is whole; whether it was. No other remains.
+def _claim_stage(office: CorteOffice, unfinished: Corte | None, stage: Path) -> bool:
+    """Make `stage`, from a whole stage of an earlier run if there is one; returns whether there was. Remove all others.
 
     Only the publisher that holds the lock gets here.
     """
-    staged = _staged(office, unfinished)
+    staged = _whole_stage_of(office, unfinished)
     if staged is not None:
-        staged.rename(stage)  # under its old name it may still be somebody's who does not know
+        staged.rename(stage)  # its old owner may still run; under the old name it will not find it
     else:
         stage.mkdir()
     for other in office.public.glob(".corte-*"):
         if other != stage:
-            _sweep(other)
-    for swept in office.public.glob(".barrido-*"):  # by somebody who was stopped meanwhile
+            _sweep_stage(other)
+    for swept in office.public.glob(".barrido-*"):  # left by a publisher that stopped while it removed them
         shutil.rmtree(swept, ignore_errors=True)
     return staged is not None
 
 
 @contextmanager
-def _licensed(stage: Path) -> Iterator[None]:
+def _while_licensed(stage: Path) -> Iterator[None]:
+    # Errors without a stage mean that another publisher took over: its corte counts, and ours ends here.
     try:
         yield
     except (FileNotFoundError, GateFailure) as error:
@@ -361,31 +370,31 @@ def _licensed(stage: Path) -> Iterator[None]:
         raise Unavailable("otro publicador tomó el relevo; este corte es suyo") from error
 
 
-def _empty(stage: Path) -> None:
-    """Keep the licence, not what has been brought out. Raises FileNotFoundError where it is gone."""
+def _empty_stage(stage: Path) -> None:
+    """Remove the contents, keep the folder: it is the licence. Raises FileNotFoundError if another publisher has it."""
     for each in stage.iterdir():
-        _remove(each)
+        _remove_path(each)
 
 
-def _sweep(stage: Path) -> None:
-    """Take the licence away at once, and whole: whoever still works in it finds all of it gone or none of it."""
+def _sweep_stage(stage: Path) -> None:
+    """Take the licence away in one step: a publisher that still works in it finds all of it gone, or none."""
     swept = stage.with_name(f".barrido-{uuid.uuid4().hex}")
     stage.rename(swept)
     shutil.rmtree(swept)
 
 
-def _remove(path: Path) -> None:
+def _remove_path(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _folder(office: CorteOffice, corte: Corte) -> Path:
+def _folder_of(office: CorteOffice, corte: Corte) -> Path:
     return office.public / corte_folder(corte.number)
 
 
 # Render: every file of the corte, in the stage.
 
 
-async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
+async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
     book = await _read_book(shown, office.siglas)
     before = await shown.corte(corte.number - 1)
@@ -399,7 +408,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
 
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]
-        counted = await _count(shown, election, book, corte, len(mine))
+        counted = await _count_election(shown, election, book, corte, len(mine))
         above = official.head(election, corte.at, counted.summary())
         path = folder / book.file(election)
         people = folder / book.candidates_file(election)
@@ -414,7 +423,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
         return counted
 
     counted = await asyncio.gather(*(results(election) for election in book.elections))
-    packed = await asyncio.to_thread(_pack, stage, book, corte, before)
+    packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
     (folder / "totals.json").write_bytes(out.totals(counted))
     (folder / "manifest.json").write_bytes(
         out.manifest(corte, book=book, figures=counted, before=before, fresh=fresh, packed=packed)
@@ -441,6 +450,7 @@ async def _render(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Pat
 
 async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
     connection = shown.connection
+    # Candidacies are numbered over all contests, so that two people of one name stay apart.
     people = enumerate(await catalog.candidacies(connection), 1)
     by_contest: dict[ContestId, list[tuple[int, Candidacy]]] = {}
     for number, candidacy in people:
@@ -470,22 +480,23 @@ async def _write_pages(
 async def _count_all(
     shown: Snapshot, book: CatalogBook, corte: Corte, fuera: Mapping[ElectionId, Sequence[Fuera]]
 ) -> list[Figures]:
-    return [await _count(shown, each, book, corte, len(fuera[each.id])) for each in book.elections]
+    return [await _count_election(shown, each, book, corte, len(fuera[each.id])) for each in book.elections]
 
 
-async def _count(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, fuera: int) -> Figures:
+async def _count_election(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, fuera: int) -> Figures:
     groups = await shown.groups(election)
     return Figures(election, book, groups, fuera=fuera, final=corte.phase is Phase.FINAL)
 
 
 def _fuera_of(election: Election, book: CatalogBook, all_fuera: Sequence[Fuera]) -> list[Fuera]:
-    """Those of this election; where there is one election only, all of them are."""
+    """The fuera of this election; if there is one election only, all of them."""
     alone = len(book.elections) == 1
     return [each for each in all_fuera if alone or each.election == election.id]
 
 
-def _pack(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
+def _pack_zip(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
     inner = sorted(stage.glob("*.zip"))
+    # Two cortes in one minute would have the same name.
     again = before is not None and official.stamp(before.at) == official.stamp(corte.at)
     name = official.zip_name(corte.at, book.siglas, again=corte.number if again else None)
     target = stage / "zip" / name
@@ -493,16 +504,18 @@ def _pack(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) ->
     official.pack(target, inner, corte.at)
     for path in inner:
         path.unlink()
-    return {"archivo": f"{ZIPS}/{name}", "sha256": _digest(target), "bytes": target.stat().st_size}
+    return {"archivo": f"{ZIPS}/{name}", "sha256": _sha256_of(target), "bytes": target.stat().st_size}
 
 
 async def _stage_images(
     office: CorteOffice, images: Sequence[PublishedImage], fresh: Iterable[Fresh], stage: Path
 ) -> list[tuple[str, str, str]]:
-    """Originals and their derivatives into the stage, under the names they will be published by; rows of images.csv.
+    """Put originals and derivatives into the stage, under their published names; returns the rows of images.csv.
 
-    A local store is linked, a remote one copied. Whether the bytes are what their names say is for the gate to find.
+    Images of a local store are linked, those of a remote store copied. The gate compares bytes with names. Raises
+    Withheld.
     """
+    # Images fuera de catálogo belong to no acta: their clave is `-`.
     claves = {each.image: each.clave for each in fresh}
     wanted: dict[str, tuple[str, str]] = {}
     for image in images:
@@ -511,7 +524,7 @@ async def _stage_images(
             wanted[image.web.hex()] = ("jpg", clave)
         wanted[image.image.hex()] = (out.extension(image.format), clave)
     paths = {sha256: stage / image_path(sha256, extension) for sha256, (extension, _) in wanted.items()}
-    (stage / IMAGES).mkdir()  # without its parents: a stage that is gone stays gone
+    (stage / IMAGES).mkdir()  # not its parents: a stage that was removed must not come back
     for folder in {path.parent for path in paths.values()}:
         folder.mkdir()
     local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
@@ -524,7 +537,10 @@ async def _stage_images(
 
 
 async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[str]:
-    """A few at a time: the store is far, and memory is not for a whole corte's images. Returns those it has not got."""
+    """Fetch a few at once: the store is far, and a corte's images do not fit in memory.
+
+    Returns the digests it lacks.
+    """
     coming, lost = iter(wanted), set()
 
     async def fetch() -> None:
@@ -546,29 +562,30 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
 
 
 def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
-    """Returns the digests of those that are not there."""
+    """Link each pair; returns the digests of sources that do not exist."""
     lost = set()
     for source, target in pairs:
         try:
             os.link(source, target)
         except FileNotFoundError:
-            if source.exists():  # it is the stage that is gone
+            if source.exists():  # then the stage is missing: another publisher took over
                 raise
             lost.add(target.stem)
-        except OSError:  # another file system
+        except OSError:  # another file system, so that it must be copied
             shutil.copyfile(source, target)
             durable.sync(target)
     return lost
 
 
-# Gate: processes of their own, as many as there are elections and processors for them.
+# The gate runs in processes of its own, as many as there are elections, and processors for them.
 
 
-async def _gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
+async def _run_gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
     handed: list[dict[str, dict[str, object] | None]] = [
         {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected))))
     ]
     handed[0][FOLDER] = None
+    # The largest elections first, each to the process with the fewest.
     for code, each in sorted(expected.items(), key=lambda item: -item[1].rows):
         min(handed, key=lambda of: sum(1 for code in of if code != FOLDER))[code] = asdict(each)
 
@@ -585,6 +602,7 @@ async def _gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expecte
         except TimeoutError:
             process.kill()
             return [GateFinding("lectura", ", ".join(elections), f"en {GATE_SECONDS:.0f} s", "no terminó")]
+        # A gate that crashed has found nothing, but it has not passed the corte either.
         if process.returncode not in {0, 1} or not said.endswith(b"]"):
             return [GateFinding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
         return [GateFinding(**each) for each in json.loads(said)]
@@ -600,20 +618,20 @@ async def _gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expecte
 
 
 def _write_sums(folder: Path) -> str:
-    """SHA256SUMS over every file of the folder, in GNU format; returns its own digest."""
-    lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    """SHA256SUMS over every file of the folder, in GNU form; returns the digest of the list itself."""
+    lines = [f"{_sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     content = "".join(lines).encode()
     (folder / SUMS).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def _digest(path: Path) -> str:
+def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fsync_stage(stage: Path) -> None:
-    """Every byte that was written here; staged images are links to blobs, or were synced when they were copied."""
+    """Sync every file written here. Staged images are links to stored ones, or were synced when they were copied."""
     for folder in (stage / "corte", stage / "zip"):
         for path in folder.iterdir():
             durable.sync(path)
@@ -625,7 +643,7 @@ def _fsync_stage(stage: Path) -> None:
 
 
 def _bring_out(staged: Path, target: Path) -> None:
-    """Link every staged file to its place; what is there already is never touched."""
+    """Link every staged file to its place; a file that is there already is never touched."""
     if not staged.exists() or not any(staged.iterdir()):
         return
     target.mkdir(exist_ok=True)
@@ -643,7 +661,7 @@ def _bring_out(staged: Path, target: Path) -> None:
     durable.sync(target.parent)
 
 
-def _move(staged: Path, place: Path) -> None:
+def _move_into_tree(staged: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     staged.rename(place)
     durable.sync(place.parent)

@@ -1,7 +1,7 @@
-"""What a corte says to machines: totals.json, manifest.json, images.csv and index.json.
+"""The files of a corte for machines: totals.json, manifest.json, images.csv and index.json.
 
-JSON that is hashed holds integers, strings, booleans and null only, sorted (RFC 8785). totals.json is a pure function
-of the facts: it names neither corte nor time, so equal facts give equal bytes wherever they were counted.
+JSON that is hashed holds only integers, strings, booleans and null, in sorted order (RFC 8785). totals.json is a pure
+function of the facts: it names neither corte nor time, so that equal facts give equal bytes on every machine.
 """
 
 import csv
@@ -37,6 +37,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def canonical(value: object) -> bytes:
+    """Canonical JSON with one newline at its end, as every hashed file has it."""
     return canonical_json(value) + b"\n"
 
 
@@ -46,18 +47,20 @@ def moment(at: datetime) -> str:
 
 
 def extension(image_format: str) -> str:
+    """The file extension for an image format of the decoders."""
     return _EXTENSIONS[image_format]
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Counts and undistributed votes, by option position, of some set of actas."""
+    """Counts, and undistributed votes by option position, of a set of actas."""
 
     counts: Counts
     votes: Mapping[int, int]
 
     @staticmethod
     def of(groups: Iterable[Group], options: int) -> "Sum":
+        """The sum of these groups; `options` is the length of the ballot."""
         counts, votes = Counts(), [0] * options
         for group in groups:
             counts += group.counts
@@ -66,7 +69,7 @@ class Sum:
 
 
 class Figures:
-    """Everything that is counted of one election, by contest and by territory."""
+    """All numbers of one election, by contest and by territory."""
 
     def __init__(
         self, election: Election, book: CatalogBook, groups: Sequence[Group], *, fuera: int, final: bool
@@ -75,17 +78,19 @@ class Figures:
         self._book = book
         self._with_especiales = final and book.rules(election).last_corte_with_especiales
         options = len(election.options)
+        # Rows fuera de catálogo belong to no contest and no territory: they count in the whole only.
         whole = Sum.of(groups, options)
         self.whole = replace(whole, counts=replace(whole.counts, fuera_catalogo=fuera))
-        by_contest = _gather(groups, lambda group: group.contest)
+        # The database gives one group for each contest and territory; every figure is a sum of groups.
+        by_contest = _gather_by(groups, lambda group: group.contest)
         self.contests = [
             (contest, Sum.of(by_contest.get(contest.id, ()), options)) for contest in book.contests_of(election)
         ]
         own, _, _ = territory(election)
-        by_entidad = _gather(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
-        by_place = _gather(groups, lambda group: (own, group.entidad, group.territory))
+        by_entidad = _gather_by(groups, lambda group: (TerritoryKind.ENTIDAD, group.entidad, group.entidad))
+        by_place = _gather_by(groups, lambda group: (own, group.entidad, group.territory))
         self.places = {key[1:]: Sum.of(of, options) for key, of in sorted(by_place.items())}
-        """By entidad and territory of the rows; territory 0 where casillas belong to none."""
+        """By entidad and territory of the rows; territory 0 for casillas that belong to none."""
         self.places_of = {
             contest: sorted({(group.entidad, group.territory) for group in of}) for contest, of in by_contest.items()
         }
@@ -100,7 +105,8 @@ class Figures:
         return summary(counts or self.whole.counts, with_especiales=self._with_especiales)
 
     def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
-        """One contest's votes by party, combinations divided among their parties (`domain.md` §4)."""
+        """One contest's votes by party, with each combination shared among its parties (`domain.md` §4)."""
+        # A party on the ballot is shown with zero votes; an option of another contest is not shown.
         on_ballot = {option for option in contest.ballot if self.election.options[option].clase is not Clase.COALICION}
         shares = distribute(votes, self.election.options)
         return {self.election.codes[at]: share for at, share in shares.items() if share or at in on_ballot}
@@ -113,7 +119,10 @@ class Figures:
         ]
 
     def totals(self) -> dict[str, Any]:
-        contests = [self._contest(contest, total) for contest, total in self.contests]
+        """The entry of this election in totals.json."""
+        # The state's votes by party are the sum of its contests; to distribute the state's votes would give others
+        # (§4).
+        contests = [self._contest_totals(contest, total) for contest, total in self.contests]
         parties: dict[str, int] = defaultdict(int)
         for contest in contests:
             for code, votes in contest["votos_por_partido"].items():
@@ -148,7 +157,7 @@ class Figures:
     def _by_code(self, votes: Mapping[int, int]) -> dict[str, int]:
         return {self.election.codes[position]: count for position, count in votes.items()}
 
-    def _contest(self, contest: Contest, total: Sum) -> dict[str, Any]:
+    def _contest_totals(self, contest: Contest, total: Sum) -> dict[str, Any]:
         return {
             "id": contest.id,
             "entidad": contest.entidad,
@@ -156,6 +165,7 @@ class Figures:
             "nombre": contest.name,
             "resumen": self.summary(total.counts),
             "votos": self._by_code({position: total.votes[position] for position in contest.ballot}),
+            # Undistributed votes above, distributed ones here: readers need both (domain.md §4).
             "votos_por_partido": self.distributed(contest, total.votes),
             "candidaturas": [
                 {
@@ -171,7 +181,7 @@ class Figures:
         }
 
 
-def _gather(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key, list[Group]]:
+def _gather_by(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key, list[Group]]:
     gathered: dict[Key, list[Group]] = {}
     for group in groups:
         gathered.setdefault(key(group), []).append(group)
@@ -179,6 +189,7 @@ def _gather(groups: Iterable[Group], key: Callable[[Group], Key]) -> dict[Key, l
 
 
 def totals(figures: Sequence[Figures]) -> bytes:
+    """totals.json, for all elections."""
     return canonical({"formato": FORMAT, "elecciones": {each.election.code: each.totals() for each in figures}})
 
 
@@ -191,7 +202,7 @@ def manifest(
     fresh: Sequence[Fresh],
     packed: object,
 ) -> bytes:
-    """What the corte is, under which rules, after which corte, and which published actas it corrects."""
+    """The manifest: number and phase, rules, the corte before, and the published actas that this corte corrects."""
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {
@@ -203,8 +214,8 @@ def manifest(
             "simulacro": corte.simulacro,
             "anterior": {"corte": before.number, "sha256sums": before.sums} if before else None,
             "catalogo": book.digest,
-            "reglas": {election.code: _rules(election, book) for election in book.elections},
-            "elecciones": [_election(each, book) for each in figures],
+            "reglas": {election.code: _rules_of(election, book) for election in book.elections},
+            "elecciones": [_election_entry(each, book) for each in figures],
             "correcciones": [
                 {"acta": each.clave, "eleccion": codes[each.election], "motivo": each.reason}
                 for each in fresh
@@ -215,13 +226,14 @@ def manifest(
     )
 
 
-def _rules(election: Election, book: CatalogBook) -> dict[str, Any]:
+def _rules_of(election: Election, book: CatalogBook) -> dict[str, Any]:
     rules = book.rules(election)
+    # The digest is of these very values: a reader can compute it from the manifest.
     content = json.loads(rules.canonical())
     return {"nombre": rules.name, "version": rules.version, "sha256": rules.digest, "contenido": content}
 
 
-def _election(figures: Figures, book: CatalogBook) -> dict[str, Any]:
+def _election_entry(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     election = figures.election
     return {
         "codigo": election.code,
@@ -260,12 +272,13 @@ def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("SHA256", "ARCHIVO", "CLAVE_ACTA"))
+    # In the order of digests, so that the same images give the same bytes.
     writer.writerows(sorted(rows))
     return out.getvalue().encode()
 
 
 def index(corte: Corte, elections: Iterable[Election]) -> bytes:
-    """The one file besides pages that changes: where the last corte is."""
+    """The only file besides the pages that changes: it points at the last corte."""
     return canonical(
         {
             "formato": FORMAT,

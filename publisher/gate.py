@@ -1,11 +1,11 @@
-"""The gate: reads the files of a corte as a stranger would, and recomputes every figure from the rows.
+"""The gate: reads the files of a corte like a stranger, and recomputes every figure from the rows.
 
-It shares no code with what wrote them, and runs as a process of its own (`python -m publisher.gate FOLDER`), handed the
-files, the corte before, and how large the catalogue is. What it finds wrong is a finding with the check, the file, what
-was expected and what was found; with one finding the corte does not go out and the one before stays.
+It shares no code with the programs that wrote them, and runs as a process of its own (`python -m publisher.gate
+FOLDER`). It is given the files, the corte before, and the size of the catalogue. A fault is a finding with the check,
+the file, the expected and the found value. With one finding the corte does not go out, and the one before stays.
 
-What it would have caught on real nights: rounding instead of truncating, a summary field holding another sum, a counted
-acta of blanks printed as zeros, totals off by one or two, counted actas over the limit (`domain.md` §10).
+It stops the errors of real nights: rounding instead of truncating, a summary field with another sum, a counted
+acta whose blanks were printed as zeros, totals off by one or two, counted actas over the limit (`domain.md` §10).
 """
 
 import csv
@@ -37,14 +37,14 @@ _NAMES: Final = (
 _PREAMBLE: Final = 7
 """Lines above the rows."""
 _MOST: Final = 20
-"""Findings that are reported; one is enough to stop a corte."""
+"""Findings that are reported; a single one stops a corte."""
 FOLDER: Final = "-"
 _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
 @dataclass(frozen=True, slots=True)
 class GateFinding:
-    """One thing that is wrong."""
+    """One fault."""
 
     check: str
     file: str
@@ -53,7 +53,7 @@ class GateFinding:
 
 
 class GateFailure(Exception):
-    """The corte must not go out."""
+    """The corte must not go out; `findings` say why."""
 
     def __init__(self, findings: Sequence[GateFinding]) -> None:
         first = findings[0]
@@ -63,7 +63,7 @@ class GateFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the database says of an election and no file of the corte can tell."""
+    """Numbers of an election that only the database knows: no file of the corte can prove them."""
 
     rows: int
     fuera: int
@@ -72,7 +72,7 @@ class Expected:
 
 @dataclass(slots=True)
 class _Part:
-    """The thirteen values of some set of rows, still as integers."""
+    """The thirteen values of a set of rows, still as integers."""
 
     expected: int = 0
     fuera: int = 0
@@ -89,6 +89,7 @@ class _Part:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def values(self, *, last: bool) -> dict[str, str]:
+        # domain.md §4: rows sin acta count as captured; participation counts especial casillas in the last corte only.
         captured = self.counted + self.not_counted
         voted = self.all_votes if last else self.plain_votes
         found = (
@@ -96,21 +97,21 @@ class _Part:
             captured + self.fuera,
             self.fuera,
             captured,
-            _share(captured, self.expected),
+            _truncated_share(captured, self.expected),
             self.counted,
-            _share(self.counted, self.expected),
-            _share(self.inconsistent, self.expected),
+            _truncated_share(self.counted, self.expected),
+            _truncated_share(self.inconsistent, self.expected),
             self.not_counted,
             self.nominal,
             self.all_votes,
             self.plain_votes,
-            _share(voted, self.nominal),
+            _truncated_share(voted, self.nominal),
         )
         return dict(zip(_NAMES, map(str, found), strict=True))
 
 
-def _share(part: int, whole: int) -> str:
-    """Percentage with four decimals, cut off."""
+def _truncated_share(part: int, whole: int) -> str:
+    """Percentage with four decimals, truncated and never rounded (domain.md §4)."""
     if not whole:
         return "0.0000"
     digits = str(part * 1_000_000 // whole).rjust(5, "0")
@@ -139,15 +140,21 @@ class _Rows:
         self.findings.append(GateFinding(check, file or self.file, str(expected), str(found)))
 
     def read(self, file: TextIO, *, corrected: frozenset[str]) -> list[list[str]]:
-        """Check every row; returns the lines above them."""
+        """Check every row; returns the lines above the rows.
+
+        `corrected` holds the claves that the manifest corrects.
+        """
         reader = csv.reader(file, strict=True)
         above = [next(reader, []) for _ in range(_PREAMBLE)]
+        # With other columns no cell means what we think, so no row is read.
         if len(above[-1]) != len(set(above[-1])) or self.codes != above[-1][16 : 16 + len(self.codes)]:
             self.blame("columnas", self.codes, above[-1])
             return above
         width, first = len(above[-1]), 16
         last = first + len(self.codes)
         claves: set[str] = set()
+        # Rows of one territory stand together, so their votes are added column by column at its end: that is much
+        # faster.
         pending: list[list[int]] = []
         place, part = (0, 0), _Part()
         for cells in reader:
@@ -156,7 +163,7 @@ class _Rows:
                 self.blame("ancho", width, f"{len(cells)} celdas en el renglón {reader.line_num}")
                 continue
             if cells[last + 5] == "2":
-                self._fuera(cells)
+                self._check_fuera(cells)
                 continue
             clave = cells[1]
             if clave in claves:
@@ -164,21 +171,22 @@ class _Rows:
             claves.add(clave)
             here = (int(cells[2]), int(cells[4]) if cells[4] != "N/A" else 0)
             if here != place:
-                self._close(place, part, pending)
+                self._close_territory(place, part, pending)
                 place, part, pending = here, _Part(), []
             if corrected and clave.strip("'") in corrected:
                 self.place_of_clave[clave.strip("'")] = here
-            votes = self._row(cells, cells[first:last], last, part)
+            votes = self._check_row(cells, cells[first:last], last, part)
             if votes:
                 pending.append(votes)
-        self._close(place, part, pending)
+        self._close_territory(place, part, pending)
         self._check_images()
         return above
 
-    def _close(self, place: tuple[int, int], part: _Part, rows: Sequence[Sequence[int]]) -> None:
-        """Add what was read of one territory to its sums."""
+    def _close_territory(self, place: tuple[int, int], part: _Part, rows: Sequence[Sequence[int]]) -> None:
+        """Add the rows of one territory, now complete, to its sums."""
         if not part.expected:
             return
+        # Rows of one place need not stand together: then its sums are found again here.
         known, sums = self.by_contest_place.setdefault(place, (_Part(), [0] * len(self.codes)))
         known.add(part)
         self.whole.add(part)
@@ -187,42 +195,48 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
-    def _fuera(self, cells: Sequence[str]) -> None:
+    def _check_fuera(self, cells: Sequence[str]) -> None:
         self.whole.fuera += 1
         if cells[0] != "-" or cells[1] != "-" or cells[10] != "3":
             self.blame("fuera_de_catalogo", "-,-,3", f"{cells[0]},{cells[1]},{cells[10]}")
 
-    def _row(self, cells: Sequence[str], fields: Sequence[str], last: int, part: _Part) -> list[int] | None:
-        """Check one row of the catalogue and count it; its votes, None where they do not count."""
+    def _check_row(self, cells: Sequence[str], fields: Sequence[str], last: int, part: _Part) -> list[int] | None:
+        """Check one row of the catalogue and count it. Returns its votes; None if they do not count (domain.md §4)."""
         part.expected += 1
         total, nominal, representatives, said, counted = cells[last + 1 : last + 6]
         if counted == "-":
             if set(cells[12 : last + 2]) != {"-"} or set(cells[last + 4 :]) != {"-"}:
                 self.blame("no_capturada", "todo «-»", cells[1])
             return None
+        # Sin acta: captured, not counted, no inconsistency (domain.md §4).
         if said in self._sin_acta:
             self._without_acta(cells, fields, counted, total)
             part.not_counted += 1
             part.without_acta += 1
             return None
+        # Almost every row has numbers only: one test for the whole row saves most of the time.
         joined = "".join(fields)
         if joined.isdigit() and joined.isascii():
             votes, unread = list(map(int, fields)), frozenset[str]()
         else:
-            votes, unread = self._unread(cells, fields)
+            votes, unread = self._read_unread_fields(cells, fields)
+        # Kept by folder; they are looked up at the end, folder by folder.
         self._images[cells[last + 7][:2]].append(cells[last + 7])
         added = sum(votes)
         if total != str(added):
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
         limit = int(nominal) + int(representatives)
-        # Without a lista nominal the limit is in no file: then the observation is believed, and must agree with itself.
+        # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
         over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
+        # Quintana Roo 2019 did not apply the limit: the rule set decides (domain.md §5).
         over = over and self.rules["excede_applies"]
+        # domain.md §5: illegible and blank fields count or not by the rule set of the election.
         blank = len(unread) > 0 and not any(field.isdigit() for field in fields)
-        self._observations(cells[1], said, over=over, blank=blank, unread=unread)
+        self._check_observations(cells[1], said, over=over, blank=blank, unread=unread)
         counts = not over and (not blank or (len(unread) > 1 and self.rules["mixed_without_number_counts"]))
         if counted != str(int(counts)):
             self.blame("contabilizada", int(counts), f"{counted} en {cells[1]}")
+        # Each acta once, even if several observations hold (domain.md §4).
         part.inconsistent += bool(over or unread)
         if not counts:
             part.not_counted += 1
@@ -230,6 +244,7 @@ class _Rows:
         part.counted += 1
         part.nominal += int(nominal)
         part.all_votes += added
+        # Type S is an especial casilla: its voters are in no lista nominal.
         if cells[8] != "S":
             part.plain_votes += added
         return votes
@@ -238,7 +253,7 @@ class _Rows:
         if not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
             self.blame("sin_acta", "«Sin acta», total 0, no contabilizada", cells[1])
 
-    def _unread(self, cells: Sequence[str], fields: Sequence[str]) -> tuple[list[int], frozenset[str]]:
+    def _read_unread_fields(self, cells: Sequence[str], fields: Sequence[str]) -> tuple[list[int], frozenset[str]]:
         votes, unread = [], set()
         for field in fields:
             if field.isdigit() and field.isascii():
@@ -251,8 +266,11 @@ class _Rows:
                 self.blame("celda", "número, Ilegible, Sin dato o -", f"«{field}» en {cells[1]}")
         return votes, frozenset(unread)
 
-    def _observations(self, clave: str, said: str, *, over: bool, blank: bool, unread: frozenset[str]) -> None:
-        """A blank printed as a zero shows here: its observation has nothing to stand on."""
+    def _check_observations(self, clave: str, said: str, *, over: bool, blank: bool, unread: frozenset[str]) -> None:
+        """OBSERVACIONES must follow from the votes.
+
+        A blank printed as a zero shows here: its observation has no cause.
+        """
         if not said and not over and not unread:
             return
         codes = set(unread)
@@ -265,20 +283,21 @@ class _Rows:
         if over:
             codes.add("excede_lista_nominal")
         expected = {self._texts[code] for code in codes if code in self._texts}
+        # An acta identified by another procedure has a text more, and no cell that shows it.
         found = set(filter(None, said.split(", "))) - {self._texts.get("proceso_tecnico_operativo", "")}
         if expected != found:
             self.blame("observaciones", ", ".join(sorted(expected)) or "ninguna", f"«{said}» en {clave}")
 
     def _check_images(self) -> None:
-        """Every CODIGO_INTEGRIDAD has its image: folder by folder, since asking for half a million names is slow."""
+        """Every CODIGO_INTEGRIDAD has its image. Folders are listed: to ask for half a million names would be slow."""
         for prefix, digests in self._images.items():
-            there = {name.partition(".")[0] for folder in self._folders for name in _names(folder / prefix)}
+            there = {name.partition(".")[0] for folder in self._folders for name in _names_in(folder / prefix)}
             for digest in digests:
                 if digest not in there:
                     self.blame("imagen", "la imagen de cada acta", digest)
 
 
-def _names(folder: Path) -> list[str]:
+def _names_in(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208  # names are enough, and there are many
     except FileNotFoundError:
@@ -286,12 +305,12 @@ def _names(folder: Path) -> list[str]:
 
 
 def check_election(stage: Path, root: Path, code: str, expected: Expected) -> list[GateFinding]:
-    """Everything that the files in `stage` say of one election.
+    """Every fault in the files of one election in `stage`.
 
-    `root` is the published tree with the corte before; images that come out now may still stand beside `stage`.
+    `root` is the published tree with the corte before; images that come out now may still be beside `stage`.
     """
-    manifest = _json(stage / "manifest.json")
-    totals = _json(stage / "totals.json")["elecciones"].get(code)
+    manifest = _load_json(stage / "manifest.json")
+    totals = _load_json(stage / "totals.json")["elecciones"].get(code)
     election = next((each for each in manifest["elecciones"] if each["codigo"] == code), None)
     if election is None or totals is None:
         return [GateFinding("eleccion", "manifest.json", code, "falta")]
@@ -308,16 +327,16 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     _check_state(rows, totals, contests)
     if manifest["anterior"] is not None:
         folder = root / "cortes" / f"{manifest['anterior']['corte']:04}"
-        before = _json(folder / "totals.json")["elecciones"].get(code)
+        before = _load_json(folder / "totals.json")["elecciones"].get(code)
         _check_growth(rows, before, totals, corrections)
     return rows.findings[:_MOST]
 
 
-def _json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
+def _load_json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
     return json.loads(path.read_bytes())
 
 
-def _same(rows: _Rows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
+def _expect_same(rows: _Rows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
     if expected != found:
         if isinstance(expected, dict) and isinstance(found, dict):
             names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
@@ -328,52 +347,57 @@ def _same(rows: _Rows, check: str, expected: object, found: object, *, file: str
 def _check_head(
     rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
 ) -> None:
+    # The same thirteen values stand in three files: CSV, totals.json and manifest.json.
     thirteen = rows.whole.values(last=last)
-    _same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
-    _same(rows, "trece_valores", thirteen, totals["resumen"])
-    _same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
+    _expect_same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
+    _expect_same(rows, "trece_valores", thirteen, totals["resumen"])
+    _expect_same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
 
 
 def _check_size(rows: _Rows, expected: Expected) -> None:
-    _same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
-    _same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
+    _expect_same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
+    _expect_same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
 
 
 def _check_contests(
     rows: _Rows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
 ) -> dict[str, int]:
-    """Every contest from its rows; returns the state's distributed votes: the sum of the contests, nothing else."""
-    _same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
+    """Every contest, from its rows. Returns the state's votes by party: the sum of the contests (domain.md §4)."""
+    _expect_same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
     shown = {each["id"]: each for each in totals["contiendas"]}
     state: Counter[str] = Counter()
     for contest in election["contiendas"]:
-        part, votes = _gathered(rows, contest["entidad"], contest["territorio"])
+        part, votes = _sums_of_places(rows, contest["entidad"], contest["territorio"])
         own = shown.get(contest["id"])
         if own is None:
             continue
+        # Votes, votes by party and candidacies of one contest, all from its own rows.
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
-        _same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
-        _same(rows, "votos", ballot, _shown(own["votos"], ballot), file=where)
-        _same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
-        shares = _distribute(election["opciones"], ballot)
-        _same(rows, "votos_por_partido", shares, _shown(own["votos_por_partido"], shares), file=where)
+        _expect_same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
+        _expect_same(rows, "votos", ballot, _without_off_ballot(own["votos"], ballot), file=where)
+        # Votes for an option that is not on this ballot would be in no contest's total.
+        _expect_same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
+        shares = _distribute_coalitions(election["opciones"], ballot)
+        _expect_same(
+            rows, "votos_por_partido", shares, _without_off_ballot(own["votos_por_partido"], shares), file=where
+        )
         state.update(shares)
         for each in own["candidaturas"]:
             count = sum(ballot.get(code, 0) for code in each["opciones"])
             told = (each["votos"], each["porcentaje"])
-            right = (count, _share(count, part.all_votes))
-            _same(rows, "candidatura", right, told, file=f"{where}, candidatura {each['id']}")
+            right = (count, _truncated_share(count, part.all_votes))
+            _expect_same(rows, "candidatura", right, told, file=f"{where}, candidatura {each['id']}")
     return dict(state)
 
 
-def _shown(votes: Mapping[str, int], ballot: Mapping[str, int]) -> dict[str, int]:
+def _without_off_ballot(votes: Mapping[str, int], ballot: Mapping[str, int]) -> dict[str, int]:
     """Without the zeros of options that are not on the ballot."""
     return {code: count for code, count in votes.items() if code in ballot or count}
 
 
-def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
-    """The sums over every place of a contest or territory; 0 stands for all."""
+def _sums_of_places(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
+    """The sums over every place of a contest or territory; the number 0 means all."""
     part, votes = _Part(), [0] * len(rows.codes)
     if territory:
         found = [rows.by_contest_place.get((entidad, territory), (_Part(), votes))]
@@ -385,8 +409,8 @@ def _gathered(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[in
     return part, votes
 
 
-def _distribute(options: Sequence[Mapping[str, Any]], votes: Mapping[str, int]) -> dict[str, int]:
-    """Coalition votes to parties: even parts, and the rest one by one to the parties with most votes of their own."""
+def _distribute_coalitions(options: Sequence[Mapping[str, Any]], votes: Mapping[str, int]) -> dict[str, int]:
+    """Coalition votes to parties: equal parts, then one by one to the parties with more votes of their own."""
     codes = {option["posicion"]: option["codigo"] for option in options}
     shares = {option["codigo"]: votes[option["codigo"]] for option in options if option["codigo"] in votes}
     for option in options:
@@ -404,13 +428,13 @@ def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) ->
     told = {(each["tipo"], each["entidad"], each["id"]) for each in totals["territorios"]}
     entidades = {entidad for entidad, _ in rows.by_contest_place}
     places = {place for place in rows.by_contest_place if place[1]}
-    _same(rows, "entidades", entidades, {entidad for tipo, entidad, _ in told if tipo == "entidad"})
-    _same(rows, "territorios", places, {(entidad, own) for tipo, entidad, own in told if tipo != "entidad"})
+    _expect_same(rows, "entidades", entidades, {entidad for tipo, entidad, _ in told if tipo == "entidad"})
+    _expect_same(rows, "territorios", places, {(entidad, own) for tipo, entidad, own in told if tipo != "entidad"})
     for each in totals["territorios"]:
-        part, votes = _gathered(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
+        part, votes = _sums_of_places(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"
-        _same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
-        _same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
+        _expect_same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
+        _expect_same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 
 def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[str, int]) -> None:
@@ -424,21 +448,22 @@ def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[st
         "sin_acta": whole.without_acta,
         "fuera_de_catalogo": whole.fuera,
     }
-    _same(rows, "actas", actas, totals["actas"])
+    _expect_same(rows, "actas", actas, totals["actas"])
     votes = dict(zip(rows.codes, rows.votes, strict=True))
-    _same(rows, "votos", votes, totals["votos"])
-    _same(rows, "votos", whole.all_votes, sum(totals["votos"].values()))
-    _same(rows, "votos_por_partido", dict(distributed), totals["votos_por_partido"])
-    _same(rows, "votos_por_partido", whole.all_votes, sum(totals["votos_por_partido"].values()))
+    _expect_same(rows, "votos", votes, totals["votos"])
+    _expect_same(rows, "votos", whole.all_votes, sum(totals["votos"].values()))
+    _expect_same(rows, "votos_por_partido", dict(distributed), totals["votos_por_partido"])
+    _expect_same(rows, "votos_por_partido", whole.all_votes, sum(totals["votos_por_partido"].values()))
 
 
 def _check_growth(
     rows: _Rows, before: Mapping[str, Any] | None, totals: Mapping[str, Any], corrections: frozenset[str]
 ) -> None:
-    """No total shrinks, but where an acta of that very place was corrected."""
+    """No total shrinks, unless an acta of that very place was corrected (domain.md §2)."""
     if before is None:
         rows.blame("contiendas", "la elección del corte anterior", "no estaba")
         return
+    # Corrections after publication are normal, and only at the corrected place may a total go down.
     excused = {rows.place_of_clave[clave] for clave in corrections if clave in rows.place_of_clave}
     for kind in ("contiendas", "territorios"):
         now = {(each.get("tipo"), each["entidad"], each["id"]): each for each in totals[kind]}
@@ -463,12 +488,13 @@ def _check_part_growth(rows: _Rows, before: Mapping[str, Any], after: Mapping[st
 
 
 def check_folder(stage: Path, root: Path) -> list[GateFinding]:
-    """What belongs to no single election: the chain, and the images that this corte brings out."""
-    manifest = _json(stage / "manifest.json")
+    """Faults that belong to no single election: in the chain, and in the images that this corte brings out."""
+    manifest = _load_json(stage / "manifest.json")
     findings = []
     if manifest["anterior"] is not None:
         sums = root / "cortes" / f"{manifest['anterior']['corte']:04}" / "SHA256SUMS"
         digest = hashlib.sha256(sums.read_bytes()).hexdigest()
+        # The chain: each manifest holds the digest of the list before it.
         if digest != manifest["anterior"]["sha256sums"] or manifest["anterior"]["corte"] != manifest["corte"] - 1:
             findings.append(GateFinding("cadena", "manifest.json", digest, str(manifest["anterior"])))
     elif manifest["corte"]:
@@ -489,9 +515,9 @@ def _check_images(stage: Path, root: Path) -> Iterator[GateFinding]:
 
 
 def main() -> None:
-    """FOLDER ROOT, and on stdin what is expected of each election, `FOLDER` standing for what belongs to none.
+    """FOLDER ROOT; on stdin the expected numbers of each election, and the key `FOLDER` for `check_folder`.
 
-    Findings on stdout. Exit status 0, or 1 with findings.
+    Findings as JSON on stdout. Exit status 0; 1 with findings.
     """
     stage, root = map(Path, sys.argv[1:3])
     findings = []

@@ -1,14 +1,14 @@
 """Who vouches for a corte: the institution's seal and the time stamps beside its SHA256SUMS.
 
-A PREP night does not stop because a key is away. A corte is sealed in its stage, before anybody sees it; where the key
-does not answer it goes out without its seal, an alarm sounds, the log gets an incident, and the seal is made as soon as
-the key is back. Until then whoever brings the authority (`integrity verify --ca`) is told that the seal is missing
-(AUT-01), which is true. Seals are made in the order of the cortes, so that their hours never go back. The other
-choice, no corte without its seal, would let whoever takes a token out of its socket end the publication of a country.
+A PREP night does not stop because a key is away. A corte is sealed in its stage, before any reader sees it. If the key
+does not answer, the corte goes out without its seal, an alarm sounds, the log gets an incident, and the seal is made as
+soon as the key is back. Until then, a reader with the authority (`integrity verify --ca`) is told that the seal is
+missing (AUT-01), which is true. Seals are made in the order of the cortes, so that their hours never go back. The other
+choice, no corte without its seal, would let a person who pulls a token out of its socket stop the publication.
 
-Time stamps come from others and are asked for after a corte is out, again and again until they are there. What stands
-beside a SHA256SUMS is written once: a seal that is there is never made again, and a corte that is made again after a
-loss gets one of its own, of its own hour, over the same bytes.
+Time stamps come from other institutions. They are asked for after a corte is out, again and again until they are there.
+A file beside a SHA256SUMS is written once: an existing seal is never made again. A corte that is made again after a
+loss gets a new seal, with a new hour, over the same bytes.
 """
 
 import asyncio
@@ -37,25 +37,25 @@ log: Final = logging.getLogger(__name__)
 PATIENCE: Final = 10.0
 """Seconds that a corte waits for the key, at most."""
 LOOK: Final = 2.0
-"""Seconds between looks at what is missing."""
+"""Seconds between two looks at missing seals and stamps."""
 LONGEST_PAUSE: Final = 30.0
 """The same while the key or an authority is away."""
 TRIES: Final = 4
-"""Cortes whose stamps are asked for in one round, where authorities do not answer."""
+"""Failed requests after which a round ends, if authorities do not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """What is missing beside the cortes that are out."""
+    """Seals and stamps that published cortes still lack."""
 
     seals: int = 0
     stamps: int = 0
     why: str = ""
-    """Of the first that could not be had."""
+    """The reason of the first that could not be had."""
 
 
 class Notary:
-    """The institution's key, whether it is at hand or not, and the authorities that stamp time."""
+    """The institution's key, if it is present or not, and the authorities that stamp time."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Notary:
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        """`opened` raises NotSealed while the key is away; None: this institution does not seal."""
+        """`opened` raises NotSealed while the key is away. None: this institution does not seal."""
         self._opened = opened
         self._authorities = authorities
         self._clock = clock
@@ -74,37 +74,40 @@ class Notary:
         self._tries: Counter[Path] = Counter()
 
     async def seal(self, folder: Path, corte_at: datetime, before: Path | None) -> str | None:
-        """The seal of a corte in its stage; None, or why there is none yet. Never raises for the key.
+        """Seal a corte in its stage. Returns None, or why there is no seal yet. Never raises because of the key.
 
-        `before` is the folder of the corte before: where that one still lacks its seal, this one waits its turn.
+        `before` is the folder of the corte before. If that one still lacks its seal, this one waits: hours must not go
+        back.
         """
         if self._opened is None:
             return None
+        # A later seal first would make the earlier one look like a clock that went back.
         if before is not None and not (before / SEAL).exists():
             return f"el corte anterior ({before.name}) todavía no tiene su sello"
         return await self._ask_key(folder, corte_at)
 
     async def _ask_key(self, folder: Path, corte_at: datetime | None) -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE):  # the thread goes on by itself, and `_busy` with it
-                return await asyncio.to_thread(self._seal, folder, corte_at)
+            async with asyncio.timeout(PATIENCE):  # the thread may go on by itself, and then holds `_busy`
+                return await asyncio.to_thread(self._seal_folder, folder, corte_at)
         except TimeoutError:
             return f"la llave del sello no respondió en {PATIENCE:.0f} segundos"
 
-    def _seal(self, folder: Path, corte_at: datetime | None) -> str | None:
+    def _seal_folder(self, folder: Path, corte_at: datetime | None) -> str | None:
         if not self._busy.acquire(timeout=PATIENCE):
             return "la llave del sello sigue ocupada"
         try:
             assert self._opened is not None
+            # The key is opened once; after a failure it is opened again, as a token may have been put back.
             self._signer = self._signer or self._opened()
-            at = self._clock()  # set back behind the corte's own hour, it would say that the seal came first
+            at = self._clock()  # a clock behind the corte's own hour would make a seal older than its corte
             made = seals(read_sums_file(folder / SUMS), self._signer, at=max(at, corte_at or at))
-            # The .p7s last: where it is, all are. If we stop before it, the next try keeps the sello.
+            # The .p7s comes last: if it is there, all are. If we stop before it, the next try keeps the sello.
             for file in sorted(made, key=lambda file: file == SEAL):
                 if not (folder / file).exists():
                     place(folder / file, made[file])
         except NotSealed as problem:
-            if (folder / SEAL).exists():  # another publisher of the same tree was first
+            if (folder / SEAL).exists():  # another publisher of this tree was first
                 return None
             if problem.problem is Problem.KEY:
                 self._signer = None
@@ -114,37 +117,38 @@ class Notary:
         return None
 
     async def complete(self, public: Path) -> Lacking:
-        """Try once to make or get whatever the published cortes lack; what is missing afterwards."""
-        lacking = await asyncio.to_thread(lambda: list(self._lacking(public)))
+        """Try once to make or get everything that published cortes lack; returns the rest."""
+        lacking = await asyncio.to_thread(lambda: list(self._incomplete_cortes(public)))
         why = [await self._seal_all(lacking), await self._stamp_all(lacking)]
-        await asyncio.to_thread(self._mark, lacking)
+        await asyncio.to_thread(self._mark_complete, lacking)
         left = [folder for folder in lacking if folder not in self._complete]
+        # Two gauges for the alarms of the operations room.
         unsealed = sum(not (folder / SEAL).exists() for folder in left) if self._opened else 0
         unstamped = sum(not (folder / file).exists() for folder in left for file in STAMPS[: len(self._authorities)])
         observe.SEALS_MISSING.set(unsealed)
         observe.STAMPS_MISSING.set(unstamped)
         return Lacking(unsealed, unstamped, next(filter(None, why), ""))
 
-    def _lacking(self, public: Path) -> Iterator[Path]:
-        """Cortes in their order."""
+    def _incomplete_cortes(self, public: Path) -> Iterator[Path]:
+        """The folders of cortes that may lack something, in their order."""
         with contextlib.suppress(FileNotFoundError):
             for folder in sorted((public / CORTES).iterdir(), key=lambda folder: (len(folder.name), folder.name)):
                 if folder not in self._complete and (folder / SUMS).exists():
                     yield folder
 
-    def _mark(self, folders: Sequence[Path]) -> None:
+    def _mark_complete(self, folders: Sequence[Path]) -> None:
         wanted = [*([SEAL] if self._opened else []), *STAMPS[: len(self._authorities)]]
         self._complete |= {folder for folder in folders if all((folder / file).exists() for file in wanted)}
 
     async def _seal_all(self, folders: Sequence[Path]) -> str:
-        """In their order, up to the first that cannot be sealed."""
+        """Seal them in their order, up to the first that fails; returns the reason."""
         for folder in folders if self._opened else ():
             if not (folder / SEAL).exists() and (why := await self._ask_key(folder, None)):
                 return why
         return ""
 
     async def _stamp_all(self, folders: Sequence[Path]) -> str:
-        """Those that were asked for least, then the newest: a stamp is worth most soon after its corte."""
+        """Ask for stamps: first the least tried, then the newest, as a stamp is worth most soon after its corte."""
         failed: list[str] = []
         waiting = [
             folder
@@ -160,7 +164,7 @@ class Notary:
         return next(iter(failed), "")
 
     async def serve(self, public: Path, stop: asyncio.Event) -> None:
-        """Until `stop`: whatever is missing is made as soon as it can be. What goes wrong is said, and tried again."""
+        """Until `stop`: make every missing seal and stamp as soon as possible. An error is logged, and tried again."""
         failures, said = 0, ""
         while not stop.is_set():
             try:
@@ -168,6 +172,7 @@ class Notary:
                 why = lacking.why
             except OSError as error:
                 why = f"no se pudo leer o escribir en lo publicado: {error.strerror}"
+            # The pause doubles with each failed round, up to `LONGEST_PAUSE`.
             failures = failures + 1 if why else 0
             if why and why != said:
                 log.error("seals or stamps missing", extra={"data": {"why": why}})
@@ -177,7 +182,7 @@ class Notary:
 
 
 def _sealed_at(folder: Path) -> datetime | None:
-    """What the seal says of its hour: a stamp from before it shows a clock that went back."""
+    """The hour that the seal states: a stamp from before it means that a clock went back."""
     try:
         return cms.signing_time(cms.read((folder / SEAL).read_bytes()))
     except (OSError, NotSealed):
@@ -185,10 +190,9 @@ def _sealed_at(folder: Path) -> datetime | None:
 
 
 def notary_of(settings: Settings) -> Notary | None:
-    """What the settings say; None where nothing is sealed or stamped. A key that is away is no reason not to start.
+    """The notary of the settings; None if they name neither seal nor stamps. It also starts while the key is away.
 
-    Raises Rejected for certificates that cannot be read, are for something else, or are for development where the
-    night is real.
+    Raises Rejected for certificates that cannot be read, have another purpose, or are for development in a real night.
     """
     if not settings.seal_certificate and not settings.tsa:
         return None

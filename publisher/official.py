@@ -1,7 +1,7 @@
-"""The files of Anexo 18.5, as really published: results, candidaturas and LEEME of each election, and their ZIPs.
+"""The files of Anexo 18.5, as they are really published: results, candidaturas and LEEME, and their ZIPs.
 
-UTF-8 with BOM, comma, CRLF, RFC 4180 (`domain.md` §6). The same snapshot gives the same bytes: nothing here reads a
-clock, and every entry of a ZIP carries the time of the corte.
+UTF-8 with BOM, comma, CRLF, RFC 4180 (`domain.md` §6). The same snapshot gives the same bytes: no function here reads a
+clock, and every entry of a ZIP has the time of the corte.
 """
 
 import asyncio
@@ -31,38 +31,43 @@ from prep.store.cortes import Fuera, Snapshot
 
 BOM: Final = b"\xef\xbb\xbf"
 _LEVEL: Final = 5
-"""Of zlib: more than twice as fast as 9, and 3 % larger."""
+"""Of zlib: more than twice as fast as 9, and its files are 3 % larger."""
 
 
 @dataclass(frozen=True)
 class CatalogBook:
-    """The catalogue as far as a corte needs it in memory: everything but the casillas."""
+    """The part of the catalogue that a corte needs in memory: everything except the casillas."""
 
     elections: tuple[Election, ...]
     contests: Mapping[ContestId, Contest]
     candidacies: Mapping[ContestId, Sequence[tuple[int, Candidacy]]]
-    """By contest, each with the number that tells namesakes apart."""
+    """By contest, each with a number that tells people of one name apart."""
     names: Mapping[tuple[TerritoryKind, int, int], str]
     digest: str
     siglas: str
 
     def contests_of(self, election: Election) -> list[Contest]:
+        """The contests of an election, in the order of the catalogue."""
         return [contest for contest in self.contests.values() if contest.election == election.id]
 
     def rules(self, election: Election) -> RuleSet:
+        """The rule set that the election names."""
         return rule_set(election.rules)
 
     def file(self, election: Election) -> str:
+        """The name of the official file, `<EDO>_<ELECCION>_<AÑO>.csv` (domain.md §6)."""
         return f"{self.siglas}_{election.code}_{election.year}.csv"
 
     def candidates_file(self, election: Election) -> str:
+        """The name of the file with the candidacies."""
         return f"{self.siglas}_{election.code}_CANDIDATURAS_{election.year}.csv"
 
     def entidad(self, number: int) -> str:
+        """The name of an entidad; `-` if the catalogue has none."""
         return self.names.get((TerritoryKind.ENTIDAD, number, number), row.NOTHING)
 
     def place(self, election: Election, entidad: int, number: int) -> str:
-        """The name of the territory that the rows of this election state; N/A where a casilla belongs to none."""
+        """The name of a territory in the rows of this election; N/A for a casilla that belongs to none."""
         return self.names.get((row.territory(election)[0], entidad, number), row.NOTHING) if number else "N/A"
 
 
@@ -80,7 +85,7 @@ def head(election: Election, at: datetime, summary: Mapping[str, str]) -> bytes:
         "",
         row.header(election),
     )
-    return BOM + _crlf(lines)
+    return BOM + _crlf_lines(lines)
 
 
 async def write_results(
@@ -93,10 +98,11 @@ async def write_results(
     fuera: Sequence[Fuera],
     packed: IO[bytes],
 ) -> None:
-    """The whole catalogue in its order, then what belongs to no approved casilla; streamed, never held in memory.
+    """Write the whole catalogue in its order, then the rows fuera de catálogo; streamed, never held in memory.
 
     The same bytes go into `packed`, the entry of a ZIP, while the database prepares the next ones.
     """
+    # The cells of a territory are the same in thousands of rows, so they are made once.
     places = {place: _place_cells(election, book, *place) for place in await snapshot.places(election)}
     options = len(election.options)
     with path.open("wb") as file:
@@ -111,15 +117,17 @@ async def write_results(
         write(above)
         pending = (row.quantities_pending(options), row.tail_pending())
         await snapshot.rows(election, places, pending=pending, sink=sink)
-        write(_crlf(_fuera(election, book, each) for each in fuera))
+        write(_crlf_lines(_fuera_line(election, book, each) for each in fuera))
 
 
 def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:
+    # Foreign vote and prisons belong to no district: N/A, as INE prints it.
     number = f"{territory:03}" if territory else "N/A"
     return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
 
 
-def _fuera(election: Election, book: CatalogBook, fuera: Fuera) -> str:
+def _fuera_line(election: Election, book: CatalogBook, fuera: Fuera) -> str:
+    # A row fuera de catálogo shows its identification as read, even if that names no known casilla (domain.md §5).
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     entidad = int(identity.entidad) if identity else 0
@@ -136,7 +144,7 @@ def _fuera(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     )
 
 
-def _crlf(lines: Iterable[str]) -> bytes:
+def _crlf_lines(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
@@ -144,8 +152,9 @@ def _crlf(lines: Iterable[str]) -> bytes:
 
 
 def candidates(election: Election, book: CatalogBook) -> bytes:
-    """One line for each option that counts for a candidacy, as INE publishes it."""
+    """One line for each option that counts for a candidacy, as INE publishes them."""
     _, number, _ = row.territory(election)
+    # An office of the whole state has no column for the territory.
     by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
     columns = ("ID_ENTIDAD", *((number,) if by_contest else ()), "PARTIDO_CI", "CANDIDATURA_PROPIETARIA")
     lines = [row.line((*columns, "CANDIDATURA_SUPLENTE"))]
@@ -156,7 +165,7 @@ def candidates(election: Election, book: CatalogBook) -> bytes:
                 row.line((*where, election.options[option].code, candidacy.propietario, candidacy.suplente))
                 for option in candidacy.options
             )
-    return BOM + _crlf(lines)
+    return BOM + _crlf_lines(lines)
 
 
 # LEEME
@@ -232,7 +241,7 @@ CÓMO LEER LAS CELDAS
 
 
 def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
-    """LEEME.txt: what is in the files of this corte, column by column, and by which rules it was derived."""
+    """LEEME.txt: the files of this corte, column by column, and the rules by which the columns are derived."""
     parts = [
         "PROGRAMA DE RESULTADOS ELECTORALES PRELIMINARES",
         "Los resultados son preliminares y de carácter informativo.",
@@ -246,7 +255,7 @@ def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
     ]
     for election in book.elections:
         parts += [*_about_election(election, book, phase_final=phase_final), ""]
-    return _crlf("\n".join(parts).splitlines())
+    return _crlf_lines("\n".join(parts).splitlines())
 
 
 def _about_election(election: Election, book: CatalogBook, *, phase_final: bool) -> Iterable[str]:
@@ -257,7 +266,7 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     yield "  RESUMEN"
     for name in SUMMARY_NAMES[:-1]:
         yield f"  {name}: {_ABOUT[name]}"
-    yield f"  {SUMMARY_NAMES[-1]}: {_participation(rules, phase_final=phase_final)}"
+    yield f"  {SUMMARY_NAMES[-1]}: {_about_participation(rules, phase_final=phase_final)}"
     yield ""
     yield "  COLUMNAS"
     options = {option.code: option for option in election.options}
@@ -273,9 +282,10 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     yield ""
 
 
-def _participation(rules: RuleSet, *, phase_final: bool) -> str:
+def _about_participation(rules: RuleSet, *, phase_final: bool) -> str:
     with_especiales = phase_final and rules.last_corte_with_especiales
     which = "TOTAL_VOTOS_C_CS" if with_especiales else "TOTAL_VOTOS_S_CS"
+    # domain.md §4: the last corte counts the especial casillas in the participation, if the rules say so.
     also = "; en el último corte, TOTAL_VOTOS_C_CS" if rules.last_corte_with_especiales and not phase_final else ""
     return f"{which} respecto de LISTA_NOMINAL_ACTAS_CONTABILIZADAS{also}."
 
@@ -319,36 +329,38 @@ _CRITERIA: Final[Mapping[Observation, str]] = {
 
 
 def stamp(at: datetime) -> str:
+    """AAAAMMDD_HHMM in Central time: the beginning of every ZIP's name."""
     return f"{at.astimezone(CENTRAL):%Y%m%d_%H%M}"
 
 
 def zip_name(at: datetime, siglas: str, *, again: int | None) -> str:
-    """Of the transport file. `again` is the corte's number where the one before was cut in the same minute."""
+    """The name of the transport file. `again` is the corte's number, if the corte before has the same minute."""
     return f"{stamp(at)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
 
 
 def packing(target: Path) -> zipfile.ZipFile:
-    """The inner ZIP of one election, open for what goes into it."""
+    """The inner ZIP of one election, open for writing."""
     return zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
 
 
 def entry(name: str, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
-    """One file of a ZIP, as of the corte."""
+    """The entry for one file of a ZIP, with the time of the corte."""
+    # Time, rights and system are fixed, so that the same files give the same ZIP on every machine.
     info = zipfile.ZipInfo(name, at.astimezone(CENTRAL).timetuple()[:6])
     info.compress_type = method
     info.external_attr = 0o644 << 16
-    info.create_system = 3  # the same bytes on every system
+    info.create_system = 3  # so that every system writes the same bytes
     return info
 
 
 def pack(target: Path, inner: Sequence[Path], at: datetime) -> None:
-    """The outer ZIP around the inner ones, which are not compressed again."""
+    """The outer ZIP. The inner ones are stored in it, not compressed again."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in inner:
             add(archive, path, at, zipfile.ZIP_STORED)
 
 
 def add(archive: zipfile.ZipFile, path: Path, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> None:
-    """One more file into a ZIP."""
+    """Add one file to a ZIP."""
     with path.open("rb") as source, archive.open(entry(path.name, at, method), "w") as target:
         shutil.copyfileobj(source, target, 1 << 20)

@@ -1,7 +1,8 @@
 """The pages of a corte: plain HTML that a phone reads without JavaScript, down to each acta beside its image.
 
-A page is written again only when something in it changed: the page of an acta when a version of it comes out, that of a
-place when one of its actas does. Everything is read from what the corte has on record, so the pages can be made again.
+A page is written again only if its content changed: the page of an acta when a version of it comes out, the page of a
+place when one of its actas changes. Everything comes from the recorded facts of the corte, so the pages can be made
+again.
 """
 
 import base64
@@ -83,6 +84,7 @@ Place = tuple[int, int]
 
 
 def thousands(number: int) -> str:
+    """The number with commas, as Mexican readers write it."""
     return f"{number:,}"
 
 
@@ -93,15 +95,16 @@ def moment(at: datetime) -> str:
 
 
 def hour(at: datetime) -> str:
+    """20:15 h del 6 de junio — Central time."""
     local = at.astimezone(CENTRAL)
     return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
 
 
-def _environment() -> jinja2.Environment:
+def _page_templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SITE),
         autoescape=True,
-        auto_reload=False,  # otherwise each page of half a million asks the disk whether its template has changed
+        auto_reload=False,  # else each of half a million pages asks the disk if its template has changed
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -110,23 +113,23 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-TEMPLATES: Final = _environment()
+TEMPLATES: Final = _page_templates()
 
 
 @dataclass(frozen=True)
 class _Site:
-    """What every page of a corte needs."""
+    """Values that every page of a corte needs."""
 
     public: Path
     stage: Path
-    """Where a page is before it takes its place."""
+    """The folder in which a page is written before it takes its place."""
     book: CatalogBook
     corte: Corte
     made: set[Path] = field(default_factory=set)
-    """Folders that are there."""
+    """Folders that exist."""
 
     def write(self, name: str, template: str, **told: object) -> None:
-        """One page. Whoever reads it meanwhile gets the old one or the new one, whole."""
+        """Write one page. A reader gets the old page or the new one, whole, at any moment."""
         path = self.public / name
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
@@ -150,49 +153,55 @@ async def render(
     corte: Corte,
     fuera: Mapping[ElectionId, Sequence[Fuera]],
 ) -> None:
-    """Write the pages that this corte changes, each in `stage` first. `shown` shows what the corte has on record."""
+    """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
     site = _Site(public, stage, book, corte)
+    # First the actas, because they tell which places changed; then the places, the elections, and the home page.
     by_election = {each.election.id: _Pages(site, each) for each in figures}
     async for record in cortes.pages(shown):
         by_election[record["election"]].acta(record)
     for each in by_election.values():
         await each.places(shown)
         each.election(fuera[each.figures.election.id])
-    _home(site, figures)
+    _write_home(site, figures)
     results = [Results(each.code, each.title, book.file(each), each.codes) for each in book.elections]
     beside = {
         "estilo.css": (SITE / "estilo.css").read_bytes(),
         "verificar.html": checker(),
         VERIFICA: verification(results, corte.number, corte.at.astimezone(CENTRAL)),
     }
+    # These files are the same in most cortes: written only if they differ.
     for name, content in beside.items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             site.put(public / name, content)
 
 
 def checker() -> bytes:
-    """`verificar.html`: one file that needs no other. Its policy names its own script and style by their digests."""
+    """`verificar.html`: one file that needs no other. Its security policy names its own script and style by digest."""
+    # One file, so that a reader can save it and use it without the site.
     script, style = ((SITE / f"verificar.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     hashes = {"script_hash": _policy_hash(script), "style_hash": _policy_hash(style)}
     return TEMPLATES.get_template("verificar.html").render(script=script, style=style, **hashes).encode()
 
 
 def _policy_hash(text: str) -> str:
-    """How a Content-Security-Policy names an inline script or style."""
+    """The name of an inline script or style in a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _home(site: _Site, figures: Sequence[Figures]) -> None:
+def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
     folder = site.public / corte_folder(site.corte.number)
+    # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
     package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
-    views = [_overview(each, site.book) for each in figures]
+    views = [_election_view(each, site.book) for each in figures]
     site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
 
 
-def _overview(figures: Figures, book: CatalogBook) -> dict[str, Any]:
-    """What the pages say of an election as a whole."""
+def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
+    """The values for the page of a whole election."""
     election = figures.election
+    # An election with one contest shows it on its own page.
     single = len(figures.contests) == 1
+    # Votes by party of the whole election: the sum over its contests (domain.md §4).
     shares: dict[str, int] = {}
     for contest, total in figures.contests:
         for code, votes in figures.distributed(contest, total.votes).items():
@@ -202,15 +211,15 @@ def _overview(figures: Figures, book: CatalogBook) -> dict[str, Any]:
         "counts": figures.whole.counts,
         "summary": figures.summary(),
         "total": figures.whole.counts.votos_con_especiales,
-        "parties": _parties(election, shares),
-        "single": _results(figures, *figures.contests[0]) if single else None,
+        "parties": _party_votes(election, shares),
+        "single": _contest_view(figures, *figures.contests[0]) if single else None,
         "contests": figures.contests,
         "file": book.file(election),
         "candidates_file": book.candidates_file(election),
     }
 
 
-def _results(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
+def _contest_view(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
     """Votes of one contest, by candidacy and by party."""
     codes = figures.election.codes
     return {
@@ -221,11 +230,11 @@ def _results(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
             (candidacy.propietario, " · ".join(codes[option] for option in candidacy.options), votes)
             for _, candidacy, votes in figures.candidacies(contest, total.votes)
         ],
-        "parties": _parties(figures.election, figures.distributed(contest, total.votes)),
+        "parties": _party_votes(figures.election, figures.distributed(contest, total.votes)),
     }
 
 
-def _parties(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
+def _party_votes(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
     return [
         (_WORDS.get(option.clase, option.code), "" if option.name == option.code else option.name, shares[option.code])
         for option in election.options
@@ -234,14 +243,14 @@ def _parties(election: Election, shares: Mapping[str, int]) -> list[tuple[str, s
 
 
 class _Pages:
-    """The pages of one election: its own, those of its contests and places, and those of its actas."""
+    """The pages of one election: its own, those of its contests and places, those of its actas."""
 
     def __init__(self, site: _Site, figures: Figures) -> None:
         self.site = site
         self.figures = figures
         self._code = figures.election.code
         self._contests = {contest.id: (contest, total) for contest, total in figures.contests}
-        self._lonely = {  # contests of one place: their page lists the actas itself
+        self._lonely = {  # contests of one place: the page of the place is theirs too
             contest: places[0] for contest, places in figures.places_of.items() if len(places) == 1
         }
         self._contest_at = {place: contest for contest, place in self._lonely.items()}
@@ -254,24 +263,25 @@ class _Pages:
         place = (record["entidad"], record["territory"])
         self._changed.add(place)
         name = f"{self._code}/{record['clave']}.html"
-        self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta(record, place))
+        self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta_view(record, place))
 
-    def _acta(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    def _acta_view(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
         fields = [
             thousands(number) if letter == NUMBER else WORDS[Mark(letter)]
             for number, letter in zip(record["numbers"], record["marks"], strict=True)
         ]
+        # Options that are not on this ballot are left out of the page.
         on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
         image = record["image"]
-        kind, state = _state(record)
+        kind, state = _acta_state(record)
         return {
-            "name": _casilla(record),
+            "name": _casilla_name(record),
             "clave": record["clave"],
             "kind": kind,
             "state": state,
-            "observations": self._observations(record),
-            "place_page": self._page(place),
-            "place_name": self._name(place),
+            "observations": self._published_observations(record),
+            "place_page": self._page_of_place(place),
+            "place_name": self._name_of_place(place),
             "votes": [
                 pair
                 for pair, there in zip(zip(self._votes, fields[4:-1], strict=True), on_ballot, strict=True)
@@ -287,52 +297,65 @@ class _Pages:
             "sha256": image.hex() if image else "",
             "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
             "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
-            "facts": list(_facts(record)),
+            "facts": list(_acta_facts(record)),
         }
 
-    def _observations(self, record: Mapping[str, Any]) -> str:
+    def _published_observations(self, record: Mapping[str, Any]) -> str:
         codes = record["observations"]
         return self._rules.published(tuple(map(Observation, codes))) if codes else ""
 
     async def places(self, shown: Snapshot) -> None:
-        """The pages of the contests, and of the places in which something changed, with the list of their actas."""
+        """Pages of the contests, and of the places in which an acta changed, with the list of their actas."""
+        # At the beginning and at the end every page is written: its heading shows the phase.
+        # The heading of every page shows the phase, which changes with corte 0 and with the last one.
         everything = self.site.corte.phase is not Phase.EN_CURSO
         wanted = {
             place
             for place in self.figures.places
-            if everything or place in self._changed or not (self.site.public / self._path(place)).exists()
+            if everything or place in self._changed or not (self.site.public / self._path_of_place(place)).exists()
         }
         if wanted:
             async for place, records in _by_place(cortes.listed(shown, self.figures.election)):
                 if place in wanted:
-                    self._place(place, records)
+                    self._write_one_place(place, records)
         if len(self._contests) > 1:
             for contest, total in self._contests.values():
                 if contest.id not in self._lonely:
-                    view = _results(self.figures, contest, total)
-                    self._write_place(f"contienda-{contest.id}.html", view | {"places": self._links(contest.id)}, "")
+                    view = _contest_view(self.figures, contest, total)
+                    self._write_place(
+                        f"contienda-{contest.id}.html", view | {"places": self._place_links(contest.id)}, ""
+                    )
 
-    def _place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
-        rows = "\n".join(map(self._listed, records))
+    def _write_one_place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
+        rows = "\n".join(map(self._acta_line, records))
+        # The only place of a contest: its page shows the contest's candidacies too.
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
         if alone is not None:
-            view = _results(self.figures, *self._contests[alone]) | {"name": self._name(place)}
+            view = _contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
         else:
             total = self.figures.places[place]
             votes = [(name, "", total.votes[at]) for at, name in enumerate(self._votes)]
             counts = total.counts
-            view = {"name": self._name(place), "counts": counts, "total": counts.votos_con_especiales, "votes": votes}
-        self._write_place(self._page(place), view | {"places": []}, rows)
+            view = {
+                "name": self._name_of_place(place),
+                "counts": counts,
+                "total": counts.votos_con_especiales,
+                "votes": votes,
+            }
+        self._write_place(self._page_of_place(place), view | {"places": []}, rows)
 
-    def _listed(self, record: Mapping[str, Any]) -> str:
-        """One line of the list of actas. A corte may write every acta of the night in lists: a template is too slow."""
-        name = escape(_casilla(record))
+    def _acta_line(self, record: Mapping[str, Any]) -> str:
+        """One line of the list of actas.
+
+        It is no template: a corte may write each acta of the night here, which is slow.
+        """
+        name = escape(_casilla_name(record))
         if not record["captured"]:
             return f'<tr><th scope="row">{name}</th><td>Por capturar</td><td></td><td></td></tr>'
         return (
             f'<tr><th scope="row"><a href="{escape(record["clave"])}.html">{name}</a></th>'
-            f'<td>{_state(record)[1]}</td><td class="n">{thousands(record["calculado"])}</td>'
-            f"<td>{escape(self._observations(record))}</td></tr>"
+            f'<td>{_acta_state(record)[1]}</td><td class="n">{thousands(record["calculado"])}</td>'
+            f"<td>{escape(self._published_observations(record))}</td></tr>"
         )
 
     def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
@@ -341,54 +364,60 @@ class _Pages:
     def election(self, fuera: Sequence[Fuera]) -> None:
         """The election's own page."""
         contests = [self._contest_line(contest, total) for contest, total in self._contests.values()]
-        view = _overview(self.figures, self.site.book) | {"contests": contests}
-        listed = [] if len(self._contests) > 1 else self._links(next(iter(self._contests)))
+        view = _election_view(self.figures, self.site.book) | {"contests": contests}
+        listed = [] if len(self._contests) > 1 else self._place_links(next(iter(self._contests)))
         self.site.write(
             f"{self._code}/index.html",
             "election.html",
             view=view | {"places": listed},
-            fuera=[_fuera(each) for each in fuera],
+            fuera=[_fuera_view(each) for each in fuera],
         )
 
     def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
         lonely = self._lonely.get(contest.id)
         ranked = sorted(self.figures.candidacies(contest, total.votes), key=lambda each: -each[2])
+        # Without votes nobody leads; with equal votes the page says so, and names nobody.
         first = ranked[0] if ranked and ranked[0][2] else None
         tied = first is not None and len(ranked) > 1 and ranked[1][2] == first[2]
         return {
             "name": contest.name,
             "counts": total.counts,
-            "page": self._page(lonely) if lonely else f"contienda-{contest.id}.html",
-            "leading": ("Empate", thousands(first[2])) if first and tied else _leader(first),
+            "page": self._page_of_place(lonely) if lonely else f"contienda-{contest.id}.html",
+            "leading": ("Empate", thousands(first[2])) if first and tied else _leading_candidacy(first),
         }
 
-    def _links(self, contest: ContestId) -> list[dict[str, Any]]:
+    def _place_links(self, contest: ContestId) -> list[dict[str, Any]]:
         return [
-            {"page": self._page(place), "name": self._name(place), "counts": self.figures.places[place].counts}
+            {
+                "page": self._page_of_place(place),
+                "name": self._name_of_place(place),
+                "counts": self.figures.places[place].counts,
+            }
             for place in self.figures.places_of.get(contest, ())
         ]
 
-    def _page(self, place: Place) -> str:
+    def _page_of_place(self, place: Place) -> str:
         return f"lugar-{place[0]}-{place[1]}.html"
 
-    def _path(self, place: Place) -> str:
-        return f"{self._code}/{self._page(place)}"
+    def _path_of_place(self, place: Place) -> str:
+        return f"{self._code}/{self._page_of_place(place)}"
 
-    def _name(self, place: Place) -> str:
+    def _name_of_place(self, place: Place) -> str:
         kind, _, _ = territory(self.figures.election)
         if not place[1]:
             return f"{self.site.book.entidad(place[0])}, sin distrito"
         return f"{_PLACES[kind]} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
 
 
-def _leader(first: tuple[int, Any, int] | None) -> tuple[str, str]:
+def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[str, str]:
     return (first[1].propietario, thousands(first[2])) if first else ("Sin votos aún", "")
 
 
 async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
     """The actas of each place.
 
-    The official file keeps a place together, but for casillas that belong to no district: those come last here.
+    In the official file the actas of a place stand together, except those of casillas without a district; they come
+    last.
     """
     place: Place | None = None
     held: list[Any] = []
@@ -409,7 +438,7 @@ async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, l
         yield here, of
 
 
-def _casilla(record: Mapping[str, Any]) -> str:
+def _casilla_name(record: Mapping[str, Any]) -> str:
     kind = _CASILLAS[record["tipo"]]
     name = f"casilla {kind} {record['numero']}"
     if record["ext_contigua"]:
@@ -417,12 +446,13 @@ def _casilla(record: Mapping[str, Any]) -> str:
     return f"Sección {record['seccion']:04}, {name}" if record["seccion"] else name.capitalize()
 
 
-def _state(record: Mapping[str, Any]) -> tuple[str, str]:
-    """A class for the style sheet, and words."""
+def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
+    """A class of the style sheet, and the words for it."""
     if record["contabilizada"] is None:
         return "missing", "Por capturar"
     if record["contabilizada"]:
         return "counted", "Contabilizada"
+    # Sin acta is a kind of its own: captured, not counted, and no paper to read (domain.md §10, Michoacán 2024).
     codes = set(record["observations"])
     return (
         ("absent", "Sin acta")
@@ -431,7 +461,8 @@ def _state(record: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    # Without an image the acta did not arrive, so it has no times.
     if record["image"] is None:
         return
     for name, at in (
@@ -446,7 +477,7 @@ def _facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "Cotejo", _COTEJADA[record["cotejada"]]
 
 
-def _fuera(fuera: Fuera) -> dict[str, str]:
+def _fuera_view(fuera: Fuera) -> dict[str, str]:
     read = read_identity(fuera.identity)
     identity = read[0] if read else None
     name = f"Sección {identity.seccion}, casilla {identity.tipo} {identity.numero}" if identity else "Sin identificar"

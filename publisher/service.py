@@ -1,8 +1,8 @@
-"""The publisher's loop: it cuts what is due, at its hour, while this process leads.
+"""The publisher's loop: it cuts each corte at its hour, while this process leads.
 
-Driven by the clock: a corte goes out when it is due, whatever went wrong with the one before. An error is an alarm and
-the next try, never the end of the loop. Several publishers may run, on one published tree or each on its own: one
-leads, and the others keep their trees equal to what is on record, until they can take the lead (prep.store.leading).
+Driven by the clock: a corte goes out when it is due, even if the one before failed. An error is an alarm and another
+try, never the end of the loop. Several publishers may run, on one published tree or each on its own. One leads. The
+others keep their trees equal to the recorded cortes, until they can take the lead (prep.store.leading).
 """
 
 import asyncio
@@ -30,19 +30,19 @@ LOOK: Final = 2.0
 """Seconds between looks at the database, at most."""
 SHORTEST_PAUSE: Final = 0.05
 SHORTEST_LEASE: Final = 5.0
-"""Seconds that a leader may be silent even where cortes are closer together: it may be busy."""
+"""Seconds that a leader may be silent, even if cortes are closer together: it may be busy."""
 ROLE: Final = "publisher"
 LONGEST_PAUSE: Final = 15.0
 """Seconds between tries after an error, at most."""
 FINDINGS: Final = 5
-"""Of a gate that failed, in the log."""
+"""Findings of a failed gate that are written into the log."""
 
 Choose = Callable[[datetime, Corte | None, datetime | None, bool], Order | None]
-"""Now, the last corte, when corte 0 was cut, and whether nothing more is awaited, to what is to be cut."""
+"""From the time, the last corte, the time of corte 0, and whether every acta is in: the corte to cut, or None."""
 
 
 class Publisher:
-    """What one process knows of its own doing."""
+    """One publisher process: its office, its schedule, and the last corte that it knows."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Publisher:
         self._zero_ceremony = zero_ceremony
         self.last: Corte | None = None
         self._since = 0.0
-        """When (monotonic) this process first knew of `last`."""
+        """Time (monotonic) at which this process first knew of `last`."""
         self.wrong: str | None = "todavía no hay ningún corte"
         observe.CORTE_INTERVAL.set(schedule.interval.total_seconds())
 
@@ -74,9 +74,9 @@ class Publisher:
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Cut what is due until `stop`, while this process leads; a corte that has begun is finished first.
+        """Cut each due corte until `stop`, while this process leads; a corte that has begun is finished first.
 
-        Seals and time stamps that are missing are made meanwhile, and hold up nothing.
+        Missing seals and time stamps are made meanwhile, and hold up no corte.
         """
         notary = self.office.notary
         async with asyncio.TaskGroup() as tasks:
@@ -95,14 +95,14 @@ class Publisher:
                         observe.GATE_CLOSED.set(0)
                         await _pause(stop, self._until_due())
             except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of publishing
-                failures += 1  # who cannot cut gives up the lead: perhaps another can
+                failures += 1  # a publisher that cannot cut gives up the lead: another one may be able to
                 await self._alarm(error)
             observe.LEADER.labels(ROLE).set(0)
             if failures:
                 await _pause(stop, min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0**failures))
 
     async def _look(self, session: Leader) -> None:
-        """One look at the clock for whoever leads; for a standby, at what is on record."""
+        """One look: the leader looks at the clock, a standby at the recorded cortes."""
         leads = await session.lead()
         observe.LEADER.labels(ROLE).set(leads)
         if not leads and not await self._news(session):
@@ -112,17 +112,20 @@ class Publisher:
                 await self._turn(session, self._due if leads else _nothing)
 
     def _lease(self) -> float:
-        """Seconds after which a silent leader has lost the lead: another takes it within an interval."""
+        """Seconds after which a silent leader has lost the lead, so that another one takes it within an interval."""
         return min(leading.LEASE, max(SHORTEST_LEASE, self.schedule.interval.total_seconds() / 3))
 
     def _until_due(self) -> float:
-        """Seconds to sleep: not past the next corte, and never so long that the last one is missed."""
+        """Seconds to sleep: not past the next corte, and short enough to see a corte of another publisher."""
         if self.last is None or self.last.due is None:
             return LOOK
         return min(LOOK, max(SHORTEST_PAUSE, (self.last.due - self._now()).total_seconds()))
 
     def _now(self) -> datetime:
-        """The clock; where it was set back behind the last corte, what has passed since: cortes go on, in order."""
+        """The clock.
+
+        If it was set back behind the last corte, that corte's time plus the seconds since: cortes go on.
+        """
         now = self.clock()
         if self.last is None or now > self.last.at:
             return now
@@ -134,7 +137,7 @@ class Publisher:
         return self.schedule.due(at, last, first=first, complete=complete)
 
     async def turn(self, choose: Choose, *, patience: float = 0.0) -> Corte | None:
-        """Cut what `choose` says, whoever leads, as soon as nobody else is cutting; finish first what is unfinished."""
+        """Finish an unfinished corte, then cut the one that `choose` returns; needs no lead, only its turn."""
         async with leading.cutting(self.url, patience=patience) as leader:
             return await self._turn(leader, choose)
 
@@ -151,7 +154,7 @@ class Publisher:
         return corte
 
     async def _news(self, leader: Leader) -> bool:
-        """Whether this process does not know that everything on record is out."""
+        """Whether a recorded corte is not known to this process, so that it may not be out in this tree."""
         async with leader.using() as connection:
             last = await cortes.last(connection)
         return last is not None and last != self.last
@@ -181,7 +184,7 @@ class Publisher:
             self.seconds = {}
 
     async def _alarm(self, error: Exception) -> None:
-        """Say loudly what stopped a corte. The one before stays where it is."""
+        """Report the error that stopped a corte, with an alarm. The corte before stays published."""
         cause = type(error).__name__
         self.wrong = error.sentence if isinstance(error, PrepError) else f"{cause}: {error}"
         if isinstance(error, leading.PublisherBusy):
@@ -200,7 +203,7 @@ class Publisher:
             await cortes.add_event(self.office.pool, "compuerta", f"corte {number}", told, self.clock())
 
     def health(self) -> str | None:
-        """None, or one sentence that says what is wrong."""
+        """None, or one Spanish sentence about the fault."""
         if self.last is not None and self.last.due is not None:
             late = self._now() - self.last.due
             if late > self.schedule.interval:
@@ -211,7 +214,7 @@ class Publisher:
 
 
 def _nothing(*_: object) -> None:
-    """What a standby chooses to cut."""
+    """The choice of a standby: no corte."""
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -1,6 +1,6 @@
-"""`VERIFICA.txt`: how anybody checks what is published, with the file names of this election and of this corte.
+"""`VERIFICA.txt`: how anybody checks the published files, with the file names of this election and this corte.
 
-Its indented lines are commands, and a test gives every one of them.
+Its indented lines are commands, and a test runs every one of them.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ class Results:
     title: str
     file: str
     codes: Sequence[str]
-    """Of its options, as its columns are called."""
+    """Of its options, as in the names of its columns."""
 
 
-def _environment() -> jinja2.Environment:
+def _text_templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_SITE),
         autoescape=True,
@@ -36,11 +36,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # One term of the SQL sum over the options of an election; the reader runs it with sqlite3.
     environment.filters["sum_term"] = lambda code: f'("{code}" + 0)'
     return environment
 
 
-_TEMPLATES: Final = _environment()
+_TEMPLATES: Final = _text_templates()
 
 
 def verification(elections: Sequence[Results], number: int, at: datetime) -> bytes:

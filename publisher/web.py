@@ -19,11 +19,11 @@ from publisher.service import Publisher
 
 
 class PublishedTree(StaticFiles):
-    """The published tree. What is written once may be kept; pages and index.json are asked for again."""
+    """The published tree. Browsers may keep files that are written once; they ask again for pages and index.json."""
 
     async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
         if any(part.startswith(".") for part in Path(path).parts if part != "."):
-            return Response(status_code=404)  # stages and half-written pages are nobody's business
+            return Response(status_code=404)  # stages and half-written pages are not published
         response = await super().get_response(path, scope)
         once = path.startswith(("cortes/", "imagenes/", "zip/", "bitacora/tile/", "bitacora/acuses/"))
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
@@ -63,7 +63,7 @@ def create_app(publisher: Publisher) -> FastAPI:
 
     @app.get("/index.json")
     def index(request: Request) -> Response:
-        """With an ETag of its content: a page that asks often costs nothing while nothing changed."""
+        """With an ETag of its content: a page that asks often costs little while the content is the same."""
         try:
             content = (publisher.office.public / "index.json").read_bytes()
         except FileNotFoundError:
@@ -82,7 +82,7 @@ def create_app(publisher: Publisher) -> FastAPI:
 
 
 class Server(uvicorn.Server):
-    """Leaves the signals to whoever runs it."""
+    """Leaves the signals to its caller, `serve`."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201

@@ -2,9 +2,9 @@
 
     audit_log("bitacora", policy)  or  audit_log("https://prep.example.mx/bitacora/", policy)
 
-A log in the C2SP tlog-tiles layout is read whole and recomputed from its entries up; the first thing that does not
-agree is told and the rest is left *not checked*: everything above it would differ as well. Nothing that the checkpoint
-says is used before a key that the reader brought has verified it.
+A log in the C2SP tlog-tiles layout is read whole and recomputed from its entries up. The first difference is told, and
+the rest is left *not checked*, because every hash above the difference would differ as well. No value of the checkpoint
+is used before a key that the reader brought has verified it.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _TILE_CHECKS: Final = ("BIT-04", "BIT-05", "BIT-06", "BIT-07")
 
 
 class CannotProve(Exception):
-    """No proof could be made; `is_wrong` says whether that is the log's fault, or something could not be read."""
+    """No proof could be made. `is_wrong`: True if the log is wrong, False if a part of it could not be read."""
 
     def __init__(self, sentence: str, *, is_wrong: bool) -> None:
         super().__init__(sentence)
@@ -45,8 +45,8 @@ class CannotProve(Exception):
 def audit_log(where: str, policy: Policy, *, origin: str | None = None, tell: Tell = lambda _: None) -> Report:
     """Recompute the log in a folder or at an http(s) address; `policy` says whose checkpoint is good.
 
-    `origin` is what the checkpoint must begin with where that is not the name of the log's key. Never raises for what
-    the log holds: every failure is a finding, in Spanish.
+    `origin` is the first line that the checkpoint must have, if that is not the name of the log's key. A fault of the
+    log never raises: every failure is a finding, in Spanish.
     """
     ledger = Ledger(LOG_CHECKS)
     try:
@@ -55,23 +55,23 @@ def audit_log(where: str, policy: Policy, *, origin: str | None = None, tell: Te
         ledger.unable(LOG_CHECKS, error.sentence)
         return ledger.report(where, "")
     try:
-        _audit(source, policy, origin, ledger, tell)
+        _audit_source(source, policy, origin, ledger, tell)
     finally:
         source.close()
     return ledger.report(where, "")
 
 
-def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, tell: Tell) -> None:
-    # 1. The checkpoint, and who signed it. Of a tree that nobody signed nothing is worth saying.
+def _audit_source(source: Source, policy: Policy, origin: str | None, ledger: Ledger, tell: Tell) -> None:
+    # 1. The checkpoint, and who signed it. Of a tree that nobody signed, no other finding is worth telling.
     try:
         data = source.read(CHECKPOINT, LONGEST_NOTE)
     except SourceError as error:
-        _blame(error, "BIT-01", CHECKPOINT, ledger)
+        _blame_source_error(error, "BIT-01", CHECKPOINT, ledger)
         return
     try:
         checkpoint = read_checkpoint(data)
     except Malformed as problem:
-        _malformed(problem, "BIT-01", CHECKPOINT, ledger)
+        _tell_malformed(problem, "BIT-01", CHECKPOINT, ledger)
         return
     try:
         policy, rotations = follow(source.read, policy)
@@ -101,11 +101,16 @@ def _audit(source: Source, policy: Policy, origin: str | None, ledger: Ledger, t
         _not_followed(problem, ledger)
         return
     except SourceError as error:
-        _blame(error, "BIT-04", "", ledger)
+        _blame_source_error(error, "BIT-04", "", ledger)
         return
     except Differs as differs:
+        # The id tells the kind: form BIT-04, entry BIT-05, hash of a tile BIT-06.
         ledger.wrong(
-            _family(differs), differs.path, expected=differs.expected, found=differs.found, position=differs.position
+            _check_of_difference(differs),
+            differs.path,
+            expected=differs.expected,
+            found=differs.found,
+            position=differs.position,
         )
         return
     for check in ("BIT-04", "BIT-06", *(["BIT-05"] if has_entries else [])):
@@ -125,7 +130,7 @@ def _not_followed(problem: NotFollowed, ledger: Ledger) -> None:
     ledger.wrong("BIT-02", problem.path, expected="una rotación firmada por la llave anterior", found=problem.sentence)
 
 
-def _family(differs: Differs) -> str:
+def _check_of_difference(differs: Differs) -> str:
     if isinstance(differs, Misshapen):
         return "BIT-04"
     return "BIT-05" if isinstance(differs, EntryDiffers) else "BIT-06"
@@ -141,7 +146,7 @@ def _has_entries(tiles: Tiles, ledger: Ledger) -> bool:
         ledger.unable(["BIT-05"], f"la bitácora no publica sus entradas en {tile_path(None, 0)}")
         return False
     except (SourceError, Differs):
-        return True  # the walk says what is wrong
+        return True  # `check_tiles` finds and tells the fault
     return True
 
 
@@ -160,8 +165,9 @@ def _judge_signatures(
         return False
     if not signers:
         known = ", ".join(f"{log.key.name}+{log.key.id.hex()}" for log in policy.logs)
-        ledger.wrong(signed, file, expected=f"una firma de {known}", found=_signers(checkpoint))
+        ledger.wrong(signed, file, expected=f"una firma de {known}", found=_signers_in_words(checkpoint))
         return False
+    # Some logs sign with a key whose name differs from their origin line.
     expected = origin or signers[0].name
     if checkpoint.origin != expected:
         ledger.wrong(form, file, expected=f"el origen «{expected}»", found=f"«{checkpoint.origin}»")
@@ -171,6 +177,7 @@ def _judge_signatures(
 
 
 def _judge_witnesses(checkpoint: Checkpoint, file: str, policy: Policy, check: str, ledger: Ledger) -> None:
+    # Without witnesses, a log could show other readers another tree; the report says so.
     if policy.quorum == "none":
         ledger.not_applicable(check, "no se pidió ningún testigo: sin testigos, otra persona puede ver otra bitácora")
         return
@@ -187,7 +194,7 @@ def _judge_witnesses(checkpoint: Checkpoint, file: str, policy: Policy, check: s
         ledger.wrong(check, file, expected=f"las firmas de {policy.in_words}", found=ledger.facts["Testigos"])
 
 
-def _signers(checkpoint: Checkpoint) -> str:
+def _signers_in_words(checkpoint: Checkpoint) -> str:
     return ", ".join(f"{each.name}+{each.key_id.hex()}" for each in checkpoint.note.signatures)
 
 
@@ -208,6 +215,7 @@ def prove(where: str, *, index: int | None = None, leaf: bytes | None = None) ->
         checkpoint = read_checkpoint(source.read(CHECKPOINT, LONGEST_NOTE))
         tiles = Tiles(source, checkpoint.size)
         if index is None:
+            # The leaf is searched in every tile of level 0: only its bytes are known.
             index = tiles.find(leaf_hash(leaf or b""))
         if index is None:
             raise CannotProve("ninguna hoja de la bitácora es ese archivo", is_wrong=True)
@@ -233,7 +241,7 @@ def check_proof(data: bytes, leaf: bytes, policy: Policy, *, name: str = "", ori
     try:
         proof = read_proof(data)
     except Malformed as problem:
-        _malformed(problem, "PRU-01", name, ledger)
+        _tell_malformed(problem, "PRU-01", name, ledger)
         return ledger.report(name, "")
     checkpoint = proof.checkpoint
     if _judge_signatures(checkpoint, name, policy, origin, ledger, checks=("PRU-01", "PRU-02", "PRU-03")):
@@ -247,7 +255,7 @@ def check_proof(data: bytes, leaf: bytes, policy: Policy, *, name: str = "", ori
 
 
 def combine(key: VerifierKey | None, policy: Policy | None) -> Policy:
-    """The policy of a reader who brought a key, a policy file, or both. Raises Malformed where they contradict."""
+    """The policy of a reader who brought a key, a policy file, or both. Raises Malformed if they contradict."""
     if policy is None:
         assert key is not None
         return trust_only(key)
@@ -261,16 +269,17 @@ def combine(key: VerifierKey | None, policy: Policy | None) -> Policy:
 
 
 def in_words(problem: Malformed) -> str:
+    """One Spanish sentence about a malformed text, with its line."""
     line = f"línea {problem.line}: " if problem.line else ""
     return f"{line}se esperaba {problem.expected}; se encontró {problem.found}"
 
 
-def _malformed(problem: Malformed, check: str, file: str, ledger: Ledger) -> None:
+def _tell_malformed(problem: Malformed, check: str, file: str, ledger: Ledger) -> None:
     position = f"línea {problem.line}" if problem.line else ""
     ledger.wrong(check, file, expected=problem.expected, found=problem.found, position=position)
 
 
-def _blame(error: SourceError, check: str, file: str, ledger: Ledger) -> None:
+def _blame_source_error(error: SourceError, check: str, file: str, ledger: Ledger) -> None:
     if isinstance(error, Unreadable):
         ledger.unable(LOG_CHECKS if check == "BIT-01" else _TILE_CHECKS, error.sentence)
     elif isinstance(error, Missing):

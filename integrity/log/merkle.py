@@ -1,8 +1,8 @@
 """The tree under the log: RFC 6962 hashes, and proofs of inclusion and of consistency, made and checked.
 
 A tree is known here by its *nodes*: `node(level, index)` is the hash of the complete subtree over the leaves
-[index·2^level, (index+1)·2^level). Whoever has the nodes (a list of leaf hashes, or tiles) makes roots and proofs of
-it; whoever checks a proof needs nothing but the proof. All hashes are 32 bytes of SHA-256; anything else is refused.
+[index·2^level, (index+1)·2^level). From the nodes (a list of leaf hashes, or tiles) one makes roots and proofs of the
+tree. To check a proof, one needs the proof alone. All hashes are 32 bytes of SHA-256; any other length is refused.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 Node = Callable[[int, int], bytes]
-"""Level (0 for leaves) and index within the level → hash. Raises what the place it reads from raises."""
+"""Level (0 for leaves) and index within the level → hash. Raises the errors of the source that it reads from."""
 
 HASH: Final = 32
 """Bytes of a hash."""
@@ -19,7 +19,7 @@ EMPTY: Final = sha256(b"").digest()
 
 
 class NotProven(Exception):
-    """The proof does not show what it should; `sentence` is Spanish and says at which point it fails."""
+    """The proof does not show its claim; `sentence` is Spanish and says at which point it fails."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -27,10 +27,14 @@ class NotProven(Exception):
 
 
 def leaf_hash(entry: bytes) -> bytes:
+    """The hash of an entry as a leaf of the tree (RFC 6962 §2.1)."""
+    # RFC 6962 §2.1: the first byte keeps a leaf from being read as two hashes, and two hashes from being read as a
+    # leaf.
     return sha256(b"\0" + entry).digest()
 
 
 def parent_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node from its two children (RFC 6962 §2.1)."""
     return sha256(b"\1" + left + right).digest()
 
 
@@ -60,6 +64,8 @@ def range_hash(start: int, end: int, node: Node) -> bytes:
     if start == end:
         return EMPTY
     complete: list[bytes] = []
+    # RFC 6962 §2.1 splits a tree at the largest power of two. So the range is a row of complete subtrees, from large to
+    # small; they are joined from the right.
     while start < end:
         level = (end - start).bit_length() - 1
         complete.append(node(level, start >> level))
@@ -74,10 +80,11 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     """Hashes from the leaf's sibling up to the child of the root (RFC 6962 §2.1.1)."""
     if not 0 <= index < size:
         raise NotProven(f"no hay hoja {index} en un árbol de {size}")
+    # Walk down from the root to the leaf, and note the sibling on each level. A proof lists them from the leaf up.
     start, end = 0, size
     beside: list[tuple[int, int]] = []
     while end - start > 1:
-        middle = start + _left(end - start)
+        middle = start + _left_leaves(end - start)
         if index < middle:
             beside.append((middle, end))
             end = middle
@@ -88,28 +95,29 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
 
 
 def consistency_proof(old: int, size: int, node: Node) -> list[bytes]:
-    """That the first `old` leaves of a tree of `size` are a tree that stood before (RFC 6962 §2.1.2)."""
+    """Hashes that show that the first `old` of `size` leaves are the tree that stood before (RFC 6962 §2.1.2)."""
     if not 0 <= old <= size:
         raise NotProven(f"un árbol de {size} hojas no continúa uno de {old}")
     if old in {0, size}:
         return []
+    # Walk down to the right edge of the old tree. `whole`: the walk never turned right, so the old tree is one subtree.
     start, end = 0, size
     whole = True
     beside: list[tuple[int, int]] = []
     while old != end:
-        middle = start + _left(end - start)
+        middle = start + _left_leaves(end - start)
         if old <= middle:
             beside.append((middle, end))
             end = middle
         else:
             beside.append((start, middle))
             start, whole = middle, False
-    if not whole:  # the old root itself, which the checker has, is never part of the proof
+    if not whole:  # the checker has the old root itself, so a proof never holds it
         beside.append((start, end))
     return [range_hash(*each, node) for each in reversed(beside)]
 
 
-def _left(width: int) -> int:
+def _left_leaves(width: int) -> int:
     """Leaves under the left child: the largest power of two that is smaller than `width`."""
     return 1 << ((width - 1).bit_length() - 1)
 
@@ -119,13 +127,15 @@ def check_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], 
     _hashes_only(leaf, root, *proof)
     if not 0 <= index < size:
         raise NotProven(f"no hay hoja {index} en un árbol de {size}")
+    # Climb from the leaf. `at` is our index on the level, `last` the index of the level's last node: the sibling is on
+    # the left if we are a right child, or if we are the last node and had no sibling on the levels below.
     at, last, found = index, size - 1, leaf
     for each in proof:
         if not last:
             raise NotProven("la prueba tiene hashes de más")
         if at & 1 or at == last:
             found = parent_hash(each, found)
-            at, last = _rise(at, last)
+            at, last = _climb_lone_levels(at, last)
         else:
             found = parent_hash(found, each)
         at, last = at >> 1, last >> 1
@@ -149,17 +159,21 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
         return
     if not proof:
         raise NotProven("a la prueba le faltan hashes")
+    # If the old tree is one complete subtree, its root is the first node of the path; the proof leaves it out.
     path = [old_root, *proof] if old & (old - 1) == 0 else [*proof]
     at, last = old - 1, size - 1
+    # The old tree ends at a complete subtree. Begin at its root, not at its last leaf.
     while at & 1:
         at, last = at >> 1, last >> 1
+    # Two climbs with one proof: `before` takes only hashes of the old tree, `after` takes all. Both must end at their
+    # root.
     before = after = path[0]
     for each in path[1:]:
         if not last:
             raise NotProven("la prueba tiene hashes de más")
         if at & 1 or at == last:
             before, after = parent_hash(each, before), parent_hash(each, after)
-            at, last = _rise(at, last)
+            at, last = _climb_lone_levels(at, last)
         else:
             after = parent_hash(after, each)
         at, last = at >> 1, last >> 1
@@ -171,7 +185,7 @@ def check_consistency(old: int, size: int, old_root: bytes, root: bytes, proof: 
         raise NotProven(f"la prueba lleva a la raíz {after.hex()}, no a {root.hex()}")
 
 
-def _rise(at: int, last: int) -> tuple[int, int]:
+def _climb_lone_levels(at: int, last: int) -> tuple[int, int]:
     """Past the levels at which the last node has no sibling and rises as it is."""
     while at and not at & 1:
         at, last = at >> 1, last >> 1

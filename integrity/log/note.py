@@ -1,4 +1,4 @@
-"""What a log signs, as C2SP writes it down: keys, signed notes, checkpoints, cosignatures, policies and proof files.
+"""The texts that a log signs, as C2SP writes them: keys, signed notes, checkpoints, cosignatures, policies, proofs.
 
 Sources, all at c2sp.org: signed-note (the note and its keys), tlog-checkpoint (its body), tlog-cosignature (what a
 witness adds), tlog-policy (`politica.txt`: which log, which witnesses, how many), tlog-proof (one entry's place in the
@@ -27,7 +27,7 @@ LONGEST_NOTE: Final = 1 << 20
 MOST_SIGNATURES: Final = 100
 MOST_PROOF_HASHES: Final = 63
 LARGEST: Final = (1 << 63) - 1
-"""Of sizes, indices and times."""
+"""The largest size, index and time."""
 PROOF_HEADER: Final = "c2sp.org/tlog-proof@v1"
 
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
@@ -38,12 +38,12 @@ _SIGNATURE: Final = 64
 _TIME: Final = 8
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-"""What is left of bytes that were not UTF-8."""
+"""Python's mark for a byte that was not UTF-8."""
 _PRIVATE: Final = "PRIVATE+KEY+"
 
 
 class Unsupported(Exception):
-    """A key of an algorithm that is not spoken here: nothing can be checked with it."""
+    """A key of an algorithm that this program does not know: no signature can be checked with it."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -51,7 +51,7 @@ class Unsupported(Exception):
 
 
 class NotSigned(Exception):
-    """The note lacks a signature that it needs, or carries a false one of a known key."""
+    """The note lacks a signature that it needs, or carries a false signature of a known key."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -59,7 +59,7 @@ class NotSigned(Exception):
 
 
 class SignatureKind(IntEnum):
-    """The signature type identifier byte of a key: what its signatures are over."""
+    """The signature type byte of a key: it says over which bytes its signatures are."""
 
     LOG = 0x01
     """Ed25519 over the note."""
@@ -77,12 +77,14 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
+        # signed-note: the key id is the first four bytes of SHA-256 over name, newline, type and key.
         return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:_KEY_ID_BYTES]
 
     def __str__(self) -> str:
         return f"{self.name}+{self.id.hex()}+{to_base64(bytes([self.kind]) + self.public)}"
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether `signature` is that key's Ed25519 signature over `message`."""
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
@@ -91,7 +93,7 @@ class VerifierKey:
 
 
 def read_verifier_key(text: str) -> VerifierKey:
-    """The key that `text` encodes. Raises Malformed, or Unsupported for a kind that is none of ours."""
+    """The key that `text` encodes. Raises Malformed, or Unsupported for a kind other than `SignatureKind`'s."""
     name, key_id, public = _key_parts(text, "nombre+huella+base64")
     return VerifierKey(name, *_checked_key(name, key_id, public))
 
@@ -117,6 +119,7 @@ def _checked_key(name: str, key_id: str, raw: bytes) -> tuple[SignatureKind, byt
 
 
 def is_key_name(name: str) -> bool:
+    """Whether a key may have this name: not empty, without spaces, line breaks or «+»."""
     return bool(name) and "+" not in name and not any(char.isspace() or _SURROGATE.match(char) for char in name)
 
 
@@ -129,29 +132,33 @@ class Signer:
 
     @classmethod
     def generate(cls, name: str, kind: SignatureKind) -> "Signer":
-        """A new key of the operating system's randomness. Raises Malformed for a name that is none."""
+        """A new key from the operating system's randomness. Raises Malformed for a name that no key may have."""
         return cls.of(name, kind, Ed25519PrivateKey.generate())
 
     @classmethod
     def of(cls, name: str, kind: SignatureKind, private: Ed25519PrivateKey) -> "Signer":
+        """The signer with this private key. Raises Malformed for a name that no key may have."""
         if not is_key_name(name):
             raise Malformed("un nombre de llave sin espacios ni «+»", f"«{name}»")
         return cls(VerifierKey(name, kind, private.public_key().public_bytes_raw()), private)
 
     def to_text(self) -> str:
-        """`PRIVATE+KEY+name+hash+base64`, as Go's sumdb/note writes it: whoever has it signs as this key."""
+        """`PRIVATE+KEY+name+hash+base64`, as Go's sumdb/note writes it.
+
+        With this text, anybody can sign as this key.
+        """
         raw = bytes([self.key.kind]) + self.private.private_bytes_raw()
         return f"{_PRIVATE}{self.key.name}+{self.key.id.hex()}+{to_base64(raw)}"
 
     def sign(self, text: str) -> str:
         """The signature line of a log over the note's text."""
         assert self.key.kind is SignatureKind.LOG
-        return _line(self.key, self.private.sign(text.encode()))
+        return _signature_line(self.key, self.private.sign(text.encode()))
 
     def cosign(self, text: str, *, at: int) -> str:
         """The signature line of a witness over the checkpoint's text; `at` in seconds since 1970."""
         assert self.key.kind is SignatureKind.WITNESS
-        return _line(self.key, at.to_bytes(_TIME, "big") + self.private.sign(_cosigned(text, at)))
+        return _signature_line(self.key, at.to_bytes(_TIME, "big") + self.private.sign(_cosigned_bytes(text, at)))
 
 
 def read_signer(text: str) -> Signer:
@@ -172,11 +179,11 @@ def read_signer(text: str) -> Signer:
     return signer
 
 
-def _line(key: VerifierKey, signature: bytes) -> str:
+def _signature_line(key: VerifierKey, signature: bytes) -> str:
     return f"— {key.name} {to_base64(key.id + signature)}\n"
 
 
-def _cosigned(text: str, at: int) -> bytes:
+def _cosigned_bytes(text: str, at: int) -> bytes:
     return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
@@ -185,7 +192,7 @@ def _cosigned(text: str, at: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature line: whose it claims to be, and its bytes."""
+    """One signature line: the key that it claims, and its bytes. Not verified."""
 
     name: str
     key_id: bytes
@@ -199,27 +206,32 @@ class Note:
     """A text with its signatures, none of them verified."""
 
     text: str
-    """With its last newline: exactly what is signed."""
+    """With its last newline: exactly the bytes that are signed."""
     signatures: tuple[Signature, ...]
 
     def of(self, key: VerifierKey) -> list[Signature]:
-        """The signatures that claim to be that key's; those of other keys are not looked at."""
+        """The signatures that claim that key; signatures of other keys are ignored."""
         return [each for each in self.signatures if (each.name, each.key_id) == (key.name, key.id)]
 
     def signed_by(self, key: VerifierKey) -> bool:
-        """Whether that log key signed it. Raises NotSigned for a signature that claims to be the key's and is not."""
+        """Whether that log key signed it. Raises NotSigned if a signature claims the key and is false."""
+        # A false signature of a known key is worse than none: somebody changed the text.
         found = self.of(key)
         if any(not key.verifies(each.raw, self.text.encode()) for each in found):
             raise NotSigned(f"la firma de {key.name} no es válida")
         return bool(found)
 
     def cosigned_by(self, key: VerifierKey) -> int | None:
-        """When that witness cosigned it last, in seconds since 1970. Raises NotSigned as `signed_by`."""
+        """The time of that witness's last cosignature, in seconds since 1970; None without one.
+
+        Raises NotSigned as `signed_by`.
+        """
         times: list[int] = []
         for each in self.of(key):
+            # cosignature/v1: eight bytes of time, then the signature over time and text.
             at = int.from_bytes(each.raw[:_TIME], "big")
             good = len(each.raw) == _TIME + _SIGNATURE and at <= LARGEST
-            if not good or not key.verifies(each.raw[_TIME:], _cosigned(self.text, at)):
+            if not good or not key.verifies(each.raw[_TIME:], _cosigned_bytes(self.text, at)):
                 raise NotSigned(f"la firma del testigo {key.name} no es válida")
             times.append(at)
         return max(times, default=None)
@@ -228,6 +240,7 @@ class Note:
 def read_note(data: bytes) -> Note:
     """A signed note. Raises Malformed."""
     text = _text_of(data, "una nota firmada")
+    # The last empty line separates text and signatures: the text itself may hold empty lines.
     body, separator, signatures = text.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise Malformed("una nota: texto, línea vacía, firmas", "otra cosa")
@@ -279,11 +292,12 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
+        """The checkpoint as it was read: text, empty line, signatures."""
         return (self.note.text + "\n" + "".join(each.line for each in self.note.signatures)).encode()
 
 
 def checkpoint_text(origin: str, size: int, root: bytes) -> str:
-    """What a log signs for that tree."""
+    """The text that a log signs for that tree, without the empty line that ends it in a note."""
     return f"{origin}\n{size}\n{to_base64(root)}\n"
 
 
@@ -295,6 +309,7 @@ def read_checkpoint(data: bytes) -> Checkpoint:
         raise Malformed("origen, tamaño y raíz, una línea cada uno", f"{len(lines)} líneas")
     size = read_decimal(lines[1], "un tamaño", line=2)
     root = read_hash(lines[2], line=3)
+    # Only one tree has no leaves, so only one root is possible.
     if not size and root != EMPTY:
         raise Malformed("la raíz del árbol vacío", f"«{lines[2]}»", 3)
     return Checkpoint(lines[0], size, root, note, tuple(lines[3:]))
@@ -308,6 +323,7 @@ def read_decimal(text: str, what: str, *, line: int = 0) -> int:
 
 
 def read_hash(text: str, *, line: int = 0) -> bytes:
+    """A hash of 32 bytes in base64. Raises Malformed."""
     raw = from_base64(text, line=line)
     if len(raw) != HASH:
         raise Malformed(f"un hash de {HASH} bytes", f"{len(raw)} bytes", line)
@@ -315,11 +331,12 @@ def read_hash(text: str, *, line: int = 0) -> bytes:
 
 
 def to_base64(data: bytes) -> str:
+    """Standard base64 with padding."""
     return base64.b64encode(data).decode("ascii")
 
 
 def from_base64(text: str, *, line: int = 0) -> bytes:
-    """Standard base64 in its only canonical form: what decodes to the same bytes is not the same text."""
+    """Standard base64 in canonical form: another text that decodes to the same bytes is refused. Raises Malformed."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -356,7 +373,7 @@ class Policy:
     witnesses: Mapping[str, Witness]
     """By the name that the policy gives them, not the key's."""
     groups: Mapping[str, tuple[int, tuple[str, ...]]]
-    """How many of which members; members stand before the group they are in."""
+    """By name: how many of which members. A member is defined before its group."""
     quorum: str
     """A witness, a group, or `none`."""
 
@@ -371,6 +388,7 @@ class Policy:
 
     def is_met_by(self, cosigners: Iterable[str]) -> bool:
         """Whether those witnesses, by the policy's names, are a quorum."""
+        # Groups are in the order of the file, members before their group: one pass settles nested groups.
         met = {"none", *cosigners}
         for name, (needed, members) in self.groups.items():
             if sum(member in met for member in members) >= needed:
@@ -386,7 +404,10 @@ def trust_only(key: VerifierKey) -> Policy:
 
 
 def read_policy(data: bytes) -> Policy:
-    """A policy file. Raises Malformed with the line, or Unsupported for a key of a kind that is none of ours."""
+    """A policy file.
+
+    Raises Malformed with the line, or Unsupported for a key of a kind that is not in `SignatureKind`.
+    """
     if len(data) > LONGEST_NOTE:
         raise Malformed(f"una política de hasta {LONGEST_NOTE} bytes", f"{len(data)}")
     reader = _PolicyReader()
@@ -402,7 +423,7 @@ def read_policy(data: bytes) -> Policy:
 
 
 class _PolicyReader:
-    """What the lines so far have defined."""
+    """The definitions of the lines read so far."""
 
     def __init__(self) -> None:
         self.logs: list[Log] = []
@@ -416,12 +437,12 @@ class _PolicyReader:
     def take(self, words: Sequence[str], number: int) -> None:
         match words:
             case ["log", key, *url] if len(url) <= 1:
-                self.logs.append(Log(self._key(key, SignatureKind.LOG, number), "".join(url)))
+                self.logs.append(Log(self._take_key(key, SignatureKind.LOG, number), "".join(url)))
             case ["witness", name, key, *url] if len(url) <= 1:
-                self._new(name, number)
-                self.witnesses[name] = Witness(self._key(key, SignatureKind.WITNESS, number), "".join(url))
+                self._expect_new_name(name, number)
+                self.witnesses[name] = Witness(self._take_key(key, SignatureKind.WITNESS, number), "".join(url))
             case ["group", name, needed, _, *_]:
-                self._group(name, needed, words[3:], number)
+                self._take_group(name, needed, words[3:], number)
             case ["quorum", name]:
                 if self.quorum is not None or (name != "none" and not self._is_defined(name)):
                     raise Malformed("un solo quórum, de un nombre ya definido", f"«{name}»", number)
@@ -434,38 +455,40 @@ class _PolicyReader:
             raise Malformed("una línea quorum", "ninguna", lines)
         return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum)
 
-    def _key(self, text: str, kind: SignatureKind, number: int) -> VerifierKey:
+    def _take_key(self, text: str, kind: SignatureKind, number: int) -> VerifierKey:
         try:
             key = read_verifier_key(text)
         except Malformed as problem:
             raise Malformed(problem.expected, problem.found, number) from None
+        # A witness key as a log key (or the reverse) would make signatures over other bytes count.
         if key.kind is not kind:
             raise Malformed(
                 f"una llave de {'testigo' if kind is SignatureKind.WITNESS else 'bitácora'}", f"«{text}»", number
             )
-        # One key twice would count twice; the log's own would let it witness itself.
+        # A witness that stands twice would count twice; the log's own key would let the log witness itself.
         if key.public in self.publics:
             raise Malformed("una llave que no esté ya en la política", f"«{text}»", number)
-        # Two keys with one name and one hash: no signature could be told to be the one's or the other's.
+        # Two keys with one name and one id: a signature could not be given to one of them.
         if (key.name, key.id) in self.keys:
             raise Malformed("una llave que se distinga de las demás", f"«{text}»", number)
         self.publics.add(key.public)
         self.keys[key.name, key.id] = key
         return key
 
-    def _group(self, name: str, needed: str, members: Sequence[str], number: int) -> None:
+    def _take_group(self, name: str, needed: str, members: Sequence[str], number: int) -> None:
         for member in members:
             if not self._is_defined(member) or member in self.members:
                 raise Malformed("miembros definidos antes, cada uno en un solo grupo", f"«{member}»", number)
+            # A member of two groups would count twice.
             self.members.add(member)
-        self._new(name, number)
+        self._expect_new_name(name, number)
         words = {"any": 1, "all": len(members)}
         count = words[needed] if needed in words else read_decimal(needed, "cuántos miembros", line=number)
         if not 1 <= count <= len(members):
             raise Malformed(f"entre 1 y {len(members)} miembros", needed, number)
         self.groups[name] = (count, tuple(members))
 
-    def _new(self, name: str, number: int) -> None:
+    def _expect_new_name(self, name: str, number: int) -> None:
         if name == "none" or self._is_defined(name):
             raise Malformed("un nombre nuevo", f"«{name}»", number)
 
@@ -478,7 +501,7 @@ class _PolicyReader:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That an entry stands at an index of the log of a checkpoint. `extra` is what its maker says; nobody signed it."""
+    """The place of an entry in the log of a checkpoint. `extra` is a note of the proof's maker, signed by nobody."""
 
     index: int
     hashes: tuple[bytes, ...]
@@ -486,13 +509,14 @@ class Proof:
     extra: bytes | None = None
 
     def to_bytes(self) -> bytes:
+        """The tlog-proof file: header, extra, index, hashes, empty line, checkpoint."""
         extra = [] if not self.extra else [f"extra {to_base64(self.extra)}"]
         lines = [PROOF_HEADER, *extra, f"index {self.index}", *map(to_base64, self.hashes), "", ""]
         return "\n".join(lines).encode() + self.checkpoint.to_bytes()
 
 
 def read_proof(data: bytes) -> Proof:
-    """A tlog-proof file; nothing of it is checked but its form. Raises Malformed."""
+    """A tlog-proof file; only its form is checked. Raises Malformed."""
     text = _text_of(data, "una prueba")
     head, separator, checkpoint = text.partition("\n\n")
     lines = head.split("\n")

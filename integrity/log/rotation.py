@@ -1,4 +1,4 @@
-"""A log that goes on under another key: whoever has the old key follows to the new one by what the old one signed.
+"""A log that goes on under another key: a reader with the old key reaches the new one by what the old one signed.
 
     bitacora/rotaciones/0001.tlog-proof    the leaf of the first rotation, in a checkpoint that both keys signed
 
@@ -7,9 +7,9 @@ signs, and beside it the old one for as long as the two overlap; the proof of th
 known name for ever. A reader begins with the key in hand and goes from proof to proof: each must be signed by the key
 reached so far, and by the one that it names; then only the last key's signature makes a checkpoint good.
 
-What this does not do. A key that was stolen before its rotation can sign another rotation in another history: only
-witnesses, or whoever keeps an old checkpoint, see that, and after a theft the new key is to be handed out on paper, as
-the first was. One proof file, away from its tree, does not lead from key to key: check it with the key that signed it.
+What this does not do. A key that was stolen before its rotation can sign another rotation in another history. Only
+witnesses, and readers who kept an old checkpoint, see that. After a theft, hand out the new key on paper, as the first
+one was. One proof file, away from its tree, does not lead from key to key: check it with the key that signed it.
 Witnesses know the log by its keys: they must be started with the new one before the overlap ends. Verifiers that do not
 read this folder know the log by the old key until the overlap ends, and then by the new one alone.
 """
@@ -45,7 +45,7 @@ Read = Callable[[str, int], bytes]
 
 
 class NotFollowed(Exception):
-    """A rotation is not what the key before it signed; `path` is its file and `sentence` is Spanish."""
+    """A rotation is not signed by the key before it. `path` is the file of its proof; `sentence` is Spanish."""
 
     def __init__(self, path: str, sentence: str) -> None:
         super().__init__(path, sentence)
@@ -63,23 +63,26 @@ class Rotation:
 
 
 def key_of(held: Json) -> VerifierKey | None:
-    """The key that a leaf hands the log to; None for any other leaf."""
+    """The key that a leaf `rotacion` of «bitacora» hands the log to; None for any other leaf."""
     if (held["tipo"], held.get("de")) != ("rotacion", "bitacora"):
         return None
     return VerifierKey(held["nombre"], SignatureKind.LOG, bytes.fromhex(held["clave"]))
 
 
 def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:
-    """The policy under the keys that its log has come to, and how it came there.
+    """The policy with the last key of its log, and the rotations that lead there, oldest first.
 
-    Raises NotFollowed where a rotation was not signed by the key before it, or SourceError.
+    `read` gives a file of the log. Raises NotFollowed if a rotation is not signed by the key before it; SourceError.
     """
-    told = _told(read)
+    told = _read_rotations(read)
     in_hand = {log.key for log in policy.logs}
+    # The reader's key may be newer than the first rotations: begin after the last one that hands the log to a key in
+    # hand.
     begin = max((number for number, each in enumerate(told, 1) if each.key in in_hand), default=0)
     followed: list[Rotation] = []
     for each in told[begin:]:
-        _check(each, [followed[-1].key] if followed else sorted(in_hand, key=str))
+        # The first step may start from any key of the policy; each later step starts from the one key reached before.
+        _check_rotation(each, [followed[-1].key] if followed else sorted(in_hand, key=str))
         followed.append(each)
     if not followed:
         return policy, []
@@ -87,9 +90,10 @@ def follow(read: Read, policy: Policy) -> tuple[Policy, list[Rotation]]:
     return replace(policy, logs=(Log(followed[-1].key), *others)), followed
 
 
-def _told(read: Read) -> list[Rotation]:
+def _read_rotations(read: Read) -> list[Rotation]:
     told: list[Rotation] = []
     while len(told) < MOST:
+        # Rotations are numbered without gaps. The first missing number is the end of the list.
         path = rotation_path(len(told) + 1)
         try:
             proof = read_proof(read(path, LONGEST_NOTE))
@@ -104,10 +108,11 @@ def _told(read: Read) -> list[Rotation]:
     return told
 
 
-def _check(rotation: Rotation, before: Sequence[VerifierKey]) -> None:
+def _check_rotation(rotation: Rotation, before: Sequence[VerifierKey]) -> None:
     proof, key = rotation.proof, rotation.key
     checkpoint = proof.checkpoint
     same = [each for each in before if each.name == key.name]
+    # Both must have signed: the old key shows that the log agreed to the change, the new one that somebody holds it.
     try:
         check_inclusion(proof.index, checkpoint.size, leaf_hash(proof.extra or b""), proof.hashes, checkpoint.root)
         if not any(checkpoint.note.signed_by(each) for each in same):
@@ -121,9 +126,9 @@ def _check(rotation: Rotation, before: Sequence[VerifierKey]) -> None:
 
 
 def check_in_tree(tiles: Tiles, followed: Sequence[Rotation]) -> None:
-    """Whether the rotations that were followed are of this very tree, which has been recomputed.
+    """The rotations that were followed belong to this very tree, which was recomputed before.
 
-    Raises NotFollowed, or what reading raises.
+    Otherwise two histories, each with good rotations, could be mixed. Raises NotFollowed, SourceError, Differs.
     """
     for each in followed:
         then: Checkpoint = each.proof.checkpoint

@@ -5,7 +5,7 @@
     tile/entries/<N>[.p/<W>]      the same number of entries, each after its length in two bytes, big-endian
 
 N is written in groups of three digits, all but the last after an x: 1234067 is x001/x234/067. A partial tile may be
-gone once the full one is there; whoever misses it reads the beginning of the full one.
+removed once the full one is there; a reader that does not find it reads the beginning of the full one.
 """
 
 import re
@@ -30,7 +30,7 @@ _KEPT: Final = 64
 
 
 class Differs(Exception):
-    """A file of the log is not what the rest of it says: which, where in it, what was expected and what was found."""
+    """A file of the log contradicts the rest: its path, the place in it, the value expected and the value found."""
 
     def __init__(self, path: str, expected: object, found: object, position: str = "") -> None:
         super().__init__(path, expected, found, position)
@@ -41,7 +41,7 @@ class Differs(Exception):
 
 
 class Misshapen(Differs):
-    """The file is missing, or has not the form or the length that it must have."""
+    """The file is missing, or does not have the form or the length that it must have."""
 
 
 class EntryDiffers(Differs):
@@ -59,21 +59,23 @@ def tile_path(level: int | None, index: int, width: int = WIDTH) -> str:
 
 
 def read_path(path: str) -> tuple[int | None, int, int] | None:
-    """Level, index and width of the tile or bundle that belongs at `path`; None where none does."""
+    """Level, index and width of the tile or bundle at `path`; None if the layout has no such path."""
     found = _PATH.fullmatch(path)
     if found is None:
         return None
     level = None if found[1] == "entries" else int(found[1])
+    # Writing the place again must give the same path: so 000/x000 or a width with leading zeros is no path.
     place = level, int(re.sub("[x/]", "", found[2])), int(found[3] or WIDTH)
     return place if place[2] and tile_path(*place) == path else None
 
 
 def write_bundle(entries: Sequence[bytes]) -> bytes:
+    """Each entry after its length in two bytes, big-endian."""
     return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
 
 
 def read_bundle(data: bytes, width: int, path: str = "") -> list[bytes]:
-    """The entries of a bundle, which must be `width` and nothing after them. Raises Misshapen."""
+    """The `width` entries of a bundle. Raises Misshapen if there are more, fewer, or a cut one."""
     entries: list[bytes] = []
     at = 0
     while at < len(data):
@@ -95,13 +97,15 @@ class Tiles:
         self._kept: dict[tuple[int, int], bytes] = {}
 
     def width(self, level: int, index: int) -> int:
-        """Hashes in that tile of this tree; 0 or less where there is none."""
+        """Hashes in that tile of this tree; 0 or less if the tree has no such tile."""
         return min(WIDTH, (self.size >> (_BITS * level)) - index * WIDTH)
 
     def tile(self, level: int, index: int) -> bytes:
         """The hashes of a tile, one after the other, as many as this tree has in it."""
         width = self.width(level, index)
-        path, data = self._take(tile_path(level, index, width), tile_path(level, index), width, WIDTH * HASH)
+        path, data = self._read_partial_or_full(
+            tile_path(level, index, width), tile_path(level, index), width, WIDTH * HASH
+        )
         whole = width * HASH if path == tile_path(level, index, width) else WIDTH * HASH
         if len(data) != whole:
             raise Misshapen(path, f"{whole} bytes", f"{len(data)}")
@@ -111,11 +115,11 @@ class Tiles:
         """The entries of a bundle, as many as this tree has in it."""
         width = self.width(0, index)
         asked = tile_path(None, index, width)
-        path, data = self._take(asked, tile_path(None, index), width, WIDTH * (2 + LONGEST_ENTRY))
+        path, data = self._read_partial_or_full(asked, tile_path(None, index), width, WIDTH * (2 + LONGEST_ENTRY))
         return read_bundle(data, width if path == asked else WIDTH, path)[:width]
 
-    def _take(self, path: str, full: str, width: int, limit: int) -> tuple[str, bytes]:
-        """What is at `path`, or at `full` where the partial one is gone; and where it was."""
+    def _read_partial_or_full(self, path: str, full: str, width: int, limit: int) -> tuple[str, bytes]:
+        """Path and bytes of the file at `path`; of the one at `full` if the partial one was removed meanwhile."""
         try:
             return path, self.source.read(path, limit)
         except Refused as refused:
@@ -132,11 +136,15 @@ class Tiles:
 
     def node(self, level: int, index: int) -> bytes:
         """Hash of the complete subtree over the leaves [index·2^level, (index+1)·2^level)."""
+        # A tile holds eight levels of the tree: its own hashes are the lowest, and the seven above are computed from
+        # them.
         rows, within = divmod(level, _BITS)
         at, first = divmod(index << within, WIDTH)
         hashes = self._kept.get((rows, at))
         if hashes is None:
             hashes = self.tile(rows, at)
+            # A national log has thousands of tiles; a walk uses each of the kept ones again and again, then needs
+            # others.
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
             self._kept[rows, at] = hashes
@@ -151,17 +159,18 @@ class Tiles:
         return range_hash(0, size, self.node)
 
     def inclusion(self, index: int) -> list[bytes]:
-        """Raises NotProven where there is no such leaf."""
+        """The hashes that prove a leaf (RFC 6962 §2.1.1). Raises NotProven if there is no leaf at `index`."""
         return inclusion_proof(index, self.size, self.node)
 
     def consistency(self, old: int) -> list[bytes]:
-        """Raises NotProven where this tree is smaller than `old`."""
+        """The hashes that prove that this tree continues the one of `old` leaves. Raises NotProven if it is smaller."""
         return consistency_proof(old, self.size, self.node)
 
     def find(self, leaf: bytes) -> int | None:
-        """Index of the first leaf with that hash."""
+        """Index of the first leaf with that hash; None if the log has none."""
         for index, hashes in enumerate(self._level_0()):
             at = hashes.find(leaf)
+            # A match that does not begin at a hash is two neighbours that happen to share bytes.
             while at >= 0 and at % HASH:
                 at = hashes.find(leaf, at + 1)
             if at >= 0:
@@ -181,11 +190,12 @@ def check_tiles(
     root: bytes | None = None,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Recompute every hash of the tree that leaf `first` or a later one is under, from the entries up.
+    """Recompute every hash of the tree above the leaves from `first` on, beginning with the entries.
 
-    The first thing that does not agree is raised: Misshapen, EntryDiffers or Differs; SourceError for what could not be
-    read. Without `entries` the tiles of level 0 are taken as they are. `root`, where it is known, tells which is wrong
-    of an entry and a hash that differ. `tell` hears how many leaves are done. What this does not compare is the root.
+    Raises the first difference: Misshapen, EntryDiffers or Differs; SourceError for a file that could not be read.
+    Without `entries`, the tiles of level 0 are taken as they are. If an entry and its hash differ, `root`, if known,
+    tells which of the two is wrong. `tell` hears how many leaves are done. The caller compares the root itself
+    (`Tiles.root`).
     """
     bundles = range(first // WIDTH, -(-tiles.size // WIDTH))
     roots: list[bytes] = []
@@ -196,6 +206,8 @@ def check_tiles(
         except Differs as differs:
             return differs
 
+    # Full bundles give one hash each to the level above. The last, partial one gives none: only `Tiles.root` reaches
+    # it.
     for index, found in in_threads(work, bundles, tiles.source.threads):
         if isinstance(found, Exception):
             raise found
@@ -209,7 +221,7 @@ def check_tiles(
 
 
 def _check_leaves(tiles: Tiles, index: int, root: bytes | None) -> bytes:
-    """The tile of level 0, where it is that of its entries."""
+    """The tile of level 0, if it agrees with its entries. Raises EntryDiffers for the first entry that does not."""
     stored = tiles.tile(0, index)
     entries = tiles.entries(index)
     computed = b"".join([sha256(b"\0" + entry).digest() for entry in entries])
@@ -219,6 +231,8 @@ def _check_leaves(tiles: Tiles, index: int, root: bytes | None) -> bytes:
     ours, theirs = computed[at : at + HASH].hex(), stored[at : at + HASH].hex()
     number, width = index * WIDTH + at // HASH, len(entries)
     path = tile_path(0, index, width)
+    # Entry and hash contradict each other. The tile above was made from one of them: if our hashes fit it, the tile
+    # lies.
     if _is_signed(tiles, index, computed, root):
         raise EntryDiffers(path, f"{ours}, la huella de la entrada {number}", theirs, f"hash {at // HASH}")
     bundle = tile_path(None, index, width)
@@ -226,7 +240,7 @@ def _check_leaves(tiles: Tiles, index: int, root: bytes | None) -> bytes:
 
 
 def _is_signed(tiles: Tiles, index: int, hashes: bytes, root: bytes | None) -> bool:
-    """Whether those would be the hashes of the tile, by the tile above it or, for a partial one, by the root."""
+    """Whether `hashes` fit the rest of the tree: the tile above or, for a partial tile, the root."""
 
     def node(level: int, at: int) -> bytes:
         inside = level < _BITS and (at << level) // WIDTH == index
@@ -239,7 +253,10 @@ def _is_signed(tiles: Tiles, index: int, hashes: bytes, root: bytes | None) -> b
 
 
 def _check_level(tiles: Tiles, level: int, start: int, below: Sequence[bytes]) -> list[bytes]:
-    """Compare the hashes of a level from the `start`-th with those of the full tiles below; the roots of its own."""
+    """Compare the hashes of a level, from the `start`-th on, with the roots of the full tiles `below`.
+
+    Returns the roots of this level's own full tiles. Raises Differs.
+    """
     roots: list[bytes] = []
     end = start + len(below)
     for index in range(start // WIDTH, -(-end // WIDTH)):

@@ -2,10 +2,10 @@
 
 A party, a university or a newspaper runs one (`integrity witness`). The log asks it over HTTP, as C2SP tlog-witness has
 it: `POST /add-checkpoint` with the size that the witness signed last, a consistency proof and the new checkpoint; the
-answer is a signature line with the time. A log that shows one tree to some and another to others, or that takes back
-what it showed, gets no signature of an honest witness: this is what a reader's policy asks for.
+answer is a signature line with the time. A log that shows one tree to some readers and another to others, or that takes
+leaves back, gets no signature of an honest witness. This is why a reader's policy asks for witnesses.
 
-What was signed is durable before the answer leaves. A witness that loses its memory must not go on under its key.
+A head is durable in the witness's memory before the answer leaves. A witness without its memory must not sign again.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ _AT_ONCE: Final = 32
 
 
 class WitnessAnswer(NamedTuple):
-    """What the witness says to one request."""
+    """The answer of the witness to one request."""
 
     status: HTTPStatus
     body: str
@@ -72,7 +72,7 @@ class WitnessAnswer(NamedTuple):
 
 
 class Request(NamedTuple):
-    """The body of add-checkpoint."""
+    """The body of add-checkpoint: the size signed last, the hashes of the proof, and the new checkpoint."""
 
     old: int
     proof: tuple[bytes, ...]
@@ -80,7 +80,7 @@ class Request(NamedTuple):
 
 
 def read_request(data: bytes) -> Request:
-    """Raises Malformed."""
+    """The parts of a request, in the form of C2SP tlog-witness. No signature is verified yet. Raises Malformed."""
     head, separator, note = data.partition(b"\n\n")
     try:
         lines = head.decode("ascii").split("\n")
@@ -96,19 +96,25 @@ def read_request(data: bytes) -> Request:
 
 
 def write_request(old: int, proof: Sequence[bytes], checkpoint: bytes) -> bytes:
+    """The body of add-checkpoint for these parts; `read_request` reads it."""
     return "\n".join([f"old {old}", *map(to_base64, proof), "", ""]).encode() + checkpoint
 
 
 class Memory:
-    """What the witness signed last, of each log, in a folder."""
+    """The head that the witness signed last, for each log; one file each, in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """The folder must be there: a witness that starts without its memory would sign a second history."""
+        """The folder must exist: a witness that starts without its memory would sign a second history.
+
+        Raises LogRefused.
+        """
         if not folder.is_dir():
             raise LogRefused(f"no está la memoria del testigo, {folder.name}: sin ella no debe firmar con esta llave")
         self._folder = folder
 
     def of(self, origin: str) -> FileState:
+        """The memory of one log, by its origin; its head is None if this witness never signed that log."""
+        # An origin may hold any character; its digest is a safe file name.
         return FileState(self._folder / hashlib.sha256(origin.encode()).hexdigest())
 
 
@@ -126,26 +132,32 @@ class Cosigner:
         self._one_at_a_time = threading.Lock()
 
     def add_checkpoint(self, data: bytes) -> WitnessAnswer:
-        """Sign, or say why not: what tlog-witness asks for each case. What was signed is durable on return."""
+        """Sign the checkpoint, or refuse with the status that tlog-witness names for the case.
+
+        A head that is signed is durable before this returns. Raises LogRefused or OSError if the memory fails.
+        """
         try:
             request = read_request(data)
         except Malformed as problem:
-            return _refuse(HTTPStatus.BAD_REQUEST, f"se esperaba {problem.expected}")
+            return _refusal_answer(HTTPStatus.BAD_REQUEST, f"se esperaba {problem.expected}")
         checkpoint = request.checkpoint
         keys = self._logs.get(checkpoint.origin)
         if keys is None:
-            return _refuse(HTTPStatus.NOT_FOUND, "este testigo no conoce esa bitácora")
+            # The order of these answers is that of tlog-witness: unknown log 404, bad signature 403, sizes 400, other
+            # size 409, bad proof 422.
+            return _refusal_answer(HTTPStatus.NOT_FOUND, "este testigo no conoce esa bitácora")
         try:
+            # Without the log's own signature, anybody could move the memory to a tree of theirs.
             if not any(checkpoint.note.signed_by(key) for key in keys):
-                return _refuse(HTTPStatus.FORBIDDEN, "el punto de control no lo firmó esa bitácora")
+                return _refusal_answer(HTTPStatus.FORBIDDEN, "el punto de control no lo firmó esa bitácora")
         except NotSigned:
-            return _refuse(HTTPStatus.FORBIDDEN, "la firma del punto de control no es válida")
+            return _refusal_answer(HTTPStatus.FORBIDDEN, "la firma del punto de control no es válida")
         if request.old > checkpoint.size:
-            return _refuse(HTTPStatus.BAD_REQUEST, "el tamaño anterior es mayor que el del punto de control")
-        with self._one_at_a_time:  # what was compared is what is replaced
-            return self._continue(request)
+            return _refusal_answer(HTTPStatus.BAD_REQUEST, "el tamaño anterior es mayor que el del punto de control")
+        with self._one_at_a_time:  # between the comparison and the swap no other request may sign
+            return self._sign_if_continued(request)
 
-    def _continue(self, request: Request) -> WitnessAnswer:
+    def _sign_if_continued(self, request: Request) -> WitnessAnswer:
         checkpoint = request.checkpoint
         state = self._memory.of(checkpoint.origin)
         last = state.read()
@@ -159,16 +171,16 @@ class Cosigner:
             if signed.size:
                 check_consistency(signed.size, checkpoint.size, signed.root, checkpoint.root, request.proof)
             elif request.proof:
-                return _refuse(HTTPStatus.UNPROCESSABLE_ENTITY, "desde 0 la prueba debe estar vacía")
+                return _refusal_answer(HTTPStatus.UNPROCESSABLE_ENTITY, "desde 0 la prueba debe estar vacía")
         except NotProven as problem:
-            return _refuse(HTTPStatus.UNPROCESSABLE_ENTITY, problem.sentence)
-        # If we stop before the swap, nothing was signed; if we stop after it, the log asks again with the new size.
+            return _refusal_answer(HTTPStatus.UNPROCESSABLE_ENTITY, problem.sentence)
+        # If we stop before the swap, we have signed no head; if we stop after it, the log asks again with the new size.
         if not state.swap(last, Head(checkpoint.size, checkpoint.root)):
-            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "otro proceso usa la memoria de este testigo")
+            return _refusal_answer(HTTPStatus.SERVICE_UNAVAILABLE, "otro proceso usa la memoria de este testigo")
         return WitnessAnswer(HTTPStatus.OK, self._signer.cosign(checkpoint.note.text, at=int(self._clock())))
 
 
-def _refuse(status: HTTPStatus, sentence: str) -> WitnessAnswer:
+def _refusal_answer(status: HTTPStatus, sentence: str) -> WitnessAnswer:
     return WitnessAnswer(status, sentence + "\n")
 
 
@@ -186,9 +198,11 @@ class WitnessServer(http.server.ThreadingHTTPServer):
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         super().__init__(address, _Handler)
 
-    def process_request(  # the places are given back by the thread
+    def process_request(  # the thread that answers gives its place back
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: tuple[str, int]
     ) -> None:
+        # At most `_AT_ONCE` threads: a client that sends slowly holds one place, and the others wait in the kernel's
+        # queue.
         self._places.acquire()
         super().process_request(request, client_address)
 
@@ -215,14 +229,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if self.path != "/add-checkpoint":
-            self._say(_refuse(HTTPStatus.NOT_FOUND, "aquí solo está /add-checkpoint"), end=True)
+            self._send_answer(_refusal_answer(HTTPStatus.NOT_FOUND, "aquí solo está /add-checkpoint"), end=True)
             return
         stated = self.headers.get("Content-Length", "")
+        # Without its length the body could not be limited, nor the next request found on the same connection.
         if not re.fullmatch("[0-9]{1,9}", stated, re.ASCII):
-            self._say(_refuse(HTTPStatus.LENGTH_REQUIRED, "falta el largo de la solicitud"), end=True)
+            self._send_answer(_refusal_answer(HTTPStatus.LENGTH_REQUIRED, "falta el largo de la solicitud"), end=True)
             return
         if int(stated) > LONGEST_REQUEST:
-            self._say(_refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"se admiten {LONGEST_REQUEST} bytes"), end=True)
+            self._send_answer(
+                _refusal_answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"se admiten {LONGEST_REQUEST} bytes"), end=True
+            )
             return
         body = self.rfile.read(int(stated))
         if len(body) != int(stated):
@@ -232,19 +249,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = self.server.cosigner.add_checkpoint(body)
         except (LogRefused, OSError) as error:
             sentence = error.sentence if isinstance(error, LogRefused) else "no se pudo guardar lo que se firma"
-            answer = _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+            answer = _refusal_answer(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+        # One line for the operator: the status and the Spanish sentence, or the signature.
         self.server.tell(f"{answer.status.value} {answer.body.strip()}")
-        self._say(answer)
+        self._send_answer(answer)
 
     def do_GET(self) -> None:
-        self._say(_refuse(HTTPStatus.NOT_FOUND, "aquí solo está POST /add-checkpoint"))
+        self._send_answer(_refusal_answer(HTTPStatus.NOT_FOUND, "aquí solo está POST /add-checkpoint"))
 
-    def _say(self, answer: WitnessAnswer, *, end: bool = False) -> None:
+    def _send_answer(self, answer: WitnessAnswer, *, end: bool = False) -> None:
         body = answer.body.encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(body)))
-        if end:  # what was sent and not read would be taken for the next request
+        if end:  # the rest of this request, still unread, would be taken for the next one
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
@@ -256,7 +274,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def serve(
     signer: Signer, logs: Sequence[VerifierKey], memory: Memory, *, host: str, port: int, tell: Callable[[str], None]
 ) -> WitnessServer:
-    """A bound server, not yet serving. Raises OSError where the address is taken."""
+    """A bound server that does not serve yet. Raises OSError if the address is taken."""
     return WitnessServer((host, port), Cosigner(signer, logs, memory, time.time), tell)
 
 
@@ -272,12 +290,12 @@ class Refusal(Exception):
 
 
 class NotContinued(Refusal):
-    """The witness has signed what this tree does not continue: somebody was shown, or is being shown, another log."""
+    """The witness signed a head that this tree does not continue: another log was, or is, shown to somebody."""
 
 
 @dataclass
 class Seat:
-    """One witness of a panel: what it signed last, and what it is being asked."""
+    """One witness of a panel: the text that it signed last, and the text that it is asked to sign now."""
 
     witness: Witness
     known: int = 0
@@ -292,15 +310,16 @@ class Seat:
     """The last text that it signed, and its signature."""
     asking: "Future[str] | None" = None
     text: str = ""
-    """What it is being asked to sign."""
+    """The text of the checkpoint that it is asked to sign."""
 
 
 class Panel:
     """The witnesses of a policy that have an address, all asked at once for each new checkpoint.
 
-    Nobody is waited for long: `patience` seconds at most, a moment where the policy's quorum is there, and not at all
-    who gave no signature the last time. That one is asked again meanwhile, every so often, is shown all that it missed,
-    and is waited for again once it has answered. One that drips its answer keeps nothing but its own seat.
+    A corte must not wait for a slow witness. So a new checkpoint waits at most `patience` seconds; once the policy's
+    quorum has signed it waits `GRACE` more; for a witness that gave no signature the last time it does not wait. That
+    witness is asked again, after longer and longer pauses, and its checkpoint is always the newest; once it has
+    answered, it is waited for again. A witness that sends its answer byte by byte holds up nobody but itself.
     """
 
     def __init__(
@@ -319,74 +338,87 @@ class Panel:
         self.seats = {name: Seat(each) for name, each in policy.witnesses.items() if each.url}
 
     def ask(self, checkpoint: bytes, tiles: Tiles, *, patience: float | None = None) -> str:
-        """The signature lines for that checkpoint that are here in time. Call it from one thread at a time."""
+        """The signature lines for that checkpoint that arrive in time. Call it from one thread at a time."""
         text = read_checkpoint(checkpoint).note.text
         now = time.monotonic()
         deadline = now + (self._patience if patience is None else patience)
-        awaited = {seat.asking for seat in self.seats.values() if self._begin(seat, checkpoint, text, tiles, now)}
+        awaited = {
+            seat.asking for seat in self.seats.values() if self._begin_asking(seat, checkpoint, text, tiles, now)
+        }
         pending: set[Future[str]] = {each for each in awaited if each is not None}
         hurried = False
         while pending and (left := deadline - time.monotonic()) > 0:
             _, pending = wait(pending, left, FIRST_COMPLETED)
-            if not hurried and self.policy.is_met_by(self._signed(text)):
+            # As soon as the quorum is complete, the deadline moves forward: the others have `GRACE` seconds more.
+            if not hurried and self.policy.is_met_by(self._seats_that_signed(text)):
                 hurried, deadline = True, min(deadline, time.monotonic() + GRACE)
-        return "".join(self.seats[name].line[1] for name in self._signed(text))
+        return "".join(self.seats[name].line[1] for name in self._seats_that_signed(text))
 
-    def _begin(self, seat: Seat, checkpoint: bytes, text: str, tiles: Tiles, now: float) -> bool:
-        """Ask one that is free and has not signed it; whether to wait for its answer."""
-        self._settle(seat)
+    def _begin_asking(self, seat: Seat, checkpoint: bytes, text: str, tiles: Tiles, now: float) -> bool:
+        """Ask a witness that is free and has not signed this text; returns whether to wait for its answer."""
+        self._take_settled_answer(seat)
         if seat.asking is None and seat.line[0] != text and now >= seat.due:
             seat.asking, seat.text = Future(), text
             old = min(seat.known, tiles.size)
-            asking = partial(_ask, seat.witness, checkpoint, tiles, old=old, timeout=self._timeout)
-            # A thread that nobody waits for at the end: what it does not come to is asked again.
-            threading.Thread(target=_answer, args=(seat.asking, asking), daemon=True).start()
+            asking = partial(_ask_witness, seat.witness, checkpoint, tiles, old=old, timeout=self._timeout)
+            # A daemon thread: the process may end while it waits. The next checkpoint asks this witness again.
+            threading.Thread(target=_resolve_future, args=(seat.asking, asking), daemon=True).start()
         return seat.asking is not None and seat.text == text and not seat.failures
 
-    def _settle(self, seat: Seat) -> None:
-        """Take its answer, where it has come."""
+    def _take_settled_answer(self, seat: Seat) -> None:
+        """Take the answer of a witness, if it has come: its signature, or its refusal and the time to ask again."""
         if seat.asking is None or not seat.asking.done():
             return
         problem = seat.asking.exception()
         if problem is None:
             seat.line = seat.text, seat.asking.result()
+            # The size that it signed last. The next proof begins there.
             seat.known = read_checkpoint(f"{seat.text}\n{seat.line[1]}".encode()).size
             seat.problem, seat.failures, seat.due = None, 0, 0.0
         else:
             seat.problem = problem if isinstance(problem, Refusal) else Refusal("no se pudo preguntar al testigo")
             seat.failures += 1
+            # The pause doubles with each failure: half a second at first, `longest_pause` at most.
             seat.due = time.monotonic() + min(self._longest_pause, 2.0 ** min(seat.failures, 10) / 4)
         seat.asking = None
 
-    def _signed(self, text: str) -> list[str]:
+    def _seats_that_signed(self, text: str) -> list[str]:
         for seat in self.seats.values():
-            self._settle(seat)
+            self._take_settled_answer(seat)
         return [name for name, seat in self.seats.items() if seat.line[0] == text]
 
 
-def _answer(future: "Future[str]", asking: Callable[[], str]) -> None:
+def _resolve_future(future: "Future[str]", asking: Callable[[], str]) -> None:
     try:
         future.set_result(asking())
-    except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+    except Exception as error:  # noqa: BLE001  # the panel takes it from the future, as a refusal
         future.set_exception(error)
 
 
-def _ask(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout: float) -> str:
-    """Its signature line, after at most two requests: the second with the size that it says it signed last."""
-    status, answer = _post(witness.url, write_request(old, tiles.consistency(old), checkpoint), timeout)
+def _ask_witness(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout: float) -> str:
+    """The signature line of one witness, after at most two requests. Raises Refusal or NotContinued.
+
+    The first request begins at `old`, the size that we think it signed last. If it answers with another size (409), the
+    second begins there.
+    """
+    status, answer = _post_checkpoint(witness.url, write_request(old, tiles.consistency(old), checkpoint), timeout)
     if status == HTTPStatus.CONFLICT:
-        theirs = _size(answer)
+        theirs = _read_size_signed(answer)
         if theirs == old:
             raise NotContinued(f"el testigo firmó otra bitácora de {theirs} hojas")
         if theirs > tiles.size:
             raise NotContinued(f"el testigo ya firmó {theirs} hojas, más de las que hay")
-        status, answer = _post(witness.url, write_request(theirs, tiles.consistency(theirs), checkpoint), timeout)
+        status, answer = _post_checkpoint(
+            witness.url, write_request(theirs, tiles.consistency(theirs), checkpoint), timeout
+        )
+    # 422: the witness computed our proof and it does not lead from its head to ours.
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         raise NotContinued("el testigo no acepta que esta bitácora continúe la que firmó")
     if status != HTTPStatus.OK:
         raise Refusal(f"el testigo respondió {status}")
     note = read_checkpoint(checkpoint).note
     try:
+        # A witness may answer with lines of several keys. Only a good signature of the key in the policy counts.
         for each in read_signatures(answer.decode()):
             if Note(note.text, (each,)).cosigned_by(witness.key) is not None:
                 return each.line
@@ -395,7 +427,7 @@ def _ask(witness: Witness, checkpoint: bytes, tiles: Tiles, *, old: int, timeout
     raise Refusal("la respuesta del testigo no trae una firma suya válida")
 
 
-def _size(answer: bytes) -> int:
+def _read_size_signed(answer: bytes) -> int:
     try:
         return read_decimal(answer.decode("ascii").removesuffix("\n"), "un tamaño")
     except (Malformed, UnicodeDecodeError):
@@ -403,13 +435,13 @@ def _size(answer: bytes) -> int:
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """A witness answers where the policy says that it is, or not at all."""
+    """Refuse redirections: a witness answers at the address that the policy names."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
-def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+def _post_checkpoint(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
         raise Refusal("la dirección del testigo debe empezar con http:// o https://")
     opener = urllib.request.build_opener(_NoRedirection())
@@ -418,7 +450,7 @@ def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     try:
         try:
             with opener.open(asked, timeout=timeout) as answer:
-                return answer.status, _take(answer, timeout)
+                return answer.status, _read_in_time(answer, timeout)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read(_LONGEST_SIZE)
@@ -426,8 +458,8 @@ def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         raise Refusal("no se pudo preguntar al testigo") from None
 
 
-def _take(answer: http.client.HTTPResponse, timeout: float) -> bytes:
-    """The body, as much as comes in time: a line that is cut is no signature."""
+def _read_in_time(answer: http.client.HTTPResponse, timeout: float) -> bytes:
+    """The body, as far as it arrives in time. A line that is cut is no good signature, so it needs no other check."""
     taken = b""
     started = time.monotonic()
     while len(taken) < _LONGEST_ANSWER and time.monotonic() - started < timeout and (block := answer.read1()):

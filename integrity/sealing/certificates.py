@@ -1,11 +1,11 @@
-"""X.509 certificates of whoever seals or stamps: whose authority they hang from, since when, what they are for.
+"""X.509 certificates of people and authorities that seal or stamp: their chain, their time of validity, their purpose.
 
-A chain is looked for from the signer's certificate to one of the authorities that the reader trusts, and judged at the
-moment of the signature, not today: what was well sealed stays well sealed after the certificate runs out. RFC 5280,
-without what no such authority uses: names are compared byte by byte, and a critical extension that is not known here
-refuses the certificate. Revocation is not looked up: there is no network in a verification.
+A chain leads from the signer's certificate to one of the authorities that the reader trusts. It is judged at the moment
+of the signature, not today: a good seal stays good after its certificate expires. The rules are those of RFC 5280,
+without those that no such authority uses: names are compared byte by byte, and an unknown critical extension refuses
+the certificate. Revocation is not looked up: there is no network in a verification.
 
-The certificates of `integrity dev-ca` say that they are worth nothing, in three ways (`is_development`).
+The certificates of `integrity dev-ca` say in three ways that they have no legal value (`is_development`).
 """
 
 import hashlib
@@ -53,38 +53,38 @@ _T = TypeVar("_T", bound=x509.ExtensionType)
 
 
 class Problem(StrEnum):
-    """Why a seal, a signature or a time stamp is not good; the values are for programs."""
+    """The reason why a seal, a signature or a time stamp is not good; the values are for programs."""
 
     FORM = "forma"
-    """The bytes are not what they should be."""
+    """The bytes do not have the form."""
     CONTENT = "contenido"
-    """It is over something else."""
+    """The signature is over another content."""
     SIGNATURE = "firma"
     ATTRIBUTES = "atributos"
-    """A signed attribute is missing, twice, or says something else."""
+    """A signed attribute is missing, stands twice, or has another value."""
     ALGORITHM = "algoritmo"
-    """Weak, or unknown here."""
+    """Weak, or unknown to this program."""
     CHAIN = "cadena"
-    """It hangs from no authority that is trusted."""
+    """It is under no authority that the reader trusts."""
     EXPIRED = "vencido"
     NOT_YET = "aún no vigente"
     PURPOSE = "uso"
-    """The certificate is for something else."""
+    """The certificate has another purpose."""
     DEVELOPMENT = "desarrollo"
-    """A certificate that is worth nothing, where a real one is needed."""
+    """A certificate for development, in a real night."""
     CLOCK = "reloj"
-    """A time before another that it must follow."""
+    """A time is before another one that it must follow."""
     NONCE = "número de un solo uso"
     POLICY = "política"
     ACCURACY = "exactitud"
     KEY = "llave"
-    """The private key cannot be used, or is of another certificate."""
+    """The private key cannot be used, or belongs to another certificate."""
     MISSING = "falta"
-    """What should be there is not."""
+    """A required file is missing."""
 
 
 class NotSealed(Exception):
-    """Why, by its name and in one Spanish sentence without its full stop."""
+    """The problem, by name and in one Spanish sentence without its full stop."""
 
     def __init__(self, problem: Problem, sentence: str) -> None:
         super().__init__(problem, sentence)
@@ -93,7 +93,7 @@ class NotSealed(Exception):
 
 
 class Purpose(StrEnum):
-    """What a signer's certificate must be for."""
+    """The purpose that a signer's certificate must have."""
 
     SEAL = "firmar documentos"
     STAMP = "sellar tiempo"
@@ -115,7 +115,7 @@ def load(data: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def load_der(data: bytes) -> x509.Certificate:
-    """A certificate that others wrote. What is read of it later is read here once, as any of it may be no such thing.
+    """A certificate from others. Each field that is read later is read here once, as any of them may be malformed.
 
     Raises NotSealed.
     """
@@ -141,9 +141,10 @@ def chain(
     at: datetime,
     purpose: Purpose,
 ) -> tuple[x509.Certificate, ...]:
-    """From `signer` to a root among `trusted`, through `others`, all good at that moment. Raises NotSealed."""
+    """The path from `signer` through `others` to a root among `trusted`, good at that moment. Raises NotSealed."""
     first: NotSealed | None = None
-    for path in islice(_paths((signer,), tuple(others), trusted), _MOST_PATHS):
+    # Several paths may exist (a renewed authority); one good path is enough. The first fault is told if none is good.
+    for path in islice(_candidate_paths((signer,), tuple(others), trusted), _MOST_PATHS):
         try:
             _judge_path(path, at)
             judge_purpose(signer, purpose)
@@ -158,19 +159,19 @@ def chain(
     raise NotSealed(Problem.CHAIN, sentence)
 
 
-def _paths(
+def _candidate_paths(
     path: tuple[x509.Certificate, ...], others: tuple[x509.Certificate, ...], trusted: Sequence[x509.Certificate]
 ) -> Iterator[tuple[x509.Certificate, ...]]:
     last = path[-1]
-    if last in trusted and last.subject == last.issuer:  # as openssl: only a root ends a chain
+    if last in trusted and last.subject == last.issuer:  # like openssl: only a root ends a chain
         yield path
     elif len(path) < _LONGEST_PATH:
         for issuer in (*trusted, *others):
-            if issuer not in path and issuer.subject == last.issuer and _issued(last, issuer):
-                yield from _paths((*path, issuer), others, trusted)
+            if issuer not in path and issuer.subject == last.issuer and _is_issued_by(last, issuer):
+                yield from _candidate_paths((*path, issuer), others, trusted)
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -179,10 +180,12 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _judge_path(path: tuple[x509.Certificate, ...], at: datetime) -> None:
+    # RFC 5280 §6.1: each certificate in force, of a strong key, without unknown critical extensions; each above the
+    # first may issue certificates.
     for above, certificate in enumerate(path):
         judge_validity(certificate, at)
         _judge_strength(certificate, anchor=above == len(path) - 1)
-        extensions = _extensions(certificate)
+        extensions = _extensions_of(certificate)
         strange = [each.oid for each in extensions if each.critical and each.oid not in _KNOWN]
         if strange:
             sentence = f"lleva una extensión crítica que no se sabe comprobar ({strange[0].dotted_string})"
@@ -192,17 +195,21 @@ def _judge_path(path: tuple[x509.Certificate, ...], at: datetime) -> None:
 
 
 def judge_validity(certificate: x509.Certificate, at: datetime) -> None:
-    """Raises NotSealed where the certificate was not in force at that moment."""
+    """Raises NotSealed if the certificate was not in force at that moment."""
     if at < certificate.not_valid_before_utc:
-        since = f"empezó a valer el {_moment(certificate.not_valid_before_utc)}"
-        raise NotSealed(Problem.NOT_YET, f"el certificado de {name(certificate)} {since}; aquí es el {_moment(at)}")
+        since = f"empezó a valer el {_moment_in_words(certificate.not_valid_before_utc)}"
+        raise NotSealed(
+            Problem.NOT_YET, f"el certificado de {name(certificate)} {since}; aquí es el {_moment_in_words(at)}"
+        )
     if at > certificate.not_valid_after_utc:
-        until = f"venció el {_moment(certificate.not_valid_after_utc)}"
-        raise NotSealed(Problem.EXPIRED, f"el certificado de {name(certificate)} {until}; aquí es el {_moment(at)}")
+        until = f"venció el {_moment_in_words(certificate.not_valid_after_utc)}"
+        raise NotSealed(
+            Problem.EXPIRED, f"el certificado de {name(certificate)} {until}; aquí es el {_moment_in_words(at)}"
+        )
 
 
 def _judge_strength(certificate: x509.Certificate, *, anchor: bool) -> None:
-    """Of an anchor only the key counts: it is trusted because it was handed over, not for its own signature."""
+    """Key and signature are strong. Of the root only the key counts: the reader trusts it without its signature."""
     try:
         key, hashed = certificate.public_key(), certificate.signature_hash_algorithm
     except (ValueError, UnsupportedAlgorithm):
@@ -218,8 +225,8 @@ def _judge_strength(certificate: x509.Certificate, *, anchor: bool) -> None:
 
 
 def _judge_authority(certificate: x509.Certificate, extensions: x509.Extensions, *, below: int) -> None:
-    """That it may issue certificates; `below` are the authorities between it and the signer."""
-    basic, usage = _value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)
+    """The certificate may issue certificates; `below` counts the authorities between it and the signer."""
+    basic, usage = _extension_value(extensions, x509.BasicConstraints), _extension_value(extensions, x509.KeyUsage)
     if basic is None or not basic.ca or (usage is not None and not usage.key_cert_sign):
         raise NotSealed(Problem.PURPOSE, f"el certificado de {name(certificate)} no es de una autoridad certificadora")
     if basic.path_length is not None and below > basic.path_length:
@@ -227,21 +234,23 @@ def _judge_authority(certificate: x509.Certificate, extensions: x509.Extensions,
 
 
 def judge_purpose(certificate: x509.Certificate, purpose: Purpose) -> None:
-    """Raises NotSealed where the certificate is for something else."""
-    extensions = _extensions(certificate)
-    basic, usage = _value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)
-    extended = _value(extensions, x509.ExtendedKeyUsage)
+    """Raises NotSealed if the certificate has another purpose."""
+    extensions = _extensions_of(certificate)
+    basic, usage = _extension_value(extensions, x509.BasicConstraints), _extension_value(extensions, x509.KeyUsage)
+    extended = _extension_value(extensions, x509.ExtendedKeyUsage)
     uses = frozenset(extended) if extended is not None else frozenset()
     wrong = f"el certificado de {name(certificate)} no sirve para {purpose.value}:"
     if basic is not None and basic.ca:
         raise NotSealed(Problem.PURPOSE, f"{wrong} es de una autoridad certificadora")
     if usage is not None and not (usage.digital_signature or usage.content_commitment):
         raise NotSealed(Problem.PURPOSE, f"{wrong} su uso de llave no incluye firmar")
+    # RFC 3161 §2.3: a time stamper's certificate has this purpose alone, and as a critical extension.
     if purpose is Purpose.STAMP:
         critical = any(each.oid == ExtensionOID.EXTENDED_KEY_USAGE and each.critical for each in extensions)
         if uses != {ExtendedKeyUsageOID.TIME_STAMPING} or not critical:
             raise NotSealed(Problem.PURPOSE, f"{wrong} su único uso, y crítico, debería ser el sellado de tiempo")
         return
+    # RFC 5280 lets a certificate say nothing of its use; a seal must not rest on that.
     if usage is None:
         raise NotSealed(Problem.PURPOSE, f"{wrong} no dice para qué se usa su llave")
     if ExtendedKeyUsageOID.TIME_STAMPING in uses:
@@ -250,7 +259,7 @@ def judge_purpose(certificate: x509.Certificate, purpose: Purpose) -> None:
         raise NotSealed(Problem.PURPOSE, f"{wrong} sus usos extendidos son otros")
 
 
-def _extensions(certificate: x509.Certificate) -> x509.Extensions:
+def _extensions_of(certificate: x509.Certificate) -> x509.Extensions:
     try:
         return certificate.extensions
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
@@ -258,7 +267,7 @@ def _extensions(certificate: x509.Certificate) -> x509.Extensions:
         raise NotSealed(Problem.FORM, sentence) from None
 
 
-def _value(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+def _extension_value(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
     try:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -269,7 +278,8 @@ def _value(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
 
 
 def is_development(certificate: x509.Certificate) -> bool:
-    """Whether it is of `integrity dev-ca`: any of its three marks is enough, so that removing one hides nothing."""
+    """Whether `integrity dev-ca` made it. Any of the three marks is enough: to remove one of them hides nothing."""
+    # A certificate that was made from a development root by hand still names it as issuer.
     names = (certificate.subject, certificate.issuer)
     if any(hashlib.sha256(each.public_bytes()).hexdigest() == DEVELOPMENT_ROOT for each in names):
         return True
@@ -282,7 +292,7 @@ def is_development(certificate: x509.Certificate) -> bool:
 
 
 def refuse_development(certificates: Iterable[x509.Certificate], *, simulacro: bool) -> None:
-    """For the start of a publisher and for every verification: raises NotSealed where the night is real."""
+    """Refuse certificates for development in a real night: at the start of a publisher and in every verification."""
     found = None if simulacro else next(filter(is_development, certificates), None)
     if found is not None:
         sentence = f"el certificado de {name(found)} es de desarrollo y no tiene validez: solo sirve en un simulacro"
@@ -293,7 +303,7 @@ def refuse_development(certificates: Iterable[x509.Certificate], *, simulacro: b
 
 
 def name(certificate: x509.Certificate) -> str:
-    """Whose it is, for people."""
+    """The name of its owner, for people."""
     return _common_name(certificate.subject)
 
 
@@ -305,16 +315,19 @@ def _common_name(whole: x509.Name) -> str:
 
 
 def number(certificate: x509.Certificate) -> str:
-    """The certificate number as Mexican documents show it: the 20 digits that the SAT writes into the serial's bytes,
-    or, of other authorities, the serial in hexadecimal.
+    """The certificate number as Mexican documents show it.
+
+    The SAT writes 20 digits into the bytes of the serial number; the serial of any other authority is shown in
+    hexadecimal.
     """
     raw = certificate.serial_number.to_bytes((certificate.serial_number.bit_length() + 7) // 8 or 1, "big")
+    # The SAT writes the 20 digits as text into the serial number.
     if len(raw) == _SERIAL_DIGITS and raw.isdigit():
         return raw.decode("ascii")
     return raw.hex().upper()
 
 
-def _moment(at: datetime) -> str:
+def _moment_in_words(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -7,8 +7,8 @@
                                              │    signing-certificate-v2 (ESS, RFC 5035): what makes it CAdES-BES
                                              └─ signature over those attributes
 
-Seals and time stamps are both this. `cryptography` writes no signing-certificate-v2, without which a certificate could
-be exchanged for another of the same key; so the few bytes are written here.
+Seals and time stamps are both such messages. `cryptography` does not write signing-certificate-v2. Without it, a
+certificate could be exchanged for another one with the same key; so the few bytes are written here.
 """
 
 import hashlib
@@ -62,10 +62,10 @@ _ECDSA_WITH: Final = {
 
 
 class Key(Protocol):
-    """A private key, wherever it is kept."""
+    """A private key, in a file or in a token."""
 
     def sign(self, data: bytes) -> bytes:
-        """Over the SHA-256 of `data`: PKCS #1 v1.5, or ECDSA in DER. Raises NotSealed where the key cannot be used."""
+        """Sign the SHA-256 of `data`: PKCS #1 v1.5, or ECDSA in DER. Raises NotSealed if the key cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class CmsSigner:
 
     certificate: x509.Certificate
     above: tuple[x509.Certificate, ...]
-    """The authorities above it, sent along for those who have the root alone."""
+    """The authorities above it, which are sent along for readers who have the root alone."""
     key: Key = field(repr=False)
 
     @property
@@ -95,15 +95,17 @@ def sign(
     certificates: bool = True,
 ) -> bytes:
     """The signed message over `content`. `at`, its signing time, is written with whole seconds."""
+    # signing-certificate-v2 names the certificate by its digest, inside the signed part.
     ess = der.sequence(der.sequence(der.sequence(_ess_id(signer.certificate))))
     attributes = [
-        _attribute(_CONTENT_TYPE, der.oid(content_type)),
-        _attribute(_MESSAGE_DIGEST, der.element(der.OCTETS, hashlib.sha256(content).digest())),
-        _attribute(_SIGNING_TIME, der.time(at)),
-        _attribute(_SIGNING_CERTIFICATE_V2, ess),
+        _signed_attribute(_CONTENT_TYPE, der.oid(content_type)),
+        _signed_attribute(_MESSAGE_DIGEST, der.element(der.OCTETS, hashlib.sha256(content).digest())),
+        _signed_attribute(_SIGNING_TIME, der.time(at)),
+        _signed_attribute(_SIGNING_CERTIFICATE_V2, ess),
     ]
     signed = der.set_of(attributes)
     digest = der.sequence(der.oid(_SHA256))
+    # RSA is written as rsaEncryption with NULL parameters, which every verifier accepts (RFC 3370 §3.2).
     rsa_algorithm, ecdsa = der.sequence(der.oid(_RSA), der.element(der.NULL)), der.sequence(der.oid(_ECDSA_SHA256))
     signer_info = der.sequence(
         der.integer(1),
@@ -130,12 +132,15 @@ def sign(
     )
 
 
-def _attribute(kind: str, value: bytes) -> bytes:
+def _signed_attribute(kind: str, value: bytes) -> bytes:
     return der.sequence(der.oid(kind), der.set_of([value]))
 
 
 def _ess_id(certificate: x509.Certificate) -> bytes:
-    """ESSCertIDv2 without its hash algorithm, which is SHA-256 where it is not said: the digest, and whose it is."""
+    """ESSCertIDv2 (RFC 5035 §4).
+
+    No algorithm is written, which means SHA-256: the digest, the issuer and the serial.
+    """
     issuer, serial = _issuer_serial(certificate)
     general_names = der.sequence(der.element(der.context(4), issuer))
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
@@ -143,11 +148,12 @@ def _ess_id(certificate: x509.Certificate) -> bytes:
 
 
 def issuer_and_serial(certificate: x509.Certificate) -> bytes:
+    """IssuerAndSerialNumber in DER: how a signed message names its signer's certificate."""
     return der.sequence(*_issuer_serial(certificate))
 
 
 def _issuer_serial(certificate: x509.Certificate) -> tuple[bytes, bytes]:
-    """As they stand in the certificate, byte by byte: others compare them so."""
+    """Issuer and serial number with the bytes of the certificate itself: other programs compare them byte by byte."""
     fields = der.Fields(der.read(certificate.tbs_certificate_bytes, "un certificado"), "un certificado")
     fields.maybe(der.context(0))
     serial = fields.take(der.INTEGER)
@@ -160,7 +166,7 @@ def _issuer_serial(certificate: x509.Certificate) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class SignedData:
-    """A signed message as it was written: nothing of it is verified."""
+    """The parts of a signed message, none of them verified."""
 
     content_type: str
     content: bytes | None
@@ -168,9 +174,9 @@ class SignedData:
     issuer_and_serial: bytes
     digest_algorithm: str
     attributes: Mapping[str, der.Element]
-    """The one value of each signed attribute."""
+    """By kind: each signed attribute has one value."""
     signed_attributes: bytes
-    """What the signature is over."""
+    """The bytes that the signature is over (RFC 5652 §5.4: as a SET)."""
     signature_algorithm: str
     signature: bytes
 
@@ -178,18 +184,19 @@ class SignedData:
 def read(data: bytes) -> SignedData:
     """A signed message with one signer. Raises NotSealed."""
     try:
-        return _read(data)
+        return _read_signed_data(data)
     except Malformed as problem:
         sentence = f"se esperaba {problem.expected}; se encontró {problem.found}"
         raise NotSealed(Problem.FORM, sentence) from None
 
 
-def _read(data: bytes) -> SignedData:
+def _read_signed_data(data: bytes) -> SignedData:
     what = "un mensaje firmado (CMS)"
     if len(data) > LONGEST:
         raise Malformed(f"{what} de hasta {LONGEST} bytes", f"{len(data)}")
     if data.startswith(b"-----BEGIN"):
         raise Malformed(f"{what} en DER (con openssl: -outform DER)", "PEM")
+    # A detached signature is an outer ContentInfo with a SignedData in it (RFC 5652 §3 and §5.1).
     outer = der.Fields(der.read(data, what), what)
     if der.read_oid(outer.take(der.OID)) != SIGNED_DATA:
         raise Malformed("un mensaje firmado (SignedData)", "otra clase de mensaje")
@@ -203,10 +210,11 @@ def _read(data: bytes) -> SignedData:
     fields.maybe(der.context(1))  # revocation lists
     signers = der.parts(fields.take(der.SET), what)
     fields.end()
+    # With two signers, two programs could report different ones.
     if len(signers) != 1:
         raise Malformed("una firma", f"{len(signers)}")
     signed = _read_signer(signers[0], content_type, content, certificates)
-    # No signature covers these two. They can only say one thing, so that no byte may be changed unseen.
+    # No signature covers these two. So only one value is accepted: no byte may be changed without being seen.
     if version != (1 if content_type == DATA else 3) or hints != [signed.digest_algorithm]:
         raise Malformed(f"{what} con la versión y la huella que corresponden a su firma", "otras")
     return signed
@@ -245,7 +253,7 @@ def _read_signer(
         raise NotSealed(Problem.ATTRIBUTES, "a la firma le faltan los atributos firmados")
     signature_algorithm = _read_algorithm(fields.take(der.SEQUENCE))
     signature = fields.take(der.OCTETS).content
-    fields.maybe(der.context(1))  # unsigned attributes say nothing that can be believed
+    fields.maybe(der.context(1))  # unsigned attributes prove nothing, so they are not read
     fields.end()
     return SignedData(
         content_type=content_type,
@@ -273,6 +281,7 @@ def _read_algorithm(held: der.Element) -> str:
 def _read_attributes(signed: der.Element) -> dict[str, der.Element]:
     attributes: dict[str, der.Element] = {}
     held = der.parts(signed, "los atributos firmados")
+    # In DER a set has one order; another order would be another text under the same signature.
     if len(held) > _MOST_ATTRIBUTES or [each.raw for each in held] != sorted(each.raw for each in held):
         raise Malformed(f"hasta {_MOST_ATTRIBUTES} atributos firmados, en el orden de DER", "más, o en otro orden")
     for each in held:
@@ -290,23 +299,26 @@ def _read_attributes(signed: der.Element) -> dict[str, der.Element]:
 
 
 def verify(signed: SignedData, content: bytes, *, content_type: str = DATA) -> x509.Certificate:
-    """Whose signature over `content` this is: the certificate, itself not yet judged. Raises NotSealed.
+    """The certificate whose signature over `content` this is; the certificate itself is not judged. Raises NotSealed.
 
-    1. What is signed is a message of that type with the digest of `content`.
-    2. The signer's certificate is in the message, and the signature is about that very certificate (ESS).
+    1. The message has that type, and the digest of `content`.
+    2. The signer's certificate is in the message, and the signature names that very certificate (ESS).
     3. The signature over the attributes is by its key.
     """
-    digest = _hash(signed.digest_algorithm)
+    # 1. Type and digest.
+    digest = _hash_of_algorithm(signed.digest_algorithm)
     kind = _attribute_of(signed, _CONTENT_TYPE, "el tipo de contenido")
     if signed.content_type != content_type or _oid_of(kind) != content_type:
         raise NotSealed(Problem.ATTRIBUTES, "la firma es sobre otro tipo de contenido")
     stated = _attribute_of(signed, _MESSAGE_DIGEST, "la huella del contenido")
-    if stated.tag != der.OCTETS or stated.content != _digest(digest, content):
+    if stated.tag != der.OCTETS or stated.content != _digest_with(digest, content):
         raise NotSealed(Problem.CONTENT, "la firma es sobre otro contenido")
 
+    # 2. The certificate.
     certificate = _certificate_of(signed)
     _judge_ess(signed, certificate)
 
+    # 3. The signature.
     try:
         _verify_signature(certificate, signed)
     except (InvalidSignature, ValueError):
@@ -317,7 +329,7 @@ def verify(signed: SignedData, content: bytes, *, content_type: str = DATA) -> x
 
 
 def signing_time(signed: SignedData) -> datetime:
-    """When the signer says that it signed. Raises NotSealed."""
+    """The time at which the signer says that it signed. Raises NotSealed."""
     stated = _attribute_of(signed, _SIGNING_TIME, "la hora de la firma")
     try:
         return der.read_time(stated)
@@ -325,13 +337,13 @@ def signing_time(signed: SignedData) -> datetime:
         raise NotSealed(Problem.ATTRIBUTES, f"la hora de la firma no es {problem.expected}") from None
 
 
-def _hash(algorithm: str) -> hashes.HashAlgorithm:
+def _hash_of_algorithm(algorithm: str) -> hashes.HashAlgorithm:
     if algorithm not in _HASHES:
         raise NotSealed(Problem.ALGORITHM, "la huella que se firmó no es SHA-256, SHA-384 ni SHA-512")
     return _HASHES[algorithm]()
 
 
-def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
+def _digest_with(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
     return hashlib.new(algorithm.name, content).digest()
 
 
@@ -356,7 +368,7 @@ def _certificate_of(signed: SignedData) -> x509.Certificate:
 
 
 def _judge_ess(signed: SignedData, certificate: x509.Certificate) -> None:
-    """That the signer said which certificate it signs with; authorities that stamp time may still say it in SHA-1."""
+    """The signed attribute must name this certificate. Authorities that stamp time may still name it by SHA-1."""
     v1 = signed.attributes.get(_SIGNING_CERTIFICATE) if signed.content_type == TST_INFO else None
     if v1 is None:
         _attribute_of(signed, _SIGNING_CERTIFICATE_V2, "el certificado de quien firma")
@@ -371,14 +383,14 @@ def _judge_ess(signed: SignedData, certificate: x509.Certificate) -> None:
 
 
 def _ess_hash(held: der.Element, default: str) -> tuple[bytes, str]:
-    """The digest in the first of the certificates named, and of which kind it is."""
+    """The digest in the first certificate that is named, and its algorithm."""
     what = "un certificado nombrado"
     first = der.parts(der.Fields(held, what).take(der.SEQUENCE), what)
     if not first:
         raise Malformed(what, "ninguno")
     fields = der.Fields(first[0], what)
     algorithm = fields.maybe(der.SEQUENCE)
-    hashed = default if algorithm is None else _hash(_read_algorithm(algorithm)).name
+    hashed = default if algorithm is None else _hash_of_algorithm(_read_algorithm(algorithm)).name
     return fields.take(der.OCTETS).content, hashed
 
 
@@ -388,15 +400,19 @@ def _verify_signature(certificate: x509.Certificate, signed: SignedData) -> None
         signed.signature,
         signed.signed_attributes,
         algorithm=signed.signature_algorithm,
-        digest=_hash(signed.digest_algorithm),
+        digest=_hash_of_algorithm(signed.digest_algorithm),
     )
 
 
 def verify_with(
     certificate: x509.Certificate, signature: bytes, data: bytes, *, algorithm: str, digest: hashes.HashAlgorithm
 ) -> None:
-    """Raises InvalidSignature; UnsupportedAlgorithm where the algorithm is not one for that key and digest."""
+    """Verify one signature.
+
+    Raises InvalidSignature; UnsupportedAlgorithm if the algorithm fits not this key or digest.
+    """
     key = certificate.public_key()
+    # Only an algorithm of this key type, with this digest: otherwise one signature could be read in two ways.
     if isinstance(key, rsa.RSAPublicKey) and (algorithm == _RSA or _RSA_WITH.get(algorithm) == digest.name):
         key.verify(signature, data, padding.PKCS1v15(), digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and _ECDSA_WITH.get(algorithm) == digest.name:
@@ -406,7 +422,7 @@ def verify_with(
 
 
 def verify_rsa_sha256(certificate: x509.Certificate, signature: bytes, data: bytes) -> bool:
-    """Whether that is the RSA-SHA256 (PKCS #1 v1.5) signature of the certificate's key."""
+    """Whether it is the RSA-SHA256 signature (PKCS #1 v1.5) of the certificate's key."""
     try:
         verify_with(certificate, signature, data, algorithm=_RSA, digest=hashes.SHA256())
     except (InvalidSignature, ValueError, UnsupportedAlgorithm):
@@ -415,5 +431,5 @@ def verify_rsa_sha256(certificate: x509.Certificate, signature: bytes, data: byt
 
 
 def authorities(signed: SignedData, signer: x509.Certificate) -> Sequence[x509.Certificate]:
-    """The other certificates that came along."""
+    """The other certificates in the message."""
     return [each for each in signed.certificates if each != signer]

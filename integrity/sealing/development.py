@@ -1,8 +1,11 @@
-"""A certificate authority and a time stamper for development, demos and rehearsals: worth nothing, and they say so.
+"""A certificate authority and a time stamper for development, demos and rehearsals.
 
-`integrity dev-ca` makes a root, a certificate that seals and one that stamps time; `integrity dev-tsa` answers RFC 3161
-over HTTP on this machine with the last. It writes its answers with the DER encoder of this package, and the tests hold
-them against `openssl ts -verify`. A publisher of a real night refuses all of them (`certificates.refuse_development`).
+They have no legal value, and say so.
+
+`integrity dev-ca` makes a root, a certificate that seals and one that stamps time. `integrity dev-tsa` uses the last
+one to answer RFC 3161 over HTTP on this machine. It writes its answers with the DER encoder of this package, and the
+tests compare them with `openssl ts -verify`. A publisher of a real night refuses these certificates
+(`refuse_development`).
 """
 
 import http.server
@@ -44,7 +47,7 @@ STAMP_KEY: Final = "tiempo.llave"
 _ROOT_KEY: Final = "autoridad.llave"
 LIFETIME: Final = timedelta(days=365)
 POLICY: Final = f"{DEVELOPMENT_OID.dotted_string}.1"
-"""Of the time stamps for development."""
+"""The policy of time stamps for development."""
 _RSA_BITS: Final = 3072
 _REQUEST_TIMEOUT_S: Final = 10.0
 _REPLY: Final = "application/timestamp-reply"
@@ -56,11 +59,11 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True, slots=True)
 class CertificateKind:
-    """What one of the certificates is for."""
+    """The title and the purpose of one of the certificates."""
 
     title: str
     purpose: Purpose | None
-    """None: it is the root."""
+    """None for the root."""
 
 
 ROOT_KIND: Final = CertificateKind("Autoridad de desarrollo", None)
@@ -78,18 +81,20 @@ def make_authority(folder: Path, *, now: datetime) -> None:
         if any(folder.iterdir()):
             raise NotSealed(Problem.FORM, f"la carpeta {folder} no está vacía: no se escribe encima de otras llaves")
         root_key: PrivateKey = ec.generate_private_key(ec.SECP256R1())
+        # One day back: a machine whose clock is behind must not find a certificate that is not in force yet.
         root = issue(ROOT_KIND, root_key, None, root_key, since=now - timedelta(days=1))
-        _write(folder, (ROOT, _ROOT_KEY), root, root_key)
+        _write_pair(folder, (ROOT, _ROOT_KEY), root, root_key)
         for kind, names, key in (
             (SEAL_KIND, (SEAL_CERTIFICATE, SEAL_KEY), rsa.generate_private_key(65537, _RSA_BITS)),
             (STAMP_KIND, (STAMP_CERTIFICATE, STAMP_KEY), ec.generate_private_key(ec.SECP256R1())),
         ):
-            _write(folder, names, issue(kind, key, root, root_key, since=now - timedelta(days=1)), key)
+            _write_pair(folder, names, issue(kind, key, root, root_key, since=now - timedelta(days=1)), key)
     except OSError:
         raise NotSealed(Problem.FORM, f"no se pudo escribir en la carpeta {folder}") from None
 
 
 def subject(kind: CertificateKind) -> x509.Name:
+    """The subject of a development certificate: it says three times that it has no legal value."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "MX"),
@@ -113,7 +118,7 @@ def issue(
         .not_valid_before(since)
         .not_valid_after(since + LIFETIME)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
-        .add_extension(_usage(kind), critical=True)
+        .add_extension(_key_usage(kind), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(
@@ -126,7 +131,7 @@ def issue(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _usage(kind: CertificateKind) -> x509.KeyUsage:
+def _key_usage(kind: CertificateKind) -> x509.KeyUsage:
     ca, seals = kind.purpose is None, kind.purpose is Purpose.SEAL
     return x509.KeyUsage(
         digital_signature=not ca,
@@ -141,10 +146,11 @@ def _usage(kind: CertificateKind) -> x509.KeyUsage:
     )
 
 
-def _write(folder: Path, names: tuple[str, str], certificate: x509.Certificate, key: PrivateKey) -> None:
+def _write_pair(folder: Path, names: tuple[str, str], certificate: x509.Certificate, key: PrivateKey) -> None:
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     for name, content, mode in ((names[1], secret, 0o600), (names[0], certificate.public_bytes(pem), 0o644)):
+        # O_EXCL and mode from the first byte: no other key is written over, and nobody reads this one meanwhile.
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -164,11 +170,13 @@ def open_stamper(folder: Path) -> CmsSigner:
 
 
 def answer(query: bytes, signer: CmsSigner, *, at: datetime) -> bytes:
-    """A time stamp response (RFC 3161 §2.4.2): granted at that moment, or the rejection of what is no request."""
+    """A time stamp response (RFC 3161 §2.4.2): the stamp at that moment, or a rejection if the query is malformed."""
     try:
         asked = read_query(query)
+    # PKIStatus 2 (rejection) and badDataFormat (RFC 3161 §2.4.2).
     except Malformed:
         return der.sequence(der.sequence(der.integer(2), der.element(0x03, b"\x02\x04")))
+    # TSTInfo: version, policy, imprint, serial number, time, accuracy of one second, and the nonce of the query.
     info = der.sequence(
         der.integer(1),
         der.oid(POLICY),
@@ -188,7 +196,7 @@ class StamperServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, signer: CmsSigner, port: int, clock: Callable[[], datetime]) -> None:
-        """On the loopback only. Raises OSError where the port is taken."""
+        """On the loopback only. Raises OSError if the port is taken."""
         self.signer = signer
         self.clock = clock
         super().__init__(("127.0.0.1", port), _Handler)
@@ -201,14 +209,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _REQUEST_TIMEOUT_S
 
     def do_POST(self) -> None:
+        # A request without a length, or too long, is refused before it is read.
         stated = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,9}", stated, re.ASCII) or int(stated) > LONGEST:
-            self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"")
+            self._send_reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"")
             return
         body = self.rfile.read(int(stated))
-        self._say(HTTPStatus.OK, _REPLY, answer(body, self.server.signer, at=self.server.clock()))
+        self._send_reply(HTTPStatus.OK, _REPLY, answer(body, self.server.signer, at=self.server.clock()))
 
-    def _say(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+    def _send_reply(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -216,4 +225,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-        """Nobody is told."""
+        """No log: the command is for a person at this machine."""

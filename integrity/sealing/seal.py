@@ -2,12 +2,12 @@
 
     openssl cms -verify -binary -inform DER -in SHA256SUMS.p7s -content SHA256SUMS -CAfile autoridad.pem -out /dev/null
 
-A person signs too, on a machine of their own, what the night begins and ends with: `export_text` is what they are
-given, `import_signature` what is done with what they bring back. That signature is `SHA256SUMS.firma.p7s`; it stands
-beside the institution's seal and says the same of the same file.
+A person signs too, on a machine of their own, at the beginning and the end of the night: `export_text` is the text that
+they get, `import_signature` takes the signature that they bring back. That signature is `SHA256SUMS.firma.p7s`; it
+stands beside the institution's seal and says the same of the same file.
 
-What a seal cannot say: that the certificate was not revoked (nobody is asked), nor that its hour is true (that takes
-a time stamp, `stamp.py`).
+A seal does not prove that its certificate was not revoked, as nobody is asked; nor that its hour is true, for which a
+time stamp is needed (`stamp.py`).
 """
 
 import hashlib
@@ -42,12 +42,12 @@ from integrity.sealing.certificates import (
 from integrity.sealing.cms import CmsSigner, Key
 
 SEAL: Final = "SHA256SUMS.p7s"
-"""The institution's, made with the corte."""
+"""The institution's seal, made with the corte."""
 PERSON: Final = "SHA256SUMS.firma.p7s"
-"""A person's, which may come later."""
+"""A person's signature, which may come later."""
 LONGEST_SUMS: Final = 1 << 20
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
-"""How far two honest clocks may be apart."""
+"""How much two honest clocks may differ."""
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PKCS11: Final = "pkcs11:"
@@ -55,23 +55,23 @@ _PKCS11: Final = "pkcs11:"
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A seal that was found good."""
+    """A seal that was verified."""
 
     certificate: x509.Certificate
     above: tuple[x509.Certificate, ...]
-    """Its authorities, up to the one that is trusted."""
+    """Its authorities, up to the trusted one."""
     at: datetime
-    """When the signer says that it signed."""
+    """The time at which the signer says that it signed."""
 
 
 # --- sealing ----------------------------------------------------------------------------------------------------------
 
 
 def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> CmsSigner:
-    """The institution's signer: a PEM file with its certificate, then those above it; and its key.
+    """The institution's signer: a PEM file with its certificate and those above it; and its key.
 
     `key` is a PEM file that only its owner can read, or a `pkcs11:` URI (RFC 7512) with `module-path`, `token` and
-    `object`; `passphrase` is that of the file, or the PIN. Raises NotSealed, which shows neither.
+    `object`. `passphrase` is that of the file, or the PIN. Raises NotSealed, which shows neither of them.
     """
     held = load(_read_file(certificates, "el certificado"))
     certificate, above = held[0], held[1:]
@@ -79,6 +79,7 @@ def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> 
     public = certificate.public_key()
     opened: Key = TokenKey(key, passphrase, public) if key.startswith(_PKCS11) else FileKey(Path(key), passphrase)
     signer = CmsSigner(certificate, above, opened)
+    # Sign once and verify: a key of another certificate must stop the start, not the first corte.
     probe = cms.sign(b"", signer, at=certificate.not_valid_before_utc, detached=True)
     try:
         cms.verify(cms.read(probe), b"")
@@ -89,7 +90,7 @@ def open_signer(certificates: Path, key: str, passphrase: str | None = None) -> 
 
 
 def seal(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes:
-    """`SHA256SUMS.p7s`. Raises NotSealed where the certificate is not in force at that moment, or the key fails."""
+    """`SHA256SUMS.p7s`. Raises NotSealed if the certificate is not in force at that moment, or the key fails."""
     judge_validity(signer.certificate, at)
     return cms.sign(sums, signer, at=at, detached=True)
 
@@ -110,6 +111,7 @@ class FileKey:
         self._key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = key
 
     def sign(self, data: bytes) -> bytes:
+        """Sign the SHA-256 of `data` with the key of the file."""
         if isinstance(self._key, rsa.RSAPrivateKey):
             return self._key.sign(data, padding.PKCS1v15(), hashes.SHA256())
         return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
@@ -118,6 +120,7 @@ class FileKey:
 def _read_file(path: Path, what: str, *, private: bool = False) -> bytes:
     try:
         with path.open("rb") as file:
+            # Looked at on the open file, so that the file cannot be exchanged between the look and the reading.
             if private and os.fstat(file.fileno()).st_mode & _OTHERS:
                 sentence = f"{what} {path.name} la pueden leer otros: deje el archivo con permisos 0600"
                 raise NotSealed(Problem.KEY, sentence)
@@ -127,15 +130,19 @@ def _read_file(path: Path, what: str, *, private: bool = False) -> bytes:
 
 
 class TokenKey:
-    """A key in a cryptographic token (PKCS #11), which never leaves it. Needs the extra pkcs11."""
+    """A key that never leaves its cryptographic token (PKCS #11). Needs the extra pkcs11."""
 
     def __init__(self, uri: str, pin: str | None, public: object) -> None:
-        """`public` is the certificate's key: it says how to sign. The token is asked when something is signed."""
+        """`public` is the certificate's key: its kind decides how to sign.
+
+        The token is first asked at the first signature.
+        """
         self._where = _read_uri(uri)
         self._pin = pin
         self._is_rsa = isinstance(public, rsa.RSAPublicKey)
 
     def sign(self, data: bytes) -> bytes:
+        """Sign inside the token. Raises NotSealed if the token or its library does not answer."""
         try:
             import pkcs11  # noqa: PLC0415 - an extra: most installations have no token
         except ModuleNotFoundError:
@@ -143,7 +150,7 @@ class TokenKey:
             raise NotSealed(Problem.KEY, sentence) from None
         where = self._where
         try:
-            # A session for each signature: one every few minutes, and a token may be taken out and put back.
+            # A session for each signature: there is one in several minutes, and the token may be taken out in between.
             token = pkcs11.lib(where["module-path"]).get_token(token_label=where["token"])
             with token.open(user_pin=self._pin) as session:
                 found = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=where["object"])
@@ -154,6 +161,7 @@ class TokenKey:
         except (RuntimeError, OSError, ValueError, TypeError):  # PKCS11Error is a RuntimeError
             sentence = "el dispositivo criptográfico no firmó: revise module-path, token, object y el PIN"
             raise NotSealed(Problem.KEY, sentence) from None
+        # PKCS #11 gives r and s side by side; CMS wants them in DER.
         half = len(raw) // 2
         return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 
@@ -162,6 +170,7 @@ def _read_uri(uri: str) -> Mapping[str, str]:
     path, _, query = uri.removeprefix(_PKCS11).partition("?")
     pairs = [part.partition("=") for part in [*path.split(";"), *query.split("&")] if part]
     where = {key: unquote(value) for key, _, value in pairs}
+    # A URI appears in process lists and logs, so the PIN may not be in it.
     if any(key.startswith("pin-") for key in where):
         raise NotSealed(Problem.KEY, "el PIN no va en la dirección pkcs11: (se vería en registros y procesos)")
     if missing := {"module-path", "token", "object"} - where.keys():
@@ -176,20 +185,23 @@ def _read_uri(uri: str) -> Mapping[str, str]:
 def verify_seal(
     p7s: bytes, sums: bytes, trusted: Sequence[x509.Certificate], *, simulacro: bool, at: datetime | None = None
 ) -> Seal:
-    """The seal over exactly these bytes, by somebody under `trusted`. Raises NotSealed, which names what is wrong.
+    """The seal over exactly these bytes, by a signer under `trusted`. Raises NotSealed, which names the fault.
 
     1. The form: one signer, detached, strict DER.
     2. The signature: over these bytes, by the certificate that it names.
-    3. The certificate: under a trusted authority, in force when it signed (and at `at`, what a time stamp proves),
-       for signing, and neither an authority's nor a time stamper's; for development only in a simulacro.
+    3. The certificate: under a trusted authority; in force when it signed, and at `at`, the moment that a time stamp
+       proves; for signing, and neither an authority's nor a time stamper's; for development only in a simulacro.
     """
+    # 1. The form.
     signed = cms.read(p7s)
     if signed.content is not None:
         raise NotSealed(Problem.FORM, "la firma trae dentro su propio contenido; debe ir separada (detached)")
 
+    # 2. The signature.
     certificate = cms.verify(signed, sums)
     signed_at = cms.signing_time(signed)
 
+    # 3. The certificate.
     others = cms.authorities(signed, certificate)
     path = chain(certificate, others, trusted, at=signed_at, purpose=Purpose.SEAL)
     if at is not None:
@@ -202,14 +214,14 @@ def verify_seal(
 
 
 def export_text(sums: bytes, name: str) -> str:
-    """What goes with the file that a person is to sign elsewhere, in Spanish; `name` is how the copy is called."""
+    """The instructions for a person who signs on another machine, in Spanish; `name` is the name of the copy."""
     return f"""\
 Para firmar en otra máquina, con la firma de una persona
 
 El archivo {name} es copia exacta de SHA256SUMS: la lista de huellas de los archivos de un corte.
 Antes de firmar, compruebe que su huella SHA-256 sea la que se leyó en voz alta:
 
-  {_groups(hashlib.sha256(sums).hexdigest())}
+  {_grouped_digits(hashlib.sha256(sums).hexdigest())}
 
   sha256sum {name}
 
@@ -229,7 +241,7 @@ Antes de firmar, compruebe que su huella SHA-256 sea la que se leyó en voz alta
 """
 
 
-def _groups(digest: str) -> str:
+def _grouped_digits(digest: str) -> str:
     return " ".join(digest[place : place + 8] for place in range(0, len(digest), 8))
 
 
@@ -242,12 +254,13 @@ def import_signature(
     now: datetime,
     as_seal: bool = False,
 ) -> tuple[Path, Seal]:
-    """Verify what was signed elsewhere over the file `sums`, and only then put it beside. Raises NotSealed.
+    """Verify a signature made elsewhere over the file `sums`, and only then put it beside. Raises NotSealed.
 
-    `as_seal`: it is the institution's seal, where its key is on no machine of the night. The file is written once: the
-    same bytes again are no error, others are.
+    `as_seal`: it is the institution's seal, if its key is on no machine of the night. The file is written once: to
+    bring the same bytes again is no error, to bring others is.
     """
     found = verify_seal(p7s, read_sums_file(sums), trusted, simulacro=simulacro)
+    # A signature from the future would later look older than it is.
     if found.at > now + CLOCK_TOLERANCE:
         raise NotSealed(Problem.CLOCK, "la firma dice ser de una hora que todavía no llega")
     target = sums.with_name(SEAL if as_seal else PERSON)
@@ -256,7 +269,7 @@ def import_signature(
 
 
 def read_sums_file(path: Path) -> bytes:
-    """Raises NotSealed."""
+    """The bytes of a SHA256SUMS. Raises NotSealed if it cannot be read, is empty or too long."""
     try:
         with path.open("rb") as file:
             sums = file.read(LONGEST_SUMS + 1)
@@ -268,7 +281,7 @@ def read_sums_file(path: Path) -> bytes:
 
 
 def place(target: Path, content: bytes) -> None:
-    """Put a file into a published folder, whole or not at all, and once. Raises NotSealed if another is there."""
+    """Put a file into a published folder, whole or not at all, and once. Raises NotSealed if another file is there."""
     try:
         durable.put(target, content)
     except FileExistsError:

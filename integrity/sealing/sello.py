@@ -1,9 +1,9 @@
 """`SHA256SUMS.sello`: the seal in the form of Mexican official documents, a page of text that openssl alone checks.
 
-An electronic document there shows its *cadena original* (its data between bars), the *sello digital* (base64 of the
-RSA-SHA256 signature over that string), who signs, the number of their certificate and the date. Here the data are the
-digest of SHA256SUMS, so that the seal covers every file of the corte; the certificate itself follows, and then the
-commands. What the page says outside of the string is copied from it or from the certificate: one text, or none.
+Such a document shows its *cadena original* (its data between bars), the *sello digital* (base64 of the RSA-SHA256
+signature over that string), the signer, the number of their certificate and the date. Here the data are the digest of
+SHA256SUMS, so that the seal covers every file of the corte. The certificate follows, and then the commands. Every other
+word of the page is copied from the string or the certificate: another text is refused.
 """
 
 import base64
@@ -44,16 +44,17 @@ _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----EN
 
 
 def seals(sums: bytes, signer: CmsSigner, *, at: datetime) -> dict[str, bytes]:
-    """What a publisher puts beside SHA256SUMS, by file name: the seal and, where the key is RSA, the sello.
+    """The files that a publisher puts beside SHA256SUMS, by name: the seal and, if the key is RSA, the sello.
 
-    Raises NotSealed where the certificate is not in force at that moment, or the key fails.
+    Raises NotSealed if the certificate is not in force at that moment, or the key fails.
     """
     page = make_sello(sums, signer, at=at)
     return {SEAL: seal(sums, signer, at=at), **({SELLO: page} if page is not None else {})}
 
 
 def make_sello(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes | None:
-    """The page; None where the institution's key is not RSA, as this form has no other. Raises NotSealed."""
+    """The page; None if the institution's key is not RSA, as this form has no other. Raises NotSealed."""
+    # Mexican documents sign with RSA-SHA256; with another key there is only the .p7s.
     if not signer.is_rsa:
         return None
     judge_validity(signer.certificate, at)
@@ -61,11 +62,11 @@ def make_sello(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes | None:
     moment = at.astimezone(_CENTRAL).replace(microsecond=0).isoformat()
     digest = hashlib.sha256(sums).hexdigest()
     string = f"||1.0|SHA256SUMS|{digest}|{moment}|{number(certificate)}|{name(certificate)}||"
-    return _page(string, signer.key.sign(string.encode()), certificate).encode()
+    return _sello_page(string, signer.key.sign(string.encode()), certificate).encode()
 
 
-def _page(string: str, signature: bytes, certificate: x509.Certificate) -> str:
-    """Its words belong to version 1.0 of the string: pages already published must say these, and no others."""
+def _sello_page(string: str, signature: bytes, certificate: x509.Certificate) -> str:
+    """The text of the page. Its words belong to version 1.0 of the string: published pages must stay valid."""
     _, digest, moment, certificate_number, signer = string.strip("|").removeprefix("1.0|").split("|", 4)
     return f"""\
 SELLO DIGITAL DE LA LISTA DE HUELLAS (SHA256SUMS) DE UN CORTE
@@ -103,28 +104,32 @@ la autoridad, que debe obtenerse de ella y no de aquí:
 def verify_sello(
     page: bytes, sums: bytes, trusted: Sequence[x509.Certificate], *, simulacro: bool, at: datetime | None = None
 ) -> Seal:
-    """The sello over exactly these bytes, by somebody under `trusted`. Raises NotSealed, which names what is wrong.
+    """The sello over exactly these bytes, by a signer under `trusted`. Raises NotSealed, which names the fault.
 
-    The authorities between must be among `trusted`: the page holds the signer's certificate alone. `at`: what a time
-    stamp proves.
+    The page holds the signer's certificate alone, so the authorities above it must be among `trusted`. `at` is the
+    moment that a time stamp proves.
     """
-    string, signature, certificate = _read(page)
+    string, signature, certificate = _read_sello_page(page)
     match = _STRING.fullmatch(string)
     if match is None:
         raise NotSealed(Problem.FORM, "la cadena original no es ||1.0|SHA256SUMS|huella|fecha|certificado|firma||")
     digest, moment, certificate_number, signer = match.groups()
+    # Content first: a page of another corte is told as such, even if its signature is good.
     if digest != hashlib.sha256(sums).hexdigest():
         raise NotSealed(Problem.CONTENT, "el sello digital es de otro SHA256SUMS")
+    # The name and number that people read must be those of the certificate that signed.
     if (certificate_number, signer) != (number(certificate), name(certificate)):
         raise NotSealed(Problem.ATTRIBUTES, "el nombre o el número de certificado no son los del certificado que trae")
     if not cms.verify_rsa_sha256(certificate, signature, string.encode()):
         raise NotSealed(Problem.SIGNATURE, "el sello digital no es de la llave de ese certificado, o fue alterado")
-    if _page(string, signature, certificate).encode() != page:
+    # The page is made again from the string and compared: no word of it may say anything else.
+    if _sello_page(string, signature, certificate).encode() != page:
         raise NotSealed(Problem.FORM, "el texto del sello no dice lo que dice su cadena original, o fue alterado")
     try:
         sealed_at = datetime.fromisoformat(moment)
     except ValueError:
         raise NotSealed(Problem.FORM, "la fecha de la cadena original no existe") from None
+    # The certificate must be good at the hour that the sello states and, if a time stamp proves one, at that hour too.
     path = chain(certificate, (), trusted, at=sealed_at, purpose=Purpose.SEAL)
     if at is not None:
         path = chain(certificate, (), trusted, at=at, purpose=Purpose.SEAL)
@@ -132,12 +137,13 @@ def verify_sello(
     return Seal(certificate, path[1:], sealed_at)
 
 
-def _read(page: bytes) -> tuple[str, bytes, x509.Certificate]:
-    """The string, the signature and the certificate, from the lines where openssl's commands find them."""
+def _read_sello_page(page: bytes) -> tuple[str, bytes, x509.Certificate]:
+    """The string, the signature and the certificate, taken from the lines in which openssl's commands find them."""
     try:
         text = page.decode() if len(page) <= LONGEST else ""
     except UnicodeDecodeError:
         text = ""
+    # With two strings or certificates, openssl could read one and this program the other.
     strings = [line for line in text.split("\n") if line.startswith("||")]
     blocks = _PEM.findall(text)
     after = text.partition(f"\n{_HEADING}\n")[2].split("\n")[0]

@@ -1,11 +1,11 @@
-"""Time stamps (RFC 3161) of a corte: an authority that is not us says that SHA256SUMS existed at that moment.
+"""Time stamps (RFC 3161) of a corte: an independent authority says that SHA256SUMS existed at that moment.
 
     openssl ts -verify -in SHA256SUMS.tsr -data SHA256SUMS -CAfile autoridad-de-tiempo.pem
 
 Up to two authorities: `SHA256SUMS.tsr` is of the first, `SHA256SUMS.2.tsr` of the second. No corte waits for them: it
-is published, then `add_missing` asks, and asks again later for what did not come. So the stamps are among the few
-files that may appear in a corte's folder after it was published (with `SHA256SUMS.firma.p7s` and the log's proof); each
-is written once and never replaced. A stamp that is verified here before it is placed is verified again by every reader.
+is published, then `add_missing` asks, and asks again later for stamps that did not come. So a stamp is one of the few
+files that may appear in a corte's folder after it was published (with `SHA256SUMS.firma.p7s` and the log's proof). Each
+is written once and never replaced. A stamp is verified here before it is placed, and again by every reader.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from integrity.sums import Malformed
 STAMPS: Final = ("SHA256SUMS.tsr", "SHA256SUMS.2.tsr")
 """Of the first authority and of the second."""
 LONGEST: Final = 64 << 10
-"""Bytes of an answer; one has 1 to 6 thousand."""
+"""Bytes of an answer; a usual one has 1 to 6 thousand."""
 LEAST_ACCURATE: Final = timedelta(seconds=60)
-"""A clock that claims less than this is of no use here."""
+"""An authority whose clock may be further off than this is refused."""
 TIMEOUT_S: Final = 20.0
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _QUERY: Final = "application/timestamp-query"
@@ -47,7 +47,7 @@ Post = Callable[[str, bytes, float], bytes]
 
 
 class Unanswered(Exception):
-    """The authority gave no answer; `sentence` is Spanish. Nothing is wrong with the corte: ask again later."""
+    """The authority gave no answer; `sentence` is Spanish. The corte itself is good: ask again later."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -56,11 +56,11 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A time stamp that was found good."""
+    """A time stamp that was verified."""
 
     at: datetime
     accuracy: timedelta | None
-    """How far the authority's clock may be off, where it says so."""
+    """How far the authority's clock may be off, if it says so."""
     certificate: x509.Certificate
     above: tuple[x509.Certificate, ...]
     policy: str
@@ -68,12 +68,12 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """One that stamps time: where it answers, and under whom its certificate must be."""
+    """An authority that stamps time: its address, and the authorities that its certificate must be under."""
 
     url: str
     trusted: Sequence[x509.Certificate]
     policies: Collection[str] = ()
-    """Object identifiers of those that are accepted; empty: any."""
+    """Object identifiers of the accepted policies; empty: any."""
 
 
 # --- verifying --------------------------------------------------------------------------------------------------------
@@ -87,27 +87,28 @@ def verify_stamp(
     nonce: int | None = None,
     policies: Collection[str] = (),
 ) -> Stamp:
-    """The stamp over exactly these bytes, by an authority under `trusted`. Raises NotSealed, which names what is wrong.
+    """The stamp over exactly these bytes, by an authority under `trusted`. Raises NotSealed, which names the fault.
 
-    `nonce` is for whoever asked; a reader years later has none. Revocation is not looked up.
+    The program that asked knows its `nonce`; a reader years later has none. Revocation is not looked up.
     """
     # 1. The form, by two readers; the authority granted it.
     if not 0 < len(tsr) <= LONGEST:
         raise NotSealed(Problem.FORM, f"un sello de tiempo tiene de 1 a {LONGEST} bytes; este, {len(tsr)}")
     try:
+        # First reader: rfc3161-client. Second reader: `cms.read`, which accepts one encoding only.
         response = decode_timestamp_response(tsr)
         status = PKIStatus(response.status)
         if status is not PKIStatus.GRANTED:
             raise NotSealed(Problem.FORM, f"la autoridad de tiempo no lo concedió (estado {status.value})")
         token, info = response.time_stamp_token(), response.tst_info
         imprint, stamped_at, policy = info.message_imprint, info.gen_time, info.policy.dotted_string
-        kind, stated_nonce, accuracy = imprint.hash_algorithm.dotted_string, info.nonce, _accuracy(info)
+        kind, stated_nonce, accuracy = imprint.hash_algorithm.dotted_string, info.nonce, _stated_accuracy(info)
     except ValueError:
         raise NotSealed(Problem.FORM, "no es una respuesta de sellado de tiempo (RFC 3161)") from None
     signed = cms.read(token)
     content = signed.content or b""
 
-    # 2. It is over the digest of these bytes; it answers what was asked.
+    # 2. It is over the digest of these bytes, and answers this request.
     if kind != _SHA256:
         raise NotSealed(Problem.ALGORITHM, "el sello de tiempo no es sobre una huella SHA-256")
     if imprint.message != hashlib.sha256(sums).digest():
@@ -134,7 +135,7 @@ def verify_stamp(
     return Stamp(stamped_at, accuracy, certificate, path[1:], policy)
 
 
-def _accuracy(info: TimeStampTokenInfo) -> timedelta | None:
+def _stated_accuracy(info: TimeStampTokenInfo) -> timedelta | None:
     stated = info.accuracy
     if stated is None:
         return None
@@ -149,10 +150,9 @@ def _accuracy(info: TimeStampTokenInfo) -> timedelta | None:
 async def ask(
     authority: Authority, sums: bytes, *, after: datetime | None = None, post: Post | None = None
 ) -> tuple[bytes, Stamp]:
-    """A new stamp over `sums`, verified: the bytes of its file, and what it says.
+    """A new stamp over `sums`, verified: the bytes of its file, and its content.
 
-    `after` is when the seal was made: a stamp from before it shows a clock that went back.
-    Raises NotSealed, Unanswered.
+    `after` is the time of the seal: a stamp from before it means that a clock went back. Raises NotSealed, Unanswered.
     """
     request = TimestampRequestBuilder(data=sums, hash_algorithm=HashAlgorithm.SHA256, nonce=True, cert_req=True).build()
     try:
@@ -160,13 +160,15 @@ async def ask(
             tsr = await asyncio.to_thread(post or post_query, authority.url, request.as_bytes(), TIMEOUT_S)
     except TimeoutError:
         raise Unanswered("la autoridad de tiempo no respondió a tiempo") from None
+    # Verified before it is written: a bad answer must never stand in a published folder.
     stamp = verify_stamp(tsr, sums, authority.trusted, nonce=request.nonce, policies=authority.policies)
     judge_after(stamp, after)
     return tsr, stamp
 
 
 def judge_after(stamp: Stamp, sealed_at: datetime | None) -> None:
-    """Raises NotSealed where the stamp is from before the seal by more than two honest clocks may differ."""
+    """Raises NotSealed if the stamp is older than the seal by more than two honest clocks may differ."""
+    # The authority states its own possible error, and adds to ours.
     slack = CLOCK_TOLERANCE + (stamp.accuracy or timedelta())
     if sealed_at is not None and stamp.at + slack < sealed_at:
         early = int((sealed_at - stamp.at).total_seconds())
@@ -177,13 +179,14 @@ def judge_after(stamp: Stamp, sealed_at: datetime | None) -> None:
 async def add_missing(
     folder: Path, authorities: Sequence[Authority], *, after: datetime | None = None, post: Post | None = None
 ) -> dict[str, str]:
-    """Ask for the stamps that a published corte's folder still lacks, all at once, and put beside those that come.
+    """Ask for all stamps that a published corte's folder still lacks, at once, and place those that come.
 
-    Returns what is still missing, by file: why, in Spanish; empty when all are there. It never raises for what an
-    authority says or does not say, and may be called again at any time. If we stop in between, a stamp is there whole
-    or not at all. Two publishers that ask for the same leave the first one's stamp.
+    Returns, by file, why a stamp is still missing, in Spanish; empty if all are there. It never raises for an
+    authority's answer or silence, and may be called again at any time. If we stop in between, a stamp is there whole or
+    not at all. If two publishers ask for the same stamp, the first one stays.
     """
     assert len(authorities) <= len(STAMPS)
+    # The first authority has the first file name, the second the second; an existing stamp is never asked for again.
     missing = [(file, by) for file, by in zip(STAMPS, authorities, strict=False) if not (folder / file).exists()]
     if not missing:
         return {}
@@ -205,7 +208,7 @@ async def add_missing(
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """An authority answers where its address says, or not at all."""
+    """Refuse redirections: an authority answers at its own address."""
 
     def redirect_request(self, *_: object) -> None:
         return None
@@ -222,7 +225,7 @@ def post_query(url: str, body: bytes, timeout: float) -> bytes:
         with opener.open(asked, timeout=timeout) as answer:
             if answer.status != _OK:
                 raise Unanswered(f"la autoridad de tiempo respondió {answer.status}")
-            return _take(answer, timeout)
+            return _read_reply(answer, timeout)
     except urllib.error.HTTPError as error:
         error.close()
         raise Unanswered(f"la autoridad de tiempo respondió {error.code}") from None
@@ -230,8 +233,8 @@ def post_query(url: str, body: bytes, timeout: float) -> bytes:
         raise Unanswered("no se pudo preguntar a la autoridad de tiempo") from None
 
 
-def _take(answer: http.client.HTTPResponse, timeout: float) -> bytes:
-    """The body, within the limit and the time."""
+def _read_reply(answer: http.client.HTTPResponse, timeout: float) -> bytes:
+    """The body, within the limits of bytes and of time. Raises Unanswered."""
     taken = b""
     started = time.monotonic()
     while block := answer.read1(LONGEST + 1):
@@ -248,7 +251,7 @@ def _take(answer: http.client.HTTPResponse, timeout: float) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of a time stamper (RFC 3161 §2.4.1)."""
+    """The request to a time stamper (RFC 3161 §2.4.1)."""
 
     imprint: bytes
     """DER of the algorithm and the digest, which is SHA-256."""
@@ -257,7 +260,7 @@ class Query:
 
 
 def read_query(data: bytes) -> Query:
-    """Raises Malformed."""
+    """The parts of a request. Raises Malformed."""
     what = "una petición de sello de tiempo"
     if len(data) > LONGEST:
         raise Malformed(f"{what} de hasta {LONGEST} bytes", f"{len(data)}")

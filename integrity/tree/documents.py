@@ -1,6 +1,6 @@
 """The JSON of a published tree, read strictly: canonical bytes, no floats, no duplicate keys, exactly the known fields.
 
-Format 1. `index.json` points at the last corte, `manifest.json` says what a corte is, `totals.json` holds its sums.
+Format 1. `index.json` points at the last corte, `manifest.json` describes a corte, `totals.json` holds its sums.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ _AMBITO: Final = re.compile("federal|local")
 _NIVEL: Final = re.compile("pais|entidad|distrito|municipio")
 _TERRITORIO: Final = re.compile("entidad|distrito_federal|distrito_local|municipio")
 
+# The names and their order are those of the official file (domain.md §6).
 SUMMARY_NAMES: Final = (
     "ACTAS_ESPERADAS",
     "ACTAS_REGISTRADAS",
@@ -50,6 +51,7 @@ SUMMARY_NAMES: Final = (
 
 _SUMMARY: Final = {name: _PERCENT if name.startswith("PORCENTAJE") else _INTEGER for name in SUMMARY_NAMES}
 
+# The only file that changes: it points at the last corte, and repeats enough of it for a page.
 INDEX: Final = {
     "formato": _NUMBER,
     "simulacro": bool,
@@ -62,6 +64,7 @@ INDEX: Final = {
     "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
 }
 
+# Everything that a reader needs to judge the rows: rules, options, contests, and the corte before.
 MANIFEST: Final = {
     "formato": _NUMBER,
     "corte": _NUMBER,
@@ -109,6 +112,7 @@ MANIFEST: Final = {
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
 }
 
+# Every number here follows from the rows; `tree.totals` computes each of them again.
 TOTALS: Final = {
     "formato": _NUMBER,
     "elecciones": Each(
@@ -160,7 +164,7 @@ TOTALS: Final = {
 }
 
 
-# --- what a manifest says ---------------------------------------------------------------------------------------------
+# --- the manifest -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class PublishedOption:
+    """One option of a ballot; `parties` are the positions of a coalition's parties."""
+
     position: int
     code: str
     clase: str
@@ -184,6 +190,8 @@ class PublishedOption:
 
 @dataclass(frozen=True, slots=True)
 class PublishedContest:
+    """One contest: the place that elects one office; `ballot` holds positions of options."""
+
     id: int
     entidad: int
     territorio: int
@@ -193,6 +201,8 @@ class PublishedContest:
 
 @dataclass(frozen=True, slots=True)
 class PublishedElection:
+    """One election of the manifest, with its options, contests and rules."""
+
     code: str
     title: str
     ambito: str
@@ -208,7 +218,7 @@ class PublishedElection:
 
     @property
     def territory(self) -> str:
-        """The kind of territory that the file's own column names."""
+        """The kind of territory in the file's own column: distrito_federal, distrito_local or municipio."""
         if self.nivel == "municipio":
             return "municipio"
         return f"distrito_{self.ambito}"
@@ -216,6 +226,8 @@ class PublishedElection:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """The manifest of a corte; `read_manifest` makes it."""
+
     corte: int
     fase: str
     at: datetime
@@ -223,7 +235,7 @@ class Manifest:
     simulacro: bool
     anterior: tuple[int, str] | None
     fixed: bytes
-    """Canonical JSON of what no corte may change: catalogue, rules, elections without their summary."""
+    """Canonical JSON of all that no corte may change: catalogue, rules, elections without their summary."""
     elections: tuple[PublishedElection, ...]
     corrections: frozenset[tuple[str, str]]
     """Election and CLAVE_ACTA."""
@@ -234,28 +246,30 @@ class Manifest:
 
     @property
     def files(self) -> frozenset[str]:
-        """Names in the folder of the corte, SHA256SUMS aside."""
+        """Names in the folder of the corte, without SHA256SUMS."""
         of_elections = [name for election in self.elections for name in (election.archivo, election.candidaturas)]
         return frozenset({"manifest.json", "LEEME.txt", "totals.json", "images.csv", *of_elections})
 
     @property
     def edo(self) -> str:
-        """The abbreviation of the entidad, which begins every file name."""
+        """The abbreviation of the entidad, with which every file name begins."""
         first = self.raw["elecciones"][0]
         return str(first["archivo"]).removesuffix(f"_{first['codigo']}_{first['anio']}.csv")
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """The manifest of a corte. Raises Malformed: not canonical, not of this shape, or naming what it does not hold."""
+    """The manifest of a corte. Raises Malformed: not canonical, of another shape, or it names a file that it lacks."""
     raw = read_json(data)
     conform(raw, MANIFEST)
     _expect_format(raw)
     elections = raw["elecciones"]
     codes = [election["codigo"] for election in elections]
+    # Two codes that differ in capitals alone would share a folder on some disks.
     if not codes or len({code.casefold() for code in codes}) < len(codes):
         refuse("elecciones", "códigos de elección sin repetir", codes)
     if sorted(raw["reglas"]) != sorted(codes):
         refuse("reglas", f"reglas de {', '.join(codes)}", ", ".join(raw["reglas"]))
+    # The summary is the only part of an election that may change from corte to corte.
     fixed = [{key: held for key, held in election.items() if key != "resumen"} for election in elections]
     anterior = raw["anterior"]
     manifest = Manifest(
@@ -266,7 +280,7 @@ def read_manifest(data: bytes) -> Manifest:
         simulacro=raw["simulacro"],
         anterior=None if anterior is None else (anterior["corte"], anterior["sha256sums"]),
         fixed=canonical_json([raw["catalogo"], raw["reglas"], fixed]),
-        elections=tuple(_election(election, raw["reglas"][election["codigo"]]) for election in elections),
+        elections=tuple(_read_election(election, raw["reglas"][election["codigo"]]) for election in elections),
         corrections=frozenset((held["eleccion"], held["acta"].strip("'")) for held in raw["correcciones"]),
         zip_name=raw["zip"]["archivo"],
         zip_sha256=raw["zip"]["sha256"],
@@ -278,7 +292,7 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def read_totals(data: bytes) -> Json:
-    """`totals.json`. Raises Malformed."""
+    """`totals.json`, in its form and not yet compared. Raises Malformed."""
     raw: Json = read_json(data)
     conform(raw, TOTALS)
     _expect_format(raw)
@@ -286,7 +300,7 @@ def read_totals(data: bytes) -> Json:
 
 
 def read_index(data: bytes) -> Json:
-    """`index.json`. Raises Malformed."""
+    """`index.json`, in its form and not yet compared. Raises Malformed."""
     raw: Json = read_json(data)
     conform(raw, INDEX)
     _expect_format(raw)
@@ -294,7 +308,10 @@ def read_index(data: bytes) -> Json:
 
 
 def read_moment(text: str) -> datetime:
-    """The time in an ISO 8601 text with the offset of central Mexico. Raises Malformed for a day that is not one."""
+    """The time in an ISO 8601 text with the offset of central Mexico.
+
+    Raises Malformed for a day that does not exist.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -304,6 +321,7 @@ def read_moment(text: str) -> datetime:
 
 
 def rules_digest(content: object) -> str:
+    """SHA-256 of the canonical JSON of a rule set, as the manifest states it."""
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
@@ -312,8 +330,9 @@ def _expect_format(raw: Json) -> None:
         refuse("formato", "1, el único que este programa conoce", raw["formato"])
 
 
-def _election(raw: Json, rules: Json) -> PublishedElection:
+def _read_election(raw: Json, rules: Json) -> PublishedElection:
     content = rules["contenido"]
+    # Name and version stand twice in the manifest; two answers would leave the reader without one.
     where = f"elecciones.{raw['codigo']}"
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
         refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
@@ -325,8 +344,8 @@ def _election(raw: Json, rules: Json) -> PublishedElection:
         archivo=raw["archivo"],
         candidaturas=raw["candidaturas"],
         resumen=raw["resumen"],
-        options=_options(raw["opciones"], where),
-        contests=_contests(raw["contiendas"], len(raw["opciones"]), where),
+        options=_read_options(raw["opciones"], where),
+        contests=_read_contests(raw["contiendas"], len(raw["opciones"]), where),
         rules=Rules(
             mixed_without_number_counts=content["mixed_without_number_counts"],
             excede_applies=content["excede_applies"],
@@ -337,11 +356,12 @@ def _election(raw: Json, rules: Json) -> PublishedElection:
     )
 
 
-def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
+def _read_options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     options = tuple(
         PublishedOption(held["posicion"], held["codigo"], held["clase"], tuple(held["partidos"]))
         for held in sorted(raw, key=lambda held: held["posicion"])
     )
+    # Positions are the columns of the file, from 0 without gaps: `Sum` and `distribute` use them as indices.
     if [option.position for option in options] != [*range(len(options))]:
         refuse(where, "posiciones de opción seguidas desde 0", [option.position for option in options])
     if len({option.code for option in options}) < len(options):
@@ -349,6 +369,7 @@ def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     for option in options:
         parties = [options[place] for place in option.parties if place < len(options)]
         coalition = option.clase == "coalicion"
+        # A combination shares its votes among parties of this ballot: they must exist, and be parties themselves.
         if len(parties) != len(set(option.parties)) or any(party.clase != "partido" for party in parties):
             refuse(where, f"partidos de {option.code} sin repetir y que existan", list(option.parties))
         if coalition and not parties:
@@ -356,12 +377,13 @@ def _options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:
     return options
 
 
-def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], PublishedContest]:
+def _read_contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], PublishedContest]:
     contests: dict[tuple[int, int], PublishedContest] = {}
     ids: set[int] = set()
     for held in raw:
         place = (held["entidad"], held["territorio"])
         ballot = frozenset(held["boleta"])
+        # Two contests at one place, or under one number: an acta would count in both.
         if place in contests or held["id"] in ids:
             refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
@@ -372,7 +394,7 @@ def _contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, 
 
 
 def _judge_names(manifest: Manifest) -> None:
-    """File names follow from entidad, election and year, so that no name can stand for another file."""
+    """File names follow from entidad, election and year: so no name can be that of another file."""
     for raw in manifest.raw["elecciones"]:
         expected = f"{manifest.edo}_{raw['codigo']}_{raw['anio']}.csv"
         if raw["archivo"] != expected or not manifest.edo or manifest.edo.endswith(".csv"):

@@ -1,4 +1,4 @@
-"""The images of a published tree: exactly those that the cortes list, each named by the digest of its bytes."""
+"""The images of a published tree: exactly those that the cortes list; each is named by the digest of its bytes."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ _PREFIX: Final = re.compile("[0-9a-f]{2}")
 
 
 def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
-    """`images.csv` into the listing: sorted, each image at the address that its digest gives it."""
+    """Read `images.csv` into the list of images: in order, each image at the address that its digest gives."""
     path = f"{corte.folder}/images.csv"
     fetched = corte.files.get("images.csv")
     if fetched is None:
@@ -35,17 +35,20 @@ def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
                 elif number > 1:
                     sha256, address, clave = cells
                     extension = seen.extension(sha256) or address.rpartition(".")[2]
+                    # One image may belong to several actas; a national night has a million images, so that one string
+                    # holds them.
                     seen.images[sha256] = " ".join((extension, *seen.claves(sha256), clave.strip("'")))
                     (seen.skipped.discard if corte.whole else seen.skipped.add)(sha256)
                     last = cells
     except (UnicodeDecodeError, csv.Error):
         ledger.wrong("COM-05", path, expected="un CSV en UTF-8", found="otra cosa")
+    # Corte 0 shows that no acta has arrived: the opening ceremony (domain.md §8).
     if corte.number == 0 and last:
         ledger.wrong("CON-02", path, expected="un corte 0 sin imágenes", found="una imagen")
 
 
 def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
-    """What a line of images.csv should be instead; empty where it is right."""
+    """The text that a line of images.csv should have; empty if the line is right."""
     if number == 1:
         return "" if cells == _IMAGES_HEADER else ",".join(_IMAGES_HEADER)
     if len(cells) != len(_IMAGES_HEADER) or HEX.fullmatch(cells[0]) is None:
@@ -60,20 +63,23 @@ def _judge_image_row(number: int, cells: list[str], last: list[str]) -> str:
 
 
 def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
+    """Each CODIGO_INTEGRIDAD of the last corte is an image that images.csv lists for that acta (COM-06)."""
     if last.manifest is None or len(last.tables) < len(last.manifest.elections):
         ledger.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
     for code, table in last.tables.items():
         ledger.did("COM-06", len(table.published))
         for clave, sha256 in table.published.items():
+            # An image of another acta under this row would pass every digest, but not this.
             if sha256 != "-" and clave not in seen.claves(sha256):
                 found = f"{sha256}, que images.csv no lista para ella"
                 ledger.wrong("COM-06", last.folder, expected=f"la imagen del acta {clave} de {code}", found=found)
 
 
 def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
-    """Images that are there and that no corte lists, folder by folder. What is missing, `judge_images` finds."""
+    """Images in the folders that no corte lists. Images that are missing are found by `judge_images`."""
     if not tree.listable:
         return
+    # Two levels: `ab/ab….jpg`. A name in the wrong folder is as strange as an unknown one.
     for prefix, its_kind in entries(tree, IMAGES, ledger).items():
         path = f"{IMAGES}/{prefix}"
         known = _PREFIX.fullmatch(prefix) is not None
@@ -85,6 +91,7 @@ def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
 
 
 def judge_images(tree: Source, seen: Seen, ledger: Ledger) -> None:
+    """The bytes of each listed image have the digest in its name (INT-04); a missing one is COM-05."""
     ledger.did("INT-04", 0)
     paths = (image_path(sha256, seen.extension(sha256)) for sha256 in sorted(seen.images.keys() - seen.skipped))
     outcomes = in_threads(lambda path: tree.digest(path, _IMAGE_LIMIT), paths, tree.threads)

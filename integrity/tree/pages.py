@@ -1,4 +1,4 @@
-"""Everything else in a published tree: the pages of its last corte, and nothing that nobody announced."""
+"""The rest of a published tree: the pages of its last corte must be there, and no file that no corte names."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -17,11 +17,12 @@ _ROOT_FILES: Final = frozenset({INDEX, "index.html", "estilo.css", "VERIFICA.txt
 
 
 def judge_pages(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
+    """Every page of the last corte is there (COM-07). No digest covers its text."""
     if last.manifest is None or len(last.tables) < len(last.manifest.elections):
         ledger.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
         return
     ledger.did("COM-07")
-    for path, outcome in in_threads(tree.exists, _pages(last), tree.threads):
+    for path, outcome in in_threads(tree.exists, _page_paths(last), tree.threads):
         if isinstance(outcome, SourceError):
             blame(outcome, ["COM-07"], path, ledger)
             continue
@@ -30,21 +31,21 @@ def judge_pages(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
             ledger.wrong("COM-07", path, expected="esta página", found="nada")
 
 
-def _pages(last: PublishedCorte) -> Iterator[str]:
+def _page_paths(last: PublishedCorte) -> Iterator[str]:
     yield from ("index.html", "estilo.css")
     for code, table in last.tables.items():
         yield f"{code}/index.html"
-        yield from (f"{code}/{page}" for page in _places(table))
+        yield from (f"{code}/{page}" for page in _place_pages(table))
         yield from (f"{code}/{clave}.html" for clave in table.published)
 
 
-def _places(table: PublishedTable) -> frozenset[str]:
-    """The page of each territory that the rows name."""
+def _place_pages(table: PublishedTable) -> frozenset[str]:
+    """The page of each territory in the rows."""
     return frozenset(f"lugar-{place.entidad}-{place.territory}.html" for place in table.sums)
 
 
 def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
-    """Files and folders that neither the format nor any corte names; cortes/ and imagenes/ were looked into before."""
+    """Files and folders that neither the format nor a corte names; cortes/ and imagenes/ have steps of their own."""
     if not tree.listable:
         ledger.not_applicable("COM-02", HTTP)
         ledger.not_applicable("COM-08", HTTP)
@@ -54,6 +55,7 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         return
     elections = {election.code: election for election in last.manifest.elections}
     folders = {CORTES, ZIPS, LOG, *elections, *([IMAGES] if seen.images else [])}
+    # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
         wanted = PathKind.FOLDER if name in folders else PathKind.FILE
         judge_entry(name, kind, "COM-08", ledger, known=name in folders | _ROOT_FILES, wanted=wanted)
@@ -71,11 +73,13 @@ def _judge_election_folder(
         ledger.unable(["COM-08"], f"{code}: sin sus filas no se sabe qué páginas debe haber")
         return
     contests = {f"contienda-{contest.id}.html" for contest in election.contests.values()}
-    fixed = {"index.html"} | contests | _places(table)
+    fixed = {"index.html"} | contests | _place_pages(table)
     for name, kind in entries(tree, code, ledger).items():
+        # A page of an acta has the name of its clave; an acta that is not captured has no page.
         page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)
         wanted = PathKind.FOLDER if name == "fuera" else PathKind.FILE
         judge_entry(f"{code}/{name}", kind, "COM-08", ledger, known=page or name == "fuera", wanted=wanted)
+        # Pages of images fuera de catálogo are named by digest, as they have no clave.
         if name == "fuera" and kind is PathKind.FOLDER:
             for inner, its_kind in entries(tree, f"{code}/fuera", ledger).items():
                 known = inner.endswith(".html") and "-" in seen.claves(inner.removesuffix(".html"))
@@ -84,9 +88,10 @@ def _judge_election_folder(
 
 
 def judge_log_files(tree: Source, book: LogBook | None, ledger: Ledger) -> None:
-    """Nothing under bitacora/ but a log; of one that could not be read nothing is said."""
+    """bitacora/ holds a log's files and no other. If the log could not be read, its files are not judged."""
     if book is None or not tree.listable:
         return
+    # The sequencer may have added leaves, and their files, since the log was read.
     evidence.refresh(book, tree)
     folders = [LOG]
     while folders:

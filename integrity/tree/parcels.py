@@ -1,7 +1,7 @@
-"""The ZIPs of a corte: named after its hour, as long and with the digest as its manifest says, holding its very files.
+"""The ZIPs of a corte: named after its hour, with the length and digest in its manifest, holding its very files.
 
-One ZIP holds one ZIP for each election; each of those holds the CSV, the candidaturas and LEEME.txt. A ZIP may be built
-so that two programs see different files in it (members twice, overlapping, hidden between others): none of that passes.
+One ZIP holds one ZIP for each election; each of those holds the CSV, the candidaturas and LEEME.txt. A ZIP can be built
+so that two programs see different files in it (members twice, overlapping, hidden between others): no such ZIP passes.
 """
 
 import hashlib
@@ -36,14 +36,15 @@ _UNREADABLE: Final = (
     ValueError,
     OSError,
 )
-"""What zipfile raises for bytes that are no sound ZIP; reading the file itself has succeeded before."""
+"""Errors of zipfile for bytes that are no sound ZIP. The file itself was read without error before."""
 
 
 def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledger: Ledger) -> None:
-    """The ZIP of one corte. `sums` are the digests of the corte's own files by name."""
+    """The ZIP of one corte. `sums` gives the digests of the corte's own files, by name."""
     name = manifest.zip_name
     stamp = f"{manifest.at:%Y%m%d_%H%M}_PREP"
     ledger.did("INT-05")
+    # Two cortes in one minute would have one name: the second one's name ends in its number.
     if not re.fullmatch(re.escape(f"zip/{stamp}_{manifest.edo}") + rf"(?:_{manifest.corte:04})?\.zip", name):
         ledger.wrong("INT-05", name, expected=f"zip/{stamp}_{manifest.edo}.zip", found=name)
     if zipped.size != manifest.zip_bytes:
@@ -54,7 +55,7 @@ def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledg
     ledger.did("INT-06")
     inner = {f"{stamp}_{election.code}_{manifest.edo}.zip": election for election in manifest.elections}
     with zipped.local.open("rb") as handle:
-        for member, content in _members(handle, name, set(inner), ledger):
+        for member, content in _checked_members(handle, name, set(inner), ledger):
             _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
 
 
@@ -62,41 +63,45 @@ def _judge_inner(
     content: IO[bytes], name: str, election: PublishedElection, sums: Mapping[str, str], ledger: Ledger
 ) -> None:
     expected = {election.archivo, election.candidaturas, "LEEME.txt"}
-    for member, plain in _members(content, name, expected, ledger):
+    for member, plain in _checked_members(content, name, expected, ledger):
         hasher = hashlib.sha256()
         while block := plain.read(_CHUNK):
             hasher.update(block)
         digest = hasher.hexdigest()
         ledger.did("INT-06")
+        # The same digests as in SHA256SUMS: one list answers for the folder and for the ZIP.
         if digest != sums.get(member):
             ledger.wrong("INT-06", f"{name} → {member}", expected=sums.get(member, "nada"), found=digest)
 
 
-def _members(handle: IO[bytes], name: str, expected: set[str], ledger: Ledger) -> Iterator[tuple[str, IO[bytes]]]:
-    """The expected members, unpacked one by one; none where the archive is not exactly those, one after the other."""
+def _checked_members(
+    handle: IO[bytes], name: str, expected: set[str], ledger: Ledger
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """The expected members, unpacked one by one; none if the archive holds anything else, or in another layout."""
     try:
         with zipfile.ZipFile(handle) as archive:
-            problems = _problems(archive, handle, expected)
+            problems = _archive_problems(archive, handle, expected)
             for wanted, found in problems:
                 ledger.wrong("INT-06", name, expected=wanted, found=found)
             for member in archive.infolist() if not problems else ():
                 with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as plain:
-                    _unpack(archive, member, plain)
+                    _unpack_member(archive, member, plain)
                     yield member.filename, plain
     except _UNREADABLE:
         ledger.wrong("INT-06", name, expected="un ZIP sano", found="uno que no se puede leer")
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
-    """One member into `plain`. It stops at the size in the directory: nothing grows beyond what `_problems` saw."""
+def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
+    """Unpack one member into `plain`. It stops at the size in the directory, which `_archive_problems` limits."""
     with archive.open(member) as packed:
         while block := packed.read(_CHUNK):
             plain.write(block)
     plain.seek(0)
 
 
-def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:
-    """What is wrong with an archive before anything in it is unpacked: expected, found."""
+def _archive_problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:
+    """The faults of an archive before anything is unpacked, as pairs of expected and found."""
+    # The directory is judged before any member is unpacked.
     members = archive.infolist()
     names = [member.filename for member in members]
     problems: list[tuple[str, str]] = []
@@ -104,6 +109,7 @@ def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -
         problems.append((", ".join(sorted(expected)), ", ".join(sorted(names)) or "nada"))
     if archive.comment:
         problems.append(("un ZIP sin comentario", "uno con comentario"))
+    # A name with a hidden end, a link, encryption or a rare compression would be read differently by other programs.
     for member in members:
         if member.orig_filename != member.filename or stat.S_ISLNK(member.external_attr >> 16):
             problems.append(("archivos ordinarios", f"{member.filename} es otra cosa"))
@@ -111,11 +117,13 @@ def _problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -
             problems.append(("archivos sin cifrar, guardados o comprimidos con deflate", member.filename))
         if member.file_size > ZIP_LIMIT:
             problems.append((f"archivos de hasta {ZIP_LIMIT} bytes", f"{member.filename}, de {member.file_size}"))
-    return problems or _layout(archive, handle, members)
+    return problems or _layout_problems(archive, handle, members)
 
 
-def _layout(archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.ZipInfo]) -> list[tuple[str, str]]:
-    """Members follow one another from the first byte to the directory, with nothing between and nothing shared."""
+def _layout_problems(
+    archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.ZipInfo]
+) -> list[tuple[str, str]]:
+    """Members follow one another from the first byte to the directory. No byte between them, none shared by two."""
     end = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset != end:
@@ -123,6 +131,7 @@ def _layout(archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.Z
         handle.seek(member.header_offset)
         header = handle.read(_LOCAL_HEADER)
         lengths = _LENGTHS.unpack(header[26:30])
+        # A local header has 30 bytes, then the name and the extra field, whose lengths end it (APPNOTE 4.3.7).
         end = member.header_offset + _LOCAL_HEADER + sum(lengths) + member.compress_size
         if member.flag_bits & _HAS_DESCRIPTOR:
             end = _after_descriptor(handle, end)
@@ -132,7 +141,7 @@ def _layout(archive: zipfile.ZipFile, handle: IO[bytes], members: list[zipfile.Z
 
 
 def _after_descriptor(handle: IO[bytes], end: int) -> int:
-    """Where a data descriptor ends: 12 or 20 bytes, with or without its four-byte mark."""
+    """The end of a data descriptor: 12 or 20 bytes, with or without its four-byte mark."""
     handle.seek(end)
     following = handle.read(_DESCRIPTOR + 4)
     for size in (16, 24, 12, 20):

@@ -1,9 +1,9 @@
-"""The official CSV of a corte, row by row: is each what the rules make of its own votes, and what do they add up to.
+"""The official CSV of a corte, row by row: each row must follow from its own votes by the rules; and the sums.
 
-Nothing is taken from the derived columns: votes are summed again, observations and CONTABILIZADA derived again from the
-rule set in the manifest (`domain.md` §4-6). A file is read line by line, so that a national one needs no more memory
-than a small one; and from one corte to the next only the lines that changed are read again, because on a long night
-almost none do.
+No derived column is believed: votes are summed again, OBSERVACIONES and CONTABILIZADA are derived again from the rule
+set in the manifest (`domain.md` §4-6). A file is read line by line, so that a national file needs no more memory than a
+small one. From one corte to the next, only the lines that changed are read again, because on a long night almost none
+change.
 """
 
 import csv
@@ -69,14 +69,14 @@ OBSERVATIONS: Final = (
     "proceso_tecnico_operativo",
     "fuera_de_catalogo",
 )
-"""Codes of the criteria, in the order in which their texts are printed."""
+"""Codes of the criteria of domain.md §5, in the order in which their texts are printed."""
 _EXCEDE: Final = frozenset({"excede_lista_nominal"})
 _PROCESO: Final = frozenset({"proceso_tecnico_operativo"})
-"""Whether an acta was identified by another procedure is nowhere else in its row: either text is right."""
+"""The row does not tell elsewhere that its acta was identified by another procedure: both texts are right."""
 
 
 class VotingPlace(NamedTuple):
-    """Where a row's casilla votes: entidad, and the territory of the file's own column (0 for none)."""
+    """The place where a row's casilla votes: entidad, and the territory of the file's own column (0 if it has none)."""
 
     entidad: int
     territory: int
@@ -90,15 +90,17 @@ Sum = list[int]
 
 
 def add(target: Sum, other: Sum, sign: int = 1) -> None:
+    """Add `other` to `target`, place by place; `sign` -1 takes it away. Most places of a row are zero."""
     for place, amount in enumerate(other):
         if amount:
             target[place] += sign * amount
 
 
 class Columns:
-    """Where every column of one election's file stands."""
+    """The place of every column in one election's file (domain.md §6). The vote columns are in ballot order."""
 
     def __init__(self, election: PublishedElection) -> None:
+        # The two columns of the territory are the only ones that differ between kinds of election.
         own = {"municipio": ("ID_MUNICIPIO", "MUNICIPIO")}.get(
             election.territory, (f"ID_{election.territory.upper()}", election.territory.upper())
         )
@@ -115,27 +117,29 @@ class Columns:
 
 @dataclass
 class PublishedTable:
-    """What one election's file says in one corte."""
+    """The content of one election's file in one corte."""
 
     file: Path
     sums: dict[VotingPlace, Sum]
     fuera: int
     rows: int
     sound: bool
-    """Nothing was wrong with any row: the next corte need only look at what changed."""
+    """No row had a fault: of the next corte only the changes need to be read."""
     published: dict[str, str] = field(default_factory=dict)
-    """CODIGO_INTEGRIDAD (or "-") by CLAVE_ACTA of the actas that have been captured; only where it was asked for."""
+    """CODIGO_INTEGRIDAD (or "-") by CLAVE_ACTA of the captured actas; filled only if the caller asked for it."""
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
 def unread(rules: Rules, *, ilegible: bool, sin_dato: bool, number: bool) -> frozenset[str]:
-    """What is observed of vote fields that hold no number (§5)."""
+    """The observations for vote fields that hold no number (domain.md §5)."""
+    # A number beside them, or a rule set in which mixed fields count, leaves the partial observations alone.
     partial_codes = {code for code, holds in (("ilegible", ilegible), ("sin_dato", sin_dato)) if holds}
     if number or not partial_codes or (ilegible and sin_dato and rules.mixed_without_number_counts):
         return frozenset(partial_codes)
     every = "todos_sin_numero" if ilegible and sin_dato else "todos_ilegibles" if ilegible else "todos_vacios"
+    # Some rule sets print *Ilegible* or *Sin dato* also beside *Todos los campos …*; some have no text for a mixed row.
     if rules.partial_beside_all or every not in rules.texts:
         return frozenset({every, *partial_codes})
     return frozenset({every})
@@ -145,7 +149,7 @@ def unread(rules: Rules, *, ilegible: bool, sin_dato: bool, number: bool) -> fro
 
 
 class Row(NamedTuple):
-    """What a row adds: `amounts` to the sums of `place`; both None for a row fuera de catálogo."""
+    """The share of one row: `amounts` for the sums of `place`; both None for a row fuera de catálogo."""
 
     clave: str
     place: VotingPlace | None
@@ -157,23 +161,23 @@ class Row(NamedTuple):
 Wrong = Callable[..., None]
 
 
-def _silent(*_: object, **__: object) -> None:
-    """For a line that was judged in the corte before."""
+def _ignore_finding(*_: object, **__: object) -> None:
+    """For a line that was judged in the corte before: its findings are not told again."""
 
 
 def natural(cell: str) -> int | None:
-    """The whole number in a cell, written without leading zeros; None where there is none."""
+    """The whole number in a cell, written without leading zeros; None for anything else."""
     if cell.isdigit() and cell.isascii() and (cell[0] != "0" or cell == "0") and len(cell) < 10:
         return int(cell)
     return None
 
 
-def _padded(cell: str) -> int | None:
+def _padded_number(cell: str) -> int | None:
     return int(cell) if cell.isdigit() and cell.isascii() and len(cell) < 10 else None
 
 
 class Judge:
-    """Judges the rows of one election's file. `wrong(check, column, expected=…, found=…)` takes what differs."""
+    """Judges the rows of one election's file. `wrong(check, column, expected=…, found=…)` takes each difference."""
 
     def __init__(self, election: PublishedElection) -> None:
         self.election = election
@@ -181,13 +185,15 @@ class Judge:
         self._rules = election.rules
         self._printed: dict[frozenset[str], str] = {}
         self._width = VOTES + len(election.options)
+        # By contest: the options that are not on its ballot. Their cells hold `-` (domain.md §11, blank has two
+        # meanings).
         self._off = {
             place: tuple(option.position for option in election.options if option.position not in contest.ballot)
             for place, contest in election.contests.items()
         }
 
     def contest(self, place: VotingPlace) -> tuple[int, int]:
-        """The key, in `PublishedElection.contests`, of the contest in which a casilla there votes."""
+        """The contest, as a key of `PublishedElection.contests`, in which a casilla of that place votes."""
         match self.election.nivel:
             case "pais":
                 return (0, 0)
@@ -197,14 +203,16 @@ class Judge:
                 return place
 
     def row(self, cells: list[str], wrong: Wrong) -> Row:
+        """Judge one row by the rules, and return its share of the sums."""
+        # CONTABILIZADA tells which of four kinds a row is: fuera de catálogo (2), not captured (-), sin acta, captured.
         tail = self.columns.tail
         contabilizada = cells[tail["CONTABILIZADA"]]
         if contabilizada == "2":
-            return self._fuera(cells, wrong)
-        place = self._identify(cells, wrong)
+            return self._judge_fuera(cells, wrong)
+        place = self._judge_identification(cells, wrong)
         amounts = [0] * self._width
         amounts[ESPERADAS] = 1
-        people = self._people(cells, wrong)
+        people = self._read_people(cells, wrong)
         clave = cells[1].strip("'")
         if contabilizada == _NOTHING:
             self._expect_nothing(cells, wrong)
@@ -215,14 +223,14 @@ class Judge:
         if _SIN_ACTA in votes:
             self._sin_acta(cells, amounts, wrong)
         else:
-            self._captured(cells, place, people, amounts, wrong)
+            self._judge_captured(cells, place, people, amounts, wrong)
         return Row(clave, place, amounts, captured=True, codigo=cells[tail["CODIGO_INTEGRIDAD"]])
 
-    def _identify(self, cells: list[str], wrong: Wrong) -> VotingPlace:
-        """CLAVE_CASILLA says again what the identification columns say; CLAVE_ACTA begins with it."""
-        entidad, number, ext = _padded(cells[2]), _padded(cells[7]), _padded(cells[9])
-        territory = 0 if cells[4] in _NO_TERRITORY else _padded(cells[4])
-        seccion = 0 if cells[6] in _NO_TERRITORY else _padded(cells[6])
+    def _judge_identification(self, cells: list[str], wrong: Wrong) -> VotingPlace:
+        """CLAVE_CASILLA repeats the identification columns; CLAVE_ACTA begins with it (domain.md §6)."""
+        entidad, number, ext = _padded_number(cells[2]), _padded_number(cells[7]), _padded_number(cells[9])
+        territory = 0 if cells[4] in _NO_TERRITORY else _padded_number(cells[4])
+        seccion = 0 if cells[6] in _NO_TERRITORY else _padded_number(cells[6])
         tipo = cells[8]
         place = VotingPlace(entidad or 0, territory or 0)
         if None in {entidad, territory, seccion, number, ext} or not ("A" <= tipo <= "Z" and len(tipo) == 1):
@@ -241,8 +249,8 @@ class Judge:
             )
         return place
 
-    def _people(self, cells: list[str], wrong: Wrong) -> tuple[int, int]:
-        """Lista nominal and representatives, which stand in every row of the catalogue."""
+    def _read_people(self, cells: list[str], wrong: Wrong) -> tuple[int, int]:
+        """Lista nominal and representatives: every row of the catalogue has both, captured or not."""
         found: list[int] = []
         for name in ("LISTA_NOMINAL", "REPRESENTANTES_PP_CI"):
             number = natural(cells[self.columns.tail[name]])
@@ -252,15 +260,15 @@ class Judge:
         return found[0], found[1]
 
     def _expect_nothing(self, cells: list[str], wrong: Wrong) -> None:
-        """An acta that has not been captured shows nothing but what the catalogue knows of it."""
+        """An acta that is not captured yet shows only the values of the catalogue; all other cells hold `-`."""
         for part in (self.columns.filled, self.columns.after):
             for place in range(part.start, part.stop):
                 if cells[place] != _NOTHING:
                     name = self.columns.names[place]
                     wrong("CON-10", name, expected="«-» en un acta sin capturar", found=f"«{cells[place]}»")
 
-    def _fuera(self, cells: list[str], wrong: Wrong) -> Row:
-        """Not in the catalogue: identification as read, counted as registered and nothing else."""
+    def _judge_fuera(self, cells: list[str], wrong: Wrong) -> Row:
+        """Fuera de catálogo: identification as read, the rest `-`; it counts as registered only (domain.md §4)."""
         names = self.columns.names
         tail = self.columns.tail
         shown = {tail[name] for name in ("OBSERVACIONES", "CONTABILIZADA", "ORIGEN", "DIGITALIZACION")}
@@ -270,13 +278,14 @@ class Judge:
                 wrong("CON-10", names[place], expected="«-» en un acta fuera de catálogo", found=f"«{cell}»")
         if cells[10] != "3":
             wrong("CON-10", "UBICACION_CASILLA", expected="3 en un acta fuera de catálogo", found=cells[10])
-        self._observed(cells, (frozenset({"fuera_de_catalogo"}),), wrong)
+        self._judge_observations(cells, (frozenset({"fuera_de_catalogo"}),), wrong)
         return Row(_NOTHING, None, None, captured=False, codigo=_NOTHING)
 
     def _sin_acta(self, cells: list[str], amounts: Sum, wrong: Wrong) -> None:
-        """Captured, not counted, no inconsistency: there is nothing to read."""
+        """Sin acta: captured, not counted, and no inconsistency, as no paper could be read (domain.md §4 and §5)."""
         columns = self.columns
         amounts[NO_CONTABILIZADAS] = amounts[SIN_ACTA] = 1
+        # Vote cells say `Sin acta`, except those of options that are not on this ballot.
         for place in range(columns.filled.start, columns.filled.stop - 1):
             off_ballot = columns.votes.start <= place < columns.votes.stop and cells[place] == _NOTHING
             if cells[place] != _SIN_ACTA and not off_ballot:
@@ -290,34 +299,38 @@ class Judge:
         if cells[columns.tail["CONTABILIZADA"]] != "0":
             wrong("CON-10", "CONTABILIZADA", expected="0 en un acta que no llegó", found="1")
         kinds = [code for code in OBSERVATIONS if code.startswith("sin_acta") and code in self._rules.texts]
-        self._observed(cells, tuple(frozenset({code}) for code in kinds), wrong)
+        self._judge_observations(cells, tuple(frozenset({code}) for code in kinds), wrong)
 
-    def _captured(
+    def _judge_captured(
         self, cells: list[str], place: VotingPlace, people: tuple[int, int], amounts: Sum, wrong: Wrong
     ) -> None:
         columns = self.columns
         off = self._off.get(self.contest(place), ())
-        total, ilegible, sin_dato, number = self._votes(cells[columns.votes], off, amounts, wrong)
+        # domain.md §4: the calculated total is the sum of the vote fields; the total on the paper decides nothing.
+        total, ilegible, sin_dato, number = self._read_votes(cells[columns.votes], off, amounts, wrong)
         calculado = cells[columns.tail["TOTAL_VOTOS_CALCULADO"]]
         if calculado != str(total):
             wrong("CON-09", "TOTAL_VOTOS_CALCULADO", expected=total, found=f"«{calculado}»")
-        self._shown(cells, wrong)
+        self._judge_shown_columns(cells, wrong)
 
         lista, representantes = people
         observed = unread(self._rules, ilegible=ilegible, sin_dato=sin_dato, number=number)
         excede = self._rules.excede_applies and lista > 0 and total > lista + representantes
         if lista == 0 and self._rules.excede_applies:
-            # The limit of an especial casilla is its maximum of ballots, which the file does not hold: what the row
-            # says of it is believed, and the rest of the row must agree with that.
-            excede = self._says(cells, observed | _EXCEDE)
+            # The limit of an especial casilla is its maximum of ballots, which this file does not hold. So its
+            # observation is believed here, and the rest of the row must agree with it.
+            excede = self._prints_observations(cells, observed | _EXCEDE)
         codes = observed | _EXCEDE if excede else observed
-        self._observed(cells, (codes, codes | _PROCESO), wrong)
+        self._judge_observations(cells, (codes, codes | _PROCESO), wrong)
 
+        # Counted: at least one number, or mixed blanks if the rule set counts them; and not over the limit (domain.md
+        # §4).
         holds = number or (self._rules.mixed_without_number_counts and ilegible and sin_dato)
         counts = "1" if holds and not excede else "0"
         printed = cells[columns.tail["CONTABILIZADA"]]
         if printed != counts:
             wrong("CON-10", "CONTABILIZADA", expected=counts, found=printed)
+        # domain.md §4: excede, illegible and blank are inconsistencies, whether the acta counts or not.
         amounts[INCONSISTENTES] = int(excede or ilegible or sin_dato)
         if printed != "1":
             amounts[NO_CONTABILIZADAS] = 1
@@ -326,12 +339,13 @@ class Judge:
         amounts[CONTABILIZADAS] = 1
         amounts[LISTA] = lista
         amounts[CON] = total
+        # Participation without especial casillas: their voters are in no lista nominal (domain.md §4).
         amounts[SIN] = 0 if cells[8] == "S" else total
 
-    def _votes(
+    def _read_votes(
         self, votes: list[str], off: tuple[int, ...], amounts: Sum, wrong: Wrong
     ) -> tuple[int, bool, bool, bool]:
-        """Sum of the vote fields, and whether any is illegible, blank, a number. Blank is not zero."""
+        """Sum of the vote fields; whether any is illegible, any is blank, any holds a number. A blank is not a zero."""
         ilegible = sin_dato = number = False
         total = 0
         for position, cell in enumerate(votes):
@@ -353,8 +367,8 @@ class Judge:
                 wrong("CON-09", name, expected="un número, «Ilegible» o «Sin dato»", found=f"«{cell}»")
         return total, ilegible, sin_dato, number
 
-    def _shown(self, cells: list[str], wrong: Wrong) -> None:
-        """The columns that decide nothing still hold only what they may."""
+    def _judge_shown_columns(self, cells: list[str], wrong: Wrong) -> None:
+        """Check the columns that decide nothing: each may hold only its legal values (domain.md §6)."""
         tail = self.columns.tail
         for place in (
             *range(self.columns.quantities.start, self.columns.quantities.stop),
@@ -374,21 +388,21 @@ class Judge:
             if cells[tail[name]] not in legal:
                 wrong("CON-10", name, expected=" o ".join(sorted(legal)), found=f"«{cells[tail[name]]}»")
 
-    def _text(self, codes: frozenset[str]) -> str:
-        """OBSERVACIONES as printed: the texts in their order, equal ones once."""
+    def _observations_text(self, codes: frozenset[str]) -> str:
+        """OBSERVACIONES as it is printed: the texts in their order, each once."""
         if codes not in self._printed:
             texts = [self._rules.texts.get(code, "") for code in OBSERVATIONS if code in codes]
             self._printed[codes] = ", ".join(dict.fromkeys(text for text in texts if text))
         return self._printed[codes]
 
-    def _says(self, cells: list[str], codes: frozenset[str]) -> bool:
+    def _prints_observations(self, cells: list[str], codes: frozenset[str]) -> bool:
         printed = cells[self.columns.tail["OBSERVACIONES"]]
-        return bool(printed) and printed in {self._text(codes), self._text(codes | _PROCESO)}
+        return bool(printed) and printed in {self._observations_text(codes), self._observations_text(codes | _PROCESO)}
 
-    def _observed(self, cells: list[str], allowed: tuple[frozenset[str], ...], wrong: Wrong) -> None:
-        """OBSERVACIONES is one of the texts that the rules allow."""
+    def _judge_observations(self, cells: list[str], allowed: tuple[frozenset[str], ...], wrong: Wrong) -> None:
+        """OBSERVACIONES must be one of the texts that the rules allow for this row."""
         printed = cells[self.columns.tail["OBSERVACIONES"]]
-        texts = [self._text(codes) for codes in allowed]
+        texts = [self._observations_text(codes) for codes in allowed]
         if printed not in texts:
             expected = f"«{texts[0]}»" if texts else "ninguna: esta elección no usa ese motivo"
             wrong("CON-10", "OBSERVACIONES", expected=expected, found=f"«{printed}»")
@@ -405,14 +419,14 @@ _LEGAL: Final[Mapping[str, frozenset[str]]] = {
 
 
 class Preamble(NamedTuple):
-    """The lines above the rows; `summary` is empty where they are not what they should be."""
+    """The lines above the rows. `summary` is empty if the file does not hold thirteen values."""
 
     summary: Mapping[str, str]
     sound: bool
 
 
 class FileInCorte(NamedTuple):
-    """One election's file in one corte, and where to write what is wrong with it."""
+    """One election's file in one corte, and the ledger for its differences."""
 
     file: Path
     name: str
@@ -420,16 +434,16 @@ class FileInCorte(NamedTuple):
     judge: Judge
     ledger: Ledger
     note: Callable[[str, list[str]], None] | None = None
-    """Told of each captured row that is new or changed: its clave, and its cells from the quantities on."""
+    """Called for each captured row that is new or changed: its clave, and its cells from the quantities on."""
 
 
-def _lines(handle: IO[bytes]) -> Iterator[bytes]:
-    """Lines with their ends; a longer one than any row comes in pieces, which then have no right end."""
+def _bounded_lines(handle: IO[bytes]) -> Iterator[bytes]:
+    """Lines with their ends. A line longer than any row comes in pieces, and a piece has no right end."""
     return iter(partial(handle.readline, _LONGEST_LINE), b"")
 
 
 def split_line(line: bytes) -> list[str] | None:
-    """The cells of one line, CRLF at its end and nowhere else; None where it is anything else."""
+    """The cells of one line that ends in CRLF and has no other line end; None for any other bytes."""
     if not line.endswith(b"\r\n") or line.count(b"\r") > 1 or b"\0" in line:
         return None
     try:
@@ -440,7 +454,7 @@ def split_line(line: bytes) -> list[str] | None:
 
 
 def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime) -> Preamble:
-    """BOM, title, hour, summary and header, each where and as it must be (§6)."""
+    """Check the lines above the rows: BOM, title, hour, summary and header, each in its line (domain.md §6)."""
 
     def wrong(line: int, expected: object, found: object) -> None:
         problems.append(line)
@@ -450,7 +464,7 @@ def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime)
     name, judge, ledger = sheet.name, sheet.judge, sheet.ledger
     ledger.did("CON-07")
     with sheet.file.open("rb") as handle:
-        lines = [line for line, _ in zip(_lines(handle), range(_PREAMBLE), strict=False)]
+        lines = [line for line, _ in zip(_bounded_lines(handle), range(_PREAMBLE), strict=False)]
     if not lines or not lines[0].startswith(_BOM) or lines[0].startswith(_BOM * 2):
         wrong(1, "la marca UTF-8 (BOM) una vez", "otro principio")
     cells = [split_line(line.removeprefix(_BOM) if not number else line) for number, line in enumerate(lines)]
@@ -473,17 +487,18 @@ def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime)
     if len(values) != len(SUMMARY_NAMES):
         wrong(5, f"{len(SUMMARY_NAMES)} valores", len(values))
         return Preamble({}, sound=False)
+    # Another title or header means other columns: the rows must not be read with ours.
     return Preamble(dict(zip(SUMMARY_NAMES, values, strict=True)), sound=not {1, 7} & {*problems})
 
 
 def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
-    """Every row judged and summed. `keep` fills `PublishedTable.published`."""
+    """Judge and sum every row. With `keep`, `PublishedTable.published` is filled."""
     table = PublishedTable(
         sheet.file, defaultdict(lambda: [0] * (VOTES + len(sheet.judge.election.options))), 0, 0, sound=True
     )
     seen: set[str] = set()
     with sheet.file.open("rb") as handle:
-        for number, line in enumerate(_lines(handle), start=1):
+        for number, line in enumerate(_bounded_lines(handle), start=1):
             if number <= _PREAMBLE:
                 continue
             row = _judge_line(sheet, number, line, table)
@@ -491,13 +506,14 @@ def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
             if row is None:
                 continue
             if row.amounts is None or row.place is None:
+                # A row without a place is fuera de catálogo; such rows stand at the end of the file (domain.md §6).
                 table.fuera += 1
                 continue
             add(table.sums[row.place], row.amounts)
             if table.fuera:
-                _blame(sheet, table, number, expected="las actas fuera de catálogo al final", found=row.clave)
+                _blame_row(sheet, table, number, expected="las actas fuera de catálogo al final", found=row.clave)
             if row.clave in seen:
-                _blame(sheet, table, number, expected="cada CLAVE_ACTA una sola vez", found=f"otra vez {row.clave}")
+                _blame_row(sheet, table, number, expected="cada CLAVE_ACTA una sola vez", found=f"otra vez {row.clave}")
             seen.add(row.clave)
             if keep and row.captured and row.clave.isalnum():
                 table.published[row.clave] = row.codigo
@@ -506,7 +522,10 @@ def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
 
 
 def follow_table(sheet: FileInCorte, before: PublishedTable) -> PublishedTable | None:
-    """The same from the corte before and the lines that changed; None where the two do not hold the same actas."""
+    """The table from the one of the corte before and the lines that changed.
+
+    None if a line belongs to another acta than before: then the file must be read whole.
+    """
     width = VOTES + len(sheet.judge.election.options)
     sums: dict[VotingPlace, Sum] = defaultdict(lambda: [0] * width)
     sums.update({place: [*amounts] for place, amounts in before.sums.items()})
@@ -514,6 +533,8 @@ def follow_table(sheet: FileInCorte, before: PublishedTable) -> PublishedTable |
     for change in changes(before.file, sheet.file):
         if not change.aligned:
             return None
+        # Take away the old line and add the new one. The old one was judged in its own corte, so only the new one is
+        # here.
         for line, sign in ((change.old, -1), (change.new, 1)):
             if line is None:
                 continue
@@ -528,7 +549,7 @@ def follow_table(sheet: FileInCorte, before: PublishedTable) -> PublishedTable |
 
 
 class Change(NamedTuple):
-    """A line that differs between two cortes; None where one of them is shorter."""
+    """A line that differs between two cortes; None on the side of a file that is shorter."""
 
     number: int
     old: bytes | None
@@ -536,20 +557,20 @@ class Change(NamedTuple):
 
     @property
     def aligned(self) -> bool:
-        """Both are the same acta of the catalogue, or neither is one."""
-        return _key(self.old) == _key(self.new)
+        """Both lines are of the same acta of the catalogue, or both of none."""
+        return _row_key(self.old) == _row_key(self.new)
 
 
-def _key(line: bytes | None) -> bytes:
-    """The two keys that begin a row; empty for no row and for one fuera de catálogo."""
+def _row_key(line: bytes | None) -> bytes:
+    """The two keys with which a row begins; empty for no row and for a row fuera de catálogo."""
     key = b"" if line is None else b",".join(line.split(b",", 2)[:2])
     return b"" if key == b"-,-" else key
 
 
 def changes(old: Path, new: Path) -> Iterator[Change]:
-    """Rows that differ from one corte to the next, line by line."""
+    """The rows that differ from one corte to the next, line by line."""
     with old.open("rb") as old_handle, new.open("rb") as new_handle:
-        before, after = _lines(old_handle), _lines(new_handle)
+        before, after = _bounded_lines(old_handle), _bounded_lines(new_handle)
         number = 0
         while True:
             number += 1
@@ -561,7 +582,7 @@ def changes(old: Path, new: Path) -> Iterator[Change]:
 
 
 def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -> None:
-    """What one corte may change in another: fields of the catalogue never, a published acta only with a correction."""
+    """The changes that a corte may make: none in fields of the catalogue; in a published acta with a correction."""
     ledger, columns = sheet.ledger, sheet.judge.columns
     fixed = [*range(columns.identity.start, columns.identity.stop)]
     fixed += [columns.tail["LISTA_NOMINAL"], columns.tail["REPRESENTANTES_PP_CI"]]
@@ -569,11 +590,13 @@ def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -
     ledger.did("CON-15")
     for number, old, new in changes(before, sheet.file):
         where = f"línea {number}"
-        if _key(old) != _key(new):
+        # Rows are in the order of the catalogue, so that line N is the same acta in each corte; a shift means a lost
+        # acta.
+        if _row_key(old) != _row_key(new):
             expected = _shown_key(old) or "ninguna otra acta del catálogo"
             ledger.wrong("COM-04", sheet.name, expected=expected, found=_shown_key(new) or "ninguna", position=where)
             return
-        was = split_line(old) if old is not None and _key(old) else None
+        was = split_line(old) if old is not None and _row_key(old) else None
         now = split_line(new) if new is not None else None
         if was is None or now is None or len(was) != len(now) or len(was) != len(columns.names):
             continue
@@ -583,22 +606,23 @@ def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -
                 expected = f"«{was[place]}», como en el corte anterior"
                 ledger.wrong("COM-04", sheet.name, expected=expected, found=f"«{now[place]}»", position=position)
         clave = was[1].strip("'")
+        # A published acta may change (domain.md §2), but the manifest must name it and tell why.
         if was[columns.tail["CONTABILIZADA"]] in {"0", "1"} and clave not in corrected:
-            found = f"un cambio en {_differing(was, now, columns)} sin motivo publicado"
+            found = f"un cambio en {_differing_columns(was, now, columns)} sin motivo publicado"
             expected = f"{clave} como en el corte anterior, o entre las correcciones del manifiesto"
             ledger.wrong("CON-15", sheet.name, expected=expected, found=found, position=where)
 
 
 def _shown_key(line: bytes | None) -> str:
-    return _key(line).decode(errors="replace")
+    return _row_key(line).decode(errors="replace")
 
 
-def _differing(was: list[str], now: list[str], columns: Columns) -> str:
+def _differing_columns(was: list[str], now: list[str], columns: Columns) -> str:
     return ", ".join(name for name, one, other in zip(columns.names, was, now, strict=True) if one != other)
 
 
 def _judge_line(sheet: FileInCorte, number: int, line: bytes, table: PublishedTable | None) -> Row | None:
-    """The row in a line, what is wrong written down; without a table, the row alone. None where it is no row."""
+    """The row in a line; its faults go into the ledger, unless `table` is None. None if the line is no row."""
 
     def wrong(check: str, column: str, *, expected: object, found: object) -> None:
         if table is not None:
@@ -619,7 +643,7 @@ def _judge_line(sheet: FileInCorte, number: int, line: bytes, table: PublishedTa
     return row
 
 
-def _blame(sheet: FileInCorte, table: PublishedTable, number: int, *, expected: str, found: str) -> None:
+def _blame_row(sheet: FileInCorte, table: PublishedTable, number: int, *, expected: str, found: str) -> None:
     table.sound = False
     sheet.ledger.wrong("CON-08", sheet.name, expected=expected, found=found, position=f"línea {number}")
 

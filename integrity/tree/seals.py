@@ -1,7 +1,7 @@
-"""Who vouches for the cortes of a published tree: what stands beside each SHA256SUMS, judged by whom the reader trusts.
+"""Who vouches for the cortes of a published tree: the files beside each SHA256SUMS, judged by the reader's authorities.
 
-A tree without any seal has nothing to check, unless the reader came with an authority: then every corte lacks its seal.
-A tree with seals and a reader without an authority is *not checked*: that they are there says nothing.
+A tree without seals has nothing to check. But if the reader came with an authority, then each corte lacks its seal. A
+tree with seals and a reader without an authority is *not checked*: a seal of an unknown authority proves nothing.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CHECKS: Final[Mapping[str, str]] = dict(zip(SEALS, ("AUT-01", "AUT-02", "AUT-03", "AUT-04", "AUT-04"), strict=True))
 _LIMIT: Final = 1 << 20
-"""More than any of them may have; each is held to its own by who reads it."""
+"""More than any seal may have; the reader of each kind has its own, smaller limit."""
 _NO_SEALS: Final = "el árbol no trae sellos y no se dio --ca"
 _NO_AUTHORITY: Final = "el árbol trae sellos, y sin --ca no se sabe si son de quien deben ser"
 _NO_STAMPS: Final = "el árbol no trae sellos de tiempo y no se dio --tsa-ca"
@@ -35,10 +35,11 @@ def judge_corte(
     trust: "Trust | None",
     now: datetime | None,
 ) -> None:
-    """Everything beside one SHA256SUMS. Without `trust`, only whether there is anything."""
+    """Judge all files beside one SHA256SUMS. Without `trust`, only note whether there is any."""
     if trust is None:
-        _look(tree, corte, seen, ledger)
+        _note_any_seal(tree, corte, seen, ledger)
         return
+    # A seal is judged at the hour of its corte, over the bytes of its list: both are needed.
     if not corte.content or corte.manifest is None:
         missing = "manifiesto no se sabe su hora" if corte.content else "SHA256SUMS no hay nada que sellar"
         ledger.unable(SEAL_CHECKS, f"{corte.folder}: sin {missing}")
@@ -48,9 +49,10 @@ def judge_corte(
     except ModuleNotFoundError as missing:
         ledger.unable(SEAL_CHECKS, f"para comprobar los sellos falta el paquete «{missing.name}»")
         return
-    beside = _read(tree, corte, ledger)
+    beside = _read_beside_sums(tree, corte, ledger)
     if beside is None:
         return
+    # From here on the tree has seals, so a missing one in another corte counts.
     seen.sealed |= beside.keys()
     corte.vouched = judge(
         corte.content,
@@ -67,7 +69,8 @@ def judge_corte(
 
 
 def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
-    """After the last corte: what none of them has, and nobody asked for, does not apply."""
+    """After the last corte: a check without any seal, and without an authority to ask for one, does not apply."""
+    # Seals that the reader cannot judge are no proof: the checks are not made, and not passed.
     if trust is None and seen.sealed:
         ledger.unable(SEAL_CHECKS, _NO_AUTHORITY)
     for check in SEAL_CHECKS if trust is None else ():
@@ -76,7 +79,7 @@ def conclude(seen: Seen, ledger: Ledger, *, trust: "Trust | None") -> None:
         ledger.not_applicable("AUT-04", _NO_STAMPS)
 
 
-def _look(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
+def _note_any_seal(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     if seen.sealed:
         return
     paths = {f"{corte.folder}/{file}": file for file in SEALS}
@@ -87,13 +90,14 @@ def _look(tree: Source, corte: PublishedCorte, seen: Seen, ledger: Ledger) -> No
             seen.sealed.add(paths[path])
 
 
-def _read(tree: Source, corte: PublishedCorte, ledger: Ledger) -> dict[str, bytes] | None:
-    """What is there; None where one could not be read: it may be there, and of the others alone nothing is said."""
+def _read_beside_sums(tree: Source, corte: PublishedCorte, ledger: Ledger) -> dict[str, bytes] | None:
+    """The files beside SHA256SUMS. None if one could not be read: then no judgement about its absence is possible."""
     beside: dict[str, bytes] = {}
     paths = {f"{corte.folder}/{file}": file for file in SEALS}
     for path, found in in_threads(lambda path: tree.read(path, _LIMIT), paths, tree.threads):
         if isinstance(found, bytes):
             beside[paths[path]] = found
+        # It may be there. To report it as missing would accuse the publisher of our network's fault.
         elif isinstance(found, Unreadable):
             ledger.unable(SEAL_CHECKS, found.sentence)
             return None

@@ -1,7 +1,8 @@
-"""What the rows of a corte add up to: the thirteen summary values, and `totals.json` for every contest and territory.
+"""The sums of a corte's rows: the thirteen summary values, and `totals.json` for every contest and territory.
 
-A second writing of the rules of `domain.md` §4, on purpose not shared with the program that publishes. Percentages are
-truncated in integers. Coalition votes are distributed contest by contest; a state's are the sum of its contests.
+The rules of `domain.md` §4, written a second time on purpose: this file shares no code with the program that publishes.
+Percentages are truncated in integers. Coalition votes are distributed contest by contest; a state's votes are the sum
+of its contests.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,18 +33,19 @@ _MILLIONTHS: Final = 10**6
 
 
 def percent(part: int, whole: int) -> str:
-    """Per cent with four truncated decimals; 0.0000 of nothing."""
+    """`part` of `whole` in per cent, with four truncated decimals (domain.md §4); "0.0000" if `whole` is zero."""
     units, decimals = divmod(part * _MILLIONTHS // whole if whole else 0, 10**4)
     return f"{units}.{decimals:04}"
 
 
 def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str]:
-    """The thirteen values of a sum. `fuera` are rows outside the catalogue, which belong to no contest or territory."""
+    """The thirteen values of a sum. `fuera` counts rows outside the catalogue, which no contest or territory has."""
     esperadas, contabilizadas, no_contabilizadas = (
         amounts[ESPERADAS],
         amounts[CONTABILIZADAS],
         amounts[NO_CONTABILIZADAS],
     )
+    # Rows sin acta are captured and not counted (domain.md §4).
     capturadas = contabilizadas + no_contabilizadas
     values = (
         esperadas,
@@ -64,10 +66,10 @@ def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str
 
 
 def distribute(votes: Sum, election: PublishedElection) -> dict[str, int]:
-    """One contest's votes by option, its combinations shared out among their parties and no longer there.
+    """One contest's votes by option, after the votes of each combination are shared out among its parties.
 
-    Even shares; the remainder one by one, in descending order of the parties' own votes in this contest, then of the
-    ballot.
+    Each party gets the same share. The remainder goes one by one to the parties, in descending order of their own votes
+    in this contest; at equal votes, in the order of the ballot (domain.md §4).
     """
     shares = {option.position: votes[option.position] for option in election.options if option.clase != "coalicion"}
     for option in election.options:
@@ -96,7 +98,7 @@ def judge_summary(
     table: PublishedTable,
     ledger: Ledger,
 ) -> None:
-    """The thirteen values in the file `name` and in the manifest, against the rows."""
+    """The thirteen values in the file `name` and in the manifest, compared with the rows."""
     ours = summary(whole(election, table), table.fuera, with_especiales=with_especiales(manifest, election))
     for check in ("CON-11", "CON-12", "CON-13"):
         ledger.did(check)
@@ -105,6 +107,7 @@ def judge_summary(
             if theirs[key] != value:
                 check = "CON-12" if key.startswith("PORCENTAJE") else "CON-11"
                 ledger.wrong(check, file, expected=value, found=f"«{theirs[key]}»", position=f"{election.code} {key}")
+        # Captured = counted + not counted must hold for the printed values too, even if each of them is wrong (CON-13).
         told = [
             int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1
             for key in ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
@@ -114,12 +117,12 @@ def judge_summary(
 
 
 def with_especiales(manifest: Manifest, election: PublishedElection) -> bool:
-    """Participation takes the especial casillas in at the end of the night only, and where the rules say so."""
+    """Whether participation counts the especial casillas: in the final corte only, and if the rules say so."""
     return manifest.fase == "final" and election.rules.last_corte_with_especiales
 
 
 def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, PublishedTable], ledger: Ledger) -> None:
-    """`totals.json` against what the rows give. Territories that the rows do not name are said not to be checked."""
+    """`totals.json` compared with the rows. Territories that the rows do not name are reported as not checked."""
     name = f"{corte_folder(manifest.corte)}/totals.json"
     codes = {election.code for election in manifest.elections}
     if theirs["elecciones"].keys() != codes:
@@ -129,7 +132,8 @@ def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Publishe
             continue
         told = theirs["elecciones"][election.code]
         especiales = with_especiales(manifest, election)
-        ours = _totals(election, tables[election.code], told, with_especiales=especiales)
+        ours = _election_totals(election, tables[election.code], told, with_especiales=especiales)
+        # Lists become objects by key, so that a difference is told by its contest and not by its place in the list.
         actual = {
             **told,
             "contiendas": {str(held["id"]): held for held in told["contiendas"]},
@@ -138,9 +142,11 @@ def judge_totals(theirs: Json, manifest: Manifest, tables: Mapping[str, Publishe
         ledger.did("CON-14")
         for path, expected, found in differences(ours, actual, f"elecciones.{election.code}"):
             ledger.wrong("CON-14", name, expected=expected, found=found, position=path)
+        # Two entries of one key would hide each other in such an object.
         for part in ("contiendas", "territorios"):
             if len(actual[part]) < len(told[part]):
                 ledger.wrong("CON-14", name, expected=f"{part} sin repetir", found="una repetida")
+        # Only the entidad and the file's own territory stand in the rows.
         unknown = {held["tipo"] for held in told["territorios"]} - {"entidad", election.territory}
         if unknown:
             ledger.unable(["CON-14"], f"{name}: las filas de {election.code} no dicen su {', '.join(sorted(unknown))}")
@@ -150,8 +156,8 @@ def _territory_key(held: Json) -> str:
     return f"{held['tipo']} {held['entidad']}-{held['id']}"
 
 
-def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
-    """The same object from the rows. Only names, and how options join into candidacies, are taken from `told`."""
+def _election_totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
+    """The same object, from the rows. From `told` come only names, and the options that form each candidacy."""
     judge = Judge(election)
     by_contest: dict[tuple[int, int], Sum] = {key: [0] * (VOTES + len(election.options)) for key in election.contests}
     for place, amounts in table.sums.items():
@@ -160,11 +166,13 @@ def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, w
     state = whole(election, table)
     told_contests = {held["id"]: held for held in told["contiendas"]}
     contests = {
-        str(contest.id): _contest(
+        str(contest.id): _contest_totals(
             election, contest, by_contest[key], told_contests.get(contest.id, {}), with_especiales=with_especiales
         )
         for key, contest in election.contests.items()
     }
+    # The state's votes by party are the sum of the contests: to distribute them once more would give others (domain.md
+    # §4).
     by_party: dict[str, int] = {}
     for contest in contests.values():
         for code, amount in contest["votos_por_partido"].items():
@@ -182,7 +190,7 @@ def _totals(election: PublishedElection, table: PublishedTable, told: Json, *, w
         "votos": _by_code(election, state),
         "votos_por_partido": by_party,
         "contiendas": contests,
-        "territorios": _territories(election, table, told, with_especiales=with_especiales),
+        "territorios": _territory_totals(election, table, told, with_especiales=with_especiales),
     }
 
 
@@ -190,9 +198,10 @@ def _by_code(election: PublishedElection, amounts: Sum) -> dict[str, int]:
     return {option.code: amounts[VOTES + option.position] for option in election.options}
 
 
-def _contest(
+def _contest_totals(
     election: PublishedElection, contest: PublishedContest, amounts: Sum, told: Json, *, with_especiales: bool
 ) -> Json:
+    # Votes per candidacy: its party and all of its combinations, undistributed (domain.md §4).
     votes = _by_code(election, amounts)
     on_ballot = {option.code for option in election.options if option.position in contest.ballot}
     candidacies: list[Json] = []
@@ -221,11 +230,11 @@ def _contest(
 
 
 def _off_ballot_dropped(votes: Mapping[str, int], on_ballot: set[str], told: Mapping[str, int]) -> dict[str, int]:
-    """An option that is not on a contest's ballot may be shown with zero votes there, or not at all."""
+    """Drop options that are not on the contest's ballot: a file may show them with zero votes, or leave them out."""
     return {code: amount for code, amount in votes.items() if code in on_ballot or code in told or amount}
 
 
-def _territories(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
+def _territory_totals(election: PublishedElection, table: PublishedTable, told: Json, *, with_especiales: bool) -> Json:
     sums: dict[tuple[str, int, int], Sum] = {}
     for place, amounts in table.sums.items():
         for territory in _territories_of(election, place):
@@ -242,6 +251,8 @@ def _territories(election: PublishedElection, table: PublishedTable, told: Json,
             "resumen": summary(amounts, 0, with_especiales=with_especiales),
             "votos": _by_code(election, amounts),
         }
+    # A territory in which no casilla votes has zeros; of a kind that the rows do not name, the file is believed, and
+    # `judge_totals` reports it as not checked.
     known = {"entidad", election.territory}
     nothing = [0] * (VOTES + len(election.options))
     for key, held in held_by_key.items():
@@ -263,7 +274,7 @@ def _territories_of(election: PublishedElection, place: VotingPlace) -> Iterator
 
 
 def differences(ours: Any, theirs: Any, path: str) -> Iterator[tuple[str, object, object]]:  # noqa: ANN401 - any JSON
-    """Where two JSON values differ: path, what the rows give, what stands there."""
+    """The places in which two JSON values differ: path, value from the rows, value in the file."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in sorted({*ours, *theirs}):
             if key not in theirs:

@@ -1,4 +1,4 @@
-"""What is known of a published tree while it is verified: its cortes, what they announced, what is missing."""
+"""A published tree while it is verified: its cortes as far as they were read, and everything that they announced."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,20 +20,20 @@ HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
 
 @dataclass
 class PublishedCorte:
-    """One corte as far as it could be read."""
+    """One corte as a verifier read it."""
 
     number: int
     whole: bool = True
-    """Its rows, totals, ZIP and images are looked at; else only its place in the chain."""
+    """Whether its rows, totals, ZIP and images are checked; else only its place in the chain."""
     content: bytes = b""
-    """Of its SHA256SUMS."""
+    """The bytes of its SHA256SUMS."""
     sums_sha256: str = ""
     sums: Mapping[str, str] = field(default_factory=dict)
     files: dict[str, Fetched] = field(default_factory=dict)
     manifest: Manifest | None = None
     tables: dict[str, PublishedTable] = field(default_factory=dict)
     vouched: "Evidence | None" = None
-    """Its seal and time stamps, where they were judged."""
+    """Its seal and time stamps, if they were judged."""
 
     @property
     def folder(self) -> str:
@@ -42,28 +42,31 @@ class PublishedCorte:
 
 @dataclass
 class Seen:
-    """What the cortes so far have announced."""
+    """Everything that the cortes so far have announced."""
 
     images: dict[str, str] = field(default_factory=dict)
     """By digest: the extension, then the actas it was published for, between spaces. A national night has a million."""
     zips: set[str] = field(default_factory=set)
     sealed: set[str] = field(default_factory=set)
-    """Names of the files that stand beside any SHA256SUMS."""
+    """Names of the seals and stamps that stand beside any SHA256SUMS."""
     skipped: set[str] = field(default_factory=set)
-    """Images that only cortes before the first that is looked at list."""
+    """Images that only cortes before `since` list: their bytes are not read."""
     cortes: dict[int, Shown] = field(default_factory=dict)
     rows: dict[str, tuple[str, int]] | None = None
-    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None where there is no log."""
+    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None if the tree has no log."""
 
     def extension(self, sha256: str) -> str:
+        """The extension under which an image was published; empty if no corte listed it."""
         return self.images.get(sha256, "").partition(" ")[0]
 
     def claves(self, sha256: str) -> list[str]:
+        """The claves of the actas for which an image was published; `-` for fuera de catálogo."""
         return self.images.get(sha256, "").split(" ")[1:]
 
 
 def blame(error: SourceError, checks: Sequence[str], path: str, ledger: Ledger) -> None:
-    """A file that could not be taken: wrong if it is missing or no file may be like that, else not checked."""
+    """Report a file that could not be taken: wrong if it is missing or is no ordinary file, else not checked."""
+    # Unreadable may be our network; Missing and Refused are the publisher's fault.
     if isinstance(error, Unreadable):
         ledger.unable(checks, error.sentence)
         return
@@ -73,6 +76,7 @@ def blame(error: SourceError, checks: Sequence[str], path: str, ledger: Ledger) 
 
 
 def malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None:
+    """Report a text that could be read and does not have its form."""
     position = f"línea {problem.line}" if problem.line else ""
     ledger.wrong(check, path, expected=problem.expected, found=problem.found, position=position)
 
@@ -80,8 +84,9 @@ def malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None
 def judge_entry(
     path: str, kind: PathKind, check: str, ledger: Ledger, *, known: bool, wanted: PathKind = PathKind.FILE
 ) -> None:
-    """One name in a folder: of the right kind, and announced by somebody."""
+    """One name in a folder: it has the right kind, and a corte or the format announces it."""
     ledger.did("COM-02")
+    # A link or a special file is wrong under every name, so its kind is judged before its name.
     if kind in {PathKind.LINK, PathKind.OTHER}:
         ledger.wrong("COM-02", path, expected=wanted.value, found=kind.value)
     elif not known:
@@ -91,7 +96,7 @@ def judge_entry(
 
 
 def entries(tree: Source, folder: str, ledger: Ledger) -> Mapping[str, PathKind]:
-    """What is in a folder; nothing where it is missing, which the check that needs its files says."""
+    """Names in a folder, by kind; none if it is missing, which the check that needs its files reports."""
     try:
         return tree.entries(folder)
     except Unreadable as error:

@@ -1,4 +1,4 @@
-"""`prep sequencer`: the log goes on until it is asked to stop; with `--once`, what is missing, and it ends."""
+"""`prep sequencer`: keeps the log until it is stopped; with `--once`, it adds the missing leaves and ends."""
 
 import asyncio
 import os
@@ -19,11 +19,11 @@ from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 
 
 async def once(settings: Settings) -> int:
-    """Everything there is into the log, with its proofs, as soon as no other sequencer is at work; its size."""
+    """Put every fact into the log, with its proofs, as soon as no other sequencer works; returns the log's size."""
     async with embedded.database(settings) as urls:
         office = office_of(settings, urls.app)
         async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
-            while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # another session lets go of it
+            while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # until another session gives the lead back
                 await asyncio.sleep(PAUSE)
             async with opened(office, leader) as scribe:
                 while await scribe.turn():
@@ -44,13 +44,13 @@ async def serve(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0 when it was asked to stop; 2, with one sentence, where it cannot begin."""
+    """Exit status 0 when it was stopped; 2, with one sentence, if it cannot begin."""
     description = "Lleva la bitácora: cada hecho, una hoja; cada imagen, su prueba."
     parser = Parser(prog="prep sequencer", description=description)
     parser.add_argument("--once", action="store_true", help="lo que falta, ahora; y termina")
     arguments = parser.parse_args(argv)
     observe.start_log("sequencer")
-    os.umask(0o022)  # what is published is for everybody to read
+    os.umask(0o022)  # published files must be readable by every user of the machine
     try:
         if arguments.once:
             print(f"bitácora: {uvloop.run(once(read_settings()))} hojas")

@@ -1,12 +1,12 @@
-"""Does the database still say what the log was told? Every leaf is made again from the tables, and compared.
+"""Does the database still agree with the log? Every leaf is made again from the tables, and compared.
 
     prep verify-database [--no-tree]
 
-Three things must agree: what the facts give, what `log_leaf` has, and what the tree of files was signed for. Whoever
-edits a row is found by the first; whoever edits the row and its leaf, by the tree, which cannot be changed to agree:
-its checkpoint is signed and others have it. What no leaf tells — who typed, from which site — is not compared.
+Three things must agree: the leaves that the facts give, the leaves in `log_leaf`, and the signed tree of files. An edit
+of a row is found by the first. An edit of the row and of its leaf is found by the tree, which cannot be changed: its
+checkpoint is signed, and others have it. Values that no leaf holds (who typed, from which site) are not compared.
 
-Exit status 0 where everything agrees, 1 with the first difference, 2 where it could not be compared.
+Exit status 0 if everything agrees, 1 with the first difference, 2 if it could not be compared.
 """
 
 import sys
@@ -34,11 +34,11 @@ from prep.store.database import Connection, connect
 from prep.store.log import Leaf
 
 _SOME: Final = 2000
-"""Leaves at a time."""
+"""Leaves read in one query."""
 
 
 class Difference(Exception):
-    """The first thing that does not agree; `sentence` is Spanish."""
+    """The first difference; `sentence` is Spanish."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -47,25 +47,27 @@ class Difference(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ComparedLog:
-    """What was compared."""
+    """How much was compared."""
 
     leaves: int
     pending: int
     """Facts that have no leaf yet."""
     tree: int | None
-    """Leaves of the tree; None where there is none."""
+    """Leaves of the tree; None without a tree."""
 
 
 class Root:
-    """The root of a tree that grows by one leaf at a time: the full subtrees at its edge, from the largest down."""
+    """The root of a tree that grows leaf by leaf: it keeps the full subtrees at the right edge, largest first."""
 
     def __init__(self) -> None:
         self.size = 0
         self._edge: list[bytes] = []
 
     def add(self, leaf: bytes) -> None:
+        """Add the hash of the next leaf."""
         self._edge.append(leaf)
         self.size += 1
+        # Two subtrees of one size join into one of twice the size, as in a binary counter.
         at = self.size
         while not at & 1:
             right = self._edge.pop()
@@ -73,6 +75,7 @@ class Root:
             at >>= 1
 
     def value(self) -> bytes:
+        """The root over all leaves added so far."""
         found = self._edge[-1]
         for left in reversed(self._edge[:-1]):
             found = parent_hash(left, found)
@@ -80,11 +83,13 @@ class Root:
 
 
 async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
-    """Everything in one snapshot, taken after the checkpoint: leaves are on record before they are signed.
+    """Compare in one snapshot, taken after the checkpoint was read: leaves are on record before they are signed.
 
-    Raises Difference, or Rejected and SourceError where it cannot be compared.
+    `folder` is the published log; None: the tree is not compared. Raises Difference; Rejected or SourceError if it
+    cannot be compared.
     """
-    published = None if folder is None else _checkpoint(folder)
+    # The checkpoint first, then the snapshot: every leaf that was signed is then in the snapshot.
+    published = None if folder is None else _published_checkpoint(folder)
     tree = None if folder is None or published is None else Tiles(Folder(folder), published.size)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await store.head(connection)
@@ -102,10 +107,11 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
         pending = await store.without_leaf(connection)
         start = await store.start(connection)
         passed_to = await store.handed_over(connection)
+    # `log_state` holds the promised head; the leaves must give it.
     if head.size and roots.get(head.size) != head.root:
         raise Difference(f"log_leaf no da la raíz de log_state en {head.size} hojas")
     if published is not None:
-        _compare_head(published, roots, _key(start, passed_to, published.size))
+        _compare_head(published, roots, _signing_key_at(start, passed_to, published.size))
     return ComparedLog(root.size, pending, published.size if published else None)
 
 
@@ -117,11 +123,14 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
     if strange:
         raise Difference(f"log_leaf: hay una hoja de tipo «{min(strange)}», que no existe")
     facts = {kind: await store.again(connection, kind, references) for kind, references in by_kind.items()}
+    # A row whose cells were edited after the fact no longer follows from its numbers.
     wrong = await store.cells_that_differ(connection, by_kind["version"]) if "version" in by_kind else {}
     for index, leaf in enumerate(batch, first):
         where = f"hoja {index}, {leaf.kind} {leaf.reference}"
+        # The rows come in order, so a gap is a deleted leaf.
         if leaf.index != index:
             raise Difference(f"log_leaf: falta la hoja {index}; sigue la {leaf.index}")
+        # The fact behind the leaf must still exist, and give the same bytes.
         fact = facts[leaf.kind].get(leaf.reference)
         if fact is None:
             raise Difference(f"{where}: su hecho ya no está en la base de datos")
@@ -129,12 +138,12 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
             raise Difference(f"{where}: lo que publica ({wrong[leaf.reference]}) no es lo que dan sus números")
         content = fact.leaf(index, links.get(fact.device) if fact.device else None)
         if content != leaf.content:
-            raise Difference(f"{where}: {_differing(content, leaf.content)}")
+            raise Difference(f"{where}: {_first_different_field(content, leaf.content)}")
         if fact.device:
             links[fact.device] = link(content)
 
 
-def _differing(ours: bytes, theirs: bytes) -> str:
+def _first_different_field(ours: bytes, theirs: bytes) -> str:
     try:
         now, then = read_leaf(ours), read_leaf(theirs)
     except Malformed:
@@ -146,7 +155,7 @@ def _differing(ours: bytes, theirs: bytes) -> str:
 # --- the tree ---------------------------------------------------------------------------------------------------------
 
 
-def _checkpoint(folder: Path) -> Checkpoint:
+def _published_checkpoint(folder: Path) -> Checkpoint:
     try:
         return read_checkpoint((folder / CHECKPOINT).read_bytes())
     except OSError:
@@ -154,15 +163,15 @@ def _checkpoint(folder: Path) -> Checkpoint:
 
 
 def _compare_tree(tree: Tiles | None, batch: Sequence[Leaf]) -> None:
-    """The hash of each leaf is the one in its tile: which leaf differs, where the roots only say that one does."""
+    """The hash of each leaf must be in its tile. The roots tell that a leaf differs; this tells which one."""
     for leaf in batch:
         if tree is not None and leaf.index < tree.size and tree.node(0, leaf.index) != leaf_hash(leaf.content):
             where = f"hoja {leaf.index}, {leaf.kind} {leaf.reference}"
             raise Difference(f"{where}: log_leaf no tiene la hoja que está en el árbol publicado")
 
 
-def _key(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
-    """Which key a tree of that size is signed with."""
+def _signing_key_at(start: store.Start | None, passed_to: Sequence[tuple[bytes, int]], size: int) -> VerifierKey | None:
+    """The key that signs a tree of that size: the last one to which the log had passed by then."""
     if start is None:
         return None
     first = read_verifier_key(start.clave)
@@ -184,6 +193,7 @@ def _compare_head(published: Checkpoint, roots: Mapping[int, bytes], key: Verifi
 
 
 async def run(*, with_tree: bool) -> int:
+    """Compare, and print the result in Spanish. Returns 0, or 2 without the tree."""
     settings = read_settings()
     folder = settings.public / LOG if with_tree else None
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
@@ -199,7 +209,7 @@ async def run(*, with_tree: bool) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0, 1 or 2, as above."""
+    """Exit status 0, 1 or 2, as in the module's docstring."""
     description = "Compara la base de datos con la bitácora, hoja por hoja."
     parser = Parser(prog="prep verify-database", description=description)
     parser.add_argument("--no-tree", action="store_true", help="solo con lo que la base de datos guarda de la bitácora")

@@ -1,4 +1,4 @@
-"""What a sequencer works with: its folders, the log's key, made at first use, and the policy that it publishes."""
+"""The settings of a sequencer: its folders, the log's key (made at first use), and the policy that it publishes."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ _OTHERS: Final = 0o077
 
 @dataclass(frozen=True, slots=True)
 class LogOffice:
-    """What a sequencer works with."""
+    """Everything that a sequencer is given."""
 
     url: str
     public: Path
@@ -38,18 +38,20 @@ class LogOffice:
     """Entered before each step takes effect and left after it: `leaves`, those of `integrity.log`, `proofs`."""
     batch: int = BATCH
     addresses: Mapping[str, str] = field(default_factory=dict)
-    """Where witnesses of the policy answer, by their names in it, where that is not what the policy says."""
+    """Addresses of witnesses, by their names in the policy, if they differ from those in the policy."""
     patience: float = PATIENCE
     """Seconds that a head waits for its witnesses."""
     keys: Callable[[], Sequence[Signer]] = tuple
-    """The keys that are here beside `signer`, looked for when the log passes from one to another."""
+    """The keys on this machine besides `signer`; read when the log passes from one key to another."""
 
     @property
     def folder(self) -> Path:
+        """The folder of the log in the published tree."""
         return self.public / LOG
 
 
 def office_of(settings: Settings, url: str) -> LogOffice:
+    """The sequencer's office for these settings. Raises Rejected for a key or a policy that does not fit."""
     signer = signing_key(settings.log_key, settings.log_name)
     policy = policy_text(signer, settings.log_policy)
     addresses = dict(each.split("=", 1) for each in settings.log_witnesses.split(",") if each)
@@ -64,21 +66,23 @@ def office_of(settings: Settings, url: str) -> LogOffice:
 
 
 def signing_key(path: Path, name: str) -> Signer:
-    """The log's key, made at first use, mode 0600; of several processes that make it one wins.
+    """The log's key, made at first use with mode 0600. If several processes make it at once, one wins.
 
-    Raises Rejected where the file is no such key, is another log's, or where others on the machine may read it.
+    Raises Rejected if the file is no such key, is the key of another log, or if other users of the machine can read it.
     """
     if not path.exists():
-        if following_key(path).exists():  # stopped between the two renames of «prep log rotate --end»
+        if following_key(path).exists():  # `prep log rotate --end` stopped between its two renames
             following_key(path).rename(path)
         else:
             _make_key(path, name)
+    # Any reader of this file could sign a second history of the log.
     if path.stat().st_mode & _OTHERS:
         raise Rejected(f"la llave {path} la pueden leer otros usuarios; corrija con: chmod 600 {path}")
     try:
         signer = read_signer(path.read_text("utf-8"))
     except (Malformed, Unsupported, UnicodeDecodeError):
         raise Rejected(f"{path} no es una llave de bitácora") from None
+    # The key's name is the origin of the log: another name would begin another log.
     if signer.key.name != name or signer.key.kind is not SignatureKind.LOG:
         raise Rejected(f"la llave {path} es de la bitácora {signer.key.name}; esta es {name}")
     return signer
@@ -86,17 +90,21 @@ def signing_key(path: Path, name: str) -> Signer:
 
 def _make_key(path: Path, name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
+    with contextlib.suppress(FileExistsError):  # another process was first, and its key counts
         durable.put(path, f"{Signer.generate(name, SignatureKind.LOG).to_text()}\n".encode(), mode=0o600)
 
 
 def following_key(path: Path) -> Path:
-    """Where the key that follows the one at `path` is while the two overlap (`prep log rotate`)."""
+    """The place of the next key while two keys overlap (`prep log rotate`)."""
     return path.with_name(f"{path.name}.siguiente")
 
 
 def signing_now(office: LogOffice, passed_to: Sequence[tuple[bytes, int]]) -> tuple[Signer, list[Signer]]:
-    """The key that signs, and those before it that still do. Raises LogRefused where the one that must is not here."""
+    """The key that signs, and the older ones that still sign beside it.
+
+    `passed_to` is the public key and the leaf of each rotation. Raises LogRefused if the newest key is not on this
+    machine.
+    """
     if not passed_to:
         return office.signer, []
     here = {each.key.public: each for each in (*office.keys(), office.signer)}
@@ -107,7 +115,7 @@ def signing_now(office: LogOffice, passed_to: Sequence[tuple[bytes, int]]) -> tu
 
 
 def policy_text(signer: Signer, file: Path | None) -> str:
-    """The policy to publish: the file's, which must know this log, or one that asks for no witness."""
+    """The policy to publish: the text of the file, which must know this log; without a file, one without witnesses."""
     if file is None:
         return f"log {signer.key}\nquorum none\n"
     try:
@@ -123,8 +131,9 @@ def policy_text(signer: Signer, file: Path | None) -> str:
 
 
 def asked_at(policy: str, addresses: Mapping[str, str]) -> Policy:
-    """The policy, with other addresses for those witnesses. Raises Rejected for one that it does not have."""
+    """The policy with other addresses for some witnesses. Raises Rejected for a witness that it does not have."""
     read = read_policy(policy.encode())
+    # A misspelled name would leave a witness unasked all night.
     unknown = sorted(addresses.keys() - read.witnesses.keys())
     if unknown:
         raise Rejected(f"PREP_LOG_WITNESSES: la política no tiene ningún testigo «{unknown[0]}»")

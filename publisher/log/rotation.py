@@ -1,14 +1,14 @@
-"""The log passes to another key: `prep log rotate`, and when everybody knows it, `prep log rotate --end`.
+"""The log passes to another key: `prep log rotate` and, once all readers know the new key, `prep log rotate --end`.
 
-    1. `prep log rotate`, on the machine of the sequencer: makes the key that follows, beside the one there is, and puts
-       on record that the log passes to it. The sequencer makes it a leaf within a second; from that checkpoint on both
-       keys sign, and `bitacora/rotaciones/` has the proof that leads from one to the other.
-    2. Give the new public key to whoever checks, and to the witnesses, who start again with both (`--log` twice).
-    3. `prep log rotate --end`, and start the sequencer again: from then on the new key alone signs.
+1. `prep log rotate`, on the machine of the sequencer, makes the new key beside the old one, and puts on record that the
+log passes to it. Within a second the sequencer makes this a leaf. From that checkpoint on both keys sign, and
+`bitacora/rotaciones/` has the proof that leads from one key to the other. 2. Give the new public key to readers and to
+the witnesses. The witnesses start again with both keys (`--log` twice). 3. `prep log rotate --end`, and start the
+sequencer again: from then on the new key alone signs.
 
-Each step can be repeated, and stopped anywhere: a key exists before it is on record, it is on record before it signs,
-and the old one is put aside only once the proof that both signed is published. `integrity.log.rotation` says what a
-reader gains by it, and what not.
+Each step can be repeated, and stopped anywhere: a key exists before it is on record, and is on record before it signs;
+the old key is put aside only after the proof that both signed is published. `integrity.log.rotation` says how far this
+protects a reader.
 """
 
 import argparse
@@ -38,7 +38,7 @@ Se corre en la máquina del secuenciador. Después de --end hay que reiniciar el
 
 
 async def rotate(settings: Settings) -> VerifierKey:
-    """Pass to the key that follows; it is made where there is none. Raises Rejected where there is no log yet."""
+    """Pass to the next key, which is made if there is none. Raises Rejected if there is no log yet."""
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
         start = await store.start(connection)
         if start is None:
@@ -52,7 +52,7 @@ async def rotate(settings: Settings) -> VerifierKey:
 
 
 def _must_hold_the_key(settings: Settings, start: store.Start, passed_to: Sequence[tuple[bytes, int]]) -> None:
-    """Raises Rejected where the log's key is not here: one made anywhere else is a key that no sequencer has."""
+    """Raises Rejected if the log's key is not on this machine: a key made elsewhere would be in no sequencer."""
     paths = [path for path in (settings.log_key, following_key(settings.log_key)) if path.exists()]
     here = [signing_key(path, settings.log_name).key for path in paths]
     if not any(each.public == passed_to[-1][0] if passed_to else str(each) == start.clave for each in here):
@@ -60,19 +60,20 @@ def _must_hold_the_key(settings: Settings, start: store.Start, passed_to: Sequen
 
 
 async def end(settings: Settings) -> Path:
-    """Put the old key aside: where. Raises Rejected while not both have signed what leads to the new one."""
+    """Put the old key aside; returns its new path. Raises Rejected until both keys have signed the rotation."""
     if not following_key(settings.log_key).exists():
         raise Rejected("no hay una rotación en curso: primero «prep log rotate»")
     old = signing_key(settings.log_key, settings.log_name)
     new = signing_key(following_key(settings.log_key), settings.log_name)
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
         passed_to = await store.handed_over(connection)
+    # Without this proof, a reader with the old key could not follow, and would think that the log was replaced.
     proof = settings.public / LOG / rotation_path(len(passed_to))
     if not passed_to or passed_to[-1][0] != new.key.public or not _both_signed(proof, old, new):
         raise Rejected("la bitácora todavía no publica la prueba de su llave nueva: espere al secuenciador")
     aside = settings.log_key.with_name(f"{settings.log_key.name}.retirada-{old.key.id.hex()}")
     settings.log_key.rename(aside)
-    # If we stop here, whoever looks for the key next finds the one that follows and puts it in its place.
+    # If we stop here, the next process that looks for the key finds the new one and puts it in its place.
     following_key(settings.log_key).rename(settings.log_key)
     return aside
 
@@ -86,18 +87,18 @@ def _both_signed(proof: Path, old: Signer, new: Signer) -> bool:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, speaking Spanish."""
+    """argparse with Spanish texts."""
 
     def format_help(self) -> str:
         return HELP
 
-    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse words it in English
+    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - argparse's own sentence is English
         sys.stderr.write("No se entiende la orden.\n\n" + HELP)
         raise SystemExit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0; 2, with one sentence, where it cannot be done."""
+    """Exit status 0; 2, with one sentence, if it cannot be done."""
     parser = _Parser(prog="prep log")
     parser.add_argument("action", choices=("rotate",))
     parser.add_argument("--end", action="store_true")

@@ -2,16 +2,16 @@
 
     facts ─► log_leaf (one transaction) ─► tiles ─► state ─► checkpoint (integrity.log) ─► proofs, policy, openings
 
-`prep sequencer`; several may run and one leads. It only reads facts: capture and intake know nothing of it and never
-wait for it. What `log_leaf` has and the tree has not is appended by the next run.
+`prep sequencer`; several may run and one leads. It only reads facts: capture and intake do not know of it and never
+wait for it. Leaves that are in `log_leaf` and not in the tree are appended by the next run.
 
-The policy's witnesses are asked for each new head before the world sees it, and what they sign is in its checkpoint and
-in every proof made from it. A head waits for them `integrity.log.witness.PATIENCE` at most, and for none that gave no
-signature the last time. While the policy's quorum is not met the log goes on: its checkpoint and its proofs are
-published with what there is, the log's own signature always, and a reader who asks for the quorum finds it missing.
-Witnesses that come back are shown what they missed; then the checkpoint gets their signatures, and proofs that lack a
-quorum are replaced by others made from it. A witness that says that the log is not the one it signed is an alarm and an
-incident, and so a leaf; the log goes on.
+The policy's witnesses are asked for each new head before readers see it. Their signatures are in its checkpoint and in
+every proof made from it. A head waits for them at most `integrity.log.witness.PATIENCE` seconds, and not at all for a
+witness that gave no signature the last time. Without the policy's quorum the log goes on: its checkpoint and its proofs
+are published with the signatures that came, always with the log's own; a reader who asks for the quorum finds that it
+is missing. Witnesses that come back are shown all that they missed. Then the checkpoint gets their signatures, and
+proofs without a quorum are replaced by new ones. If a witness says that the log is not the one that it signed, this is
+an alarm, an incident and so a leaf; the log goes on.
 """
 
 import asyncio
@@ -41,27 +41,27 @@ from publisher.log.proofs import Proofs, clear_scratch
 
 log: Final = logging.getLogger(__name__)
 PAUSE: Final = 0.5
-"""Seconds between looks at the facts."""
+"""Seconds between two looks at the facts."""
 HURRY: Final = 0.05
-"""The same while a corte that has just been recorded is on its way to the tree."""
+"""The same, after a corte was recorded and before its proof is in the tree."""
 HURRY_FOR: Final = 5.0
 LEASE: Final = 15.0
-"""Seconds after which a leader that is silent has lost the lead."""
+"""Seconds after which a silent leader has lost the lead."""
 LONGEST_PAUSE: Final = 15.0
 STALLED: Final = 30.0
-"""Seconds without a finished look after which this part is not well."""
+"""Seconds without a finished look after which this process counts as ill."""
 ROLE: Final = "sequencer"
 
 
 @dataclass
 class Health:
-    """What the process tells of itself."""
+    """The state of this process, for its health page."""
 
     wrong: str | None = "todavía no se abre la bitácora"
     looked: float = field(default_factory=time.monotonic)
 
     def sentence(self) -> str | None:
-        """None, or what is wrong."""
+        """None, or one Spanish sentence about the fault."""
         silent = time.monotonic() - self.looked
         return self.wrong or (f"la bitácora no avanza desde hace {int(silent)} s" if silent > STALLED else None)
 
@@ -78,26 +78,27 @@ class Scribe:
         self.proofs = Proofs(office, leader, tree, panel.policy)
         self._begun = False
         self.hurried = 0.0
-        """Until when to look more often."""
+        """Time (monotonic) until which this process looks more often."""
 
     @classmethod
     async def take_up(cls, office: LogOffice, leader: Leader, tree: Sequencer, panel: Panel) -> "Scribe":
-        """Finish what an earlier run left: leaves on record that the tree has not. Raises LogRefused."""
+        """Append the leaves that an earlier run recorded and did not append. Raises LogRefused."""
         scribe = cls(office, leader, tree, panel)
         async with leader.using() as connection:
             length = await store.length(connection)
             for kind, high in (await store.marks(connection)).items():
                 scribe._facts.cursors[kind].high = high
             scribe.proofs.cortes = await store.cortes(connection)
-            await scribe._resume(connection)
-        await scribe._compare(length)
+            await scribe._resume_recorded_log(connection)
+        await scribe._compare_last_leaves(length)
         while tree.head.size < length:
             async with leader.using() as connection:
                 missing = await store.stored(connection, tree.head.size, office.batch)
-            await scribe._append(missing)
+            await scribe._append_and_prove(missing)
         return scribe
 
-    async def _resume(self, connection: Connection) -> None:
+    async def _resume_recorded_log(self, connection: Connection) -> None:
+        # The database must be of this log: of another one, its leaves would join the wrong tree.
         start = await store.start(connection)
         if start is None:
             return
@@ -107,8 +108,8 @@ class Scribe:
         self.proofs.put(self._office.folder / POLICY, start.politica.encode())
         self._begun = True
 
-    async def _compare(self, length: int) -> None:
-        """The last leaves of the tree are those on record."""
+    async def _compare_last_leaves(self, length: int) -> None:
+        """The last leaves of the tree must be those on record. A database from an old backup is refused here."""
         size = self._tree.head.size
         if length < size:
             raise StateRolledBack(f"la base de datos tiene {length} hojas y la bitácora ya tiene {size}: es una copia")
@@ -123,16 +124,18 @@ class Scribe:
 
     @property
     def size(self) -> int:
+        """Leaves in the tree now."""
         return self._tree.head.size
 
     async def turn(self) -> int:
-        """One look: every new fact becomes a leaf, and proofs follow. How many leaves."""
+        """One look: every new fact becomes a leaf, and proofs follow. Returns the number of leaves."""
         began = time.perf_counter()
-        new = await self._record()
+        new = await self._record_new_leaves()
         if new:
+            # A new key signs from the checkpoint that has its own leaf, so the keys change before the append.
             if any(leaf.kind == "rotacion" for leaf, _ in new):
                 await self._change_keys()
-            await self._append([leaf for leaf, _ in new])
+            await self._append_and_prove([leaf for leaf, _ in new])
             observe.LOG_SECONDS.observe(time.perf_counter() - began)
         await self._hear_witnesses()
         await self.proofs.prove_rotations()
@@ -140,13 +143,14 @@ class Scribe:
         self.proofs.refill()
         return len(new)
 
-    async def _record(self) -> list[tuple[Leaf, str | None]]:
-        """Facts into log_leaf, all in one transaction. If we stop in it, nothing happened."""
+    async def _record_new_leaves(self) -> list[tuple[Leaf, str | None]]:
+        """New facts into log_leaf, in one transaction: if we stop in it, no leaf is on record."""
         async with self._leader.using() as connection:
+            # Transactions that are still open may commit facts with lower numbers; `NewFacts` waits for them.
             writing = await store.writers(connection)
             self._facts.see(writing)
             async with connection.transaction(isolation="repeatable_read"):
-                if not self._begun and not await self._begin(connection):
+                if not self._begun and not await self._begin_log(connection):
                     return []
                 await store.learn_devices(connection)
                 new = await self._facts.leaves(connection, await self._facts.fresh(connection))
@@ -159,8 +163,8 @@ class Scribe:
             self.proofs.put(self._office.folder / POLICY, self._office.policy.encode())
         return new
 
-    async def _begin(self, connection: Connection) -> bool:
-        """The first leaf says what the log is of; it waits for a catalogue and for the first fact."""
+    async def _begin_log(self, connection: Connection) -> bool:
+        """The first leaf describes the night. It waits for a catalogue and for the first fact."""
         digest = await catalog.digest(connection)
         if digest is None or not await store.anything(connection):
             return False
@@ -183,12 +187,15 @@ class Scribe:
         )
         return True
 
-    async def _append(self, new: Sequence[Leaf]) -> None:
-        """Into the tree, and what follows from it. Each step of it is `integrity.log`'s."""
+    async def _append_and_prove(self, new: Sequence[Leaf]) -> None:
+        """Append to the tree, then make the proofs.
+
+        If we stop inside the append, `integrity.log.writer` says how it goes on.
+        """
         places = await asyncio.to_thread(self._tree.append, [leaf.content for leaf in new])
         if places.start != new[0].index:
             raise Changed(f"la bitácora puso en el lugar {places.start} la hoja {new[0].index}")
-        # The world sees them. If we stop anywhere below, the next run makes what is missing.
+        # Readers see the leaves. If we stop anywhere below, the next run makes the missing proofs.
         checkpoint = self._tree.checkpoint()
         async with self._leader.using() as connection:
             await store.sign(connection, self._tree.head.size, checkpoint)
@@ -205,7 +212,7 @@ class Scribe:
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     async def _change_keys(self) -> None:
-        """The leaf that names a key is on record: the checkpoint that has it is signed by that key, and the old one."""
+        """The leaf with a new key is on record: from the checkpoint that has it on, both keys sign."""
         async with self._leader.using() as connection:
             self._tree.sign_with(*signing_now(self._office, await store.handed_over(connection)))
         self.proofs.changed = True
@@ -213,7 +220,7 @@ class Scribe:
     # --- witnesses ----------------------------------------------------------------------------------------------------
 
     async def _hear_witnesses(self) -> None:
-        """Put in what came after the checkpoint was out, ask again who is missing, and tell of who says no."""
+        """Add signatures that came after the checkpoint, ask again, and report witnesses that deny the log."""
         if not self._panel.policy.witnesses:
             return
         checkpoint = self._tree.checkpoint()
@@ -231,13 +238,13 @@ class Scribe:
                 await self._tell_of(name, seat.problem.sentence)
 
     async def _tell_of(self, name: str, sentence: str) -> None:
-        """Once, over restarts: what is told becomes a leaf, and that a head that the witness is asked about."""
+        """Report it once, even over restarts: each report becomes a leaf, and the witness is asked about each head."""
         async with self._leader.using() as connection:
             if await store.tell_of_witness(connection, name, sentence, self._office.clock()):
                 log.critical("witness denies the log", extra={"data": {"witness": name, "why": sentence}})
 
     def wrong(self) -> str | None:
-        """None, or what a witness has against this log."""
+        """None, or the objection of a witness to this log."""
         for name, seat in self._panel.seats.items():
             if isinstance(seat.problem, NotContinued):
                 return f"testigo {name}: {seat.problem.sentence}"
@@ -245,28 +252,28 @@ class Scribe:
 
 
 async def run(office: LogOffice, stop: asyncio.Event, health: Health | None = None) -> None:
-    """Lead, or stand by, until `stop`. What goes wrong is an alarm and the next try; nothing is signed meanwhile."""
+    """Lead, or stand by, until `stop`. An error is an alarm and another try; no head is signed meanwhile."""
     health = health or Health()
     failures = 0
     while not stop.is_set():
         try:
             async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
-                failures = 0 if await _lead(office, leader, stop, health) else failures
+                failures = 0 if await _lead_until(office, leader, stop, health) else failures
         except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of the log
             failures += 1
-            _alarm(error, health)
+            _alarm_log(error, health)
         observe.LEADER.labels(ROLE).set(0)
-        observe.LOG_QUORUM.set(1)  # what witnesses say is for whoever leads to tell
+        observe.LOG_QUORUM.set(1)  # only the leader reports on its witnesses
         observe.LOG_DENIED.clear()
         if failures:
-            await _pause(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
+            await _pause_unless_stopped(stop, min(LONGEST_PAUSE, PAUSE * 2.0**failures))
 
 
-async def _lead(office: LogOffice, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
-    """Whether the log was open."""
+async def _lead_until(office: LogOffice, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
+    """Wait for the lead, then keep the log until `stop`. Whether the log was open."""
     while not await leader.lead(leading.SEQUENCING):
         health.wrong, health.looked = None, time.monotonic()  # a standby is well
-        await _pause(stop, PAUSE)
+        await _pause_unless_stopped(stop, PAUSE)
         if stop.is_set():
             return False
     async with opened(office, leader) as scribe:
@@ -278,8 +285,8 @@ async def _lead(office: LogOffice, leader: Leader, stop: asyncio.Event, health: 
                 taken = await scribe.turn()
                 health.wrong, health.looked = scribe.wrong(), time.monotonic()
                 if taken < office.batch:
-                    await _pause(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
-            await scribe.turn()  # whoever stops everything after the last corte finds it in the log
+                    await _pause_unless_stopped(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
+            await scribe.turn()  # the last corte must be in the log even if everything stops right after it
         finally:
             await scribe.proofs.close()
     return True
@@ -287,7 +294,7 @@ async def _lead(office: LogOffice, leader: Leader, stop: asyncio.Event, health: 
 
 @asynccontextmanager
 async def opened(office: LogOffice, leader: Leader) -> AsyncIterator[Scribe]:
-    """The log, recomputed from its files and brought up to what is on record. Raises LogRefused."""
+    """The log, recomputed from its files and brought up to the leaves on record. Raises LogRefused."""
     state = store.LedState(leader, asyncio.get_running_loop())
     office.public.mkdir(parents=True, exist_ok=True)
     async with leader.using() as connection:
@@ -305,7 +312,7 @@ async def opened(office: LogOffice, leader: Leader) -> AsyncIterator[Scribe]:
         await asyncio.to_thread(tree.close)
 
 
-def _alarm(error: Exception, health: Health) -> None:
+def _alarm_log(error: Exception, health: Health) -> None:
     if isinstance(error, FolderBusy):
         log.warning("log busy", extra={"data": {"why": error.sentence}})
         return
@@ -317,6 +324,6 @@ def _alarm(error: Exception, health: Health) -> None:
     log.log(logging.CRITICAL if refused else logging.ERROR, "log not continued", exc_info=said, extra=told)
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+async def _pause_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)

@@ -1,4 +1,4 @@
-"""Brings what is new at the origin into the tree that comes to be: cortes, log, proofs and pages."""
+"""Brings the origin's new files into the next tree of a mirror: cortes, log, proofs and pages."""
 
 import asyncio
 import shutil
@@ -42,28 +42,28 @@ _LEVELS: Final = 8
 _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
-"""Cortes back from the last whose seals, stamps and openings are asked for again; all of them at the first look."""
+"""How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
 _RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG})
 _AT_ONCE: Final = 6
 _T = TypeVar("_T")
 
 
 class Carrier:
-    """From one origin into one stage after another."""
+    """Copies from one origin into one stage after another."""
 
     def __init__(self, origin: Origin, folder: Path, evidence: DivergenceRecord) -> None:
         self._origin = origin
         self._folder = folder
         self._evidence = evidence
         self._late: set[str] = set()
-        """Images whose proofs the origin has not had yet."""
+        """Images whose proofs the origin does not have yet."""
 
     async def bring(
         self, stage: Stage, index: Json, checkpoint: bytes | None, *, told: bytes, everything: bool
     ) -> None:
-        """All that is new up to `index`, as the origin `told` it.
+        """Bring all new files up to `index`; `told` is its bytes.
 
-        With `everything`, what may come late is asked for from the first corte on.
+        With `everything`, files that may come late are asked for from the first corte on, not only for the last few.
         """
         number: int = index["corte"]
         manifests = await self._bring_chain(stage, number, index["sha256sums"])
@@ -79,7 +79,7 @@ class Carrier:
             stage.put(INDEX, told)
 
     async def _bring_chain(self, stage: Stage, number: int, expected: str) -> dict[int, Manifest]:
-        """From the last corte back to one that is held: each is named by the digest that the next one has of it."""
+        """From the last corte back to one that the mirror has: each manifest names the SHA256SUMS before it."""
         manifests: dict[int, Manifest] = {}
         for at in range(number, -1, -1):
             path = f"cortes/{at:04}/{SUMS}"
@@ -88,12 +88,13 @@ class Carrier:
                 if found != expected:
                     raise Divergence(f"el corte {at + 1} del origen sigue a otro corte {at} que el publicado antes")
                 break
-            await self._fetch(stage, path, expected, SMALL)
+            # The list has the digest that the later manifest gave; the manifest has the digest in the list.
+            await self._fetch_known(stage, path, expected, SMALL)
             sums = sums_in(stage.root / path, path)
             name = f"cortes/{at:04}/manifest.json"
             if "manifest.json" not in sums:
                 raise Divergence(f"{path} del origen no lista su manifiesto")
-            await self._fetch(stage, name, sums["manifest.json"], _JSON)
+            await self._fetch_known(stage, name, sums["manifest.json"], _JSON)
             manifests[at] = manifest = manifest_in((stage.root / name).read_bytes(), name)
             if manifest.corte != at or (manifest.anterior is None) != (at == 0):
                 raise Divergence(f"{name} del origen no es el del corte {at}")
@@ -107,22 +108,24 @@ class Carrier:
         folder = f"cortes/{number:04}"
         _check_room(self._folder)
         sums = sums_in(stage.root / folder / SUMS, folder)
-        await few_at_once(lambda name: self._fetch(stage, f"{folder}/{name}", sums[name], _TABLE), sums)
-        await self._fetch(stage, manifest.zip_name, manifest.zip_sha256, min(_ZIP, manifest.zip_bytes))
+        await few_at_once(lambda name: self._fetch_known(stage, f"{folder}/{name}", sums[name], _TABLE), sums)
+        await self._fetch_known(stage, manifest.zip_name, manifest.zip_sha256, min(_ZIP, manifest.zip_bytes))
+        # An image of a corte is named by its digest, so it can be fetched and checked alone.
         images = await asyncio.to_thread(images_listed, stage.root / folder / "images.csv")
 
         async def image(sha: str) -> None:
             _check_room(self._folder)
-            await self._fetch(stage, images[sha], sha, _IMAGE)
+            await self._fetch_known(stage, images[sha], sha, _IMAGE)
 
         await few_at_once(image, images)
 
     async def _bring_log(self, stage: Stage, told: bytes, *, everything: bool) -> None:
-        """Tiles and entries of the signed size, and the proofs of the images that it has."""
+        """Tiles and entries up to the signed size, and the proofs of its images."""
         now = checkpoint_in(told)
         before = stage.held.checkpoint if stage.held else None
         shape = Tiles(Folder(stage.root), now.size)
         wanted: list[tuple[str, int]] = []
+        # Level None is the bundles of entries. Partial tiles have the width of this checkpoint.
         for level in (None, *range(_LEVELS)):
             rows = now.size >> (8 * (level or 0))
             for index in range(-(-rows // WIDTH)):
@@ -130,8 +133,8 @@ class Carrier:
                 if not stage.has(path):
                     wanted.append((path, _BUNDLE if level is None else WIDTH * 32))
         try:
-            await few_at_once(lambda each: self._copy(stage, *each), wanted)
-        except Gone as gone:  # a partial tile that was filled meanwhile: the next look has a newer checkpoint
+            await few_at_once(lambda each: self._copy_whole(stage, *each), wanted)
+        except Gone as gone:  # a partial tile was filled meanwhile: the next look has a newer checkpoint
             raise Unavailable(gone.sentence) from None
         policy = await self._origin.read(f"{LOG}/politica.txt", SMALL)
         if not stage.has(f"{LOG}/politica.txt") or (stage.root / LOG / "politica.txt").read_bytes() != policy:
@@ -139,6 +142,7 @@ class Carrier:
         if before is None or before.size < now.size or before.to_bytes() != told:
             stage.put(f"{LOG}/{CHECKPOINT}", told)
         tiles = Tiles(Folder(stage.root / LOG), now.size)
+        # The old tree must be the beginning of the new one: another root means that the origin rewrote its log.
         if before is not None and before.size:
             root = await asyncio.to_thread(root_at, tiles, before.size)
             if root != before.root or await asyncio.to_thread(root_at, tiles, now.size) != now.root:
@@ -148,6 +152,7 @@ class Carrier:
                 )
         self._late |= await asyncio.to_thread(images_logged, tiles, before.size if before and not everything else 0)
 
+        # Receipts promise a proof for each image; the origin may make it a little later.
         published = policy_in(policy)
 
         async def prove(sha: str) -> None:
@@ -160,7 +165,7 @@ class Carrier:
             number += 1
 
     async def _copy_proof(self, stage: Stage, path: str, policy: Policy) -> bool:
-        """Whether it is there with the witnesses that the policy asks for; one that lacks them is replaced later."""
+        """Whether the proof is here with the witnesses of the policy; one without them is replaced later."""
         if stage.has(path) and is_witnessed((stage.root / path).read_bytes(), policy):
             return True
         content = await self._origin.read_if_there(path, SMALL)
@@ -169,7 +174,7 @@ class Carrier:
         return content is not None and is_witnessed(content, policy)
 
     async def _bring_late(self, stage: Stage, numbers: Iterable[int], *, logged: bool) -> None:
-        """What may come after its corte: seals, stamps, the proof, what was typed."""
+        """Files that may come after their corte: seals, stamps, the proof, the openings."""
         paths = {f"cortes/{at:04}/{name}": SMALL for at in numbers for name in BESIDE_SUMS - {SUMS}}
         paths |= {opening_path(at): _OPENINGS for at in numbers} if logged else {}
 
@@ -182,7 +187,7 @@ class Carrier:
         await few_at_once(take, sorted(paths))
 
     async def _bring_pages(self, stage: Stage, last: Manifest, *, fresh: bool) -> None:
-        """The pages that a corte changes. No digest covers them: they are for reading, the cortes for believing."""
+        """The pages that a corte changes. No digest covers them: pages are for reading, cortes are for proof."""
         if not fresh and stage.held is not None:
             return
         before = None
@@ -190,31 +195,32 @@ class Carrier:
             before = read_manifest((stage.held.root / f"cortes/{stage.held.corte:04}/manifest.json").read_bytes())
         pages: set[str] = {"index.html", "estilo.css"}
         for election in last.elections:
+            # An election named like a folder of the tree would overwrite it.
             if election.code in _RESERVED or "." in election.code:
                 raise Divergence(f"el origen llama «{election.code}» a una elección")
             old = rows_of(stage.held.root, before, election) if stage.held and before else {}
             pages |= set(pages_changed(election, old, rows_of(stage.root, last, election), last))
-        await few_at_once(lambda path: self._refresh(stage, path), sorted(pages))
+        await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
         for path in ("verificar.html", "VERIFICA.txt"):
             content = await self._origin.read_if_there(path, _PAGE)
             if content is not None:
                 stage.put_if_new(path, content)
 
-    async def _refresh(self, stage: Stage, path: str) -> None:
-        optional = "/contienda-" in path  # of one that has one place only there is none
+    async def _refresh_page(self, stage: Stage, path: str) -> None:
+        optional = "/contienda-" in path  # a contest of a single place has no page of its own
         content = await (self._origin.read_if_there if optional else self._origin.read)(path, _PAGE)
         if content is not None:
             stage.put_if_new(path, content)
 
-    async def _fetch(self, stage: Stage, path: str, digest: str, limit: int) -> None:
-        """A file of known digest; one that is held, or that an earlier look brought, is not asked for again."""
+    async def _fetch_known(self, stage: Stage, path: str, digest: str, limit: int) -> None:
+        """A file of known digest. A file that is held, or that an earlier look brought, is not asked for again."""
         if stage.has(path):
             return
         target = stage.place(path)
         if not target.exists() or await asyncio.to_thread(digest_of, target) != digest:
             await self._origin.fetch(path, target, sha256=digest, limit=limit)
 
-    async def _copy(self, stage: Stage, path: str, limit: int) -> None:
+    async def _copy_whole(self, stage: Stage, path: str, limit: int) -> None:
         stage.put(path, await self._origin.read(path, limit))
 
     async def _copy_if_there(self, stage: Stage, path: str, limit: int) -> bool:
@@ -232,7 +238,7 @@ def _check_room(folder: Path) -> None:
 
 
 async def few_at_once(work: Callable[[_T], Awaitable[None]], items: Iterable[_T]) -> None:
-    """A few at a time. The first that fails ends the others, and is what is raised."""
+    """Do the work for a few items at once. The first failure ends the others, and is raised."""
     coming = iter(items)
 
     async def some() -> None:

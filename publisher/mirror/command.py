@@ -1,4 +1,4 @@
-"""`prep difusor URL --into CARPETA`: one mirror in one folder, until it is asked to stop; with `--once`, one look."""
+"""`prep difusor URL --into CARPETA`: one mirror in one folder, until it is stopped; with `--once`, one look."""
 
 import argparse
 import asyncio
@@ -36,16 +36,17 @@ _PARTS: Final = ".partes"
 _LONGEST_INTERVAL: Final = 86_400
 _HIGHEST_PORT: Final = 65_535
 LOG_EVERY: Final = 60.0
-"""Seconds after which the log is followed though no corte has come out."""
+"""Seconds after which the log is followed even if no corte has come out."""
 
 
 @asynccontextmanager
 async def mirroring(
     url: str, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
 ) -> AsyncIterator[Mirror]:
-    """A mirror of `url` in `folder`, which nobody else has meanwhile. Raises Rejected."""
+    """A mirror of `url` in `folder`. A lock keeps other mirrors out of the folder. Raises Rejected."""
     base_of(url)
     try:
+        # `arboles` holds the two trees, `.partes` the interrupted downloads.
         for each in (folder / "arboles", folder / _PARTS):
             each.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".candado", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -53,6 +54,7 @@ async def mirroring(
         raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
     try:
         try:
+            # The system gives the lock back when the process ends, however it ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Rejected(f"otro difusor usa la carpeta {folder}") from None
@@ -68,8 +70,11 @@ async def mirroring(
 async def run(arguments: argparse.Namespace) -> int:
     """Exit status of the command."""
     asked = MirrorRequest(_read_policy(arguments), _read_trust(arguments), log_every=0 if arguments.once else LOG_EVERY)
-    async with mirroring(arguments.url, arguments.into, asked, tell=_tell, rng=random.SystemRandom()) as mirror:
+    async with mirroring(
+        arguments.url, arguments.into, asked, tell=_print_with_time, rng=random.SystemRandom()
+    ) as mirror:
         if arguments.once:
+            # Scripts need three answers: up to date, diverges, could not look.
             if await mirror.attempt():
                 return 0
             return 1 if mirror.diverges else 2
@@ -89,7 +94,7 @@ async def run(arguments: argparse.Namespace) -> int:
 def _read_policy(arguments: argparse.Namespace) -> Policy | None:
     try:
         key = read_verifier_key(arguments.log_key) if arguments.log_key else None
-        policy = read_policy(_read(arguments.log_policy)) if arguments.log_policy else None
+        policy = read_policy(_read_given_file(arguments.log_policy)) if arguments.log_policy else None
     except Malformed as problem:
         raise Rejected(f"la llave o la política: se esperaba {problem.expected}; se encontró {problem.found}") from None
     except Unsupported as problem:
@@ -99,6 +104,7 @@ def _read_policy(arguments: argparse.Namespace) -> Policy | None:
 
 def _read_trust(arguments: argparse.Namespace) -> Trust | None:
     if not arguments.ca:
+        # Stamps prove the hour of a seal; without seals they say little.
         if arguments.tsa_ca:
             raise Rejected("--tsa-ca necesita también --ca")
         return None
@@ -108,7 +114,7 @@ def _read_trust(arguments: argparse.Namespace) -> Trust | None:
         raise Rejected(problem.sentence) from None
 
 
-def _read(path: Path) -> bytes:
+def _read_given_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(LONGEST_NOTE + 1)
@@ -116,12 +122,12 @@ def _read(path: Path) -> bytes:
         raise Rejected(f"no se pudo leer el archivo {path}") from None
 
 
-def _tell(sentence: str) -> None:
+def _print_with_time(sentence: str) -> None:
     print(f"{datetime.now(CENTRAL):%d/%m/%Y %H:%M:%S} {sentence}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0; with --once 1 where the origin diverges; 2, with one sentence, where it cannot be done."""
+    """Exit status 0; with --once, 1 if the origin diverges; 2, with one sentence, if it cannot be done."""
     parser = Parser(prog="prep difusor", description=DESCRIPTION)
     parser.add_argument("url", metavar="URL", help="el sitio del PREP que se copia")
     parser.add_argument("--into", type=Path, required=True, metavar="CARPETA", help="dónde; se crea si no está")
@@ -138,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--interval va de 1 a {_LONGEST_INTERVAL} segundos")
     if not 0 <= (arguments.port or 0) <= _HIGHEST_PORT:
         parser.error(f"--port va de 0 a {_HIGHEST_PORT}")
-    os.umask(0o022)  # what is mirrored is for everybody to read
+    os.umask(0o022)  # mirrored files must be readable by every user of the machine
     try:
         sys.exit(asyncio.run(run(arguments)))
     except PrepError as error:

@@ -1,12 +1,12 @@
-"""A mirror that anyone can run: it follows a published tree, verifies what is new, and shows nothing else.
+"""A mirror that anyone can run: it follows a published tree, verifies the new parts, and shows only verified trees.
 
-    prep difusor https://prep.example.mx/ --into CARPETA        what to serve is CARPETA/publico
+    prep difusor https://prep.example.mx/ --into CARPETA        serve the folder CARPETA/publico
 
-`CARPETA/publico` is a link to one of two trees that share their files (hard links). What is new is brought into the
-other one; it is verified there as anyone would (`integrity.verify`); then the link moves, in one step. Whoever reads
-sees the tree of before or the tree of after, whole; so does whoever looks after a crash at any point. Published bytes
-are never removed: an origin that rewrites them, goes back, or shows another history of its log diverges, and the
-mirror stays with what it has and says so.
+`CARPETA/publico` is a link to one of two trees, which share their files (hard links). New files are brought into the
+other tree. It is verified there like anyone would (`integrity.verify`); then the link moves to it, in one step. A
+reader sees the tree of before or the tree of after, whole, even after a crash at any point. Published bytes are never
+removed. If the origin rewrites them, goes back, or shows another history of its log, it diverges: the mirror keeps its
+tree and says so.
 """
 
 import asyncio
@@ -35,24 +35,24 @@ from publisher.mirror.reading import checkpoint_in, immutable_paths
 from publisher.mirror.stage import INDEX, LOG, SUMS, HeldTree, Stage, digest_of, held_in, stage_beside, switch
 
 _MAY_COME_LATER: Final = frozenset({"EVI-03", "EVI-04", "EVI-05", "EVI-06", "EVI-07", *SEAL_CHECKS})
-"""Checks that may stay unchecked in a tree that is shown: what they need may come after a corte, or is not at hand."""
+"""Checks that may stay unchecked in a shown tree: they need files that come after a corte, or that are not at hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorRequest:
-    """What whoever runs the mirror said."""
+    """The wishes of the person who runs the mirror."""
 
     policy: Policy | None = None
     trust: Trust | None = None
     sample: int = 4
-    """Files already mirrored that each look compares with the origin's."""
+    """Mirrored files that each look compares with the origin's."""
     log_every: float = 0
-    """Seconds after which the log is followed though no corte has come out."""
+    """Seconds after which the log is followed even if no corte has come out."""
     patience: Patience = field(default_factory=Patience)
 
 
 class Mirror:
-    """One mirror of one origin. `tell` hears one Spanish sentence for each thing that happens."""
+    """One mirror of one origin. `tell` hears one Spanish sentence for each event."""
 
     def __init__(
         self, origin: Origin, folder: Path, asked: MirrorRequest, *, tell: Callable[[str], None], rng: random.Random
@@ -63,38 +63,38 @@ class Mirror:
         self._tell = tell
         self._rng = rng
         self._index = b""
-        """The origin's, as it was last read."""
+        """The origin's index.json at the last reading."""
         self._verified = False
         """Whether this process has verified the whole tree that is shown."""
         self._begun = False
-        """Whether this process has asked for everything that may come late."""
+        """Whether this process has asked once for every file that may come late."""
         self._followed = 0.0
-        """When the log was last followed."""
+        """Time (monotonic) at which the log was last followed."""
         self._looks = 0
         self._evidence = DivergenceRecord(folder / "divergencias")
         self._carrier = Carrier(origin, folder, self._evidence)
         self.current = time.monotonic()
-        """When the mirror last held everything that the origin had."""
+        """Time (monotonic) at which the mirror last had everything of the origin."""
         self.wrong: str | None = "todavía no se ha mirado el origen"
         self.diverges = False
 
     # --- the story ----------------------------------------------------------------------------------------------------
 
     async def look(self) -> bool:
-        """One look at the origin: bring what is new, verify it, show it. Whether there was anything.
+        """One look at the origin: bring new files, verify them, show them. Returns whether there were any.
 
-        Raises Divergence, and Unavailable where the origin is away or not finished yet. Whatever it raises, and
-        wherever it stops, the tree that is shown is the one that was.
+        Raises Divergence; Unavailable if the origin is away or has not finished. If it raises, or stops anywhere, the
+        tree that is shown stays the same.
         """
         held = held_in(self._folder)
         try:
-            # 1. What the origin says now, against what it said before.
+            # 1. The origin's index and log, compared with what it showed before.
             index = await self._read_index(held)
             await self._compare_again(held)
             checkpoint = await self._origin.read_if_there(f"{LOG}/{CHECKPOINT}", SMALL)
             self._compare_log(checkpoint, held)
             fresh = held is None or held.index != self._index
-            new = (fresh or self._is_time()) and await self._follow(held, index, checkpoint)
+            new = (fresh or self._is_time()) and await self._bring_and_show(held, index, checkpoint)
         except OriginDiffers as error:
             raise Divergence(error.sentence) from None
         self.current = time.monotonic()
@@ -103,18 +103,18 @@ class Mirror:
         observe.DIFUSOR_BEHIND.set(0)
         return new
 
-    async def _follow(self, held: HeldTree | None, index: Json, checkpoint: bytes | None) -> bool:
-        # 2. Everything that it points at, beside the tree that is shown. If we stop here, the next look goes on.
+    async def _bring_and_show(self, held: HeldTree | None, index: Json, checkpoint: bytes | None) -> bool:
+        # 2. Every file that they name, into the tree beside the shown one. If we stop here, the next look continues.
         stage = await asyncio.to_thread(stage_beside, self._folder, held)
         await self._carrier.bring(stage, index, checkpoint, told=self._index, everything=not self._begun)
         new = await asyncio.to_thread(stage.settle)
-        # 3. As anyone would verify it, and durable.
+        # 3. Verified like anyone would, and durable.
         if new:
-            unchecked = await self._verify(stage)
+            unchecked = await self._verify_stage(stage)
             await asyncio.to_thread(stage.make_durable)
-            # 4. In one step. If we stop before it the old tree is shown, after it the new one, and both are good.
+            # 4. Shown, in one step. If we stop before it the old tree is shown, after it the new one; both are good.
             await asyncio.to_thread(switch, self._folder, stage)
-            self._say(index, unchecked, len(stage.wanted))
+            self._tell_new_tree(index, unchecked, len(stage.wanted))
             self._verified = True
         self._begun = True
         self._followed = time.monotonic()
@@ -123,7 +123,8 @@ class Mirror:
     def _is_time(self) -> bool:
         return not self._begun or time.monotonic() >= self._followed + self._asked.log_every
 
-    # --- 1. what the origin says --------------------------------------------------------------------------------------
+    # --- 1. the origin's claims
+    # -------------------------------------------------------------------------------------------
 
     async def _read_index(self, held: HeldTree | None) -> Json:
         told = await self._origin.read_if_changed(INDEX, SMALL)
@@ -135,12 +136,14 @@ class Mirror:
                 f"index.json del origen: se esperaba {problem.expected}; se encontró {problem.found}"
             ) from None
         number: int = index["corte"]
+        # The folder follows from the number; any other could lead out of the tree.
         if index["carpeta"] != f"cortes/{number:04}":
             self._evidence.keep(INDEX, self._index)
             raise Divergence(f"index.json del origen manda a la carpeta «{index['carpeta']}»")
         if held is not None:
             observe.DIFUSOR_CORTE.set(held.corte)
             observe.DIFUSOR_BEHIND.set(max(0, number - held.corte))
+            # Backwards, or another list under the same number: both are told, and the file is kept as evidence.
             ours = read_index(held.index)
             if number < held.corte:
                 self._evidence.keep(INDEX, self._index)
@@ -151,7 +154,7 @@ class Mirror:
         return index
 
     async def _compare_again(self, held: HeldTree | None) -> None:
-        """Some of what was mirrored already, of one corte each time: all of it in turn."""
+        """Compare some mirrored files of one corte with the origin's; each look takes the next corte."""
         self._looks += 1
         if held is None:
             return
@@ -177,6 +180,7 @@ class Mirror:
         before = held.checkpoint if held is not None else None
         if before is None:
             return
+        # A log that disappears would take all proofs with it.
         if told is None:
             raise Divergence("el origen ya no tiene la bitácora que había publicado")
         now = checkpoint_in(told)
@@ -189,14 +193,18 @@ class Mirror:
 
     # --- 3 and 4. verified, and shown ---------------------------------------------------------------------------------
 
-    async def _verify(self, stage: Stage) -> list[str]:
-        """Raises Divergence where anything is wrong, Unavailable where something that must be could not be checked."""
+    async def _verify_stage(self, stage: Stage) -> list[str]:
+        """Verify the stage.
+
+        Raises Divergence for a wrong check; Unavailable if a check that must be made could not be.
+        """
         held = stage.held
         report: Report = await asyncio.to_thread(
             verify,
             str(stage.root),
             log=self._asked.policy,
             trust=self._asked.trust,
+            # This process verified the older cortes before: from then on, their digests are enough.
             since=held.corte if held and self._verified else 0,
             kept=held.checkpoint if held else None,
         )
@@ -210,7 +218,7 @@ class Mirror:
                 raise Unavailable(f"{check.id} no se pudo comprobar: {reason}")
         return [check.id for check in unchecked]
 
-    def _say(self, index: Json, unchecked: Sequence[str], files: int) -> None:
+    def _tell_new_tree(self, index: Json, unchecked: Sequence[str], files: int) -> None:
         beside = f"; sin comprobar todavía: {', '.join(unchecked)}" if unchecked else ""
         self._tell(
             f"corte {index['corte']} ({index['fase']}): {files} archivos nuevos, comprobados y a la vista{beside}"
@@ -219,16 +227,17 @@ class Mirror:
     # --- again and again ----------------------------------------------------------------------------------------------
 
     async def run(self, interval: float, stop: asyncio.Event) -> None:
-        """Look until `stop`. An error is an alarm and another look, later each time, never the end."""
+        """Look until `stop`. An error is an alarm and another look, after a longer pause each time."""
         failures = 0
         while not stop.is_set():
             failures = 0 if await self.attempt() else failures + 1
+            # Random pauses, so that a thousand mirrors do not ask at the same second.
             pause = min(interval * 2 ** min(failures, 4), max(interval, 120.0))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause * self._rng.uniform(0.8, 1.2))
 
     async def attempt(self) -> bool:
-        """One look whose failure is told and counted; whether it came to its end."""
+        """One look; its failure is told and counted. Whether it succeeded."""
         try:
             await self.look()
         except (PrepError, OSError) as error:
@@ -240,9 +249,7 @@ class Mirror:
                 self._tell(f"{'DIVERGENCIA' if diverges else 'error'}: {sentence}")
             self.wrong = sentence
             observe.DIFUSOR_ERRORS.labels("divergencia" if diverges else "origen").inc()
-            self.diverges |= (
-                diverges  # until a look that finds all well: an origin that is away has not mended anything
-            )
+            self.diverges |= diverges  # until a look succeeds: an origin that is only away has repaired nothing
             observe.DIFUSOR_DIVERGENCE.set(self.diverges)
             return False
         self.diverges = False

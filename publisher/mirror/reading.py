@@ -1,4 +1,4 @@
-"""What the origin published, read: the paths it names, the changes it makes. What cannot be read diverges."""
+"""Readers of the origin's files: the paths they name, the changes they make. A file that cannot be read diverges."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -18,6 +18,7 @@ _EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf", "avif", "gif
 
 
 def checkpoint_in(told: bytes) -> Checkpoint:
+    """The checkpoint in these bytes. Raises Divergence if they are no checkpoint."""
     try:
         return read_checkpoint(told)
     except Malformed as problem:
@@ -27,6 +28,7 @@ def checkpoint_in(told: bytes) -> Checkpoint:
 
 
 def policy_in(told: bytes) -> Policy:
+    """The policy in these bytes. Raises Divergence if they are no policy, or one with unknown keys."""
     try:
         return read_policy(told)
     except Malformed as problem:
@@ -36,8 +38,9 @@ def policy_in(told: bytes) -> Policy:
 
 
 def is_witnessed(content: bytes, policy: Policy) -> bool:
-    """Whose lines it has, not whether they are good: that is for `verify`."""
+    """Whether the proof has lines of the policy's quorum. If the lines are good is judged by `verify`."""
     try:
+        # Only names and key ids are compared, because this runs for every image of the night.
         signed = {(each.name, each.key_id) for each in read_proof(content).checkpoint.note.signatures}
     except Malformed:
         return False
@@ -45,6 +48,7 @@ def is_witnessed(content: bytes, policy: Policy) -> bool:
 
 
 def sums_in(path: Path, name: str) -> dict[str, str]:
+    """Digest by name, from a SHA256SUMS at `path`. Raises Divergence; `name` is for its sentence."""
     try:
         return read_sums(path.read_bytes())
     except Malformed as problem:
@@ -52,6 +56,7 @@ def sums_in(path: Path, name: str) -> dict[str, str]:
 
 
 def manifest_in(content: bytes, name: str) -> Manifest:
+    """The manifest in these bytes. Raises Divergence."""
     try:
         return read_manifest(content)
     except Malformed as problem:
@@ -77,8 +82,9 @@ def images_listed(path: Path) -> dict[str, str]:
 
 
 def immutable_paths(root: Path, number: int) -> list[str]:
-    """What a corte brought out, for ever."""
+    """The paths that a corte brought out, which never change."""
     folder = f"cortes/{number:04}"
+    # Files of the corte, its ZIP, and the images that it listed first.
     names = sums_in(root / folder / SUMS, folder)
     manifest = read_manifest((root / folder / "manifest.json").read_bytes())
     return [
@@ -89,6 +95,7 @@ def immutable_paths(root: Path, number: int) -> list[str]:
 
 
 def root_at(tiles: Tiles, size: int) -> bytes:
+    """The root of the first `size` leaves. Raises Divergence if a tile is missing or wrong."""
     try:
         return tiles.root_at(size)
     except (SourceError, Differs) as problem:
@@ -102,6 +109,7 @@ def images_logged(tiles: Tiles, first: int) -> set[str]:
     try:
         for bundle in range(first // WIDTH, -(-tiles.size // WIDTH)):
             for entry in tiles.entries(bundle):
+                # Most leaves are captures and versions: the text is searched before the JSON is read.
                 leaf = read_leaf(entry) if b'"tipo":"imagen"' in entry else {"tipo": ""}
                 if leaf["tipo"] == "imagen":
                     found.add(leaf["sha256"])
@@ -111,7 +119,7 @@ def images_logged(tiles: Tiles, first: int) -> set[str]:
 
 
 def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict[str, tuple[int, str]]:
-    """By clave: what its row says, as a number, and the page of its place, after a «+» once it is captured."""
+    """By clave: a number for the content of its row, and the page of its place, with «+» in front if it is captured."""
     path = root / f"cortes/{manifest.corte:04}" / election.archivo
     territory = {"municipio": "ID_MUNICIPIO"}.get(election.territory, f"ID_{election.territory.upper()}")
     found: dict[str, tuple[int, str]] = {}
@@ -124,7 +132,7 @@ def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict
                     continue
                 row = dict(zip(header, cells, strict=True))
                 if row["CLAVE_ACTA"] != "-":
-                    place = f"lugar-{_number(row['ID_ENTIDAD'])}-{_number(row[territory])}.html"
+                    place = f"lugar-{_number_or_zero(row['ID_ENTIDAD'])}-{_number_or_zero(row[territory])}.html"
                     captured = "+" if row["CONTABILIZADA"] != "-" else ""
                     found[row["CLAVE_ACTA"].strip("'")] = (hash(tuple(cells)), captured + place)
     except (ValueError, KeyError, csv.Error):
@@ -132,17 +140,18 @@ def rows_of(root: Path, manifest: Manifest, election: PublishedElection) -> dict
     return found
 
 
-def _number(cell: str) -> int:
+def _number_or_zero(cell: str) -> int:
     return int(cell) if cell.isascii() and cell.isdigit() else 0
 
 
 def pages_changed(
     election: PublishedElection, old: Mapping[str, tuple[int, str]], new: Mapping[str, tuple[int, str]], last: Manifest
 ) -> Iterator[str]:
-    """The pages of an election that changed from one corte to another."""
+    """The pages of an election that differ from one corte to another."""
     code = election.code
     yield f"{code}/index.html"
-    whole = last.fase != "en curso"  # the publisher writes every place again at the beginning and at the end
+    whole = last.fase != "en curso"  # at the beginning and at the end, the publisher writes every place again
+    # A captured acta has a page of its own; every acta stands on the page of its place.
     for clave, (row, place) in new.items():
         changed = old.get(clave, (None, ""))[0] != row
         if changed or whole:

@@ -1,6 +1,6 @@
-"""The two trees of a mirror on its disk: the one that is shown, and the one that comes to be beside it.
+"""The two trees of a mirror on its disk: the one that is shown, and the next one beside it.
 
-They share their files (hard links). Which one is shown is a link, which moves in one step.
+They share their files (hard links). A link says which one is shown, and it moves in one step.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SUMS: Final = "SHA256SUMS"
 
 @dataclass(frozen=True, slots=True)
 class HeldTree:
-    """The tree that is shown."""
+    """The tree that is shown, as far as the next one is compared with it."""
 
     root: Path
     index: bytes
@@ -35,21 +35,21 @@ class HeldTree:
 
 @dataclass
 class Stage:
-    """The tree that comes to be: what belongs in it, beside what the held tree has."""
+    """The next tree: the files of the shown one, and the new ones."""
 
     root: Path
     held: HeldTree | None
     wanted: set[str] = field(default_factory=set)
     """Paths that are new, or written again."""
     folders: set[Path] = field(default_factory=set)
-    """Whose names are not durable yet."""
+    """Folders whose names are not durable yet."""
 
     def has(self, path: str) -> bool:
-        """Whether the tree that is shown has it: then it was verified, and this tree has the very same."""
+        """Whether the shown tree has the file. Then it was verified, and this tree has the same file by a link."""
         return self.held is not None and (self.held.root / path).exists()
 
     def place(self, path: str) -> Path:
-        """Where a file of this tree goes, its folder made."""
+        """The path of a file in this tree; its folder is made."""
         self.wanted.add(path)
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,31 +57,36 @@ class Stage:
         return target
 
     def put(self, path: str, content: bytes) -> None:
-        """Under a new name first: the old one may be a link to the file of the tree that is shown."""
+        """Write a file: first under a new name, because the old name may be a link to a file of the shown tree."""
         target = self.place(path)
+        # The name is the digest of the path, so that two writes at once never meet.
         fresh = self.root / f".{sha256(path.encode()).hexdigest()}"
         durable.write(fresh, content)
         fresh.replace(target)
 
     def put_if_new(self, path: str, content: bytes) -> None:
+        """Write the file only if the tree has another one, or none."""
         if not self.has(path) or (self.root / path).read_bytes() != content:
             self.put(path, content)
 
     def settle(self) -> bool:
-        """Away with what an earlier look left and nothing names now; whether this tree differs from the one shown."""
-        held = set(_files(self.held.root)) if self.held else set()
+        """Remove files of an earlier look that no corte names now. Whether this tree differs from the shown one."""
+        held = set(_files_below(self.held.root)) if self.held else set()
         keep = held | self.wanted
+        # A partial tile is not needed any more once its full tile is there.
         filled = {path.partition(".p/")[0] for path in keep if ".p/" in path} & keep
-        for path in list(_files(self.root)):
+        for path in list(_files_below(self.root)):
             if path not in keep or (".p/" in path and path.partition(".p/")[0] in filled):
                 (self.root / path).unlink()
                 self.folders.add((self.root / path).parent)
+        # Empty folders go too: the verifier would find them strange.
         for folder, _, _ in list(os.walk(self.root, topdown=False)):
             with contextlib.suppress(OSError):  # it is not empty
                 Path(folder).rmdir() if Path(folder) != self.root else None
         return bool(self.wanted)
 
     def make_durable(self) -> None:
+        """Sync every folder in which a name changed. Files are synced when they are written."""
         folders = {
             each for folder in self.folders for each in (folder, *folder.parents) if each.is_relative_to(self.root)
         }
@@ -91,19 +96,20 @@ class Stage:
 
 
 def held_in(folder: Path) -> HeldTree | None:
-    """The tree that is shown; None before the first."""
+    """The tree that is shown; None before the first one."""
     link = folder / LIVE
     if not link.is_symlink():
         return None
     root = link.resolve()
     index = (root / INDEX).read_bytes()
     path = root / LOG / CHECKPOINT
+    # This tree was verified before it was shown, so reading it cannot fail for its content.
     checkpoint = read_checkpoint(path.read_bytes()) if path.exists() else None
     return HeldTree(root, index, read_index(index)["corte"], checkpoint)
 
 
 def stage_beside(folder: Path, held: HeldTree | None) -> Stage:
-    """The other tree, with everything that the one shown has."""
+    """The other tree, with all files of the shown one."""
     trees = folder / "arboles"
     name = next(each for each in _TREES if held is None or held.root.name != each)
     stage = Stage(trees / name, held)
@@ -112,13 +118,14 @@ def stage_beside(folder: Path, held: HeldTree | None) -> Stage:
 
 
 def _link_tree(source: Path | None, target: Path) -> None:
-    """Every file of the tree that is shown, in the other one too: the same file, or a link to it put in its place."""
+    """Link every file of the shown tree into the other one, in one step for each name."""
     target.mkdir(parents=True, exist_ok=True)
-    for path in _files(source) if source is not None else ():
+    for path in _files_below(source) if source is not None else ():
         assert source is not None
         theirs, ours = source / path, target / path
         if ours.exists() and ours.samefile(theirs):
             continue
+        # A link under another name first: the old file may still be open in a reader.
         ours.parent.mkdir(parents=True, exist_ok=True)
         fresh = target / ".enlace"
         fresh.unlink(missing_ok=True)
@@ -127,7 +134,7 @@ def _link_tree(source: Path | None, target: Path) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _files(root: Path) -> Iterator[str]:
+def _files_below(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root):
         inside = os.path.relpath(folder, root)
         for name in names:
@@ -135,7 +142,7 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def switch(folder: Path, stage: Stage) -> None:
-    """Show that tree, in one step."""
+    """Show that tree, in one step. If we stop before the rename, the old tree is shown."""
     fresh = folder / f".{LIVE}"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(Path("arboles") / stage.root.name)
@@ -144,5 +151,6 @@ def switch(folder: Path, stage: Stage) -> None:
 
 
 def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

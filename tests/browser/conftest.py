@@ -1,4 +1,4 @@
-"""A small night's published tree behind a plain static web server, and a real browser to look at it with."""
+"""A small night's published tree behind a plain static web server, and a real browser that looks at it."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ def picture(sheet: Sheet) -> bytes:
 
 @pytest.fixture(scope="session")
 def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Signer]:
-    """A finished night of three cortes with its log, as the publisher and the sequencer write it; and the log's key."""
+    """A finished night of three cortes with its log, written by publisher and sequencer; and the log's key."""
     folder = tmp_path_factory.mktemp("noche")
     name = f"t_{uuid.uuid4().hex}"
 
@@ -70,12 +70,12 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
-        """Nothing."""
+        """Write no access log."""
 
 
 @dataclass
 class Site:
-    """A copy of the tree, to be tampered with, and where it is served."""
+    """A copy of the tree that a test may change, and its address."""
 
     root: Path
     url: str
@@ -97,14 +97,14 @@ def site(finished: tuple[Path, Signer], tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
-    """Debian's Chromium. Absent: skipped with the reason; in CI, a failure.
+    """Debian's Chromium. If it is missing, the test is skipped with the reason; in CI it fails.
 
-    While it is open its loop runs in this thread and nobody else's can: so the night is made before, and it is closed
-    with the last test of the module.
+    While it is open, its event loop runs in this thread and no other loop can. So the night is made before, and the
+    browser is closed after the last test of the module.
     """
     where = program("chromium", "chromium")
     with sync_playwright() as playwright:
-        # Its own folder: Debian's wrapper reads the home of whoever runs it.
+        # A home of its own: Debian's wrapper reads the home of the user.
         opened = playwright.chromium.launch(
             executable_path=where, args=ARGUMENTS, env={**os.environ, "LANG": "es_MX.UTF-8"}
         )
@@ -114,7 +114,7 @@ def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page with what it said on its console and what it asked the network for."""
+    """A page, the messages of its console, and its requests to the network."""
 
     page: Page
     errors: list[str] = field(default_factory=list)
@@ -129,7 +129,7 @@ class Watched:
         return watched
 
     def others(self, origin: str) -> list[str]:
-        """Requests that left the origin. What the page makes itself (`blob:`, `data:`) is no request."""
+        """Requests to other origins. Addresses that the page makes itself (`blob:`, `data:`) are no requests."""
         return [
             url
             for url in self.asked

@@ -1,4 +1,4 @@
-"""`verificar.html` in a real browser: what is as published passes, and every other thing is seen, said and never passed."""
+"""`verificar.html` in a real browser: published files pass; every other file is seen, named, and never passes."""
 
 import base64
 import csv
@@ -99,7 +99,7 @@ def flip(path: Path) -> None:
 
 
 def reseal(root: Path) -> None:
-    """The digests of the last corte, told again by whoever changed a file in it."""
+    """Correct the digests of the last corte, like a cheat who changed a file in it."""
     folder = root / LAST
     names = [line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()]
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
@@ -173,7 +173,7 @@ def test_files_pass_against_a_code_a_list_and_the_site(
     assert checker_page.file(table, package, image(site.root, code)) == "good"
     assert "es una imagen publicada en el corte 1" in checker_page.said("archivo", "good")
     assert checker_page.watched.errors == []
-    context.set_offline(True)  # from here on with what is at hand
+    context.set_offline(True)  # from here on only with the files at hand
     assert checker_page.file(table, site.root / LAST / "SHA256SUMS") == "good"
     assert checker_page.file(image(site.root, code), code=f"SHA-256: {code.upper()}") == "good"
 
@@ -282,7 +282,7 @@ def proof_of_another(root: Path, code: str) -> None:
 
 
 def forged_proof(root: Path, code: str) -> None:
-    """The leaf of the image at another place than it has: no hashes lead from it to the root."""
+    """The leaf of the image at another place than its own: no hashes lead from there to the root."""
     path = root / proof_path(code)
     lines = path.read_text().split("\n")
     lines[3] = base64.b64encode(hashlib.sha256(b"otro").digest()).decode()
@@ -290,7 +290,7 @@ def forged_proof(root: Path, code: str) -> None:
 
 
 def forged_root(root: Path, code: str) -> None:
-    """A tree of one leaf, this one, under the signature of another root."""
+    """A tree of this one leaf, under the signature of another root."""
     path = root / proof_path(code)
     proof = read_proof(path.read_bytes())
     leaf = json.loads(proof.extra or b"") | {"numero": 0}
@@ -333,7 +333,7 @@ def image_elsewhere(root: Path, code: str) -> None:
     ],
     ids=lambda each: each.__name__ if callable(each) else "",
 )
-def test_what_was_changed_is_shown_as_a_failure(
+def test_every_change_is_shown_as_a_failure(
     checker_page: Checker, site: Site, tamper: Callable[[Path, str], None], sentence: str
 ) -> None:
     clave, code = shown(site.root)

@@ -1,4 +1,4 @@
-"""The minimal verifier on what the real parts publish, and as the log passes from key to key."""
+"""The minimal verifier reads a tree of the real publisher and sequencer, while the log passes from key to key."""
 
 import shutil
 from collections.abc import AsyncIterator

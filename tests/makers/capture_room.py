@@ -1,4 +1,4 @@
-"""A capture room to test: the real application behind a real server, a small catalogue, devices that sign, people who type."""
+"""A capture room for tests: the real application behind a real server, a small catalogue, devices, and people."""
 
 import asyncio
 import base64
@@ -87,7 +87,7 @@ def jpeg(seed: int = 0, *, side: int = 64) -> bytes:
 
 @dataclass
 class Clock:
-    """Time that moves when a test says so."""
+    """A clock that moves only when a test says so."""
 
     at: datetime = EVENING
 
@@ -99,7 +99,7 @@ class Clock:
 
 
 class Journal:
-    """A bus that is a file: enough to show that intake needs nothing else to be there."""
+    """A bus that is a file: it shows that intake needs no other part."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -141,7 +141,7 @@ class Device:
         return self.key.public_key().public_bytes_raw()
 
     def headers(self, content: bytes, **other: str | None) -> dict[str, str]:
-        """Signed headers for `content`; `other` overrides them, None leaves one out."""
+        """Signed headers for `content`. `other` replaces some of them; None leaves one out."""
         said: dict[str, str | None] = {
             "Device": self.id,
             "Sequence": str(next(self.numbers)) if "Sequence" not in other else None,
@@ -159,7 +159,7 @@ class Device:
 
 @dataclass
 class Room:
-    """The running application and what it was given."""
+    """The running application and its parts."""
 
     url: str
     http: httpx.AsyncClient
@@ -198,7 +198,7 @@ class Room:
         return answer
 
     async def arrive(self, acta: int, *, text: str | None = "") -> str:
-        """An image of that acta, received and digitized; returns its digest. `text` is what its QR says."""
+        """An image of that acta, received and digitized; returns its digest. `text` is the text of its QR."""
         content = jpeg(acta)
         sha256, web = await self.blobs.put(content), await self.blobs.put(b"web " + content)
         received = ImageReceived(
@@ -218,25 +218,27 @@ class Room:
         said = qr(acta) if text == "" else text
         reading = Reading(said, "zxing", 64, 64, bytes(128), bytes.fromhex(web), bytes.fromhex(web))
         async with transaction(self.pool) as connection:
-            await pipeline.digitized(connection, received, reading, self._given)
+            await pipeline.digitized(connection, received, reading, self._pipeline_given)
         return sha256
 
     async def work(self) -> None:
-        """Hand what waits in the outbox to the pipeline."""
+        """Give the messages that wait in the outbox to the pipeline."""
         async with transaction(self.pool) as connection:
             for row in await connection.fetch("DELETE FROM outbox RETURNING seq, id, body"):
                 if row["id"].startswith("entry:"):
-                    await pipeline.touched(connection, ActaTouched.model_validate_json(row["body"]), self._given)
+                    await pipeline.touched(
+                        connection, ActaTouched.model_validate_json(row["body"]), self._pipeline_given
+                    )
                 else:
-                    await pipeline.named(connection, ImageNamed.model_validate_json(row["body"]), self._given)
+                    await pipeline.named(connection, ImageNamed.model_validate_json(row["body"]), self._pipeline_given)
 
     @property
-    def _given(self) -> pipeline.Given:
+    def _pipeline_given(self) -> pipeline.Given:
         return pipeline.Given(now=self.clock, chance=lambda: 0.5)
 
 
 async def furnish(owner: str, device: Device) -> None:
-    """The catalogue, a device, and people of every role; typists at two sites."""
+    """Load the catalogue, enrol a device, and add people of every role; typists at two sites."""
     connection = await asyncpg.connect(owner)
     await connection.execute(CATALOGUE)
     await enroll(connection, device=device.id, site="CATD-1", public_key=device.public_key, at=EVENING)
@@ -284,7 +286,7 @@ async def open_room(
 
 @asynccontextmanager
 async def furnished(night: Night, folder: Path, **how: Any) -> AsyncIterator[Room]:
-    """A room with everything and everybody in it."""
+    """A room with its catalogue, its device and its people."""
     device = Device("escaner-1")
     await furnish(night.owner, device)
     async with open_room(night.app, folder, device=device, **how) as room:
@@ -292,5 +294,5 @@ async def furnished(night: Night, folder: Path, **how: Any) -> AsyncIterator[Roo
 
 
 def left_behind(folder: Path) -> list[Path]:
-    """Temporary files that are still there."""
+    """Temporary files that a test left."""
     return sorted(folder.rglob("*.tmp"))

@@ -13,11 +13,11 @@ from prep.bus.kafka_dev import DevKafka
 _CHUNK: Final = 65536
 
 Reach = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""Opens a connection to what is behind the cord."""
+"""Opens a connection to the server at the other end of the cord."""
 
 
 class Cord:
-    """A port of the loopback that leads to a server; pulled out, sessions break and none can begin.
+    """A port of the loopback that leads to a server. While it is pulled out, sessions break and none can begin.
 
     `port` 0 takes a free one.
     """
@@ -29,7 +29,7 @@ class Cord:
         self._running: set[asyncio.Task[None]] = set()
 
     async def plug_in(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._carry_connection, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def pull_out(self) -> None:
@@ -42,7 +42,7 @@ class Cord:
         await self._server.wait_closed()
         await asyncio.sleep(0)  # the aborted ends close
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
@@ -53,8 +53,8 @@ class Cord:
             ways = [asyncio.create_task(copy(reader, here)), asyncio.create_task(copy(there, writer))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):
-            pass  # nobody is there; pulled out
-        finally:  # nothing is awaited here: pulled out a second time, the ends would stay open
+            pass  # the server is away, or the cord was pulled out
+        finally:  # no await here: a second pull would interrupt it, and the ends would stay open
             for way in ways:
                 way.cancel()
             for end in ends:

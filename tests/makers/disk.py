@@ -1,8 +1,8 @@
-"""A disk that forgets: what a real process wrote, and how much of it would still be there if the power failed now.
+"""A disk that forgets: the writes of a real process, and how much of them a power cut would take now.
 
-The process runs under strace. Of what the kernel was told, this keeps two facts: which files hold bytes that no fsync
-followed, and which names no fsync of their folder followed. Both are lost with the power. Whether the file system of this
-machine would keep them all the same is luck, and no test of it.
+The process runs under strace. From the system calls, this keeps two facts: the files with bytes that no fsync followed,
+and the names that no fsync of their folder followed. Both are lost with the power. The file system of this machine may
+keep them by luck; a test must not depend on that.
 """
 
 import asyncio
@@ -23,32 +23,32 @@ from tests.makers.programs import program
 _WRITES: Final = ("write", "writev", "pwrite64", "sendto", "sendmsg", "sendfile", "copy_file_range", "ftruncate")
 _CALLS: Final = (*_WRITES, "open", "openat", "creat", "mkdir", "mkdirat", "link", "linkat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "fsync", "fdatasync")  # fmt: skip
 _SHOWN: Final = 400
-"""Bytes of each write that the trace holds: the first line of an answer, the first words of a statement."""
+"""Bytes of each write in the trace: the first line of an answer, the first words of a statement."""
 
 _LINE: Final = re.compile(r"(\d+) +(\w+)\((.*)")
 _RESUMED: Final = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
 _PATHS: Final = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
-"""The paths of a call: each with the folder that it is relative to, where the call names one."""
+"""The paths of a call, each with the folder that it is relative to, if the call names one."""
 _HANDLE: Final = re.compile(r"\d+<([^>]*)>")
 
 
 @dataclass(eq=False)
 class _Bytes:
-    """What a file holds, under however many names."""
+    """The content of a file, which may have several names."""
 
     synced: bool = True
 
 
 @dataclass
 class Disk:
-    """What has been written so far, as far as the trace has been read."""
+    """The writes so far, as far as the trace has been read."""
 
     files: dict[str, _Bytes] = field(default_factory=dict)
     forgettable: set[str] = field(default_factory=set)
-    """Names that are not on the disk yet."""
+    """Names that a power cut would take."""
 
     def lost(self, path: Path, *, below: Path) -> list[str]:
-        """What of `path` the power would take: its bytes, its name, the name of a folder above it; `below` is safe."""
+        """The parts of `path` that a power cut would take: its bytes, its name, a folder above it. `below` is safe."""
         if str(path) not in self.files:
             return [f"{path} was never written"]
         held = [] if self.files[str(path)].synced else [f"bytes of {path}"]
@@ -60,41 +60,41 @@ class Disk:
         return [Path(path) for path in self.files if Path(path).is_relative_to(under)]
 
     def take(self, call: str, said: str) -> None:
-        """One call that went well."""
+        """One call that succeeded."""
         paths = [os.path.normpath(os.path.join(base, path)) for base, path in _PATHS.findall(said)]  # noqa: PTH118  # text
         match call:
             case "fsync" | "fdatasync":
-                self._sync(_handle(said))
+                self._note_fsync(_path_of_handle(said))
             case "open" | "openat" | "creat":
                 if "O_CREAT" in said or call == "creat":
-                    self._appear(paths[0], self.files.get(paths[0], _Bytes()))
+                    self._note_new_name(paths[0], self.files.get(paths[0], _Bytes()))
                 if "O_TRUNC" in said and paths[0] in self.files:
                     self.files[paths[0]].synced = False
             case "mkdir" | "mkdirat":
                 self.forgettable.add(paths[0])
             case "link" | "linkat":
-                self._appear(paths[1], self.files.get(paths[0], _Bytes()))
+                self._note_new_name(paths[1], self.files.get(paths[0], _Bytes()))
             case "rename" | "renameat" | "renameat2":
-                self._move(paths[0], paths[1])
+                self._note_rename(paths[0], paths[1])
             case "unlink" | "unlinkat" | "rmdir":
                 self.files.pop(paths[0], None)
                 self.forgettable.discard(paths[0])
             case _:
-                written = _handles(said)[1 if call == "copy_file_range" else 0]
+                written = _paths_of_handles(said)[1 if call == "copy_file_range" else 0]
                 if written.startswith("/"):
                     self.files.setdefault(written, _Bytes()).synced = False
 
-    def _appear(self, path: str, content: _Bytes) -> None:
+    def _note_new_name(self, path: str, content: _Bytes) -> None:
         if path not in self.files:
             self.forgettable.add(path)
         self.files[path] = content
 
-    def _sync(self, path: str) -> None:
+    def _note_fsync(self, path: str) -> None:
         if path in self.files:
             self.files[path].synced = True
         self.forgettable = {each for each in self.forgettable if os.path.dirname(each) != path}  # noqa: PTH120  # text
 
-    def _move(self, old: str, new: str) -> None:
+    def _note_rename(self, old: str, new: str) -> None:
         def moved(path: str) -> str:
             return new + path[len(old) :] if path == old or path.startswith(f"{old}/") else path
 
@@ -102,12 +102,12 @@ class Disk:
         self.forgettable = {moved(path) for path in self.forgettable} | {new}
 
 
-def _handles(said: str) -> list[str]:
+def _paths_of_handles(said: str) -> list[str]:
     return [path.removesuffix(" (deleted)") for path in _HANDLE.findall(said)] or [""]
 
 
-def _handle(said: str) -> str:
-    return _handles(said)[0]
+def _path_of_handle(said: str) -> str:
+    return _paths_of_handles(said)[0]
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Traced:
         return int(self.trace.read_text("utf-8").split(maxsplit=1)[0])
 
     def calls(self) -> Iterator[tuple[str, str, bool]]:
-        """Name, arguments, and whether it has ended well: a call that others came between is told when it begins too."""
+        """Name, arguments, and whether the call has ended; a call that others interrupted is told when it begins too."""
         begun: dict[str, str] = {}
         for line in self.trace.read_text("utf-8", errors="replace").splitlines():
             if resumed := _RESUMED.match(line):
@@ -141,18 +141,18 @@ class Traced:
                 yield call, said, True
 
     def at(self, words: str) -> Iterator[Disk]:
-        """The disk as it was each time that the process began to send something in which `words` stand."""
+        """The disk at each moment at which the process began to send bytes with `words` in them."""
         disk = Disk()
         for call, said, ended in self.calls():
             if not ended:
-                if call in _WRITES and words in said and not _handle(said).startswith("/"):
+                if call in _WRITES and words in said and not _path_of_handle(said).startswith("/"):
                     yield disk
             else:
                 disk.take(call, said)
 
 
 def can_trace() -> str:
-    """strace, if it may trace here. Else the test is skipped with the reason; in CI, a failure."""
+    """strace, if it may trace on this machine. Else the test is skipped with the reason; in CI it fails."""
     strace = program("strace", "strace")
     tried = subprocess.run([strace, "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], check=False, capture_output=True)
     if tried.returncode:
@@ -165,7 +165,7 @@ def can_trace() -> str:
 
 @asynccontextmanager
 async def traced(command: Sequence[str], trace: Path, environment: dict[str, str]) -> AsyncIterator[Traced]:
-    """The program under strace for as long as this lasts."""
+    """Run the program under strace inside this context."""
     strace = [can_trace(), "-f", "-y", "--seccomp-bpf", "-qq", "-s", str(_SHOWN), "-o", str(trace)]
     process = await asyncio.create_subprocess_exec(
         *strace, "-e", f"trace={','.join(f'?{call}' for call in _CALLS)}", *command, env=environment

@@ -1,8 +1,8 @@
-"""Kafka of three nodes, a PostgreSQL on a port and an S3, on this machine, for the length of one command.
+"""Kafka with three nodes, a PostgreSQL on a port and an S3, on this machine, while one command runs.
 
     python -m tests.makers.engine prep replay OFFICIAL.csv --rules ine-2023
 
-The command finds them in its environment. Its exit status is this one's.
+The command finds their addresses in its environment. Its exit status becomes the exit status of this program.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ NODES = 3
 
 @contextmanager
 def running(folder: Path) -> Iterator[dict[str, str]]:
-    """The settings that lead there, while it lasts. PostgreSQL is Debian's where there is one, else the wheel's."""
+    """The settings for these servers, while they run. PostgreSQL is Debian's if installed, else the wheel's."""
     kafka, s3 = DevKafka(folder / "kafka", NODES), S3Server()
     postgres = Server(folder / "postgres", programs=of_the_system())
     try:
@@ -50,7 +50,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, running(Path(scratch)) as settings:
-        # The program that stands beside this Python comes first.
+        # The program beside this Python comes first.
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         done = subprocess.run(sys.argv[1:], env={**os.environ, **settings, "PATH": path}, check=False)
     sys.exit(done.returncode)

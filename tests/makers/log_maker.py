@@ -17,7 +17,7 @@ def signer(name: str = ORIGIN, kind: SignatureKind = SignatureKind.LOG, seed: in
 
 
 def entries(count: int, start: int = 0) -> list[bytes]:
-    """Of several lengths, one of them empty."""
+    """Entries of several lengths, one of them empty."""
     return [f"hoja {number}".encode() * (number % 7) for number in range(start, start + count)]
 
 
@@ -26,7 +26,7 @@ def open_log(home: Path, **given: Any) -> Sequencer:
 
 
 def make_log(home: Path, batches: Sequence[int] = (300, 299, 1)) -> Path:
-    """A log of those batches under `home`; returns its folder, beside which stands its state."""
+    """A log of those batches under `home`; returns its folder. The state is beside it."""
     home.mkdir(parents=True, exist_ok=True)
     with open_log(home) as log:
         for count in batches:
@@ -40,7 +40,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def flip(path: Path, at: int | None = None) -> None:
-    """One bit, in the middle or where it is said."""
+    """Flip one bit: at `at`, or in the middle."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2 if at is None else at] ^= 1
     path.write_bytes(data)

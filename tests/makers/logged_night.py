@@ -1,4 +1,4 @@
-"""A small night with a log: facts put straight into the database, and the office of its sequencer."""
+"""A small night with a log: facts written straight into the database, and the office of its sequencer."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ class LoggedNight:
         return self.office.folder
 
     async def count(self, sheets: Iterable[Sheet], device: str = "catd-01") -> None:
-        """Count sheets as `SmallNight` does; their images come from `device`, and two people typed each."""
+        """Count sheets like `SmallNight`; their images come from `device`, and two people typed each."""
         await self.night.count(sheets)
         async with self.night.pool.acquire() as connection:
             await connection.execute(
@@ -65,7 +65,7 @@ class LoggedNight:
 
     @asynccontextmanager
     async def scribe(self, office: LogOffice | None = None) -> AsyncIterator[Scribe]:
-        """Whoever leads, for as long as this lasts."""
+        """The sequencer that leads, inside this context."""
         office = office or self.office
         async with leading.session(office.url) as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110
@@ -74,7 +74,7 @@ class LoggedNight:
                 yield scribe
 
     async def log(self, office: LogOffice | None = None) -> int:
-        """Everything there is into the log; how many leaves."""
+        """Put every fact into the log; returns the number of leaves."""
         async with self.scribe(office) as scribe:
             await scribe.proofs.prove_missing()
             total = 0
@@ -84,7 +84,7 @@ class LoggedNight:
 
     @asynccontextmanager
     async def running(self, office: LogOffice | None = None) -> AsyncIterator[None]:
-        """The part itself."""
+        """The running sequencer, inside this context."""
         stop = asyncio.Event()
         part = asyncio.create_task(run(office or self.office, stop))
         try:
@@ -94,7 +94,7 @@ class LoggedNight:
             await part
 
     def leaves(self) -> list[dict[str, object]]:
-        """What the published log says, from its files."""
+        """The leaves of the published log, from its files."""
         size = read_checkpoint((self.folder / "checkpoint").read_bytes()).size
         tiles = Tiles(Folder(self.folder), size)
         return [leaves.read_leaf(entry) for n in range(-(-size // 256)) for entry in tiles.entries(n)]

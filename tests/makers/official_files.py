@@ -1,4 +1,4 @@
-"""Files of real elections: those as published in tests/official, and more where they stand beside the checkout."""
+"""Files of real elections: those in tests/official, and more if they lie beside the checkout."""
 
 import os
 from collections.abc import Callable
@@ -17,11 +17,11 @@ HERE: Final = Path(__file__).resolve().parents[1] / "official"
 BESIDE: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 Official = Callable[[str], Path]
-"""`election/file` → where it is."""
+"""`election/file` → its path."""
 
 
 def official_files(scratch: Path) -> Official:
-    """Unpacks the ZIPs into `scratch`. A file that is nowhere: the test is skipped with the reason; in CI, a failure."""
+    """Unpacks the ZIPs into `scratch`. If a file is missing, the test is skipped with the reason; in CI it fails."""
     for election, name in PUBLISHED.items():
         with ZipFile(HERE / name) as published:
             published.extractall(scratch / election)

@@ -1,4 +1,4 @@
-"""A PostgreSQL as somebody else runs it: on a port, with its own rules of who may enter, with TLS, with a replica."""
+"""A PostgreSQL as an institute runs it: on a port, with rules for access, with TLS, with a replica."""
 
 import os
 import pwd
@@ -18,16 +18,16 @@ HOST = "127.0.0.1"
 
 
 def of_the_system() -> Path | None:
-    """The programs of Debian's PostgreSQL, where it is installed: built with everything, also TLS."""
+    """The programs of Debian's PostgreSQL, if installed: they are built with every option, TLS too."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return found[-1].parent if found else None
 
 
 class Server:
-    """Its files are in `folder`; over the socket in it the superuser comes in without a password."""
+    """Its files are in `folder`. Over the socket in that folder the superuser enters without a password."""
 
     def __init__(self, folder: Path, *, version: int = 18, programs: Path | None = None) -> None:
-        """Of the wheel's versions (16, 18), or with the programs of another installation."""
+        """One of the wheel's versions (16, 18), or the programs of another installation."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._postgres = PostgresServer(folder, cleanup_mode=None, postgres_version=version)
@@ -44,12 +44,12 @@ class Server:
         (self.folder / "pg_hba.conf").write_text(f"local all all trust\n{hba}\n")
 
     def configure(self, conf: str) -> None:
-        """Read at the next start."""
+        """Settings for the next start."""
         with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"{conf}\n")
 
     def own(self, path: Path) -> Path:
-        """Make a file the server's alone."""
+        """Make the server the owner of a file, and its only reader."""
         path.chmod(0o700 if path.is_dir() else 0o600)
         if self._postgres.system_user is not None:
             who = pwd.getpwnam(self._postgres.system_user)
@@ -58,24 +58,26 @@ class Server:
 
     def start(self) -> None:
         options = f"-h {HOST} -p {self.port} -k {self.folder}"
-        self._run("pg_ctl", "-w", "-D", str(self.folder), "-l", str(self.folder / "log"), "-o", options, "start")
+        self._run_program(
+            "pg_ctl", "-w", "-D", str(self.folder), "-l", str(self.folder / "log"), "-o", options, "start"
+        )
 
     def stop(self) -> None:
         with suppress(subprocess.SubprocessError):
-            self._run("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
+            self._run_program("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
 
-    def _run(self, command: str, *words: str) -> None:
+    def _run_program(self, command: str, *words: str) -> None:
         pgexec(command, words, bin_path=self._postgres.bin_path, user=self._postgres.system_user)
 
     def replica(self, folder: Path) -> "Server":
-        """Another server that follows this one, not started."""
+        """Another server that follows this one; it is not started."""
         following = Server(folder)
         shutil.rmtree(folder)
         folder.mkdir()
         ensure_prefix_permissions(folder)
         following.own(folder)
         words = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-D", str(folder))
-        self._run("pg_basebackup", *words, "-R", "-X", "stream", "-c", "fast")
+        self._run_program("pg_basebackup", *words, "-R", "-X", "stream", "-c", "fast")
         return following
 
     def url(self, user: str, database: str, *, password: str = "", host: str = HOST, **parameters: str) -> str:

@@ -1,4 +1,4 @@
-"""Programs of the operations kit that a test runs for itself: found or skipped with the reason, started, and stopped."""
+"""Programs of the operations kit for tests: found, or the test is skipped with the reason; started, and stopped."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ DEPLOY = ROOT / "deploy"
 
 
 def program(name: str, package: str) -> str:
-    """Where that program is. Absent: the test is skipped with the reason; in CI, a failure."""
+    """The path of that program. If it is missing, the test is skipped with the reason; in CI it fails."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
         reason = f"{name} is not here: apt-get install --no-install-recommends {package}"
@@ -28,7 +28,7 @@ def program(name: str, package: str) -> str:
 
 @asynccontextmanager
 async def running(command: Sequence[str], log: Path, ready: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
-    """The program for as long as this lasts; what it said is in `log`."""
+    """Run the program inside this context; `log` gets its output."""
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
     try:

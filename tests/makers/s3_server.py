@@ -1,4 +1,4 @@
-"""A real S3-protocol server for a test: another process, on a port of its own, that can be killed and started again."""
+"""A real server of the S3 protocol for tests: a process of its own, on its own port, that can be killed and restarted."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ URL: Final = f"s3://{BUCKET}/prep"
 
 
 class S3Server:
-    """Holds its objects in memory: killed, it has forgotten them."""
+    """Keeps its objects in memory: after a kill they are gone."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -46,13 +46,13 @@ class S3Server:
         command = [sys.executable, "-c", _SERVER, str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
-        while not self._answers():
+        while not self._is_answering():
             assert time.monotonic() < deadline, "the S3 server does not answer"
             assert self._process.poll() is None, "the S3 server did not start"
             time.sleep(0.05)
         self.client("s3").create_bucket(Bucket=BUCKET)
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.endpoint}/moto-api/", timeout=PATIENCE):
                 return True
@@ -66,30 +66,30 @@ class S3Server:
             self._process = None
 
     def forget(self) -> None:
-        """Every object, as between two tests."""
-        self._post("reset", b"")
+        """Remove every object, between two tests."""
+        self._post_to_moto("reset", b"")
         self.client("s3").create_bucket(Bucket=BUCKET)
 
     def demand_credentials(self) -> S3Access:
-        """From now on only these are let in."""
+        """From now on accept only these credentials."""
         iam = self.client("iam")
         iam.create_user(UserName="prep")
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
         iam.put_user_policy(UserName="prep", PolicyName="prep", PolicyDocument=json.dumps(policy))
         key = iam.create_access_key(UserName="prep")["AccessKey"]
-        self._post("reset-auth", b"0")
+        self._post_to_moto("reset-auth", b"0")
         return S3Access(self.endpoint, "us-east-1", key["AccessKeyId"], key["SecretAccessKey"])
 
     def demand_nothing(self) -> None:
-        self._post("reset-auth", b"inf")
+        self._post_to_moto("reset-auth", b"inf")
 
-    def _post(self, what: str, body: bytes) -> None:
+    def _post_to_moto(self, what: str, body: bytes) -> None:
         url, plain = f"{self.endpoint}/moto-api/{what}", {"Content-Type": "text/plain"}
         with urllib.request.urlopen(urllib.request.Request(url, body, plain, method="POST")):
             pass
 
     def client(self, service: str) -> Any:
-        """For what a test does behind the store's back."""
+        """A client with which a test changes the store behind our back."""
         return boto3.client(
             service, endpoint_url=self.endpoint, region_name="us-east-1",
             aws_access_key_id=self.access.key_id, aws_secret_access_key=self.access.secret,

@@ -1,4 +1,4 @@
-"""Makes authorities, certificates and signed messages for the tests: good ones, and bad ones that no honest tool makes."""
+"""Makes authorities, certificates and signed messages for tests: good ones, and bad ones that no honest tool makes."""
 
 import hashlib
 import subprocess
@@ -19,7 +19,7 @@ from integrity.sealing.cms import CmsSigner
 from tests.makers.waiting import PATIENCE
 
 AT = datetime(2024, 6, 2, 20, 0, tzinfo=UTC)
-"""When everything is sealed; the clock of the machine does not matter."""
+"""The hour of every seal; the clock of the machine does not matter."""
 SINCE, UNTIL = AT - timedelta(days=30), AT + timedelta(days=335)
 SUMS = b"".join(hashlib.sha256(name).hexdigest().encode() + b"  " + name + b"\n" for name in (b"LEEME.txt", b"a.csv"))
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -28,7 +28,7 @@ STAMPING = [ExtendedKeyUsageOID.TIME_STAMPING]
 
 @dataclass(frozen=True, slots=True)
 class MemoryKey:
-    """A key of this test."""
+    """A private key in the memory of this test."""
 
     private: PrivateKey
 
@@ -77,7 +77,7 @@ def party(
     serial: int | None = None,
     subject: x509.Name | None = None,
 ) -> Party:
-    """Somebody with a certificate by `issuer`; an authority of its own root where there is none."""
+    """A person or server with a certificate by `issuer`; without an issuer, an authority with its own root."""
     own = key or ec.generate_private_key(ec.SECP256R1())
     ca = ca or issuer is None
     subject = subject or x509.Name(
@@ -121,11 +121,11 @@ def party(
 def attributes(
     content: bytes, signer: CmsSigner, *, at: datetime = AT, content_type: str = cms.DATA
 ) -> dict[str, bytes]:
-    """The four attributes, by a short name."""
+    """The four attributes, each under a short name."""
     return {
-        "type": _attribute("1.2.840.113549.1.9.3", der.oid(content_type)),
-        "digest": _attribute("1.2.840.113549.1.9.4", der.element(der.OCTETS, hashlib.sha256(content).digest())),
-        "time": _attribute("1.2.840.113549.1.9.5", der.time(at)),
+        "type": _cms_attribute("1.2.840.113549.1.9.3", der.oid(content_type)),
+        "digest": _cms_attribute("1.2.840.113549.1.9.4", der.element(der.OCTETS, hashlib.sha256(content).digest())),
+        "time": _cms_attribute("1.2.840.113549.1.9.5", der.time(at)),
         "ess": ess(signer.certificate),
     }
 
@@ -133,10 +133,10 @@ def attributes(
 def ess(certificate: x509.Certificate) -> bytes:
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     value = der.sequence(der.sequence(der.sequence(der.element(der.OCTETS, digest))))
-    return _attribute("1.2.840.113549.1.9.16.2.47", value)
+    return _cms_attribute("1.2.840.113549.1.9.16.2.47", value)
 
 
-def _attribute(kind: str, value: bytes) -> bytes:
+def _cms_attribute(kind: str, value: bytes) -> bytes:
     return der.sequence(der.oid(kind), der.set_of([value]))
 
 
@@ -152,7 +152,7 @@ def craft(
     signature: bytes | None = None,
     held: bytes = b"",
 ) -> bytes:
-    """A signed message of any attributes, in which everything can be wrong and the signature still right."""
+    """A signed message with any attributes: everything in it may be wrong while the signature is right."""
     held_attributes = sorted(signed.values(), reverse=unsorted) if signed is not None else []
     over = der.element(der.SET, *held_attributes) if signed is not None else content
     algorithm = der.sequence(der.oid(digest))

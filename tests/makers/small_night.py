@@ -1,4 +1,4 @@
-"""A small night whose actas are counted straight in the database: what a publisher finds when the rest has done its work."""
+"""A small night whose actas are counted straight in the database, as the pipeline leaves it for a publisher."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ STEP = timedelta(minutes=5)
 
 @dataclass
 class SmallNight:
-    """A catalogue, what was written on its actas, and an office to publish them from."""
+    """A catalogue, the sheets of its actas, and an office that publishes them."""
 
     url: str
     owner: str
@@ -45,15 +45,15 @@ class SmallNight:
         return self.office.pool
 
     async def count(self, sheets: Iterable[Sheet]) -> None:
-        """Every sheet becomes the version that counts for its acta; one of no casilla becomes fuera de catálogo."""
+        """Each sheet becomes the version that counts for its acta; a sheet without a casilla becomes fuera de catálogo."""
         async with self.pool.acquire() as connection:
             for sheet in sheets:
                 async with connection.transaction():
-                    await self._count(connection, sheet)
+                    await self._count_sheet(connection, sheet)
 
-    async def _count(self, connection: Connection, sheet: Sheet) -> None:
+    async def _count_sheet(self, connection: Connection, sheet: Sheet) -> None:
         acta = next((acta for acta in self.catalog.actas if acta.qr == sheet.qr), None)
-        image = await self._image(connection, sheet) if sheet.sin_acta is None else None
+        image = await self._store_image(connection, sheet) if sheet.sin_acta is None else None
         if acta is None:
             assert image is not None
             await connection.execute(
@@ -61,7 +61,7 @@ class SmallNight:
                 *(image, sheet.qr, self.catalog.elections[0].id, sheet.origen, sheet.kind, sheet.acopio),
             )
             return
-        version = await self._version(connection, acta, sheet, image)
+        version = await self._judge_and_add_version(connection, acta, sheet, image)
         await connection.execute(
             "INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) ON CONFLICT DO NOTHING",
             *(acta.id, sheet.acopio),
@@ -74,7 +74,7 @@ class SmallNight:
             *(acta.id, version, image),
         )
 
-    async def _image(self, connection: Connection, sheet: Sheet) -> bytes:
+    async def _store_image(self, connection: Connection, sheet: Sheet) -> bytes:
         content = self.draw(sheet)
         sha256 = bytes.fromhex(await self.office.blobs.put(content))
         web = bytes.fromhex(await self.office.blobs.put(content + b"\n"))
@@ -88,7 +88,9 @@ class SmallNight:
         )
         return sha256
 
-    async def _version(self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None) -> int:
+    async def _judge_and_add_version(
+        self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None
+    ) -> int:
         election = next(each for each in self.catalog.elections if each.id == acta.election)
         rules = rule_set(election.rules)
         values = None
@@ -103,11 +105,11 @@ class SmallNight:
             )
             limit = vote_limit(acta.lista_nominal, acta.representantes, acta.boletas_maximas)
             said = assess(values, limit=limit, rules=rules)
-        return await self._add(
+        return await self._insert_version(
             connection, acta, sheet, image, values, said, rules.published(said.observations), len(election.options)
         )
 
-    async def _add(
+    async def _insert_version(
         self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, values: Values | None,
         said: Assessment, text: str, options: int,
     ) -> int:  # fmt: skip
@@ -153,7 +155,7 @@ class SmallNight:
 
 @asynccontextmanager
 async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: int = 3) -> AsyncIterator[SmallNight]:
-    """Two elections, one of them in two districts, of a made-up state; nothing counted yet."""
+    """Two elections of an invented state, one of them in two districts; no acta is counted yet."""
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(files)
     await catalog_store.load(night.owner, catalog, at=START)

@@ -1,8 +1,8 @@
-"""Writes a tiny published tree from the description of the format alone, sharing nothing with the program that publishes.
+"""Writes a small published tree from the description of the format alone; it shares no code with the publisher.
 
 One night in Tamaulipas with two elections (GOB, one contest; DIP, two districts with different ballots), nine casillas,
-three cortes: zeros, half, final. What each acta's votes make of it (observations, CONTABILIZADA) is written here by
-hand. `reseal` is the able cheat: after any change it makes every digest, ZIP and chain agree again.
+three cortes: zeros, half, final. The observations and CONTABILIZADA of each acta are written here by hand. `reseal` is
+the able cheat: after any change it makes every digest, ZIP and chain agree again.
 """
 
 import csv
@@ -53,21 +53,21 @@ OPTIONS: list[tuple[str, str, list[int]]] = [
 ]
 
 
-def _cells(line: str) -> list[str]:
+def _names_in(line: str) -> list[str]:
     return line.split(",")
 
 
-SUMMARY = _cells(
+SUMMARY = _names_in(
     "ACTAS_ESPERADAS,ACTAS_REGISTRADAS,ACTAS_FUERA_CATALOGO,ACTAS_CAPTURADAS,PORCENTAJE_ACTAS_CAPTURADAS,"
     "ACTAS_CONTABILIZADAS,PORCENTAJE_ACTAS_CONTABILIZADAS,PORCENTAJE_ACTAS_INCONSISTENCIAS,ACTAS_NO_CONTABILIZADAS,"
     "LISTA_NOMINAL_ACTAS_CONTABILIZADAS,TOTAL_VOTOS_C_CS,TOTAL_VOTOS_S_CS,PORCENTAJE_PARTICIPACION_CIUDADANA"
 )
-BEFORE = _cells(
+BEFORE = _names_in(
     "CLAVE_CASILLA,CLAVE_ACTA,ID_ENTIDAD,ENTIDAD,ID_DISTRITO_LOCAL,DISTRITO_LOCAL,SECCION,ID_CASILLA,TIPO_CASILLA,"
     "EXT_CONTIGUA,UBICACION_CASILLA,TIPO_ACTA,TOTAL_BOLETAS_SOBRANTES,TOTAL_PERSONAS_VOTARON,"
     "TOTAL_REP_PARTIDO_CI_VOTARON,TOTAL_VOTOS_SACADOS"
 )
-AFTER = _cells(
+AFTER = _names_in(
     "TOTAL_VOTOS_ASENTADO,TOTAL_VOTOS_CALCULADO,LISTA_NOMINAL,REPRESENTANTES_PP_CI,OBSERVACIONES,CONTABILIZADA,"
     "MECANISMOS_TRASLADO,CODIGO_INTEGRIDAD,FECHA_HORA_ACOPIO,FECHA_HORA_CAPTURA,FECHA_HORA_VERIFICACION,ORIGEN,"
     "DIGITALIZACION,TIPO_DOCUMENTO,COTEJADA"
@@ -76,7 +76,8 @@ HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
 
 X, S = "Ilegible", "Sin dato"
 # district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted.
-# The first is exactly at its limit (155 + 10 representatives), the especial one is out in the middle of the night.
+# The first is exactly at its limit (155 + 10 representatives); the especial one is published in the middle of the
+# night.
 CASILLAS: list[Casilla] = [
     (1, 749, "B", 1, 155, 1, [100, 50, 7, 5, 0, 3], "", 1),
     (1, 749, "C", 1, 500, 1, [80, 90, X, 2, 1, 0], "Ilegible", 1),
@@ -91,7 +92,7 @@ CASILLAS: list[Casilla] = [
 ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernatura", "entidad", "1")}
 OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
 CORRECTED: dict[tuple[str, int, int], list[Any]] = {}
-"""Other votes of an acta since a corte, by election, sección and corte; for trees that have corrections."""
+"""Other votes of an acta from a corte on, by election, sección and corte; for trees with corrections."""
 
 
 def clave(casilla: Casilla, code: str) -> str:
@@ -120,16 +121,18 @@ def truncated(part: int, whole: int) -> str:
 
 
 def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
-    """One line of the CSV, and the numbers behind it where it counts."""
+    """One line of the CSV, and the numbers behind it if it counts."""
     district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
     votes = CORRECTED.get((code, seccion, corte), votes)
     key = f"28{seccion:04}{tipo}{number:02}00"
     identity = [f"'{key}'", f"'{clave(casilla, code)}'", "28", "TAMAULIPAS", f"{district:03}", f"Distrito {district}"]
     identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
     off = OFF_BALLOT.get((code, district), set())
+    # Not captured yet: only the fields of the catalogue.
     if since is None or corte < since:
         return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), "-", "-", str(lista), "10", *["-"] * 11], []
     if votes is None:
+        # Sin acta: captured, not counted (domain.md §4).
         cells = ["-" if position in off else "Sin acta" for position in range(len(OPTIONS))]
         tail = [
             "Sin acta",
@@ -159,12 +162,14 @@ def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
 
 
 def fuera_row() -> list[str]:
+    """A row fuera de catálogo: identification as read, everything else `-` (domain.md §5)."""
     identity = ["-", "-", "28", "TAMAULIPAS", "2", "Distrito 2", "1124", "2", "C", "0", "3", "2"]
     tail = ["-", "-", "-", "-", "Fuera de Catálogo", "2", "-", "-", "-", "-", "-", "CASILLA", "Móvil", "-", "-"]
     return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), *tail]
 
 
 def has_fuera(code: str, corte: int) -> bool:
+    """Whether that file has the row: DIP, from corte 1 on."""
     return code == "DIP" and corte >= 1
 
 
@@ -172,9 +177,10 @@ def has_fuera(code: str, corte: int) -> bool:
 
 
 def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> dict[str, str]:
-    """Thirteen values of some casillas."""
+    """The thirteen values of some casillas."""
     captured = [c for c in casillas if c[5] is not None and corte >= c[5]]
     counted = [c for c in captured if c[8] == 1]
+    # domain.md §4: observations count as inconsistencies, sin acta does not.
     inconsistent = [c for c in captured if c[7] and not c[7].startswith("Sin acta")]
     votes = [(c[2], sum(row(c, code, corte)[1])) for c in counted]
     lista = sum(c[4] for c in counted)
@@ -183,6 +189,7 @@ def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> d
     expected = len(casillas)
     values = [expected, len(captured) + fuera, fuera, len(captured), truncated(len(captured), expected)]
     values += [len(counted), truncated(len(counted), expected), truncated(len(inconsistent), expected)]
+    # Participation counts the especial casillas in the last corte only (domain.md §4).
     values += [len(captured) - len(counted), lista, con, sin, truncated(con if corte == 2 else sin, lista)]
     return dict(zip(SUMMARY, map(str, values), strict=True))
 
@@ -197,7 +204,7 @@ def votes_of(casillas: list[Casilla], code: str, corte: int) -> dict[str, int]:
 
 
 def distributed(votes: dict[str, int]) -> dict[str, int]:
-    """The one combination, PAN-PRI: half each, an odd vote to the one with more of its own, PAN where they tie."""
+    """The one combination, PAN-PRI: half each; an odd vote to the party with more votes of its own, at a tie to PAN."""
     shared = {name: amount for name, amount in votes.items() if name != "PAN-PRI"}
     joint = votes["PAN-PRI"]
     shared["PAN"] += joint // 2
@@ -207,12 +214,14 @@ def distributed(votes: dict[str, int]) -> dict[str, int]:
 
 
 def contests(code: str) -> list[tuple[int, int, int, str, list[Casilla]]]:
+    """Number, entidad, territory, name and casillas of each contest of an election."""
     if code == "GOB":
         return [(1, 28, 0, "Tamaulipas", CASILLAS)]
     return [(n, 28, n, f"Distrito {n}", [c for c in CASILLAS if c[0] == n]) for n in (1, 2)]
 
 
 def totals_of(code: str, corte: int) -> Json:
+    """The entry of one election in totals.json."""
     held = []
     by_party = dict.fromkeys([name for name, _, _ in OPTIONS if name != "PAN-PRI"], 0)
     for ident, entidad, territory, name, casillas in contests(code):
@@ -308,7 +317,7 @@ def manifest_of(corte: int) -> Json:
 
 
 def images_of(root: Path, corte: int) -> str:
-    """Writes the images that appear with a corte; returns images.csv."""
+    """Write the images that appear with a corte; returns images.csv."""
     lines: list[str] = []
 
     def keep(data: bytes, extension: str, acta: str) -> None:
@@ -374,7 +383,7 @@ def make_zip(root: Path, number: int, manifest: Json) -> str:
 
 
 def reseal(root: Path, *, zips: bool = True, sums: bool = True) -> None:
-    """Make digests, ZIPs, the chain of cortes and the index agree with whatever the files now hold."""
+    """Make digests, ZIPs, the chain of cortes and the index agree with the present files."""
     if zips:
         shutil.rmtree(root / "zip", ignore_errors=True)
     before = None

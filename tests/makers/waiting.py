@@ -1,7 +1,7 @@
-"""Waiting in a test for what must come true, and failing where it does not.
+"""Wait in a test for a condition, and fail if it does not come true.
 
-Limits are for what hangs, not for slow machines: each is more than ten times what is usual on two cores. pyproject.toml
-has the limit of a whole test, which is longer than any here.
+The limits are for a program that hangs, not for a slow machine: each is more than ten times the usual time on two
+cores. pyproject.toml has the limit of a whole test, which is longer than any here.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 PATIENCE: Final = 600.0
-"""Seconds after which a scenario that waits has failed: usually it waits a few. Nothing is measured by it."""
+"""Seconds after which a waiting scenario has failed; usually it waits a few. No test measures time by it."""
 NIGHT: Final = 2400.0
-"""Seconds after which a program that plays a whole night has failed: usually it takes one to two hundred."""
+"""Seconds after which a program that plays a whole night has failed; usually it takes 100 to 200."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    """Ask again and again."""
+    """Ask again and again, until the condition is true."""
     async with asyncio.timeout(PATIENCE):
         while True:
             answer = condition()

@@ -1,4 +1,4 @@
-"""A corte goes out whole or not at all, once, and the same however often the publisher was killed on the way."""
+"""A corte goes out whole or not at all, once, and with the same bytes however often the publisher was killed."""
 
 import asyncio
 import hashlib
@@ -40,7 +40,7 @@ async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
 
 
 def tree(public: Path) -> dict[str, str]:
-    """Every published file with its digest."""
+    """Every published file, with its digest."""
     return {
         str(path.relative_to(public)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(public.rglob("*"))
@@ -110,7 +110,7 @@ async def test_the_official_file_read_by_another_reader_gives_the_thirteen_value
         ]
 
 
-async def test_what_each_sheet_says_is_what_its_row_says(tonight: SmallNight) -> None:
+async def test_each_row_says_what_its_sheet_says(tonight: SmallNight) -> None:
     await tonight.cut()
     await tonight.count(tonight.sheets)
     await tonight.cut()
@@ -176,7 +176,7 @@ async def test_every_image_is_published_under_its_digest_and_listed_once(tonight
 
 
 async def test_the_same_snapshot_gives_the_same_bytes(tonight: SmallNight, tmp_path: Path) -> None:
-    """A corte made again from the database alone, on an empty disk, is the corte that went out."""
+    """A corte that is made again from the database alone, on an empty disk, has the published bytes."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:60])
     await tonight.cut()
@@ -204,7 +204,7 @@ class Killed(BaseException):
 
 
 def failing(office: CorteOffice, step: str, *, after: bool) -> CorteOffice:
-    """An office whose process dies just before, or just after, a step has taken effect."""
+    """An office whose process dies just before, or just after, a step takes effect."""
 
     @contextmanager
     def die(name: str) -> Iterator[None]:
@@ -229,7 +229,7 @@ async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
     shown = json.loads((tonight.office.public / "index.json").read_bytes())
     assert shown["corte"] == (1 if (step, after) == ("index", True) else 0)
     assert folder(tonight.office.public, shown["corte"]).exists()
-    await tonight.count(tonight.sheets[30:60])  # the night goes on meanwhile
+    await tonight.count(tonight.sheets[30:60])  # actas go on coming
     await _until(tonight, 2)
     clean = tonight.at(tmp_path / "limpio")
     await _until(tonight, 2, office=clean)
@@ -238,15 +238,15 @@ async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
 
 
 async def _until(tonight: SmallNight, number: int, *, office: CorteOffice | None = None) -> None:
-    """Run the publisher, as its loop does, until that corte is out."""
+    """Run the publisher, like its loop, until that corte is out."""
     office = office or tonight.office
     last = None
     while last is None or last < number:
-        tonight.cut_so_far = await _recorded(tonight)
+        tonight.cut_so_far = await _last_recorded(tonight)
         last = (await tonight.cut(office=office)).number
 
 
-async def _recorded(tonight: SmallNight) -> int:
+async def _last_recorded(tonight: SmallNight) -> int:
     async with tonight.pool.acquire() as connection:
         count: int = await connection.fetchval("SELECT count(*) FROM corte")
         return count
@@ -277,20 +277,20 @@ async def test_of_two_publishers_one_leads_and_the_other_waits(tonight: SmallNig
 
 
 def files(public: Path) -> dict[str, tuple[int, int]]:
-    """Every file that is published once, by name: its inode, and when its bytes were last written."""
+    """By name, every file that is written once: its inode, and the time of its last write."""
     found = (path for place in ("imagenes", "cortes", "zip") for path in (public / place).rglob("*"))
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize("lost", ["nothing", "the rename", "a corte"])
-async def test_published_bytes_are_written_once_whatever_comes_after_them(
+async def test_published_bytes_are_written_once_and_no_later_run_touches_them(
     tonight: SmallNight, tmp_path: Path, lost: str
 ) -> None:
-    """Later cortes, a restart that finishes what was begun, a corte made again: none takes a published file away.
+    """Later cortes, a restart that finishes a corte, a corte made again: none of them takes a published file away.
 
-    The tree is one that was brought back from a copy. So its files are no links to the store, and a file that is taken
-    away and put there again is another one. A later acta's image is, to the byte, what was published as the web copy of
-    an earlier one.
+    The tree was brought back from a copy. So its files are no links to the store, and a file that is removed and
+    written again gets another inode. A later acta has an image with exactly the bytes of the web copy of an earlier
+    one.
     """
     draw = tonight.draw
     earlier, later = (next(s for s in tonight.sheets[first:] if s.sin_acta is None) for first in (0, 30))
@@ -320,7 +320,7 @@ async def test_published_bytes_are_written_once_whatever_comes_after_them(
 
 
 async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> None:
-    """The record is written on the connection that holds the lock: they are lost together."""
+    """The record uses the connection that holds the lock: both are lost together."""
 
     @contextmanager
     def cut_off(step: str) -> Iterator[None]:
@@ -331,7 +331,7 @@ async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> Non
     leader = await asyncpg.connect(tonight.url)
     with pytest.raises(Unavailable):
         await cut(replace(tonight.office, step=cut_off), Leader(leader), tonight.order())
-    assert await _recorded(tonight) == 0
+    assert await _last_recorded(tonight) == 0
 
 
 MOMENTS = [(step, False) for step in STEPS] + [(step, True) for step in ("record", "rename", "pages")]
@@ -341,7 +341,7 @@ MOMENTS = [(step, False) for step in STEPS] + [(step, True) for step in ("record
 async def test_a_publisher_that_stood_still_while_another_took_over_changes_nothing_more(
     tonight: SmallNight, tmp_path: Path, step: str, after: bool
 ) -> None:
-    """Stopped at any step, its session ended, overtaken by a corte and a half, and set going again."""
+    """Stop it at any step, end its session, let another cut a corte and a half, and let it go on."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:30])
 
@@ -354,7 +354,7 @@ async def test_a_publisher_that_stood_still_while_another_took_over_changes_noth
             stop()
 
     def stop() -> None:
-        """This whole loop stands still until the other one is done."""
+        """This whole loop stands still until the other publisher is done."""
         with ThreadPoolExecutor(1) as elsewhere:
             elsewhere.submit(asyncio.run, overtake(tonight)).result()
 
@@ -369,7 +369,7 @@ async def test_a_publisher_that_stood_still_while_another_took_over_changes_noth
 
 
 async def overtake(tonight: SmallNight) -> None:
-    """End the session of whoever cuts; correct an acta, count others, and cut until corte 2 is out."""
+    """End the session of the publisher that cuts; correct an acta, count others, and cut until corte 2 is out."""
     owner = await asyncpg.connect(tonight.owner)
     await owner.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'prep-publisher' AND datname = current_database()"
@@ -377,9 +377,11 @@ async def overtake(tonight: SmallNight) -> None:
     await owner.close()
     async with await open_pool(tonight.url, connections=4) as pool:
         there = replace(tonight, office=replace(tonight.office, pool=pool))
-        corrected = next(sheet for sheet in tonight.sheets[:30] if _counts(sheet))
+        corrected = next(sheet for sheet in tonight.sheets[:30] if _sheet_counts(sheet))
         assert corrected.values is not None
-        await there.count([replace(corrected, values={**corrected.values, "NULOS": _votes(corrected, "NULOS") + 1})])
+        await there.count(
+            [replace(corrected, values={**corrected.values, "NULOS": _votes_on_sheet(corrected, "NULOS") + 1})]
+        )
         await there.count(tonight.sheets[30:60])
         await _until(there, 2)
 
@@ -387,7 +389,7 @@ async def overtake(tonight: SmallNight) -> None:
 async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
     tonight: SmallNight, tmp_path: Path
 ) -> None:
-    """The chain itself refuses: the number is taken, and the loser leaves nothing behind that counts."""
+    """The chain itself refuses: the number is taken, and the loser leaves no file that counts."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:10])
     one, two = await asyncpg.connect(tonight.url), await asyncpg.connect(tonight.url)
@@ -397,7 +399,7 @@ async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
         return_exceptions=True,
     )  # fmt: skip
     assert sum(isinstance(result, Rejected) for result in results) == 1
-    assert await _recorded(tonight) == 2
+    assert await _last_recorded(tonight) == 2
     await one.close()
     await two.close()
 
@@ -406,11 +408,11 @@ async def test_a_correction_is_recorded_and_lets_a_total_shrink(tonight: SmallNi
     await tonight.cut()
     await tonight.count(tonight.sheets)
     await tonight.cut()
-    corrected = next(sheet for sheet in tonight.sheets if _counts(sheet))
+    corrected = next(sheet for sheet in tonight.sheets if _sheet_counts(sheet))
     assert corrected.values is not None
     largest = max(
         (code for code in corrected.values if code.isupper() and "_" not in code),
-        key=lambda code: _votes(corrected, code),
+        key=lambda code: _votes_on_sheet(corrected, code),
     )
     await tonight.count([replace(corrected, values={**corrected.values, largest: 0})])
     await tonight.cut()
@@ -420,20 +422,20 @@ async def test_a_correction_is_recorded_and_lets_a_total_shrink(tonight: SmallNi
         assert await connection.fetchval("SELECT count(*) FROM acta_current WHERE estado = 'Verificada'") == 0
 
 
-def _votes(sheet: Sheet, code: str) -> int:
+def _votes_on_sheet(sheet: Sheet, code: str) -> int:
     assert sheet.values is not None
     said = sheet.values[code]
     return said if isinstance(said, int) else 0
 
 
-def _counts(sheet: Sheet) -> bool:
+def _sheet_counts(sheet: Sheet) -> bool:
     return (
         sheet.values is not None and all(isinstance(said, int) for said in sheet.values.values()) and bool(sheet.clave)
     )
 
 
 async def test_the_gate_stops_a_corte_whose_rows_do_not_give_its_totals(tonight: SmallNight) -> None:
-    """A version whose printed cells are not its numbers: one vote more on paper than in the sums."""
+    """The printed cells of a version differ from its numbers: one vote more in the row than in the sums."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:30])
     connection = await asyncpg.connect(tonight.owner)
@@ -445,11 +447,11 @@ async def test_the_gate_stops_a_corte_whose_rows_do_not_give_its_totals(tonight:
         await tonight.cut()
     assert {finding.check for finding in failed.value.findings} >= {"trece_valores", "votos"}
     assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
-    assert await _recorded(tonight) == 1
+    assert await _last_recorded(tonight) == 1
 
 
 async def test_the_gate_stops_a_corte_that_lists_an_image_twice(tonight: SmallNight) -> None:
-    """The images are all there and whole: that is no reason to hold any of them back and go on."""
+    """All images are there and whole, so none may be held back: the corte must stop."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:30])
 
@@ -464,13 +466,13 @@ async def test_the_gate_stops_a_corte_that_lists_an_image_twice(tonight: SmallNi
         await tonight.cut(office=replace(tonight.office, step=list_twice))
     assert [(finding.check, finding.expected) for finding in failed.value.findings] == [("imagen", "una vez")]
     assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
-    assert await _recorded(tonight) == 1
+    assert await _last_recorded(tonight) == 1
     async with tonight.pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM held_back") == 0
 
 
-async def test_an_image_that_cannot_be_had_keeps_its_acta_back_and_no_other(tonight: SmallNight) -> None:
-    """Damaged first, then missing, then back: a published tree of each corte is whole, and nothing is lost."""
+async def test_a_lost_image_keeps_its_acta_back_and_no_other(tonight: SmallNight) -> None:
+    """Damaged, then missing, then back: the tree of each corte is whole, and no acta is lost."""
     await tonight.cut()
     await tonight.count(tonight.sheets[:5])
     async with tonight.pool.acquire() as connection:
@@ -504,7 +506,7 @@ async def test_an_image_that_cannot_be_had_keeps_its_acta_back_and_no_other(toni
         assert await connection.fetchval("SELECT count(*) FROM held_back") == 0
 
 
-async def test_a_correction_whose_image_is_gone_leaves_what_was_published(tonight: SmallNight) -> None:
+async def test_a_correction_whose_image_is_gone_leaves_the_published_row(tonight: SmallNight) -> None:
     await tonight.cut()
     await tonight.count(tonight.sheets[:3])
     await tonight.cut()
@@ -538,7 +540,7 @@ async def test_images_that_are_in_an_s3_give_the_same_corte(tonight: SmallNight,
     assert tree(far.public) == tree(tonight.office.public)
 
 
-async def test_nothing_follows_the_last_corte_and_nothing_comes_before_the_first(tonight: SmallNight) -> None:
+async def test_no_corte_follows_the_last_one_and_none_comes_before_the_first(tonight: SmallNight) -> None:
     with pytest.raises(Rejected, match="ceros"):
         await tonight.cut(Phase.EN_CURSO)
     await tonight.cut()
@@ -552,7 +554,7 @@ async def test_nothing_follows_the_last_corte_and_nothing_comes_before_the_first
 
 
 async def test_totals_are_a_pure_function_of_the_facts(tonight: SmallNight) -> None:
-    """The same actas, cut at other times and in other portions, end in the same bytes."""
+    """The same actas, cut at other times and in other portions, give the same bytes at the end."""
     await tonight.cut()
     await tonight.count(tonight.sheets)
     await tonight.cut()
@@ -562,7 +564,7 @@ async def test_totals_are_a_pure_function_of_the_facts(tonight: SmallNight) -> N
     assert same[0] == same[1]
 
 
-async def test_pages_change_only_where_something_changed(tonight: SmallNight) -> None:
+async def test_pages_change_only_if_their_content_changed(tonight: SmallNight) -> None:
     await tonight.cut()
     await tonight.count(tonight.sheets[:20])
     await tonight.cut()

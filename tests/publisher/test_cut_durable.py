@@ -1,4 +1,4 @@
-"""The stage of a corte is on the disk before its record in Postgres says that there is such a corte."""
+"""The stage of a corte is on the disk before its record in Postgres exists."""
 
 import os
 import socket
@@ -11,8 +11,8 @@ from tests.makers.small_night import SmallNight, small_night
 
 
 async def recording(tonight: SmallNight, folder: Path, *words: str) -> tuple[set[str], list[str]]:
-    """`prep publish` as a person runs it. As it begins to record its corte: the files of its stage, and what of them the
-    power would take.
+    """`prep publish` as a person runs it. At the moment of the record: the files of its stage, and those that a power
+    cut would take.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

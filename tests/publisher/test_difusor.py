@@ -1,4 +1,4 @@
-"""A mirror of a real published tree that grows, behind a plain web server that may be away, slow, or lie."""
+"""A mirror of a real published tree that grows, behind a plain web server that may be away, be slow, or lie."""
 
 import asyncio
 import hashlib
@@ -41,7 +41,7 @@ QUICK = Patience(connect=5, silence=5, pause=0, tries=2)
 
 @pytest.fixture(scope="module")
 def grown(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Signer]:
-    """The tree of one night as it was after each of its corte 0, 1, 2 and 3; and the log's key."""
+    """The tree of one night after each of its cortes 0, 1, 2 and 3; and the log's key."""
     folder = tmp_path_factory.mktemp("noche")
     name = f"t_{uuid.uuid4().hex}"
     trees: list[Path] = []
@@ -77,10 +77,10 @@ def grown(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory)
 
 
 class Server(SimpleHTTPRequestHandler):
-    """Python's own, and what a test puts before it."""
+    """Python's own server, with an answer of the test before it."""
 
     lie: ClassVar[Callable[["Server"], bool] | None] = None
-    """Answers in its place, or not."""
+    """Answers instead of the server, or returns False."""
 
     def do_GET(self) -> None:
         lie = type(self).__dict__.get("lie")
@@ -88,7 +88,7 @@ class Server(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
-        """Nothing."""
+        """Write no access log."""
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Place:
     told: list[str] = field(default_factory=list)
 
     def advance(self, corte: int) -> None:
-        """The origin has come so far."""
+        """Show the origin's tree of that corte."""
         shutil.copytree(self.trees[corte], self.root, dirs_exist_ok=True)
 
     @property
@@ -133,7 +133,7 @@ def place(grown: tuple[list[Path], Signer], tmp_path: Path) -> Iterator[Place]:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Everything but partial tiles that a fuller one has replaced: a mirror has no use for them."""
+    """All files except partial tiles that a fuller one has replaced: a mirror does not need them."""
     found = {}
     for path in sorted(each for each in root.rglob("*") if each.is_file()):
         name = path.relative_to(root).as_posix()
@@ -194,7 +194,7 @@ async def test_the_tree_that_is_shown_is_never_touched_while_the_next_one_is_mad
         assert shared > len(before) / 2, "what has not changed is there once"
 
 
-async def test_what_comes_after_its_corte_is_brought_too(place: Place) -> None:
+async def test_files_that_come_after_their_corte_are_brought_too(place: Place) -> None:
     place.advance(2)
     proof = place.root / "cortes" / "0002" / "SHA256SUMS.tlog-proof"
     acuse = next((place.root / "bitacora" / "acuses").rglob("*.tlog-proof"))
@@ -214,7 +214,7 @@ async def test_what_comes_after_its_corte_is_brought_too(place: Place) -> None:
 
 
 def reseal(root: Path, number: int) -> None:
-    """Digests, chain and index told again from that corte on."""
+    """Write digests, chain and index again from that corte on."""
     before = None
     for folder in sorted((root / "cortes").iterdir())[number:]:
         manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -274,7 +274,7 @@ def log_gone(place: Place) -> None:
 
 
 def log_forked(place: Place) -> None:
-    """Another history, as long and longer, signed with the right key."""
+    """Another history, as long as the old one and longer, signed with the right key."""
     shutil.rmtree(place.root / "bitacora/tile")
     (place.root / "bitacora/checkpoint").unlink()
     with Sequencer(place.root / "bitacora", place.signer, FileState(place.into.parent / "estado")) as log:
@@ -287,7 +287,7 @@ def bad_new_image(place: Place) -> None:
 
 
 def bad_new_row(place: Place) -> None:
-    """All digests of the new corte agree, and a total is not the sum of its rows."""
+    """All digests of the new corte agree, but a total is not the sum of its rows."""
     place.advance(3)
     path = next((place.root / "cortes/0003").glob("*_GOB_2027.csv"))
     lines = path.read_bytes().split(b"\r\n")
@@ -321,7 +321,7 @@ async def test_an_origin_that_lies_is_named_and_the_good_tree_stays(
         await mirror.look()
         before, link = files(place.shown), place.shown.readlink()
         lie(place)
-        while await mirror.attempt():  # one corte is compared again with each look
+        while await mirror.attempt():  # each look compares one more corte
             assert mirror._looks < 10
         assert mirror.diverges
         assert sentence in (mirror.wrong or "")
@@ -329,7 +329,7 @@ async def test_an_origin_that_lies_is_named_and_the_good_tree_stays(
         assert (files(place.shown), place.shown.readlink()) == (before, link)
         assert verify(str(place.shown), log=trust_only(place.signer.key)).exit_code == 0
         assert sum("DIVERGENCIA" in each for each in place.told) == 1
-        # It comes to its senses: the mirror goes on.
+        # The origin shows the true tree again: the mirror goes on.
         shutil.rmtree(place.root)
         place.advance(3)
         assert await mirror.attempt(), mirror.wrong
@@ -407,7 +407,7 @@ async def test_a_file_without_end_is_cut_at_its_limit(place: Place, monkeypatch:
     assert not place.shown.exists()
 
 
-async def test_a_server_that_drips_or_says_nothing_is_not_waited_for(place: Place) -> None:
+async def test_a_slow_or_silent_server_is_not_waited_for(place: Place) -> None:
     place.advance(1)
     release = threading.Event()
 
@@ -464,7 +464,7 @@ async def test_an_image_with_an_address_of_its_own_is_refused(place: Place) -> N
             await mirror.look()
 
 
-async def test_the_origin_itself_refuses_every_path_that_is_none(place: Place) -> None:
+async def test_the_origin_refuses_every_path_that_no_tree_has(place: Place) -> None:
     async with place.mirror() as mirror:
         for path in ("../x", "/x", "a//b", "a/../b", ".x", "a/.x", "", "a\nb", "http://otro/x"[5:]):
             with pytest.raises(OriginRefused):
@@ -472,7 +472,7 @@ async def test_the_origin_itself_refuses_every_path_that_is_none(place: Place) -
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "file:///etc", "http://yo:clave@x/", "http://x/?a=b", "x", "http://"])
-def test_an_address_that_is_none_is_said_so(url: str) -> None:
+def test_an_invalid_address_is_refused_with_a_sentence(url: str) -> None:
     with pytest.raises(Rejected, match="la dirección debe empezar"):
         base_of(url)
 
@@ -480,7 +480,7 @@ def test_an_address_that_is_none_is_said_so(url: str) -> None:
 # --- away, and killed -------------------------------------------------------------------------------------------------
 
 
-async def test_while_the_origin_is_away_nothing_is_lost_and_the_lag_grows(place: Place) -> None:
+async def test_while_the_origin_is_away_no_file_is_lost_and_the_lag_grows(place: Place) -> None:
     place.advance(1)
     async with place.mirror() as mirror:
         await mirror.look()
@@ -503,7 +503,7 @@ async def test_while_the_origin_is_away_nothing_is_lost_and_the_lag_grows(place:
     same(place)
 
 
-async def test_a_download_that_broke_off_goes_on_where_it_was(place: Place) -> None:
+async def test_an_interrupted_download_continues_at_its_last_byte(place: Place) -> None:
     place.advance(1)
     content = bytes(range(256)) * 4096
     (place.root / "grande.bin").write_bytes(content)
@@ -530,7 +530,7 @@ async def test_a_download_that_broke_off_goes_on_where_it_was(place: Place) -> N
         assert len(asked) == 2
         assert asked[0] == ""
         assert asked[1].startswith("bytes=")
-        # A part that was of something else is thrown away, and the file asked for anew.
+        # A part that belonged to another file is thrown away, and the file is asked for again.
         part = (
             place.into
             / ".partes"

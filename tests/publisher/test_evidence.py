@@ -1,4 +1,4 @@
-"""Whoever rewrites what has been published is seen by the log that the tree carries, however well the digests agree."""
+"""A cheat who rewrites published files is seen by the log in the tree, even if all digests agree."""
 
 import asyncio
 import hashlib
@@ -52,7 +52,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def published(finished: tuple[Path, Signer], tmp_path: Path) -> tuple[Path, Policy, Signer]:
-    """A copy of its tree, whose log's key we know."""
+    """A copy of its tree, and the log's key."""
     public, signer = finished
     shutil.copytree(public, tmp_path / "publico")
     return tmp_path / "publico", trust_only(signer.key), signer
@@ -77,7 +77,9 @@ def test_the_tree_of_a_night_is_all_in_its_log(published: tuple[Path, Policy, Si
     assert all(results[f"EVI-{number:02}"].compared for number in range(1, 10))
 
 
-def test_without_a_key_of_ones_own_the_trust_is_said_to_be_the_trees(published: tuple[Path, Policy, Signer]) -> None:
+def test_without_a_key_of_ones_own_the_report_says_that_the_trust_is_the_trees(
+    published: tuple[Path, Policy, Signer],
+) -> None:
     report = verify(str(published[0]))
     assert report.exit_code == 0
     [own] = [check for check in report.checks if check.id == "AUT-12"]
@@ -92,7 +94,7 @@ def leaves_of(public: Path) -> list[dict[str, object]]:
 
 
 def write_log(public: Path, signer: Signer, said: list[dict[str, object]]) -> None:
-    """The log told again, by whoever has its key."""
+    """Write the log again, like a cheat who has its key."""
     folder = public / "bitacora"
     shutil.rmtree(folder / "tile")
     (folder / "checkpoint").unlink()
@@ -122,7 +124,7 @@ def change(kind: str, **fields: object) -> Callable[[list[dict[str, object]]], N
 
 
 def late(said: list[dict[str, object]]) -> None:
-    """A version told only after the corte that showed it."""
+    """A version whose leaf comes only after the corte that showed it."""
     at = next(number for number, leaf in enumerate(said) if leaf["tipo"] == "version")
     said.append(said.pop(at))
 
@@ -166,7 +168,7 @@ def test_the_cheats_that_the_log_and_its_files_show(published: tuple[Path, Polic
     other = Signer.generate(signer.key.name, SignatureKind.LOG)
 
     def rewrite_corte(tree: Path) -> None:
-        """A past SHA256SUMS and everything after it, as far as the digests go: only the log still knows."""
+        """A past SHA256SUMS and everything after it; all digests agree, and only the log shows it."""
         path = tree / "cortes" / "0002" / "SHA256SUMS"
         lines = path.read_text().splitlines()
         path.write_text("\n".join(lines) + "\n")
@@ -209,6 +211,6 @@ def test_the_cheats_that_the_log_and_its_files_show(published: tuple[Path, Polic
         assert verify(str(tree), log=policy).exit_code == 1, name
 
 
-def test_with_another_key_the_log_is_not_his(published: tuple[Path, Policy, Signer]) -> None:
+def test_a_log_under_another_key_is_not_the_readers(published: tuple[Path, Policy, Signer]) -> None:
     other = trust_only(Signer.generate("otra.example.mx/bitacora", SignatureKind.LOG).key)
     assert wrong(verify(str(published[0]), log=other)) == {"AUT-12"}

@@ -1,4 +1,4 @@
-"""`prep log rotate`: every step can be repeated, and the old key is put aside only once both have signed."""
+"""`prep log rotate`: every step can be repeated, and the old key is put aside only after both keys have signed."""
 
 import os
 from pathlib import Path
@@ -56,7 +56,7 @@ async def test_from_one_key_to_the_next(night: Night, tmp_path: Path, settings: 
     assert [path.name for path in (folder / "rotaciones").iterdir()] == ["0001.tlog-proof"]
 
 
-async def test_a_key_made_where_the_log_is_not_signed_is_never_handed_over(
+async def test_a_key_made_on_another_machine_than_the_sequencers_is_never_handed_over(
     night: Night, tmp_path: Path, settings: Settings
 ) -> None:
     elsewhere = settings.model_copy(update={"data": tmp_path / "otra"})
@@ -65,7 +65,7 @@ async def test_a_key_made_where_the_log_is_not_signed_is_never_handed_over(
         for _ in range(2):
             with pytest.raises(Rejected, match="donde el secuenciador"):
                 await rotate(elsewhere)
-            signing_key(elsewhere.log_key, elsewhere.log_name)  # nor where another key happens to be
+            signing_key(elsewhere.log_key, elsewhere.log_name)  # not even on a machine with another key
         await rotate(settings)
         with pytest.raises(Rejected, match="donde el secuenciador"):
             await rotate(elsewhere)

@@ -1,4 +1,4 @@
-"""Seals and time stamps of real cortes: openssl accepts them, and neither a key nor an authority can hold up a night."""
+"""Seals and time stamps of real cortes: openssl accepts them, and neither a key nor an authority stops a night."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ AROUND = ("sums", "seal", "fsync", "record", "rename")
 
 
 class Clock:
-    """Goes on only when told."""
+    """Moves only when the test says so."""
 
     def __init__(self) -> None:
         self.at = START
@@ -43,7 +43,7 @@ class Clock:
 
 
 class Town:
-    """An authority, whose key can be taken away, and a time stamper, which can be closed."""
+    """An authority whose key can be taken away, and a time stamper that can be closed."""
 
     def __init__(self, ca: Path) -> None:
         self.ca = ca
@@ -171,9 +171,7 @@ async def test_a_key_that_is_away_stops_no_corte_and_seals_them_in_their_order_w
     assert (folder(public, 3) / SEAL).exists()
 
 
-async def test_an_authority_of_time_that_is_away_is_asked_again_until_it_answers(
-    tonight: SmallNight, town: Town
-) -> None:
+async def test_a_time_authority_that_is_away_is_asked_again_until_it_answers(tonight: SmallNight, town: Town) -> None:
     town.close()
     for _ in range(3):
         await cut(tonight, town)
@@ -214,15 +212,17 @@ async def test_killed_at_any_step_the_digests_are_the_same_and_every_corte_is_se
     assert {path: held for path, held in tree(public).items() if Path(path).name not in beside} == tree(clean.public)
 
 
-async def test_a_seal_that_is_there_is_never_made_again(tonight: SmallNight, town: Town, tmp_path: Path) -> None:
+async def test_an_existing_seal_is_never_made_again(tonight: SmallNight, town: Town, tmp_path: Path) -> None:
     await cut(tonight, town)
     public = tonight.office.public
     await notary(tonight).complete(public)
     before = tree(public)
     town.clock.at += STEP
-    assert (await town.notary().complete(public)).why == ""  # another process, which remembers nothing
+    assert (await town.notary().complete(public)).why == ""  # another process, without memory of the first
     assert tree(public) == before
-    again = tonight.at(tmp_path / "otro")  # a tree lost and made again has a seal of its own hour over the same bytes
+    again = tonight.at(
+        tmp_path / "otro"
+    )  # a tree that is made again gets its own seal, of its own hour, over the same bytes
     await tonight.cut(office=again)
     ours, theirs = folder(public, 0), folder(again.public, 0)
     assert (ours / "SHA256SUMS").read_bytes() == (theirs / "SHA256SUMS").read_bytes()

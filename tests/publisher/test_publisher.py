@@ -1,4 +1,4 @@
-"""The publisher as a process: driven by the clock, alarmed by errors and never stopped by them, with a manual way."""
+"""The publisher as a process: the clock drives it, an error is an alarm and never its end, and it has a manual way."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
 
 
 def ticking(every: timedelta) -> Callable[[], datetime]:
-    """A clock that goes on by `every` at each look."""
+    """A clock that moves by `every` at each look."""
     at = START - timedelta(minutes=1)
 
     def look() -> datetime:
@@ -152,7 +152,7 @@ async def test_by_hand_from_the_database_alone(tonight: SmallNight, tmp_path: Pa
     assert (await publish("--once"))[1].startswith("corte 1 (en curso)")
     status, said = await publish("--final")
     assert (status, said[:16]) == (0, "corte 2 (final) ")
-    assert (await publish("--final"))[1].startswith("corte 2 (final)")  # said twice, done once
+    assert (await publish("--final"))[1].startswith("corte 2 (final)")  # ordered twice, done once
     assert await publish("--once") == (2, "prep: el último corte ya se publicó; ya no se corta")
     assert index(tonight.office)["fase"] == Phase.FINAL
 
@@ -179,11 +179,11 @@ async def test_the_published_tree_over_http(tonight: SmallNight) -> None:
         assert "prep_corte_number" in (await client.get("/metrics")).text
 
 
-async def test_where_there_is_a_ceremony_the_loop_waits_for_it_and_then_goes_on(tonight: SmallNight) -> None:
+async def test_with_a_ceremony_the_loop_waits_for_it_and_then_goes_on(tonight: SmallNight) -> None:
     waiting = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP), zero_ceremony=True)
     stop = asyncio.Event()
     loop = asyncio.create_task(waiting.run(stop))
-    while waiting.wrong is not None:  # noqa: ASYNC110  # it has looked, and nothing is wrong
+    while waiting.wrong is not None:  # noqa: ASYNC110  # until it has looked and found no fault
         await asyncio.sleep(0.01)
     assert not (tonight.office.public / "index.json").exists()
     person = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP))

@@ -1,4 +1,4 @@
-"""A corte is read from a replica that has come as far as the primary, and otherwise from the primary."""
+"""A corte is read from a replica that has everything of the primary, and otherwise from the primary."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ from tests.publisher.test_cut import tree
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """A primary with a migrated database to clone, and a streaming replica of it."""
+    """A primary with a migrated database that tests clone, and a streaming replica of it."""
     where = tmp_path_factory.mktemp("pareja")
     primary = Server(where / "primaria")
     primary.init()
@@ -45,7 +45,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 
 @dataclass
 class Pair:
-    """A small night on the primary, and the address of the same one on the replica."""
+    """A small night on the primary, and the address of the same night on the replica."""
 
     night: SmallNight
     replica: Server
@@ -67,7 +67,7 @@ async def pair(servers: tuple[Server, Server], tmp_path: Path) -> AsyncIterator[
 
 
 async def is_there(server: Server, database: str) -> bool:
-    """Whether a replica has come to where that database begins."""
+    """Whether a replica has reached the creation of that database."""
     try:
         await server.execute("SELECT", database=database)
     except asyncpg.InvalidCatalogNameError:
@@ -79,8 +79,8 @@ def skipped(cause: str) -> float:
     return REGISTRY.get_sample_value("prep_replica_skipped_total", {"cause": cause}) or 0.0
 
 
-async def test_what_is_read_from_the_replica_gives_the_bytes_of_the_primary(pair: Pair, tmp_path: Path) -> None:
-    """The office's own database is nowhere: nothing but the record and the lock needs the primary."""
+async def test_a_corte_read_from_the_replica_has_the_bytes_of_the_primary(pair: Pair, tmp_path: Path) -> None:
+    """The office's own database cannot be reached: only the record and the lock need the primary."""
     async with (
         await open_pool(pair.url) as reading,
         await open_pool("postgresql://nadie@127.0.0.1:9/nada", wait=False) as nowhere,
@@ -97,7 +97,7 @@ async def test_what_is_read_from_the_replica_gives_the_bytes_of_the_primary(pair
     assert tree(clean.public) == tree(office.public)
 
 
-async def test_a_corte_waits_for_a_replica_that_lags_and_shows_what_was_committed_before_it(pair: Pair) -> None:
+async def test_a_corte_waits_for_a_replica_that_lags_and_shows_everything_committed_before_it(pair: Pair) -> None:
     await pair.replica.execute("ALTER SYSTEM SET recovery_min_apply_delay = '700ms'", "SELECT pg_reload_conf()")
     before = skipped("behind")
     try:
@@ -115,7 +115,7 @@ async def everything_is_out(pair: Pair) -> bool:
     return not await pair.night.pool.fetchval("SELECT count(*) FROM acta_current WHERE estado = 'Verificada'")
 
 
-async def test_a_replica_that_stands_still_is_not_waited_for_without_end(pair: Pair) -> None:
+async def test_a_replica_that_stands_still_does_not_hold_up_a_corte(pair: Pair) -> None:
     async with await open_pool(pair.url) as reading:
         office = pair.office(reading, patience=0.3)
         await pair.night.cut(office=office)
@@ -130,7 +130,7 @@ async def test_a_replica_that_stands_still_is_not_waited_for_without_end(pair: P
             await pair.replica.execute("SELECT pg_wal_replay_resume()")
 
 
-async def test_a_replica_that_is_away_or_follows_nobody_is_not_read(pair: Pair) -> None:
+async def test_a_replica_that_is_away_or_follows_no_primary_is_not_read(pair: Pair) -> None:
     for url, cause in (
         ("postgresql://nadie@127.0.0.1:9/nada", "away"),
         (pair.night.url, "other"),  # the primary itself
@@ -142,8 +142,8 @@ async def test_a_replica_that_is_away_or_follows_nobody_is_not_read(pair: Pair) 
         assert skipped(cause) > before
 
 
-async def test_a_reading_that_breaks_off_is_begun_again_on_the_primary(pair: Pair) -> None:
-    """As when the primary has removed rows that the reading still sees, and the replica must follow."""
+async def test_a_reading_that_breaks_off_begins_again_on_the_primary(pair: Pair) -> None:
+    """This happens if the primary has removed rows that the reading still needs, and the replica must follow."""
     await pair.night.cut()
     await pair.night.count(pair.night.sheets)
 

@@ -1,4 +1,4 @@
-"""The log passes from key to key: whoever has the first follows, and a key that the old one did not sign is refused."""
+"""The log passes from key to key: a reader with the first key follows; a key that the old one did not sign is refused."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[LoggedNight]:
 
 
 async def rotate(tonight: LoggedNight, old: Signer, new: Signer) -> None:
-    """As `prep log rotate` does; both keys are there."""
+    """Like `prep log rotate`; both keys are there."""
     async with tonight.night.pool.acquire() as connection:
         await store.hand_over(connection, NAME, new.key.public, AT)
     tonight.office = replace(tonight.office, signer=old, keys=lambda: [new])
@@ -38,7 +38,7 @@ async def rotate(tonight: LoggedNight, old: Signer, new: Signer) -> None:
 
 
 async def end(tonight: LoggedNight, new: Signer) -> None:
-    """As `prep log rotate --end` does: the old key is gone."""
+    """Like `prep log rotate --end`; the old key is gone."""
     tonight.office = replace(tonight.office, signer=new, keys=tuple)
     await tonight.count(tonight.night.sheets[4:6])
     await tonight.night.cut()
@@ -46,12 +46,12 @@ async def end(tonight: LoggedNight, new: Signer) -> None:
 
 
 def results(tonight: LoggedNight, key: Signer) -> tuple[int, int]:
-    """`audit-log` and `verify`, with that key in hand."""
+    """The exit codes of `audit-log` and `verify` with that key."""
     policy = trust_only(key.key)
     return audit_log(str(tonight.folder), policy).exit_code, verify(str(tonight.office.public), log=policy).exit_code
 
 
-async def test_who_has_the_first_key_follows_to_the_last(tonight: LoggedNight) -> None:
+async def test_a_reader_with_the_first_key_follows_to_the_last(tonight: LoggedNight) -> None:
     first = tonight.office.signer
     await rotate(tonight, first, NEXT[0])
     assert [results(tonight, key) for key in (first, NEXT[0])] == [(0, 0)] * 2
@@ -67,7 +67,7 @@ async def test_who_has_the_first_key_follows_to_the_last(tonight: LoggedNight) -
     assert (await tonight.compare()).pending == 0
 
 
-async def test_without_the_key_that_it_passed_to_nothing_is_signed(tonight: LoggedNight) -> None:
+async def test_without_the_key_that_it_passed_to_the_log_signs_no_head(tonight: LoggedNight) -> None:
     async with tonight.night.pool.acquire() as connection:
         await store.hand_over(connection, NAME, NEXT[0].key.public, AT)
     signed = (tonight.folder / "checkpoint").read_bytes()
@@ -82,7 +82,7 @@ async def test_without_the_key_that_it_passed_to_nothing_is_signed(tonight: Logg
 
 
 async def test_a_rotation_that_the_old_key_did_not_sign_is_refused(tonight: LoggedNight, tmp_path: Path) -> None:
-    """Somebody tells the log again under a key of their own, with a leaf and a proof that say that it may be."""
+    """A cheat writes the log again under a key of their own, with a leaf and a proof that hand the log to it."""
     first, thief = tonight.office.signer, NEXT[1]
     await rotate(tonight, first, NEXT[0])
     honest = tmp_path / "copia"
@@ -99,7 +99,7 @@ async def test_a_rotation_that_the_old_key_did_not_sign_is_refused(tonight: Logg
         proof.write_bytes(replace(prove(str(tonight.folder), index=at), extra=entries[at]).to_bytes())
     assert results(tonight, first) == (1, 1)
     assert verify(str(tonight.office.public)).exit_code == 1
-    # Without the proof, or with the proof of another tree, neither.
+    # The same without the proof, and with the proof of another tree.
     proof.unlink()
     assert results(tonight, first) == (1, 1)
     shutil.copy(honest / LOG / rotation_path(1), proof)
@@ -108,8 +108,8 @@ async def test_a_rotation_that_the_old_key_did_not_sign_is_refused(tonight: Logg
     assert results(tonight, first) == (1, 1)
 
 
-async def test_the_new_key_must_sign_what_says_that_it_is_the_key(tonight: LoggedNight, tmp_path: Path) -> None:
-    """The old key goes on alone over a leaf that says that it has ended."""
+async def test_the_new_key_must_sign_the_tree_that_names_it(tonight: LoggedNight, tmp_path: Path) -> None:
+    """The old key goes on alone, over a leaf that ends it."""
     first = tonight.office.signer
     await rotate(tonight, first, NEXT[0])
     text = (tonight.folder / "checkpoint").read_text().split("— ")

@@ -1,4 +1,4 @@
-"""Every fact becomes a leaf once, however the sequencer is stopped, raced or lied to; and the log is one anybody can check."""
+"""Every fact becomes a leaf once, even if the sequencer is killed, raced or lied to; and anybody can check the log."""
 
 import asyncio
 import shutil
@@ -48,12 +48,12 @@ def told(tonight: LoggedNight) -> Counter[str]:
     return Counter(str(leaf["tipo"]) for leaf in tonight.leaves())
 
 
-async def test_nothing_is_logged_before_there_is_a_fact(tonight: LoggedNight) -> None:
+async def test_without_a_fact_the_log_does_not_begin(tonight: LoggedNight) -> None:
     assert await tonight.log() == 0
     assert tonight.leaves() == []
 
 
-async def test_every_fact_is_one_leaf_and_the_first_says_what_the_log_is_of(tonight: LoggedNight) -> None:
+async def test_every_fact_is_one_leaf_and_the_first_describes_the_night(tonight: LoggedNight) -> None:
     await tonight.night.cut()
     await tonight.count(tonight.night.sheets[:40])
     await tonight.happen("recaptura", "090001B0100")
@@ -76,7 +76,7 @@ async def test_no_leaf_names_a_person(tonight: LoggedNight) -> None:
     assert incident["detalle"] == leaves.detail_digest({"motivo": "x"})
 
 
-async def test_small_batches_tell_the_same_and_a_corte_comes_after_what_it_shows(tonight: LoggedNight) -> None:
+async def test_small_batches_give_the_same_log_and_a_corte_comes_after_its_versions(tonight: LoggedNight) -> None:
     await tonight.night.cut()
     await tonight.count(tonight.night.sheets[:30])
     await tonight.night.cut()
@@ -88,7 +88,7 @@ async def test_small_batches_tell_the_same_and_a_corte_comes_after_what_it_shows
 
 
 async def test_a_lower_number_that_commits_late_is_not_skipped(tonight: LoggedNight) -> None:
-    """Whoever took a number first may commit last; meanwhile the log goes on."""
+    """The transaction with the lower number may commit last; meanwhile the log goes on."""
     insert = "INSERT INTO event (kind, subject, detail, at) VALUES ('recaptura', $1, '{}', now()) RETURNING id"
     slow = await asyncpg.connect(tonight.office.url)
     quick = await asyncpg.connect(tonight.office.url)
@@ -115,7 +115,7 @@ async def test_a_lower_number_that_commits_late_is_not_skipped(tonight: LoggedNi
         await quick.close()
 
 
-async def test_an_image_has_its_proof_where_the_receipt_says(tonight: LoggedNight) -> None:
+async def test_an_image_has_its_proof_at_the_address_in_its_receipt(tonight: LoggedNight) -> None:
     await tonight.count(tonight.night.sheets[:10])
     await tonight.log()
     images = [leaf for leaf in tonight.leaves() if leaf["tipo"] == "imagen"]
@@ -156,7 +156,7 @@ def without(leaf: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in leaf.items() if name not in {"tipo", "numero"}}
 
 
-# Stopped.
+# Killed.
 
 CHILD = """
 import asyncio, os, signal, sys
@@ -205,8 +205,8 @@ for number, (where, when) in enumerate([(w, n) for w in ("leaves", *STEPS, "proo
 """
 
 
-async def test_killed_at_any_step_the_next_run_goes_on_as_if_nothing_had_happened(tonight: LoggedNight) -> None:
-    """Fourteen sequencers, each killed before or after another step with a new image in hand."""
+async def test_killed_at_any_step_the_next_run_continues_the_same_log(tonight: LoggedNight) -> None:
+    """Fourteen sequencers, each killed before or after another step, with a new image to log."""
     office = tonight.office
     words = (office.url, str(office.public), office.signer.to_text(), office.policy)
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, *words)
@@ -240,7 +240,7 @@ async def test_of_two_sequencers_one_leads_and_the_other_takes_over(tonight: Log
 # Lied to.
 
 
-async def test_a_folder_put_back_from_a_copy_is_refused_and_cried_out(tonight: LoggedNight) -> None:
+async def test_a_folder_put_back_from_a_copy_is_refused_with_an_alarm(tonight: LoggedNight) -> None:
     await tonight.happen("recaptura", "a")
     await tonight.log()
     shutil.copytree(tonight.folder, tonight.folder.with_name("copia"))
@@ -303,7 +303,7 @@ async def test_an_edited_row_is_found_by_the_leaf_that_it_no_longer_gives(tonigh
         await tonight.compare()
 
 
-async def test_whoever_rewrites_the_row_and_its_leaf_meets_the_tree(tonight: LoggedNight) -> None:
+async def test_a_cheat_who_rewrites_the_row_and_its_leaf_is_stopped_by_the_tree(tonight: LoggedNight) -> None:
     await tonight.count(tonight.night.sheets[:10])
     await tonight.log()
     await tonight.by_owner("UPDATE entry SET numbers[6] = numbers[6] + 1 WHERE id = (SELECT max(id) FROM entry)")

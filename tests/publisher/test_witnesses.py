@@ -1,4 +1,4 @@
-"""The sequencer and real witness daemons: what is published with a quorum, without it, and once it is back."""
+"""The sequencer and real witness daemons: the published log with a quorum, without it, and after it is back."""
 
 import asyncio
 import subprocess
@@ -30,7 +30,7 @@ NAMES = ("partido", "universidad", "diario")
 
 @dataclass
 class Daemon:
-    """One `integrity witness` process; its memory outlives it."""
+    """One `integrity witness` process; its memory stays when it stops."""
 
     signer: Signer
     home: Path
@@ -39,7 +39,7 @@ class Daemon:
     process: "subprocess.Popen[str] | None" = None
 
     def start(self) -> str:
-        """Its address, the same after a restart."""
+        """Returns its address, which is the same after a restart."""
         (self.home / "memoria").mkdir(parents=True, exist_ok=True)
         (self.home / "llave").write_text(self.signer.to_text())
         words = ["--private", self.home / "llave", "--log", self.log, "--memory", self.home / "memoria"]
@@ -70,17 +70,17 @@ class Watched:
 
     def verifies(self) -> int:
         """`integrity verify --log-policy`, as its user runs it."""
-        return self._run("verify", str(self.office.public), "--log-policy", str(self.policy))
+        return self._run_integrity("verify", str(self.office.public), "--log-policy", str(self.policy))
 
     def audits(self) -> int:
-        return self._run("audit-log", str(self.office.folder), "--policy", str(self.policy))
+        return self._run_integrity("audit-log", str(self.office.folder), "--policy", str(self.policy))
 
-    def _run(self, *words: str) -> int:
+    def _run_integrity(self, *words: str) -> int:
         done = subprocess.run([sys.executable, "-m", "integrity", *words], cwd=ROOT, capture_output=True, check=False)
         return done.returncode
 
     def is_witnessed(self, path: Path) -> bool:
-        """Whether the proof there has the quorum: by our verifier and, of what we did not write, by proofbundle."""
+        """Whether the proof there has the quorum: by our verifier, and by proofbundle, which other people wrote."""
         data = path.read_bytes()
         leaf = read_proof(data).extra
         assert leaf is not None
@@ -94,7 +94,7 @@ class Watched:
         return report.exit_code == 0
 
     def proofs(self) -> list[Path]:
-        """Of cortes and images. Elsewhere in the tree files come and go while the sequencer works."""
+        """Of cortes and images. Other files of the tree come and go while the sequencer works."""
         places = ("cortes/*/*.tlog-proof", "bitacora/acuses/*/*.tlog-proof")
         return sorted(path for place in places for path in self.office.public.glob(place))
 
@@ -132,13 +132,13 @@ async def test_with_a_quorum_everything_that_is_published_has_it(watched: Watche
 
 
 async def test_without_a_quorum_the_log_goes_on_and_gets_it_when_the_witness_is_back(watched: Watched) -> None:
-    """Two away: leaves, proofs and cortes go out with the log's own signature, then with the quorum."""
+    """Two witnesses away: leaves, proofs and cortes go out with the log's own signature, later with the quorum."""
     tonight = watched.tonight
     await tonight.night.cut()
     await tonight.count(tonight.night.sheets[:4])
     async with tonight.running():
         await until(lambda: bool(watched.proofs()))
-        watched.daemons[0].stop()  # one away of three is none
+        watched.daemons[0].stop()  # two of three remain, which is a quorum
         before = len(watched.proofs())
         await tonight.count(tonight.night.sheets[4:6])
         await until(lambda: len(watched.proofs()) > before)
@@ -160,7 +160,7 @@ async def test_without_a_quorum_the_log_goes_on_and_gets_it_when_the_witness_is_
 
 
 async def test_proofs_without_a_quorum_are_made_again_by_the_next_run(watched: Watched) -> None:
-    """Nothing of which proofs lack it is kept but the proofs themselves."""
+    """No list of proofs without a quorum is kept: the proofs themselves tell."""
     for daemon in watched.daemons:
         daemon.stop()
     await watched.tonight.count(watched.tonight.night.sheets[:6])
@@ -177,7 +177,7 @@ async def test_proofs_without_a_quorum_are_made_again_by_the_next_run(watched: W
 async def test_a_witness_that_was_shown_another_log_is_an_alarm_and_an_incident(
     watched: Watched, tmp_path: Path
 ) -> None:
-    """Somebody with the right key showed a witness another history: from then on it signs none of ours, and says so."""
+    """A cheat with the right key showed a witness another history: it signs none of ours any more, and says so."""
     with Sequencer(tmp_path / "otra", watched.office.signer, FileState(tmp_path / "estado")) as other:
         other.append([b"otra"] * 3)
         policy = asked_at(watched.office.policy, {})
@@ -191,11 +191,11 @@ async def test_a_witness_that_was_shown_another_log_is_an_alarm_and_an_incident(
         await until(lambda: bool(incidents(watched)))
         assert observe.LOG_DENIED.labels("diario")._value.get() == 1
         assert observe.LOG_DENIED.labels("partido")._value.get() == 0
-        await until(watched.is_all_witnessed)  # two of three go on
+        await until(watched.is_all_witnessed)  # two of three still sign
     finally:
         stop.set()
         await part
-    await watched.tonight.log()  # what was told as the part ended has its leaf now
+    await watched.tonight.log()  # the incident of the last moment has its leaf now
     said = incidents(watched)
     assert {leaf["asunto"] for leaf in said} == {"diario"}
     await watched.tonight.log()

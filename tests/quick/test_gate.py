@@ -1,6 +1,6 @@
-"""The gate lets a true corte pass, and stops each of the false ones that real nights have published.
+"""The gate lets a true corte pass, and stops each false one that real nights have published.
 
-The tree it looks at is written by `tree_maker` from the description of the format alone.
+`tree_maker` writes the tree from the description of the format alone.
 """
 
 import csv
@@ -52,7 +52,7 @@ def edit_totals(tree: Path, change: Callable[[Any], None], *, code: str = "GOB",
 
 
 def everywhere(tree: Path, name: str, change: Callable[[str], str]) -> None:
-    """Print one of the thirteen values otherwise, consistently in all three files: what a wrong program would do."""
+    """Print one of the thirteen values differently, in all three files: the mistake of a wrong program."""
 
     def in_rows(rows: list[list[str]]) -> None:
         rows[4][rows[3].index(name)] = change(rows[4][rows[3].index(name)])
@@ -104,7 +104,7 @@ def test_a_summary_field_that_holds_another_sum(tree: Path) -> None:
     assert "trece_valores" in checks(tree)
 
 
-def test_participation_takes_the_especial_casillas_in_at_the_end_only(tree: Path) -> None:
+def test_participation_counts_the_especial_casillas_at_the_end_only(tree: Path) -> None:
     edit_json(tree, "manifest.json", lambda manifest: manifest.update(fase="final"))
     assert "trece_valores" in checks(tree)
 
@@ -130,7 +130,7 @@ def test_the_same_acta_twice(tree: Path) -> None:
 
 
 def test_a_blank_printed_as_a_zero(tree: Path) -> None:
-    """No sum changes, yet the acta says that something could not be read, and nothing shows it."""
+    """No sum changes, but OBSERVACIONES says that a field was illegible, and no field shows it."""
 
     def blank(rows: list[list[str]]) -> None:
         row = row_of(rows, "280749C01001")
@@ -141,7 +141,7 @@ def test_a_blank_printed_as_a_zero(tree: Path) -> None:
 
 
 def test_an_acta_of_blanks_counted_with_zeros(tree: Path) -> None:
-    """Yucatán 2018: every field blank, printed as zeros, counted."""
+    """Yucatán 2018: every field was blank, was printed as zero, and the acta counted."""
 
     def zeros(rows: list[list[str]]) -> None:
         row = row_of(rows, "280751B01001")
@@ -158,7 +158,7 @@ def test_a_counted_acta_over_its_limit(tree: Path) -> None:
 
 
 def test_an_acta_at_its_limit_is_not_over_it(tree: Path) -> None:
-    """155 on the list and 10 representatives, 165 votes: one representative less, and it is over."""
+    """Lista nominal 155, 10 representatives, 165 votes: with one representative less, it is over."""
     edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(25, "9"))
     assert checks(tree) >= {"observaciones", "contabilizada"}
 
@@ -174,7 +174,7 @@ def test_a_vote_more_in_the_totals(tree: Path) -> None:
 
 
 def test_coalition_votes_distributed_over_the_state_instead_of_by_contest(tree: Path) -> None:
-    """The remainder of each contest goes to another party than that of their sum."""
+    """The remainders of the contests go to another party than the remainder of their sum."""
 
     def over_the_state(election: Any) -> None:
         votes = election["votos"]
@@ -217,7 +217,7 @@ def test_a_total_that_shrinks_for_no_recorded_reason(tree: Path) -> None:
     assert checks(tree) == {"disminuye"}
 
 
-def test_a_total_may_shrink_where_an_acta_was_corrected_and_nowhere_else(tree: Path) -> None:
+def test_a_total_may_shrink_only_at_the_place_of_a_corrected_acta(tree: Path) -> None:
     edit_totals(tree, raise_before, corte=0, code="DIP")
     correction = {"acta": "280749B01003", "eleccion": "DIP", "motivo": "recaptura"}
     edit_json(tree, "manifest.json", lambda manifest: manifest["correcciones"].append(correction))
@@ -238,7 +238,7 @@ def test_an_acta_without_its_image(tree: Path) -> None:
     assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
 
 
-def test_an_image_that_is_not_what_its_name_says(tree: Path) -> None:
+def test_an_image_whose_bytes_are_not_those_of_its_name(tree: Path) -> None:
     next(path for path in (tree / "imagenes").rglob("*.jpg")).write_bytes(b"otra")
     assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
 

@@ -1,4 +1,4 @@
-"""An honest log passes whole, as a folder and over HTTP; each change is found where it is; each proof shows one thing."""
+"""An honest log passes whole, from a folder and over HTTP; each change is found at its place; a proof proves one entry."""
 
 import functools
 import gzip
@@ -32,7 +32,7 @@ POLICY = f"log {LOG.key}\nwitness A {W1.key}\nwitness B {W2.key}\ngroup g all A 
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """600 leaves: two full tiles and one of 88, and a tile of 2 above them; signed by two witnesses."""
+    """600 leaves: two full tiles and one of 88, with a tile of 2 above them; signed by two witnesses."""
     folder = make_log(tmp_path_factory.mktemp("log"))
     text = checkpoint_text(ORIGIN, SIZE, root_of(b"".join(leaf_hash(entry) for entry in entries(SIZE))))
     with (folder / "checkpoint").open("a") as checkpoint:
@@ -51,7 +51,7 @@ def sign(folder: Path, size: int, root: bytes, origin: str = ORIGIN) -> None:
 
 
 def only_wrong(report: Report) -> tuple[str, str, str]:
-    """Check, file and position of the one finding there is."""
+    """Check, file and position of the only finding."""
     [finding] = [finding for check in report.checks for finding in check.findings]
     assert report.exit_code == 1
     return finding.check, finding.file, finding.position
@@ -80,7 +80,7 @@ def test_an_empty_log_passes(tmp_path: Path) -> None:
 
 
 def rewrite_last_entry(folder: Path) -> None:
-    """An able cheat: entry and tile agree again, the signed root does not."""
+    """An able cheat: entry and tile agree again, but the signed root does not."""
     other = [*entries(87, 512), b"otra"]
     (folder / "tile/entries/002.p/88").write_bytes(write_bundle(other))
     (folder / "tile/0/002.p/88").write_bytes(b"".join(leaf_hash(entry) for entry in other))
@@ -186,7 +186,7 @@ TAMPERS: dict[str, tuple[Callable[[Path], object], tuple[str, str, str]]] = {
 
 
 @pytest.mark.parametrize("name", TAMPERS)
-def test_a_change_is_found_where_it_is(log: Path, name: str) -> None:
+def test_each_change_is_found_at_its_place(log: Path, name: str) -> None:
     tamper, expected = TAMPERS[name]
     tamper(log)
     report = audit_log(str(log), TRUST)
@@ -194,7 +194,7 @@ def test_a_change_is_found_where_it_is(log: Path, name: str) -> None:
     assert Result.OK not in {check.result for check in report.checks if check.id == expected[0]}
 
 
-def test_the_finding_says_what_was_expected_and_what_was_found(log: Path) -> None:
+def test_the_finding_names_the_expected_and_the_found_value(log: Path) -> None:
     held = entries(256)
     held[9] = b"otra"
     (log / "tile/entries/000").write_bytes(write_bundle(held))
@@ -212,7 +212,7 @@ def test_too_few_witnesses_and_a_false_witness(log: Path) -> None:
     assert only_wrong(audit_log(str(log), policy))[0] == "BIT-03"
     (log / "checkpoint").write_text(checkpoint + W2.cosign("otra cosa", at=1))
     assert only_wrong(audit_log(str(log), policy))[0] == "BIT-03"
-    assert audit_log(str(log), TRUST).exit_code == 0  # who does not know the witness does not look at its line
+    assert audit_log(str(log), TRUST).exit_code == 0  # a reader who does not know the witness ignores its line
 
 
 def test_a_log_that_shows_its_entries_in_another_way_is_not_approved(log: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_log_that_shows_its_entries_in_another_way_is_not_approved(log: Path) 
     assert only_wrong(audit_log(str(log), TRUST))[0] == "BIT-06"
 
 
-def test_what_cannot_be_read_is_not_approved(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_is_not_approved(tmp_path: Path) -> None:
     assert audit_log(str(tmp_path / "no-hay"), TRUST).exit_code == 2
     assert audit_log("ftp://example.mx/", TRUST).exit_code == 2
 
@@ -236,7 +236,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     compressed = False
 
     def log_message(self, *_: object) -> None:
-        """Not in the output of the tests."""
+        """Write no access log."""
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
@@ -252,7 +252,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class Compressing(Quiet):
-    """As some public logs are served: compressed, whatever was asked for."""
+    """Compressed answers to every request, like some public logs."""
 
     compressed = True
 
@@ -317,7 +317,7 @@ def test_a_proof_needs_the_signatures_that_the_policy_asks_for(pristine: Path) -
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_bytes_in_a_proof_or_a_checkpoint_raise_or_pass(log: Path, data: st.DataObject) -> None:
-    """Whatever is put in the place of whatever: a finding."""
+    """Any bytes at any place of a proof or a checkpoint give a finding."""
     proof = (log / "checkpoint").read_bytes() if data.draw(st.booleans()) else prove(str(log), index=300).to_bytes()
     start = data.draw(st.integers(0, len(proof) - 1))
     end = data.draw(st.integers(start, len(proof)))
@@ -400,7 +400,7 @@ def test_a_key_pair_is_made_once_and_only_its_owner_can_read_it(
         (["prove", "{log}/no-hay", "--index", "0"], 2, "no hay una carpeta"),
     ],
 )
-def test_what_is_asked_wrongly_is_answered_in_a_sentence(
+def test_a_wrong_order_is_answered_in_a_sentence(
     log: Path, capsys: pytest.CaptureFixture[str], asked: list[str], code: int, said: str
 ) -> None:
     if asked[-1] == "-1":

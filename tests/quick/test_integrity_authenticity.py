@@ -103,7 +103,7 @@ def test_a_seal_from_before_that_of_the_corte_before() -> None:
     assert judged(sealed(at=AT + HOUR), before=before)[0].exit_code == 0
 
 
-def test_what_cannot_be_judged_is_never_good() -> None:
+def test_without_an_authority_no_seal_is_good() -> None:
     assert set(results(judged(MADE, Trust())[0]).values()) == {Result.UNCHECKED}
     no_time = results(judged(MADE, Trust(TRUST.seals))[0])
     assert [check for check, result in no_time.items() if result is Result.UNCHECKED] == ["AUT-04", "AUT-05"]
@@ -127,7 +127,7 @@ def test_a_simulacro_shown_as_real(tmp_path: Path) -> None:
     signer = open_signer(tmp_path / development.SEAL_CERTIFICATE, str(tmp_path / development.SEAL_KEY))
     page = make_sello(SUMS, signer, at=AT)
     assert page is not None
-    stamps = {STAMPS[0]: development.answer(_query(), development.open_stamper(tmp_path), at=AT)}
+    stamps = {STAMPS[0]: development.answer(_stamp_query(), development.open_stamper(tmp_path), at=AT)}
     beside = {SEAL: seal(SUMS, signer, at=AT), SELLO: page, **stamps}
     trust = Trust(trusted, trusted)
     assert judged(beside, trust, simulacro=True)[0].exit_code == 0
@@ -136,7 +136,7 @@ def test_a_simulacro_shown_as_real(tmp_path: Path) -> None:
     assert report.checks[-1].differences == 3
 
 
-def _query() -> bytes:
+def _stamp_query() -> bytes:
     from tests.quick.test_integrity_stamp import query
 
     return query()
@@ -169,7 +169,7 @@ def corte(tmp_path: Path) -> Path:
 
 
 def test_from_a_development_authority_to_a_checked_seal(run: Run, corte: Path, tmp_path: Path) -> None:
-    """Every command, with the time stamper as its own process."""
+    """Every command, with the time stamper as a process of its own."""
     dev = tmp_path / "dev"
     assert run("dev-ca", dev)[0] == 0
     ca, sello_key = dev / development.ROOT, dev / development.SEAL_KEY
@@ -224,7 +224,7 @@ def test_a_person_signs_on_another_machine(run: Run, corte: Path, tmp_path: Path
     assert (corte / PERSON).exists()
 
 
-def test_nobody_is_asked_to_sign_a_list_that_does_not_agree(run: Run, corte: Path, tmp_path: Path) -> None:
+def test_a_list_that_does_not_agree_is_not_exported_for_signing(run: Run, corte: Path, tmp_path: Path) -> None:
     (corte / "a.csv").write_bytes(b"otro")
     code, shown = run("seal", "export", corte, "--out", tmp_path / "por-firmar")
     assert code == 1
@@ -234,7 +234,7 @@ def test_nobody_is_asked_to_sign_a_list_that_does_not_agree(run: Run, corte: Pat
     assert run("seal", "export", corte, "--out", tmp_path / "por-firmar")[0] == 1
 
 
-def test_what_is_not_there_gets_one_sentence(run: Run, corte: Path, tmp_path: Path) -> None:
+def test_a_missing_file_gets_one_sentence(run: Run, corte: Path, tmp_path: Path) -> None:
     nothing = tmp_path / "nada"
     for words in (
         ("seal", "check", nothing, "--ca", nothing),

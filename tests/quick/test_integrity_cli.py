@@ -1,4 +1,4 @@
-"""The commands as their users run them: what they print and with which code they end."""
+"""The commands as their users run them: their output and their exit codes."""
 
 import json
 import shutil
@@ -95,21 +95,19 @@ def test_another_file_for_a_code_ends_with_1_and_both_codes(tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("code", "said"), [("abc", "se esperaba 64 caracteres; se encontró 3"), ("z" * 64, "se encontró «z»")]
 )
-def test_a_code_that_is_none_ends_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, said: str
-) -> None:
+def test_an_invalid_code_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, said: str) -> None:
     (tmp_path / "acta.jpg").write_bytes(b"acta")
     assert main(["check", str(tmp_path / "acta.jpg"), code]) == 2
     assert said in capsys.readouterr().out
 
 
-def test_a_file_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "nada.jpg"), "0" * 64]) == 2
     assert "No se pudo leer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("asked", [[], ["verifica"], ["verify"], ["verify", "a", "b"], ["check", "a"]])
-def test_an_order_that_is_none_is_answered_in_spanish(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_order_is_answered_in_spanish(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(asked)
     assert ended.value.code == 2
@@ -126,7 +124,7 @@ def test_help_is_in_spanish(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_needs_nothing_but_python_and_a_terminal_of_any_alphabet(pristine: Path) -> None:
-    """Without site-packages, and where the screen cannot show a check mark."""
+    """Without site-packages, and on a screen that cannot show a check mark."""
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-S", "-E", "-X", "utf8=0", "-m", "integrity", "verify", str(pristine)]
     environment = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}
@@ -137,7 +135,7 @@ def test_it_needs_nothing_but_python_and_a_terminal_of_any_alphabet(pristine: Pa
 
 
 def test_the_commands_about_logs_say_what_they_need() -> None:
-    """Without site-packages there is no `cryptography`, and no signature can be checked."""
+    """Without site-packages there is no `cryptography`, so no signature can be checked."""
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-S", "-E", "-m", "integrity", "audit-log", ".", "--key", "x"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""DER is read strictly: one encoding for each value, and what others wrote never ends in another exception."""
+"""DER is read strictly: one encoding for each value, and bytes from others never raise another exception."""
 
 from datetime import UTC, datetime
 

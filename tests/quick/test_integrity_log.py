@@ -1,4 +1,4 @@
-"""The log grows and is signed once; whatever stops it, and whatever is put back or changed, no second history is signed."""
+"""The log grows and is signed once. If it is stopped, put back or changed, it never signs a second history."""
 
 import os
 import shutil
@@ -73,7 +73,7 @@ def test_entries_become_leaves_in_their_order(tmp_path: Path) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=4))
-def test_however_the_entries_come_the_tree_is_the_same(
+def test_in_any_batches_the_entries_give_the_same_tree(
     tmp_path_factory: pytest.TempPathFactory, batches: list[int]
 ) -> None:
     home = tmp_path_factory.mktemp("log")
@@ -81,12 +81,12 @@ def test_however_the_entries_come_the_tree_is_the_same(
     size = sum(batches)
     assert published(home) == (size, root(size))
     check_tiles(Tiles(Folder(folder), size))
-    with open_log(home) as log:  # and it is found again as it was left
+    with open_log(home) as log:  # after a restart it is the same
         assert log.head == Head(size, root(size))
 
 
 def test_the_files_are_those_that_the_specification_counts(tmp_path: Path) -> None:
-    """Its example of 70,000 leaves: 273 full tiles and one of 112; above, one full and one of 17; above, one of 1."""
+    """Its example of 70,000 leaves: 273 full tiles and one of 112; above them one full and one of 17; then one of 1."""
     folder = make_log(tmp_path, [70_000])
     files = tree(folder).keys()
     level_0 = {tile_path(0, index) for index in range(273)} | {"tile/0/273.p/112"}
@@ -149,12 +149,12 @@ def test_paths(level: int | None, index: int, width: int, path: str) -> None:
         "tile/0/../000",
     ],
 )
-def test_what_is_no_path_of_the_log(path: str) -> None:
+def test_a_path_that_the_log_does_not_have(path: str) -> None:
     assert read_path(path) is None
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
-def test_bundles_come_back_as_they_were_and_cut_ones_not_at_all(some: list[bytes]) -> None:
+def test_whole_bundles_are_read_and_cut_ones_are_refused(some: list[bytes]) -> None:
     data = write_bundle(some)
     assert read_bundle(data, len(some)) == some
     for wrong in (data + b"\0", data[:-1], data + b"\0\5abc"):
@@ -167,7 +167,7 @@ def test_bundles_come_back_as_they_were_and_cut_ones_not_at_all(some: list[bytes
 
 
 def dying(home: Path, step: str, *, after: bool) -> Sequencer:
-    """A log whose process dies just before, or just after, a step has taken effect."""
+    """A log whose process dies just before, or just after, a step takes effect."""
 
     @contextmanager
     def die(name: str) -> Iterator[None]:
@@ -188,11 +188,11 @@ def test_killed_at_any_step_the_next_run_ends_with_the_same_log(tmp_path: Path, 
         log.append(entries(500, 300))
     is_out = STEPS.index(step) + after > STEPS.index("checkpoint")
     assert published(tmp_path) == ((800, root(800)) if is_out else (300, root(300)))
-    _finish(tmp_path, 800)
+    _finish_appending(tmp_path, 800)
 
 
-def _finish(home: Path, size: int) -> None:
-    """What the caller does after a restart: look how far the log got, and append the rest."""
+def _finish_appending(home: Path, size: int) -> None:
+    """The caller after a restart: look how far the log got, and append the rest."""
     with open_log(home) as log:
         assert log.head.size in {300, size}
         assert published(home) == (log.head.size, log.head.root)
@@ -221,10 +221,10 @@ def test_killed_at_any_write_the_next_run_ends_with_the_same_log(
             log.append(entries(300, 300))
         with pytest.raises(LogRefused, match="a medias"):
             log.append([b"otra"])
-    _finish(tmp_path, 600)
+    _finish_appending(tmp_path, 600)
 
 
-def test_files_of_entries_that_never_came_to_be_are_swept_and_others_take_their_place(tmp_path: Path) -> None:
+def test_files_of_entries_that_never_came_into_the_log_are_removed_and_replaced(tmp_path: Path) -> None:
     make_log(tmp_path, [300])
     with dying(tmp_path, "state", after=False) as log, pytest.raises(Killed):
         log.append([b"nunca"] * 700)
@@ -332,8 +332,8 @@ def test_a_changed_file_is_refused_when_the_log_is_opened(
 
 
 @pytest.mark.parametrize("path", ["tile/0/002.p/88", "tile/entries/002.p/88"])
-def test_a_change_at_the_edge_while_the_log_is_open_does_not_reach_what_is_signed(tmp_path: Path, path: str) -> None:
-    """The edge is at hand: its files are written anew from it, never read back into a signature."""
+def test_a_change_at_the_edge_of_an_open_log_does_not_reach_its_signatures(tmp_path: Path, path: str) -> None:
+    """The edge is in memory: its files are written from there, and never read back into a signature."""
     folder = make_log(tmp_path)
     with open_log(tmp_path) as log:
         flip(folder / path)
@@ -351,15 +351,17 @@ def test_a_tile_that_changes_while_the_log_is_open_is_never_signed(tmp_path: Pat
 
 
 def rewrite(folder: Path) -> None:
-    """Other entries, and the tile that is theirs."""
+    """Other entries, and a tile that fits them."""
     other = [*entries(97, 512), b"otra"]
     (folder / "tile/entries/002.p/98").write_bytes(write_bundle(other))
     (folder / "tile/0/002.p/98").write_bytes(b"".join(map(leaf_hash, other)))
 
 
 @pytest.mark.parametrize("change", [lambda folder: flip(folder / "tile/0/002.p/98"), rewrite], ids=["one", "both"])
-def test_files_that_are_not_what_was_written_are_never_signed(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """A disk, or somebody, that changes them between the write and the signature."""
+def test_files_that_differ_from_the_written_ones_are_never_signed(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """A disk, or a person, changes them between the write and the signature."""
     folder = make_log(tmp_path)
 
     @contextmanager
@@ -410,7 +412,7 @@ def test_a_checkpoint_of_another_key_or_origin_is_refused(tmp_path: Path) -> Non
         open_log(tmp_path)
 
 
-def test_the_state_moves_only_from_what_it_is(tmp_path: Path) -> None:
+def test_the_state_moves_only_from_its_present_head(tmp_path: Path) -> None:
     state = FileState(tmp_path / "cabeza")
     assert state.read() is None
     assert not state.swap(Head(1, EMPTY), Head(2, EMPTY))

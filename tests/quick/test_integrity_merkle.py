@@ -1,4 +1,4 @@
-"""RFC 6962: the public vectors behave as marked, and every pair of sizes has proofs that only it has."""
+"""RFC 6962: the public vectors give the marked results, and each pair of sizes has proofs of its own."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ from tests.makers.official_files import Official
 
 MOST = 70
 PLACEHOLDER = "sizes-are-equal-one-and-proof-is-empty.json"
-"""The one vector that marks as good what we refuse: «don't care» stands where a root of 32 bytes belongs."""
+"""The one vector marked good that we refuse: it has «don't care» in the place of a root of 32 bytes."""
 
 LEAVES = [leaf_hash(bytes([number])) for number in range(MOST)]
 NODE = nodes_of(LEAVES)
@@ -92,7 +92,7 @@ def test_every_tree_continues_every_smaller_one() -> None:
 
 
 @given(st.data())
-def test_a_proof_of_inclusion_shows_nothing_else(data: st.DataObject) -> None:
+def test_a_proof_of_inclusion_proves_one_leaf_only(data: st.DataObject) -> None:
     size = data.draw(st.integers(2, MOST))
     index = data.draw(st.integers(0, size - 1))
     proof = inclusion_proof(index, size, NODE)
@@ -107,7 +107,7 @@ def test_a_proof_of_inclusion_shows_nothing_else(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_a_proof_of_consistency_shows_nothing_else(data: st.DataObject) -> None:
+def test_a_proof_of_consistency_proves_one_pair_only(data: st.DataObject) -> None:
     size = data.draw(st.integers(2, MOST))
     old = data.draw(st.integers(1, size - 1))
     proof = consistency_proof(old, size, NODE)
@@ -134,7 +134,7 @@ def spoiled(data: st.DataObject, proof: list[bytes]) -> list[list[bytes]]:
     ]
 
 
-def test_sizes_that_prove_nothing_are_refused() -> None:
+def test_sizes_without_a_proof_are_refused() -> None:
     for old, size in [(0, 0), (0, 5), (5, 3), (-1, 5)]:
         with pytest.raises(NotProven):
             check_consistency(old, size, EMPTY, EMPTY, [])

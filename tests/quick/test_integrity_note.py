@@ -36,7 +36,7 @@ TEXT = checkpoint_text(ORIGIN, 600, ROOT)
 NOTE = f"{TEXT}\n{LOG.sign(TEXT)}"
 STRANGER = "— otra.example/firma AAAAAAECAwQ=\n"
 
-# The example of Go's sumdb/note documentation, which the specification grew from.
+# The example in the documentation of Go's sumdb/note, from which the specification grew.
 GO_PRIVATE = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
 GO_PUBLIC = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 GO_NOTE = (
@@ -59,7 +59,7 @@ def test_the_published_example_of_a_key_and_its_note() -> None:
     assert f"{note.text}\n{private.sign(note.text)}" == GO_NOTE
 
 
-def test_a_key_comes_back_from_its_text_and_is_not_shown_by_accident() -> None:
+def test_a_key_comes_back_from_its_text_and_repr_hides_it() -> None:
     made = Signer.generate("prep.example/á", SignatureKind.WITNESS)
     assert read_signer(made.to_text() + "\n").key == made.key == read_verifier_key(str(made.key))
     assert made.to_text().split("+")[-1] not in repr(made)
@@ -82,7 +82,7 @@ def test_a_key_comes_back_from_its_text_and_is_not_shown_by_accident() -> None:
         "\udcff" + GO_PUBLIC,
     ],
 )
-def test_what_is_no_key(text: str) -> None:
+def test_a_text_that_is_no_key(text: str) -> None:
     with pytest.raises(Malformed):
         read_verifier_key(text)
 
@@ -93,14 +93,14 @@ def test_a_key_of_another_algorithm_is_not_wrong_but_cannot_be_used() -> None:
 
 
 @pytest.mark.parametrize("text", ["", GO_PUBLIC, GO_PRIVATE[:-4], GO_PRIVATE.replace("c74f20a3", "c74f20a4")])
-def test_what_is_no_private_key_and_is_not_shown(text: str) -> None:
+def test_a_text_that_is_no_private_key_is_not_shown(text: str) -> None:
     with pytest.raises(Malformed) as refused:
         read_signer(text)
     assert "AYEKFALV" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["", "dos palabras", "a+b", "tab\t", "línea\n"])
-def test_what_is_no_name_of_a_key(name: str) -> None:
+def test_a_name_that_no_key_may_have(name: str) -> None:
     with pytest.raises(Malformed):
         Signer.generate(name, SignatureKind.LOG)
 
@@ -108,7 +108,7 @@ def test_what_is_no_name_of_a_key(name: str) -> None:
 # --- notes ------------------------------------------------------------------------------------------------------------
 
 
-def test_signatures_of_unknown_keys_are_not_looked_at() -> None:
+def test_signatures_of_unknown_keys_are_ignored() -> None:
     same_name_other_key = signer(ORIGIN, seed=2)
     note = read_note((NOTE + STRANGER + same_name_other_key.sign("otra cosa")).encode())
     assert len(note.signatures) == 3
@@ -148,7 +148,7 @@ def test_the_text_ends_at_the_last_empty_line() -> None:
         lambda note: note + "— x " + "A" * (1 << 20) + "\n",
     ],
 )
-def test_what_is_no_note(spoil: Callable[[str], str]) -> None:
+def test_a_text_that_is_no_note(spoil: Callable[[str], str]) -> None:
     with pytest.raises(Malformed):
         read_note(spoil(NOTE).encode())
 
@@ -203,7 +203,7 @@ def test_a_checkpoint_says_origin_size_and_root_and_comes_back_as_it_was() -> No
         checkpoint_text(ORIGIN, 0, ROOT),
     ],
 )
-def test_what_is_no_checkpoint(text: str) -> None:
+def test_a_text_that_is_no_checkpoint(text: str) -> None:
     with pytest.raises(Malformed):
         read_checkpoint(signed(text))
 
@@ -302,7 +302,7 @@ LOG_AS_WITNESS = Signer.of("otro.example", SignatureKind.WITNESS, LOG.private).k
         "#" * (1 << 20) + "\n" + HEAD + "quorum A\n",
     ],
 )
-def test_what_is_no_policy(text: str) -> None:
+def test_a_text_that_is_no_policy(text: str) -> None:
     with pytest.raises(Malformed):
         read_policy(text.encode())
 
@@ -352,7 +352,7 @@ def test_a_proof_file_comes_back_as_it_was() -> None:
         lambda text: text.removesuffix("\n"),
     ],
 )
-def test_what_is_no_proof(spoil: Callable[[str], str]) -> None:
+def test_a_text_that_is_no_proof(spoil: Callable[[str], str]) -> None:
     text = PROOF.to_bytes().decode()
     assert spoil(text) != text
     with pytest.raises(Malformed):

@@ -1,8 +1,8 @@
-"""Our log, and copies of it that somebody tampered with, before verifiers that other people wrote.
+"""Our log, and tampered copies of it, before verifiers that other people wrote.
 
 tlog-scales (Python, reads tlog-tiles), proofbundle (Python, reads tlog-proof files and cosignatures), pymerkle (Python,
-its own tree) and golang.org/x/mod/sumdb (Go, the packages of the Go checksum database): none of them is used outside
-these tests. Each must accept what is honest and refuse every change that it can see.
+its own tree) and golang.org/x/mod/sumdb (Go, the packages of the Go checksum database). They are used in these tests
+only. Each must accept an honest log and refuse every change that it can see.
 """
 
 import os
@@ -50,7 +50,7 @@ def log(pristine: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go program, built. Without Go: skipped; with Go, a program that cannot be built is a failure in CI."""
+    """The Go program, built. Without Go the test is skipped; with Go, a failed build is a failure in CI."""
     if shutil.which("go") is None:
         pytest.skip("go is not on PATH")
     built = tmp_path_factory.mktemp("go") / "oracle"
@@ -63,7 +63,7 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-# --- what each of them says -------------------------------------------------------------------------------------------
+# --- the answer of each verifier --------------------------------------------------------------------------------------
 
 
 def scales(folder: Path) -> bool:
@@ -77,13 +77,13 @@ def scales(folder: Path) -> bool:
         for index in range(checkpoint.size):
             path = reader.get_inclusion_proof(index, checkpoint.size).node_hashes
             InclusionProof(index, checkpoint.size, path).check(leaf_hash(reader.get_entry(index)), checkpoint.root_hash)
-    except Exception:  # noqa: BLE001 - it has no one way to refuse
+    except Exception:  # noqa: BLE001 - it refuses in several ways
         return False
     return True
 
 
 def pymerkle_root(folder: Path) -> bool:
-    """pymerkle: the tree of the entries has the root that the checkpoint says; it sees nothing of tiles and signatures."""
+    """pymerkle: the tree of the entries has the checkpoint's root; it does not see tiles or signatures."""
     checkpoint = read_checkpoint((folder / "checkpoint").read_bytes())
     tree = InmemoryTree(algorithm="sha256")
     for index in range(-(-checkpoint.size // 256)):
@@ -112,7 +112,7 @@ def swap_entries(folder: Path) -> None:
 
 
 def rewrite(folder: Path) -> None:
-    """The last entry and its hash, and nothing above them."""
+    """The last entry and its hash, without the levels above."""
     other = [*entries(87, 512), b"otra"]
     (folder / "tile/entries/002.p/88").write_bytes(write_bundle(other))
     (folder / "tile/0/002.p/88").write_bytes(b"".join(map(leaf_hash, other)))
@@ -124,7 +124,7 @@ IN_ENTRIES: dict[str, Callable[[Path], object]] = {
     "the last entry and its hash": rewrite,
     "another root under our key": lambda folder: sign(folder, SIZE, bytes(32)),
 }
-"""What a verifier that knows the entries and the root must see."""
+"""Changes that a verifier with the entries and the root must see."""
 
 IN_FILES: dict[str, Callable[[Path], object]] = {
     "a hash": lambda folder: flip(folder / "tile/0/001", 100),
@@ -137,7 +137,7 @@ IN_FILES: dict[str, Callable[[Path], object]] = {
     ),
     "a changed checkpoint": lambda folder: flip(folder / "checkpoint", 60),
 }
-"""What a verifier that reads the files must see too."""
+"""Changes that a verifier of the files must see too."""
 
 
 def test_all_of_them_accept_our_log(pristine: Path) -> None:

@@ -1,4 +1,4 @@
-"""Seals: openssl and we accept what is good and refuse what somebody changed, each by its name."""
+"""Seals: openssl and we accept good ones and refuse changed ones, each fault by its name."""
 
 import base64
 import hashlib
@@ -56,7 +56,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A development authority that is good at `AT`."""
+    """A development authority that is valid at `AT`."""
     folder = tmp_path_factory.mktemp("dev")
     development.make_authority(folder, now=AT)
     return folder
@@ -114,7 +114,7 @@ def test_we_accept_what_openssl_signs(digest: str, tmp_path: Path) -> None:
 
 
 def sign_with_openssl(who: Party, folder: Path, digest: str = "sha256") -> None:
-    """The command of the instructions that a person is given."""
+    """The command from the instructions for a person."""
     (folder / "copia.txt").write_bytes(SUMS)
     (folder / "certificado.pem").write_bytes(who.pem())
     (folder / "llave.pem").write_bytes(who.key_pem())
@@ -134,7 +134,7 @@ def test_the_same_seal_twice_has_the_same_bytes() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """One way of cheating: what stands there, and what it is called. `openssl`: whether it can see it too."""
+    """One way of cheating: the file, and the name of its fault. `openssl`: whether openssl sees it too."""
 
     problem: Problem
     p7s: bytes
@@ -156,7 +156,7 @@ def without(name: str) -> dict[str, bytes]:
 
 
 def by(who: Party, at: datetime = AT) -> bytes:
-    """As if the tool did not look at the certificate's dates and uses."""
+    """By a tool that does not check the certificate's dates and uses."""
     return cms.sign(SUMS, who.signer, at=at, detached=True)
 
 
@@ -239,8 +239,8 @@ def test_openssl_refuses_it_too(cheat: str, tmp_path: Path) -> None:
     assert not openssl_accepts_seal(bad.p7s, bad.sums, bad.root, tmp_path)
 
 
-def test_not_one_byte_can_be_changed() -> None:
-    """Nor in what no signature covers."""
+def test_no_byte_can_be_changed() -> None:
+    """Not even a byte that no signature covers."""
     for at in range(len(MADE)):
         with pytest.raises(NotSealed):
             verify_seal(flip(MADE, at), SUMS, TRUSTED, simulacro=False)
@@ -248,7 +248,7 @@ def test_not_one_byte_can_be_changed() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, len(MADE) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_bytes_of_anybody_end_in_a_named_refusal_or_a_seal(changes: list[tuple[int, int]]) -> None:
+def test_any_bytes_end_in_a_named_refusal_or_a_seal(changes: list[tuple[int, int]]) -> None:
     data = bytearray(MADE)
     for at, byte in changes:
         data[at] = byte
@@ -259,7 +259,7 @@ def test_bytes_of_anybody_end_in_a_named_refusal_or_a_seal(changes: list[tuple[i
     assert bytes(data) == MADE
 
 
-def test_a_seal_was_good_when_it_was_made_and_must_be_so_at_the_time_stamp(tmp_path: Path) -> None:
+def test_a_seal_must_be_good_at_its_own_hour_and_at_the_time_stamp(tmp_path: Path) -> None:
     assert verify_seal(MADE, SUMS, TRUSTED, simulacro=False, at=AT + DAY)
     late = UNTIL + DAY
     assert problem_of(lambda: verify_seal(MADE, SUMS, TRUSTED, simulacro=False, at=late)) is Problem.EXPIRED
@@ -268,8 +268,8 @@ def test_a_seal_was_good_when_it_was_made_and_must_be_so_at_the_time_stamp(tmp_p
 @pytest.mark.parametrize(
     ("at", "problem"), [(AT - 60 * DAY, Problem.NOT_YET), (UNTIL + DAY, Problem.EXPIRED)], ids=["before", "after"]
 )
-def test_nothing_is_sealed_out_of_the_certificates_time(at: datetime, problem: Problem) -> None:
-    """A clock that went back, or a certificate that nobody renewed."""
+def test_no_seal_is_made_outside_the_certificates_time(at: datetime, problem: Problem) -> None:
+    """A clock that went back, or a certificate that was not renewed."""
     assert problem_of(lambda: seal(SUMS, INSTITUTE.signer, at=at)) is problem
     assert problem_of(lambda: make_sello(SUMS, INSTITUTE.signer, at=at)) is problem
 
@@ -292,7 +292,7 @@ def test_a_development_seal_is_good_in_a_simulacro_and_refused_as_real(dev: Path
     assert problem_of(lambda: refuse_development([*TRUSTED, *trusted], simulacro=False)) is Problem.DEVELOPMENT
 
 
-def test_every_development_certificate_is_known_and_no_other(dev: Path) -> None:
+def test_every_development_certificate_is_recognized_and_no_other(dev: Path) -> None:
     for file in (development.ROOT, development.SEAL_CERTIFICATE, development.STAMP_CERTIFICATE):
         assert all(map(is_development, certificates.load((dev / file).read_bytes())))
     assert not any(is_development(each) for each in (ROOT.certificate, INSTITUTE.certificate))
@@ -352,7 +352,7 @@ def test_a_key_that_others_can_read_is_refused(keys: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"no es PEM", party(ROOT).key_pem(), party(ROOT, key=rsa_key(1024)).key_pem()]
 )
-def test_a_key_that_is_none_or_of_another_certificate_is_refused(keys: Path, content: bytes) -> None:
+def test_a_file_without_the_certificates_key_is_refused(keys: Path, content: bytes) -> None:
     (keys / "sello.llave").write_bytes(content)
     assert problem_of(lambda: open_signer(keys / "sello.pem", str(keys / "sello.llave"))) is Problem.KEY
 
@@ -371,7 +371,7 @@ MODULES = (
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A token of SoftHSM with an RSA and a P-256 key; its URI without the key's name."""
+    """A SoftHSM token with an RSA and a P-256 key; its URI without the name of a key."""
     program("softhsm2-util", "softhsm2")
     module = next((path for path in MODULES if Path(path).exists()), None)
     assert module is not None
@@ -434,7 +434,7 @@ def corte(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_good_signature_is_put_beside_and_once(corte: Path) -> None:
+def test_a_good_signature_is_put_beside_once(corte: Path) -> None:
     arguments = {"simulacro": False, "now": AT}
     target, found = import_signature(MADE, corte / "SHA256SUMS", TRUSTED, **arguments)  # type: ignore[arg-type]
     assert (target, found.at) == (corte / PERSON, AT)
@@ -480,7 +480,7 @@ def test_a_link_to_the_same_bytes_is_not_the_file(corte: Path) -> None:
 PAGE = make_sello(SUMS, S, at=AT)
 assert PAGE is not None
 VERSION_1_0 = "8e518a6aadc8081094a646c9734f5ae962ed5101e895f258dcc1a58814dc9f98"
-"""Digest of all that a page of version 1.0 says, apart from the certificate."""
+"""Digest of the text of a page of version 1.0, without the certificate."""
 SAT_NUMBER = "00001000000504465028"
 
 
@@ -491,8 +491,8 @@ def swap(old: str, new: str) -> bytes:
 
 
 def resealed(string: str, who: Party = INSTITUTE) -> bytes:
-    """A page over another string, by the right key."""
-    return sello._page(string, who.signer.key.sign(string.encode()), who.certificate).encode()
+    """A page over another string, with the right key."""
+    return sello._sello_page(string, who.signer.key.sign(string.encode()), who.certificate).encode()
 
 
 STRING = re.search(r"^\|\|.*\|\|$", PAGE.decode(), re.MULTILINE)[0]  # type: ignore[index]
@@ -548,14 +548,14 @@ def test_a_key_that_is_not_rsa_makes_no_sello() -> None:
     assert make_sello(SUMS, GOOD["P-256"].signer, at=AT) is None
 
 
-def test_the_number_of_a_certificate_is_what_the_tax_office_writes_or_hexadecimal() -> None:
+def test_the_number_of_a_certificate_is_the_tax_offices_or_hexadecimal() -> None:
     serial = int.from_bytes(SAT_NUMBER.encode(), "big")
     assert certificates.number(party(ROOT, serial=serial).certificate) == SAT_NUMBER
     assert certificates.number(party(ROOT, serial=0xABC).certificate) == "0ABC"
 
 
 def run_own_commands(page: bytes, folder: Path) -> str:
-    """Every command that stands in the page, as a reader would paste them."""
+    """Run every command in the page, as a reader would paste them."""
     (folder / "SHA256SUMS").write_bytes(SUMS)
     (folder / SELLO).write_bytes(page)
     (folder / "autoridad.pem").write_bytes(ROOT.pem())
@@ -583,7 +583,7 @@ def test_openssl_refuses_a_changed_page(cheat: str, tmp_path: Path) -> None:
 
 
 def test_the_words_of_the_page_belong_to_its_version() -> None:
-    """Published pages must go on being read: whoever changes the words writes another version beside this one."""
-    words = sello._page(STRING, b"firma", INSTITUTE.certificate).replace(INSTITUTE.pem().decode(), "")
+    """Published pages must stay valid: a change of the words needs a new version beside this one."""
+    words = sello._sello_page(STRING, b"firma", INSTITUTE.certificate).replace(INSTITUTE.pem().decode(), "")
     words = words.replace(certificates.number(INSTITUTE.certificate), "número")
     assert hashlib.sha256(words.encode()).hexdigest() == VERSION_1_0

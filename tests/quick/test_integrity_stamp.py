@@ -1,4 +1,4 @@
-"""Time stamps: openssl and we accept what is good and refuse what is not, and no authority can hold up a corte."""
+"""Time stamps: openssl and we accept good ones and refuse bad ones, and no authority can hold up a corte."""
 
 import asyncio
 import http.server
@@ -39,7 +39,7 @@ def stamped(who: Party = STAMPER, at: datetime = AT, sums: bytes = SUMS) -> byte
 
 
 def response(content: bytes, who: Party = STAMPER, content_type: str = cms.TST_INFO) -> bytes:
-    """Any content, signed as if it were a stamp."""
+    """Any content, signed like a stamp."""
     token = cms.sign(content, who.signer, at=AT, content_type=content_type, detached=False)
     return der.sequence(der.sequence(der.integer(0)), token)
 
@@ -73,7 +73,7 @@ def test_openssl_and_we_accept_our_stamps(who: Party, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("openssl")
 @pytest.mark.parametrize("digest", ["sha1", "sha256"])
 def test_we_accept_the_stamps_of_openssl(digest: str, tmp_path: Path) -> None:
-    """Which name their certificate by its SHA-1 (as many authorities still do) or its SHA-256."""
+    """They name their certificate by SHA-1, as many authorities still do, or by SHA-256."""
     tsr = stamped_by_openssl(tmp_path, digest)
     found = verify_stamp(tsr, SUMS, TRUSTED_FOR_EVER)
     assert found.policy == "1.2.3.4.1"
@@ -110,8 +110,8 @@ def stamped_by_openssl(folder: Path, digest: str) -> bytes:
     return (folder / "tsr").read_bytes()
 
 
-def test_a_certificate_that_ran_out_since_then_is_good() -> None:
-    """Stamps are read years later: no clock of today is asked."""
+def test_a_stamp_of_a_certificate_that_expired_later_is_good() -> None:
+    """Stamps are read years later: today's clock plays no part."""
     assert datetime.now(UNTIL.tzinfo) > UNTIL
     assert verify_stamp(stamped(), SUMS, TRUSTED)
 
@@ -190,7 +190,7 @@ def test_openssl_refuses_it_too(cheat: str, tmp_path: Path) -> None:
 
 
 def test_openssl_is_a_second_reader_of_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If ours took anything for a signature, the stamp would still be refused."""
+    """Even if our own check accepted any signature, the stamp would be refused."""
     monkeypatch.setattr(cms, "verify", lambda *_, **__: STAMPER.certificate)
     assert verify_stamp(MADE, SUMS, TRUSTED)
     assert problem_of(lambda: verify_stamp(BAD["one bit of the signature"].tsr, SUMS, TRUSTED)) is Problem.SIGNATURE
@@ -205,11 +205,11 @@ def test_a_stamp_of_another_request_or_policy_is_refused() -> None:
 
 def test_a_stamp_from_before_the_seal_is_a_clock_that_went_back() -> None:
     found = verify_stamp(MADE, SUMS, TRUSTED)
-    judge_after(found, AT + timedelta(seconds=61))  # two honest clocks, and what the authority says of its own
+    judge_after(found, AT + timedelta(seconds=61))  # two honest clocks, and the accuracy that the authority states
     assert problem_of(lambda: judge_after(found, AT + timedelta(seconds=62))) is Problem.CLOCK
 
 
-def test_not_one_byte_can_be_changed() -> None:
+def test_no_byte_can_be_changed() -> None:
     for at in range(len(MADE)):
         with pytest.raises(NotSealed):
             verify_stamp(flip(MADE, at), SUMS, TRUSTED)
@@ -217,7 +217,7 @@ def test_not_one_byte_can_be_changed() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, len(MADE) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_bytes_of_anybody_end_in_a_named_refusal_or_the_stamp(changes: list[tuple[int, int]]) -> None:
+def test_any_bytes_end_in_a_named_refusal_or_the_stamp(changes: list[tuple[int, int]]) -> None:
     data = bytearray(MADE)
     for at, byte in changes:
         data[at] = byte
@@ -229,7 +229,7 @@ def test_bytes_of_anybody_end_in_a_named_refusal_or_the_stamp(changes: list[tupl
 
 
 @given(st.binary(max_size=80))
-def test_a_request_of_anybody_is_answered(data: bytes) -> None:
+def test_any_request_is_answered(data: bytes) -> None:
     refused = development.answer(data, STAMPER.signer, at=AT)
     assert problem_of(lambda: verify_stamp(refused, SUMS, TRUSTED)) is Problem.FORM
 
@@ -297,7 +297,7 @@ def never_asked(*_: object) -> bytes:
     raise AssertionError
 
 
-async def test_what_does_not_come_is_said_and_asked_for_again(stamper: str, corte: Path) -> None:
+async def test_a_missing_stamp_is_reported_and_asked_for_again(stamper: str, corte: Path) -> None:
     def away(url: str, body: bytes, timeout: float) -> bytes:
         if url == "http://segunda/":
             raise Unanswered("no se pudo preguntar a la autoridad de tiempo")
@@ -312,7 +312,7 @@ async def test_what_does_not_come_is_said_and_asked_for_again(stamper: str, cort
 
 
 async def test_a_bad_answer_is_never_put_beside(corte: Path) -> None:
-    """A stamp of another request, as a replay would be: the nonce says so."""
+    """A stamp of another request, as in a replay: the nonce shows it."""
     missing = await add_missing(corte, [Authority("http://a/", TRUSTED)], post=lambda *_: MADE)
     assert "otra petición" in missing[STAMPS[0]]
     late = await add_missing(
@@ -332,7 +332,7 @@ async def test_two_publishers_that_ask_leave_one_stamp(stamper: str, corte: Path
     assert verify_stamp((corte / STAMPS[0]).read_bytes(), SUMS, TRUSTED)
 
 
-async def test_a_corte_that_is_not_there_is_said(tmp_path: Path) -> None:
+async def test_a_missing_corte_is_reported(tmp_path: Path) -> None:
     missing = await add_missing(tmp_path / "no", [Authority("http://a/", TRUSTED)], post=never_asked)
     assert "no se puede leer" in missing[STAMPS[0]]
 
@@ -364,14 +364,14 @@ async def test_an_authority_that_does_not_answer_in_time_is_let_go(
     ],
     ids=["endless", "503", "elsewhere", "a page"],
 )
-async def test_an_answer_that_is_none(server: Callable[[], http.server.HTTPServer], said: str, corte: Path) -> None:
+async def test_an_invalid_answer(server: Callable[[], http.server.HTTPServer], said: str, corte: Path) -> None:
     with serving(server()) as url:
         missing = await add_missing(corte, [Authority(url, TRUSTED)])
     assert said in missing[STAMPS[0]]
 
 
 @pytest.mark.parametrize("url", ["ftp://a/", "file:///etc/hostname", "http://127.0.0.1:1/", "http://[/"])
-async def test_an_address_where_nobody_answers(url: str) -> None:
+async def test_an_address_without_a_server(url: str) -> None:
     with pytest.raises((Unanswered, NotSealed)):
         await ask(Authority(url, TRUSTED), SUMS)
 
@@ -381,7 +381,7 @@ def test_the_stamper_refuses_a_request_without_an_end(stamper: str) -> None:
         stamp.post_query(stamper, b"0" * (stamp.LONGEST + 1), 5)
 
 
-def test_a_stamp_for_development_is_known(tmp_path: Path) -> None:
+def test_a_stamp_for_development_is_recognized(tmp_path: Path) -> None:
     development.make_authority(tmp_path, now=AT)
     trusted = certificates.load((tmp_path / development.ROOT).read_bytes())
     made = development.answer(query(), development.open_stamper(tmp_path), at=AT)

@@ -1,4 +1,4 @@
-"""A valid tree passes whole; every way of tampering with it is caught by the check that names it."""
+"""A valid tree passes whole; every way of tampering is caught by the check for it."""
 
 import contextlib
 import csv
@@ -82,7 +82,7 @@ def cells(root: Path, name: str, acta: str, changed: dict[str, str], number: int
 
 
 def sealed(change: Tamper) -> Tamper:
-    """The same by an able cheat: every digest, ZIP and chain agrees again."""
+    """The same change by an able cheat: every digest, ZIP and chain agrees again."""
 
     def tamper(root: Path) -> None:
         change(root)
@@ -92,7 +92,7 @@ def sealed(change: Tamper) -> Tamper:
 
 
 def relisted(change: Tamper) -> Tamper:
-    """The last corte's own list agrees again; nothing else does."""
+    """The last corte's own list agrees again, and no other file."""
 
     def tamper(root: Path) -> None:
         change(root)
@@ -138,7 +138,7 @@ def swap_images(root: Path) -> None:
 
 
 def swap_codes(root: Path) -> None:
-    """Two actas of the same corte show each other's image, digests and all."""
+    """Two actas of the same corte show each other's image and digest."""
     one, other = (sha(tree_maker.image_of(tree_maker.CASILLAS[place], "GOB")) for place in (3, 4))
     path = corte(root) / GOB
     text = path.read_bytes().decode()
@@ -147,13 +147,13 @@ def swap_codes(root: Path) -> None:
 
 
 def change_vote_everywhere(root: Path) -> None:
-    """One vote less in a published acta, with every sum that the cheat thinks of put right."""
+    """One vote less in a published acta, and every sum corrected that the cheat thinks of."""
     cells(root, GOB, "'280749B01001'", {"PAN": "99", "TOTAL_VOTOS_CALCULADO": "164"})
     reseal(root)
 
 
 def replay_index(root: Path) -> None:
-    """The last corte is hidden behind an index of the corte before."""
+    """An index of the corte before hides the last corte."""
     manifest = json.loads((corte(root, 1) / "manifest.json").read_bytes())
     index = json.loads((root / "index.json").read_bytes())
     index |= {key: manifest[key] for key in ("fase", "corte", "fecha_hora", "siguiente")}
@@ -162,7 +162,7 @@ def replay_index(root: Path) -> None:
 
 
 def two_candidacies(root: Path) -> None:
-    """PAN's votes won a second time, rightly counted: but an option stands for one candidacy."""
+    """PAN's votes counted for a second candidacy: but an option belongs to one candidacy."""
     votes = tree_maker.votes_of(tree_maker.CASILLAS, "GOB", 2)
     again = {"id": 2, "propietaria": "X", "suplente": "", "opciones": ["PAN"], "votos": votes["PAN"]}
     again["porcentaje"] = tree_maker.truncated(votes["PAN"], sum(votes.values()))
@@ -175,7 +175,7 @@ def two_candidacies(root: Path) -> None:
 
 
 def other_rules_digest(root: Path) -> None:
-    """From the first corte on, the rules are not those whose digest is shown."""
+    """From the first corte on, the digest of the rules is that of other rules."""
     for number in range(3):
         edit(corte(root, number) / "manifest.json", lambda held: held["reglas"]["GOB"].update(sha256="0" * 64))
     reseal(root)
@@ -205,7 +205,7 @@ def link_corte(root: Path) -> None:
 
 
 def rezip(root: Path, pack: Callable[[zipfile.ZipFile, list[tuple[str, bytes]]], None]) -> None:
-    """The last corte's ZIP packed another way, and all digests right."""
+    """The last corte's ZIP packed in another way, with all digests right."""
     manifest = json.loads((corte(root) / "manifest.json").read_bytes())
     path = root / manifest["zip"]["archivo"]
     with zipfile.ZipFile(path) as archive:
@@ -243,7 +243,7 @@ def zip_of_other_bytes(root: Path) -> None:
 
 
 def hidden_in_zip(root: Path) -> None:
-    """Bytes before the first member that the directory does not speak of."""
+    """Bytes before the first member, which the directory does not name."""
     manifest = json.loads((corte(root) / "manifest.json").read_bytes())
     path = root / manifest["zip"]["archivo"]
     path.write_bytes(b"oculto" + path.read_bytes())
@@ -279,7 +279,7 @@ ZEROS = dict.fromkeys(["PAN", "PRI", "PVEM", "PAN-PRI", "NO_REGISTRADAS", "NULOS
 
 
 def blank_as_zero(root: Path) -> None:
-    """Blanks become zeros, and so the observation goes: the acta agrees with itself, the inconsistencies do not."""
+    """Blanks become zeros and the observation goes: the row agrees with itself, the count of inconsistencies does not."""
     cells(root, GOB, "'280752B01001'", ZEROS | {"OBSERVACIONES": ""})
     reseal(root)
 
@@ -290,13 +290,13 @@ def as_simulacro(root: Path) -> None:
 
 
 def other_lista_nominal(root: Path) -> None:
-    """More voters on paper in the last corte, so that an acta over the limit would count."""
+    """A larger lista nominal in the last corte, so that an acta over the limit would count."""
     cells(root, GOB, "'280750B01001'", {"LISTA_NOMINAL": "200", "OBSERVACIONES": "", "CONTABILIZADA": "1"})
     reseal(root)
 
 
 def remove_row(root: Path) -> None:
-    """An acta that was expected is no longer in the file."""
+    """An expected acta is missing from the file."""
     path = corte(root) / GOB
     lines = path.read_bytes().split(b"\r\n")
     path.write_bytes(b"\r\n".join(line for line in lines if b"280902B01001" not in line))
@@ -318,7 +318,7 @@ def unlist_image(root: Path) -> None:
 
 
 def fork_chain(root: Path) -> None:
-    """A past corte is written again with its own list; the chain after it is left."""
+    """A past corte is written again with its own list; the cortes after it stay."""
     cells(root, GOB, "'280749B01001'", {"PAN": "99"}, number=1)
     seal(corte(root, 1))
 
@@ -615,14 +615,14 @@ def test_tampering_is_caught_by_the_check_that_names_it(tree: Path, name: str) -
 
 
 def test_every_check_is_seen_to_fail() -> None:
-    """The table above reaches every check there is: none of them is a decoration."""
+    """The table above reaches every check: each can fail."""
     assert {check for _, check in TAMPERINGS.values()} == set(CHECKS)
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_flipped_bit_of_a_covered_file_is_caught(pristine: Path, data: st.DataObject) -> None:
-    """Everything is covered but HTML and CSS, which no digest names."""
+    """Every file is covered, except HTML and CSS, which no digest names."""
     files = sorted(path for path in pristine.rglob("*") if path.is_file() and path.suffix not in {".html", ".css"})
     path = data.draw(st.sampled_from(files))
     content = path.read_bytes()
@@ -635,8 +635,8 @@ def test_any_flipped_bit_of_a_covered_file_is_caught(pristine: Path, data: st.Da
         path.write_bytes(content)
 
 
-def test_a_correction_makes_a_change_of_a_published_acta_legal(tree: Path) -> None:
-    """With its reason in the manifest, only the sums that were not put right are wrong."""
+def test_with_a_correction_a_published_acta_may_change(tree: Path) -> None:
+    """With its reason in the manifest, only the sums that were not corrected are wrong."""
     cells(tree, GOB, "'280749B01001'", {"COTEJADA": "2"})
     held = [{"acta": "280749B01001", "eleccion": "GOB", "motivo": "cotejo"}]
     edit(corte(tree) / "manifest.json", lambda manifest: manifest.update(correcciones=held))
@@ -652,8 +652,8 @@ def test_an_identification_by_another_procedure_may_stand_beside_the_rest(tree: 
     assert verify(str(tree)).exit_code == 0
 
 
-def test_a_middle_corte_is_followed_by_its_changes_and_its_faults_are_said_there(tree: Path) -> None:
-    """Between the first and the last, only changed lines are read; what they hold is judged all the same."""
+def test_a_middle_corte_is_read_by_its_changes_and_its_faults_are_found_in_it(tree: Path) -> None:
+    """Of middle cortes only the changed lines are read; these lines are judged like all others."""
     cells(tree, GOB, "'280749B01001'", {"PAN": "101"}, number=1)
     reseal(tree)
     positions = [
@@ -665,8 +665,8 @@ def test_a_middle_corte_is_followed_by_its_changes_and_its_faults_are_said_there
     assert positions == [f"cortes/0001/{GOB}"]
 
 
-def test_what_cannot_be_read_is_not_a_pass(tree: Path) -> None:
-    """A disk that gives everything but one file: nothing is wrong, and yet it does not pass."""
+def test_a_file_that_cannot_be_read_is_no_pass(tree: Path) -> None:
+    """A disk that gives every file but one: no check is wrong, and yet the tree does not pass."""
 
     class Failing(Folder):
         def fetch(self, path: str, limit: int) -> Fetched:
@@ -679,7 +679,7 @@ def test_what_cannot_be_read_is_not_a_pass(tree: Path) -> None:
     assert [check.id for check in report.checks if check.result is Result.UNCHECKED] == ["INT-02"]
 
 
-def test_a_check_that_nothing_reached_is_not_a_pass() -> None:
+def test_a_check_that_no_step_reached_is_no_pass() -> None:
     report = Ledger().report("x", "")
     assert report.exit_code == 2
     assert {check.result for check in report.checks} == {Result.UNCHECKED}
@@ -687,7 +687,7 @@ def test_a_check_that_nothing_reached_is_not_a_pass() -> None:
 
 
 @pytest.mark.parametrize("where", ["no-hay", "ftp://example.org/", "http://", "https://example.org/?a=1"])
-def test_where_there_is_no_tree_nothing_could_be_checked(where: str, tmp_path: Path) -> None:
+def test_without_a_tree_no_check_could_be_made(where: str, tmp_path: Path) -> None:
     report = verify(where if "://" in where else str(tmp_path / where))
     assert report.exit_code == 2
     assert report.wrong() == frozenset()
@@ -711,7 +711,7 @@ def test_control_characters_of_file_names_do_not_reach_the_terminal(tree: Path) 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nothing on the test's screen."""
+        """Write no access log."""
 
 
 class _Elsewhere(_Quiet):
@@ -751,7 +751,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/index.html"])
-def test_a_tree_behind_a_plain_web_server_passes_and_says_what_does_not_apply(pristine: Path, suffix: str) -> None:
+def test_a_tree_behind_a_plain_web_server_passes_and_the_rest_does_not_apply(pristine: Path, suffix: str) -> None:
     with served(pristine) as url:
         report = verify(url + suffix)
     assert report.exit_code == 0
@@ -780,14 +780,14 @@ def test_tampering_is_caught_over_http_too(tree: Path, name: str) -> None:
     assert report.exit_code == 1
 
 
-def test_a_server_that_sends_us_elsewhere_is_not_followed(pristine: Path) -> None:
+def test_a_redirection_to_another_origin_is_not_followed(pristine: Path) -> None:
     with served(pristine, _Elsewhere) as url:
         report = verify(url)
     found = next(check for check in report.checks if check.id == "INT-02").findings[0]
     assert "otro sitio" in found.found
 
 
-def test_images_that_the_server_cannot_give_now_were_not_checked(pristine: Path) -> None:
+def test_images_that_the_server_cannot_give_now_are_not_checked(pristine: Path) -> None:
     with served(pristine, _Broken) as url:
         report = verify(url)
     assert report.exit_code == 2
@@ -804,7 +804,7 @@ def test_a_server_that_is_away_leaves_everything_unchecked() -> None:
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_hands_out_nothing_that_is_reached_through_a_link(pristine: Path, tmp_path: Path) -> None:
+def test_a_folder_gives_no_file_that_is_reached_through_a_link(pristine: Path, tmp_path: Path) -> None:
     (tmp_path / "secreto").write_text("x")
     root = tmp_path / "public"
     root.mkdir()
@@ -838,7 +838,7 @@ def test_a_list_of_digests_is_in_order() -> None:
         read_sums(f"{'0' * 64}  b.csv\n{'0' * 64}  a.csv\n".encode())
 
 
-def test_a_key_that_stands_twice_is_named() -> None:
+def test_a_repeated_key_is_named() -> None:
     with pytest.raises(Malformed, match="dos veces «a»"):
         read_json(b'{"a":1,"a":1}\n')
 
@@ -905,14 +905,14 @@ def test_a_code_copied_by_a_person_is_understood(copied: str) -> None:
         ("hola", "«h»"),
     ],
 )
-def test_a_code_that_is_none_is_refused_with_what_is_wrong(copied: str, found: str) -> None:
+def test_an_invalid_code_is_refused_with_its_fault(copied: str, found: str) -> None:
     with pytest.raises(Malformed) as refused:
         read_code(copied)
     assert refused.value.found == found
 
 
-def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
-    """Five votes for two parties: two each, and the odd one to the party with more votes of its own."""
+def test_coalition_votes_are_shared_by_the_parties_own_votes() -> None:
+    """Five votes for two parties: two each, and the odd vote to the party with more votes of its own."""
     from integrity.tree.documents import PublishedElection, PublishedOption, Rules
 
     options = (
@@ -933,7 +933,7 @@ def test_coalition_votes_are_handed_out_by_the_parties_own_votes() -> None:
 
 
 def test_the_rules_written_here_agree_with_a_real_election(official: Official) -> None:
-    """All rows of Tamaulipas 2023 and its thirteen values, judged by the reading of the rules that `integrity` has."""
+    """All rows of Tamaulipas 2023 and its thirteen values, judged by the rules as `integrity` reads them."""
     from integrity.tree import rows as reading
     from integrity.tree import totals
     from integrity.tree.documents import PublishedContest, PublishedElection, PublishedOption, Rules

@@ -1,4 +1,4 @@
-"""The seals of a whole tree: what stands beside every SHA256SUMS is judged with the rest, and its absence too."""
+"""The seals of a whole tree: the files beside every SHA256SUMS are judged with the rest, and their absence too."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def corte(root: Path, number: int) -> Path:
 
 
 def vouch(root: Path, who: Party = INSTITUTE, *, late: timedelta = SECOND) -> Path:
-    """Seal and stamp every corte, as its publisher does."""
+    """Seal and stamp every corte, like its publisher."""
     for number, at in enumerate(CUT):
         sums = (corte(root, number) / "SHA256SUMS").read_bytes()
         for file, held in seals(sums, who.signer, at=at + late).items():
@@ -70,12 +70,12 @@ def results(report: Report) -> dict[str, Result]:
     return {check.id: check.result for check in report.checks if check.id in SEAL_CHECKS}
 
 
-def test_the_names_that_the_format_allows_are_those_that_are_judged() -> None:
+def test_the_names_in_the_format_are_the_names_that_are_judged() -> None:
     assert set(SEALS) == set(BESIDE)
     assert set(BESIDE) < BESIDE_SUMS
 
 
-def test_a_sealed_tree_is_good_to_whoever_brings_the_authorities(pristine: Path) -> None:
+def test_a_sealed_tree_is_good_to_a_reader_with_the_authorities(pristine: Path) -> None:
     report = verify(str(pristine), trust=TRUST, now=CUT[-1] + timedelta(hours=1))
     assert report.exit_code == 0, report.to_json()
     expected = dict.fromkeys(SEAL_CHECKS, Result.OK) | {"AUT-02": Result.NOT_APPLICABLE}
@@ -98,20 +98,20 @@ def test_a_persons_signature_of_corte_0_counts_though_no_other_corte_has_one(tre
     assert results(report)["AUT-02"] is Result.OK
 
 
-def test_seals_that_nobody_can_judge_are_not_a_pass(pristine: Path) -> None:
+def test_seals_without_an_authority_are_no_pass(pristine: Path) -> None:
     report = verify(str(pristine))
     assert report.exit_code == 2
     assert set(results(report).values()) == {Result.UNCHECKED}
     assert "--ca" in report.checks[-1].reasons[0]
 
 
-def test_one_seal_among_many_cortes_is_enough_to_be_something_to_check(plain: Path, tmp_path: Path) -> None:
+def test_one_seal_among_many_cortes_must_be_checked(plain: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(plain, tmp_path / "public"))
     (corte(tree, 1) / STAMPS[1]).write_bytes(b"x")
     assert verify(str(tree)).exit_code == 2
 
 
-def test_a_tree_without_seals_has_nothing_to_check_unless_somebody_expects_them(plain: Path) -> None:
+def test_a_tree_without_seals_has_none_to_check_unless_the_reader_expects_them(plain: Path) -> None:
     report = verify(str(plain))
     assert report.exit_code == 0
     assert set(results(report).values()) == {Result.NOT_APPLICABLE}
@@ -121,7 +121,7 @@ def test_a_tree_without_seals_has_nothing_to_check_unless_somebody_expects_them(
     assert missing.differences == 3
 
 
-def test_time_stamps_that_nobody_can_judge_are_not_a_pass(pristine: Path) -> None:
+def test_time_stamps_without_an_authority_are_no_pass(pristine: Path) -> None:
     report = verify(str(pristine), trust=Trust([ROOT.certificate]))
     assert report.exit_code == 2
     assert {check for check, found in results(report).items() if found is Result.UNCHECKED} == {"AUT-04", "AUT-05"}
@@ -133,23 +133,23 @@ def test_a_publisher_without_time_stamps_is_judged_by_its_seals(tree: Path) -> N
     report = verify(str(tree), trust=Trust([ROOT.certificate]))
     assert report.exit_code == 0
     assert results(report)["AUT-04"] is Result.NOT_APPLICABLE
-    assert verify(str(tree), trust=TRUST).exit_code == 2  # who brought an authority of time waits for its stamps
+    assert verify(str(tree), trust=TRUST).exit_code == 2  # a reader with an authority of time waits for its stamps
 
 
-def _swap(root: Path) -> None:
+def _swap_seals(root: Path) -> None:
     one, two = corte(root, 1) / SEAL, corte(root, 2) / SEAL
     first = one.read_bytes()
     one.write_bytes(two.read_bytes())
     two.write_bytes(first)
 
 
-def _link(root: Path) -> None:
+def _link_seal(root: Path) -> None:
     (corte(root, 1) / SEAL).unlink()
     (corte(root, 1) / SEAL).symlink_to("../0000/" + SEAL)
 
 
-def _rewrite(root: Path) -> None:
-    """Everything told again by who has no key of the institution."""
+def _rewrite_corte(root: Path) -> None:
+    """The whole tree written again by a cheat without the institution's key."""
     manifest = corte(root, 1) / "manifest.json"
     held = json.loads(manifest.read_text())
     held["fecha_hora"] = held["fecha_hora"].replace("20:00:00", "20:00:01")
@@ -159,7 +159,7 @@ def _rewrite(root: Path) -> None:
 
 CHEATS: dict[str, tuple[Callable[[Path], object], str]] = {
     "the seal of one corte taken away": (lambda root: (corte(root, 1) / SEAL).unlink(), "AUT-01"),
-    "the seals of two cortes exchanged": (_swap, "AUT-01"),
+    "the seals of two cortes exchanged": (_swap_seals, "AUT-01"),
     "one sello taken away": (lambda root: (corte(root, 2) / SELLO).unlink(), "AUT-03"),
     "sealed by somebody else": (lambda root: vouch(root, living(key=rsa_key(), ca=False)), "AUT-01"),
     "a seal from before its corte": (lambda root: vouch(root, late=timedelta(minutes=-10)), "AUT-05"),
@@ -167,7 +167,7 @@ CHEATS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (corte(root, 1) / STAMPS[0]).write_bytes((corte(root, 0) / STAMPS[0]).read_bytes()),
         "AUT-04",
     ),
-    "a seal that is a link": (_link, "AUT-01"),
+    "a seal that is a link": (_link_seal, "AUT-01"),
     "a person's signature that is a link": (
         lambda root: (corte(root, 0) / PERSON).symlink_to(SEAL),
         "AUT-02",
@@ -177,7 +177,7 @@ CHEATS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (corte(root, 1) / "SHA256SUMS.3.tsr").write_bytes(b"x"),
         "COM-03",
     ),
-    "a past corte rewritten, and every digest after it": (_rewrite, "AUT-01"),
+    "a past corte rewritten, and every digest after it": (_rewrite_corte, "AUT-01"),
 }
 
 
@@ -200,7 +200,7 @@ def test_a_seal_that_could_not_be_read_is_neither_missing_nor_good(tree: Path) -
     assert report.exit_code == 2
 
 
-def test_a_seal_for_development_is_wrong_where_the_night_is_real(tree: Path, tmp_path: Path) -> None:
+def test_a_seal_for_development_is_wrong_on_a_real_night(tree: Path, tmp_path: Path) -> None:
     development.make_authority(tmp_path / "ca", now=CUT[0])
     from integrity.sealing.seal import open_signer
 
@@ -215,7 +215,7 @@ def test_a_seal_for_development_is_wrong_where_the_night_is_real(tree: Path, tmp
     assert verify(str(tree), trust=trust).wrong() == {"AUT-06"}
 
 
-def test_a_seal_of_an_hour_to_come_is_wrong_to_a_reader_with_a_clock(pristine: Path) -> None:
+def test_a_seal_of_a_future_hour_is_wrong_to_a_reader_with_a_clock(pristine: Path) -> None:
     assert verify(str(pristine), trust=TRUST, now=CUT[1]).wrong() == {"AUT-05"}
 
 
@@ -232,10 +232,10 @@ def test_the_command_reads_the_authorities(pristine: Path, tmp_path: Path, capsy
     assert stopped.value.code == 2
 
 
-# --- what the reader expects, and from which corte on -----------------------------------------------------------------
+# --- the reader's expectations, and the first corte to check ----------------------------------------------------------
 
 
-def _simulacro(root: Path) -> None:
+def _say_simulacro(root: Path) -> None:
     for path in [*(corte(root, number) / "manifest.json" for number in range(3)), root / "index.json"]:
         held = json.loads(path.read_text())
         held["simulacro"] = True
@@ -243,10 +243,10 @@ def _simulacro(root: Path) -> None:
     reseal(root)
 
 
-def test_a_simulacro_is_said_loudly_and_a_real_night_is_not_taken_for_one(plain: Path, tmp_path: Path) -> None:
+def test_a_simulacro_is_told_loudly_and_a_real_night_is_not_taken_for_one(plain: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(plain, tmp_path / "public"))
     assert verify(str(tree), simulacro=True).wrong() == {"CON-04"}
-    _simulacro(tree)
+    _say_simulacro(tree)
     report = verify(str(tree))
     assert report.exit_code == 0
     assert "SIMULACRO" in report.facts["Atención"]
@@ -254,7 +254,7 @@ def test_a_simulacro_is_said_loudly_and_a_real_night_is_not_taken_for_one(plain:
     assert verify(str(tree), simulacro=False).wrong() == {"CON-04"}
 
 
-def test_since_a_corte_what_came_before_is_followed_by_its_digests_and_the_report_says_so(tree: Path) -> None:
+def test_with_since_earlier_cortes_are_followed_by_digests_and_the_report_says_so(tree: Path) -> None:
     report = verify(str(tree), trust=TRUST, since=2)
     assert report.exit_code == 0
     assert "--since 2" in report.facts["Sin comprobar"]
@@ -266,7 +266,7 @@ def test_since_a_corte_what_came_before_is_followed_by_its_digests_and_the_repor
     assert {"INT-01", "CON-01"} <= verify(str(tree), trust=TRUST, since=2).wrong()
 
 
-def test_since_a_corte_its_own_images_are_looked_at_and_no_image_is_a_stranger(tree: Path) -> None:
+def test_with_since_the_cortes_own_images_are_checked_and_earlier_ones_are_not_strange(tree: Path) -> None:
     listed = [
         {line.split(",")[1] for line in (corte(tree, number) / "images.csv").read_text().splitlines()[1:]}
         for number in (1, 2)
@@ -277,7 +277,7 @@ def test_since_a_corte_its_own_images_are_looked_at_and_no_image_is_a_stranger(t
     assert verify(str(tree), trust=TRUST, since=2).wrong() == {"INT-04"}
 
 
-def test_since_a_corte_that_has_not_come_is_not_a_pass(tree: Path) -> None:
+def test_with_since_a_future_corte_is_no_pass(tree: Path) -> None:
     report = verify(str(tree), trust=TRUST, since=9)
     assert report.exit_code == 2
     assert any("todavía no hay un corte 9" in reason for check in report.checks for reason in check.reasons)

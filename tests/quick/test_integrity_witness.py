@@ -1,4 +1,4 @@
-"""A witness signs only what continues what it signed, and remembers it; the log collects what witnesses sign."""
+"""A witness signs only a log that continues the one it signed, and remembers it; the log collects its signatures."""
 
 import http.client
 import shutil
@@ -83,7 +83,7 @@ def is_signed(answer: WitnessAnswer, size: int) -> bool:
     return answer.status == 200 and note.cosigned_by(WITNESS.key) == NOW
 
 
-def test_it_signs_what_continues_what_it_signed_and_after_a_restart_too(memory: Path) -> None:
+def test_it_signs_a_continued_log_also_after_a_restart(memory: Path) -> None:
     witness = cosigner(memory)
     assert is_signed(witness.add_checkpoint(ask(0, 5)), 5)
     assert is_signed(witness.add_checkpoint(ask(5, 5)), 5)
@@ -91,7 +91,7 @@ def test_it_signs_what_continues_what_it_signed_and_after_a_restart_too(memory: 
     assert is_signed(witness.add_checkpoint(ask(33, 40)), 40)
 
 
-def test_it_says_what_it_signed_last_to_who_does_not_know(memory: Path) -> None:
+def test_it_tells_its_last_size_to_a_log_that_does_not_know_it(memory: Path) -> None:
     witness = cosigner(memory)
     witness.add_checkpoint(ask(0, 33))
     for old, size in [(0, 40), (5, 40), (34, 40), (0, 5)]:
@@ -112,7 +112,7 @@ def test_it_does_not_sign_another_history(memory: Path) -> None:
     assert is_signed(witness.add_checkpoint(ask(33, 40)), 40)
 
 
-def test_it_says_who_it_does_not_know(memory: Path) -> None:
+def test_it_refuses_unknown_logs_and_keys(memory: Path) -> None:
     witness = cosigner(memory)
     stranger = signer(ORIGIN, seed=9)
     assert witness.add_checkpoint(write_request(0, [], checkpoint(5, origin="otra.example"))).status == 404
@@ -141,7 +141,7 @@ def test_it_says_who_it_does_not_know(memory: Path) -> None:
         b"old 0\n" + f"{to_base64(bytes(32))}\n".encode() + b"\n" + checkpoint(5).replace(b"=\n", b"\n"),
     ],
 )
-def test_what_is_no_request(memory: Path, data: bytes) -> None:
+def test_bytes_that_are_no_request(memory: Path, data: bytes) -> None:
     assert cosigner(memory).add_checkpoint(data).status == 400
     assert list(memory.glob("*")) == []
 
@@ -162,7 +162,7 @@ def test_without_its_memory_it_does_not_start(tmp_path: Path) -> None:
         Memory(tmp_path / "no-hay")
 
 
-def test_what_it_signed_is_on_disk_before_the_answer(memory: Path) -> None:
+def test_its_signature_is_on_disk_before_the_answer(memory: Path) -> None:
     class Killed(BaseException):
         """The process ends here."""
 
@@ -191,7 +191,7 @@ def running(memory: Path, who: Signer = WITNESS) -> Iterator[str]:
 
 
 def policy_of(**witnesses: str) -> Policy:
-    """All of them, at those addresses: A has the key of WITNESS, the others keys of their own."""
+    """All of them, at those addresses: A has the key of WITNESS, the others have keys of their own."""
     keys = {"A": WITNESS, "B": SECOND, "C": THIRD}
     lines = [f"witness {name} {keys[name].key} {url}\n" for name, url in witnesses.items()]
     group = f"group g {max(1, len(lines) - 1)} {' '.join(witnesses)}\nquorum g\n"
@@ -202,7 +202,7 @@ def problems(panel: Panel) -> dict[str, str]:
     return {name: seat.problem.sentence for name, seat in panel.seats.items() if seat.problem}
 
 
-def test_the_log_publishes_what_witnesses_sign(tmp_path: Path) -> None:
+def test_the_log_publishes_the_signatures_of_witnesses(tmp_path: Path) -> None:
     folders = [tmp_path / "uno", tmp_path / "dos"]
     for folder in folders:
         folder.mkdir()
@@ -218,16 +218,16 @@ def test_the_log_publishes_what_witnesses_sign(tmp_path: Path) -> None:
             assert problems(panel) == {"C": "no se pudo preguntar al testigo"}
             assert [panel.seats[name].known for name in "ABC"] == [310, 310, 0]
             old = panel.seats["A"].line[1]
-        panel = Panel(policy, patience=PATIENCE)  # a log that was restarted asks what they signed last
+        panel = Panel(policy, patience=PATIENCE)  # a restarted log asks each witness for the size that it signed last
         with open_log(tmp_path, cosign=panel.ask) as log:
             log.append(entries(5, 310))
-            assert not log.add_cosignatures(old, [WITNESS.key])  # it is of the checkpoint before
+            assert not log.add_cosignatures(old, [WITNESS.key])  # these are of the checkpoint before
             assert read_checkpoint(log.checkpoint()).note.text == panel.seats["A"].line[0]
             assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
 
 
-def test_a_witness_that_was_away_is_not_waited_for_and_is_caught_up(tmp_path: Path, memory: Path) -> None:
-    """While the quorum is not met what is published has the log's own signature; the witness's is put in later."""
+def test_a_witness_that_was_away_is_not_waited_for_and_then_catches_up(tmp_path: Path, memory: Path) -> None:
+    """Without the quorum the checkpoint has the log's own signature; the witness's is added later."""
     policy = policy_of(A=AWAY)
     panel = Panel(policy, patience=PATIENCE, longest_pause=0.0)
     with open_log(tmp_path, cosign=panel.ask) as log:
@@ -238,32 +238,35 @@ def test_a_witness_that_was_away_is_not_waited_for_and_is_caught_up(tmp_path: Pa
         with running(memory) as url:
             panel.seats["A"].witness = Witness(WITNESS.key, url)
             while not (lines := panel.ask(log.checkpoint(), log.tiles(), patience=0)):
-                if asking := panel.seats["A"].asking:  # None: it was answered just now
+                if asking := panel.seats["A"].asking:  # None: it answered just now
                     wait([asking], timeout=PATIENCE)
             assert log.add_cosignatures(lines, [WITNESS.key]) == [WITNESS.key.name]
             assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
-            log.append(entries(10, 20))  # and from now on it is waited for again
+            log.append(entries(10, 20))  # from now on the log waits for it again
             assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
 
 
 def test_a_witness_that_never_answers_is_waited_for_once(tmp_path: Path) -> None:
-    """It takes the connection and says nothing: the first checkpoint waits for `patience`, the next for nobody."""
+    """It accepts the connection and is silent: the first checkpoint waits `patience` seconds, the next does not wait."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         panel = Panel(policy_of(A=f"http://127.0.0.1:{silent.getsockname()[1]}"), patience=0.05, timeout=PATIENCE)
         with open_log(tmp_path, cosign=panel.ask) as log:
             log.append(entries(10))
             first = panel.seats["A"].asking
             log.append(entries(10, 10))
-            assert panel.seats["A"].asking is first  # nobody asks it two things at once
+            assert panel.seats["A"].asking is first  # only one question at a time
             assert log.head.size == 20
             panel = Panel(panel.policy, patience=2 * PATIENCE, timeout=PATIENCE)
             panel.seats["A"].failures = 1
             assert panel.ask(log.checkpoint(), log.tiles()) == ""
-            assert panel.seats["A"].asking is not None  # it was asked again, and nobody waited for what it says
+            assert panel.seats["A"].asking is not None  # it was asked again, and the log did not wait
 
 
 def test_killed_between_the_witnesses_and_the_checkpoint_the_same_head_is_signed(tmp_path: Path, memory: Path) -> None:
-    """What witnesses have signed and the world has not seen is what the next run shows them, and the world."""
+    """Witnesses may have signed a head that is not published.
+
+    The next run shows them, and everybody, this same head.
+    """
 
     class Killed(BaseException):
         """The process ends here."""
@@ -286,8 +289,8 @@ def test_killed_between_the_witnesses_and_the_checkpoint_the_same_head_is_signed
             assert audit_log(str(tmp_path / "bitacora"), policy).exit_code == 0
 
 
-def test_a_log_that_went_back_is_told_so_and_gets_no_signature(tmp_path: Path, memory: Path) -> None:
-    """Folder and state put back together: nothing on the machine shows it. The witness does."""
+def test_a_log_that_went_back_gets_no_signature_and_hears_why(tmp_path: Path, memory: Path) -> None:
+    """Folder and state are put back together: no file on the machine shows it, but the witness does."""
     make_log(tmp_path, [10])
     for name in ("bitacora", "estado"):
         shutil.copytree(tmp_path / name, tmp_path / "copia" / name)
@@ -313,7 +316,7 @@ def test_a_log_that_went_back_is_told_so_and_gets_no_signature(tmp_path: Path, m
             assert "no acepta que esta bitácora continúe" in said(log)
 
 
-def test_a_witness_of_another_key_is_not_believed(tmp_path: Path, memory: Path) -> None:
+def test_a_witness_with_another_key_is_not_believed(tmp_path: Path, memory: Path) -> None:
     folder = make_log(tmp_path, [10])
     tiles = Tiles(Folder(folder), 10)
     note = (folder / "checkpoint").read_bytes()
@@ -326,7 +329,7 @@ def test_a_witness_of_another_key_is_not_believed(tmp_path: Path, memory: Path) 
     assert "debe empezar con http" in problems(panel)["A"]
 
 
-def test_requests_that_are_none_get_an_answer_and_the_witness_goes_on(memory: Path) -> None:
+def test_bad_requests_get_an_answer_and_the_witness_goes_on(memory: Path) -> None:
     with running(memory) as url:
 
         def said(method: str, path: str, body: bytes | None = None, **headers: str) -> int:
@@ -412,7 +415,7 @@ def test_a_daemon_that_cannot_start_says_why(
     assert said in capsys.readouterr().out
 
 
-def test_cosignatures_of_nobody_known_are_left_out(tmp_path: Path) -> None:
+def test_cosignatures_of_unknown_keys_are_left_out(tmp_path: Path) -> None:
     with Sequencer(tmp_path / "bitacora", LOG, FileState(tmp_path / "cabeza")) as log:
         log.append(entries(40))
         text = checkpoint_text(ORIGIN, 40, log.head.root)

@@ -1,1 +1,1 @@
-"""Ways of cheating on what a PREP publishes, and which check of which verifier finds each."""
+"""Ways to cheat on a published PREP, and the check of each verifier that finds each of them."""

@@ -1,4 +1,4 @@
-"""`python -m tests.tamper [docs/checks.md]`: the checks and the tamper table, printed, or written into that file."""
+"""`python -m tests.tamper [docs/checks.md]`: print the checks and the tamper table, or write them into that file."""
 
 import sys
 import tempfile

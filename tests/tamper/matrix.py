@@ -1,4 +1,4 @@
-"""Runs both verifiers over every cheat, and writes `docs/checks.md`: the checks, and what finds what."""
+"""Runs both verifiers over every cheat, and writes `docs/checks.md`: the checks, and the check that finds each cheat."""
 
 import contextlib
 import io
@@ -42,7 +42,7 @@ must agree on each of those trees too.
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one verifier said of one tree."""
+    """The answer of one verifier about one tree."""
 
     exit_code: int
     wrong: tuple[str, ...]
@@ -56,7 +56,7 @@ class Verdict:
 
 
 def judge(tree: Path | str, options: Sequence[str], *, minimal: bool) -> Verdict:
-    """One verifier's whole command, in this process."""
+    """Run one verifier's whole command in this process."""
     return read_verdict(*report(tree, options, minimal=minimal))
 
 
@@ -74,7 +74,7 @@ def printed(run: Callable[[Sequence[str]], int], words: Sequence[str]) -> tuple[
 
 
 def results(report: str) -> list[tuple[str, str]]:
-    """Every check of a report, in its order, with how it came out."""
+    """Every check of a report with its result, in the order of the report."""
     return [(check["id"], check["resultado"]) for check in json.loads(report)["comprobaciones"]]
 
 
@@ -87,7 +87,7 @@ def read_verdict(report: str, code: int) -> Verdict:
 
 @contextlib.contextmanager
 def openssl_once() -> Iterator[None]:
-    """The same question about the same bytes is put to openssl once: most of them are about what no cheat changed."""
+    """Ask openssl each question once: most questions are about bytes that no cheat changed."""
     asks, answers = minimal_verifier.openssl, dict[object, Any]()
 
     def ask(words: str, **files: bytes) -> Any:
@@ -104,12 +104,12 @@ def openssl_once() -> Iterator[None]:
 
 
 def outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
-    """Each cheat on a tree of its own, judged by both."""
+    """Each cheat on a tree of its own, judged by both verifiers."""
     with openssl_once():
-        yield from _outcomes(night, scratch)
+        yield from _judge_each_cheat(night, scratch)
 
 
-def _outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
+def _judge_each_cheat(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
     for cheat in CHEATS:
         tree = night.copy(scratch / "publico")
         with warnings.catch_warnings():
@@ -123,11 +123,11 @@ def _outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Ver
 
 
 def document(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
-    """The whole of `docs/checks.md`."""
-    return "\n".join([_HEAD, *_checks(), _CHEATS, *_cheats(found), ""])
+    """The whole text of `docs/checks.md`."""
+    return "\n".join([_HEAD, *_checks_table(), _CHEATS, *_cheats_table(found), ""])
 
 
-def _checks() -> Iterator[str]:
+def _checks_table() -> Iterator[str]:
     for family in Family:
         yield f"## {family.name}: {family.value}\n"
         yield "| id | what it says | as the report prints it | made by |"
@@ -139,7 +139,7 @@ def _checks() -> Iterator[str]:
         yield ""
 
 
-def _cheats(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> Iterator[str]:
+def _cheats_table(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> Iterator[str]:
     yield "| cheat | `integrity verify` | `minimal_verifier.py` |"
     yield "|---|---|---|"
     hands: Hands | None = None

@@ -1,4 +1,4 @@
-"""Small changes that nobody thought of: a seed picks a file of the night, a change, and what the cheat has in hand."""
+"""Random small changes: a seed picks a file of the night, a change, and the means of the cheat."""
 
 import csv
 import io
@@ -20,15 +20,15 @@ def mutate(root: Path, night: Night, seed: int) -> str:
     random = Random(seed)
     kinds: dict[str, list[Path]] = {}
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        kinds.setdefault(_kind(path.relative_to(root)), []).append(path)
+        kinds.setdefault(_kind_of_file(path.relative_to(root)), []).append(path)
     path = random.choice(kinds[random.choice(sorted(kinds))])
     name = str(path.relative_to(root))
-    changes = [_flip, _cut, _grow, _drop, _lines, _copy]
+    changes = [_flip_bit, _cut_file, _grow_file, _drop_file, _change_lines, _copy_file]
     if path.suffix in {".csv", ".json", ".jsonl"}:
-        changes += [_field] * 8
+        changes += [_change_field] * 8
     change = random.choice(changes)
     told = f"{seed}: {name}, {change.__name__.strip('_')} {change(path, random)}"
-    hands = random.choice(("", "", "digests", "keys")) if name.startswith("cortes/") and change is _field else ""
+    hands = random.choice(("", "", "digests", "keys")) if name.startswith("cortes/") and change is _change_field else ""
     if hands:
         try:
             reseal(root)
@@ -39,7 +39,7 @@ def mutate(root: Path, night: Night, seed: int) -> str:
     return f"{told} {hands}".strip()
 
 
-def _kind(path: Path) -> str:
+def _kind_of_file(path: Path) -> str:
     top = path.parts[0]
     if top == "imagenes" or path.suffix == ".html":
         return path.suffix
@@ -48,7 +48,7 @@ def _kind(path: Path) -> str:
     return f"{top} {path.name if path.suffix != '.zip' else path.suffix}"
 
 
-def _flip(path: Path, random: Random) -> str:
+def _flip_bit(path: Path, random: Random) -> str:
     data = bytearray(path.read_bytes())
     place = random.randrange(len(data) or 1)
     data[place : place + 1] = bytes([random.choice([random.randrange(256), *b'0123456789,"\n\r {}'])])
@@ -56,32 +56,32 @@ def _flip(path: Path, random: Random) -> str:
     return f"byte {place}"
 
 
-def _cut(path: Path, random: Random) -> str:
+def _cut_file(path: Path, random: Random) -> str:
     place = random.randrange(path.stat().st_size or 1)
     path.write_bytes(path.read_bytes()[:place])
     return f"at {place}"
 
 
-def _grow(path: Path, random: Random) -> str:
+def _grow_file(path: Path, random: Random) -> str:
     more = random.choice([b"\n", b"\r\n", b"x", b"\0", b" ", b",\r\n"])
     path.write_bytes(path.read_bytes() + more)
     return f"by {more!r}"
 
 
-def _drop(path: Path, _: Random) -> str:
+def _drop_file(path: Path, _: Random) -> str:
     path.unlink()
     return ""
 
 
-def _copy(path: Path, random: Random) -> str:
-    """A file once more under another name, or over a neighbour."""
+def _copy_file(path: Path, random: Random) -> str:
+    """Copy a file to another name, or over a neighbour."""
     others = [each for each in sorted(path.parent.iterdir()) if each.is_file()]
     other = random.choice([path.with_name("x" + path.name), *others])
     other.write_bytes(path.read_bytes())
     return f"over {other.name}"
 
 
-def _lines(path: Path, random: Random) -> str:
+def _change_lines(path: Path, random: Random) -> str:
     lines = path.read_bytes().splitlines(keepends=True) or [b""]
     one, other = random.randrange(len(lines)), random.randrange(len(lines))
     how = random.choice(["exchanged", "twice", "gone"])
@@ -93,16 +93,16 @@ def _lines(path: Path, random: Random) -> str:
     return f"{one} {how} {other}"
 
 
-def _field(path: Path, random: Random) -> str:
+def _change_field(path: Path, random: Random) -> str:
     if path.suffix == ".csv":
-        return _cell(path, random)
+        return _change_cell(path, random)
     lines = path.read_bytes().splitlines()
     number = random.randrange(len(lines))
     try:
         held = json.loads(lines[number])
     except ValueError:
         return "of no JSON"
-    spot, key = random.choice([*_spots(held)])
+    spot, key = random.choice([*_places_in_json(held)])
     was = spot[key]
     near = [was + 1, was - 1] if isinstance(was, int) else [f"{was}0"] if isinstance(was, str) else []
     spot[key] = random.choice([*near * 4, *_OTHERS])
@@ -114,15 +114,15 @@ def _field(path: Path, random: Random) -> str:
     return told
 
 
-def _spots(held: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place of a JSON value that holds another."""
+def _places_in_json(held: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a JSON value that holds another value."""
     places = held.items() if isinstance(held, dict) else enumerate(held) if isinstance(held, list) else ()
     for key, inner in places:
         yield held, key
-        yield from _spots(inner)
+        yield from _places_in_json(inner)
 
 
-def _cell(path: Path, random: Random) -> str:
+def _change_cell(path: Path, random: Random) -> str:
     text = path.read_bytes().decode("utf-8-sig")
     rows = [*csv.reader(io.StringIO(text, newline=""))]
     full = [number for number, cells in enumerate(rows) if len(cells) > 2]

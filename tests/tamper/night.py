@@ -1,7 +1,7 @@
 """A complete published night to cheat on: two elections, three cortes, a correction, log, witnesses, seals, stamps.
 
-`tests.makers.tree_maker` writes the tree. What only keys can make is made here from whatever the tree holds, so that a
-cheat who has all of them (`Night.vouch`) can publish another night that agrees with itself.
+`tests.makers.tree_maker` writes the tree. This file makes everything that needs keys, from the files that the tree
+holds at that moment. So a cheat with all keys (`Night.vouch`) can publish another night that agrees with itself.
 """
 
 import csv
@@ -40,7 +40,7 @@ Said = list[dict[str, Any]]
 
 @dataclass
 class Authorities:
-    """Everybody who signs, and whom the reader trusts."""
+    """All who sign, and the authorities that the reader trusts."""
 
     root: Party = field(default_factory=lambda: party(name="Autoridad", **IN_FORCE))  # type: ignore[arg-type]
     time_root: Party = field(default_factory=lambda: party(name="Autoridad de tiempo", **IN_FORCE))  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ class Authorities:
 
 @dataclass
 class Night:
-    """The tree, who can sign for it, and what a reader brings."""
+    """The tree, the keys that sign for it, and the keys that a reader brings."""
 
     home: Path
     who: Authorities = field(default_factory=Authorities)
@@ -98,12 +98,12 @@ class Night:
         return self
 
     def reader(self) -> list[str]:
-        """The options of a reader who got keys and authorities from whom they belong to."""
+        """The options of a reader who got keys and authorities from their owners."""
         names = {"--log-policy": "politica.txt", "--ca": "autoridad.pem", "--tsa-ca": "tiempo.pem"}
         return [word for option, name in names.items() for word in (option, str(self.home / name))]
 
     def remembering(self, which: int) -> list[str]:
-        """The same reader, who kept the checkpoint that came out with a corte."""
+        """The options of the same reader, with the checkpoint of a corte kept from that time."""
         return [*self.reader(), "--checkpoint", str(self.home / f"checkpoint-{which}")]
 
     def copy(self, to: Path) -> Path:
@@ -112,7 +112,7 @@ class Night:
     # --- everything that keys make ------------------------------------------------------------------------------------
 
     def vouch(self, root: Path, said: Said | None = None, *, witnesses: int = 3) -> None:
-        """Log, proofs, openings, seals and stamps for what the tree now holds; or for a log that says `said`."""
+        """Make log, proofs, openings, seals and stamps for the present tree; or for a log with the leaves `said`."""
         for path in root.glob("cortes/*/SHA256SUMS.*"):
             path.unlink()
         self.write_log(root, self.told(root) if said is None else said, witnesses=witnesses)
@@ -120,10 +120,10 @@ class Night:
             self.seal(folder, person=number != 1)
 
     def told(self, root: Path, **start: Any) -> Said:
-        """The leaves that the tree calls for, in their order."""
+        """The leaves that the tree needs, in their order."""
         moment = {"fecha_hora": "2023-02-19T23:05:00.000000+00:00"}
         said: Said = [
-            self._start(root) | start,
+            self._start_fields(root) | start,
             {"tipo": "software", "momento": "inicio", "lista": sha(b"programas"), **moment},
             {"tipo": "cero", "conteos": sha(b"ceros"), "software": sha(b"programas"), **moment},
         ]
@@ -135,18 +135,20 @@ class Night:
                 .astimezone(UTC)
                 .strftime("%Y-%m-%dT%H:%M:%S.000000+00:00")
             )
-            said += _images(folder, said, when)
-            for code, clave, cells in _rows(folder, manifest):
+            said += _image_leaves(folder, said, when)
+            for code, clave, cells in _captured_rows(folder, manifest):
                 digest = leaves.row_digest(code, clave, cells)
                 if before.get((code, clave)) != digest:
-                    said += [{"tipo": "captura", "compromiso": given} for _, given in _typed(code, clave, cells)]
+                    said += [
+                        {"tipo": "captura", "compromiso": given} for _, given in _captures_of_row(code, clave, cells)
+                    ]
                     said += [{"tipo": "version", "eleccion": code, "acta": clave, "contenido": digest}]
                 before[code, clave] = digest
             about = {"corte": manifest["corte"], "fase": manifest["fase"], "fecha_hora": when}
             said += [{"tipo": "corte", **about, "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}]
         return [*said, {"tipo": "cierre", "corte": said[-1]["corte"], "sha256sums": said[-1]["sha256sums"]}]
 
-    def _start(self, root: Path) -> dict[str, Any]:
+    def _start_fields(self, root: Path) -> dict[str, Any]:
         manifest = json.loads((root / "cortes" / "0000" / "manifest.json").read_bytes())
         return {
             "tipo": "inicio",
@@ -161,18 +163,18 @@ class Night:
         }
 
     def write_log(self, root: Path, said: Said, *, witnesses: int = 3, key: Signer | None = None) -> None:
-        """The log from its first leaf, one batch for each corte; proofs; openings; cosignatures on what is out last."""
+        """The log from its first leaf, one batch for each corte; proofs; openings; cosignatures on the last checkpoint."""
         folder = root / "bitacora"
         shutil.rmtree(folder, ignore_errors=True)
         state = self.home / "cabeza"
         state.unlink(missing_ok=True)
-        entries = _entries(said)
+        entries = _entries_of(said)
         cortes = [number + 1 for number, leaf in enumerate(said) if leaf["tipo"] == "corte"]
         with Sequencer(folder, key or self.log, FileState(state)) as log:
             for first, end in zip([0, *cortes], [*cortes, len(said)], strict=True):
                 log.append(entries[first:end])
                 if end > first:
-                    _prove(root, log, range(first, end), said, entries)
+                    _write_proofs(root, log, range(first, end), said, entries)
                 if end in cortes and root == self.tree:
                     (self.home / f"checkpoint-{cortes.index(end)}").write_bytes(log.checkpoint())
             note = read_checkpoint(log.checkpoint()).note
@@ -182,7 +184,7 @@ class Night:
         (folder / "checkpoint").write_text("".join(lines))
         for path in folder.rglob(".*"):
             shutil.rmtree(path)
-        _open(root, said)
+        _write_openings(root, said)
 
     def seal(
         self, folder: Path, *, person: bool = True, by: Party | None = None, stamper: Party | None = None,
@@ -205,8 +207,8 @@ class Night:
 # --- what the tree calls for ------------------------------------------------------------------------------------------
 
 
-def _images(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
-    """A leaf for each image and one for each copy of it; every second one came from the telephone."""
+def _image_leaves(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
+    """A leaf for each image and one for each of its copies; every second image came from the telephone."""
     rows = list(csv.DictReader(io.StringIO((folder / "images.csv").read_text())))
     originals = {row["CLAVE_ACTA"]: row["SHA256"] for row in rows if row["ARCHIVO"].endswith(".png")}
     sent = {device: sum(leaf.get("dispositivo") == device for leaf in said) for device in ("catd-01", "movil-07")}
@@ -221,7 +223,7 @@ def _images(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
         yield {"tipo": "imagen", **about, "anterior": None}
 
 
-def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+def _captured_rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
     """Election, clave and cells of every captured row."""
     for election in manifest["elecciones"]:
         path = folder / election["archivo"]
@@ -232,8 +234,8 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, li
                 yield election["codigo"], cells[1].strip("'"), cells[12:]
 
 
-def _typed(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """What two people typed, with its salt, and the commitment to it; nobody typed what never came."""
+def _captures_of_row(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The captures of two people with their salt, and the commitment; none for rows sin acta."""
     for ordinal in (1, 2) if "Sin acta" not in cells else ():
         salt = hashlib.sha256(f"{code} {clave} {ordinal} {cells}".encode()).digest()[:16]
         numbers = [int(cell) if cell.isdigit() else None for cell in cells[4:10]]
@@ -241,7 +243,7 @@ def _typed(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, 
         yield {**about, "sal": salt.hex()}, leaves.commitment(salt, **about)  # type: ignore[arg-type]
 
 
-def _entries(said: Said) -> list[bytes]:
+def _entries_of(said: Said) -> list[bytes]:
     links: dict[str, str] = {}
     entries = []
     for number, leaf in enumerate(said):
@@ -255,7 +257,7 @@ def _entries(said: Said) -> list[bytes]:
     return entries
 
 
-def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
+def _write_proofs(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
     checkpoint = read_checkpoint(log.checkpoint())
     tiles: Tiles = log.tiles()
     for index in places:
@@ -270,14 +272,18 @@ def _prove(root: Path, log: Sequencer, places: range, said: Said, entries: Seque
         path.write_bytes(Proof(index, tuple(tiles.inclusion(index)), checkpoint, entries[index]).to_bytes())
 
 
-def _open(root: Path, said: Said) -> None:
-    """The captures of the actas that each corte brought out."""
+def _write_openings(root: Path, said: Said) -> None:
+    """The openings of the actas that each corte brought out."""
     places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if leaf["tipo"] == "captura"}
     before: set[str] = set()
     (root / "bitacora" / "aperturas").mkdir()
     for folder in sorted((root / "cortes").iterdir()):
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        typed = [each for code, clave, cells in _rows(folder, manifest) for each in _typed(code, clave, cells)]
+        typed = [
+            each
+            for code, clave, cells in _captured_rows(folder, manifest)
+            for each in _captures_of_row(code, clave, cells)
+        ]
         fresh = [(places[given], held) for held, given in typed if given in places and given not in before]
         before |= {given for _, given in typed}
         if fresh:
