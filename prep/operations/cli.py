@@ -13,6 +13,7 @@ from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.files.catalog_files import CatalogErrors, load_catalog
+from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.settings import BusKind, Settings, now, read_settings
 from prep.store import catalog as catalog_store
 from prep.store import embedded
@@ -165,9 +166,9 @@ def _parser() -> Parser:
     kafka.add_argument("action", choices=("up", "down", "kill", "start", "fetch"))
     kafka.add_argument("node", nargs="?", type=int, default=1, metavar="NODO", help="con kill y start; 1 si no se dice")
     kafka.add_argument("--nodes", type=int, choices=range(1, 6), metavar="N", help="1 si no se dice")
-    catalog = command("catalog", _catalog, "revisa o carga el catálogo de la elección")
-    catalog.add_argument("action", choices=("check", "load"))
-    catalog.add_argument("folder", type=Path, metavar="CARPETA")
+    catalog = command("catalog", _catalog, "escribe un ejemplo del catálogo de la elección, lo revisa o lo carga")
+    catalog.add_argument("action", choices=("template", "check", "load"))
+    catalog.add_argument("folder", type=Path, metavar="CARPETA", help="de los CSV; con template, una nueva")
     return parser
 
 
@@ -235,6 +236,8 @@ def _scan(arguments: argparse.Namespace, _: Settings) -> int:
 
 
 def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.action == "template":
+        return _catalog_template(arguments.folder)
     try:
         catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
     except CatalogErrors as errors:
@@ -255,6 +258,22 @@ def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
 
         asyncio.run(run())
         print("catálogo cargado")
+    return 0
+
+
+def _catalog_template(folder: Path) -> int:
+    """A catalogue that loads as it is, and its format. Nothing that is already there is written over."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Rejected(f"la carpeta {folder} no está vacía: nombre otra")
+        for name, content in sample_catalog().items():
+            (folder / name).write_bytes(content)
+        (folder / FORMAT_NAME).write_text(catalog_format(), encoding="utf-8")
+    except OSError as error:
+        raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
+    print(f"{folder}: un catálogo de ejemplo; cada columna se explica en {folder / FORMAT_NAME}")
+    print(f"para revisarlo: prep catalog check {folder}")
     return 0
 
 
