@@ -9,7 +9,7 @@ from typing import Final
 from load_tests.bench.bench import RESULTS, Figure
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "measurements.md"
-BEGIN: Final = "<!-- written by `python -m load_tests.bench --table` -->\n"
+BEGIN: Final = "<!-- written by load_tests/bench/table.py -->\n"
 END: Final = "<!-- to here -->"
 _GROWTH: Final = "crecimiento"
 _FORM: Final = "actas por segundo en plena noche, de la recepción a la cuenta (dos capturas, reglas, HTTP)"
