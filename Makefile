@@ -53,16 +53,16 @@ quick: $(VENV)/ready $(VENV)/tests ## the pure tests, in less than a minute
 	$(BIN)/pytest tests/quick
 
 lint: $(VENV)/ready $(VENV)/tests ## format, lint, types and import rules, without the tests
-	$(BIN)/ruff format --check $(PACKAGES) deploy tests
-	$(BIN)/ruff check $(PACKAGES) deploy tests
+	$(BIN)/ruff format --check $(PACKAGES) deploy docs tests
+	$(BIN)/ruff check $(PACKAGES) deploy docs tests
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
 format: $(VENV)/tests ## write the code as the lint wants it
-	$(BIN)/ruff format $(PACKAGES) deploy tests
-	$(BIN)/ruff check --fix $(PACKAGES) deploy tests
+	$(BIN)/ruff format $(PACKAGES) deploy docs tests
+	$(BIN)/ruff check --fix $(PACKAGES) deploy docs tests
 
 bench: $(VENV)/ready $(VENV)/tests ## measure the speed of this machine and this code
 	$(BIN)/python -m load_tests.bench

@@ -232,7 +232,7 @@ class Desk:
     # What supervisors, CATD operators and cotejadores do to an acta.
 
     async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> DeskAnswer:
-        """Register that an acta will not come, for reason 1 to 4 (`domain.md` §5)."""
+        """Register that an acta will not come, for reason 1 to 4 (`docs/rules.md` §5)."""
         allow(person, REGISTERS)
         kind = SIN_ACTA[motivo - 1]
         async with transaction(self._pool) as connection:
@@ -312,7 +312,7 @@ def as_raw(form: Form, values: Values) -> dict[str, int | str]:
 
 
 def warnings(values: Values, limit: int | None) -> list[str]:
-    """Arithmetic that does not add up. It warns the typist and decides nothing (`domain.md` §4)."""
+    """Arithmetic that does not add up. It warns the typist and decides nothing (`docs/rules.md` §4)."""
     votes = sum(vote for vote in values.votes if not isinstance(vote, Mark))
     _, personas, representantes, sacados = values.header
     said = []

@@ -105,7 +105,7 @@ class Figures:
         return summary(counts or self.whole.counts, with_especiales=self._with_especiales)
 
     def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
-        """One contest's votes by party, with each combination shared among its parties (`domain.md` §4)."""
+        """One contest's votes by party, with each combination shared among its parties (`docs/rules.md` §4)."""
         # A party on the ballot is shown with zero votes; an option of another contest is not shown.
         on_ballot = {option for option in contest.ballot if self.election.options[option].clase is not Clase.COALICION}
         shares = distribute(votes, self.election.options)

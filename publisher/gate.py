@@ -5,7 +5,7 @@ FOLDER`). It is given the files, the corte before, and the size of the catalogue
 the file, the expected and the found value. With one finding the corte does not go out, and the one before stays.
 
 It stops the errors of real nights: rounding instead of truncating, a summary field with another sum, a counted
-acta whose blanks were printed as zeros, totals off by one or two, counted actas over the limit (`domain.md` §10).
+acta whose blanks were printed as zeros, totals off by one or two, counted actas over the limit (`docs/rules.md` §10).
 """
 
 import csv

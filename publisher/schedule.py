@@ -14,7 +14,7 @@ from prep.store.cortes import Corte, Phase
 from publisher.cut import Order
 
 LONGEST: Final = timedelta(hours=24)
-"""A PREP runs at most this long (`domain.md` §8)."""
+"""A PREP runs at most this long (`docs/rules.md` §8)."""
 
 
 @dataclass(frozen=True, slots=True)

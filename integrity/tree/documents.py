@@ -169,7 +169,7 @@ TOTALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rule set of an election, as the manifest publishes it (`domain.md` §4-5)."""
+    """The rule set of an election, as the manifest publishes it (`docs/rules.md` §4-5)."""
 
     mixed_without_number_counts: bool
     excede_applies: bool

@@ -1,7 +1,7 @@
 """The official CSV of a corte, row by row: each row must follow from its own votes by the rules; and the sums.
 
 No derived column is believed: votes are summed again, OBSERVACIONES and CONTABILIZADA are derived again from the rule
-set in the manifest (`domain.md` §4-6). A file is read line by line, so that a national file needs no more memory than a
+set in the manifest (`docs/rules.md` §4-6). A file is read line by line, so a national file needs no more memory than a
 small one. From one corte to the next, only the lines that changed are read again, because on a long night almost none
 change.
 """

@@ -1,6 +1,6 @@
 """The sums of a corte's rows: the thirteen summary values, and `totals.json` for every contest and territory.
 
-The rules of `domain.md` §4, written a second time on purpose: this file shares no code with the program that publishes.
+The rules of `docs/rules.md` §4, written a second time on purpose: this file shares no code with the publisher.
 Percentages are truncated in integers. Coalition votes are distributed contest by contest; a state's votes are the sum
 of its contests.
 """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from load_tests.bench import catalog, cortes, digitize, forms, kafka, log, verify
+from load_tests.bench import catalog, cortes, digitize, forms, kafka, log, table, verify
 from load_tests.bench.bench import Figure, commit, machine, store, turns
 
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
@@ -53,7 +53,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures of this run to this file")
+    parser.add_argument("--table", action="store_true", help="measure nothing: write docs/measurements.md again")
     arguments = parser.parse_args()
+    if arguments.table:
+        table.write()
+        return
     unknown = [name for name in arguments.names if name not in BENCHES]
     if unknown:
         parser.error(f"no bench named {', '.join(unknown)}; there are: {', '.join(BENCHES)}")

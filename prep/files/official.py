@@ -1,6 +1,6 @@
 """Reads the result files that institutes have really published, whatever their dialect, into one shape.
 
-The format is Anexo 18.5 as told in `domain.md` §6: title, date of the corte, thirteen summary values, one row an acta.
+The format is Anexo 18.5 as told in `docs/rules.md` §6: title, date of the corte, thirteen summary values, one row an acta.
 Files differ in encoding, delimiter, line ends, names of columns, dates, and in how they print a field that holds no
 number. This module hides all of that and decides nothing: what a row says is kept as printed (`OfficialRow.printed`)
 beside what it means. Rows of an acta that nobody had (sin acta, not captured yet, fuera de catálogo) hold no readings,
@@ -317,7 +317,7 @@ def understand(text: str) -> frozenset[Observation]:
 
 
 def read_official(data: bytes) -> OfficialFile:
-    """A result file of any dialect of `domain.md` §6, our own included.
+    """A result file of any dialect of `docs/rules.md` §6, our own included.
 
     Raises Rejected, with line and column, where it is no such file or a cell cannot be understood.
     """
@@ -703,7 +703,7 @@ def _status(observations: Sequence[str], contabilizada: str, ubicacion: int | No
 
 
 def _origin(origen: str, device: str) -> tuple[str, str]:
-    """Origin and device by what they say: at least one real file has the two columns swapped (`domain.md` §10)."""
+    """Origin and device by what they say: at least one real file has the two columns swapped (`docs/rules.md` §10)."""
     if _fold(origen) in _DEVICES and _fold(device) in _ORIGINS:
         origen, device = device, origen
     origen, device = ("" if text in NOTHING else text for text in (origen, device))

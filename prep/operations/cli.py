@@ -14,6 +14,7 @@ from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.files.catalog_files import CatalogErrors, load_catalog
+from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.settings import BusKind, Settings, now, read_settings
 from prep.store import catalog as catalog_store
 from prep.store import embedded
@@ -175,9 +176,15 @@ def _prep_parser() -> Parser:
     kafka.add_argument(
         "--nodes", type=int, choices=range(1, 6), metavar="N", help="con up: cuántos nodos; 1 si no se dice"
     )
-    catalog = command("catalog", _check_or_load_catalog, "revisa o carga el catálogo de la elección")
-    catalog.add_argument("action", choices=("check", "load"), help="check: solo lo revisa; load: lo revisa y lo carga")
-    catalog.add_argument("folder", type=Path, metavar="CARPETA", help="la carpeta con los archivos CSV del catálogo")
+    catalog = command("catalog", _catalog, "escribe un ejemplo del catálogo de la elección, lo revisa o lo carga")
+    catalog.add_argument(
+        "action",
+        choices=("template", "check", "load"),
+        help="template: escribe un ejemplo; check: solo lo revisa; load: lo revisa y lo carga",
+    )
+    catalog.add_argument(
+        "folder", type=Path, metavar="CARPETA", help="la carpeta con los archivos CSV; con template, una nueva"
+    )
     return parser
 
 
@@ -246,7 +253,9 @@ def _scan_images(arguments: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
-def _check_or_load_catalog(arguments: argparse.Namespace, settings: Settings) -> int:
+def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.action == "template":
+        return _write_catalog_template(arguments.folder)
     try:
         catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
     except CatalogErrors as errors:
@@ -267,6 +276,22 @@ def _check_or_load_catalog(arguments: argparse.Namespace, settings: Settings) ->
 
         asyncio.run(run())
         print("catálogo cargado")
+    return 0
+
+
+def _write_catalog_template(folder: Path) -> int:
+    """A catalogue that loads as it is, and its format. Nothing that is already there is written over."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Rejected(f"la carpeta {folder} no está vacía: nombre otra")
+        for name, content in sample_catalog().items():
+            (folder / name).write_bytes(content)
+        (folder / FORMAT_NAME).write_text(catalog_format(), encoding="utf-8")
+    except OSError as error:
+        raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
+    print(f"{folder}: un catálogo de ejemplo; cada columna se explica en {folder / FORMAT_NAME}")
+    print(f"para revisarlo: prep catalog check {folder}")
     return 0
 
 

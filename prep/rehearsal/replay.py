@@ -2,7 +2,7 @@
 
 A replay invents nothing. Each row gives the sheet that is drawn and typed (`sheets`), never from the columns that the
 institute derived. Rows whose typed values the file has lost, or whose verdict breaks the file's own rules, are named
-by key in `Caveats` and left out on both sides of the comparison (`domain.md` §5).
+by key in `Caveats` and left out on both sides of the comparison (`docs/rules.md` §5).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -23,14 +23,6 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_readme_names_all_commands() -> None:
-    readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"`prep ([a-z-]+)", readme))
-    told = run("prep.operations.cli", "--help").stdout
-    there = set(re.findall(r"^    ([a-z-]+)\s", told, re.MULTILINE))
-    assert named == there
-
-
 def test_an_unknown_setting_stops_the_start() -> None:
     done = run("prep.operations.cli", "migrate", PREP_DATABSE="x")
     assert done.returncode == 2

@@ -10,6 +10,7 @@ import pytest
 
 from prep.store import embedded
 from tests.makers.waiting import NIGHT
+from tests.quick.test_documents import RARE, described
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -59,3 +60,15 @@ def test_the_documents_of_both_acts_exist_with_their_digests(demo: tuple[Path, l
             "software.txt",
         ]
         subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+
+def test_each_file_that_a_night_publishes_is_described_and_each_described_file_is_published(
+    demo: tuple[Path, list[str]],
+) -> None:
+    data, _ = demo
+    patterns = described()
+    tree = data / "publico"
+    files = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()]
+    assert [file for file in files if not any(pattern.fullmatch(file) for pattern in patterns.values())] == []
+    absent = {path for path, pattern in patterns.items() if not any(map(pattern.fullmatch, files))}
+    assert absent <= RARE.keys() - {"verificar.html"} | {"cortes/NNNN/SHA256SUMS.firma.p7s", "ELECCION/fuera/HASH.html"}

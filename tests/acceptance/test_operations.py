@@ -26,7 +26,7 @@ from tests.makers.waiting import PATIENCE, until
 
 PROMETHEUS = DEPLOY / "prometheus"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
-RUNBOOK = DEPLOY / "runbook.md"
+RUNBOOK = DEPLOY.parent / "docs" / "night.md"
 PORTS = {
     "capture": "PREP_CAPTURE_PORT",
     "worker": "PREP_WORKER_METRICS_PORT",

@@ -1,4 +1,4 @@
-"""The criteria of `domain.md` §4-5, each at its boundary, under each rule set."""
+"""The criteria of `docs/rules.md` §4-5, each at its boundary, under each rule set."""
 
 import csv
 import json

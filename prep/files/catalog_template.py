@@ -1,0 +1,223 @@
+"""The format of the catalogue told to an institute, and a small catalogue of one's own to begin with.
+
+`docs/catalogue.md` is what `catalog_format` writes, from the tables of `catalog_files.py`; a test compares the two.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
+from prep.files.catalog_files import COLUMNS, DIGITOS, OPTIONAL_COLUMNS, OPTIONAL_FILES, write_catalog
+
+FORMAT_NAME: Final = "FORMATO.md"
+"""The format, beside the sample."""
+
+_FILES: Final[Mapping[str, str]] = {
+    "elecciones.csv": "Qué se vota esa noche: un renglón por elección.",
+    "territorios.csv": "Entidades, distritos y municipios, con sus nombres: un renglón por territorio.",
+    "casillas.csv": "Todas las casillas aprobadas, un renglón por casilla. Cada casilla da un acta por elección.",
+    "opciones.csv": (
+        "Los renglones de la boleta de cada elección, uno por partido, combinación de coalición, candidatura común o "
+        "independiente, más las no registradas y los nulos. Cada opción es una columna del archivo oficial."
+    ),
+    "contiendas.csv": (
+        "Dónde se elige cada cargo y qué opciones trae la boleta de ese lugar. Si una elección no aparece aquí, hay "
+        "una contienda por territorio, con todas las opciones. Si aparece, deben estar todas sus contiendas."
+    ),
+    "candidaturas.csv": (
+        "Las personas, y las opciones que cuentan para cada una. Una candidatura de coalición nombra sus partidos y "
+        "todas sus combinaciones. Puede llevar solo el encabezado."
+    ),
+    "actas.csv": "Lo que un acta tiene distinto de su casilla y su elección. Una celda vacía no cambia nada.",
+}
+
+_CELLS: Final[Mapping[str, Mapping[str, str]]] = {
+    "elecciones.csv": {
+        "codigo": "Código corto, que va en nombres de archivo y direcciones: `GOB`, `DIP_LOC`.",
+        "titulo": "Nombre de la elección, como se publica.",
+        "anio": "Año, de 1990 a 2200.",
+        "ambito": f"Uno de: {', '.join(Ambito)}. Dice qué distrito llevan sus archivos.",
+        "nivel": f"Dónde se elige el cargo: {', '.join(Nivel)}.",
+        "reglas": "Nombre del conjunto de reglas, como `ine-2023`.",
+        "candidatura": "El campo `tipo_candidatura` del QR: hasta 12 letras mayúsculas o cifras.",
+        "tipo_acta": (
+            "El campo `tipo_acta` del QR. Junto con `candidatura` distingue una elección de otra en el mismo lugar."
+        ),
+        "tipo_acta_especial": "El de las casillas especiales (S), si es otro.",
+        "tipo_acta_extranjero": "El del voto desde el extranjero (M), si es otro.",
+        "sufijo": "Lo que CLAVE_ACTA lleva después de CLAVE_CASILLA; vacío: `tipo_acta`.",
+        "sufijo_especial": "El de las casillas especiales (S), si es otro.",
+        "sufijo_extranjero": "El del voto desde el extranjero (M), si es otro.",
+    },
+    "territorios.csv": {
+        "tipo": f"Uno de: {', '.join(TerritoryKind)}.",
+        "entidad": "Número de la entidad federativa, de 1 a 99.",
+        "id": "Número del territorio, de 1 a 999; el de una entidad es el mismo de `entidad`.",
+        "nombre": "Nombre, como se publica.",
+    },
+    "casillas.csv": {
+        "entidad": "Número de la entidad.",
+        "distrito_federal": "Número del distrito federal; 0 o vacío si no pertenece a ninguno.",
+        "distrito_local": "Número del distrito local; 0 o vacío si no pertenece a ninguno.",
+        "municipio": "Número del municipio; 0 o vacío si no pertenece a ninguno.",
+        "seccion": "Sección; 0 o vacío solo en los tipos que pueden no tenerla: M, P, V, A.",
+        "tipo": "B básica, C contigua, E extraordinaria, S especial, M extranjero, P y V prisión preventiva, "
+        "A voto anticipado, U urna electrónica.",
+        "numero": "Número de la casilla entre las de su tipo, hasta 99.",
+        "ext_contigua": "Número de la contigua de una extraordinaria; 0 en las demás.",
+        "ubicacion": "1 urbana, 2 no urbana.",
+        "lista_nominal": "Personas en la lista nominal; 0 en las especiales.",
+        "representantes": "Representantes acreditados que pueden votar ahí. El límite de votos es la suma de los dos.",
+        "boletas_maximas": "Máximo de boletas, para una lista nominal de 0. Vacío: sin límite. "
+        "B, C y E deben tener una de las dos.",
+        "digitos": f"Cuántos recuadros tiene cada cantidad del acta, de 1 a 7; vacío: {DIGITOS}.",
+        "elecciones": "Códigos de las elecciones que se votan ahí, separados por espacio; vacío: todas.",
+    },
+    "opciones.csv": {
+        "eleccion": "Código de la elección.",
+        "orden": "Lugar en la boleta, sin repetir en una elección.",
+        "codigo": "Nombre de la columna en el archivo oficial: `PAN`, `PAN-PRI`, `NULOS`.",
+        "clase": f"Una de: {', '.join(Clase)}. Una elección tiene una sola de `nulos` y a lo más una de "
+        "`no_registradas`.",
+        "partidos": "Los partidos que une una `coalicion` (al menos dos) o una `comun`, por código y separados por "
+        "espacio. Los votos de una `coalicion` se reparten entre ellos; los de una `comun`, no.",
+        "nombre": "Nombre para el público; vacío: el código.",
+    },
+    "contiendas.csv": {
+        "eleccion": "Código de la elección.",
+        "entidad": "Número de la entidad; 0 o vacío si la contienda es de todo el país.",
+        "territorio": "Número del distrito o municipio; 0 o vacío si la contienda es de toda la entidad o del país.",
+        "nombre": "Nombre de la contienda; vacío: el de su territorio.",
+        "opciones": "Las opciones de su boleta, por código y separadas por espacio; vacío: todas. "
+        "Debe incluir los nulos.",
+    },
+    "candidaturas.csv": {
+        "eleccion": "Código de la elección.",
+        "entidad": "De la contienda, como en contiendas.csv.",
+        "territorio": "De la contienda, como en contiendas.csv.",
+        "opciones": "Las opciones cuyos votos cuentan para esta candidatura, separadas por espacio.",
+        "propietaria": "Nombre de la persona propietaria.",
+        "suplente": "Nombre de la persona suplente.",
+    },
+    "actas.csv": {
+        "eleccion": "Código de la elección.",
+        "clave_casilla": "Entidad (2 cifras), sección (4), tipo (1 letra), número (2), contigua (2): `330001B0100`.",
+        "tipo_acta": "El campo `tipo_acta` de su QR, si es otro.",
+        "sufijo": "El final de su CLAVE_ACTA, si es otro.",
+        "lista_nominal": "Su lista nominal, si es otra.",
+        "representantes": "Sus representantes, si son otros.",
+        "boletas_maximas": "Su máximo de boletas, si es otro.",
+        "digitos": "Sus recuadros por cantidad, si son otros.",
+    },
+}
+
+_HEAD: Final = """\
+# El catálogo
+
+Lo escribe `prep catalog template`, desde el código; una prueba lo compara.
+
+El catálogo es lo que se espera de la noche: elecciones, boletas, casillas, y un acta por casilla y elección. Son
+archivos CSV en una carpeta. Para empezar:
+
+```
+prep catalog template mi-eleccion     # escribe un ejemplo completo, y este texto como FORMATO.md
+prep catalog check mi-eleccion        # dice todo lo que está mal, con archivo, línea y columna
+prep catalog load mi-eleccion         # lo carga, entero o nada
+```
+
+El ejemplo es una elección de un estado que no existe: una gubernatura con una coalición, y ayuntamientos con una
+candidatura común y dos boletas distintas. Se carga tal como está. Cambie los renglones, no los encabezados, y revise
+cada vez.
+
+- Texto UTF-8 separado por comas, con o sin BOM y con cualquier fin de línea. Se entiende lo que Excel hace a los
+  números (`="0001"`, `'0001`, `4,778`).
+- Las columnas van en cualquier orden. Las que no son obligatorias pueden faltar; una celda vacía significa lo mismo.
+- Los códigos llevan letras, cifras, guiones, puntos y `&`, sin espacios. Un texto no empieza con `=`, `+`, `-` ni `@`.
+- Lo que se vota en todo el estado tiene `nivel` *entidad*; por distrito, *distrito*; por municipio, *municipio*.
+- Después del corte 0 el catálogo no cambia: su huella va en cada manifiesto y en la primera hoja de la bitácora.
+- Las siglas, las horas y el intervalo no van aquí: son variables `PREP_*`.
+- Los conjuntos de reglas se explican en `docs/rules.md`.
+"""
+
+
+def catalog_format() -> str:
+    """The whole format in Spanish, as Markdown. Raises KeyError for a column that nobody described."""
+    parts = [_HEAD]
+    for file, columns in COLUMNS.items():
+        parts += [f"## {file}\n\n{_FILES[file]}{' Puede faltar.' if file in OPTIONAL_FILES else ''}\n"]
+        optional = OPTIONAL_COLUMNS.get(file, frozenset())
+        rows = [
+            f"| `{column}` | {'no' if column in optional else 'sí'} | {_CELLS[file][column]} |\n" for column in columns
+        ]
+        parts += ["| columna | obligatoria | qué lleva |\n|---|---|---|\n" + "".join(rows)]
+    return "\n".join(parts)
+
+
+def sample_catalog() -> dict[str, bytes]:
+    """A state that does not exist: a coalition for governor, a joint candidacy and two ballots for town councils."""
+    parties, rest = "ABETO CEDRO ENCINO FRESNO NOGAL", "NO_REGISTRADAS NULOS"
+    plain = [(party, Clase.PARTIDO, "", f"Partido {party.title()}") for party in parties.split()]
+    last = [
+        ("NO_REGISTRADAS", Clase.NO_REGISTRADAS, "", "Candidaturas no registradas"),
+        ("NULOS", Clase.NULOS, "", "Votos nulos"),
+    ]
+    alliance = [("ABETO-CEDRO", Clase.COALICION, "ABETO CEDRO", "Coalición Abeto y Cedro")]
+    joint = [
+        ("FRESNO-NOGAL", Clase.COMUN, "FRESNO NOGAL", "Candidatura común Fresno y Nogal"),
+        ("CAND_IND_1", Clase.INDEPENDIENTE, "", "Candidatura independiente"),
+    ]
+    ballots = {"GOB": [*plain, *alliance, *last], "AYUN": [*plain, *joint, *last]}
+    return write_catalog(
+        {
+            "elecciones.csv": [
+                (
+                    "GOB",
+                    "Gubernatura",
+                    2027,
+                    Ambito.LOCAL,
+                    Nivel.ENTIDAD,
+                    "ine-2023",
+                    "1",
+                    "1",
+                    None,
+                    None,
+                    "01",
+                    "",
+                    "",
+                ),
+                ("AYUN", "Ayuntamientos", 2027, Ambito.LOCAL, Nivel.MUNICIPIO, "ine-2023", "1", "3", *[None] * 5),
+            ],
+            "territorios.csv": [
+                ("entidad", 33, 33, "Ejemplo"),
+                ("distrito_federal", 33, 1, "Distrito federal 1"),
+                ("distrito_local", 33, 1, "Distrito local 1"),
+                ("municipio", 33, 1, "Villa Abeto"),
+                ("municipio", 33, 2, "Villa Nogal"),
+            ],
+            "casillas.csv": [
+                (33, 1, 1, 1, 1, TipoCasilla.BASICA, 1, 0, 1, 612, 10, None, None, None),
+                (33, 1, 1, 1, 1, TipoCasilla.CONTIGUA, 1, 0, 1, 611, 10, None, None, None),
+                (33, 1, 1, 2, 2, TipoCasilla.BASICA, 1, 0, 2, 487, 8, None, None, None),
+                (33, 1, 1, 2, 2, TipoCasilla.EXTRAORDINARIA, 1, 0, 2, 204, 6, None, None, None),
+                (33, 1, 1, 2, 2, TipoCasilla.ESPECIAL, 1, 0, 1, 0, 6, 1000, 4, "GOB"),
+            ],
+            "opciones.csv": [
+                (election, place, *option)
+                for election, options in ballots.items()
+                for place, option in enumerate(options, 1)
+            ],
+            "contiendas.csv": [
+                ("GOB", 33, None, "Ejemplo", None),
+                ("AYUN", 33, 1, "Villa Abeto", f"{parties} FRESNO-NOGAL {rest}"),
+                ("AYUN", 33, 2, "Villa Nogal", f"ABETO CEDRO FRESNO NOGAL FRESNO-NOGAL CAND_IND_1 {rest}"),
+            ],
+            "candidaturas.csv": [
+                ("GOB", 33, None, "ABETO CEDRO ABETO-CEDRO", "Ana Ejemplo", "Beatriz Ejemplo"),
+                ("GOB", 33, None, "ENCINO", "Carlos Ejemplo", "Diego Ejemplo"),
+                ("AYUN", 33, 1, "FRESNO NOGAL FRESNO-NOGAL", "Elena Ejemplo", "Flor Ejemplo"),
+                ("AYUN", 33, 2, "FRESNO NOGAL FRESNO-NOGAL", "Gabriel Ejemplo", None),
+                ("AYUN", 33, 2, "CAND_IND_1", "Hilda Ejemplo", None),
+            ],
+            "actas.csv": [("AYUN", "330002E0100", None, None, 200, None, None, None)],
+        }
+    )
