@@ -1,7 +1,7 @@
-"""The desk: a person leases a task, looks at the image, and gives a capture; what was given is kept for ever.
+"""The desk: a person leases a task, looks at the image, and gives a capture, which is kept for ever.
 
-Captures are blind: a lease tells what stands on the form, never what anybody typed — except in a resolution, whose
-person has typed first. Each is one transaction: while the lease is still the same, the task ends, the fact is
+Captures are blind: a lease tells the fields of the form, never the values that anybody typed. The one exception is a
+resolution: its person has typed first. Each is one transaction: while the lease is still the same, the task ends, the fact is
 added, and the message that says so is put in the outbox. The same capture under the same lease is the same capture,
 however often it comes.
 """
@@ -18,7 +18,7 @@ from prep.blobs import Blobs
 from prep.domain.catalog import SIN_SECCION, Ambito, ContestId, TerritoryKind, read_identity
 from prep.domain.entry import HEADER, Field, Mark, Values, choose, read_field
 from prep.domain.rules import SIN_ACTA
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
 from prep.scan.header import MEDIA
 from prep.store import desk as store
@@ -79,7 +79,7 @@ class Desk:
         """The task this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
-            raise Rejected(f"su rol ({person.role}) no permite estas tareas", status=403)
+            raise Rejected(f"su rol ({person.role}) no permite estas tareas", code=Code.ROL_NO_PERMITIDO)
         now = self._clock()
         async with borrow(self._pool) as connection:
             held = await store.lease(
@@ -146,7 +146,7 @@ class Desk:
     async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
         """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
-        Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
+        Returns its id and arithmetic warnings. Raises Rejected: 422 for the values, 403, 409, 410 for the lease.
         """
         async with borrow(self._pool) as connection:
             task = await store.task(connection, lease)
@@ -165,7 +165,7 @@ class Desk:
             return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
     async def resolve(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
-        """Keep which of three different captures is right. Raises Rejected (422) where `raw` is none of them."""
+        """Keep which of three different captures is right. Raises Rejected (422) if `raw` is none of them."""
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
@@ -181,7 +181,7 @@ class Desk:
             return DeskAnswer({}, new=False)
 
     async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
-        """Keep what a person says an image is: QR text, or '' where it cannot be identified."""
+        """Keep what a person says an image is: QR text, or '' if it cannot be identified."""
         said = Statement(_canonical(identity), proceso_tecnico)
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
@@ -205,16 +205,16 @@ class Desk:
     def _check_holds(self, task: Task, person: Person, kind: TaskKind) -> None:
         """Raises Rejected unless this person may answer this task now, as this kind of task."""
         if task.person != person.id:
-            raise Rejected("esta tarea es de otra persona", status=403)
+            raise Rejected("esta tarea es de otra persona", code=Code.TAREA_AJENA)
         if task.until <= self._clock():
             raise _gone()
         if task.kind is not kind:
-            raise Rejected(f"esta tarea es de {task.kind}", status=409)
+            raise Rejected(f"esta tarea es de {task.kind}", code=Code.TAREA_DE_OTRO_TIPO)
 
     async def _same(
         self, connection: Connection, person: Person, before: EarlierCapture | None, raw: Mapping[str, object]
     ) -> EarlierCapture:
-        """What was given under a lease that is used up, if it is this person saying the same again."""
+        """The capture under a lease that is used up, if this person says the same again."""
         if before is None or before.person != person.id:
             raise _gone()
         if await self._values(connection, before.form, raw) != before.values:
@@ -239,7 +239,7 @@ class Desk:
         return DeskAnswer({}, new=new)
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
-        """Have an acta typed again in a new round, from another of its images where one is given."""
+        """Have an acta typed again in a new round, from another of its images if one is given."""
         allow(person, SUPERVISES)
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
@@ -248,14 +248,14 @@ class Desk:
             )
 
     async def cotejar(self, person: Person, election: str, clave: str, resultado: str) -> None:
-        """Keep the result of comparing what was published with the paper."""
+        """Keep the result of comparing the published acta with the paper."""
         allow(person, COMPARES)
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
             await pipeline.cotejar(connection, acta=acta, person=person.id, result=resultado, given=self._given)
 
     async def state(self, person: Person, election: str, clave: str) -> dict[str, Any]:
-        """Where an acta stands; what was typed only when nobody must type it blind any more."""
+        """The state of an acta; its captures only when nobody must type it blind any more."""
         allow(person, SEES_ACTAS)
         async with (
             borrow(self._pool) as connection,  # one moment of the acta: a new round must not show between two looks
@@ -265,17 +265,17 @@ class Desk:
             return {"clave": clave, "eleccion": election} | await store.acta_state(connection, acta)
 
     async def image(self, person: Person, sha256: str, *, original: bool) -> tuple[bytes, str]:
-        """The bytes and media type of an image's web copy, or of the original, for whoever has it before them."""
+        """The bytes and media type of an image's web copy, or of the original, for a person who works on it."""
         async with borrow(self._pool) as connection:
             found = await store.image_for(connection, bytes.fromhex(sha256), person.id, self._clock())
         if person.role not in SEES_IMAGES and not (found is not None and found.held):
-            raise Rejected("esta imagen no es de una tarea suya", status=403)
+            raise Rejected("esta imagen no es de una tarea suya", code=Code.IMAGEN_AJENA)
         if found is None:
-            raise Rejected("no hay tal imagen", status=404)
+            raise Rejected("no hay tal imagen", code=Code.IMAGEN_INEXISTENTE)
         if original:
             return await self._blobs.get(sha256), _media_type(found.format)
         if found.web is None:
-            raise Rejected("esta imagen aún no se digitaliza", status=404)
+            raise Rejected("esta imagen aún no se digitaliza", code=Code.IMAGEN_SIN_DIGITALIZAR)
         return await self._blobs.get(found.web), _media_type("jpeg")
 
 
@@ -286,10 +286,11 @@ def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Value
     """
     missing = [code for code in form.codes if code not in raw]
     if missing:
-        raise Rejected(f"faltan campos del acta: {', '.join(missing)}")
+        raise Rejected(f"faltan campos del acta: {', '.join(missing)}", code=Code.CAMPOS_FALTANTES)
     if len(raw) > len(form.codes):
         unknown = sorted(set(raw) - set(form.codes))
-        raise Rejected(f"campos que esta acta no tiene: {', '.join(unknown)[:200]}")
+        sentence = f"campos que esta acta no tiene: {', '.join(unknown)[:200]}"
+        raise Rejected(sentence, code=Code.CAMPOS_SOBRANTES)
     fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
@@ -335,13 +336,13 @@ def _canonical(identity: str) -> str:
         return ""
     read = read_identity(identity)
     if read is None:
-        raise Rejected("identidad: no es el texto de un QR de acta")
+        raise Rejected("identidad: no es el texto de un QR de acta", code=Code.IDENTIDAD_NO_VALIDA)
     return read[0].text
 
 
 def _gone() -> Rejected:
-    return Rejected("esta tarea venció o ya no es suya; pida otra", status=410)
+    return Rejected("esta tarea venció o ya no es suya; pida otra", code=Code.TAREA_VENCIDA)
 
 
 def _otherwise() -> Rejected:
-    return Rejected("esta tarea ya se contestó de otra manera", status=409)
+    return Rejected("esta tarea ya se contestó de otra manera", code=Code.TAREA_YA_CONTESTADA)

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field
 
 from prep.domain.catalog import read_identity
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
 MAX_SEQUENCE: Final = 2**63 - 1
@@ -175,7 +175,7 @@ def _said(headers: Mapping[str, str], name: str, *, required: bool) -> str:
     """The value of X-PREP-`name`, percent-decoded; '' where it is absent and may be."""
     raw = headers.get(f"x-prep-{name.lower()}", "")
     if required and not raw:
-        raise Rejected(f"falta el encabezado X-PREP-{name}", status=400)
+        raise Rejected(f"falta el encabezado X-PREP-{name}", code=Code.ENCABEZADO_FALTANTE)
     try:
         value = unquote(raw, errors="strict")
     except UnicodeDecodeError:
@@ -193,4 +193,4 @@ def _signature(text: str) -> bytes:
 
 
 def _bad(name: str, expected: str) -> NoReturn:
-    raise Rejected(f"encabezado X-PREP-{name}: {expected}", status=400)
+    raise Rejected(f"encabezado X-PREP-{name}: {expected}", code=Code.ENCABEZADO_NO_VALIDO)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 
 class Mark(StrEnum):
@@ -85,11 +85,11 @@ def read_field(code: str, raw: object, *, digits: int) -> Field:
         if mark is not None:
             return mark
     if isinstance(raw, bool) or not isinstance(raw, int):
-        raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»")
+        raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»", code=Code.VALOR_NO_VALIDO)
     if raw < 0:
-        raise Rejected(f"{code}: un número de votos no puede ser negativo")
+        raise Rejected(f"{code}: un número de votos no puede ser negativo", code=Code.VALOR_NO_VALIDO)
     if raw >= 10**digits:
-        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta")
+        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta", code=Code.VALOR_NO_VALIDO)
     return raw
 
 
@@ -143,5 +143,5 @@ def choose(captures: Sequence[Values], chosen: Values) -> Values:
     Raises Rejected: a fourth value would have been typed by one person alone.
     """
     if chosen not in captures:
-        raise Rejected("la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura")
+        raise Rejected("la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura", code=Code.RESOLUCION_NO_VALIDA)
     return chosen

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from prep.domain.entry import Field, Mark, Values
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 
 class Observation(StrEnum):
@@ -230,7 +230,7 @@ def assess(values: Values, *, limit: int | None, rules: RuleSet, proceso_tecnico
 def assess_sin_acta(kind: Observation, rules: RuleSet) -> Assessment:
     """An acta that will not come, registered by a person. Raises Rejected where the election does not use `kind`."""
     if kind not in SIN_ACTA or kind not in rules.texts:
-        raise Rejected("esta elección no usa ese motivo de «sin acta»")
+        raise Rejected("esta elección no usa ese motivo de «sin acta»", code=Code.MOTIVO_NO_ADMITIDO)
     return Assessment(0, (kind,), Contabilizada.NO)
 
 
