@@ -1,9 +1,9 @@
 """The desk: a person leases a task, looks at the image, and gives a capture, which is kept for ever.
 
 Captures are blind: a lease tells the fields of the form, never the values that anybody typed. The one exception is a
-resolution: its person has typed first. Each is one transaction: while the lease is still the same, the task ends, the fact is
-added, and the message that says so is put in the outbox. The same capture under the same lease is the same capture,
-however often it comes.
+resolution: its person has typed first. Each capture is one transaction: while the lease is still the same, the task
+ends, the fact is added, and the message that says so is put in the outbox. The same capture under the same lease is
+the same capture, however often it comes.
 """
 
 from collections.abc import Callable, Mapping, Sequence

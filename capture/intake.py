@@ -1,9 +1,9 @@
 """The first story: an image comes in and is safe, and its sender holds a receipt.
 
-Read `Intake.receive` from top to bottom; everything below it is what its steps call. Before each step a comment says
-how things stand if the process stops there. Until the receipt is in the sender's hands the sender keeps the image and sends
-it again, under the same sequence number, so every step may meet what an earlier try left behind and goes on from it.
-Nothing here waits for Postgres, unless Postgres is the bus.
+Read `Intake.receive` from top to bottom; its steps call the rest. Before each step a comment says how things stand if
+the process stops there. Until the receipt is in the sender's hands, the sender keeps the image and sends it again under
+the same sequence number. So every step may meet the rests of an earlier try, and goes on from them.
+No step waits for Postgres, unless Postgres is the bus.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from prep import observe
 from prep.blobs import Arriving, Blobs
 from prep.bus.contract import Bus
 from prep.errors import Code, Rejected, Unavailable
-from prep.messages import ImageReceived
+from prep.messages import ImageReceived, Topic
 from prep.scan import header
 from prep.upload import Upload, read_headers
 
@@ -87,6 +87,11 @@ class Intake:
         observe.RECEIPTS.labels("nuevo" if made else "repetido").inc()
         observe.INTAKE_SECONDS.observe(time.perf_counter() - begun)
         return receipt, made
+
+    async def ready(self) -> None:
+        """Whether an image could come in now. Raises Unavailable if the store or the bus does not answer."""
+        await self.blobs.find("salud")
+        await self.bus.lag(Topic.IMAGES, "digitize")
 
     def _check_length(self, headers: Mapping[str, str]) -> None:
         length = headers.get("content-length")

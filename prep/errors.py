@@ -5,7 +5,7 @@ worded better one day; the code of a case never changes. `docs/api.md` shows the
 """
 
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 
 class Code(StrEnum):
@@ -14,7 +14,7 @@ class Code(StrEnum):
     status: int
     meaning: str
 
-    def __new__(cls, value: str, status: int, meaning: str) -> "Code":
+    def __new__(cls, value: str, status: int, meaning: str) -> Self:
         member = str.__new__(cls, value)
         member._value_, member.status, member.meaning = value, status, meaning
         return member
@@ -38,6 +38,7 @@ class Code(StrEnum):
     SIN_SESION = "sin_sesion", 401, "The request has no open session; log in."
     ROL_NO_PERMITIDO = "rol_no_permitido", 403, "The role of this person does not allow this."
     DEMASIADOS_INTENTOS = "demasiados_intentos", 429, "Too many logins were tried for this name; wait."
+    DEMASIADAS_PETICIONES = "demasiadas_peticiones", 429, "Too many requests came from this address; the proxy says so."
     DEMASIADAS_PERSONAS = "demasiadas_personas", 503, "Too many people log in at once; try again."
 
     # Images.

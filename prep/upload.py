@@ -141,6 +141,8 @@ def headers_of(shape: type[Upload]) -> dict[str, Header]:
 # From headers to an upload.
 
 SIGNED_TITLE: Final = "PREP-IMAGE-V1"
+SIGNATURE: Final = "Signature"
+"""The header X-PREP-Signature, which is no field: it is made over all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> An
     """The X-PREP-* headers (names in any case). Raises Rejected (400) that names the one that is missing or wrong."""
     fields = headers_of(shape)
     said = {name: _said(headers, header.name, required=header.absent is None) for name, header in fields.items()}
-    signature = _signature(_said(headers, "Signature", required=True))
+    signature = _signature(_said(headers, SIGNATURE, required=True))
     read: dict[str, Any] = {}
     for name, header in fields.items():
         if not said[name] and header.absent is not None:

@@ -130,7 +130,9 @@ class Round:
                 return values
             case Choose(candidates):
                 if chosen is None:
-                    raise Rejected("las tres capturas difieren: una persona debe elegir una de ellas", code=Code.ACTA_NO_LO_ADMITE)
+                    raise Rejected(
+                        "las tres capturas difieren: una persona debe elegir una de ellas", code=Code.ACTA_NO_LO_ADMITE
+                    )
                 return choose(candidates, chosen)
             case _:
                 assert_never(outcome)

@@ -143,5 +143,8 @@ def choose(captures: Sequence[Values], chosen: Values) -> Values:
     Raises Rejected: a fourth value would have been typed by one person alone.
     """
     if chosen not in captures:
-        raise Rejected("la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura", code=Code.RESOLUCION_NO_VALIDA)
+        raise Rejected(
+            "la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura",
+            code=Code.RESOLUCION_NO_VALIDA,
+        )
     return chosen

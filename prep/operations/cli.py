@@ -24,7 +24,7 @@ RESTART_SECONDS: Final = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr where the request cannot be met."""
+    """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr if the request cannot be met."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in PROGRAMS:
         PROGRAMS[words[0]](words)
@@ -102,6 +102,15 @@ def _parked(words: Sequence[str]) -> None:
     parked(words[1:])
 
 
+def _openapi(words: Sequence[str]) -> None:
+    """Print the description of the HTTP of `prep capture`; it needs no settings and no database."""
+    from capture.app import described  # noqa: PLC0415
+    from capture.description import as_text  # noqa: PLC0415
+
+    Parser(prog="prep openapi", description="La descripción OpenAPI de la captura, en JSON.").parse_args(words[1:])
+    print(as_text(described()), end="")
+
+
 def _ceremonies(words: Sequence[str]) -> None:
     from prep.operations.ceremonies import main as ceremonies  # noqa: PLC0415
 
@@ -121,6 +130,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "device": _accounts,
     "user": _accounts,
     "parked": _parked,
+    "openapi": _openapi,
     "software-digests": _ceremonies,
     "zero": _ceremonies,
     "close": _ceremonies,
@@ -152,6 +162,7 @@ def _parser() -> Parser:
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),
+        ("openapi", "la descripción OpenAPI de la captura"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     command("serve", _serve, "todas las partes en esta máquina, con la base de datos incluida")

@@ -296,7 +296,9 @@ async def add_identification(connection: Connection, task: Task, said: Statement
     try:
         return bool(await connection.fetchval(SQL["add_identification"], task.id, task.lease, site, *words, at))
     except asyncpg.UniqueViolationError:
-        raise Rejected("usted ya identificó esta imagen; le toca a otra persona", code=Code.IDENTIFICACION_REPETIDA) from None
+        raise Rejected(
+            "usted ya identificó esta imagen; le toca a otra persona", code=Code.IDENTIFICACION_REPETIDA
+        ) from None
 
 
 async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[int, Statement] | None:

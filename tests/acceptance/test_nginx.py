@@ -170,4 +170,4 @@ async def test_a_capture_that_is_away_is_said_in_words_and_asked_for_again(nginx
     ):
         away = await https.post(f"https://localhost:{port}/v1/images", content=b"x")
     assert (away.status_code, away.headers["retry-after"]) == (503, "5")
-    assert away.json() == {"error": "la recepción no responde; intente de nuevo"}
+    assert away.json() == {"error": "la recepción no responde; intente de nuevo", "codigo": "no_disponible"}

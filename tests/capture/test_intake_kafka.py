@@ -1,4 +1,4 @@
-"""With Kafka, images come in while PostgreSQL is away, and are processed when it is back; without Kafka, nothing is promised."""
+"""With Kafka, images come in while PostgreSQL is away, and are processed when it is back; without Kafka, no receipt promises anything."""
 
 import asyncio
 import hashlib
@@ -80,7 +80,7 @@ async def test_images_come_in_while_postgres_is_away_and_are_processed_when_it_i
         await pool.close()
 
 
-async def test_with_kafka_away_the_sender_is_told_to_come_back_and_nothing_is_promised(
+async def test_with_kafka_away_the_sender_is_told_to_come_back_and_gets_no_promise(
     cluster: Cluster, cords: KafkaCords, server: embedded.Embedded, tmp_path: Path
 ) -> None:
     device, content = Device("escaner-1"), jpeg(2)
