@@ -70,7 +70,7 @@ class IdentityBody(WithNext):
     identidad: str = Field(max_length=200, pattern=PRINTABLE)
     """The text of the QR of an acta; empty if the image cannot be identified."""
     proceso_tecnico: bool = False
-    """The image was taken in the proceso técnico, and not in a casilla."""
+    """The acta was identified by the proceso técnico operativo; the published row says so."""
 
 
 class SinActaBody(JsonBody):

@@ -31,8 +31,15 @@ from tests.makers.description import DESCRIPTION
 ROOT = Path(__file__).parents[2]
 PEOPLE = (None, "oper", "digi", "ana", "caro", "super", "cotejo", "admin", "audi", "obse")
 """Anonymous, and one person of each role."""
-EXAMPLES = 8
-"""Requests to each operation as each of them."""
+BOUNDED = settings(
+    max_examples=6,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+"""Six requests to each operation, the same in every run; each is sent as each of the people."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -106,16 +113,15 @@ async def test_no_request_gets_an_answer_that_is_not_described(room: Room) -> No
             ask(result.ok())
 
     def ask(operation: Any) -> None:
-        @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
-        @settings(suppress_health_check=list(HealthCheck))
+        @BOUNDED
         @given(case=operation.as_strategy(), exists=st.booleans(), data=st.data())
         def asked(case: Any, exists: bool, data: st.DataObject) -> None:
             if exists:
                 name_real_things(case, data)
-            for who, session in sessions.items():
-                # A real session is still needed after this one ends.
-                ends = (operation.path, operation.method) == ("/v1/session", "delete")
-                answer = case.call(base_url=room.url, headers={"Authorization": "Bearer x"} if ends else session)
+            # An operation that asks for no session answers everybody alike. Nor may one that ends it get a real one.
+            as_everybody = "security" in operation.definition.raw and operation.method != "delete"
+            for who, session in sessions.items() if as_everybody else [(None, {})]:
+                answer = case.call(base_url=room.url, headers=session)
                 seen.add((who, operation.path, answer.status_code))
                 case.validate_response(answer, checks=CHECKS)
 
@@ -134,7 +140,7 @@ async def test_no_request_gets_an_answer_that_is_not_described(room: Room) -> No
                 case.headers = signed(room.device, case.headers, case.body)
 
     await asyncio.to_thread(ask_everything)
-    assert {200, 201, 204, 400, 401, 403, 404, 409, 415, 422, 429} <= {status for _, _, status in seen}
+    assert {200, 201, 204, 400, 401, 403, 404, 409, 415, 422} <= {status for _, _, status in seen}
     strangers = {who for who, path, status in seen if path.startswith("/v1/tasks") and status == 401}
     assert strangers == {None}, "each of the others was let in as somebody"
 

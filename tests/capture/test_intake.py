@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
 from capture import intake
+from prep.bus.kafka_dev import free_ports
 from prep.messages import ImageReceived, Topic
 from prep.store import embedded
 from prep.store.database import migrate
@@ -414,6 +415,8 @@ async def test_images_come_in_while_postgres_is_away_if_the_bus_is_not_in_it(
         assert (await room.send(jpeg(1))).status_code == 201
         embedded.stop(own_postgres)
         assert (await room.send(jpeg(2))).status_code == 201
+        ready = await room.http.get("/readyz")
+        assert (ready.status_code, ready.text) == (200, "puede recibir imágenes\n")
         health = await room.http.get("/healthz")
         assert (health.status_code, health.json()) == (503, {"ok": False, "fuera": ["base de datos"]})
         away = await room.http.post("/v1/session", json={"usuario": "ana", "clave": "una clave larga"})
@@ -446,6 +449,9 @@ async def test_with_the_bus_away_the_sender_is_told_to_come_back_and_gets_no_pro
         away = await room.send(content, Sequence="2")
         assert (away.status_code, away.json()["error"]) == (503, "el bus no responde; intente de nuevo")
         assert int(away.headers["retry-after"]) > 0
+        ready, alive = await room.http.get("/readyz"), await room.http.get("/livez")
+        assert (ready.status_code, ready.text) == (503, "el bus no responde; intente de nuevo\n")
+        assert (alive.status_code, alive.text) == (200, "el proceso responde\n")
         assert (await room.http.get(f"/v1/receipts/{hashlib.sha256(content).hexdigest()}")).status_code == 404
         await embedded.start(own_postgres)
         assert (await room.send(content, Sequence="2")).status_code == 201
@@ -455,3 +461,22 @@ async def test_with_the_bus_away_the_sender_is_told_to_come_back_and_gets_no_pro
 async def test_the_application_is_healthy_and_says_so(room: Room) -> None:
     answer = await room.http.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"ok": True})
+    assert [(await room.http.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
+
+
+async def test_a_process_whose_images_cannot_be_kept_is_alive_and_not_ready(night: Night, tmp_path: Path) -> None:
+    """An S3 that does not answer: nobody listens on its port."""
+    [port] = free_ports(1)
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        async with furnished(night, tmp_path, blobs="s3://nada/x") as room:
+            ready = await room.http.get("/readyz")
+            assert ready.status_code == 503
+            assert "almacén" in ready.text
+            assert (await room.http.get("/livez")).status_code == 200

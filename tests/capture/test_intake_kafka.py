@@ -54,6 +54,8 @@ async def test_images_come_in_while_postgres_is_away_and_are_processed_when_it_i
         assert (await room.send(jpeg(1))).status_code == 201
         embedded.stop(tmp_path / "postgres")
         assert [(await room.send(jpeg(seed))).status_code for seed in (2, 3)] == [201, 201]
+        assert (await room.http.get("/readyz")).status_code == 200
+        assert (await room.http.get("/healthz")).status_code == 503
     async with open_room(server.app(), tmp_path, device=device, bus=KafkaBus(cluster)) as room:
         receipt = await room.send(jpeg(4))
         assert receipt.status_code == 201
