@@ -177,7 +177,7 @@ async def receipt_of(request: Request, sha256: Sha) -> Response:
     """The receipt of an image, byte for byte as its sender got it."""
     receipt = await _rooms(request).intake.receipts.find(sha256)
     if receipt is None:
-        raise Rejected("no hay acuse de esa imagen", code=Code.ACUSE_INEXISTENTE)
+        raise Rejected("no hay acuse de esa imagen", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
 
 
@@ -345,35 +345,35 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("puede recibir imágenes\n")
 
 
-SEES: Final = (Code.SIN_SESION, Code.ROL_NO_PERMITIDO, Code.NO_DISPONIBLE)
+SEES: Final = (Code.NO_SESSION, Code.ROLE_MAY_NOT, Code.UNAVAILABLE)
 """Refusals of every operation that a person of a certain role may do."""
 ANSWERS_A_TASK: Final = (
-    Code.SIN_SESION,
-    Code.TAREA_AJENA,
-    Code.TAREA_DE_OTRO_TIPO,
-    Code.TAREA_YA_CONTESTADA,
-    Code.TAREA_VENCIDA,
-    Code.NO_DISPONIBLE,
+    Code.NO_SESSION,
+    Code.TASK_NOT_YOURS,
+    Code.TASK_OF_OTHER_KIND,
+    Code.TASK_ANSWERED,
+    Code.TASK_EXPIRED,
+    Code.UNAVAILABLE,
 )
-OF_VALUES: Final = (Code.CAMPOS_FALTANTES, Code.CAMPOS_SOBRANTES, Code.VALOR_NO_VALIDO)
-OF_AN_ACTA: Final = (*SEES, Code.ACTA_INEXISTENTE)
-MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ACTA_NO_LO_ADMITE)
+OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
+OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
+MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ILLEGAL_MOVE)
 OF_AN_UPLOAD: Final = (
-    Code.ENCABEZADO_FALTANTE,
-    Code.ENCABEZADO_NO_VALIDO,
-    Code.PETICION_NO_VALIDA,
-    Code.DISPOSITIVO_NO_INSCRITO,
-    Code.FIRMA_NO_VALIDA,
-    Code.ENVIO_INTERRUMPIDO,
-    Code.NUMERO_YA_USADO,
-    Code.LONGITUD_FALTANTE,
-    Code.DEMASIADO_GRANDE,
-    Code.FORMATO_NO_ADMITIDO,
-    Code.IMAGEN_VACIA,
-    Code.SHA256_NO_CORRESPONDE,
-    Code.NO_VALIDO,
-    Code.NO_DISPONIBLE,
-    Code.SIN_ESPACIO,
+    Code.HEADER_MISSING,
+    Code.HEADER_WRONG,
+    Code.BAD_REQUEST,
+    Code.DEVICE_UNKNOWN,
+    Code.SIGNATURE_WRONG,
+    Code.UPLOAD_STOPPED,
+    Code.NUMBER_USED,
+    Code.LENGTH_MISSING,
+    Code.IMAGE_TOO_LARGE,
+    Code.FORMAT_NOT_TAKEN,
+    Code.IMAGE_EMPTY,
+    Code.SHA256_DIFFERS,
+    Code.REJECTED,
+    Code.UNAVAILABLE,
+    Code.NO_SPACE,
 )
 TEXT: Final = ("text/plain",)
 
@@ -383,45 +383,45 @@ OPERATIONS: Final[Sequence[Operation]] = (
     ),
     Operation("/v1/receipts/key", "GET", receipts_key, {200: ("application/x-pem-file",)}),
     Operation(
-        "/v1/receipts/{sha256}", "GET", receipt_of, {200: ReceiptAnswer}, (Code.ACUSE_INEXISTENTE, Code.NO_DISPONIBLE)
+        "/v1/receipts/{sha256}", "GET", receipt_of, {200: ReceiptAnswer}, (Code.NO_RECEIPT, Code.UNAVAILABLE)
     ),
     Operation(
         "/v1/session", "POST", login, {201: SessionAnswer},
-        (Code.CREDENCIALES_INCORRECTAS, Code.DEMASIADOS_INTENTOS, Code.DEMASIADAS_PERSONAS, Code.NO_DISPONIBLE),
+        (Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
     ),
-    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.NO_DISPONIBLE,)),
+    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.UNAVAILABLE,)),
     Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, SEES),
     Operation(
         "/v1/images/{sha256}", "GET", image, {200: tuple(media_type for media_type, _ in MEDIA.values())},
         (
-            Code.SIN_SESION, Code.IMAGEN_AJENA, Code.IMAGEN_INEXISTENTE, Code.IMAGEN_SIN_DIGITALIZAR, Code.APARTADO,
-            Code.NO_DISPONIBLE,
+            Code.NO_SESSION, Code.IMAGE_NOT_YOURS, Code.NO_IMAGE, Code.IMAGE_NOT_READ, Code.PARKED,
+            Code.UNAVAILABLE,
         ),
     ),
     Operation(
         "/v1/tasks/{tarea}/entry", "POST", capture, {201: CaptureAnswer, 200: CaptureAnswer},
-        (*ANSWERS_A_TASK, *OF_VALUES, Code.CAPTURA_REPETIDA),
+        (*ANSWERS_A_TASK, *OF_VALUES, Code.CAPTURED_BEFORE),
     ),
     Operation(
         "/v1/tasks/{tarea}/identity", "POST", identity, {201: NextAnswer, 200: NextAnswer},
-        (*ANSWERS_A_TASK, Code.IDENTIDAD_NO_VALIDA, Code.IDENTIFICACION_REPETIDA),
+        (*ANSWERS_A_TASK, Code.IDENTITY_WRONG, Code.IDENTIFIED_BEFORE),
     ),
     Operation(
         "/v1/tasks/{tarea}/resolution", "POST", resolution, {201: NextAnswer, 200: NextAnswer},
-        (*ANSWERS_A_TASK, *OF_VALUES, Code.RESOLUCION_NO_VALIDA, Code.ACTA_YA_RESUELTA),
+        (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE),
     ),
-    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, (Code.SIN_SESION, Code.NO_DISPONIBLE)),
+    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, (Code.NO_SESSION, Code.UNAVAILABLE)),
     Operation(
         "/v1/actas/{eleccion}/{clave}/sin-acta", "POST", sin_acta, {201: DoneAnswer, 200: DoneAnswer},
-        (*MOVES_AN_ACTA, Code.MOTIVO_NO_ADMITIDO),
+        (*MOVES_AN_ACTA, Code.REASON_NOT_USED),
     ),
     Operation(
         "/v1/actas/{eleccion}/{clave}/recaptura", "POST", recapture, {201: DoneAnswer},
-        (*MOVES_AN_ACTA, Code.IMAGEN_DE_OTRA_ACTA, Code.ACTA_SIN_IMAGEN),
+        (*MOVES_AN_ACTA, Code.IMAGE_OF_OTHER_ACTA, Code.ACTA_WITHOUT_IMAGE),
     ),
     Operation(
         "/v1/actas/{eleccion}/{clave}/cotejo", "POST", cotejo, {201: DoneAnswer},
-        (*MOVES_AN_ACTA, Code.COTEJO_NO_VALIDO, Code.ACTA_SIN_IMAGEN),
+        (*MOVES_AN_ACTA, Code.COTEJO_WRONG, Code.ACTA_WITHOUT_IMAGE),
     ),
     Operation("/v1/actas/{eleccion}/{clave}", "GET", acta_state, {200: ActaAnswer}, OF_AN_ACTA),
     Operation("/metrics", "GET", metrics, {200: TEXT}),
@@ -458,30 +458,30 @@ def _refuse(_: Request, error: Exception) -> Response:
 
 def _refuse_path(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _refusal(first_wrong(error.errors()), Code.CAMPO_NO_VALIDO)
+    return _refusal(first_wrong(error.errors()), Code.FIELD_WRONG)
 
 
 _NO_ROUTE: Final = {
-    404: ("aquí no hay nada", Code.RUTA_DESCONOCIDA),
-    405: ("esta dirección no admite ese método", Code.METODO_NO_ADMITIDO),
+    404: ("aquí no hay nada", Code.NO_ROUTE),
+    405: ("esta dirección no admite ese método", Code.NO_METHOD),
 }
 
 
 def _refuse_route(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    unread = ("la petición no es válida", Code.PETICION_NO_VALIDA)
+    unread = ("la petición no es válida", Code.BAD_REQUEST)
     sentence, code = _NO_ROUTE.get(error.status_code, unread)
     return _refusal(sentence, code, status=error.status_code, headers=error.headers)
 
 
 def _hung_up(_: Request, __: Exception) -> Response:
     """The sender left in the middle of the body, and does not read this."""
-    return _refusal("la petición se cortó", Code.PETICION_NO_VALIDA)
+    return _refusal("la petición se cortó", Code.BAD_REQUEST)
 
 
 def _defect(_: Request, __: Exception) -> Response:
     """A defect; the server logs it with its trace."""
-    return _refusal("error interno; quedó registrado", Code.ERROR_INTERNO)
+    return _refusal("error interno; quedó registrado", Code.DEFECT)
 
 
 REFUSALS: Final = (

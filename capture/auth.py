@@ -144,12 +144,12 @@ class Devices:
                 await asyncio.wait_for(asyncio.shield(self._refresh_once()), 1)
         key = self._keys.get(device)
         if key is None:
-            raise Rejected(f"el dispositivo {device} no está inscrito", code=Code.DISPOSITIVO_NO_INSCRITO)
+            raise Rejected(f"el dispositivo {device} no está inscrito", code=Code.DEVICE_UNKNOWN)
         try:
             key.verify(signature, text)
         except InvalidSignature:
             sentence = "la firma del dispositivo no corresponde a lo enviado"
-            raise Rejected(sentence, code=Code.FIRMA_NO_VALIDA) from None
+            raise Rejected(sentence, code=Code.SIGNATURE_WRONG) from None
 
     async def keep_fresh(self) -> None:
         """Look for newly enrolled devices for ever; runs beside intake."""
@@ -233,7 +233,7 @@ class People:
         async with borrow(self._pool) as connection:
             found = await store.person_by_login(connection, login)
         if not await self._matches(password, _NOBODY if found is None else found[1]) or found is None:
-            raise Rejected("usuario o clave incorrectos", code=Code.CREDENCIALES_INCORRECTAS)
+            raise Rejected("usuario o clave incorrectos", code=Code.CREDENTIALS_WRONG)
         if found[1].startswith(OLD):
             await self._rewrite(found[0], found[1], password)
         token = secrets.token_urlsafe(32)
@@ -250,7 +250,7 @@ class People:
         if seen is None or seen[2] <= now:
             seen = await self._look_up(digest, now)
         if seen is None or seen[1] <= now:
-            raise Rejected("inicie sesión", code=Code.SIN_SESION)
+            raise Rejected("inicie sesión", code=Code.NO_SESSION)
         return seen[0]
 
     async def logout(self, token: str | None) -> None:
@@ -274,7 +274,7 @@ class People:
     async def _matches(self, password: str, stored: str) -> bool:
         if self._queued >= WAITING:
             sentence = "demasiadas personas inician sesión a la vez; intente de nuevo"
-            raise Unavailable(sentence, code=Code.DEMASIADAS_PERSONAS)
+            raise Unavailable(sentence, code=Code.TOO_MANY_PEOPLE)
         self._queued += 1
         try:
             async with self._deriving:
@@ -298,7 +298,7 @@ class People:
             tried.popleft()
         if len(tried) >= ATTEMPTS:
             sentence = "demasiados intentos; espere un minuto"
-            raise Unavailable(sentence, code=Code.DEMASIADOS_INTENTOS, retry_after=60)
+            raise Unavailable(sentence, code=Code.TOO_MANY_TRIES, retry_after=60)
         tried.append(now)
         if len(self._tried) > _NAMES:
             self._tried.popitem(last=False)
@@ -307,7 +307,7 @@ class People:
 def allow(person: Person, roles: frozenset[Role]) -> None:
     """Raises Rejected (403) unless the person has one of these roles."""
     if person.role not in roles:
-        raise Rejected(f"su rol ({person.role}) no permite esta operación", code=Code.ROL_NO_PERMITIDO)
+        raise Rejected(f"su rol ({person.role}) no permite esta operación", code=Code.ROLE_MAY_NOT)
 
 
 def _token_digest(token: str) -> bytes:

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from capture.shapes import BodyReader, Refused
+from capture.shapes import BodyReader, RefusalAnswer
 from prep.errors import Code
 from prep.upload import SIGNATURE, Upload, headers_of
 
@@ -28,12 +28,12 @@ ABOUT: Final = (
     "enrol a device, what it signs, and how a receipt is checked."
 )
 _BODY: Final = (
-    Code.CUERPO_NO_ES_JSON,
-    Code.CUERPO_DEMASIADO_GRANDE,
-    Code.CAMPO_NO_VALIDO,
-    Code.CAMPO_REPETIDO,
+    Code.NOT_JSON,
+    Code.BODY_TOO_LARGE,
+    Code.FIELD_WRONG,
+    Code.FIELD_TWICE,
 )
-_PATH: Final = (Code.CAMPO_NO_VALIDO, Code.RUTA_DESCONOCIDA)
+_PATH: Final = (Code.FIELD_WRONG, Code.NO_ROUTE)
 """A value with a slash in it is another path."""
 
 
@@ -67,7 +67,7 @@ class Operation:
 def describe(app: FastAPI, operations: Sequence[Operation]) -> dict[str, Any]:
     """The description of these operations, which were added to `app`."""
     described = get_openapi(title="PREP", version="1", description=ABOUT, routes=app.routes)
-    shapes: list[tuple[type[BaseModel], Literal["validation"]]] = [(Refused, "validation")]
+    shapes: list[tuple[type[BaseModel], Literal["validation"]]] = [(RefusalAnswer, "validation")]
     routes = {(route.path, *(route.methods or ())): route for route in app.routes if isinstance(route, APIRoute)}
     for operation in operations:
         told = described["paths"][operation.path][operation.method.lower()]
@@ -76,7 +76,7 @@ def describe(app: FastAPI, operations: Sequence[Operation]) -> dict[str, Any]:
             shapes.append((reader.shape, "validation"))
             schema = {"$ref": f"#/components/schemas/{reader.shape.__name__}"}
             told["requestBody"] = {"content": {"application/json": {"schema": schema}}, "required": not reader.empty}
-        codes = {*operation.refusals, Code.ERROR_INTERNO}
+        codes = {*operation.refusals, Code.DEFECT}
         codes |= {*_BODY} if readers else set()
         codes |= {*_PATH} if "{" in operation.path else set()
         for status in sorted({code.status for code in codes}):
@@ -114,7 +114,7 @@ def _add_refusals(responses: dict[str, Any], status: int, codes: Sequence[Code])
     told["description"] = "\n".join(f"- `{code}`: {code.meaning}" for code in codes)
     told.setdefault("content", {})["application/json"] = {
         "schema": {
-            "allOf": [{"$ref": "#/components/schemas/Refused"}],
+            "allOf": [{"$ref": "#/components/schemas/RefusalAnswer"}],
             "properties": {"codigo": {"enum": [str(code) for code in codes]}},
         }
     }
@@ -124,7 +124,7 @@ def _add_refusals(responses: dict[str, Any], status: int, codes: Sequence[Code])
         }
 
 
-RETRIED: Final = frozenset({Code.DEMASIADOS_INTENTOS, Code.DEMASIADAS_PERSONAS, Code.NO_DISPONIBLE, Code.SIN_ESPACIO})
+RETRIED: Final = frozenset({Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE, Code.NO_SPACE})
 """Refusals that carry Retry-After: the same request may succeed later."""
 
 

@@ -79,7 +79,7 @@ class Desk:
         """The task this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
-            raise Rejected(f"su rol ({person.role}) no permite estas tareas", code=Code.ROL_NO_PERMITIDO)
+            raise Rejected(f"su rol ({person.role}) no permite estas tareas", code=Code.ROLE_MAY_NOT)
         now = self._clock()
         async with borrow(self._pool) as connection:
             held = await store.lease(
@@ -205,11 +205,11 @@ class Desk:
     def _check_holds(self, task: Task, person: Person, kind: TaskKind) -> None:
         """Raises Rejected unless this person may answer this task now, as this kind of task."""
         if task.person != person.id:
-            raise Rejected("esta tarea es de otra persona", code=Code.TAREA_AJENA)
+            raise Rejected("esta tarea es de otra persona", code=Code.TASK_NOT_YOURS)
         if task.until <= self._clock():
             raise _gone()
         if task.kind is not kind:
-            raise Rejected(f"esta tarea es de {task.kind}", code=Code.TAREA_DE_OTRO_TIPO)
+            raise Rejected(f"esta tarea es de {task.kind}", code=Code.TASK_OF_OTHER_KIND)
 
     async def _same(
         self, connection: Connection, person: Person, before: EarlierCapture | None, raw: Mapping[str, object]
@@ -269,13 +269,13 @@ class Desk:
         async with borrow(self._pool) as connection:
             found = await store.image_for(connection, bytes.fromhex(sha256), person.id, self._clock())
         if person.role not in SEES_IMAGES and not (found is not None and found.held):
-            raise Rejected("esta imagen no es de una tarea suya", code=Code.IMAGEN_AJENA)
+            raise Rejected("esta imagen no es de una tarea suya", code=Code.IMAGE_NOT_YOURS)
         if found is None:
-            raise Rejected("no hay tal imagen", code=Code.IMAGEN_INEXISTENTE)
+            raise Rejected("no hay tal imagen", code=Code.NO_IMAGE)
         if original:
             return await self._blobs.get(sha256), _media_type(found.format)
         if found.web is None:
-            raise Rejected("esta imagen aún no se digitaliza", code=Code.IMAGEN_SIN_DIGITALIZAR)
+            raise Rejected("esta imagen aún no se digitaliza", code=Code.IMAGE_NOT_READ)
         return await self._blobs.get(found.web), _media_type("jpeg")
 
 
@@ -286,11 +286,11 @@ def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Value
     """
     missing = [code for code in form.codes if code not in raw]
     if missing:
-        raise Rejected(f"faltan campos del acta: {', '.join(missing)}", code=Code.CAMPOS_FALTANTES)
+        raise Rejected(f"faltan campos del acta: {', '.join(missing)}", code=Code.VALUES_MISSING)
     if len(raw) > len(form.codes):
         unknown = sorted(set(raw) - set(form.codes))
         sentence = f"campos que esta acta no tiene: {', '.join(unknown)[:200]}"
-        raise Rejected(sentence, code=Code.CAMPOS_SOBRANTES)
+        raise Rejected(sentence, code=Code.VALUES_UNKNOWN)
     fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
@@ -336,13 +336,13 @@ def _canonical(identity: str) -> str:
         return ""
     read = read_identity(identity)
     if read is None:
-        raise Rejected("identidad: no es el texto de un QR de acta", code=Code.IDENTIDAD_NO_VALIDA)
+        raise Rejected("identidad: no es el texto de un QR de acta", code=Code.IDENTITY_WRONG)
     return read[0].text
 
 
 def _gone() -> Rejected:
-    return Rejected("esta tarea venció o ya no es suya; pida otra", code=Code.TAREA_VENCIDA)
+    return Rejected("esta tarea venció o ya no es suya; pida otra", code=Code.TASK_EXPIRED)
 
 
 def _otherwise() -> Rejected:
-    return Rejected("esta tarea ya se contestó de otra manera", code=Code.TAREA_YA_CONTESTADA)
+    return Rejected("esta tarea ya se contestó de otra manera", code=Code.TASK_ANSWERED)

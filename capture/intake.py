@@ -96,17 +96,17 @@ class Intake:
     def _check_length(self, headers: Mapping[str, str]) -> None:
         length = headers.get("content-length")
         if length is None:
-            raise Rejected("falta el encabezado Content-Length", code=Code.LONGITUD_FALTANTE)
+            raise Rejected("falta el encabezado Content-Length", code=Code.LENGTH_MISSING)
         if not length.isascii() or not length.isdigit():
             sentence = "encabezado Content-Length: se espera el número de bytes de la imagen"
-            raise Rejected(sentence, code=Code.ENCABEZADO_NO_VALIDO)
+            raise Rejected(sentence, code=Code.HEADER_WRONG)
         if int(length) > self.max_bytes:
             raise self._too_large()
         if int(length) == 0:
-            raise Rejected("la imagen está vacía", code=Code.IMAGEN_VACIA)
+            raise Rejected("la imagen está vacía", code=Code.IMAGE_EMPTY)
 
     def _too_large(self) -> Rejected:
-        return Rejected(f"la imagen pasa del límite de {self.max_bytes} bytes", code=Code.DEMASIADO_GRANDE)
+        return Rejected(f"la imagen pasa del límite de {self.max_bytes} bytes", code=Code.IMAGE_TOO_LARGE)
 
     async def _take_in(self, arriving: Arriving, body: AsyncIterator[bytes]) -> str:
         """Everything the sender sends; its digest. Stops at the limit, and at a sender who falls silent."""
@@ -123,7 +123,7 @@ class Intake:
         kept, _ = await self.blobs.record(name, upload.sha256.encode())
         if kept != upload.sha256.encode():
             sentence = f"el dispositivo {upload.device} ya usó el número {upload.sequence} para otra imagen"
-            raise Rejected(sentence, code=Code.NUMERO_YA_USADO)
+            raise Rejected(sentence, code=Code.NUMBER_USED)
 
     async def _announce(self, upload: Upload, size: int, format_: str, at: datetime) -> None:
         received = ImageReceived.of(upload, size=size, format_=format_, at=at)
@@ -144,13 +144,13 @@ async def _awaited(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             return
         except TimeoutError:
             sentence = "la imagen dejó de llegar; envíela de nuevo"
-            raise Rejected(sentence, code=Code.ENVIO_INTERRUMPIDO) from None
+            raise Rejected(sentence, code=Code.UPLOAD_STOPPED) from None
         yield chunk
 
 
 def _check_digest(upload: Upload, digest: str, size: int) -> None:
     if size == 0:
-        raise Rejected("la imagen está vacía", code=Code.IMAGEN_VACIA)
+        raise Rejected("la imagen está vacía", code=Code.IMAGE_EMPTY)
     if digest != upload.sha256:
         sentence = f"lo recibido no es lo anunciado: su SHA-256 es {digest}"
-        raise Rejected(sentence, code=Code.SHA256_NO_CORRESPONDE)
+        raise Rejected(sentence, code=Code.SHA256_DIFFERS)

@@ -94,7 +94,7 @@ class JsonAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class Refused(JsonAnswer):
+class RefusalAnswer(JsonAnswer):
     """Every refusal: a sentence for the person who reads it, and a code for the program that gets it."""
 
     error: str
@@ -147,7 +147,7 @@ class FieldOfForm(JsonAnswer):
 
 
 class TaskAnswer(JsonAnswer):
-    tarea: UUID
+    lease: UUID = Field(alias="tarea")
     tipo: TaskKind
     vence: datetime
     imagen: str
@@ -227,15 +227,15 @@ class BodyReader:
             content += chunk
             if len(content) > JSON_LIMIT:
                 sentence = f"el cuerpo pasa del límite de {JSON_LIMIT} bytes"
-                raise Rejected(sentence, code=Code.CUERPO_DEMASIADO_GRANDE)
+                raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
         try:
             read = json.loads(content or self.empty, object_pairs_hook=_object_of_pairs, parse_constant=_no_constant)
         except (ValueError, RecursionError):
-            raise Rejected("el cuerpo no es JSON válido en UTF-8", code=Code.CUERPO_NO_ES_JSON) from None
+            raise Rejected("el cuerpo no es JSON válido en UTF-8", code=Code.NOT_JSON) from None
         try:
             return self.shape.model_validate(read)
         except ValidationError as error:
-            raise Rejected(first_wrong(error.errors()), code=Code.CAMPO_NO_VALIDO) from None
+            raise Rejected(first_wrong(error.errors()), code=Code.FIELD_WRONG) from None
 
 
 def body_of(shape: type[JsonBody], *, empty: bytes = b"") -> Any:  # noqa: ANN401 - FastAPI's own mark
@@ -249,7 +249,7 @@ def _object_of_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise Rejected(f"campo repetido: {repeated[:40]}", code=Code.CAMPO_REPETIDO)
+        raise Rejected(f"campo repetido: {repeated[:40]}", code=Code.FIELD_TWICE)
     return read
 
 

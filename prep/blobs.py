@@ -48,7 +48,7 @@ S3_RETRY: Final["RetryConfig"] = {"max_retries": 3, "retry_timeout": timedelta(s
 class Full(Unavailable):
     """The disk has no room: the sender tries later, somebody makes room. HTTP 507."""
 
-    general = Code.SIN_ESPACIO
+    general = Code.NO_SPACE
 
 
 class Arriving:

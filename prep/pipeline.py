@@ -378,7 +378,7 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     Raises Rejected where the acta is not published or `result` is not one of `COTEJO`.
     """
     if result not in COTEJO:
-        raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}", code=Code.COTEJO_NO_VALIDO)
+        raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}", code=Code.COTEJO_WRONG)
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
     after(row.estado, Move.COTEJO)
@@ -401,10 +401,10 @@ async def recapture(
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
     if image is not None and not await store.has_image(connection, row.id, image):
-        raise Rejected("esa imagen no es de esta acta", code=Code.IMAGEN_DE_OTRA_ACTA)
+        raise Rejected("esa imagen no es de esta acta", code=Code.IMAGE_OF_OTHER_ACTA)
     image = image or row.image
     if image is None:
-        raise Rejected("esta acta no tiene imagen que capturar", code=Code.ACTA_SIN_IMAGEN)
+        raise Rejected("esta acta no tiene imagen que capturar", code=Code.ACTA_WITHOUT_IMAGE)
     after(row.estado, Move.RECAPTURA)
     await store.drop_tasks(connection, row.id)
     detail = {"motivo": reason, "persona": person, "imagen": image.hex()}

@@ -177,7 +177,7 @@ def _said(headers: Mapping[str, str], name: str, *, required: bool) -> str:
     """The value of X-PREP-`name`, percent-decoded; '' where it is absent and may be."""
     raw = headers.get(f"x-prep-{name.lower()}", "")
     if required and not raw:
-        raise Rejected(f"falta el encabezado X-PREP-{name}", code=Code.ENCABEZADO_FALTANTE)
+        raise Rejected(f"falta el encabezado X-PREP-{name}", code=Code.HEADER_MISSING)
     try:
         value = unquote(raw, errors="strict")
     except UnicodeDecodeError:
@@ -195,4 +195,4 @@ def _signature(text: str) -> bytes:
 
 
 def _bad(name: str, expected: str) -> NoReturn:
-    raise Rejected(f"encabezado X-PREP-{name}: {expected}", code=Code.ENCABEZADO_NO_VALIDO)
+    raise Rejected(f"encabezado X-PREP-{name}: {expected}", code=Code.HEADER_WRONG)

@@ -75,7 +75,7 @@ class IllegalMove(Rejected):
     """The acta is in a state from which this cannot happen."""
 
     def __init__(self, estado: Estado, move: Move) -> None:
-        super().__init__(f"un acta {estado} no admite {move}", code=Code.ACTA_NO_LO_ADMITE)
+        super().__init__(f"un acta {estado} no admite {move}", code=Code.ILLEGAL_MOVE)
 
 
 def after(estado: Estado, move: Move) -> Estado:
@@ -110,9 +110,9 @@ class Round:
     def with_capture(self, capture: Capture) -> "Round":
         """Raises Rejected if that person has typed in this round, or if it waits for no other capture."""
         if capture.person in {earlier.person for earlier in self.captures}:
-            raise Rejected("la misma persona no puede capturar dos veces la misma acta", code=Code.CAPTURA_REPETIDA)
+            raise Rejected("la misma persona no puede capturar dos veces la misma acta", code=Code.CAPTURED_BEFORE)
         if not isinstance(self.next, AnotherPerson):
-            raise Rejected("esta acta no espera otra captura", code=Code.ACTA_NO_LO_ADMITE)
+            raise Rejected("esta acta no espera otra captura", code=Code.ILLEGAL_MOVE)
         return Round((*self.captures, capture))
 
     def verified(self, chosen: Values | None = None) -> Values:
@@ -123,15 +123,15 @@ class Round:
         outcome = self.next
         match outcome:
             case AnotherPerson():
-                raise Rejected("falta la captura de otra persona", code=Code.ACTA_NO_LO_ADMITE)
+                raise Rejected("falta la captura de otra persona", code=Code.ILLEGAL_MOVE)
             case Agreed(values):
                 if chosen is not None and chosen != values:
-                    raise Rejected("las capturas coinciden: no hay nada que resolver", code=Code.ACTA_NO_LO_ADMITE)
+                    raise Rejected("las capturas coinciden: no hay nada que resolver", code=Code.ILLEGAL_MOVE)
                 return values
             case Choose(candidates):
                 if chosen is None:
                     raise Rejected(
-                        "las tres capturas difieren: una persona debe elegir una de ellas", code=Code.ACTA_NO_LO_ADMITE
+                        "las tres capturas difieren: una persona debe elegir una de ellas", code=Code.ILLEGAL_MOVE
                     )
                 return choose(candidates, chosen)
             case _:

@@ -85,11 +85,11 @@ def read_field(code: str, raw: object, *, digits: int) -> Field:
         if mark is not None:
             return mark
     if isinstance(raw, bool) or not isinstance(raw, int):
-        raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»", code=Code.VALOR_NO_VALIDO)
+        raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»", code=Code.VALUE_WRONG)
     if raw < 0:
-        raise Rejected(f"{code}: un número de votos no puede ser negativo", code=Code.VALOR_NO_VALIDO)
+        raise Rejected(f"{code}: un número de votos no puede ser negativo", code=Code.VALUE_WRONG)
     if raw >= 10**digits:
-        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta", code=Code.VALOR_NO_VALIDO)
+        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta", code=Code.VALUE_WRONG)
     return raw
 
 
@@ -145,6 +145,6 @@ def choose(captures: Sequence[Values], chosen: Values) -> Values:
     if chosen not in captures:
         raise Rejected(
             "la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura",
-            code=Code.RESOLUCION_NO_VALIDA,
+            code=Code.NO_SUCH_CHOICE,
         )
     return chosen

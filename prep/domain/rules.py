@@ -230,7 +230,7 @@ def assess(values: Values, *, limit: int | None, rules: RuleSet, proceso_tecnico
 def assess_sin_acta(kind: Observation, rules: RuleSet) -> Assessment:
     """An acta that will not come, registered by a person. Raises Rejected where the election does not use `kind`."""
     if kind not in SIN_ACTA or kind not in rules.texts:
-        raise Rejected("esta elección no usa ese motivo de «sin acta»", code=Code.MOTIVO_NO_ADMITIDO)
+        raise Rejected("esta elección no usa ese motivo de «sin acta»", code=Code.REASON_NOT_USED)
     return Assessment(0, (kind,), Contabilizada.NO)
 
 

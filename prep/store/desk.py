@@ -260,7 +260,7 @@ async def add_capture(
             SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
         )
     except asyncpg.UniqueViolationError:
-        raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURA_REPETIDA) from None
+        raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
     return added
 
 
@@ -296,9 +296,7 @@ async def add_identification(connection: Connection, task: Task, said: Statement
     try:
         return bool(await connection.fetchval(SQL["add_identification"], task.id, task.lease, site, *words, at))
     except asyncpg.UniqueViolationError:
-        raise Rejected(
-            "usted ya identificó esta imagen; le toca a otra persona", code=Code.IDENTIFICACION_REPETIDA
-        ) from None
+        raise Rejected("usted ya identificó esta imagen; le toca a otra persona", code=Code.IDENTIFIED_BEFORE) from None
 
 
 async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[int, Statement] | None:
@@ -312,7 +310,7 @@ async def add_resolution(connection: Connection, task: Task, capture: int, at: d
     try:
         return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
-        raise Rejected("esta acta ya está resuelta", code=Code.ACTA_YA_RESUELTA) from None
+        raise Rejected("esta acta ya está resuelta", code=Code.RESOLVED_BEFORE) from None
 
 
 # What the screens show.
@@ -339,7 +337,7 @@ async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
     named = (election + clave).isprintable()
     found: int | None = await connection.fetchval(SQL["acta_id"], election, clave) if named else None
     if found is None:
-        raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", code=Code.ACTA_INEXISTENTE)
+        raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", code=Code.NO_ACTA)
     return ActaId(found)
 
 

@@ -20,7 +20,7 @@ async def answers_as_described(answer: httpx.Response) -> None:
     media = answer.headers.get("content-type", "").partition(";")[0]
     if operation is None:
         assert answer.status_code in {404, 405}
-        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}}
+        content = {"application/json": {"schema": {"$ref": "#/components/schemas/RefusalAnswer"}}}
     else:
         assert str(answer.status_code) in operation["responses"], f"{answer.status_code} is not described"
         content = operation["responses"][str(answer.status_code)].get("content", {})
