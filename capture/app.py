@@ -258,7 +258,7 @@ async def sin_acta(
     request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[SinActaBody, body_of(SinActaBody)]
 ) -> Response:
     """Register that an acta will not come: 201, or 200 if that is so already."""
-    return _told(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
+    return _desk_answer(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
 
 
 async def recapture(
@@ -290,15 +290,15 @@ async def _and_next(desk: Desk, person: Person, said: WithNext, answer: DeskAnsw
     had at once, or if the same answer came before: an answer that comes again changes nothing.
     """
     if said.siguiente is None or not answer.new:
-        return _told(answer)
+        return _desk_answer(answer)
     with suppress(PrepError, TimeoutError):
         async with asyncio.timeout(NEXT_SECONDS):
             task = await desk.lease(person, said.siguiente)
-        return _told(replace(answer, content={**answer.content, "siguiente": task}))
-    return _told(answer)
+        return _desk_answer(replace(answer, content={**answer.content, "siguiente": task}))
+    return _desk_answer(answer)
 
 
-def _told(answer: DeskAnswer) -> Response:
+def _desk_answer(answer: DeskAnswer) -> Response:
     return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
@@ -516,6 +516,7 @@ class Edge:
 
         begun = time.perf_counter()
 
+        # The label is the path of the route and never the address itself, which names an acta.
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *SECURITY]

@@ -87,17 +87,17 @@ async def add_user(
 
     Raises Rejected if the login is taken or malformed, or the password too short.
     """
-    stored = await _derived(password, cost)
+    stored = await _derived_password(password, cost)
     async with connection.transaction():
         return await store.add_person(connection, login, stored, role, await store.site(connection, site))
 
 
 async def change_password(connection: Connection, *, login: str, password: str, cost: Cost = COST) -> None:
     """Another password; every session of that person ends. Raises Rejected as `add_user`."""
-    await store.set_password(connection, login, await _derived(password, cost))
+    await store.set_password(connection, login, await _derived_password(password, cost))
 
 
-async def _derived(password: str, cost: Cost) -> str:
+async def _derived_password(password: str, cost: Cost) -> str:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Rejected(f"la clave lleva de {MIN_PASSWORD} a {MAX_PASSWORD} caracteres")
     return await asyncio.to_thread(hash_password, password, cost)
@@ -132,7 +132,7 @@ class Devices:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._refreshing: asyncio.Task[None] | None = None
         with suppress(FileNotFoundError, ValueError):
-            self._know({device: bytes.fromhex(key) for device, key in json.loads(file.read_bytes()).items()})
+            self._know_devices({device: bytes.fromhex(key) for device, key in json.loads(file.read_bytes()).items()})
 
     async def check(self, device: str, signature: bytes, text: bytes) -> None:
         """Raises Rejected (401) unless `signature` is that of `device` over `text`.
@@ -172,14 +172,14 @@ class Devices:
             log.exception("devices not refreshed")  # a defect here must not stop images from coming in
             return
         if found != self._raw:
-            self._know(found)
-            await asyncio.to_thread(self._save, found)
+            self._know_devices(found)
+            await asyncio.to_thread(self._save_devices, found)
 
-    def _know(self, found: dict[str, bytes]) -> None:
+    def _know_devices(self, found: dict[str, bytes]) -> None:
         self._keys = {device: Ed25519PublicKey.from_public_bytes(key) for device, key in found.items()}
         self._raw = found
 
-    def _save(self, found: dict[str, bytes]) -> None:
+    def _save_devices(self, found: dict[str, bytes]) -> None:
         temporary = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -232,10 +232,10 @@ class People:
         self._count_try(login)
         async with borrow(self._pool) as connection:
             found = await store.person_by_login(connection, login)
-        if not await self._matches(password, _NOBODY if found is None else found[1]) or found is None:
+        if not await self._password_matches(password, _NOBODY if found is None else found[1]) or found is None:
             raise Rejected("usuario o clave incorrectos", code=Code.CREDENTIALS_WRONG)
         if found[1].startswith(OLD):
-            await self._rewrite(found[0], found[1], password)
+            await self._rewrite_password(found[0], found[1], password)
         token = secrets.token_urlsafe(32)
         expires = self._clock() + self._lasts
         async with borrow(self._pool) as connection:
@@ -271,7 +271,7 @@ class People:
         self._seen[digest] = seen = (*found, now + REMEMBERED)
         return seen
 
-    async def _matches(self, password: str, stored: str) -> bool:
+    async def _password_matches(self, password: str, stored: str) -> bool:
         if self._queued >= WAITING:
             sentence = "demasiadas personas inician sesión a la vez; intente de nuevo"
             raise Unavailable(sentence, code=Code.TOO_MANY_PEOPLE)
@@ -282,7 +282,7 @@ class People:
         finally:
             self._queued -= 1
 
-    async def _rewrite(self, person: Person, stored: str, password: str) -> None:
+    async def _rewrite_password(self, person: Person, stored: str, password: str) -> None:
         """Keep an old password in the form of today. If the database is away now, the next login does it."""
         async with self._deriving:
             rewritten = await asyncio.to_thread(hash_password, password)

@@ -93,14 +93,14 @@ class Desk:
                 until=now + self._lasts,
                 any_site_before=now - self._other_site,
             )
-            return None if held is None else await self._describe(connection, held)
+            return None if held is None else await self._describe_task(connection, held)
 
     async def release(self, person: Person, lease: UUID) -> None:
         """Give the task back undone."""
         async with borrow(self._pool) as connection:
             await store.give_back(connection, lease, person.id)
 
-    async def _describe(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
+    async def _describe_task(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
         told: dict[str, Any] = {
             "tarea": str(held.lease),
             "tipo": held.kind,
@@ -110,15 +110,15 @@ class Desk:
             "campos": [],
         }
         if held.acta is not None:
-            form = await self._form(connection, held.acta.contest)
-            told["acta"] = self._acta(form, held.acta)
+            form = await self._form_of_contest(connection, held.acta.contest)
+            told["acta"] = self._acta_of_task(form, held.acta)
             told["campos"] = form.campos(held.acta.digitos)
             if held.kind is TaskKind.RESOLUCION:
                 captures = await pipeline_store.captures(connection, held.acta.id, held.ronda)
                 told["capturas"] = [as_raw(form, each.capture.values) for each in captures]
         return told
 
-    def _acta(self, form: Form, acta: TaskActa) -> dict[str, str]:
+    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -135,7 +135,7 @@ class Desk:
             "casilla": f"{place.tipo}{place.numero:02}" + (f"C{place.ext_contigua:02}" if place.ext_contigua else ""),
         }
 
-    async def _form(self, connection: Connection, contest: ContestId) -> Form:
+    async def _form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
         """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""
         if contest not in self._forms.of:
             self._forms = await store.forms(connection)
@@ -150,9 +150,10 @@ class Desk:
         """
         async with borrow(self._pool) as connection:
             task = await store.task(connection, lease)
+            # While the lease lives, one statement keeps the capture, ends the task and writes the message.
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.CAPTURA)
-                values = await self._values(connection, on_form, raw)
+                values = await self._read_values(connection, on_form, raw)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 capture = await store.add_capture(
                     connection, task, values, site=person.site, at=self._clock(), message=message
@@ -160,8 +161,9 @@ class Desk:
                 if capture is not None:
                     observe.CAPTURES.labels(task.ordinal).inc()
                     return DeskAnswer({"captura": capture, "avisos": warnings(values, on_form.limit)}, new=True)
+            # The lease is used up or gone. The same person who says the same again gets the same answer.
             before = await store.capture_by_lease(connection, lease)
-            before = await self._same(connection, person, before, raw)
+            before = await self._check_same_answer(connection, person, before, raw)
             return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
     async def resolve(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
@@ -170,19 +172,19 @@ class Desk:
             task = await store.task(connection, lease)
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.RESOLUCION)
-                values = await self._values(connection, on_form, raw)
+                values = await self._read_values(connection, on_form, raw)
                 captures = await pipeline_store.captures(connection, on_form.acta, task.ronda)
                 chosen = choose([each.capture.values for each in captures], values)
                 capture = next(each.id for each in captures if each.capture.values == chosen)
                 if await store.add_resolution(connection, task, capture, self._clock()):
                     await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
                     return DeskAnswer({}, new=True)
-            await self._same(connection, person, await store.resolution_by_lease(connection, lease), raw)
+            await self._check_same_answer(connection, person, await store.resolution_by_lease(connection, lease), raw)
             return DeskAnswer({}, new=False)
 
     async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
         """Keep what a person says an image is: QR text, or '' if it cannot be identified."""
-        said = Statement(_canonical(identity), proceso_tecnico)
+        said = Statement(_canonical_identity(identity), proceso_tecnico)
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
@@ -192,9 +194,9 @@ class Desk:
                     return DeskAnswer({}, new=True)
             before = await store.identification_by_lease(connection, lease)
             if before is None or before[0] != person.id:
-                raise _gone()
+                raise _lease_gone()
             if before[1] != said:
-                raise _otherwise()
+                raise _answered_otherwise()
             return DeskAnswer({}, new=False)
 
     def _on_form(self, task: Task, person: Person, kind: TaskKind) -> OnForm:
@@ -207,22 +209,22 @@ class Desk:
         if task.person != person.id:
             raise Rejected("esta tarea es de otra persona", code=Code.TASK_NOT_YOURS)
         if task.until <= self._clock():
-            raise _gone()
+            raise _lease_gone()
         if task.kind is not kind:
             raise Rejected(f"esta tarea es de {task.kind}", code=Code.TASK_OF_OTHER_KIND)
 
-    async def _same(
+    async def _check_same_answer(
         self, connection: Connection, person: Person, before: EarlierCapture | None, raw: Mapping[str, object]
     ) -> EarlierCapture:
         """The capture under a lease that is used up, if this person says the same again."""
         if before is None or before.person != person.id:
-            raise _gone()
-        if await self._values(connection, before.form, raw) != before.values:
-            raise _otherwise()
+            raise _lease_gone()
+        if await self._read_values(connection, before.form, raw) != before.values:
+            raise _answered_otherwise()
         return before
 
-    async def _values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
-        return read_values(await self._form(connection, on_form.contest), raw, digitos=on_form.digitos)
+    async def _read_values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
+        return read_values(await self._form_of_contest(connection, on_form.contest), raw, digitos=on_form.digitos)
 
     # What supervisors, CATD operators and cotejadores do to an acta.
 
@@ -292,6 +294,7 @@ def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Value
         sentence = f"campos que esta acta no tiene: {', '.join(unknown)[:200]}"
         raise Rejected(sentence, code=Code.VALUES_UNKNOWN)
     fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
+    # A row of the election has a column for every option; a ballot holds only some of them.
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
         votes[position] = field
@@ -317,13 +320,13 @@ def warnings(values: Values, limit: int | None) -> list[str]:
     if limit is not None and votes > limit:
         said.append(f"los votos suman {votes} y en esta casilla caben {limit}")
     if not any(isinstance(field, Mark) for field in (personas, representantes, sacados)):
-        voted = _number(personas) + _number(representantes)
+        voted = _number_or_zero(personas) + _number_or_zero(representantes)
         if voted != sacados:
             said.append(f"votaron {voted} personas y representantes y los votos sacados de la urna son {sacados}")
     return said
 
 
-def _number(field: Field) -> int:
+def _number_or_zero(field: Field) -> int:
     return 0 if isinstance(field, Mark) else field
 
 
@@ -331,7 +334,7 @@ def _media_type(image_format: str) -> str:
     return MEDIA[image_format][0]
 
 
-def _canonical(identity: str) -> str:
+def _canonical_identity(identity: str) -> str:
     if not identity:
         return ""
     read = read_identity(identity)
@@ -340,9 +343,9 @@ def _canonical(identity: str) -> str:
     return read[0].text
 
 
-def _gone() -> Rejected:
+def _lease_gone() -> Rejected:
     return Rejected("esta tarea venció o ya no es suya; pida otra", code=Code.TASK_EXPIRED)
 
 
-def _otherwise() -> Rejected:
+def _answered_otherwise() -> Rejected:
     return Rejected("esta tarea ya se contestó de otra manera", code=Code.TASK_ANSWERED)

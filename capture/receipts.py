@@ -53,7 +53,7 @@ class Receipts:
 
     async def issue(self, sha256: str, *, size: int, at: datetime) -> tuple[bytes, bool]:
         """The receipt of an image, and whether it was made now. `size` in bytes, `at` with an offset."""
-        return await self.blobs.record(_record_name(sha256), self._make(sha256, size, at))
+        return await self.blobs.record(_record_name(sha256), self._make_receipt(sha256, size, at))
 
     async def find(self, sha256: str) -> bytes | None:
         """The receipt of that image, if it has one."""
@@ -63,7 +63,7 @@ class Receipts:
         """The key with which anyone checks a receipt."""
         return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
-    def _make(self, sha256: str, size: int, at: datetime) -> bytes:
+    def _make_receipt(self, sha256: str, size: int, at: datetime) -> bytes:
         acuse = {
             "formato": FORMAT,
             "sha256": sha256,
