@@ -72,7 +72,7 @@ def log_in(http: httpx.Client, login: str) -> dict[str, str]:
 
 
 def type_acta(http: httpx.Client, session: dict[str, str], values: dict[str, int | str]) -> dict[str, Any]:
-    """Section 6: wait for a capture, look at its image, type it; what was said of the acta."""
+    """Section 6: wait for a capture, look at its image, and type it. Returns the acta of the task."""
     while (leased := http.post("/v1/tasks/lease", json={"tipos": ["captura"]}, headers=session)).status_code == 204:
         time.sleep(0.5)
     assert leased.status_code == 200, leased.text
