@@ -1,48 +1,70 @@
-"""The HTTP of capture: routes that read a request, call a room, and say its answer. Nothing is decided here.
+"""The HTTP of capture: routes that read a request, call a room, and say its answer. The rooms decide.
 
-Everything is JSON except images. Whatever is refused is one sentence in Spanish: {"error": …}. A GET changes nothing.
+Everything is JSON except images. A refusal is one sentence in Spanish and its code: {"error": …, "codigo": …}. A GET
+changes no state. `OPERATIONS` lists every path with its answers and refusals; the OpenAPI description is made from it.
 """
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from random import SystemRandom
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import FastAPI, Path, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from capture.auth import Devices, People, TooMany
-from capture.entries import MAY_LEASE, Desk, DeskAnswer
+from capture.auth import Devices, People
+from capture.description import Operation, describe
+from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
+from capture.shapes import (
+    ActaAnswer,
+    CaptureAnswer,
+    CaptureBody,
+    CotejoBody,
+    Credentials,
+    DoneAnswer,
+    HealthAnswer,
+    IdentityBody,
+    NextAnswer,
+    RecaptureBody,
+    ReceiptAnswer,
+    SessionAnswer,
+    SinActaBody,
+    TaskAnswer,
+    Wanted,
+    WithNext,
+    body_of,
+    first_wrong,
+)
 from prep import observe
-from prep.blobs import Blobs, Full
+from prep.blobs import Blobs
 from prep.bus.contract import Bus
-from prep.errors import Parked, PrepError, Rejected, Unavailable
+from prep.errors import Code, Parked, PrepError, Rejected, Unavailable
+from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
-from prep.store.desk import TaskKind
 from prep.store.people import Person
 from prep.upload import SHA256_PATTERN, Origen
 
 log: Final = logging.getLogger(__name__)
 
-JSON_LIMIT: Final = 64 * 1024
+READY_SECONDS: Final = 5.0
+"""How long the store of images and the bus may take before the process says that it is not ready."""
 NEXT_SECONDS: Final = 2.0
 """How long an answer that is kept waits for the next task that it is to bring."""
 
@@ -108,8 +130,8 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.rooms = Rooms(intake, people, desk, pool)
-    for path, method, route in ROUTES:
-        app.add_api_route(path, route, methods=[method], response_model=None)
+    for operation in OPERATIONS:
+        operation.add_to(app)
     for kind, answer in REFUSALS:
         app.add_exception_handler(kind, answer)
     app.add_middleware(Edge)
@@ -121,85 +143,57 @@ def _rooms(request: Request) -> Rooms:
     return rooms
 
 
-# Devices.
+SESSION: Final = HTTPBearer(scheme_name="sesion", description="The token of POST /v1/session.", auto_error=False)
+"""For the description alone: `_token` reads the header, and `People.who` decides."""
 
+
+async def _person(request: Request, _: Annotated[object, Depends(SESSION)]) -> Person:
+    """The person whose session this is. Raises Rejected (401)."""
+    return await _rooms(request).people.who(_token(request))
+
+
+def _token(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+Speaker = Annotated[Person, Depends(_person)]
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
 Lease = Annotated[UUID, Path(alias="tarea")]
 """The number of a lease, by which its holder names the task."""
 
 
+# Devices.
+
+
 async def receive_image(request: Request) -> Response:
+    """Take one image in, and answer with its receipt: 201 if it was made now, 200 if the image had one."""
     try:
         receipt, made = await _rooms(request).intake.receive(request.headers, request.stream())
     except PrepError as error:
-        observe.IMAGES_REFUSED.labels(_status(error)).inc()
+        observe.IMAGES_REFUSED.labels(error.status).inc()
         raise
     return Response(receipt, 201 if made else 200, media_type="application/json")
 
 
 async def receipt_of(request: Request, sha256: Sha) -> Response:
+    """The receipt of an image, byte for byte as its sender got it."""
     receipt = await _rooms(request).intake.receipts.find(sha256)
     if receipt is None:
-        raise Rejected("no hay acuse de esa imagen", status=404)
+        raise Rejected("no hay acuse de esa imagen", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
 
 
 async def receipts_key(request: Request) -> Response:
+    """The public key with which anyone checks a receipt, in PEM."""
     return Response(_rooms(request).intake.receipts.public_pem(), media_type="application/x-pem-file")
 
 
 # People.
 
 
-PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
-"""Text without control characters, which no keyboard types and PostgreSQL does not hold."""
-
-
-class _JsonBody(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Credentials(_JsonBody):
-    usuario: str = Field(max_length=40, pattern=PRINTABLE)
-    clave: str = Field(max_length=200)
-
-
-Kinds = list[Annotated[TaskKind, Field(strict=False)]]
-
-
-class Wanted(_JsonBody):
-    tipos: Kinds = Field(default_factory=lambda: list(MAY_LEASE))
-
-
-class _WithNext(_JsonBody):
-    siguiente: Kinds | None = None
-    """Kinds of task of which the answer is to bring the next: on a slow line, one wait for each acta less."""
-
-
-class CaptureBody(_WithNext):
-    valores: dict[str, Any]
-
-
-class IdentityBody(_WithNext):
-    identidad: str = Field(max_length=200, pattern=PRINTABLE)
-    proceso_tecnico: bool = False
-
-
-class SinActaBody(_JsonBody):
-    motivo: Literal[1, 2, 3, 4]
-
-
-class RecaptureBody(_JsonBody):
-    motivo: str = Field(min_length=1, max_length=500, pattern=PRINTABLE)
-    imagen: str | None = Field(default=None, pattern=SHA256_PATTERN)
-
-
-class CotejoBody(_JsonBody):
-    resultado: str = Field(max_length=40, pattern=PRINTABLE)
-
-
-async def login(request: Request) -> Response:
-    said = await _body(request, Credentials)
+async def login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
+    """Open a session."""
     session = await _rooms(request).people.login(said.usuario, said.clave)
     told = {
         "token": session.token,
@@ -210,116 +204,120 @@ async def login(request: Request) -> Response:
     return JSONResponse(told, 201)
 
 
-async def logout(request: Request) -> Response:
+async def logout(request: Request, _: Annotated[object, Depends(SESSION)]) -> Response:
+    """End the session; the task that its person held waits for anybody again."""
     await _rooms(request).people.logout(_token(request))
     return Response(status_code=204)
 
 
-async def lease(request: Request) -> Response:
-    person = await _person(request)
-    wanted = await _body(request, Wanted, empty=b"{}")
+async def lease(request: Request, person: Speaker, wanted: Annotated[Wanted, body_of(Wanted, empty=b"{}")]) -> Response:
+    """The task that this person holds, or the next one that waits for this person; 204 if none waits."""
     task = await _rooms(request).desk.lease(person, wanted.tipos)
     return Response(status_code=204) if task is None else JSONResponse(task)
 
 
-async def image(request: Request, sha256: Sha) -> Response:
-    person = await _person(request)
-    original = request.query_params.get("original") == "1"
-    content, media_type, extension = await _rooms(request).desk.image(person, sha256, original=original)
-    # An original is what a stranger sent: to be kept as a file, and for no browser to open.
-    shown = f'attachment; filename="{sha256}.{extension}"' if original else "inline"
+async def image(
+    request: Request,
+    person: Speaker,
+    sha256: Sha,
+    original: Annotated[str, Query(description="1: the bytes as they came; otherwise the web copy.")] = "",
+) -> Response:
+    """The image of a task that this person holds; supervisors, cotejadores and auditors see every image."""
+    as_sent = original == "1"
+    content, media_type, extension = await _rooms(request).desk.image(person, sha256, original=as_sent)
+    # A stranger sent the original: the browser saves it as a file and does not open it.
+    shown = f'attachment; filename="{sha256}.{extension}"' if as_sent else "inline"
     return Response(content, media_type=media_type, headers={"Content-Disposition": shown})
 
 
-async def capture(request: Request, lease: Lease) -> Response:
-    person = await _person(request)
-    said = await _body(request, CaptureBody)
+Captured = Annotated[CaptureBody, body_of(CaptureBody)]
+
+
+async def capture(request: Request, person: Speaker, lease: Lease, said: Captured) -> Response:
+    """Keep a capture: 201 if it was kept now, 200 if the same one was kept under this lease before."""
     desk = _rooms(request).desk
     return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores))
 
 
-async def identity(request: Request, lease: Lease) -> Response:
-    person = await _person(request)
-    said = await _body(request, IdentityBody)
+async def identity(
+    request: Request, person: Speaker, lease: Lease, said: Annotated[IdentityBody, body_of(IdentityBody)]
+) -> Response:
+    """Keep the acta that a person says an image is: 201, or 200 if the same came before."""
     desk = _rooms(request).desk
     answer = await desk.identify(person, lease, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
     return await _and_next(desk, person, said, answer)
 
 
-async def resolution(request: Request, lease: Lease) -> Response:
-    person = await _person(request)
-    said = await _body(request, CaptureBody)
+async def resolution(request: Request, person: Speaker, lease: Lease, said: Captured) -> Response:
+    """Keep which of three different captures is right: 201, or 200 if the same came before."""
     desk = _rooms(request).desk
     return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
 
 
-async def release(request: Request, lease: Lease) -> Response:
-    await _rooms(request).desk.release(await _person(request), lease)
+async def release(request: Request, person: Speaker, lease: Lease) -> Response:
+    """Give the task back undone. A lease that this person does not hold changes nothing."""
+    await _rooms(request).desk.release(person, lease)
     return Response(status_code=204)
 
 
-async def sin_acta(request: Request, eleccion: str, clave: str) -> Response:
-    person = await _person(request)
-    said = await _body(request, SinActaBody)
-    return _told(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
+async def sin_acta(
+    request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[SinActaBody, body_of(SinActaBody)]
+) -> Response:
+    """Register that an acta will not come: 201, or 200 if that is so already."""
+    return _desk_answer(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
 
 
-async def recapture(request: Request, eleccion: str, clave: str) -> Response:
-    person = await _person(request)
-    said = await _body(request, RecaptureBody)
+async def recapture(
+    request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[RecaptureBody, body_of(RecaptureBody)]
+) -> Response:
+    """Have an acta typed again in a new round."""
     image = bytes.fromhex(said.imagen) if said.imagen else None
     await _rooms(request).desk.recapture(person, eleccion, clave, said.motivo, image)
     return JSONResponse({}, 201)
 
 
-async def cotejo(request: Request, eleccion: str, clave: str) -> Response:
-    person = await _person(request)
-    said = await _body(request, CotejoBody)
+async def cotejo(
+    request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[CotejoBody, body_of(CotejoBody)]
+) -> Response:
+    """Keep the result of comparing the published acta with the paper."""
     await _rooms(request).desk.cotejar(person, eleccion, clave, said.resultado)
     return JSONResponse({}, 201)
 
 
-async def acta_state(request: Request, eleccion: str, clave: str) -> Response:
-    return JSONResponse(await _rooms(request).desk.state(await _person(request), eleccion, clave))
+async def acta_state(request: Request, person: Speaker, eleccion: str, clave: str) -> Response:
+    """The state of an acta, its images, and its captures once no person must type it blind any more."""
+    return JSONResponse(await _rooms(request).desk.state(person, eleccion, clave))
 
 
-async def _and_next(desk: Desk, person: Person, said: _WithNext, answer: DeskAnswer) -> Response:
-    """What is kept is told in any case; who gets no next task with it asks for one as for the first.
+async def _and_next(desk: Desk, person: Person, said: WithNext, answer: DeskAnswer) -> Response:
+    """The answer tells in any case that the capture is kept; a person who gets no next task asks for one.
 
-    "siguiente" is a task, null where none waits, and absent where it was not asked for, could not be seen to at once,
-    or where the answer had been kept before: an answer that comes again changes nothing.
+    "siguiente" is a task, or null if none waits. It is absent if the request did not ask for it, if it could not be
+    had at once, or if the same answer came before: an answer that comes again changes nothing.
     """
     if said.siguiente is None or not answer.new:
-        return _told(answer)
+        return _desk_answer(answer)
     with suppress(PrepError, TimeoutError):
         async with asyncio.timeout(NEXT_SECONDS):
             task = await desk.lease(person, said.siguiente)
-        return _told(replace(answer, content={**answer.content, "siguiente": task}))
-    return _told(answer)
+        return _desk_answer(replace(answer, content={**answer.content, "siguiente": task}))
+    return _desk_answer(answer)
 
 
-def _told(answer: DeskAnswer) -> Response:
+def _desk_answer(answer: DeskAnswer) -> Response:
     return JSONResponse(answer.content, 201 if answer.new else 200)
-
-
-async def _person(request: Request) -> Person:
-    return await _rooms(request).people.who(_token(request))
-
-
-def _token(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
 
 
 # The machine.
 
 
 async def metrics(_: Request) -> Response:
+    """The metrics of this process, for Prometheus."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def healthz(request: Request) -> Response:
-    """200 while everything answers; 503 with what does not. Intake may well go on without the database."""
+    """For people: 200 while everything answers; 503 with the parts that do not. Intake may go on without them."""
     rooms = _rooms(request)
     away = []
     try:
@@ -336,102 +334,124 @@ async def healthz(request: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
-Route = Callable[..., Awaitable[Response]]
-ROUTES: Final[Sequence[tuple[str, str, Route]]] = (
-    ("/v1/images", "POST", receive_image),
-    ("/v1/receipts/key", "GET", receipts_key),
-    ("/v1/receipts/{sha256}", "GET", receipt_of),
-    ("/v1/session", "POST", login),
-    ("/v1/session", "DELETE", logout),
-    ("/v1/tasks/lease", "POST", lease),
-    ("/v1/images/{sha256}", "GET", image),
-    ("/v1/tasks/{tarea}/entry", "POST", capture),
-    ("/v1/tasks/{tarea}/identity", "POST", identity),
-    ("/v1/tasks/{tarea}/resolution", "POST", resolution),
-    ("/v1/tasks/{tarea}/release", "POST", release),
-    ("/v1/actas/{eleccion}/{clave}/sin-acta", "POST", sin_acta),
-    ("/v1/actas/{eleccion}/{clave}/recaptura", "POST", recapture),
-    ("/v1/actas/{eleccion}/{clave}/cotejo", "POST", cotejo),
-    ("/v1/actas/{eleccion}/{clave}", "GET", acta_state),
-    ("/metrics", "GET", metrics),
-    ("/healthz", "GET", healthz),
+async def livez(_: Request) -> Response:
+    """The process answers. If this fails, start it again."""
+    return PlainTextResponse("el proceso responde\n")
+
+
+async def readyz(request: Request) -> Response:
+    """Images can come in: 200, or 503 with the part that is missing. PostgreSQL is needed only if it is the bus."""
+    intake = _rooms(request).intake
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await intake.ready()
+    except (Unavailable, TimeoutError) as error:
+        sentence = error.sentence if isinstance(error, Unavailable) else "el almacén o el bus tardan demasiado"
+        return PlainTextResponse(f"{sentence}\n", 503)
+    return PlainTextResponse("puede recibir imágenes\n")
+
+
+SEES: Final = (Code.NO_SESSION, Code.ROLE_MAY_NOT, Code.UNAVAILABLE)
+"""Refusals of every operation that a person of a certain role may do."""
+ANSWERS_A_TASK: Final = (
+    Code.NO_SESSION,
+    Code.TASK_NOT_YOURS,
+    Code.TASK_OF_OTHER_KIND,
+    Code.TASK_ANSWERED,
+    Code.TASK_EXPIRED,
+    Code.UNAVAILABLE,
 )
+OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
+OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
+MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ILLEGAL_MOVE)
+OF_AN_UPLOAD: Final = (
+    Code.HEADER_MISSING,
+    Code.HEADER_WRONG,
+    Code.BAD_REQUEST,
+    Code.DEVICE_UNKNOWN,
+    Code.SIGNATURE_WRONG,
+    Code.UPLOAD_STOPPED,
+    Code.NUMBER_USED,
+    Code.LENGTH_MISSING,
+    Code.IMAGE_TOO_LARGE,
+    Code.FORMAT_NOT_TAKEN,
+    Code.IMAGE_EMPTY,
+    Code.SHA256_DIFFERS,
+    Code.REJECTED,
+    Code.UNAVAILABLE,
+    Code.NO_SPACE,
+)
+TEXT: Final = ("text/plain",)
+
+OPERATIONS: Final[Sequence[Operation]] = (
+    Operation(
+        "/v1/images", "POST", receive_image, {201: ReceiptAnswer, 200: ReceiptAnswer}, OF_AN_UPLOAD, upload=True
+    ),
+    Operation("/v1/receipts/key", "GET", receipts_key, {200: ("application/x-pem-file",)}),
+    Operation(
+        "/v1/receipts/{sha256}", "GET", receipt_of, {200: ReceiptAnswer}, (Code.NO_RECEIPT, Code.UNAVAILABLE)
+    ),
+    Operation(
+        "/v1/session", "POST", login, {201: SessionAnswer},
+        (Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
+    ),
+    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.UNAVAILABLE,)),
+    Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, SEES),
+    Operation(
+        "/v1/images/{sha256}", "GET", image, {200: tuple(media_type for media_type, _ in MEDIA.values())},
+        (
+            Code.NO_SESSION, Code.IMAGE_NOT_YOURS, Code.NO_IMAGE, Code.IMAGE_NOT_READ, Code.PARKED,
+            Code.UNAVAILABLE,
+        ),
+    ),
+    Operation(
+        "/v1/tasks/{tarea}/entry", "POST", capture, {201: CaptureAnswer, 200: CaptureAnswer},
+        (*ANSWERS_A_TASK, *OF_VALUES, Code.CAPTURED_BEFORE),
+    ),
+    Operation(
+        "/v1/tasks/{tarea}/identity", "POST", identity, {201: NextAnswer, 200: NextAnswer},
+        (*ANSWERS_A_TASK, Code.IDENTITY_WRONG, Code.IDENTIFIED_BEFORE),
+    ),
+    Operation(
+        "/v1/tasks/{tarea}/resolution", "POST", resolution, {201: NextAnswer, 200: NextAnswer},
+        (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE),
+    ),
+    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, (Code.NO_SESSION, Code.UNAVAILABLE)),
+    Operation(
+        "/v1/actas/{eleccion}/{clave}/sin-acta", "POST", sin_acta, {201: DoneAnswer, 200: DoneAnswer},
+        (*MOVES_AN_ACTA, Code.REASON_NOT_USED),
+    ),
+    Operation(
+        "/v1/actas/{eleccion}/{clave}/recaptura", "POST", recapture, {201: DoneAnswer},
+        (*MOVES_AN_ACTA, Code.IMAGE_OF_OTHER_ACTA, Code.ACTA_WITHOUT_IMAGE),
+    ),
+    Operation(
+        "/v1/actas/{eleccion}/{clave}/cotejo", "POST", cotejo, {201: DoneAnswer},
+        (*MOVES_AN_ACTA, Code.COTEJO_WRONG, Code.ACTA_WITHOUT_IMAGE),
+    ),
+    Operation("/v1/actas/{eleccion}/{clave}", "GET", acta_state, {200: ActaAnswer}, OF_AN_ACTA),
+    Operation("/metrics", "GET", metrics, {200: TEXT}),
+    Operation("/healthz", "GET", healthz, {200: HealthAnswer, 503: HealthAnswer}),
+    Operation("/livez", "GET", livez, {200: TEXT}),
+    Operation("/readyz", "GET", readyz, {200: TEXT, 503: TEXT}),
+)  # fmt: skip
 
 
-# Reading a body.
-
-Said = TypeVar("Said", bound=_JsonBody)
-
-
-async def _body(request: Request, shape: type[Said], *, empty: bytes = b"") -> Said:
-    """The JSON body as `shape`. Raises Rejected: 413; 400 where it is no JSON; 422 naming the first wrong field."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > JSON_LIMIT:
-            raise Rejected(f"el cuerpo pasa del límite de {JSON_LIMIT} bytes", status=413)
-    try:
-        read = json.loads(content or empty, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise Rejected("el cuerpo no es JSON válido en UTF-8", status=400) from None
-    try:
-        return shape.model_validate(read)
-    except ValidationError as error:
-        raise Rejected(_first_wrong(error.errors())) from None
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; a name that stands in it twice would silently lose one of its values."""
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise Rejected(f"campo repetido: {next(name for name in names if names.count(name) > 1)[:40]}")
-    return read
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-_EXPECTED: Final = {
-    "missing": "falta",
-    "extra_forbidden": "no se espera aquí",
-    "string_type": "se espera un texto",
-    "string_too_long": "es demasiado largo",
-    "string_too_short": "está vacío",
-    "string_pattern_mismatch": "no tiene la forma esperada",
-    "bool_type": "se espera true o false",
-    "dict_type": "se espera un objeto",
-    "list_type": "se espera una lista",
-    "enum": "no es uno de los valores posibles",
-    "literal_error": "no es uno de los valores posibles",
-    "uuid_parsing": "no es el identificador de una tarea",
-    "model_type": "se espera un objeto",
-    "model_attributes_type": "se espera un objeto",
-}
-
-
-def _first_wrong(errors: Sequence[Any]) -> str:
-    wrong = errors[0]
-    name = ".".join(str(part) for part in wrong["loc"] if part != "path") or "cuerpo"
-    return f"{name[:60]}: {_EXPECTED.get(wrong['type'], 'no es válido')}"
+def described() -> dict[str, Any]:
+    """The OpenAPI description of all operations; it needs neither settings nor a database."""
+    app = FastAPI()
+    for operation in OPERATIONS:
+        operation.add_to(app)
+    return describe(app, OPERATIONS)
 
 
 # Refusals.
 
 
-def _status(error: PrepError) -> int:
-    match error:
-        case Rejected():
-            return error.status
-        case Full():
-            return 507
-        case TooMany():
-            return 429
-        case Unavailable():
-            return 503
-        case _:
-            return 500
+def _refusal(
+    sentence: str, code: Code, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    return JSONResponse({"error": sentence, "codigo": code}, status or code.status, headers)
 
 
 def _refuse(_: Request, error: Exception) -> Response:
@@ -439,29 +459,35 @@ def _refuse(_: Request, error: Exception) -> Response:
     if isinstance(error, Parked):
         log.error("parked while answering", extra={"data": {"error": error.sentence}})
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else None
-    return JSONResponse({"error": error.sentence}, _status(error), headers)
+    return _refusal(error.sentence, error.code, headers=headers)
 
 
 def _refuse_path(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return JSONResponse({"error": _first_wrong(error.errors())}, 422)
+    return _refusal(first_wrong(error.errors()), Code.FIELD_WRONG)
 
 
-_NO_ROUTE: Final = {404: "aquí no hay nada", 405: "esta dirección no admite ese método"}
+_NO_ROUTE: Final = {
+    404: ("aquí no hay nada", Code.NO_ROUTE),
+    405: ("esta dirección no admite ese método", Code.NO_METHOD),
+}
 
 
 def _refuse_route(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    sentence = _NO_ROUTE.get(error.status_code, "la petición no es válida")
-    return JSONResponse({"error": sentence}, error.status_code, error.headers)
+    unread = ("la petición no es válida", Code.BAD_REQUEST)
+    sentence, code = _NO_ROUTE.get(error.status_code, unread)
+    return _refusal(sentence, code, status=error.status_code, headers=error.headers)
 
 
 def _hung_up(_: Request, __: Exception) -> Response:
-    return Response(status_code=400)  # nobody reads it: the sender left in the middle of the body
+    """The sender left in the middle of the body, and does not read this."""
+    return _refusal("la petición se cortó", Code.BAD_REQUEST)
 
 
 def _defect(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": "error interno; quedó registrado"}, 500)  # the server logs it with its trace
+    """A defect; the server logs it with its trace."""
+    return _refusal("error interno; quedó registrado", Code.DEFECT)
 
 
 REFUSALS: Final = (
@@ -496,6 +522,7 @@ class Edge:
 
         begun = time.perf_counter()
 
+        # The label is the path of the route and never the address itself, which names an acta.
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *SECURITY]

@@ -1,9 +1,9 @@
-"""The desk: a person leases a task, looks at the image, and gives a capture; what was given is kept for ever.
+"""The desk: a person leases a task, looks at the image, and gives a capture, which is kept for ever.
 
-Captures are blind: a lease tells what stands on the form, never what anybody typed — except in a resolution, whose
-person has typed first. Each is one transaction: while the lease is still the same, the task ends, the fact is
-added, and the message that says so is put in the outbox. The same capture under the same lease is the same capture,
-however often it comes.
+Captures are blind: a lease tells the fields of the form, never the values that anybody typed. The one exception is a
+resolution: its person has typed first. Each capture is one transaction: while the lease is still the same, the task
+ends, the fact is added, and the message that says so is put in the outbox. The same capture under the same lease is
+the same capture, however often it comes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from prep.blobs import Blobs
 from prep.domain.catalog import SIN_SECCION, Ambito, ContestId, TerritoryKind, read_identity
 from prep.domain.entry import HEADER, Field, Mark, Values, choose, read_field
 from prep.domain.rules import SIN_ACTA
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
 from prep.scan.header import MEDIA
 from prep.scan.oddities import SENTENCES, Oddity
@@ -80,7 +80,7 @@ class Desk:
         """The task this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
-            raise Rejected(f"su rol ({person.role}) no permite estas tareas", status=403)
+            raise Rejected(f"su rol ({person.role}) no permite estas tareas", code=Code.ROLE_MAY_NOT)
         now = self._clock()
         async with borrow(self._pool) as connection:
             held = await store.lease(
@@ -94,14 +94,14 @@ class Desk:
                 until=now + self._lasts,
                 any_site_before=now - self._other_site,
             )
-            return None if held is None else await self._describe(connection, held)
+            return None if held is None else await self._describe_task(connection, held)
 
     async def release(self, person: Person, lease: UUID) -> None:
         """Give the task back undone."""
         async with borrow(self._pool) as connection:
             await store.give_back(connection, lease, person.id)
 
-    async def _describe(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
+    async def _describe_task(self, connection: Connection, held: HeldTask) -> dict[str, Any]:
         address = f"/v1/images/{held.image.hex()}"
         original = f"{address}?original=1"
         told: dict[str, Any] = {
@@ -115,15 +115,15 @@ class Desk:
             "campos": [],
         }
         if held.acta is not None:
-            form = await self._form(connection, held.acta.contest)
-            told["acta"] = self._acta(form, held.acta)
+            form = await self._form_of_contest(connection, held.acta.contest)
+            told["acta"] = self._acta_of_task(form, held.acta)
             told["campos"] = form.campos(held.acta.digitos)
             if held.kind is TaskKind.RESOLUCION:
                 captures = await pipeline_store.captures(connection, held.acta.id, held.ronda)
                 told["capturas"] = [as_raw(form, each.capture.values) for each in captures]
         return told
 
-    def _acta(self, form: Form, acta: TaskActa) -> dict[str, str]:
+    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -140,7 +140,7 @@ class Desk:
             "casilla": f"{place.tipo}{place.numero:02}" + (f"C{place.ext_contigua:02}" if place.ext_contigua else ""),
         }
 
-    async def _form(self, connection: Connection, contest: ContestId) -> Form:
+    async def _form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
         """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""
         if contest not in self._forms.of:
             self._forms = await store.forms(connection)
@@ -151,13 +151,14 @@ class Desk:
     async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
         """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
-        Returns its id and arithmetic warnings. Raises Rejected: 422 for what was typed, 403, 409, 410 for the lease.
+        Returns its id and arithmetic warnings. Raises Rejected: 422 for the values, 403, 409, 410 for the lease.
         """
         async with borrow(self._pool) as connection:
             task = await store.task(connection, lease)
+            # While the lease lives, one statement keeps the capture, ends the task and writes the message.
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.CAPTURA)
-                values = await self._values(connection, on_form, raw)
+                values = await self._read_values(connection, on_form, raw)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 capture = await store.add_capture(
                     connection, task, values, site=person.site, at=self._clock(), message=message
@@ -165,29 +166,30 @@ class Desk:
                 if capture is not None:
                     observe.CAPTURES.labels(task.ordinal).inc()
                     return DeskAnswer({"captura": capture, "avisos": warnings(values, on_form.limit)}, new=True)
+            # The lease is used up or gone. The same person who says the same again gets the same answer.
             before = await store.capture_by_lease(connection, lease)
-            before = await self._same(connection, person, before, raw)
+            before = await self._check_same_answer(connection, person, before, raw)
             return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
     async def resolve(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
-        """Keep which of three different captures is right. Raises Rejected (422) where `raw` is none of them."""
+        """Keep which of three different captures is right. Raises Rejected (422) if `raw` is none of them."""
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.RESOLUCION)
-                values = await self._values(connection, on_form, raw)
+                values = await self._read_values(connection, on_form, raw)
                 captures = await pipeline_store.captures(connection, on_form.acta, task.ronda)
                 chosen = choose([each.capture.values for each in captures], values)
                 capture = next(each.id for each in captures if each.capture.values == chosen)
                 if await store.add_resolution(connection, task, capture, self._clock()):
                     await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
                     return DeskAnswer({}, new=True)
-            await self._same(connection, person, await store.resolution_by_lease(connection, lease), raw)
+            await self._check_same_answer(connection, person, await store.resolution_by_lease(connection, lease), raw)
             return DeskAnswer({}, new=False)
 
     async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
-        """Keep what a person says an image is: QR text, or '' where it cannot be identified."""
-        said = Statement(_canonical(identity), proceso_tecnico)
+        """Keep what a person says an image is: QR text, or '' if it cannot be identified."""
+        said = Statement(_canonical_identity(identity), proceso_tecnico)
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
@@ -197,9 +199,9 @@ class Desk:
                     return DeskAnswer({}, new=True)
             before = await store.identification_by_lease(connection, lease)
             if before is None or before[0] != person.id:
-                raise _gone()
+                raise _lease_gone()
             if before[1] != said:
-                raise _otherwise()
+                raise _answered_otherwise()
             return DeskAnswer({}, new=False)
 
     def _on_form(self, task: Task, person: Person, kind: TaskKind) -> OnForm:
@@ -210,24 +212,24 @@ class Desk:
     def _check_holds(self, task: Task, person: Person, kind: TaskKind) -> None:
         """Raises Rejected unless this person may answer this task now, as this kind of task."""
         if task.person != person.id:
-            raise Rejected("esta tarea es de otra persona", status=403)
+            raise Rejected("esta tarea es de otra persona", code=Code.TASK_NOT_YOURS)
         if task.until <= self._clock():
-            raise _gone()
+            raise _lease_gone()
         if task.kind is not kind:
-            raise Rejected(f"esta tarea es de {task.kind}", status=409)
+            raise Rejected(f"esta tarea es de {task.kind}", code=Code.TASK_OF_OTHER_KIND)
 
-    async def _same(
+    async def _check_same_answer(
         self, connection: Connection, person: Person, before: EarlierCapture | None, raw: Mapping[str, object]
     ) -> EarlierCapture:
-        """What was given under a lease that is used up, if it is this person saying the same again."""
+        """The capture under a lease that is used up, if this person says the same again."""
         if before is None or before.person != person.id:
-            raise _gone()
-        if await self._values(connection, before.form, raw) != before.values:
-            raise _otherwise()
+            raise _lease_gone()
+        if await self._read_values(connection, before.form, raw) != before.values:
+            raise _answered_otherwise()
         return before
 
-    async def _values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
-        return read_values(await self._form(connection, on_form.contest), raw, digitos=on_form.digitos)
+    async def _read_values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
+        return read_values(await self._form_of_contest(connection, on_form.contest), raw, digitos=on_form.digitos)
 
     # What supervisors, CATD operators and cotejadores do to an acta.
 
@@ -244,7 +246,7 @@ class Desk:
         return DeskAnswer({}, new=new)
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
-        """Have an acta typed again in a new round, from another of its images where one is given."""
+        """Have an acta typed again in a new round, from another of its images if one is given."""
         allow(person, SUPERVISES)
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
@@ -253,14 +255,14 @@ class Desk:
             )
 
     async def cotejar(self, person: Person, election: str, clave: str, resultado: str) -> None:
-        """Keep the result of comparing what was published with the paper."""
+        """Keep the result of comparing the published acta with the paper."""
         allow(person, COMPARES)
         async with transaction(self._pool) as connection:
             acta = await store.acta_id(connection, election, clave)
             await pipeline.cotejar(connection, acta=acta, person=person.id, result=resultado, given=self._given)
 
     async def state(self, person: Person, election: str, clave: str) -> dict[str, Any]:
-        """Where an acta stands; what was typed only when nobody must type it blind any more."""
+        """The state of an acta; its captures only when nobody must type it blind any more."""
         allow(person, SEES_ACTAS)
         async with (
             borrow(self._pool) as connection,  # one moment of the acta: a new round must not show between two looks
@@ -270,17 +272,17 @@ class Desk:
             return {"clave": clave, "eleccion": election} | await store.acta_state(connection, acta)
 
     async def image(self, person: Person, sha256: str, *, original: bool) -> tuple[bytes, str, str]:
-        """The bytes, media type and extension of an image's web copy or its original, for who has it before them."""
+        """The bytes, media type and extension of the web copy, or of the original, for a person who works on it."""
         async with borrow(self._pool) as connection:
             found = await store.image_for(connection, bytes.fromhex(sha256), person.id, self._clock())
         if person.role not in SEES_IMAGES and not (found is not None and found.held):
-            raise Rejected("esta imagen no es de una tarea suya", status=403)
+            raise Rejected("esta imagen no es de una tarea suya", code=Code.IMAGE_NOT_YOURS)
         if found is None:
-            raise Rejected("no hay tal imagen", status=404)
+            raise Rejected("no hay tal imagen", code=Code.NO_IMAGE)
         if original:
             return await self._blobs.get(sha256), *MEDIA[found.format]
         if found.web is None:
-            raise Rejected("esta imagen aún no se digitaliza", status=404)
+            raise Rejected("esta imagen aún no se digitaliza", code=Code.IMAGE_NOT_READ)
         return await self._blobs.get(found.web), *MEDIA["jpeg"]
 
 
@@ -291,11 +293,13 @@ def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Value
     """
     missing = [code for code in form.codes if code not in raw]
     if missing:
-        raise Rejected(f"faltan campos del acta: {', '.join(missing)}")
+        raise Rejected(f"faltan campos del acta: {', '.join(missing)}", code=Code.VALUES_MISSING)
     if len(raw) > len(form.codes):
         unknown = sorted(set(raw) - set(form.codes))
-        raise Rejected(f"campos que esta acta no tiene: {', '.join(unknown)[:200]}")
+        sentence = f"campos que esta acta no tiene: {', '.join(unknown)[:200]}"
+        raise Rejected(sentence, code=Code.VALUES_UNKNOWN)
     fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
+    # A row of the election has a column for every option; a ballot holds only some of them.
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
         votes[position] = field
@@ -321,28 +325,28 @@ def warnings(values: Values, limit: int | None) -> list[str]:
     if limit is not None and votes > limit:
         said.append(f"los votos suman {votes} y en esta casilla caben {limit}")
     if not any(isinstance(field, Mark) for field in (personas, representantes, sacados)):
-        voted = _number(personas) + _number(representantes)
+        voted = _number_or_zero(personas) + _number_or_zero(representantes)
         if voted != sacados:
             said.append(f"votaron {voted} personas y representantes y los votos sacados de la urna son {sacados}")
     return said
 
 
-def _number(field: Field) -> int:
+def _number_or_zero(field: Field) -> int:
     return 0 if isinstance(field, Mark) else field
 
 
-def _canonical(identity: str) -> str:
+def _canonical_identity(identity: str) -> str:
     if not identity:
         return ""
     read = read_identity(identity)
     if read is None:
-        raise Rejected("identidad: no es el texto de un QR de acta")
+        raise Rejected("identidad: no es el texto de un QR de acta", code=Code.IDENTITY_WRONG)
     return read[0].text
 
 
-def _gone() -> Rejected:
-    return Rejected("esta tarea venció o ya no es suya; pida otra", status=410)
+def _lease_gone() -> Rejected:
+    return Rejected("esta tarea venció o ya no es suya; pida otra", code=Code.TASK_EXPIRED)
 
 
-def _otherwise() -> Rejected:
-    return Rejected("esta tarea ya se contestó de otra manera", status=409)
+def _answered_otherwise() -> Rejected:
+    return Rejected("esta tarea ya se contestó de otra manera", code=Code.TASK_ANSWERED)

@@ -1,9 +1,9 @@
 """The first story: an image comes in and is safe, and its sender holds a receipt.
 
-Read `Intake.receive` from top to bottom; everything below it is what its steps call. Before each step a comment says
-what is true if the process stops there. Until the receipt is in the sender's hands the sender keeps the image and sends
-it again, under the same sequence number, so every step may meet what an earlier try left behind and goes on from it.
-Nothing here waits for Postgres, unless Postgres is the bus.
+Read `Intake.receive` from top to bottom; its steps call the rest. Before each step a comment says how things stand if
+the process stops there. Until the receipt is in the sender's hands, the sender keeps the image and sends it again under
+the same sequence number. So every step may meet the rests of an earlier try, and goes on from them.
+No step waits for Postgres, unless Postgres is the bus.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from capture.receipts import Receipts
 from prep import observe
 from prep.blobs import Arriving, Blobs
 from prep.bus.contract import Bus
-from prep.errors import Rejected, Unavailable
-from prep.messages import ImageReceived
+from prep.errors import Code, Rejected, Unavailable
+from prep.messages import ImageReceived, Topic
 from prep.upload import Upload, read_headers
 
 log: Final = logging.getLogger(__name__)
@@ -48,21 +48,21 @@ class Intake:
     async def receive(self, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Take one upload in; returns the receipt, and whether it was made now.
 
-        Raises Rejected (4xx), Unavailable (503) or blobs.Full (507), each with its sentence; nothing is announced then.
+        Raises Rejected (4xx), Unavailable (503) or blobs.Full (507), each with its sentence; then it announces nothing.
         """
         begun = time.perf_counter()
 
-        # Nothing has been read but headers: whoever is not enrolled gets no further.
+        # The server has read the headers alone: a device that is not enrolled gets no further.
         announced = read_headers(headers)
         upload = announced.upload
         await self.devices.check(upload.device, announced.signature, announced.signed)
         self._check_length(headers)
 
         async with self.blobs.arriving() as arriving:
-            # What comes goes to a file nobody knows of; it is gone when this block ends, or swept after a kill.
+            # The bytes go to a file that nobody else knows; it is gone when this block ends, or swept after a kill.
             digest = await self._take_in(arriving, body)
 
-            # Still nothing is kept, and nothing has looked into the bytes.
+            # The store still keeps none of it, and no code has looked into the bytes.
             _check_digest(upload, digest, arriving.size)
             format_ = await self.inspection.format_of(arriving.path, size=arriving.size, device=upload.device)
 
@@ -79,27 +79,32 @@ class Intake:
         # Workers will process it, whether or not its sender comes back; announcing it again is harmless.
         receipt, made = await self.receipts.issue(digest, size=arriving.size, at=received_at)
 
-        # The promise is durable and already being kept; whoever sends this image again gets these same bytes.
+        # The promise is durable and already being kept; a sender of this image gets these same bytes.
         observe.IMAGES_RECEIVED.labels(upload.origen).inc()
         observe.IMAGE_BYTES.inc(arriving.size)
         observe.RECEIPTS.labels("nuevo" if made else "repetido").inc()
         observe.INTAKE_SECONDS.observe(time.perf_counter() - begun)
         return receipt, made
 
+    async def ready(self) -> None:
+        """Whether an image could come in now. Raises Unavailable if the store or the bus does not answer."""
+        await self.blobs.find("salud")
+        await self.bus.lag(Topic.IMAGES, "digitize")
+
     def _check_length(self, headers: Mapping[str, str]) -> None:
         length = headers.get("content-length")
         if length is None:
-            raise Rejected("falta el encabezado Content-Length", status=411)
+            raise Rejected("falta el encabezado Content-Length", code=Code.LENGTH_MISSING)
         if not length.isascii() or not length.isdigit():
             sentence = "encabezado Content-Length: se espera el número de bytes de la imagen"
-            raise Rejected(sentence, status=400)
+            raise Rejected(sentence, code=Code.HEADER_WRONG)
         if int(length) > self.max_bytes:
             raise self._too_large()
         if int(length) == 0:
-            raise Rejected("la imagen está vacía")
+            raise Rejected("la imagen está vacía", code=Code.IMAGE_EMPTY)
 
     def _too_large(self) -> Rejected:
-        return Rejected(f"la imagen pasa del límite de {self.max_bytes} bytes", status=413)
+        return Rejected(f"la imagen pasa del límite de {self.max_bytes} bytes", code=Code.IMAGE_TOO_LARGE)
 
     async def _take_in(self, arriving: Arriving, body: AsyncIterator[bytes]) -> str:
         """Everything the sender sends; its digest. Stops at the limit, and at a sender who falls silent."""
@@ -116,7 +121,7 @@ class Intake:
         kept, _ = await self.blobs.record(name, upload.sha256.encode())
         if kept != upload.sha256.encode():
             sentence = f"el dispositivo {upload.device} ya usó el número {upload.sequence} para otra imagen"
-            raise Rejected(sentence, status=409)
+            raise Rejected(sentence, code=Code.NUMBER_USED)
 
     async def _announce(self, upload: Upload, size: int, format_: str, at: datetime) -> None:
         received = ImageReceived.of(upload, size=size, format_=format_, at=at)
@@ -136,12 +141,14 @@ async def _awaited(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Rejected("la imagen dejó de llegar; envíela de nuevo", status=408) from None
+            sentence = "la imagen dejó de llegar; envíela de nuevo"
+            raise Rejected(sentence, code=Code.UPLOAD_STOPPED) from None
         yield chunk
 
 
 def _check_digest(upload: Upload, digest: str, size: int) -> None:
     if size == 0:
-        raise Rejected("la imagen está vacía")
+        raise Rejected("la imagen está vacía", code=Code.IMAGE_EMPTY)
     if digest != upload.sha256:
-        raise Rejected(f"lo recibido no es lo anunciado: su SHA-256 es {digest}")
+        sentence = f"lo recibido no es lo anunciado: su SHA-256 es {digest}"
+        raise Rejected(sentence, code=Code.SHA256_DIFFERS)

@@ -7,7 +7,7 @@
 `firma` is base64 of Ed25519 over the acuse as canonical JSON (sorted keys, no spaces, UTF-8); `clave` is the first
 eight hexadecimal digits of the SHA-256 of the raw public key; `prueba` is where in the published tree the proof will
 be, within seconds, that the log has the image. The first receipt of an image is its only one: it is kept as a record
-and handed out byte for byte to whoever sends that image again, on any server of the same store, for ever.
+and handed out byte for byte to every sender of that image, on any server of the same store, for ever.
 """
 
 import base64
@@ -44,7 +44,7 @@ def canonical(acuse: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """Whoever signs for this server, and the store where receipts are kept."""
+    """The key that signs for this server, and the store of receipts."""
 
     blobs: Blobs
     key: Ed25519PrivateKey
@@ -53,17 +53,17 @@ class Receipts:
 
     async def issue(self, sha256: str, *, size: int, at: datetime) -> tuple[bytes, bool]:
         """The receipt of an image, and whether it was made now. `size` in bytes, `at` with an offset."""
-        return await self.blobs.record(_name(sha256), self._make(sha256, size, at))
+        return await self.blobs.record(_record_name(sha256), self._make_receipt(sha256, size, at))
 
     async def find(self, sha256: str) -> bytes | None:
         """The receipt of that image, if it has one."""
-        return await self.blobs.find(_name(sha256))
+        return await self.blobs.find(_record_name(sha256))
 
     def public_pem(self) -> bytes:
         """The key with which anyone checks a receipt."""
         return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
-    def _make(self, sha256: str, size: int, at: datetime) -> bytes:
+    def _make_receipt(self, sha256: str, size: int, at: datetime) -> bytes:
         acuse = {
             "formato": FORMAT,
             "sha256": sha256,
@@ -86,7 +86,7 @@ def key_id(key: Ed25519PrivateKey) -> str:
 def signing_key(path: Path) -> Ed25519PrivateKey:
     """The key in `path` (PEM), made there on first use, mode 0600; of several processes that make it one wins.
 
-    Raises Rejected where the file is no Ed25519 key, or where others on the machine may read it.
+    Raises Rejected if the file is no Ed25519 key, or if other users of the machine may read it.
     """
     if not path.exists():
         _make_key(path)
@@ -108,5 +108,5 @@ def _make_key(path: Path) -> None:
         durable.put(path, pem, mode=0o600)
 
 
-def _name(sha256: str) -> str:
+def _record_name(sha256: str) -> str:
     return f"acuses/{sha256[:2]}/{sha256}"

@@ -55,7 +55,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _stopped(*_: object) -> None:
-    """The server has ended in good order and raises the signal again; what is left to close is closed in `serve`."""
+    """The server has ended in good order and raises the signal again; `serve` closes the rest."""
 
 
 def config(app: FastAPI, settings: Settings) -> uvicorn.Config:

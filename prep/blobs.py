@@ -29,7 +29,7 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from integrity import durable
-from prep.errors import Parked, Rejected, Unavailable
+from prep.errors import Code, Parked, Rejected, Unavailable
 from prep.settings import S3Access
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ S3_RETRY: Final["RetryConfig"] = {"max_retries": 3, "retry_timeout": timedelta(s
 
 class Full(Unavailable):
     """The disk has no room: the sender tries later, somebody makes room. HTTP 507."""
+
+    general = Code.NO_SPACE
 
 
 class Arriving:

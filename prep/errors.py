@@ -1,24 +1,132 @@
-"""The three kinds of refusal. Any other exception is a defect: it stops the process, and the process starts again."""
+"""The three ways work can be refused. Anything else is a defect: the process stops and is started again.
+
+A refusal has a sentence, for the person who reads it, and a code, for the program that gets it. The sentence may be
+worded better one day; the code of a case never changes. `docs/api.md` shows the table below, and a test compares both.
+"""
+
+from enum import StrEnum
+from typing import ClassVar, Final, Self
+
+
+class Code(StrEnum):
+    """Every code of a refusal: its value on the wire, its HTTP status, and its meaning."""
+
+    status: int
+    meaning: str
+
+    def __new__(cls, value: str, status: int, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_, member.status, member.meaning = value, status, meaning
+        return member
+
+    # The request itself.
+    BAD_REQUEST = "peticion_no_valida", 400, "The request is not one that the server can read."
+    NOT_JSON = "cuerpo_no_es_json", 400, "The body is not JSON in UTF-8."
+    HEADER_MISSING = "encabezado_faltante", 400, "A header that must be there is missing; the sentence names it."
+    HEADER_WRONG = "encabezado_no_valido", 400, "A header has a wrong value; the sentence names it."
+    NO_ROUTE = "ruta_desconocida", 404, "No route has this path."
+    NO_METHOD = "metodo_no_admitido", 405, "The path exists, but not for this method."
+    LENGTH_MISSING = "longitud_faltante", 411, "An upload needs the header Content-Length."
+    BODY_TOO_LARGE = "cuerpo_demasiado_grande", 413, "The JSON body is larger than the limit."
+    FIELD_WRONG = "campo_no_valido", 422, "A field of the body or of the path is missing, unknown or wrong."
+    FIELD_TWICE = "campo_repetido", 422, "A name stands twice in one JSON object."
+
+    # Who asks.
+    DEVICE_UNKNOWN = "dispositivo_no_inscrito", 401, "No enrolled device has this identifier."
+    SIGNATURE_WRONG = "firma_no_valida", 401, "The signature is not that of the device over these headers."
+    CREDENTIALS_WRONG = "credenciales_incorrectas", 401, "The user or the password is wrong."
+    NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
+    ROLE_MAY_NOT = "rol_no_permitido", 403, "The role of this person does not allow this."
+    TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many logins were tried for this name; wait."
+    TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests came from this address; the proxy says so."
+    TOO_MANY_PEOPLE = "demasiadas_personas", 503, "Too many people log in at once; try again."
+
+    # Images.
+    UPLOAD_STOPPED = "envio_interrumpido", 408, "The body stopped coming; send the image again."
+    NUMBER_USED = "numero_ya_usado", 409, "The device has used this sequence number for another image."
+    IMAGE_TOO_LARGE = "demasiado_grande", 413, "The image has more bytes or pixels than the limit."
+    FORMAT_NOT_TAKEN = "formato_no_admitido", 415, "The file is not an image of a format that is taken."
+    IMAGE_EMPTY = "imagen_vacia", 422, "The body has no bytes."
+    SHA256_DIFFERS = "sha256_no_corresponde", 422, "The SHA-256 of the body is not the announced one."
+    NO_RECEIPT = "acuse_inexistente", 404, "No image with this SHA-256 has a receipt."
+    NO_IMAGE = "imagen_inexistente", 404, "No image has this SHA-256."
+    IMAGE_NOT_READ = "imagen_sin_digitalizar", 404, "The image has no web copy yet; ask again later."
+    IMAGE_NOT_YOURS = "imagen_ajena", 403, "The image does not belong to a task that this person holds."
+    NO_SPACE = "sin_espacio", 507, "The disk of the images is full; keep the image and try later."
+
+    # Tasks and captures.
+    TASK_NOT_YOURS = "tarea_ajena", 403, "Another person holds this task."
+    TASK_OF_OTHER_KIND = "tarea_de_otro_tipo", 409, "The task is of another kind than this path."
+    TASK_ANSWERED = "tarea_ya_contestada", 409, "The task was answered before, with other values."
+    TASK_EXPIRED = "tarea_vencida", 410, "The task ran out, or is not this person's any more; ask for another."
+    CAPTURED_BEFORE = "captura_repetida", 409, "This person has typed this acta already."
+    IDENTIFIED_BEFORE = "identificacion_repetida", 409, "This person has identified this image already."
+    RESOLVED_BEFORE = "acta_ya_resuelta", 409, "One of the three captures was chosen already."
+    VALUE_WRONG = "valor_no_valido", 422, "A field of the acta holds no such value; the sentence names it."
+    VALUES_MISSING = "campos_faltantes", 422, "Fields of the acta are missing; the sentence names them."
+    VALUES_UNKNOWN = "campos_sobrantes", 422, "The acta has no such fields; the sentence names them."
+    IDENTITY_WRONG = "identidad_no_valida", 422, "The text is not that of the QR of an acta."
+    NO_SUCH_CHOICE = "resolucion_no_valida", 422, "The choice is none of the three captures."
+
+    # Actas.
+    NO_ACTA = "acta_inexistente", 404, "The catalogue has no such acta of this election."
+    ILLEGAL_MOVE = "acta_no_lo_admite", 409, "The acta is in a state that does not allow this."
+    IMAGE_OF_OTHER_ACTA = "imagen_de_otra_acta", 409, "The image is not one of this acta."
+    ACTA_WITHOUT_IMAGE = "acta_sin_imagen", 409, "The acta has no image to type."
+    REASON_NOT_USED = "motivo_no_admitido", 422, "This election does not use this reason."
+    COTEJO_WRONG = "cotejo_no_valido", 422, "The result of the comparison is none of the possible ones."
+
+    # The server.
+    DEFECT = "error_interno", 500, "A defect of the server; it is in its log."
+    PARKED = "apartado", 500, "The server set something aside for a person to look at; it is in its log."
+    UNAVAILABLE = "no_disponible", 503, "A part of the server does not answer; try again."
+
+    # A case that has no code of its own.
+    NOT_FOUND = "no_encontrado", 404, "The named thing does not exist."
+    CONFLICT = "conflicto", 409, "The request contradicts something that was done before."
+    REJECTED = "no_valido", 422, "The content cannot be taken; the sentence says why."
+
+
+_OF_STATUS: Final = {
+    400: Code.BAD_REQUEST,
+    404: Code.NOT_FOUND,
+    409: Code.CONFLICT,
+    413: Code.IMAGE_TOO_LARGE,
+    415: Code.FORMAT_NOT_TAKEN,
+    422: Code.REJECTED,
+}
+"""The code of a refusal that names its status alone."""
 
 
 class PrepError(Exception):
     """A refusal, with one sentence in Spanish for the person who reads it."""
 
-    def __init__(self, sentence: str) -> None:
+    general: ClassVar[Code] = Code.DEFECT
+    """The code of a refusal of this kind that names none."""
+
+    def __init__(self, sentence: str, *, code: Code | None = None) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.code = code or self.general
+
+    @property
+    def status(self) -> int:
+        return self.code.status
 
 
 class Rejected(PrepError):
-    """The request is wrong and can never succeed; the sender must change it. HTTP 4xx (`status`)."""
+    """The request is wrong and can never succeed; the sender must change it. HTTP 4xx."""
 
-    def __init__(self, sentence: str, *, status: int = 422) -> None:
-        super().__init__(sentence)
-        self.status = status
+    general = Code.REJECTED
+
+    def __init__(self, sentence: str, *, code: Code | None = None, status: int | None = None) -> None:
+        super().__init__(sentence, code=code or (_OF_STATUS[status] if status else None))
 
 
 class Parked(PrepError):
     """A person must look at this message. It goes to the list of parked messages, and the other messages go on."""
+
+    general = Code.PARKED
 
 
 class Unavailable(PrepError):
@@ -27,6 +135,8 @@ class Unavailable(PrepError):
     Try again later. HTTP 503 with Retry-After (`retry_after`, seconds).
     """
 
-    def __init__(self, sentence: str, *, retry_after: int = 5) -> None:
-        super().__init__(sentence)
+    general = Code.UNAVAILABLE
+
+    def __init__(self, sentence: str, *, code: Code | None = None, retry_after: int = 5) -> None:
+        super().__init__(sentence, code=code)
         self.retry_after = retry_after

@@ -31,7 +31,7 @@ from prep.domain.rules import (
     rule_set,
     vote_limit,
 )
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
 from prep.scan.oddities import Oddity
@@ -446,7 +446,7 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     Raises Rejected if the acta is not published, or if `result` is not one of `COTEJO`.
     """
     if result not in COTEJO:
-        raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}")
+        raise Rejected(f"el cotejo es uno de: {', '.join(COTEJO)}", code=Code.COTEJO_WRONG)
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)
     after(row.estado, Move.COTEJO)
@@ -470,10 +470,10 @@ async def recapture(
     row = await store.lock_acta(connection, ActaId(acta), at)
     # Without this check a supervisor could make people type from the image of another acta.
     if image is not None and not await store.has_image(connection, row.id, image):
-        raise Rejected("esa imagen no es de esta acta", status=409)
+        raise Rejected("esa imagen no es de esta acta", code=Code.IMAGE_OF_OTHER_ACTA)
     image = image or row.image
     if image is None:
-        raise Rejected("esta acta no tiene imagen que capturar", status=409)
+        raise Rejected("esta acta no tiene imagen que capturar", code=Code.ACTA_WITHOUT_IMAGE)
     after(row.estado, Move.RECAPTURA)
     # Tasks of the old round would ask people for captures that no longer count.
     await store.drop_tasks(connection, row.id)

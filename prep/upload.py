@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field
 
 from prep.domain.catalog import read_identity
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
 MAX_SEQUENCE: Final = 2**63 - 1
@@ -148,6 +148,8 @@ def headers_of(shape: type[Upload]) -> dict[str, Header]:
 # From headers to an upload.
 
 SIGNED_TITLE: Final = "PREP-IMAGE-V1"
+SIGNATURE: Final = "Signature"
+"""The header X-PREP-Signature, which is no field: it is made over all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ def read_headers(headers: Mapping[str, str], shape: type[Upload] = Upload) -> An
         name: _header_value(headers, header.name, required=header.absent is None) for name, header in fields.items()
     }
     # `said` holds the decoded texts in the order in which the device signed them.
-    signature = _signature_bytes(_header_value(headers, "Signature", required=True))
+    signature = _signature_bytes(_header_value(headers, SIGNATURE, required=True))
     read: dict[str, Any] = {}
     for name, header in fields.items():
         if not said[name] and header.absent is not None:
@@ -185,7 +187,7 @@ def _header_value(headers: Mapping[str, str], name: str, *, required: bool) -> s
     """The value of X-PREP-`name`, percent-decoded; '' if an optional header is absent."""
     raw = headers.get(f"x-prep-{name.lower()}", "")
     if required and not raw:
-        raise Rejected(f"falta el encabezado X-PREP-{name}", status=400)
+        raise Rejected(f"falta el encabezado X-PREP-{name}", code=Code.HEADER_MISSING)
     try:
         value = unquote(raw, errors="strict")
     except UnicodeDecodeError:
@@ -204,4 +206,4 @@ def _signature_bytes(text: str) -> bytes:
 
 
 def _refuse_header(name: str, expected: str) -> NoReturn:
-    raise Rejected(f"encabezado X-PREP-{name}: {expected}", status=400)
+    raise Rejected(f"encabezado X-PREP-{name}: {expected}", code=Code.HEADER_WRONG)

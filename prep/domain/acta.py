@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from prep.domain.entry import Agreed, AnotherPerson, Choose, Values, choose, compare
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 
 class Estado(StrEnum):
@@ -76,7 +76,7 @@ class IllegalMove(Rejected):
     """The acta's state does not allow this move."""
 
     def __init__(self, estado: Estado, move: Move) -> None:
-        super().__init__(f"un acta {estado} no admite {move}", status=409)
+        super().__init__(f"un acta {estado} no admite {move}", code=Code.ILLEGAL_MOVE)
 
 
 def after(estado: Estado, move: Move) -> Estado:
@@ -116,9 +116,9 @@ class Round:
         """
         # Two captures of one person would agree too easily: the rule is two people (rules.md §2).
         if capture.person in {earlier.person for earlier in self.captures}:
-            raise Rejected("la misma persona no puede capturar dos veces la misma acta", status=409)
+            raise Rejected("la misma persona no puede capturar dos veces la misma acta", code=Code.CAPTURED_BEFORE)
         if not isinstance(self.next, AnotherPerson):
-            raise Rejected("esta acta no espera otra captura", status=409)
+            raise Rejected("esta acta no espera otra captura", code=Code.ILLEGAL_MOVE)
         return Round((*self.captures, capture))
 
     def verified(self, chosen: Values | None = None) -> Values:
@@ -129,15 +129,17 @@ class Round:
         outcome = self.next
         match outcome:
             case AnotherPerson():
-                raise Rejected("falta la captura de otra persona", status=409)
+                raise Rejected("falta la captura de otra persona", code=Code.ILLEGAL_MOVE)
             case Agreed(values):
                 # The screen of a person may be older than the last capture: refuse the choice instead of ignoring it.
                 if chosen is not None and chosen != values:
-                    raise Rejected("las capturas coinciden: no hay nada que resolver", status=409)
+                    raise Rejected("las capturas coinciden: no hay nada que resolver", code=Code.ILLEGAL_MOVE)
                 return values
             case Choose(candidates):
                 if chosen is None:
-                    raise Rejected("las tres capturas difieren: una persona debe elegir una de ellas", status=409)
+                    raise Rejected(
+                        "las tres capturas difieren: una persona debe elegir una de ellas", code=Code.ILLEGAL_MOVE
+                    )
                 return choose(candidates, chosen)
             case _:
                 assert_never(outcome)

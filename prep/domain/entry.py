@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 
 class Mark(StrEnum):
@@ -88,12 +88,12 @@ def read_field(code: str, raw: object, *, digits: int) -> Field:
             return mark
     # In Python, True is an int. Without this check a JSON `true` would count as one vote.
     if isinstance(raw, bool) or not isinstance(raw, int):
-        raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»")
+        raise Rejected(f"{code}: se espera un número entero, «ilegible» o «sin dato»", code=Code.VALUE_WRONG)
     if raw < 0:
-        raise Rejected(f"{code}: un número de votos no puede ser negativo")
+        raise Rejected(f"{code}: un número de votos no puede ser negativo", code=Code.VALUE_WRONG)
     # The paper has this many boxes, so a larger number cannot have been written: it is a typing mistake.
     if raw >= 10**digits:
-        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta")
+        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta", code=Code.VALUE_WRONG)
     return raw
 
 
@@ -148,5 +148,8 @@ def choose(captures: Sequence[Values], chosen: Values) -> Values:
     Raises Rejected if `chosen` is none of them: only one person would have typed such a fourth value.
     """
     if chosen not in captures:
-        raise Rejected("la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura")
+        raise Rejected(
+            "la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura",
+            code=Code.NO_SUCH_CHOICE,
+        )
     return chosen

@@ -1,6 +1,6 @@
 """The criteria of an election as data: what is observed of an acta, whether it counts, and the words that say so.
 
-`docs/rules.md` §4-5. Institutes and years differ, so every switch and every text belongs to a named, versioned `RuleSet`;
+`docs/rules.md` §4-5. Institutes and years differ, so every switch and every text belongs to a named `RuleSet` with a version;
 the election names one, and the digest of the set goes into every manifest. Observations are computed, never typed.
 They look at vote fields only: a blank *boletas sobrantes* is no observation, and a written total that differs from the
 sum is none either.
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from prep.domain.entry import Field, Mark, Values
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 
 
 class Observation(StrEnum):
@@ -230,7 +230,7 @@ def assess(values: Values, *, limit: int | None, rules: RuleSet, proceso_tecnico
 def assess_sin_acta(kind: Observation, rules: RuleSet) -> Assessment:
     """An acta that will not come, registered by a person. Raises Rejected where the election does not use `kind`."""
     if kind not in SIN_ACTA or kind not in rules.texts:
-        raise Rejected("esta elección no usa ese motivo de «sin acta»")
+        raise Rejected("esta elección no usa ese motivo de «sin acta»", code=Code.REASON_NOT_USED)
     return Assessment(0, (kind,), Contabilizada.NO)
 
 

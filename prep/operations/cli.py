@@ -106,6 +106,15 @@ def _run_parked(words: Sequence[str]) -> None:
     parked(words[1:])
 
 
+def _run_openapi(words: Sequence[str]) -> None:
+    """Print the description of the HTTP of `prep capture`; it needs no settings and no database."""
+    from capture.app import described  # noqa: PLC0415
+    from capture.description import as_text  # noqa: PLC0415
+
+    Parser(prog="prep openapi", description="La descripción OpenAPI de la captura, en JSON.").parse_args(words[1:])
+    print(as_text(described()), end="")
+
+
 def _run_ceremonies(words: Sequence[str]) -> None:
     from prep.operations.ceremonies import main as ceremonies  # noqa: PLC0415
 
@@ -125,6 +134,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "device": _run_accounts,
     "user": _run_accounts,
     "parked": _run_parked,
+    "openapi": _run_openapi,
     "software-digests": _run_ceremonies,
     "zero": _run_ceremonies,
     "close": _run_ceremonies,
@@ -156,6 +166,7 @@ def _prep_parser() -> Parser:
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),
+        ("openapi", "la descripción OpenAPI de la captura"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     parser.add_argument("--version", action="version", version=VERSION, help="la versión instalada")

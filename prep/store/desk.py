@@ -17,7 +17,7 @@ from prep.domain.acta import Estado
 from prep.domain.catalog import ActaId, Ambito, ContestId, TerritoryKind
 from prep.domain.entry import HEADER, TOTAL, Values, from_columns
 from prep.domain.rules import Observation, vote_limit
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 from prep.messages import Message
 from prep.store.database import Connection, sql
 
@@ -273,7 +273,7 @@ async def add_capture(
             SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
         )
     except asyncpg.UniqueViolationError:
-        raise Rejected("usted ya capturó esta acta; le toca a otra persona", status=409) from None
+        raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
     return added
 
 
@@ -309,7 +309,7 @@ async def add_identification(connection: Connection, task: Task, said: Statement
     try:
         return bool(await connection.fetchval(SQL["add_identification"], task.id, task.lease, site, *words, at))
     except asyncpg.UniqueViolationError:
-        raise Rejected("usted ya identificó esta imagen; le toca a otra persona", status=409) from None
+        raise Rejected("usted ya identificó esta imagen; le toca a otra persona", code=Code.IDENTIFIED_BEFORE) from None
 
 
 async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[int, Statement] | None:
@@ -323,7 +323,7 @@ async def add_resolution(connection: Connection, task: Task, capture: int, at: d
     try:
         return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
-        raise Rejected("esta acta ya está resuelta", status=409) from None
+        raise Rejected("esta acta ya está resuelta", code=Code.RESOLVED_BEFORE) from None
 
 
 # What the screens show.
@@ -350,7 +350,7 @@ async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
     named = (election + clave).isprintable()
     found: int | None = await connection.fetchval(SQL["acta_id"], election, clave) if named else None
     if found is None:
-        raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", status=404)
+        raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", code=Code.NO_ACTA)
     return ActaId(found)
 
 

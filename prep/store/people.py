@@ -80,6 +80,11 @@ async def set_password(connection: Connection, login: str, password: str) -> Non
         raise Rejected(f"no hay un usuario {login}", status=404)
 
 
+async def rewrite_password(connection: Connection, person: int, stored: str, rewritten: str) -> None:
+    """Keep the same password in the form of today, unless it was changed meanwhile; no session ends."""
+    await connection.execute(SQL["rewrite_password"], person, stored, rewritten)
+
+
 async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
     """Add somebody, `password` already derived; returns their id. Raises Rejected where the login is taken or none."""
     try:

@@ -30,6 +30,10 @@ WITH out AS (
 )
 UPDATE person SET password = $2 WHERE login = $1 RETURNING true
 
+-- The application's role cannot change passwords; this function lets it change the form of an old one, and no more.
+-- name: rewrite_password
+SELECT rewrite_password($1, $2, $3)
+
 -- name: add_person
 INSERT INTO person (login, password, role, site) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id
 

@@ -218,4 +218,4 @@ async def test_if_capture_is_stopped_nginx_answers_with_a_sentence_and_a_time_to
     ):
         away = await https.post(f"https://localhost:{port}/v1/images", content=b"x")
     assert (away.status_code, away.headers["retry-after"]) == (503, "5")
-    assert away.json() == {"error": "la recepción no responde; intente de nuevo"}
+    assert away.json() == {"error": "la recepción no responde; intente de nuevo", "codigo": "no_disponible"}

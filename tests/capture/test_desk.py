@@ -44,7 +44,7 @@ async def test_two_people_at_two_sites_verify_an_acta(room: Room) -> None:
     assert [entry["ordinal"] for entry in state["capturas"]] == [1, 2]
 
 
-async def test_a_lease_tells_what_stands_on_the_form_in_its_order(room: Room) -> None:
+async def test_a_lease_tells_the_fields_of_the_form_in_its_order(room: Room) -> None:
     await room.arrive(21)
     task = await room.lease("ana")
     assert task is not None
@@ -77,7 +77,7 @@ async def test_options_that_are_not_on_the_ballot_are_marked_so_and_blank_is_not
 
 
 async def test_a_second_capture_learns_nothing_of_the_first(room: Room) -> None:
-    """Neither the task, nor the queue, nor the acta's state give away what was typed, until it is verified."""
+    """Neither the task, nor the queue, nor the acta's state give a capture away, until the acta is verified."""
     sha256 = await room.arrive(1)
     odd = different(PAN=777, TOTAL_ASENTADO=999)
     await room.type("ana", odd)
@@ -108,7 +108,7 @@ async def test_nobody_captures_an_acta_twice_not_even_an_administrator(room: Roo
     assert await room.lease("ana") is not None
 
 
-async def test_the_database_refuses_a_second_capture_by_one_person_even_where_the_queue_is_tampered_with(
+async def test_the_database_refuses_a_second_capture_by_one_person_even_if_the_queue_is_tampered_with(
     room: Room,
 ) -> None:
     await room.arrive(1)
@@ -116,7 +116,7 @@ async def test_the_database_refuses_a_second_capture_by_one_person_even_where_th
     await room.pool.execute("UPDATE task SET not_persons = '{}', not_site = NULL")
     refused = await room.type("admin", VALUES)
     assert refused.status_code == 409
-    assert refused.json() == {"error": "usted ya capturó esta acta; le toca a otra persona"}
+    assert refused.json()["error"] == "usted ya capturó esta acta; le toca a otra persona"
     assert await count(room, "SELECT count(*) FROM entry") == 1
     assert await count(room, "SELECT count(*) FROM outbox") == 0
 
@@ -174,7 +174,7 @@ async def test_an_expired_lease_goes_back_to_the_queue_and_opens_nothing(room: R
     assert (await room.ask("beto", f"/v1/tasks/{taken['tarea']}/entry", {"valores": VALUES})).status_code == 201
 
 
-async def test_whoever_comes_back_after_an_expired_lease_gets_a_new_one(room: Room) -> None:
+async def test_a_person_who_comes_back_after_an_expired_lease_gets_a_new_one(room: Room) -> None:
     await room.arrive(1)
     lost = await room.lease("ana")
     room.clock.advance(minutes=11)
@@ -185,7 +185,7 @@ async def test_whoever_comes_back_after_an_expired_lease_gets_a_new_one(room: Ro
     assert again["vence"] > lost["vence"]
 
 
-async def test_an_answer_brings_the_next_step_where_it_is_asked_for(room: Room) -> None:
+async def test_an_answer_brings_the_next_task_if_it_is_asked_for(room: Room) -> None:
     for acta in (1, 2):
         await room.arrive(acta)
     task = await room.lease("ana", "captura")
@@ -196,7 +196,7 @@ async def test_an_answer_brings_the_next_step_where_it_is_asked_for(room: Room) 
     assert await room.lease("ana") == first["siguiente"]
 
 
-async def test_an_answer_that_comes_again_brings_no_step(room: Room) -> None:
+async def test_an_answer_that_comes_again_brings_no_task(room: Room) -> None:
     await room.arrive(1)
     task = await room.lease("ana")
     assert task is not None
@@ -208,7 +208,7 @@ async def test_an_answer_that_comes_again_brings_no_step(room: Room) -> None:
     assert await count(room, "SELECT count(*) FROM task WHERE lease IS NOT NULL") == 0
 
 
-async def test_the_next_step_is_of_a_kind_that_was_asked_for(room: Room) -> None:
+async def test_the_next_task_is_of_a_kind_that_was_asked_for(room: Room) -> None:
     await room.arrive(1)
     await room.arrive(2, text=None)
     task = await room.lease("ana", "captura")
@@ -224,7 +224,7 @@ async def test_the_next_step_is_of_a_kind_that_was_asked_for(room: Room) -> None
     assert (wrong.status_code, wrong.json()["error"]) == (422, "siguiente.0: no es uno de los valores posibles")
 
 
-async def test_a_kept_answer_is_told_though_the_next_step_cannot_be_asked_for(
+async def test_a_kept_answer_is_told_though_the_next_task_cannot_be_asked_for(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await room.arrive(1)
@@ -239,7 +239,7 @@ async def test_a_kept_answer_is_told_though_the_next_step_cannot_be_asked_for(
     assert (answer.status_code, list(answer.json())) == (201, ["captura", "avisos"])
 
 
-async def test_whoever_leaves_gives_the_step_back(room: Room) -> None:
+async def test_a_person_who_leaves_gives_the_task_back(room: Room) -> None:
     await room.arrive(1)
     task = await room.lease("ana")
     assert task is not None
@@ -248,7 +248,7 @@ async def test_whoever_leaves_gives_the_step_back(room: Room) -> None:
     assert await room.lease("beto") is not None
 
 
-async def test_whoever_leaves_one_of_two_screens_keeps_the_step(room: Room) -> None:
+async def test_a_person_who_leaves_one_of_two_screens_keeps_the_task(room: Room) -> None:
     await room.arrive(1)
     task = await room.lease("ana")
     assert task is not None
@@ -258,13 +258,13 @@ async def test_whoever_leaves_one_of_two_screens_keeps_the_step(room: Room) -> N
     assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})).status_code == 201
 
 
-async def test_a_released_step_waits_for_anybody(room: Room) -> None:
+async def test_a_released_task_waits_for_anybody(room: Room) -> None:
     await room.arrive(1)
     task = await room.lease("ana")
     assert task is not None
     stranger = await room.ask("beto", f"/v1/tasks/{task['tarea']}/release")
     assert stranger.status_code == 204
-    assert await room.lease("beto") is None, "only its holder gives a step back"
+    assert await room.lease("beto") is None, "only its holder gives a task back"
     assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/release")).status_code == 204
     assert await room.lease("beto") is not None
 
@@ -291,7 +291,7 @@ async def test_what_a_form_cannot_hold_is_told_back_by_field_and_the_lease_stays
     assert task is not None
     path = f"/v1/tasks/{task['tarea']}/entry"
     refused = await room.ask("ana", path, {"valores": values})
-    assert (refused.status_code, refused.json()) == (422, {"error": sentence})
+    assert (refused.status_code, refused.json()["error"]) == (422, sentence)
     assert (await room.ask("ana", path, {"valores": VALUES})).status_code == 201
 
 
@@ -317,7 +317,7 @@ async def test_a_body_that_is_no_answer_is_refused_in_one_sentence(
     headers = {"Authorization": f"Bearer {room.tokens['ana']}"}
     path = "/v1/tasks/00000000-0000-0000-0000-000000000000/entry"
     refused = await room.http.post(path, content=body, headers=headers)
-    assert (refused.status_code, refused.json()) == (status, {"error": sentence})
+    assert (refused.status_code, refused.json()["error"]) == (status, sentence)
 
 
 async def test_warnings_speak_of_arithmetic_and_decide_nothing(room: Room) -> None:
@@ -385,7 +385,7 @@ async def test_two_people_say_whose_image_it_is(room: Room) -> None:
     assert [row["identity"] for row in said_by_both] == [qr(5)] * 2
 
 
-async def test_an_image_is_shown_to_whoever_has_it_before_them(room: Room) -> None:
+async def test_an_image_is_shown_to_the_person_who_works_on_it(room: Room) -> None:
     sha256 = await room.arrive(1)
     path = f"/v1/images/{sha256}"
     assert (await room.ask("ana", path, method="GET")).status_code == 403

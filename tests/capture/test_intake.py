@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
 from capture import intake
+from prep.bus.kafka_dev import free_ports
 from prep.messages import ImageReceived, Topic
 from prep.scan import pictures
 from prep.store import embedded
@@ -102,7 +103,7 @@ def signed(device: Device, content: bytes, said: dict[str, str]) -> dict[str, st
     return headers | {f"X-PREP-{name}": value for name, value in said.items()}
 
 
-async def test_the_same_image_is_one_image_and_one_receipt_whoever_sends_it(room: Room, night: Night) -> None:
+async def test_the_same_image_is_one_image_and_one_receipt_for_every_sender(room: Room, night: Night) -> None:
     content = jpeg(1)
     first = await room.send(content)
     room.clock.advance(minutes=5)
@@ -138,7 +139,7 @@ async def test_a_number_used_for_another_image_is_refused_and_stays_with_the_fir
     assert (await room.send(jpeg(1), Sequence="5")).status_code == 201
     refused = await room.send(jpeg(2), Sequence="5")
     assert refused.status_code == 409
-    assert refused.json() == {"error": "el dispositivo escaner-1 ya usó el número 5 para otra imagen"}
+    assert refused.json()["error"] == "el dispositivo escaner-1 ya usó el número 5 para otra imagen"
     assert (await room.send(jpeg(1), Sequence="5")).status_code == 200
     assert (await room.send(jpeg(2), Sequence="6")).status_code == 201
     assert {each.sequence for each in await announced(room)} == {5, 6}
@@ -185,7 +186,7 @@ async def test_headers_that_are_missing_or_wrong_are_named(
     content = jpeg(1)
     refused = await room.send(content, **{name: value})
     expected = sentence if sentence.startswith("falta") else f"encabezado X-PREP-{name}: {sentence}"
-    assert (refused.status_code, refused.json()) == (400, {"error": expected})
+    assert (refused.status_code, refused.json()["error"]) == (400, expected)
     await nothing_came_in(room, hashlib.sha256(content).hexdigest())
 
 
@@ -201,7 +202,7 @@ STRANGERS = [
 async def test_a_stranger_is_refused_before_any_byte_is_kept(room: Room, name: str, value: str, sentence: str) -> None:
     content = jpeg(1)
     refused = await room.send(content, **{name: value})
-    assert (refused.status_code, refused.json()) == (401, {"error": sentence})
+    assert (refused.status_code, refused.json()["error"]) == (401, sentence)
     await nothing_came_in(room, hashlib.sha256(content).hexdigest())
 
 
@@ -261,12 +262,12 @@ CONTENTS: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("content", "status"), [pytest.param(c, s, id=name) for name, c, s in CONTENTS])
-async def test_what_is_not_one_whole_image_is_refused_and_leaves_nothing(
+async def test_a_file_that_is_not_one_whole_image_is_refused_and_leaves_nothing(
     room: Room, content: bytes, status: int
 ) -> None:
     refused = await room.send(content)
     assert refused.status_code == status, refused.text
-    assert set(refused.json()) == {"error"}
+    assert set(refused.json()) == {"error", "codigo"}
     await nothing_came_in(room, hashlib.sha256(content).hexdigest())
     assert (await room.send(jpeg(9), Sequence="1")).status_code == 201, "the number is still free"
 
@@ -317,14 +318,14 @@ async def test_every_accepted_format_comes_in(room: Room, kind: str) -> None:
     assert message.format == kind.lower()
 
 
-async def test_a_wrong_digest_is_told_with_what_came(room: Room) -> None:
+async def test_a_wrong_digest_is_told_with_the_right_one(room: Room) -> None:
     content = jpeg(1)
     said = hashlib.sha256(b"otra cosa").hexdigest()
     refused = await room.send(content, SHA256=said)
     was = hashlib.sha256(content).hexdigest()
     assert (refused.status_code, refused.json()) == (
         422,
-        {"error": f"lo recibido no es lo anunciado: su SHA-256 es {was}"},
+        {"error": f"lo recibido no es lo anunciado: su SHA-256 es {was}", "codigo": "sha256_no_corresponde"},
     )
     await nothing_came_in(room, said)
 
@@ -335,7 +336,7 @@ async def test_a_body_without_length_is_refused(room: Room) -> None:
 
     headers = room.device.headers(jpeg(1))
     refused = await room.http.post("/v1/images", content=chunks(), headers=headers)
-    assert (refused.status_code, refused.json()) == (411, {"error": "falta el encabezado Content-Length"})
+    assert (refused.status_code, refused.json()["codigo"]) == (411, "longitud_faltante")
 
 
 async def half_a_body(
@@ -419,7 +420,7 @@ async def test_a_full_disk_is_said_and_nothing_stays_half_written(
         content = noise()
         full = await room.send(content, Sequence="1")
         assert full.status_code == 507, full.text
-        assert full.json() == {"error": "no queda espacio para guardar la imagen; intente más tarde"}
+        assert full.json()["error"] == "no queda espacio para guardar la imagen; intente más tarde"
         assert full.headers["retry-after"] == "60"
         assert journal.messages() == []
         assert left_behind(small_disk) == []
@@ -436,7 +437,7 @@ async def own_postgres(tmp_path: Path) -> AsyncIterator[Path]:
     embedded.stop(folder)
 
 
-async def test_images_come_in_while_postgres_is_away_where_the_bus_is_not_in_it(
+async def test_images_come_in_while_postgres_is_away_if_the_bus_is_not_in_it(
     tmp_path: Path, own_postgres: Path
 ) -> None:
     """Also in a process that was started while it was away: it remembers the devices."""
@@ -448,6 +449,8 @@ async def test_images_come_in_while_postgres_is_away_where_the_bus_is_not_in_it(
         assert (await room.send(jpeg(1))).status_code == 201
         embedded.stop(own_postgres)
         assert (await room.send(jpeg(2))).status_code == 201
+        ready = await room.http.get("/readyz")
+        assert (ready.status_code, ready.text) == (200, "puede recibir imágenes\n")
         health = await room.http.get("/healthz")
         assert (health.status_code, health.json()) == (503, {"ok": False, "fuera": ["base de datos"]})
         away = await room.http.post("/v1/session", json={"usuario": "ana", "clave": "una clave larga"})
@@ -466,7 +469,7 @@ async def test_images_come_in_while_postgres_is_away_where_the_bus_is_not_in_it(
     ]
 
 
-async def test_with_the_bus_away_the_sender_is_told_to_come_back_and_nothing_is_promised(
+async def test_with_the_bus_away_the_sender_is_told_to_come_back_and_gets_no_promise(
     tmp_path: Path, own_postgres: Path
 ) -> None:
     server = await embedded.start(own_postgres)
@@ -480,6 +483,9 @@ async def test_with_the_bus_away_the_sender_is_told_to_come_back_and_nothing_is_
         away = await room.send(content, Sequence="2")
         assert (away.status_code, away.json()["error"]) == (503, "el bus no responde; intente de nuevo")
         assert int(away.headers["retry-after"]) > 0
+        ready, alive = await room.http.get("/readyz"), await room.http.get("/livez")
+        assert (ready.status_code, ready.text) == (503, "el bus no responde; intente de nuevo\n")
+        assert (alive.status_code, alive.text) == (200, "el proceso responde\n")
         assert (await room.http.get(f"/v1/receipts/{hashlib.sha256(content).hexdigest()}")).status_code == 404
         await embedded.start(own_postgres)
         assert (await room.send(content, Sequence="2")).status_code == 201
@@ -489,3 +495,22 @@ async def test_with_the_bus_away_the_sender_is_told_to_come_back_and_nothing_is_
 async def test_the_application_is_healthy_and_says_so(room: Room) -> None:
     answer = await room.http.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"ok": True})
+    assert [(await room.http.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
+
+
+async def test_a_process_whose_images_cannot_be_kept_is_alive_and_not_ready(night: Night, tmp_path: Path) -> None:
+    """An S3 that does not answer: nobody listens on its port."""
+    [port] = free_ports(1)
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        async with furnished(night, tmp_path, blobs="s3://nada/x") as room:
+            ready = await room.http.get("/readyz")
+            assert ready.status_code == 503
+            assert "almacén" in ready.text
+            assert (await room.http.get("/livez")).status_code == 200

@@ -1,4 +1,4 @@
-"""With Kafka, images come in while PostgreSQL is away, and are processed when it is back; without Kafka, nothing is promised."""
+"""With Kafka, images come in while PostgreSQL is away, and are processed when it is back; without Kafka, no receipt promises anything."""
 
 import asyncio
 import hashlib
@@ -54,6 +54,8 @@ async def test_images_come_in_while_postgres_is_away_and_are_processed_when_it_i
         assert (await room.send(jpeg(1))).status_code == 201
         embedded.stop(tmp_path / "postgres")
         assert [(await room.send(jpeg(seed))).status_code for seed in (2, 3)] == [201, 201]
+        assert (await room.http.get("/readyz")).status_code == 200
+        assert (await room.http.get("/healthz")).status_code == 503
     async with open_room(server.app(), tmp_path, device=device, bus=KafkaBus(cluster)) as room:
         receipt = await room.send(jpeg(4))
         assert receipt.status_code == 201
@@ -80,7 +82,7 @@ async def test_images_come_in_while_postgres_is_away_and_are_processed_when_it_i
         await pool.close()
 
 
-async def test_with_kafka_away_the_sender_is_told_to_come_back_and_nothing_is_promised(
+async def test_with_kafka_away_the_sender_is_told_to_come_back_and_gets_no_promise(
     cluster: Cluster, cords: KafkaCords, server: embedded.Embedded, tmp_path: Path
 ) -> None:
     device, content = Device("escaner-1"), jpeg(2)

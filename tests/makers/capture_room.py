@@ -34,11 +34,12 @@ from prep.store.people import Role
 from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
+from tests.makers.description import answers_as_described
 from tests.makers.waiting import PATIENCE
 
 EVENING = datetime(2024, 6, 3, 1, 0, tzinfo=UTC)
 PASSWORD = "una clave larga"
-CHEAP = Cost(n=2**4, r=8, p=1)
+CHEAP = Cost(memory_kib=8, passes=1, lanes=1)
 
 CATALOGUE = """
 INSERT INTO catalog (digest, loaded_at) VALUES (repeat('0', 64), now());
@@ -253,6 +254,7 @@ async def furnish(owner: str, device: Device) -> None:
         "oper": (Role.OPERADOR_CATD, "CATD-1"),
         "cotejo": (Role.COTEJADOR, "CATD-1"),
         "audi": (Role.AUDITOR, "CCV-1"),
+        "obse": (Role.OBSERVADOR, "CCV-1"),
     }
     for login, (role, site) in people.items():
         await add_user(connection, login=login, password=PASSWORD, role=role, site=site, cost=CHEAP)
@@ -276,7 +278,8 @@ async def open_room(
         await asyncio.sleep(0.01)
     [port] = {socket.getsockname()[1] for listening in server.servers for socket in listening.sockets}
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=httpx.Limits(max_connections=60)) as http:
+    limits, as_described = httpx.Limits(max_connections=60), {"response": [answers_as_described]}
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, event_hooks=as_described) as http:
         yield Room(url, http, settings, pool, store, bus, clock, device)
     server.should_exit = True
     await serving

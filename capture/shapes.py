@@ -1,0 +1,283 @@
+"""The shapes of everything that people's programs send and get as JSON, and the strict reading of a body.
+
+`capture/app.py` reads and answers with these shapes; `capture/description.py` makes the OpenAPI description from them.
+A body is refused if it says anything twice, or anything that its shape does not name: a value must not get lost.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from capture.entries import MAY_LEASE
+from prep.errors import Code, Rejected
+from prep.store.desk import TaskKind
+from prep.store.people import Role
+from prep.upload import SHA256_PATTERN
+
+JSON_LIMIT: Final = 64 * 1024
+"""Bytes of a JSON body."""
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+"""Text without control characters, which no keyboard types and PostgreSQL does not hold."""
+
+
+# Bodies.
+
+
+class JsonBody(BaseModel):
+    """A body: it holds the named fields and no other, each in its own type of JSON."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Credentials(JsonBody):
+    usuario: str = Field(max_length=40, pattern=PRINTABLE)
+    clave: str = Field(max_length=200)
+
+
+Kinds = list[Annotated[TaskKind, Field(strict=False)]]
+
+
+class Wanted(JsonBody):
+    tipos: Kinds = Field(default_factory=lambda: list(MAY_LEASE))
+    """Kinds of task that the person wants; all kinds if absent."""
+
+
+class WithNext(JsonBody):
+    siguiente: Kinds | None = None
+    """Kinds of task of which the answer is to bring the next: on a slow line, one wait for each acta less."""
+
+
+NUMBER_OR_WORD: Final[dict[str, Any]] = {
+    "additionalProperties": {
+        "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": ["ilegible", "sin dato"]}]
+    }
+}
+"""How a value of the form is described. `prep.domain.entry.read_field` reads it and names the field that is wrong."""
+
+
+class CaptureBody(WithNext):
+    valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
+    """Every field of the form once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+
+
+class IdentityBody(WithNext):
+    identidad: str = Field(max_length=200, pattern=PRINTABLE)
+    """The text of the QR of an acta; empty if the image cannot be identified."""
+    proceso_tecnico: bool = False
+    """The acta was identified by the proceso técnico operativo; the published row says so."""
+
+
+class SinActaBody(JsonBody):
+    motivo: Literal[1, 2, 3, 4]
+
+
+class RecaptureBody(JsonBody):
+    motivo: str = Field(min_length=1, max_length=500, pattern=PRINTABLE)
+    imagen: str | None = Field(default=None, pattern=SHA256_PATTERN)
+    """Another image of the same acta, by its SHA-256; the current one if absent."""
+
+
+class CotejoBody(JsonBody):
+    resultado: str = Field(max_length=40, pattern=PRINTABLE)
+
+
+# Answers. The rooms make them as plain objects; tests compare every answer with the description of its shape.
+
+
+class JsonAnswer(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class RefusalAnswer(JsonAnswer):
+    """Every refusal: a sentence for the person who reads it, and a code for the program that gets it."""
+
+    error: str
+    codigo: str
+
+
+class Acuse(JsonAnswer):
+    formato: Literal[1]
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    bytes: int
+    recibido: datetime
+    servidor: str
+    simulacro: bool
+    prueba: str
+    """Path in the published tree at which the proof will be that the log has the image."""
+    clave: str = Field(pattern="^[0-9a-f]{8}$")
+    """First eight hexadecimal digits of the SHA-256 of the raw public key that checks `firma`."""
+
+
+class ReceiptAnswer(JsonAnswer):
+    acuse: Acuse
+    firma: str
+    """Base64 of Ed25519 over `acuse` as canonical JSON: sorted keys, no spaces, UTF-8."""
+
+
+class SessionAnswer(JsonAnswer):
+    token: str
+    rol: Role
+    sitio: str
+    vence: datetime
+
+
+class ActaOfTask(JsonAnswer):
+    clave: str
+    eleccion: str
+    titulo: str
+    contienda: str
+    entidad: str
+    distrito: str
+    municipio: str
+    seccion: str
+    casilla: str
+
+
+class FieldOfForm(JsonAnswer):
+    codigo: str
+    nombre: str
+    digitos: int
+    """How many digits the form has room for."""
+
+
+class TaskAnswer(JsonAnswer):
+    lease: UUID = Field(alias="tarea")
+    tipo: TaskKind
+    vence: datetime
+    imagen: str
+    """Path of the image to look at."""
+    acta: ActaOfTask | None
+    """Null while the image is not identified."""
+    campos: list[FieldOfForm]
+    """The fields to type, in the order of the form."""
+    capturas: list[dict[str, int | str]] = []
+    """The three captures to choose from; in a resolution alone."""
+
+
+class NextAnswer(JsonAnswer):
+    siguiente: TaskAnswer | None = None
+    """The next task; null if none waits; absent if it was not asked for, or if the same answer came again."""
+
+
+class CaptureAnswer(NextAnswer):
+    captura: int
+    avisos: list[str]
+    """Sums that do not add up. They warn and decide nothing."""
+
+
+class DoneAnswer(JsonAnswer):
+    """An empty object: it is done."""
+
+
+class ImageOfActa(JsonAnswer):
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    formato: str
+    bytes: int
+    recibida: datetime
+    vigente: bool
+
+
+class CaptureOfActa(JsonAnswer):
+    ronda: int
+    ordinal: int
+    hora: datetime
+    numeros: list[int | None]
+    marcas: str
+
+
+class ActaAnswer(JsonAnswer):
+    clave: str
+    eleccion: str
+    estado: str
+    ronda: int
+    contabilizada: int | str | None
+    cotejada: int | None
+    observaciones: list[str]
+    imagenes: list[ImageOfActa]
+    capturas: list[CaptureOfActa]
+    """Empty until no person is left who must type the acta blind."""
+
+
+class HealthAnswer(JsonAnswer):
+    ok: bool
+    fuera: list[str] = []
+    """The parts that do not answer."""
+
+
+# Reading a body.
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReader:
+    """Reads the body of a request as `shape`; an empty body is read as `empty`."""
+
+    shape: type[JsonBody]
+    empty: bytes = b""
+
+    async def __call__(self, request: Request) -> JsonBody:
+        """The body. Raises Rejected: 413; 400 if it is no JSON; 422 that names the first wrong field."""
+        content = bytearray()
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > JSON_LIMIT:
+                sentence = f"el cuerpo pasa del límite de {JSON_LIMIT} bytes"
+                raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
+        try:
+            read = json.loads(content or self.empty, object_pairs_hook=_object_of_pairs, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise Rejected("el cuerpo no es JSON válido en UTF-8", code=Code.NOT_JSON) from None
+        try:
+            return self.shape.model_validate(read)
+        except ValidationError as error:
+            raise Rejected(first_wrong(error.errors()), code=Code.FIELD_WRONG) from None
+
+
+def body_of(shape: type[JsonBody], *, empty: bytes = b"") -> Any:  # noqa: ANN401 - FastAPI's own mark
+    """The mark of the parameter of a handler that is the body of its request."""
+    return Depends(BodyReader(shape, empty))
+
+
+def _object_of_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a name that stands in it twice would silently lose one of its values."""
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise Rejected(f"campo repetido: {repeated[:40]}", code=Code.FIELD_TWICE)
+    return read
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are words of JavaScript, not of JSON."""
+    raise ValueError(name)
+
+
+_EXPECTED: Final[Mapping[str, str]] = {
+    "missing": "falta",
+    "extra_forbidden": "no se espera aquí",
+    "string_type": "se espera un texto",
+    "string_too_long": "es demasiado largo",
+    "string_too_short": "está vacío",
+    "string_pattern_mismatch": "no tiene la forma esperada",
+    "bool_type": "se espera true o false",
+    "dict_type": "se espera un objeto",
+    "list_type": "se espera una lista",
+    "enum": "no es uno de los valores posibles",
+    "literal_error": "no es uno de los valores posibles",
+    "uuid_parsing": "no es el identificador de una tarea",
+    "model_type": "se espera un objeto",
+    "model_attributes_type": "se espera un objeto",
+}
+
+
+def first_wrong(errors: Sequence[Any]) -> str:
+    """The first of pydantic's errors as one Spanish sentence that names the field."""
+    wrong = errors[0]
+    name = ".".join(str(part) for part in wrong["loc"] if part != "path") or "cuerpo"
+    return f"{name[:60]}: {_EXPECTED.get(wrong['type'], 'no es válido')}"
