@@ -14,8 +14,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from prep.bus.contract import Batch, Bus
-from prep.errors import Unavailable
-from prep.messages import ImageReceived, Message, Topic
+from prep.errors import Parked, Unavailable
+from prep.messages import ImageReceived, Message, Topic, read_body
 from prep.store import pipeline as store
 from prep.store.database import Pool, transaction
 
@@ -67,6 +67,6 @@ def _readable(messages: Sequence[Message]) -> Iterator[ImageReceived]:
     """What is no upload is for whoever digitizes to set aside."""
     for message in messages:
         try:
-            yield ImageReceived.model_validate_json(message.body)
-        except ValidationError:
+            yield read_body(message, ImageReceived)
+        except (Parked, ValidationError):
             log.exception("not an upload", extra={"data": {"message": message.id}})

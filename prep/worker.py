@@ -24,8 +24,7 @@ from prep.arguments import Parser
 from prep.blobs import AWS, Blobs
 from prep.bus.opened import open_bus
 from prep.consumer import Line, run, stop_on_signals
-from prep.errors import Parked
-from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
+from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
 from prep.pipeline import Given
 from prep.scan.digitize import digitize
 from prep.settings import S3Access, Settings, now, read_settings
@@ -166,7 +165,7 @@ class Digitizing:
     given: Given
 
     async def prepare(self, message: Message) -> tuple[ImageReceived, Reading]:
-        received = ImageReceived.model_validate_json(message.body)
+        received = read_body(message, ImageReceived)
         with observe.DIGITIZE_SECONDS.time():
             return received, await self.decoders.decode(received.sha256)
 
@@ -182,14 +181,7 @@ class Validating:
     given: Given
 
     async def prepare(self, message: Message) -> ActaTouched | ImageNamed:
-        what, _, _ = message.key.partition(":")
-        match what:
-            case "acta":
-                return ActaTouched.model_validate_json(message.body)
-            case "image":
-                return ImageNamed.model_validate_json(message.body)
-            case _:
-                raise Parked(f"mensaje de una clase desconocida: {message.key}")
+        return read_body(message, ActaTouched, ImageNamed)
 
     async def apply(self, connection: Connection, message: Message, prepared: ActaTouched | ImageNamed) -> None:  # noqa: ARG002
         match prepared:

@@ -21,7 +21,8 @@ from aiokafka.errors import (
 
 from prep.bus.contract import Batch
 from prep.bus.kafka_cluster import AWAY, Cluster, told
-from prep.bus.kafka_share import AGAIN, ID_HEADER, POLL, KafkaShare
+from prep.bus.kafka_headers import headers_of
+from prep.bus.kafka_share import AGAIN, POLL, KafkaShare
 from prep.errors import Unavailable
 from prep.messages import PARTITIONS, Message, Topic
 
@@ -72,8 +73,8 @@ class KafkaBus:
         sent: list[asyncio.Future[object]] = []
         try:
             for message in messages:
-                topic, headers = self._cluster.topic(message.topic), [(ID_HEADER, message.id.encode())]
-                sent.append(await producer.send(topic, message.body, message.key.encode(), headers=headers))
+                topic, key = self._cluster.topic(message.topic), message.key.encode()
+                sent.append(await producer.send(topic, message.body, key, headers=headers_of(message)))
             await asyncio.gather(*sent)
         except (MessageSizeTooLargeError, UnknownTopicOrPartitionError, KafkaTimeoutError):  # no fault of the producer
             raise

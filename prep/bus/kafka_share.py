@@ -25,11 +25,10 @@ from aiokafka.errors import (
 
 from prep.bus.contract import Batch
 from prep.bus.kafka_cluster import AWAY, Cluster, told
+from prep.bus.kafka_headers import message_of
 from prep.messages import Message, Topic
 
 log: Final = logging.getLogger(__name__)
-ID_HEADER: Final = "id"
-"""The record header that carries `Message.id`."""
 _FETCH: Final = 60
 """Messages in one batch, at most."""
 _FULL: Final = 240
@@ -167,11 +166,9 @@ class KafkaShare:
         return Batch(messages, partial(self._acknowledge, mine), since)
 
     def _message(self, record: Any) -> Message:  # noqa: ANN401
-        """What another than `publish` wrote is a message too: whoever handles it sets it aside."""
-        ids = [value.decode(errors="replace") for name, value in record.headers if name == ID_HEADER]
-        own = f"{record.topic}:{record.partition}:{record.offset}"
+        place = f"{record.topic}:{record.partition}:{record.offset}"
         key = (record.key or b"?").decode(errors="replace")
-        return Message(self._topic, key, ids[0] if ids else own, record.value or b"")
+        return message_of(self._topic, key, record.value or b"", record.headers, place=place)
 
     async def _acknowledge(self, pieces: Sequence[tuple[TopicPartition, _HeldPartition, _BatchPart]]) -> None:
         for partition, held, piece in pieces:

@@ -71,6 +71,9 @@ async def publish(connection: Connection, messages: Sequence[Message]) -> None:
         [message.id for message in messages],
         [message.key for message in messages],
         [message.body for message in messages],
+        [message.type for message in messages],
+        [message.source for message in messages],
+        [message.happened_at for message in messages],
     )
 
 
@@ -119,7 +122,15 @@ class Reader:
             Stored(
                 row["partition"],
                 row["seq"],
-                Message(self._topic, row["key"], row["id"], row["body"]),
+                Message(
+                    self._topic,
+                    row["key"],
+                    row["id"],
+                    row["body"],
+                    row["type"],
+                    row["source"],
+                    row["happened_at"],
+                ),
                 row["published_at"],
             )
             for row in await self._connection.fetch(SQL["fetch"], self._topic, partitions, seqs, each)

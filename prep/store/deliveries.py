@@ -52,10 +52,13 @@ async def park(connection: Connection, group: str, message: Message, *, error: s
         message.topic,
         message.key,
         message.body,
+        message.type,
+        message.source,
+        message.happened_at,
         error,
         at,
-        counted or 1,
-    )  # refused at once: one attempt, uncounted
+        counted or 1,  # refused at once: one attempt, which was not counted
+    )
     await connection.execute(SQL["park"], group, message.id, *said)
     await add_event(connection, "mensaje_apartado", message.id, {"grupo": group, "error": error}, at)
 
@@ -131,7 +134,9 @@ async def _settle(connection: Connection, parked: int, state: ParkedState, reaso
 
 
 def _message(row: asyncpg.Record) -> Message:
-    return Message(Topic(row["topic"]), row["key"], row["message"], row["body"])
+    return Message(
+        Topic(row["topic"]), row["key"], row["message"], row["body"], row["type"], row["source"], row["happened_at"]
+    )
 
 
 def _storable(error: str) -> str:

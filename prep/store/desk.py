@@ -254,7 +254,7 @@ async def add_capture(
     before, whatever led here.
     """
     columns = (values.numbers, values.marks)
-    told = (message.id, message.topic.value, message.key, message.body)
+    told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
     try:
         added: int | None = await connection.fetchval(
             SQL["add_capture"], task.id, task.lease, site, at, *columns, *told

@@ -55,7 +55,8 @@ WITH gone AS (
     SELECT acta, ronda, ordinal, image, lease_person, $3, lease, leased_at, $4, $5, $6 FROM gone
     RETURNING id
 ), told AS (
-    INSERT INTO outbox (id, topic, key, body) SELECT $7, $8, $9, $10 FROM added RETURNING pg_notify('outbox', '')
+    INSERT INTO outbox (id, topic, key, body, type, source) SELECT $7, $8, $9, $10, $11, $12 FROM added
+    RETURNING pg_notify('outbox', '')
 )
 SELECT added.id FROM added, told
 

@@ -28,6 +28,9 @@ async def enqueue(connection: Connection, messages: Sequence[Message]) -> None:
             [message.topic.value for message in messages],
             [message.key for message in messages],
             [message.body for message in messages],
+            [message.type for message in messages],
+            [message.source for message in messages],
+            [message.happened_at for message in messages],
         )
 
 
@@ -57,7 +60,9 @@ async def leading(connection: Connection, news: asyncio.Event) -> AsyncIterator[
 async def oldest(connection: Connection, count: int) -> dict[int, Message]:
     """The oldest messages by their number, in its order; at most `count`."""
     return {
-        row["seq"]: Message(Topic(row["topic"]), row["key"], row["id"], row["body"])
+        row["seq"]: Message(
+            Topic(row["topic"]), row["key"], row["id"], row["body"], row["type"], row["source"], row["happened_at"]
+        )
         for row in await connection.fetch(SQL["next"], count)
     }
 

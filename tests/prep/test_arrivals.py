@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,7 +82,8 @@ async def _is(coming: object, expected: object) -> bool:
 
 
 async def test_what_is_no_upload_is_left_to_whoever_digitizes(bus: Bus, pool: Pool) -> None:
-    await bus.publish([Message(Topic.IMAGES, "x", "x", b"{}"), upload(1).message()])
+    later = replace(upload(2).message(), type="mx.prep.image.received.v2")
+    await bus.publish([Message(Topic.IMAGES, "x", "x", b"{}"), later, upload(1).message()])
     async with keeping(bus, pool):
         await until(lambda: _is(facts(pool), [1]))
 

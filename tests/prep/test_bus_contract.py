@@ -6,7 +6,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import asyncpg
@@ -182,6 +182,18 @@ async def test_the_same_message_published_twice_keeps_its_id(medium: Medium) -> 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(groups=st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=12), min_size=1, max_size=8), name=st.uuids())
+async def test_a_message_keeps_its_type_its_source_and_its_time(medium: Medium) -> None:
+    at = datetime(2024, 6, 3, 1, 2, 3, 456789, tzinfo=UTC)
+    told = Message(Topic.IMAGES, "k", "1", b"{}", "mx.prep.test.v1", "/prep/test", at)
+    before = Message(Topic.IMAGES, "k", "2", b"{}")
+    bus = medium.bus()
+    await bus.publish([told, before])
+    async with aclosing(bus.consume(Topic.IMAGES, "g")) as batches:
+        came = await take(batches, 2)
+    assert came == [told, before]
+    assert [each.happened_at for each in came] == [at, None]
+
+
 async def test_messages_of_a_key_come_in_the_order_they_were_published(
     medium: Medium, groups: list[list[str]], name: object
 ) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from prep.bus.contract import Bus
 from prep.bus.table import EmbeddedBus
 from prep.consumer import Line, Outcome, run, sample, work
 from prep.errors import Parked, Rejected, Unavailable
-from prep.messages import Message, Topic
+from prep.messages import ActaTouched, ImageNamed, Message, Topic, read_body
 from prep.settings import Settings
 from prep.store import deliveries
 from prep.store.database import Connection, Pool, open_pool, transaction
@@ -144,6 +144,22 @@ async def test_no_more_are_handled_at_once_than_asked_for(bus: Bus, pool: Pool) 
     async with working(bus, pool, Noting(count), concurrency=2):
         await all_done(bus)
     assert most == 2
+
+
+async def test_a_message_of_an_unknown_type_is_parked_as_it_came_and_the_rest_goes_on(bus: Bus, pool: Pool) -> None:
+    async def read(message: Message) -> None:
+        read_body(message, ActaTouched, ImageNamed)
+
+    known = ActaTouched(acta=1, ronda=1, ordinal=1).message()
+    later = replace(known, id="later", type="mx.prep.acta.touched.v2")
+    await bus.publish([later, known])
+    async with working(bus, pool, Noting(read)):
+        await all_done(bus)
+    assert await effects(pool) == [known.id]
+    async with transaction(pool) as connection:
+        [kept] = await deliveries.list_parked(connection)
+    assert kept.message == later
+    assert kept.error == "mensaje de una clase desconocida: mx.prep.acta.touched.v2"
 
 
 async def test_a_message_that_comes_three_times_takes_effect_once(bus: Bus, pool: Pool) -> None:
