@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from prep import observe
+from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.relay import relay
 from prep.errors import Parked, Rejected, Unavailable
@@ -237,8 +238,13 @@ async def sample(
     *,
     stop: asyncio.Event,
     clock: Callable[[], datetime] = now,
+    blobs: Blobs | None = None,
+    ready: observe.Readiness | None = None,
 ) -> None:
-    """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were."""
+    """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were.
+
+    The same looks tell `ready` whether the work can go on: PostgreSQL, the bus and the store of images answer.
+    """
 
     async def look() -> None:
         async with transaction(pool) as connection:
@@ -248,9 +254,17 @@ async def sample(
         for topic, group in groups:
             observe.LAG.labels(topic, group).set(await bus.lag(topic, group))
 
+    async def reach() -> None:
+        if blobs is not None:
+            await blobs.find("salud")
+
     while not stop.is_set():
-        observe.POSTGRES_UP.labels("worker").set(await _answers(look))
-        await _answers(measure)
+        database = await _answers(look)
+        observe.POSTGRES_UP.labels("worker").set(database)
+        looks = {"PostgreSQL": database, "el bus": await _answers(measure), "el almacén": await _answers(reach)}
+        away = [name for name, answers in looks.items() if not answers]
+        if ready is not None:
+            ready.tell(f"no responde: {', '.join(away)}" if away else None)
         await _pause(stop, _SAMPLE)
 
 
@@ -276,11 +290,20 @@ def _show(seen: gauges.Gauges) -> None:
     observe.PARKED.set(seen.parked)
 
 
-async def run(bus: Bus, pool: Pool, lines: Sequence[Line[Any]], *, stop: asyncio.Event) -> None:
+async def run(
+    bus: Bus,
+    pool: Pool,
+    lines: Sequence[Line[Any]],
+    *,
+    stop: asyncio.Event,
+    blobs: Blobs | None = None,
+    ready: observe.Readiness | None = None,
+) -> None:
     """Everything a worker does besides /metrics: its lines, the relay, the gauges. A defect in one of them ends all."""
+    groups = [(line.topic, line.group) for line in lines]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(pool, bus, stop))
-        tasks.create_task(sample(bus, pool, [(line.topic, line.group) for line in lines], stop=stop))
+        tasks.create_task(sample(bus, pool, groups, stop=stop, blobs=blobs, ready=ready))
         for line in lines:
             tasks.create_task(work(bus, pool, line, stop=stop))
 

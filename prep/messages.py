@@ -2,8 +2,7 @@
 
 Each message is a CloudEvent 1.0 in binary mode: its body is the JSON alone, and its attributes (type, id, source, time)
 travel beside it. The type ends with its version. A new field with a default keeps it; any other change is a
-new version.
-`docs/messages.md` describes each of them.
+new version. `docs/messages.md` describes each of them.
 """
 
 from collections.abc import Mapping

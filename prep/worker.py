@@ -207,10 +207,16 @@ async def work_until_stopped(settings: Settings) -> None:
         async with embedded.database(settings) as urls:
             pool = await open_pool(urls.app, connections=16, by_key=True)
             bus = open_bus(settings, urls.app)
-            await observe.serve_metrics(settings.host, settings.worker_metrics_port, lambda: None)
-            async with asyncio.TaskGroup() as parts:
+            blobs = Blobs.open(settings.blobs_url, s3=settings.s3)
+            ready = observe.Readiness()
+            async with (
+                observe.serving(
+                    settings.host, settings.worker_metrics_port, health=ready.sentence, ready=ready.sentence
+                ),
+                asyncio.TaskGroup() as parts,
+            ):
                 parts.create_task(arrivals.keep(bus, pool, stop))
-                parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop))
+                parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop, blobs=blobs, ready=ready))
             await bus.close()
             await pool.close()
     finally:

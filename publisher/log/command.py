@@ -38,8 +38,8 @@ async def serve(settings: Settings) -> None:
     health = Health()
     async with embedded.database(settings) as urls:
         office = office_of(settings, urls.app)
-        server = await observe.serve_metrics(settings.host, settings.sequencer_metrics_port, health.sentence)
-        async with server:
+        port = settings.sequencer_metrics_port
+        async with observe.serving(settings.host, port, health=health.sentence, ready=health.ready.sentence):
             await run(office, stop, health)
 
 

@@ -177,11 +177,6 @@ async def test_the_same_message_published_twice_keeps_its_id(medium: Medium) -> 
         assert await take(batches, 2) == [announce("a", 1)] * 2
 
 
-# 2. order
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(groups=st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=12), min_size=1, max_size=8), name=st.uuids())
 async def test_a_message_keeps_its_type_its_source_and_its_time(medium: Medium) -> None:
     at = datetime(2024, 6, 3, 1, 2, 3, 456789, tzinfo=UTC)
     told = Message(Topic.IMAGES, "k", "1", b"{}", "mx.prep.test.v1", "/prep/test", at)
@@ -194,6 +189,11 @@ async def test_a_message_keeps_its_type_its_source_and_its_time(medium: Medium) 
     assert [each.happened_at for each in came] == [at, None]
 
 
+# 2. order
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(groups=st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=12), min_size=1, max_size=8), name=st.uuids())
 async def test_messages_of_a_key_come_in_the_order_they_were_published(
     medium: Medium, groups: list[list[str]], name: object
 ) -> None:
