@@ -24,12 +24,13 @@ from prep.arguments import Parser
 from prep.blobs import AWS, Blobs
 from prep.bus.opened import open_bus
 from prep.consumer import Line, run, stop_on_signals
+from prep.errors import PrepError
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
 from prep.pipeline import Given
 from prep.scan.digitize import digitize
 from prep.settings import S3Access, Settings, now, read_settings
 from prep.store import embedded
-from prep.store.database import Connection, open_pool
+from prep.store.database import Connection, check_migrations, open_pool
 from prep.store.pipeline import Reading
 
 T = TypeVar("T")
@@ -203,18 +204,18 @@ def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
 async def work_until_stopped(settings: Settings) -> None:
     stop = stop_on_signals()
     decoders = Decoders(settings.decoders, settings.blobs_url, settings.image_max_pixels, settings.s3)
+    ready = observe.Readiness()
+    port = settings.worker_metrics_port
     try:
-        async with embedded.database(settings) as urls:
+        async with (
+            embedded.database(settings) as urls,
+            observe.serving(settings.host, port, health=ready.sentence, ready=ready.sentence),
+        ):
             pool = await open_pool(urls.app, connections=16, by_key=True)
+            await check_migrations(pool)
             bus = open_bus(settings, urls.app)
             blobs = Blobs.open(settings.blobs_url, s3=settings.s3)
-            ready = observe.Readiness()
-            async with (
-                observe.serving(
-                    settings.host, settings.worker_metrics_port, health=ready.sentence, ready=ready.sentence
-                ),
-                asyncio.TaskGroup() as parts,
-            ):
+            async with asyncio.TaskGroup() as parts:
                 parts.create_task(arrivals.keep(bus, pool, stop))
                 parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop, blobs=blobs, ready=ready))
             await bus.close()
@@ -224,6 +225,11 @@ async def work_until_stopped(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0 if it was asked to stop; 2, with one sentence, if it cannot begin."""
     Parser(prog="prep worker", description="Los trabajadores de digitalización y validación.").parse_args(argv)
     observe.start_log("worker")
-    uvloop.run(work_until_stopped(read_settings()))
+    try:
+        uvloop.run(work_until_stopped(read_settings()))
+    except PrepError as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)

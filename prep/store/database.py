@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -183,8 +184,9 @@ def _first_line(error: Exception) -> str:
 async def migrate(url: str, *, app: str = "") -> list[str]:
     """Bring the schema of `url` (the owner's) up to date, each migration in a transaction; returns their names.
 
-    The role of the address `app` is made where it is missing, and let in: it adds facts and cannot rewrite them. Raises
-    Rejected where the owner has not the rights for it, or that role has too many.
+    The role of the address `app` is made if it is missing, and let in: it adds facts and cannot rewrite them. Raises
+    Rejected if the owner has not the rights for it, if that role has too many, or if the file of a migration has
+    changed since it was applied.
     """
     async with connect(url) as connection:
         if connection.get_server_version() < OLDEST:
@@ -207,15 +209,42 @@ async def _apply(connection: Connection) -> list[str]:
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
     )
-    have = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
-    for path in sorted(MIGRATIONS.glob("*.sql")):
-        if path.stem in have:
+    have = await _unchanged(connection)
+    files = {path.stem: path.read_bytes() for path in sorted(MIGRATIONS.glob("*.sql"))}
+    for name, content in files.items():
+        if name in have:
             continue
         async with connection.transaction():
-            await connection.execute(path.read_text(encoding="utf-8"))
-            await connection.execute("INSERT INTO migration (name) VALUES ($1)", path.stem)
-        applied.append(path.stem)
+            await connection.execute(content.decode())
+            await connection.execute("INSERT INTO migration (name) VALUES ($1)", name)
+        applied.append(name)
+    # The schema is up to date. If we stop here, the next run keeps the digests of the same files.
+    digests = [hashlib.sha256(content).digest() for content in files.values()]
+    await connection.execute(SQL["keep_digests"], list(files), digests)
     return applied
+
+
+async def _unchanged(connection: Connection) -> frozenset[str]:
+    """The migrations that this database has. Raises Rejected if the file of one is not as it was applied."""
+    kept: dict[str, bytes | None] = {row["name"]: row["sha256"] for row in await connection.fetch(SQL["migrations"])}
+    for name, digest in sorted(kept.items()):
+        path = MIGRATIONS / f"{name}.sql"
+        # A file that is not here is of a newer program, which has updated this database: nothing of ours has changed.
+        if digest is None or not path.is_file():
+            continue
+        if hashlib.sha256(path.read_bytes()).digest() != digest:
+            raise Rejected(f"la migración {name}.sql cambió después de aplicarse: devuelva el archivo a como estaba")
+    return frozenset(kept)
+
+
+async def check_migrations(pool: Pool) -> None:
+    """Raises Rejected if the file of a migration is not as it was applied to this database.
+
+    For a process that needs its database from the start. Intake does not wait for PostgreSQL, and so does not look.
+    """
+    async with borrow(pool) as connection:
+        with contextlib.suppress(asyncpg.UndefinedTableError):  # nothing was applied yet
+            await _unchanged(connection)
 
 
 async def _admit(connection: Connection, app: str) -> None:
