@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes what compose.yaml needs and nobody should choose: random secrets, once, in deploy/secrets. What is there stays.
+# Makes the random secrets that compose.yaml needs, once, in deploy/secrets. A secret that exists already stays.
 # The folder is its owner's alone (0700). The files in it can be read inside the containers, each by those it is given to.
 set -eu
 cd "$(dirname "$0")"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the named Debian packages where it may, saying so first; elsewhere prints the one command and goes on.
+# Installs the named Debian packages if it may, and says so first. If it may not, it prints the one command and goes on.
 set -eu
 missing=""
 for package in "$@"; do

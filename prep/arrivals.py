@@ -1,8 +1,8 @@
 """An acknowledged upload becomes a fact as soon as its message is stored, however long other images take to read.
 
-A group of its own on the topic of images, beside the one that digitizes: it looks into no image, keeps many uploads in
-one transaction, and is what the log tells of first. Whoever digitizes keeps the same rows where they are missing, so
-nothing waits for this group, and whichever is second changes nothing: it needs no done-once marks.
+A group of its own on the topic of images, beside the group that digitizes. It looks into no image and keeps many
+uploads in one transaction; the log tells of these rows first. The group that digitizes keeps the same rows if they are
+missing, so no part waits for this one. The second of the two changes nothing, so this group needs no done-once marks.
 """
 
 import asyncio
@@ -45,14 +45,14 @@ async def keep(bus: Bus, pool: Pool, stop: asyncio.Event) -> None:
 
 
 async def _keep(pool: Pool, batch: Batch, stop: asyncio.Event) -> bool:
-    """Until it is kept; False where the end comes first. What was not acknowledged comes again."""
+    """Until it is kept; False if the end comes first. Messages that were not acknowledged come again."""
     while not stop.is_set():
         try:
             async with transaction(pool) as connection:
                 await store.arrive(connection, [*_readable(batch.messages)])
         except Unavailable as error:
             log.warning("arrivals wait", extra={"data": {"error": error.sentence}})
-        except Exception:  # tried again: whoever digitizes counts the failures of a message, and sets it aside
+        except Exception:  # tried again: the group that digitizes counts failures, and sets a message aside
             log.exception("arrivals not kept")
         else:
             # The uploads are facts. If we stop here they come again, and are found kept.
@@ -64,7 +64,7 @@ async def _keep(pool: Pool, batch: Batch, stop: asyncio.Event) -> bool:
 
 
 def _readable(messages: Sequence[Message]) -> Iterator[ImageReceived]:
-    """What is no upload is for whoever digitizes to set aside."""
+    """The uploads among them. Another message is for the group that digitizes to set aside."""
     for message in messages:
         try:
             yield read_body(message, ImageReceived)

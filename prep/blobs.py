@@ -59,7 +59,7 @@ class Arriving:
         self._buffer = bytearray()
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises Full or Unavailable where they cannot be written."""
+        """Take the next bytes. Raises Full or Unavailable if they cannot be written."""
         self.size += len(chunk)
         self._buffer += chunk
         if len(self._buffer) >= SPILL:
@@ -91,11 +91,11 @@ class Blobs:
 
     @classmethod
     def open(cls, url: str, *, scratch: Path | None = None, s3: S3Access = AWS) -> "Blobs":
-        """The store at `url` (file:///… or s3://bucket/prefix), its folder made where it is missing.
+        """The store at `url` (file:///… or s3://bucket/prefix), with its folder, which is made if it is missing.
 
-        `scratch` holds what is arriving, so only intake needs it, and only where the store is remote: a local one uses
-        a folder inside itself. Nothing is asked of an S3 before it is used. Raises Rejected where the URL names no
-        store, or one that would be reached in the clear.
+        `scratch` holds bodies that are arriving. Only intake needs it, and only with a remote store: a local one uses
+        a folder inside itself. An S3 is not asked anything before it is used. Raises Rejected if the URL names no
+        store, or a store that would be reached in the clear.
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
@@ -115,7 +115,7 @@ class Blobs:
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[Arriving]:
-        """A temporary file for one body; it is gone afterwards, whatever happened."""
+        """A temporary file for one body; it is gone afterwards, also after an error."""
         path = self._temporary()
         try:
             yield Arriving(path)
@@ -134,7 +134,7 @@ class Blobs:
         await self._create(_name(sha256), path)
 
     async def get(self, sha256: str, *, verify: bool = True) -> bytes:
-        """The bytes of a blob. Raises Parked where it is missing or, with `verify`, is not what its name says."""
+        """The bytes of a blob. Raises Parked if it is missing or, with `verify`, is not what its name says."""
         content = await self._read(_name(sha256))
         if content is None:
             raise Parked(f"falta en el almacén la imagen {sha256}")
@@ -155,13 +155,14 @@ class Blobs:
         return True
 
     def local_path(self, sha256: str) -> Path | None:
-        """Where the blob is as a file, for whoever can hard-link it; None in a remote store. Never write to it."""
+        """The blob as a file, for callers that can hard-link it; None in a remote store. Never write to it."""
         return None if self._folder is None else self._folder / _name(sha256)
 
     async def record(self, name: str, content: bytes) -> tuple[bytes, bool]:
-        """Keep `content` under `name` if nothing is there yet.
+        """Keep `content` under `name` if the name is free.
 
-        Returns what is kept there — ours, or that of whoever came first — and whether it is ours. Durable on return.
+        Returns the content that is kept, which is ours or that of the first writer, and whether it is ours. Durable on
+        return.
         """
         if await self._create(name, content):
             return content, True
@@ -175,7 +176,7 @@ class Blobs:
         return await self._read(name)
 
     async def names(self) -> list[str]:
-        """Everything that is kept, in order; what is arriving is not."""
+        """The names of everything that is kept, in order; not of bodies that are arriving."""
         try:
             pages = [page async for page in obstore.list(self._store)]
         except (BaseError, OSError) as error:
@@ -183,7 +184,7 @@ class Blobs:
         return sorted(each["path"] for page in pages for each in page if not each["path"].startswith("tmp/"))
 
     async def _create(self, name: str, source: Path | bytes) -> bool:
-        """Put `source` under `name`; False where something was there already, which is durable then too."""
+        """Put `source` under `name`; False if something was there already, which is durable then too."""
         if self._folder is not None:
             return await asyncio.to_thread(self._link, self._folder / name, source)
         try:
@@ -232,7 +233,7 @@ class Blobs:
 
 
 def _make_durable(folder: Path) -> None:
-    """Make it, and what is missing above it: what is kept below a name that a crash takes away is lost with it."""
+    """Make it and the missing folders above it, durably: a crash that takes a name away takes everything below it too."""
     if not folder.is_dir():
         _make_durable(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -273,7 +274,7 @@ def _away() -> Unavailable:
 
 
 def _why(error: Exception) -> Unavailable:
-    """Also where it refuses us: whoever corrects the settings finds everything still waiting, and nothing parked."""
+    """Also if the store refuses us: after the settings are corrected everything still waits, and no message is parked."""
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return Unavailable("el almacén de imágenes no acepta las credenciales: revise PREP_S3_KEY_ID y PREP_S3_SECRET")
     return _away()

@@ -40,10 +40,10 @@ _SAMPLE: Final = 5.0
 
 
 class Handler(Protocol[T]):
-    """What is done with the messages of one topic. Both phases may run again for the same message."""
+    """The work on the messages of one topic. Both phases may run again for the same message."""
 
     async def prepare(self, message: Message) -> T:
-        """Whatever needs no transaction. What it leaves outside the database must be safe to leave twice."""
+        """The part that needs no transaction. Its traces outside the database must be safe to leave twice."""
 
     async def apply(self, connection: Connection, message: Message, prepared: T) -> None:
         """The effects, inside the transaction that marks the message done."""
@@ -75,7 +75,7 @@ class Outcome(StrEnum):
 async def work(
     bus: Bus, pool: Pool, line: Line[T], *, stop: asyncio.Event, clock: Callable[[], datetime] = now
 ) -> None:
-    """Handle the messages of a line until `stop`; what is running then is finished, the rest comes again to others."""
+    """Handle the messages of a line until `stop`; running handlers finish, the other messages come again to others."""
     batches = bus.consume(line.topic, line.group)
     stopping = asyncio.ensure_future(stop.wait())
     coming = asyncio.ensure_future(_next(batches))
@@ -90,7 +90,7 @@ async def work(
                         break
                     await hand.take(batch)
                     coming = asyncio.ensure_future(_next(batches))
-    finally:  # only now: while its consumer lives, what is in hand can still be acknowledged
+    finally:  # only now: messages in hand can be acknowledged for as long as their consumer lives
         stopping.cancel()
         coming.cancel()
         await asyncio.wait({coming})
@@ -124,7 +124,7 @@ class _Hand(Generic[T]):
             observe.HANDLED.labels(line.topic, outcome)
 
     def _oldest(self) -> float:
-        """Age in seconds of the oldest message in hand. What is not in hand yet is younger than what is."""
+        """Age in seconds of the oldest message in hand. All others are younger."""
         return max(0.0, (self._clock() - min(self._since)).total_seconds()) if self._since else 0.0
 
     async def take(self, batch: Batch) -> None:
@@ -139,7 +139,7 @@ class _Hand(Generic[T]):
             await self._room.wait()
 
     async def _done_among(self, batch: Batch) -> frozenset[str]:
-        """What has taken effect and came again: spares it a second `prepare`. The mark itself is what protects."""
+        """Messages that took effect and came again: this spares them a second `prepare`. The mark itself protects."""
         try:
             async with borrow(self._pool) as connection:
                 return await deliveries.done_among(connection, self._line.group, [m.id for m in batch.messages])
@@ -167,7 +167,7 @@ class _Hand(Generic[T]):
             self._room.set()
 
     async def _settle(self, message: Message, before: asyncio.Task[bool] | None) -> bool:
-        """Try until the message is done or parked; False where the line stops first."""
+        """Try until the message is done or parked; False if the line stops first."""
         if before is not None:
             await asyncio.wait({before})
         tries = 0

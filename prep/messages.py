@@ -32,7 +32,7 @@ PARTITIONS: Final[Mapping[Topic, int]] = {Topic.IMAGES: 12, Topic.ENTRIES: 12}
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`id` is the same each time the same thing is announced; `key` keeps what belongs together in order."""
+    """`id` is the same each time the same thing is announced; messages of one `key` stay in order."""
 
     topic: Topic
     key: str
@@ -131,7 +131,7 @@ B = TypeVar("B", bound=MessageBody)
 def read_body(message: Message, first: type[A], *others: type[B]) -> A | B:
     """The body, read as the type of the message says.
 
-    Raises Parked if the type, or its version, is none of these: a person must look, and nothing is lost.
+    Raises Parked if the type, or its version, is none of these: a person must look, and the message is kept.
     Raises ValidationError of pydantic if the body is not what its type says.
     """
     type_ = message.type or _type_from_before(message)

@@ -29,7 +29,7 @@ from prep import __version__
 from prep.settings import now
 
 Sentence = Callable[[], str | None]
-"""None, or one sentence that says what is wrong."""
+"""None, or one sentence that says the fault."""
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 # Before the first is declared: a `_created` series beside each counter tells nobody anything.
@@ -55,7 +55,7 @@ HANDLE_SECONDS: Final = Histogram(
 LAG: Final = Gauge("prep_bus_lag_messages", "Messages not yet acknowledged.", ["topic", "group"])
 OLDEST: Final = Gauge(
     "prep_bus_oldest_seconds",
-    "Age of the oldest message this process has in hand; 0 where it has none.",
+    "Age of the oldest message this process has in hand; 0 if it has none.",
     ["topic", "group"],
 )
 OUTBOX: Final = Gauge("prep_outbox_messages", "Messages written and not yet handed to the bus.")
@@ -147,7 +147,7 @@ def watch_disk(part: str, store: str) -> None:
 
 
 class _OneLine(logging.Formatter):
-    """One JSON object an event: time, level, part, message and whatever was passed as `extra={"data": {...}}`."""
+    """One JSON object an event: time, level, part, message, and the fields passed as `extra={"data": {...}}`."""
 
     def __init__(self, part: str) -> None:
         super().__init__()
@@ -208,9 +208,9 @@ def probe(wrong: str | None, well: str) -> tuple[HTTPStatus, str]:
 async def serving(host: str, port: int, *, health: Sentence, ready: Sentence) -> AsyncIterator[int]:
     """Serve the probes and /metrics for a process that serves nothing else; yields the port (0 takes a free one).
 
-    /livez     the loop answers. Nothing else is looked at: a restart heals nothing else.
+    /livez     the loop answers. It looks at no other part, because a restart would not heal it.
     /readyz    the work can go on: `ready` returns None, or one sentence (503).
-    /healthz   for people: `health` returns None, or one sentence that says what is wrong (503).
+    /healthz   for people: `health` returns None, or one sentence that says the fault (503).
     """
 
     def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:

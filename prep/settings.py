@@ -37,7 +37,7 @@ class KafkaMechanism(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How an S3 is reached, as `PREP_S3_*` says; what is empty is for the AWS_* environment to say."""
+    """How an S3 is reached, as `PREP_S3_*` says; the AWS_* environment says the empty ones."""
 
     endpoint: str = ""
     region: str = ""
@@ -46,7 +46,7 @@ class S3Access:
     plain_http: bool = False
 
     def plain_http_allowed(self) -> bool:
-        """Whether the endpoint is http. Raises Rejected where that would leave this machine without leave to."""
+        """Whether the endpoint is http. Raises Rejected if that would leave this machine without leave to."""
         variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
         endpoint = self.endpoint or next(filter(None, map(os.environ.get, variables)), "")
         parts = urlsplit(endpoint)
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
 
     secrets: Path | None = None
     """Folder of files named like these settings (`prep_database`, `prep_qr_key`): each holds the value of one, as
-    containers hand secrets over. Empty: `/run/secrets` where there is one. A variable of the same name wins."""
+    containers hand secrets over. Empty: `/run/secrets` if that exists. A variable of the same name wins."""
     data: Path = Path("var")
     """Folder of everything this machine keeps: embedded Postgres, blobs, keys, logs."""
     public: Path = Path("var/publico")
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     kafka_prefix: str = Field(default="prep.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Before the name of every topic and group: each night, and each rehearsal, on a cluster needs one of its own."""
     kafka_replication: int = Field(default=3, ge=1, le=9)
-    """Copies of what is published; from 3 on, 2 must hold a message before it is acknowledged."""
+    """Copies of each message; from 3 on, 2 must hold a message before it is acknowledged."""
     kafka_tls: bool = False
     """Speak TLS to the cluster."""
     kafka_ca: Path | None = None
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     log_policy: Path | None = None
     """C2SP policy to publish as politica.txt: this log's key, its witnesses, their quorum; empty: no witnesses."""
     log_witnesses: str = Field(default="", pattern=r"^([^\s=,]+=https?://[^\s,]+(,[^\s=,]+=https?://[^\s,]+)*)?$")
-    """Where witnesses of the policy answer, `nombre=url` separated by commas; empty: where the policy says. The log's
+    """Addresses of the policy's witnesses, `nombre=url` separated by commas; empty: those of the policy. The log's
     first leaf holds the policy's digest, so that it cannot change during a night; addresses may."""
     start: datetime | None = None
     """First corte with data (ISO 8601 with offset); empty: as soon as the publisher starts."""
@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     zero_ceremony: bool = False
     """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
     close_when_complete: bool = True
-    """Cut the last corte as soon as every expected acta is captured and nothing waits (*check*, `domain.md` §8)."""
+    """Cut the last corte as soon as every expected acta is captured and the queues are empty (*check*, `domain.md` §8)."""
 
     @property
     def receipts_key(self) -> Path:

@@ -61,7 +61,7 @@ class Decoders:
         return ProcessPoolExecutor(processes, get_context("spawn"), _prepare_process, self._given)
 
     async def decode(self, sha256: str) -> Reading:
-        """Raises Rejected or Parked where it cannot be decoded.
+        """Raises Rejected or Parked if it cannot be decoded.
 
         BrokenProcessPool where it killed its process, TimeoutError where it takes too long.
         """
@@ -134,7 +134,7 @@ class _Here(ThreadPoolExecutor):
         done: Future[T] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+        except Exception as error:  # noqa: BLE001  # the one that waits for it gets it
             done.set_exception(error)
         return done
 

@@ -55,7 +55,7 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
 
 
 async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:
-    """Corte 0 where there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1.
+    """Corte 0 if there is none, then one corte, or the last one; what came out is printed. Exit status 0 or 1.
 
     With `zero` nothing but corte 0, which may be out already.
     """

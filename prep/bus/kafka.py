@@ -32,7 +32,7 @@ _REQUEST: Final = 0.8
 
 
 class KafkaBus:
-    """A bus on that cluster. Nothing is connected before it is used.
+    """A bus on that cluster. It connects when it is used.
 
     `patience`: seconds in which a publish is durable, or `Unavailable`.
     """
@@ -61,14 +61,14 @@ class KafkaBus:
                     pass
         except UnknownTopicOrPartitionError as error:
             raise Unavailable("el bus no tiene sus temas: ejecute «prep bus init»") from error
-        except MessageSizeTooLargeError:  # no other time will be better: a defect of whoever publishes it
+        except MessageSizeTooLargeError:  # no other time will be better: a defect of its publisher
             raise
         except AWAY as error:
             log.warning("bus away", extra={"data": {"error": told(error)}})
             raise Unavailable("el bus no responde; intente de nuevo") from error
 
     async def _send(self, messages: Sequence[Message]) -> bool:
-        """Publish all and wait until they are durable; False where the producer had to be given up."""
+        """Publish all and wait until they are durable; False if the producer had to be given up."""
         producer = await self._producing()
         sent: list[asyncio.Future[object]] = []
         try:
@@ -177,7 +177,7 @@ class KafkaBus:
 
 
 async def _dismiss(producer: AIOKafkaProducer) -> None:
-    """End a producer without waiting for what it could not send: whoever sent it has been told, or is told now.
+    """End a producer without waiting for messages that it could not send: their publishers are told so now.
 
     `stop` alone would wait for as long as the cluster is away, and aiokafka has no other way to say so.
     """

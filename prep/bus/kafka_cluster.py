@@ -75,7 +75,7 @@ def told(error: BaseException) -> str:
 
 
 def configs(replication: int) -> dict[str, str]:
-    """Of a topic with that many copies. What was published is evidence: a person deletes it, no clock does."""
+    """Of a topic with that many copies. Messages are evidence: a person deletes them, no clock does."""
     in_sync = 2 if replication >= 3 else 1
     return {
         "min.insync.replicas": str(in_sync),
@@ -90,7 +90,7 @@ def configs(replication: int) -> dict[str, str]:
 async def create_topics(cluster: Cluster, replication: int) -> tuple[list[str], bool]:
     """Create the topics that lack; says what it did, a sentence a topic, and whether all is as it must be.
 
-    Raises Unavailable where the cluster does not answer, Rejected where it cannot hold that many copies.
+    Raises Unavailable if the cluster does not answer, Rejected if it cannot hold that many copies.
     """
     admin = AIOKafkaAdminClient(**cluster.options(), request_timeout_ms=10_000)
     try:

@@ -34,7 +34,7 @@ _LOOPBACK: Final = "127.0.0.1"
 
 
 def jars() -> Path:
-    """The folder of Kafka's jars, fetched on first use. Raises Rejected where Java or Maven is missing."""
+    """The folder of Kafka's jars, fetched on first use. Raises Rejected if Java or Maven is missing."""
     if shutil.which("java") is None:
         raise Rejected("falta Java (17 o posterior) para iniciar Kafka: instale openjdk-17-jre-headless")
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prep" / f"kafka-{VERSION}"
@@ -65,14 +65,14 @@ class _Ports:
     brokers: int
     controller: int
     advertised: int
-    """What clients are told to connect to: `clients`, or whatever a test puts before it."""
+    """The ports that clients are told to connect to: `clients`, or those that a test puts before them."""
 
 
 class DevKafka:
     """The nodes whose files are in `folder`, numbered from 1; another object on that folder speaks of the same ones.
 
     `advertised`: ports that clients are sent to, one a node, where something stands between them and the nodes.
-    Raises Rejected where the folder holds another number of nodes.
+    Raises Rejected if the folder holds another number of nodes.
     """
 
     def __init__(self, folder: Path, nodes: int = 1, *, advertised: Sequence[int] = ()) -> None:
@@ -89,7 +89,7 @@ class DevKafka:
 
     @staticmethod
     def nodes_in(folder: Path) -> int:
-        """How many nodes are laid out in `folder`; 0 where there is nothing."""
+        """How many nodes are laid out in `folder`; 0 if there is nothing."""
         plan = folder / "nodos.json"
         return len(json.loads(plan.read_text("utf-8"))["ports"]) if plan.exists() else 0
 
@@ -116,7 +116,7 @@ class DevKafka:
 
     @property
     def client_ports(self) -> list[int]:
-        """Where the nodes listen for clients, whatever is advertised."""
+        """The addresses at which the nodes listen for clients; others may be advertised."""
         return [ports.clients for ports in self._ports]
 
     def up(self) -> str:

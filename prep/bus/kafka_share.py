@@ -1,9 +1,9 @@
 """One consumer of a Kafka group: the partitions that are its share, what it has in hand, and what it commits.
 
-It commits the offsets up to which everything is acknowledged, together and without gaps; what it had in hand when it
-dies is read again by others. Rebalances are eager with a sticky assignment, because aiokafka has no cooperative
-protocol: while one goes on the whole group waits, but whoever keeps a partition goes on where it was, with what it has
-in hand.
+It commits the offsets up to which everything is acknowledged, together and without gaps. If it dies, others read the
+messages that it had in hand again. Rebalances are eager with a sticky assignment, because aiokafka has no cooperative
+protocol: while one goes on the whole group waits. A consumer that keeps a partition then goes on from its place, with
+the messages that it has in hand.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ _FETCH: Final = 60
 _FULL: Final = 240
 """Messages of one partition in hand at which it is fetched no more, until half of them are acknowledged."""
 POLL: Final = 1.0
-"""Seconds between looks where nothing came; also before a consumer that lost the cluster tries again."""
+"""Seconds between looks while no message comes; also before a consumer that lost the cluster tries again."""
 _COMMIT: Final = 3.0
 """Seconds that a rebalance or a leave waits for the last commit. Not committed: comes again."""
 _PACE: Final = 1.0
-"""Seconds between commits: each is a write on every copy. What is lost of them comes again, without effect."""
+"""Seconds between commits: each is a write on every copy. After a lost commit messages come again, without effect."""
 AGAIN: Final = 0.3
 """Seconds to the next try of a commit, or of a publish with a new producer."""
 _STUCK: Final = 60.0
@@ -66,11 +66,11 @@ class _HeldPartition:
     committed: int | None
     """What the group has committed, as far as is known."""
     position: int | None = None
-    """Read up to here; None: nothing was read yet."""
+    """Read up to here; None before the first read."""
     done: int | None = None
     """Everything before it is acknowledged."""
     in_hand: deque[_BatchPart] = field(default_factory=deque)
-    """In order; leaves from the front as it is acknowledged, so that `done` never passes what is not."""
+    """In order; leaves from the front as it is acknowledged, so that `done` never passes an open one."""
     size: int = 0
     """Messages in hand."""
 
@@ -106,7 +106,7 @@ class KafkaShare:
         self._held: dict[TopicPartition, _HeldPartition] = {}
         self._committing = asyncio.Lock()
         self._balancing: float | None = 0.0
-        """Since when (loop time) a rebalance goes on: nothing is committed then. None: the share is settled."""
+        """Since when (loop time) a rebalance goes on, without commits. None: the share is settled."""
         self._news = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
         self._underway: _Commit | None = None
@@ -183,7 +183,7 @@ class KafkaShare:
         self._news.set()
 
     async def _commit_what_is_acknowledged(self) -> None:
-        """In the background: what is acknowledged while one commit is on its way goes with the next."""
+        """In the background: acknowledgements that come while one commit is on its way go with the next."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -194,7 +194,7 @@ class KafkaShare:
             await asyncio.sleep(_PACE if committed else AGAIN)
 
     async def _commit(self) -> bool:
-        """Commit what is acknowledged of the partitions held, if anything. Whoever calls holds `_committing`."""
+        """Commit the acknowledged part of the partitions held, if there is any. The caller holds `_committing`."""
         while True:
             if self._underway is None:
                 wanted = {
@@ -218,13 +218,13 @@ class KafkaShare:
                 self._held[partition].committed = done
 
     def _give_up_commit(self) -> None:
-        """What is still being asked for may be another's by now."""
+        """The partitions of a commit on its way may belong to another by now."""
         if self._underway is not None:
             self._underway.task.cancel()
             self._underway = None
 
     async def revoked(self) -> None:
-        """The group is about to share anew: commit what is acknowledged while this is still ours to commit."""
+        """The group is about to share anew: commit the acknowledged part while it is still ours to commit."""
         async with self._committing:
             if not self._over.is_set():
                 await self._commit()
@@ -232,9 +232,9 @@ class KafkaShare:
             self._balancing = asyncio.get_running_loop().time()
 
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """The share from now on. What was ours before, and nobody else's in between, goes on where it was."""
+        """The share from now on. A partition that was ours all the time goes on from its place."""
         if partitions:
-            self._consumer.pause(*partitions)  # before anything is fetched from where the commits are
+            self._consumer.pause(*partitions)  # before a fetch begins at the commits
         before, self._held = self._held, {}
         for partition, committed in (await self._committed(partitions)).items():
             held = before.get(partition)

@@ -1,9 +1,8 @@
-"""The bus on a table of the same PostgreSQL: what one machine needs, without a broker.
+"""The bus on a table of the same PostgreSQL: enough for one machine, without a broker.
 
 Publishing is group-committed: everything that waits when a write begins is written in one transaction. A consumer is
-one session; the partitions it reads are advisory locks of that session, so a consumer that dies gives them back by
-dying, and what it had not acknowledged is read again by whoever takes them. Cursors move over what is acknowledged
-without a gap.
+one session, and the partitions that it reads are advisory locks of that session. A consumer that dies gives them back
+by dying, and the next holder reads again from the cursor. A cursor moves over acknowledged messages, without a gap.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from prep.store.database import GONE, Connection
 log: Final = logging.getLogger(__name__)
 
 KEEP: Final = timedelta(hours=1)
-"""A group that reads a topic for the first time still finds what was published this long ago."""
+"""A group that reads a topic for the first time still finds the messages of this long ago."""
 
 _WRITE: Final = 2000
 """Messages in one publishing transaction, at most (a single publish may exceed it)."""
@@ -34,14 +33,14 @@ _FETCH: Final = 60
 _POLL: Final = 1.0
 """Seconds between looks where no notification came."""
 _LINGER: Final = 0.01
-"""Seconds between a notification and the look: what comes together is read together."""
+"""Seconds between a notification and the look: messages that come together are read together."""
 _BALANCE: Final = 0.5
 """Seconds between looks at who else is in the group."""
 _SWEEP: Final = 60.0
 
 
 class EmbeddedBus:
-    """A bus on the database at `url`. Nothing is connected before it is used.
+    """A bus on the database at `url`. It connects when it is used.
 
     `patience`: seconds that a partition which another consumer should have may stay while something of it is in hand.
     """
@@ -83,7 +82,7 @@ class EmbeddedBus:
                     _settle(written, error)
 
     async def _commit(self, messages: Sequence[Message]) -> Exception | None:
-        """Write in one transaction; the error instead, where there was one."""
+        """Write in one transaction; the error instead, if there was one."""
         try:
             async with self._using:
                 try:
@@ -101,7 +100,7 @@ class EmbeddedBus:
         await store.publish(await self._session(), messages)
 
     async def _session(self) -> Connection:
-        """The session for writing and counting; whoever calls holds `_using`."""
+        """The session for writing and counting; the caller holds `_using`."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await store.connect(self._url)
         return self._connection
@@ -174,7 +173,7 @@ class _Held:
     position: int
     """Read up to here."""
     in_hand: deque[_Piece] = field(default_factory=deque)
-    """In order; leaves from the front as it is acknowledged, so that the cursor never passes what is not."""
+    """In order; leaves from the front as it is acknowledged, so that the cursor never passes an open one."""
     until: float | None = None
     """It should go to another: as soon as nothing of it is in hand, at this loop time in any case."""
 
@@ -265,7 +264,7 @@ class _Share:
             self._news.set()  # `next` raises what ended this
 
     async def _balance(self) -> None:
-        """Hold as many partitions as is fair: mark what goes to others, give back what is free, take what lacks."""
+        """Hold as many partitions as is fair: mark those for others, give free ones back, take missing ones."""
         async with self._session:
             fair = await self._reader.fair_share()
             staying = sorted(

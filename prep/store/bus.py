@@ -106,7 +106,7 @@ class Reader:
         return each + (members.index(self._connection.get_server_pid()) < left)
 
     async def take(self, partition: int) -> int | None:
-        """Hold the partition and return its cursor; None where another holds it."""
+        """Hold the partition and return its cursor; None if another holds it."""
         if not await self._connection.fetchval(SQL["take"], self._space, partition):
             return None
         seq: int = await self._connection.fetchval(SQL["cursor"], self._topic, self._group, partition)

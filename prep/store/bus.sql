@@ -24,7 +24,7 @@ ON CONFLICT DO NOTHING
 -- name: enter
 SELECT pg_advisory_lock_shared($1, $2)
 
--- The consumers of a group that are alive: whoever holds its membership lock, which dies with the connection.
+-- The consumers of a group that are alive: those that hold its membership lock, which dies with the connection.
 -- name: members
 SELECT pid FROM pg_locks
 WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted

@@ -1,6 +1,6 @@
 """The catalogue in the database: loaded whole or not at all, and read back as the values it was made of.
 
-The half million actas of a national night are never read back as values; whoever needs them asks for theirs.
+The half million actas of a national night are never read back as values; each reader asks for the ones it needs.
 """
 
 import logging
@@ -37,9 +37,9 @@ _TIPO: Final = Casilla._fields.index("tipo")
 
 
 async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
-    """Load the whole catalogue in one transaction; False where this very catalogue is loaded already.
+    """Load the whole catalogue in one transaction; False if this very catalogue is loaded already.
 
-    Raises Rejected where another one is: one night, one catalogue.
+    Raises Rejected if another one is: one night, one catalogue.
     """
     connection = await asyncpg.connect(owner_url, server_settings={"application_name": "prep-catalog"})
     try:
@@ -103,7 +103,7 @@ async def _copy(connection: Connection, catalog: Catalog) -> None:
 
 
 async def digest(connection: Connection) -> str | None:
-    """Of the catalogue that is loaded; None where there is none."""
+    """Of the catalogue that is loaded; None if there is none."""
     found: str | None = await connection.fetchval(SQL["digest"])
     return found
 

@@ -13,8 +13,8 @@ PREPARED: Final = frozenset(
     | {"device", "person", "session", "site"}
     | {"bus_cursor", "ceremony", "log_key", "log_leaf", "log_start", "log_state", "migration"}
 )
-"""Tables that have rows before the night begins: the catalogue, people and devices, and what tells of the preparation.
-Any other, whoever adds it, must be empty."""
+"""Tables that have rows before the night begins: the catalogue, people and devices, and the records of the preparation.
+Every other table must be empty, also one that is added later."""
 _LONG: Final = 600.0
 
 

@@ -36,7 +36,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Corte:
-    """A corte as recorded: from then on its bytes are settled, and whoever comes next brings them out."""
+    """A corte as recorded: from then on its bytes are settled, and the next publisher brings them out."""
 
     number: int
     at: datetime
@@ -94,9 +94,9 @@ class PublishedImage:
 
 
 class Snapshot:
-    """The night at one moment. What is read through it agrees with itself, however long the reading takes.
+    """The night at one moment. Everything read through it agrees with itself, however long the reading takes.
 
-    `then` shows what corte `number` has recorded instead of what is current: the same rows, for ever.
+    `then` shows the rows that corte `number` has recorded instead of the current ones: the same rows, for ever.
     """
 
     def __init__(self, pool: Pool, connection: Connection, name: str, number: int, *, then: bool) -> None:
@@ -268,7 +268,7 @@ async def let_go(connection: Connection, image: bytes) -> None:
 async def record(connection: Connection, new: Corte, release: Release) -> None:
     """Make `new` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
 
-    Raises Rejected where another publisher has recorded this number meanwhile.
+    Raises Rejected if another publisher has recorded this number meanwhile.
     """
     previous = new.number - 1 if new.number else None
     counts = json.dumps(release.counts, ensure_ascii=False)

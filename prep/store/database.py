@@ -86,11 +86,11 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
     """A pool on that database; each connection refuses statements over a minute.
 
     A connection that comes back is rolled back and stops listening, without a statement that undoes everything else
-    (asyncpg's habit, a round trip each time): whoever takes a session's lock or changes a setting undoes it.
+    (asyncpg's habit, a round trip each time): a caller that takes a session's lock or changes a setting undoes it.
 
     `by_key`: its statements mostly follow keys to rows (see `BY_KEY`).
 
-    Waits until the database answers; without `wait` nothing is connected before it is used. Raises Rejected where no
+    Waits until the database answers; without `wait` it connects when it is used. Raises Rejected if no
     waiting will help: a certificate, a password or a name is wrong.
     """
     _check_files(url)
@@ -133,14 +133,14 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """One transaction on one connection. A database that is away becomes `Unavailable`; nothing was kept then."""
+    """One transaction on one connection. A database that is away becomes `Unavailable`, and no part was kept."""
     async with borrow(pool) as connection, connection.transaction():
         yield connection
 
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
-    """One connection, for a command. Raises Unavailable where the database does not answer, Rejected as `open_pool`."""
+    """One connection, for a command. Raises Unavailable if the database does not answer, Rejected as `open_pool`."""
     _check_files(url)
     try:
         connection = await asyncpg.connect(url)
@@ -243,7 +243,7 @@ async def check_migrations(pool: Pool) -> None:
     For a process that needs its database from the start. Intake does not wait for PostgreSQL, and so does not look.
     """
     async with borrow(pool) as connection:
-        with contextlib.suppress(asyncpg.UndefinedTableError):  # nothing was applied yet
+        with contextlib.suppress(asyncpg.UndefinedTableError):  # no migration was applied yet
             await _unchanged(connection)
 
 

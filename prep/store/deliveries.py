@@ -23,7 +23,7 @@ SQL: Final = sql("deliveries")
 
 
 async def first_time(connection: Connection, group: str, message_id: str) -> bool:
-    """Mark the message done by this group, in the transaction of its effects; False where it was done already."""
+    """Mark the message done by this group, in the transaction of its effects; False if it was done already."""
     return await connection.fetchval(SQL["mark_done"], group, message_id) is not None
 
 
@@ -43,7 +43,7 @@ async def forget_failures(connection: Connection, group: str, message_id: str) -
 
 
 async def park(connection: Connection, group: str, message: Message, *, error: str, at: datetime) -> None:
-    """Set the message aside for a person. Nothing happens where it is done or parked already."""
+    """Set the message aside for a person. Does nothing if it is done or parked already."""
     if not await first_time(connection, group, message.id):
         return
     error = _storable(error)
@@ -106,8 +106,8 @@ async def list_parked(connection: Connection, *, settled: bool = False) -> list[
 async def retry(connection: Connection, parked: int, *, at: datetime, by: str = "") -> None:
     """Send it again, with all its attempts; other groups that have done it stay as they are. Inside a transaction.
 
-    It leaves through the outbox, so on whichever bus there is. Where the delivery that was parked had not been
-    acknowledged and comes again too, the mark lets one of the two take effect.
+    It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes again
+    too, and the mark lets one of the two take effect.
     """
     row = await _settle(connection, parked, ParkedState.RETRIED, "")
     await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])
@@ -140,5 +140,5 @@ def _message(row: asyncpg.Record) -> Message:
 
 
 def _storable(error: str) -> str:
-    """What an exception says, as PostgreSQL can hold it: whatever it is, the message must not be lost over it."""
+    """The words of an exception, as PostgreSQL can hold them: no words may cost us the message."""
     return error.encode("utf-8", "replace").decode().replace("\0", "�")[:2000]

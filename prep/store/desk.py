@@ -1,7 +1,7 @@
 """Tasks that wait for people, what they give, what the screens show of an acta, as typed functions over `desk.sql`.
 
 A capture locks the task first, by its lease; the capture, the end of the task and the message that says so commit
-together. A lease is a random number that only its holder knows; after `until` the task is anybody's again.
+together. A lease is a random number that only its holder knows; after `until` everybody may take the task again.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What stands on the actas of one contest."""
+    """The fields that stand on the actas of one contest."""
 
     election: str
     title: str
@@ -74,7 +74,7 @@ class Forms:
     territory: dict[tuple[str, int, int], str]
 
     def name(self, kind: TerritoryKind, entidad: int, number: int) -> str:
-        """The territory's name; '' where the casilla belongs to none."""
+        """The territory's name; '' if the casilla belongs to none."""
         return self.territory.get((kind, entidad, number), "")
 
 
@@ -107,7 +107,7 @@ async def forms(connection: Connection) -> Forms:
 
 @dataclass(frozen=True, slots=True)
 class CasillaPlace:
-    """Where an acta is from, as the catalogue's numbers."""
+    """The casilla of an acta, as the catalogue's numbers."""
 
     entidad: int
     distrito_federal: int
@@ -152,10 +152,10 @@ async def lease(
     until: datetime,
     any_site_before: datetime,
 ) -> HeldTask | None:
-    """The task this person holds already, or else one that waits and this person may do; None where none does.
+    """The task this person holds already, or else one that waits and this person may do; None if none does.
 
-    One statement: of many who ask at once each gets another. Somebody's expired lease is given back first. A task for
-    another site that was opened before `any_site_before` is anybody's: that site may be lost.
+    One statement: of many who ask at once each gets another. An expired lease is given back first. Everybody may take
+    a task for another site that was opened before `any_site_before`: that site may be lost.
     """
     while True:
         try:
@@ -187,13 +187,13 @@ async def give_back(connection: Connection, lease: UUID, person: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OnForm:
-    """What is needed to read what was typed from an acta, and to warn about it."""
+    """The facts of an acta that reading its capture, and warning about it, needs."""
 
     acta: ActaId
     contest: ContestId
     digitos: int
     limit: int | None
-    """The most votes it can hold; None where there is no limit."""
+    """The most votes it can hold; None if there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Task:
 
 
 async def task(connection: Connection, lease: UUID) -> Task | None:
-    """The task under that lease; None where it is done, dropped, or was given to another."""
+    """The task under that lease; None if it is done, dropped, or was given to another."""
     row = await connection.fetchrow(SQL["task"], lease)
     if row is None:
         return None
@@ -248,10 +248,10 @@ class EarlierCapture:
 async def add_capture(
     connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
 ) -> int | None:
-    """Keep what was typed for ever, end the task and send `message`; returns the capture's id.
+    """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
-    None where the lease has ended meanwhile. Raises Rejected where this person has typed this acta in this round
-    before, whatever led here.
+    None if the lease has ended meanwhile. Raises Rejected if this person has captured this acta in this
+    round before.
     """
     columns = (values.numbers, values.marks)
     told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
@@ -283,14 +283,14 @@ class Statement:
     """What a person said an image is."""
 
     identity: str
-    """Canonical QR text; '' where it cannot be identified."""
+    """Canonical QR text; '' if it cannot be identified."""
     proceso_tecnico: bool
 
 
 async def add_identification(connection: Connection, task: Task, said: Statement, *, site: int, at: datetime) -> bool:
-    """Keep the statement and end the task; False where the lease has ended meanwhile.
+    """Keep the statement and end the task; False if the lease has ended meanwhile.
 
-    Raises Rejected where this person has said so before.
+    Raises Rejected if this person has said so before.
     """
     words = (said.identity, said.proceso_tecnico)
     try:
@@ -306,7 +306,7 @@ async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[
 
 
 async def add_resolution(connection: Connection, task: Task, capture: int, at: datetime) -> bool:
-    """Keep which of three captures was chosen, and end the task; False where the lease has ended meanwhile."""
+    """Keep which of three captures was chosen, and end the task; False if the lease has ended meanwhile."""
     try:
         return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
@@ -320,7 +320,7 @@ async def add_resolution(connection: Connection, task: Task, capture: int, at: d
 class ImageAccess:
     format: str
     web: str | None
-    """Digest of the derivative; None where it is not made yet."""
+    """Digest of the derivative; None if it is not made yet."""
     held: bool
     """This person holds a lease on it."""
 
@@ -333,7 +333,7 @@ async def image_for(connection: Connection, image: bytes, person: int, now: date
 
 
 async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
-    """Raises Rejected (404) where the catalogue has no such acta."""
+    """Raises Rejected (404) if the catalogue has no such acta."""
     named = (election + clave).isprintable()
     found: int | None = await connection.fetchval(SQL["acta_id"], election, clave) if named else None
     if found is None:

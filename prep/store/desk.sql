@@ -1,8 +1,8 @@
 -- The work that waits for people, what they give, and what the screens show of an acta. Each block is one statement.
 
 -- name: lease
--- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8 what has
--- waited for another site since before this may be done at the same one
+-- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8: a task
+-- that has waited for another site since before $8 may be done at the same one
 WITH mine AS (
     SELECT id FROM task WHERE lease_person = $1 AND lease IS NOT NULL
 ), free AS MATERIALIZED (

@@ -55,7 +55,7 @@ def is_running(folder: Path) -> bool:
 async def start(folder: Path) -> Embedded:
     """Start, or join, the server whose files are in `folder`, with a database `prep` in it. It runs until `stop`.
 
-    Waits while it recovers, however long. Raises Unavailable where it does not start, or ends while it recovers.
+    Waits while it recovers, however long. Raises Unavailable if it does not start, or ends while it recovers.
     """
     await asyncio.to_thread(_launch, folder)
     while True:
@@ -106,7 +106,7 @@ def _last_words(folder: Path) -> str:
 
 
 _ENDING: Final = "600"
-"""Seconds a server has to end: its last checkpoint writes whatever a slow disk still lacks."""
+"""Seconds a server has to end: its last checkpoint writes all pages that a slow disk still lacks."""
 
 
 def stop(folder: Path) -> None:
@@ -145,7 +145,7 @@ def _works_in(folder: Path) -> list[psutil.Process]:
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Embedded]:
-    """The server for the length of a command: whoever started it stops it, whoever joined it leaves it running."""
+    """The server for the length of a command: a command that started it stops it, one that joined it leaves it running."""
     joined = is_running(folder)
     try:
         yield await start(folder)

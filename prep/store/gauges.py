@@ -12,12 +12,12 @@ SQL: Final = sql("gauges")
 
 IMAGE_STATES: Final = ("recibida", "por_identificar", "identificada", "fuera_de_catalogo", "ilegible")
 TASKS: Final = ("identificacion", "captura_1", "captura_2", "captura_3", "resolucion")
-"""What waits for a person, in the order of an acta's way."""
+"""The tasks that wait for a person, in the order of an acta's way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queue, and the age in seconds of its oldest; 0 where nothing waits."""
+    """A queue, and the age in seconds of its oldest; 0 if it is empty."""
 
     count: int
     oldest: float

@@ -1,7 +1,7 @@
-"""Of several publishers one leads, and one at a time cuts; and what they read from where there is a read replica.
+"""Of several publishers one leads, and one at a time cuts; and with a read replica, the rows that they read from it.
 
-Both rights are advisory locks of one session, and cortes are recorded on that very session: whoever has lost it
-records nothing. A publisher that is killed loses it at once. One that is stopped, or hangs, or whose machine or network
+Both rights are advisory locks of one session, and cortes are recorded on that very session: a session
+that has lost it records nothing. A publisher that is killed loses it at once. One that is stopped, or hangs, or whose machine or network
 is gone, loses it within the session's `lease`, because PostgreSQL then ends the session by itself:
 
     idle_session_timeout, idle_in_transaction_session_timeout   it has not said for that long that it is alive
@@ -59,12 +59,12 @@ class Leader:
                 raise Unavailable("se perdió la conexión con la base de datos; se intentará de nuevo") from error
 
     async def check(self) -> None:
-        """Raises Unavailable where the session is lost, and its locks with it."""
+        """Raises Unavailable if the session is lost, and its locks with it."""
         async with self.using() as connection:
             await connection.execute(SQL["alive"])
 
     async def lead(self, role: int = PUBLISHING) -> bool:
-        """Whether this session leads in the one role it asks for; it takes the lead where nobody has it."""
+        """Whether this session leads in the one role it asks for; it takes a lead that is free."""
         if not self._leads:
             async with self.using() as connection:
                 self._leads = await connection.fetchval(SQL["try_lock"], role)
@@ -72,7 +72,7 @@ class Leader:
 
     @asynccontextmanager
     async def cutting(self, *, patience: float = 0.0) -> AsyncIterator[None]:
-        """Be the one who cuts. Raises PublisherBusy where another does for longer than `patience` seconds."""
+        """Be the one who cuts. Raises PublisherBusy if another does for longer than `patience` seconds."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + patience
         while not await self._try_cutting():
@@ -92,7 +92,7 @@ class Leader:
             return mine
 
     async def beat(self, every: float) -> None:
-        """Say that we are alive, until the session is lost: whoever uses it then finds out."""
+        """Say that we are alive, until the session is lost: its next user finds out."""
         with contextlib.suppress(Unavailable):
             while True:
                 await asyncio.sleep(every)
@@ -103,7 +103,7 @@ class Leader:
 async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher") -> AsyncIterator[Leader]:
     """A session with no right yet. `lease`: seconds after which one that is silent has ended, and its locks are free.
 
-    Raises Unavailable where the database is away.
+    Raises Unavailable if the database is away.
     """
     try:
         connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=_mortal(lease, name))
@@ -135,7 +135,7 @@ def _mortal(lease: float, name: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def cutting(url: str, *, patience: float = 0.0) -> AsyncIterator[Leader]:
-    """Be the one who cuts for as long as this lasts, whoever leads. Raises PublisherBusy, or Unavailable."""
+    """Be the one who cuts for as long as this lasts, also while another leads. Raises PublisherBusy, or Unavailable."""
     async with session(url) as leader, leader.cutting(patience=patience):
         yield leader
 
@@ -163,7 +163,7 @@ class Replica:
         self._failed = True
 
     async def unfit(self, leader: Leader) -> Unfit | None:
-        """None where it shows everything that was committed on the primary when this was called."""
+        """None if it shows everything that was committed on the primary when this was called."""
         if self._failed:
             self._failed = False
             return Unfit.FAILED

@@ -24,7 +24,7 @@ KINDS: Final = (
 )
 """In the order in which the facts of one batch become leaves."""
 LAST: Final = frozenset({"corte", "cierre", "acto"})
-"""Kinds that wait until the log has everything that was committed before: whatever a corte shows stands before it."""
+"""Kinds that wait until the log has everything that was committed before: all facts that a corte shows stand before it."""
 _FRESH: Final = """
 WHERE f.reference > $1 AND NOT EXISTS (
     SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference AND l.reference > $1
@@ -271,7 +271,7 @@ async def openings(connection: Connection, corte: int) -> list[dict[str, Any]]:
 
 
 class LedState:
-    """`integrity.log.State` on the session that leads: whoever has lost the lead swaps nothing.
+    """`integrity.log.State` on the session that leads: a session that has lost the lead swaps nothing.
 
     Its methods are called from a thread, and their statements run on the loop.
     """
@@ -306,7 +306,7 @@ async def head(connection: Connection) -> Head | None:
 
 
 async def sign(connection: Connection, size: int, checkpoint: bytes) -> None:
-    """Keep what was signed for the head, if it is still the head."""
+    """Keep the signed checkpoint of the head, if it is still the head."""
     await connection.execute(SQL["sign_state"], size, checkpoint)
 
 

@@ -1,6 +1,6 @@
 """Outgoing messages commit with their cause, and a relay hands them to the bus: neither without the other.
 
-Messages of one key leave in the order of their transactions: whoever writes for a key holds its row until commit.
+Messages of one key leave in the order of their transactions: a writer for a key holds its row until commit.
 """
 
 import asyncio

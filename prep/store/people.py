@@ -47,7 +47,7 @@ async def site(connection: Connection, code: str) -> int:
 async def add_device(connection: Connection, device: str, public_key: bytes, site: int, at: datetime) -> None:
     """Enrol a device; the same again changes nothing.
 
-    Raises Rejected where the id or the key belongs to another device already, or the id is not one.
+    Raises Rejected if the id or the key belongs to another device already, or the id is not one.
     """
     try:
         await connection.execute(SQL["add_device"], device, public_key, site, at)
@@ -63,25 +63,25 @@ async def devices(connection: Connection) -> dict[str, bytes]:
 
 
 async def revoke_device(connection: Connection, device: str, at: datetime) -> None:
-    """Nothing more is taken from it; what it sent stays. Raises Rejected where there is no such device."""
+    """Nothing more is taken from it; what it sent stays. Raises Rejected if there is no such device."""
     if not await connection.fetchval(SQL["revoke_device"], device, at):
         raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
 
 
 async def set_active(connection: Connection, login: str, *, active: bool) -> None:
-    """Let somebody in, or shut them out with all their sessions. Raises Rejected where there is no such person."""
+    """Let somebody in, or shut them out with all their sessions. Raises Rejected if there is no such person."""
     if not await connection.fetchval(SQL["set_active"], login, active):
         raise Rejected(f"no hay un usuario {login}", status=404)
 
 
 async def set_password(connection: Connection, login: str, password: str) -> None:
-    """Another password, already derived; every session ends. Raises Rejected where there is no such person."""
+    """Another password, already derived; every session ends. Raises Rejected if there is no such person."""
     if not await connection.fetchval(SQL["set_password"], login, password):
         raise Rejected(f"no hay un usuario {login}", status=404)
 
 
 async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
-    """Add somebody, `password` already derived; returns their id. Raises Rejected where the login is taken or none."""
+    """Add somebody, `password` already derived; returns their id. Raises Rejected if the login is taken or none."""
     try:
         added: int | None = await connection.fetchval(SQL["add_person"], login, password, role, site)
     except asyncpg.CheckViolationError:
@@ -108,7 +108,7 @@ async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, 
 
 
 async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
-    """End that session, give back what its person held, and sweep what has expired."""
+    """End that session, give back the task that its person held, and sweep the expired ones."""
     await connection.execute(SQL["drop_session"], token_sha256, at)
     await connection.execute(SQL["drop_expired_sessions"], at)
 

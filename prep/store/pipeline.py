@@ -1,7 +1,7 @@
 """The facts and pointers of one acta's way, as typed functions over `pipeline.sql`.
 
-Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: whoever holds the row
-moves the acta, and messages of one acta leave in the order of those transactions.
+Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: the holder of the
+row moves the acta, and messages of one acta leave in the order of those transactions.
 """
 
 import json
@@ -36,7 +36,7 @@ class Reading:
 
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
-    """Keep the images and these arrivals of them, before anybody has looked into them; what is kept stays as it is."""
+    """Keep the images and these arrivals of them, before anybody has looked into them; rows that exist stay as they are."""
     if received:
         await connection.execute(SQL["arrive"], json.dumps([_row(each) for each in received]))
 
@@ -48,7 +48,7 @@ def _row(received: ImageReceived) -> dict[str, object]:
 
 
 async def add_reading(connection: Connection, image: bytes, reading: Reading, at: datetime) -> None:
-    """Keep what was read of an image that has arrived; what is kept already stays as it is."""
+    """Keep the reading of an image that has arrived; a reading that exists stays as it is."""
     await connection.execute(
         SQL["add_reading"],
         image,
@@ -309,7 +309,7 @@ async def drop_tasks(connection: Connection, acta: ActaId) -> None:
 
 
 async def better_image(connection: Connection, acta: ActaId, image: bytes) -> bool:
-    """Put a better image under a first capture that nobody has begun; False where somebody has."""
+    """Put a better image under a first capture that nobody has begun; False if somebody has."""
     result = await connection.execute(SQL["better_image"], acta, image)
     return result == "UPDATE 1"
 

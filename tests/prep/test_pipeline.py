@@ -128,7 +128,7 @@ class World:
             await self.collect()
 
     async def work(self, person: Person, *, wrong: int = 0) -> str | None:
-        """One task by this person, `wrong` added to one field; what kind it was, None where nothing waits."""
+        """One task by this person, `wrong` added to one field; what kind it was, None if nothing waits."""
         task = await self.desk.lease(person, list(TaskKind))
         if task is None:
             return None
