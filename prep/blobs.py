@@ -233,7 +233,7 @@ class Blobs:
 
 
 def _make_durable(folder: Path) -> None:
-    """Make it and the missing folders above it, durably: a crash that takes a name away takes everything below it too."""
+    """Make it and the missing folders above it, durably: a crash that takes a name away takes all below it too."""
     if not folder.is_dir():
         _make_durable(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -274,7 +274,7 @@ def _away() -> Unavailable:
 
 
 def _why(error: Exception) -> Unavailable:
-    """Also if the store refuses us: after the settings are corrected everything still waits, and no message is parked."""
+    """Also if the store refuses us: when the settings are corrected everything still waits, and is not parked."""
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return Unavailable("el almacén de imágenes no acepta las credenciales: revise PREP_S3_KEY_ID y PREP_S3_SECRET")
     return _away()

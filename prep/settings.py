@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     zero_ceremony: bool = False
     """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
     close_when_complete: bool = True
-    """Cut the last corte as soon as every expected acta is captured and the queues are empty (*check*, `domain.md` §8)."""
+    """Cut the last corte once every expected acta is captured and the queues are empty (*check*, `domain.md` §8)."""
 
     @property
     def receipts_key(self) -> Path:

@@ -4,8 +4,9 @@ The contract, for every implementation (`tests/prep/test_bus_contract.py`):
 1. `publish` returns once the messages would survive a crash of any one part; if it raises, some may have been
    published, and publishing them again is safe, because handlers mark what they have done by `Message.id`.
 2. `consume` yields batches of one topic to one group. Messages of equal key come in the order they were published.
-3. Messages that were not acknowledged come again: after the consumer closes, dies, or loses its share to another. At least once.
-   A consumer may hold several batches and acknowledge them in any order; `ack` never raises because the bus is away.
+3. Messages that were not acknowledged come again: after the consumer closes, dies, or loses its share to another.
+   So a message comes at least once. A consumer may hold several batches and acknowledge them in any order;
+   `ack` never raises because the bus is away.
 4. Two consumers of one group share the keys, and a newcomer gets its part; each group sees everything (a group that
    reads for the first time: everything that is still kept).
 5. `close` gives its share back; messages in hand and not acknowledged go to others.

@@ -1,4 +1,4 @@
-"""The relay hands the outbox to the bus, oldest first: a message leaves if its transaction has committed, and only then.
+"""The relay hands the outbox to the bus, oldest first: a message leaves after its transaction has committed.
 
 One relay at a time works, so that order is kept; the others stand by.
 """
@@ -23,7 +23,7 @@ _POLL: Final = 1.0
 
 
 async def relay(pool: Pool, bus: Bus, stop: asyncio.Event) -> None:
-    """Hand the outbox to the bus until `stop`, or stand by while another does. Waits while the database or the bus is away."""
+    """Hand the outbox to the bus until `stop`, or stand by while another does. Waits while either is away."""
     while not stop.is_set():
         try:
             async with pool.acquire() as connection:

@@ -106,8 +106,8 @@ async def list_parked(connection: Connection, *, settled: bool = False) -> list[
 async def retry(connection: Connection, parked: int, *, at: datetime, by: str = "") -> None:
     """Send it again, with all its attempts; other groups that have done it stay as they are. Inside a transaction.
 
-    It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes again
-    too, and the mark lets one of the two take effect.
+    It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes
+    again too, and the mark lets one of the two take effect.
     """
     row = await _settle(connection, parked, ParkedState.RETRIED, "")
     await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])

@@ -145,7 +145,7 @@ def _works_in(folder: Path) -> list[psutil.Process]:
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Embedded]:
-    """The server for the length of a command: a command that started it stops it, one that joined it leaves it running."""
+    """The server for the length of a command: the one that started it stops it, others leave it running."""
     joined = is_running(folder)
     try:
         yield await start(folder)

@@ -1,8 +1,8 @@
 """Of several publishers one leads, and one at a time cuts; and with a read replica, the rows that they read from it.
 
-Both rights are advisory locks of one session, and cortes are recorded on that very session: a session
-that has lost it records nothing. A publisher that is killed loses it at once. One that is stopped, or hangs, or whose machine or network
-is gone, loses it within the session's `lease`, because PostgreSQL then ends the session by itself:
+Both rights are advisory locks of one session, and cortes are recorded on that very session: without it
+nothing can be recorded. A publisher that is killed loses it at once. One that is stopped, or hangs, or whose machine
+or network is gone, loses it within the session's `lease`, because PostgreSQL then ends the session by itself:
 
     idle_session_timeout, idle_in_transaction_session_timeout   it has not said for that long that it is alive
     tcp_keepalives_*, tcp_user_timeout                          its machine does not answer

@@ -24,7 +24,7 @@ KINDS: Final = (
 )
 """In the order in which the facts of one batch become leaves."""
 LAST: Final = frozenset({"corte", "cierre", "acto"})
-"""Kinds that wait until the log has everything that was committed before: all facts that a corte shows stand before it."""
+"""Kinds that wait until the log has everything that was committed before: the facts of a corte stand before it."""
 _FRESH: Final = """
 WHERE f.reference > $1 AND NOT EXISTS (
     SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference AND l.reference > $1

@@ -36,7 +36,7 @@ class Reading:
 
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
-    """Keep the images and these arrivals of them, before anybody has looked into them; rows that exist stay as they are."""
+    """Keep the images and these arrivals of them, before anybody looked into them; rows that exist stay as they are."""
     if received:
         await connection.execute(SQL["arrive"], json.dumps([_row(each) for each in received]))
 

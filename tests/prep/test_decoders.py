@@ -37,7 +37,7 @@ def children() -> list[psutil.Process]:
 
 
 def _words(process: psutil.Process) -> list[str]:
-    """How it was started; nothing where it has ended."""
+    """How it was started; empty if it has ended."""
     try:
         return process.cmdline()
     except psutil.NoSuchProcess:  # also one that ended and that nobody has waited for yet
@@ -64,7 +64,7 @@ async def test_an_image_that_takes_too_long_fails_and_the_next_does_not(stored: 
     hurried.close()
 
 
-async def test_nothing_is_left_running(stored: tuple[str, list[str]]) -> None:
+async def test_no_process_is_left_running(stored: tuple[str, list[str]]) -> None:
     decoders = Decoders(2, stored[0], PIXELS)
     await decoders.decode(stored[1][0])
     left = children()

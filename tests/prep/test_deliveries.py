@@ -69,7 +69,7 @@ async def test_failures_are_counted_by_group_and_message(connection: Connection)
 
 
 @pytest.mark.parametrize("error", ["con \0 dentro", "\ud800 sin pareja", "x" * 100_000])
-async def test_whatever_an_error_says_can_be_kept(connection: Connection, error: str) -> None:
+async def test_any_words_of_an_error_can_be_kept(connection: Connection, error: str) -> None:
     assert await deliveries.failed(connection, "g", "m", error) == 1
     await deliveries.park(connection, "g", MESSAGE, error=error, at=AT)
     [parked] = await deliveries.list_parked(connection)
@@ -133,7 +133,7 @@ async def test_a_dismissal_needs_a_reason_and_keeps_it(connection: Connection) -
     assert (await events(connection))[-1] == ("mensaje_descartado", MESSAGE.id)
 
 
-async def test_what_is_not_parked_cannot_be_retried_or_dismissed(connection: Connection) -> None:
+async def test_only_parked_messages_can_be_retried_or_dismissed(connection: Connection) -> None:
     await deliveries.park(connection, "g", MESSAGE, error="mal", at=AT)
     [parked] = await deliveries.list_parked(connection)
     await deliveries.dismiss(connection, parked.id, reason="prueba", at=AT)

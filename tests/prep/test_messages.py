@@ -109,7 +109,7 @@ def test_the_schemas_in_docs_are_those_of_the_models() -> None:
 
 
 @pytest.mark.parametrize("body", EVERY, ids=lambda body: body.TYPE)
-def test_what_is_sent_is_valid_by_its_schema(body: ImageReceived | ActaTouched | ImageNamed) -> None:
+def test_a_body_is_valid_by_its_schema(body: ImageReceived | ActaTouched | ImageNamed) -> None:
     schema = json.loads((SCHEMAS / f"{body.TYPE}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)

@@ -106,7 +106,7 @@ def test_metrics_have_the_names_that_their_kind_asks_for() -> None:
         assert not [sample.name for sample in metric.samples if sample.name.endswith("_created")]
 
 
-async def test_what_is_no_request_does_no_harm() -> None:
+async def test_bytes_that_are_no_request_do_no_harm() -> None:
     async with observe.serving("127.0.0.1", 0, health=lambda: None, ready=lambda: None) as port:
         for bad in (b"\r\n\r\n", b"\x00\xff", b"GET", b"G" * 100_000):
             _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""The schema refuses what must never be, whatever the program above it does."""
+"""The schema refuses impossible states, also from a wrong program; and applied migrations stay as they were."""
 
 import asyncio
 import os
@@ -88,9 +88,7 @@ async def test_a_migration_that_changed_after_it_was_applied_stops_the_start_and
     assert await migrate(night.owner) == ["9999_new"]
 
 
-async def test_the_digests_of_what_was_applied_before_they_were_kept_are_filled_in_once(
-    night: Night, pool: Pool, migrations: Path
-) -> None:
+async def test_the_digests_of_older_migrations_are_filled_in_once(night: Night, pool: Pool, migrations: Path) -> None:
     kept = await digests(night)
     await by_owner(
         night, "ALTER TABLE migration DROP COLUMN sha256; DELETE FROM migration WHERE name = '0015_migration_digests'"

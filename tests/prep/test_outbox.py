@@ -54,7 +54,7 @@ async def fail_after_enqueueing(pool: Pool, message: Message) -> None:
         raise LookupError
 
 
-async def test_what_is_rolled_back_never_leaves(pool: Pool, bus: Bus) -> None:
+async def test_a_message_that_is_rolled_back_never_leaves(pool: Pool, bus: Bus) -> None:
     async with relaying(pool, bus):
         with pytest.raises(LookupError):
             await fail_after_enqueueing(pool, touched("a", 1))

@@ -1,4 +1,4 @@
-"""The worker loop: each message takes effect once, in order for its key, whatever breaks."""
+"""The worker loop: each message takes effect once, in order for its key, also if parts break."""
 
 import asyncio
 import signal
@@ -170,7 +170,7 @@ async def test_a_message_that_comes_three_times_takes_effect_once(bus: Bus, pool
     assert sorted(await effects(pool)) == ["a/0", "b/0"]
 
 
-async def test_what_was_done_is_not_even_prepared_again(bus: Bus, pool: Pool) -> None:
+async def test_a_message_that_was_done_is_not_even_prepared_again(bus: Bus, pool: Pool) -> None:
     await bus.publish([entry("a")])
     async with working(bus, pool, Noting()):
         await all_done(bus)
@@ -181,7 +181,7 @@ async def test_what_was_done_is_not_even_prepared_again(bus: Bus, pool: Pool) ->
     assert again.prepared == ["b/0"]
 
 
-# What goes wrong
+# Failures
 
 
 async def test_a_poisoned_message_is_parked_after_its_attempts_and_blocks_nobody(bus: Bus, pool: Pool) -> None:
@@ -216,7 +216,7 @@ async def test_what_can_never_succeed_is_parked_at_once(bus: Bus, pool: Pool, er
     assert await effects(pool) == ["good/0"]
 
 
-async def test_what_is_away_is_waited_for_without_counting(bus: Bus, pool: Pool) -> None:
+async def test_a_part_that_is_away_is_waited_for_without_counting(bus: Bus, pool: Pool) -> None:
     tries = 0
 
     async def away(_: Message) -> None:
@@ -377,7 +377,7 @@ async def test_stopping_finishes_what_runs_and_leaves_the_rest_to_others(bus: Bu
     assert await effects(pool) == ["a/0", "a/1", "a/2"]
 
 
-async def test_stopping_does_not_wait_for_what_is_away(bus: Bus, pool: Pool) -> None:
+async def test_stopping_does_not_wait_for_a_part_that_is_away(bus: Bus, pool: Pool) -> None:
     tried = asyncio.Event()
 
     async def away(_: Message) -> None:
@@ -391,7 +391,7 @@ async def test_stopping_does_not_wait_for_what_is_away(bus: Bus, pool: Pool) -> 
     assert await bus.lag(Topic.ENTRIES, "test") == 1
 
 
-async def test_what_was_finished_before_the_stop_is_acknowledged(bus: Bus, pool: Pool) -> None:
+async def test_messages_finished_before_the_stop_are_acknowledged(bus: Bus, pool: Pool) -> None:
     await bus.publish([entry(f"k{n}") for n in range(30)])
     async with working(bus, pool, Noting()):
         await until(lambda: _count(pool, 30))

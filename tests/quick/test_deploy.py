@@ -62,7 +62,7 @@ def test_each_setting_and_each_secret_is_one_the_program_knows() -> None:
     assert {"PREP_DATABASE", "PREP_S3_SECRET", "PREP_SIMULACRO"} <= said
 
 
-def test_our_containers_run_what_there_is_and_can_do_no_more_than_they_must() -> None:
+def test_our_containers_run_our_programs_and_can_do_no_more_than_they_must() -> None:
     for name, service in OURS.items():
         words = " ".join(service["command"])
         assert set(re.findall(r"(?:^|prep )([a-z]+)", words)) <= {*PROGRAMS, "prep", "migrate", "bus"}, name
@@ -207,7 +207,7 @@ def test_the_secrets_agree_with_each_other_and_with_the_services(prepared: Path)
 # The image.
 
 
-def test_the_image_holds_what_the_lock_names_and_nothing_is_resolved() -> None:
+def test_the_image_holds_the_packages_of_the_lock_and_resolves_none() -> None:
     [install] = re.findall(r"pip install (?:.*\\\n)*.*", (DEPLOY / "Containerfile").read_text())
     words = install.replace("\\\n", " ").split()
     assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(words)
