@@ -37,19 +37,19 @@ async def keep(bus: Bus, pool: Pool, stop: asyncio.Event) -> None:
                 coming.cancel()
                 await asyncio.wait({coming})
                 break
-            if (batch := coming.result()) is None or not await _keep(pool, batch, stop):
+            if (batch := coming.result()) is None or not await _keep_batch(pool, batch, stop):
                 break
     finally:
         stopping.cancel()
         await batches.aclose()
 
 
-async def _keep(pool: Pool, batch: Batch, stop: asyncio.Event) -> bool:
+async def _keep_batch(pool: Pool, batch: Batch, stop: asyncio.Event) -> bool:
     """Until it is kept; False if the end comes first. Messages that were not acknowledged come again."""
     while not stop.is_set():
         try:
             async with transaction(pool) as connection:
-                await store.arrive(connection, [*_readable(batch.messages)])
+                await store.arrive(connection, [*_uploads_among(batch.messages)])
         except Unavailable as error:
             log.warning("arrivals wait", extra={"data": {"error": error.sentence}})
         except Exception:  # tried again: the group that digitizes counts failures, and sets a message aside
@@ -63,7 +63,7 @@ async def _keep(pool: Pool, batch: Batch, stop: asyncio.Event) -> bool:
     return False
 
 
-def _readable(messages: Sequence[Message]) -> Iterator[ImageReceived]:
+def _uploads_among(messages: Sequence[Message]) -> Iterator[ImageReceived]:
     """The uploads among them. Another message is for the group that digitizes to set aside."""
     for message in messages:
         try:

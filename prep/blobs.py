@@ -63,16 +63,16 @@ class Arriving:
         self.size += len(chunk)
         self._buffer += chunk
         if len(self._buffer) >= SPILL:
-            await asyncio.to_thread(self._spill)
+            await asyncio.to_thread(self._spill_buffer)
 
     async def end(self) -> str:
         """Everything has come and is in the file (not yet fsynced); its SHA-256."""
-        await asyncio.to_thread(self._spill)
+        await asyncio.to_thread(self._spill_buffer)
         return self._hash.hexdigest()
 
-    def _spill(self) -> None:
+    def _spill_buffer(self) -> None:
         self._hash.update(self._buffer)
-        with _disk(), self.path.open("ab", buffering=0) as file:
+        with _disk_errors_told(), self.path.open("ab", buffering=0) as file:
             view = memoryview(self._buffer)
             while view:
                 view = view[file.write(view) :]
@@ -104,19 +104,19 @@ class Blobs:
             blobs = cls(LocalStore(folder), folder=folder, scratch=folder / "tmp")
         else:
             try:
-                store = _s3(parts.netloc, parts.path, s3) if parts.scheme == "s3" else from_url(url)
+                store = _open_s3(parts.netloc, parts.path, s3) if parts.scheme == "s3" else from_url(url)
                 blobs = cls(store, folder=None, scratch=scratch)
             except (BaseError, ValueError) as error:
                 raise Rejected(f"dirección de almacén inválida: {error}") from None
         if blobs._scratch is not None:
             blobs._scratch.mkdir(parents=True, exist_ok=True)
-            _sweep(blobs._scratch)
+            _remove_abandoned(blobs._scratch)
         return blobs
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[Arriving]:
         """A temporary file for one body; it is gone afterwards, also after an error."""
-        path = self._temporary()
+        path = self._temporary_path()
         try:
             yield Arriving(path)
         finally:
@@ -126,16 +126,16 @@ class Blobs:
         """Keep `content`; returns its SHA-256. Durable on return."""
         sha256 = hashlib.sha256(content).hexdigest()
         if not await self.exists(sha256):
-            await self._create(_name(sha256), content)
+            await self._create_object(_blob_name(sha256), content)
         return sha256
 
     async def put_file(self, path: Path, sha256: str) -> None:
         """Keep the file at `path`, whose digest the caller knows. Durable on return; `path` stays the caller's."""
-        await self._create(_name(sha256), path)
+        await self._create_object(_blob_name(sha256), path)
 
     async def get(self, sha256: str, *, verify: bool = True) -> bytes:
         """The bytes of a blob. Raises Parked if it is missing or, with `verify`, is not what its name says."""
-        content = await self._read(_name(sha256))
+        content = await self._read_object(_blob_name(sha256))
         if content is None:
             raise Parked(f"falta en el almacén la imagen {sha256}")
         if verify and hashlib.sha256(content).hexdigest() != sha256:
@@ -144,19 +144,19 @@ class Blobs:
 
     async def exists(self, sha256: str) -> bool:
         if self._folder is not None:
-            return (self._folder / _name(sha256)).is_file()
+            return (self._folder / _blob_name(sha256)).is_file()
         try:
-            await obstore.head_async(self._store, _name(sha256))
+            await obstore.head_async(self._store, _blob_name(sha256))
         except (NotFoundError, FileNotFoundError) as error:
             _must_exist(error)
             return False
         except BaseError as error:
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
         return True
 
     def local_path(self, sha256: str) -> Path | None:
         """The blob as a file, for callers that can hard-link it; None in a remote store. Never write to it."""
-        return None if self._folder is None else self._folder / _name(sha256)
+        return None if self._folder is None else self._folder / _blob_name(sha256)
 
     async def record(self, name: str, content: bytes) -> tuple[bytes, bool]:
         """Keep `content` under `name` if the name is free.
@@ -164,39 +164,39 @@ class Blobs:
         Returns the content that is kept, which is ours or that of the first writer, and whether it is ours. Durable on
         return.
         """
-        if await self._create(name, content):
+        if await self._create_object(name, content):
             return content, True
-        kept = await self._read(name)
+        kept = await self._read_object(name)
         if kept is None:
-            raise _away()
+            raise _store_is_away()
         return kept, False
 
     async def find(self, name: str) -> bytes | None:
         """The record of that name."""
-        return await self._read(name)
+        return await self._read_object(name)
 
     async def names(self) -> list[str]:
         """The names of everything that is kept, in order; not of bodies that are arriving."""
         try:
             pages = [page async for page in obstore.list(self._store)]
         except (BaseError, OSError) as error:
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
         return sorted(each["path"] for page in pages for each in page if not each["path"].startswith("tmp/"))
 
-    async def _create(self, name: str, source: Path | bytes) -> bool:
+    async def _create_object(self, name: str, source: Path | bytes) -> bool:
         """Put `source` under `name`; False if something was there already, which is durable then too."""
         if self._folder is not None:
-            return await asyncio.to_thread(self._link, self._folder / name, source)
+            return await asyncio.to_thread(self._link_durably, self._folder / name, source)
         try:
             await obstore.put_async(self._store, name, source, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
         except (BaseError, FileNotFoundError) as error:
             _must_exist(error)
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
         return True
 
-    async def _read(self, name: str) -> bytes | None:
+    async def _read_object(self, name: str) -> bytes | None:
         try:
             if self._folder is not None:
                 return await asyncio.to_thread((self._folder / name).read_bytes)
@@ -205,19 +205,19 @@ class Blobs:
             _must_exist(error)
             return None
         except (BaseError, OSError) as error:
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
 
-    def _link(self, final: Path, source: Path | bytes) -> bool:
+    def _link_durably(self, final: Path, source: Path | bytes) -> bool:
         assert self._folders is not None
-        with _disk():
+        with _disk_errors_told():
             self._folders.make(final.parent)
-            created = not final.exists() and self._write(final, source)
+            created = not final.exists() and self._write_and_link(final, source)
             # Also where another was first: its name may not be on the disk yet, and ours will be answered for.
             durable.sync(final.parent)
         return created
 
-    def _write(self, final: Path, source: Path | bytes) -> bool:
-        temporary = source if isinstance(source, Path) else self._temporary()
+    def _write_and_link(self, final: Path, source: Path | bytes) -> bool:
+        temporary = source if isinstance(source, Path) else self._temporary_path()
         try:
             if not isinstance(source, Path):
                 temporary.write_bytes(source)
@@ -226,7 +226,7 @@ class Blobs:
             if not isinstance(source, Path):
                 temporary.unlink(missing_ok=True)
 
-    def _temporary(self) -> Path:
+    def _temporary_path(self) -> Path:
         if self._scratch is None:
             raise ValueError("a remote store was opened without a folder for what is arriving")
         return self._scratch / f"{uuid.uuid4().hex}.tmp"
@@ -240,7 +240,7 @@ def _make_durable(folder: Path) -> None:
         durable.sync(folder.parent)
 
 
-def _sweep(scratch: Path) -> None:
+def _remove_abandoned(scratch: Path) -> None:
     """Remove what a killed process left: it was never acknowledged."""
     for path in scratch.glob("*.tmp"):
         with suppress(OSError):
@@ -248,11 +248,11 @@ def _sweep(scratch: Path) -> None:
                 path.unlink()
 
 
-def _name(sha256: str) -> str:
+def _blob_name(sha256: str) -> str:
     return f"sha256/{sha256[:2]}/{sha256}"
 
 
-def _s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
+def _open_s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
     """What `access` leaves empty comes from the AWS_* environment, or from the machine's role."""
     if not bucket:
         raise Rejected("dirección de almacén inválida: falta el nombre después de s3://")
@@ -269,15 +269,15 @@ def _s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
     )
 
 
-def _away() -> Unavailable:
+def _store_is_away() -> Unavailable:
     return Unavailable("el almacén de imágenes no responde; intente de nuevo")
 
 
-def _why(error: Exception) -> Unavailable:
+def _unavailable_because(error: Exception) -> Unavailable:
     """Also if the store refuses us: when the settings are corrected everything still waits, and is not parked."""
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return Unavailable("el almacén de imágenes no acepta las credenciales: revise PREP_S3_KEY_ID y PREP_S3_SECRET")
-    return _away()
+    return _store_is_away()
 
 
 def _must_exist(error: Exception) -> None:
@@ -287,11 +287,11 @@ def _must_exist(error: Exception) -> None:
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
+def _disk_errors_told() -> Iterator[None]:
     """What a disk that is full, or away, is called."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise Full("no queda espacio para guardar la imagen; intente más tarde", retry_after=60) from error
-        raise _away() from error
+        raise _store_is_away() from error

@@ -78,7 +78,7 @@ async def work(
     """Handle the messages of a line until `stop`; running handlers finish, the other messages come again to others."""
     batches = bus.consume(line.topic, line.group)
     stopping = asyncio.ensure_future(stop.wait())
-    coming = asyncio.ensure_future(_next(batches))
+    coming = asyncio.ensure_future(_next_batch(batches))
     try:
         async with asyncio.TaskGroup() as tasks:
             hand = _Hand(pool, line, tasks, stop, clock)
@@ -89,7 +89,7 @@ async def work(
                     if batch is None:  # the bus was closed
                         break
                     await hand.take(batch)
-                    coming = asyncio.ensure_future(_next(batches))
+                    coming = asyncio.ensure_future(_next_batch(batches))
     finally:  # only now: messages in hand can be acknowledged for as long as their consumer lives
         stopping.cancel()
         coming.cancel()
@@ -97,7 +97,7 @@ async def work(
         await batches.aclose()
 
 
-async def _next(batches: AsyncGenerator[Batch, None]) -> Batch | None:
+async def _next_batch(batches: AsyncGenerator[Batch, None]) -> Batch | None:
     async for batch in batches:
         return batch
     return None
@@ -119,11 +119,11 @@ class _Hand(Generic[T]):
         self._waiting = 0
         self._room = asyncio.Event()
         self._since: list[datetime] = []
-        observe.OLDEST.labels(line.topic, line.group).set_function(self._oldest)
+        observe.OLDEST.labels(line.topic, line.group).set_function(self._age_of_oldest)
         for outcome in Outcome:  # from the first look on, so that the first failure is seen as one more than none
             observe.HANDLED.labels(line.topic, outcome)
 
-    def _oldest(self) -> float:
+    def _age_of_oldest(self) -> float:
         """Age in seconds of the oldest message in hand. All others are younger."""
         return max(0.0, (self._clock() - min(self._since)).total_seconds()) if self._since else 0.0
 
@@ -132,8 +132,8 @@ class _Hand(Generic[T]):
         if batch.since is not None:
             self._since.append(batch.since)
         done = await self._done_among(batch)
-        started = [self._start(message) for message in batch.messages if message.id not in done]
-        self._tasks.create_task(self._acknowledge(batch, started))
+        started = [self._start_message(message) for message in batch.messages if message.id not in done]
+        self._tasks.create_task(self._acknowledge_batch(batch, started))
         if self._waiting > 2 * self._line.concurrency:
             self._room.clear()
             await self._room.wait()
@@ -146,27 +146,27 @@ class _Hand(Generic[T]):
         except Unavailable:
             return frozenset()
 
-    async def _acknowledge(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
+    async def _acknowledge_batch(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
         if all(await asyncio.gather(*started)):
             if batch.since is not None:
                 self._since.remove(batch.since)
             await batch.ack()
 
-    def _start(self, message: Message) -> asyncio.Task[bool]:
-        task = self._tasks.create_task(self._settle(message, self._youngest.get(message.key)))
+    def _start_message(self, message: Message) -> asyncio.Task[bool]:
+        task = self._tasks.create_task(self._settle_message(message, self._youngest.get(message.key)))
         self._youngest[message.key] = task
         self._waiting += 1
-        task.add_done_callback(lambda task: self._finished(message.key, task))
+        task.add_done_callback(lambda task: self._message_finished(message.key, task))
         return task
 
-    def _finished(self, key: str, task: asyncio.Task[bool]) -> None:
+    def _message_finished(self, key: str, task: asyncio.Task[bool]) -> None:
         if self._youngest.get(key) is task:
             del self._youngest[key]
         self._waiting -= 1
         if self._waiting <= 2 * self._line.concurrency:
             self._room.set()
 
-    async def _settle(self, message: Message, before: asyncio.Task[bool] | None) -> bool:
+    async def _settle_message(self, message: Message, before: asyncio.Task[bool] | None) -> bool:
         """Try until the message is done or parked; False if the line stops first."""
         if before is not None:
             await asyncio.wait({before})
@@ -176,14 +176,14 @@ class _Hand(Generic[T]):
                 if self._stop.is_set():
                     return False
                 with observe.HANDLE_SECONDS.labels(self._line.topic).time():
-                    outcome = await self._try(message, failed_here=tries > 0)
+                    outcome = await self._try_once(message, failed_here=tries > 0)
             observe.HANDLED.labels(self._line.topic, outcome).inc()
             if outcome not in {Outcome.FAILED, Outcome.AWAY}:
                 return True
             tries += 1
-            await _pause(self._stop, _backoff(message, tries))
+            await _pause_unless_stopped(self._stop, _seconds_to_next_try(message, tries))
 
-    async def _try(self, message: Message, *, failed_here: bool) -> Outcome:
+    async def _try_once(self, message: Message, *, failed_here: bool) -> Outcome:
         try:
             prepared = await self._line.handler.prepare(message)
             async with transaction(self._pool) as connection:
@@ -220,13 +220,13 @@ class _Hand(Generic[T]):
         return Outcome.PARKED
 
 
-def _backoff(message: Message, tries: int) -> float:
+def _seconds_to_next_try(message: Message, tries: int) -> float:
     """Seconds to the next try. Spread by message: what one bad message disturbed is not tried again beside it."""
     spread = 1 + zlib.crc32(message.id.encode()) % 100 / 100
     return min(_LONGEST_PAUSE, 0.05 * 2.0 ** min(tries, 10)) * spread
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+async def _pause_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
 
@@ -248,7 +248,7 @@ async def sample(
 
     async def look() -> None:
         async with transaction(pool) as connection:
-            _show(await gauges.look(connection, clock()))
+            _show_gauges(await gauges.look(connection, clock()))
 
     async def measure() -> None:
         for topic, group in groups:
@@ -259,16 +259,16 @@ async def sample(
             await blobs.find("salud")
 
     while not stop.is_set():
-        database = await _answers(look)
+        database = await _is_answered(look)
         observe.POSTGRES_UP.labels("worker").set(database)
-        looks = {"PostgreSQL": database, "el bus": await _answers(measure), "el almacén": await _answers(reach)}
+        looks = {"PostgreSQL": database, "el bus": await _is_answered(measure), "el almacén": await _is_answered(reach)}
         away = [name for name, answers in looks.items() if not answers]
         if ready is not None:
             ready.tell(f"no responde: {', '.join(away)}" if away else None)
-        await _pause(stop, _SAMPLE)
+        await _pause_unless_stopped(stop, _SAMPLE)
 
 
-async def _answers(look: Callable[[], Awaitable[None]]) -> bool:
+async def _is_answered(look: Callable[[], Awaitable[None]]) -> bool:
     try:
         await look()
     except Unavailable as error:
@@ -277,7 +277,7 @@ async def _answers(look: Callable[[], Awaitable[None]]) -> bool:
     return True
 
 
-def _show(seen: gauges.Gauges) -> None:
+def _show_gauges(seen: gauges.Gauges) -> None:
     for estado, count in seen.actas.items():
         observe.ACTAS.labels(estado).set(count)
     for state, count in seen.images.items():

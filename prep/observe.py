@@ -199,13 +199,13 @@ class Readiness:
         return self._wrong or (f"no da señales desde hace {int(silent)} s" if silent > self._patience else None)
 
 
-def probe(wrong: str | None, well: str) -> tuple[HTTPStatus, str]:
+def probe_answer(wrong: str | None, well: str) -> tuple[HTTPStatus, str]:
     """The status and the text of a probe."""
     return (HTTPStatus.OK if wrong is None else HTTPStatus.SERVICE_UNAVAILABLE), f"{wrong or well}\n"
 
 
 @asynccontextmanager
-async def serving(host: str, port: int, *, health: Sentence, ready: Sentence) -> AsyncIterator[int]:
+async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sentence) -> AsyncIterator[int]:
     """Serve the probes and /metrics for a process that serves nothing else; yields the port (0 takes a free one).
 
     /livez     the loop answers. It looks at no other part, because a restart would not heal it.
@@ -225,9 +225,9 @@ async def serving(host: str, port: int, *, health: Sentence, ready: Sentence) ->
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
-    app.router.add_get("/livez", answering(lambda: probe(None, LIVE)))
-    app.router.add_get("/readyz", answering(lambda: probe(ready(), READY)))
-    app.router.add_get("/healthz", answering(lambda: probe(health(), "ok")))
+    app.router.add_get("/livez", answering(lambda: probe_answer(None, LIVE)))
+    app.router.add_get("/readyz", answering(lambda: probe_answer(ready(), READY)))
+    app.router.add_get("/healthz", answering(lambda: probe_answer(health(), "ok")))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:

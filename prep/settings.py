@@ -190,7 +190,7 @@ def read_settings() -> Settings:
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise Rejected(f"variables de entorno desconocidas: {', '.join(unknown)}")
-    where: dict[str, Any] = {"_secrets_dir": _secrets(known)}
+    where: dict[str, Any] = {"_secrets_dir": _secrets_folder(known)}
     try:
         return Settings(**where)
     except OSError as error:
@@ -200,7 +200,7 @@ def read_settings() -> Settings:
         raise Rejected(f"configuración inválida: {wrong}") from None
 
 
-def _secrets(known: set[str]) -> Path | None:
+def _secrets_folder(known: set[str]) -> Path | None:
     """The folder of secrets. A file there that is no setting's is as wrong as an unknown variable."""
     named = os.environ.get(f"{PREFIX}SECRETS")
     folder = Path(named) if named else RUN_SECRETS

@@ -209,7 +209,7 @@ async def work_until_stopped(settings: Settings) -> None:
     try:
         async with (
             embedded.database(settings) as urls,
-            observe.serving(settings.host, port, health=ready.sentence, ready=ready.sentence),
+            observe.serving_probes(settings.host, port, health=ready.sentence, ready=ready.sentence),
         ):
             pool = await open_pool(urls.app, connections=16, by_key=True)
             await check_migrations(pool)

@@ -43,7 +43,7 @@ def create_app(publisher: Publisher) -> FastAPI:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     def answer(wrong: str | None, well: str) -> Response:
-        status, text = observe.probe(wrong, well)
+        status, text = observe.probe_answer(wrong, well)
         return Response(text, status_code=status, media_type="text/plain")
 
     @app.get("/livez")

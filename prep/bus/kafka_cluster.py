@@ -48,7 +48,7 @@ class Cluster:
         said: dict[str, Any] = {"bootstrap_servers": self.servers.split(",")}
         said["security_protocol"] = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
         if self.tls:
-            said["ssl_context"] = _trusting(self.ca)
+            said["ssl_context"] = _tls_context(self.ca)
         if self.user:
             said |= {"sasl_mechanism": self.mechanism, "sasl_plain_username": self.user}
             said["sasl_plain_password"] = self.password
@@ -62,7 +62,7 @@ class Cluster:
         return f"{self.prefix}{topic}.{group}"
 
 
-def _trusting(ca: Path | None) -> ssl.SSLContext:
+def _tls_context(ca: Path | None) -> ssl.SSLContext:
     try:
         context: ssl.SSLContext = create_ssl_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
@@ -70,11 +70,11 @@ def _trusting(ca: Path | None) -> ssl.SSLContext:
     return context
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def configs(replication: int) -> dict[str, str]:
+def topic_configs(replication: int) -> dict[str, str]:
     """Of a topic with that many copies. Messages are evidence: a person deletes them, no clock does."""
     in_sync = 2 if replication >= 3 else 1
     return {
@@ -105,7 +105,7 @@ async def create_topics(cluster: Cluster, replication: int) -> tuple[list[str], 
 
 async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replication: int) -> tuple[list[str], bool]:
     wanted = {cluster.topic(topic): partitions for topic, partitions in PARTITIONS.items()}
-    stated = configs(replication)
+    stated = topic_configs(replication)
     answer = await admin.create_topics(
         [NewTopic(name, partitions, replication, topic_configs=stated) for name, partitions in wanted.items()]
     )
@@ -116,7 +116,7 @@ async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replicati
             said = ", ".join(f"{key}={value}" for key, value in stated.items())
             sentences.append(f"{name}: creado con {wanted[name]} particiones y {replication} copias ({said})")
         elif what is TopicAlreadyExistsError:
-            wrong = await _differences(admin, name, wanted[name], replication)
+            wrong = await _topic_differences(admin, name, wanted[name], replication)
             well = well and not wrong
             sentences += [f"{name}: ya existía y {each}" for each in wrong or ["es como debe"]]
         elif what is InvalidReplicationFactorError:
@@ -126,7 +126,7 @@ async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replicati
     return sentences, well
 
 
-async def _differences(admin: AIOKafkaAdminClient, name: str, partitions: int, replication: int) -> list[str]:
+async def _topic_differences(admin: AIOKafkaAdminClient, name: str, partitions: int, replication: int) -> list[str]:
     """What of an existing topic is not as stated."""
     [topic] = await admin.describe_topics([name])
     wrong = []
@@ -140,7 +140,7 @@ async def _differences(admin: AIOKafkaAdminClient, name: str, partitions: int, r
     has = {key: value for key, value, *_ in entries}
     wrong += [
         f"{key} es {has.get(key)}; debe ser {value}"
-        for key, value in configs(replication).items()
+        for key, value in topic_configs(replication).items()
         if has.get(key) != value
     ]
     return wrong

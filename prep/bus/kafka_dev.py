@@ -122,7 +122,7 @@ class DevKafka:
     def up(self) -> str:
         """Start the nodes that are not running, and wait until all are ready; returns `bootstrap`."""
         starting = [number for number in self.numbers if not self.is_running(number)]
-        heard = {number: self._launch(number) for number in starting}
+        heard = {number: self._launch_node(number) for number in starting}
         for number in starting:
             self._await_started(number, heard[number])
         return self.bootstrap
@@ -130,17 +130,17 @@ class DevKafka:
     def start(self, number: int) -> None:
         """Start one node again, on its ports and its files, and wait until it is ready."""
         if not self.is_running(number):
-            self._await_started(number, self._launch(number))
+            self._await_started(number, self._launch_node(number))
 
     def kill(self, number: int) -> None:
         """SIGKILL, as a power failure of that machine would."""
-        self._end(number, signal.SIGKILL)
+        self._end_node(number, signal.SIGKILL)
 
     def stop(self) -> None:
         """Stop every node in good order, by its process id; what does not obey is killed."""
         ending = [number for number in self.numbers if self.is_running(number)]
         for number in ending:
-            os.kill(self._pid(number), signal.SIGTERM)
+            os.kill(self._process_id(number), signal.SIGTERM)
         for number in ending:
             try:
                 self._await_gone(number, 20)
@@ -150,20 +150,20 @@ class DevKafka:
     def is_running(self, number: int) -> bool:
         """Whether the process in the node's pid file lives and is this node, not another with its number."""
         with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
-            process = psutil.Process(self._pid(number))
-            properties = str(self._node(number) / "server.properties")
+            process = psutil.Process(self._process_id(number))
+            properties = str(self._node_folder(number) / "server.properties")
             return properties in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
         return False
 
-    def _node(self, number: int) -> Path:
+    def _node_folder(self, number: int) -> Path:
         return self._folder / f"nodo-{number}"
 
-    def _pid(self, number: int) -> int:
-        return int((self._node(number) / "pid").read_text())
+    def _process_id(self, number: int) -> int:
+        return int((self._node_folder(number) / "pid").read_text())
 
-    def _end(self, number: int, how: signal.Signals) -> None:
+    def _end_node(self, number: int, how: signal.Signals) -> None:
         if self.is_running(number):
-            os.kill(self._pid(number), how)
+            os.kill(self._process_id(number), how)
             self._await_gone(number, 20)
 
     def _await_gone(self, number: int, seconds: float) -> None:
@@ -176,14 +176,14 @@ class DevKafka:
                 raise
         else:
             with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(self._pid(number)).wait(seconds)
+                psutil.Process(self._process_id(number)).wait(seconds)
 
-    def _launch(self, number: int) -> int:
+    def _launch_node(self, number: int) -> int:
         """Begin the node's process; returns where in its log this start begins."""
-        node, classpath = self._node(number), str(jars() / "*")
+        node, classpath = self._node_folder(number), str(jars() / "*")
         node.mkdir(exist_ok=True)
         properties = node / "server.properties"
-        properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties(number)), "utf-8")
+        properties.write_text("".join(f"{key}={value}\n" for key, value in self._node_properties(number)), "utf-8")
         java = ["java", HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
         if not (node / "datos" / "meta.properties").exists():
             tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(properties)]
@@ -204,7 +204,7 @@ class DevKafka:
         return heard
 
     def _await_started(self, number: int, heard: int) -> None:
-        log = self._node(number) / "log"
+        log = self._node_folder(number) / "log"
         deadline = time.monotonic() + READY_SECONDS
         while _STARTED not in log.read_bytes()[heard:]:
             if self._children[number].poll() is not None or time.monotonic() > deadline:
@@ -212,7 +212,7 @@ class DevKafka:
                 raise Rejected(f"el nodo {number} de Kafka no inició; vea {log}")
             time.sleep(0.05)
 
-    def _properties(self, number: int) -> Iterator[tuple[str, object]]:
+    def _node_properties(self, number: int) -> Iterator[tuple[str, object]]:
         ports, nodes = self._ports[number - 1], len(self._ports)
         copies = min(3, nodes)
         in_sync = 2 if nodes > 2 else 1
@@ -226,7 +226,7 @@ class DevKafka:
         yield "listener.security.protocol.map", ",".join(f"{name}:PLAINTEXT" for name in listening)
         yield "inter.broker.listener.name", "BROKERS"
         yield "controller.listener.names", "CONTROLLER"
-        yield "log.dirs", self._node(number) / "datos"
+        yield "log.dirs", self._node_folder(number) / "datos"
         yield "auto.create.topics.enable", "false"
         yield "min.insync.replicas", in_sync
         yield "offsets.topic.replication.factor", copies

@@ -43,10 +43,10 @@ def message_of(topic: Topic, key: str, body: bytes, headers: Iterable[tuple[str,
     if version != SPEC_VERSION and (type_ or version):
         type_ = f"CloudEvents {version or '?'} {type_}".strip()
     id_ = said.get("ce_id") or said.get(ID_FROM_BEFORE) or place
-    return Message(topic, key, id_, body, type_, said.get("ce_source", ""), _moment(said.get("ce_time", "")))
+    return Message(topic, key, id_, body, type_, said.get("ce_source", ""), _read_time(said.get("ce_time", "")))
 
 
-def _moment(text: str) -> datetime | None:
+def _read_time(text: str) -> datetime | None:
     """None if it is not RFC 3339 with an offset: no handler decides by it."""
     try:
         moment = datetime.fromisoformat(text)

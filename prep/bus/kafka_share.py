@@ -24,7 +24,7 @@ from aiokafka.errors import (
 )
 
 from prep.bus.contract import Batch
-from prep.bus.kafka_cluster import AWAY, Cluster, told
+from prep.bus.kafka_cluster import AWAY, Cluster, error_text
 from prep.bus.kafka_headers import message_of
 from prep.messages import Message, Topic
 
@@ -130,25 +130,25 @@ class KafkaShare:
                 await asyncio.wait({over, coming}, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
                 if self._over.is_set():
                     break
-                self._check()
+                self._check_settled()
                 if coming.done():
                     found, coming = coming.result(), None
                     if found:
-                        return self._batch(found)
+                        return self._batch_of(found)
         finally:
             over.cancel()
             if coming is not None:
                 coming.cancel()
         return None
 
-    def _check(self) -> None:
+    def _check_settled(self) -> None:
         if self._committer is not None and self._committer.done():
             self._committer.result()
         since = self._balancing
         if since is not None and asyncio.get_running_loop().time() - since > _STUCK:
             raise KafkaError("the group does not settle")
 
-    def _batch(self, found: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
+    def _batch_of(self, found: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
         mine: list[tuple[TopicPartition, _HeldPartition, _BatchPart]] = []
         messages: list[Message] = []
         for partition, records in found.items():
@@ -161,16 +161,16 @@ class KafkaShare:
                 with contextlib.suppress(IllegalStateError):  # a rebalance has just taken it
                     self._consumer.pause(partition)
             mine.append((partition, held, piece))
-            messages += (self._message(record) for record in records)
+            messages += (self._message_of_record(record) for record in records)
         since = datetime.fromtimestamp(min(records[0].timestamp for records in found.values()) / 1000, UTC)
-        return Batch(messages, partial(self._acknowledge, mine), since)
+        return Batch(messages, partial(self._acknowledge_parts, mine), since)
 
-    def _message(self, record: Any) -> Message:  # noqa: ANN401
+    def _message_of_record(self, record: Any) -> Message:  # noqa: ANN401
         place = f"{record.topic}:{record.partition}:{record.offset}"
         key = (record.key or b"?").decode(errors="replace")
         return message_of(self._topic, key, record.value or b"", record.headers, place=place)
 
-    async def _acknowledge(self, pieces: Sequence[tuple[TopicPartition, _HeldPartition, _BatchPart]]) -> None:
+    async def _acknowledge_parts(self, pieces: Sequence[tuple[TopicPartition, _HeldPartition, _BatchPart]]) -> None:
         for partition, held, piece in pieces:
             piece.acknowledged = True
             while held.in_hand and held.in_hand[0].acknowledged:
@@ -188,12 +188,12 @@ class KafkaShare:
             await self._news.wait()
             self._news.clear()
             async with self._committing:
-                committed = self._balancing is not None or await self._commit()
+                committed = self._balancing is not None or await self._commit_now()
             if not committed:
                 self._news.set()
             await asyncio.sleep(_PACE if committed else AGAIN)
 
-    async def _commit(self) -> bool:
+    async def _commit_now(self) -> bool:
         """Commit the acknowledged part of the partitions held, if there is any. The caller holds `_committing`."""
         while True:
             if self._underway is None:
@@ -212,7 +212,7 @@ class KafkaShare:
             try:
                 task.result()
             except AWAY as error:
-                log.warning("commit waits", extra={"data": {"topic": self._topic, "error": told(error)}})
+                log.warning("commit waits", extra={"data": {"topic": self._topic, "error": error_text(error)}})
                 return False
             for partition, done in moved.items():
                 self._held[partition].committed = done
@@ -227,7 +227,7 @@ class KafkaShare:
         """The group is about to share anew: commit the acknowledged part while it is still ours to commit."""
         async with self._committing:
             if not self._over.is_set():
-                await self._commit()
+                await self._commit_now()
             self._give_up_commit()
             self._balancing = asyncio.get_running_loop().time()
 
@@ -236,7 +236,7 @@ class KafkaShare:
         if partitions:
             self._consumer.pause(*partitions)  # before a fetch begins at the commits
         before, self._held = self._held, {}
-        for partition, committed in (await self._committed(partitions)).items():
+        for partition, committed in (await self._committed_offsets(partitions)).items():
             held = before.get(partition)
             if held is not None and held.position is not None and committed in {held.committed, held.done}:
                 held.committed = committed
@@ -248,7 +248,7 @@ class KafkaShare:
         self._balancing = None
         self._news.set()
 
-    async def _committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+    async def _committed_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
         try:
             async with asyncio.timeout(_COMMIT):
                 found = await asyncio.gather(*(self._consumer.committed(each) for each in partitions))
@@ -266,13 +266,13 @@ class KafkaShare:
             await asyncio.wait({self._committer})
         async with self._committing:
             if self._balancing is None:
-                await self._commit()
+                await self._commit_now()
             self._give_up_commit()
             self._held.clear()
         try:
             await asyncio.wait_for(self._consumer.stop(), 2 * _COMMIT)
         except AWAY as error:
-            log.warning("left without a word", extra={"data": {"topic": self._topic, "error": told(error)}})
+            log.warning("left without a word", extra={"data": {"topic": self._topic, "error": error_text(error)}})
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka declares no types

@@ -28,19 +28,19 @@ async def relay(pool: Pool, bus: Bus, stop: asyncio.Event) -> None:
         try:
             async with pool.acquire() as connection:
                 if await outbox.take_lead(connection):
-                    await _lead(connection, bus, stop)
+                    await _relay_while_leading(connection, bus, stop)
         except (*GONE, Unavailable) as error:
             log.warning("relay waits", extra={"data": {"error": str(error)}})
-        await _until(stop)
+        await _wait_for(stop)
 
 
-async def _lead(connection: Connection, bus: Bus, stop: asyncio.Event) -> None:
+async def _relay_while_leading(connection: Connection, bus: Bus, stop: asyncio.Event) -> None:
     news = asyncio.Event()
     async with outbox.leading(connection, news):
         while not stop.is_set():
             news.clear()
             if await _pass_on(connection, bus) < _BATCH:
-                await _until(news)
+                await _wait_for(news)
                 await asyncio.sleep(_LINGER)
 
 
@@ -53,6 +53,6 @@ async def _pass_on(connection: Connection, bus: Bus) -> int:
     return len(waiting)
 
 
-async def _until(event: asyncio.Event) -> None:
+async def _wait_for(event: asyncio.Event) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), _POLL)

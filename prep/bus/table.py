@@ -64,31 +64,33 @@ class EmbeddedBus:
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((messages, written))
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
+            self._writer = asyncio.create_task(self._write_waiting())
         await written
 
-    async def _write(self) -> None:
+    async def _write_waiting(self) -> None:
         while self._waiting:
             group: list[tuple[Sequence[Message], asyncio.Future[None]]] = []
             size = 0
             while self._waiting and (not group or size + len(self._waiting[0][0]) <= _WRITE):
                 group.append(self._waiting.pop(0))
                 size += len(group[-1][0])
-            error = await self._commit([message for messages, _ in group for message in messages])
+            error = await self._commit_group([message for messages, _ in group for message in messages])
             for messages, written in group:
                 if error is not None and not isinstance(error, Unavailable) and len(group) > 1:
-                    _settle(written, await self._commit(messages))  # one caller's bad message fails that caller alone
+                    _settle_publish(
+                        written, await self._commit_group(messages)
+                    )  # one caller's bad message fails that caller alone
                 else:
-                    _settle(written, error)
+                    _settle_publish(written, error)
 
-    async def _commit(self, messages: Sequence[Message]) -> Exception | None:
+    async def _commit_group(self, messages: Sequence[Message]) -> Exception | None:
         """Write in one transaction; the error instead, if there was one."""
         try:
             async with self._using:
                 try:
-                    await self._insert(messages)
+                    await self._insert_messages(messages)
                 except GONE:  # perhaps the session died long ago; a commit whose answer was lost is repeated
-                    await self._insert(messages)
+                    await self._insert_messages(messages)
         except GONE as error:
             log.warning("bus away", extra={"data": {"error": str(error)}})
             return Unavailable("el bus no responde; intente de nuevo")
@@ -96,7 +98,7 @@ class EmbeddedBus:
             return error
         return None
 
-    async def _insert(self, messages: Sequence[Message]) -> None:
+    async def _insert_messages(self, messages: Sequence[Message]) -> None:
         await store.publish(await self._session(), messages)
 
     async def _session(self) -> Connection:
@@ -115,7 +117,7 @@ class EmbeddedBus:
     async def consume(self, topic: Topic, group: str) -> AsyncGenerator[Batch, None]:
         while not self._closed.is_set():
             try:
-                share = await self._join(topic, group)
+                share = await self._join_group(topic, group)
                 try:
                     while (batch := await share.next()) is not None:
                         yield batch
@@ -127,7 +129,7 @@ class EmbeddedBus:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), _POLL)
 
-    async def _join(self, topic: Topic, group: str) -> "_Share":
+    async def _join_group(self, topic: Topic, group: str) -> "_Share":
         share = _Share(store.Reader(await store.connect(self._url, reader=True), topic, group), self._patience)
         try:
             await share.enter(PARTITIONS[topic], self._keep)
@@ -149,7 +151,7 @@ class EmbeddedBus:
                     await self._connection.close()
 
 
-def _settle(written: asyncio.Future[None], error: Exception | None) -> None:
+def _settle_publish(written: asyncio.Future[None], error: Exception | None) -> None:
     if written.done():  # its publisher was cancelled
         return
     if error is None:
@@ -194,8 +196,8 @@ class _Share:
     async def enter(self, partitions: int, keep: timedelta) -> None:
         self._partitions = partitions
         await self._reader.enter(self._news.set)
-        await self._balance()
-        self._keeper = asyncio.create_task(self._tend(keep))
+        await self._balance_share()
+        self._keeper = asyncio.create_task(self._tend_share(keep))
 
     async def next(self) -> Batch | None:
         """The next batch, waiting for it; None once this share has been left. Raises what a lost session raises."""
@@ -203,7 +205,7 @@ class _Share:
             if self._keeper is not None and self._keeper.done():
                 self._keeper.result()
             self._news.clear()
-            batch = await self._fetch()
+            batch = await self._fetch_batch()
             if batch is not None:
                 return batch
             with contextlib.suppress(TimeoutError):
@@ -211,7 +213,7 @@ class _Share:
                 await asyncio.sleep(_LINGER)
         return None
 
-    async def _fetch(self) -> Batch | None:
+    async def _fetch_batch(self) -> Batch | None:
         async with self._session:
             reading = {number: held for number, held in self._held.items() if held.until is None}
             if not reading:
@@ -228,9 +230,9 @@ class _Share:
             reading[number].in_hand.append(piece)
         mine = [(number, reading[number], piece) for number, piece in pieces.items()]
         since = min(stored.at for stored in found)
-        return Batch([stored.message for stored in found], partial(self._acknowledge, mine), since)
+        return Batch([stored.message for stored in found], partial(self._acknowledge_pieces, mine), since)
 
-    async def _acknowledge(self, pieces: Sequence[tuple[int, _Held, _Piece]]) -> None:
+    async def _acknowledge_pieces(self, pieces: Sequence[tuple[int, _Held, _Piece]]) -> None:
         moved = {}
         for number, held, piece in pieces:
             piece.acknowledged = True
@@ -248,14 +250,14 @@ class _Share:
             self._reader.break_off()
             self._news.set()
 
-    async def _tend(self, keep: timedelta) -> None:
+    async def _tend_share(self, keep: timedelta) -> None:
         """In the background, whether or not anybody asks for the next batch: fair shares, and sweeping."""
         clock = asyncio.get_running_loop().time
         swept = clock()
         try:
             while not self._over:
                 await asyncio.sleep(_BALANCE)
-                await self._balance()
+                await self._balance_share()
                 if clock() - swept > _SWEEP:
                     swept = clock()
                     async with self._session:
@@ -263,7 +265,7 @@ class _Share:
         finally:
             self._news.set()  # `next` raises what ended this
 
-    async def _balance(self) -> None:
+    async def _balance_share(self) -> None:
         """Hold as many partitions as is fair: mark those for others, give free ones back, take missing ones."""
         async with self._session:
             fair = await self._reader.fair_share()
@@ -278,9 +280,9 @@ class _Share:
                 if held.until is not None and (not held.in_hand or held.until <= now):
                     del self._held[number]
                     await self._reader.give_back(number)
-            await self._take(fair - len(staying))
+            await self._take_partitions(fair - len(staying))
 
-    async def _take(self, missing: int) -> None:
+    async def _take_partitions(self, missing: int) -> None:
         for number in range(self._partitions):
             if missing <= 0:
                 return

@@ -52,7 +52,7 @@ def partition(message: Message) -> int:
     return zlib.crc32(message.key.encode()) % PARTITIONS[message.topic]
 
 
-def _space(*parts: str) -> int:
+def _lock_space(*parts: str) -> int:
     """First key of an advisory lock, as PostgreSQL's signed 32 bits."""
     return zlib.crc32("/".join(parts).encode()) - 2**31
 
@@ -61,7 +61,7 @@ async def publish(connection: Connection, messages: Sequence[Message]) -> None:
     """Add the messages in this order: durable, and seen by readers, once the caller's transaction, if any, commits."""
     topics = [message.topic.value for message in messages]
     partitions = [partition(message) for message in messages]
-    writing = sorted({(_space("publish", topic), p) for topic, p in zip(topics, partitions, strict=True)})
+    writing = sorted({(_lock_space("publish", topic), p) for topic, p in zip(topics, partitions, strict=True)})
     await connection.execute(
         SQL["publish"],
         [space for space, _ in writing],
@@ -89,31 +89,31 @@ class Reader:
         self._connection = connection
         self._topic = topic
         self._group = group
-        self._space = _space("consume", topic, group)
+        self._lock_space = _lock_space("consume", topic, group)
 
     async def enter(self, wake: Callable[[], None]) -> None:
         """Become a member of the group. `wake` is called at each news of the topic, and when the session ends."""
         await self._connection.execute(SQL["add_cursors"], self._topic, self._group, PARTITIONS[self._topic])
-        await self._connection.execute(SQL["enter"], self._space, _MEMBERSHIP)
+        await self._connection.execute(SQL["enter"], self._lock_space, _MEMBERSHIP)
         session = cast("asyncpg.Connection[asyncpg.Record]", self._connection)
         session.add_termination_listener(lambda _: wake())
         await session.add_listener(f"bus_{self._topic}", lambda *_: wake())
 
     async def fair_share(self) -> int:
         """How many partitions this consumer should hold, given who else is here. The shares add up to all of them."""
-        members = [row["pid"] for row in await self._connection.fetch(SQL["members"], self._space, _MEMBERSHIP)]
+        members = [row["pid"] for row in await self._connection.fetch(SQL["members"], self._lock_space, _MEMBERSHIP)]
         each, left = divmod(PARTITIONS[self._topic], len(members))
         return each + (members.index(self._connection.get_server_pid()) < left)
 
     async def take(self, partition: int) -> int | None:
         """Hold the partition and return its cursor; None if another holds it."""
-        if not await self._connection.fetchval(SQL["take"], self._space, partition):
+        if not await self._connection.fetchval(SQL["take"], self._lock_space, partition):
             return None
         seq: int = await self._connection.fetchval(SQL["cursor"], self._topic, self._group, partition)
         return seq
 
     async def give_back(self, partition: int) -> None:
-        await self._connection.execute(SQL["give_back"], self._space, partition)
+        await self._connection.execute(SQL["give_back"], self._lock_space, partition)
 
     async def fetch(self, positions: Iterable[tuple[int, int]], *, each: int) -> list[Stored]:
         """Up to `each` messages behind each (partition, seq), in order of seq."""

@@ -53,7 +53,7 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
                     f"ya está cargado otro catálogo, de huella {loaded}: una noche tiene uno solo", status=409
                 )
             await connection.execute(SQL["add"], catalog.digest, at)
-            await _copy(connection, catalog)
+            await _copy_catalog(connection, catalog)
         await connection.execute(SQL["count"])
     except asyncpg.IntegrityConstraintViolationError as error:
         raise Rejected(f"el catálogo se contradice ({error.constraint_name}): no se cargó nada") from error
@@ -62,7 +62,7 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
     return True
 
 
-async def _copy(connection: Connection, catalog: Catalog) -> None:
+async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
     elections, checks = catalog.elections, await connection.fetch(SQL["checks"])
 
     async def copy(

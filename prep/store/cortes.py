@@ -110,11 +110,11 @@ class Snapshot:
     async def groups(self, election: Election) -> list[Group]:
         first = len(("boletas_sobrantes", "personas", "representantes", "sacados")) + 1
         sums = ", ".join(f"coalesce(sum(n[{first + place}]), 0)" for place in range(len(election.options)))
-        query = _showing("groups", self._shown).replace("/*votes*/", sums)
+        query = _block_showing("groups", self._shown).replace("/*votes*/", sums)
         kind, _, _ = territory(election)
         async with self._beside() as connection:
             rows = await connection.fetch(query, self.number, election.id, kind, timeout=_LONG)
-        return [_group(row) for row in rows]
+        return [_group_of(row) for row in rows]
 
     async def places(self, election: Election) -> list[tuple[int, int]]:
         """Every (entidad, territory) that a row of this election names."""
@@ -139,7 +139,7 @@ class Snapshot:
         entidades, territories = [key[0] for key in cells], [key[1] for key in cells]
         async with self._beside() as connection:
             await connection.copy_from_query(
-                _showing("rows", self._shown),
+                _block_showing("rows", self._shown),
                 self.number,
                 election.id,
                 str(kind),
@@ -181,29 +181,29 @@ class Snapshot:
     @asynccontextmanager
     async def _beside(self) -> AsyncIterator[Connection]:
         """Another connection with the same snapshot: elections are read side by side."""
-        async with _reading(self._pool) as connection:
+        async with _read_transaction(self._pool) as connection:
             await connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
             yield connection
 
 
-def _showing(block: str, shown: str) -> str:
+def _block_showing(block: str, shown: str) -> str:
     """A block with the table of what it shows in its place; as it stands, the block shows nothing."""
     return SQL[block].replace(_NOTHING_SHOWN, shown)
 
 
-def _group(row: asyncpg.Record) -> Group:
+def _group_of(row: asyncpg.Record) -> Group:
     fields = dict(row)
     place = (ContestId(fields.pop("contest")), fields.pop("entidad"), fields.pop("territory"))
     votes = tuple(fields.pop("votes"))
     return Group(*place, Counts(**fields), votes)
 
 
-def _corte(row: asyncpg.Record) -> Corte:
+def _corte_of(row: asyncpg.Record) -> Corte:
     return Corte(**{**row, "phase": Phase(row["phase"])})
 
 
 @asynccontextmanager
-async def _reading(pool: Pool) -> AsyncIterator[Connection]:
+async def _read_transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A read-only transaction. The body also writes files: an OSError of its own says nothing about the database."""
     try:
         connection = await pool.acquire()
@@ -221,7 +221,7 @@ async def _reading(pool: Pool) -> AsyncIterator[Connection]:
 @asynccontextmanager
 async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
     """One REPEATABLE READ transaction for as long as this lasts."""
-    async with _reading(pool) as connection:
+    async with _read_transaction(pool) as connection:
         name = await connection.fetchval("SELECT pg_export_snapshot()")
         yield Snapshot(pool, connection, name, number, then=then)
 
@@ -229,12 +229,12 @@ async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snap
 async def last(connection: Connection) -> Corte | None:
     """The last corte recorded."""
     row = await connection.fetchrow(SQL["last"])
-    return None if row is None else _corte(row)
+    return None if row is None else _corte_of(row)
 
 
 async def corte(connection: Connection, number: int) -> Corte | None:
     row = await connection.fetchrow(SQL["corte"], number)
-    return None if row is None else _corte(row)
+    return None if row is None else _corte_of(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +313,7 @@ async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, An
 async def listed(shown: Snapshot, election: Election) -> AsyncIterator[dict[str, Any]]:
     """Every acta of the election in the order of its file, for the pages of its territories."""
     kind, _, _ = territory(election)
-    query = _showing("listed", SQL["shown_then"])
+    query = _block_showing("listed", SQL["shown_then"])
     async for row in shown.connection.cursor(query, shown.number, election.id, str(kind), prefetch=1000):
         yield dict(row)
 

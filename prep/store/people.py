@@ -94,7 +94,7 @@ async def add_person(connection: Connection, login: str, password: str, role: Ro
 async def person_by_login(connection: Connection, login: str) -> tuple[Person, str] | None:
     """An active person and the derived password."""
     row = await connection.fetchrow(SQL["person_by_login"], login)
-    return None if row is None else (_person(row), row["password"])
+    return None if row is None else (_person_of(row), row["password"])
 
 
 async def add_session(connection: Connection, token_sha256: bytes, person: int, *, expires: datetime) -> None:
@@ -104,7 +104,7 @@ async def add_session(connection: Connection, token_sha256: bytes, person: int, 
 async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, datetime] | None:
     """Whose session this is, and until when."""
     row = await connection.fetchrow(SQL["session"], token_sha256)
-    return None if row is None else (_person(row), row["expires_at"])
+    return None if row is None else (_person_of(row), row["expires_at"])
 
 
 async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
@@ -113,5 +113,5 @@ async def drop_session(connection: Connection, token_sha256: bytes, at: datetime
     await connection.execute(SQL["drop_expired_sessions"], at)
 
 
-def _person(row: asyncpg.Record) -> Person:
+def _person_of(row: asyncpg.Record) -> Person:
     return Person(row["id"], Role(row["role"]), row["site"], row["site_code"])

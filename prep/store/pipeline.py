@@ -38,10 +38,10 @@ class Reading:
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
     """Keep the images and these arrivals of them, before anybody looked into them; rows that exist stay as they are."""
     if received:
-        await connection.execute(SQL["arrive"], json.dumps([_row(each) for each in received]))
+        await connection.execute(SQL["arrive"], json.dumps([_arrival_row(each) for each in received]))
 
 
-def _row(received: ImageReceived) -> dict[str, object]:
+def _arrival_row(received: ImageReceived) -> dict[str, object]:
     """By column of `image` and of `arrival`: the fields of the message under their own names, digests as bytea."""
     image = rf"\x{received.sha256}"
     return {**received.model_dump(mode="json"), "sha256": image, "image": image, "id": received.message().id}

@@ -47,7 +47,7 @@ async def serve(settings: Settings) -> None:
     async with embedded.database(settings) as urls:
         office = office_of(settings, urls.app)
         port = settings.sequencer_metrics_port
-        async with observe.serving(settings.host, port, health=health.sentence, ready=health.ready.sentence):
+        async with observe.serving_probes(settings.host, port, health=health.sentence, ready=health.ready.sentence):
             await _check(urls.app)
             await run(office, stop, health)
 

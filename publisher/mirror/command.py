@@ -79,7 +79,7 @@ async def run(arguments: argparse.Namespace) -> int:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with AsyncExitStack() as serving:
             if arguments.port is not None:
-                probes = observe.serving(
+                probes = observe.serving_probes(
                     arguments.host, arguments.port, health=lambda: mirror.wrong, ready=lambda: mirror.wrong
                 )
                 await serving.enter_async_context(probes)

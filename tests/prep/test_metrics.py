@@ -30,7 +30,7 @@ async def test_a_process_tells_its_metrics_and_its_health() -> None:
     wrong: list[str] = []
     ready = observe.Readiness()
     health = lambda: wrong[0] if wrong else None  # noqa: E731
-    async with observe.serving("127.0.0.1", 0, health=health, ready=ready.sentence) as port:
+    async with observe.serving_probes("127.0.0.1", 0, health=health, ready=ready.sentence) as port:
         metrics = await get(port, "/metrics")
         assert metrics.status_code == 200
         assert "# HELP prep_bus_lag_messages Messages not yet acknowledged." in metrics.text
@@ -47,7 +47,7 @@ async def test_a_process_tells_its_metrics_and_its_health() -> None:
 
 async def test_a_process_is_ready_while_its_loop_says_so() -> None:
     ready = observe.Readiness()
-    async with observe.serving("127.0.0.1", 0, health=lambda: None, ready=ready.sentence) as port:
+    async with observe.serving_probes("127.0.0.1", 0, health=lambda: None, ready=ready.sentence) as port:
 
         async def told() -> tuple[int, str]:
             answer = await get(port, "/readyz")
@@ -107,7 +107,7 @@ def test_metrics_have_the_names_that_their_kind_asks_for() -> None:
 
 
 async def test_bytes_that_are_no_request_do_no_harm() -> None:
-    async with observe.serving("127.0.0.1", 0, health=lambda: None, ready=lambda: None) as port:
+    async with observe.serving_probes("127.0.0.1", 0, health=lambda: None, ready=lambda: None) as port:
         for bad in (b"\r\n\r\n", b"\x00\xff", b"GET", b"G" * 100_000):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(bad)
