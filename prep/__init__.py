@@ -1,1 +1,1 @@
-__version__ = "0.1.0"  # as in pyproject.toml; a container runs from the folder, where no package says its version
+__version__ = "0.1.0"  # as in pyproject.toml; a container runs from the folder, and no package says its version there

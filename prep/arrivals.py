@@ -28,12 +28,14 @@ PAUSE: Final = 1.0
 async def keep(bus: Bus, pool: Pool, stop: asyncio.Event) -> None:
     """Keep every upload that is announced, until `stop` or the end of the bus."""
     batches = bus.consume(Topic.IMAGES, GROUP)
+    # Each turn waits for a batch or for the stop, the first that comes.
     stopping = asyncio.ensure_future(stop.wait())
     try:
         while not stop.is_set():
             coming = asyncio.ensure_future(anext(batches, None))
             await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
+                # The stop came first. The batch was not acknowledged, so it comes again to another worker.
                 coming.cancel()
                 await asyncio.wait({coming})
                 break

@@ -71,6 +71,8 @@ class Arriving:
         return self._hash.hexdigest()
 
     def _spill_buffer(self) -> None:
+        # Hashed and written together, in a thread: neither holds up the loop.
+        # A write may take a part only (a full disk): the rest is tried until it raises.
         self._hash.update(self._buffer)
         with _disk_errors_told(), self.path.open("ab", buffering=0) as file:
             view = memoryview(self._buffer)
@@ -97,6 +99,7 @@ class Blobs:
         a folder inside itself. An S3 is not asked anything before it is used. Raises Rejected if the URL names no
         store, or a store that would be reached in the clear.
         """
+        # A local store keeps bodies that are arriving beside their final place: a link needs the same disk.
         parts = urlsplit(url)
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
@@ -108,6 +111,7 @@ class Blobs:
                 blobs = cls(store, folder=None, scratch=scratch)
             except (BaseError, ValueError) as error:
                 raise Rejected(f"dirección de almacén inválida: {error}") from None
+        # Files that a killed process left here were never acknowledged.
         if blobs._scratch is not None:
             blobs._scratch.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(blobs._scratch)
@@ -125,6 +129,7 @@ class Blobs:
     async def put(self, content: bytes) -> str:
         """Keep `content`; returns its SHA-256. Durable on return."""
         sha256 = hashlib.sha256(content).hexdigest()
+        # The name is the digest: the same content is there already, or is written once.
         if not await self.exists(sha256):
             await self._create_object(_blob_name(sha256), content)
         return sha256
@@ -135,10 +140,12 @@ class Blobs:
 
     async def get(self, sha256: str, *, verify: bool = True) -> bytes:
         """The bytes of a blob. Raises Parked if it is missing or, with `verify`, is not what its name says."""
+        # The digest is computed again on the way out: a disk may give back other bytes than it was given.
         content = await self._read_object(_blob_name(sha256))
         if content is None:
             raise Parked(f"falta en el almacén la imagen {sha256}")
         if verify and hashlib.sha256(content).hexdigest() != sha256:
+            # Not Unavailable: waiting does not mend bytes. A person puts the right ones back.
             raise Parked(f"en el almacén está dañada la imagen {sha256}")
         return content
 
@@ -164,6 +171,7 @@ class Blobs:
         Returns the content that is kept, which is ours or that of the first writer, and whether it is ours. Durable on
         return.
         """
+        # The first writer wins, also between two machines: receipts and device numbers rest on it.
         if await self._create_object(name, content):
             return content, True
         kept = await self._read_object(name)
@@ -188,7 +196,9 @@ class Blobs:
         if self._folder is not None:
             return await asyncio.to_thread(self._link_durably, self._folder / name, source)
         try:
+            # `create` asks the store to refuse a name that exists (If-None-Match: *), in one request.
             await obstore.put_async(self._store, name, source, mode="create", use_multipart=False)
+        # Another writer was first. Its object is whole: an S3 shows no half object.
         except AlreadyExistsError:
             return False
         except (BaseError, FileNotFoundError) as error:
@@ -217,6 +227,8 @@ class Blobs:
         return created
 
     def _write_and_link(self, final: Path, source: Path | bytes) -> bool:
+        # A link, not a rename: a link fails if the name exists, so the first writer stays the first.
+        # If we stop before the link, only the temporary file is left, and nobody knows of it.
         temporary = source if isinstance(source, Path) else self._temporary_path()
         try:
             if not isinstance(source, Path):
@@ -234,6 +246,7 @@ class Blobs:
 
 def _make_durable(folder: Path) -> None:
     """Make it and the missing folders above it, durably: a crash that takes a name away takes all below it too."""
+    # From the top down: a folder is on the disk once its parent has been fsynced.
     if not folder.is_dir():
         _make_durable(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -242,6 +255,7 @@ def _make_durable(folder: Path) -> None:
 
 def _remove_abandoned(scratch: Path) -> None:
     """Remove what a killed process left: it was never acknowledged."""
+    # A younger file may belong to a process that lives.
     for path in scratch.glob("*.tmp"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > ABANDONED:
@@ -256,6 +270,7 @@ def _open_s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
     """What `access` leaves empty comes from the AWS_* environment, or from the machine's role."""
     if not bucket:
         raise Rejected("dirección de almacén inválida: falta el nombre después de s3://")
+    # Empty values are left out: obstore then reads the AWS_* variables or asks the machine for its role.
     said = {
         "endpoint": access.endpoint,
         "region": access.region,

@@ -76,6 +76,7 @@ async def work(
     bus: Bus, pool: Pool, line: Line[T], *, stop: asyncio.Event, clock: Callable[[], datetime] = now
 ) -> None:
     """Handle the messages of a line until `stop`; running handlers finish, the other messages come again to others."""
+    # Batches are taken while earlier ones are still worked on: one slow image holds up only its own key.
     batches = bus.consume(line.topic, line.group)
     stopping = asyncio.ensure_future(stop.wait())
     coming = asyncio.ensure_future(_next_batch(batches))
@@ -131,9 +132,11 @@ class _Hand(Generic[T]):
         """Begin this batch; returns when there is room for another one."""
         if batch.since is not None:
             self._since.append(batch.since)
+        # A second delivery is acknowledged without work.
         done = await self._done_among(batch)
         started = [self._start_message(message) for message in batch.messages if message.id not in done]
         self._tasks.create_task(self._acknowledge_batch(batch, started))
+        # Backpressure: a message that waits here cannot go to another worker.
         if self._waiting > 2 * self._line.concurrency:
             self._room.clear()
             await self._room.wait()
@@ -147,12 +150,14 @@ class _Hand(Generic[T]):
             return frozenset()
 
     async def _acknowledge_batch(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
+        # All or none: the bus counts batches. One that is not acknowledged comes again, with its done ones marked.
         if all(await asyncio.gather(*started)):
             if batch.since is not None:
                 self._since.remove(batch.since)
             await batch.ack()
 
     def _start_message(self, message: Message) -> asyncio.Task[bool]:
+        # The chain of a key: each message waits for the one before it.
         task = self._tasks.create_task(self._settle_message(message, self._youngest.get(message.key)))
         self._youngest[message.key] = task
         self._waiting += 1
@@ -185,8 +190,10 @@ class _Hand(Generic[T]):
 
     async def _try_once(self, message: Message, *, failed_here: bool) -> Outcome:
         try:
+            # Outside the transaction: decoding may take seconds, and a connection is dear.
             prepared = await self._line.handler.prepare(message)
             async with transaction(self._pool) as connection:
+                # Mark and effects commit together. If we stop before, neither is there and the message comes again.
                 if not await deliveries.first_time(connection, self._line.group, message.id):
                     return Outcome.AGAIN
                 await self._line.handler.apply(connection, message, prepared)
@@ -196,6 +203,7 @@ class _Hand(Generic[T]):
             log.warning("handler waits", extra={"data": {"message": message.id, "error": error.sentence}})
             return Outcome.AWAY
         except (Rejected, Parked) as error:
+            # A refusal is a decision, not a failure: another try would say the same.
             return await self._set_back(message, error.sentence, at_once=True)
         except Exception as error:
             log.exception("handler failed", extra={"data": {"message": message.id}})
@@ -207,6 +215,7 @@ class _Hand(Generic[T]):
         group = self._line.group
         try:
             async with transaction(self._pool) as connection:
+                # Counted in the database: a message that kills its worker is parked by the next ones.
                 count = await deliveries.failed(connection, group, message.id, error)
                 if not at_once and count < self._line.attempts:
                     return Outcome.FAILED
@@ -259,6 +268,7 @@ async def sample(
             await blobs.find("salud")
 
     while not stop.is_set():
+        # Each look stands alone: while the database is away the bus is still measured.
         database = await _is_answered(look)
         observe.POSTGRES_UP.labels("worker").set(database)
         looks = {"PostgreSQL": database, "el bus": await _is_answered(measure), "el almacén": await _is_answered(reach)}
@@ -311,6 +321,7 @@ async def run(
 def stop_on_signals() -> asyncio.Event:
     """Set at the first SIGTERM or SIGINT."""
     stop = asyncio.Event()
+    # A second signal changes nothing: running handlers finish, and their messages are acknowledged.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop

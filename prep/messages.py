@@ -27,6 +27,7 @@ class Topic(StrEnum):
     """Something a person did to an acta or an image. Keyed by acta (or by image while it has none)."""
 
 
+# More workers of a group than partitions have no work. A change here needs new topics: keys would move.
 PARTITIONS: Final[Mapping[Topic, int]] = {Topic.IMAGES: 12, Topic.ENTRIES: 12}
 
 
@@ -46,6 +47,7 @@ class Message:
     """The `time` of CloudEvents. None: the moment at which the message was added to the outbox."""
 
 
+# A field that is not known is refused: it may change what the others mean.
 class MessageBody(BaseModel):
     """The JSON of one type of message. The docstrings of its fields are the descriptions in its schema."""
 
@@ -54,6 +56,7 @@ class MessageBody(BaseModel):
     TYPE: ClassVar[str]
     SOURCE: ClassVar[str] = "/prep/capture"
 
+    # The one place that makes a message of a body, so that none goes out without its type.
     def _message(self, topic: Topic, key: str, id_: str, at: datetime | None = None) -> Message:
         return Message(topic, key, id_, self.model_dump_json().encode(), self.TYPE, self.SOURCE, at)
 
@@ -85,6 +88,7 @@ class ImageReceived(Upload, StoredImage):
         return cls(**dict(upload), bytes=size, format=format_, received_at=at)
 
     def message(self) -> Message:
+        # The device's own number is in the id: a repeated upload is the same message.
         id_ = f"image:{self.device}:{self.sequence}:{self.sha256}"
         return self._message(Topic.IMAGES, self.sha256, id_, self.received_at)
 
@@ -94,6 +98,7 @@ class ActaTouched(MessageBody):
 
     TYPE: ClassVar[str] = "mx.prep.acta.touched.v1"
 
+    # Numbers and not names: a message is small, and a name that a person corrects would not follow it.
     acta: int
     """The number of the acta in the database."""
     ronda: int
@@ -118,6 +123,7 @@ class ImageNamed(MessageBody):
         return self._message(Topic.ENTRIES, f"image:{self.sha256}", f"named:{self.sha256}:{self.ordinal}")
 
 
+# A handler names the bodies that it reads; this table is for the documents and their test.
 BODIES: Final[Mapping[Topic, tuple[type[MessageBody], ...]]] = {
     Topic.IMAGES: (ImageReceived,),
     Topic.ENTRIES: (ActaTouched, ImageNamed),
@@ -134,6 +140,7 @@ def read_body(message: Message, first: type[A], *others: type[B]) -> A | B:
     Raises Parked if the type, or its version, is none of these: a person must look, and the message is kept.
     Raises ValidationError of pydantic if the body is not what its type says.
     """
+    # The type decides, and not the key: a key says only what must stay in order.
     type_ = message.type or _type_from_before(message)
     if type_ == first.TYPE:
         return first.model_validate_json(message.body)
@@ -145,6 +152,7 @@ def read_body(message: Message, first: type[A], *others: type[B]) -> A | B:
 
 def _type_from_before(message: Message) -> str:
     """The type of a message that carries none. Before there were types, the topic and the key told them apart."""
+    # Such messages exist in topics that are kept, and among those that were parked before an update.
     match message.topic, message.key.partition(":")[0]:
         case Topic.IMAGES, _:
             return ImageReceived.TYPE
@@ -158,5 +166,6 @@ def _type_from_before(message: Message) -> str:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema (2020-12) of each body, by type. `docs/schemas/` holds them."""
+    # Named, so that a reader in ten years knows which rules of JSON Schema hold.
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {body.TYPE: dialect | body.model_json_schema() for bodies in BODIES.values() for body in bodies}

@@ -195,6 +195,7 @@ class Readiness:
 
     def sentence(self) -> str | None:
         """None, or why the work cannot go on. A loop that has not looked for `patience` seconds is not well."""
+        # The loop may hang without an error: then its last good word is old.
         silent = time.monotonic() - self._seen
         return self._wrong or (f"no da señales desde hace {int(silent)} s" if silent > self._patience else None)
 
@@ -228,6 +229,7 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     app.router.add_get("/livez", answering(lambda: probe_answer(None, LIVE)))
     app.router.add_get("/readyz", answering(lambda: probe_answer(ready(), READY)))
     app.router.add_get("/healthz", answering(lambda: probe_answer(health(), "ok")))
+    # Prometheus asks every few seconds: no line in the log for each.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:

@@ -47,11 +47,13 @@ class S3Access:
 
     def plain_http_allowed(self) -> bool:
         """Whether the endpoint is http. Raises Rejected if that would leave this machine without leave to."""
+        # The same variables that obstore reads if `endpoint` is empty, in its order.
         variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
         endpoint = self.endpoint or next(filter(None, map(os.environ.get, variables)), "")
         parts = urlsplit(endpoint)
         if parts.scheme != "http":
             return False
+        # A host that is a name raises ValueError: a name other than localhost may be anywhere.
         with suppress(ValueError):
             if self.plain_http or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback:
                 return True
@@ -66,6 +68,7 @@ class Settings(BaseSettings):
     secrets: Path | None = None
     """Folder of files named like these settings (`prep_database`, `prep_qr_key`): each holds the value of one, as
     containers hand secrets over. Empty: `/run/secrets` if that exists. A variable of the same name wins."""
+    # Places: folders, database, bus, store of images.
     data: Path = Path("var")
     """Folder of everything this machine keeps: embedded Postgres, blobs, keys, logs."""
     public: Path = Path("var/publico")
@@ -106,6 +109,7 @@ class Settings(BaseSettings):
     s3_plain_http: bool = False
     """Speak to an S3 in the clear on another machine; on this one it is allowed without asking."""
 
+    # Doors: loopback until somebody says otherwise, so that a first try opens none to the world.
     host: str = "127.0.0.1"
     capture_port: int = 8700
     worker_metrics_port: int = 8701
@@ -113,6 +117,7 @@ class Settings(BaseSettings):
     """Where the publisher serves /metrics and /healthz, and the published tree itself (for demos; nginx otherwise)."""
     sequencer_metrics_port: int = 8703
 
+    # Limits of an image: a picture that is too large must not stop a machine.
     image_max_bytes: int = Field(default=15_000_000, ge=10_000)
     image_max_pixels: int = Field(default=60_000_000, ge=1_000_000)
     decoders: int = Field(default=2, ge=1, le=64)
@@ -120,6 +125,7 @@ class Settings(BaseSettings):
     attempts: int = Field(default=5, ge=1)
     """Tries of a message before it is parked."""
 
+    # People.
     lease_minutes: float = Field(default=10, gt=0)
     other_site_minutes: float = Field(default=30, gt=0)
     """How long a second capture waits for a person at another site; after that anybody else may type it."""
@@ -127,6 +133,7 @@ class Settings(BaseSettings):
     qr_key: SecretStr | None = None
     """Key of the digest behind the QR text, where the stickers carry one."""
 
+    # Seals and time stamps.
     seal_certificate: Path | None = None
     """PEM file with the institution's certificate and those above it, which seals every corte; empty: no seal."""
     seal_key: str = ""
@@ -138,6 +145,7 @@ class Settings(BaseSettings):
     tsa_ca: Path | None = None
     """PEM file of the authorities above those of `tsa`."""
 
+    # The night.
     siglas: str = Field(default="EDO", pattern=r"^[A-Z]{2,10}$")
     """The state's abbreviation in official file names."""
     simulacro: bool = True
@@ -180,6 +188,7 @@ class Settings(BaseSettings):
 
     @property
     def s3(self) -> S3Access:
+        # Out of its wrapper here only, for the one object that is never printed.
         secret = self.s3_secret.get_secret_value()
         return S3Access(self.s3_endpoint, self.s3_region, self.s3_key_id, secret, self.s3_plain_http)
 
@@ -187,6 +196,7 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings of this process. Raises Rejected with one sentence that names every variable that is wrong."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    # A misspelt variable would leave its default in force, and nobody would see it.
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise Rejected(f"variables de entorno desconocidas: {', '.join(unknown)}")
@@ -196,6 +206,7 @@ def read_settings() -> Settings:
     except OSError as error:
         raise Rejected(f"no se puede leer el secreto {error.filename}: {error.strerror}") from None
     except ValidationError as error:
+        # All of them in one sentence: an operator corrects the file once.
         wrong = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise Rejected(f"configuración inválida: {wrong}") from None
 
@@ -208,6 +219,7 @@ def _secrets_folder(known: set[str]) -> Path | None:
         if named:
             raise Rejected(f"{PREFIX}SECRETS: no es una carpeta: {folder}")
         return None
+    # Files of other programs may lie there too: only names that begin like ours are looked at.
     unknown = sorted(path.name for path in folder.glob(f"{PREFIX.lower()}*") if path.name.upper() not in known)
     if unknown:
         raise Rejected(f"secretos desconocidos en {folder}: {', '.join(unknown)}")

@@ -65,6 +65,7 @@ class Decoders:
 
         BrokenProcessPool where it killed its process, TimeoutError where it takes too long.
         """
+        # Kept in hand: another image may have replaced the pool when this one comes back.
         pool = self._pool
         try:
             return await self._decode_in(pool, sha256)
@@ -72,6 +73,7 @@ class Decoders:
             if pool is self._pool:  # the first to notice replaces it
                 self._pool = self._start(self._processes)
                 _kill(pool)
+        # One at a time, each with a process of its own: so the image that kills is known for sure.
         async with self._alone:
             alone = self._start(1)
             try:
@@ -89,6 +91,7 @@ class Decoders:
 
 def _kill(pool: ProcessPoolExecutor) -> None:
     """End its processes at once. What they were at is done again: they leave nothing half."""
+    # A hung decoder does not obey: it is killed, and its images are decoded again.
     for process in list((pool._processes or {}).values()):  # noqa: SLF001  # before 3.14 there is no other way
         process.kill()
     pool.shutdown(wait=False, cancel_futures=True)
@@ -116,6 +119,7 @@ image. Drawn actas of 1100×717: 4.8 of 14 ms of CPU were page faults."""
 def _prepare_process(blobs_url: str, max_pixels: int, s3: S3Access) -> None:
     global _process  # noqa: PLW0603  # a process of the pool has no other place
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends it
+    # A receipt is worth more than a reading: on a small machine intake comes first.
     os.nice(BEHIND)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -145,6 +149,7 @@ def _decode(sha256: str) -> Reading:
 
 async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading:
     """Fetch, decode, keep the derivatives."""
+    # The derivatives are named by their digest: a second decoding writes the same ones again.
     made = digitize(await blobs.get(sha256), max_pixels)
     web, thumb = await asyncio.gather(blobs.put(made.web), blobs.put(made.thumb))
     return Reading(
@@ -167,6 +172,7 @@ class Digitizing:
 
     async def prepare(self, message: Message) -> tuple[ImageReceived, Reading]:
         received = read_body(message, ImageReceived)
+        # Includes the wait for a free process: this is the time that an image waits for its reading.
         with observe.DIGITIZE_SECONDS.time():
             return received, await self.decoders.decode(received.sha256)
 
@@ -193,6 +199,7 @@ class Validating:
 
 
 def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
+    # All workers are in the same two groups, and share their messages.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
     given = Given(now=now, chance=random.SystemRandom().random, qr_key=key)
     return [
@@ -211,6 +218,7 @@ async def work_until_stopped(settings: Settings) -> None:
             embedded.database(settings) as urls,
             observe.serving_probes(settings.host, port, health=ready.sentence, ready=ready.sentence),
         ):
+            # The probes answer by now: a database that is away makes this worker not ready, and not dead.
             pool = await open_pool(urls.app, connections=16, by_key=True)
             await check_migrations(pool)
             bus = open_bus(settings, urls.app)
@@ -218,6 +226,7 @@ async def work_until_stopped(settings: Settings) -> None:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(arrivals.keep(bus, pool, stop))
                 parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop, blobs=blobs, ready=ready))
+            # In this order: handlers have ended, so acknowledgements are in; then the bus, then the database.
             await bus.close()
             await pool.close()
     finally:

@@ -32,15 +32,18 @@ class Batch:
 
 
 class Bus(Protocol):
+    # A publisher that got Unavailable may publish the same messages again.
     async def publish(self, messages: Sequence[Message]) -> None:
         """Make the messages durable. Raises `errors.Unavailable` if the bus cannot be reached."""
 
+    # A generator, so that a consumer that is closed or cancelled leaves its group by itself.
     def consume(self, topic: Topic, group: str) -> AsyncGenerator[Batch, None]:
         """Batches until `close`. Waits while there are none, and while the bus is away.
 
         `aclose` on the generator leaves the group.
         """
 
+    # For the metrics, and for the check that a night begins with an empty bus.
     async def lag(self, topic: Topic, group: str) -> int:
         """Messages of the topic this group has not acknowledged."""
 

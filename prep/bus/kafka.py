@@ -56,7 +56,9 @@ class KafkaBus:
         if self._closed.is_set():
             raise Unavailable("el bus está cerrado")
         try:
+            # A sender waits for its receipt: after `patience` it hears «again later» and keeps its image.
             async with asyncio.timeout(self._patience):
+                # False: the producer was given up. A new one sends all of them again; handlers know `Message.id`.
                 while not await self._send_all(messages):
                     pass
         except UnknownTopicOrPartitionError as error:
@@ -70,6 +72,7 @@ class KafkaBus:
     async def _send_all(self, messages: Sequence[Message]) -> bool:
         """Publish all and wait until they are durable; False if the producer had to be given up."""
         producer = await self._running_producer()
+        # All are handed to the producer first, so that they travel in the same requests.
         sent: list[asyncio.Future[object]] = []
         try:
             for message in messages:
@@ -88,6 +91,7 @@ class KafkaBus:
             await asyncio.sleep(AGAIN)
             return False
         finally:
+            # Read the outcome of each, also after an error: asyncio complains about one that nobody read.
             for each in sent:
                 each.add_done_callback(lambda future: future.cancelled() or future.exception())
         return True
@@ -188,6 +192,7 @@ async def _dismiss_producer(producer: AIOKafkaProducer) -> None:
 async def _count_lag(watcher: AIOKafkaConsumer, name: str, partitions: int) -> int:
     await watcher.end_offsets([TopicPartition(name, 0)])  # so that it knows the topic
     numbers = watcher.partitions_for_topic(name) or range(partitions)
+    # Before its first commit a group has everything that is kept still before it.
     every = [TopicPartition(name, number) for number in numbers]
     committed = await asyncio.gather(*(watcher.committed(each) for each in every))
     first, last = await watcher.beginning_offsets(every), await watcher.end_offsets(every)

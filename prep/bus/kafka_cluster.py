@@ -45,6 +45,7 @@ class Cluster:
 
     def options(self) -> dict[str, Any]:
         """What every aiokafka client is given."""
+        # SASL says who we are, TLS hides it: a cluster may ask for either, both or none.
         said: dict[str, Any] = {"bootstrap_servers": self.servers.split(",")}
         said["security_protocol"] = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
         if self.tls:
@@ -76,6 +77,7 @@ def error_text(error: BaseException) -> str:
 
 def topic_configs(replication: int) -> dict[str, str]:
     """Of a topic with that many copies. Messages are evidence: a person deletes them, no clock does."""
+    # With three copies one node may be away, and publishing goes on with two.
     in_sync = 2 if replication >= 3 else 1
     return {
         "min.insync.replicas": str(in_sync),
@@ -109,6 +111,8 @@ async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replicati
     answer = await admin.create_topics(
         [NewTopic(name, partitions, replication, topic_configs=stated) for name, partitions in wanted.items()]
     )
+    # Kafka answers for each topic: made now, there already, or refused.
+    # A topic that is there already is compared and not changed: that is for a person to decide.
     sentences, well = [], True
     for name, code, message, *_ in answer.topic_errors:
         what = for_code(code)
@@ -129,9 +133,11 @@ async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replicati
 async def _topic_differences(admin: AIOKafkaAdminClient, name: str, partitions: int, replication: int) -> list[str]:
     """What of an existing topic is not as stated."""
     [topic] = await admin.describe_topics([name])
+    # More partitions than stated do no harm. Fewer would be a bottleneck that nobody sees.
     wrong = []
     if len(topic["partitions"]) < partitions:
         wrong.append(f"tiene {len(topic['partitions'])} particiones; se necesitan {partitions}")
+    # Every partition is looked at: one with fewer copies is enough to lose messages.
     copies = {len(each["replicas"]) for each in topic["partitions"]}
     if copies != {replication}:
         wrong.append(f"tiene {' y '.join(map(str, sorted(copies)))} copias; se piden {replication}")

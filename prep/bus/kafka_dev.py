@@ -95,12 +95,14 @@ class DevKafka:
 
     def _lay_out(self, plan: Path, nodes: int, advertised: Sequence[int]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        # The ports are chosen once and written down: a node that starts again must be where clients know it.
         free = free_ports(3 * nodes)
         ports = []
         for number in range(nodes):
             clients, brokers, controller = free[3 * number : 3 * number + 3]
             ports.append(_Ports(clients, brokers, controller, advertised[number] if advertised else clients))
         cluster = "K" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # one that begins with «-» is an option
+        # Renamed when it is whole: if we stop before, the next run lays everything out anew.
         coming = plan.with_suffix(".tmp")
         coming.write_text(json.dumps({"cluster": cluster, "ports": [asdict(each) for each in ports]}), "utf-8")
         coming.rename(plan)
@@ -121,6 +123,7 @@ class DevKafka:
 
     def up(self) -> str:
         """Start the nodes that are not running, and wait until all are ready; returns `bootstrap`."""
+        # All begin before the first is waited for: a controller is ready only with a majority.
         starting = [number for number in self.numbers if not self.is_running(number)]
         heard = {number: self._launch_node(number) for number in starting}
         for number in starting:
@@ -129,6 +132,7 @@ class DevKafka:
 
     def start(self, number: int) -> None:
         """Start one node again, on its ports and its files, and wait until it is ready."""
+        # A node that runs is left alone, so that a command that is repeated does no harm.
         if not self.is_running(number):
             self._await_started(number, self._launch_node(number))
 
@@ -138,6 +142,7 @@ class DevKafka:
 
     def stop(self) -> None:
         """Stop every node in good order, by its process id; what does not obey is killed."""
+        # All are asked first, so that they end side by side.
         ending = [number for number in self.numbers if self.is_running(number)]
         for number in ending:
             os.kill(self._process_id(number), signal.SIGTERM)
@@ -167,6 +172,7 @@ class DevKafka:
             self._await_gone(number, 20)
 
     def _await_gone(self, number: int, seconds: float) -> None:
+        # Our own child is waited for and reaped. A node of an earlier process is somebody else's child.
         child = self._children.pop(number, None)
         if child is not None:
             try:
@@ -185,6 +191,7 @@ class DevKafka:
         properties = node / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in self._node_properties(number)), "utf-8")
         java = ["java", HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+        # A folder is formatted once. Formatted again it would forget what it holds.
         if not (node / "datos" / "meta.properties").exists():
             tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(properties)]
             formatted = subprocess.run([*java, *tool], check=False, capture_output=True, text=True)
@@ -206,6 +213,7 @@ class DevKafka:
     def _await_started(self, number: int, heard: int) -> None:
         log = self._node_folder(number) / "log"
         deadline = time.monotonic() + READY_SECONDS
+        # Its own words say that it is ready: the port is open long before that.
         while _STARTED not in log.read_bytes()[heard:]:
             if self._children[number].poll() is not None or time.monotonic() > deadline:
                 self.kill(number)
@@ -213,6 +221,7 @@ class DevKafka:
             time.sleep(0.05)
 
     def _node_properties(self, number: int) -> Iterator[tuple[str, object]]:
+        # Copies and copies in sync as a cluster of that size can have them.
         ports, nodes = self._ports[number - 1], len(self._ports)
         copies = min(3, nodes)
         in_sync = 2 if nodes > 2 else 1
@@ -248,6 +257,7 @@ def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        # All are held open until all are chosen: otherwise one port could be chosen twice.
         for each in taken:
             each.bind((_LOOPBACK, 0))
         return [each.getsockname()[1] for each in taken]

@@ -20,6 +20,7 @@ def headers_of(message: Message) -> list[tuple[str, bytes]]:
     """The headers of its record. A message from before types stays as it was: it may have been parked since then."""
     if not message.type:
         return [(ID_FROM_BEFORE, message.id.encode())]
+    # `ce_time` may be missing: the specification asks for the other four.
     headers = {
         "ce_specversion": SPEC_VERSION,
         "ce_type": message.type,
@@ -37,6 +38,7 @@ def message_of(topic: Topic, key: str, body: bytes, headers: Iterable[tuple[str,
 
     `place`: where the record stands in Kafka; it is the id of a record that has none.
     """
+    # Bytes that are no UTF-8 are kept as well as they can be: such a record is set aside and must be shown.
     said = {name: value.decode(errors="replace") for name, value in headers}
     type_, version = said.get("ce_type", ""), said.get("ce_specversion", "")
     # The attributes of another version of CloudEvents may mean something else: no handler knows this type.

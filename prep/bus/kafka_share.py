@@ -120,6 +120,7 @@ class KafkaShare:
 
     async def next(self) -> Batch | None:
         """The next batch, waiting for it; None once this share has been left. Raises what ends a consumer."""
+        # Three things end a wait: a batch, the end of this share, and POLL, after which the share is looked at.
         over = asyncio.ensure_future(self._over.wait())
         coming: asyncio.Future[Any] | None = None
         try:
@@ -145,10 +146,12 @@ class KafkaShare:
         if self._committer is not None and self._committer.done():
             self._committer.result()
         since = self._balancing
+        # aiokafka may wait for ever for a group that lost its coordinator. A new consumer joins afresh.
         if since is not None and asyncio.get_running_loop().time() - since > _STUCK:
             raise KafkaError("the group does not settle")
 
     def _batch_of(self, found: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
+        # One batch may hold records of several partitions. Each part is acknowledged for itself.
         mine: list[tuple[TopicPartition, _HeldPartition, _BatchPart]] = []
         messages: list[Message] = []
         for partition, records in found.items():
@@ -173,6 +176,7 @@ class KafkaShare:
     async def _acknowledge_parts(self, pieces: Sequence[tuple[TopicPartition, _HeldPartition, _BatchPart]]) -> None:
         for partition, held, piece in pieces:
             piece.acknowledged = True
+            # Only a part at the front moves `done`: an older one that is open holds all behind it back.
             while held.in_hand and held.in_hand[0].acknowledged:
                 gone = held.in_hand.popleft()
                 held.done = gone.last
@@ -197,6 +201,7 @@ class KafkaShare:
         """Commit the acknowledged part of the partitions held, if there is any. The caller holds `_committing`."""
         while True:
             if self._underway is None:
+                # No news: no request. Otherwise one commit for all partitions.
                 wanted = {
                     each: held.done for each, held in self._held.items() if held.done not in {None, held.committed}
                 }
@@ -234,6 +239,7 @@ class KafkaShare:
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """The share from now on. A partition that was ours all the time goes on from its place."""
         if partitions:
+            # Three cases: ours before and untouched; ours before and committed by another; new. Only the first goes on.
             self._consumer.pause(*partitions)  # before a fetch begins at the commits
         before, self._held = self._held, {}
         for partition, committed in (await self._committed_offsets(partitions)).items():

@@ -26,6 +26,7 @@ async def relay(pool: Pool, bus: Bus, stop: asyncio.Event) -> None:
     """Hand the outbox to the bus until `stop`, or stand by while another does. Waits while either is away."""
     while not stop.is_set():
         try:
+            # The lock belongs to the session: if this process dies, the session ends and another relay takes the lead.
             async with pool.acquire() as connection:
                 if await outbox.take_lead(connection):
                     await _relay_while_leading(connection, bus, stop)
@@ -38,6 +39,7 @@ async def _relay_while_leading(connection: Connection, bus: Bus, stop: asyncio.E
     news = asyncio.Event()
     async with outbox.leading(connection, news):
         while not stop.is_set():
+            # Cleared before the look: a message that is added during the look sets it again, and is not missed.
             news.clear()
             if await _pass_on(connection, bus) < _BATCH:
                 await _wait_for(news)
@@ -47,7 +49,9 @@ async def _relay_while_leading(connection: Connection, bus: Bus, stop: asyncio.E
 async def _pass_on(connection: Connection, bus: Bus) -> int:
     """Publish the oldest, then remove them. A crash between the two publishes them again: handlers know `id`."""
     waiting = await outbox.oldest(connection, _BATCH)
+    # In the order of the outbox: messages of one key keep the order of their transactions.
     if waiting:
+        # Durable on the bus first, removed afterwards: a crash in between costs a second delivery, and no message.
         await bus.publish(list(waiting.values()))
         await outbox.remove(connection, list(waiting))
     return len(waiting)

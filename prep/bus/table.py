@@ -63,12 +63,14 @@ class EmbeddedBus:
             raise Unavailable("el bus está cerrado")
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((messages, written))
+        # The first publisher starts the writer. The others find it running and are in its next transaction.
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_waiting())
         await written
 
     async def _write_waiting(self) -> None:
         while self._waiting:
+            # As many whole publishes as fit: a publish is in one transaction, or in none.
             group: list[tuple[Sequence[Message], asyncio.Future[None]]] = []
             size = 0
             while self._waiting and (not group or size + len(self._waiting[0][0]) <= _WRITE):
@@ -130,6 +132,7 @@ class EmbeddedBus:
                     await asyncio.wait_for(self._closed.wait(), _POLL)
 
     async def _join_group(self, topic: Topic, group: str) -> "_Share":
+        # A session of its own: its locks are its partitions, and they end with it.
         share = _Share(store.Reader(await store.connect(self._url, reader=True), topic, group), self._patience)
         try:
             await share.enter(PARTITIONS[topic], self._keep)
@@ -222,6 +225,7 @@ class _Share:
             found = await self._reader.fetch(positions, each=max(1, _FETCH // len(reading)))
         if not found:
             return None
+        # The batch is remembered by partition: each part moves its own cursor when it is acknowledged.
         pieces: dict[int, _Piece] = {}
         for stored in found:
             pieces.setdefault(stored.partition, _Piece(0)).last = stored.seq
@@ -233,6 +237,7 @@ class _Share:
         return Batch([stored.message for stored in found], partial(self._acknowledge_pieces, mine), since)
 
     async def _acknowledge_pieces(self, pieces: Sequence[tuple[int, _Held, _Piece]]) -> None:
+        # A cursor moves over the acknowledged front of its partition, so an open batch holds later ones back.
         moved = {}
         for number, held, piece in pieces:
             piece.acknowledged = True
@@ -252,6 +257,7 @@ class _Share:
 
     async def _tend_share(self, keep: timedelta) -> None:
         """In the background, whether or not anybody asks for the next batch: fair shares, and sweeping."""
+        # Fair shares are a matter of half a second; sweeping can wait a minute.
         clock = asyncio.get_running_loop().time
         swept = clock()
         try:
@@ -269,6 +275,7 @@ class _Share:
         """Hold as many partitions as is fair: mark those for others, give free ones back, take missing ones."""
         async with self._session:
             fair = await self._reader.fair_share()
+            # The idle ones go first: they can be given back at once, and no message is read twice.
             staying = sorted(
                 (number for number, held in self._held.items() if held.until is None),
                 key=lambda number: len(self._held[number].in_hand),
@@ -276,6 +283,7 @@ class _Share:
             now = asyncio.get_running_loop().time()
             for number in staying[: max(0, len(staying) - fair)]:
                 self._held[number].until = now + self._patience
+            # A busy one goes when it is idle, or when the patience of the other consumer is at its end.
             for number, held in list(self._held.items()):
                 if held.until is not None and (not held.in_hand or held.until <= now):
                     del self._held[number]
@@ -283,6 +291,7 @@ class _Share:
             await self._take_partitions(fair - len(staying))
 
     async def _take_partitions(self, missing: int) -> None:
+        # A partition on its way out only has to stay. Any other is tried: its holder may have died.
         for number in range(self._partitions):
             if missing <= 0:
                 return
@@ -303,6 +312,7 @@ class _Share:
         self._over = True
         self._news.set()
         if self._keeper is not None:
+            # The keeper uses the session too: it must be over before the session is closed.
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         try:

@@ -43,6 +43,7 @@ class Stored:
 
 async def connect(url: str, *, reader: bool = False) -> Connection:
     """A session of its own. A reader's commits are acknowledgements: to lose the last ones is to see messages again."""
+    # A reader's cursor may be lost in a crash, because messages may come twice. A publisher's row may not.
     settings = _SETTINGS | ({"synchronous_commit": "off"} if reader else {})
     return await asyncpg.connect(url, timeout=_ANSWER, command_timeout=_ANSWER, server_settings=settings)
 
@@ -59,8 +60,10 @@ def _lock_space(*parts: str) -> int:
 
 async def publish(connection: Connection, messages: Sequence[Message]) -> None:
     """Add the messages in this order: durable, and seen by readers, once the caller's transaction, if any, commits."""
+    # Columns of one statement: many messages cost one round trip, and one flush at the commit.
     topics = [message.topic.value for message in messages]
     partitions = [partition(message) for message in messages]
+    # Sorted, so that two publishers take the locks of their partitions in one order and never wait in a circle.
     writing = sorted({(_lock_space("publish", topic), p) for topic, p in zip(topics, partitions, strict=True)})
     await connection.execute(
         SQL["publish"],
@@ -93,6 +96,7 @@ class Reader:
 
     async def enter(self, wake: Callable[[], None]) -> None:
         """Become a member of the group. `wake` is called at each news of the topic, and when the session ends."""
+        # A group that comes for the first time begins at 0: it reads everything that is still kept.
         await self._connection.execute(SQL["add_cursors"], self._topic, self._group, PARTITIONS[self._topic])
         await self._connection.execute(SQL["enter"], self._lock_space, _MEMBERSHIP)
         session = cast("asyncpg.Connection[asyncpg.Record]", self._connection)
@@ -101,12 +105,15 @@ class Reader:
 
     async def fair_share(self) -> int:
         """How many partitions this consumer should hold, given who else is here. The shares add up to all of them."""
+        # Every member sees the same list in the same order, so the shares add up without a word between them.
         members = [row["pid"] for row in await self._connection.fetch(SQL["members"], self._lock_space, _MEMBERSHIP)]
+        # The first ones of the list take the rest, one each.
         each, left = divmod(PARTITIONS[self._topic], len(members))
         return each + (members.index(self._connection.get_server_pid()) < left)
 
     async def take(self, partition: int) -> int | None:
         """Hold the partition and return its cursor; None if another holds it."""
+        # The lock first, the cursor second: nobody moves the cursor of a partition that we hold.
         if not await self._connection.fetchval(SQL["take"], self._lock_space, partition):
             return None
         seq: int = await self._connection.fetchval(SQL["cursor"], self._topic, self._group, partition)
@@ -143,6 +150,7 @@ class Reader:
 
     async def sweep(self, keep: timedelta) -> None:
         """Remove what every group that ever read the topic has acknowledged and is older than `keep`."""
+        # A message goes when every group has it. A group that reads for the first time finds the last `keep`.
         await self._connection.execute(SQL["sweep"], self._topic, keep)
 
     async def leave(self) -> None:

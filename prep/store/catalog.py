@@ -33,6 +33,7 @@ from prep.store.database import Connection, sql
 log: Final = logging.getLogger(__name__)
 SQL: Final = sql("catalog")
 
+# The column of the casilla that is not text.
 _TIPO: Final = Casilla._fields.index("tipo")
 
 
@@ -44,16 +45,19 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
     connection = await asyncpg.connect(owner_url, server_settings={"application_name": "prep-catalog"})
     try:
         async with connection.transaction():
+            # Two commands at once: the second waits, and then finds the catalogue of the first.
             await connection.execute(SQL["lock"])
             loaded = await digest(connection)
             if loaded == catalog.digest:
                 return False
+            # Its digest is in the log's first leaf and in every manifest: another one would be another night.
             if loaded is not None:
                 raise Rejected(
                     f"ya está cargado otro catálogo, de huella {loaded}: una noche tiene uno solo", status=409
                 )
             await connection.execute(SQL["add"], catalog.digest, at)
             await _copy_catalog(connection, catalog)
+        # The planner counts the new rows now, and not in the first minutes of the night.
         await connection.execute(SQL["count"])
     except asyncpg.IntegrityConstraintViolationError as error:
         raise Rejected(f"el catálogo se contradice ({error.constraint_name}): no se cargó nada") from error
@@ -63,6 +67,8 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
 
 
 async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
+    # The checks of the tables are removed and restored around the copy: restored, they look at all rows in one pass.
+    # If we stop in between, the transaction never was.
     elections, checks = catalog.elections, await connection.fetch(SQL["checks"])
 
     async def copy(
@@ -95,6 +101,7 @@ async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
         ("id", "contest", "options", "propietario", "suplente"),
         [(n, c.contest, c.options, c.propietario, c.suplente) for n, c in enumerate(catalog.candidacies, 1)],
     )
+    # PostgreSQL's "char" is one byte: COPY takes it as bytes.
     casillas = ((*c[:_TIPO], c.tipo.encode(), *c[_TIPO + 1 :]) for c in catalog.casillas)
     await copy("casilla", Casilla._fields, casillas)
     await copy("acta", Acta._fields, catalog.actas)
@@ -109,6 +116,7 @@ async def digest(connection: Connection) -> str | None:
 
 
 async def elections(connection: Connection) -> tuple[Election, ...]:
+    # Options come in the order of the ballot: their place is their column.
     options = defaultdict(list)
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append(
@@ -130,6 +138,7 @@ async def elections(connection: Connection) -> tuple[Election, ...]:
     )
 
 
+# These are small, unlike the actas: they are read whole, as values.
 async def contests(connection: Connection) -> tuple[Contest, ...]:
     return tuple(
         Contest(

@@ -58,6 +58,7 @@ OLDEST: Final = (15, 0)
 @cache
 def sql(name: str) -> Mapping[str, str]:
     """The named blocks of `name`.sql."""
+    # A block reaches to the next name. Lines before the first name are for readers of the file.
     blocks: dict[str, list[str]] = {}
     current: list[str] | None = None
     for line in (HERE / f"{name}.sql").read_text(encoding="utf-8").splitlines():
@@ -109,10 +110,12 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
             async with pool.acquire():
                 break
         except ATTEMPT as error:
+            # A wrong password stays wrong; a server that is away comes back.
             if (refused := _lasting_refusal(error)) is not None:
                 await pool.close()
                 raise refused from error
             log.warning("database away, waiting", extra={"data": {"error": str(error) or type(error).__name__}})
+            # Not shorter: fifty processes that wait for one server must not hold it up when it comes back.
             await asyncio.sleep(1)
     return pool
 
@@ -205,6 +208,7 @@ async def migrate(url: str, *, app: str = "") -> list[str]:
 
 async def _apply_missing(connection: Connection) -> list[str]:
     applied = []
+    # Two commands at once: the second waits, and finds everything applied. The lock ends with the session.
     await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
@@ -215,6 +219,7 @@ async def _apply_missing(connection: Connection) -> list[str]:
         if name in have:
             continue
         async with connection.transaction():
+            # The schema and the note of it commit together: a migration is applied whole, or not at all.
             await connection.execute(content.decode())
             await connection.execute("INSERT INTO migration (name) VALUES ($1)", name)
         applied.append(name)
@@ -249,14 +254,17 @@ async def check_migrations(pool: Pool) -> None:
 
 async def _admit_role(connection: Connection, app: str) -> None:
     """Let the role of `app` do what prep_app may, and no more."""
+    # The role may stand before the @ or behind the ?: both are addresses that PostgreSQL's own tools take.
     parts = urlsplit(app)
     role = unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
     if not role:
         raise Rejected("PREP_DATABASE no dice con qué usuario se entra")
     known = await connection.fetchrow(SQL["role"], role)
     assert known is not None
+    # One address for everything: the owner needs no leave of itself.
     if known["owner"]:
         return
+    # Only the verifier is sent: the password stays on this machine.
     if not known["there"]:
         verifier = _scram_verifier(unquote(parts.password)) if parts.password else None
         await connection.execute(await connection.fetchval(SQL["create_role"], role, verifier))
@@ -272,6 +280,7 @@ async def _admit_role(connection: Connection, app: str) -> None:
 
 def _scram_verifier(password: str) -> str:
     """What PostgreSQL keeps of a password (RFC 5803), made here: the password itself is in no server's log."""
+    # The steps of RFC 5802, section 3, as PostgreSQL does them for a password that it is given.
     salt, rounds = os.urandom(16), 4096
     salted = hashlib.pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

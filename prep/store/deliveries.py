@@ -24,6 +24,7 @@ SQL: Final = sql("deliveries")
 
 async def first_time(connection: Connection, group: str, message_id: str) -> bool:
     """Mark the message done by this group, in the transaction of its effects; False if it was done already."""
+    # A mark of a transaction that is still open makes this one wait, until it is known which of them stays.
     return await connection.fetchval(SQL["mark_done"], group, message_id) is not None
 
 
@@ -44,9 +45,11 @@ async def forget_failures(connection: Connection, group: str, message_id: str) -
 
 async def park(connection: Connection, group: str, message: Message, *, error: str, at: datetime) -> None:
     """Set the message aside for a person. Does nothing if it is done or parked already."""
+    # The mark first: two deliveries that fail at the same time park it once.
     if not await first_time(connection, group, message.id):
         return
     error = _storable_text(error)
+    # Its failures become the number of attempts: after a retry the count begins anew.
     counted = await connection.fetchval(SQL["forget_failures"], group, message.id)
     said = (
         message.topic,
@@ -109,6 +112,7 @@ async def retry(connection: Connection, parked: int, *, at: datetime, by: str = 
     It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes
     again too, and the mark lets one of the two take effect.
     """
+    # All in the caller's transaction: the state, the mark and the outbox change together, or none does.
     row = await _settle_parked(connection, parked, ParkedState.RETRIED, "")
     await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])
     await outbox.enqueue(connection, [_message_of(row)])
@@ -121,6 +125,7 @@ async def dismiss(connection: Connection, parked: int, *, reason: str, at: datet
     reason = _storable_text(reason).strip()
     if not reason:
         raise Rejected("para descartar un mensaje hay que decir por qué")
+    # The mark of done-once stays: a late delivery of it changes nothing any more.
     row = await _settle_parked(connection, parked, ParkedState.DISMISSED, reason)
     told = {"grupo": row["consumers"], "motivo": reason, "por": by}
     await add_event(connection, "mensaje_descartado", row["message"], told, at)
@@ -128,6 +133,7 @@ async def dismiss(connection: Connection, parked: int, *, reason: str, at: datet
 
 async def _settle_parked(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
     row = await connection.fetchrow(SQL["settle_parked"], parked, state, reason)
+    # No such number, or another person has settled it meanwhile.
     if row is None:
         raise Rejected(f"no hay un mensaje apartado con el número {parked}", status=404)
     return row
@@ -141,4 +147,5 @@ def _message_of(row: asyncpg.Record) -> Message:
 
 def _storable_text(error: str) -> str:
     """The words of an exception, as PostgreSQL can hold them: no words may cost us the message."""
+    # Half a surrogate and a zero byte have no place in PostgreSQL; a long traceback is cut.
     return error.encode("utf-8", "replace").decode().replace("\0", "�")[:2000]

@@ -55,6 +55,7 @@ class Form:
     """Columns of the election that are on this ballot, in the order of the form."""
     columns: int
     """Options of the whole election."""
+    # The screen, the official row and the comparison all follow this one order.
     codes: tuple[str, ...]
     """Of every field in form order: header, ballot, total."""
     names: tuple[str, ...]
@@ -81,6 +82,7 @@ class Forms:
 async def forms(connection: Connection) -> Forms:
     """All forms of the catalogue."""
     elections = {row["id"]: row for row in await connection.fetch(SQL["elections"])}
+    # Three small tables are read once and joined here, so that a screen costs no query for its form.
     options: dict[int, list[tuple[str, str]]] = {election: [] for election in elections}
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append((row["code"], row["name"] or row["code"]))
@@ -164,6 +166,7 @@ async def lease(
             )
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
+        # The row may be the person's own task from before, whose time is over: that one is given back first.
         if row is None or row["lease_until"] > now:
             return None if row is None else _held_task(row)
         await connection.execute(SQL["give_back_expired"], person, now)
@@ -172,11 +175,13 @@ async def lease(
 def _held_task(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
+        # The names of the columns are those of the fields.
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
         acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
     return HeldTask(row["lease"], TaskKind(row["kind"]), row["image"], row["ronda"], row["lease_until"], acta)
 
 
+# A person who stops in the middle need not wait for the end of the lease.
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:
     """The task waits for anybody again."""
     await connection.execute(SQL["give_back"], lease, person)
@@ -231,11 +236,13 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
 
 
 def _on_form(row: asyncpg.Record) -> OnForm:
+    # The rule stands in prep/domain/rules.py; here are only its three numbers.
     limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"])
     return OnForm(ActaId(row["acta"]), ContestId(row["contest"]), row["digitos"], limit)
 
 
 @dataclass(frozen=True, slots=True)
+# A client that lost the answer sends again: by its lease the earlier capture is found, and compared.
 class EarlierCapture:
     """A capture that was submitted, or chosen, before; `person` is who did that."""
 
@@ -253,6 +260,7 @@ async def add_capture(
     None if the lease has ended meanwhile. Raises Rejected if this person has captured this acta in this
     round before.
     """
+    # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)
     told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
     try:
@@ -292,6 +300,7 @@ async def add_identification(connection: Connection, task: Task, said: Statement
 
     Raises Rejected if this person has said so before.
     """
+    # The unique key of the facts speaks below: a person says it once for an image, also under another lease.
     words = (said.identity, said.proceso_tecnico)
     try:
         return bool(await connection.fetchval(SQL["add_identification"], task.id, task.lease, site, *words, at))
@@ -308,6 +317,7 @@ async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[
 async def add_resolution(connection: Connection, task: Task, capture: int, at: datetime) -> bool:
     """Keep which of three captures was chosen, and end the task; False if the lease has ended meanwhile."""
     try:
+        # The choice and the end of its task commit together; the message follows in the same transaction.
         return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
         raise Rejected("esta acta ya está resuelta", status=409) from None
@@ -326,6 +336,7 @@ class ImageAccess:
 
 
 async def image_for(connection: Connection, image: bytes, person: int, now: datetime) -> ImageAccess | None:
+    # One query answers both: may this person see it, and which file is shown.
     row = await connection.fetchrow(SQL["image_for"], image, person, now)
     if row is None:
         return None
@@ -334,6 +345,7 @@ async def image_for(connection: Connection, image: bytes, person: int, now: date
 
 async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
     """Raises Rejected (404) if the catalogue has no such acta."""
+    # PostgreSQL has no text with a zero byte: such a name is in no catalogue.
     named = (election + clave).isprintable()
     found: int | None = await connection.fetchval(SQL["acta_id"], election, clave) if named else None
     if found is None:
@@ -343,6 +355,7 @@ async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
 
 async def sin_acta_now(connection: Connection, acta: ActaId) -> Observation | None:
     """The kind of sin acta that counts for it now, if one does."""
+    # An acta that will not come has no numbers: its first observation says why.
     observed: list[str] | None = await connection.fetchval(SQL["sin_acta_now"], acta)
     return Observation(observed[0]) if observed else None
 
@@ -354,7 +367,9 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
     """The acta as supervisors and auditors see it: captures only once nobody is left who must type it blind."""
     row = await connection.fetchrow(SQL["acta_state"], acta)
     assert row is not None
+    # All of them, also those that a better copy replaced: an auditor sees the whole way.
     images = await connection.fetch(SQL["acta_images"], acta)
+    # Blind means blind: before two people agree, nobody sees a number that another typed.
     shown = await connection.fetch(SQL["acta_captures"], acta) if row["estado"] in VERIFIED else []
     return {
         "estado": row["estado"],

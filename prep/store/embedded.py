@@ -47,6 +47,7 @@ class Embedded:
 def is_running(folder: Path) -> bool:
     """Whether the process in the server's lock file is alive: not ended unreaped, not another one with its number."""
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        # The number alone proves little: after a reboot it may be another program's.
         process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
         return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -57,6 +58,7 @@ async def start(folder: Path) -> Embedded:
 
     Waits while it recovers, however long. Raises Unavailable if it does not start, or ends while it recovers.
     """
+    # Its package waits with sleeps: in a thread, so that the loop goes on.
     await asyncio.to_thread(_launch_server, folder)
     while True:
         try:
@@ -68,6 +70,7 @@ async def start(folder: Path) -> Embedded:
             await asyncio.sleep(_LOOK)
             continue
         try:
+            # A first start that was killed may have left a server without it.
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'prep'"):
                 await connection.execute("CREATE DATABASE prep")
         finally:
@@ -81,9 +84,11 @@ def _launch_server(folder: Path) -> None:
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
     try:
+        # A folder that another process is making at this moment looks half made: its error is looked at below.
         server.ensure_pgdata_inited()
         if fresh:
             with (folder / "postgresql.conf").open("a", encoding="utf-8") as conf:
+                # Written once, behind the defaults: the last line of a setting wins, and a person may add more.
                 conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
         if not is_running(folder):
             server.start()
@@ -117,6 +122,7 @@ def stop(folder: Path) -> None:
 
     server = _server_in(folder)
     try:
+        # Fast: sessions are ended, and everything committed is written. The next start then needs no recovery.
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
         pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
     except subprocess.SubprocessError:
@@ -132,6 +138,7 @@ def _clear_locks(folder: Path) -> None:
     lock = folder / "postmaster.pid"
     if is_running(folder) or not lock.exists():
         return
+    # Its children may live a moment longer than the server: two servers on one folder would ruin it.
     psutil.wait_procs(_works_in(folder))
     _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
     Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)

@@ -35,14 +35,17 @@ class Gauges:
 
 
 async def look(connection: Connection, at: datetime) -> Gauges:
+    # One query tells everything with one snapshot, so the numbers of a look agree with each other.
     seen: dict[str, dict[str, Waiting]] = {}
     for row in await connection.fetch(SQL["look"]):
+        # Not below 0: the clocks of two machines may differ by a little.
         oldest = max(0.0, (at - row["since"]).total_seconds()) if row["since"] else 0.0
         seen.setdefault(row["what"], {})[row["label"]] = Waiting(row["waiting"], oldest)
 
     def count(what: str, label: str = "") -> int:
         return seen.get(what, {}).get(label, NOTHING).count
 
+    # An acta that nobody has touched has no row: those are the expected ones without the others.
     actas = {estado.value: count("acta", estado) for estado in Estado}
     actas[Estado.ESPERADA] = count("expected") - sum(actas.values())
     return Gauges(

@@ -67,6 +67,7 @@ class Leader:
         """Whether this session leads in the one role it asks for; it takes a lead that is free."""
         if not self._leads:
             async with self.using() as connection:
+                # Asked until it is granted, then remembered: the lock is ours for as long as the session lives.
                 self._leads = await connection.fetchval(SQL["try_lock"], role)
         return self._leads
 
@@ -74,6 +75,7 @@ class Leader:
     async def cutting(self, *, patience: float = 0.0) -> AsyncIterator[None]:
         """Be the one who cuts. Raises PublisherBusy if another does for longer than `patience` seconds."""
         clock = asyncio.get_running_loop().time
+        # Looked at in turns and not waited for in PostgreSQL: a lost session must be noticed here.
         deadline = clock() + patience
         while not await self._try_cutting():
             if clock() >= deadline:
@@ -112,6 +114,7 @@ async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher
     except GONE as error:
         raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
     leader = Leader(connection)
+    # A quarter of the lease: three beats may be lost before PostgreSQL ends the session.
     beating = asyncio.create_task(leader.beat(lease / 4))
     try:
         yield leader
@@ -122,6 +125,7 @@ async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher
 
 
 def _lease_settings(lease: float, name: str) -> dict[str, str]:
+    # Each of the three ways to be silent ends within the lease: an idle session, a dead machine, a hung statement.
     seconds, milliseconds = max(1, round(lease / 6)), str(round(lease * 1000))
     return {
         "application_name": name,
@@ -166,6 +170,7 @@ class Replica:
 
     async def unfit(self, leader: Leader) -> Unfit | None:
         """None if it shows everything that was committed on the primary when this was called."""
+        # Once: the reading after that tries the replica again.
         if self._failed:
             self._failed = False
             return Unfit.FAILED
@@ -174,6 +179,7 @@ class Replica:
         assert there is not None
         try:
             async with asyncio.timeout(self._patience), self.pool.acquire() as connection:
+                # The position is that of the primary at this moment: all that is committed now lies before it.
                 return await self._await_replay(connection, there)
         except TimeoutError:
             return Unfit.BEHIND
@@ -184,6 +190,7 @@ class Replica:
         while True:
             here = await connection.fetchrow(SQL["replayed"], there["lsn"])
             assert here is not None
+            # A replica of another cluster can be as far as ours, and would show another night.
             same = all(here[name] == there[name] for name in ("system_identifier", "database"))
             if not here["follows"] or not same:
                 return Unfit.OTHER

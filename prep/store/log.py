@@ -123,12 +123,14 @@ def _capture_fields(row: asyncpg.Record) -> dict[str, Any]:
 
 
 def _version_fields(row: asyncpg.Record) -> dict[str, Any]:
+    # The two cells of the limits, joined as they stand in a line of the official file.
     limit = f"{row['lista_nominal']},{row['representantes']}"
     shown = leaves.cells(row["quantities"], limit, row["tail"])
     digest = leaves.row_digest(row["code"], row["clave"], shown)
     return {"eleccion": row["code"], "acta": row["clave"], "contenido": digest}
 
 
+# The contents of a leaf by its kind, from the columns of its query. `integrity.leaves` says how it is written.
 _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
     "inicio": _start_fields,
     "rotacion": lambda row: {
@@ -139,6 +141,7 @@ _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
     },
     "imagen": _image_fields,
     "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
+    # A commitment and no values: nobody can read a capture from the log before it is opened.
     "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture_fields(row))},
     "version": _version_fields,
     "incidente": lambda row: {
@@ -197,18 +200,21 @@ async def start(connection: Connection) -> Start | None:
 
 async def anything(connection: Connection) -> bool:
     """Whether the night has any fact at all."""
+    # The first leaf waits for it: until then the timetable and the catalogue may still change.
     found: bool = await connection.fetchval(SQL["anything"])
     return found
 
 
 async def begin(connection: Connection, new: Start) -> None:
     """Put the beginning on record, once."""
+    # The table holds one row: a second beginning, of a sequencer that lost the lead, is refused.
     said = (new.at, new.origen, new.simulacro, new.catalogo, new.reglas, new.politica, new.clave)
     await connection.execute(SQL["begin"], *said)
 
 
 async def learn_devices(connection: Connection) -> None:
     """Keep the key of every device enrolled since."""
+    # A device's own row may change later; the log tells the key that was there first.
     await connection.execute(SQL["learn_devices"])
 
 
@@ -234,6 +240,7 @@ async def add(connection: Connection, new: Sequence[tuple[Leaf, str | None]]) ->
     """Put leaves on record, each with its device if it has one."""
     await connection.execute(
         SQL["add"],
+        # The primary key is the index: two sequencers cannot put different leaves in one place.
         [leaf.index for leaf, _ in new],
         [leaf.kind for leaf, _ in new],
         [leaf.reference for leaf, _ in new],
@@ -281,6 +288,7 @@ class LedState:
         self._loop = loop
 
     def read(self) -> Head | None:
+        # Called from the thread that writes files; the session belongs to the loop.
         return asyncio.run_coroutine_threadsafe(self._read_head(), self._loop).result()
 
     def swap(self, expected: Head | None, new: Head) -> bool:
@@ -292,6 +300,7 @@ class LedState:
 
     async def _swap_head(self, expected: Head | None, new: Head) -> bool:
         async with self._leader.using() as connection:
+            # Compared and swapped in one statement: a head that is not the expected one stays, and the caller hears it.
             if expected is None:
                 swapped = await connection.fetchval(SQL["first_state"], new.size, new.root)
             else:
@@ -305,6 +314,7 @@ async def head(connection: Connection) -> Head | None:
     return None if row is None else Head(row["size"], row["root"])
 
 
+# If we stop before it, the next run signs the same head again.
 async def sign(connection: Connection, size: int, checkpoint: bytes) -> None:
     """Keep the signed checkpoint of the head, if it is still the head."""
     await connection.execute(SQL["sign_state"], size, checkpoint)
@@ -312,6 +322,7 @@ async def sign(connection: Connection, size: int, checkpoint: bytes) -> None:
 
 async def tell_of_witness(connection: Connection, name: str, sentence: str, at: datetime) -> bool:
     """Keep that a witness says no, once; whether this is the first time."""
+    # As an event it becomes a leaf: the doubt stands in the log that was doubted.
     said = json.dumps({"dice": sentence}, ensure_ascii=False)
     return bool(await connection.fetchval(SQL["tell_of_witness"], name, said, at))
 
@@ -322,6 +333,7 @@ async def tell_of_witness(connection: Connection, name: str, sentence: str, at: 
 async def every_leaf(connection: Connection, some: int) -> AsyncIterator[list[Leaf]]:
     """All leaves in their order, `some` at a time."""
     first = 0
+    # By index and not by a cursor: an audit of hours must not hold a transaction open.
     while batch := await stored(connection, first, some):
         yield batch
         first = batch[-1].index + 1
@@ -332,11 +344,13 @@ async def cells_that_differ(connection: Connection, versions: Sequence[int]) -> 
     return {
         row["reference"]: found
         for row in await connection.fetch(SQL["versions"], versions, timeout=_LONG)
+        # Only the versions that differ: an honest night gives an empty answer.
         if (found := _differing_fragment(row))
     }
 
 
 def _differing_fragment(row: asyncpg.Record) -> str:
+    # The text that was published is made again from the facts, and compared with the text on record.
     rules = rule_set(row["rules"])
     try:
         values = from_columns(row["numbers"], row["marks"]) if row["numbers"] else None
@@ -366,5 +380,6 @@ def _differing_fragment(row: asyncpg.Record) -> str:
 
 async def without_leaf(connection: Connection) -> int:
     """Facts that are not in the log yet."""
+    # Zero says that a corte may close the night: every fact is a leaf.
     found: int = await connection.fetchval(SQL["without_leaf"], timeout=_LONG)
     return found

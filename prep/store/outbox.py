@@ -21,6 +21,7 @@ _RELAYING: Final = 0x50524F42
 
 async def enqueue(connection: Connection, messages: Sequence[Message]) -> None:
     """Send these once the caller's transaction has committed; never if it does not."""
+    # Arrays of one statement, in their order: the number of a row is its place in the queue.
     if messages:
         await connection.execute(
             SQL["enqueue"],
@@ -43,11 +44,13 @@ async def take_lead(connection: Connection) -> bool:
 @contextlib.asynccontextmanager
 async def leading(connection: Connection, news: asyncio.Event) -> AsyncIterator[None]:
     """Set `news` whenever messages have been enqueued; at the end give the lead back."""
+    # A pool's connection is a proxy; the types of listeners are those of the connection below it.
     session = cast("asyncpg.Connection[asyncpg.Record]", connection)
 
     def wake(*_: object) -> None:
         news.set()
 
+    # Listening before the first look: a message that commits in between is not missed.
     await session.add_listener("outbox", wake)
     try:
         yield
@@ -68,4 +71,5 @@ async def oldest(connection: Connection, count: int) -> dict[int, Message]:
 
 
 async def remove(connection: Connection, numbers: Sequence[int]) -> None:
+    # After the bus has them. Numbers and not a range: a lower one may have committed meanwhile.
     await connection.execute(SQL["remove"], numbers)

@@ -39,6 +39,7 @@ class Person:
 
 async def site(connection: Connection, code: str) -> int:
     """The id of that site, added on first use (by the owner)."""
+    # Added if it is new, then read: two enrolments of one site at once meet in one row.
     await connection.execute(SQL["add_site"], code)
     found: int = await connection.fetchval(SQL["site"], code)
     return found
@@ -50,6 +51,7 @@ async def add_device(connection: Connection, device: str, public_key: bytes, sit
     Raises Rejected if the id or the key belongs to another device already, or the id is not one.
     """
     try:
+        # Added if it is new. Then the row must say the same: an enrolment that is repeated is no error.
         await connection.execute(SQL["add_device"], device, public_key, site, at)
     except asyncpg.CheckViolationError:
         raise Rejected("el identificador del dispositivo lleva de 1 a 40 letras, números, «-» o «_»") from None
@@ -70,6 +72,7 @@ async def revoke_device(connection: Connection, device: str, at: datetime) -> No
 
 async def set_active(connection: Connection, login: str, *, active: bool) -> None:
     """Let somebody in, or shut them out with all their sessions. Raises Rejected if there is no such person."""
+    # The sessions end in the same statement: a person who is shut out is out at once.
     if not await connection.fetchval(SQL["set_active"], login, active):
         raise Rejected(f"no hay un usuario {login}", status=404)
 
@@ -83,9 +86,11 @@ async def set_password(connection: Connection, login: str, password: str) -> Non
 async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
     """Add somebody, `password` already derived; returns their id. Raises Rejected if the login is taken or none."""
     try:
+        # The checks of the table say which logins are allowed; a test of it here would be a second rule.
         added: int | None = await connection.fetchval(SQL["add_person"], login, password, role, site)
     except asyncpg.CheckViolationError:
         raise Rejected("el usuario lleva de 1 a 40 letras minúsculas, números, «.», «_» o «-»") from None
+    # The login exists: its password and role stay as they are.
     if added is None:
         raise Rejected(f"ya hay un usuario {login}", status=409)
     return added
@@ -103,12 +108,14 @@ async def add_session(connection: Connection, token_sha256: bytes, person: int, 
 
 async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, datetime] | None:
     """Whose session this is, and until when."""
+    # Only the digest of a token is kept: a copy of the database lets nobody in.
     row = await connection.fetchrow(SQL["session"], token_sha256)
     return None if row is None else (_person_of(row), row["expires_at"])
 
 
 async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
     """End that session, give back the task that its person held, and sweep the expired ones."""
+    # One statement ends the session and frees the task; the other sweeps sessions of people who never left.
     await connection.execute(SQL["drop_session"], token_sha256, at)
     await connection.execute(SQL["drop_expired_sessions"], at)
 
