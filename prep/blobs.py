@@ -61,20 +61,22 @@ class Arriving:
         self._buffer = bytearray()
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises Full or Unavailable where they cannot be written."""
+        """Take the next bytes. Raises Full or Unavailable if they cannot be written."""
         self.size += len(chunk)
         self._buffer += chunk
         if len(self._buffer) >= SPILL:
-            await asyncio.to_thread(self._spill)
+            await asyncio.to_thread(self._spill_buffer)
 
     async def end(self) -> str:
         """Everything has come and is in the file (not yet fsynced); its SHA-256."""
-        await asyncio.to_thread(self._spill)
+        await asyncio.to_thread(self._spill_buffer)
         return self._hash.hexdigest()
 
-    def _spill(self) -> None:
+    def _spill_buffer(self) -> None:
+        # Hashed and written together, in a thread: neither holds up the loop.
+        # A write may take a part only (a full disk): the rest is tried until it raises.
         self._hash.update(self._buffer)
-        with _disk(), self.path.open("ab", buffering=0) as file:
+        with _disk_errors_told(), self.path.open("ab", buffering=0) as file:
             view = memoryview(self._buffer)
             while view:
                 view = view[file.write(view) :]
@@ -93,12 +95,13 @@ class Blobs:
 
     @classmethod
     def open(cls, url: str, *, scratch: Path | None = None, s3: S3Access = AWS) -> "Blobs":
-        """The store at `url` (file:///… or s3://bucket/prefix), its folder made where it is missing.
+        """The store at `url` (file:///… or s3://bucket/prefix), with its folder, which is made if it is missing.
 
-        `scratch` holds what is arriving, so only intake needs it, and only where the store is remote: a local one uses
-        a folder inside itself. Nothing is asked of an S3 before it is used. Raises Rejected where the URL names no
-        store, or one that would be reached in the clear.
+        `scratch` holds bodies that are arriving. Only intake needs it, and only with a remote store: a local one uses
+        a folder inside itself. An S3 is not asked anything before it is used. Raises Rejected if the URL names no
+        store, or a store that would be reached in the clear.
         """
+        # A local store keeps bodies that are arriving beside their final place: a link needs the same disk.
         parts = urlsplit(url)
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
@@ -106,19 +109,20 @@ class Blobs:
             blobs = cls(LocalStore(folder), folder=folder, scratch=folder / "tmp")
         else:
             try:
-                store = _s3(parts.netloc, parts.path, s3) if parts.scheme == "s3" else from_url(url)
+                store = _open_s3(parts.netloc, parts.path, s3) if parts.scheme == "s3" else from_url(url)
                 blobs = cls(store, folder=None, scratch=scratch)
             except (BaseError, ValueError) as error:
                 raise Rejected(f"dirección de almacén inválida: {error}") from None
+        # Files that a killed process left here were never acknowledged.
         if blobs._scratch is not None:
             blobs._scratch.mkdir(parents=True, exist_ok=True)
-            _sweep(blobs._scratch)
+            _remove_abandoned(blobs._scratch)
         return blobs
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[Arriving]:
-        """A temporary file for one body; it is gone afterwards, whatever happened."""
-        path = self._temporary()
+        """A temporary file for one body; it is gone afterwards, also after an error."""
+        path = self._temporary_path()
         try:
             yield Arriving(path)
         finally:
@@ -127,77 +131,84 @@ class Blobs:
     async def put(self, content: bytes) -> str:
         """Keep `content`; returns its SHA-256. Durable on return."""
         sha256 = hashlib.sha256(content).hexdigest()
+        # The name is the digest: the same content is there already, or is written once.
         if not await self.exists(sha256):
-            await self._create(_name(sha256), content)
+            await self._create_object(_blob_name(sha256), content)
         return sha256
 
     async def put_file(self, path: Path, sha256: str) -> None:
         """Keep the file at `path`, whose digest the caller knows. Durable on return; `path` stays the caller's."""
-        await self._create(_name(sha256), path)
+        await self._create_object(_blob_name(sha256), path)
 
     async def get(self, sha256: str, *, verify: bool = True) -> bytes:
-        """The bytes of a blob. Raises Parked where it is missing or, with `verify`, is not what its name says."""
-        content = await self._read(_name(sha256))
+        """The bytes of a blob. Raises Parked if it is missing or, with `verify`, is not what its name says."""
+        # The digest is computed again on the way out: a disk may give back other bytes than it was given.
+        content = await self._read_object(_blob_name(sha256))
         if content is None:
             raise Parked(f"falta en el almacén la imagen {sha256}")
         if verify and hashlib.sha256(content).hexdigest() != sha256:
+            # Not Unavailable: waiting does not mend bytes. A person puts the right ones back.
             raise Parked(f"en el almacén está dañada la imagen {sha256}")
         return content
 
     async def exists(self, sha256: str) -> bool:
         if self._folder is not None:
-            return (self._folder / _name(sha256)).is_file()
+            return (self._folder / _blob_name(sha256)).is_file()
         try:
-            await obstore.head_async(self._store, _name(sha256))
+            await obstore.head_async(self._store, _blob_name(sha256))
         except (NotFoundError, FileNotFoundError) as error:
             _must_exist(error)
             return False
         except BaseError as error:
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
         return True
 
     def local_path(self, sha256: str) -> Path | None:
-        """Where the blob is as a file, for whoever can hard-link it; None in a remote store. Never write to it."""
-        return None if self._folder is None else self._folder / _name(sha256)
+        """The blob as a file, for callers that can hard-link it; None in a remote store. Never write to it."""
+        return None if self._folder is None else self._folder / _blob_name(sha256)
 
     async def record(self, name: str, content: bytes) -> tuple[bytes, bool]:
-        """Keep `content` under `name` if nothing is there yet.
+        """Keep `content` under `name` if the name is free.
 
-        Returns what is kept there — ours, or that of whoever came first — and whether it is ours. Durable on return.
+        Returns the content that is kept, which is ours or that of the first writer, and whether it is ours. Durable on
+        return.
         """
-        if await self._create(name, content):
+        # The first writer wins, also between two machines: receipts and device numbers rest on it.
+        if await self._create_object(name, content):
             return content, True
-        kept = await self._read(name)
+        kept = await self._read_object(name)
         if kept is None:
-            raise _away()
+            raise _store_is_away()
         return kept, False
 
     async def find(self, name: str) -> bytes | None:
         """The record of that name."""
-        return await self._read(name)
+        return await self._read_object(name)
 
     async def names(self) -> list[str]:
-        """Everything that is kept, in order; what is arriving is not."""
+        """The names of everything that is kept, in order; not of bodies that are arriving."""
         try:
             pages = [page async for page in obstore.list(self._store)]
         except (BaseError, OSError) as error:
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
         return sorted(each["path"] for page in pages for each in page if not each["path"].startswith("tmp/"))
 
-    async def _create(self, name: str, source: Path | bytes) -> bool:
-        """Put `source` under `name`; False where something was there already, which is durable then too."""
+    async def _create_object(self, name: str, source: Path | bytes) -> bool:
+        """Put `source` under `name`; False if something was there already, which is durable then too."""
         if self._folder is not None:
-            return await asyncio.to_thread(self._link, self._folder / name, source)
+            return await asyncio.to_thread(self._link_durably, self._folder / name, source)
         try:
+            # `create` asks the store to refuse a name that exists (If-None-Match: *), in one request.
             await obstore.put_async(self._store, name, source, mode="create", use_multipart=False)
+        # Another writer was first. Its object is whole: an S3 shows no half object.
         except AlreadyExistsError:
             return False
         except (BaseError, FileNotFoundError) as error:
             _must_exist(error)
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
         return True
 
-    async def _read(self, name: str) -> bytes | None:
+    async def _read_object(self, name: str) -> bytes | None:
         try:
             if self._folder is not None:
                 return await asyncio.to_thread((self._folder / name).read_bytes)
@@ -206,19 +217,21 @@ class Blobs:
             _must_exist(error)
             return None
         except (BaseError, OSError) as error:
-            raise _why(error) from error
+            raise _unavailable_because(error) from error
 
-    def _link(self, final: Path, source: Path | bytes) -> bool:
+    def _link_durably(self, final: Path, source: Path | bytes) -> bool:
         assert self._folders is not None
-        with _disk():
+        with _disk_errors_told():
             self._folders.make(final.parent)
-            created = not final.exists() and self._write(final, source)
+            created = not final.exists() and self._write_and_link(final, source)
             # Also where another was first: its name may not be on the disk yet, and ours will be answered for.
             durable.sync(final.parent)
         return created
 
-    def _write(self, final: Path, source: Path | bytes) -> bool:
-        temporary = source if isinstance(source, Path) else self._temporary()
+    def _write_and_link(self, final: Path, source: Path | bytes) -> bool:
+        # A link, not a rename: a link fails if the name exists, so the first writer stays the first.
+        # If we stop before the link, only the temporary file is left, and nobody knows of it.
+        temporary = source if isinstance(source, Path) else self._temporary_path()
         try:
             if not isinstance(source, Path):
                 temporary.write_bytes(source)
@@ -227,36 +240,39 @@ class Blobs:
             if not isinstance(source, Path):
                 temporary.unlink(missing_ok=True)
 
-    def _temporary(self) -> Path:
+    def _temporary_path(self) -> Path:
         if self._scratch is None:
             raise ValueError("a remote store was opened without a folder for what is arriving")
         return self._scratch / f"{uuid.uuid4().hex}.tmp"
 
 
 def _make_durable(folder: Path) -> None:
-    """Make it, and what is missing above it: what is kept below a name that a crash takes away is lost with it."""
+    """Make it and the missing folders above it, durably: a crash that takes a name away takes all below it too."""
+    # From the top down: a folder is on the disk once its parent has been fsynced.
     if not folder.is_dir():
         _make_durable(folder.parent)
         folder.mkdir(exist_ok=True)
         durable.sync(folder.parent)
 
 
-def _sweep(scratch: Path) -> None:
+def _remove_abandoned(scratch: Path) -> None:
     """Remove what a killed process left: it was never acknowledged."""
+    # A younger file may belong to a process that lives.
     for path in scratch.glob("*.tmp"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink()
 
 
-def _name(sha256: str) -> str:
+def _blob_name(sha256: str) -> str:
     return f"sha256/{sha256[:2]}/{sha256}"
 
 
-def _s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
+def _open_s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
     """What `access` leaves empty comes from the AWS_* environment, or from the machine's role."""
     if not bucket:
         raise Rejected("dirección de almacén inválida: falta el nombre después de s3://")
+    # Empty values are left out: obstore then reads the AWS_* variables or asks the machine for its role.
     said = {
         "endpoint": access.endpoint,
         "region": access.region,
@@ -270,15 +286,15 @@ def _s3(bucket: str, prefix: str, access: S3Access) -> S3Store:
     )
 
 
-def _away() -> Unavailable:
+def _store_is_away() -> Unavailable:
     return Unavailable("el almacén de imágenes no responde; intente de nuevo")
 
 
-def _why(error: Exception) -> Unavailable:
-    """Also where it refuses us: whoever corrects the settings finds everything still waiting, and nothing parked."""
+def _unavailable_because(error: Exception) -> Unavailable:
+    """Also if the store refuses us: when the settings are corrected everything still waits, and is not parked."""
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return Unavailable("el almacén de imágenes no acepta las credenciales: revise PREP_S3_KEY_ID y PREP_S3_SECRET")
-    return _away()
+    return _store_is_away()
 
 
 def _must_exist(error: Exception) -> None:
@@ -288,11 +304,11 @@ def _must_exist(error: Exception) -> None:
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
+def _disk_errors_told() -> Iterator[None]:
     """What a disk that is full, or away, is called."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise Full("no queda espacio para guardar la imagen; intente más tarde", retry_after=60) from error
-        raise _away() from error
+        raise _store_is_away() from error

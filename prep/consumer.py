@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from prep import observe
+from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.relay import relay
 from prep.errors import Parked, Rejected, Unavailable
@@ -39,10 +40,10 @@ _SAMPLE: Final = 5.0
 
 
 class Handler(Protocol[T]):
-    """What is done with the messages of one topic. Both phases may run again for the same message."""
+    """The work on the messages of one topic. Both phases may run again for the same message."""
 
     async def prepare(self, message: Message) -> T:
-        """Whatever needs no transaction. What it leaves outside the database must be safe to leave twice."""
+        """The part that needs no transaction. Its traces outside the database must be safe to leave twice."""
 
     async def apply(self, connection: Connection, message: Message, prepared: T) -> None:
         """The effects, inside the transaction that marks the message done."""
@@ -76,10 +77,11 @@ class Outcome(StrEnum):
 async def work(
     bus: Bus, pool: Pool, line: Line[T], *, stop: asyncio.Event, clock: Callable[[], datetime] = now
 ) -> None:
-    """Handle the messages of a line until `stop`; what is running then is finished, the rest comes again to others."""
+    """Handle the messages of a line until `stop`; running handlers finish, the other messages come again to others."""
+    # Batches are taken while earlier ones are still worked on: one slow image holds up only its own key.
     batches = bus.consume(line.topic, line.group)
     stopping = asyncio.ensure_future(stop.wait())
-    coming = asyncio.ensure_future(_next(batches))
+    coming = asyncio.ensure_future(_next_batch(batches))
     try:
         async with asyncio.TaskGroup() as tasks:
             hand = _Hand(pool, line, tasks, stop, clock)
@@ -90,15 +92,15 @@ async def work(
                     if batch is None:  # the bus was closed
                         break
                     await hand.take(batch)
-                    coming = asyncio.ensure_future(_next(batches))
-    finally:  # only now: while its consumer lives, what is in hand can still be acknowledged
+                    coming = asyncio.ensure_future(_next_batch(batches))
+    finally:  # only now: messages in hand can be acknowledged for as long as their consumer lives
         stopping.cancel()
         coming.cancel()
         await asyncio.wait({coming})
         await batches.aclose()
 
 
-async def _next(batches: AsyncGenerator[Batch, None]) -> Batch | None:
+async def _next_batch(batches: AsyncGenerator[Batch, None]) -> Batch | None:
     async for batch in batches:
         return batch
     return None
@@ -120,55 +122,59 @@ class _Hand(Generic[T]):
         self._waiting = 0
         self._room = asyncio.Event()
         self._since: list[datetime] = []
-        observe.OLDEST.labels(line.topic, line.group).set_function(self._oldest)
+        observe.OLDEST.labels(line.topic, line.group).set_function(self._age_of_oldest)
         for outcome in Outcome:  # from the first look on, so that the first failure is seen as one more than none
             observe.HANDLED.labels(line.topic, outcome)
 
-    def _oldest(self) -> float:
-        """Age in seconds of the oldest message in hand. What is not in hand yet is younger than what is."""
+    def _age_of_oldest(self) -> float:
+        """Age in seconds of the oldest message in hand. All others are younger."""
         return max(0.0, (self._clock() - min(self._since)).total_seconds()) if self._since else 0.0
 
     async def take(self, batch: Batch) -> None:
         """Begin this batch; returns when there is room for another one."""
         if batch.since is not None:
             self._since.append(batch.since)
+        # A second delivery is acknowledged without work.
         done = await self._done_among(batch)
-        started = [self._start(message) for message in batch.messages if message.id not in done]
-        self._tasks.create_task(self._acknowledge(batch, started))
+        started = [self._start_message(message) for message in batch.messages if message.id not in done]
+        self._tasks.create_task(self._acknowledge_batch(batch, started))
+        # Backpressure: a message that waits here cannot go to another worker.
         if self._waiting > 2 * self._line.concurrency:
             self._room.clear()
             await self._room.wait()
 
     async def _done_among(self, batch: Batch) -> frozenset[str]:
-        """What has taken effect and came again: spares it a second `prepare`. The mark itself is what protects."""
+        """Messages that took effect and came again: this spares them a second `prepare`. The mark itself protects."""
         try:
             async with borrow(self._pool) as connection:
                 return await deliveries.done_among(connection, self._line.group, [m.id for m in batch.messages])
         except Unavailable:
             return frozenset()
 
-    async def _acknowledge(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
+    async def _acknowledge_batch(self, batch: Batch, started: Sequence[asyncio.Task[bool]]) -> None:
+        # All or none: the bus counts batches. One that is not acknowledged comes again, with its done ones marked.
         if all(await asyncio.gather(*started)):
             if batch.since is not None:
                 self._since.remove(batch.since)
             await batch.ack()
 
-    def _start(self, message: Message) -> asyncio.Task[bool]:
-        task = self._tasks.create_task(self._settle(message, self._youngest.get(message.key)))
+    def _start_message(self, message: Message) -> asyncio.Task[bool]:
+        # The chain of a key: each message waits for the one before it.
+        task = self._tasks.create_task(self._settle_message(message, self._youngest.get(message.key)))
         self._youngest[message.key] = task
         self._waiting += 1
-        task.add_done_callback(lambda task: self._finished(message.key, task))
+        task.add_done_callback(lambda task: self._message_finished(message.key, task))
         return task
 
-    def _finished(self, key: str, task: asyncio.Task[bool]) -> None:
+    def _message_finished(self, key: str, task: asyncio.Task[bool]) -> None:
         if self._youngest.get(key) is task:
             del self._youngest[key]
         self._waiting -= 1
         if self._waiting <= 2 * self._line.concurrency:
             self._room.set()
 
-    async def _settle(self, message: Message, before: asyncio.Task[bool] | None) -> bool:
-        """Try until the message is done or parked; False where the line stops first."""
+    async def _settle_message(self, message: Message, before: asyncio.Task[bool] | None) -> bool:
+        """Try until the message is done or parked; False if the line stops first."""
         if before is not None:
             await asyncio.wait({before})
         tries = 0
@@ -177,17 +183,19 @@ class _Hand(Generic[T]):
                 if self._stop.is_set():
                     return False
                 with observe.HANDLE_SECONDS.labels(self._line.topic).time():
-                    outcome = await self._try(message, failed_here=tries > 0)
+                    outcome = await self._try_once(message, failed_here=tries > 0)
             observe.HANDLED.labels(self._line.topic, outcome).inc()
             if outcome not in {Outcome.FAILED, Outcome.AWAY}:
                 return True
             tries += 1
-            await _pause(self._stop, _backoff(message, tries))
+            await _pause_unless_stopped(self._stop, _seconds_to_next_try(message, tries))
 
-    async def _try(self, message: Message, *, failed_here: bool) -> Outcome:
+    async def _try_once(self, message: Message, *, failed_here: bool) -> Outcome:
         try:
+            # Outside the transaction: decoding may take seconds, and a connection is dear.
             prepared = await self._line.handler.prepare(message)
             async with transaction(self._pool) as connection:
+                # Mark and effects commit together. If we stop before, neither is there and the message comes again.
                 if not await deliveries.first_time(connection, self._line.group, message.id):
                     return Outcome.AGAIN
                 await self._line.handler.apply(connection, message, prepared)
@@ -197,6 +205,7 @@ class _Hand(Generic[T]):
             log.warning("handler waits", extra={"data": {"message": message.id, "error": error.sentence}})
             return Outcome.AWAY
         except (Rejected, Parked) as error:
+            # A refusal is a decision, not a failure: another try would say the same.
             return await self._set_back(message, error.sentence, at_once=True)
         except Exception as error:
             log.exception("handler failed", extra={"data": {"message": message.id}})
@@ -208,6 +217,7 @@ class _Hand(Generic[T]):
         group = self._line.group
         try:
             async with transaction(self._pool) as connection:
+                # Counted in the database: a message that kills its worker is parked by the next ones.
                 count = await deliveries.failed(connection, group, message.id, error)
                 if not at_once and count < self._line.attempts:
                     return Outcome.FAILED
@@ -234,13 +244,13 @@ class _Hand(Generic[T]):
             log.exception("could not show to people", extra={"data": {"message": message.id}})
 
 
-def _backoff(message: Message, tries: int) -> float:
+def _seconds_to_next_try(message: Message, tries: int) -> float:
     """Seconds to the next try. Spread by message: what one bad message disturbed is not tried again beside it."""
     spread = 1 + zlib.crc32(message.id.encode()) % 100 / 100
     return min(_LONGEST_PAUSE, 0.05 * 2.0 ** min(tries, 10)) * spread
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+async def _pause_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
 
@@ -252,24 +262,38 @@ async def sample(
     *,
     stop: asyncio.Event,
     clock: Callable[[], datetime] = now,
+    blobs: Blobs | None = None,
+    ready: observe.Readiness | None = None,
 ) -> None:
-    """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were."""
+    """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were.
+
+    The same looks tell `ready` whether the work can go on: PostgreSQL, the bus and the store of images answer.
+    """
 
     async def look() -> None:
         async with transaction(pool) as connection:
-            _show(await gauges.look(connection, clock()))
+            _show_gauges(await gauges.look(connection, clock()))
 
     async def measure() -> None:
         for topic, group in groups:
             observe.LAG.labels(topic, group).set(await bus.lag(topic, group))
 
+    async def reach() -> None:
+        if blobs is not None:
+            await blobs.find("salud")
+
     while not stop.is_set():
-        observe.POSTGRES_UP.labels("worker").set(await _answers(look))
-        await _answers(measure)
-        await _pause(stop, _SAMPLE)
+        # Each look stands alone: while the database is away the bus is still measured.
+        database = await _is_answered(look)
+        observe.POSTGRES_UP.labels("worker").set(database)
+        looks = {"PostgreSQL": database, "el bus": await _is_answered(measure), "el almacén": await _is_answered(reach)}
+        away = [name for name, answers in looks.items() if not answers]
+        if ready is not None:
+            ready.tell(f"no responde: {', '.join(away)}" if away else None)
+        await _pause_unless_stopped(stop, _SAMPLE)
 
 
-async def _answers(look: Callable[[], Awaitable[None]]) -> bool:
+async def _is_answered(look: Callable[[], Awaitable[None]]) -> bool:
     try:
         await look()
     except Unavailable as error:
@@ -278,7 +302,7 @@ async def _answers(look: Callable[[], Awaitable[None]]) -> bool:
     return True
 
 
-def _show(seen: gauges.Gauges) -> None:
+def _show_gauges(seen: gauges.Gauges) -> None:
     for estado, count in seen.actas.items():
         observe.ACTAS.labels(estado).set(count)
     for state, count in seen.images.items():
@@ -291,11 +315,20 @@ def _show(seen: gauges.Gauges) -> None:
     observe.PARKED.set(seen.parked)
 
 
-async def run(bus: Bus, pool: Pool, lines: Sequence[Line[Any]], *, stop: asyncio.Event) -> None:
+async def run(
+    bus: Bus,
+    pool: Pool,
+    lines: Sequence[Line[Any]],
+    *,
+    stop: asyncio.Event,
+    blobs: Blobs | None = None,
+    ready: observe.Readiness | None = None,
+) -> None:
     """Everything a worker does besides /metrics: its lines, the relay, the gauges. A defect in one of them ends all."""
+    groups = [(line.topic, line.group) for line in lines]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(pool, bus, stop))
-        tasks.create_task(sample(bus, pool, [(line.topic, line.group) for line in lines], stop=stop))
+        tasks.create_task(sample(bus, pool, groups, stop=stop, blobs=blobs, ready=ready))
         for line in lines:
             tasks.create_task(work(bus, pool, line, stop=stop))
 
@@ -303,6 +336,7 @@ async def run(bus: Bus, pool: Pool, lines: Sequence[Line[Any]], *, stop: asyncio
 def stop_on_signals() -> asyncio.Event:
     """Set at the first SIGTERM or SIGINT."""
     stop = asyncio.Event()
+    # A second signal changes nothing: running handlers finish, and their messages are acknowledged.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop

@@ -1,22 +1,39 @@
 """Every metric of every part, with unit and help, and the log. Labels are bounded: never an acta, never a person."""
 
-import asyncio
-import contextlib
 import json
 import logging
 import math
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from aiohttp import web
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 
+from integrity import VERSION
 from prep.settings import now
+
+Sentence = Callable[[], str | None]
+"""None, or one sentence that says the fault."""
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+# Before the first is declared: a `_created` series beside each counter tells nobody anything.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WAITS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 2400, 4800, 9600)
@@ -24,7 +41,7 @@ WAITS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 2400, 4800, 9600)
 # Intake
 IMAGES_RECEIVED: Final = Counter("prep_images_received_total", "Images acknowledged with a receipt.", ["origen"])
 IMAGES_REFUSED: Final = Counter("prep_images_refused_total", "Uploads answered with an error.", ["status"])
-INTAKE_SECONDS: Final = Histogram("prep_intake_seconds", "Time from first byte to receipt.", buckets=SECONDS)
+INTAKE_SECONDS: Final = Histogram("prep_intake_duration_seconds", "Time from first byte to receipt.", buckets=SECONDS)
 IMAGE_BYTES: Final = Counter("prep_image_bytes_total", "Bytes of acknowledged images.")
 RECEIPTS: Final = Counter("prep_receipts_total", "Receipts handed out: made now, or the same one again.", ["made"])
 BLOBS_FREE: Final = Gauge("prep_blobs_free_bytes", "Bytes free where a local blob store keeps its files.", ["part"])
@@ -32,18 +49,20 @@ BLOBS_SIZE: Final = Gauge("prep_blobs_size_bytes", "Bytes of the disk of a local
 
 # Workers
 HANDLED: Final = Counter("prep_messages_handled_total", "Messages handled.", ["topic", "outcome"])
-HANDLE_SECONDS: Final = Histogram("prep_handle_seconds", "Time to handle one message.", ["topic"], buckets=SECONDS)
+HANDLE_SECONDS: Final = Histogram(
+    "prep_handle_duration_seconds", "Time to handle one message.", ["topic"], buckets=SECONDS
+)
 LAG: Final = Gauge("prep_bus_lag_messages", "Messages not yet acknowledged.", ["topic", "group"])
 OLDEST: Final = Gauge(
     "prep_bus_oldest_seconds",
-    "Age of the oldest message this process has in hand; 0 where it has none.",
+    "Age of the oldest message this process has in hand; 0 if it has none.",
     ["topic", "group"],
 )
 OUTBOX: Final = Gauge("prep_outbox_messages", "Messages written and not yet handed to the bus.")
 OUTBOX_OLDEST: Final = Gauge("prep_outbox_oldest_seconds", "Age of the oldest message not yet handed to the bus.")
 PARKED: Final = Gauge("prep_parked_messages", "Messages set aside for a person.")
 QR_READ: Final = Counter("prep_qr_read_total", "Images by the decoder that read them.", ["decoder"])
-DIGITIZE_SECONDS: Final = Histogram("prep_digitize_seconds", "Time in the decoding process.", buckets=SECONDS)
+DIGITIZE_SECONDS: Final = Histogram("prep_digitize_duration_seconds", "Time in the decoding process.", buckets=SECONDS)
 
 # The way of the actas, sampled from the database
 ACTAS: Final = Gauge("prep_actas", "Actas by state.", ["estado"])
@@ -57,7 +76,7 @@ CAPTURES: Final = Counter("prep_entries_total", "Captures submitted.", ["ordinal
 COMPARISONS: Final = Counter("prep_comparisons_total", "Outcomes of comparing captures.", ["outcome"])
 REQUESTS: Final = Counter("prep_http_requests_total", "Requests answered.", ["route", "status"])
 REQUEST_SECONDS: Final = Histogram(
-    "prep_http_request_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
+    "prep_http_request_duration_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
 )
 
 # Publication
@@ -66,7 +85,7 @@ CORTE_AT: Final = Gauge("prep_corte_timestamp_seconds", "Time of the last corte 
 CORTE_DUE: Final = Gauge("prep_corte_due_timestamp_seconds", "Time the next corte is due; 0 after the last one.")
 CORTE_LATE: Final = Gauge("prep_corte_late_seconds", "Seconds after its due time that the last corte was out.")
 CORTE_INTERVAL: Final = Gauge("prep_corte_interval_seconds", "Time between cortes, as set.")
-CORTE_SECONDS: Final = Histogram("prep_corte_seconds", "Time to cut, by step.", ["step"], buckets=SECONDS)
+CORTE_SECONDS: Final = Histogram("prep_corte_duration_seconds", "Time to cut, by step.", ["step"], buckets=SECONDS)
 GATE_FAILURES: Final = Counter("prep_gate_failures_total", "Cortes refused by the gate.", ["check"])
 HELD_BACK: Final = Gauge("prep_images_held_back", "Images that cannot be had and keep their actas out of the cortes.")
 GATE_CLOSED: Final = Gauge("prep_gate_closed", "1 while the gate holds the next corte back.")
@@ -80,7 +99,7 @@ REPLICA_SKIPPED: Final = Counter(
 # The log
 LOG_SIZE: Final = Gauge("prep_log_leaves", "Leaves of the log.")
 LOG_DRAINED: Final = Gauge("prep_log_drained_timestamp_seconds", "When the log last had every fact there was.")
-LOG_SECONDS: Final = Histogram("prep_log_seconds", "Time from reading a batch to its proofs.", buckets=SECONDS)
+LOG_SECONDS: Final = Histogram("prep_log_duration_seconds", "Time from reading a batch to its proofs.", buckets=SECONDS)
 LOG_REFUSED: Final = Gauge("prep_log_refused", "1 while the log is not what it was left as, and nothing is signed.")
 LOG_WITNESSED: Final = Gauge("prep_log_witnessed_leaves", "Leaves of the last tree that a witness signed.", ["witness"])
 LOG_DENIED: Final = Gauge(
@@ -102,6 +121,8 @@ DIFUSOR_ERRORS: Final = Counter("prep_difusor_errors_total", "Looks of a mirror 
 LEADER: Final = Gauge("prep_leader", "1 while this process holds the lock of that role.", ["role"])
 
 # Every process; beside them prometheus_client's own: memory, CPU, open files.
+BUILD: Final = Info("prep_build", "The version of the program that runs.")
+BUILD.info({"version": VERSION})
 CLOCK_MOVED: Final = Gauge(
     "prep_clock_moved_seconds", "How far the machine's clock has been set, and not slewed, since this process started."
 )
@@ -126,7 +147,7 @@ def watch_disk(part: str, store: str) -> None:
 
 
 class _OneLine(logging.Formatter):
-    """One JSON object an event: time, level, part, message and whatever was passed as `extra={"data": {...}}`."""
+    """One JSON object an event: time, level, part, message, and the fields passed as `extra={"data": {...}}`."""
 
     def __init__(self, part: str) -> None:
         super().__init__()
@@ -153,40 +174,66 @@ def start_log(part: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-async def serve_metrics(host: str, port: int, health: Callable[[], str | None]) -> asyncio.Server:
-    """Serve GET /metrics and /healthz for a process that serves nothing else; port 0 takes a free one.
+# Probes.
 
-    `health` returns None, or one sentence that says what is wrong (503).
+LIVE: Final = "el proceso responde"
+READY: Final = "puede trabajar"
+
+
+class Readiness:
+    """Whether the work of a process can go on, as its own loop last saw it."""
+
+    def __init__(self, *, patience: float = 30.0) -> None:
+        self._patience = patience
+        self._wrong: str | None = "todavía no empieza su trabajo"
+        self._seen = time.monotonic()
+
+    def tell(self, wrong: str | None) -> None:
+        """The loop has looked: its work can go on (None), or one sentence says why it cannot."""
+        self._wrong = wrong
+        self._seen = time.monotonic()
+
+    def sentence(self) -> str | None:
+        """None, or why the work cannot go on. A loop that has not looked for `patience` seconds is not well."""
+        # The loop may hang without an error: then its last good word is old.
+        silent = time.monotonic() - self._seen
+        return self._wrong or (f"no da señales desde hace {int(silent)} s" if silent > self._patience else None)
+
+
+def probe_answer(wrong: str | None, well: str) -> tuple[HTTPStatus, str]:
+    """The status and the text of a probe."""
+    return (HTTPStatus.OK if wrong is None else HTTPStatus.SERVICE_UNAVAILABLE), f"{wrong or well}\n"
+
+
+@asynccontextmanager
+async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sentence) -> AsyncIterator[int]:
+    """Serve the probes and /metrics for a process that serves nothing else; yields the port (0 takes a free one).
+
+    /livez     the loop answers. It looks at no other part, because a restart would not heal it.
+    /readyz    the work can go on: `ready` returns None, or one sentence (503).
+    /healthz   for people: `health` returns None, or one sentence that says the fault (503).
     """
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gone = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
-        with contextlib.suppress(*gone, asyncio.CancelledError):  # the last: this process is stopping
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-            status, kind, body = _page(head.split(b"\r\n", 1)[0].split(b" "), health)
-            writer.write(
-                f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
-                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-                + body
-            )
-            await writer.drain()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+    def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:
+        async def answer(_: web.Request) -> web.Response:
+            status, text = say()
+            return web.Response(text=text, status=status)
 
-    return await asyncio.start_server(answer, host, port)
+        return answer
 
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-def _page(request: list[bytes], health: Callable[[], str | None]) -> tuple[HTTPStatus, str, bytes]:
-    text = "text/plain; charset=utf-8"
-    match [request[0], request[1].split(b"?")[0] if len(request) > 1 else b""]:
-        case [b"GET", b"/metrics"]:
-            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
-        case [b"GET", b"/healthz"]:
-            wrong = health()
-            status = HTTPStatus.OK if wrong is None else HTTPStatus.SERVICE_UNAVAILABLE
-            return status, text, f"{wrong or 'ok'}\n".encode()
-        case [b"GET", _]:
-            return HTTPStatus.NOT_FOUND, text, b"\n"
-        case _:
-            return HTTPStatus.METHOD_NOT_ALLOWED, text, b"\n"
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/livez", answering(lambda: probe_answer(None, LIVE)))
+    app.router.add_get("/readyz", answering(lambda: probe_answer(ready(), READY)))
+    app.router.add_get("/healthz", answering(lambda: probe_answer(health(), "ok")))
+    # Prometheus asks every few seconds: no line in the log for each.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

@@ -37,7 +37,7 @@ class KafkaMechanism(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How an S3 is reached, as `PREP_S3_*` says; what is empty is for the AWS_* environment to say."""
+    """How an S3 is reached, as `PREP_S3_*` says; the AWS_* environment says the empty ones."""
 
     endpoint: str = ""
     region: str = ""
@@ -46,12 +46,14 @@ class S3Access:
     plain_http: bool = False
 
     def plain_http_allowed(self) -> bool:
-        """Whether the endpoint is http. Raises Rejected where that would leave this machine without leave to."""
+        """Whether the endpoint is http. Raises Rejected if that would leave this machine without leave to."""
+        # The same variables that obstore reads if `endpoint` is empty, in its order.
         variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
         endpoint = self.endpoint or next(filter(None, map(os.environ.get, variables)), "")
         parts = urlsplit(endpoint)
         if parts.scheme != "http":
             return False
+        # A host that is a name raises ValueError: a name other than localhost may be anywhere.
         with suppress(ValueError):
             if self.plain_http or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback:
                 return True
@@ -65,7 +67,8 @@ class Settings(BaseSettings):
 
     secrets: Path | None = None
     """Folder of files named like these settings (`prep_database`, `prep_qr_key`): each holds the value of one, as
-    containers hand secrets over. Empty: `/run/secrets` where there is one. A variable of the same name wins."""
+    containers hand secrets over. Empty: `/run/secrets` if that exists. A variable of the same name wins."""
+    # Places: folders, database, bus, store of images.
     data: Path = Path("var")
     """Folder of everything this machine keeps: embedded Postgres, blobs, keys, logs."""
     public: Path = Path("var/publico")
@@ -85,7 +88,7 @@ class Settings(BaseSettings):
     kafka_prefix: str = Field(default="prep.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Before the name of every topic and group: each night, and each rehearsal, on a cluster needs one of its own."""
     kafka_replication: int = Field(default=3, ge=1, le=9)
-    """Copies of what is published; from 3 on, 2 must hold a message before it is acknowledged."""
+    """Copies of each message; from 3 on, 2 must hold a message before it is acknowledged."""
     kafka_tls: bool = False
     """Speak TLS to the cluster."""
     kafka_ca: Path | None = None
@@ -106,6 +109,7 @@ class Settings(BaseSettings):
     s3_plain_http: bool = False
     """Speak to an S3 in the clear on another machine; on this one it is allowed without asking."""
 
+    # Doors: loopback until somebody says otherwise, so that a first try opens none to the world.
     host: str = "127.0.0.1"
     capture_port: int = 8700
     worker_metrics_port: int = 8701
@@ -113,6 +117,7 @@ class Settings(BaseSettings):
     """Where the publisher serves /metrics and /healthz, and the published tree itself (for demos; nginx otherwise)."""
     sequencer_metrics_port: int = 8703
 
+    # Limits of an image: a picture that is too large must not stop a machine.
     image_max_bytes: int = Field(default=15_000_000, ge=10_000)
     image_max_pixels: int = Field(default=60_000_000, ge=1_000_000)
     decoders: int = Field(default=2, ge=1, le=64)
@@ -120,6 +125,7 @@ class Settings(BaseSettings):
     attempts: int = Field(default=5, ge=1)
     """Tries of a message before it is parked."""
 
+    # People.
     lease_minutes: float = Field(default=10, gt=0)
     other_site_minutes: float = Field(default=30, gt=0)
     """How long a second capture waits for a person at another site; after that anybody else may type it."""
@@ -127,6 +133,7 @@ class Settings(BaseSettings):
     qr_key: SecretStr | None = None
     """Key of the digest behind the QR text, where the stickers carry one."""
 
+    # Seals and time stamps.
     seal_certificate: Path | None = None
     """PEM file with the institution's certificate and those above it, which seals every corte; empty: no seal."""
     seal_key: str = ""
@@ -138,6 +145,7 @@ class Settings(BaseSettings):
     tsa_ca: Path | None = None
     """PEM file of the authorities above those of `tsa`."""
 
+    # The night.
     siglas: str = Field(default="EDO", pattern=r"^[A-Z]{2,10}$")
     """The state's abbreviation in official file names."""
     simulacro: bool = True
@@ -147,7 +155,7 @@ class Settings(BaseSettings):
     log_policy: Path | None = None
     """C2SP policy to publish as politica.txt: this log's key, its witnesses, their quorum; empty: no witnesses."""
     log_witnesses: str = Field(default="", pattern=r"^([^\s=,]+=https?://[^\s,]+(,[^\s=,]+=https?://[^\s,]+)*)?$")
-    """Where witnesses of the policy answer, `nombre=url` separated by commas; empty: where the policy says. The log's
+    """Addresses of the policy's witnesses, `nombre=url` separated by commas; empty: those of the policy. The log's
     first leaf holds the policy's digest, so that it cannot change during a night; addresses may."""
     start: datetime | None = None
     """First corte with data (ISO 8601 with offset); empty: as soon as the publisher starts."""
@@ -158,7 +166,7 @@ class Settings(BaseSettings):
     zero_ceremony: bool = False
     """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
     close_when_complete: bool = True
-    """Cut the last corte as soon as every expected acta is captured and nothing waits (*check*, `docs/rules.md` §8)."""
+    """Cut the last corte once all actas are captured and the queues are empty (*check*, `docs/rules.md` §8)."""
 
     @property
     def receipts_key(self) -> Path:
@@ -180,6 +188,7 @@ class Settings(BaseSettings):
 
     @property
     def s3(self) -> S3Access:
+        # Out of its wrapper here only, for the one object that is never printed.
         secret = self.s3_secret.get_secret_value()
         return S3Access(self.s3_endpoint, self.s3_region, self.s3_key_id, secret, self.s3_plain_http)
 
@@ -187,20 +196,22 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings of this process. Raises Rejected with one sentence that names every variable that is wrong."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    # A misspelt variable would leave its default in force, and nobody would see it.
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise Rejected(f"variables de entorno desconocidas: {', '.join(unknown)}")
-    where: dict[str, Any] = {"_secrets_dir": _secrets(known)}
+    where: dict[str, Any] = {"_secrets_dir": _secrets_folder(known)}
     try:
         return Settings(**where)
     except OSError as error:
         raise Rejected(f"no se puede leer el secreto {error.filename}: {error.strerror}") from None
     except ValidationError as error:
+        # All of them in one sentence: an operator corrects the file once.
         wrong = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise Rejected(f"configuración inválida: {wrong}") from None
 
 
-def _secrets(known: set[str]) -> Path | None:
+def _secrets_folder(known: set[str]) -> Path | None:
     """The folder of secrets. A file there that is no setting's is as wrong as an unknown variable."""
     named = os.environ.get(f"{PREFIX}SECRETS")
     folder = Path(named) if named else RUN_SECRETS
@@ -208,6 +219,7 @@ def _secrets(known: set[str]) -> Path | None:
         if named:
             raise Rejected(f"{PREFIX}SECRETS: no es una carpeta: {folder}")
         return None
+    # Files of other programs may lie there too: only names that begin like ours are looked at.
     unknown = sorted(path.name for path in folder.glob(f"{PREFIX.lower()}*") if path.name.upper() not in known)
     if unknown:
         raise Rejected(f"secretos desconocidos en {folder}: {', '.join(unknown)}")

@@ -25,15 +25,15 @@ from prep.arguments import Parser
 from prep.blobs import AWS, Blobs
 from prep.bus.opened import open_bus
 from prep.consumer import Line, run, stop_on_signals
-from prep.errors import Parked, Rejected
-from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
+from prep.errors import Parked, PrepError, Rejected
+from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
 from prep.pipeline import Given
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import digitize
 from prep.scan.oddities import Oddity
 from prep.settings import S3Access, Settings, now, read_settings
 from prep.store import embedded
-from prep.store.database import Connection, open_pool
+from prep.store.database import Connection, check_migrations, open_pool
 from prep.store.pipeline import Reading, Unread
 
 log: Final = logging.getLogger(__name__)
@@ -138,6 +138,7 @@ image. Drawn actas of 1100×717: 4.8 of 14 ms of CPU were page faults."""
 
 def _prepare_process(blobs_url: str, max_pixels: int, s3: S3Access) -> None:
     global _process  # noqa: PLW0603  # a process of the pool has no other place
+    # A receipt is worth more than a reading: on a small machine intake comes first.
     os.nice(BEHIND)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -155,7 +156,7 @@ class _Here(ThreadPoolExecutor):
         done: Future[T] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+        except Exception as error:  # noqa: BLE001  # the one that waits for it gets it
             done.set_exception(error)
         return done
 
@@ -166,6 +167,7 @@ def _decode(sha256: str) -> Reading | Unread:
 
 async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | Unread:
     """Fetch, decode, keep the derivatives."""
+    # The derivatives are named by their digest: a second decoding writes the same ones again.
     data = await blobs.get(sha256)
     try:
         made = digitize(data, max_pixels)
@@ -195,8 +197,9 @@ class Digitizing:
     given: Given
 
     async def prepare(self, message: Message) -> tuple[ImageReceived, Reading | Unread]:
-        received = ImageReceived.model_validate_json(message.body)
+        received = read_body(message, ImageReceived)
         heavy = received.format in HEAVY_FORMATS or received.bytes > HEAVY_BYTES
+        # Includes the wait for a free process: this is the time that an image waits for its reading.
         with observe.DIGITIZE_SECONDS.time():
             return received, await self.decoders.decode(received.sha256, device=received.device, heavy=heavy)
 
@@ -223,14 +226,7 @@ class Validating:
     given: Given
 
     async def prepare(self, message: Message) -> ActaTouched | ImageNamed:
-        what, _, _ = message.key.partition(":")
-        match what:
-            case "acta":
-                return ActaTouched.model_validate_json(message.body)
-            case "image":
-                return ImageNamed.model_validate_json(message.body)
-            case _:
-                raise Parked(f"mensaje de una clase desconocida: {message.key}")
+        return read_body(message, ActaTouched, ImageNamed)
 
     async def apply(self, connection: Connection, message: Message, prepared: ActaTouched | ImageNamed) -> None:  # noqa: ARG002
         match prepared:
@@ -241,6 +237,7 @@ class Validating:
 
 
 def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
+    # All workers are in the same two groups, and share their messages.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
     given = Given(now=now, chance=random.SystemRandom().random, qr_key=key)
     digitizing = Digitizing(decoders, given)
@@ -254,14 +251,22 @@ def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
 async def work_until_stopped(settings: Settings) -> None:
     stop = stop_on_signals()
     decoders = Decoders(settings.decoders, settings.blobs_url, settings.image_max_pixels, settings.s3)
+    ready = observe.Readiness()
+    port = settings.worker_metrics_port
     try:
-        async with embedded.database(settings) as urls:
+        async with (
+            embedded.database(settings) as urls,
+            observe.serving_probes(settings.host, port, health=ready.sentence, ready=ready.sentence),
+        ):
+            # The probes answer by now: a database that is away makes this worker not ready, and not dead.
             pool = await open_pool(urls.app, connections=16, by_key=True)
+            await check_migrations(pool)
             bus = open_bus(settings, urls.app)
-            await observe.serve_metrics(settings.host, settings.worker_metrics_port, lambda: None)
+            blobs = Blobs.open(settings.blobs_url, s3=settings.s3)
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(arrivals.keep(bus, pool, stop))
-                parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop))
+                parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop, blobs=blobs, ready=ready))
+            # In this order: handlers have ended, so acknowledgements are in; then the bus, then the database.
             await bus.close()
             await pool.close()
     finally:
@@ -269,6 +274,11 @@ async def work_until_stopped(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Exit status 0 if it was asked to stop; 2, with one sentence, if it cannot begin."""
     Parser(prog="prep worker", description="Los trabajadores de digitalización y validación.").parse_args(argv)
     observe.start_log("worker")
-    uvloop.run(work_until_stopped(read_settings()))
+    try:
+        uvloop.run(work_until_stopped(read_settings()))
+    except PrepError as error:
+        print(f"prep: {error.sentence}", file=sys.stderr)
+        sys.exit(2)

@@ -21,7 +21,7 @@ from prep.errors import PrepError, Rejected
 from prep.settings import Settings, read_settings
 from prep.store import embedded
 from prep.store.cortes import Corte, Phase
-from prep.store.database import open_pool
+from prep.store.database import check_migrations, open_pool
 from prep.store.leading import Replica
 from publisher.cut import CorteOffice, Order
 from publisher.gate import GateFailure
@@ -43,6 +43,7 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
         blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
         async with contextlib.AsyncExitStack() as opened:
             pool = await opened.enter_async_context(await open_pool(urls.app))
+            await check_migrations(pool)
             replica = None
             if settings.database_replica:
                 reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))

@@ -1,6 +1,6 @@
 """The files of Anexo 18.5, as they are really published: results, candidaturas and LEEME, and their ZIPs.
 
-UTF-8 with BOM, comma, CRLF, RFC 4180 (`docs/rules.md` §6). The same snapshot gives the same bytes: no function here reads
+UTF-8 with BOM, comma, CRLF, RFC 4180 (`docs/rules.md`). The same snapshot gives the same bytes: no function here reads
 a clock, and every entry of a ZIP has the time of the corte.
 """
 

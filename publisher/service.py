@@ -26,6 +26,8 @@ from publisher.gate import GateFailure
 from publisher.schedule import Schedule
 
 log: Final = logging.getLogger(__name__)
+LONGEST_CUT: Final = 120.0
+"""Seconds for which a publisher may look at nothing else, because it cuts."""
 LOOK: Final = 2.0
 """Seconds between looks at the database, at most."""
 SHORTEST_PAUSE: Final = 0.05
@@ -64,6 +66,8 @@ class Publisher:
         self._since = 0.0
         """Time (monotonic) at which this process first knew of `last`."""
         self.wrong: str | None = "todavía no hay ningún corte"
+        self.ready = observe.Readiness(patience=max(LONGEST_CUT, schedule.interval.total_seconds()))
+        """Whether the next corte can be cut, or another publisher cuts it."""
         observe.CORTE_INTERVAL.set(schedule.interval.total_seconds())
 
     @contextmanager
@@ -92,6 +96,7 @@ class Publisher:
                     while not stop.is_set():
                         await self._look(session)
                         failures, self.wrong = 0, None
+                        self.ready.tell(None)
                         observe.GATE_CLOSED.set(0)
                         await _pause(stop, self._until_due())
             except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of publishing
@@ -189,7 +194,10 @@ class Publisher:
         self.wrong = error.sentence if isinstance(error, PrepError) else f"{cause}: {error}"
         if isinstance(error, leading.PublisherBusy):
             self.wrong = None  # the other one is at work
+            self.ready.tell(None)
             return
+        # A closed gate is for people to open: this process is as able as any other to cut what passes it.
+        self.ready.tell(None if isinstance(error, GateFailure) else self.wrong)
         observe.CUT_ERRORS.labels(cause).inc()
         observe.GATE_CLOSED.set(isinstance(error, GateFailure))
         if not isinstance(error, GateFailure):

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from prep import observe
 from prep.settings import Settings
 from publisher.service import Publisher
 
@@ -56,10 +57,21 @@ def create_app(publisher: Publisher) -> FastAPI:
     def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
+    def answer(wrong: str | None, well: str) -> Response:
+        status, text = observe.probe_answer(wrong, well)
+        return Response(text, status_code=status, media_type="text/plain")
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return answer(None, observe.LIVE)
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        return answer(publisher.ready.sentence(), observe.READY)
+
     @app.get("/healthz")
-    def healthz() -> Response:
-        wrong = publisher.health()
-        return Response(f"{wrong or 'ok'}\n", status_code=503 if wrong else 200, media_type="text/plain")
+    async def healthz() -> Response:
+        return answer(publisher.health(), "ok")
 
     @app.get("/index.json")
     def index(request: Request) -> Response:

@@ -20,8 +20,9 @@ from aiokafka.errors import (
 )
 
 from prep.bus.contract import Batch
-from prep.bus.kafka_cluster import AWAY, Cluster, told
-from prep.bus.kafka_share import AGAIN, ID_HEADER, POLL, KafkaShare
+from prep.bus.kafka_cluster import AWAY, Cluster, error_text
+from prep.bus.kafka_headers import headers_of
+from prep.bus.kafka_share import AGAIN, POLL, KafkaShare
 from prep.errors import Unavailable
 from prep.messages import PARTITIONS, Message, Topic
 
@@ -31,7 +32,7 @@ _REQUEST: Final = 0.8
 
 
 class KafkaBus:
-    """A bus on that cluster. Nothing is connected before it is used.
+    """A bus on that cluster. It connects when it is used.
 
     `patience`: seconds in which a publish is durable, or `Unavailable`.
     """
@@ -55,43 +56,47 @@ class KafkaBus:
         if self._closed.is_set():
             raise Unavailable("el bus está cerrado")
         try:
+            # A sender waits for its receipt: after `patience` it hears «again later» and keeps its image.
             async with asyncio.timeout(self._patience):
-                while not await self._send(messages):
+                # False: the producer was given up. A new one sends all of them again; handlers know `Message.id`.
+                while not await self._send_all(messages):
                     pass
         except UnknownTopicOrPartitionError as error:
             raise Unavailable("el bus no tiene sus temas: ejecute «prep bus init»") from error
-        except MessageSizeTooLargeError:  # no other time will be better: a defect of whoever publishes it
+        except MessageSizeTooLargeError:  # no other time will be better: a defect of its publisher
             raise
         except AWAY as error:
-            log.warning("bus away", extra={"data": {"error": told(error)}})
+            log.warning("bus away", extra={"data": {"error": error_text(error)}})
             raise Unavailable("el bus no responde; intente de nuevo") from error
 
-    async def _send(self, messages: Sequence[Message]) -> bool:
-        """Publish all and wait until they are durable; False where the producer had to be given up."""
-        producer = await self._producing()
+    async def _send_all(self, messages: Sequence[Message]) -> bool:
+        """Publish all and wait until they are durable; False if the producer had to be given up."""
+        producer = await self._running_producer()
+        # All are handed to the producer first, so that they travel in the same requests.
         sent: list[asyncio.Future[object]] = []
         try:
             for message in messages:
-                topic, headers = self._cluster.topic(message.topic), [(ID_HEADER, message.id.encode())]
-                sent.append(await producer.send(topic, message.body, message.key.encode(), headers=headers))
+                topic, key = self._cluster.topic(message.topic), message.key.encode()
+                sent.append(await producer.send(topic, message.body, key, headers=headers_of(message)))
             await asyncio.gather(*sent)
         except (MessageSizeTooLargeError, UnknownTopicOrPartitionError, KafkaTimeoutError):  # no fault of the producer
             raise
         except KafkaError as error:
             # It has lost count of its sequence numbers (a batch that expired while no leader was known is enough):
             # nothing it sends would be taken any more. A new one begins to count anew.
-            log.warning("producer given up", extra={"data": {"error": told(error)}})
+            log.warning("producer given up", extra={"data": {"error": error_text(error)}})
             if self._producer is producer:
                 self._producer = None
-                self._end(_dismiss(producer))
+                self._end_in_background(_dismiss_producer(producer))
             await asyncio.sleep(AGAIN)
             return False
         finally:
+            # Read the outcome of each, also after an error: asyncio complains about one that nobody read.
             for each in sent:
                 each.add_done_callback(lambda future: future.cancelled() or future.exception())
         return True
 
-    async def _producing(self) -> AIOKafkaProducer:
+    async def _running_producer(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._closed.is_set():
                 raise Unavailable("el bus está cerrado")
@@ -105,7 +110,7 @@ class KafkaBus:
                 try:
                     await producer.start()
                 except BaseException:
-                    self._end(producer.stop())
+                    self._end_in_background(producer.stop())
                     raise
                 self._producer = producer
             return self._producer
@@ -115,15 +120,15 @@ class KafkaBus:
         try:
             async with asyncio.timeout(self._patience), self._watching:
                 try:
-                    return await _lag(await self._watcher(group_id), name, PARTITIONS[topic])
+                    return await _count_lag(await self._lag_watcher(group_id), name, PARTITIONS[topic])
                 except BaseException:
                     if (watcher := self._watchers.pop(group_id, None)) is not None:
-                        self._end(watcher.stop())
+                        self._end_in_background(watcher.stop())
                     raise
         except AWAY as error:
             raise Unavailable("el bus no responde; intente de nuevo") from error
 
-    async def _watcher(self, group_id: str) -> AIOKafkaConsumer:
+    async def _lag_watcher(self, group_id: str) -> AIOKafkaConsumer:
         """A consumer that only asks: it never joins the group."""
         if group_id not in self._watchers:
             watcher = AIOKafkaConsumer(
@@ -146,11 +151,11 @@ class KafkaBus:
                     self._shares.discard(share)
                     await share.leave()
             except AWAY as error:
-                log.warning("bus away, waiting", extra={"data": {"topic": topic, "error": told(error)}})
+                log.warning("bus away, waiting", extra={"data": {"topic": topic, "error": error_text(error)}})
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), POLL)
 
-    def _end(self, ending: Coroutine[Any, Any, None]) -> None:
+    def _end_in_background(self, ending: Coroutine[Any, Any, None]) -> None:
         """See a client off in the background."""
 
         async def bounded() -> None:
@@ -166,17 +171,17 @@ class KafkaBus:
         await asyncio.gather(*(share.leave() for share in list(self._shares)))
         async with self._starting:
             if self._producer is not None:
-                self._end(_dismiss(self._producer))
+                self._end_in_background(_dismiss_producer(self._producer))
                 self._producer = None
         for watcher in self._watchers.values():
-            self._end(watcher.stop())
+            self._end_in_background(watcher.stop())
         self._watchers.clear()
         while self._ending:
             await asyncio.wait(self._ending)
 
 
-async def _dismiss(producer: AIOKafkaProducer) -> None:
-    """End a producer without waiting for what it could not send: whoever sent it has been told, or is told now.
+async def _dismiss_producer(producer: AIOKafkaProducer) -> None:
+    """End a producer without waiting for messages that it could not send: their publishers are told so now.
 
     `stop` alone would wait for as long as the cluster is away, and aiokafka has no other way to say so.
     """
@@ -184,9 +189,10 @@ async def _dismiss(producer: AIOKafkaProducer) -> None:
     await producer.stop()
 
 
-async def _lag(watcher: AIOKafkaConsumer, name: str, partitions: int) -> int:
+async def _count_lag(watcher: AIOKafkaConsumer, name: str, partitions: int) -> int:
     await watcher.end_offsets([TopicPartition(name, 0)])  # so that it knows the topic
     numbers = watcher.partitions_for_topic(name) or range(partitions)
+    # Before its first commit a group has everything that is kept still before it.
     every = [TopicPartition(name, number) for number in numbers]
     committed = await asyncio.gather(*(watcher.committed(each) for each in every))
     first, last = await watcher.beginning_offsets(every), await watcher.end_offsets(every)

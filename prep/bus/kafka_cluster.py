@@ -45,10 +45,11 @@ class Cluster:
 
     def options(self) -> dict[str, Any]:
         """What every aiokafka client is given."""
+        # SASL says who we are, TLS hides it: a cluster may ask for either, both or none.
         said: dict[str, Any] = {"bootstrap_servers": self.servers.split(",")}
         said["security_protocol"] = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
         if self.tls:
-            said["ssl_context"] = _trusting(self.ca)
+            said["ssl_context"] = _tls_context(self.ca)
         if self.user:
             said |= {"sasl_mechanism": self.mechanism, "sasl_plain_username": self.user}
             said["sasl_plain_password"] = self.password
@@ -62,7 +63,7 @@ class Cluster:
         return f"{self.prefix}{topic}.{group}"
 
 
-def _trusting(ca: Path | None) -> ssl.SSLContext:
+def _tls_context(ca: Path | None) -> ssl.SSLContext:
     try:
         context: ssl.SSLContext = create_ssl_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
@@ -70,12 +71,13 @@ def _trusting(ca: Path | None) -> ssl.SSLContext:
     return context
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def configs(replication: int) -> dict[str, str]:
-    """Of a topic with that many copies. What was published is evidence: a person deletes it, no clock does."""
+def topic_configs(replication: int) -> dict[str, str]:
+    """Of a topic with that many copies. Messages are evidence: a person deletes them, no clock does."""
+    # With three copies one node may be away, and publishing goes on with two.
     in_sync = 2 if replication >= 3 else 1
     return {
         "min.insync.replicas": str(in_sync),
@@ -90,7 +92,7 @@ def configs(replication: int) -> dict[str, str]:
 async def create_topics(cluster: Cluster, replication: int) -> tuple[list[str], bool]:
     """Create the topics that lack; says what it did, a sentence a topic, and whether all is as it must be.
 
-    Raises Unavailable where the cluster does not answer, Rejected where it cannot hold that many copies.
+    Raises Unavailable if the cluster does not answer, Rejected if it cannot hold that many copies.
     """
     admin = AIOKafkaAdminClient(**cluster.options(), request_timeout_ms=10_000)
     try:
@@ -105,10 +107,12 @@ async def create_topics(cluster: Cluster, replication: int) -> tuple[list[str], 
 
 async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replication: int) -> tuple[list[str], bool]:
     wanted = {cluster.topic(topic): partitions for topic, partitions in PARTITIONS.items()}
-    stated = configs(replication)
+    stated = topic_configs(replication)
     answer = await admin.create_topics(
         [NewTopic(name, partitions, replication, topic_configs=stated) for name, partitions in wanted.items()]
     )
+    # Kafka answers for each topic: made now, there already, or refused.
+    # A topic that is there already is compared and not changed: that is for a person to decide.
     sentences, well = [], True
     for name, code, message, *_ in answer.topic_errors:
         what = for_code(code)
@@ -116,7 +120,7 @@ async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replicati
             said = ", ".join(f"{key}={value}" for key, value in stated.items())
             sentences.append(f"{name}: creado con {wanted[name]} particiones y {replication} copias ({said})")
         elif what is TopicAlreadyExistsError:
-            wrong = await _differences(admin, name, wanted[name], replication)
+            wrong = await _topic_differences(admin, name, wanted[name], replication)
             well = well and not wrong
             sentences += [f"{name}: ya existía y {each}" for each in wrong or ["es como debe"]]
         elif what is InvalidReplicationFactorError:
@@ -126,12 +130,14 @@ async def _create_topics(admin: AIOKafkaAdminClient, cluster: Cluster, replicati
     return sentences, well
 
 
-async def _differences(admin: AIOKafkaAdminClient, name: str, partitions: int, replication: int) -> list[str]:
+async def _topic_differences(admin: AIOKafkaAdminClient, name: str, partitions: int, replication: int) -> list[str]:
     """What of an existing topic is not as stated."""
     [topic] = await admin.describe_topics([name])
+    # More partitions than stated do no harm. Fewer would be a bottleneck that nobody sees.
     wrong = []
     if len(topic["partitions"]) < partitions:
         wrong.append(f"tiene {len(topic['partitions'])} particiones; se necesitan {partitions}")
+    # Every partition is looked at: one with fewer copies is enough to lose messages.
     copies = {len(each["replicas"]) for each in topic["partitions"]}
     if copies != {replication}:
         wrong.append(f"tiene {' y '.join(map(str, sorted(copies)))} copias; se piden {replication}")
@@ -140,7 +146,7 @@ async def _differences(admin: AIOKafkaAdminClient, name: str, partitions: int, r
     has = {key: value for key, value, *_ in entries}
     wrong += [
         f"{key} es {has.get(key)}; debe ser {value}"
-        for key, value in configs(replication).items()
+        for key, value in topic_configs(replication).items()
         if has.get(key) != value
     ]
     return wrong

@@ -34,7 +34,7 @@ _LOOPBACK: Final = "127.0.0.1"
 
 
 def jars() -> Path:
-    """The folder of Kafka's jars, fetched on first use. Raises Rejected where Java or Maven is missing."""
+    """The folder of Kafka's jars, fetched on first use. Raises Rejected if Java or Maven is missing."""
     if shutil.which("java") is None:
         raise Rejected("falta Java (17 o posterior) para iniciar Kafka: instale openjdk-17-jre-headless")
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prep" / f"kafka-{VERSION}"
@@ -65,14 +65,14 @@ class _Ports:
     brokers: int
     controller: int
     advertised: int
-    """What clients are told to connect to: `clients`, or whatever a test puts before it."""
+    """The ports that clients are told to connect to: `clients`, or those that a test puts before them."""
 
 
 class DevKafka:
     """The nodes whose files are in `folder`, numbered from 1; another object on that folder speaks of the same ones.
 
     `advertised`: ports that clients are sent to, one a node, where something stands between them and the nodes.
-    Raises Rejected where the folder holds another number of nodes.
+    Raises Rejected if the folder holds another number of nodes.
     """
 
     def __init__(self, folder: Path, nodes: int = 1, *, advertised: Sequence[int] = ()) -> None:
@@ -89,18 +89,20 @@ class DevKafka:
 
     @staticmethod
     def nodes_in(folder: Path) -> int:
-        """How many nodes are laid out in `folder`; 0 where there is nothing."""
+        """How many nodes are laid out in `folder`; 0 if there is nothing."""
         plan = folder / "nodos.json"
         return len(json.loads(plan.read_text("utf-8"))["ports"]) if plan.exists() else 0
 
     def _lay_out(self, plan: Path, nodes: int, advertised: Sequence[int]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        # The ports are chosen once and written down: a node that starts again must be where clients know it.
         free = free_ports(3 * nodes)
         ports = []
         for number in range(nodes):
             clients, brokers, controller = free[3 * number : 3 * number + 3]
             ports.append(_Ports(clients, brokers, controller, advertised[number] if advertised else clients))
         cluster = "K" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # one that begins with «-» is an option
+        # Renamed when it is whole: if we stop before, the next run lays everything out anew.
         coming = plan.with_suffix(".tmp")
         coming.write_text(json.dumps({"cluster": cluster, "ports": [asdict(each) for each in ports]}), "utf-8")
         coming.rename(plan)
@@ -116,31 +118,34 @@ class DevKafka:
 
     @property
     def client_ports(self) -> list[int]:
-        """Where the nodes listen for clients, whatever is advertised."""
+        """The addresses at which the nodes listen for clients; others may be advertised."""
         return [ports.clients for ports in self._ports]
 
     def up(self) -> str:
         """Start the nodes that are not running, and wait until all are ready; returns `bootstrap`."""
+        # All begin before the first is waited for: a controller is ready only with a majority.
         starting = [number for number in self.numbers if not self.is_running(number)]
-        heard = {number: self._launch(number) for number in starting}
+        heard = {number: self._launch_node(number) for number in starting}
         for number in starting:
             self._await_started(number, heard[number])
         return self.bootstrap
 
     def start(self, number: int) -> None:
         """Start one node again, on its ports and its files, and wait until it is ready."""
+        # A node that runs is left alone, so that a command that is repeated does no harm.
         if not self.is_running(number):
-            self._await_started(number, self._launch(number))
+            self._await_started(number, self._launch_node(number))
 
     def kill(self, number: int) -> None:
         """SIGKILL, as a power failure of that machine would."""
-        self._end(number, signal.SIGKILL)
+        self._end_node(number, signal.SIGKILL)
 
     def stop(self) -> None:
         """Stop every node in good order, by its process id; what does not obey is killed."""
+        # All are asked first, so that they end side by side.
         ending = [number for number in self.numbers if self.is_running(number)]
         for number in ending:
-            os.kill(self._pid(number), signal.SIGTERM)
+            os.kill(self._process_id(number), signal.SIGTERM)
         for number in ending:
             try:
                 self._await_gone(number, 20)
@@ -150,23 +155,24 @@ class DevKafka:
     def is_running(self, number: int) -> bool:
         """Whether the process in the node's pid file lives and is this node, not another with its number."""
         with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
-            process = psutil.Process(self._pid(number))
-            properties = str(self._node(number) / "server.properties")
+            process = psutil.Process(self._process_id(number))
+            properties = str(self._node_folder(number) / "server.properties")
             return properties in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
         return False
 
-    def _node(self, number: int) -> Path:
+    def _node_folder(self, number: int) -> Path:
         return self._folder / f"nodo-{number}"
 
-    def _pid(self, number: int) -> int:
-        return int((self._node(number) / "pid").read_text())
+    def _process_id(self, number: int) -> int:
+        return int((self._node_folder(number) / "pid").read_text())
 
-    def _end(self, number: int, how: signal.Signals) -> None:
+    def _end_node(self, number: int, how: signal.Signals) -> None:
         if self.is_running(number):
-            os.kill(self._pid(number), how)
+            os.kill(self._process_id(number), how)
             self._await_gone(number, 20)
 
     def _await_gone(self, number: int, seconds: float) -> None:
+        # Our own child is waited for and reaped. A node of an earlier process is somebody else's child.
         child = self._children.pop(number, None)
         if child is not None:
             try:
@@ -176,15 +182,16 @@ class DevKafka:
                 raise
         else:
             with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(self._pid(number)).wait(seconds)
+                psutil.Process(self._process_id(number)).wait(seconds)
 
-    def _launch(self, number: int) -> int:
+    def _launch_node(self, number: int) -> int:
         """Begin the node's process; returns where in its log this start begins."""
-        node, classpath = self._node(number), str(jars() / "*")
+        node, classpath = self._node_folder(number), str(jars() / "*")
         node.mkdir(exist_ok=True)
         properties = node / "server.properties"
-        properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties(number)), "utf-8")
+        properties.write_text("".join(f"{key}={value}\n" for key, value in self._node_properties(number)), "utf-8")
         java = ["java", HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+        # A folder is formatted once. Formatted again it would forget what it holds.
         if not (node / "datos" / "meta.properties").exists():
             tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(properties)]
             formatted = subprocess.run([*java, *tool], check=False, capture_output=True, text=True)
@@ -204,15 +211,17 @@ class DevKafka:
         return heard
 
     def _await_started(self, number: int, heard: int) -> None:
-        log = self._node(number) / "log"
+        log = self._node_folder(number) / "log"
         deadline = time.monotonic() + READY_SECONDS
+        # Its own words say that it is ready: the port is open long before that.
         while _STARTED not in log.read_bytes()[heard:]:
             if self._children[number].poll() is not None or time.monotonic() > deadline:
                 self.kill(number)
                 raise Rejected(f"el nodo {number} de Kafka no inició; vea {log}")
             time.sleep(0.05)
 
-    def _properties(self, number: int) -> Iterator[tuple[str, object]]:
+    def _node_properties(self, number: int) -> Iterator[tuple[str, object]]:
+        # Copies and copies in sync as a cluster of that size can have them.
         ports, nodes = self._ports[number - 1], len(self._ports)
         copies = min(3, nodes)
         in_sync = 2 if nodes > 2 else 1
@@ -226,7 +235,7 @@ class DevKafka:
         yield "listener.security.protocol.map", ",".join(f"{name}:PLAINTEXT" for name in listening)
         yield "inter.broker.listener.name", "BROKERS"
         yield "controller.listener.names", "CONTROLLER"
-        yield "log.dirs", self._node(number) / "datos"
+        yield "log.dirs", self._node_folder(number) / "datos"
         yield "auto.create.topics.enable", "false"
         yield "min.insync.replicas", in_sync
         yield "offsets.topic.replication.factor", copies
@@ -248,6 +257,7 @@ def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        # All are held open until all are chosen: otherwise one port could be chosen twice.
         for each in taken:
             each.bind((_LOOPBACK, 0))
         return [each.getsockname()[1] for each in taken]

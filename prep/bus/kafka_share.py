@@ -1,9 +1,9 @@
 """One consumer of a Kafka group: the partitions that are its share, what it has in hand, and what it commits.
 
-It commits the offsets up to which everything is acknowledged, together and without gaps; what it had in hand when it
-dies is read again by others. Rebalances are eager with a sticky assignment, because aiokafka has no cooperative
-protocol: while one goes on the whole group waits, but whoever keeps a partition goes on where it was, with what it has
-in hand.
+It commits the offsets up to which everything is acknowledged, together and without gaps. If it dies, others read the
+messages that it had in hand again. Rebalances are eager with a sticky assignment, because aiokafka has no cooperative
+protocol: while one goes on the whole group waits. A consumer that keeps a partition then goes on from its place, with
+the messages that it has in hand.
 """
 
 import asyncio
@@ -24,22 +24,21 @@ from aiokafka.errors import (
 )
 
 from prep.bus.contract import Batch
-from prep.bus.kafka_cluster import AWAY, Cluster, told
+from prep.bus.kafka_cluster import AWAY, Cluster, error_text
+from prep.bus.kafka_headers import message_of
 from prep.messages import Message, Topic
 
 log: Final = logging.getLogger(__name__)
-ID_HEADER: Final = "id"
-"""The record header that carries `Message.id`."""
 _FETCH: Final = 60
 """Messages in one batch, at most."""
 _FULL: Final = 240
 """Messages of one partition in hand at which it is fetched no more, until half of them are acknowledged."""
 POLL: Final = 1.0
-"""Seconds between looks where nothing came; also before a consumer that lost the cluster tries again."""
+"""Seconds between looks while no message comes; also before a consumer that lost the cluster tries again."""
 _COMMIT: Final = 3.0
 """Seconds that a rebalance or a leave waits for the last commit. Not committed: comes again."""
 _PACE: Final = 1.0
-"""Seconds between commits: each is a write on every copy. What is lost of them comes again, without effect."""
+"""Seconds between commits: each is a write on every copy. After a lost commit messages come again, without effect."""
 AGAIN: Final = 0.3
 """Seconds to the next try of a commit, or of a publish with a new producer."""
 _STUCK: Final = 60.0
@@ -67,11 +66,11 @@ class _HeldPartition:
     committed: int | None
     """What the group has committed, as far as is known."""
     position: int | None = None
-    """Read up to here; None: nothing was read yet."""
+    """Read up to here; None before the first read."""
     done: int | None = None
     """Everything before it is acknowledged."""
     in_hand: deque[_BatchPart] = field(default_factory=deque)
-    """In order; leaves from the front as it is acknowledged, so that `done` never passes what is not."""
+    """In order; leaves from the front as it is acknowledged, so that `done` never passes an open one."""
     size: int = 0
     """Messages in hand."""
 
@@ -107,7 +106,7 @@ class KafkaShare:
         self._held: dict[TopicPartition, _HeldPartition] = {}
         self._committing = asyncio.Lock()
         self._balancing: float | None = 0.0
-        """Since when (loop time) a rebalance goes on: nothing is committed then. None: the share is settled."""
+        """Since when (loop time) a rebalance goes on, without commits. None: the share is settled."""
         self._news = asyncio.Event()
         self._committer: asyncio.Task[None] | None = None
         self._underway: _Commit | None = None
@@ -121,6 +120,7 @@ class KafkaShare:
 
     async def next(self) -> Batch | None:
         """The next batch, waiting for it; None once this share has been left. Raises what ends a consumer."""
+        # Three things end a wait: a batch, the end of this share, and POLL, after which the share is looked at.
         over = asyncio.ensure_future(self._over.wait())
         coming: asyncio.Future[Any] | None = None
         try:
@@ -131,25 +131,27 @@ class KafkaShare:
                 await asyncio.wait({over, coming}, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
                 if self._over.is_set():
                     break
-                self._check()
+                self._check_settled()
                 if coming.done():
                     found, coming = coming.result(), None
                     if found:
-                        return self._batch(found)
+                        return self._batch_of(found)
         finally:
             over.cancel()
             if coming is not None:
                 coming.cancel()
         return None
 
-    def _check(self) -> None:
+    def _check_settled(self) -> None:
         if self._committer is not None and self._committer.done():
             self._committer.result()
         since = self._balancing
+        # aiokafka may wait for ever for a group that lost its coordinator. A new consumer joins afresh.
         if since is not None and asyncio.get_running_loop().time() - since > _STUCK:
             raise KafkaError("the group does not settle")
 
-    def _batch(self, found: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
+    def _batch_of(self, found: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
+        # One batch may hold records of several partitions. Each part is acknowledged for itself.
         mine: list[tuple[TopicPartition, _HeldPartition, _BatchPart]] = []
         messages: list[Message] = []
         for partition, records in found.items():
@@ -162,20 +164,19 @@ class KafkaShare:
                 with contextlib.suppress(IllegalStateError):  # a rebalance has just taken it
                     self._consumer.pause(partition)
             mine.append((partition, held, piece))
-            messages += (self._message(record) for record in records)
+            messages += (self._message_of_record(record) for record in records)
         since = datetime.fromtimestamp(min(records[0].timestamp for records in found.values()) / 1000, UTC)
-        return Batch(messages, partial(self._acknowledge, mine), since)
+        return Batch(messages, partial(self._acknowledge_parts, mine), since)
 
-    def _message(self, record: Any) -> Message:  # noqa: ANN401
-        """What another than `publish` wrote is a message too: whoever handles it sets it aside."""
-        ids = [value.decode(errors="replace") for name, value in record.headers if name == ID_HEADER]
-        own = f"{record.topic}:{record.partition}:{record.offset}"
+    def _message_of_record(self, record: Any) -> Message:  # noqa: ANN401
+        place = f"{record.topic}:{record.partition}:{record.offset}"
         key = (record.key or b"?").decode(errors="replace")
-        return Message(self._topic, key, ids[0] if ids else own, record.value or b"")
+        return message_of(self._topic, key, record.value or b"", record.headers, place=place)
 
-    async def _acknowledge(self, pieces: Sequence[tuple[TopicPartition, _HeldPartition, _BatchPart]]) -> None:
+    async def _acknowledge_parts(self, pieces: Sequence[tuple[TopicPartition, _HeldPartition, _BatchPart]]) -> None:
         for partition, held, piece in pieces:
             piece.acknowledged = True
+            # Only a part at the front moves `done`: an older one that is open holds all behind it back.
             while held.in_hand and held.in_hand[0].acknowledged:
                 gone = held.in_hand.popleft()
                 held.done = gone.last
@@ -186,20 +187,21 @@ class KafkaShare:
         self._news.set()
 
     async def _commit_what_is_acknowledged(self) -> None:
-        """In the background: what is acknowledged while one commit is on its way goes with the next."""
+        """In the background: acknowledgements that come while one commit is on its way go with the next."""
         while True:
             await self._news.wait()
             self._news.clear()
             async with self._committing:
-                committed = self._balancing is not None or await self._commit()
+                committed = self._balancing is not None or await self._commit_now()
             if not committed:
                 self._news.set()
             await asyncio.sleep(_PACE if committed else AGAIN)
 
-    async def _commit(self) -> bool:
-        """Commit what is acknowledged of the partitions held, if anything. Whoever calls holds `_committing`."""
+    async def _commit_now(self) -> bool:
+        """Commit the acknowledged part of the partitions held, if there is any. The caller holds `_committing`."""
         while True:
             if self._underway is None:
+                # No news: no request. Otherwise one commit for all partitions.
                 wanted = {
                     each: held.done for each, held in self._held.items() if held.done not in {None, held.committed}
                 }
@@ -215,31 +217,32 @@ class KafkaShare:
             try:
                 task.result()
             except AWAY as error:
-                log.warning("commit waits", extra={"data": {"topic": self._topic, "error": told(error)}})
+                log.warning("commit waits", extra={"data": {"topic": self._topic, "error": error_text(error)}})
                 return False
             for partition, done in moved.items():
                 self._held[partition].committed = done
 
     def _give_up_commit(self) -> None:
-        """What is still being asked for may be another's by now."""
+        """The partitions of a commit on its way may belong to another by now."""
         if self._underway is not None:
             self._underway.task.cancel()
             self._underway = None
 
     async def revoked(self) -> None:
-        """The group is about to share anew: commit what is acknowledged while this is still ours to commit."""
+        """The group is about to share anew: commit the acknowledged part while it is still ours to commit."""
         async with self._committing:
             if not self._over.is_set():
-                await self._commit()
+                await self._commit_now()
             self._give_up_commit()
             self._balancing = asyncio.get_running_loop().time()
 
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """The share from now on. What was ours before, and nobody else's in between, goes on where it was."""
+        """The share from now on. A partition that was ours all the time goes on from its place."""
         if partitions:
-            self._consumer.pause(*partitions)  # before anything is fetched from where the commits are
+            # Three cases: ours before and untouched; ours before and committed by another; new. Only the first goes on.
+            self._consumer.pause(*partitions)  # before a fetch begins at the commits
         before, self._held = self._held, {}
-        for partition, committed in (await self._committed(partitions)).items():
+        for partition, committed in (await self._committed_offsets(partitions)).items():
             held = before.get(partition)
             if held is not None and held.position is not None and committed in {held.committed, held.done}:
                 held.committed = committed
@@ -251,7 +254,7 @@ class KafkaShare:
         self._balancing = None
         self._news.set()
 
-    async def _committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+    async def _committed_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
         try:
             async with asyncio.timeout(_COMMIT):
                 found = await asyncio.gather(*(self._consumer.committed(each) for each in partitions))
@@ -269,13 +272,13 @@ class KafkaShare:
             await asyncio.wait({self._committer})
         async with self._committing:
             if self._balancing is None:
-                await self._commit()
+                await self._commit_now()
             self._give_up_commit()
             self._held.clear()
         try:
             await asyncio.wait_for(self._consumer.stop(), 2 * _COMMIT)
         except AWAY as error:
-            log.warning("left without a word", extra={"data": {"topic": self._topic, "error": told(error)}})
+            log.warning("left without a word", extra={"data": {"topic": self._topic, "error": error_text(error)}})
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka declares no types

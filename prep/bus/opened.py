@@ -9,7 +9,8 @@ from prep.settings import BusKind, Settings
 
 
 def open_bus(settings: Settings, database: str) -> Bus:
-    """Kafka, or the embedded one on the PostgreSQL at `database`. Nothing is connected before it is used."""
+    """Kafka, or the embedded one on the PostgreSQL at `database`. It connects when it is used."""
+    # The one place that knows both: everybody else has a Bus.
     match settings.bus:
         case BusKind.EMBEDDED:
             return EmbeddedBus(database)
@@ -18,7 +19,8 @@ def open_bus(settings: Settings, database: str) -> Bus:
 
 
 def cluster(settings: Settings) -> Cluster:
-    """The cluster of these settings. Raises Rejected where they do not say enough."""
+    """The cluster of these settings. Raises Rejected if they do not say enough."""
+    # Said here and not by pydantic: these settings are wrong only together, and only with Kafka.
     if not settings.kafka:
         raise Rejected("falta PREP_KAFKA: las direcciones de Kafka, como kafka1:9092,kafka2:9092,kafka3:9092")
     if bool(settings.kafka_user) != (settings.kafka_password is not None):

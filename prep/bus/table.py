@@ -1,9 +1,8 @@
-"""The bus on a table of the same PostgreSQL: what one machine needs, without a broker.
+"""The bus on a table of the same PostgreSQL: enough for one machine, without a broker.
 
 Publishing is group-committed: everything that waits when a write begins is written in one transaction. A consumer is
-one session; the partitions it reads are advisory locks of that session, so a consumer that dies gives them back by
-dying, and what it had not acknowledged is read again by whoever takes them. Cursors move over what is acknowledged
-without a gap.
+one session, and the partitions that it reads are advisory locks of that session. A consumer that dies gives them back
+by dying, and the next holder reads again from the cursor. A cursor moves over acknowledged messages, without a gap.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from prep.store.database import GONE, Connection
 log: Final = logging.getLogger(__name__)
 
 KEEP: Final = timedelta(hours=1)
-"""A group that reads a topic for the first time still finds what was published this long ago."""
+"""A group that reads a topic for the first time still finds the messages of this long ago."""
 
 _WRITE: Final = 2000
 """Messages in one publishing transaction, at most (a single publish may exceed it)."""
@@ -34,14 +33,14 @@ _FETCH: Final = 60
 _POLL: Final = 1.0
 """Seconds between looks where no notification came."""
 _LINGER: Final = 0.01
-"""Seconds between a notification and the look: what comes together is read together."""
+"""Seconds between a notification and the look: messages that come together are read together."""
 _BALANCE: Final = 0.5
 """Seconds between looks at who else is in the group."""
 _SWEEP: Final = 60.0
 
 
 class EmbeddedBus:
-    """A bus on the database at `url`. Nothing is connected before it is used.
+    """A bus on the database at `url`. It connects when it is used.
 
     `patience`: seconds that a partition which another consumer should have may stay while something of it is in hand.
     """
@@ -64,32 +63,36 @@ class EmbeddedBus:
             raise Unavailable("el bus está cerrado")
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((messages, written))
+        # The first publisher starts the writer. The others find it running and are in its next transaction.
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
+            self._writer = asyncio.create_task(self._write_waiting())
         await written
 
-    async def _write(self) -> None:
+    async def _write_waiting(self) -> None:
         while self._waiting:
+            # As many whole publishes as fit: a publish is in one transaction, or in none.
             group: list[tuple[Sequence[Message], asyncio.Future[None]]] = []
             size = 0
             while self._waiting and (not group or size + len(self._waiting[0][0]) <= _WRITE):
                 group.append(self._waiting.pop(0))
                 size += len(group[-1][0])
-            error = await self._commit([message for messages, _ in group for message in messages])
+            error = await self._commit_group([message for messages, _ in group for message in messages])
             for messages, written in group:
                 if error is not None and not isinstance(error, Unavailable) and len(group) > 1:
-                    _settle(written, await self._commit(messages))  # one caller's bad message fails that caller alone
+                    _settle_publish(
+                        written, await self._commit_group(messages)
+                    )  # one caller's bad message fails that caller alone
                 else:
-                    _settle(written, error)
+                    _settle_publish(written, error)
 
-    async def _commit(self, messages: Sequence[Message]) -> Exception | None:
-        """Write in one transaction; the error instead, where there was one."""
+    async def _commit_group(self, messages: Sequence[Message]) -> Exception | None:
+        """Write in one transaction; the error instead, if there was one."""
         try:
             async with self._using:
                 try:
-                    await self._insert(messages)
+                    await self._insert_messages(messages)
                 except GONE:  # perhaps the session died long ago; a commit whose answer was lost is repeated
-                    await self._insert(messages)
+                    await self._insert_messages(messages)
         except GONE as error:
             log.warning("bus away", extra={"data": {"error": str(error)}})
             return Unavailable("el bus no responde; intente de nuevo")
@@ -97,11 +100,11 @@ class EmbeddedBus:
             return error
         return None
 
-    async def _insert(self, messages: Sequence[Message]) -> None:
+    async def _insert_messages(self, messages: Sequence[Message]) -> None:
         await store.publish(await self._session(), messages)
 
     async def _session(self) -> Connection:
-        """The session for writing and counting; whoever calls holds `_using`."""
+        """The session for writing and counting; the caller holds `_using`."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await store.connect(self._url)
         return self._connection
@@ -116,7 +119,7 @@ class EmbeddedBus:
     async def consume(self, topic: Topic, group: str) -> AsyncGenerator[Batch, None]:
         while not self._closed.is_set():
             try:
-                share = await self._join(topic, group)
+                share = await self._join_group(topic, group)
                 try:
                     while (batch := await share.next()) is not None:
                         yield batch
@@ -128,7 +131,8 @@ class EmbeddedBus:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), _POLL)
 
-    async def _join(self, topic: Topic, group: str) -> "_Share":
+    async def _join_group(self, topic: Topic, group: str) -> "_Share":
+        # A session of its own: its locks are its partitions, and they end with it.
         share = _Share(store.Reader(await store.connect(self._url, reader=True), topic, group), self._patience)
         try:
             await share.enter(PARTITIONS[topic], self._keep)
@@ -150,7 +154,7 @@ class EmbeddedBus:
                     await self._connection.close()
 
 
-def _settle(written: asyncio.Future[None], error: Exception | None) -> None:
+def _settle_publish(written: asyncio.Future[None], error: Exception | None) -> None:
     if written.done():  # its publisher was cancelled
         return
     if error is None:
@@ -174,7 +178,7 @@ class _Held:
     position: int
     """Read up to here."""
     in_hand: deque[_Piece] = field(default_factory=deque)
-    """In order; leaves from the front as it is acknowledged, so that the cursor never passes what is not."""
+    """In order; leaves from the front as it is acknowledged, so that the cursor never passes an open one."""
     until: float | None = None
     """It should go to another: as soon as nothing of it is in hand, at this loop time in any case."""
 
@@ -195,8 +199,8 @@ class _Share:
     async def enter(self, partitions: int, keep: timedelta) -> None:
         self._partitions = partitions
         await self._reader.enter(self._news.set)
-        await self._balance()
-        self._keeper = asyncio.create_task(self._tend(keep))
+        await self._balance_share()
+        self._keeper = asyncio.create_task(self._tend_share(keep))
 
     async def next(self) -> Batch | None:
         """The next batch, waiting for it; None once this share has been left. Raises what a lost session raises."""
@@ -204,7 +208,7 @@ class _Share:
             if self._keeper is not None and self._keeper.done():
                 self._keeper.result()
             self._news.clear()
-            batch = await self._fetch()
+            batch = await self._fetch_batch()
             if batch is not None:
                 return batch
             with contextlib.suppress(TimeoutError):
@@ -212,7 +216,7 @@ class _Share:
                 await asyncio.sleep(_LINGER)
         return None
 
-    async def _fetch(self) -> Batch | None:
+    async def _fetch_batch(self) -> Batch | None:
         async with self._session:
             reading = {number: held for number, held in self._held.items() if held.until is None}
             if not reading:
@@ -221,6 +225,7 @@ class _Share:
             found = await self._reader.fetch(positions, each=max(1, _FETCH // len(reading)))
         if not found:
             return None
+        # The batch is remembered by partition: each part moves its own cursor when it is acknowledged.
         pieces: dict[int, _Piece] = {}
         for stored in found:
             pieces.setdefault(stored.partition, _Piece(0)).last = stored.seq
@@ -229,9 +234,10 @@ class _Share:
             reading[number].in_hand.append(piece)
         mine = [(number, reading[number], piece) for number, piece in pieces.items()]
         since = min(stored.at for stored in found)
-        return Batch([stored.message for stored in found], partial(self._acknowledge, mine), since)
+        return Batch([stored.message for stored in found], partial(self._acknowledge_pieces, mine), since)
 
-    async def _acknowledge(self, pieces: Sequence[tuple[int, _Held, _Piece]]) -> None:
+    async def _acknowledge_pieces(self, pieces: Sequence[tuple[int, _Held, _Piece]]) -> None:
+        # A cursor moves over the acknowledged front of its partition, so an open batch holds later ones back.
         moved = {}
         for number, held, piece in pieces:
             piece.acknowledged = True
@@ -249,14 +255,15 @@ class _Share:
             self._reader.break_off()
             self._news.set()
 
-    async def _tend(self, keep: timedelta) -> None:
+    async def _tend_share(self, keep: timedelta) -> None:
         """In the background, whether or not anybody asks for the next batch: fair shares, and sweeping."""
+        # Fair shares are a matter of half a second; sweeping can wait a minute.
         clock = asyncio.get_running_loop().time
         swept = clock()
         try:
             while not self._over:
                 await asyncio.sleep(_BALANCE)
-                await self._balance()
+                await self._balance_share()
                 if clock() - swept > _SWEEP:
                     swept = clock()
                     async with self._session:
@@ -264,10 +271,11 @@ class _Share:
         finally:
             self._news.set()  # `next` raises what ended this
 
-    async def _balance(self) -> None:
-        """Hold as many partitions as is fair: mark what goes to others, give back what is free, take what lacks."""
+    async def _balance_share(self) -> None:
+        """Hold as many partitions as is fair: mark those for others, give free ones back, take missing ones."""
         async with self._session:
             fair = await self._reader.fair_share()
+            # The idle ones go first: they can be given back at once, and no message is read twice.
             staying = sorted(
                 (number for number, held in self._held.items() if held.until is None),
                 key=lambda number: len(self._held[number].in_hand),
@@ -275,13 +283,15 @@ class _Share:
             now = asyncio.get_running_loop().time()
             for number in staying[: max(0, len(staying) - fair)]:
                 self._held[number].until = now + self._patience
+            # A busy one goes when it is idle, or when the patience of the other consumer is at its end.
             for number, held in list(self._held.items()):
                 if held.until is not None and (not held.in_hand or held.until <= now):
                     del self._held[number]
                     await self._reader.give_back(number)
-            await self._take(fair - len(staying))
+            await self._take_partitions(fair - len(staying))
 
-    async def _take(self, missing: int) -> None:
+    async def _take_partitions(self, missing: int) -> None:
+        # A partition on its way out only has to stay. Any other is tried: its holder may have died.
         for number in range(self._partitions):
             if missing <= 0:
                 return
@@ -302,6 +312,7 @@ class _Share:
         self._over = True
         self._news.set()
         if self._keeper is not None:
+            # The keeper uses the session too: it must be over before the session is closed.
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         try:

@@ -1,6 +1,6 @@
 """The criteria of an election as data: what is observed of an acta, whether it counts, and the words that say so.
 
-`docs/rules.md` §4-5. Institutes and years differ, so every switch and every text belongs to a named `RuleSet` with a version;
+`docs/rules.md` §4-5. Institutes and years differ, so every switch and every text belongs to a named `RuleSet`;
 the election names one, and the digest of the set goes into every manifest. Observations are computed, never typed.
 They look at vote fields only: a blank *boletas sobrantes* is no observation, and a written total that differs from the
 sum is none either.

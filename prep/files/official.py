@@ -1,6 +1,6 @@
 """Reads the result files that institutes have really published, whatever their dialect, into one shape.
 
-The format is Anexo 18.5 as told in `docs/rules.md` §6: title, date of the corte, thirteen summary values, a row an acta.
+The format is Anexo 18.5 as told in `docs/rules.md` §6: title, date, thirteen summary values, one row an acta.
 Files differ in encoding, delimiter, line ends, names of columns, dates, and in how they print a field that holds no
 number. This module hides all of that and decides nothing: what a row says is kept as printed (`OfficialRow.printed`)
 beside what it means. Rows of an acta that nobody had (sin acta, not captured yet, fuera de catálogo) hold no readings,

@@ -43,6 +43,7 @@ class Stored:
 
 async def connect(url: str, *, reader: bool = False) -> Connection:
     """A session of its own. A reader's commits are acknowledgements: to lose the last ones is to see messages again."""
+    # A reader's cursor may be lost in a crash, because messages may come twice. A publisher's row may not.
     settings = _SETTINGS | ({"synchronous_commit": "off"} if reader else {})
     return await asyncpg.connect(url, timeout=_ANSWER, command_timeout=_ANSWER, server_settings=settings)
 
@@ -52,16 +53,18 @@ def partition(message: Message) -> int:
     return zlib.crc32(message.key.encode()) % PARTITIONS[message.topic]
 
 
-def _space(*parts: str) -> int:
+def _lock_space(*parts: str) -> int:
     """First key of an advisory lock, as PostgreSQL's signed 32 bits."""
     return zlib.crc32("/".join(parts).encode()) - 2**31
 
 
 async def publish(connection: Connection, messages: Sequence[Message]) -> None:
     """Add the messages in this order: durable, and seen by readers, once the caller's transaction, if any, commits."""
+    # Columns of one statement: many messages cost one round trip, and one flush at the commit.
     topics = [message.topic.value for message in messages]
     partitions = [partition(message) for message in messages]
-    writing = sorted({(_space("publish", topic), p) for topic, p in zip(topics, partitions, strict=True)})
+    # Sorted, so that two publishers take the locks of their partitions in one order and never wait in a circle.
+    writing = sorted({(_lock_space("publish", topic), p) for topic, p in zip(topics, partitions, strict=True)})
     await connection.execute(
         SQL["publish"],
         [space for space, _ in writing],
@@ -71,6 +74,9 @@ async def publish(connection: Connection, messages: Sequence[Message]) -> None:
         [message.id for message in messages],
         [message.key for message in messages],
         [message.body for message in messages],
+        [message.type for message in messages],
+        [message.source for message in messages],
+        [message.happened_at for message in messages],
     )
 
 
@@ -86,31 +92,35 @@ class Reader:
         self._connection = connection
         self._topic = topic
         self._group = group
-        self._space = _space("consume", topic, group)
+        self._lock_space = _lock_space("consume", topic, group)
 
     async def enter(self, wake: Callable[[], None]) -> None:
         """Become a member of the group. `wake` is called at each news of the topic, and when the session ends."""
+        # A group that comes for the first time begins at 0: it reads everything that is still kept.
         await self._connection.execute(SQL["add_cursors"], self._topic, self._group, PARTITIONS[self._topic])
-        await self._connection.execute(SQL["enter"], self._space, _MEMBERSHIP)
+        await self._connection.execute(SQL["enter"], self._lock_space, _MEMBERSHIP)
         session = cast("asyncpg.Connection[asyncpg.Record]", self._connection)
         session.add_termination_listener(lambda _: wake())
         await session.add_listener(f"bus_{self._topic}", lambda *_: wake())
 
     async def fair_share(self) -> int:
         """How many partitions this consumer should hold, given who else is here. The shares add up to all of them."""
-        members = [row["pid"] for row in await self._connection.fetch(SQL["members"], self._space, _MEMBERSHIP)]
+        # Every member sees the same list in the same order, so the shares add up without a word between them.
+        members = [row["pid"] for row in await self._connection.fetch(SQL["members"], self._lock_space, _MEMBERSHIP)]
+        # The first ones of the list take the rest, one each.
         each, left = divmod(PARTITIONS[self._topic], len(members))
         return each + (members.index(self._connection.get_server_pid()) < left)
 
     async def take(self, partition: int) -> int | None:
-        """Hold the partition and return its cursor; None where another holds it."""
-        if not await self._connection.fetchval(SQL["take"], self._space, partition):
+        """Hold the partition and return its cursor; None if another holds it."""
+        # The lock first, the cursor second: nobody moves the cursor of a partition that we hold.
+        if not await self._connection.fetchval(SQL["take"], self._lock_space, partition):
             return None
         seq: int = await self._connection.fetchval(SQL["cursor"], self._topic, self._group, partition)
         return seq
 
     async def give_back(self, partition: int) -> None:
-        await self._connection.execute(SQL["give_back"], self._space, partition)
+        await self._connection.execute(SQL["give_back"], self._lock_space, partition)
 
     async def fetch(self, positions: Iterable[tuple[int, int]], *, each: int) -> list[Stored]:
         """Up to `each` messages behind each (partition, seq), in order of seq."""
@@ -119,7 +129,15 @@ class Reader:
             Stored(
                 row["partition"],
                 row["seq"],
-                Message(self._topic, row["key"], row["id"], row["body"]),
+                Message(
+                    self._topic,
+                    row["key"],
+                    row["id"],
+                    row["body"],
+                    row["type"],
+                    row["source"],
+                    row["happened_at"],
+                ),
                 row["published_at"],
             )
             for row in await self._connection.fetch(SQL["fetch"], self._topic, partitions, seqs, each)
@@ -132,6 +150,7 @@ class Reader:
 
     async def sweep(self, keep: timedelta) -> None:
         """Remove what every group that ever read the topic has acknowledged and is older than `keep`."""
+        # A message goes when every group has it. A group that reads for the first time finds the last `keep`.
         await self._connection.execute(SQL["sweep"], self._topic, keep)
 
     async def leave(self) -> None:

@@ -6,11 +6,11 @@
 WITH locked AS MATERIALIZED (
     SELECT pg_advisory_xact_lock(space, partition) FROM unnest($1::int[], $2::int[]) AS p (space, partition)
 ), added AS (
-    INSERT INTO bus_message (topic, partition, id, key, body)
-    SELECT topic, partition, id, key, body
+    INSERT INTO bus_message (topic, partition, id, key, body, type, source, happened_at)
+    SELECT topic, partition, id, key, body, type, source, happened_at
     FROM (SELECT count(*) FROM locked) AS all_of_them,
-        unnest($3::text[], $4::smallint[], $5::text[], $6::text[], $7::bytea[])
-            WITH ORDINALITY AS m (topic, partition, id, key, body, n)
+        unnest($3::text[], $4::smallint[], $5::text[], $6::text[], $7::bytea[], $8::text[], $9::text[], $10::timestamptz[])
+            WITH ORDINALITY AS m (topic, partition, id, key, body, type, source, happened_at, n)
     ORDER BY n
     RETURNING topic
 )
@@ -24,7 +24,7 @@ ON CONFLICT DO NOTHING
 -- name: enter
 SELECT pg_advisory_lock_shared($1, $2)
 
--- The consumers of a group that are alive: whoever holds its membership lock, which dies with the connection.
+-- The consumers of a group that are alive: those that hold its membership lock, which dies with the connection.
 -- name: members
 SELECT pid FROM pg_locks
 WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
@@ -45,10 +45,10 @@ SELECT pg_advisory_unlock_all()
 SELECT seq FROM bus_cursor WHERE topic = $1 AND consumers = $2 AND partition = $3
 
 -- name: fetch
-SELECT m.partition, m.seq, m.id, m.key, m.body, m.published_at
+SELECT m.partition, m.seq, m.id, m.key, m.body, m.type, m.source, m.happened_at, m.published_at
 FROM unnest($2::smallint[], $3::bigint[]) AS p (partition, seq)
 CROSS JOIN LATERAL (
-    SELECT b.partition, b.seq, b.id, b.key, b.body, b.published_at
+    SELECT b.partition, b.seq, b.id, b.key, b.body, b.type, b.source, b.happened_at, b.published_at
     FROM bus_message b
     WHERE b.topic = $1 AND b.partition = p.partition AND b.seq > p.seq
     ORDER BY b.seq

@@ -1,6 +1,6 @@
 """The catalogue in the database: loaded whole or not at all, and read back as the values it was made of.
 
-The half million actas of a national night are never read back as values; whoever needs them asks for theirs.
+The half million actas of a national night are never read back as values; each reader asks for the ones it needs.
 """
 
 import logging
@@ -33,27 +33,31 @@ from prep.store.database import Connection, sql
 log: Final = logging.getLogger(__name__)
 SQL: Final = sql("catalog")
 
+# The column of the casilla that is not text.
 _TIPO: Final = Casilla._fields.index("tipo")
 
 
 async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
-    """Load the whole catalogue in one transaction; False where this very catalogue is loaded already.
+    """Load the whole catalogue in one transaction; False if this very catalogue is loaded already.
 
-    Raises Rejected where another one is: one night, one catalogue.
+    Raises Rejected if another one is: one night, one catalogue.
     """
     connection = await asyncpg.connect(owner_url, server_settings={"application_name": "prep-catalog"})
     try:
         async with connection.transaction():
+            # Two commands at once: the second waits, and then finds the catalogue of the first.
             await connection.execute(SQL["lock"])
             loaded = await digest(connection)
             if loaded == catalog.digest:
                 return False
+            # Its digest is in the log's first leaf and in every manifest: another one would be another night.
             if loaded is not None:
                 raise Rejected(
                     f"ya está cargado otro catálogo, de huella {loaded}: una noche tiene uno solo", status=409
                 )
             await connection.execute(SQL["add"], catalog.digest, at)
-            await _copy(connection, catalog)
+            await _copy_catalog(connection, catalog)
+        # The planner counts the new rows now, and not in the first minutes of the night.
         await connection.execute(SQL["count"])
     except asyncpg.IntegrityConstraintViolationError as error:
         raise Rejected(f"el catálogo se contradice ({error.constraint_name}): no se cargó nada") from error
@@ -62,7 +66,9 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
     return True
 
 
-async def _copy(connection: Connection, catalog: Catalog) -> None:
+async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
+    # The checks of the tables are removed and restored around the copy: restored, they look at all rows in one pass.
+    # If we stop in between, the transaction never was.
     elections, checks = catalog.elections, await connection.fetch(SQL["checks"])
 
     async def copy(
@@ -95,6 +101,7 @@ async def _copy(connection: Connection, catalog: Catalog) -> None:
         ("id", "contest", "options", "propietario", "suplente"),
         [(n, c.contest, c.options, c.propietario, c.suplente) for n, c in enumerate(catalog.candidacies, 1)],
     )
+    # PostgreSQL's "char" is one byte: COPY takes it as bytes.
     casillas = ((*c[:_TIPO], c.tipo.encode(), *c[_TIPO + 1 :]) for c in catalog.casillas)
     await copy("casilla", Casilla._fields, casillas)
     await copy("acta", Acta._fields, catalog.actas)
@@ -103,12 +110,13 @@ async def _copy(connection: Connection, catalog: Catalog) -> None:
 
 
 async def digest(connection: Connection) -> str | None:
-    """Of the catalogue that is loaded; None where there is none."""
+    """Of the catalogue that is loaded; None if there is none."""
     found: str | None = await connection.fetchval(SQL["digest"])
     return found
 
 
 async def elections(connection: Connection) -> tuple[Election, ...]:
+    # Options come in the order of the ballot: their place is their column.
     options = defaultdict(list)
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append(
@@ -130,6 +138,7 @@ async def elections(connection: Connection) -> tuple[Election, ...]:
     )
 
 
+# These are small, unlike the actas: they are read whole, as values.
 async def contests(connection: Connection) -> tuple[Contest, ...]:
     return tuple(
         Contest(

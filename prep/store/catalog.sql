@@ -1,4 +1,4 @@
--- What is expected of the night. Loaded whole by the owner; read by everybody.
+-- The actas that a night expects. Loaded whole by the owner; read by everybody.
 
 -- One load at a time; the next one finds what this one committed.
 -- name: lock

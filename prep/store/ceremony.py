@@ -13,8 +13,9 @@ PREPARED: Final = frozenset(
     | {"device", "person", "session", "site"}
     | {"bus_cursor", "ceremony", "log_key", "log_leaf", "log_start", "log_state", "migration"}
 )
-"""Tables that have rows before the night begins: the catalogue, people and devices, and what tells of the preparation.
-Any other, whoever adds it, must be empty."""
+"""Tables that have rows before the night begins: the catalogue, people and devices, and the records of the preparation.
+Every other table must be empty, also one that is added later."""
+# A national database is counted row by row: minutes, once before the night and once after it.
 _LONG: Final = 600.0
 
 
@@ -31,6 +32,7 @@ async def find(connection: Connection, kind: str, momento: str) -> str | None:
 
 async def counts(connection: Connection) -> dict[str, int]:
     """Rows of every table."""
+    # A name stands in the text of the query: one with other signs than letters could say something else.
     names = [row["name"] for row in await connection.fetch(SQL["tables"])]
     if strange := [name for name in names if not name.replace("_", "").isalnum()]:
         raise Rejected(f"la base de datos tiene una tabla de nombre extraño: {strange[0]!r}")
@@ -40,6 +42,7 @@ async def counts(connection: Connection) -> dict[str, int]:
 
 async def schema(connection: Connection) -> str:
     """SHA-256 of everything that the schema says, and of who may do what."""
+    # One digest for all of it: people read it aloud, and compare it with that of the other machine.
     lines = [row["line"] for row in await connection.fetch(SQL["schema"], timeout=_LONG)]
     return sha256("\n".join(lines).encode()).hexdigest()
 
@@ -48,6 +51,7 @@ async def migrations(connection: Connection) -> list[str]:
     return [row["name"] for row in await connection.fetch(SQL["migrations"])]
 
 
+# The ceremony compares it with this machine's clock, in front of people.
 async def clock(connection: Connection) -> datetime:
     """The database's."""
     at: datetime = await connection.fetchval(SQL["clock"])

@@ -36,7 +36,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Corte:
-    """A corte as recorded: from then on its bytes are settled, and whoever comes next brings them out."""
+    """A corte as recorded: from then on its bytes are settled, and the next publisher brings them out."""
 
     number: int
     at: datetime
@@ -94,9 +94,9 @@ class PublishedImage:
 
 
 class Snapshot:
-    """The night at one moment. What is read through it agrees with itself, however long the reading takes.
+    """The night at one moment. Everything read through it agrees with itself, however long the reading takes.
 
-    `then` shows what corte `number` has recorded instead of what is current: the same rows, for ever.
+    `then` shows the rows that corte `number` has recorded instead of the current ones: the same rows, for ever.
     """
 
     def __init__(self, pool: Pool, connection: Connection, name: str, number: int, *, then: bool) -> None:
@@ -108,13 +108,14 @@ class Snapshot:
         self._shown = SQL["shown_then" if then else "shown_now"]
 
     async def groups(self, election: Election) -> list[Group]:
+        # The votes stand behind the four quantities of the header; PostgreSQL counts from 1.
         first = len(("boletas_sobrantes", "personas", "representantes", "sacados")) + 1
         sums = ", ".join(f"coalesce(sum(n[{first + place}]), 0)" for place in range(len(election.options)))
-        query = _showing("groups", self._shown).replace("/*votes*/", sums)
+        query = _block_showing("groups", self._shown).replace("/*votes*/", sums)
         kind, _, _ = territory(election)
         async with self._beside() as connection:
             rows = await connection.fetch(query, self.number, election.id, kind, timeout=_LONG)
-        return [_group(row) for row in rows]
+        return [_group_of(row) for row in rows]
 
     async def places(self, election: Election) -> list[tuple[int, int]]:
         """Every (entidad, territory) that a row of this election names."""
@@ -138,8 +139,9 @@ class Snapshot:
         kind, _, _ = territory(election)
         entidades, territories = [key[0] for key in cells], [key[1] for key in cells]
         async with self._beside() as connection:
+            # COPY streams: a national file is never whole in this process's memory.
             await connection.copy_from_query(
-                _showing("rows", self._shown),
+                _block_showing("rows", self._shown),
                 self.number,
                 election.id,
                 str(kind),
@@ -159,6 +161,7 @@ class Snapshot:
         return {row["election"]: row["rows"] for row in await self._connection.fetch(SQL["expected"])}
 
     async def fuera(self) -> list[Fuera]:
+        # Two blocks for two questions: the rows of now, and the rows that a corte has on record.
         block = "fuera_then" if self._then else "fuera_now"
         return [Fuera(**row) for row in await self._connection.fetch(SQL[block], self.number)]
 
@@ -168,6 +171,7 @@ class Snapshot:
 
     async def images(self, wanted: Sequence[bytes]) -> list[PublishedImage]:
         """Those among `wanted` that no corte before this one has brought out."""
+        # An image goes out once: later cortes point to the same file.
         return [PublishedImage(**row) for row in await self._connection.fetch(SQL["images"], wanted, self.number)]
 
     async def corte(self, number: int) -> Corte | None:
@@ -181,31 +185,33 @@ class Snapshot:
     @asynccontextmanager
     async def _beside(self) -> AsyncIterator[Connection]:
         """Another connection with the same snapshot: elections are read side by side."""
-        async with _reading(self._pool) as connection:
+        async with _read_transaction(self._pool) as connection:
             await connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'")
             yield connection
 
 
-def _showing(block: str, shown: str) -> str:
+def _block_showing(block: str, shown: str) -> str:
     """A block with the table of what it shows in its place; as it stands, the block shows nothing."""
     return SQL[block].replace(_NOTHING_SHOWN, shown)
 
 
-def _group(row: asyncpg.Record) -> Group:
+def _group_of(row: asyncpg.Record) -> Group:
+    # The place is three columns of the row; all others are the counts, by their names.
     fields = dict(row)
     place = (ContestId(fields.pop("contest")), fields.pop("entidad"), fields.pop("territory"))
     votes = tuple(fields.pop("votes"))
     return Group(*place, Counts(**fields), votes)
 
 
-def _corte(row: asyncpg.Record) -> Corte:
+def _corte_of(row: asyncpg.Record) -> Corte:
     return Corte(**{**row, "phase": Phase(row["phase"])})
 
 
 @asynccontextmanager
-async def _reading(pool: Pool) -> AsyncIterator[Connection]:
+async def _read_transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A read-only transaction. The body also writes files: an OSError of its own says nothing about the database."""
     try:
+        # Only these two statements can find the database away: the body's own errors pass through as they are.
         connection = await pool.acquire()
     except GONE as error:
         raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
@@ -221,7 +227,8 @@ async def _reading(pool: Pool) -> AsyncIterator[Connection]:
 @asynccontextmanager
 async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snapshot]:
     """One REPEATABLE READ transaction for as long as this lasts."""
-    async with _reading(pool) as connection:
+    async with _read_transaction(pool) as connection:
+        # Exported, so that several connections read at this very moment of the night.
         name = await connection.fetchval("SELECT pg_export_snapshot()")
         yield Snapshot(pool, connection, name, number, then=then)
 
@@ -229,12 +236,12 @@ async def snapshot(pool: Pool, number: int, *, then: bool) -> AsyncIterator[Snap
 async def last(connection: Connection) -> Corte | None:
     """The last corte recorded."""
     row = await connection.fetchrow(SQL["last"])
-    return None if row is None else _corte(row)
+    return None if row is None else _corte_of(row)
 
 
 async def corte(connection: Connection, number: int) -> Corte | None:
     row = await connection.fetchrow(SQL["corte"], number)
-    return None if row is None else _corte(row)
+    return None if row is None else _corte_of(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +262,9 @@ async def held_back(connection: Connection) -> list[bytes]:
 async def hold_back(connection: Connection, images: Sequence[bytes], why: str, at: datetime) -> None:
     """What rests on these images and was not published stays as it was, until `let_go`."""
     async with connection.transaction():
+        # The row and its events commit together: nobody sees an image held back without the reason.
         await connection.execute(SQL["hold_back"], images, at, why)
+        # One event an image: each becomes a leaf of the log, and people see which ones lack.
         for image in images:
             await connection.execute(SQL["add_event"], "imagen_retenida", image.hex(), json.dumps({"causa": why}), at)
 
@@ -268,12 +277,15 @@ async def let_go(connection: Connection, image: bytes) -> None:
 async def record(connection: Connection, new: Corte, release: Release) -> None:
     """Make `new` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
 
-    Raises Rejected where another publisher has recorded this number meanwhile.
+    Raises Rejected if another publisher has recorded this number meanwhile.
     """
+    # The key to the corte before keeps the order: two publishers cannot both follow the same one.
     previous = new.number - 1 if new.number else None
     counts = json.dumps(release.counts, ensure_ascii=False)
     try:
         async with connection.transaction():
+            # The corte and everything it shows commit together: a corte on record can always be made again.
+            # If we stop before the commit there is no corte, and the next look cuts it anew.
             head = (new.number, new.at, new.phase, previous, new.sums)
             await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro)
             await connection.execute(SQL["publish_versions"], release.versions, new.number, timeout=_LONG)
@@ -281,6 +293,7 @@ async def record(connection: Connection, new: Corte, release: Release) -> None:
             await connection.execute(
                 SQL["move"], release.versions, new.at, _PUBLISHABLE, Move.PUBLICACION, timeout=_LONG
             )
+    # The number is taken, or the corte before is missing: another publisher led meanwhile.
     except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
         raise Rejected(f"otro proceso ya publicó el corte {new.number}", status=409) from error
     except GONE as error:
@@ -296,10 +309,12 @@ class Progress:
 
     @property
     def complete(self) -> bool:
+        # Captured is not enough: something that waits may still change a number.
         return self.captured == self.expected and not self.waiting
 
 
 async def progress(connection: Connection) -> Progress:
+    # Counted in one statement: numbers of different moments could add up to a night that is over.
     row = await connection.fetchrow(SQL["progress"])
     assert row is not None
     return Progress(**row)
@@ -313,7 +328,8 @@ async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, An
 async def listed(shown: Snapshot, election: Election) -> AsyncIterator[dict[str, Any]]:
     """Every acta of the election in the order of its file, for the pages of its territories."""
     kind, _, _ = territory(election)
-    query = _showing("listed", SQL["shown_then"])
+    # A cursor: pages are written as rows come, and never held all at once.
+    query = _block_showing("listed", SQL["shown_then"])
     async for row in shown.connection.cursor(query, shown.number, election.id, str(kind), prefetch=1000):
         yield dict(row)
 

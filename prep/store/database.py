@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -57,6 +58,7 @@ OLDEST: Final = (15, 0)
 @cache
 def sql(name: str) -> Mapping[str, str]:
     """The named blocks of `name`.sql."""
+    # A block reaches to the next name. Lines before the first name are for readers of the file.
     blocks: dict[str, list[str]] = {}
     current: list[str] | None = None
     for line in (HERE / f"{name}.sql").read_text(encoding="utf-8").splitlines():
@@ -85,11 +87,11 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
     """A pool on that database; each connection refuses statements over a minute.
 
     A connection that comes back is rolled back and stops listening, without a statement that undoes everything else
-    (asyncpg's habit, a round trip each time): whoever takes a session's lock or changes a setting undoes it.
+    (asyncpg's habit, a round trip each time): a caller that takes a session's lock or changes a setting undoes it.
 
     `by_key`: its statements mostly follow keys to rows (see `BY_KEY`).
 
-    Waits until the database answers; without `wait` nothing is connected before it is used. Raises Rejected where no
+    Waits until the database answers; without `wait` it connects when it is used. Raises Rejected if no
     waiting will help: a certificate, a password or a name is wrong.
     """
     _check_files(url)
@@ -108,10 +110,12 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
             async with pool.acquire():
                 break
         except ATTEMPT as error:
-            if (refused := _refused(error)) is not None:
+            # A wrong password stays wrong; a server that is away comes back.
+            if (refused := _lasting_refusal(error)) is not None:
                 await pool.close()
                 raise refused from error
             log.warning("database away, waiting", extra={"data": {"error": str(error) or type(error).__name__}})
+            # Not shorter: fifty processes that wait for one server must not hold it up when it comes back.
             await asyncio.sleep(1)
     return pool
 
@@ -132,19 +136,19 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """One transaction on one connection. A database that is away becomes `Unavailable`; nothing was kept then."""
+    """One transaction on one connection. A database that is away becomes `Unavailable`, and no part was kept."""
     async with borrow(pool) as connection, connection.transaction():
         yield connection
 
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
-    """One connection, for a command. Raises Unavailable where the database does not answer, Rejected as `open_pool`."""
+    """One connection, for a command. Raises Unavailable if the database does not answer, Rejected as `open_pool`."""
     _check_files(url)
     try:
         connection = await asyncpg.connect(url)
     except ATTEMPT as error:
-        raise _refused(error) or Unavailable("la base de datos no responde; intente de nuevo") from error
+        raise _lasting_refusal(error) or Unavailable("la base de datos no responde; intente de nuevo") from error
     try:
         yield connection
     finally:
@@ -158,7 +162,7 @@ def _check_files(url: str) -> None:
             raise Rejected(f"la dirección de la base de datos nombra un archivo que no existe: {name}={path}")
 
 
-def _refused(error: Exception) -> Rejected | None:
+def _lasting_refusal(error: Exception) -> Rejected | None:
     """The sentence for what stays wrong however long one waits; None for a database that is away."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -183,16 +187,17 @@ def _first_line(error: Exception) -> str:
 async def migrate(url: str, *, app: str = "") -> list[str]:
     """Bring the schema of `url` (the owner's) up to date, each migration in a transaction; returns their names.
 
-    The role of the address `app` is made where it is missing, and let in: it adds facts and cannot rewrite them. Raises
-    Rejected where the owner has not the rights for it, or that role has too many.
+    The role of the address `app` is made if it is missing, and let in: it adds facts and cannot rewrite them. Raises
+    Rejected if the owner has not the rights for it, if that role has too many, or if the file of a migration has
+    changed since it was applied.
     """
     async with connect(url) as connection:
         if connection.get_server_version() < OLDEST:
             raise Rejected(f"hace falta PostgreSQL {OLDEST[0]} o más nuevo")
         try:
-            applied = await _apply(connection)
+            applied = await _apply_missing(connection)
             if app:
-                await _admit(connection, app)
+                await _admit_role(connection, app)
         except asyncpg.InsufficientPrivilegeError as error:
             raise Rejected(
                 f"al usuario de PREP_DATABASE_OWNER le faltan permisos ({_first_line(error)}): "
@@ -201,35 +206,67 @@ async def migrate(url: str, *, app: str = "") -> list[str]:
     return applied
 
 
-async def _apply(connection: Connection) -> list[str]:
+async def _apply_missing(connection: Connection) -> list[str]:
     applied = []
+    # Two commands at once: the second waits, and finds everything applied. The lock ends with the session.
     await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
     )
-    have = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
-    for path in sorted(MIGRATIONS.glob("*.sql")):
-        if path.stem in have:
+    have = await _applied_unchanged(connection)
+    files = {path.stem: path.read_bytes() for path in sorted(MIGRATIONS.glob("*.sql"))}
+    for name, content in files.items():
+        if name in have:
             continue
         async with connection.transaction():
-            await connection.execute(path.read_text(encoding="utf-8"))
-            await connection.execute("INSERT INTO migration (name) VALUES ($1)", path.stem)
-        applied.append(path.stem)
+            # The schema and the note of it commit together: a migration is applied whole, or not at all.
+            await connection.execute(content.decode())
+            await connection.execute("INSERT INTO migration (name) VALUES ($1)", name)
+        applied.append(name)
+    # The schema is up to date. If we stop here, the next run keeps the digests of the same files.
+    digests = [hashlib.sha256(content).digest() for content in files.values()]
+    await connection.execute(SQL["keep_digests"], list(files), digests)
     return applied
 
 
-async def _admit(connection: Connection, app: str) -> None:
+async def _applied_unchanged(connection: Connection) -> frozenset[str]:
+    """The migrations that this database has. Raises Rejected if the file of one is not as it was applied."""
+    kept: dict[str, bytes | None] = {row["name"]: row["sha256"] for row in await connection.fetch(SQL["migrations"])}
+    for name, digest in sorted(kept.items()):
+        path = MIGRATIONS / f"{name}.sql"
+        # A file that is not here is of a newer program, which has updated this database: nothing of ours has changed.
+        if digest is None or not path.is_file():
+            continue
+        if hashlib.sha256(path.read_bytes()).digest() != digest:
+            raise Rejected(f"la migración {name}.sql cambió después de aplicarse: devuelva el archivo a como estaba")
+    return frozenset(kept)
+
+
+async def check_migrations(pool: Pool) -> None:
+    """Raises Rejected if the file of a migration is not as it was applied to this database.
+
+    For a process that needs its database from the start. Intake does not wait for PostgreSQL, and so does not look.
+    """
+    async with borrow(pool) as connection:
+        with contextlib.suppress(asyncpg.UndefinedTableError):  # no migration was applied yet
+            await _applied_unchanged(connection)
+
+
+async def _admit_role(connection: Connection, app: str) -> None:
     """Let the role of `app` do what prep_app may, and no more."""
+    # The role may stand before the @ or behind the ?: both are addresses that PostgreSQL's own tools take.
     parts = urlsplit(app)
     role = unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
     if not role:
         raise Rejected("PREP_DATABASE no dice con qué usuario se entra")
     known = await connection.fetchrow(SQL["role"], role)
     assert known is not None
+    # One address for everything: the owner needs no leave of itself.
     if known["owner"]:
         return
+    # Only the verifier is sent: the password stays on this machine.
     if not known["there"]:
-        verifier = _scram(unquote(parts.password)) if parts.password else None
+        verifier = _scram_verifier(unquote(parts.password)) if parts.password else None
         await connection.execute(await connection.fetchval(SQL["create_role"], role, verifier))
     rights = await connection.fetchrow(SQL["rights"], role)
     assert rights is not None
@@ -241,8 +278,9 @@ async def _admit(connection: Connection, app: str) -> None:
         raise Rejected(f"«{role}», de PREP_DATABASE, puede reescribir hechos: es superusuario, o suyas son las tablas")
 
 
-def _scram(password: str) -> str:
+def _scram_verifier(password: str) -> str:
     """What PostgreSQL keeps of a password (RFC 5803), made here: the password itself is in no server's log."""
+    # The steps of RFC 5802, section 3, as PostgreSQL does them for a password that it is given.
     salt, rounds = os.urandom(16), 4096
     salted = hashlib.pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

@@ -1,4 +1,13 @@
--- Who may do what in a database that is not ours alone.
+-- The schema, and who may do what in a database that is not ours alone.
+
+-- By way of JSON: a schema from before 0015 has no column `sha256`, and its migrations have no digest then.
+-- name: migrations
+SELECT name, decode(substr(to_jsonb(m) ->> 'sha256', 3), 'hex') AS sha256 FROM migration m
+
+-- name: keep_digests
+UPDATE migration m SET sha256 = f.sha256
+FROM unnest($1::text[], $2::bytea[]) AS f (name, sha256)
+WHERE m.name = f.name AND m.sha256 IS NULL
 
 -- name: role
 SELECT current_user = $1 AS owner, EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS there

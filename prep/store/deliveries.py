@@ -23,7 +23,8 @@ SQL: Final = sql("deliveries")
 
 
 async def first_time(connection: Connection, group: str, message_id: str) -> bool:
-    """Mark the message done by this group, in the transaction of its effects; False where it was done already."""
+    """Mark the message done by this group, in the transaction of its effects; False if it was done already."""
+    # A mark of a transaction that is still open makes this one wait, until it is known which of them stays.
     return await connection.fetchval(SQL["mark_done"], group, message_id) is not None
 
 
@@ -34,7 +35,7 @@ async def done_among(connection: Connection, group: str, message_ids: Sequence[s
 
 async def failed(connection: Connection, group: str, message_id: str, error: str) -> int:
     """Count one more failure; returns how many there are, over restarts."""
-    count: int = await connection.fetchval(SQL["count_failure"], group, message_id, _storable(error))
+    count: int = await connection.fetchval(SQL["count_failure"], group, message_id, _storable_text(error))
     return count
 
 
@@ -43,19 +44,24 @@ async def forget_failures(connection: Connection, group: str, message_id: str) -
 
 
 async def park(connection: Connection, group: str, message: Message, *, error: str, at: datetime) -> None:
-    """Set the message aside for a person. Nothing happens where it is done or parked already."""
+    """Set the message aside for a person. Does nothing if it is done or parked already."""
+    # The mark first: two deliveries that fail at the same time park it once.
     if not await first_time(connection, group, message.id):
         return
-    error = _storable(error)
+    error = _storable_text(error)
+    # Its failures become the number of attempts: after a retry the count begins anew.
     counted = await connection.fetchval(SQL["forget_failures"], group, message.id)
     said = (
         message.topic,
         message.key,
         message.body,
+        message.type,
+        message.source,
+        message.happened_at,
         error,
         at,
-        counted or 1,
-    )  # refused at once: one attempt, uncounted
+        counted or 1,  # refused at once: one attempt, which was not counted
+    )
     await connection.execute(SQL["park"], group, message.id, *said)
     await add_event(connection, "mensaje_apartado", message.id, {"grupo": group, "error": error}, at)
 
@@ -89,7 +95,7 @@ async def list_parked(connection: Connection, *, settled: bool = False) -> list[
         ParkedMessage(
             row["id"],
             row["consumers"],
-            _message(row),
+            _message_of(row),
             row["error"],
             row["parked_at"],
             row["attempts"],
@@ -103,37 +109,43 @@ async def list_parked(connection: Connection, *, settled: bool = False) -> list[
 async def retry(connection: Connection, parked: int, *, at: datetime, by: str = "") -> None:
     """Send it again, with all its attempts; other groups that have done it stay as they are. Inside a transaction.
 
-    It leaves through the outbox, so on whichever bus there is. Where the delivery that was parked had not been
-    acknowledged and comes again too, the mark lets one of the two take effect.
+    It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes
+    again too, and the mark lets one of the two take effect.
     """
-    row = await _settle(connection, parked, ParkedState.RETRIED, "")
+    # All in the caller's transaction: the state, the mark and the outbox change together, or none does.
+    row = await _settle_parked(connection, parked, ParkedState.RETRIED, "")
     await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])
-    await outbox.enqueue(connection, [_message(row)])
+    await outbox.enqueue(connection, [_message_of(row)])
     told = {"grupo": row["consumers"], "por": by}
     await add_event(connection, "mensaje_reintentado", row["message"], told, at)
 
 
 async def dismiss(connection: Connection, parked: int, *, reason: str, at: datetime, by: str = "") -> None:
     """It will not be handled; who said so and why is kept for ever. Inside a transaction."""
-    reason = _storable(reason).strip()
+    reason = _storable_text(reason).strip()
     if not reason:
         raise Rejected("para descartar un mensaje hay que decir por qué")
-    row = await _settle(connection, parked, ParkedState.DISMISSED, reason)
+    # The mark of done-once stays: a late delivery of it changes nothing any more.
+    row = await _settle_parked(connection, parked, ParkedState.DISMISSED, reason)
     told = {"grupo": row["consumers"], "motivo": reason, "por": by}
     await add_event(connection, "mensaje_descartado", row["message"], told, at)
 
 
-async def _settle(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
+async def _settle_parked(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
     row = await connection.fetchrow(SQL["settle_parked"], parked, state, reason)
+    # No such number, or another person has settled it meanwhile.
     if row is None:
         raise Rejected(f"no hay un mensaje apartado con el número {parked}", status=404)
     return row
 
 
-def _message(row: asyncpg.Record) -> Message:
-    return Message(Topic(row["topic"]), row["key"], row["message"], row["body"])
+def _message_of(row: asyncpg.Record) -> Message:
+    return Message(
+        Topic(row["topic"]), row["key"], row["message"], row["body"], row["type"], row["source"], row["happened_at"]
+    )
 
 
-def _storable(error: str) -> str:
-    """What an exception says, as PostgreSQL can hold it: whatever it is, the message must not be lost over it."""
+def _storable_text(error: str) -> str:
+    """The words of an exception, as PostgreSQL can hold them: no words may cost us the message."""
+    # Half a surrogate and a zero byte have no place in PostgreSQL; a long traceback is cut.
     return error.encode("utf-8", "replace").decode().replace("\0", "�")[:2000]

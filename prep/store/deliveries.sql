@@ -19,16 +19,16 @@ RETURNING count
 DELETE FROM attempt WHERE consumers = $1 AND message = $2 RETURNING count
 
 -- name: park
-INSERT INTO parked (consumers, message, topic, key, body, error, parked_at, attempts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO parked (consumers, message, topic, key, body, type, source, happened_at, error, parked_at, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (consumers, message) DO UPDATE
 SET error = excluded.error, parked_at = excluded.parked_at, state = 'parked', reason = '',
     attempts = parked.attempts + excluded.attempts
 
 -- name: list_parked
-SELECT id, consumers, message, topic, key, body, error, parked_at, attempts, state, reason
+SELECT id, consumers, message, topic, key, body, type, source, happened_at, error, parked_at, attempts, state, reason
 FROM parked WHERE state = 'parked' OR $1 ORDER BY id
 
 -- name: settle_parked
 UPDATE parked SET state = $2, reason = $3 WHERE id = $1 AND state = 'parked'
-RETURNING consumers, message, topic, key, body
+RETURNING consumers, message, topic, key, body, type, source, happened_at

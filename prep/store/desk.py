@@ -1,7 +1,7 @@
 """Tasks that wait for people, what they give, what the screens show of an acta, as typed functions over `desk.sql`.
 
 A capture locks the task first, by its lease; the capture, the end of the task and the message that says so commit
-together. A lease is a random number that only its holder knows; after `until` the task is anybody's again.
+together. A lease is a random number that only its holder knows; after `until` everybody may take the task again.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What stands on the actas of one contest."""
+    """The fields that stand on the actas of one contest."""
 
     election: str
     title: str
@@ -55,6 +55,7 @@ class Form:
     """Columns of the election that are on this ballot, in the order of the form."""
     columns: int
     """Options of the whole election."""
+    # The screen, the official row and the comparison all follow this one order.
     codes: tuple[str, ...]
     """Of every field in form order: header, ballot, total."""
     names: tuple[str, ...]
@@ -74,13 +75,14 @@ class Forms:
     territory: dict[tuple[str, int, int], str]
 
     def name(self, kind: TerritoryKind, entidad: int, number: int) -> str:
-        """The territory's name; '' where the casilla belongs to none."""
+        """The territory's name; '' if the casilla belongs to none."""
         return self.territory.get((kind, entidad, number), "")
 
 
 async def forms(connection: Connection) -> Forms:
     """All forms of the catalogue."""
     elections = {row["id"]: row for row in await connection.fetch(SQL["elections"])}
+    # Three small tables are read once and joined here, so that a screen costs no query for its form.
     options: dict[int, list[tuple[str, str]]] = {election: [] for election in elections}
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append((row["code"], row["name"] or row["code"]))
@@ -107,7 +109,7 @@ async def forms(connection: Connection) -> Forms:
 
 @dataclass(frozen=True, slots=True)
 class CasillaPlace:
-    """Where an acta is from, as the catalogue's numbers."""
+    """The casilla of an acta, as the catalogue's numbers."""
 
     entidad: int
     distrito_federal: int
@@ -156,10 +158,10 @@ async def lease(
     until: datetime,
     any_site_before: datetime,
 ) -> HeldTask | None:
-    """The task this person holds already, or else one that waits and this person may do; None where none does.
+    """The task this person holds already, or else one that waits and this person may do; None if none does.
 
-    One statement: of many who ask at once each gets another. Somebody's expired lease is given back first. A task for
-    another site that was opened before `any_site_before` is anybody's: that site may be lost.
+    One statement: of many who ask at once each gets another. An expired lease is given back first. Everybody may take
+    a task for another site that was opened before `any_site_before`: that site may be lost.
     """
     while True:
         try:
@@ -168,14 +170,16 @@ async def lease(
             )
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
+        # The row may be the person's own task from before, whose time is over: that one is given back first.
         if row is None or row["lease_until"] > now:
-            return None if row is None else _held(row)
+            return None if row is None else _held_task(row)
         await connection.execute(SQL["give_back_expired"], person, now)
 
 
-def _held(row: asyncpg.Record) -> HeldTask:
+def _held_task(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
+        # The names of the columns are those of the fields.
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
         acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
     return HeldTask(
@@ -190,6 +194,7 @@ def _held(row: asyncpg.Record) -> HeldTask:
     )
 
 
+# A person who stops in the middle need not wait for the end of the lease.
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:
     """The task waits for anybody again."""
     await connection.execute(SQL["give_back"], lease, person)
@@ -200,13 +205,13 @@ async def give_back(connection: Connection, lease: UUID, person: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OnForm:
-    """What is needed to read what was typed from an acta, and to warn about it."""
+    """The facts of an acta that reading its capture, and warning about it, needs."""
 
     acta: ActaId
     contest: ContestId
     digitos: int
     limit: int | None
-    """The most votes it can hold; None where there is no limit."""
+    """The most votes it can hold; None if there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +231,7 @@ class Task:
 
 
 async def task(connection: Connection, lease: UUID) -> Task | None:
-    """The task under that lease; None where it is done, dropped, or was given to another."""
+    """The task under that lease; None if it is done, dropped, or was given to another."""
     row = await connection.fetchrow(SQL["task"], lease)
     if row is None:
         return None
@@ -244,11 +249,13 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
 
 
 def _on_form(row: asyncpg.Record) -> OnForm:
+    # The rule stands in prep/domain/rules.py; here are only its three numbers.
     limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"])
     return OnForm(ActaId(row["acta"]), ContestId(row["contest"]), row["digitos"], limit)
 
 
 @dataclass(frozen=True, slots=True)
+# A client that lost the answer sends again: by its lease the earlier capture is found, and compared.
 class EarlierCapture:
     """A capture that was submitted, or chosen, before; `person` is who did that."""
 
@@ -261,13 +268,14 @@ class EarlierCapture:
 async def add_capture(
     connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
 ) -> int | None:
-    """Keep what was typed for ever, end the task and send `message`; returns the capture's id.
+    """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
-    None where the lease has ended meanwhile. Raises Rejected where this person has typed this acta in this round
-    before, whatever led here.
+    None if the lease has ended meanwhile. Raises Rejected if this person has captured this acta in this
+    round before.
     """
+    # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)
-    told = (message.id, message.topic.value, message.key, message.body)
+    told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
     try:
         added: int | None = await connection.fetchval(
             SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
@@ -278,14 +286,14 @@ async def add_capture(
 
 
 async def capture_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
-    return _earlier(await connection.fetchrow(SQL["capture_by_lease"], lease))
+    return _earlier_capture(await connection.fetchrow(SQL["capture_by_lease"], lease))
 
 
 async def resolution_by_lease(connection: Connection, lease: UUID) -> EarlierCapture | None:
-    return _earlier(await connection.fetchrow(SQL["resolution_by_lease"], lease))
+    return _earlier_capture(await connection.fetchrow(SQL["resolution_by_lease"], lease))
 
 
-def _earlier(row: asyncpg.Record | None) -> EarlierCapture | None:
+def _earlier_capture(row: asyncpg.Record | None) -> EarlierCapture | None:
     if row is None:
         return None
     return EarlierCapture(row["id"], row["person"], from_columns(row["numbers"], row["marks"]), _on_form(row))
@@ -296,15 +304,16 @@ class Statement:
     """What a person said an image is."""
 
     identity: str
-    """Canonical QR text; '' where it cannot be identified."""
+    """Canonical QR text; '' if it cannot be identified."""
     proceso_tecnico: bool
 
 
 async def add_identification(connection: Connection, task: Task, said: Statement, *, site: int, at: datetime) -> bool:
-    """Keep the statement and end the task; False where the lease has ended meanwhile.
+    """Keep the statement and end the task; False if the lease has ended meanwhile.
 
-    Raises Rejected where this person has said so before.
+    Raises Rejected if this person has said so before.
     """
+    # The unique key of the facts speaks below: a person says it once for an image, also under another lease.
     words = (said.identity, said.proceso_tecnico)
     try:
         return bool(await connection.fetchval(SQL["add_identification"], task.id, task.lease, site, *words, at))
@@ -319,8 +328,9 @@ async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[
 
 
 async def add_resolution(connection: Connection, task: Task, capture: int, at: datetime) -> bool:
-    """Keep which of three captures was chosen, and end the task; False where the lease has ended meanwhile."""
+    """Keep which of three captures was chosen, and end the task; False if the lease has ended meanwhile."""
     try:
+        # The choice and the end of its task commit together; the message follows in the same transaction.
         return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
         raise Rejected("esta acta ya está resuelta", code=Code.RESOLVED_BEFORE) from None
@@ -333,12 +343,13 @@ async def add_resolution(connection: Connection, task: Task, capture: int, at: d
 class ImageAccess:
     format: str
     web: str | None
-    """Digest of the derivative; None where it is not made yet."""
+    """Digest of the derivative; None if it is not made yet."""
     held: bool
     """This person holds a lease on it."""
 
 
 async def image_for(connection: Connection, image: bytes, person: int, now: datetime) -> ImageAccess | None:
+    # One query answers both: may this person see it, and which file is shown.
     row = await connection.fetchrow(SQL["image_for"], image, person, now)
     if row is None:
         return None
@@ -346,7 +357,8 @@ async def image_for(connection: Connection, image: bytes, person: int, now: date
 
 
 async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
-    """Raises Rejected (404) where the catalogue has no such acta."""
+    """Raises Rejected (404) if the catalogue has no such acta."""
+    # PostgreSQL has no text with a zero byte: such a name is in no catalogue.
     named = (election + clave).isprintable()
     found: int | None = await connection.fetchval(SQL["acta_id"], election, clave) if named else None
     if found is None:
@@ -356,6 +368,7 @@ async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
 
 async def sin_acta_now(connection: Connection, acta: ActaId) -> Observation | None:
     """The kind of sin acta that counts for it now, if one does."""
+    # An acta that will not come has no numbers: its first observation says why.
     observed: list[str] | None = await connection.fetchval(SQL["sin_acta_now"], acta)
     return Observation(observed[0]) if observed else None
 
@@ -367,7 +380,9 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
     """The acta as supervisors and auditors see it: captures only once nobody is left who must type it blind."""
     row = await connection.fetchrow(SQL["acta_state"], acta)
     assert row is not None
+    # All of them, also those that a better copy replaced: an auditor sees the whole way.
     images = await connection.fetch(SQL["acta_images"], acta)
+    # Blind means blind: before two people agree, nobody sees a number that another typed.
     shown = await connection.fetch(SQL["acta_captures"], acta) if row["estado"] in VERIFIED else []
     return {
         "estado": row["estado"],

@@ -1,8 +1,8 @@
 -- The work that waits for people, what they give, and what the screens show of an acta. Each block is one statement.
 
 -- name: lease
--- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8 what has
--- waited for another site since before this may be done at the same one
+-- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8: a task
+-- that has waited for another site since before $8 may be done at the same one
 WITH mine AS (
     SELECT id FROM task WHERE lease_person = $1 AND lease IS NOT NULL
 ), free AS MATERIALIZED (
@@ -56,7 +56,8 @@ WITH gone AS (
     SELECT acta, ronda, ordinal, image, lease_person, $3, lease, leased_at, $4, $5, $6 FROM gone
     RETURNING id
 ), told AS (
-    INSERT INTO outbox (id, topic, key, body) SELECT $7, $8, $9, $10 FROM added RETURNING pg_notify('outbox', '')
+    INSERT INTO outbox (id, topic, key, body, type, source) SELECT $7, $8, $9, $10, $11, $12 FROM added
+    RETURNING pg_notify('outbox', '')
 )
 SELECT added.id FROM added, told
 

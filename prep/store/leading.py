@@ -1,8 +1,8 @@
-"""Of several publishers one leads, and one at a time cuts; and what they read from where there is a read replica.
+"""Of several publishers one leads, and one at a time cuts; and with a read replica, the rows that they read from it.
 
-Both rights are advisory locks of one session, and cortes are recorded on that very session: whoever has lost it
-records nothing. A publisher that is killed loses it at once. One that is stopped, or hangs, or whose machine or network
-is gone, loses it within the session's `lease`, because PostgreSQL then ends the session by itself:
+Both rights are advisory locks of one session, and cortes are recorded on that very session: without it
+nothing can be recorded. A publisher that is killed loses it at once. One that is stopped, or hangs, or whose machine
+or network is gone, loses it within the session's `lease`, because PostgreSQL then ends the session by itself:
 
     idle_session_timeout, idle_in_transaction_session_timeout   it has not said for that long that it is alive
     tcp_keepalives_*, tcp_user_timeout                          its machine does not answer
@@ -59,21 +59,23 @@ class Leader:
                 raise Unavailable("se perdió la conexión con la base de datos; se intentará de nuevo") from error
 
     async def check(self) -> None:
-        """Raises Unavailable where the session is lost, and its locks with it."""
+        """Raises Unavailable if the session is lost, and its locks with it."""
         async with self.using() as connection:
             await connection.execute(SQL["alive"])
 
     async def lead(self, role: int = PUBLISHING) -> bool:
-        """Whether this session leads in the one role it asks for; it takes the lead where nobody has it."""
+        """Whether this session leads in the one role it asks for; it takes a lead that is free."""
         if not self._leads:
             async with self.using() as connection:
+                # Asked until it is granted, then remembered: the lock is ours for as long as the session lives.
                 self._leads = await connection.fetchval(SQL["try_lock"], role)
         return self._leads
 
     @asynccontextmanager
     async def cutting(self, *, patience: float = 0.0) -> AsyncIterator[None]:
-        """Be the one who cuts. Raises PublisherBusy where another does for longer than `patience` seconds."""
+        """Be the one who cuts. Raises PublisherBusy if another does for longer than `patience` seconds."""
         clock = asyncio.get_running_loop().time
+        # Looked at in turns and not waited for in PostgreSQL: a lost session must be noticed here.
         deadline = clock() + patience
         while not await self._try_cutting():
             if clock() >= deadline:
@@ -92,7 +94,7 @@ class Leader:
             return mine
 
     async def beat(self, every: float) -> None:
-        """Say that we are alive, until the session is lost: whoever uses it then finds out."""
+        """Say that we are alive, until the session is lost: its next user finds out."""
         with contextlib.suppress(Unavailable):
             while True:
                 await asyncio.sleep(every)
@@ -103,13 +105,16 @@ class Leader:
 async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher") -> AsyncIterator[Leader]:
     """A session with no right yet. `lease`: seconds after which one that is silent has ended, and its locks are free.
 
-    Raises Unavailable where the database is away.
+    Raises Unavailable if the database is away.
     """
     try:
-        connection = await asyncpg.connect(url, timeout=5, command_timeout=60, server_settings=_mortal(lease, name))
+        connection = await asyncpg.connect(
+            url, timeout=5, command_timeout=60, server_settings=_lease_settings(lease, name)
+        )
     except GONE as error:
         raise Unavailable("la base de datos no responde; se intentará de nuevo") from error
     leader = Leader(connection)
+    # A quarter of the lease: three beats may be lost before PostgreSQL ends the session.
     beating = asyncio.create_task(leader.beat(lease / 4))
     try:
         yield leader
@@ -119,7 +124,8 @@ async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher
         connection.terminate()
 
 
-def _mortal(lease: float, name: str) -> dict[str, str]:
+def _lease_settings(lease: float, name: str) -> dict[str, str]:
+    # Each of the three ways to be silent ends within the lease: an idle session, a dead machine, a hung statement.
     seconds, milliseconds = max(1, round(lease / 6)), str(round(lease * 1000))
     return {
         "application_name": name,
@@ -135,7 +141,7 @@ def _mortal(lease: float, name: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def cutting(url: str, *, patience: float = 0.0) -> AsyncIterator[Leader]:
-    """Be the one who cuts for as long as this lasts, whoever leads. Raises PublisherBusy, or Unavailable."""
+    """Be the one who cuts for as long as this lasts, also while another leads. Raises PublisherBusy, or Unavailable."""
     async with session(url) as leader, leader.cutting(patience=patience):
         yield leader
 
@@ -163,7 +169,8 @@ class Replica:
         self._failed = True
 
     async def unfit(self, leader: Leader) -> Unfit | None:
-        """None where it shows everything that was committed on the primary when this was called."""
+        """None if it shows everything that was committed on the primary when this was called."""
+        # Once: the reading after that tries the replica again.
         if self._failed:
             self._failed = False
             return Unfit.FAILED
@@ -172,16 +179,18 @@ class Replica:
         assert there is not None
         try:
             async with asyncio.timeout(self._patience), self.pool.acquire() as connection:
-                return await self._follow(connection, there)
+                # The position is that of the primary at this moment: all that is committed now lies before it.
+                return await self._await_replay(connection, there)
         except TimeoutError:
             return Unfit.BEHIND
         except LOST:
             return Unfit.AWAY
 
-    async def _follow(self, connection: Connection, there: asyncpg.Record) -> Unfit | None:
+    async def _await_replay(self, connection: Connection, there: asyncpg.Record) -> Unfit | None:
         while True:
             here = await connection.fetchrow(SQL["replayed"], there["lsn"])
             assert here is not None
+            # A replica of another cluster can be as far as ours, and would show another night.
             same = all(here[name] == there[name] for name in ("system_identifier", "database"))
             if not here["follows"] or not same:
                 return Unfit.OTHER

@@ -24,7 +24,7 @@ KINDS: Final = (
 )
 """In the order in which the facts of one batch become leaves."""
 LAST: Final = frozenset({"corte", "cierre", "acto"})
-"""Kinds that wait until the log has everything that was committed before: whatever a corte shows stands before it."""
+"""Kinds that wait until the log has everything that was committed before: the facts of a corte stand before it."""
 _FRESH: Final = """
 WHERE f.reference > $1 AND NOT EXISTS (
     SELECT FROM log_leaf l WHERE l.kind = '{kind}' AND l.reference = f.reference AND l.reference > $1
@@ -61,13 +61,13 @@ class Leaf:
 async def fresh(connection: Connection, kind: str, after: int, limit: int) -> list[Fact]:
     """Facts of that kind without a leaf, those with a reference above `after`, lowest first."""
     query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_FRESH.format(kind=kind)}"  # noqa: S608  # our own blocks
-    return [_fact(kind, row) for row in await connection.fetch(query, after, limit, timeout=_LONG)]
+    return [_fact_of(kind, row) for row in await connection.fetch(query, after, limit, timeout=_LONG)]
 
 
 async def again(connection: Connection, kind: str, references: Sequence[int]) -> dict[int, Fact]:
     """The facts of those references, as they are now; those that are gone are missing."""
     query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_AGAIN}"  # noqa: S608
-    return {row["reference"]: _fact(kind, row) for row in await connection.fetch(query, references, timeout=_LONG)}
+    return {row["reference"]: _fact_of(kind, row) for row in await connection.fetch(query, references, timeout=_LONG)}
 
 
 async def writers(connection: Connection) -> frozenset[str]:
@@ -80,15 +80,15 @@ async def marks(connection: Connection) -> dict[str, int]:
     return {row["kind"]: row["reference"] for row in await connection.fetch(SQL["marks"], timeout=_LONG)}
 
 
-def _moment(at: datetime) -> str:
+def _timestamp_text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _fact(kind: str, row: asyncpg.Record) -> Fact:
+def _fact_of(kind: str, row: asyncpg.Record) -> Fact:
     return Fact(kind, row["reference"], _FIELDS[kind](row), row["device"] if kind == "imagen" else None)
 
 
-def _start(row: asyncpg.Record) -> dict[str, Any]:
+def _start_fields(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "origen": row["origen"],
         "simulacro": row["simulacro"],
@@ -97,21 +97,21 @@ def _start(row: asyncpg.Record) -> dict[str, Any]:
         "politica": leaves.text_digest(row["politica"]),
         "clave": row["clave"],
         "dispositivos": leaves.keys_digest(zip(row["nombres"] or [], row["claves"] or [], strict=True)),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     }
 
 
-def _image(row: asyncpg.Record) -> dict[str, Any]:
+def _image_fields(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "sha256": row["image"].hex(),
         "bytes": row["bytes"],
         "dispositivo": row["device"],
         "secuencia": row["sequence"],
-        "recibida": _moment(row["received_at"]),
+        "recibida": _timestamp_text(row["received_at"]),
     }
 
 
-def _capture(row: asyncpg.Record) -> dict[str, Any]:
+def _capture_fields(row: asyncpg.Record) -> dict[str, Any]:
     return {
         "eleccion": row["code"],
         "acta": row["clave"],
@@ -122,53 +122,56 @@ def _capture(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _version(row: asyncpg.Record) -> dict[str, Any]:
+def _version_fields(row: asyncpg.Record) -> dict[str, Any]:
+    # The two cells of the limits, joined as they stand in a line of the official file.
     limit = f"{row['lista_nominal']},{row['representantes']}"
     shown = leaves.cells(row["quantities"], limit, row["tail"])
     digest = leaves.row_digest(row["code"], row["clave"], shown)
     return {"eleccion": row["code"], "acta": row["clave"], "contenido": digest}
 
 
+# The contents of a leaf by its kind, from the columns of its query. `integrity.leaves` says how it is written.
 _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
-    "inicio": _start,
+    "inicio": _start_fields,
     "rotacion": lambda row: {
         "de": row["de"],
         "nombre": row["nombre"],
         "clave": row["public_key"].hex(),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
-    "imagen": _image,
+    "imagen": _image_fields,
     "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
-    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture(row))},
-    "version": _version,
+    # A commitment and no values: nobody can read a capture from the log before it is opened.
+    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture_fields(row))},
+    "version": _version_fields,
     "incidente": lambda row: {
         "clase": row["kind"],
         "asunto": row["subject"],
         "detalle": leaves.detail_digest(json.loads(row["detail"])),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "corte": lambda row: {
         "corte": row["reference"],
         "fase": row["phase"],
         "sha256sums": row["sums"],
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "software": lambda row: {
         "momento": row["momento"],
         "lista": leaves.text_digest(row["content"]),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "cero": lambda row: {
         "conteos": leaves.text_digest(row["content"]),
         "software": None if row["software"] is None else leaves.text_digest(row["software"]),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "acto": lambda row: {
         "momento": row["momento"],
         "corte": row["number"],
         "sha256sums": row["sums"],
         "documentos": leaves.text_digest(row["content"]),
-        "fecha_hora": _moment(row["at"]),
+        "fecha_hora": _timestamp_text(row["at"]),
     },
     "cierre": lambda row: {"corte": row["reference"], "sha256sums": row["sums"]},
 }
@@ -197,18 +200,21 @@ async def start(connection: Connection) -> Start | None:
 
 async def anything(connection: Connection) -> bool:
     """Whether the night has any fact at all."""
+    # The first leaf waits for it: until then the timetable and the catalogue may still change.
     found: bool = await connection.fetchval(SQL["anything"])
     return found
 
 
 async def begin(connection: Connection, new: Start) -> None:
     """Put the beginning on record, once."""
+    # The table holds one row: a second beginning, of a sequencer that lost the lead, is refused.
     said = (new.at, new.origen, new.simulacro, new.catalogo, new.reglas, new.politica, new.clave)
     await connection.execute(SQL["begin"], *said)
 
 
 async def learn_devices(connection: Connection) -> None:
     """Keep the key of every device enrolled since."""
+    # A device's own row may change later; the log tells the key that was there first.
     await connection.execute(SQL["learn_devices"])
 
 
@@ -234,6 +240,7 @@ async def add(connection: Connection, new: Sequence[tuple[Leaf, str | None]]) ->
     """Put leaves on record, each with its device if it has one."""
     await connection.execute(
         SQL["add"],
+        # The primary key is the index: two sequencers cannot put different leaves in one place.
         [leaf.index for leaf, _ in new],
         [leaf.kind for leaf, _ in new],
         [leaf.reference for leaf, _ in new],
@@ -264,14 +271,14 @@ async def cortes(connection: Connection) -> dict[int, int]:
 async def openings(connection: Connection, corte: int) -> list[dict[str, Any]]:
     """What the commitments of the actas that this corte brought out were to (`leaves.OPENING`)."""
     rows = await connection.fetch(SQL["openings"], corte, timeout=_LONG)
-    return [{"numero": row["index"], **_capture(row), "sal": row["salt"].hex()} for row in rows]
+    return [{"numero": row["index"], **_capture_fields(row), "sal": row["salt"].hex()} for row in rows]
 
 
 # --- the head ---------------------------------------------------------------------------------------------------------
 
 
 class LedState:
-    """`integrity.log.State` on the session that leads: whoever has lost the lead swaps nothing.
+    """`integrity.log.State` on the session that leads: a session that has lost the lead swaps nothing.
 
     Its methods are called from a thread, and their statements run on the loop.
     """
@@ -281,17 +288,19 @@ class LedState:
         self._loop = loop
 
     def read(self) -> Head | None:
-        return asyncio.run_coroutine_threadsafe(self._read(), self._loop).result()
+        # Called from the thread that writes files; the session belongs to the loop.
+        return asyncio.run_coroutine_threadsafe(self._read_head(), self._loop).result()
 
     def swap(self, expected: Head | None, new: Head) -> bool:
-        return asyncio.run_coroutine_threadsafe(self._swap(expected, new), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._swap_head(expected, new), self._loop).result()
 
-    async def _read(self) -> Head | None:
+    async def _read_head(self) -> Head | None:
         async with self._leader.using() as connection:
             return await head(connection)
 
-    async def _swap(self, expected: Head | None, new: Head) -> bool:
+    async def _swap_head(self, expected: Head | None, new: Head) -> bool:
         async with self._leader.using() as connection:
+            # Compared and swapped in one statement: a head that is not the expected one stays, and the caller hears it.
             if expected is None:
                 swapped = await connection.fetchval(SQL["first_state"], new.size, new.root)
             else:
@@ -305,13 +314,15 @@ async def head(connection: Connection) -> Head | None:
     return None if row is None else Head(row["size"], row["root"])
 
 
+# If we stop before it, the next run signs the same head again.
 async def sign(connection: Connection, size: int, checkpoint: bytes) -> None:
-    """Keep what was signed for the head, if it is still the head."""
+    """Keep the signed checkpoint of the head, if it is still the head."""
     await connection.execute(SQL["sign_state"], size, checkpoint)
 
 
 async def tell_of_witness(connection: Connection, name: str, sentence: str, at: datetime) -> bool:
     """Keep that a witness says no, once; whether this is the first time."""
+    # As an event it becomes a leaf: the doubt stands in the log that was doubted.
     said = json.dumps({"dice": sentence}, ensure_ascii=False)
     return bool(await connection.fetchval(SQL["tell_of_witness"], name, said, at))
 
@@ -322,6 +333,7 @@ async def tell_of_witness(connection: Connection, name: str, sentence: str, at: 
 async def every_leaf(connection: Connection, some: int) -> AsyncIterator[list[Leaf]]:
     """All leaves in their order, `some` at a time."""
     first = 0
+    # By index and not by a cursor: an audit of hours must not hold a transaction open.
     while batch := await stored(connection, first, some):
         yield batch
         first = batch[-1].index + 1
@@ -332,11 +344,13 @@ async def cells_that_differ(connection: Connection, versions: Sequence[int]) -> 
     return {
         row["reference"]: found
         for row in await connection.fetch(SQL["versions"], versions, timeout=_LONG)
-        if (found := _differs(row))
+        # Only the versions that differ: an honest night gives an empty answer.
+        if (found := _differing_fragment(row))
     }
 
 
-def _differs(row: asyncpg.Record) -> str:
+def _differing_fragment(row: asyncpg.Record) -> str:
+    # The text that was published is made again from the facts, and compared with the text on record.
     rules = rule_set(row["rules"])
     try:
         values = from_columns(row["numbers"], row["marks"]) if row["numbers"] else None
@@ -366,5 +380,6 @@ def _differs(row: asyncpg.Record) -> str:
 
 async def without_leaf(connection: Connection) -> int:
     """Facts that are not in the log yet."""
+    # Zero says that a corte may close the night: every fact is a leaf.
     found: int = await connection.fetchval(SQL["without_leaf"], timeout=_LONG)
     return found

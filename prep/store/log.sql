@@ -52,8 +52,8 @@ SELECT c.id AS reference, c.momento, c.content, c.at, k.number, k.sums
 FROM ceremony c JOIN corte k ON k.phase = CASE c.momento WHEN 'inicio' THEN 'cero' ELSE 'final' END
 WHERE c.kind = 'acto'
 
--- Who may be about to commit a fact with a number that is lower than one already seen: whoever took a number holds this
--- lock until its transaction ends, however it ends.
+-- The transactions that may yet commit a fact with a lower number than one already seen: each that took a number holds
+-- this lock until it ends, in any way.
 -- name: writers
 SELECT DISTINCT virtualtransaction || ' ' || coalesce(pid, 0) AS writer
 FROM pg_locks

@@ -1,6 +1,6 @@
 """Outgoing messages commit with their cause, and a relay hands them to the bus: neither without the other.
 
-Messages of one key leave in the order of their transactions: whoever writes for a key holds its row until commit.
+Messages of one key leave in the order of their transactions: a writer for a key holds its row until commit.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ _RELAYING: Final = 0x50524F42
 
 async def enqueue(connection: Connection, messages: Sequence[Message]) -> None:
     """Send these once the caller's transaction has committed; never if it does not."""
+    # Arrays of one statement, in their order: the number of a row is its place in the queue.
     if messages:
         await connection.execute(
             SQL["enqueue"],
@@ -28,6 +29,9 @@ async def enqueue(connection: Connection, messages: Sequence[Message]) -> None:
             [message.topic.value for message in messages],
             [message.key for message in messages],
             [message.body for message in messages],
+            [message.type for message in messages],
+            [message.source for message in messages],
+            [message.happened_at for message in messages],
         )
 
 
@@ -40,11 +44,13 @@ async def take_lead(connection: Connection) -> bool:
 @contextlib.asynccontextmanager
 async def leading(connection: Connection, news: asyncio.Event) -> AsyncIterator[None]:
     """Set `news` whenever messages have been enqueued; at the end give the lead back."""
+    # A pool's connection is a proxy; the types of listeners are those of the connection below it.
     session = cast("asyncpg.Connection[asyncpg.Record]", connection)
 
     def wake(*_: object) -> None:
         news.set()
 
+    # Listening before the first look: a message that commits in between is not missed.
     await session.add_listener("outbox", wake)
     try:
         yield
@@ -57,10 +63,13 @@ async def leading(connection: Connection, news: asyncio.Event) -> AsyncIterator[
 async def oldest(connection: Connection, count: int) -> dict[int, Message]:
     """The oldest messages by their number, in its order; at most `count`."""
     return {
-        row["seq"]: Message(Topic(row["topic"]), row["key"], row["id"], row["body"])
+        row["seq"]: Message(
+            Topic(row["topic"]), row["key"], row["id"], row["body"], row["type"], row["source"], row["happened_at"]
+        )
         for row in await connection.fetch(SQL["next"], count)
     }
 
 
 async def remove(connection: Connection, numbers: Sequence[int]) -> None:
+    # After the bus has them. Numbers and not a range: a lower one may have committed meanwhile.
     await connection.execute(SQL["remove"], numbers)

@@ -2,9 +2,10 @@
 
 -- name: enqueue
 WITH added AS (
-    INSERT INTO outbox (id, topic, key, body)
-    SELECT id, topic, key, body
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY AS m (id, topic, key, body, n)
+    INSERT INTO outbox (id, topic, key, body, type, source, happened_at)
+    SELECT id, topic, key, body, type, source, happened_at
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[])
+        WITH ORDINALITY AS m (id, topic, key, body, type, source, happened_at, n)
     ORDER BY n
     RETURNING 1
 )
@@ -17,7 +18,8 @@ SELECT pg_try_advisory_lock($1)
 SELECT pg_advisory_unlock($1)
 
 -- name: next
-SELECT seq, id, topic, key, body FROM outbox ORDER BY seq LIMIT $1
+SELECT seq, id, topic, key, body, type, source, coalesce(happened_at, added_at) AS happened_at
+FROM outbox ORDER BY seq LIMIT $1
 
 -- By number and not up to a number: a lower one may have committed meanwhile.
 -- name: remove

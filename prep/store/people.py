@@ -39,6 +39,7 @@ class Person:
 
 async def site(connection: Connection, code: str) -> int:
     """The id of that site, added on first use (by the owner)."""
+    # Added if it is new, then read: two enrolments of one site at once meet in one row.
     await connection.execute(SQL["add_site"], code)
     found: int = await connection.fetchval(SQL["site"], code)
     return found
@@ -47,9 +48,10 @@ async def site(connection: Connection, code: str) -> int:
 async def add_device(connection: Connection, device: str, public_key: bytes, site: int, at: datetime) -> None:
     """Enrol a device; the same again changes nothing.
 
-    Raises Rejected where the id or the key belongs to another device already, or the id is not one.
+    Raises Rejected if the id or the key belongs to another device already, or the id is not one.
     """
     try:
+        # Added if it is new. Then the row must say the same: an enrolment that is repeated is no error.
         await connection.execute(SQL["add_device"], device, public_key, site, at)
     except asyncpg.CheckViolationError:
         raise Rejected("el identificador del dispositivo lleva de 1 a 40 letras, números, «-» o «_»") from None
@@ -63,19 +65,20 @@ async def devices(connection: Connection) -> dict[str, bytes]:
 
 
 async def revoke_device(connection: Connection, device: str, at: datetime) -> None:
-    """Nothing more is taken from it; what it sent stays. Raises Rejected where there is no such device."""
+    """Nothing more is taken from it; what it sent stays. Raises Rejected if there is no such device."""
     if not await connection.fetchval(SQL["revoke_device"], device, at):
         raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
 
 
 async def set_active(connection: Connection, login: str, *, active: bool) -> None:
-    """Let somebody in, or shut them out with all their sessions. Raises Rejected where there is no such person."""
+    """Let somebody in, or shut them out with all their sessions. Raises Rejected if there is no such person."""
+    # The sessions end in the same statement: a person who is shut out is out at once.
     if not await connection.fetchval(SQL["set_active"], login, active):
         raise Rejected(f"no hay un usuario {login}", status=404)
 
 
 async def set_password(connection: Connection, login: str, password: str) -> None:
-    """Another password, already derived; every session ends. Raises Rejected where there is no such person."""
+    """Another password, already derived; every session ends. Raises Rejected if there is no such person."""
     if not await connection.fetchval(SQL["set_password"], login, password):
         raise Rejected(f"no hay un usuario {login}", status=404)
 
@@ -86,11 +89,13 @@ async def rewrite_password(connection: Connection, person: int, stored: str, rew
 
 
 async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
-    """Add somebody, `password` already derived; returns their id. Raises Rejected where the login is taken or none."""
+    """Add somebody, `password` already derived; returns their id. Raises Rejected if the login is taken or none."""
     try:
+        # The checks of the table say which logins are allowed; a test of it here would be a second rule.
         added: int | None = await connection.fetchval(SQL["add_person"], login, password, role, site)
     except asyncpg.CheckViolationError:
         raise Rejected("el usuario lleva de 1 a 40 letras minúsculas, números, «.», «_» o «-»") from None
+    # The login exists: its password and role stay as they are.
     if added is None:
         raise Rejected(f"ya hay un usuario {login}", status=409)
     return added
@@ -99,7 +104,7 @@ async def add_person(connection: Connection, login: str, password: str, role: Ro
 async def person_by_login(connection: Connection, login: str) -> tuple[Person, str] | None:
     """An active person and the derived password."""
     row = await connection.fetchrow(SQL["person_by_login"], login)
-    return None if row is None else (_person(row), row["password"])
+    return None if row is None else (_person_of(row), row["password"])
 
 
 async def add_session(connection: Connection, token_sha256: bytes, person: int, *, expires: datetime) -> None:
@@ -108,15 +113,17 @@ async def add_session(connection: Connection, token_sha256: bytes, person: int, 
 
 async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, datetime] | None:
     """Whose session this is, and until when."""
+    # Only the digest of a token is kept: a copy of the database lets nobody in.
     row = await connection.fetchrow(SQL["session"], token_sha256)
-    return None if row is None else (_person(row), row["expires_at"])
+    return None if row is None else (_person_of(row), row["expires_at"])
 
 
 async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
-    """End that session, give back what its person held, and sweep what has expired."""
+    """End that session, give back the task that its person held, and sweep the expired ones."""
+    # One statement ends the session and frees the task; the other sweeps sessions of people who never left.
     await connection.execute(SQL["drop_session"], token_sha256, at)
     await connection.execute(SQL["drop_expired_sessions"], at)
 
 
-def _person(row: asyncpg.Record) -> Person:
+def _person_of(row: asyncpg.Record) -> Person:
     return Person(row["id"], Role(row["role"]), row["site"], row["site_code"])

@@ -50,7 +50,7 @@ SELECT p.id, p.role, p.site, t.code AS site_code, s.expires_at
 FROM session s JOIN person p ON p.id = s.person JOIN site t ON t.id = p.site
 WHERE s.token_sha256 = $1 AND p.active
 
--- What its person held is anybody's again, unless another session of theirs goes on.
+-- The task that its person held is free again, unless another session of theirs goes on.
 -- name: drop_session
 WITH gone AS (
     DELETE FROM session WHERE token_sha256 = $1 RETURNING person

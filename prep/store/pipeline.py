@@ -1,7 +1,7 @@
 """The facts and pointers of one acta's way, as typed functions over `pipeline.sql`.
 
-Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: whoever holds the row
-moves the acta, and messages of one acta leave in the order of those transactions.
+Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: the holder of the
+row moves the acta, and messages of one acta leave in the order of those transactions.
 """
 
 import json
@@ -46,19 +46,20 @@ class Unread:
 
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
-    """Keep the images and these arrivals of them, before anybody has looked into them; what is kept stays as it is."""
+    """Keep the images and these arrivals of them, before anybody looked into them; rows that exist stay as they are."""
     if received:
-        await connection.execute(SQL["arrive"], json.dumps([_row(each) for each in received]))
+        await connection.execute(SQL["arrive"], json.dumps([_arrival_row(each) for each in received]))
 
 
-def _row(received: ImageReceived) -> dict[str, object]:
+def _arrival_row(received: ImageReceived) -> dict[str, object]:
     """By column of `image` and of `arrival`: the fields of the message under their own names, digests as bytea."""
     image = rf"\x{received.sha256}"
+    # The columns of `arrival` have the names of the fields, so a new field needs no line here.
     return {**received.model_dump(mode="json"), "sha256": image, "image": image, "id": received.message().id}
 
 
 async def add_reading(connection: Connection, image: bytes, reading: Reading, at: datetime) -> None:
-    """Keep what was read of an image that has arrived; what is kept already stays as it is."""
+    """Keep the reading of an image that has arrived; a reading that exists stays as it is."""
     await connection.execute(
         SQL["add_reading"],
         image,
@@ -110,6 +111,7 @@ class Alike(Protocol):
 
 async def same_photo(connection: Connection, image: bytes, acta: ActaId, *, bits: int) -> list[Mapping[str, str]]:
     """Among all images of its contest."""
+    # Both compare hashes in PostgreSQL: the images themselves are not read.
     return [dict(row) for row in await connection.fetch(SQL["same_photo"], image, acta, bits)]
 
 
@@ -129,6 +131,7 @@ async def add_identification(connection: Connection, image: bytes, source: str, 
 
 
 @dataclass(frozen=True, slots=True)
+# People's statements are facts too: they are added, and never changed.
 class Identification:
     source: str
     person: int | None
@@ -156,6 +159,7 @@ async def add_fuera(
     connection: Connection, image: bytes, row: ImageRow, *, identity: str, form: tuple[str, str], at: datetime
 ) -> None:
     """An image of no approved casilla. `form` is its tipo_acta and candidatura: they tell the election."""
+    # Its form may be of no election here: the image is kept all the same.
     election: ElectionId | None = await connection.fetchval(SQL["election_of_form"], *form)
     await connection.execute(SQL["add_fuera"], image, identity, election, row.origen, row.digitalizacion, at)
 
@@ -183,6 +187,7 @@ async def lock_acta(connection: Connection, acta: ActaId, at: datetime) -> ActaR
     """The acta's row, locked until the transaction ends; its first lock creates it as Esperada."""
     row = await connection.fetchrow(SQL["lock_acta"], acta)
     if row is None:
+        # Most actas are never asked for before their image comes: their row is made by its first lock.
         await connection.execute(SQL["open_acta"], acta, at)
         row = await connection.fetchrow(SQL["lock_acta"], acta)
     assert row is not None
@@ -193,6 +198,7 @@ async def move_acta(
     connection: Connection, acta: ActaId, move: Move, *, ronda: int, image: bytes | None, at: datetime
 ) -> None:
     """Postgres finds the state after `move` in its own table of legal moves, and refuses one that is not there."""
+    # The program checked the move already; this is the second lock on the same door.
     await connection.execute(SQL["move_acta"], acta, move, ronda, image, at)
 
 
@@ -202,6 +208,7 @@ async def replace_image(connection: Connection, acta: ActaId, image: bytes, at: 
 
 
 @dataclass(frozen=True, slots=True)
+# Captures stay for ever, also those that did not count: an auditor can follow every round.
 class KeptCapture:
     """One capture with its moment."""
 
@@ -225,6 +232,7 @@ async def captures(connection: Connection, acta: ActaId, ronda: int) -> list[Kep
 async def resolution(connection: Connection, acta: ActaId, ronda: int) -> tuple[int, datetime] | None:
     """The capture that was chosen among three, and when."""
     row = await connection.fetchrow(SQL["resolution"], acta, ronda)
+    # None while the choice is open, or if no choice was needed.
     return None if row is None else (row["entry"], row["resolved_at"])
 
 
@@ -240,12 +248,14 @@ class Provenance:
     proceso_tecnico: bool
 
 
+# The dashes are those of the official file.
 NO_PROVENANCE: Final = Provenance("-", "-", "", "-", None, proceso_tecnico=False)
 """Of an acta that never came (sin acta)."""
 
 
 async def provenance(connection: Connection, image: bytes) -> Provenance:
     row = await connection.fetchrow(SQL["first_arrival"], image)
+    # The first arrival counts: later copies of the same image change no column of the official row.
     assert row is not None, "an acta's image has arrived"
     return Provenance(**row)
 
@@ -265,12 +275,14 @@ class Version:
     provenance: Provenance
     captura_at: datetime | None
     verificacion_at: datetime | None
+    # Ready for the official file: a corte of half a million rows only copies them.
     quantities: str
     tail: str
 
 
 async def count_version(connection: Connection, version: Version, move: Move, at: datetime) -> None:
     """Append the version, make it the acta's current one and move the acta; nobody has anything to type of it now."""
+    # One statement: the version, the pointer to it, the state and the end of its tasks. Readers see all or none.
     came = version.provenance
     await connection.execute(
         SQL["count_version"],
@@ -302,6 +314,7 @@ async def count_version(connection: Connection, version: Version, move: Move, at
 
 async def capture_sites(connection: Connection) -> int:
     """Sites where somebody captures."""
+    # With one site only, the rule of two sites cannot hold, and is not asked for.
     sites: int = await connection.fetchval(SQL["capture_sites"])
     return sites
 
@@ -322,28 +335,47 @@ async def add_task(
 ) -> None:
     """One task for a person; the same task twice is one."""
     await connection.execute(
-        SQL["add_task"], kind, acta, image, ronda, ordinal, queue_at, at, list(not_persons), not_site, only_person
+        # A second delivery adds the same task: the unique key of the table makes one of both.
+        SQL["add_task"],
+        kind,
+        acta,
+        image,
+        ronda,
+        ordinal,
+        queue_at,
+        at,
+        list(not_persons),
+        not_site,
+        only_person,
     )
 
 
 async def drop_tasks(connection: Connection, acta: ActaId) -> None:
+    # Also a task that somebody holds: its lease then leads to no task, and the screen says so.
     await connection.execute(SQL["drop_tasks"], acta)
 
 
 async def better_image(connection: Connection, acta: ActaId, image: bytes) -> bool:
-    """Put a better image under a first capture that nobody has begun; False where somebody has."""
+    """Put a better image under a first capture that nobody has begun; False if somebody has."""
+    # A task that somebody holds keeps its image: the person goes on with the one on the screen.
     result = await connection.execute(SQL["better_image"], acta, image)
     return result == "UPDATE 1"
 
 
 async def add_event(
-    connection: Connection, kind: str, subject: str, detail: Mapping[str, object], at: datetime
+    # Every event becomes a leaf of the log (*incidente*).
+    connection: Connection,
+    kind: str,
+    subject: str,
+    detail: Mapping[str, object],
+    at: datetime,
 ) -> None:
     await connection.execute(SQL["add_event"], kind, subject, json.dumps(detail, ensure_ascii=False), at)
 
 
 async def version(connection: Connection, version_id: int) -> Version:
     """A version as it was added, to append a changed copy of it."""
+    # Read back whole, so that a correction repeats everything that it does not change.
     row = await connection.fetchrow(SQL["version"], version_id)
     assert row is not None
     return Version(
@@ -352,6 +384,7 @@ async def version(connection: Connection, version_id: int) -> Version:
         reason=row["reason"],
         person=row["person"],
         image=row["image"],
+        # No numbers: the version says that the acta will not come (sin acta).
         values=from_columns(row["numbers"], row["marks"]) if row["numbers"] else None,
         assessment=Assessment(
             row["calculado"],

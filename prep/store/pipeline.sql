@@ -1,6 +1,6 @@
 -- The facts and pointers of one acta's way. Each block is one statement.
 
--- Uploads as they were acknowledged, many at once; what is kept already stays as it is. In one order, so that two who
+-- Uploads as they were acknowledged, many at once; rows that exist stay as they are. In one order, so that two who
 -- keep the same images wait for each other and not both. The columns are those of the tables: each takes the value that
 -- has its name in the message, and what no column is named after is left out. `number` is the database's own to give.
 -- name: arrive

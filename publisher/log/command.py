@@ -14,6 +14,7 @@ from prep.consumer import stop_on_signals
 from prep.errors import PrepError
 from prep.settings import Settings, read_settings
 from prep.store import embedded, leading
+from prep.store.database import check_migrations, open_pool
 from publisher.log.office import office_of
 from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 
@@ -21,6 +22,7 @@ from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 async def once(settings: Settings) -> int:
     """Put every fact into the log, with its proofs, as soon as no other sequencer works; returns the log's size."""
     async with embedded.database(settings) as urls:
+        await _check(urls.app)
         office = office_of(settings, urls.app)
         async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # until another session gives the lead back
@@ -33,13 +35,20 @@ async def once(settings: Settings) -> int:
                 return scribe.size
 
 
+async def _check(url: str) -> None:
+    """Wait for the database, and raise Rejected if its migrations are not those of this program."""
+    async with await open_pool(url, connections=1) as pool:
+        await check_migrations(pool)
+
+
 async def serve(settings: Settings) -> None:
     stop = stop_on_signals()
     health = Health()
     async with embedded.database(settings) as urls:
         office = office_of(settings, urls.app)
-        server = await observe.serve_metrics(settings.host, settings.sequencer_metrics_port, health.sentence)
-        async with server:
+        port = settings.sequencer_metrics_port
+        async with observe.serving_probes(settings.host, port, health=health.sentence, ready=health.ready.sentence):
+            await _check(urls.app)
             await run(office, stop, health)
 
 

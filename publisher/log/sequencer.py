@@ -59,6 +59,13 @@ class Health:
 
     wrong: str | None = "todavía no se abre la bitácora"
     looked: float = field(default_factory=time.monotonic)
+    ready: observe.Readiness = field(default_factory=lambda: observe.Readiness(patience=STALLED))
+    """Whether the log can go on. A witness that denies it is wrong, and the log goes on."""
+
+    def look(self, wrong: str | None) -> None:
+        """A look ended well; `wrong` says what it saw."""
+        self.wrong, self.looked = wrong, time.monotonic()
+        self.ready.tell(None)
 
     def sentence(self) -> str | None:
         """None, or one Spanish sentence about the fault."""
@@ -272,7 +279,7 @@ async def run(office: LogOffice, stop: asyncio.Event, health: Health | None = No
 async def _lead_until(office: LogOffice, leader: Leader, stop: asyncio.Event, health: Health) -> bool:
     """Wait for the lead, then keep the log until `stop`. Whether the log was open."""
     while not await leader.lead(leading.SEQUENCING):
-        health.wrong, health.looked = None, time.monotonic()  # a standby is well
+        health.look(None)  # a standby is well
         await _pause_unless_stopped(stop, PAUSE)
         if stop.is_set():
             return False
@@ -283,7 +290,7 @@ async def _lead_until(office: LogOffice, leader: Leader, stop: asyncio.Event, he
         try:
             while not stop.is_set():
                 taken = await scribe.turn()
-                health.wrong, health.looked = scribe.wrong(), time.monotonic()
+                health.look(scribe.wrong())
                 if taken < office.batch:
                     await _pause_unless_stopped(stop, HURRY if time.monotonic() < scribe.hurried else PAUSE)
             await scribe.turn()  # the last corte must be in the log even if everything stops right after it
@@ -317,6 +324,7 @@ def _alarm_log(error: Exception, health: Health) -> None:
         log.warning("log busy", extra={"data": {"why": error.sentence}})
         return
     health.wrong = error.sentence if isinstance(error, LogRefused | PrepError) else f"{type(error).__name__}: {error}"
+    health.ready.tell(health.wrong)
     refused = isinstance(error, LogRefused)
     observe.LOG_REFUSED.set(refused)
     told = {"data": {"cause": type(error).__name__, "why": health.wrong}}

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -82,12 +82,13 @@ async def run(arguments: argparse.Namespace) -> int:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        server = None
-        if arguments.port is not None:
-            server = await observe.serve_metrics(arguments.host, arguments.port, lambda: mirror.wrong)
-        await mirror.run(arguments.interval, stop)
-        if server is not None:
-            server.close()
+        async with AsyncExitStack() as serving:
+            if arguments.port is not None:
+                probes = observe.serving_probes(
+                    arguments.host, arguments.port, health=lambda: mirror.wrong, ready=lambda: mirror.wrong
+                )
+                await serving.enter_async_context(probes)
+            await mirror.run(arguments.interval, stop)
         return 0
 
 
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--log-policy", type=Path, metavar="ARCHIVO", help="la política, con sus testigos")
     parser.add_argument("--ca", type=Path, metavar="PEM", help="autoridades en las que se confía para los sellos")
     parser.add_argument("--tsa-ca", type=Path, metavar="PEM", help="y para los sellos de tiempo")
-    parser.add_argument("--port", type=int, metavar="N", help="/metrics y /healthz en ese puerto")
+    parser.add_argument("--port", type=int, metavar="N", help="/metrics, /livez, /readyz y /healthz en ese puerto")
     parser.add_argument("--host", default="127.0.0.1", metavar="DIRECCIÓN", help="en la que están (127.0.0.1)")
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.interval <= _LONGEST_INTERVAL:

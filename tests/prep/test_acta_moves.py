@@ -127,7 +127,7 @@ async def test_a_corte_publishes_the_actas_that_may_be_and_leaves_the_others_in_
             assert await estado_of(connection, acta) is LEGAL.get((estado, Move.PUBLICACION), estado)
 
 
-def test_whatever_happens_the_program_and_postgres_accept_and_refuse_the_same(night: Night, tmp_path: Path) -> None:
+def test_the_program_and_postgres_accept_and_refuse_the_same_moves(night: Night, tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
         opened = some_actas(night, tmp_path, 1)
         made, [first] = runner.run(opened.__aenter__())

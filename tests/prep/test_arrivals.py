@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -59,7 +60,7 @@ async def digitize(pool: Pool, received: ImageReceived) -> None:
         await pipeline.digitized(connection, received, reading, Given(lambda: AT, lambda: 0.5))
 
 
-async def test_uploads_are_kept_once_whoever_is_first(bus: Bus, pool: Pool) -> None:
+async def test_uploads_are_kept_once_by_either_group(bus: Bus, pool: Pool) -> None:
     await digitize(pool, upload(2))
     many = [upload(1), upload(2), upload(2), upload(3), upload(4, image=3)]
     await bus.publish([each.message() for each in many])
@@ -80,8 +81,9 @@ async def _is(coming: object, expected: object) -> bool:
     return await coming == expected  # type: ignore[misc,no-any-return]
 
 
-async def test_what_is_no_upload_is_left_to_whoever_digitizes(bus: Bus, pool: Pool) -> None:
-    await bus.publish([Message(Topic.IMAGES, "x", "x", b"{}"), upload(1).message()])
+async def test_other_messages_than_uploads_are_left_to_the_group_that_digitizes(bus: Bus, pool: Pool) -> None:
+    later = replace(upload(2).message(), type="mx.prep.image.received.v2")
+    await bus.publish([Message(Topic.IMAGES, "x", "x", b"{}"), later, upload(1).message()])
     async with keeping(bus, pool):
         await until(lambda: _is(facts(pool), [1]))
 
@@ -108,7 +110,7 @@ async def test_a_proof_does_not_wait_for_anybody_to_read_the_image(night: Night,
         leaf = read_proof(data).extra
         assert leaf is not None
         assert check_proof(data, leaf, trust_only(tonight.office.signer.key)).exit_code == 0
-        # What is made of it is told once it is there, and of which image it is.
+        # The reading is told once it exists, with its image.
         await digitize(pool, upload(1))
         await tonight.log()
         assert kinds(tonight) == ["inicio", "imagen", "imagen", "derivada"]

@@ -6,7 +6,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import asyncpg
@@ -132,7 +132,7 @@ def by_key(messages: Iterable[Message]) -> dict[str, list[bytes]]:
 # 1. publish
 
 
-async def test_what_was_published_survives_the_publisher_and_the_connection(medium: Medium) -> None:
+async def test_published_messages_survive_the_publisher_and_the_connection(medium: Medium) -> None:
     publisher = medium.bus()
     await publisher.publish(spread(20))
     await medium.pull_out()
@@ -141,7 +141,7 @@ async def test_what_was_published_survives_the_publisher_and_the_connection(medi
         assert sorted(await take(batches, 20), key=lambda m: m.id) == sorted(spread(20), key=lambda m: m.id)
 
 
-async def test_publishing_where_the_bus_cannot_be_reached_is_unavailable_and_works_again_afterwards(
+async def test_publishing_on_a_bus_that_is_away_is_unavailable_and_works_again_afterwards(
     medium: Medium,
 ) -> None:
     fresh, used = medium.bus(), medium.bus()
@@ -157,7 +157,7 @@ async def test_publishing_where_the_bus_cannot_be_reached_is_unavailable_and_wor
     await used.publish([announce("a", 3)])
     got: list[bytes] = []
     async with aclosing(medium.bus().consume(Topic.IMAGES, "g")) as batches:
-        while not {b"0", b"2", b"3"} <= set(got):  # what was not promised may yet have gone out
+        while not {b"0", b"2", b"3"} <= set(got):  # messages that were not promised may yet have gone out
             got += [m.body for m in await take(batches, 1)]
     assert [body for body in got if body != b"1"] == [b"0", b"2", b"3"]
 
@@ -175,6 +175,18 @@ async def test_the_same_message_published_twice_keeps_its_id(medium: Medium) -> 
     await bus.publish([announce("a", 1)])
     async with aclosing(bus.consume(Topic.IMAGES, "g")) as batches:
         assert await take(batches, 2) == [announce("a", 1)] * 2
+
+
+async def test_a_message_keeps_its_type_its_source_and_its_time(medium: Medium) -> None:
+    at = datetime(2024, 6, 3, 1, 2, 3, 456789, tzinfo=UTC)
+    told = Message(Topic.IMAGES, "k", "1", b"{}", "mx.prep.test.v1", "/prep/test", at)
+    before = Message(Topic.IMAGES, "k", "2", b"{}")
+    bus = medium.bus()
+    await bus.publish([told, before])
+    async with aclosing(bus.consume(Topic.IMAGES, "g")) as batches:
+        came = await take(batches, 2)
+    assert came == [told, before]
+    assert [each.happened_at for each in came] == [at, None]
 
 
 # 2. order
@@ -228,7 +240,7 @@ async def test_topics_do_not_mix(medium: Medium) -> None:
 # 3. at least once
 
 
-async def test_what_was_not_acknowledged_comes_again_after_the_consumer_leaves(medium: Medium) -> None:
+async def test_unacknowledged_messages_come_again_after_the_consumer_leaves(medium: Medium) -> None:
     bus = medium.bus()
     await bus.publish(spread(30))
     async with aclosing(bus.consume(Topic.IMAGES, "g")) as batches:
@@ -238,7 +250,7 @@ async def test_what_was_not_acknowledged_comes_again_after_the_consumer_leaves(m
     assert await bus.lag(Topic.IMAGES, "g") == 0
 
 
-async def test_what_was_acknowledged_does_not_come_again(medium: Medium) -> None:
+async def test_acknowledged_messages_do_not_come_again(medium: Medium) -> None:
     bus = medium.bus()
     await bus.publish(spread(30))
     async with aclosing(bus.consume(Topic.IMAGES, "g")) as batches:
@@ -258,7 +270,7 @@ async def hold(batches: AsyncGenerator[Batch, None], count: int) -> list[Batch]:
 
 
 async def test_a_connection_that_breaks_leaves_nothing_unacknowledged_for_good(medium: Medium) -> None:
-    """The consumer goes on by itself. What was in hand can still be acknowledged, or comes again; acks raise nothing."""
+    """The consumer goes on by itself. Messages in hand can still be acknowledged, or come again; acks raise nothing."""
     bus = medium.bus()
     await bus.publish(spread(10))
     async with aclosing(bus.consume(Topic.IMAGES, "g")) as batches:
@@ -375,7 +387,7 @@ async def test_more_consumers_than_shares_do_no_harm(medium: Medium) -> None:
 # 5. close
 
 
-async def test_close_gives_what_is_in_hand_to_others_and_ends_the_consumer(medium: Medium) -> None:
+async def test_close_gives_messages_in_hand_to_others_and_ends_the_consumer(medium: Medium) -> None:
     leaving, staying = medium.bus(), medium.bus()
     await leaving.publish(spread(12))
     batches = leaving.consume(Topic.IMAGES, "g")
@@ -403,7 +415,7 @@ async def test_close_ends_a_consumer_that_waits(medium: Medium) -> None:
 
 
 async def test_kafka_a_broker_killed_while_messages_go_in_and_come_out_loses_nothing(kafka_three: DevKafka) -> None:
-    """Whichever it is: it leads some of the partitions, or the group, or the cluster."""
+    """Any of them: it leads some of the partitions, or the group, or the cluster."""
     victim = random.choice(kafka_three.numbers)
     async with kafka_medium(kafka_three) as medium:
         listeners = [Listener(medium.bus(), "g") for _ in range(2)]
@@ -433,7 +445,7 @@ async def test_kafka_a_broker_killed_while_messages_go_in_and_come_out_loses_not
 
 
 async def test_kafka_who_keeps_a_partition_keeps_what_it_has_in_hand(kafka_one: DevKafka) -> None:
-    """A newcomer gets its part, and of that what was in hand again; the rest does not come twice to the one who stays."""
+    """A newcomer gets its part, with the messages in hand of that part; no other comes twice to the one who stays."""
     async with kafka_medium(kafka_one) as medium:
         bus = medium.bus()
         await bus.publish(spread(100))
@@ -471,7 +483,7 @@ async def test_kafka_a_partition_with_too_much_in_hand_is_fetched_no_more_and_th
             assert [m.body for m in rest if m.key == "slow"] == [str(n).encode() for n in range(20, 100)]
 
 
-async def test_kafka_topics_are_created_once_and_what_is_not_as_stated_is_said(kafka_one: DevKafka) -> None:
+async def test_kafka_topics_are_created_once_and_each_difference_is_said(kafka_one: DevKafka) -> None:
     async with plugged_kafka(kafka_one) as cords:
         cluster = Cluster(cords.bootstrap, prefix=f"t{uuid.uuid4().hex}.")
         bus = KafkaBus(cluster, patience=2.5)
@@ -523,8 +535,8 @@ async def test_embedded_a_lower_number_is_never_committed_behind_a_readers_back(
     await fast.close()
 
 
-async def test_embedded_what_was_not_acknowledged_comes_again_after_the_connection_breaks(night: Night) -> None:
-    """Its session is what holds the partitions; an acknowledgement for what a broken one had in hand does no harm."""
+async def test_embedded_unacknowledged_messages_come_again_after_the_connection_breaks(night: Night) -> None:
+    """Its session holds the partitions; an acknowledgement for messages of a broken one does no harm."""
     async with plugged(night.app) as cord:
         bus = EmbeddedBus(cord.url)
         await bus.publish(spread(10))
@@ -560,7 +572,7 @@ async def test_embedded_a_terminated_session_gives_its_messages_to_another_consu
     await other.close()
 
 
-async def test_embedded_a_consumer_that_is_stuck_loses_what_is_due_to_another(night: Night) -> None:
+async def test_embedded_a_consumer_that_is_stuck_loses_the_share_of_another(night: Night) -> None:
     """It lives, but never acknowledges: after its patience the newcomer gets its part, and these messages again."""
     stuck, newcomer = EmbeddedBus(night.app, patience=0.1), EmbeddedBus(night.app)
     await stuck.publish(spread(60))
@@ -571,7 +583,7 @@ async def test_embedded_a_consumer_that_is_stuck_loses_what_is_due_to_another(ni
         async with aclosing(newcomer.consume(Topic.IMAGES, "g")) as others:
             again = await take(others, 1, ack=False)
             assert {m.id for m in again} < {m.id for m in spread(60)}
-            for batch in in_hand:  # too late for what is the newcomer's by now
+            for batch in in_hand:  # too late for the partitions that the newcomer has by now
                 await batch.ack()
             assert len(again) <= await newcomer.lag(Topic.IMAGES, "g") < 60
     await stuck.close()

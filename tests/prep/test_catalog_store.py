@@ -76,7 +76,7 @@ async def connection(night: Night) -> AsyncIterator[Connection]:
     await opened.close()
 
 
-async def test_what_was_loaded_is_read_back_equal(night: Night, connection: Connection) -> None:
+async def test_a_loaded_catalogue_is_read_back_equal(night: Night, connection: Connection) -> None:
     """By the role of the application, namesakes told apart by their place."""
     assert await store.digest(connection) is None
     assert await store.load(night.owner, CATALOG, at=AT)

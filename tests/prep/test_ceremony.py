@@ -147,7 +147,7 @@ NOT_ZERO = {
 
 
 @pytest.mark.parametrize("name", NOT_ZERO)
-async def test_whatever_is_there_before_the_start_stops_it_and_is_named(
+async def test_any_row_from_before_the_start_stops_it_and_is_named(
     tonight: LoggedNight, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left, sentence = NOT_ZERO[name]
@@ -176,7 +176,7 @@ async def test_a_clock_that_is_apart_stops_the_zero(
 
 
 @pytest.mark.parametrize("stopped", ["_publish_zero", "_make_documents", "store.add"])
-async def test_stopped_anywhere_the_next_run_ends_it_and_nothing_is_done_twice(
+async def test_stopped_anywhere_the_next_run_ends_it_and_does_no_step_twice(
     tonight: LoggedNight, monkeypatch: pytest.MonkeyPatch, stopped: str, tmp_path: Path
 ) -> None:
     class Killed(BaseException):

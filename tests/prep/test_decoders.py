@@ -54,7 +54,7 @@ def children() -> list[psutil.Process]:
 
 
 def _words(process: psutil.Process) -> list[str]:
-    """How it was started; nothing where it has ended."""
+    """How it was started; empty if it has ended."""
     try:
         return process.cmdline()
     except psutil.NoSuchProcess:  # also one that ended and that nobody has waited for yet
@@ -151,7 +151,7 @@ async def test_a_process_bounds_its_own_memory() -> None:
     lane.close()
 
 
-async def test_nothing_is_left_running(stored: tuple[str, list[str]]) -> None:
+async def test_no_process_is_left_running(stored: tuple[str, list[str]]) -> None:
     decoders = Decoders(2, stored[0], PIXELS)
     await decoders.decode(stored[1][0])
     left = children()

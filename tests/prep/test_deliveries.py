@@ -8,11 +8,11 @@ import pytest
 
 from prep.errors import Rejected
 from prep.messages import Message, Topic
-from prep.store import deliveries
+from prep.store import deliveries, outbox
 from prep.store.database import Connection, Pool, transaction
 
 AT = datetime(2024, 6, 3, 1, 2, 3, tzinfo=UTC)
-MESSAGE = Message(Topic.IMAGES, "key", "image:d:1:ab", b"\x00body")
+MESSAGE = Message(Topic.IMAGES, "key", "image:d:1:ab", b"\x00body", "mx.prep.test.v1", "/prep/test", AT)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_failures_are_counted_by_group_and_message(connection: Connection)
 
 
 @pytest.mark.parametrize("error", ["con \0 dentro", "\ud800 sin pareja", "x" * 100_000])
-async def test_whatever_an_error_says_can_be_kept(connection: Connection, error: str) -> None:
+async def test_any_words_of_an_error_can_be_kept(connection: Connection, error: str) -> None:
     assert await deliveries.failed(connection, "g", "m", error) == 1
     await deliveries.park(connection, "g", MESSAGE, error=error, at=AT)
     [parked] = await deliveries.list_parked(connection)
@@ -82,6 +82,7 @@ async def test_a_parked_message_is_listed_whole_and_a_late_delivery_does_nothing
     await deliveries.park(connection, "g", MESSAGE, error="otra vez", at=AT)
     [parked] = await deliveries.list_parked(connection)
     assert (parked.group, parked.message, parked.error, parked.at) == ("g", MESSAGE, "mal", AT)
+    assert parked.message.happened_at == AT
     assert not await deliveries.first_time(connection, "g", MESSAGE.id)
     assert await events(connection) == [("mensaje_apartado", MESSAGE.id)]
 
@@ -99,9 +100,8 @@ async def test_a_retry_sends_the_same_message_again_with_all_its_attempts(connec
     [parked] = await deliveries.list_parked(connection)
     await deliveries.retry(connection, parked.id, at=AT)
     assert await deliveries.list_parked(connection) == []
-    row = await connection.fetchrow("SELECT id, topic, key, body FROM outbox")
-    assert row is not None
-    assert Message(Topic(row["topic"]), row["key"], row["id"], row["body"]) == MESSAGE
+    [again] = (await outbox.oldest(connection, 2)).values()
+    assert (again, again.happened_at) == (MESSAGE, AT)
     assert await deliveries.failed(connection, "g", MESSAGE.id, "mal") == 1
     assert await deliveries.first_time(connection, "g", MESSAGE.id)
     assert not await deliveries.first_time(connection, "other", MESSAGE.id)
@@ -133,7 +133,7 @@ async def test_a_dismissal_needs_a_reason_and_keeps_it(connection: Connection) -
     assert (await events(connection))[-1] == ("mensaje_descartado", MESSAGE.id)
 
 
-async def test_what_is_not_parked_cannot_be_retried_or_dismissed(connection: Connection) -> None:
+async def test_only_parked_messages_can_be_retried_or_dismissed(connection: Connection) -> None:
     await deliveries.park(connection, "g", MESSAGE, error="mal", at=AT)
     [parked] = await deliveries.list_parked(connection)
     await deliveries.dismiss(connection, parked.id, reason="prueba", at=AT)

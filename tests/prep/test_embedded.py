@@ -57,7 +57,7 @@ async def test_another_process_with_the_number_of_a_dead_server_is_not_the_serve
 
 
 async def test_a_server_that_recovers_for_longer_than_its_package_waits_is_waited_for(tmp_path: Path) -> None:
-    """It must fetch its log from an archive that takes its time. Whoever joins meanwhile waits too."""
+    """It must fetch its log from an archive that takes its time. A command that joins meanwhile waits too."""
     folder = tmp_path / "postgres"
     try:
         await embedded.start(folder)

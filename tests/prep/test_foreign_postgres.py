@@ -37,7 +37,7 @@ PASSWORD = "una clave: con/todo@ 'ñ' %"
 
 @pytest.fixture(scope="module", params=["of the wheel", "of the system"])
 def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """PostgreSQL 16, and whatever the system has. Whoever comes in has a password; it logs what it is told."""
+    """PostgreSQL 16, and the one that the system has. Clients need a password; it logs all statements."""
     folder = tmp_path_factory.mktemp("ajeno")
     if request.param == "of the wheel":
         server = Server(folder / "pg", version=16)
@@ -131,7 +131,7 @@ SSL_REQUEST = 80877103
 
 @dataclass
 class Front:
-    """Takes TLS, and whoever comes in the clear too, and passes on to a real PostgreSQL. It notes who came how."""
+    """Takes clients with TLS and in the clear, and passes them on to a real PostgreSQL. It notes who came how."""
 
     to: Server
     offer: ssl.SSLContext | None
@@ -281,7 +281,7 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_nothing_from_us(
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-async def test_a_server_without_tls_is_refused_where_the_address_demands_it(
+async def test_a_server_without_tls_is_refused_if_the_address_demands_it(
     foreign: Server, papers: tuple[Path, ssl.SSLContext], mode: str
 ) -> None:
     async with front(foreign, None) as gate:

@@ -1,4 +1,4 @@
-"""The sticker says one acta and the device another: the sticker decides, nothing is done to the other, and it is told."""
+"""The sticker says one acta and the device another: the sticker decides, the other acta stays as it is, and people are told."""
 
 import asyncio
 import json

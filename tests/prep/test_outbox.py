@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -53,7 +54,7 @@ async def fail_after_enqueueing(pool: Pool, message: Message) -> None:
         raise LookupError
 
 
-async def test_what_is_rolled_back_never_leaves(pool: Pool, bus: Bus) -> None:
+async def test_a_message_that_is_rolled_back_never_leaves(pool: Pool, bus: Bus) -> None:
     async with relaying(pool, bus):
         with pytest.raises(LookupError):
             await fail_after_enqueueing(pool, touched("a", 1))
@@ -173,6 +174,23 @@ async def test_a_crash_between_publishing_and_removing_publishes_again_under_the
         assert await arrive(bus, 2) == [touched("a", 1)] * 2
         await until(lambda: outbox_is_empty(pool))
     await owner.close()
+
+
+async def test_a_message_leaves_with_its_type_and_if_it_says_no_time_with_that_of_its_transaction(
+    pool: Pool, bus: Bus
+) -> None:
+    at = datetime(2024, 6, 3, 1, 2, 3, tzinfo=UTC)
+    told = [
+        Message(Topic.ENTRIES, "a", "1", b"{}", "mx.prep.test.v1", "/prep/test", at),
+        Message(Topic.ENTRIES, "a", "2", b"{}", "mx.prep.test.v1", "/prep/test"),
+    ]
+    async with transaction(pool) as connection:
+        await enqueue(connection, told)
+        now = await connection.fetchval("SELECT now()")
+    async with relaying(pool, bus):
+        came = await arrive(bus, 2)
+    assert came == told
+    assert [each.happened_at for each in came] == [at, now]
 
 
 async def test_enqueueing_nothing_needs_no_statement(pool: Pool) -> None:

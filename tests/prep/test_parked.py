@@ -116,7 +116,7 @@ async def test_a_poisoned_message_is_parked_repaired_and_retried_and_takes_effec
     assert await person.sees() == []
 
 
-async def test_what_is_not_repaired_is_parked_again_and_its_attempts_add_up(
+async def test_a_cause_that_is_not_repaired_parks_it_again_and_its_attempts_add_up(
     night: Night, pool: Pool, person: Person
 ) -> None:
     async def refuse(_: Message) -> None:

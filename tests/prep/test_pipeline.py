@@ -1,4 +1,4 @@
-"""The whole way of an acta on a real database: whatever the order of things, and however often a message comes."""
+"""The whole way of an acta on a real database: in any order of things, however often a message comes."""
 
 import asyncio
 import hashlib
@@ -130,7 +130,7 @@ class World:
             await self.collect()
 
     async def work(self, person: Person, *, wrong: int = 0) -> str | None:
-        """One task by this person, `wrong` added to one field; what kind it was, None where nothing waits."""
+        """One task by this person, `wrong` added to one field; its kind, None if none waits."""
         task = await self.desk.lease(person, list(TaskKind))
         if task is None:
             return None
@@ -169,7 +169,7 @@ class World:
         return next(acta.id for acta in self.catalog.actas if acta.qr == sheet.qr)
 
     def truth(self, sheet: Sheet) -> Values:
-        """What is written on the sheet, in the election's columns."""
+        """The values on the sheet, in the election's columns."""
         acta = next(acta for acta in self.catalog.actas if acta.qr == sheet.qr)
         election = next(e for e in self.catalog.elections if e.id == acta.election)
         assert sheet.values is not None
@@ -363,7 +363,7 @@ async def test_what_people_named_is_looked_at_again_when_the_right_acta_comes(sm
         assert await connection.fetchval("SELECT subject FROM event WHERE kind = 'misma_foto'") == read
 
 
-async def test_a_better_copy_is_typed_where_a_supervisor_says_so(small: World) -> None:
+async def test_a_better_copy_is_typed_if_a_supervisor_says_so(small: World) -> None:
     sheet, stranger = [s for s in small.sheets if s.values is not None and s.clave][:2]
     small.arrive(sheet)
     await small.settle()
@@ -556,13 +556,13 @@ async def test_chance_and_not_arrival_orders_the_queue_for_the_first_person_and_
     small.chance = in_turn(*CHANCES)
     await small.collect()
     said = {about(small, message): message for messages in small.on_the_way.values() for message in messages}
-    for qr in one:  # what was answered first is worked on first
+    for qr in one:  # the first answered is the first worked on
         small.clock[0] += timedelta(seconds=1)
         await small.deliver(said[qr])
     assert await asked_again_and_again(small, 1) == [one[place] for place in BY_CHANCE]
 
 
-async def test_chance_orders_what_is_typed_again_as_well(small: World) -> None:
+async def test_chance_orders_new_rounds_as_well(small: World) -> None:
     """Who has actas typed again does not choose who gets which of them."""
     sheets = [sheet for sheet in small.sheets if sheet.values is not None and sheet.clave][: len(CHANCES)]
     for number, sheet in enumerate(sheets, 1):
@@ -581,7 +581,7 @@ async def test_chance_orders_what_is_typed_again_as_well(small: World) -> None:
 
 
 def about(small: World, message: Message) -> str:
-    """The QR of the acta, or of the image, that somebody's answer is about."""
+    """The QR of the acta, or of the image, of an answer."""
     if message.key.startswith("acta:"):
         acta = ActaTouched.model_validate_json(message.body).acta
         return next(each.qr for each in small.catalog.actas if each.id == acta)
@@ -634,7 +634,7 @@ async def test_sin_acta_of_an_acta_that_has_come_is_refused(small: World) -> Non
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), mistakes=st.floats(0, 0.5), lost=st.floats(0, 0.6))
-def test_whatever_the_order_and_however_often_a_message_comes_what_counts_is_the_truth(
+def test_in_any_order_and_however_often_a_message_comes_the_truth_counts(
     postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory, seed: int, mistakes: float, lost: float
 ) -> None:
     """Every message one to three times, keys interleaved at random, people mistaken at random but never alike."""

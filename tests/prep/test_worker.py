@@ -1,4 +1,4 @@
-"""The worker loop: each message takes effect once, in order for its key, whatever breaks."""
+"""The worker loop: each message takes effect once, in order for its key, also if parts break."""
 
 import asyncio
 import signal
@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from prep.bus.contract import Bus
 from prep.bus.table import EmbeddedBus
 from prep.consumer import Line, Outcome, run, sample, work
 from prep.errors import Parked, Rejected, Unavailable
-from prep.messages import Message, Topic
+from prep.messages import ActaTouched, ImageNamed, Message, Topic, read_body
 from prep.settings import Settings
 from prep.store import deliveries
 from prep.store.database import Connection, Pool, open_pool, transaction
@@ -146,6 +146,22 @@ async def test_no_more_are_handled_at_once_than_asked_for(bus: Bus, pool: Pool) 
     assert most == 2
 
 
+async def test_a_message_of_an_unknown_type_is_parked_as_it_came_and_the_rest_goes_on(bus: Bus, pool: Pool) -> None:
+    async def read(message: Message) -> None:
+        read_body(message, ActaTouched, ImageNamed)
+
+    known = ActaTouched(acta=1, ronda=1, ordinal=1).message()
+    later = replace(known, id="later", type="mx.prep.acta.touched.v2")
+    await bus.publish([later, known])
+    async with working(bus, pool, Noting(read)):
+        await all_done(bus)
+    assert await effects(pool) == [known.id]
+    async with transaction(pool) as connection:
+        [kept] = await deliveries.list_parked(connection)
+    assert kept.message == later
+    assert kept.error == "mensaje de una clase desconocida: mx.prep.acta.touched.v2"
+
+
 async def test_a_message_that_comes_three_times_takes_effect_once(bus: Bus, pool: Pool) -> None:
     await bus.publish([entry("a"), entry("b"), entry("a")])
     async with working(bus, pool, Noting()):
@@ -154,7 +170,7 @@ async def test_a_message_that_comes_three_times_takes_effect_once(bus: Bus, pool
     assert sorted(await effects(pool)) == ["a/0", "b/0"]
 
 
-async def test_what_was_done_is_not_even_prepared_again(bus: Bus, pool: Pool) -> None:
+async def test_a_message_that_was_done_is_not_even_prepared_again(bus: Bus, pool: Pool) -> None:
     await bus.publish([entry("a")])
     async with working(bus, pool, Noting()):
         await all_done(bus)
@@ -165,7 +181,7 @@ async def test_what_was_done_is_not_even_prepared_again(bus: Bus, pool: Pool) ->
     assert again.prepared == ["b/0"]
 
 
-# What goes wrong
+# Failures
 
 
 async def test_a_poisoned_message_is_parked_after_its_attempts_and_blocks_nobody(bus: Bus, pool: Pool) -> None:
@@ -201,7 +217,7 @@ async def test_what_can_never_succeed_is_parked_at_once(bus: Bus, pool: Pool, er
 
 
 @pytest.mark.parametrize("told", [True, False])
-async def test_people_are_shown_what_was_set_aside(bus: Bus, pool: Pool, told: bool) -> None:
+async def test_people_are_shown_a_message_that_was_set_aside(bus: Bus, pool: Pool, told: bool) -> None:
     """In the transaction that sets it aside; if they cannot be shown it is set aside all the same."""
 
     async def refuse(_: Message) -> None:
@@ -224,7 +240,7 @@ async def test_people_are_shown_what_was_set_aside(bus: Bus, pool: Pool, told: b
     assert await pool.fetchval("SELECT count(*) FROM event WHERE kind = 'mostrado'") == int(told)
 
 
-async def test_what_is_away_is_waited_for_without_counting(bus: Bus, pool: Pool) -> None:
+async def test_a_part_that_is_away_is_waited_for_without_counting(bus: Bus, pool: Pool) -> None:
     tries = 0
 
     async def away(_: Message) -> None:
@@ -385,7 +401,7 @@ async def test_stopping_finishes_what_runs_and_leaves_the_rest_to_others(bus: Bu
     assert await effects(pool) == ["a/0", "a/1", "a/2"]
 
 
-async def test_stopping_does_not_wait_for_what_is_away(bus: Bus, pool: Pool) -> None:
+async def test_stopping_does_not_wait_for_a_part_that_is_away(bus: Bus, pool: Pool) -> None:
     tried = asyncio.Event()
 
     async def away(_: Message) -> None:
@@ -399,7 +415,7 @@ async def test_stopping_does_not_wait_for_what_is_away(bus: Bus, pool: Pool) -> 
     assert await bus.lag(Topic.ENTRIES, "test") == 1
 
 
-async def test_what_was_finished_before_the_stop_is_acknowledged(bus: Bus, pool: Pool) -> None:
+async def test_messages_finished_before_the_stop_are_acknowledged(bus: Bus, pool: Pool) -> None:
     await bus.publish([entry(f"k{n}") for n in range(30)])
     async with working(bus, pool, Noting()):
         await until(lambda: _count(pool, 30))

@@ -65,6 +65,7 @@ async def test_the_loop_cuts_by_the_clock_until_it_is_stopped(tonight: SmallNigh
     await asyncio.wait_for(publisher.run(stop), 60)
     assert index(tonight.office)["corte"] == 2
     assert publisher.health() is None
+    assert publisher.ready.sentence() is None
     publisher.clock = lambda: START + timedelta(hours=3)
     assert "está retrasado" in str(publisher.health())
 
@@ -101,6 +102,7 @@ async def test_a_gate_failure_is_an_alarm_and_the_next_try_goes_on(tonight: Smal
     with pytest.raises(GateFailure) as failed:
         await publisher.turn(publisher._due)
     await publisher._alarm(failed.value)
+    assert publisher.ready.sentence() is None, "people must look; the process can go on"
     assert "trece_valores" in str(publisher.health()) or "se esperaba" in str(publisher.health())
     [event] = await owner.fetch("SELECT kind, subject, detail FROM event")
     assert (event["kind"], event["subject"]) == ("compuerta", "corte 1")
@@ -163,6 +165,9 @@ async def test_the_published_tree_over_http(tonight: SmallNight) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://prep") as client:
         assert (await client.get("/index.json")).status_code == 404
         assert (await client.get("/healthz")).status_code == 503
+        assert (await client.get("/livez")).text == "el proceso responde\n"
+        not_yet = await client.get("/readyz")
+        assert (not_yet.status_code, not_yet.text) == (503, "todavía no empieza su trabajo\n")
         await publisher.turn(publisher._due)
         first = await client.get("/index.json")
         assert (first.json()["corte"], first.headers["Access-Control-Allow-Origin"]) == (0, "*")

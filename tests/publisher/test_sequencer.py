@@ -254,6 +254,7 @@ async def test_a_folder_put_back_from_a_copy_is_refused_with_an_alarm(tonight: L
     health, stop = Health(), asyncio.Event()
     part = asyncio.create_task(run(tonight.office, stop, health))
     await until(lambda: "falta" in (health.sentence() or ""))
+    assert health.ready.sentence() == health.sentence(), "nothing is signed until people have looked"
     stop.set()
     await part
     assert (tonight.folder / "checkpoint").read_bytes() == signed

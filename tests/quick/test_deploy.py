@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
+from prep import observe
 from prep.operations.cli import PROGRAMS
 from prep.settings import PREFIX, Settings
 from tests.makers.programs import DEPLOY, ROOT
@@ -68,7 +70,8 @@ def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -
         assert service["read_only"] is True
         assert "prep_database_owner" not in names(service, "secrets") or name in {"prepared", "admin"}
     assert "USER prep" in (DEPLOY / "Containerfile").read_text()
-    assert "HEALTHCHECK" in (DEPLOY / "Containerfile").read_text()
+    [asked] = re.findall(r"^HEALTHCHECK .*\n +CMD .*(/\w+)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    assert asked == "/livez", "an orchestrator restarts what is ill, and a restart heals no database that is away"
 
 
 def test_every_server_has_limits_and_a_health_check_and_is_started_again() -> None:
@@ -129,6 +132,31 @@ def test_prometheus_asks_existing_services_at_their_right_ports() -> None:
             assert found["port"] == port
             assert SERVICES[name]["environment"]["HEALTH_PORT"] == str(port)
             assert "vigilancia" in SERVICES[name]["networks"]
+
+
+def test_each_metric_that_is_asked_for_is_one_that_a_process_has() -> None:
+    """In the rules, their tests and the screen. A name that is wrong is a question without an answer, for ever."""
+    assert observe.BUILD  # its metrics are declared
+    had = {sample for metric in REGISTRY.collect() for sample in samples(metric.name, metric.type)}
+    prometheus = [path for path in DEPLOY.rglob("*") if path.suffix in {".yml", ".json"}]
+    texts = {path: path.read_text() for path in prometheus}
+    rules = {name for text in texts.values() for name in re.findall(r"record: (prep:[a-z0-9_:]+)", text)}
+    asked = {name: path for path, text in texts.items() for name in re.findall(r"\bprep[_:][a-z0-9_:]*[a-z0-9]", text)}
+    assert {name: path.name for name, path in asked.items() if name not in had | rules} == {}
+    assert len(asked) > 40
+
+
+def samples(name: str, kind: str) -> set[str]:
+    """The series of a metric of that name and kind."""
+    match kind:
+        case "counter":
+            return {f"{name}_total"}
+        case "histogram":
+            return {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
+        case "info":
+            return {f"{name}_info"}
+        case _:
+            return {name}
 
 
 # The secrets.

@@ -1,4 +1,4 @@
--- What is expected of the night. Loaded whole or not at all, by the owner; the application reads it.
+-- The actas that a night expects. Loaded whole or not at all, by the owner; the application reads it.
 
 CREATE TABLE catalog (
     one        boolean PRIMARY KEY DEFAULT true CHECK (one),   -- one night, one catalogue

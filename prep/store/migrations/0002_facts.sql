@@ -32,7 +32,7 @@ CREATE TABLE arrival (
     traslado       text NOT NULL,       -- '', or letters of D, F, I
     tipo_documento text NOT NULL,
     acopio_at      timestamptz NOT NULL,
-    acta_hint      text NOT NULL,       -- what the sender said it is, as QR text; '' where it did not say
+    acta_hint      text NOT NULL,       -- what the sender said it is, as QR text; '' if it did not say
     received_at    timestamptz NOT NULL,
     UNIQUE (device, sequence)
 );
@@ -59,7 +59,7 @@ CREATE TABLE identification (
     person    integer,
     site      smallint,
     lease     uuid UNIQUE,
-    identity  text NOT NULL,            -- QR text; '' where the person says it cannot be identified
+    identity  text NOT NULL,            -- QR text; '' if the person says it cannot be identified
     proceso_tecnico boolean NOT NULL DEFAULT false,
     said_at   timestamptz NOT NULL,
     CHECK ((source = 'person') = (person IS NOT NULL)),
@@ -82,7 +82,7 @@ CREATE TABLE entry (
     numbers      integer[] NOT NULL CHECK (0 <= ALL (numbers)),
     marks        text NOT NULL CHECK (marks ~ '^[NISX]+$' AND length(marks) = cardinality(numbers)),
     UNIQUE (acta, ronda, ordinal),
-    UNIQUE (acta, ronda, person)        -- nobody captures an acta twice, whatever the role
+    UNIQUE (acta, ronda, person)        -- nobody captures an acta twice, in any role
 );
 
 -- A person chose one of three captures.
@@ -128,7 +128,7 @@ CREATE INDEX acta_version_acta ON acta_version (acta);
 CREATE TABLE fuera_catalogo (
     image          bytea PRIMARY KEY REFERENCES image,
     identity       text NOT NULL,
-    election       smallint REFERENCES election,   -- NULL where not even the election can be told
+    election       smallint REFERENCES election,   -- NULL if not even the election can be told
     origen         text NOT NULL,
     digitalizacion text NOT NULL,
     found_at       timestamptz NOT NULL

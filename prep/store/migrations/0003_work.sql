@@ -1,4 +1,4 @@
--- What is current: rows that point at facts, and the work that waits for a person. These may change.
+-- The current state: rows that point at facts, and the work that waits for a person. These may change.
 
 CREATE TABLE person (
     id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -76,7 +76,7 @@ CREATE TABLE task (
     queue_at     timestamptz NOT NULL,          -- creation plus a random moment: who gets whose acta cannot be arranged
     created_at   timestamptz NOT NULL,
     not_persons  integer[] NOT NULL,            -- who has already typed this one
-    not_site     smallint,                      -- second capture: another site, where there are two
+    not_site     smallint,                      -- second capture: another site, if there are two
     only_person  integer,                       -- resolution: the third person (or a supervisor)
     lease        uuid UNIQUE,
     lease_person integer,

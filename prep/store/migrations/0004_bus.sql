@@ -45,7 +45,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (consumers, message)
 );
 
--- Set aside for a person: nothing is dropped, and its partition goes on.
+-- Set aside for a person: no message is dropped, and its partition goes on.
 CREATE TABLE parked (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     consumers text NOT NULL,

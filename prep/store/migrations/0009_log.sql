@@ -3,7 +3,7 @@
 -- What makes the commitment to a capture tell nothing before it is opened.
 ALTER TABLE entry ADD COLUMN salt bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) CHECK (length(salt) = 16);
 
--- By which the sequencer goes on from where it was. Numbers may be missing, and a lower one may commit after a higher.
+-- The number from which the sequencer goes on. Numbers may be missing, and a lower one may commit after a higher.
 ALTER TABLE arrival ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY UNIQUE;
 
 -- What the night began with.
@@ -16,7 +16,7 @@ CREATE TABLE log_start (
     reglas    text NOT NULL,
     politica  text NOT NULL,            -- the file itself
     clave     text NOT NULL,            -- of the log, as a C2SP verifier key
-    keys      bigint NOT NULL           -- log_key up to this id is part of it; what is later is a leaf of its own
+    keys      bigint NOT NULL           -- log_key up to this id is part of it; a later one is a leaf of its own
 );
 
 -- Keys as they were when the log learned of them: a device's own row may be changed.

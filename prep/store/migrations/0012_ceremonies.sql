@@ -1,4 +1,4 @@
--- What is done before the first corte and after the last, in front of people: each becomes a leaf of the log.
+-- The acts before the first corte and after the last, in front of people: each becomes a leaf of the log.
 CREATE TABLE ceremony (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind    text NOT NULL CHECK (kind IN ('software', 'cero', 'acto')),

@@ -1,4 +1,4 @@
--- Each legal move of domain/acta.py by its name: whoever moves an acta says what happened, and this table says the state
+-- Each legal move of domain/acta.py by its name: a mover of an acta says what happened, and this table says the state
 -- after it. A test compares all three columns with the program's table. The trigger of 0003 still refuses a state that
 -- is written by hand and that no move leads to.
 
