@@ -97,6 +97,19 @@ async def change_password(connection: Connection, *, login: str, password: str, 
     await store.set_password(connection, login, await _derived_password(password, cost))
 
 
+async def confirm(connection: Connection, *, login: str, password: str, roles: frozenset[Role]) -> Person:
+    """The person who has this login and password, without a session: for a command that asks two people.
+
+    Raises Rejected (401; 403 if their role may not).
+    """
+    found = await store.person_by_login(connection, login)
+    stored = _NOBODY if found is None else found[1]
+    if not await asyncio.to_thread(password_matches, password, stored) or found is None:
+        raise Rejected(f"usuario o clave incorrectos: {login}", code=Code.CREDENTIALS_WRONG)
+    allow(found[0], roles)
+    return found[0]
+
+
 async def _derived_password(password: str, cost: Cost) -> str:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Rejected(f"la clave lleva de {MIN_PASSWORD} a {MAX_PASSWORD} caracteres")

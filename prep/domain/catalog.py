@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, assert_never
 
 ElectionId = NewType("ElectionId", int)
 ContestId = NewType("ContestId", int)
@@ -54,6 +54,28 @@ class TerritoryKind(StrEnum):
     MUNICIPIO = "municipio"
 
 
+def district_kind(ambito: Ambito) -> TerritoryKind:
+    """The distritos of an election: federal or local ones."""
+    return TerritoryKind.DISTRITO_FEDERAL if ambito is Ambito.FEDERAL else TerritoryKind.DISTRITO_LOCAL
+
+
+def electing_kind(nivel: Nivel, ambito: Ambito) -> TerritoryKind | None:
+    """The kind of territory of a contest; None if a contest is a whole entidad or the country.
+
+    A new kind of territory that elects is added here, to `Nivel`, to `TerritoryKind` and to `Casilla`, whose field has
+    the name of the kind. The files of the catalogue then take it.
+    """
+    match nivel:
+        case Nivel.MUNICIPIO:
+            return TerritoryKind.MUNICIPIO
+        case Nivel.DISTRITO:
+            return district_kind(ambito)
+        case Nivel.ENTIDAD | Nivel.PAIS:
+            return None
+        case _:
+            assert_never(nivel)
+
+
 class Clase(StrEnum):
     """The kind of a row of the ballot."""
 
@@ -76,6 +98,10 @@ class Option:
     parties: tuple[int, ...] = ()
     """For a coalition combination: the positions of its parties, in ballot order."""
     name: str = ""
+    colour: str = ""
+    """As #RRGGBB; blank if the catalogue states none."""
+    emblem: str = ""
+    """Name of the emblem's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +178,9 @@ class Casilla(NamedTuple):
     numero: int
     ext_contigua: int
     ubicacion: int
+    lugar: str = ""
+    """Name of the place, for example a school. Blank if the catalogue states none, like the address."""
+    direccion: str = ""
 
     @property
     def clave(self) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
-from prep.files.catalog_files import COLUMNS, DIGITOS, OPTIONAL_COLUMNS, OPTIONAL_FILES, write_catalog
+from prep.files.catalog_columns import COLUMNS, DIGITOS, OPTIONAL_COLUMNS, OPTIONAL_FILES
+from prep.files.catalog_files import write_catalog
+from prep.files.catalog_warnings import WARNINGS
 
 FORMAT_NAME: Final = "FORMATO.md"
 """The format, beside the sample."""
@@ -72,6 +74,8 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "B, C y E deben tener una de las dos.",
         "digitos": f"Cuántos recuadros tiene cada cantidad del acta, de 1 a 7; vacío: {DIGITOS}.",
         "elecciones": "Códigos de las elecciones que se votan ahí, separados por espacio; vacío: todas.",
+        "lugar": "Nombre del lugar en que se instala: una escuela, una oficina. Se guarda; no se publica.",
+        "direccion": "Domicilio de ese lugar. Se guarda; no se publica.",
     },
     "opciones.csv": {
         "eleccion": "Código de la elección.",
@@ -82,6 +86,8 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "partidos": "Los partidos que une una `coalicion` (al menos dos) o una `comun`, por código y separados por "
         "espacio. Los votos de una `coalicion` se reparten entre ellos; los de una `comun`, no.",
         "nombre": "Nombre para el público; vacío: el código.",
+        "color": "Color del partido, como `#1A7F37`. Se guarda; no se publica.",
+        "emblema": "Nombre del archivo de su emblema: PNG, SVG, JPG o WEBP, sin carpeta. Se guarda; no se publica.",
     },
     "contiendas.csv": {
         "eleccion": "Código de la elección.",
@@ -121,7 +127,7 @@ archivos CSV en una carpeta. Para empezar:
 
 ```
 prep catalog template mi-eleccion     # escribe un ejemplo completo, y este texto como FORMATO.md
-prep catalog check mi-eleccion        # dice todo lo que está mal, con archivo, línea y columna
+prep catalog check mi-eleccion        # dice todo lo que está mal y lo que es raro, y un resumen
 prep catalog load mi-eleccion         # lo carga, entero o nada
 ```
 
@@ -135,14 +141,30 @@ cada vez.
 - Los códigos llevan letras, cifras, guiones, puntos y `&`, sin espacios. Un texto no empieza con `=`, `+`, `-` ni `@`.
 - Lo que se vota en todo el estado tiene `nivel` *entidad*; por distrito, *distrito*; por municipio, *municipio*.
 - Después del corte 0 el catálogo no cambia: su huella va en cada manifiesto y en la primera hoja de la bitácora.
+  Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
+  `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
 - Las siglas, las horas y el intervalo no van aquí: son variables `PREP_*`.
 - Los conjuntos de reglas se explican en `docs/rules.md`.
+
+## Errores, avisos y resumen
+
+Un **error** impide la carga. Cada causa se dice una vez, con su archivo, línea y columna, y con las demás líneas que la
+repiten. Un renglón recorrido es un solo error.
+
+Un **aviso** es algo posible pero raro. `check` lo dice y termina bien. `load` no carga hasta que alguien lo revisa y
+repite la orden con `--accept-warnings`; la base de datos guarda cuáles se aceptaron y cuándo.
+
+{warnings}
+
+El **resumen** de `check` se compara con los acuerdos en papel: casillas por tipo; lista nominal por distrito o
+municipio; cada boleta con sus opciones en orden; los totales.
 """
 
 
 def catalog_format() -> str:
     """The whole format in Spanish, as Markdown. Raises KeyError for a column that nobody described."""
-    parts = [_HEAD]
+    warnings = [f"| {code} | {meaning} |\n" for code, meaning in WARNINGS.items()]
+    parts = [_HEAD.replace("{warnings}\n", "| aviso | qué dice |\n|---|---|\n" + "".join(warnings))]
     for file, columns in COLUMNS.items():
         parts += [f"## {file}\n\n{_FILES[file]}{' Puede faltar.' if file in OPTIONAL_FILES else ''}\n"]
         optional = OPTIONAL_COLUMNS.get(file, frozenset())
@@ -156,16 +178,21 @@ def catalog_format() -> str:
 def sample_catalog() -> dict[str, bytes]:
     """A state that does not exist: a coalition for governor, a joint candidacy and two ballots for town councils."""
     parties, rest = "ABETO CEDRO ENCINO FRESNO NOGAL", "NO_REGISTRADAS NULOS"
-    plain = [(party, Clase.PARTIDO, "", f"Partido {party.title()}") for party in parties.split()]
+    colours = ("#1A7F37", "#8B4513", "#C9A227", "#1F5FBF", "#B3261E")
+    plain = [
+        (party, Clase.PARTIDO, "", f"Partido {party.title()}", colour, f"{party.lower()}.png")
+        for party, colour in zip(parties.split(), colours, strict=True)
+    ]
     last = [
-        ("NO_REGISTRADAS", Clase.NO_REGISTRADAS, "", "Candidaturas no registradas"),
-        ("NULOS", Clase.NULOS, "", "Votos nulos"),
+        ("NO_REGISTRADAS", Clase.NO_REGISTRADAS, "", "Candidaturas no registradas", "", ""),
+        ("NULOS", Clase.NULOS, "", "Votos nulos", "", ""),
     ]
-    alliance = [("ABETO-CEDRO", Clase.COALICION, "ABETO CEDRO", "Coalición Abeto y Cedro")]
+    alliance = [("ABETO-CEDRO", Clase.COALICION, "ABETO CEDRO", "Coalición Abeto y Cedro", "", "")]
     joint = [
-        ("FRESNO-NOGAL", Clase.COMUN, "FRESNO NOGAL", "Candidatura común Fresno y Nogal"),
-        ("CAND_IND_1", Clase.INDEPENDIENTE, "", "Candidatura independiente"),
+        ("FRESNO-NOGAL", Clase.COMUN, "FRESNO NOGAL", "Candidatura común Fresno y Nogal", "", ""),
+        ("CAND_IND_1", Clase.INDEPENDIENTE, "", "Candidatura independiente", "", ""),
     ]
+    school = ("Escuela Primaria Ejemplo", "Calle Dos 2, Centro")
     ballots = {"GOB": [*plain, *alliance, *last], "AYUN": [*plain, *joint, *last]}
     return write_catalog(
         {
@@ -195,11 +222,11 @@ def sample_catalog() -> dict[str, bytes]:
                 ("municipio", 33, 2, "Villa Nogal"),
             ],
             "casillas.csv": [
-                (33, 1, 1, 1, 1, TipoCasilla.BASICA, 1, 0, 1, 612, 10, None, None, None),
-                (33, 1, 1, 1, 1, TipoCasilla.CONTIGUA, 1, 0, 1, 611, 10, None, None, None),
-                (33, 1, 1, 2, 2, TipoCasilla.BASICA, 1, 0, 2, 487, 8, None, None, None),
-                (33, 1, 1, 2, 2, TipoCasilla.EXTRAORDINARIA, 1, 0, 2, 204, 6, None, None, None),
-                (33, 1, 1, 2, 2, TipoCasilla.ESPECIAL, 1, 0, 1, 0, 6, 1000, 4, "GOB"),
+                (33, 1, 1, 1, 1, TipoCasilla.BASICA, 1, 0, 1, 612, 10, None, None, None, *school),
+                (33, 1, 1, 1, 1, TipoCasilla.CONTIGUA, 1, 0, 1, 611, 10, None, None, None, *school),
+                (33, 1, 1, 2, 2, TipoCasilla.BASICA, 1, 0, 2, 487, 8, None, None, None, None, None),
+                (33, 1, 1, 2, 2, TipoCasilla.EXTRAORDINARIA, 1, 0, 2, 204, 6, None, None, None, None, None),
+                (33, 1, 1, 2, 2, TipoCasilla.ESPECIAL, 1, 0, 1, 0, 6, 1000, 4, "GOB", "Terminal", "Avenida Uno 1"),
             ],
             "opciones.csv": [
                 (election, place, *option)
@@ -214,7 +241,14 @@ def sample_catalog() -> dict[str, bytes]:
             "candidaturas.csv": [
                 ("GOB", 33, None, "ABETO CEDRO ABETO-CEDRO", "Ana Ejemplo", "Beatriz Ejemplo"),
                 ("GOB", 33, None, "ENCINO", "Carlos Ejemplo", "Diego Ejemplo"),
+                ("GOB", 33, None, "FRESNO", "Irene Ejemplo", "Julia Ejemplo"),
+                ("GOB", 33, None, "NOGAL", "Karla Ejemplo", "Laura Ejemplo"),
+                ("AYUN", 33, 1, "ABETO", "Mario Ejemplo", None),
+                ("AYUN", 33, 1, "CEDRO", "Norma Ejemplo", None),
+                ("AYUN", 33, 1, "ENCINO", "Omar Ejemplo", None),
                 ("AYUN", 33, 1, "FRESNO NOGAL FRESNO-NOGAL", "Elena Ejemplo", "Flor Ejemplo"),
+                ("AYUN", 33, 2, "ABETO", "Paula Ejemplo", None),
+                ("AYUN", 33, 2, "CEDRO", "Quirino Ejemplo", None),
                 ("AYUN", 33, 2, "FRESNO NOGAL FRESNO-NOGAL", "Gabriel Ejemplo", None),
                 ("AYUN", 33, 2, "CAND_IND_1", "Hilda Ejemplo", None),
             ],

@@ -13,8 +13,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from itertools import repeat
+from dataclasses import dataclass, field, replace
+from itertools import groupby, repeat
 from typing import Final, TypeVar
 
 NOTHING: Final = frozenset({"", "-", "N/A", "NA"})
@@ -29,6 +29,8 @@ _FORMULA: Final = ("=", "+", "-", "@")
 _THOUSANDS: Final = re.compile(r"-?\d{1,3}(?:[,'’ \u00a0]\d{3})+", re.ASCII)
 _INTEGER: Final = re.compile(r"-?\d+", re.ASCII)
 _CODE: Final = re.compile(r"[^\W_][\w.&-]*")
+_COLOUR: Final = re.compile(r"#[0-9A-F]{6}", re.ASCII)
+_PICTURE: Final = re.compile(r"[^\W_][\w.-]*\.(?:png|svg|jpe?g|webp)", re.IGNORECASE)
 _STICKER_WORD: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
 
 _T = TypeVar("_T")
@@ -36,17 +38,48 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class FileFinding:
-    """One error and its place. If the error is of the whole file, `line` is 0; if of the whole line, `column` is ""."""
+    """One error and its place. If the error is of the whole file, `line` is 0; if of the whole line, `column` is "".
+
+    A warning has a `code`, which stays the same in all versions; an error has none.
+    """
 
     file: str
     line: int
     column: str
     sentence: str
+    code: str = ""
 
     def __str__(self) -> str:
         line = f", línea {self.line}" if self.line else ""
         column = f", columna {self.column}" if self.column else ""
         return f"{self.file}{line}{column}: {self.sentence}"
+
+
+_SHOWN_LINES: Final = 5
+
+
+def one_for_each_cause(findings: Iterable[FileFinding]) -> list[FileFinding]:
+    """The findings in order of file, line and column, but only the first one of each cause.
+
+    Its sentence tells the lines of the others. One cause is the same sentence about the same column; if the sentence
+    says that another file lacks something, it is one cause in all files that ask for it.
+    """
+    causes: dict[tuple[str, ...], list[FileFinding]] = {}
+    for one in sorted(findings, key=lambda one: (one.file, one.line, one.column)):
+        key = (one.sentence,) if one.sentence.endswith(".csv") else (one.file, one.column, one.sentence)
+        causes.setdefault(key, []).append(one)
+    return [replace(first, sentence=first.sentence + _also(first, others)) for first, *others in causes.values()]
+
+
+def _also(first: FileFinding, others: Sequence[FileFinding]) -> str:
+    """The places of the other findings of one cause: the first lines of each file, and the number of the rest."""
+    parts = []
+    for file, group in groupby(others, key=lambda one: one.file):
+        lines = [str(one.line) for one in group]
+        told = ", ".join(lines[:_SHOWN_LINES]) + (f" y {len(lines) - _SHOWN_LINES} más" if lines[_SHOWN_LINES:] else "")
+        where = "" if file == first.file else f" de {file}"
+        parts.append(f"{'la línea' if len(lines) == 1 else 'las líneas'} {told}{where}")
+    return f" (también en {' y en '.join(parts)})" if parts else ""
 
 
 def bare(cell: str) -> str:
@@ -156,6 +189,22 @@ def maybe_sticker_word(cell: str) -> str:
     return sticker_word(cell) if bare(cell) else ""
 
 
+def colour(cell: str) -> str:
+    """A colour as #RRGGBB, or blank."""
+    text = bare(cell).upper()
+    if text and not _COLOUR.fullmatch(text):
+        raise ValueError(f"«{shown(text)}» no es un color: #RRVVAA, con cifras de 0 a F")
+    return text
+
+
+def file_name(cell: str) -> str:
+    """The name of a picture's file, without a folder, or blank."""
+    text = unicodedata.normalize("NFC", bare(cell))
+    if text and (len(text) > _MAX_CODE or not _PICTURE.fullmatch(text)):
+        raise ValueError(f"«{shown(text)}» no es el nombre de un archivo PNG, SVG, JPG o WEBP, sin carpeta")
+    return text
+
+
 def one_of(kind: Callable[[str], _T], values: Iterable[str]) -> Callable[[str], _T]:
     """A parser of the members of an enumeration of texts."""
     allowed = ", ".join(values)
@@ -188,9 +237,17 @@ class CsvTable:
     """For each row, the line of the file on which it begins. A quoted cell may hold line breaks."""
     report: list[FileFinding]
     unsound: set[int] = field(default_factory=set)
+    faulty: bool = False
+    """Whether an error belongs to no row: one of the whole file, or rows that could not be read."""
+    parsers: dict[str, Callable[[str], object]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the file has no error so far. If it has one, other files are not checked against it."""
+        return not self.unsound and not self.faulty
 
     def blame(self, row: int, column: str, sentence: str) -> None:
         """Report an error in a row. The row is unsound from now on."""
@@ -199,6 +256,7 @@ class CsvTable:
 
     def blame_whole(self, column: str, sentence: str) -> None:
         """Report an error of the whole file."""
+        self.faulty = True
         self.report.append(FileFinding(self.name, 0, column, sentence))
 
     def read(self, column: str, parse: Callable[[str], _T], default: _T) -> list[_T]:
@@ -209,6 +267,7 @@ class CsvTable:
         texts = self.columns.get(column)
         if texts is None:
             return [default] * len(self)
+        self.parsers[column] = parse
         known: dict[str, _T] = {}
         wrong: dict[str, str] = {}
         # Parse each different text once; the rows with wrong texts are looked for only if there are any.
@@ -249,6 +308,53 @@ class CsvTable:
             else:
                 first[held] = row
 
+    def one_error_for_each_shifted_row(self) -> None:
+        """In the report, replace the errors of a shifted row with one.
+
+        A row is shifted if it is right with one cell less, or with one cell more. Three wrong cells are also taken for
+        a shift: a person looks at the whole row anyway.
+        """
+        errors: dict[int, list[FileFinding]] = {}
+        for one in self.report:
+            if one.file == self.name and one.line and one.column:
+                errors.setdefault(one.line, []).append(one)
+        rows = {line: row for row, line in enumerate(self.lines) if len(errors.get(line, ())) > 1}
+        for line, row in rows.items():
+            found = errors[line]
+            sentence = self._shift(row)
+            if not sentence and len(found) > 2:
+                sentence = f"{len(found)} celdas no son de su columna ({', '.join(one.column for one in found)})"
+            if sentence:
+                place = self.report.index(found[0])
+                self.report[place] = replace(found[0], sentence=f"{sentence}; la primera: {found[0].sentence}")
+                for one in found[1:]:
+                    self.report.remove(one)
+
+    def _shift(self, row: int) -> str:
+        cells = [texts[row] for texts in self.columns.values()]
+        parsers = [self.parsers.get(column) for column in self.columns]
+
+        def right(cells: Sequence[str], but: int = -1) -> bool:
+            return all(
+                place == but or parse is None or _parses(parse, cell)
+                for place, (parse, cell) in enumerate(zip(parsers, cells, strict=True))
+            )
+
+        places = range(len(cells))
+        if any(right([*cells[:at], *cells[at + 1 :], ""]) for at in places):
+            return "el renglón está recorrido: aquí o antes sobra una celda"
+        if not cells[-1] and any(right([*cells[:at], "", *cells[at:-1]], at) for at in places):
+            return "el renglón está recorrido: aquí o antes falta una celda"
+        return ""
+
+
+def _parses(parse: Callable[[str], object], cell: str) -> bool:
+    try:
+        parse(cell)
+    except ValueError:
+        return False
+    return True
+
 
 def read_table(
     name: str, content: bytes, columns: Sequence[str], *, optional: AbstractSet[str], report: list[FileFinding]
@@ -283,7 +389,9 @@ def read_table(
     if wrong:
         return None
     cells = zip(*kept, strict=True) if kept else repeat(())
-    return CsvTable(name, dict(zip(header, cells, strict=False)), at, report)
+    # Rows of another width, or all rows after a broken one, are not in the table.
+    faulty = any(one.file == name for one in report)
+    return CsvTable(name, dict(zip(header, cells, strict=False)), at, report, faulty=faulty)
 
 
 def _decode_text(name: str, content: bytes, report: list[FileFinding]) -> str | None:

@@ -86,7 +86,7 @@ async def _enable_user(connection: Connection, login: str) -> None:
 
 
 async def _change_password(connection: Connection, login: str) -> None:
-    await change_password(connection, login=login, password=_asked_password(login))
+    await change_password(connection, login=login, password=asked_password(login))
 
 
 def _enroll_devices(arguments: argparse.Namespace) -> Work:
@@ -130,7 +130,7 @@ def _public_key(text: str) -> bytes:
 def _add_people(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
         for login in arguments.logins:
-            password = _asked_password(login)
+            password = asked_password(login)
             role = Role(arguments.role)
             await add_user(connection, login=login, password=password, role=role, site=arguments.site)
         return f"agregados: {', '.join(arguments.logins)}"
@@ -138,7 +138,7 @@ def _add_people(arguments: argparse.Namespace) -> Work:
     return work
 
 
-def _asked_password(login: str) -> str:
+def asked_password(login: str) -> str:
     """Ask the person at the terminal, or read one line of stdin.
 
     A password is never an argument: every user of the machine can read the arguments in the list of processes.

@@ -13,10 +13,8 @@ from integrity import VERSION
 from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
-from prep.files.catalog_files import CatalogErrors, load_catalog
-from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
-from prep.settings import BusKind, Settings, now, read_settings
-from prep.store import catalog as catalog_store
+from prep.operations.catalog_commands import catalog_command
+from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
 from prep.store.database import migrate
 
@@ -187,7 +185,9 @@ def _prep_parser() -> Parser:
     kafka.add_argument(
         "--nodes", type=int, choices=range(1, 6), metavar="N", help="con up: cuántos nodos; 1 si no se dice"
     )
-    catalog = command("catalog", _catalog, "escribe un ejemplo del catálogo de la elección, lo revisa o lo carga")
+    catalog = command(
+        "catalog", catalog_command, "escribe un ejemplo del catálogo de la elección, lo revisa o lo carga"
+    )
     catalog.add_argument(
         "action",
         choices=("template", "check", "load"),
@@ -195,6 +195,21 @@ def _prep_parser() -> Parser:
     )
     catalog.add_argument(
         "folder", type=Path, metavar="CARPETA", help="la carpeta con los archivos CSV; con template, una nueva"
+    )
+    catalog.add_argument(
+        "--accept-warnings", action="store_true", help="con load: lo carga aunque tenga avisos, y los guarda"
+    )
+    catalog.add_argument(
+        "--replace",
+        action="store_true",
+        help="con load: sustituye al que está cargado, antes del corte 0; lo confirman dos personas",
+    )
+    catalog.add_argument("--by", metavar="USUARIO", help="con --replace: quien lo sustituye; su clave se pide")
+    catalog.add_argument(
+        "--with",
+        dest="second",
+        metavar="USUARIO",
+        help="con --replace: otra persona que está de acuerdo; su clave se pide",
     )
     return parser
 
@@ -261,48 +276,6 @@ def _scan_images(arguments: argparse.Namespace, _: Settings) -> int:
         else:
             said = found.get("error") or found["text"] or "sin QR legible"
             print(f"{found['file']}: {said} ({found['decoder'] or '-'}, {found['ms']} ms)")
-    return 0
-
-
-def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
-    if arguments.action == "template":
-        return _write_catalog_template(arguments.folder)
-    try:
-        catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
-    except CatalogErrors as errors:
-        for finding in errors.findings:
-            print(f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}", file=sys.stderr)
-        print(f"prep: {len(errors.findings)} errores; no se cargó nada", file=sys.stderr)
-        return 1
-    print(
-        f"{len(catalog.casillas)} casillas, {len(catalog.elections)} elecciones, {len(catalog.actas)} actas esperadas"
-    )
-    print(f"huella del catálogo: {catalog.digest}")
-    if arguments.action == "load":
-
-        async def run() -> None:
-            async with embedded.database(settings) as urls:
-                await migrate(urls.owner, app=urls.app)
-                await catalog_store.load(urls.owner, catalog, at=now())
-
-        asyncio.run(run())
-        print("catálogo cargado")
-    return 0
-
-
-def _write_catalog_template(folder: Path) -> int:
-    """A catalogue that loads as it is, and its format. Nothing that is already there is written over."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise Rejected(f"la carpeta {folder} no está vacía: nombre otra")
-        for name, content in sample_catalog().items():
-            (folder / name).write_bytes(content)
-        (folder / FORMAT_NAME).write_text(catalog_format(), encoding="utf-8")
-    except OSError as error:
-        raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
-    print(f"{folder}: un catálogo de ejemplo; cada columna se explica en {folder / FORMAT_NAME}")
-    print(f"para revisarlo: prep catalog check {folder}")
     return 0
 
 

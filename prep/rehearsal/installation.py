@@ -98,7 +98,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     for name, content in plan.folder.items():
         (folder / name).write_bytes(content)
     order(place, "bus", "init")
-    order(place, "catalog", "load", str(folder))
+    order(place, "catalog", "load", str(folder), "--accept-warnings")
     # The password is written beside its place and renamed: a killed run never leaves half a password.
     words = data / "clave"
     if not words.exists():

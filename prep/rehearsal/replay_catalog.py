@@ -16,7 +16,8 @@ from typing import Final
 
 from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
 from prep.errors import Rejected
-from prep.files.catalog_files import DIGITOS, write_catalog
+from prep.files.catalog_columns import DIGITOS
+from prep.files.catalog_files import write_catalog
 from prep.files.official import COALITION_MARKS, CandidateRow, OfficialFile, OfficialRow, canonical_column, combination
 
 _Contest = tuple[int, int]

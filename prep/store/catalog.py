@@ -37,26 +37,33 @@ SQL: Final = sql("catalog")
 _TIPO: Final = Casilla._fields.index("tipo")
 
 
-async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
+async def load(
+    owner_url: str,
+    catalog: Catalog,
+    *,
+    at: datetime,
+    warnings: Sequence[str] = (),
+    replacing: tuple[int, int] | None = None,
+) -> bool:
     """Load the whole catalogue in one transaction; False if this very catalogue is loaded already.
 
-    Raises Rejected if another one is: one night, one catalogue.
+    `warnings` are those that a person accepted; they are recorded. `replacing` are the two people (ids) who replace the
+    catalogue that is loaded. Raises Rejected if another one is loaded and nobody replaces it, or if it is too late.
     """
     connection = await asyncpg.connect(owner_url, server_settings={"application_name": "prep-catalog"})
     try:
         async with connection.transaction():
             # Two commands at once: the second waits, and then finds the catalogue of the first.
-            await connection.execute(SQL["lock"])
+            await connection.execute(SQL["lock_from_readers" if replacing else "lock"])
             loaded = await digest(connection)
             if loaded == catalog.digest:
                 return False
-            # Its digest is in the log's first leaf and in every manifest: another one would be another night.
             if loaded is not None:
-                raise Rejected(
-                    f"ya está cargado otro catálogo, de huella {loaded}: una noche tiene uno solo", status=409
-                )
+                await _remove_loaded(connection, loaded, replacing)
             await connection.execute(SQL["add"], catalog.digest, at)
             await _copy_catalog(connection, catalog)
+            people = replacing if loaded is not None and replacing else (None, None)
+            await connection.execute(SQL["record_load"], catalog.digest, loaded, list(warnings), *people, at)
         # The planner counts the new rows now, and not in the first minutes of the night.
         await connection.execute(SQL["count"])
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -64,6 +71,19 @@ async def load(owner_url: str, catalog: Catalog, *, at: datetime) -> bool:
     finally:
         await connection.close()
     return True
+
+
+async def _remove_loaded(connection: Connection, loaded: str, replacing: tuple[int, int] | None) -> None:
+    """Remove the loaded catalogue. If the new one then fails, the transaction keeps this one. Raises Rejected."""
+    # Its digest is in the log's first leaf and in every manifest: from then on another one would be another night.
+    if await connection.fetchval(SQL["corte_is_out"]):
+        raise Rejected(f"el corte 0 ya salió con el catálogo de huella {loaded}: ya no se sustituye", status=409)
+    if replacing is None:
+        sentence = f"ya está cargado otro catálogo, de huella {loaded}: una noche tiene uno solo"
+        raise Rejected(f"{sentence}; antes del corte 0 lo sustituyen dos personas, con --replace", status=409)
+    if await connection.fetchval(SQL["night_began"]):
+        raise Rejected(f"la bitácora ya comenzó con el catálogo de huella {loaded}: ya no se sustituye", status=409)
+    await connection.execute(SQL["remove"])
 
 
 async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
@@ -85,8 +105,12 @@ async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
     )
     await copy(
         "ballot_option",
-        ("election", "position", "code", "clase", "parties", "name"),
-        [(e.id, o.position, o.code, o.clase, o.parties, o.name) for e in elections for o in e.options],
+        ("election", "position", "code", "clase", "parties", "name", "colour", "emblem"),
+        [
+            (e.id, o.position, o.code, o.clase, o.parties, o.name, o.colour, o.emblem)
+            for e in elections
+            for o in e.options
+        ],
     )
     await copy(
         "territory", ("kind", "entidad", "id", "name"), [(t.kind, t.entidad, t.id, t.name) for t in catalog.territories]
@@ -120,7 +144,15 @@ async def elections(connection: Connection) -> tuple[Election, ...]:
     options = defaultdict(list)
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append(
-            Option(row["position"], row["code"], Clase(row["clase"]), tuple(row["parties"]), row["name"])
+            Option(
+                row["position"],
+                row["code"],
+                Clase(row["clase"]),
+                tuple(row["parties"]),
+                row["name"],
+                row["colour"],
+                row["emblem"],
+            )
         )
     return tuple(
         Election(

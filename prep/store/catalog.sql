@@ -4,6 +4,26 @@
 -- name: lock
 LOCK TABLE catalog IN EXCLUSIVE MODE
 
+-- Before a replacement: nobody may read the old digest and use it after this transaction.
+-- name: lock_from_readers
+LOCK TABLE catalog IN ACCESS EXCLUSIVE MODE
+
+-- name: corte_is_out
+SELECT EXISTS (SELECT FROM corte)
+
+-- What the sequencer begins the log with: from then on the first leaf tells the catalogue's digest.
+-- name: night_began
+SELECT EXISTS (SELECT FROM log_start) OR EXISTS (SELECT FROM arrival) OR EXISTS (SELECT FROM event)
+    OR EXISTS (SELECT FROM ceremony)
+
+-- name: remove
+WITH a AS (DELETE FROM acta), b AS (DELETE FROM casilla), c AS (DELETE FROM candidacy), d AS (DELETE FROM contest),
+    e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election)
+DELETE FROM catalog
+
+-- name: record_load
+INSERT INTO catalog_load (digest, replaced, warnings, by_person, with_person, at) VALUES ($1, $2, $3, $4, $5, $6)
+
 -- name: digest
 SELECT digest FROM catalog
 
@@ -31,7 +51,7 @@ ANALYZE election, ballot_option, territory, contest, candidacy, casilla, acta
 SELECT id, code, title, year, ambito, nivel, rules, candidatura FROM election ORDER BY id
 
 -- name: options
-SELECT election, position, code, clase, parties, name FROM ballot_option ORDER BY election, position
+SELECT election, position, code, clase, parties, name, colour, emblem FROM ballot_option ORDER BY election, position
 
 -- name: contests
 SELECT id, election, entidad, territory, name, ballot FROM contest ORDER BY id

@@ -9,7 +9,18 @@ from prep.store.database import Connection, sql
 
 SQL: Final = sql("ceremony")
 PREPARED: Final = frozenset(
-    {"acta", "acta_move", "ballot_option", "candidacy", "casilla", "catalog", "contest", "election", "territory"}
+    {
+        "acta",
+        "acta_move",
+        "ballot_option",
+        "candidacy",
+        "casilla",
+        "catalog",
+        "catalog_load",
+        "contest",
+        "election",
+        "territory",
+    }
     | {"device", "person", "session", "site"}
     | {"bus_cursor", "ceremony", "log_key", "log_leaf", "log_start", "log_state", "migration"}
 )

@@ -16,7 +16,8 @@ import pytest
 from capture import entries
 from integrity import __main__ as integrity
 from load_tests.bench import table
-from prep.files.catalog_files import COLUMNS, load_catalog
+from prep.files.catalog_columns import COLUMNS
+from prep.files.catalog_files import load_catalog
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.operations import cli
 from prep.operations.cli import PARTS, PROGRAMS

@@ -1,0 +1,213 @@
+"""The elections of a catalogue and their ballots."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from prep.domain.catalog import (
+    Ambito,
+    Clase,
+    Election,
+    ElectionId,
+    Nivel,
+    Option,
+    TerritoryKind,
+    TipoCasilla,
+    district_kind,
+    electing_kind,
+)
+from prep.domain.rules import RULE_SETS
+from prep.files import csv_tables as cell
+from prep.files.catalog_columns import Tables, all_sound
+from prep.files.csv_tables import CsvTable, shown
+from prep.files.official import COLUMNS as OFFICIAL_COLUMNS
+
+FOR_SOMEBODY: Final = frozenset({Clase.PARTIDO, Clase.COALICION, Clase.COMUN, Clase.INDEPENDIENTE})
+_JOINED: Final = frozenset({Clase.COALICION, Clase.COMUN})
+
+_ambito: Final = cell.one_of(Ambito, Ambito)
+_nivel: Final = cell.one_of(Nivel, Nivel)
+_clase: Final = cell.one_of(Clase, Clase)
+
+
+@dataclass
+class ElectionDraft:
+    """An election while the program still reads its files."""
+
+    id: ElectionId
+    code: str
+    title: str
+    year: int
+    ambito: Ambito
+    nivel: Nivel
+    rules: str
+    candidatura: str
+    tipos: Mapping[TipoCasilla, str]
+    sufijos: Mapping[TipoCasilla, str]
+    options: list[Option] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    """Code of an option → its position."""
+
+    @property
+    def distrito(self) -> TerritoryKind:
+        return district_kind(self.ambito)
+
+    @property
+    def territory(self) -> TerritoryKind | None:
+        """The kind of territory of a contest; None if a contest is a whole entidad or the country."""
+        return electing_kind(self.nivel, self.ambito)
+
+    def election(self) -> Election:
+        return Election(
+            id=self.id,
+            code=self.code,
+            title=self.title,
+            year=self.year,
+            ambito=self.ambito,
+            nivel=self.nivel,
+            rules=self.rules,
+            candidatura=self.candidatura,
+            options=tuple(self.options),
+        )
+
+
+Drafts = dict[str, ElectionDraft]
+
+
+def read_elections(tables: Tables) -> Drafts:
+    table = tables.get("elecciones.csv")
+    if table is None:
+        return {}
+    if not len(table):
+        table.blame_whole("", "no hay ninguna elección")
+    codes = table.read("codigo", cell.code, "")
+    titles = table.read("titulo", cell.needed_name, "")
+    years = table.read("anio", cell.integer(1990, 2200), 0)
+    ambitos = table.read("ambito", _ambito, Ambito.LOCAL)
+    niveles = table.read("nivel", _nivel, Nivel.ENTIDAD)
+    rules = table.read("reglas", str.strip, "")
+    candidaturas = table.read("candidatura", cell.sticker_word, "")
+    tipos = _by_type(table, "tipo_acta", needed=True)
+    sufijos = _by_type(table, "sufijo", needed=False)
+    table.expect("reglas", _judge_rules, rules)
+    table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
+    drafts: Drafts = {}
+    # A repeated code is already reported. Keep the first one, so that later checks still find an election.
+    for row, code in enumerate(codes):
+        sufijo = {tipo: sufijos[row][tipo] or tipos[row][tipo] for tipo in TipoCasilla}
+        draft = ElectionDraft(
+            ElectionId(row + 1),
+            code,
+            titles[row],
+            years[row],
+            ambitos[row],
+            niveles[row],
+            rules[row],
+            candidaturas[row],
+            tipos[row],
+            sufijo,
+        )
+        drafts.setdefault(code, draft)
+    _read_options(tables, drafts)
+    return drafts
+
+
+def _judge_rules(name: str) -> str:
+    return "" if name in RULE_SETS else f"«{shown(name)}» no es un conjunto de reglas; hay: {', '.join(RULE_SETS)}"
+
+
+def _by_type(table: CsvTable, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:
+    """For each election: type of casilla → word of `column`. Types S and M may have words of their own."""
+    usual = table.read(column, cell.sticker_word if needed else cell.maybe_sticker_word, "")
+    especial = table.read(f"{column}_especial", cell.maybe_sticker_word, "")
+    extranjero = table.read(f"{column}_extranjero", cell.maybe_sticker_word, "")
+    return [
+        dict.fromkeys(TipoCasilla, u) | {TipoCasilla.ESPECIAL: s or u, TipoCasilla.EXTRANJERO: m or u}
+        for u, s, m in zip(usual, especial, extranjero, strict=True)
+    ]
+
+
+def expect_election(table: CsvTable, codes: Sequence[str], tables: Tables, drafts: Drafts) -> None:
+    # A wrong line of elecciones.csv is one error; the lines that name that election are not wrong because of it.
+    if all_sound(tables, "elecciones.csv"):
+        table.expect("eleccion", lambda code: judge_election(code, drafts), codes)
+
+
+def judge_election(code: str, drafts: Drafts) -> str:
+    return "" if code in drafts else f"la elección «{code}» no está en elecciones.csv"
+
+
+def _read_options(tables: Tables, drafts: Drafts) -> None:
+    """Read the ballots into the drafts. The positions of the options follow the column `orden`."""
+    table = tables.get("opciones.csv")
+    if table is None:
+        return
+    none: tuple[str, ...] = ()
+    elections = table.read("eleccion", cell.code, "")
+    ordenes = table.read("orden", cell.integer(0, 9999), 0)
+    codes = table.read("codigo", cell.code, "")
+    clases = table.read("clase", _clase, Clase.PARTIDO)
+    parties = table.read("partidos", cell.codes, none)
+    names = table.read("nombre", cell.name, "")
+    colours = table.read("color", cell.colour, "")
+    emblems = table.read("emblema", cell.file_name, "")
+    expect_election(table, elections, tables, drafts)
+    table.expect("codigo", _judge_option_code, codes, clases)
+    table.expect("partidos", _judge_parties, clases, parties)
+    table.expect_once("orden", "el orden está repetido", elections, ordenes)
+    table.expect_once("codigo", "la opción está repetida", elections, [code.casefold() for code in codes])
+    # If the line of a party is wrong, the combinations that name it are not wrong because of it.
+    parties_known = table.sound
+    # A combination names its parties by code; the catalogue keeps their positions, in ballot order.
+    for election, draft in drafts.items():
+        rows = [row for row, code in enumerate(elections) if code == election]
+        # `orden` may have gaps; positions have none.
+        rows.sort(key=ordenes.__getitem__)
+        of_party = {codes[row]: place for place, row in enumerate(rows) if clases[row] is Clase.PARTIDO}
+        for place, row in enumerate(rows):
+            unknown = [party for party in parties[row] if party not in of_party]
+            if unknown and parties_known:
+                table.blame(row, "partidos", f"«{unknown[0]}» no es un partido de {election}")
+            joined = tuple(sorted(of_party[party] for party in parties[row] if party in of_party))
+            draft.options.append(
+                Option(place, codes[row], clases[row], joined, names[row] or codes[row], colours[row], emblems[row])
+            )
+        draft.places = {option.code: option.position for option in draft.options}
+        _judge_ballot(table, draft, rows)
+
+
+def _judge_option_code(code: str, clase: Clase) -> str:
+    own = clase.value.upper() if clase in {Clase.NULOS, Clase.NO_REGISTRADAS} else ""
+    if code.upper() not in OFFICIAL_COLUMNS or code.upper() == own:
+        return ""
+    return f"«{code}» es el nombre de otra columna del archivo oficial"
+
+
+def _judge_parties(clase: Clase, parties: tuple[str, ...]) -> str:
+    if clase not in _JOINED:
+        return f"una opción de clase {clase} no lleva partidos" if parties else ""
+    if len(set(parties)) < len(parties):
+        return "un partido está repetido en la combinación"
+    if len(parties) == 1 or (clase is Clase.COALICION and not parties):
+        return "una combinación une al menos dos partidos"
+    return ""
+
+
+def _judge_ballot(table: CsvTable, draft: ElectionDraft, rows: Sequence[int]) -> None:
+    """Check the options of an election together: exactly one row of nulos, and at least one option to vote for."""
+    if not table.sound:
+        return
+    times = Counter(option.clase for option in draft.options)
+    if times[Clase.NULOS] != 1:
+        table.blame_whole("clase", f"{draft.code} tiene {times[Clase.NULOS]} opciones de clase nulos; debe tener una")
+    if times[Clase.NO_REGISTRADAS] > 1:
+        sentence = f"{draft.code} tiene {times[Clase.NO_REGISTRADAS]} opciones de clase no_registradas; a lo más una"
+        table.blame_whole("clase", sentence)
+    if FOR_SOMEBODY.isdisjoint(times):
+        table.blame_whole("clase", f"{draft.code} no tiene ninguna opción por la que se pueda votar")
+    seen: dict[tuple[Clase, tuple[int, ...]], Option] = {}
+    for option in draft.options:
+        earlier = seen.setdefault((option.clase, option.parties), option)
+        if option.parties and earlier is not option:
+            table.blame(rows[option.position], "partidos", f"es la misma combinación que {earlier.code}")

@@ -1,0 +1,119 @@
+"""`prep catalog template|check|load`: the institute's catalogue, from a sample to the database.
+
+Exit status: 0; 1 if the catalogue has errors, or warnings that nobody accepted; 2 if the command cannot be done.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from prep.domain.catalog import Catalog
+from prep.errors import Rejected
+from prep.files.catalog_files import CatalogErrors, review_catalog
+from prep.files.catalog_summary import catalog_summary, catalog_totals
+from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
+from prep.files.catalog_warnings import WARNINGS
+from prep.files.csv_tables import FileFinding
+from prep.settings import Settings, now
+from prep.store import catalog as store
+from prep.store import embedded
+from prep.store.database import connect, migrate
+from prep.store.people import Role
+
+REPLACES: Final = frozenset({Role.ADMINISTRADOR, Role.SUPERVISOR})
+"""The roles of the two people who may replace a catalogue."""
+SHOWN: Final = 20
+"""This many warnings of one kind are printed; for the rest, only their number."""
+
+
+def catalog_command(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.action == "template":
+        return _write_template(arguments.folder)
+    logins = _two_logins(arguments)
+    files = {path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))}
+    try:
+        catalog, warnings = review_catalog(files)
+    except CatalogErrors as errors:
+        for finding in errors.findings:
+            print(_place(finding), file=sys.stderr)
+        count = len(errors.findings)
+        print(f"prep: {count} {'error' if count == 1 else 'errores'}; no se cargó nada", file=sys.stderr)
+        return 1
+    if arguments.action == "check":
+        print("\n".join([*_warning_lines(warnings), *catalog_summary(catalog)]))
+        return 0
+    if warnings and not arguments.accept_warnings:
+        print("\n".join(_warning_lines(warnings)), file=sys.stderr)
+        print("prep: no se cargó nada; revise los avisos y repita con --accept-warnings", file=sys.stderr)
+        return 1
+    print("\n".join(catalog_totals(catalog)))
+    accepted = [f"{warning.code} {_place(warning)}" for warning in warnings]
+    changed = asyncio.run(_load(settings, catalog, accepted, logins))
+    print("catálogo cargado" if changed else "este catálogo ya estaba cargado")
+    return 0
+
+
+def _place(finding: FileFinding) -> str:
+    return f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}"
+
+
+def _warning_lines(warnings: Sequence[FileFinding]) -> Iterator[str]:
+    times = Counter(warning.code for warning in warnings)
+    for code in sorted(times):
+        yield f"aviso {code}: {WARNINGS[code]}"
+        yield from [f"  {_place(warning)}" for warning in warnings if warning.code == code][:SHOWN]
+        if times[code] > SHOWN:
+            yield f"  … y {times[code] - SHOWN} más"
+
+
+def _two_logins(arguments: argparse.Namespace) -> tuple[str, str] | None:
+    """The logins of the two people who replace the catalogue; None without --replace. Raises Rejected."""
+    by, second = arguments.by, arguments.second
+    if not arguments.replace:
+        if by or second:
+            raise Rejected("--by y --with van con --replace")
+        return None
+    if arguments.action != "load":
+        raise Rejected("--replace va con load")
+    if not by or not second or by == second:
+        raise Rejected("--replace necesita dos personas distintas: --by USUARIO y --with USUARIO")
+    return by, second
+
+
+async def _load(settings: Settings, catalog: Catalog, accepted: Sequence[str], logins: tuple[str, str] | None) -> bool:
+    async with embedded.database(settings) as urls:
+        await migrate(urls.owner, app=urls.app)
+        people = await _confirmed(urls.owner, logins) if logins else None
+        return await store.load(urls.owner, catalog, at=now(), warnings=accepted, replacing=people)
+
+
+async def _confirmed(owner_url: str, logins: tuple[str, str]) -> tuple[int, int]:
+    """Ask both people for their passwords. Raises Rejected if one is wrong or a role may not replace a catalogue."""
+    from capture.auth import confirm  # noqa: PLC0415  # only a replacement needs the people and their passwords
+    from prep.operations.accounts import asked_password  # noqa: PLC0415
+
+    async with connect(owner_url) as connection:
+        first, second = [
+            await confirm(connection, login=login, password=asked_password(login), roles=REPLACES) for login in logins
+        ]
+    return first.id, second.id
+
+
+def _write_template(folder: Path) -> int:
+    """A catalogue that loads as it is, and its format. Nothing that is already there is written over."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Rejected(f"la carpeta {folder} no está vacía: nombre otra")
+        for name, content in sample_catalog().items():
+            (folder / name).write_bytes(content)
+        (folder / FORMAT_NAME).write_text(catalog_format(), encoding="utf-8")
+    except OSError as error:
+        raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
+    print(f"{folder}: un catálogo de ejemplo; cada columna se explica en {folder / FORMAT_NAME}")
+    print(f"para revisarlo: prep catalog check {folder}")
+    return 0
