@@ -180,9 +180,10 @@ def place_in_contests(casillas: CasillaColumns, drafts: Drafts, contests: Contes
         for entidad, own in set(compress(zip(entidades, owns, strict=True), votes)):
             if (code, entidad, own) in contests:
                 contests[code, entidad, own].used = True
+    # A wrong casilla may be the one that votes here, so wait until these files have no errors.
+    known = casillas.table.sound and contests_known(tables)
     for key, place in [*contests.items()]:
-        # A wrong casilla may be the one that votes here, so wait until casillas.csv has no errors.
-        if place.stated and not place.used and casillas.table.sound:
+        if place.stated and not place.used and known:
             sentence = f"ninguna casilla vota en {key[0]}, {place.contest.name}"
             tables["contiendas.csv"].blame_whole("territorio", sentence)
         if not place.stated and not place.used:

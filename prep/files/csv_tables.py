@@ -67,6 +67,8 @@ def one_for_each_cause(findings: Iterable[FileFinding]) -> list[FileFinding]:
     causes: dict[tuple[str, ...], list[FileFinding]] = {}
     for one in sorted(findings, key=lambda one: (one.file, one.line, one.column)):
         key = (one.sentence,) if one.sentence.endswith(".csv") else (one.file, one.column, one.sentence)
+        # An error of a whole file has no other lines.
+        key = key if one.line else (*key, str(len(causes)))
         causes.setdefault(key, []).append(one)
     return [replace(first, sentence=first.sentence + _also(first, others)) for first, *others in causes.values()]
 
@@ -191,10 +193,10 @@ def maybe_sticker_word(cell: str) -> str:
 
 def colour(cell: str) -> str:
     """A colour as #RRGGBB, or blank."""
-    text = bare(cell).upper()
-    if text and not _COLOUR.fullmatch(text):
+    text = bare(cell)
+    if text and not _COLOUR.fullmatch(text.upper()):
         raise ValueError(f"«{shown(text)}» no es un color: #RRVVAA, con cifras de 0 a F")
-    return text
+    return text.upper()
 
 
 def file_name(cell: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from capture.auth import Cost, add_user, confirm
 from prep.domain.catalog import (
     Acta,
     ActaId,
@@ -29,10 +30,13 @@ from prep.domain.catalog import (
     TipoCasilla,
 )
 from prep.errors import Rejected
+from prep.operations.catalog_commands import REPLACES
 from prep.store import catalog as store
 from prep.store.database import Connection
+from prep.store.people import Role
 from tests.conftest import Night
 
+CHEAP = Cost(memory_kib=64, passes=1, lanes=1)
 AT = datetime(2024, 6, 2, 18, 0, tzinfo=UTC)
 
 OPTIONS = (
@@ -101,6 +105,97 @@ async def test_another_catalogue_is_refused_by_the_name_of_the_first(night: Nigh
     await store.load(night.owner, CATALOG, at=AT)
     with pytest.raises(Rejected, match=CATALOG.digest):
         await store.load(night.owner, replace(CATALOG, digest="cd" * 32), at=AT)
+    assert await store.digest(connection) == CATALOG.digest
+
+
+# --- the replacement of a catalogue -------------------------------------------------------------------------------------
+
+OTHER = replace(
+    CATALOG,
+    digest="cd" * 32,
+    casillas=[*PLACES[:3], PLACES[3]._replace(lugar="Escuela Uno", direccion="Calle 1")],
+    actas=CATALOG.actas[:4],
+)
+
+
+async def two_people(night: Night) -> tuple[int, int]:
+    """An administrador and a supervisor, who confirm with their passwords."""
+    connection = await asyncpg.connect(night.owner)
+    try:
+        for login, role in (("ana", Role.ADMINISTRADOR), ("bea", Role.SUPERVISOR), ("caro", Role.CAPTURISTA)):
+            await add_user(connection, login=login, password=f"clave de {login}", role=role, site="central", cost=CHEAP)
+        people = [
+            await confirm(connection, login=login, password=f"clave de {login}", roles=REPLACES)
+            for login in ("ana", "bea")
+        ]
+        with pytest.raises(Rejected, match="incorrectos: ana"):
+            await confirm(connection, login="ana", password="clave de bea", roles=REPLACES)
+        with pytest.raises(Rejected, match="incorrectos: nadie"):
+            await confirm(connection, login="nadie", password="clave de bea", roles=REPLACES)
+        with pytest.raises(Rejected, match="su rol"):
+            await confirm(connection, login="caro", password="clave de caro", roles=REPLACES)
+    finally:
+        await connection.close()
+    return people[0].id, people[1].id
+
+
+async def loads(connection: Connection) -> list[tuple[Any, ...]]:
+    found = await connection.fetch(
+        "SELECT digest, replaced, warnings, by_person, with_person FROM catalog_load ORDER BY id"
+    )
+    return [tuple(row) for row in found]
+
+
+async def test_two_people_replace_a_catalogue_and_the_record_tells_who_and_which(
+    night: Night, connection: Connection
+) -> None:
+    people = await two_people(night)
+    assert await store.load(night.owner, CATALOG, at=AT, warnings=["W201 casillas.csv:2: lista_nominal: muchas"])
+    assert await store.load(night.owner, OTHER, at=AT, replacing=people)
+    assert await store.digest(connection) == OTHER.digest
+    assert await connection.fetchval("SELECT count(*) FROM acta") == 4
+    assert await connection.fetchval("SELECT direccion FROM casilla WHERE lugar = 'Escuela Uno'") == "Calle 1"
+    assert await loads(connection) == [
+        (CATALOG.digest, None, ["W201 casillas.csv:2: lista_nominal: muchas"], None, None),
+        (OTHER.digest, CATALOG.digest, [], *people),
+    ]
+
+
+async def test_one_person_alone_replaces_nothing(night: Night, connection: Connection) -> None:
+    ana, _ = await two_people(night)
+    await store.load(night.owner, CATALOG, at=AT)
+    with pytest.raises(Rejected):
+        await store.load(night.owner, OTHER, at=AT, replacing=(ana, ana))
+    assert await store.digest(connection) == CATALOG.digest
+    assert len(await loads(connection)) == 1
+
+
+async def test_a_wrong_replacement_keeps_the_catalogue_that_was_there(night: Night, connection: Connection) -> None:
+    people = await two_people(night)
+    await store.load(night.owner, CATALOG, at=AT)
+    wrong = replace(OTHER, actas=[*OTHER.actas, acta(casilla(99))])
+    with pytest.raises(Rejected, match="se contradice"):
+        await store.load(night.owner, wrong, at=AT, replacing=people)
+    assert await store.digest(connection) == CATALOG.digest
+    assert await connection.fetchval("SELECT count(*) FROM acta") == len(CATALOG.actas)
+
+
+CORTE = (
+    "INSERT INTO corte (number, at, phase, sums, counts, due, simulacro) "
+    "VALUES (0, now(), 'cero', repeat('0', 64), '{}', now(), true)"
+)
+EVENT = "INSERT INTO event (kind, subject, detail, at) VALUES ('compuerta', 'x', '{}', now())"
+
+
+@pytest.mark.parametrize(("fact", "said"), [(CORTE, "el corte 0 ya salió"), (EVENT, "la bitácora ya comenzó")])
+async def test_after_corte_0_or_the_first_fact_no_catalogue_is_replaced(
+    night: Night, connection: Connection, fact: str, said: str
+) -> None:
+    people = await two_people(night)
+    await store.load(night.owner, CATALOG, at=AT)
+    await connection.execute(fact)
+    with pytest.raises(Rejected, match=said):
+        await store.load(night.owner, OTHER, at=AT, replacing=people)
     assert await store.digest(connection) == CATALOG.digest
 
 

@@ -80,7 +80,8 @@ def election(code: str, nivel: str, tipo_acta: str) -> Cells:
 def casilla(municipio: int, seccion: int, tipo: str, numero: int) -> Cells:
     where = {"entidad": 33, "distrito_federal": 0, "distrito_local": 1, "municipio": municipio, "seccion": seccion}
     what = {"tipo": tipo, "numero": numero, "ext_contigua": 0, "ubicacion": 1}
-    return where | what | {"lista_nominal": 600, "representantes": 8}
+    # In municipio 1 an independent candidate is on the ballot beside the four parties.
+    return where | what | {"lista_nominal": 600, "representantes": 10 if municipio == 1 else 8}
 
 
 def candidacy(code: str, territorio: object, options: str) -> Cells:
@@ -105,10 +106,10 @@ def line_of(tables: Tables, name: str, row: Cells) -> int:
 # --- no warning -------------------------------------------------------------------------------------------------------
 
 
-def test_a_good_catalogue_the_sample_and_the_demo_have_no_warnings() -> None:
+def test_a_good_catalogue_and_the_sample_have_no_warnings_and_the_demo_has_only_many_representatives() -> None:
     assert warned(good()) == []
     assert review_catalog(sample_catalog())[1] == []
-    assert review_catalog(synthetic(200, seed=3)[0])[1] == []
+    assert {warning.code for warning in review_catalog(synthetic(200, seed=3)[0])[1]} == {"W203"}
 
 
 def test_a_catalogue_without_any_candidacy_has_them_left_out_on_purpose() -> None:
@@ -139,7 +140,6 @@ def basica_without_lista(tables: Tables, place: int) -> tuple[str, Cells | None,
 
 
 def too_many_representatives(tables: Tables, place: int) -> tuple[str, Cells | None, str]:
-    # In municipio 1 an independent candidate is on the ballot beside the four parties.
     row = chosen(tables["casillas.csv"], place)
     row["representantes"] = (11 if row["municipio"] == 1 else 9) + place
     return "casillas.csv", row, "representantes"
@@ -147,7 +147,7 @@ def too_many_representatives(tables: Tables, place: int) -> tuple[str, Cells | N
 
 def seccion_in_two_municipios(tables: Tables, place: int) -> tuple[str, Cells | None, str]:
     row = chosen(tables["casillas.csv"], place, tipo="C")
-    row["municipio"] = row["municipio"] % MUNICIPIOS + 1
+    row |= {"municipio": row["municipio"] % MUNICIPIOS + 1, "representantes": 8}
     before = next(held for held in tables["casillas.csv"] if held["seccion"] == row["seccion"])
     assert before is not row
     return "casillas.csv", row, "municipio"
@@ -233,6 +233,8 @@ def equal_ballots_everywhere(tables: Tables, place: int) -> tuple[str, Cells | N
         if row["eleccion"] == "AYUN":
             row["opciones"] = "ABETO CEDRO ENCINO FRESNO NULOS"
     tables["candidaturas.csv"] = [one for one in tables["candidaturas.csv"] if one["opciones"] != "IND"]
+    for row in tables["casillas.csv"]:
+        row["representantes"] = 8
     if place % 2:
         return "contiendas.csv", chosen(tables["contiendas.csv"], 0, eleccion="AYUN"), "opciones"
     # Without a line in contiendas.csv every municipio has the whole ballot.
@@ -315,7 +317,7 @@ def errors(files: dict[str, bytes]) -> list[str]:
 )
 @given(line=st.integers(1, 40), at=st.integers(0, 4), more=st.booleans(), padded=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_a_shifted_row_is_one_error(name: str, line: int, at: int, more: bool, padded: bool) -> None:  # noqa: FBT001
+def test_a_shifted_row_is_one_error(name: str, line: int, at: int, more: bool, padded: bool) -> None:
     """A cell too many or too few, as a text editor leaves it or as a spreadsheet does, which fills the row with blanks."""
     files = written(good())
     lines = files[name].decode("utf-8-sig").split("\r\n")[:-1]
@@ -325,9 +327,14 @@ def test_a_shifted_row_is_one_error(name: str, line: int, at: int, more: bool, p
     cells = [*cells[:at], "X Y", *cells[at:]] if more else [*cells[:at], *cells[at + 1 :]]
     width = lines[0].count(",") + 1
     if padded:
-        cells = cells[:width] + [""] * (width - len(cells))
+        # A spreadsheet also leaves out the blank cells beyond the header.
+        cells = "\0".join(cells).rstrip("\0").split("\0")
+        cells += [""] * (width - len(cells))
     changed = "\r\n".join([*lines[:line], ",".join(cells), *lines[line + 1 :], ""])
-    [error] = errors(files | {name: changed.encode()})
+    shifted = files | {name: changed.encode()}
+    if padded and name == "candidaturas.csv" and at == 4:
+        return  # the names of two people, moved by one: no cell of this row is wrong
+    [error] = errors(shifted)
     assert error.startswith(f"{name}, línea {line + 1}")
 
 
@@ -365,8 +372,8 @@ def test_the_summary_tells_types_districts_ballots_in_their_order_and_totals() -
     tables["casillas.csv"][0]["lista_nominal"] = 601
     lines = [line.strip() for line in catalog_summary(load_catalog(written(tables)))]
     assert lines[:3] == ["casillas por tipo", "B: 6", "C: 12"]
-    assert "1 Distrito 1: 18 casillas, lista nominal 10801, 144 representantes" in lines
-    assert "1 Municipio 1: 6 casillas, lista nominal 3601, 48 representantes" in lines
+    assert "1 Distrito 1: 18 casillas, lista nominal 10801, 156 representantes" in lines
+    assert "1 Municipio 1: 6 casillas, lista nominal 3601, 60 representantes" in lines
     assert "Municipio 1: ABETO CEDRO ENCINO FRESNO IND NULOS" in lines
     assert "Municipio 2, Municipio 3: ABETO CEDRO ENCINO FRESNO NULOS" in lines
     assert "18 casillas, 2 elecciones, 36 actas esperadas" in lines[lines.index("totales") :]
