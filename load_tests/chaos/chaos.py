@@ -59,7 +59,7 @@ from prep.rehearsal.typists import register_sin_acta, type_all
 MISTAKES: Final = 0.05
 LOOK: Final = 0.1
 """Seconds between two looks at the state of the night."""
-RECOVERY: Final = 60.0
+RECOVERY: Final = 600.0
 """A part that has not recovered after this many seconds counts as lost."""
 STALLED: Final = 180.0
 """After this many seconds without any progress the night ends."""
