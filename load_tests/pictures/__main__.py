@@ -8,7 +8,7 @@ from prep.scan.bounded import MIB, bound_memory
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="load_tests.pictures")
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hostile", action="store_true", help="send the hostile corpus to a whole night instead")

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from capture.auth import enroll
 from load_tests.pictures.bombs import corpus
 from load_tests.pictures.kinds import acta, saved
-from prep.rehearsal.installation import free_ports
+from prep.rehearsal.installation import command_line, free_ports
 from prep.settings import now
 from prep.store import embedded
 from prep.store.database import migrate
@@ -122,7 +122,7 @@ async def _installation(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[s
     parts = {}
     for name in ("capture", "worker"):
         with (folder / f"{name}.log").open("wb") as log:
-            command = [sys.executable, "-m", "prep.operations.cli", name]
+            command = [command_line(), name]
             parts[name] = subprocess.Popen(command, env=clean | said, stdout=log, stderr=log)  # noqa: ASYNC220  # it returns at once
     try:
         yield f"http://127.0.0.1:{capture}", server.owner(), parts
