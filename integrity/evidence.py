@@ -161,7 +161,10 @@ def read_log(
 
 
 def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Ledger) -> bool:
-    """Whether the tree has a log, or must have one: it has its files, or the reader brought a policy."""
+    """Whether the log can and must be judged: the tree has files of a log, or the reader brought a policy.
+
+    False, with a note in the ledger, if the tree cannot be read.
+    """
     try:
         found = any(tree.exists(path) for path in (where, f"{LOG}/{POLICY}", f"{corte_folder(0)}/{CORTE_PROOF}"))
     except SourceError as error:
@@ -174,6 +177,10 @@ def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Led
 
 
 def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", brought: bool, ledger: Ledger) -> bool:  # noqa: FBT001
+    """Judge the signatures of log and witnesses. False if no known key of the log signed: then no leaf can be trusted.
+
+    `brought`: the policy is the reader's own, and not the one in the tree.
+    """
     from integrity.log.note import NotSigned
 
     ledger.did("AUT-11")
@@ -268,12 +275,12 @@ def _read_leaves(book: LogBook, ledger: Ledger) -> bool:
                 ledger.wrong("EVI-02", LOG, expected=f"numero {index}", found=held["numero"], position=where)
             if (held["tipo"] == "inicio") != (index == 0):
                 ledger.wrong("EVI-02", LOG, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
-            _take_leaf(book, index, held, entry, ledger)
+            _note_leaf(book, index, held, entry, ledger)
     _judge_rotation(book, ledger)
     return True
 
 
-def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _note_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     match held["tipo"]:
         case "inicio":
             book.start = held
@@ -307,7 +314,7 @@ def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
 
 
 def _keys_told(held: "Json") -> "tuple[Log, ...]":
-    """The log's key as told by its first leaf, or by a leaf that changes it.
+    """The key that the first leaf, or a leaf of rotation, tells; empty if it tells none that can be read.
 
     A checkpoint from before a rotation is still signed by one of these keys, so old proofs stay good.
     """
@@ -493,8 +500,8 @@ def judge_image_proofs(book: LogBook, tree: Source, images: Iterable[str], ledge
                 ledger.wrong("EVI-07", path, expected="la prueba de su imagen en esta bitácora", found=wrong)
 
 
-def _fault_of_proof(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
-    """The fault of a proof; empty if the proof is good and its leaf is the one that `is_it` accepts."""
+def _fault_of_proof(book: LogBook, data: bytes, is_right_leaf: "Callable[[Json], bool]") -> str:
+    """The fault of a proof; empty if the proof is good and its leaf is the one that `is_right_leaf` accepts."""
     from integrity.log.note import read_proof
 
     try:
@@ -508,14 +515,14 @@ def _fault_of_proof(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]")
         return problem.sentence
     head = checkpoint.to_bytes()
     if head not in book.heads:  # many proofs rest on one checkpoint: judge it once
-        book.heads[head] = _is_not_ours(book, checkpoint)
-    return book.heads[head] or ("" if is_it(held) else "la hoja de otra cosa")
+        book.heads[head] = _fault_of_checkpoint(book, checkpoint)
+    return book.heads[head] or ("" if is_right_leaf(held) else "la hoja de otra cosa")
 
 
-def _is_not_ours(book: LogBook, checkpoint: "Checkpoint") -> str:
-    """The reason why a checkpoint is not one of this log's; empty if it is.
+def _fault_of_checkpoint(book: LogBook, checkpoint: "Checkpoint") -> str:
+    """The reason why a checkpoint does not belong to this log; empty if it belongs to it.
 
-    Empty also for a later tree than the reader's: its root cannot be computed from here.
+    Empty also if the checkpoint is later than the log that was read: its root cannot be computed from here.
     """
     from integrity.log.note import NotSigned
 
@@ -630,7 +637,7 @@ def is_known(path: str, kind: PathKind, book: LogBook) -> bool:
 
 
 def refresh(book: LogBook, tree: Source) -> None:
-    """Read how far the log has grown meanwhile, so that its newer files do not look strange."""
+    """Note the images and cortes that the log got meanwhile, so that its newer files do not look strange."""
     from integrity.log.note import read_checkpoint
 
     try:

@@ -18,7 +18,7 @@ def main() -> None:
 
         sys.exit(run())
     with browser_page() as page:
-        bound_memory(4096 * MIB)  # a damaged picture may make the bare libraries ask for all there is
+        bound_memory(4096 * MIB)  # a damaged picture can make the bare libraries ask for all memory
         rate = compare(range(arguments.seed, arguments.seed + arguments.count), page)
     print(*rate.lost, sep="\n")
     print(f"{rate.made} made, {rate.shown} shown whole by all, {rate.percent:.2f} % of those taken and shown the same")

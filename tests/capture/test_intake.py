@@ -281,7 +281,7 @@ ODD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-async def test_what_is_odd_is_taken_with_every_byte(room: Room, name: str) -> None:
+async def test_an_odd_image_is_taken_with_every_byte(room: Room, name: str) -> None:
     answer = await room.send(ODD[name])
     assert answer.status_code == 201, answer.text
     assert await room.blobs.get(hashlib.sha256(ODD[name]).hexdigest()) == ODD[name]
@@ -290,7 +290,7 @@ async def test_what_is_odd_is_taken_with_every_byte(room: Room, name: str) -> No
 async def test_an_image_that_kills_the_process_that_looks_is_taken_as_it_announces_itself(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And so is one that it takes too long to look at; the next image is looked at again."""
+    """The same if the look takes too long. The next image is looked at again."""
     monkeypatch.setattr(pictures, "examine", dying)
     assert (await room.send(jpeg(1))).status_code == 201
     monkeypatch.setattr(pictures, "examine", spinning)
