@@ -146,12 +146,22 @@ class FieldOfForm(JsonAnswer):
     """How many digits the form has room for."""
 
 
+class OddityOfImage(JsonAnswer):
+    codigo: str
+    texto: str
+    """One Spanish sentence that says what is odd about the image."""
+
+
 class TaskAnswer(JsonAnswer):
     lease: UUID = Field(alias="tarea")
     tipo: TaskKind
     vence: datetime
     imagen: str
-    """Path of the image to look at."""
+    """Path of the image to look at: its web copy, or the original if no decoder could make a copy."""
+    original: str
+    """Path of the bytes as the device sent them."""
+    rarezas: list[OddityOfImage]
+    """Everything that is odd about the image; often empty."""
     acta: ActaOfTask | None
     """Null while the image is not identified."""
     campos: list[FieldOfForm]
