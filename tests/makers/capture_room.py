@@ -39,7 +39,7 @@ from tests.makers.waiting import PATIENCE
 
 EVENING = datetime(2024, 6, 3, 1, 0, tzinfo=UTC)
 PASSWORD = "una clave larga"
-CHEAP = Cost(memory_kib=8, passes=1, lanes=1)
+CHEAP = Cost(memory_kib=8, passes=1)
 
 CATALOGUE = """
 INSERT INTO catalog (digest, loaded_at) VALUES (repeat('0', 64), now());
