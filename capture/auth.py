@@ -45,8 +45,8 @@ class Cost:
 COST: Final = Cost(memory_kib=64 * 1024, passes=3)
 """Memory and passes of RFC 9106 §4, the second recommended option. About a quarter of a second here, as scrypt took."""
 LANES: Final = 1
-"""One, not the four of the RFC. With more than one, OpenSSL computes in threads of its own, and two derivations at the same
-time can wait for each other for ever: then no person can log in any more."""
+"""One, not the four of the RFC. With more, OpenSSL computes in threads of its own, and two derivations at the same time
+can wait for each other for ever: then no person can log in any more."""
 MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 200
 
