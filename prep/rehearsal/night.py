@@ -51,7 +51,8 @@ from prep.domain.entry import HEADER, TOTAL
 from prep.domain.rules import rule_set
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
-from prep.files.official import read_candidates, read_official
+from prep.files.official import read_official
+from prep.files.official_candidates import read_candidates
 from prep.rehearsal import replay
 from prep.rehearsal.drawing import CONDITIONS, Form, draw
 from prep.rehearsal.replay import Sheet

@@ -13,7 +13,7 @@ from typing import Final
 from prep.domain.catalog import Ambito
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
 from prep.domain.rules import INCONSISTENT, SIN_ACTA, Observation, RuleSet
-from prep.files.official import OfficialFile, OfficialRow, Status, understand
+from prep.files.official import OfficialFile, OfficialRow, Status
 
 WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "sin dato"}
 
@@ -138,7 +138,7 @@ def _typed(official: OfficialFile, row: OfficialRow, *, reprinted: bool) -> dict
 
 
 def _observed(row: OfficialRow) -> frozenset[Observation]:
-    return frozenset().union(*(understand(text) for text in row.observations))
+    return row.observed
 
 
 def _all_read(row: OfficialRow) -> bool:

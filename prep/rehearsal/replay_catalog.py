@@ -17,7 +17,9 @@ from typing import Final
 from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
 from prep.errors import Rejected
 from prep.files.catalog_files import DIGITOS, write_catalog
-from prep.files.official import COALITION_MARKS, CandidateRow, OfficialFile, OfficialRow, canonical_column, combination
+from prep.files.official import OfficialFile, OfficialRow
+from prep.files.official_candidates import CandidateRow
+from prep.files.official_words import COALITION_MARKS, canonical_column, combination
 
 _Contest = tuple[int, int]
 """Entidad and territory; 0 where the whole country or entidad is the contest."""

@@ -16,11 +16,10 @@ from prep.files.official import (
     OfficialFile,
     OfficialRow,
     Status,
-    combination,
-    read_candidates,
     read_official,
-    understand,
 )
+from prep.files.official_candidates import read_candidates
+from prep.files.official_words import combination, understand
 
 VALUES = (
     "4778",

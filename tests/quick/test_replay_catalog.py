@@ -7,7 +7,8 @@ import pytest
 from prep.domain.catalog import Catalog, Clase, Nivel
 from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
-from prep.files.official import CandidateRow, OfficialFile, Status, read_candidates, read_official
+from prep.files.official import OfficialFile, Status, read_official
+from prep.files.official_candidates import CandidateRow, read_candidates
 from prep.rehearsal.replay_catalog import catalog_folder
 
 FILES = {
