@@ -100,7 +100,7 @@ class Election:
     ambito: Ambito
     nivel: Nivel
     rules: str
-    """Name of the rule set (`prep/domain/rules.py`)."""
+    """The rule set as `rules.rule_set` takes it: the name of a known one, or the JSON of the election's own."""
     candidatura: str
     """The `tipo_candidatura` field of the QR."""
     options: tuple[Option, ...]
@@ -129,6 +129,8 @@ class Contest:
     name: str
     ballot: tuple[int, ...]
     """Positions of the options printed on this contest's ballot, in order."""
+    votes_per_ballot: int = 1
+    """How many votes one ballot holds: several in a judicial election (`domain.md` §11)."""
 
 
 class Casilla(NamedTuple):

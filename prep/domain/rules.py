@@ -8,9 +8,14 @@ sum is none either.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -81,6 +86,8 @@ class RuleSet:
     """*Ilegible* or *Sin dato* is also printed beside *Todos los campos …* (INE 2019)."""
     last_corte_with_especiales: bool
     """Participation of the last corte takes the especial casillas in (C_CS / LN); otherwise S_CS / LN to the end."""
+    sin_acta_not_counted: bool
+    """ACTAS_NO_CONTABILIZADAS holds the actas *sin acta* too; in some elections they are captured and nothing else."""
     texts: Mapping[Observation, str]
     """What is published for each criterion. A criterion without a text is not used; equal texts are printed once."""
 
@@ -89,8 +96,14 @@ class RuleSet:
         return hashlib.sha256(self.canonical()).hexdigest()
 
     def canonical(self) -> bytes:
-        """The rule set as sorted JSON: what is hashed and what the manifest holds."""
+        """The rule set as sorted JSON: what is hashed and what the manifest holds.
+
+        A switch that came later is left out where it says the usual, so that the digests of before stay the same.
+        """
         content: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for switch, usual in _SWITCHES.items():
+            if usual is not None and content[switch] is usual:
+                del content[switch]
         content["texts"] = {code.value: text for code, text in self.texts.items()}
         return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
@@ -100,95 +113,153 @@ class RuleSet:
         return ", ".join(dict.fromkeys(texts))
 
 
-_INE_2023: Final = {
-    Observation.EXCEDE: "Excede Lista Nominal",
-    Observation.TODOS_ILEGIBLES: "Todos los campos ilegibles",
-    Observation.TODOS_VACIOS: "Todos los campos vacíos",
-    Observation.ILEGIBLE: "Ilegible",
-    Observation.SIN_DATO: "Sin dato",
-    Observation.SIN_ACTA_1: "Sin acta(1)",
-    Observation.SIN_ACTA_2: "Sin acta(2)",
-    Observation.SIN_ACTA_3: "Sin acta(3)",
-    Observation.SIN_ACTA_4: "Sin acta(4)",
-    Observation.PROCESO_TECNICO: "Identificación por proceso técnico operativo",
-    Observation.FUERA_DE_CATALOGO: "Fuera de Catálogo",
-}
-_ILEGIBLE_O_SIN_DATO: Final = "ALGUN DATO ILEGIBLE O SIN DATO"
-_TODOS_ILEGIBLES_O_SIN_DATO: Final = "TODOS ILEGIBLES O SIN DATO"
+FOLDER: Final = Path(__file__).with_name("rule_sets")
+"""The rule sets known from real files (`domain.md` §5), one TOML file each."""
+OWN: Final = "reglas/"
+"""Where a catalogue's folder holds the rule sets that the election brings: `reglas/NAME.json` or `.toml`."""
 
-RULE_SETS: Final[Mapping[str, RuleSet]] = MappingProxyType(
+_SWITCHES: Final[Mapping[str, bool | None]] = MappingProxyType(
     {
-        rules.name: rules
-        for rules in (
-            RuleSet(
-                name="ine-2023",
-                version=1,
-                mixed_without_number_counts=True,
-                excede_applies=True,
-                partial_beside_all=False,
-                last_corte_with_especiales=True,
-                texts=MappingProxyType(_INE_2023),
-            ),
-            RuleSet(
-                name="ine-2019",
-                version=1,
-                mixed_without_number_counts=False,
-                excede_applies=True,
-                partial_beside_all=True,
-                last_corte_with_especiales=True,
-                texts=MappingProxyType(_INE_2023 | {Observation.PROCESO_TECNICO: "Identificación forzada"}),
-            ),
-            RuleSet(
-                name="qroo-2019",
-                version=1,
-                mixed_without_number_counts=False,
-                excede_applies=False,
-                partial_beside_all=False,
-                last_corte_with_especiales=True,
-                texts=MappingProxyType(
-                    {
-                        Observation.ILEGIBLE: _ILEGIBLE_O_SIN_DATO,
-                        Observation.SIN_DATO: _ILEGIBLE_O_SIN_DATO,
-                        Observation.TODOS_ILEGIBLES: _TODOS_ILEGIBLES_O_SIN_DATO,
-                        Observation.TODOS_VACIOS: _TODOS_ILEGIBLES_O_SIN_DATO,
-                        Observation.TODOS_SIN_NUMERO: _TODOS_ILEGIBLES_O_SIN_DATO,
-                        Observation.SIN_ACTA_1: "SIN ACTA POR PAQUETE NO ENTREGADO",
-                        Observation.SIN_ACTA_3: "SIN ACTA POR PAQUETE ENTREGADO SIN SOBRE",
-                        Observation.PROCESO_TECNICO: "IDENTIFICACIÓN POR PROCESO TÉCNICO OPERATIVO",
-                        Observation.FUERA_DE_CATALOGO: "FUERA DE CATÁLOGO",
-                    }
-                ),
-            ),
-            RuleSet(
-                name="pue-2018",
-                version=1,
-                mixed_without_number_counts=False,
-                excede_applies=True,
-                partial_beside_all=False,
-                last_corte_with_especiales=False,
-                texts=MappingProxyType(
-                    {
-                        Observation.EXCEDE: "Excede Lista Nominal",
-                        Observation.TODOS_ILEGIBLES: "Todos los campos ilegibles",
-                        Observation.TODOS_VACIOS: "Todos los campos vacio",
-                        **dict.fromkeys(SIN_ACTA, "Sin Acta"),
-                        Observation.PROCESO_TECNICO: "Identificación por proceso técnico operativo",
-                        Observation.FUERA_DE_CATALOGO: "Fuera de Catálogo",
-                    }
-                ),
-            ),
-        )
+        "mixed_without_number_counts": None,
+        "excede_applies": None,
+        "partial_beside_all": None,
+        "last_corte_with_especiales": None,
+        "sin_acta_not_counted": True,
     }
 )
-"""The rule sets known from real files (`domain.md` §5). A new election adds one here; nothing else changes."""
+"""Every switch, and what it is where a file leaves it out; None where it may not."""
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,59}", re.ASCII)
+_LONGEST_TEXT: Final = 200
+_FORBIDDEN: Final = ",;\"\\"
+"""Letters that part one text from the next where several stand in one cell."""
+_TODOS: Final = (Observation.TODOS_ILEGIBLES, Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO)
+_ALIKE: Final = ((Observation.ILEGIBLE, Observation.SIN_DATO), _TODOS, SIN_ACTA)
+"""Criteria that may share a text; no others may, since nobody could tell them apart."""
 
 
-def rule_set(name: str) -> RuleSet:
-    """The rule set of that name. Raises Rejected, naming those there are."""
+class RuleErrors(Rejected):
+    """Everything that is wrong with a rule set's file, one sentence each."""
+
+    def __init__(self, name: str, errors: Sequence[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(f"{name}: {error}" for error in errors))
+
+
+def read_rules(name: str, data: bytes) -> RuleSet:
+    """The rule set in a file: TOML if its `name` ends so, else JSON. Raises RuleErrors with every error in one report."""
     try:
-        return RULE_SETS[name]
+        content = tomllib.loads(data.decode()) if name.endswith(".toml") else _json(data)
+    except UnicodeDecodeError:
+        raise RuleErrors(name, ["no está en UTF-8"]) from None
+    except json.JSONDecodeError as error:
+        raise RuleErrors(name, [f"línea {error.lineno}: no es JSON"]) from None
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"line (\d+)", str(error))
+        raise RuleErrors(name, [f"{f'línea {where[1]}: ' if where else ''}no es TOML"]) from None
+    except (ValueError, RecursionError) as error:
+        raise RuleErrors(name, [f"no se puede leer: {error}"]) from None
+    if not isinstance(content, dict):
+        raise RuleErrors(name, ["no es un conjunto de reglas: se espera un objeto con nombre, criterios y textos"])
+    errors = _errors(content)
+    if errors:
+        raise RuleErrors(name, errors)
+    switches = {key: content.get(key, default) for key, default in _SWITCHES.items()}
+    texts = {Observation(code): text for code, text in content["texts"].items() if text}
+    return RuleSet(name=content["name"], version=content["version"], texts=MappingProxyType(texts), **switches)
+
+
+def description(name: str, data: bytes) -> str:
+    """The sentence for people that a rule set's file holds; it is no part of what is hashed."""
+    content = tomllib.loads(data.decode()) if name.endswith(".toml") else _json(data)
+    return str(content.get("description", "")) if isinstance(content, dict) else ""
+
+
+def _json(data: bytes) -> object:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        held = dict(pairs)
+        if len(held) < len(pairs):
+            raise ValueError("una clave está dos veces")
+        return held
+
+    return json.loads(data.decode("utf-8-sig"), object_pairs_hook=once)
+
+
+def _errors(content: Mapping[str, object]) -> list[str]:
+    known = {"name", "version", "description", "texts", *_SWITCHES}
+    errors = [f"«{key}» no se conoce; se conocen: {', '.join(sorted(known))}" for key in content if key not in known]
+    name, version, texts = content.get("name"), content.get("version"), content.get("texts")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        errors.append("name: falta, o no son minúsculas, números, guiones y puntos (hasta 60)")
+    if type(version) is not int or not 1 <= version <= 10**6:
+        errors.append("version: falta, o no es un entero de 1 en adelante")
+    for key, default in _SWITCHES.items():
+        if type(content.get(key, default)) is not bool:
+            errors.append(f"{key}: {'no es true o false' if key in content else 'falta (true o false)'}")
+    if not isinstance(texts, dict):
+        return [*errors, "texts: falta el texto de cada criterio"]
+    return [*errors, *_text_errors(texts, excede=content.get("excede_applies") is True)]
+
+
+def _text_errors(texts: Mapping[str, object], *, excede: bool) -> Iterator[str]:
+    codes = [code.value for code in Observation]
+    for code, text in texts.items():
+        if code not in codes:
+            yield f"texts.{code}: no es un criterio; son: {', '.join(codes)}"
+        elif not isinstance(text, str):
+            yield f"texts.{code}: no es un texto"
+        elif len(text) > _LONGEST_TEXT or not text.isprintable() or text != " ".join(text.split()):
+            yield f"texts.{code}: es demasiado largo, o tiene espacios de más o caracteres que no se imprimen"
+        elif text.startswith(("=", "+", "-", "@", "'", "[")) or any(letter in text for letter in _FORBIDDEN):
+            yield f"texts.{code}: no puede llevar , ; comillas ni \\, ni comenzar con = + - @ ' ["
+    said = {code: text for code, text in texts.items() if isinstance(text, str) and text and code in codes}
+    needed = [Observation.FUERA_DE_CATALOGO, *([Observation.EXCEDE] if excede else [])]
+    yield from (f"texts.{code}: falta su texto" for code in needed if code not in said)
+    if not any(code in said for code in SIN_ACTA):
+        yield "texts.sin_acta_1: falta el texto de al menos un motivo de «sin acta» (sin_acta_1 a sin_acta_4)"
+    for one, other in combinations(said, 2):
+        together = any({one, other} <= {*group} for group in _ALIKE)
+        if said[one].casefold() == said[other].casefold() and not together:
+            yield f"texts.{other}: es el mismo texto que {one}; no se podrían distinguir"
+
+
+RULE_SETS: Final[Mapping[str, RuleSet]] = MappingProxyType(
+    {path.stem: read_rules(path.name, path.read_bytes()) for path in sorted(FOLDER.glob("*.toml"))}
+)
+"""The known ones by name. A new election needs no line here: it brings a file (`OWN`)."""
+
+
+@lru_cache(maxsize=64)
+def rule_set(stated: str) -> RuleSet:
+    """The rule set that an election states: the name of a known one, or the whole of its own as JSON.
+
+    Raises Rejected, naming those there are.
+    """
+    if stated.startswith("{"):
+        return read_rules("reglas", stated.encode())
+    try:
+        return RULE_SETS[stated]
     except KeyError:
-        raise Rejected(f"no hay un conjunto de reglas «{name}»; hay: {', '.join(RULE_SETS)}") from None
+        raise Rejected(f"no hay un conjunto de reglas «{stated}»; hay: {', '.join(RULE_SETS)}") from None
+
+
+def own_rules(files: Mapping[str, bytes]) -> tuple[dict[str, RuleSet], list[tuple[str, str]]]:
+    """The rule sets among the files of a catalogue, by name, and what is wrong with any of them: file and sentence."""
+    found: dict[str, RuleSet] = {}
+    wrong: list[tuple[str, str]] = []
+    for file, data in sorted(files.items()):
+        if not file.startswith(OWN):
+            continue
+        try:
+            rules = read_rules(file, data)
+        except RuleErrors as errors:
+            wrong += [(file, error) for error in errors.errors]
+            continue
+        if file.removeprefix(OWN).rpartition(".")[0] != rules.name:
+            wrong.append((file, f"el conjunto se llama «{rules.name}»; el archivo debe llamarse igual"))
+        if rules.name in found or (rules.name in RULE_SETS and rules.digest != RULE_SETS[rules.name].digest):
+            wrong.append((file, f"«{rules.name}» ya es el nombre de otro conjunto de reglas"))
+        found[rules.name] = rules
+    return found, wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +276,16 @@ class Assessment:
         return not INCONSISTENT.isdisjoint(self.observations)
 
 
-def vote_limit(lista_nominal: int, representantes: int, boletas_maximas: int | None) -> int | None:
-    """The most votes an acta can hold; None where there is no limit (§4 *Excede lista nominal*)."""
+def vote_limit(
+    lista_nominal: int, representantes: int, boletas_maximas: int | None, votes_per_ballot: int = 1
+) -> int | None:
+    """The most votes an acta can hold; None where there is no limit (§4 *Excede lista nominal*).
+
+    A ballot holds one vote, or several in a judicial election: then the limit is that number times the ballots (§11).
+    """
     if lista_nominal > 0:
-        return lista_nominal + representantes
-    return None if boletas_maximas is None else boletas_maximas + representantes
+        return (lista_nominal + representantes) * votes_per_ballot
+    return None if boletas_maximas is None else (boletas_maximas + representantes) * votes_per_ballot
 
 
 def assess(values: Values, *, limit: int | None, rules: RuleSet, proceso_tecnico: bool = False) -> Assessment:

@@ -4,6 +4,7 @@
     territorios.csv   entidades, distritos, municipios   contiendas.csv    where each office is elected (optional)
     casillas.csv      every polling station              candidaturas.csv  the people, with what counts for them
     actas.csv         what differs in one acta from its casilla and election (optional)
+    reglas/NAME.json  a rule set of the election's own, or NAME.toml (optional)
 
 `COLUMNS` names their columns; what may stand in a cell is told in `csv_tables.py`. Columns are read as columns, not row
 by row, which is what makes 170,000 casillas × 3 elections a matter of seconds. A check is left out where what it needs
@@ -41,7 +42,7 @@ from prep.domain.catalog import (
     TerritoryKind,
     TipoCasilla,
 )
-from prep.domain.rules import RULE_SETS
+from prep.domain.rules import OWN, RULE_SETS, RuleSet, own_rules
 from prep.errors import Rejected
 from prep.files import csv_tables as cell
 from prep.files.csv_tables import Finding, Table, read_table, shown
@@ -134,10 +135,12 @@ def load_catalog(files: Mapping[str, bytes]) -> Catalog:
     report = [
         Finding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
-        if name not in COLUMNS
+        if name not in COLUMNS and not name.startswith(OWN)
     ]
+    rules, wrong = own_rules(files)
+    report += [Finding(name, 0, "", sentence) for name, sentence in wrong]
     tables = _read_tables(files, report)
-    drafts = _read_elections(tables)
+    drafts = _read_elections(tables, rules)
     territories = _read_territories(tables)
     contests = _read_contests(tables, drafts, territories)
     casillas = _read_casillas(tables, drafts, territories)
@@ -263,7 +266,7 @@ class _Draft:
 _Drafts = dict[str, _Draft]
 
 
-def _read_elections(tables: _Tables) -> _Drafts:
+def _read_elections(tables: _Tables, own: Mapping[str, RuleSet]) -> _Drafts:
     table = tables.get("elecciones.csv")
     if table is None:
         return {}
@@ -278,7 +281,7 @@ def _read_elections(tables: _Tables) -> _Drafts:
     candidaturas = table.read("candidatura", cell.sticker_word, "")
     tipos = _by_type(table, "tipo_acta", needed=True)
     sufijos = _by_type(table, "sufijo", needed=False)
-    table.expect("reglas", _judge_rules, rules)
+    table.expect("reglas", lambda name: _judge_rules(name, own), rules)
     table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
     drafts: _Drafts = {}
     for row, code in enumerate(codes):
@@ -290,7 +293,7 @@ def _read_elections(tables: _Tables) -> _Drafts:
             years[row],
             ambitos[row],
             niveles[row],
-            rules[row],
+            own[rules[row]].canonical().decode() if rules[row] in own else rules[row],
             candidaturas[row],
             tipos[row],
             sufijo,
@@ -300,8 +303,11 @@ def _read_elections(tables: _Tables) -> _Drafts:
     return drafts
 
 
-def _judge_rules(name: str) -> str:
-    return "" if name in RULE_SETS else f"«{shown(name)}» no es un conjunto de reglas; hay: {', '.join(RULE_SETS)}"
+def _judge_rules(name: str, own: Mapping[str, RuleSet]) -> str:
+    if name in RULE_SETS or name in own:
+        return ""
+    known = ", ".join([*RULE_SETS, *own])
+    return f"«{shown(name)}» no es un conjunto de reglas; hay: {known}; uno propio va en {OWN}NOMBRE.json"
 
 
 def _by_type(table: Table, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:

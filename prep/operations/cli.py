@@ -11,6 +11,7 @@ from typing import Final
 
 from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
+from prep.domain.rules import OWN
 from prep.errors import PrepError, Rejected
 from prep.files.catalog_files import CatalogErrors, load_catalog
 from prep.settings import BusKind, Settings, now, read_settings
@@ -102,6 +103,12 @@ def _parked(words: Sequence[str]) -> None:
     parked(words[1:])
 
 
+def _rules(words: Sequence[str]) -> None:
+    from prep.operations.rules import main as rules  # noqa: PLC0415
+
+    sys.exit(rules(words[1:]))
+
+
 def _ceremonies(words: Sequence[str]) -> None:
     from prep.operations.ceremonies import main as ceremonies  # noqa: PLC0415
 
@@ -121,6 +128,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "device": _accounts,
     "user": _accounts,
     "parked": _parked,
+    "rules": _rules,
     "software-digests": _ceremonies,
     "zero": _ceremonies,
     "close": _ceremonies,
@@ -151,6 +159,7 @@ def _parser() -> Parser:
         ("difusor", "una copia de lo publicado que se comprueba a sí misma"),
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
+        ("rules", "los conjuntos de reglas: lista, muestra, revisa, comienza uno"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),
     ):
         commands.add_parser(name, help=text, add_help=False)
@@ -234,9 +243,15 @@ def _scan(arguments: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
+def catalog_files(folder: Path) -> dict[str, bytes]:
+    """The files of a catalogue's folder by name: its tables, and the rule sets that the election brings."""
+    rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (*sorted(folder.glob("*.csv")), *rules)}
+
+
 def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
-        catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
+        catalog = load_catalog(catalog_files(arguments.folder))
     except CatalogErrors as errors:
         for finding in errors.findings:
             print(f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}", file=sys.stderr)

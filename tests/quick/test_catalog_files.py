@@ -435,7 +435,7 @@ def test_a_candidacy_that_cannot_be(row: Row, said: str) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (5, "ine-1994", "columna reglas: «ine-1994» no es un conjunto de reglas; hay: ine-2023"),
+        (5, "ine-1994", "columna reglas: «ine-1994» no es un conjunto de reglas; hay: ine-2019"),
         (3, "estatal", "columna ambito: «estatal» no es ninguno de: federal, local"),
         (6, "Ñ", "columna candidatura: «Ñ» no cabe en el QR"),
         (7, "", "columna tipo_acta: «» no cabe en el QR"),
