@@ -236,7 +236,7 @@ def _make_durable(folder: Path) -> None:
     if not folder.is_dir():
         _make_durable(folder.parent)
         folder.mkdir(exist_ok=True)
-        _fsync(folder.parent)
+        durable.sync(folder.parent)
 
 
 def _sweep(scratch: Path) -> None:

@@ -130,7 +130,7 @@ _SWITCHES: Final[Mapping[str, bool | None]] = MappingProxyType(
 """Every switch, and what it is where a file leaves it out; None where it may not."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,59}", re.ASCII)
 _LONGEST_TEXT: Final = 200
-_FORBIDDEN: Final = ",;\"\\"
+_FORBIDDEN: Final = ',;"\\'
 """Letters that part one text from the next where several stand in one cell."""
 _TODOS: Final = (Observation.TODOS_ILEGIBLES, Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO)
 _ALIKE: Final = ((Observation.ILEGIBLE, Observation.SIN_DATO), _TODOS, SIN_ACTA)
@@ -146,7 +146,7 @@ class RuleErrors(Rejected):
 
 
 def read_rules(name: str, data: bytes) -> RuleSet:
-    """The rule set in a file: TOML if its `name` ends so, else JSON. Raises RuleErrors with every error in one report."""
+    """The rule set in a file: TOML if its `name` ends so, else JSON. Raises RuleErrors with every error at once."""
     try:
         content = tomllib.loads(data.decode()) if name.endswith(".toml") else _json(data)
     except UnicodeDecodeError:
@@ -163,7 +163,7 @@ def read_rules(name: str, data: bytes) -> RuleSet:
     errors = _errors(content)
     if errors:
         raise RuleErrors(name, errors)
-    switches = {key: content.get(key, default) for key, default in _SWITCHES.items()}
+    switches = {key: bool(content.get(key, default)) for key, default in _SWITCHES.items()}
     texts = {Observation(code): text for code, text in content["texts"].items() if text}
     return RuleSet(name=content["name"], version=content["version"], texts=MappingProxyType(texts), **switches)
 

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime, timezone
 from enum import StrEnum
 from itertools import combinations
 from typing import Final
@@ -218,7 +218,7 @@ def read_official(data: bytes, *, texts: Texts = NO_TEXTS, skip_unknown: bool = 
 
 
 def _state_zone(layout: "_Layout", body: Sequence[tuple[int, list[str]]], moment: str) -> timezone:
-    at = read_moment(moment, timezone.utc)
+    at = read_moment(moment, UTC)
     place = layout.place.get("ID_ENTIDAD", layout.place.get("CLAVE_CASILLA"))
     told = "" if place is None or not body else bare(body[0][1][place])[:2]
     return zone_of(int(told) if _DIGITS.fullmatch(told) else None, at.date() if at else date.today())  # noqa: DTZ011
@@ -320,7 +320,7 @@ def _spelt_out(name: str, singles: Sequence[str], line: int) -> tuple[str, ...]:
     words = re.split(r"[-_]", name)
     if _MARKED.fullmatch(name):
         words = words[1:]
-    if len(words) < 2 or not any(word in singles for word in words):  # noqa: PLR2004  # a combination joins two
+    if len(words) < 2 or not any(word in singles for word in words):  # a combination joins two
         return ()
     meant = [party(word, singles) for word in words]
     strange = [word for word, found in zip(words, meant, strict=True) if not found]
@@ -582,7 +582,7 @@ def _believed(rows: list[OfficialRow], columns: Sequence[str]) -> tuple[list[Off
         for (column, name), part in zip(_PARTS, found.groups(), strict=True):
             said = getattr(row, name)
             meant = part if name == "tipo" else int(part)
-            if (said or 0) == meant or (said == meant):
+            if meant in {said, said or 0}:
                 continue
             if said in {None, ""}:
                 changes[name] = meant
@@ -606,7 +606,7 @@ def _believed(rows: list[OfficialRow], columns: Sequence[str]) -> tuple[list[Off
 
 
 def _numbered(rows: list[OfficialRow], kind: str, columns: Sequence[str]) -> tuple[list[OfficialRow], list[str]]:
-    """Territories whose number the file does not hold, or holds as the row of a database, are numbered by their name."""
+    """Territories whose number the file does not hold, or holds as the row of a database: numbered by their name."""
     numbers = {getattr(row, kind) for row in rows if row.status is not Status.FUERA_DE_CATALOGO} - {None}
     names = sorted(
         {getattr(row, f"{kind}_nombre") for row in rows if row.status is not Status.FUERA_DE_CATALOGO} - {""}
@@ -628,7 +628,10 @@ def _numbered(rows: list[OfficialRow], kind: str, columns: Sequence[str]) -> tup
         if not numbers
         else f"columna ID_{column}: {max(numbers)} no es un número de {kind}"
     )
-    changed = [replace(row, **{kind: meant.get(getattr(row, f"{kind}_nombre"))}) for row in rows]
+    changed = []
+    for row in rows:
+        number = meant.get(getattr(row, f"{kind}_nombre"))
+        changed.append(replace(row, distrito=number) if kind == "distrito" else replace(row, municipio=number))
     return changed, [f"{why}; {how}"]
 
 

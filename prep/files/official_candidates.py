@@ -1,4 +1,4 @@
-"""Reads the CANDIDATURAS files that institutes have really published: who stands for which column, and in which place."""
+"""Reads the CANDIDATURAS files that institutes have really published: who stands for which column, and where."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def read_candidates(data: bytes) -> list[CandidateRow]:
     Raises Rejected, with line and column, where it is no such file.
     """
     lines = read_lines(data)
-    delimiter, start = _find_header(lines)
+    delimiter, start = find_candidates_header(lines)
     (_, header), *body = read_rows(lines[start:], delimiter, start)
     place = {_name(name): index for index, name in reversed([*enumerate(header)])}
     return [_candidate(line, cells, place) for line, cells in body]
@@ -64,7 +64,8 @@ def _name(cell: str) -> str:
     return _COLUMNS.get(known, known)
 
 
-def _find_header(lines: Sequence[str]) -> tuple[str, int]:
+def find_candidates_header(lines: Sequence[str]) -> tuple[str, int]:
+    """The delimiter, and the index of the line with the names of the columns. Raises Rejected where there is none."""
     for index, line in enumerate(lines[:PREAMBLE_LINES]):
         for delimiter in DELIMITERS:
             if {"PARTIDO_CI", "CANDIDATURA_PROPIETARIA"} <= {_name(name) for name in line.split(delimiter)}:

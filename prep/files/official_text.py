@@ -4,6 +4,7 @@ Exporters glue parts of different origin together, so each line is decoded by it
 its title in one encoding and its rows in another.
 """
 
+import contextlib
 import csv
 import re
 from collections.abc import Sequence
@@ -72,10 +73,8 @@ def _decode(line: bytes, number: int) -> str:
             refuse(number, "", "contiene un carácter nulo: no es un archivo de texto")
         return text
     text = _pieces(line)
-    try:  # a line that was encoded twice reads as UTF-8 once more; Spanish text does not
+    with contextlib.suppress(UnicodeError):  # a line that was encoded twice reads as UTF-8 once more; Spanish does not
         text = text.encode("cp1252").decode()
-    except UnicodeError:
-        pass
     if _OTHER_PAGE.search(text):
         refuse(number, "", "sus acentos están en una codificación que no se conoce; guarde el archivo en UTF-8")
     return text
@@ -247,7 +246,7 @@ def zone_of(entidad: int | None, on: date) -> timezone:
 def _summer(entidad: int | None, on: date) -> int:
     if entidad == _SONORA or (entidad == _QUINTANA_ROO and on >= date(2015, 2, 1)):
         return 0
-    if entidad == _BAJA_CALIFORNIA and on.year >= 2010:  # noqa: PLR2004  # as California since then
+    if entidad == _BAJA_CALIFORNIA and on.year >= 2010:  # as California since then
         return int(_sunday(on.year, 3, 2) <= on < _sunday(on.year, 11, 1))
     return int(on.year <= _LAST_SUMMER and _sunday(on.year, 4, 1) <= on < _sunday(on.year, 10, -1))
 

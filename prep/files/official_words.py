@@ -247,7 +247,10 @@ _QUOTED: Final = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def observations(text: str, texts: Texts = NO_TEXTS) -> tuple[str, ...]:
-    """['A', 'B'] and A, B alike; () where there is none. A comma inside a text that is known as a whole parts nothing."""
+    """['A', 'B'] and A, B alike; () where there is none.
+
+    A comma inside a text that is known as a whole parts nothing.
+    """
     text = " ".join(text.split())
     if text.startswith("[") and text.endswith("]"):
         found = [one or other for one, other in _QUOTED.findall(text)]

@@ -14,7 +14,7 @@ from prep.domain.rules import FOLDER, OWN, RULE_SETS, RuleErrors, description, r
 from prep.errors import PrepError, Rejected
 from prep.files.official_words import understand
 
-DRAFT = """# Un conjunto de reglas: con qué criterios se observa y se contabiliza un acta, y con qué palabras se publica.
+DRAFT = """# Un conjunto de reglas: con qué criterios se observa y se contabiliza un acta, y con qué palabras.
 # Guárdelo como {own}{name}.toml en la carpeta del catálogo y póngalo en la columna «reglas» de elecciones.csv.
 # Revíselo con: prep rules check ARCHIVO
 

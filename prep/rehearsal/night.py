@@ -48,15 +48,12 @@ from rich.table import Table
 from prep.arguments import Parser
 from prep.domain.catalog import Catalog, Election
 from prep.domain.entry import HEADER, TOTAL
-from prep.domain.rules import rule_set
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
-from prep.files.official import read_official
-from prep.files.official_candidates import read_candidates
 from prep.rehearsal import replay
 from prep.rehearsal.drawing import CONDITIONS, Form, draw
 from prep.rehearsal.replay import Sheet
-from prep.rehearsal.replay_catalog import catalog_folder
+from prep.rehearsal.replay_source import Source, read_published, read_source
 from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
 
 console: Final = Console(stderr=True)
@@ -160,6 +157,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in plan.folder.items():
+        (folder / name).parent.mkdir(exist_ok=True)  # rule sets have a folder of their own
         (folder / name).write_bytes(content)
     order(place, "bus", "init")
     order(place, "catalog", "load", str(folder))
@@ -382,7 +380,7 @@ async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Jour
     loop = asyncio.get_running_loop()
 
     async def artist(pool: ProcessPoolExecutor) -> None:
-        started, first = loop.time(), plan.sheets[0].acopio
+        started, first = loop.time(), plan.sheets[0].acopio if plan.sheets else None
         numbers = numbered(plan.sheets)
         for sheet in plan.sheets:
             if sheet.sin_acta is not None:
@@ -392,7 +390,7 @@ async def send_all(plan: Plan, place: Place, progress: Progresses, journal: Jour
                 progress.sent += 1
                 progress.images[journal.digests[sheet.key]] = sheet
                 continue
-            if plan.speed:
+            if plan.speed and first is not None:
                 due = started + (sheet.acopio - first).total_seconds() / plan.speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
             drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet)
@@ -722,19 +720,17 @@ def content(path: Path) -> bytes:
         raise PrepError(f"no se puede leer {path}: {error.strerror}") from None
 
 
-def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
-    official = read_official(content(arguments.official))
-    rules = rule_set(arguments.rules)
-    beside = arguments.candidates or next(iter(sorted(arguments.official.parent.glob("*CANDIDATURAS*"))), None)
-    beside = beside or next(iter(sorted(arguments.official.parent.glob("*Candidaturas*"))), None)
-    candidates = read_candidates(content(beside)) if beside else []
-    folder = catalog_folder(official, candidates, rules=rules.name)
-    catalog = load_catalog(folder)
-    caveats = replay.examine(official, rules)
-    sheets = replay.sheets(official, rules, caveats, candidatura=catalog.elections[0].candidatura)
-    speed, seed = pace(arguments.speed), arguments.seed
-    plan = Plan(arguments.official.stem, folder, catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
-    return plan, caveats
+def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, Source]:
+    source = read_source(
+        arguments.official,
+        rules=arguments.rules,
+        candidates=arguments.candidates,
+        skip_unknown=arguments.skip_unknown,
+        election=arguments.election,
+    )
+    speed, seed, played = pace(arguments.speed), arguments.seed, source.sheets
+    plan = Plan(source.name, source.folder, source.catalog, played, len(played), seed, arguments.mistakes, speed)
+    return plan, source
 
 
 def pace(words: str) -> float:
@@ -749,16 +745,17 @@ def pace(words: str) -> float:
 
 def command_replay(arguments: argparse.Namespace) -> int:
     """Exit status 0 where everything comparable is equal, 1 where anything differs."""
-    plan, caveats = replay_plan(arguments)
+    plan, source = replay_plan(arguments)
     place = begin(plan, arguments)
     play(plan, place)
-    rules = rule_set(arguments.rules)
-    official = read_official(arguments.official.read_bytes())
-    ours = read_official(published_file(place, plan.catalog.elections[0].code).read_bytes())
-    compared = replay.compare(official, ours, rules, caveats)
-    report(compared, caveats)
+    ours = read_published(source, published_file(place, plan.catalog.elections[0].code).read_bytes())
+    compared = replay.compare(source.official, ours, source.rules, source.caveats)
+    draft = place.data / f"{source.rules.name}.toml" if source.proposal else None
+    if draft is not None and source.proposal is not None:
+        draft.write_text(source.proposal.toml(), encoding="utf-8")
+    report(compared, source, draft)
     if arguments.json:
-        arguments.json.write_text(as_json(compared, caveats))
+        arguments.json.write_text(as_json(compared, source))
     return 0 if all(each.equal for each in compared) else 1
 
 
@@ -828,7 +825,7 @@ def published_file(place: Place, election: str) -> Path:
     return folder / str(name)
 
 
-def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None:
+def report(compared: Sequence[replay.Compared], source: Source, draft: Path | None) -> None:
     """Official against ours: the summary in full, then whatever differs, then what the file lost or broke."""
     table = Table("valor", "oficial", "nuestro", "", title="oficial y nuestro")
     for each in compared:
@@ -838,14 +835,32 @@ def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None
     out.print(table)
     equal = sum(each.equal for each in compared)
     out.print(f"{equal} de {len(compared)} valores iguales")
-    for title, named in (
-        ("no reproducible: el archivo ya no lo contiene", caveats.lost),
-        ("el archivo contradice sus propias reglas", caveats.broken),
-        ("impreso de otro modo que como se tecleó", caveats.reprinted),
-        ("el resumen del archivo contradice sus filas", caveats.summary),
-    ):
-        for line in _named(title, named):
-            out.print(line)
+    for line in told(source, draft):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def told(source: Source, draft: Path | None) -> Iterator[str]:
+    """What a person must know besides the comparison, line by line."""
+    caveats, proposal = source.caveats, source.proposal
+    yield from source.used
+    yield from caveats.notes
+    if caveats.unstated:
+        yield f"valores del resumen que el archivo no dice, y no se comparan: {', '.join(caveats.unstated)}"
+    yield from _named("no reproducible: el archivo ya no lo contiene", caveats.lost)
+    yield from _named("el archivo contradice sus propias reglas", caveats.broken)
+    yield from _named("impreso de otro modo que como se tecleó", reprinted(caveats))
+    yield from _named("el resumen del archivo contradice sus filas", caveats.summary)
+    if proposal is not None and draft is not None:
+        yield from _named(f"reglas propuestas, escritas en {draft}", proposal.reasons)
+        yield from _named("filas que estas reglas no explican", proposal.unexplained)
+
+
+def reprinted(caveats: replay.Caveats) -> dict[str, str]:
+    words = replay.WORDS
+    return {
+        key: f"impresa con ceros; su observación dice que todo era {words[mark]}"
+        for key, mark in caveats.reprinted.items()
+    }
 
 
 def _named(title: str, named: Mapping[str, str]) -> Iterator[str]:
@@ -854,15 +869,21 @@ def _named(title: str, named: Mapping[str, str]) -> Iterator[str]:
         yield from (f"  {key}: {reason}" for key, reason in named.items())
 
 
-def as_json(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> str:
+def as_json(compared: Sequence[replay.Compared], source: Source) -> str:
+    caveats, proposal = source.caveats, source.proposal
     content = {
         "compared": [
             {"value": each.what, "official": each.official, "ours": each.ours, "equal": each.equal} for each in compared
         ],
         "not_replayable": dict(caveats.lost),
         "official_breaks_its_rules": dict(caveats.broken),
-        "printed_otherwise": dict(caveats.reprinted),
+        "printed_otherwise": reprinted(caveats),
         "official_summary_contradicts_its_rows": dict(caveats.summary),
+        "not_stated": list(caveats.unstated),
+        "notes": list(caveats.notes),
+        "files": list(source.used),
+        "rules": json.loads(source.rules.canonical()),
+        "unexplained_by_inferred_rules": dict(proposal.unexplained) if proposal else None,
     }
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
@@ -872,9 +893,11 @@ def main(words: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True)
     again = commands.add_parser("replay", help="reproduce una elección real desde su archivo oficial")
     again.set_defaults(command=command_replay)
-    again.add_argument("official", type=Path, metavar="OFICIAL.csv")
-    again.add_argument("--rules", default="ine-2023", metavar="REGLAS")
+    again.add_argument("official", type=Path, metavar="OFICIAL", help="el CSV de resultados, o el ZIP como se publicó")
+    again.add_argument("--rules", default="ine-2023", metavar="REGLAS", help="un nombre, un archivo, o infer")
     again.add_argument("--candidates", type=Path, metavar="ARCHIVO")
+    again.add_argument("--election", default="", metavar="NOMBRE", help="cuál, si el ZIP contiene varias elecciones")
+    again.add_argument("--skip-unknown", action="store_true", help="aparta las filas que no se entienden")
     again.add_argument("--mistakes", type=float, default=0.05)
     again.add_argument("--json", type=Path, metavar="ARCHIVO")
     demo = commands.add_parser("demo", help="una noche sintética completa")

@@ -10,14 +10,15 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
+from prep.domain.rules import Observation
 from prep.errors import Rejected
 from prep.files.catalog_files import DIGITOS, write_catalog
-from prep.files.official import OfficialFile, OfficialRow
+from prep.files.official import OfficialFile, OfficialRow, Status
 from prep.files.official_candidates import CandidateRow
 from prep.files.official_words import COALITION_MARKS, canonical_column, combination
 
@@ -26,9 +27,9 @@ _Contest = tuple[int, int]
 _People = tuple[str, str]
 """Propietaria and suplente."""
 
-_INDEPENDENT: Final = re.compile(r"(CAND|CANDIDATO|CANDIDATA|CANDIDATURA)?[-_ ]?(IND|CI)([-_ ]|\d|EPENDIENTE|$)")
-_COMMON: Final = re.compile(r"(C|CC|CO|COA|COAL)[-_].|.+-.+")
-"""A combination whose parties have no columns of their own."""
+_INDEPENDENT: Final = re.compile(r"C_I_.|(CAND|CANDIDATO|CANDIDATA|CANDIDATURA)?[-_ ]?(IND|CI)([-_ ]|\d|EPENDIENTE|$)")
+_COMMON: Final = re.compile(r"(C|CC|CO|COA|COAL|COMUN|CAND_COMUN)[-_].|.+-.+")
+"""A candidatura común by its name, or a combination whose parties have no columns of their own."""
 _STICKER_WORD: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
 _LISTA_TYPES: Final = frozenset("BCE")
 _LONGEST_NAME: Final = 200
@@ -40,6 +41,7 @@ _CODES: Final = (
     (r"PRESIDENCIA", "PRES"),
 )
 _TITLES: Final = (
+    (r"\bJUNTAS?\b|COMUNIDAD|COMISARI|DEMARCACI|REGIDURI", Nivel.DISTRITO),
     (r"PRESIDENCIAS? MUNICIPAL|AYUNTAMIENTO|ALCALDIA|MUNICIP", Nivel.MUNICIPIO),
     (r"DIPUTA", Nivel.DISTRITO),
     (r"PRESIDENCIA", Nivel.PAIS),
@@ -62,7 +64,7 @@ def catalog_folder(
     unless it is given. Rows fuera de catálogo are left out.
     Raises Rejected where a row cannot be a casilla.
     """
-    night = _Night(file, tuple(candidates), nivel or _nivel(file, candidates))
+    night = _Night(file, tuple(candidates), nivel or nivel_of(file, candidates))
     code = code or _code(file)
     tipos, sufijos = night.by_group(lambda row: row.tipo_acta.upper()), night.by_group(_sufijo)
     return write_catalog(
@@ -120,6 +122,13 @@ class _Night:
         return self.file.catalogued
 
     @cached_property
+    def named(self) -> dict[str, int]:
+        """The number of each place in which the office is elected, by its name without the number before it."""
+        kind = "municipio" if self.nivel is Nivel.MUNICIPIO else "distrito"
+        pairs = {(getattr(row, f"{kind}_nombre"), getattr(row, kind) or 0) for row in self.rows}
+        return {_place_name(name): number for name, number in sorted(pairs) if name and number}
+
+    @cached_property
     def options(self) -> list[_Option]:
         parties = [name for name in self.file.vote_columns if _clase(name) is Clase.PARTIDO]
         return [_option(name, parties) for name in self.file.vote_columns]
@@ -151,14 +160,25 @@ class _Night:
                 codes |= {option.code, *(option.parties if option.clase is Clase.COALICION else ())}
         return [option for option in self.options if option.code in codes]
 
-    def contest(self, row: OfficialRow | CandidateRow) -> _Contest:
+    def contest(self, row: OfficialRow) -> _Contest:
         if self.nivel is Nivel.PAIS:
             return 0, 0
+        if self.nivel is Nivel.DISTRITO:
+            return row.entidad or 0, row.distrito or 0
+        return row.entidad or 0, (row.municipio or 0) if self.nivel is Nivel.MUNICIPIO else 0
+
+    def contest_of(self, row: CandidateRow) -> _Contest:
+        """By the number of its place if the results have it, whatever kind of place the file calls it; by name else."""
         # A candidates file of one state may leave the entidad out.
         entidad = row.entidad or next((one.entidad for one in self.rows if one.entidad), 0) or 0
-        if self.nivel is Nivel.DISTRITO:
-            return entidad, row.distrito or 0
-        return entidad, (row.municipio or 0) if self.nivel is Nivel.MUNICIPIO else 0
+        if self.nivel in {Nivel.PAIS, Nivel.ENTIDAD}:
+            return (0, 0) if self.nivel is Nivel.PAIS else (entidad, 0)
+        numbers = [row.municipio, row.distrito] if self.nivel is Nivel.MUNICIPIO else [row.distrito, row.municipio]
+        named = self.named.get(_place_name(row.lugar))
+        for number in (*numbers, named):
+            if number is not None and (entidad, number) in self.ballots:
+                return entidad, number
+        return entidad, numbers[0] or 0
 
     def casilla(self, row: OfficialRow) -> tuple[object, ...]:
         if row.entidad is None or row.tipo not in TipoCasilla.__members__.values():
@@ -195,7 +215,7 @@ class _Night:
         """For each contest: people, and every option on its ballot that counts for them."""
         of_contest: dict[_Contest, list[CandidateRow]] = defaultdict(list)
         for row in self.candidates:
-            of_contest[self.contest(row)].append(row)
+            of_contest[self.contest_of(row)].append(row)
         return [
             (*contest, " ".join(codes), *people)
             for contest, ballot in sorted(self.ballots.items())
@@ -206,12 +226,62 @@ class _Night:
 # --- options and people -----------------------------------------------------------------------------------------------
 
 
+def settled(file: OfficialFile, nivel: Nivel) -> tuple[OfficialFile, dict[str, str]]:
+    """The file with each contest's own ballot, and by key the rows whose blanks cannot be told.
+
+    A blank has two meanings, and the file tells which (`domain.md` §11): an option that is blank in every row of a
+    contest is not on its ballot; another blank is *sin dato* if the row's observation says so, or if the file never
+    observes a blank. The ballot follows from rows that hold a number: a row that is illegible as a whole may print so
+    in columns that its ballot does not have.
+    """
+    night = _Night(file, (), nivel)
+    places = [file.columns.index(name) for name in file.vote_columns]
+    captured = [row for row in night.rows if row.status is Status.CAPTURADA and not row.unknown]
+    seen: dict[_Contest, set[int]] = defaultdict(set)
+    whole: dict[_Contest, set[int]] = defaultdict(set)
+    for row in captured:
+        told = {at for at, cell in enumerate(row.cells) if cell is not None and row.printed[places[at]].strip()}
+        whole[night.contest(row)] |= told
+        if any(isinstance(cell, int) for cell in row.cells):
+            seen[night.contest(row)] |= told
+    observes = any(row.observed & _BLANK for row in captured)
+    observes = observes or any(_says_blank(row.printed[place]) for row in captured for place in places)
+    kept: dict[str, OfficialRow] = {}
+    lost: dict[str, str] = {}
+    for row in captured:
+        contest = night.contest(row)
+        ballot = seen.get(contest) or whole[contest] or set(range(len(places)))
+        blank = [at for at in ballot if not row.printed[places[at]].strip()]
+        dashes = [at for at in ballot if row.cells[at] is None]
+        if blank and observes and row.observed.isdisjoint(_BLANK | _EVERY):
+            names = ", ".join(file.printed_vote_columns[at] for at in sorted(blank)[:3])
+            lost[row.key] = f"línea {row.line}: {names} en blanco, y ninguna observación dice que sea «Sin dato»"
+        elif dashes:
+            lost[row.key] = f"línea {row.line}: «-» en {file.printed_vote_columns[dashes[0]]}, que está en su boleta"
+        kept[row.key] = replace(row, cells=tuple([cell if at in ballot else None for at, cell in enumerate(row.cells)]))
+    return replace(file, rows=[kept.get(row.key, row) for row in file.rows]), lost
+
+
+_BLANK: Final = frozenset({Observation.SIN_DATO})
+_EVERY: Final = frozenset({Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO})
+
+
+def _says_blank(cell: str) -> bool:
+    return "SIN DATO" in _plain(cell)
+
+
 def _clase(name: str) -> Clase:
     if name in {"NULOS", "NO_REGISTRADAS"}:
         return Clase.NULOS if name == "NULOS" else Clase.NO_REGISTRADAS
+    if name.startswith("CC_"):
+        return Clase.COMUN
     if _INDEPENDENT.match(name):
         return Clase.INDEPENDIENTE
     return Clase.COMUN if _COMMON.fullmatch(name) else Clase.PARTIDO
+
+
+def _place_name(name: str) -> str:
+    return re.sub(r"^\W*\d+\W+", "", _plain(name)).strip()
 
 
 def _option(name: str, parties: Sequence[str]) -> _Option:
@@ -280,7 +350,10 @@ def _resolve(code: str, ballot: Sequence[_Option]) -> frozenset[str]:
     if name in singles:
         return frozenset({name})
     parties = [option.code for option in ballot if option.clase is Clase.PARTIDO]
-    found = combination(name, parties)
+    common = {frozenset(combination(code.removeprefix("CC_"), parties)): code for code in singles if code[:3] == "CC_"}
+    found = combination(name.removeprefix("CC_"), parties)
+    if found and not any(frozenset(option.parties) == frozenset(found) for option in ballot):
+        return frozenset({common.get(frozenset(found), "")} - {""}) or frozenset(found)
     if found:
         return frozenset(found)
     words = re.split(r"[-_]", name)
@@ -346,15 +419,24 @@ def _territories(file: OfficialFile) -> list[tuple[object, ...]]:
     ]
 
 
-def _nivel(file: OfficialFile, candidates: Sequence[CandidateRow]) -> Nivel:
-    if any(row.distrito is not None for row in candidates):
-        return Nivel.DISTRITO
-    if any(row.municipio is not None for row in candidates):
-        return Nivel.MUNICIPIO
-    told = next((nivel for words, nivel in _TITLES if re.search(words, _plain(file.title))), Nivel.ENTIDAD)
-    if candidates and told is not Nivel.PAIS:
+def nivel_of(file: OfficialFile, candidates: Sequence[CandidateRow]) -> Nivel:
+    """Where the office is elected: as the candidates file says, else the title, as far as the rows hold such a place.
+
+    Juntas, comunidades, comisarías and demarcaciones stand in the columns of the local district.
+    """
+    places = {Nivel.PAIS, Nivel.ENTIDAD}
+    places |= {Nivel.DISTRITO} if any(row.distrito for row in file.catalogued) else set()
+    places |= {Nivel.MUNICIPIO} if any(row.municipio for row in file.catalogued) else set()
+    wanted = [
+        *([Nivel.DISTRITO] if any(row.distrito is not None for row in candidates) else []),
+        *([Nivel.MUNICIPIO] if any(row.municipio is not None for row in candidates) else []),
+    ]
+    if wanted or any(row.lugar for row in candidates):
+        return next((each for each in (*wanted, Nivel.MUNICIPIO, Nivel.DISTRITO) if each in places), Nivel.ENTIDAD)
+    told = [nivel for words, nivel in _TITLES if re.search(words, _plain(file.title)) and nivel in places]
+    if candidates and told[:1] != [Nivel.PAIS]:
         return Nivel.ENTIDAD
-    return told
+    return told[0] if told else Nivel.ENTIDAD
 
 
 def _code(file: OfficialFile) -> str:
