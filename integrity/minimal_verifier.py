@@ -374,6 +374,14 @@ def parse(data: bytes, where: str) -> Any:
     return value
 
 
+# Fields that came after the first published trees, by name: where one is absent, it says this.
+LATER: Json = {
+    "excede_alone": False,
+    "sin_acta_not_counted": True,
+    "votos_por_boleta": 1,
+}
+
+
 def fit(value: Any, shape: Any, where: str) -> bool:
     """Whether a value has a shape: a type, a pattern, [each], {field: shape}, ("any key", shape), or (None, shape)."""
     if isinstance(shape, tuple) and shape[0] is None:
@@ -381,7 +389,8 @@ def fit(value: Any, shape: Any, where: str) -> bool:
     elif isinstance(shape, tuple):
         right = type(value) is dict and all(fit(held, shape[1], f"{where}.{key}") for key, held in value.items())
     elif isinstance(shape, dict):
-        right = type(value) is dict and value.keys() == shape.keys()
+        value = ({key: usual for key, usual in LATER.items() if key in shape} | value) if type(value) is dict else {}
+        right = value.keys() == shape.keys()
         right = right and all(fit(value[key], inner, f"{where}.{key}") for key, inner in shape.items())
     elif isinstance(shape, list):
         right = type(value) is list and all(fit(held, shape[0], where) for held in value)
@@ -422,13 +431,16 @@ INDEX = MOVING | {
 RULES = {
     **dict.fromkeys(("mixed_without_number_counts", "excede_applies", "partial_beside_all"), bool),
     **{"last_corte_with_especiales": bool, "name": str, "version": int, "texts": ("any key", str)},
+    **{"excede_alone": bool, "sin_acta_not_counted": bool},
 }
 ELECTION = {
     **{"codigo": CODE, "titulo": str, "anio": int, "archivo": NAME, "candidaturas": NAME},
     **{"ambito": re.compile("federal|local"), "nivel": re.compile("pais|entidad|distrito|municipio")},
     "resumen": dict.fromkeys(SUMMARY, str),
     "opciones": [{"posicion": int, "codigo": str, "clase": str, "partidos": [int], "nombre": str}],
-    "contiendas": [{"id": int, "entidad": int, "territorio": int, "nombre": str, "boleta": [int]}],
+    "contiendas": [
+        {"id": int, "entidad": int, "territorio": int, "nombre": str, "boleta": [int], "votos_por_boleta": int}
+    ],
 }
 MANIFEST = MOVING | {
     **{"anterior": (None, {"corte": int, "sha256sums": HEX}), "catalogo": HEX},
@@ -765,15 +777,16 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str) -> 
     if "Sin acta" in votes.values():
         sums["no_contabilizadas"] += 1
         sums["sin_acta"] += 1
+        sums["callados"] += not rules.get("sin_acta_not_counted", True)
         texts = {text_of(rules, {code}) for code in OBSERVED if code.startswith("sin_acta") and code in rules["texts"]}
         said = [row[key] for key in ("CONTABILIZADA", "TOTAL_VOTOS_CALCULADO", "CODIGO_INTEGRIDAD")]
         alike = {*votes.values(), *(row[key] for key in (*HEADER, TAIL[0]))} == {"Sin acta"}
         good = alike and said == ["0", "0", "-"] and row["OBSERVACIONES"] in texts
         return "" if good else "no es una fila sin acta como debe ser"
-    return judge_votes(row, votes, rules, lista, people, sums)
+    return judge_votes(row, votes, rules, lista, (lista + people) * contest.get("votos_por_boleta", 1), sums)
 
 
-def judge_votes(row: Row, votes: Row, rules: Json, lista: int, people: int, sums: Sums) -> str:
+def judge_votes(row: Row, votes: Row, rules: Json, lista: int, most: int, sums: Sums) -> str:
     """A captured row: its sum, whether it counts, what is observed of it (domain §4-5)."""
     numbers = {code: whole(cell) for code, cell in votes.items()}
     read = [number for number in numbers.values() if number is not None]
@@ -792,12 +805,13 @@ def judge_votes(row: Row, votes: Row, rules: Json, lista: int, people: int, sums
         beside = rules["partial_beside_all"] or every not in rules["texts"]
         observed = {every} | (observed if beside else set())
     said = row["OBSERVACIONES"]
-    excede = rules["excede_applies"] and lista > 0 and total > lista + people
+    excede = rules["excede_applies"] and lista > 0 and total > most
+    other: set[str] = set() if rules.get("excede_alone", False) else observed
     if rules["excede_applies"] and lista == 0 and said:
         # The limit of an especial casilla is not in the file: what the row says is believed, and must fit the rest.
-        excede = said in texts_of(rules, observed | {"excede_lista_nominal"})
+        excede = said in texts_of(rules, other | {"excede_lista_nominal"})
     if excede:
-        observed = observed | {"excede_lista_nominal"}
+        observed = other | {"excede_lista_nominal"}
     if said not in texts_of(rules, observed):
         return f"OBSERVACIONES es «{said}»; por sus votos sería «{text_of(rules, observed)}»"
     counts = (bool(read) or (mixed and rules["mixed_without_number_counts"])) and not excede
@@ -837,7 +851,8 @@ def summary(sums: Sums, fuera: int, final: object) -> dict[str, str]:
     expected, counted, out = sums["esperadas"], sums["contabilizadas"], sums["no_contabilizadas"]
     captured = counted + out
     values = [expected, captured + fuera, fuera, captured, percent(captured, expected), counted]
-    values += [percent(counted, expected), percent(sums["inconsistentes"], expected), out, sums["lista"]]
+    values += [percent(counted, expected), percent(sums["inconsistentes"], expected)]
+    values += [out - sums["callados"], sums["lista"]]
     values += [sums["con"], sums["sin"], percent(sums["con" if final else "sin"], sums["lista"])]
     return dict(zip(SUMMARY, map(str, values), strict=True))
 

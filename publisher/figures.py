@@ -86,7 +86,11 @@ class Figures:
 
     def summary(self, counts: Counts | None = None) -> dict[str, str]:
         """The thirteen values, of the whole election or of a part of it."""
-        return summary(counts or self.whole.counts, with_especiales=self._with_especiales)
+        return summary(
+            counts or self.whole.counts,
+            with_especiales=self._with_especiales,
+            sin_acta_not_counted=self._book.rules(self.election).sin_acta_not_counted,
+        )
 
     def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
         """One contest's votes by party, combinations divided among their parties (`domain.md` §4)."""
@@ -238,6 +242,8 @@ def _election(figures: Figures, book: Book) -> dict[str, Any]:
                 "territorio": contest.territory,
                 "nombre": contest.name,
                 "boleta": list(contest.ballot),
+                # Said only where it is not the usual one vote, as the rules say a switch that came later.
+                **({"votos_por_boleta": contest.votes_per_ballot} if contest.votes_per_ballot > 1 else {}),
             }
             for contest in book.contests_of(election)
         ],

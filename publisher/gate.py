@@ -88,7 +88,7 @@ class _Part:
         for name in _Part.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def values(self, *, last: bool) -> dict[str, str]:
+    def values(self, rules: Mapping[str, Any], *, last: bool) -> dict[str, str]:
         captured = self.counted + self.not_counted
         voted = self.all_votes if last else self.plain_votes
         found = (
@@ -100,7 +100,7 @@ class _Part:
             self.counted,
             _share(self.counted, self.expected),
             _share(self.inconsistent, self.expected),
-            self.not_counted,
+            self.not_counted - (0 if rules.get("sin_acta_not_counted", True) else self.without_acta),
             self.nominal,
             self.all_votes,
             self.plain_votes,
@@ -132,6 +132,9 @@ class _Rows:
         self.findings: list[Finding] = []
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
+        self._nivel = election["nivel"]
+        contests = election["contiendas"]
+        self._ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
         self._folders = [folder / "imagenes" for folder in images]
         self._images: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -187,6 +190,10 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
+    def _contest(self, cells: Sequence[str]) -> tuple[int, int]:
+        entidad = 0 if self._nivel == "pais" else int(cells[2])
+        return entidad, 0 if self._nivel in {"pais", "entidad"} or cells[4] == "N/A" else int(cells[4])
+
     def _stray(self, cells: Sequence[str]) -> None:
         self.whole.strays += 1
         if cells[0] != "-" or cells[1] != "-" or cells[10] != "3":
@@ -214,7 +221,7 @@ class _Rows:
         added = sum(votes)
         if total != str(added):
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
-        limit = int(nominal) + int(representatives)
+        limit = (int(nominal) + int(representatives)) * self._ballots.get(self._contest(cells), 1)
         # Without a lista nominal the limit is in no file: then the observation is believed, and must agree with itself.
         over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
         over = over and self.rules["excede_applies"]
@@ -263,7 +270,8 @@ class _Rows:
             )
             codes = {every, *(codes if self.rules["partial_beside_all"] or every not in self._texts else ())}
         if over:
-            codes.add("excede_lista_nominal")
+            alone = self.rules.get("excede_alone", False)
+            codes = {"excede_lista_nominal", *(() if alone else codes)}
         expected = {self._texts[code] for code in codes if code in self._texts}
         found = set(filter(None, said.split(", "))) - {self._texts.get("proceso_tecnico_operativo", "")}
         if expected != found:
@@ -328,7 +336,7 @@ def _same(rows: _Rows, check: str, expected: object, found: object, *, file: str
 def _check_head(
     rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
 ) -> None:
-    thirteen = rows.whole.values(last=last)
+    thirteen = rows.whole.values(rows.rules, last=last)
     _same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
     _same(rows, "trece_valores", thirteen, totals["resumen"])
     _same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
@@ -353,7 +361,7 @@ def _check_contests(
             continue
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
-        _same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
+        _same(rows, "resumen", part.values(rows.rules, last=last), own["resumen"], file=where)
         _same(rows, "votos", ballot, _shown(own["votos"], ballot), file=where)
         _same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
         shares = _distribute(election["opciones"], ballot)
@@ -409,7 +417,7 @@ def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) ->
     for each in totals["territorios"]:
         part, votes = _gathered(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"
-        _same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
+        _same(rows, "resumen", part.values(rows.rules, last=last), each["resumen"], file=where)
         _same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 

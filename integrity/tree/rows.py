@@ -303,12 +303,15 @@ class Judge:
 
         lista, representantes = people
         observed = unread(self._rules, ilegible=ilegible, sin_dato=sin_dato, number=number)
-        excede = self._rules.excede_applies and lista > 0 and total > lista + representantes
+        contest = self.election.contests.get(self.contest(place))
+        most = (lista + representantes) * (contest.votes_per_ballot if contest else 1)
+        excede = self._rules.excede_applies and lista > 0 and total > most
+        beside = frozenset[str]() if self._rules.excede_alone else observed
         if lista == 0 and self._rules.excede_applies:
             # The limit of an especial casilla is its maximum of ballots, which the file does not hold: what the row
             # says of it is believed, and the rest of the row must agree with that.
-            excede = self._says(cells, observed | _EXCEDE)
-        codes = observed | _EXCEDE if excede else observed
+            excede = self._says(cells, beside | _EXCEDE)
+        codes = beside | _EXCEDE if excede else observed
         self._observed(cells, (codes, codes | _PROCESO), wrong)
 
         holds = number or (self._rules.mixed_without_number_counts and ilegible and sin_dato)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from integrity.layout import corte_folder
 from integrity.report import Ledger
 from integrity.strict_json import Json
-from integrity.tree.documents import SUMMARY_NAMES, Contest, Election, Manifest
+from integrity.tree.documents import SUMMARY_NAMES, Contest, Election, Manifest, Rules
 from integrity.tree.rows import (
     CON,
     CONTABILIZADAS,
@@ -37,7 +37,7 @@ def percent(part: int, whole: int) -> str:
     return f"{units}.{decimals:04}"
 
 
-def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str]:
+def summary(amounts: Sum, fuera: int, rules: Rules, *, with_especiales: bool) -> dict[str, str]:
     """The thirteen values of a sum. `fuera` are rows outside the catalogue, which belong to no contest or territory."""
     esperadas, contabilizadas, no_contabilizadas = (
         amounts[ESPERADAS],
@@ -54,7 +54,7 @@ def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str
         contabilizadas,
         percent(contabilizadas, esperadas),
         percent(amounts[INCONSISTENTES], esperadas),
-        no_contabilizadas,
+        no_contabilizadas - (0 if rules.sin_acta_not_counted else amounts[SIN_ACTA]),
         amounts[LISTA],
         amounts[CON],
         amounts[SIN],
@@ -91,7 +91,9 @@ def judge_summary(
     name: str, printed: Mapping[str, str], *, manifest: Manifest, election: Election, table: Table, ledger: Ledger
 ) -> None:
     """The thirteen values in the file `name` and in the manifest, against the rows."""
-    ours = summary(whole(election, table), table.fuera, with_especiales=with_especiales(manifest, election))
+    ours = summary(
+        whole(election, table), table.fuera, election.rules, with_especiales=with_especiales(manifest, election)
+    )
     for check in ("CON-11", "CON-12", "CON-13"):
         ledger.did(check)
     for file, theirs in ((name, printed), (f"{corte_folder(manifest.corte)}/manifest.json", election.resumen)):
@@ -103,7 +105,7 @@ def judge_summary(
             int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1
             for key in ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
         ]
-        if told[0] != told[1] + told[2]:
+        if told[0] != told[1] + told[2] and election.rules.sin_acta_not_counted:
             ledger.wrong("CON-13", file, expected=told[1] + told[2], found=told[0], position="ACTAS_CAPTURADAS")
 
 
@@ -164,7 +166,7 @@ def _totals(election: Election, table: Table, told: Json, *, with_especiales: bo
         for code, amount in contest["votos_por_partido"].items():
             by_party[code] = by_party.get(code, 0) + amount
     return {
-        "resumen": summary(state, table.fuera, with_especiales=with_especiales),
+        "resumen": summary(state, table.fuera, election.rules, with_especiales=with_especiales),
         "actas": {
             "esperadas": state[ESPERADAS],
             "capturadas": state[CONTABILIZADAS] + state[NO_CONTABILIZADAS],
@@ -203,7 +205,7 @@ def _contest(election: Election, contest: Contest, amounts: Sum, told: Json, *, 
         "entidad": contest.entidad,
         "territorio": contest.territorio,
         "nombre": contest.name,
-        "resumen": summary(amounts, 0, with_especiales=with_especiales),
+        "resumen": summary(amounts, 0, election.rules, with_especiales=with_especiales),
         "votos": _off_ballot_dropped(votes, on_ballot, told.get("votos", {})),
         "votos_por_partido": _off_ballot_dropped(
             distribute(amounts[VOTES:], election), on_ballot, told.get("votos_por_partido", {})
@@ -231,7 +233,7 @@ def _territories(election: Election, table: Table, told: Json, *, with_especiale
             "entidad": entidad,
             "id": ident,
             "nombre": held_by_key.get(named, {}).get("nombre", ""),
-            "resumen": summary(amounts, 0, with_especiales=with_especiales),
+            "resumen": summary(amounts, 0, election.rules, with_especiales=with_especiales),
             "votos": _by_code(election, amounts),
         }
     known = {"entidad", election.territory}
@@ -241,7 +243,7 @@ def _territories(election: Election, table: Table, told: Json, *, with_especiale
             ours[key] = held
         elif key not in ours:
             empty = {
-                "resumen": summary(nothing, 0, with_especiales=with_especiales),
+                "resumen": summary(nothing, 0, election.rules, with_especiales=with_especiales),
                 "votos": _by_code(election, nothing),
             }
             ours[key] = {**held, **empty}

@@ -86,6 +86,8 @@ class RuleSet:
     """*Ilegible* or *Sin dato* is also printed beside *Todos los campos …* (INE 2019)."""
     last_corte_with_especiales: bool
     """Participation of the last corte takes the especial casillas in (C_CS / LN); otherwise S_CS / LN to the end."""
+    excede_alone: bool
+    """*Excede Lista Nominal* is printed alone, whatever else there is to see on the acta (Sonora 2021)."""
     sin_acta_not_counted: bool
     """ACTAS_NO_CONTABILIZADAS holds the actas *sin acta* too; in some elections they are captured and nothing else."""
     texts: Mapping[Observation, str]
@@ -124,6 +126,7 @@ _SWITCHES: Final[Mapping[str, bool | None]] = MappingProxyType(
         "excede_applies": None,
         "partial_beside_all": None,
         "last_corte_with_especiales": None,
+        "excede_alone": False,
         "sin_acta_not_counted": True,
     }
 )
@@ -296,7 +299,7 @@ def assess(values: Values, *, limit: int | None, rules: RuleSet, proceso_tecnico
     unread = _unread(votes, rules)
     observations = (
         *((Observation.EXCEDE,) if excede else ()),
-        *unread,
+        *(() if excede and rules.excede_alone else unread),
         *((Observation.PROCESO_TECNICO,) if proceso_tecnico else ()),
     )
     counts = not excede and _holds_enough(votes, rules)

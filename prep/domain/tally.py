@@ -61,8 +61,10 @@ SUMMARY_NAMES: Final = (
 )
 
 
-def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
+def summary(counts: Counts, *, with_especiales: bool, sin_acta_not_counted: bool = True) -> dict[str, str]:
     """The thirteen values by their official names, in their order.
+
+    In some elections actas *sin acta* are captured, and yet no part of ACTAS_NO_CONTABILIZADAS.
 
     `with_especiales` says which votes make the participation: those of all casillas (last corte) or those without the
     especial ones (during the night).
@@ -77,7 +79,7 @@ def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
         counts.contabilizadas,
         percent(counts.contabilizadas, counts.esperadas),
         percent(counts.inconsistentes, counts.esperadas),
-        counts.no_contabilizadas,
+        counts.no_contabilizadas - (0 if sin_acta_not_counted else counts.sin_acta),
         counts.lista_nominal,
         counts.votos_con_especiales,
         counts.votos_sin_especiales,

@@ -31,6 +31,8 @@ excede_applies = true
 partial_beside_all = false
 # La participación del último corte, ¿suma los votos de las casillas especiales?
 last_corte_with_especiales = true
+# «Excede lista nominal», ¿se imprime solo, sin las otras observaciones del acta?
+excede_alone = false
 # ACTAS_NO_CONTABILIZADAS, ¿incluye las actas «sin acta»?
 sin_acta_not_counted = true
 

@@ -399,11 +399,8 @@ def _same_meaning(row: OfficialRow, other: OfficialRow) -> bool:
 
     Some institutes print *Excede* alone, whatever else there is to see on the acta.
     """
-    if (
-        row.observed == other.observed & {Observation.EXCEDE}
-        and row.observed
-        and other.observed - row.observed <= _PARTIAL
-    ):
+    alone = frozenset({Observation.EXCEDE})
+    if row.observed == alone and alone <= other.observed <= alone | _PARTIAL:
         return True
     pairs = ((row.meanings, other.observed), (other.meanings, row.observed))
     return all(not codes.isdisjoint(observed) for meanings, observed in pairs for codes in meanings)

@@ -44,7 +44,8 @@ _TITLES: Final = (
     (r"\bJUNTAS?\b|COMUNIDAD|COMISARI|DEMARCACI|REGIDURI", Nivel.DISTRITO),
     (r"PRESIDENCIAS? MUNICIPAL|AYUNTAMIENTO|ALCALDIA|MUNICIP", Nivel.MUNICIPIO),
     (r"DIPUTA", Nivel.DISTRITO),
-    (r"PRESIDENCIA", Nivel.PAIS),
+    (r"GUBERN|GOBERN|JEFATURA", Nivel.ENTIDAD),
+    (r"PRESIDENCIA(?!S? (MUNICIPAL|DE COMUNIDAD))", Nivel.PAIS),
 )
 
 
@@ -433,7 +434,8 @@ def nivel_of(file: OfficialFile, candidates: Sequence[CandidateRow]) -> Nivel:
     ]
     if wanted or any(row.lugar for row in candidates):
         return next((each for each in (*wanted, Nivel.MUNICIPIO, Nivel.DISTRITO) if each in places), Nivel.ENTIDAD)
-    told = [nivel for words, nivel in _TITLES if re.search(words, _plain(file.title)) and nivel in places]
+    told = [nivel for words, nivel in _TITLES if re.search(words, _plain(file.title))]
+    told.sort(key=lambda nivel: nivel not in places)
     if candidates and told[:1] != [Nivel.PAIS]:
         return Nivel.ENTIDAD
     return told[0] if told else Nivel.ENTIDAD

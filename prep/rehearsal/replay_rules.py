@@ -57,6 +57,7 @@ def _switches(rules: RuleSet) -> dict[str, bool]:
         "excede_applies": rules.excede_applies,
         "partial_beside_all": rules.partial_beside_all,
         "last_corte_with_especiales": rules.last_corte_with_especiales,
+        "excede_alone": rules.excede_alone,
         "sin_acta_not_counted": rules.sin_acta_not_counted,
     }
 
@@ -85,6 +86,11 @@ def propose(official: OfficialFile, name: str) -> Proposal:
     )
     if not excede:
         texts.pop(Observation.EXCEDE, None)
+    marked = [row for row in captured if Observation.EXCEDE in row.observed and _marks(row)]
+    alone = sum(row.observed == {Observation.EXCEDE} for row in marked)
+    reasons["excede_alone"] = _told(
+        alone, len(marked) - alone, "actas que exceden y tienen campos sin número", "con Excede solo", "con ambas"
+    )
     rules = RuleSet(
         name=name,
         version=1,
@@ -92,6 +98,7 @@ def propose(official: OfficialFile, name: str) -> Proposal:
         excede_applies=excede,
         partial_beside_all=beside * 2 > len(every),
         last_corte_with_especiales=True,
+        excede_alone=alone * 2 > len(marked),
         sin_acta_not_counted=True,
         texts=MappingProxyType({code: texts[code] for code in Observation if code in texts}),
     )
