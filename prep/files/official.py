@@ -598,6 +598,9 @@ def _believed(rows: list[OfficialRow], columns: Sequence[str]) -> tuple[list[Off
             continue
         why = "se cree a CLAVE_CASILLA, que no se repite" if good else "se cree a la columna: CLAVE_CASILLA se repite"
         notes.append(f"{told[0]}; {len(told)} filas): {why}")
+    states = {row.entidad for row in settled if row.status is not Status.FUERA_DE_CATALOGO}
+    if "ID_ENTIDAD" not in columns and len(states) == 1:
+        settled = [replace(row, entidad=row.entidad or max(states, key=bool)) for row in settled]
     for kind in ("distrito", "municipio"):
         settled, told = _numbered(settled, kind, columns)
         notes += told

@@ -258,7 +258,9 @@ def observations(text: str, texts: Texts = NO_TEXTS) -> tuple[str, ...]:
         found = [text]
     else:
         found = re.split(r"[,;]", text)
-        if not all(nothing(part) or understand(part, texts) for part in found) and understand(text, texts):
+        whole = understand(text, texts)
+        known = all(nothing(part) or understand(part, texts) for part in found)
+        if whole and (not known or whole <= frozenset(SIN_ACTA)):
             found = [text]
     parts = (" ".join(part.split()) for part in found)
     return tuple(part for part in parts if not nothing(part) and not _NONE.fullmatch(fold(part)))
