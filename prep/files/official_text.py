@@ -4,7 +4,6 @@ Exporters glue parts of different origin together, so each line is decoded by it
 its title in one encoding and its rows in another.
 """
 
-import contextlib
 import csv
 import re
 from collections.abc import Sequence
@@ -24,6 +23,10 @@ DELIMITERS: Final = ("|", ",", ";", "\t")
 PREAMBLE_LINES: Final = 60
 """The column header stands within the first lines of a file, or the file is something else."""
 _LONGEST_CELL: Final = 20_000
+_TWICE: Final = re.compile(
+    "[\u00c2\u00c3][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
+)
+"""UTF-8 read as Windows-1252 and written as UTF-8 once more: É as Ã‰."""
 _OTHER_PAGE: Final = re.compile("[A-Za-z][‚ƒ¡¢£¤¥µÖ](?=[A-Za-z]{2})|[\x80-\x9f\ufffd]")
 """Accents of the code pages of DOS inside words: the bytes are in an encoding that is not read here."""
 
@@ -73,11 +76,19 @@ def _decode(line: bytes, number: int) -> str:
             refuse(number, "", "contiene un carácter nulo: no es un archivo de texto")
         return text
     text = _pieces(line)
-    with contextlib.suppress(UnicodeError):  # a line that was encoded twice reads as UTF-8 once more; Spanish does not
-        text = text.encode("cp1252").decode()
+    text = _TWICE.sub(_once, text)
     if _OTHER_PAGE.search(text):
         refuse(number, "", "sus acentos están en una codificación que no se conoce; guarde el archivo en UTF-8")
     return text
+
+
+def _once(found: re.Match[str]) -> str:
+    """Letters that were encoded twice, as they were before: no Spanish text has such pairs."""
+    pair = "".join(letter if letter < "\u0100" else letter.encode("cp1252").decode("latin-1") for letter in found[0])
+    try:
+        return pair.encode("latin-1").decode()
+    except UnicodeError:
+        return found[0]
 
 
 def _pieces(line: bytes) -> str:

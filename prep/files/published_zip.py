@@ -89,7 +89,7 @@ def _inside(above: str, data: bytes, depth: int, left: list[int]) -> Iterator[tu
 
 def _kind(name: str, content: bytes) -> str:
     """resultados, candidaturas or nothing, by what a file holds: names differ from one institute to the next."""
-    if not fold(name).endswith((".CSV", ".TXT")):
+    if not fold(name).endswith((".CSV", ".TXT")) or "LEEME" in fold(name):
         return ""
     for kind, header in (("candidaturas", find_candidates_header), ("resultados", find_header)):
         with contextlib.suppress(Rejected):

@@ -230,7 +230,7 @@ def _print(
         _joined(name, chance) if column in file.vote_columns else name
         for name, column in zip(names, columns, strict=True)
     ]
-    blank = [[]] * chance.randrange(3)
+    blank: list[list[str]] = [[]] * chance.randrange(3)
     head = [
         [file.title],
         [f"{file.at:%d/%m/%Y %H:%M} ({offset})"],
