@@ -231,7 +231,7 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
 
 
 def _on_form(row: asyncpg.Record) -> OnForm:
-    limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"])
+    limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"], row["votes_per_ballot"])
     return OnForm(ActaId(row["acta"]), ContestId(row["contest"]), row["digitos"], limit)
 
 
