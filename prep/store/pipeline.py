@@ -75,7 +75,7 @@ async def add_reading(connection: Connection, image: bytes, reading: Reading, at
 
 
 async def add_oddities(connection: Connection, image: bytes, codes: Sequence[str], at: datetime) -> None:
-    """What is odd about the image, each once."""
+    """The oddities of the image, each once."""
     if codes:
         await connection.execute(SQL["add_oddities"], image, list(codes), at)
 
@@ -150,7 +150,7 @@ async def acta_by_qr(connection: Connection, qr: str) -> ActaId | None:
 
 
 async def clave_of_qr(connection: Connection, qr: str) -> str | None:
-    """The key of that acta; None where the catalogue has none."""
+    """The key of that acta; None if the catalogue has none."""
     found: str | None = await connection.fetchval(SQL["clave_of_qr"], qr)
     return found
 
@@ -179,6 +179,7 @@ class ActaRow:
     lista_nominal: int
     representantes: int
     boletas_maximas: int | None
+    votes_per_ballot: int
     rules: str
     options: int
 
