@@ -540,3 +540,14 @@ def test_a_numeric_cell_is_a_number_in_range_or_a_sentence(text: str) -> None:
         said = ""
     assert 0 <= number <= 999
     assert said.isprintable()
+
+
+@pytest.mark.parametrize(("stated", "votes"), [(None, 1), (1, 1), (5, 5)])
+def test_a_contest_states_how_many_votes_its_ballot_holds(stated: int | None, votes: int) -> None:
+    catalog = load_catalog(write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", None, stated)]}))
+    assert [contest.votes_per_ballot for contest in catalog.contests] == [votes]
+
+
+def test_a_ballot_without_votes_is_reported() -> None:
+    [report] = told(write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", None, 0)]}))
+    assert report.startswith("contiendas.csv, línea 2, columna votos_por_boleta: ")
