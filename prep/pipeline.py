@@ -352,7 +352,7 @@ async def _verify_values(
     after(row.estado, Move.VERIFICACION)  # raises IllegalMove before any write
     assert row.image is not None
     came = await store.provenance(connection, row.image)
-    limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas)
+    limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas, row.votes_per_ballot)
     rules = rule_set(row.rules)
     version = Version(
         acta=row.id,

@@ -88,7 +88,7 @@ class _Part:
         for name in _Part.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def values(self, *, last: bool) -> dict[str, str]:
+    def values(self, rules: Mapping[str, Any], *, last: bool) -> dict[str, str]:
         # domain.md §4: rows sin acta count as captured; participation counts especial casillas in the last corte only.
         captured = self.counted + self.not_counted
         voted = self.all_votes if last else self.plain_votes
@@ -101,7 +101,7 @@ class _Part:
             self.counted,
             _truncated_share(self.counted, self.expected),
             _truncated_share(self.inconsistent, self.expected),
-            self.not_counted,
+            self.not_counted - (0 if rules.get("sin_acta_not_counted", True) else self.without_acta),
             self.nominal,
             self.all_votes,
             self.plain_votes,
@@ -133,6 +133,9 @@ class _Rows:
         self.findings: list[GateFinding] = []
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
+        self._nivel = election["nivel"]
+        contests = election["contiendas"]
+        self._ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
         self._folders = [folder / "imagenes" for folder in images]
         self._images: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -195,6 +198,10 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
+    def _contest_of(self, cells: Sequence[str]) -> tuple[int, int]:
+        entidad = 0 if self._nivel == "pais" else int(cells[2])
+        return entidad, 0 if self._nivel in {"pais", "entidad"} or cells[4] == "N/A" else int(cells[4])
+
     def _check_fuera(self, cells: Sequence[str]) -> None:
         self.whole.fuera += 1
         if cells[0] != "-" or cells[1] != "-" or cells[10] != "3":
@@ -225,7 +232,7 @@ class _Rows:
         added = sum(votes)
         if total != str(added):
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
-        limit = int(nominal) + int(representatives)
+        limit = (int(nominal) + int(representatives)) * self._ballots.get(self._contest_of(cells), 1)
         # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
         over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
         # Quintana Roo 2019 did not apply the limit: the rule set decides (domain.md §5).
@@ -281,7 +288,8 @@ class _Rows:
             )
             codes = {every, *(codes if self.rules["partial_beside_all"] or every not in self._texts else ())}
         if over:
-            codes.add("excede_lista_nominal")
+            alone = self.rules.get("excede_alone", False)
+            codes = {"excede_lista_nominal", *(() if alone else codes)}
         expected = {self._texts[code] for code in codes if code in self._texts}
         # An acta identified by another procedure has a text more, and no cell that shows it.
         found = set(filter(None, said.split(", "))) - {self._texts.get("proceso_tecnico_operativo", "")}
@@ -348,7 +356,7 @@ def _check_head(
     rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
 ) -> None:
     # The same thirteen values stand in three files: CSV, totals.json and manifest.json.
-    thirteen = rows.whole.values(last=last)
+    thirteen = rows.whole.values(rows.rules, last=last)
     _expect_same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
     _expect_same(rows, "trece_valores", thirteen, totals["resumen"])
     _expect_same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
@@ -374,7 +382,7 @@ def _check_contests(
         # Votes, votes by party and candidacies of one contest, all from its own rows.
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
-        _expect_same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
+        _expect_same(rows, "resumen", part.values(rows.rules, last=last), own["resumen"], file=where)
         _expect_same(rows, "votos", ballot, _without_off_ballot(own["votos"], ballot), file=where)
         # Votes for an option that is not on this ballot would be in no contest's total.
         _expect_same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
@@ -433,7 +441,7 @@ def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) ->
     for each in totals["territorios"]:
         part, votes = _sums_of_places(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"
-        _expect_same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
+        _expect_same(rows, "resumen", part.values(rows.rules, last=last), each["resumen"], file=where)
         _expect_same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 

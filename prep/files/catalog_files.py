@@ -4,6 +4,7 @@
     territorios.csv   entidades, distritos, municipios   contiendas.csv    the contests of each election (optional)
     casillas.csv      every polling station              candidaturas.csv  the candidates, with their options
     actas.csv         the differences of single actas from their casilla and election (optional)
+    reglas/NAME.json  a rule set of the election's own, or NAME.toml (optional)
 
 `COLUMNS` names the columns of each file; `csv_tables.py` says which texts a cell may hold. The program reads whole
 columns and not single rows, so a catalogue of 170,000 casillas × 3 elections loads in seconds. If a check needs data
@@ -20,6 +21,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import compress, count, repeat
+from pathlib import Path
 from typing import Final
 
 from prep.domain.catalog import (
@@ -42,7 +44,7 @@ from prep.domain.catalog import (
     TerritoryKind,
     TipoCasilla,
 )
-from prep.domain.rules import RULE_SETS
+from prep.domain.rules import OWN, RULE_SETS, RuleSet, own_rules
 from prep.errors import Rejected
 from prep.files import csv_tables as cell
 from prep.files.csv_tables import CsvTable, FileFinding, read_table, shown
@@ -68,7 +70,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         *("lista_nominal", "representantes", "boletas_maximas", "digitos", "elecciones"),
     ),
     "opciones.csv": ("eleccion", "orden", "codigo", "clase", "partidos", "nombre"),
-    "contiendas.csv": ("eleccion", "entidad", "territorio", "nombre", "opciones"),
+    "contiendas.csv": ("eleccion", "entidad", "territorio", "nombre", "opciones", "votos_por_boleta"),
     "candidaturas.csv": ("eleccion", "entidad", "territorio", "opciones", "propietaria", "suplente"),
     "actas.csv": (
         "eleccion",
@@ -87,7 +89,7 @@ OPTIONAL_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "elecciones.csv": frozenset(COLUMNS["elecciones.csv"][8:]),
     "casillas.csv": frozenset({"boletas_maximas", "digitos", "elecciones"}),
     "opciones.csv": frozenset({"partidos", "nombre"}),
-    "contiendas.csv": frozenset({"nombre", "opciones"}),
+    "contiendas.csv": frozenset({"nombre", "opciones", "votos_por_boleta"}),
     "candidaturas.csv": frozenset({"suplente"}),
     "actas.csv": frozenset(COLUMNS["actas.csv"][2:]),
 }
@@ -103,6 +105,7 @@ _MAX_SECCION: Final = 9999
 _MAX_NUMERO: Final = 99
 _MAX_PEOPLE: Final = 9_999_999
 _MAX_DIGITOS: Final = 7
+_MAX_VOTES_PER_BALLOT: Final = 100
 _CLAVE: Final = re.compile(r"\d{6}[A-Z]\d{4}", re.ASCII)
 
 _BY_LISTA: Final = frozenset({TipoCasilla.BASICA, TipoCasilla.CONTIGUA, TipoCasilla.EXTRAORDINARIA})
@@ -122,6 +125,7 @@ _people: Final = cell.integer(0, _MAX_PEOPLE)
 _maybe_people: Final = cell.maybe_integer(0, _MAX_PEOPLE)
 _maybe_entidad: Final = cell.integer(0, _MAX_ENTIDAD, blank=0)
 _maybe_territory: Final = cell.integer(0, _MAX_TERRITORY, blank=0)
+_votes_per_ballot: Final = cell.integer(1, _MAX_VOTES_PER_BALLOT, blank=1)
 
 
 class CatalogErrors(Rejected):
@@ -138,11 +142,13 @@ def load_catalog(files: Mapping[str, bytes]) -> Catalog:
     report = [
         FileFinding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
-        if name not in COLUMNS
+        if name not in COLUMNS and not name.startswith(OWN)
     ]
     # Each step adds its errors to the report and goes on, so that a person sees all of them at once.
+    rules, wrong = own_rules(files)
+    report += [FileFinding(name, 0, "", sentence) for name, sentence in wrong]
     tables = _read_tables(files, report)
-    drafts = _read_elections(tables)
+    drafts = _read_elections(tables, rules)
     territories = _read_territories(tables)
     contests = _read_contests(tables, drafts, territories)
     casillas = _read_casillas(tables, drafts, territories)
@@ -164,6 +170,12 @@ def load_catalog(files: Mapping[str, bytes]) -> Catalog:
         actas=actas,
         digest=digest(files),
     )
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The files of a catalogue's folder by name: its tables, and the rule sets that the election brings."""
+    rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (*sorted(folder.glob("*.csv")), *rules)}
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -269,7 +281,7 @@ class _Draft:
 _Drafts = dict[str, _Draft]
 
 
-def _read_elections(tables: _Tables) -> _Drafts:
+def _read_elections(tables: _Tables, own: Mapping[str, RuleSet]) -> _Drafts:
     table = tables.get("elecciones.csv")
     if table is None:
         return {}
@@ -284,7 +296,7 @@ def _read_elections(tables: _Tables) -> _Drafts:
     candidaturas = table.read("candidatura", cell.sticker_word, "")
     tipos = _by_type(table, "tipo_acta", needed=True)
     sufijos = _by_type(table, "sufijo", needed=False)
-    table.expect("reglas", _judge_rules, rules)
+    table.expect("reglas", lambda name: _judge_rules(name, own), rules)
     table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
     drafts: _Drafts = {}
     # A repeated code is already reported. Keep the first one, so that later checks still find an election.
@@ -297,7 +309,7 @@ def _read_elections(tables: _Tables) -> _Drafts:
             years[row],
             ambitos[row],
             niveles[row],
-            rules[row],
+            own[rules[row]].canonical().decode() if rules[row] in own else rules[row],
             candidaturas[row],
             tipos[row],
             sufijo,
@@ -307,8 +319,11 @@ def _read_elections(tables: _Tables) -> _Drafts:
     return drafts
 
 
-def _judge_rules(name: str) -> str:
-    return "" if name in RULE_SETS else f"«{shown(name)}» no es un conjunto de reglas; hay: {', '.join(RULE_SETS)}"
+def _judge_rules(name: str, own: Mapping[str, RuleSet]) -> str:
+    if name in RULE_SETS or name in own:
+        return ""
+    known = ", ".join([*RULE_SETS, *own])
+    return f"«{shown(name)}» no es un conjunto de reglas; hay: {known}; uno propio va en {OWN}NOMBRE.json"
 
 
 def _by_type(table: CsvTable, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:
@@ -463,6 +478,7 @@ def _read_contests(tables: _Tables, drafts: _Drafts, territories: _Territories) 
         ids = table.read("territorio", _maybe_territory, 0)
         names = table.read("nombre", cell.name, "")
         ballots = table.read("opciones", cell.codes, none)
+        votes = table.read("votos_por_boleta", _votes_per_ballot, 1)
         keys = list(zip(elections, entidades, ids, strict=True))
         _expect_election(table, elections, tables, drafts)
         if _all_sound(tables, "elecciones.csv", "territorios.csv"):
@@ -470,9 +486,10 @@ def _read_contests(tables: _Tables, drafts: _Drafts, territories: _Territories) 
         if _all_sound(tables, "elecciones.csv", "opciones.csv"):
             table.expect("opciones", lambda *held: _judge_stated(drafts, *held), elections, ballots)
         table.expect_once("territorio", "la contienda está repetida", keys)
-        for key, ballot, name in zip(keys, ballots, names, strict=True):
+        for key, ballot, name, most in zip(keys, ballots, names, votes, strict=True):
             if key[0] in drafts:
-                contests[key] = _Place(_contest_of(key, drafts[key[0]], territories, ballot, name), stated=True)
+                contest = _contest_of(key, drafts[key[0]], territories, ballot, name)
+                contests[key] = _Place(replace(contest, votes_per_ballot=most), stated=True)
     stated = {key[0] for key in contests}
     for code, draft in drafts.items():
         # An election is either wholly in contiendas.csv or not at all: a forgotten line must not become a contest.

@@ -38,7 +38,7 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "anio": "Año, de 1990 a 2200.",
         "ambito": f"Uno de: {', '.join(Ambito)}. Dice qué distrito llevan sus archivos.",
         "nivel": f"Dónde se elige el cargo: {', '.join(Nivel)}.",
-        "reglas": "Nombre del conjunto de reglas, como `ine-2023`.",
+        "reglas": "Nombre del conjunto de reglas: uno conocido, como `ine-2023`, o uno propio de la carpeta `reglas`.",
         "candidatura": "El campo `tipo_candidatura` del QR: hasta 12 letras mayúsculas o cifras.",
         "tipo_acta": (
             "El campo `tipo_acta` del QR. Junto con `candidatura` distingue una elección de otra en el mismo lugar."
@@ -90,6 +90,8 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "nombre": "Nombre de la contienda; vacío: el de su territorio.",
         "opciones": "Las opciones de su boleta, por código y separadas por espacio; vacío: todas. "
         "Debe incluir los nulos.",
+        "votos_por_boleta": "Cuántos votos lleva una boleta, de 1 a 100: varios en una elección judicial; vacío: 1. "
+        "El límite de votos de un acta se multiplica por este número.",
     },
     "candidaturas.csv": {
         "eleccion": "Código de la elección.",
@@ -136,7 +138,20 @@ cada vez.
 - Lo que se vota en todo el estado tiene `nivel` *entidad*; por distrito, *distrito*; por municipio, *municipio*.
 - Después del corte 0 el catálogo no cambia: su huella va en cada manifiesto y en la primera hoja de la bitácora.
 - Las siglas, las horas y el intervalo no van aquí: son variables `PREP_*`.
-- Los conjuntos de reglas se explican en `docs/rules.md`.
+- Los conjuntos de reglas se explican en `docs/rules.md`; `prep rules list` dice cuáles se conocen.
+
+## reglas/NOMBRE.toml
+
+Un conjunto de reglas propio de la elección: criterios, textos de OBSERVACIONES e interruptores. Puede ser también
+`reglas/NOMBRE.json`. La carpeta puede faltar. El archivo se llama como el conjunto, y elecciones.csv lo nombra en
+`reglas`. Un conjunto propio no puede llamarse como uno conocido. El catálogo lleva el archivo en su huella, y cada
+manifiesto publica el conjunto entero.
+
+```
+prep rules list                                                      # los conjuntos conocidos
+prep rules new mis-reglas --file mi-eleccion/reglas/mis-reglas.toml  # un borrador con explicaciones
+prep rules check mi-eleccion/reglas/mis-reglas.toml                  # todos sus errores
+```
 """
 
 
@@ -207,9 +222,9 @@ def sample_catalog() -> dict[str, bytes]:
                 for place, option in enumerate(options, 1)
             ],
             "contiendas.csv": [
-                ("GOB", 33, None, "Ejemplo", None),
-                ("AYUN", 33, 1, "Villa Abeto", f"{parties} FRESNO-NOGAL {rest}"),
-                ("AYUN", 33, 2, "Villa Nogal", f"ABETO CEDRO FRESNO NOGAL FRESNO-NOGAL CAND_IND_1 {rest}"),
+                ("GOB", 33, None, "Ejemplo", None, None),
+                ("AYUN", 33, 1, "Villa Abeto", f"{parties} FRESNO-NOGAL {rest}", None),
+                ("AYUN", 33, 2, "Villa Nogal", f"ABETO CEDRO FRESNO NOGAL FRESNO-NOGAL CAND_IND_1 {rest}", None),
             ],
             "candidaturas.csv": [
                 ("GOB", 33, None, "ABETO CEDRO ABETO-CEDRO", "Ana Ejemplo", "Beatriz Ejemplo"),

@@ -13,7 +13,7 @@ from integrity import VERSION
 from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
-from prep.files.catalog_files import CatalogErrors, load_catalog
+from prep.files.catalog_files import CatalogErrors, files_in, load_catalog
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.settings import BusKind, Settings, now, read_settings
 from prep.store import catalog as catalog_store
@@ -106,6 +106,12 @@ def _run_parked(words: Sequence[str]) -> None:
     parked(words[1:])
 
 
+def _run_rules(words: Sequence[str]) -> None:
+    from prep.operations.rules import main as rules  # noqa: PLC0415
+
+    sys.exit(rules(words[1:]))
+
+
 def _run_openapi(words: Sequence[str]) -> None:
     """Print the description of the HTTP of `prep capture`; it needs no settings and no database."""
     from capture.app import described  # noqa: PLC0415
@@ -134,6 +140,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "device": _run_accounts,
     "user": _run_accounts,
     "parked": _run_parked,
+    "rules": _run_rules,
     "openapi": _run_openapi,
     "software-digests": _run_ceremonies,
     "zero": _run_ceremonies,
@@ -165,6 +172,7 @@ def _prep_parser() -> Parser:
         ("difusor", "una copia de lo publicado que se comprueba a sí misma"),
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
+        ("rules", "los conjuntos de reglas: lista, muestra, revisa, comienza uno"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),
         ("openapi", "la descripción OpenAPI de la captura"),
     ):
@@ -268,7 +276,7 @@ def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.action == "template":
         return _write_catalog_template(arguments.folder)
     try:
-        catalog = load_catalog({path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))})
+        catalog = load_catalog(files_in(arguments.folder))
     except CatalogErrors as errors:
         for finding in errors.findings:
             print(f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}", file=sys.stderr)

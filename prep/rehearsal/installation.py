@@ -96,6 +96,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in plan.folder.items():
+        (folder / name).parent.mkdir(exist_ok=True)  # rule sets have a folder of their own
         (folder / name).write_bytes(content)
     order(place, "bus", "init")
     order(place, "catalog", "load", str(folder))

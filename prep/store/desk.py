@@ -249,8 +249,8 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
 
 
 def _on_form(row: asyncpg.Record) -> OnForm:
-    # The rule stands in prep/domain/rules.py; here are only its three numbers.
-    limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"])
+    # The rule stands in prep/domain/rules.py; here are only its four numbers.
+    limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"], row["votes_per_ballot"])
     return OnForm(ActaId(row["acta"]), ContestId(row["contest"]), row["digitos"], limit)
 
 

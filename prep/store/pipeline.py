@@ -179,6 +179,7 @@ class ActaRow:
     lista_nominal: int
     representantes: int
     boletas_maximas: int | None
+    votes_per_ballot: int
     rules: str
     options: int
 
