@@ -239,7 +239,7 @@ class Validating:
 def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
     # All workers are in the same two groups, and share their messages.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
-    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key)
+    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key, days=settings.days)
     digitizing = Digitizing(decoders, given)
     at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [
