@@ -32,7 +32,7 @@ SILENCE_SECONDS: Final = 30.0
 PUBLISH_SECONDS: Final = 15.0
 """How long the bus may take before the sender is told to try later."""
 MAX_JUMP: Final = 5_000
-"""How far a number may be above all others of its device. So a counter that became a clock is seen at its first image."""
+"""How far a number may be above all others of its device. So a counter that became a clock is seen at once."""
 
 
 @dataclass(frozen=True, slots=True)
