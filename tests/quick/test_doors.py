@@ -147,11 +147,10 @@ def test_what_the_door_accepts_every_reader_accepts(pristine: Night, sent: list[
         for hint in hints[:1]:
             publish_fuera(tree, hint, messages[0])
         reseal(tree)
-        leaves = iter(messages)
         told = pristine.told(tree)
-        for held in told:
-            if held["tipo"] == "imagen" and (message := next(leaves, None)):
-                held |= {"dispositivo": message.device, "secuencia": message.sequence}
+        images = [held for held in told if held["tipo"] == "imagen"]
+        for held, message in zip(images, messages, strict=False):
+            held |= {"dispositivo": message.device, "secuencia": message.sequence}
         pristine.write_log(tree, told)
 
         for number in (1, 2):
