@@ -7,8 +7,9 @@ that the reader brought, the tree is the one that this log committed to, at that
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from integrity import layout
@@ -82,8 +83,8 @@ class LogBook:
     versions: dict[str, int] = field(default_factory=dict)
     captures: dict[int, str] = field(default_factory=dict)
     devices: dict[str, DeviceLeaves] = field(default_factory=dict)
-    set_aside: set[tuple[str, int]] = field(default_factory=set)
-    """Device and number of images that an incident tells of: such a number is no gap."""
+    set_aside: set[tuple[str, str]] = field(default_factory=set)
+    """Device and number, as the incident writes it, of images that an incident tells of: such a number is no gap."""
     closed: bool = False
     heads: dict[bytes, str] = field(default_factory=dict)
     """Checkpoints on which proofs rest, and the fault of each; empty text for a good one."""
@@ -300,9 +301,7 @@ def _note_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
             book.cortes[held["corte"]] = index, held["sha256sums"]
         case "incidente" if held["asunto"].startswith("image:"):
             device, _, rest = held["asunto"].removeprefix("image:").partition(":")
-            number = rest.partition(":")[0]
-            if number.isdigit() and number.isascii():
-                book.set_aside.add((device, int(number)))
+            book.set_aside.add((device, rest.partition(":")[0]))
         case "rotacion" if held["de"] == "bitacora":
             book.rotated = index, held
             book.signers += _keys_told(held)
@@ -452,16 +451,22 @@ def _judge_devices(book: LogBook, ledger: Ledger) -> None:
     Numbers begin at the first that the log has: a device may have counted on from a rehearsal (domain.md §11).
     """
     for name, device in sorted(book.devices.items()):
-        gaps = [
-            number
-            for number in range(min(device.numbers), max(device.numbers))
-            if number not in device.numbers and (name, number) not in book.set_aside
-        ][:3]
-        if gaps and book.closed:
+        # The work grows with the numbers that are there, and not with the distance between them.
+        gaps = (_first_missing(name, pair, book.set_aside) for pair in pairwise(sorted(device.numbers)))
+        gap = next((number for number in gaps if number is not None), None)
+        if gap is not None and book.closed:
             found = "ninguna hoja ni incidente"
-            ledger.wrong("EVI-06", LOG, expected=f"el envío {gaps[0]} del dispositivo {name}", found=found)
-        elif gaps:
-            ledger.unable(["EVI-06"], f"falta el envío {gaps[0]} del dispositivo {name}: puede venir en camino")
+            ledger.wrong("EVI-06", LOG, expected=f"el envío {gap} del dispositivo {name}", found=found)
+        elif gap is not None:
+            ledger.unable(["EVI-06"], f"falta el envío {gap} del dispositivo {name}: puede venir en camino")
+
+
+def _first_missing(device: str, between: tuple[int, int], set_aside: Container[tuple[str, str]]) -> int | None:
+    """The first number between two numbers of a device that no incident tells of; None if there is none."""
+    number = between[0] + 1
+    while number < between[1] and (device, str(number)) in set_aside:
+        number += 1
+    return number if number < between[1] else None
 
 
 def _judge_proofs(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:

@@ -1882,9 +1882,11 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
             report.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
     # A gap is an image on its way, one that an incident tells of, or a lost one; after the close, only the latter two.
     for device, numbers in sorted(log.devices.items()):
-        missing = (each for each in range(min(numbers), max(numbers)) if each not in numbers)
-        gap = next((each for each in missing if (device, str(each)) not in log.aside), None)
-        if gap is not None:
+        gap, highest = min(numbers), max(numbers)
+        # At most one turn for each number and each incident: the first number that neither has ends the search.
+        while gap in numbers or (device, str(gap)) in log.aside:
+            gap += 1
+        if gap < highest:
             sentence = f"falta el envío {gap} del dispositivo {device}"
             if log.closed:
                 report.need(None, "EVI-06", sentence)
