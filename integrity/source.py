@@ -24,10 +24,7 @@ from enum import StrEnum
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 _CHUNK: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
@@ -256,12 +253,13 @@ class _Timely(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self._sock.settimeout(min(left, _TIMEOUT_S))
-        return self._sock.recv_into(buffer)
+        size: int = self._sock.recv_into(buffer)
+        return size
 
     def close(self) -> None:
         self._held.close()
