@@ -240,6 +240,8 @@ class BodyReader:
                 raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
         try:
             read = json.loads(content or self.empty, object_pairs_hook=_object_of_pairs, parse_constant=_no_constant)
+            # An escape such as \\ud800 alone is no character: neither an answer nor the database can hold it.
+            json.dumps(read, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             raise Rejected("el cuerpo no es JSON válido en UTF-8", code=Code.NOT_JSON) from None
         try:
@@ -259,6 +261,7 @@ def _object_of_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
+        repeated.encode()  # a ValueError if it cannot stand in the answer
         raise Rejected(f"campo repetido: {repeated[:40]}", code=Code.FIELD_TWICE)
     return read
 

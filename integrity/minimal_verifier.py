@@ -30,6 +30,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
 import urllib.error
 import urllib.parse
@@ -100,6 +101,8 @@ CHAIN = tuple(f"CON-{number:02}" for number in range(1, 6))
 ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 16)))
 GOOD, WRONG, UNCHECKED, NOT_ASKED = "bien", "mal", "no se pudo comprobar", "no aplica"
 KILO, MEGA, GIGA = 1 << 10, 1 << 20, 1 << 30
+SILENCE, LONGEST = 30, 900.0
+"""Seconds without a byte, and seconds for one whole answer, at most."""
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
@@ -317,14 +320,15 @@ def verify(source: str, trust: "Trust") -> Report:
 class Tree:
     """The published files. Every path that is asked for was checked before, even if a published file names it."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, longest: float = LONGEST) -> None:
+        """`longest`: seconds that one answer of a server may take, headers and body together."""
         self.url = ""
         if "://" in where:
             parts = urllib.parse.urlsplit(where)
             if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
                 raise Unread("la dirección debe empezar con http:// o https:// y no llevar «?» ni «#»")
             self.url = where.removesuffix("index.html").removesuffix("index.json").rstrip("/") + "/"
-            self.opener = urllib.request.build_opener(NoRedirection())
+            self.opener = urllib.request.build_opener(NoRedirection(), *in_time(longest))
         elif not os.path.isdir(where):
             raise Unread(f"no hay una carpeta en {where}")
         self.root = where
@@ -392,7 +396,7 @@ class Tree:
         address = self.url + urllib.parse.quote(path)
         asked = urllib.request.Request(address, method=method, headers={"Accept-Encoding": "identity"})
         try:
-            return self.opener.open(asked, timeout=30)
+            return self.opener.open(asked, timeout=SILENCE)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in {404, 410}:
@@ -400,6 +404,55 @@ class Tree:
             raise Unread(f"el servidor respondió {error.code} al pedir {path}") from None
         except (OSError, http.client.HTTPException, ValueError):
             raise Unread(f"no se pudo pedir {path} al servidor") from None
+
+
+class Timely(io.RawIOBase):
+    """The bytes of one answer, until its deadline: a server that drips them must not hold us."""
+
+    def __init__(self, connection: Any, until: float) -> None:
+        # The file keeps the connection open until this object is closed.
+        self.connection, self.file, self.until = connection, connection.makefile("rb", buffering=0), until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, block: Any) -> int:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.connection.settimeout(min(left, SILENCE))
+        size: int = self.connection.recv_into(block)
+        return size
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def in_time(longest: float) -> list[Any]:
+    """The handlers for http and https with that deadline."""
+
+    class Answer(http.client.HTTPResponse):
+        def __init__(self, connection: Any, *words: Any, **named: Any) -> None:
+            super().__init__(connection, *words, **named)
+            self.fp.close()
+            self.fp = io.BufferedReader(Timely(connection, time.monotonic() + longest))
+
+    class Plain(http.client.HTTPConnection):
+        response_class = Answer
+
+    class Secure(http.client.HTTPSConnection):
+        response_class = Answer
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, asked: urllib.request.Request) -> Any:
+            return self.do_open(Plain, asked)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, asked: urllib.request.Request) -> Any:
+            return self.do_open(Secure, asked)
+
+    return [PlainHandler(), SecureHandler()]
 
 
 class NoRedirection(urllib.request.HTTPRedirectHandler):

@@ -28,6 +28,7 @@ from prep.consumer import Line, run, stop_on_signals
 from prep.errors import Parked, PrepError, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
 from prep.pipeline import Given
+from prep.processes import exit_status
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import digitize
 from prep.scan.oddities import Oddity
@@ -282,11 +283,11 @@ async def work_until_stopped(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0 if it was asked to stop; 2, with one sentence, if it cannot begin."""
+    """Exit status 0 if it was asked to stop; with one sentence, 2 if it cannot begin, 1 if another try may."""
     Parser(prog="prep worker", description="Los trabajadores de digitalización y validación.").parse_args(argv)
     observe.start_log("worker")
     try:
         uvloop.run(work_until_stopped(read_settings()))
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(exit_status(error))

@@ -38,11 +38,11 @@ from load_tests.chaos.oracle import OracleFinding, Witnessed, judge, look
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
+from prep.processes import die_with_parent
 from prep.rehearsal.devices import SENDERS, announced, form_of_contest, numbered, picture, private_key
 from prep.rehearsal.installation import (
     DEVICES,
     NightPlace,
-    die_with_parent,
     installation,
     order,
     persistent,

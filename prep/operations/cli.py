@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.files.catalog_files import CatalogErrors, files_in, load_catalog
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
+from prep.processes import HOPELESS, Holding, dying_with, holding
 from prep.settings import BusKind, Settings, now, read_settings
 from prep.store import catalog as catalog_store
 from prep.store import embedded
@@ -315,29 +317,48 @@ def _write_catalog_template(folder: Path) -> int:
 
 
 def _serve_until_stopped(_: argparse.Namespace, settings: Settings) -> int:
-    return asyncio.run(_serve_all(settings))
+    def stop_postgres() -> None:
+        if not settings.database:
+            embedded.stop(settings.data / "postgres")
+
+    # If this process is killed, its parts end with it, and its heir stops PostgreSQL.
+    with holding(settings.data, stop_postgres) as held:
+        return asyncio.run(_serve_all(settings, held))
 
 
-async def _serve_all(settings: Settings) -> int:
-    """Keep every part running until SIGTERM or SIGINT. A part that ends starts again; so does our own PostgreSQL."""
+async def _serve_all(settings: Settings, held: Holding) -> int:
+    """Keep every part running until SIGTERM or SIGINT. A part that ends starts again; so does our own PostgreSQL.
+
+    Returns 2 if a part ended with an error that no restart can heal: all others end with it.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        held.is_ending()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     async with embedded.database(settings) as urls:
         await migrate(urls.owner, app=urls.app)
-        await asyncio.gather(
+        statuses = await asyncio.gather(
             *(_keep_part_running(name, stop) for name in PARTS),
             *(() if settings.database else (_keep_postgres(settings.data / "postgres", stop),)),
         )
-    return 0
+    return HOPELESS if HOPELESS in statuses else 0
 
 
-async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
-    """Start one part, and start it again each time it ends, until `stop` is set. Then end it with SIGTERM."""
+async def _keep_part_running(name: str, stop: asyncio.Event) -> int:
+    """Start one part, and start it again each time it ends, until `stop` is set. Then end it with SIGTERM.
+
+    If the part says that no restart can heal it, `stop` is set for all and that status is returned.
+    """
     while not stop.is_set():
         # Wait for the end of the part and for the order to stop, at the same time.
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, name)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", __spec__.name, name, preexec_fn=dying_with(os.getpid())
+        )
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(stop.wait())
         await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -345,13 +366,21 @@ async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
         if not ended.done():
             process.terminate()
             await ended
+        elif process.returncode == HOPELESS and not stop.is_set():
+            # The part has said why, in one sentence.
+            print(
+                f"prep: «{name}» no puede trabajar así, y reiniciarla no lo remedia: se detiene todo", file=sys.stderr
+            )
+            stop.set()
+            return HOPELESS
         # A defect ends a part. The pause keeps a part that fails at every start from using the whole processor.
         elif not stop.is_set():
             print(f"prep: «{name}» terminó con {process.returncode}; se inicia de nuevo", file=sys.stderr)
             await asyncio.sleep(RESTART_SECONDS)
+    return 0
 
 
-async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
+async def _keep_postgres(folder: Path, stop: asyncio.Event) -> int:
     """Start our own PostgreSQL again each time it stops. The other parts go on without it and wait.
 
     Every failed start is printed and tried again. The recovery of a large database takes minutes, so there is no limit.
@@ -368,6 +397,7 @@ async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
             if isinstance(said, Exception):
                 print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)
         await asyncio.wait({asked}, timeout=RESTART_SECONDS)
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ slot of a lane is a process of its own.
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -18,13 +17,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from prep.processes import die_with_parent
+
 T = TypeVar("T")
 
 MIB: Final = 1024 * 1024
 START_SECONDS: Final = 60.0
 """How long a process may take until it is ready, on a machine that has other things to do."""
-_DIE_WITH_PARENT: Final = 1
-"""Linux: `PR_SET_PDEATHSIG` of prctl(2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +108,7 @@ class Lane:
 def _begin_process(prepare: Callable[..., None], given: tuple[Any, ...], memory: int) -> None:
     # The bound of memory comes last: what `prepare` imports is not counted against the work.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)  # also when the parent is killed
+    die_with_parent()
     prepare(*given)
     bound_memory(memory)
 

