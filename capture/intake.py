@@ -114,7 +114,7 @@ class Intake:
     async def _check_jump(self, upload: Upload) -> None:
         """Refuse a number far above those that the device has used. The first number of a device may be any."""
         highest = self.highest.get(upload.device)
-        # Nothing is asked of the store while a device counts on.
+        # The store is asked only at the first image and at a jump: listing costs time.
         if highest is None or upload.sequence > highest + MAX_JUMP:
             names = await self.blobs.names_in(_numbers_of(upload.device))
             highest = max((int(name) for name in names), default=None)

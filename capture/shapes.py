@@ -149,7 +149,7 @@ class FieldOfForm(JsonAnswer):
 class OddityOfImage(JsonAnswer):
     codigo: str
     texto: str
-    """One Spanish sentence that says what is odd about the image."""
+    """One Spanish sentence that names the oddity."""
 
 
 class TaskAnswer(JsonAnswer):
