@@ -372,6 +372,7 @@ OF_AN_UPLOAD: Final = (
     Code.SIGNATURE_WRONG,
     Code.UPLOAD_STOPPED,
     Code.NUMBER_USED,
+    Code.NUMBER_JUMPS,
     Code.LENGTH_MISSING,
     Code.IMAGE_TOO_LARGE,
     Code.FORMAT_NOT_TAKEN,
@@ -451,7 +452,9 @@ def described() -> dict[str, Any]:
 def _refusal(
     sentence: str, code: Code, *, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return JSONResponse({"error": sentence, "codigo": code}, status or code.status, headers)
+    # A sentence may quote the request, which may hold half a character: an answer is UTF-8 in any case.
+    said = sentence.encode(errors="backslashreplace").decode()
+    return JSONResponse({"error": said, "codigo": code}, status or code.status, headers)
 
 
 def _refuse(_: Request, error: Exception) -> Response:

@@ -40,11 +40,13 @@ class Cost:
 
     memory_kib: int
     passes: int
-    lanes: int
 
 
-COST: Final = Cost(memory_kib=64 * 1024, passes=3, lanes=4)
-"""RFC 9106 §4, the second recommended option: 64 MiB. About a quarter of a second here, as scrypt took before."""
+COST: Final = Cost(memory_kib=64 * 1024, passes=3)
+"""Memory and passes of RFC 9106 §4, the second recommended option. About a quarter of a second here, as scrypt took."""
+LANES: Final = 1
+"""One, not the four of the RFC. With more, OpenSSL computes in threads of its own, and two derivations at the same time
+can wait for each other for ever: then no person can log in any more."""
 MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 200
 
@@ -52,12 +54,12 @@ MAX_PASSWORD: Final = 200
 def hash_password(password: str, cost: Cost = COST) -> str:
     """The text to store: `$argon2id$v=19$m=…,t=…,p=…$salt$key`, the usual form of Argon2."""
     derivation = Argon2id(
-        salt=secrets.token_bytes(16), length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib
+        salt=secrets.token_bytes(16), length=32, iterations=cost.passes, lanes=LANES, memory_cost=cost.memory_kib
     )
     return derivation.derive_phc_encoded(password.encode())
 
 
-_NOBODY: Final = f"$argon2id$v=19$m={COST.memory_kib},t={COST.passes},p={COST.lanes}${'A' * 22}${'A' * 43}"
+_NOBODY: Final = f"$argon2id$v=19$m={COST.memory_kib},t={COST.passes},p={LANES}${'A' * 22}${'A' * 43}"
 """Compared with an unknown login's password, so that the answer takes as long; no password derives to zeros."""
 OLD: Final = "scrypt$"
 """How a password begins that was stored before Argon2id: `scrypt$n$r$p$salt$key`. Its next login rewrites it."""

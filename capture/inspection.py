@@ -1,7 +1,7 @@
 """The look into an upload before it is taken: never in this process, and never for long.
 
-A look may end in no answer: its process died or passed its bounds, or too many wait. Then the image is taken as its
-first bytes announce it. Whoever digitizes it looks again, and if that ends no better, people do.
+A look may end without an answer: its process died or passed its bounds, or too many looks wait. Then the image is taken
+as the format that its first bytes announce. The worker looks again, and if that fails too, people look.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ SLOW: Final = Bounds(memory=512 * MIB, cpu=3, seconds=8)
 WAIT_SECONDS: Final = 9.0
 """How long an upload waits for its look, turn and all. Its sender waits for the receipt meanwhile."""
 AT_ONCE: Final = 2
-"""Looks of one device at the same time: a device that sends bombs keeps its own images waiting."""
+"""Looks of one device at the same time. So a device that sends bombs delays only its own images."""
 SLOW_FORMATS: Final = frozenset({"pdf", "tiff"})
 SLOW_BYTES: Final = 8_000_000
 
 
 class Inspection:
-    """Two processes for photos; one of its own for what may take longer."""
+    """Two processes for photos, and one for files that may take longer."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
@@ -36,8 +36,9 @@ class Inspection:
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     async def format_of(self, path: Path, *, size: int, device: str) -> str:
-        """The format of the image in the file. Raises Rejected (413, 415, 422) where it is none that is taken."""
-        announced = format_of(await asyncio.to_thread(_start, path))
+        """The format of the image in the file. Raises Rejected (413, 415, 422) if it is not taken."""
+        # The time for the turn and the look is one: the sender waits for the receipt all this while.
+        announced = format_of(await asyncio.to_thread(_first_bytes, path))
         lane = self._slow if announced in SLOW_FORMATS or size > SLOW_BYTES else self._quick
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._turns[device]:
@@ -51,6 +52,6 @@ class Inspection:
         self._slow.close()
 
 
-def _start(path: Path) -> bytes:
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(START)

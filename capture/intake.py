@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +31,8 @@ SILENCE_SECONDS: Final = 30.0
 """How long a sender may pause inside a body."""
 PUBLISH_SECONDS: Final = 15.0
 """How long the bus may take before the sender is told to try later."""
+MAX_JUMP: Final = 5_000
+"""How far a number may be above all others of its device. So a counter that became a clock is seen at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Intake:
     clock: Callable[[], datetime]
     inspection: Inspection
     max_bytes: int
+    highest: dict[str, int] = field(default_factory=dict)
+    """The highest number of each device that this process knows. Another process may know a higher one."""
 
     async def receive(self, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         """Take one upload in; returns the receipt, and whether it was made now.
@@ -57,6 +61,7 @@ class Intake:
         upload = announced.upload
         await self.devices.check(upload.device, announced.signature, announced.signed)
         self._check_length(headers)
+        await self._check_jump(upload)
 
         async with self.blobs.arriving() as arriving:
             # The bytes go to a file that nobody else knows; it is gone when this block ends, or swept after a kill.
@@ -106,6 +111,23 @@ class Intake:
     def _too_large(self) -> Rejected:
         return Rejected(f"la imagen pasa del límite de {self.max_bytes} bytes", code=Code.IMAGE_TOO_LARGE)
 
+    async def _check_jump(self, upload: Upload) -> None:
+        """Refuse a number far above those that the device has used. The first number of a device may be any."""
+        highest = self.highest.get(upload.device)
+        # The store is asked only at the first image and at a jump: listing costs time.
+        if highest is None or upload.sequence > highest + MAX_JUMP:
+            names = await self.blobs.names_in(_numbers_of(upload.device))
+            highest = max((int(name) for name in names), default=None)
+        if highest is None:
+            return
+        self.highest[upload.device] = max(highest, self.highest.get(upload.device, 0))
+        if upload.sequence > highest + MAX_JUMP:
+            sentence = (
+                f"el dispositivo {upload.device} va en el número {highest}: "
+                f"se espera el {highest + 1}, no el {upload.sequence}"
+            )
+            raise Rejected(sentence, code=Code.NUMBER_JUMPS)
+
     async def _take_in(self, arriving: Arriving, body: AsyncIterator[bytes]) -> str:
         """Everything the sender sends; its digest. Stops at the limit, and at a sender who falls silent."""
         async with aclosing(_awaited(body)) as chunks:
@@ -117,11 +139,12 @@ class Intake:
 
     async def _take_number(self, upload: Upload) -> None:
         """One number, one image: the first image that comes under a device's number keeps it."""
-        name = f"secuencias/{upload.device}/{upload.sequence}"
+        name = f"{_numbers_of(upload.device)}/{upload.sequence}"
         kept, _ = await self.blobs.record(name, upload.sha256.encode())
         if kept != upload.sha256.encode():
             sentence = f"el dispositivo {upload.device} ya usó el número {upload.sequence} para otra imagen"
             raise Rejected(sentence, code=Code.NUMBER_USED)
+        self.highest[upload.device] = max(upload.sequence, self.highest.get(upload.device, 0))
 
     async def _announce(self, upload: Upload, size: int, format_: str, at: datetime) -> None:
         received = ImageReceived.of(upload, size=size, format_=format_, at=at)
@@ -130,6 +153,11 @@ class Intake:
                 await self.bus.publish([received.message()])
         except TimeoutError as error:
             raise Unavailable("el bus no responde; intente de nuevo") from error
+
+
+def _numbers_of(device: str) -> str:
+    """The folder of the records of the numbers that a device has used."""
+    return f"secuencias/{device}"
 
 
 async def _awaited(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

@@ -18,6 +18,7 @@ from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
 from prep.errors import PrepError
+from prep.processes import exit_status, listening
 from prep.settings import Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import open_pool
@@ -27,14 +28,17 @@ DISK_THREADS: Final = 16
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. Exit status 2, with one sentence, if the settings do not allow it."""
+    """Serve until SIGTERM or SIGINT.
+
+    Exit status, with one sentence: 2 if the settings do not allow it, 1 if another try may do it.
+    """
     Parser(prog="prep capture", description="La recepción de imágenes y la captura.").parse_args(argv)
     observe.start_log("capture")
     try:
         uvloop.run(serve(read_settings()))
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(exit_status(error))
 
 
 async def serve(settings: Settings) -> None:
@@ -45,10 +49,11 @@ async def serve(settings: Settings) -> None:
         bus = open_bus(settings, urls.app)
         pool = await open_pool(urls.app, wait=False, by_key=True)
         try:
+            door = listening(settings.host, settings.capture_port)
             app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _stopped)
-            await uvicorn.Server(config(app, settings)).serve()
+            await uvicorn.Server(config(app)).serve([door])
         finally:
             await bus.close()
             await pool.close()
@@ -58,11 +63,9 @@ def _stopped(*_: object) -> None:
     """The server has ended in good order and raises the signal again; `serve` closes the rest."""
 
 
-def config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.capture_port,
         http="httptools",
         ws="none",
         log_config=None,

@@ -146,12 +146,22 @@ class FieldOfForm(JsonAnswer):
     """How many digits the form has room for."""
 
 
+class OddityOfImage(JsonAnswer):
+    codigo: str
+    texto: str
+    """One Spanish sentence that names the oddity."""
+
+
 class TaskAnswer(JsonAnswer):
     lease: UUID = Field(alias="tarea")
     tipo: TaskKind
     vence: datetime
     imagen: str
-    """Path of the image to look at."""
+    """Path of the image to look at: its web copy, or the original if no decoder could make a copy."""
+    original: str
+    """Path of the bytes as the device sent them."""
+    rarezas: list[OddityOfImage]
+    """Everything that is odd about the image; often empty."""
     acta: ActaOfTask | None
     """Null while the image is not identified."""
     campos: list[FieldOfForm]
@@ -230,6 +240,8 @@ class BodyReader:
                 raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
         try:
             read = json.loads(content or self.empty, object_pairs_hook=_object_of_pairs, parse_constant=_no_constant)
+            # An escape such as \\ud800 alone is no character: neither an answer nor the database can hold it.
+            json.dumps(read, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             raise Rejected("el cuerpo no es JSON válido en UTF-8", code=Code.NOT_JSON) from None
         try:
@@ -249,6 +261,7 @@ def _object_of_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
+        repeated.encode()  # a ValueError if it cannot stand in the answer
         raise Rejected(f"campo repetido: {repeated[:40]}", code=Code.FIELD_TWICE)
     return read
 

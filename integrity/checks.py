@@ -89,7 +89,7 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         "COM-08": CheckType(
             Who.TREE,
             "No hay ningún archivo de más",
-            "There is no file that nothing announces",
+            "There is no file that the format does not announce",
         ),
         "INT-01": CheckType(
             Who.TREE,
@@ -224,7 +224,7 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         "AUT-06": CheckType(
             Who.SEALS,
             "Ningún certificado de desarrollo sella lo que no es un simulacro",
-            "No certificate for development seals what is not a simulacro",
+            "No certificate for development seals a night that is not a simulacro",
         ),
         "AUT-11": CheckType(
             Who.LOG,

@@ -7,8 +7,9 @@ that the reader brought, the tree is the one that this log committed to, at that
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from integrity import layout
@@ -82,8 +83,8 @@ class LogBook:
     versions: dict[str, int] = field(default_factory=dict)
     captures: dict[int, str] = field(default_factory=dict)
     devices: dict[str, DeviceLeaves] = field(default_factory=dict)
-    set_aside: set[tuple[str, int]] = field(default_factory=set)
-    """Device and number of images that an incident tells of: such a number is no gap."""
+    set_aside: set[tuple[str, str]] = field(default_factory=set)
+    """Device and number, as the incident writes it, of images that an incident tells of: such a number is no gap."""
     closed: bool = False
     heads: dict[bytes, str] = field(default_factory=dict)
     """Checkpoints on which proofs rest, and the fault of each; empty text for a good one."""
@@ -161,7 +162,10 @@ def read_log(
 
 
 def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Ledger) -> bool:
-    """Whether the tree has a log, or must have one: it has its files, or the reader brought a policy."""
+    """Whether the log can and must be judged: the tree has files of a log, or the reader brought a policy.
+
+    False, with a note in the ledger, if the tree cannot be read.
+    """
     try:
         found = any(tree.exists(path) for path in (where, f"{LOG}/{POLICY}", f"{corte_folder(0)}/{CORTE_PROOF}"))
     except SourceError as error:
@@ -174,6 +178,10 @@ def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Led
 
 
 def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", brought: bool, ledger: Ledger) -> bool:  # noqa: FBT001
+    """Judge the signatures of log and witnesses. False if no known key of the log signed: then no leaf can be trusted.
+
+    `brought`: the policy is the reader's own, and not the one in the tree.
+    """
     from integrity.log.note import NotSigned
 
     ledger.did("AUT-11")
@@ -268,12 +276,12 @@ def _read_leaves(book: LogBook, ledger: Ledger) -> bool:
                 ledger.wrong("EVI-02", LOG, expected=f"numero {index}", found=held["numero"], position=where)
             if (held["tipo"] == "inicio") != (index == 0):
                 ledger.wrong("EVI-02", LOG, expected="«inicio», y solo él, en la hoja 0", found=held["tipo"])
-            _take_leaf(book, index, held, entry, ledger)
+            _note_leaf(book, index, held, entry, ledger)
     _judge_rotation(book, ledger)
     return True
 
 
-def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
+def _note_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Ledger) -> None:
     match held["tipo"]:
         case "inicio":
             book.start = held
@@ -293,9 +301,7 @@ def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
             book.cortes[held["corte"]] = index, held["sha256sums"]
         case "incidente" if held["asunto"].startswith("image:"):
             device, _, rest = held["asunto"].removeprefix("image:").partition(":")
-            number = rest.partition(":")[0]
-            if number.isdigit() and number.isascii():
-                book.set_aside.add((device, int(number)))
+            book.set_aside.add((device, rest.partition(":")[0]))
         case "rotacion" if held["de"] == "bitacora":
             book.rotated = index, held
             book.signers += _keys_told(held)
@@ -307,7 +313,7 @@ def _take_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
 
 
 def _keys_told(held: "Json") -> "tuple[Log, ...]":
-    """The log's key as told by its first leaf, or by a leaf that changes it.
+    """The key that the first leaf, or a leaf of rotation, tells; empty if it tells none that can be read.
 
     A checkpoint from before a rotation is still signed by one of these keys, so old proofs stay good.
     """
@@ -445,16 +451,22 @@ def _judge_devices(book: LogBook, ledger: Ledger) -> None:
     Numbers begin at the first that the log has: a device may have counted on from a rehearsal (domain.md §11).
     """
     for name, device in sorted(book.devices.items()):
-        gaps = [
-            number
-            for number in range(min(device.numbers), max(device.numbers))
-            if number not in device.numbers and (name, number) not in book.set_aside
-        ][:3]
-        if gaps and book.closed:
+        # The work grows with the numbers that are there, and not with the distance between them.
+        gaps = (_first_missing(name, pair, book.set_aside) for pair in pairwise(sorted(device.numbers)))
+        gap = next((number for number in gaps if number is not None), None)
+        if gap is not None and book.closed:
             found = "ninguna hoja ni incidente"
-            ledger.wrong("EVI-06", LOG, expected=f"el envío {gaps[0]} del dispositivo {name}", found=found)
-        elif gaps:
-            ledger.unable(["EVI-06"], f"falta el envío {gaps[0]} del dispositivo {name}: puede venir en camino")
+            ledger.wrong("EVI-06", LOG, expected=f"el envío {gap} del dispositivo {name}", found=found)
+        elif gap is not None:
+            ledger.unable(["EVI-06"], f"falta el envío {gap} del dispositivo {name}: puede venir en camino")
+
+
+def _first_missing(device: str, between: tuple[int, int], set_aside: Container[tuple[str, str]]) -> int | None:
+    """The first number between two numbers of a device that no incident tells of; None if there is none."""
+    number = between[0] + 1
+    while number < between[1] and (device, str(number)) in set_aside:
+        number += 1
+    return number if number < between[1] else None
 
 
 def _judge_proofs(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
@@ -493,8 +505,8 @@ def judge_image_proofs(book: LogBook, tree: Source, images: Iterable[str], ledge
                 ledger.wrong("EVI-07", path, expected="la prueba de su imagen en esta bitácora", found=wrong)
 
 
-def _fault_of_proof(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]") -> str:
-    """The fault of a proof; empty if the proof is good and its leaf is the one that `is_it` accepts."""
+def _fault_of_proof(book: LogBook, data: bytes, is_right_leaf: "Callable[[Json], bool]") -> str:
+    """The fault of a proof; empty if the proof is good and its leaf is the one that `is_right_leaf` accepts."""
     from integrity.log.note import read_proof
 
     try:
@@ -508,14 +520,14 @@ def _fault_of_proof(book: LogBook, data: bytes, is_it: "Callable[[Json], bool]")
         return problem.sentence
     head = checkpoint.to_bytes()
     if head not in book.heads:  # many proofs rest on one checkpoint: judge it once
-        book.heads[head] = _is_not_ours(book, checkpoint)
-    return book.heads[head] or ("" if is_it(held) else "la hoja de otra cosa")
+        book.heads[head] = _fault_of_checkpoint(book, checkpoint)
+    return book.heads[head] or ("" if is_right_leaf(held) else "la hoja de otra cosa")
 
 
-def _is_not_ours(book: LogBook, checkpoint: "Checkpoint") -> str:
-    """The reason why a checkpoint is not one of this log's; empty if it is.
+def _fault_of_checkpoint(book: LogBook, checkpoint: "Checkpoint") -> str:
+    """The reason why a checkpoint does not belong to this log; empty if it belongs to it.
 
-    Empty also for a later tree than the reader's: its root cannot be computed from here.
+    Empty also if the checkpoint is later than the log that was read: its root cannot be computed from here.
     """
     from integrity.log.note import NotSigned
 
@@ -630,7 +642,7 @@ def is_known(path: str, kind: PathKind, book: LogBook) -> bool:
 
 
 def refresh(book: LogBook, tree: Source) -> None:
-    """Read how far the log has grown meanwhile, so that its newer files do not look strange."""
+    """Note the images and cortes that the log got meanwhile, so that its newer files do not look strange."""
     from integrity.log.note import read_checkpoint
 
     try:

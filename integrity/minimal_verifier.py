@@ -30,6 +30,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
 import urllib.error
 import urllib.parse
@@ -100,6 +101,8 @@ CHAIN = tuple(f"CON-{number:02}" for number in range(1, 6))
 ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 16)))
 GOOD, WRONG, UNCHECKED, NOT_ASKED = "bien", "mal", "no se pudo comprobar", "no aplica"
 KILO, MEGA, GIGA = 1 << 10, 1 << 20, 1 << 30
+SILENCE, LONGEST = 30, 900.0
+"""Seconds without a byte, and seconds for one whole answer, at most."""
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
@@ -317,14 +320,15 @@ def verify(source: str, trust: "Trust") -> Report:
 class Tree:
     """The published files. Every path that is asked for was checked before, even if a published file names it."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, longest: float = LONGEST) -> None:
+        """`longest`: seconds that one answer of a server may take, headers and body together."""
         self.url = ""
         if "://" in where:
             parts = urllib.parse.urlsplit(where)
             if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
                 raise Unread("la dirección debe empezar con http:// o https:// y no llevar «?» ni «#»")
             self.url = where.removesuffix("index.html").removesuffix("index.json").rstrip("/") + "/"
-            self.opener = urllib.request.build_opener(NoRedirection())
+            self.opener = urllib.request.build_opener(NoRedirection(), *in_time(longest))
         elif not os.path.isdir(where):
             raise Unread(f"no hay una carpeta en {where}")
         self.root = where
@@ -392,7 +396,7 @@ class Tree:
         address = self.url + urllib.parse.quote(path)
         asked = urllib.request.Request(address, method=method, headers={"Accept-Encoding": "identity"})
         try:
-            return self.opener.open(asked, timeout=30)
+            return self.opener.open(asked, timeout=SILENCE)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in {404, 410}:
@@ -400,6 +404,55 @@ class Tree:
             raise Unread(f"el servidor respondió {error.code} al pedir {path}") from None
         except (OSError, http.client.HTTPException, ValueError):
             raise Unread(f"no se pudo pedir {path} al servidor") from None
+
+
+class Timely(io.RawIOBase):
+    """The bytes of one answer, until its deadline: a server that drips them must not hold us."""
+
+    def __init__(self, connection: Any, until: float) -> None:
+        # The file keeps the connection open until this object is closed.
+        self.connection, self.file, self.until = connection, connection.makefile("rb", buffering=0), until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, block: Any) -> int:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.connection.settimeout(min(left, SILENCE))
+        size: int = self.connection.recv_into(block)
+        return size
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def in_time(longest: float) -> list[Any]:
+    """The handlers for http and https with that deadline."""
+
+    class Answer(http.client.HTTPResponse):
+        def __init__(self, connection: Any, *words: Any, **named: Any) -> None:
+            super().__init__(connection, *words, **named)
+            self.fp.close()
+            self.fp = io.BufferedReader(Timely(connection, time.monotonic() + longest))
+
+    class Plain(http.client.HTTPConnection):
+        response_class = Answer
+
+    class Secure(http.client.HTTPSConnection):
+        response_class = Answer
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, asked: urllib.request.Request) -> Any:
+            return self.do_open(Plain, asked)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, asked: urllib.request.Request) -> Any:
+            return self.do_open(Secure, asked)
+
+    return [PlainHandler(), SecureHandler()]
 
 
 class NoRedirection(urllib.request.HTTPRedirectHandler):
@@ -484,6 +537,14 @@ def parse(data: bytes, where: str) -> Any:
     return value
 
 
+# Fields that are younger than the first published trees. If a field is absent, it has this value.
+LATER: Json = {
+    "excede_alone": False,
+    "sin_acta_not_counted": True,
+    "votos_por_boleta": 1,
+}
+
+
 def fit(value: Any, shape: Any, where: str) -> bool:
     """Check the shape: a type, a pattern, [each], {field: shape}, ("any key", shape); (None, shape) allows null."""
     if isinstance(shape, tuple) and shape[0] is None:
@@ -491,7 +552,8 @@ def fit(value: Any, shape: Any, where: str) -> bool:
     elif isinstance(shape, tuple):
         right = type(value) is dict and all(fit(held, shape[1], f"{where}.{key}") for key, held in value.items())
     elif isinstance(shape, dict):
-        right = type(value) is dict and value.keys() == shape.keys()
+        value = ({key: usual for key, usual in LATER.items() if key in shape} | value) if type(value) is dict else {}
+        right = value.keys() == shape.keys()
         right = right and all(fit(value[key], inner, f"{where}.{key}") for key, inner in shape.items())
     elif isinstance(shape, list):
         right = type(value) is list and all(fit(held, shape[0], where) for held in value)
@@ -536,13 +598,16 @@ INDEX = MOVING | {
 RULES = {
     **dict.fromkeys(("mixed_without_number_counts", "excede_applies", "partial_beside_all"), bool),
     **{"last_corte_with_especiales": bool, "name": str, "version": int, "texts": ("any key", str)},
+    **{"excede_alone": bool, "sin_acta_not_counted": bool},
 }
 ELECTION = {
     **{"codigo": CODE, "titulo": str, "anio": int, "archivo": NAME, "candidaturas": NAME},
     **{"ambito": re.compile("federal|local"), "nivel": re.compile("pais|entidad|distrito|municipio")},
     "resumen": RESUMEN,
     "opciones": [{"posicion": int, "codigo": str, "clase": CLASS, "partidos": [int], "nombre": str}],
-    "contiendas": [{"id": int, "entidad": int, "territorio": int, "nombre": str, "boleta": [int]}],
+    "contiendas": [
+        {"id": int, "entidad": int, "territorio": int, "nombre": str, "boleta": [int], "votos_por_boleta": int}
+    ],
 }
 MANIFEST = MOVING | {
     **{"anterior": (None, {"corte": int, "sha256sums": HEX}), "catalogo": HEX},
@@ -1022,6 +1087,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     if "Sin acta" in (row[code] for code in options):
         sums["no_contabilizadas"] += 1
         sums["sin_acta"] += 1
+        sums["sin_acta_aparte"] += not rules.get("sin_acta_not_counted", True)
         texts = {text_of(rules, {code}) for code in OBSERVED if code.startswith("sin_acta") and code in rules["texts"]}
         alike = all(row[key] == "Sin acta" for key in (*HEADER, TAIL[0]))
         alike = alike and all(row[code] in {"Sin acta", "-"} for code in options)
@@ -1034,17 +1100,18 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     votes = {code: row[code] for at_, code in enumerate(options) if contest is None or at_ in contest["boleta"]}
     off = all(row[code] == "-" for code in options if code not in votes)
     need(off, "CON-09", "tiene votos de una opción que no está en su boleta")
-    for check, sentence in judge_votes(row, votes, rules, (lista or 0, people or 0), sums):
+    most = ((lista or 0) + (people or 0)) * (contest or {}).get("votos_por_boleta", 1)
+    for check, sentence in judge_votes(row, votes, rules, (lista or 0, most), sums):
         need(None, check, sentence)
     return True
 
 
-def judge_votes(row: Row, votes: Row, rules: Json, people: tuple[int, int], sums: Sums) -> Iterator[tuple[str, str]]:
+def judge_votes(row: Row, votes: Row, rules: Json, limits: tuple[int, int], sums: Sums) -> Iterator[tuple[str, str]]:
     """A captured row: its sum, whether it counts, and its observations (domain.md §4 and §5). Yields the faults."""
     numbers = {code: whole(cell) for code, cell in votes.items()}
     read = [number for number in numbers.values() if number is not None]
     ilegible, sin_dato = "Ilegible" in votes.values(), "Sin dato" in votes.values()
-    total, lista = sum(read), people[0]
+    total, (lista, most) = sum(read), limits
     if any(number is None and votes[code] not in {"Ilegible", "Sin dato"} for code, number in numbers.items()):
         yield "CON-09", "un voto no es un número, «Ilegible» ni «Sin dato»"
     if row["TOTAL_VOTOS_CALCULADO"] != str(total):
@@ -1065,13 +1132,14 @@ def judge_votes(row: Row, votes: Row, rules: Json, people: tuple[int, int], sums
         beside = rules["partial_beside_all"] or every not in rules["texts"]
         observed = {every} | (observed if beside else set())
     said = row["OBSERVACIONES"]
-    excede = rules["excede_applies"] and lista > 0 and total > sum(people)
+    excede = rules["excede_applies"] and lista > 0 and total > most
+    others: set[str] = set() if rules.get("excede_alone", False) else observed
     if rules["excede_applies"] and lista == 0:
         # The limit of an especial casilla is not in the file: its observation is believed, and the rest must agree with
         # it.
-        excede = bool(said) and said in texts_of(rules, observed | {"excede_lista_nominal"})
+        excede = bool(said) and said in texts_of(rules, others | {"excede_lista_nominal"})
     if excede:
-        observed = observed | {"excede_lista_nominal"}
+        observed = others | {"excede_lista_nominal"}
     if said not in texts_of(rules, observed):
         yield "CON-10", f"OBSERVACIONES es «{said}»; por sus votos sería «{text_of(rules, observed)}»"
     # domain.md §4: counted if a number is read (or mixed blanks, by the rule set) and not over the limit.
@@ -1111,11 +1179,13 @@ def percent(part: int, total: int) -> str:
 
 
 def summary(sums: Sums, fuera: int, final: object) -> dict[str, str]:
-    # The thirteen values in the order of the official file. Rows sin acta are captured and not counted.
+    # The thirteen values in the order of the official file. Rows sin acta are captured and not counted; some rule sets
+    # leave them out of ACTAS_NO_CONTABILIZADAS.
     expected, counted, out = sums["esperadas"], sums["contabilizadas"], sums["no_contabilizadas"]
     captured = counted + out
     values = [expected, captured + fuera, fuera, captured, percent(captured, expected), counted]
-    values += [percent(counted, expected), percent(sums["inconsistentes"], expected), out, sums["lista"]]
+    values += [percent(counted, expected), percent(sums["inconsistentes"], expected)]
+    values += [out - sums["sin_acta_aparte"], sums["lista"]]
     values += [sums["con"], sums["sin"], percent(sums["con" if final else "sin"], sums["lista"])]
     return dict(zip(SUMMARY, map(str, values), strict=True))
 
@@ -1142,7 +1212,9 @@ def judge_summary(corte: Corte, election: Json, printed: Row, report: Report) ->
         # The three printed counts must agree with each other, even if all of them are wrong.
         parts = ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
         told = [int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1 for key in parts]
-        report.need(told[0] == told[1] + told[2], "CON-13", f"{corte.folder}/{where}, {code}: ACTAS_CAPTURADAS")
+        rules = corte.manifest["reglas"][code]["contenido"]
+        agree = told[0] == told[1] + told[2] or not rules.get("sin_acta_not_counted", True)
+        report.need(agree, "CON-13", f"{corte.folder}/{where}, {code}: ACTAS_CAPTURADAS")
 
 
 def read_totals(corte: Corte, report: Report) -> None:
@@ -1863,9 +1935,11 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
             report.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
     # A gap is an image on its way, one that an incident tells of, or a lost one; after the close, only the latter two.
     for device, numbers in sorted(log.devices.items()):
-        missing = (each for each in range(min(numbers), max(numbers)) if each not in numbers)
-        gap = next((each for each in missing if (device, str(each)) not in log.aside), None)
-        if gap is not None:
+        gap, highest = min(numbers), max(numbers)
+        # At most one turn for each number and each incident: the first number that neither has ends the search.
+        while gap in numbers or (device, str(gap)) in log.aside:
+            gap += 1
+        if gap < highest:
             sentence = f"falta el envío {gap} del dispositivo {device}"
             if log.closed:
                 report.need(None, "EVI-06", sentence)

@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import io
 import os
+import socket
 import stat
 import tempfile
 import threading
@@ -17,12 +18,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, Final, NamedTuple, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 _CHUNK: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
@@ -240,6 +242,59 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _Timely(io.RawIOBase):
+    """The bytes of one answer, its headers included. No read waits longer than until the deadline of the answer."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._held = sock.makefile("rb", buffering=0)  # the connection stays open until this is closed
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(min(left, _TIMEOUT_S))
+        size: int = self._sock.recv_into(buffer)
+        return size
+
+    def close(self) -> None:
+        self._held.close()
+        super().close()
+
+
+class _TimelyAnswer(http.client.HTTPResponse):
+    def __init__(self, longest: float, sock: socket.socket, *more: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(sock, *more, **named)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timely(sock, time.monotonic() + longest))
+
+
+class _InTime(urllib.request.AbstractHTTPHandler):
+    """Answers whose headers and body, together, may take `longest` seconds: a byte now and then is not enough."""
+
+    longest = _LONGEST_FETCH_S
+
+    def do_open(self, http_class: Callable[..., Any], req: urllib.request.Request, **named: Any) -> Any:  # noqa: ANN401
+        def connection(*words: Any, **more: Any) -> Any:  # noqa: ANN401
+            made = http_class(*words, **more)
+            made.response_class = partial(_TimelyAnswer, self.longest)
+            return made
+
+        return super().do_open(connection, req, **named)
+
+
+class _Http(_InTime, urllib.request.HTTPHandler):
+    pass
+
+
+class _Https(_InTime, urllib.request.HTTPSHandler):
+    pass
+
+
 def _origin_of(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
@@ -254,11 +309,14 @@ class Site:
     listable = False
     threads = 8
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, longest: float = _LONGEST_FETCH_S) -> None:
+        """`longest`: seconds that one answer may take, from its first header to its last byte."""
         self.name = url
         self._base = url.removesuffix("index.json").removesuffix("index.html").rstrip("/") + "/"
         # `index.html` or `index.json` at the end is what a person copies from a browser.
-        self._opener = urllib.request.build_opener(_SameOrigin())
+        plain, secure = _Http(), _Https()
+        plain.longest = secure.longest = longest
+        self._opener = urllib.request.build_opener(_SameOrigin(), plain, secure)
         self._spool = tempfile.TemporaryDirectory(prefix="integrity-")
         self._serial = count()
 
@@ -311,7 +369,6 @@ class Site:
         """Digest and length of the body, which is also written to `copy`. Raises Unreadable for a body that was cut."""
         hasher = hashlib.sha256()
         total = received = 0
-        started = time.monotonic()
         try:
             with self._send_request(path) as answer:
                 # We ask for the plain bytes; some static servers hold compressed files and send nothing else.
@@ -324,12 +381,12 @@ class Site:
                     total += len(block)
                     if total > limit:
                         raise Refused(f"{path} tiene más de {limit} bytes")
-                    if time.monotonic() - started > _LONGEST_FETCH_S:
-                        raise Unreadable(f"{path} tardó demasiado en llegar")
                     hasher.update(block)
                     if copy is not None:
                         copy.write(block)
                 stated = answer.headers.get("Content-Length")
+        except TimeoutError:
+            raise Unreadable(f"{path} tardó demasiado en llegar") from None
         except (OSError, http.client.HTTPException, zlib.error):
             raise Unreadable(f"se interrumpió la descarga de {path}") from None
         # Both lengths: the transport's, and the end mark of gzip. A cut file must never look complete.

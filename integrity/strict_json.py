@@ -90,6 +90,12 @@ class Maybe(NamedTuple):
     shape: object
 
 
+class Later(NamedTuple):
+    """A field that is younger than the first published trees. It may be absent; then its usual value holds."""
+
+    shape: object
+
+
 class Text(NamedTuple):
     """A text that matches this pattern; `words` is its Spanish name in errors."""
 
@@ -127,13 +133,15 @@ def conform(value: object, shape: object, where: str = "") -> None:
 
 def _conform_fields(value: object, shape: Json, where: str) -> None:
     held = _expect_type(value, dict, where)
+    later = {key for key, inner in shape.items() if isinstance(inner, Later) and key not in held}
     # An unknown field could carry a second meaning past every check.
-    if held.keys() != shape.keys():
-        missing, strange = sorted(shape.keys() - held.keys()), sorted(held.keys() - shape.keys())
+    if held.keys() != shape.keys() - later:
+        missing, strange = sorted(shape.keys() - later - held.keys()), sorted(held.keys() - shape.keys())
         expected = f"el campo {missing[0]}" if missing else f"solo los campos {', '.join(sorted(shape))}"
         refuse(where, expected, "su falta" if missing else f"{strange[0]}")
     for key, inner in shape.items():
-        conform(held[key], inner, f"{where}.{key}")
+        if key not in later:
+            conform(held[key], inner.shape if isinstance(inner, Later) else inner, f"{where}.{key}")
 
 
 _WORDS: Final[Mapping[type, str]] = {

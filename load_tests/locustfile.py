@@ -29,7 +29,7 @@ from locust.contrib.fasthttp import ResponseContextManager
 from locust.env import Environment
 from locust.exception import StopUser
 
-from prep.files.catalog_files import load_catalog
+from prep.files.catalog_files import files_in, load_catalog
 from prep.rehearsal.devices import announced, form_of_contest, picture, private_key
 from prep.rehearsal.drawing.press import PrintedForm
 from prep.rehearsal.plan import Plan
@@ -77,7 +77,7 @@ def read_the_night(environment: Environment, **_: object) -> None:
 
 def prepared(said: Namespace) -> LoadNight:
     """The load. The catalogue and the seed alone decide all values that are drawn and typed."""
-    folder = {path.name: path.read_bytes() for path in sorted(said.catalog.glob("*.csv"))}
+    folder = files_in(said.catalog)
     catalog = load_catalog(folder)
     sheets = written_on(catalog, seed=said.seed)
     plan = Plan("locust", folder, catalog, sheets, len(sheets), said.seed, said.mistakes, 0.0)

@@ -185,6 +185,16 @@ class Blobs:
         """The record of that name."""
         return await self._read_object(name)
 
+    async def names_in(self, folder: str) -> list[str]:
+        """The last parts of the names of the records in `folder`, in no order."""
+        try:
+            pages = [page async for page in obstore.list(self._store, prefix=folder)]
+        except FileNotFoundError:
+            return []
+        except (BaseError, OSError) as error:
+            raise _unavailable_because(error) from error
+        return [each["path"].rsplit("/", 1)[1] for page in pages for each in page]
+
     async def names(self) -> list[str]:
         """The names of everything that is kept, in order; not of bodies that are arriving."""
         try:

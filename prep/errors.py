@@ -44,6 +44,7 @@ class Code(StrEnum):
     # Images.
     UPLOAD_STOPPED = "envio_interrumpido", 408, "The body stopped coming; send the image again."
     NUMBER_USED = "numero_ya_usado", 409, "The device has used this sequence number for another image."
+    NUMBER_JUMPS = "numero_adelantado", 409, "The number is far above those of the device; the sentence says the next."
     IMAGE_TOO_LARGE = "demasiado_grande", 413, "The image has more bytes or pixels than the limit."
     FORMAT_NOT_TAKEN = "formato_no_admitido", 415, "The file is not an image of a format that is taken."
     IMAGE_EMPTY = "imagen_vacia", 422, "The body has no bytes."

@@ -26,6 +26,7 @@ from prometheus_client import (
 )
 
 from integrity import VERSION
+from prep.processes import listening
 from prep.settings import now
 
 Sentence = Callable[[], str | None]
@@ -233,7 +234,7 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.SockSite(runner, listening(host, port)).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

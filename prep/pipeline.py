@@ -51,6 +51,8 @@ class Given:
     chance: Callable[[], float]
     """A random number in [0, 1), uniform."""
     qr_key: bytes | None = None
+    days: tuple[datetime, datetime] | None = None
+    """The first and the last moment at which an acta of this night can be taken in; None if the night has no hours."""
 
 
 # 1. An image is decoded: keep the reading and find the acta of the image.
@@ -67,7 +69,8 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     await store.arrive(connection, [received])
     if isinstance(reading, Reading):
         await store.add_reading(connection, image, reading, given.now())
-    await store.add_oddities(connection, image, reading.oddities, given.now())
+    odd = [*reading.oddities, *_odd_hour(received.acopio_at, given)]
+    await store.add_oddities(connection, image, odd, given.now())
     # Two workers with the same image take turns at this lock. The second finds another state and has no more to do.
     row = await store.lock_image(connection, image)
     if row.state != "recibida":
@@ -91,6 +94,13 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
         await store.add_identification(connection, image, "device", row.acta_hint, given.now())
     await store.set_image(connection, image, "por_identificar", None, given.now())
     await _ask_identification(connection, image, given)
+
+
+def _odd_hour(acopio: datetime, given: Given) -> list[Oddity]:
+    """The mark of an acopio on another day. The clocks of phones are wrong, so the image counts like any other."""
+    if given.days is None or given.days[0] <= acopio <= given.days[1]:
+        return []
+    return [Oddity.HORA_IMPROBABLE]
 
 
 def stickers(reading: Reading | Unread, key: bytes | None) -> list[Identity]:
@@ -352,7 +362,7 @@ async def _verify_values(
     after(row.estado, Move.VERIFICACION)  # raises IllegalMove before any write
     assert row.image is not None
     came = await store.provenance(connection, row.image)
-    limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas)
+    limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas, row.votes_per_ballot)
     rules = rule_set(row.rules)
     version = Version(
         acta=row.id,

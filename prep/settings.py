@@ -18,6 +18,8 @@ from prep.errors import Rejected
 CENTRAL: Final = timezone(timedelta(hours=-6), "UTC-6")
 """Time on paper. Mexico has had no daylight saving time in most of its territory since 2022."""
 
+DAY: Final = timedelta(days=1)
+
 PREFIX: Final = "PREP_"
 RUN_SECRETS: Final = Path("/run/secrets")
 
@@ -167,6 +169,14 @@ class Settings(BaseSettings):
     """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
     close_when_complete: bool = True
     """Cut the last corte once all actas are captured and the queues are empty (*check*, `docs/rules.md` §8)."""
+
+    @property
+    def days(self) -> tuple[datetime, datetime] | None:
+        """The first and the last moment at which an acta of this night can be taken in; None if no start is set."""
+        if self.start is None:
+            return None
+        end = self.end or self.start + DAY
+        return self.start.astimezone(UTC) - DAY, end.astimezone(UTC) + DAY
 
     @property
     def receipts_key(self) -> Path:

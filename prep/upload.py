@@ -15,13 +15,17 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from prep.domain.catalog import read_identity
 from prep.errors import Code, Rejected
 
 SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
-MAX_SEQUENCE: Final = 2**63 - 1
+MAX_SEQUENCE: Final = 999_999
+"""The largest number of an image of one device. No device sends so many in a night; a clock counts beyond it."""
+FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LAST_MOMENT: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""A time that a device says is from the first on and before the last: four digits of a year in every time zone."""
 
 
 class Origen(StrEnum):
@@ -67,12 +71,16 @@ def _sequence_number(text: str) -> int:
     return number
 
 
-def _moment_with_offset(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+def _printable_moment(moment: datetime) -> datetime:
     # A time without offset could mean four different hours in Mexico.
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment.astimezone(UTC)
+    # The clock of a phone may be wrong by years, so only a time that later readers cannot print is refused.
+    if moment.tzinfo is None or not FIRST_MOMENT <= moment < LAST_MOMENT:
+        raise ValueError(moment)
+    return moment
+
+
+def _moment_with_offset(text: str) -> datetime:
+    return _printable_moment(datetime.fromisoformat(text)).astimezone(UTC)
 
 
 def _acta_hint(text: str) -> str:
@@ -114,7 +122,15 @@ class Upload(BaseModel):
         str,
         Header("Device", 1, "se esperan de 1 a 40 letras, números, «-» o «_»", _text_matching("[A-Za-z0-9_-]{1,40}")),
     ]
-    sequence: Annotated[int, Header("Sequence", 2, "se espera un entero desde 1", _sequence_number)]
+    sequence: Annotated[
+        int,
+        Header(
+            "Sequence",
+            2,
+            f"se espera un entero de 1 a {MAX_SEQUENCE}: cuántas imágenes lleva el dispositivo, no una hora",
+            _sequence_number,
+        ),
+    ] = Field(ge=1, le=MAX_SEQUENCE)
     origen: Annotated[Origen, Header("Origin", 4, _expected_choices(Origen), Origen)]
     digitalizacion: Annotated[Digitalizacion, Header("Kind", 5, _expected_choices(Digitalizacion), Digitalizacion)]
     traslado: Annotated[
@@ -129,9 +145,11 @@ class Upload(BaseModel):
         Header(
             "Acopio",
             6,
-            "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00",
+            "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00, "
+            f"de {FIRST_MOMENT.year} a {LAST_MOMENT.year - 1}",
             _moment_with_offset,
         ),
+        AfterValidator(_printable_moment),
     ]
     acta_hint: Annotated[str, Header("Acta", 7, "no es el texto de un QR de acta", _acta_hint, absent="")]
     """Canonical QR text; '' if the device does not know the acta."""

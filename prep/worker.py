@@ -1,7 +1,7 @@
 """The worker process: the pipeline's handlers on the bus, the outbox relay, the gauges.
 
-Decoding runs in processes of its own, never on the loop that speaks to the bus; an image that kills its decoder, or
-that no decoder can read within bounds, goes to people as it is.
+Decoding runs in processes of its own, never on the loop that speaks to the bus. If an image kills its decoder, or no
+decoder can read it within bounds, people get the image as it is.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from prep.consumer import Line, run, stop_on_signals
 from prep.errors import Parked, PrepError, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
 from prep.pipeline import Given
+from prep.processes import exit_status
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import digitize
 from prep.scan.oddities import Oddity
@@ -41,31 +42,31 @@ T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 8
 HEAVY_AT_ONCE: Final = 32
-"""Images that may wait for the heavy lane without keeping others from the light one."""
+"""So many images may wait for the heavy lane, and others still reach the light one."""
 BEHIND: Final = 5
-"""How far the decoding processes stand back: an image may wait to be read; its receipt and its proof may not."""
+"""Niceness of the decoding processes: an image may wait to be read; its receipt and its proof may not."""
 
 
 LIGHT: Final = Bounds(memory=1024 * MIB, cpu=4, seconds=30)
-"""For a photo: the largest that is taken, without a sticker to be found, takes half of the time."""
+"""For a photo. The largest that is taken, with no sticker in it, needs half of this time."""
 HEAVY: Final = Bounds(memory=1024 * MIB, cpu=8, seconds=60)
 HEAVY_FORMATS: Final = frozenset({"pdf", "tiff"})
 HEAVY_BYTES: Final = 8_000_000
 OUTSTANDING: Final = 2
-"""Heavy images of one device that are decoded or wait for their turn; its others wait outside the lane."""
+"""So many heavy images of one device are in the lane at once; its other images wait outside."""
 STRIKE: Final = 5
-"""What an image that passed the bounds counts against its device; one that did not takes one away."""
+"""An image that passed the bounds adds so much to the strikes of its device; any other image takes one away."""
 QUOTA: Final = 3 * STRIKE
-"""From here on a device is over its quota of images that may hold a process."""
+"""From so many strikes on, a device is over its quota."""
 
 
 class Decoders:
-    """Processes that decode, each image within bounds. Each reads and keeps its images itself.
+    """Processes that decode, each image within bounds. Each process fetches its image and keeps the derivatives itself.
 
-    Most images go through the light lane. What is heavy (`HEAVY_FORMATS`, `HEAVY_BYTES`), what passed the light lane's
-    bounds, and what comes from a device of which images passed them lately, goes through a lane of its own: bombs
-    hold no slot that photos wait for. An image is tried twice at most. Of a device over its quota one image is tried at
-    a time; those that come meanwhile go to people as they are.
+    Most images go through the light lane. Three kinds go through the heavy lane: large images and slow formats
+    (`HEAVY_BYTES`, `HEAVY_FORMATS`), images that passed the bounds of the light lane, and all images of a device that
+    has strikes. So a bomb never holds a slot that photos wait for. An image is tried twice at most. If a device is over
+    its quota, one of its images is tried at a time, and the images that come meanwhile go to people as they are.
     """
 
     def __init__(
@@ -83,18 +84,22 @@ class Decoders:
         self._heavy = Lane(max(1, processes // 2), heavy, _prepare_process, given)
         self._strikes: Counter[str] = Counter()
         self._tried: set[str] = set()
-        """Devices over their quota of which an image is being tried."""
+        """Devices over their quota that have an image in a lane now."""
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(OUTSTANDING))
 
     async def decode(self, sha256: str, *, device: str = "", heavy: bool = False) -> Reading | Unread:
-        """What could be read of the image. Raises Parked where the store has not got it."""
+        """The reading of the image, or the reason why it is unread. Raises Parked if the store lacks the image."""
+        # Strikes count per device, not per image: a sender of bombs slows down only its own images. A device comes back
+        # by itself, because each image within bounds takes a strike away.
         over = self._strikes[device] >= QUOTA
         if over and device in self._tried:
             return Unread((Oddity.SIN_EXAMINAR,))
         if over:
             self._tried.add(device)
         try:
-            read = await self._tries(sha256, device, heavy=heavy or self._strikes[device] > 0, tries=1 if over else 2)
+            read = await self._decode_in_lanes(
+                sha256, device, heavy=heavy or self._strikes[device] > 0, tries=1 if over else 2
+            )
         finally:
             if over:
                 self._tried.discard(device)
@@ -102,13 +107,14 @@ class Decoders:
         self._strikes[device] = min(max(counted, 0), QUOTA + STRIKE)
         return read or Unread((Oddity.SIN_EXAMINAR,))
 
-    async def _tries(self, sha256: str, device: str, *, heavy: bool, tries: int) -> Reading | Unread | None:
+    async def _decode_in_lanes(self, sha256: str, device: str, *, heavy: bool, tries: int) -> Reading | Unread | None:
+        # The first try is in the light lane, unless the image is heavy; a further try is always in the heavy one.
         for left in range(tries, 0, -1):
             try:
                 if not heavy:
-                    return await self._light.do(_decode, sha256)
+                    return await self._light.do(_decode_image, sha256)
                 async with self._turns[device]:
-                    return await self._heavy.do(_decode, sha256)
+                    return await self._heavy.do(_decode_image, sha256)
             except OutOfBounds as error:
                 told = {"image": sha256, "device": device, "left": left - 1, "error": str(error)}
                 log.warning("a decoder passed its bounds", extra={"data": told})
@@ -122,7 +128,7 @@ class Decoders:
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """What a decoding process keeps from one image to the next."""
+    """The things that a decoding process keeps from one image to the next."""
 
     loop: asyncio.Runner
     blobs: Blobs
@@ -137,41 +143,42 @@ image. Drawn actas of 1100×717: 4.8 of 14 ms of CPU were page faults."""
 
 
 def _prepare_process(blobs_url: str, max_pixels: int, s3: S3Access) -> None:
-    global _process  # noqa: PLW0603  # a process of the pool has no other place
+    global _process  # noqa: PLW0603  # a process of a lane has no other place to keep it
     # A receipt is worth more than a reading: on a small machine intake comes first.
     os.nice(BEHIND)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
+        # Only glibc has it; with another C library images are decoded too, a little slower.
         if hasattr(libc, "mallopt"):
             libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
             libc.mallopt(_TRIM_THRESHOLD, 256 * MIB)
     _process = _Process(asyncio.Runner(), Blobs.open(blobs_url, s3=s3), max_pixels)
-    _process.loop.get_loop().set_default_executor(_Here())
+    _process.loop.get_loop().set_default_executor(_RunAtOnce())
 
 
-class _Here(ThreadPoolExecutor):
-    """Does at once what others hand to a thread: this process has one thing to do and nobody to keep waiting."""
+class _RunAtOnce(ThreadPoolExecutor):
+    """Runs the work at once instead of in a thread: this process does one thing, and no other work waits for it."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":  # noqa: ANN401
         done: Future[T] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # the one that waits for it gets it
+        except Exception as error:  # noqa: BLE001  # the caller that awaits the result gets it
             done.set_exception(error)
         return done
 
 
-def _decode(sha256: str) -> Reading | Unread:
-    return _process.loop.run(_read(sha256, _process.blobs, _process.max_pixels))
+def _decode_image(sha256: str) -> Reading | Unread:
+    return _process.loop.run(_read_image(sha256, _process.blobs, _process.max_pixels))
 
 
-async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | Unread:
-    """Fetch, decode, keep the derivatives."""
+async def _read_image(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | Unread:
+    """Fetch the image, decode it, keep the derivatives."""
     # The derivatives are named by their digest: a second decoding writes the same ones again.
     data = await blobs.get(sha256)
     try:
         made = digitize(data, max_pixels)
-    except Rejected:  # the door could not look, or looked with another limit
+    except Rejected:  # the door had no time to look, or had another limit
         return Unread((Oddity.NO_ADMITIDA,))
     except Parked:
         return Unread((Oddity.SIN_DECODIFICAR,))
@@ -191,7 +198,7 @@ async def _read(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | Unread:
 
 @dataclass(frozen=True, slots=True)
 class Digitizing:
-    """Images: read in a process of their own; then tied to their acta."""
+    """The handler of images: each is read in a process of its own, then tied to its acta."""
 
     decoders: Decoders
     given: Given
@@ -213,7 +220,7 @@ class Digitizing:
         await pipeline.digitized(connection, received, reading, self.given)
 
     async def set_aside(self, connection: Connection, message: Message) -> None:
-        """Its message could not be handled: people get the image as it is. What is no message at all has no image."""
+        """The message could not be handled: people get the image as it is. A body that cannot be read has no image."""
         with suppress(ValidationError):
             received = ImageReceived.model_validate_json(message.body)
             await pipeline.digitized(connection, received, Unread((Oddity.SIN_DECODIFICAR,)), self.given)
@@ -221,7 +228,7 @@ class Digitizing:
 
 @dataclass(frozen=True, slots=True)
 class Validating:
-    """What people did: compare captures, compare identities."""
+    """The handler of statements by people: it compares captures, and it compares identities."""
 
     given: Given
 
@@ -237,9 +244,10 @@ class Validating:
 
 
 def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
-    # All workers are in the same two groups, and share their messages.
+    # All workers are in the same two groups, and share their messages. Enough images are in work at once to fill the
+    # decoders, while some of them wait for the heavy lane.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
-    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key)
+    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key, days=settings.days)
     digitizing = Digitizing(decoders, given)
     at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [
@@ -249,6 +257,7 @@ def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
 
 
 async def work_until_stopped(settings: Settings) -> None:
+    # The parts start in the order in which each needs the one before, and end in the opposite order.
     stop = stop_on_signals()
     decoders = Decoders(settings.decoders, settings.blobs_url, settings.image_max_pixels, settings.s3)
     ready = observe.Readiness()
@@ -274,11 +283,11 @@ async def work_until_stopped(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0 if it was asked to stop; 2, with one sentence, if it cannot begin."""
+    """Exit status 0 if it was asked to stop; with one sentence, 2 if it cannot begin, 1 if another try may."""
     Parser(prog="prep worker", description="Los trabajadores de digitalización y validación.").parse_args(argv)
     observe.start_log("worker")
     try:
         uvloop.run(work_until_stopped(read_settings()))
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(exit_status(error))

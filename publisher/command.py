@@ -18,6 +18,7 @@ from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.errors import PrepError, Rejected
+from prep.processes import HOPELESS, exit_status
 from prep.settings import Settings, read_settings
 from prep.store import embedded
 from prep.store.cortes import Corte, Phase
@@ -99,7 +100,10 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0; 1 if the gate stopped a corte; 2, with one sentence, if it cannot be done."""
+    """Exit status 0; 1 if the gate stopped a corte; 2, with one sentence, if it cannot be done.
+
+    A publisher that serves ends with 1 if another try may do it.
+    """
     parser = Parser(prog="prep publish", description="Publica los cortes a su hora.")
     parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
     parser.add_argument("--final", action="store_true", help="el último corte, ahora")
@@ -111,4 +115,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(uvloop.run(run(arguments, read_settings())))
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
-        sys.exit(2)
+        by_hand_only = arguments.once or arguments.final or arguments.zero
+        sys.exit(HOPELESS if by_hand_only else exit_status(error))

@@ -102,7 +102,11 @@ class Figures:
 
     def summary(self, counts: Counts | None = None) -> dict[str, str]:
         """The thirteen values, of the whole election or of a part of it."""
-        return summary(counts or self.whole.counts, with_especiales=self._with_especiales)
+        return summary(
+            counts or self.whole.counts,
+            with_especiales=self._with_especiales,
+            sin_acta_not_counted=self._book.rules(self.election).sin_acta_not_counted,
+        )
 
     def distributed(self, contest: Contest, votes: Mapping[int, int]) -> dict[str, int]:
         """One contest's votes by party, with each combination shared among its parties (`docs/rules.md` §4)."""
@@ -261,6 +265,8 @@ def _election_entry(figures: Figures, book: CatalogBook) -> dict[str, Any]:
                 "territorio": contest.territory,
                 "nombre": contest.name,
                 "boleta": list(contest.ballot),
+                # Left out if it is the usual one vote, so that the manifests of before stay the same.
+                **({"votos_por_boleta": contest.votes_per_ballot} if contest.votes_per_ballot > 1 else {}),
             }
             for contest in book.contests_of(election)
         ],

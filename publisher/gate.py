@@ -12,10 +12,12 @@ import csv
 import hashlib
 import json
 import os
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -39,6 +41,41 @@ _PREAMBLE: Final = 7
 _MOST: Final = 20
 """Findings that are reported; a single one stops a corte."""
 FOLDER: Final = "-"
+_BOM: Final = b"\xef\xbb\xbf"
+
+# The forms of cells. The public verifiers have the same: a corte that they refuse must not go out.
+_NATURAL: Final = r"(?:0|[1-9]\d{0,8})"
+_READ: Final = rf"(?:{_NATURAL}|Ilegible|Sin dato|-)"
+_MOMENT: Final = r"(?:\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-)"
+_PEOPLE: Final = re.compile(rf"{_NATURAL}\n{_NATURAL}", re.ASCII)
+_QUANTITIES: Final = re.compile("\n".join([_READ] * 5), re.ASCII)
+_PROVENANCE: Final = re.compile(
+    rf"[0-9a-f]{{64}}\n{_MOMENT}\n{_MOMENT}\n{_MOMENT}\n(?:CASILLA|CATD|CCV|-)\n(?:Móvil|Escáner|Urna|-)\n[^\n]*\n[0-3]",
+    re.ASCII,
+)
+"""The cells CODIGO_INTEGRIDAD to COTEJADA, one on each line."""
+_OBSERVED: Final = (
+    "excede_lista_nominal",
+    "todos_ilegibles",
+    "todos_vacios",
+    "todos_sin_numero",
+    "ilegible",
+    "sin_dato",
+    "proceso_tecnico_operativo",
+)
+"""Observations in the order in which their texts are printed."""
+_IDENTITY: Final = ("SECCION", "ID_CASILLA", "TIPO_CASILLA", "EXT_CONTIGUA", "UBICACION_CASILLA", "TIPO_ACTA")
+_HEADER: Final = (
+    "TOTAL_BOLETAS_SOBRANTES",
+    "TOTAL_PERSONAS_VOTARON",
+    "TOTAL_REP_PARTIDO_CI_VOTARON",
+    "TOTAL_VOTOS_SACADOS",
+)
+_TAIL: Final = (
+    *("TOTAL_VOTOS_ASENTADO", "TOTAL_VOTOS_CALCULADO", "LISTA_NOMINAL", "REPRESENTANTES_PP_CI", "OBSERVACIONES"),
+    *("CONTABILIZADA", "MECANISMOS_TRASLADO", "CODIGO_INTEGRIDAD", "FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA"),
+    *("FECHA_HORA_VERIFICACION", "ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO", "COTEJADA"),
+)
 _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
@@ -88,7 +125,7 @@ class _Part:
         for name in _Part.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def values(self, *, last: bool) -> dict[str, str]:
+    def values(self, rules: Mapping[str, Any], *, last: bool) -> dict[str, str]:
         # domain.md §4: rows sin acta count as captured; participation counts especial casillas in the last corte only.
         captured = self.counted + self.not_counted
         voted = self.all_votes if last else self.plain_votes
@@ -101,7 +138,7 @@ class _Part:
             self.counted,
             _truncated_share(self.counted, self.expected),
             _truncated_share(self.inconsistent, self.expected),
-            self.not_counted,
+            self.not_counted - (0 if rules.get("sin_acta_not_counted", True) else self.without_acta),
             self.nominal,
             self.all_votes,
             self.plain_votes,
@@ -124,6 +161,13 @@ class _Rows:
     def __init__(self, election: Mapping[str, Any], rules: Mapping[str, Any], images: Sequence[Path]) -> None:
         self.file: str = election["archivo"]
         self.codes = [option["codigo"] for option in election["opciones"]]
+        self._columns = _columns(election, self.codes)
+        self._nivel: str = election["nivel"]
+        every = {*range(len(self.codes))}
+        self._off_ballot = {
+            (each["entidad"], each["territorio"]): frozenset(every - {*each["boleta"]})
+            for each in election["contiendas"]
+        }
         self.rules = rules
         self.by_contest_place: dict[tuple[int, int], tuple[_Part, list[int]]] = {}
         self.whole = _Part()
@@ -133,6 +177,9 @@ class _Rows:
         self.findings: list[GateFinding] = []
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
+        self._nivel = election["nivel"]
+        contests = election["contiendas"]
+        self._ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
         self._folders = [folder / "imagenes" for folder in images]
         self._images: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -144,11 +191,11 @@ class _Rows:
 
         `corrected` holds the claves that the manifest corrects.
         """
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(self._whole_lines(file), strict=True)
         above = [next(reader, []) for _ in range(_PREAMBLE)]
         # With other columns no cell means what we think, so no row is read.
-        if len(above[-1]) != len(set(above[-1])) or self.codes != above[-1][16 : 16 + len(self.codes)]:
-            self.blame("columnas", self.codes, above[-1])
+        if above[-1] != self._columns:
+            self.blame("columnas", self._columns, above[-1])
             return above
         width, first = len(above[-1]), 16
         last = first + len(self.codes)
@@ -156,7 +203,7 @@ class _Rows:
         # Rows of one territory stand together, so their votes are added column by column at its end: that is much
         # faster.
         pending: list[list[int]] = []
-        place, part = (0, 0), _Part()
+        place, part, off = (-1, -1), _Part(), frozenset[int]()
         for cells in reader:
             self.rows += 1
             if len(cells) != width:
@@ -165,6 +212,8 @@ class _Rows:
             if cells[last + 5] == "2":
                 self._check_fuera(cells)
                 continue
+            if self.whole.fuera:
+                self.blame("fuera_de_catalogo", "al final", cells[1])
             clave = cells[1]
             if clave in claves:
                 self.blame("clave_unica", "una vez", clave)
@@ -173,12 +222,16 @@ class _Rows:
             if here != place:
                 self._close_territory(place, part, pending)
                 place, part, pending = here, _Part(), []
+                off = self._ballot_of(here, clave)
+            self._check_identity(cells)
             if corrected and clave.strip("'") in corrected:
                 self.place_of_clave[clave.strip("'")] = here
-            votes = self._check_row(cells, cells[first:last], last, part)
+            votes = self._check_row(cells, cells[first:last], off, part)
             if votes:
                 pending.append(votes)
         self._close_territory(place, part, pending)
+        if reader.line_num != self.rows + _PREAMBLE:
+            self.blame("renglones", "uno por línea", f"{reader.line_num} líneas y {self.rows} renglones")
         self._check_images()
         return above
 
@@ -195,15 +248,55 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
+    def _contest_of(self, cells: Sequence[str]) -> tuple[int, int]:
+        entidad = 0 if self._nivel == "pais" else int(cells[2])
+        return entidad, 0 if self._nivel in {"pais", "entidad"} or cells[4] == "N/A" else int(cells[4])
+
+    def _whole_lines(self, file: TextIO) -> Iterator[str]:
+        """The lines of the file. Readers take each for one row, so each must end as RFC 4180 says."""
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\r\n") or "\0" in line:
+                self.blame("línea", "CRLF al final", f"otro final en la línea {number}")
+            yield line
+
+    def _ballot_of(self, place: tuple[int, int], clave: str) -> frozenset[int]:
+        """The options that are not on the ballot of the contest in which that place votes."""
+        key = {"pais": (0, 0), "entidad": (place[0], 0)}.get(self._nivel, place)
+        if key not in self._off_ballot:
+            self.blame("contienda", "una de las del manifiesto", f"ninguna en {clave}")
+        return self._off_ballot.get(key, frozenset())
+
+    def _check_identity(self, cells: Sequence[str]) -> None:
+        """CLAVE_CASILLA repeats the identification, and CLAVE_ACTA begins with it (domain.md §6)."""
+        seccion = 0 if cells[6] in {"", "-", "N/A"} else int(cells[6])
+        clave = f"'{int(cells[2]):02}{seccion:04}{cells[8]}{int(cells[7]):02}{int(cells[9]):02}"
+        acta = cells[1]
+        whole = acta.startswith(clave) and acta[-1] == "'" and acta[1:-1].isalnum()
+        kind = len(cells[8]) == 1 and "A" <= cells[8] <= "Z"
+        if cells[0] != clave + "'" or not whole or not kind or cells[10] not in {"1", "2", "-"}:
+            self.blame("identificación", f"{clave}…'", f"{cells[0]}, {acta}")
+
     def _check_fuera(self, cells: Sequence[str]) -> None:
         self.whole.fuera += 1
-        if cells[0] != "-" or cells[1] != "-" or cells[10] != "3":
-            self.blame("fuera_de_catalogo", "-,-,3", f"{cells[0]},{cells[1]},{cells[10]}")
+        last = 16 + len(self.codes)
+        said = cells[last + 4]
+        empty = {*cells[:2], *cells[12 : last + 4], *cells[last + 6 : last + 11], *cells[last + 13 :]} == {"-"}
+        if not empty or cells[10] != "3" or said != self._texts.get("fuera_de_catalogo", ""):
+            self.blame("fuera_de_catalogo", "-,-,3 y «-»", f"{cells[0]},{cells[1]},{cells[10]}, «{said}»")
 
-    def _check_row(self, cells: Sequence[str], fields: Sequence[str], last: int, part: _Part) -> list[int] | None:
-        """Check one row of the catalogue and count it. Returns its votes; None if they do not count (domain.md §4)."""
+    def _check_row(
+        self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int], part: _Part
+    ) -> list[int] | None:
+        """Check one row of the catalogue and count it. Returns its votes; None if they do not count (domain.md §4).
+
+        `off` holds the places of the options that are not on its ballot: their cells hold `-`.
+        """
         part.expected += 1
+        last = 16 + len(self.codes)
         total, nominal, representatives, said, counted = cells[last + 1 : last + 6]
+        if not _PEOPLE.fullmatch(f"{nominal}\n{representatives}"):
+            self.blame("celda", "lista nominal y representantes", f"{nominal}, {representatives} en {cells[1]}")
+            return None
         if counted == "-":
             if set(cells[12 : last + 2]) != {"-"} or set(cells[last + 4 :]) != {"-"}:
                 self.blame("no_capturada", "todo «-»", cells[1])
@@ -215,17 +308,20 @@ class _Rows:
             part.without_acta += 1
             return None
         # Almost every row has numbers only: one test for the whole row saves most of the time.
+        self._check_forms(cells, last)
         joined = "".join(fields)
-        if joined.isdigit() and joined.isascii():
+        if joined.isdigit() and joined.isascii() and "" not in fields:
             votes, unread = list(map(int, fields)), frozenset[str]()
+            if off or max(votes) >= 10**9 or [*map(str, votes)] != fields:
+                self.blame("celda", "números sin ceros delante, y «-» fuera de la boleta", f"{fields} en {cells[1]}")
         else:
-            votes, unread = self._read_unread_fields(cells, fields)
+            votes, unread = self._read_unread_fields(cells, fields, off)
         # Kept by folder; they are looked up at the end, folder by folder.
         self._images[cells[last + 7][:2]].append(cells[last + 7])
         added = sum(votes)
         if total != str(added):
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
-        limit = int(nominal) + int(representatives)
+        limit = (int(nominal) + int(representatives)) * self._ballots.get(self._contest_of(cells), 1)
         # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
         over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
         # Quintana Roo 2019 did not apply the limit: the rule set decides (domain.md §5).
@@ -249,20 +345,31 @@ class _Rows:
             part.plain_votes += added
         return votes
 
+    def _check_forms(self, cells: Sequence[str], last: int) -> None:
+        """The cells of a captured row that no figure depends on: each holds only its legal values (domain.md §6)."""
+        if not _QUANTITIES.fullmatch("\n".join((*cells[12:16], cells[last]))):
+            self.blame("celda", "número, Ilegible, Sin dato o -", f"{[*cells[12:16], cells[last]]} en {cells[1]}")
+        if not _PROVENANCE.fullmatch("\n".join(cells[last + 7 :])):
+            self.blame("procedencia", "huella, horas, origen, digitalización y cotejo", f"{cells[last + 7 :]}")
+
     def _without_acta(self, cells: Sequence[str], fields: Sequence[str], counted: str, total: str) -> None:
-        if not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
+        last = 16 + len(self.codes)
+        alike = {*cells[12:16], cells[last]} == {"Sin acta"} and {*cells[last + 7 : last + 11]} == {"-"}
+        if not alike or not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
             self.blame("sin_acta", "«Sin acta», total 0, no contabilizada", cells[1])
 
-    def _read_unread_fields(self, cells: Sequence[str], fields: Sequence[str]) -> tuple[list[int], frozenset[str]]:
+    def _read_unread_fields(
+        self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int]
+    ) -> tuple[list[int], frozenset[str]]:
         votes, unread = [], set()
-        for field in fields:
-            if field.isdigit() and field.isascii():
+        for position, field in enumerate(fields):
+            if re.fullmatch(_NATURAL, field, re.ASCII) and position not in off:
                 votes.append(int(field))
                 continue
             votes.append(0)
-            if field in _UNREAD:
+            if field in _UNREAD and position not in off:
                 unread.add(_UNREAD[field])
-            elif field != "-":
+            elif field != "-" or position not in off:
                 self.blame("celda", "número, Ilegible, Sin dato o -", f"«{field}» en {cells[1]}")
         return votes, frozenset(unread)
 
@@ -281,12 +388,16 @@ class _Rows:
             )
             codes = {every, *(codes if self.rules["partial_beside_all"] or every not in self._texts else ())}
         if over:
-            codes.add("excede_lista_nominal")
-        expected = {self._texts[code] for code in codes if code in self._texts}
+            alone = self.rules.get("excede_alone", False)
+            codes = {"excede_lista_nominal", *(() if alone else codes)}
         # An acta identified by another procedure has a text more, and no cell that shows it.
-        found = set(filter(None, said.split(", "))) - {self._texts.get("proceso_tecnico_operativo", "")}
-        if expected != found:
-            self.blame("observaciones", ", ".join(sorted(expected)) or "ninguna", f"«{said}» en {clave}")
+        right = [self._in_words(codes), self._in_words(codes | {"proceso_tecnico_operativo"})]
+        if said not in right:
+            self.blame("observaciones", right[0] or "ninguna", f"«{said}» en {clave}")
+
+    def _in_words(self, codes: set[str]) -> str:
+        texts = [self._texts[code] for code in _OBSERVED if code in codes and code in self._texts]
+        return ", ".join(dict.fromkeys(texts))
 
     def _check_images(self) -> None:
         """Every CODIGO_INTEGRIDAD has its image. Folders are listed: to ask for half a million names would be slow."""
@@ -295,6 +406,13 @@ class _Rows:
             for digest in digests:
                 if digest not in there:
                     self.blame("imagen", "la imagen de cada acta", digest)
+
+
+def _columns(election: Mapping[str, Any], codes: Sequence[str]) -> list[str]:
+    """The names of all columns. Only the two of the territory differ between kinds of election (domain.md §6)."""
+    kind = "MUNICIPIO" if election["nivel"] == "municipio" else f"DISTRITO_{election['ambito'].upper()}"
+    first = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", f"ID_{kind}", kind)
+    return [*first, *_IDENTITY, *_HEADER, *codes, *_TAIL]
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -317,8 +435,13 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     rules = manifest["reglas"][code]["contenido"]
     corrections = frozenset(each["acta"] for each in manifest["correcciones"] if each["eleccion"] == code)
     rows = _Rows(election, rules, (root, stage.parent))
+    _check_mark(rows, stage / election["archivo"])
     with (stage / election["archivo"]).open(encoding="utf-8-sig", newline="") as file:
         above = rows.read(file, corrected=corrections)
+    hour = f"{datetime.fromisoformat(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
+    _expect_same(rows, "encabezado", [[election["titulo"]], [hour], [], []], [*above[:3], above[5]], file=rows.file)
+    _expect_same(rows, "encabezado", [*_NAMES], above[3], file=rows.file)
+    _expect_same(rows, "encabezado", len(_NAMES), len(above[4]), file=rows.file)
     last = manifest["fase"] == "final" and rules["last_corte_with_especiales"]
     _check_head(rows, above, election, totals, last=last)
     _check_size(rows, expected)
@@ -330,6 +453,13 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
         before = _load_json(folder / "totals.json")["elecciones"].get(code)
         _check_growth(rows, before, totals, corrections)
     return rows.findings[:_MOST]
+
+
+def _check_mark(rows: _Rows, path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(2 * len(_BOM))
+    if not start.startswith(_BOM) or start == _BOM * 2:
+        rows.blame("encabezado", "la marca UTF-8 una vez", start.hex())
 
 
 def _load_json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
@@ -348,7 +478,7 @@ def _check_head(
     rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
 ) -> None:
     # The same thirteen values stand in three files: CSV, totals.json and manifest.json.
-    thirteen = rows.whole.values(last=last)
+    thirteen = rows.whole.values(rows.rules, last=last)
     _expect_same(rows, "trece_valores", thirteen, dict(zip(above[3], above[4], strict=False)), file=rows.file)
     _expect_same(rows, "trece_valores", thirteen, totals["resumen"])
     _expect_same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
@@ -374,7 +504,7 @@ def _check_contests(
         # Votes, votes by party and candidacies of one contest, all from its own rows.
         where = f"totals.json, contienda {contest['id']}"
         ballot = {rows.codes[position]: votes[position] for position in contest["boleta"]}
-        _expect_same(rows, "resumen", part.values(last=last), own["resumen"], file=where)
+        _expect_same(rows, "resumen", part.values(rows.rules, last=last), own["resumen"], file=where)
         _expect_same(rows, "votos", ballot, _without_off_ballot(own["votos"], ballot), file=where)
         # Votes for an option that is not on this ballot would be in no contest's total.
         _expect_same(rows, "votos_fuera_de_boleta", sum(votes), sum(ballot.values()), file=where)
@@ -433,7 +563,7 @@ def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) ->
     for each in totals["territorios"]:
         part, votes = _sums_of_places(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"
-        _expect_same(rows, "resumen", part.values(last=last), each["resumen"], file=where)
+        _expect_same(rows, "resumen", part.values(rows.rules, last=last), each["resumen"], file=where)
         _expect_same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from prep import observe
+from prep.processes import listening
 from prep.settings import Settings
 from publisher.service import Publisher
 
@@ -103,14 +104,13 @@ class Server(uvicorn.Server):
 
 async def serve(publisher: Publisher, settings: Settings) -> None:
     """Publish until SIGTERM or SIGINT."""
+    door = listening(settings.host, settings.publisher_metrics_port)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = Server(
         uvicorn.Config(
             create_app(publisher),
-            host=settings.host,
-            port=settings.publisher_metrics_port,
             log_config=None,
             log_level=logging.WARNING,
             access_log=False,
@@ -119,7 +119,7 @@ async def serve(publisher: Publisher, settings: Settings) -> None:
             timeout_graceful_shutdown=3,
         )
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([door]))
     try:
         await publisher.run(stop)
     finally:

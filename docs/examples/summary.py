@@ -33,7 +33,9 @@ def computed(rows: list[dict[str, str]], options: list[str], rules: dict[str, An
     voted = everywhere if final and rules["last_corte_with_especiales"] else usual
     numbers = (expected, len(captured) + fuera, fuera, len(captured), percent(len(captured), expected), len(counted))
     shares = (percent(len(counted), expected), percent(len(odd), expected))
-    rest = (len(captured) - len(counted), lista, everywhere, usual, percent(voted, lista))
+    # Some rule sets leave the actas sin acta out of this number.
+    absent = 0 if rules.get("sin_acta_not_counted", True) else sum("Sin acta" in row.values() for row in captured)
+    rest = (len(captured) - len(counted) - absent, lista, everywhere, usual, percent(voted, lista))
     return [str(value) for value in (*numbers, *shares, *rest)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from integrity.strict_json import DIGEST, Each, Json, Maybe, Text, canonical_json, conform, read_json, refuse
+from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 
 _CENTRAL: Final = timedelta(hours=-6)
@@ -86,6 +86,8 @@ MANIFEST: Final = {
                 "excede_applies": bool,
                 "partial_beside_all": bool,
                 "last_corte_with_especiales": bool,
+                "excede_alone": Later(bool),
+                "sin_acta_not_counted": Later(bool),
                 "texts": Each(_TEXT),
             },
         }
@@ -104,7 +106,14 @@ MANIFEST: Final = {
                 {"posicion": _NUMBER, "codigo": _TEXT, "clase": _CLASE, "partidos": [_NUMBER], "nombre": _TEXT}
             ],
             "contiendas": [
-                {"id": _NUMBER, "entidad": _NUMBER, "territorio": _NUMBER, "nombre": _TEXT, "boleta": [_NUMBER]}
+                {
+                    "id": _NUMBER,
+                    "entidad": _NUMBER,
+                    "territorio": _NUMBER,
+                    "nombre": _TEXT,
+                    "boleta": [_NUMBER],
+                    "votos_por_boleta": Later(_NUMBER),
+                }
             ],
         }
     ],
@@ -176,6 +185,8 @@ class Rules:
     partial_beside_all: bool
     last_corte_with_especiales: bool
     texts: Mapping[str, str]
+    excede_alone: bool = False
+    sin_acta_not_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +208,7 @@ class PublishedContest:
     territorio: int
     name: str
     ballot: frozenset[int]
+    votes_per_ballot: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +364,8 @@ def _read_election(raw: Json, rules: Json) -> PublishedElection:
             partial_beside_all=content["partial_beside_all"],
             last_corte_with_especiales=content["last_corte_with_especiales"],
             texts=content["texts"],
+            excede_alone=content.get("excede_alone", False),
+            sin_acta_not_counted=content.get("sin_acta_not_counted", True),
         ),
     )
 
@@ -389,7 +403,7 @@ def _read_contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
             refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
         ids.add(held["id"])
-        contests[place] = PublishedContest(held["id"], *place, held["nombre"], ballot)
+        contests[place] = PublishedContest(held["id"], *place, held["nombre"], ballot, held.get("votos_por_boleta", 1))
     return contests
 
 

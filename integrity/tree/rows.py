@@ -315,12 +315,15 @@ class Judge:
 
         lista, representantes = people
         observed = unread(self._rules, ilegible=ilegible, sin_dato=sin_dato, number=number)
-        excede = self._rules.excede_applies and lista > 0 and total > lista + representantes
+        contest = self.election.contests.get(self.contest(place))
+        most = (lista + representantes) * (contest.votes_per_ballot if contest else 1)
+        excede = self._rules.excede_applies and lista > 0 and total > most
+        beside = frozenset[str]() if self._rules.excede_alone else observed
         if lista == 0 and self._rules.excede_applies:
             # The limit of an especial casilla is its maximum of ballots, which this file does not hold. So its
             # observation is believed here, and the rest of the row must agree with it.
-            excede = self._prints_observations(cells, observed | _EXCEDE)
-        codes = observed | _EXCEDE if excede else observed
+            excede = self._prints_observations(cells, beside | _EXCEDE)
+        codes = beside | _EXCEDE if excede else observed
         self._judge_observations(cells, (codes, codes | _PROCESO), wrong)
 
         # Counted: at least one number, or mixed blanks if the rule set counts them; and not over the limit (domain.md

@@ -11,7 +11,7 @@ from typing import Any, Final
 from integrity.layout import corte_folder
 from integrity.report import Ledger
 from integrity.strict_json import Json
-from integrity.tree.documents import SUMMARY_NAMES, Manifest, PublishedContest, PublishedElection
+from integrity.tree.documents import SUMMARY_NAMES, Manifest, PublishedContest, PublishedElection, Rules
 from integrity.tree.rows import (
     CON,
     CONTABILIZADAS,
@@ -38,7 +38,7 @@ def percent(part: int, whole: int) -> str:
     return f"{units}.{decimals:04}"
 
 
-def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str]:
+def summary(amounts: Sum, fuera: int, rules: Rules, *, with_especiales: bool) -> dict[str, str]:
     """The thirteen values of a sum. `fuera` counts rows outside the catalogue, which no contest or territory has."""
     esperadas, contabilizadas, no_contabilizadas = (
         amounts[ESPERADAS],
@@ -56,7 +56,7 @@ def summary(amounts: Sum, fuera: int, *, with_especiales: bool) -> dict[str, str
         contabilizadas,
         percent(contabilizadas, esperadas),
         percent(amounts[INCONSISTENTES], esperadas),
-        no_contabilizadas,
+        no_contabilizadas - (0 if rules.sin_acta_not_counted else amounts[SIN_ACTA]),
         amounts[LISTA],
         amounts[CON],
         amounts[SIN],
@@ -99,7 +99,9 @@ def judge_summary(
     ledger: Ledger,
 ) -> None:
     """The thirteen values in the file `name` and in the manifest, compared with the rows."""
-    ours = summary(whole(election, table), table.fuera, with_especiales=with_especiales(manifest, election))
+    ours = summary(
+        whole(election, table), table.fuera, election.rules, with_especiales=with_especiales(manifest, election)
+    )
     for check in ("CON-11", "CON-12", "CON-13"):
         ledger.did(check)
     for file, theirs in ((name, printed), (f"{corte_folder(manifest.corte)}/manifest.json", election.resumen)):
@@ -112,7 +114,7 @@ def judge_summary(
             int(theirs[key]) if theirs[key].isascii() and theirs[key].isdigit() else -1
             for key in ("ACTAS_CAPTURADAS", "ACTAS_CONTABILIZADAS", "ACTAS_NO_CONTABILIZADAS")
         ]
-        if told[0] != told[1] + told[2]:
+        if told[0] != told[1] + told[2] and election.rules.sin_acta_not_counted:
             ledger.wrong("CON-13", file, expected=told[1] + told[2], found=told[0], position="ACTAS_CAPTURADAS")
 
 
@@ -178,7 +180,7 @@ def _election_totals(election: PublishedElection, table: PublishedTable, told: J
         for code, amount in contest["votos_por_partido"].items():
             by_party[code] = by_party.get(code, 0) + amount
     return {
-        "resumen": summary(state, table.fuera, with_especiales=with_especiales),
+        "resumen": summary(state, table.fuera, election.rules, with_especiales=with_especiales),
         "actas": {
             "esperadas": state[ESPERADAS],
             "capturadas": state[CONTABILIZADAS] + state[NO_CONTABILIZADAS],
@@ -220,7 +222,7 @@ def _contest_totals(
         "entidad": contest.entidad,
         "territorio": contest.territorio,
         "nombre": contest.name,
-        "resumen": summary(amounts, 0, with_especiales=with_especiales),
+        "resumen": summary(amounts, 0, election.rules, with_especiales=with_especiales),
         "votos": _off_ballot_dropped(votes, on_ballot, told.get("votos", {})),
         "votos_por_partido": _off_ballot_dropped(
             distribute(amounts[VOTES:], election), on_ballot, told.get("votos_por_partido", {})
@@ -248,7 +250,7 @@ def _territory_totals(election: PublishedElection, table: PublishedTable, told: 
             "entidad": entidad,
             "id": ident,
             "nombre": held_by_key.get(named, {}).get("nombre", ""),
-            "resumen": summary(amounts, 0, with_especiales=with_especiales),
+            "resumen": summary(amounts, 0, election.rules, with_especiales=with_especiales),
             "votos": _by_code(election, amounts),
         }
     # A territory in which no casilla votes has zeros; of a kind that the rows do not name, the file is believed, and
@@ -260,7 +262,7 @@ def _territory_totals(election: PublishedElection, table: PublishedTable, told: 
             ours[key] = held
         elif key not in ours:
             empty = {
-                "resumen": summary(nothing, 0, with_especiales=with_especiales),
+                "resumen": summary(nothing, 0, election.rules, with_especiales=with_especiales),
                 "votos": _by_code(election, nothing),
             }
             ours[key] = {**held, **empty}

@@ -142,7 +142,7 @@ def _log_figure(name: str, seconds: float, *, peer: str) -> dict[str, Any]:
 
 
 def corte_with_log() -> list[dict[str, Any]]:
-    """The time of a corte of the same night without a log, and with a log that is up to date."""
+    """How much longer a corte takes with a log that is up to date than without a log, in percent."""
     with bench_cortes.night(ACTAS, 1) as installation:
         installation.cut()  # publishes the new actas, so that all compared cortes have the same content
         bare = sorted((installation.cut() for _ in range(CUTS)), key=_cut_total)
@@ -200,7 +200,7 @@ def receipt_to_proof() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="pruebas-", ignore_cleanup_errors=True) as scratch:
         settings = {"PREP_START": "2999-01-01T00:00:00-06:00"}
         place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), settings)
-        seen = uvloop.run(_wait_for_proofs(place, _large_pictures(plan)))
+        seen = uvloop.run(_send_and_await_proofs(place, _large_pictures(plan)))
     waits, receipts, lates = sorted(seen.waits), sorted(seen.receipts), sorted(seen.lates)
     value = _percentile(waits, 99)
     size = f"{BYTES // 1000} KB"
@@ -224,6 +224,7 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
 
 
 def _large_pictures(plan: Plan) -> list[tuple[Any, bytes]]:
+    """The first actas of the plan, drawn, each filled up to the size of a photo."""
     forms = form_of_contest(plan)
     sheets = [sheet for sheet in plan.sheets if sheet.values is not None][:PICTURES]
     return [(sheet, _as_large_as_a_photo(picture(plan.seed, forms[sheet.key], sheet))) for sheet in sheets]
@@ -240,13 +241,14 @@ class _Seen:
     """Number of images that were not digitized yet when the last proof existed."""
 
 
-async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]]) -> _Seen:
+async def _send_and_await_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]]) -> _Seen:
+    """Start the installation, send the images at fixed times, and wait until every proof exists."""
     clock = asyncio.get_running_loop().time
     seen, waiting = _Seen(), dict[Path, float]()
     keys = {kind: private_key(place.data / f"{device}.pem") for kind, device in DEVICES.items()}
     numbers = {kind: itertools.count(1) for kind in DEVICES}
 
-    async def one(client: aiohttp.ClientSession, due: float, sheet: Any, picture: bytes) -> None:  # noqa: ANN401
+    async def send_one(client: aiohttp.ClientSession, due: float, sheet: Any, picture: bytes) -> None:  # noqa: ANN401
         began = clock()
         seen.lates.append(began - due)
         image = _with_random_comment(picture)
@@ -255,7 +257,7 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
         seen.receipts.append(now - began)
         waiting[place.public / receipt["acuse"]["prueba"]] = now
 
-    async def watch() -> None:
+    async def watch_proofs() -> None:
         while len(seen.waits) < A_SECOND * SECONDS:
             # A proof file gets its name only when it is complete, so its existence is enough.
             there = [path for path in waiting if path.exists()]
@@ -266,13 +268,13 @@ async def _wait_for_proofs(place: NightPlace, pictures: list[tuple[Any, bytes]])
     async with installation(place), speaker(place, A_SECOND) as client, asyncio.timeout(SECONDS + PATIENCE):
         began = clock()
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch())
+            group.create_task(watch_proofs())
             for number in range(A_SECOND * SECONDS):
                 # Send at fixed times and not after the last answer: a slow installation must not slow the load down.
                 due = began + number / A_SECOND
                 await asyncio.sleep(max(0.0, due - clock()))
                 sheet, picture = pictures[number % len(pictures)]
-                group.create_task(one(client, due, sheet, picture))
+                group.create_task(send_one(client, due, sheet, picture))
         seen.unread = await asyncio.to_thread(_count_undigitized, place)
     return seen
 
@@ -288,6 +290,7 @@ def _with_random_comment(picture: bytes) -> bytes:
 
 
 def _as_large_as_a_photo(picture: bytes) -> bytes:
+    """The same JPEG, filled with comments up to `BYTES` bytes."""
     while len(picture) < BYTES:
         picture = _with_comment(picture, b"x" * min(LONGEST_COMMENT, BYTES - len(picture)))
     return picture

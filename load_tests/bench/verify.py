@@ -39,6 +39,7 @@ def verify_images() -> list[dict[str, Any]]:
 
 
 def _seconds_to_hash(images: Sequence[Path]) -> float:
+    """Seconds to hash all images, in `THREADS` threads."""
     began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as pool:
         assert len(list(pool.map(_image_digest, images))) == IMAGES

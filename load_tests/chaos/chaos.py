@@ -38,11 +38,11 @@ from load_tests.chaos.oracle import OracleFinding, Witnessed, judge, look
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
+from prep.processes import die_with_parent
 from prep.rehearsal.devices import SENDERS, announced, form_of_contest, numbered, picture, private_key
 from prep.rehearsal.installation import (
     DEVICES,
     NightPlace,
-    die_with_parent,
     installation,
     order,
     persistent,
@@ -59,7 +59,7 @@ from prep.rehearsal.typists import register_sin_acta, type_all
 MISTAKES: Final = 0.05
 LOOK: Final = 0.1
 """Seconds between two looks at the state of the night."""
-RECOVERY: Final = 60.0
+RECOVERY: Final = 600.0
 """A part that has not recovered after this many seconds counts as lost."""
 STALLED: Final = 180.0
 """After this many seconds without any progress the night ends."""

@@ -24,7 +24,8 @@ from typing import Any, Final
 import psutil
 
 from prep.errors import PrepError
-from prep.rehearsal.installation import NightPlace, die_with_parent, order
+from prep.processes import die_with_parent
+from prep.rehearsal.installation import NightPlace, order
 
 NODES: Final = 3
 APPEARS: Final = 20.0

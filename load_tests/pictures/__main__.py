@@ -8,7 +8,7 @@ from prep.scan.bounded import MIB, bound_memory
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="load_tests.pictures")
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hostile", action="store_true", help="send the hostile corpus to a whole night instead")
@@ -18,7 +18,7 @@ def main() -> None:
 
         sys.exit(run())
     with browser_page() as page:
-        bound_memory(4096 * MIB)  # a damaged picture may make the bare libraries ask for all there is
+        bound_memory(4096 * MIB)  # a damaged picture can make the bare libraries ask for all memory
         rate = compare(range(arguments.seed, arguments.seed + arguments.count), page)
     print(*rate.lost, sep="\n")
     print(f"{rate.made} made, {rate.shown} shown whole by all, {rate.percent:.2f} % of those taken and shown the same")

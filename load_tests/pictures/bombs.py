@@ -1,4 +1,4 @@
-"""What a sender of ill will may put into an upload: bombs, loops, disguises, halves. Each kind has a name."""
+"""Files that an attacker may upload: bombs, loops, disguises, halves. Each kind has a name."""
 
 import gzip
 import io
@@ -19,26 +19,39 @@ FORMS: Final = ("jpeg", "jpeg progressive", "png", "webp", "avif", "gif", "bmp",
 
 def corpus() -> Iterator[tuple[str, bytes]]:
     """Every kind once, always the same."""
-    for make in (_pngs, _jpegs, _pdfs, _active, _tiffs, _others, _disguises, _halves, _noises):
-        yield from make(random.Random(make.__name__))
+    # The name seeds the noise in the files, so a function here can get another name and its files stay the same.
+    makers = {
+        "_pngs": _png_bombs,
+        "_jpegs": _jpeg_bombs,
+        "_pdfs": _pdf_bombs,
+        "_active": _active_pdfs,
+        "_tiffs": _tiff_bombs,
+        "_others": _bombs_of_other_formats,
+        "_disguises": _pictures_that_are_also_others,
+        "_halves": _cut_pictures,
+        "_noises": _pictures_with_noise,
+    }
+    for seed, make in makers.items():
+        yield from make(random.Random(seed))
 
 
 @cache
 def _zeros(length: int) -> bytes:
-    """That many zeros, compressed; made piece by piece."""
+    """So many zero bytes, compressed. They are made piece by piece, because a bomb does not fit in memory."""
     press, out, piece = zlib.compressobj(1), bytearray(), bytes(1 << 20)
     for _ in range(length >> 20):
         out += press.compress(piece)
     return bytes(out + press.compress(bytes(length & 0xFFFFF)) + press.flush())
 
 
-def _pngs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def _png_bombs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     def png(
         width: int, height: int, pixels: bytes, *, depth: int = 8, colour: int = 0, lace: int = 0, more: bytes = b""
     ) -> bytes:
         head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, lace)
         return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + more + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
+    # 1. Many pixels in few bytes, in every kind of pixel. 2. A header that lies about its size. 3. Bombs beside them.
     channels = {0: 1, 2: 3, 4: 2, 6: 4}
     for (width, height), colour, depth, lace in product(((7700, 7700), (60_000, 900)), (0, 2, 4, 6), (8, 16), (0, 1)):
         row = 1 + width * channels[colour] * depth // 8
@@ -68,7 +81,9 @@ def _pngs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "png of two thousand million frames", png(64, 64, zlib.compress(bytes(65 * 64)), more=frames)
 
 
-def _jpegs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def _jpeg_bombs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    # 1. A header that lies about its size. 2. Scans without end over many pixels. 3. Odd frames and segments of noise.
+    # 4. Segments, fill bytes and restarts without end. 5. EXIF and MPF that lead back to themselves.
     good = in_format(acta(), "jpeg")
     at = good.index(b"\xff\xc0") + 5
     for width, height in ((65_535, 65_535), (65_535, 900), (7700, 7700), (0, 0), (1, 65_535), (65_535, 1)):
@@ -103,13 +118,15 @@ def _jpegs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "jpeg with a profile of megabytes", good[:2] + icc + good[2:]
 
 
-def _pdfs(_: random.Random) -> Iterator[tuple[str, bytes]]:
+def _pdf_bombs(_: random.Random) -> Iterator[tuple[str, bytes]]:
+    # 1. Drawing without end. 2. Content packed again and again. 3. Forms that hold themselves. 4. Pictures that are
+    # bombs, with names in both spellings. 5. Odd pages. 6. Files that are slow to search. 7. Noise for each filter.
     jpeg, size = saved(acta(), "JPEG"), kinds.SIDES
 
     def drawing(
         content: bytes, *, filters: bytes = b"/FlateDecode", things: bytes = b"", box: bytes = b"[0 0 612 792]"
     ) -> bytes:
-        return kinds._plain(  # noqa: SLF001
+        return kinds._plain_pdf(  # noqa: SLF001
             {
                 1: b"<< /Type /Catalog /Pages 2 0 R >>",
                 2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
@@ -203,25 +220,27 @@ ACTIVE: Final = {
     "form": b"/AcroForm << /XFA 5 0 R /Fields [] >>",
     "film": b"/Extra << /Type /Annot /Subtype /RichMedia >>",
 }
-"""What a PDF may do when it is opened, as entries of its catalogue."""
+"""Things that a PDF can do when it is opened, as entries of its catalogue."""
 
 
 def escaped(entries: bytes) -> bytes:
-    """The same names, each with a letter written as its number."""
+    """The same entries; in each dangerous name one letter is written as its number, which readers accept."""
     out = entries
     for name in (b"JavaScript", b"JS", b"Launch", b"EmbeddedFiles", b"XFA", b"RichMedia"):
         out = out.replace(b"/" + name, b"/" + name[:1] + b"#%02x" % name[1] + name[2:])
     return out
 
 
-def _active(_: random.Random) -> Iterator[tuple[str, bytes]]:
+def _active_pdfs(_: random.Random) -> Iterator[tuple[str, bytes]]:
     jpeg, size = saved(acta(), "JPEG"), kinds.SIDES
     for (name, plain), spelt, packed in product(ACTIVE.items(), ("plain", "escaped"), (False, True)):
         entries = escaped(plain) if spelt == "escaped" else plain
         yield f"pdf with a {name}, {spelt}, packed {packed}", pdf(jpeg, size, extra=entries, packed=packed)
 
 
-def _tiffs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def _tiff_bombs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    # 1. Directories in a loop, and many pages. 2. Each tag with impossible values. 3. Tags that count too many values.
+    # 4. Large and cut pictures in each compression.
     good = kinds.tiff_pages([acta()])
     first = struct.unpack_from("<I", good, 4)[0]
     loop = bytearray(good)
@@ -251,7 +270,7 @@ def _tiffs(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "tiff of noise", b"II*\0\x08\0\0\0" + rng.randbytes(4000)
 
 
-def _others(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def _bombs_of_other_formats(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     webp = in_format(acta(), "webp lossless")
     yield "webp that says it is shorter", webp[:4] + struct.pack("<I", 20) + webp[8:]
     yield "webp that says it is longer", webp[:4] + struct.pack("<I", 2**32 - 2) + webp[8:]
@@ -281,7 +300,7 @@ def _others(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "nothing but zeros", bytes(90_000)
 
 
-def _disguises(_: random.Random) -> Iterator[tuple[str, bytes]]:
+def _pictures_that_are_also_others(_: random.Random) -> Iterator[tuple[str, bytes]]:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr(zipfile.ZipInfo("virus.html", (2024, 6, 2, 0, 0, 0)), "<script>alert(1)</script>")
@@ -306,12 +325,12 @@ def _disguises(_: random.Random) -> Iterator[tuple[str, bytes]]:
         )
 
 
-def _halves(_: random.Random) -> Iterator[tuple[str, bytes]]:
+def _cut_pictures(_: random.Random) -> Iterator[tuple[str, bytes]]:
     for form, share in product(FORMS, (0.02, 0.3, 0.6, 0.95, 0.999)):
         data = in_format(acta(), form)
         yield f"{form}, {share:.1%} of it", data[: max(1, int(len(data) * share))]
 
 
-def _noises(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def _pictures_with_noise(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     for form, length in product(FORMS, (16, 400, 9000)):
         yield f"{form} with noise behind {length} bytes", in_format(acta(), form)[:length] + rng.randbytes(20_000)

@@ -1,4 +1,7 @@
-"""What Pillow, PDFium and a browser all show as one whole picture, we take and show the same. The rate of it."""
+"""If Pillow, PDFium and a browser all show a file as the same whole picture, it must be taken and shown here too.
+
+Counts how many of the made pictures pass.
+"""
 
 import base64
 import io
@@ -45,7 +48,7 @@ SHOW: Final = """async (all) => Promise.all(all.map(async ([data, type]) => {
 
 @dataclass
 class Rate:
-    """How many pictures everybody shows, and which of those we do not."""
+    """Number of pictures that all other programs show, and the ones of them that are lost here."""
 
     made: int = 0
     shown: int = 0
@@ -71,7 +74,7 @@ def browser_page(program: str | None = None) -> Iterator[Page]:
 
 
 def compare(seeds: Sequence[int], page: Page) -> Rate:
-    """Show each picture to everybody."""
+    """Show each picture to all programs."""
     rate = Rate()
     for start in range(0, len(seeds), BATCH):
         batch = [picture(seed) for seed in seeds[start : start + BATCH]]
@@ -86,7 +89,7 @@ def compare(seeds: Sequence[int], page: Page) -> Rate:
 
 
 def shown_by_browser(page: Page, batch: Sequence[Made]) -> list[bool]:
-    """Whether the browser shows the whole picture; of a format that browsers do not show, it has no say."""
+    """Whether the browser shows the whole picture. True for a format that browsers do not show."""
     asked = [made for made in batch if made.form not in NOT_SHOWN_BY_BROWSERS]
     answers = iter(
         page.evaluate(SHOW, [[base64.b64encode(made.data).decode(), f"image/{made.form.lower()}"] for made in asked])
@@ -122,7 +125,7 @@ def shown_by_libraries(made: Made) -> bool:
 
 
 def frames(image: Image.Image) -> Iterator[Image.Image]:
-    """Those that can be had."""
+    """The frames that the library can read, without the huge ones."""
     for number in range(getattr(image, "n_frames", 1)):
         with suppress(Exception):
             image.seek(number)
@@ -132,7 +135,7 @@ def frames(image: Image.Image) -> Iterator[Image.Image]:
 
 
 def lost(made: Made) -> str | None:
-    """Why a picture that everybody shows is not what we take and show; None where it is."""
+    """The reason why a picture that all programs show is refused or differs here; None if it is shown right."""
     try:
         kept = digitize(made.data)
     except PrepError as error:
@@ -141,6 +144,7 @@ def lost(made: Made) -> str | None:
 
 
 def alike(meant: Image.Image, seen: Image.Image) -> bool:
+    # Compared in large cells: compression changes each pixel a little, a missing part changes some cells much.
     if (meant.width > meant.height) is not (seen.width > seen.height):
         return False
     if seen.mode in {"RGBA", "LA", "PA"}:

@@ -1,6 +1,6 @@
 """The hostile corpus against a whole installation: one device sends bombs, another honest images between them.
 
-What must hold: no answer of 500 and above; capture and worker live to the end; every image with a receipt is listed or
+These must hold: no answer of 500 and above; capture and worker live to the end; every image with a receipt is listed or
 waits for a person; memory is bounded. The figures are printed.
 """
 
@@ -11,7 +11,6 @@ import io
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from capture.auth import enroll
 from load_tests.pictures.bombs import corpus
 from load_tests.pictures.kinds import acta, saved
-from prep.rehearsal.installation import free_ports
+from prep.rehearsal.installation import command_line, free_ports
 from prep.settings import now
 from prep.store import embedded
 from prep.store.database import migrate
@@ -36,13 +35,13 @@ from prep.store.database import migrate
 HONEST_EVERY: Final = 5
 """Bombs after which the other device sends an honest image."""
 PATIENCE: Final = 900.0
-"""Seconds in which everything that was taken must be listed or wait for a person."""
+"""Seconds in which every image that was taken must be listed or wait for a person."""
 FIELDS: Final = ("Device", "Sequence", "SHA256", "Origin", "Kind", "Acopio")
 
 
 @dataclass
 class Told:
-    """What was seen."""
+    """The figures of a run, and every fault that was seen."""
 
     sent: int = 0
     answers: dict[int, int] = field(default_factory=dict)
@@ -85,9 +84,9 @@ class _Device:
 
 
 async def play(folder: Path, kinds: Sequence[tuple[str, bytes]], *, patience: float = PATIENCE) -> Told:
-    """Send these to an installation of its own in `folder`."""
+    """Start an installation in `folder`, send these files to it, and wait until each one is listed."""
     told = Told()
-    async with _installation(folder) as (url, database, parts):
+    async with _running_installation(folder) as (url, database, parts):
         devices = [_Device("hostil-1"), _Device("honesto-1")]
         connection = await asyncpg.connect(database)
         for device in devices:
@@ -95,19 +94,21 @@ async def play(folder: Path, kinds: Sequence[tuple[str, bytes]], *, patience: fl
             await enroll(connection, device=device.id, site="CATD-1", public_key=public, at=now())
         stop = asyncio.Event()
         async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(60)) as http, asyncio.TaskGroup() as tasks:
-            await _healthy(http)
-            tasks.create_task(_watch(told, http, parts, stop))
-            names = await _send(told, http, devices, kinds)
-            await _listed(told, connection, names, patience)
+            await _wait_until_healthy(http)
+            tasks.create_task(_watch_memory_and_health(told, http, parts, stop))
+            names = await _send_all(told, http, devices, kinds)
+            await _wait_until_listed(told, connection, names, patience)
             stop.set()
-        await _figures(told, connection, devices[1].id)
+        await _read_figures(told, connection, devices[1].id)
         await connection.close()
         told.dead += [name for name, process in parts.items() if process.poll() is not None]
     return told
 
 
 @asynccontextmanager
-async def _installation(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[str, "subprocess.Popen[bytes]"]]]:
+async def _running_installation(
+    folder: Path,
+) -> AsyncIterator[tuple[str, str, Mapping[str, "subprocess.Popen[bytes]"]]]:
     """Address, database (its owner's) and processes: capture, and a worker with two decoders."""
     server = await embedded.start(folder / "postgres")
     await migrate(server.owner())
@@ -122,7 +123,7 @@ async def _installation(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[s
     parts = {}
     for name in ("capture", "worker"):
         with (folder / f"{name}.log").open("wb") as log:
-            command = [sys.executable, "-m", "prep.operations.cli", name]
+            command = [command_line(), name]
             parts[name] = subprocess.Popen(command, env=clean | said, stdout=log, stderr=log)  # noqa: ASYNC220  # it returns at once
     try:
         yield f"http://127.0.0.1:{capture}", server.owner(), parts
@@ -137,7 +138,7 @@ async def _installation(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[s
         embedded.stop(folder / "postgres")
 
 
-async def _healthy(http: aiohttp.ClientSession) -> None:
+async def _wait_until_healthy(http: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(60):
         while True:
             with suppress(aiohttp.ClientError):
@@ -147,10 +148,10 @@ async def _healthy(http: aiohttp.ClientSession) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _send(
+async def _send_all(
     told: Told, http: aiohttp.ClientSession, devices: Sequence[_Device], kinds: Sequence[tuple[str, bytes]]
 ) -> dict[str, str]:
-    """Names of what was given a receipt, by digest."""
+    """Send every file, with honest images between them. Returns the names of those with a receipt, by digest."""
     taken = {}
     for number, (name, data) in enumerate(kinds):
         pairs = [(devices[0], name, data)]
@@ -174,8 +175,10 @@ async def _send(
     return taken
 
 
-async def _listed(told: Told, connection: asyncpg.Connection, names: Mapping[str, str], patience: float) -> None:
-    """Wait until each is tied to an acta, listed as fuera de catálogo, or before a person."""
+async def _wait_until_listed(
+    told: Told, connection: asyncpg.Connection, names: Mapping[str, str], patience: float
+) -> None:
+    """Wait until each image is tied to an acta, listed as fuera de catálogo, or waits for a person."""
     until = time.monotonic() + patience
     while True:
         rows = await connection.fetch(
@@ -189,7 +192,8 @@ async def _listed(told: Told, connection: asyncpg.Connection, names: Mapping[str
         await asyncio.sleep(0.5)
 
 
-async def _figures(told: Told, connection: asyncpg.Connection, honest: str) -> None:
+async def _read_figures(told: Told, connection: asyncpg.Connection, honest: str) -> None:
+    # The longest wait of an honest image shows whether the bombs held it back.
     longest = await connection.fetchval(
         "SELECT max(extract(epoch FROM r.read_at - a.received_at))::float FROM arrival a JOIN reading r USING (image)"
         " WHERE a.device = $1",
@@ -200,18 +204,18 @@ async def _figures(told: Told, connection: asyncpg.Connection, honest: str) -> N
     told.marks = {row["code"]: row["n"] for row in rows}
 
 
-async def _watch(
+async def _watch_memory_and_health(
     told: Told, http: aiohttp.ClientSession, parts: Mapping[str, "subprocess.Popen[bytes]"], stop: asyncio.Event
 ) -> None:
-    """Memory and health, a few times a second."""
+    """Read memory and health a few times a second, until `stop`."""
     while not stop.is_set():
         for name, process in parts.items():
             with suppress(psutil.Error):
                 part = psutil.Process(process.pid)
-                _most(told, name, part.memory_info().rss)
+                _keep_most(told, name, part.memory_info().rss)
                 for child in part.children(recursive=True):
                     with suppress(psutil.Error):
-                        _most(told, f"{name}: one that looks", child.memory_info().rss)
+                        _keep_most(told, f"{name}: one that looks", child.memory_info().rss)
         begun = time.perf_counter()
         try:
             async with http.get("/healthz") as answer:
@@ -224,12 +228,12 @@ async def _watch(
             await asyncio.wait_for(stop.wait(), 0.25)
 
 
-def _most(told: Told, name: str, size: int) -> None:
+def _keep_most(told: Told, name: str, size: int) -> None:
     told.memory[name] = max(told.memory.get(name, 0), size)
 
 
 def run() -> int:
-    """The whole corpus; 0 where everything held."""
+    """Send the whole corpus and print the figures; returns 0 if all of it held."""
     with tempfile.TemporaryDirectory() as folder:
         told = asyncio.run(play(Path(folder), list(corpus())))
     for title, names in (("broken", told.broken), ("unlisted", told.unlisted), ("dead", told.dead)):

@@ -26,7 +26,7 @@ class Made:
 
 
 def acta(sticker: str = STICKER, size: tuple[int, int] = SIDES, seed: int = 0) -> Image.Image:
-    """A sheet with rules, numbers and a sticker; no two sides of it look alike."""
+    """A sheet with ruled lines, numbers and a sticker. No two of its sides look alike, so a wrong turn is seen."""
     rng = random.Random(seed)
     sheet = Image.new("RGB", size, (250, 246, 240))
     draw = ImageDraw.Draw(sheet)
@@ -56,7 +56,7 @@ STORED_AS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How a camera held in each of eight ways stores an upright sheet."""
+"""The way in which a camera stores an upright sheet, by the EXIF orientation that it notes."""
 
 
 def turned(image: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
@@ -104,7 +104,7 @@ def in_format(image: Image.Image, name: str, orientation: int = 1) -> bytes:
     if orientation > 1 and form in {"JPEG", "PNG", "WEBP", "AVIF"}:
         options["exif"] = exif
     elif orientation > 1:
-        stored = image  # formats without a note of how they were held
+        stored = image  # these formats have no note of the orientation
     return saved(stored, form, **options)
 
 
@@ -126,6 +126,7 @@ def into_jpeg(*parts: bytes) -> Callable[[bytes, random.Random], bytes]:
 
 def mpf(data: bytes, extras: list[bytes], padding: int) -> bytes:
     """A multi-picture file (CIPA DC-007) with `extras` behind the picture, and `padding` bytes before each."""
+    # The index tells places behind itself, so its own length must be known first: it is built once with zeros.
 
     def index(first: int, places: list[tuple[int, int]]) -> bytes:
         entries = struct.pack("<IIIHH", 0x030000, first, 0, 0, 0)
@@ -188,7 +189,7 @@ def pdf(
     extra: bytes = b"",
     pages: int = 1,
 ) -> bytes:
-    """A scan as one page, in the spellings of the trade. `deleted`: pages in the file, not in the document."""
+    """A scan as one page, in the spellings that real programs use. `deleted`: pages that are in the file alone."""
     width, height = size
     box = b"[0 0 %d %d]" % size
     kids = b" ".join([b"3 0 R"] * pages)
@@ -205,19 +206,19 @@ def pdf(
     streams = {
         4: b"<< /Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /Device%s /BitsPerComponent 8"
         b" /Filter /DCTDecode /Length %d >>\nstream\n"
-        % (width, height, _device(jpeg), len(jpeg))
+        % (width, height, _colour_space(jpeg), len(jpeg))
         + jpeg
         + b"\nendstream",
         5: b"<< /Length %d >>\nstream\n" % len(content) + content + b"\nendstream",
     }
-    return _packed(things, streams, lead) if packed else _plain(things | streams, lead)
+    return _packed_pdf(things, streams, lead) if packed else _plain_pdf(things | streams, lead)
 
 
-def _device(jpeg: bytes) -> bytes:
+def _colour_space(jpeg: bytes) -> bytes:
     return b"Gray" if Image.open(io.BytesIO(jpeg)).mode == "L" else b"RGB"
 
 
-def _plain(things: dict[int, bytes], lead: bytes) -> bytes:
+def _plain_pdf(things: dict[int, bytes], lead: bytes) -> bytes:
     out, places = lead + b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n", {}
     for number, thing in things.items():
         places[number] = len(out) - len(lead)
@@ -231,8 +232,8 @@ def _plain(things: dict[int, bytes], lead: bytes) -> bytes:
     )  # fmt: skip
 
 
-def _packed(things: dict[int, bytes], streams: dict[int, bytes], lead: bytes) -> bytes:
-    """Objects in an object stream with a predictor, and the table as a stream too (PDF 1.5)."""
+def _packed_pdf(things: dict[int, bytes], streams: dict[int, bytes], lead: bytes) -> bytes:
+    """A PDF 1.5: objects in an object stream with a predictor, and the table of objects as a stream too."""
     out, rows = lead + b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n", {}
     for number, stream in streams.items():
         rows[number] = (1, len(out) - len(lead), 0)
@@ -272,7 +273,7 @@ PDF_SPELLINGS: Final[dict[str, dict[str, Any]]] = {
 
 
 def tiff_pages(pages: list[Image.Image], *, reduced: set[int] = frozenset()) -> bytes:  # type: ignore[assignment]
-    """Uncompressed grey pages, one directory each; `reduced`: those that call themselves a preview."""
+    """Uncompressed grey pages, one directory each. `reduced`: numbers of the pages that say they are a preview."""
     out, last = bytearray(b"II*\0\0\0\0\0"), 4
     for number, page in enumerate(pages):
         pixels = page.convert("L").tobytes()
@@ -292,14 +293,14 @@ def tiff_pages(pages: list[Image.Image], *, reduced: set[int] = frozenset()) -> 
 
 
 def tiff_below(preview_: Image.Image, full: Image.Image) -> bytes:
-    """The first directory is a preview, and the full picture stands in a directory below it (SubIFDs)."""
+    """A TIFF whose first directory is a preview; the full picture is in a directory below it (SubIFDs)."""
     data = bytearray(tiff_pages([preview_, full]))
     first = struct.unpack_from("<I", data, 4)[0]
     entry = first + 2
     after = first + 2 + 12 * 10
     below = struct.unpack_from("<I", data, after)[0]
     struct.pack_into("<HHII", data, entry, 254, 4, 1, 1)
-    # Its row count, the whole by default, makes room; tags stand in order, so the last two move up.
+    # The tag 278 (rows) may be absent, so it makes room for the tag 330. Tags are in order of number.
     rows = [bytes(data[entry + 12 * n : entry + 12 * n + 12]) for n in range(10)]
     rows = [row for row in rows if row[:2] != struct.pack("<H", 278)] + [struct.pack("<HHII", 330, 4, 1, below)]
     data[entry:after] = b"".join(rows)
@@ -307,23 +308,25 @@ def tiff_below(preview_: Image.Image, full: Image.Image) -> bytes:
     return bytes(data)
 
 
-def _small() -> Image.Image:
+def _small_preview() -> Image.Image:
     return Image.new("RGB", (96, 68), (220, 220, 220))
 
 
 TIFF_CONTAINERS: Final[dict[str, Callable[[Image.Image], bytes]]] = {
-    "preview first": lambda image: tiff_pages([_small(), image], reduced={0}),
-    "preview first, not marked": lambda image: tiff_pages([_small(), image]),
-    "smaller one marked as the main one": lambda image: tiff_pages([_small(), image], reduced={1}),
-    "preview last": lambda image: tiff_pages([image, _small()], reduced={1}),
-    "several previews": lambda image: tiff_pages([_small(), image, _small(), _small()], reduced={0, 2, 3}),
-    "full one below": lambda image: tiff_below(_small(), image),
+    "preview first": lambda image: tiff_pages([_small_preview(), image], reduced={0}),
+    "preview first, not marked": lambda image: tiff_pages([_small_preview(), image]),
+    "smaller one marked as the main one": lambda image: tiff_pages([_small_preview(), image], reduced={1}),
+    "preview last": lambda image: tiff_pages([image, _small_preview()], reduced={1}),
+    "several previews": lambda image: tiff_pages(
+        [_small_preview(), image, _small_preview(), _small_preview()], reduced={0, 2, 3}
+    ),
+    "full one below": lambda image: tiff_below(_small_preview(), image),
 }
 
 # Trailers
 
 
-def _zip() -> bytes:
+def _empty_zip() -> bytes:
     record = b"PK\x03\x04" + bytes(26)
     return record + b"PK\x05\x06" + bytes(18)
 
@@ -342,13 +345,13 @@ TRAILERS: Final[dict[str, Callable[[random.Random], bytes]]] = {
     "another jpeg": lambda _: preview(),
     "half a jpeg": lambda _: preview()[:-200],
     "noise": lambda rng: rng.randbytes(rng.randrange(1, 6000)),
-    "zip": lambda _: _zip(),
+    "zip": lambda _: _empty_zip(),
     "web page": lambda _: b"<html><script>alert(1)</script></html>",
 }  # fmt: skip
 
 
 def picture(seed: int) -> Made:
-    """The picture of that number: a format, one of its containers, a way to hold the camera, a trailer, and damage."""
+    """The picture with this number. The number chooses format, container, orientation, trailer and damage."""
     rng = random.Random(f"picture {seed}")
     name = rng.choice(sorted(FORMATS))
     form, orientation, meant = FORMATS[name][0], rng.randrange(1, 9), acta(seed=seed)
@@ -376,7 +379,7 @@ def picture(seed: int) -> Made:
 
 
 def damaged(data: bytes, how: str, rng: random.Random) -> bytes:
-    """A few bytes of it are others, are missing at its end, or are more."""
+    """The same bytes with a few flipped, cut off at the end, or added, as `how` says."""
     at = rng.randrange(len(data))
     match how:
         case "flipped":

@@ -140,6 +140,8 @@ class EmbeddedBus:
             await share.leave()
             raise
         self._shares.add(share)
+        if self._closed.is_set():  # `close` ran while this consumer was connecting, and did not see its share
+            await share.leave()
         return share
 
     async def close(self) -> None:

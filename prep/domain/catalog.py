@@ -129,7 +129,7 @@ class Election:
     ambito: Ambito
     nivel: Nivel
     rules: str
-    """Name of the rule set (`prep/domain/rules.py`)."""
+    """The rule set as `rules.rule_set` takes it: the name of a known one, or the JSON of the election's own."""
     candidatura: str
     """The `tipo_candidatura` field of the QR."""
     options: tuple[Option, ...]
@@ -161,6 +161,8 @@ class Contest:
     name: str
     ballot: tuple[int, ...]
     """Positions of the options on this contest's ballot, in the printed order."""
+    votes_per_ballot: int = 1
+    """Number of votes on one ballot: several in a judicial election (`docs/rules.md` §4)."""
 
 
 class Casilla(NamedTuple):

@@ -63,11 +63,14 @@ SUMMARY_NAMES: Final = (
 )
 
 
-def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
+def summary(counts: Counts, *, with_especiales: bool, sin_acta_not_counted: bool = True) -> dict[str, str]:
     """The thirteen summary values by official name, in official order.
 
     `with_especiales` says which votes count for the participation: those of all casillas (in the last corte), or those
     without the especial casillas (during the night).
+
+    `sin_acta_not_counted` says whether ACTAS_NO_CONTABILIZADAS includes the actas *sin acta*. In every election they
+    are captured.
     """
     # People vote in an especial casilla without being in its lista nominal, so their votes would raise the
     # participation.
@@ -81,7 +84,7 @@ def summary(counts: Counts, *, with_especiales: bool) -> dict[str, str]:
         counts.contabilizadas,
         percent(counts.contabilizadas, counts.esperadas),
         percent(counts.inconsistentes, counts.esperadas),
-        counts.no_contabilizadas,
+        counts.no_contabilizadas - (0 if sin_acta_not_counted else counts.sin_acta),
         counts.lista_nominal,
         counts.votos_con_especiales,
         counts.votos_sin_especiales,

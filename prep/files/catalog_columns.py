@@ -27,7 +27,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         *("lugar", "direccion"),
     ),
     "opciones.csv": ("eleccion", "orden", "codigo", "clase", "partidos", "nombre", "color", "emblema"),
-    "contiendas.csv": ("eleccion", "entidad", "territorio", "nombre", "opciones"),
+    "contiendas.csv": ("eleccion", "entidad", "territorio", "nombre", "opciones", "votos_por_boleta"),
     "candidaturas.csv": ("eleccion", "entidad", "territorio", "opciones", "propietaria", "suplente"),
     "actas.csv": (
         "eleccion",
@@ -46,7 +46,7 @@ OPTIONAL_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "elecciones.csv": frozenset(COLUMNS["elecciones.csv"][8:]),
     "casillas.csv": frozenset({"boletas_maximas", "digitos", "elecciones", "lugar", "direccion"}),
     "opciones.csv": frozenset({"partidos", "nombre", "color", "emblema"}),
-    "contiendas.csv": frozenset({"nombre", "opciones"}),
+    "contiendas.csv": frozenset({"nombre", "opciones", "votos_por_boleta"}),
     "candidaturas.csv": frozenset({"suplente"}),
     "actas.csv": frozenset(COLUMNS["actas.csv"][2:]),
 }
@@ -58,12 +58,14 @@ DIGITOS: Final = 3
 MAX_ENTIDAD: Final = 99
 MAX_TERRITORY: Final = 999
 _MAX_PEOPLE: Final = 9_999_999
+_MAX_VOTES_PER_BALLOT: Final = 100
 
 people: Final = cell.integer(0, _MAX_PEOPLE)
 maybe_people: Final = cell.maybe_integer(0, _MAX_PEOPLE)
 maybe_entidad: Final = cell.integer(0, MAX_ENTIDAD, blank=0)
 maybe_territory: Final = cell.integer(0, MAX_TERRITORY, blank=0)
 digit_boxes: Final = cell.integer(1, 7, blank=DIGITOS)
+votes_per_ballot: Final = cell.integer(1, _MAX_VOTES_PER_BALLOT, blank=1)
 maybe_digit_boxes: Final = cell.maybe_integer(1, 7)
 
 Tables = Mapping[str, CsvTable]

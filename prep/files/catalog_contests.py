@@ -1,7 +1,7 @@
 """The territories of a catalogue, and the contests: one place that elects one office."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from prep.domain.catalog import Clase, Contest, ContestId, Nivel, Territory, TerritoryKind
@@ -13,6 +13,7 @@ from prep.files.catalog_columns import (
     all_sound,
     maybe_entidad,
     maybe_territory,
+    votes_per_ballot,
 )
 from prep.files.catalog_elections import FOR_SOMEBODY, Drafts, ElectionDraft, expect_election
 
@@ -83,6 +84,7 @@ def read_contests(tables: Tables, drafts: Drafts, territories: Territories) -> C
         ids = table.read("territorio", maybe_territory, 0)
         names = table.read("nombre", cell.name, "")
         ballots = table.read("opciones", cell.codes, none)
+        votes = table.read("votos_por_boleta", votes_per_ballot, 1)
         keys = list(zip(elections, entidades, ids, strict=True))
         expect_election(table, elections, tables, drafts)
         if all_sound(tables, "elecciones.csv", "territorios.csv"):
@@ -90,9 +92,10 @@ def read_contests(tables: Tables, drafts: Drafts, territories: Territories) -> C
         if all_sound(tables, "elecciones.csv", "opciones.csv"):
             table.expect("opciones", lambda *held: _judge_stated(drafts, *held), elections, ballots)
         table.expect_once("territorio", "la contienda está repetida", keys)
-        for key, ballot, name in zip(keys, ballots, names, strict=True):
+        for key, ballot, name, most in zip(keys, ballots, names, votes, strict=True):
             if key[0] in drafts:
-                contests[key] = ContestPlace(_contest_of(key, drafts[key[0]], territories, ballot, name), stated=True)
+                contest = _contest_of(key, drafts[key[0]], territories, ballot, name)
+                contests[key] = ContestPlace(replace(contest, votes_per_ballot=most), stated=True)
     stated = {key[0] for key in contests}
     for code, draft in drafts.items():
         # An election is either wholly in contiendas.csv or not at all: a forgotten line must not become a contest.

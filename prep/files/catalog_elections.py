@@ -17,7 +17,7 @@ from prep.domain.catalog import (
     district_kind,
     electing_kind,
 )
-from prep.domain.rules import RULE_SETS
+from prep.domain.rules import OWN, RULE_SETS, RuleSet
 from prep.files import csv_tables as cell
 from prep.files.catalog_columns import Tables, all_sound
 from prep.files.csv_tables import CsvTable, shown
@@ -75,7 +75,8 @@ class ElectionDraft:
 Drafts = dict[str, ElectionDraft]
 
 
-def read_elections(tables: Tables) -> Drafts:
+def read_elections(tables: Tables, own: Mapping[str, RuleSet]) -> Drafts:
+    """The elections by code. `own` holds the rule sets that the catalogue brings, by name."""
     table = tables.get("elecciones.csv")
     if table is None:
         return {}
@@ -90,7 +91,7 @@ def read_elections(tables: Tables) -> Drafts:
     candidaturas = table.read("candidatura", cell.sticker_word, "")
     tipos = _by_type(table, "tipo_acta", needed=True)
     sufijos = _by_type(table, "sufijo", needed=False)
-    table.expect("reglas", _judge_rules, rules)
+    table.expect("reglas", lambda name: _judge_rules(name, own), rules)
     table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
     drafts: Drafts = {}
     # A repeated code is already reported. Keep the first one, so that later checks still find an election.
@@ -103,7 +104,7 @@ def read_elections(tables: Tables) -> Drafts:
             years[row],
             ambitos[row],
             niveles[row],
-            rules[row],
+            own[rules[row]].canonical().decode() if rules[row] in own else rules[row],
             candidaturas[row],
             tipos[row],
             sufijo,
@@ -113,8 +114,11 @@ def read_elections(tables: Tables) -> Drafts:
     return drafts
 
 
-def _judge_rules(name: str) -> str:
-    return "" if name in RULE_SETS else f"«{shown(name)}» no es un conjunto de reglas; hay: {', '.join(RULE_SETS)}"
+def _judge_rules(name: str, own: Mapping[str, RuleSet]) -> str:
+    if name in RULE_SETS or name in own:
+        return ""
+    known = ", ".join([*RULE_SETS, *own])
+    return f"«{shown(name)}» no es un conjunto de reglas; hay: {known}; uno propio va en {OWN}NOMBRE.json"
 
 
 def _by_type(table: CsvTable, column: str, *, needed: bool) -> list[dict[TipoCasilla, str]]:

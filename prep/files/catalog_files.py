@@ -4,6 +4,7 @@
     territorios.csv   entidades, distritos, municipios   contiendas.csv    the contests of each election (optional)
     casillas.csv      every polling station              candidaturas.csv  the candidates, with their options
     actas.csv         the differences of single actas from their casilla and election (optional)
+    reglas/NAME.json  a rule set of the election's own, or NAME.toml (optional)
 
 `catalog_columns.py` names the columns of each file; `csv_tables.py` says which texts a cell may hold. The program reads
 whole columns and not single rows, so a catalogue of 170,000 casillas × 3 elections loads in seconds. If a check needs
@@ -15,8 +16,10 @@ import csv
 import hashlib
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from prep.domain.catalog import Catalog
+from prep.domain.rules import OWN, own_rules
 from prep.errors import Rejected
 from prep.files.catalog_actas import build_actas, equal_stickers, read_changes
 from prep.files.catalog_candidacies import read_candidacies
@@ -52,11 +55,13 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
     report = [
         FileFinding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
-        if name not in COLUMNS
+        if name not in COLUMNS and not name.startswith(OWN)
     ]
     # Each step adds its errors to the report and goes on, so that a person sees all of them at once.
+    rules, wrong = own_rules(files)
+    report += [FileFinding(name, 0, "", sentence) for name, sentence in wrong]
     tables = read_tables(files, report)
-    drafts = read_elections(tables)
+    drafts = read_elections(tables, rules)
     territories = read_territories(tables)
     contests = read_contests(tables, drafts, territories)
     casillas = read_casillas(tables, drafts, territories)
@@ -82,6 +87,12 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
         digest=digest(files),
     )
     return catalog, CatalogReading(tables, drafts, contests, casillas, changes)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The files of a catalogue's folder by name: its tables, and the rule sets that the election brings."""
+    rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (*sorted(folder.glob("*.csv")), *rules)}
 
 
 def digest(files: Mapping[str, bytes]) -> str:

@@ -40,7 +40,7 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "anio": "Año, de 1990 a 2200.",
         "ambito": f"Uno de: {', '.join(Ambito)}. Dice qué distrito llevan sus archivos.",
         "nivel": f"Dónde se elige el cargo: {', '.join(Nivel)}.",
-        "reglas": "Nombre del conjunto de reglas, como `ine-2023`.",
+        "reglas": "Nombre del conjunto de reglas: uno conocido, como `ine-2023`, o uno propio de la carpeta `reglas`.",
         "candidatura": "El campo `tipo_candidatura` del QR: hasta 12 letras mayúsculas o cifras.",
         "tipo_acta": (
             "El campo `tipo_acta` del QR. Junto con `candidatura` distingue una elección de otra en el mismo lugar."
@@ -96,6 +96,8 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "nombre": "Nombre de la contienda; vacío: el de su territorio.",
         "opciones": "Las opciones de su boleta, por código y separadas por espacio; vacío: todas. "
         "Debe incluir los nulos.",
+        "votos_por_boleta": "Cuántos votos lleva una boleta, de 1 a 100: varios en una elección judicial; vacío: 1. "
+        "El límite de votos de un acta se multiplica por este número.",
     },
     "candidaturas.csv": {
         "eleccion": "Código de la elección.",
@@ -144,8 +146,20 @@ cada vez.
   Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
   `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
 - Las siglas, las horas y el intervalo no van aquí: son variables `PREP_*`.
-- Los conjuntos de reglas se explican en `docs/rules.md`.
+- Los conjuntos de reglas se explican en `docs/rules.md`; `prep rules list` dice cuáles se conocen.
 
+## reglas/NOMBRE.toml
+
+Un conjunto de reglas propio de la elección: criterios, textos de OBSERVACIONES e interruptores. Puede ser también
+`reglas/NOMBRE.json`. La carpeta puede faltar. El archivo se llama como el conjunto, y elecciones.csv lo nombra en
+`reglas`. Un conjunto propio no puede llamarse como uno conocido. El catálogo lleva el archivo en su huella, y cada
+manifiesto publica el conjunto entero.
+
+```
+prep rules list                                                      # los conjuntos conocidos
+prep rules new mis-reglas --file mi-eleccion/reglas/mis-reglas.toml  # un borrador con explicaciones
+prep rules check mi-eleccion/reglas/mis-reglas.toml                  # todos sus errores
+```
 ## Errores, avisos y resumen
 
 Un **error** impide la carga. Cada causa se dice una vez, con su archivo, línea y columna, y con las demás líneas que la
@@ -234,9 +248,9 @@ def sample_catalog() -> dict[str, bytes]:
                 for place, option in enumerate(options, 1)
             ],
             "contiendas.csv": [
-                ("GOB", 33, None, "Ejemplo", None),
-                ("AYUN", 33, 1, "Villa Abeto", f"{parties} FRESNO-NOGAL {rest}"),
-                ("AYUN", 33, 2, "Villa Nogal", f"ABETO CEDRO FRESNO NOGAL FRESNO-NOGAL CAND_IND_1 {rest}"),
+                ("GOB", 33, None, "Ejemplo", None, None),
+                ("AYUN", 33, 1, "Villa Abeto", f"{parties} FRESNO-NOGAL {rest}", None),
+                ("AYUN", 33, 2, "Villa Nogal", f"ABETO CEDRO FRESNO NOGAL FRESNO-NOGAL CAND_IND_1 {rest}", None),
             ],
             "candidaturas.csv": [
                 ("GOB", 33, None, "ABETO CEDRO ABETO-CEDRO", "Ana Ejemplo", "Beatriz Ejemplo"),

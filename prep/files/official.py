@@ -1,167 +1,82 @@
-"""Reads the result files that institutes have really published, whatever their dialect, into one shape.
+"""Read the result files that institutes have really published, of every dialect, into one shape.
 
-The format is Anexo 18.5 as told in `docs/rules.md` §6: title, date, thirteen summary values, one row an acta.
-Files differ in encoding, delimiter, line ends, names of columns, dates, and in how they print a field that holds no
-number. This module hides all of that and decides nothing: what a row says is kept as printed (`OfficialRow.printed`)
-beside what it means. Rows of an acta that nobody had (sin acta, not captured yet, fuera de catálogo) hold no readings,
-whatever the file prints in them: zeros, blanks, "Sin acta" or "-" all become None.
+The format is Anexo 18.5 (`docs/rules.md` §6): title, date of the corte, thirteen summary values, one row for each acta.
+Files differ in encoding, delimiter, line ends, names of columns, dates, and in the words for a field without a number.
+This module hides these differences, with its neighbours `official_text.py` (lines) and `official_words.py` (meanings).
+Each row keeps its cells as printed (`OfficialRow.printed`) beside their meaning. A row without an acta (sin acta, not
+captured yet, fuera de catálogo) holds no readings: zeros, blanks, "Sin acta" and "-" all become None.
+
+This module never guesses. With an unknown word it refuses the file, with line and text; if the person asked for it, it
+marks the row instead (`OfficialRow.unknown`). It names each unknown column (`OfficialFile.notes`).
 """
 
-import csv
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timezone
 from enum import StrEnum
-from functools import lru_cache
-from itertools import pairwise
-from typing import Final, NoReturn
+from itertools import combinations
+from typing import Final
 
 from prep.domain.catalog import Ambito
-from prep.domain.entry import Field, Mark
+from prep.domain.entry import Field
 from prep.domain.rules import SIN_ACTA, Observation
-from prep.domain.tally import SUMMARY_NAMES
-from prep.errors import Rejected
-from prep.files.csv_tables import NOTHING, bare, plain_lines, without_bom, without_thousands
-
-_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-_DELIMITERS: Final = ("|", ",", ";", "\t")
-_PREAMBLE_LINES: Final = 60
-"""The column header stands within the first lines of a file, or the file is something else."""
-_LONGEST_CELL: Final = 20_000
-
-_HEADER_COLUMNS: Final = (
-    "TOTAL_BOLETAS_SOBRANTES",
-    "TOTAL_PERSONAS_VOTARON",
-    "TOTAL_REP_PARTIDO_CI_VOTARON",
-    "TOTAL_VOTOS_SACADOS",
+from prep.files.csv_tables import bare, shown, without_thousands
+from prep.files.official_text import (
+    find_header,
+    read_lines,
+    read_moment,
+    read_preamble,
+    read_rows,
+    refuse,
+    stated_zone,
+    zone_of,
 )
-"""In the order of `entry.HEADER`."""
+from prep.files.official_words import (
+    COALITION_MARKS,
+    HEADER_COLUMNS,
+    NO_TEXTS,
+    SYNONYMS,
+    TIPOS,
+    UBICACION,
+    Texts,
+    canonical_column,
+    column_name,
+    combination,
+    fold,
+    nearly,
+    nothing,
+    observations,
+    office_column,
+    party,
+    read_cell,
+    says_sin_acta,
+    understand,
+)
 
-_SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "CLAVE_CASILLA": (),
-    "CLAVE_ACTA": (),
-    "ID_ENTIDAD": ("ID_ESTADO",),
-    "ENTIDAD": ("ESTADO", "NOMBRE_ESTADO", "NOMBRE_ENTIDAD"),
-    "ID_DISTRITO_FEDERAL": (),
-    "DISTRITO_FEDERAL": ("NOMBRE_DISTRITO_FEDERAL", "CABECERA_DISTRITAL_FEDERAL"),
-    "ID_DISTRITO_LOCAL": ("ID_DISTRITO",),
-    "DISTRITO_LOCAL": ("DISTRITO", "NOMBRE_DISTRITO", "NOMBRE_DISTRITO_LOCAL", "CABECERA_DISTRITAL_LOCAL"),
-    "ID_MUNICIPIO": ("ID_ALCALDIA", "ID_AYUNTAMIENTO"),
-    "MUNICIPIO": ("NOMBRE_MUNICIPIO", "ALCALDIA", "AYUNTAMIENTO"),
-    "SECCION": (),
-    "ID_CASILLA": (),
-    "TIPO_CASILLA": (),
-    "EXT_CONTIGUA": (),
-    "UBICACION_CASILLA": ("UBICACION",),
-    "TIPO_ACTA": ("NUM_ACTA_IMPRESO",),
-    "TOTAL_BOLETAS_SOBRANTES": ("NUM_BOLETAS_SOBRANTES", "BOLETAS_SOBRANTES"),
-    "TOTAL_PERSONAS_VOTARON": ("TOTAL_CIUDADANOS_VOTARON", "NUM_CIUDADANOS_VOTARON", "PERSONAS_VOTARON"),
-    "TOTAL_REP_PARTIDO_CI_VOTARON": ("NUM_REP_PARTIDO_CI_VOTARON", "TOTAL_REPRESENTANTES_VOTARON"),
-    "TOTAL_VOTOS_SACADOS": ("NUM_BOLETAS_EXTRAIDAS", "BOLETAS_EXTRAIDAS", "TOTAL_BOLETAS_EXTRAIDAS", "VOTOS_SACADOS"),
-    "NO_REGISTRADAS": (
-        "NO_REGISTRADOS",
-        "CNR",
-        "CANDIDATURAS_NO_REGISTRADAS",
-        "CANDIDATOS_NO_REGISTRADOS",
-        "CANDIDATO_NO_REGISTRADO",
-        "CANDIDATO/A_NO_REGISTRADO/A",
-        "NUM_VOTOS_CAN_NREG",
-    ),
-    "NULOS": ("VOTOS_NULOS", "VN", "NUM_VOTOS_NULOS"),
-    "TOTAL_VOTOS_ASENTADO": ("TOTAL_VOTOS_ASENTADOS", "TOTAL_ASENTADO"),
-    "TOTAL_VOTOS_CALCULADO": ("TOTAL_VOTOS_CALCULADOS", "TOTAL_VOTOS", "TOTAL_CALCULADO"),
-    "LISTA_NOMINAL": ("LISTA_NOMINAL_CASILLA",),
-    "REPRESENTANTES_PP_CI": ("REPRESENTANTES",),
-    "OBSERVACIONES": ("OBSERVACION",),
-    "CONTABILIZADA": (),
-    "MECANISMOS_TRASLADO": ("MECANISMO_TRASLADO",),
-    "CODIGO_INTEGRIDAD": ("SHA", "SHA256", "HASH"),
-    "FECHA_HORA_ACOPIO": ("HORA_ACOPIO",),
-    "FECHA_HORA_CAPTURA": ("HORA_CAPTURA",),
-    "FECHA_HORA_VERIFICACION": ("HORA_VERIFICACION", "HORA_REGISTRO", "FECHA_HORA_REGISTRO"),
-    "ORIGEN": (),
-    "DIGITALIZACION": (),
-    "TIPO_DOCUMENTO": (),
-    "COTEJADA": ("COTEJO",),
-}
-COLUMNS: Final = frozenset(_SYNONYMS)
+COLUMNS: Final = frozenset(SYNONYMS)
 """Canonical names of every column that is no vote for somebody: those of INE 2023, for federal and local elections."""
-_CANONICAL: Final = {other: name for name, others in _SYNONYMS.items() for other in (name, *others)}
-_NEEDED: Final = (
-    "ID_ENTIDAD",
-    "SECCION",
-    "ID_CASILLA",
-    "TIPO_CASILLA",
-    "NULOS",
-    "TOTAL_VOTOS_CALCULADO",
-    "OBSERVACIONES",
-    "CONTABILIZADA",
-)
-
-_SUMMARY_SYNONYMS: Final = {
-    "ACTAS_FUERA_DE_CATALOGO": "ACTAS_FUERA_CATALOGO",
-    "PORCENTAJE_ACTAS_CON_INCONSISTENCIAS": "PORCENTAJE_ACTAS_INCONSISTENCIAS",
-    "LISTA_NOMINAL_ACTAS_CONTABILZADAS": "LISTA_NOMINAL_ACTAS_CONTABILIZADAS",
-    "PORCENTAJE_PARTICIPACION": "PORCENTAJE_PARTICIPACION_CIUDADANA",
-}
-
-_TODOS_SIN_NUMERO: Final = (Observation.TODOS_ILEGIBLES, Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO)
-_TEXTS: Final[Mapping[str, tuple[Observation, ...]]] = {
-    "EXCEDE LISTA NOMINAL": (Observation.EXCEDE,),
-    "ILEGIBLE": (Observation.ILEGIBLE,),
-    "SIN DATO": (Observation.SIN_DATO,),
-    "ALGUN DATO ILEGIBLE O SIN DATO": (Observation.ILEGIBLE, Observation.SIN_DATO),
-    "TODOS LOS CAMPOS ILEGIBLES": (Observation.TODOS_ILEGIBLES,),
-    "TODOS LOS CAMPOS VACIOS": (Observation.TODOS_VACIOS,),
-    "TODOS LOS CAMPOS VACIO": (Observation.TODOS_VACIOS,),
-    "TODOS LOS CAMPOS SIN DATO": (Observation.TODOS_VACIOS,),
-    "TODOS ILEGIBLES O SIN DATO": _TODOS_SIN_NUMERO,
-    "FUERA DE CATALOGO": (Observation.FUERA_DE_CATALOGO,),
-    "IDENTIFICACION POR PROCESO TECNICO OPERATIVO": (Observation.PROCESO_TECNICO,),
-    "IDENTIFICACION FORZADA": (Observation.PROCESO_TECNICO,),
-}
-
-_REASONS: Final[Mapping[Observation, tuple[str, ...]]] = {
-    Observation.SIN_ACTA_1: ("(1)", "NO ENTREGADO"),
-    Observation.SIN_ACTA_2: ("(2)", "NO INSTALADA"),
-    Observation.SIN_ACTA_3: ("(3)", "SIN SOBRE"),
-    Observation.SIN_ACTA_4: ("(4)", "URNA"),
-}
-"""What tells the four kinds of *sin acta* apart in their texts."""
+_NEEDED: Final = ("SECCION", "NULOS", "TOTAL_VOTOS_CALCULADO", "OBSERVACIONES", "CONTABILIZADA")
+_OF_KEY: Final = ("ID_ENTIDAD", "ID_CASILLA", "TIPO_CASILLA")
+"""Needed if the file has no CLAVE_CASILLA."""
 
 _ORIGINS: Final = {"CASILLA": "CASILLA", "CATD": "CATD", "CCV": "CCV"}
 _DEVICES: Final = {"MOVIL": "Móvil", "ESCANER": "Escáner", "URNA": "Urna", "URNA ELECTRONICA": "Urna"}
 _OUT_OF_CATALOGUE: Final = 3
 """UBICACION_CASILLA of an acta that is fuera de catálogo."""
-_CONTABILIZADA: Final = frozenset({"0", "1", "2", "-"})
-_WORDS: Final[Mapping[str, Mark | None]] = {
-    "SIN DATO": Mark.SIN_DATO,
-    "": Mark.SIN_DATO,
-    "ILEGIBLE": Mark.ILEGIBLE,
-    "SIN ACTA": None,
-    "-": None,
-    "N/A": None,
-}
-
-_DIGITS: Final = re.compile(r"\d+", re.ASCII)
-_DECIMAL: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
-_QUOTED: Final = re.compile(r"""'([^']*)'|"([^"]*)\"""")
-_MOMENT: Final = re.compile(
-    r"(?P<a>\d{1,4})[/-](?P<b>\d{1,2})[/-](?P<c>\d{1,4})"
-    r"(?:[ T]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?)?"
-    r"\s*(?P<half>[ap]\.?\s*m\.?)?",
-    re.ASCII | re.IGNORECASE,
-)
-_OFFSET: Final = re.compile(r"(?:UTC|GMT)\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?", re.ASCII | re.IGNORECASE)
-_CENTRAL: Final = timezone(timedelta(hours=-6))
-"""Taken where a file does not state its offset: Central time."""
+_CONTABILIZADA: Final = {"0": "0", "1": "1", "2": "2", "SI": "1", "NO": "0"}
+_DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
+_INDEPENDENT: Final = re.compile(r"C_I_.+|(CAND|CANDIDAT[OA]|CANDIDATURA)?[-_ ]?(IND|CI)([-_ ]|\d|EPENDIENTE|$).*")
+_MARKED: Final = re.compile(rf"({'|'.join(sorted(COALITION_MARKS))})[-_].+")
+_MOST_SUMS: Final = 3
+"""Columns that are sums of others, at the most."""
+_FEWEST_WRONG: Final = 2
+"""One row with a wrong sum proves nothing about a column."""
 
 
 class Status(StrEnum):
-    """What a row is: only CAPTURADA rows hold readings of an acta."""
+    """The state of a row. Only CAPTURADA rows hold readings of an acta."""
 
     CAPTURADA = "capturada"
     SIN_ACTA = "sin_acta"
@@ -172,7 +87,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OfficialRow:
-    """One acta as an institute published it. Identity numbers are None where the file holds no number."""
+    """One acta as an institute published it. Identity numbers are None if the file holds no number."""
 
     line: int
     """Physical line in the file, from 1."""
@@ -180,7 +95,7 @@ class OfficialRow:
     """CLAVE_ACTA; fuera de catálogo, the identity as read, with "#2" for the second of the same identity."""
     clave_casilla: str
     clave_acta: str
-    """Without apostrophes; "" where the file has none."""
+    """Without apostrophes; "" if the file has none."""
     entidad: int | None
     entidad_nombre: str
     distrito: int | None
@@ -194,15 +109,17 @@ class OfficialRow:
     ubicacion: int | None
     tipo_acta: str
     header: tuple[Field | None, ...]
-    """In the order of `entry.HEADER`; None where "-" or where the file lacks the column."""
+    """In the order of `entry.HEADER`; None for "-", or if the file lacks the column."""
     cells: tuple[Field | None, ...]
-    """In the order of `OfficialFile.vote_columns`; None where the option is not on the ballot ("-")."""
+    """In the order of `OfficialFile.vote_columns`; None if the option is not on the ballot ("-")."""
     total_asentado: Field | None
     total_calculado: int | None
     lista_nominal: int | None
     representantes: int | None
     observations: tuple[str, ...]
     """The texts as printed, one by one."""
+    meanings: tuple[frozenset[Observation], ...]
+    """The criteria that each text may stand for."""
     status: Status
     contabilizada: str
     """"1", "0", "2" or "-"."""
@@ -211,7 +128,7 @@ class OfficialRow:
     acopio: datetime | None
     captura: datetime | None
     verificacion: datetime | None
-    """Times are aware, in the file's offset; None where absent or no date at all. Hand-typed years are kept."""
+    """Times are aware, in the file's offset; None if absent or not a date. Years typed by hand are kept."""
     origen: str
     """"CASILLA", "CATD" or "" (other texts as printed)."""
     digitalizacion: str
@@ -219,7 +136,20 @@ class OfficialRow:
     tipo_documento: str
     cotejada: str
     printed: tuple[str, ...]
-    """Every cell as it stands in the file, in the order of `OfficialFile.columns`."""
+    """Every cell as printed in the file, in the order of `OfficialFile.columns`."""
+    unknown: str = ""
+    """The words of this row that nobody understands. If there are any, its readings must not be used."""
+
+    @property
+    def clave(self) -> str:
+        """CLAVE_CASILLA, built from the identity."""
+        numbers = (self.seccion or 0, self.tipo, self.numero or 0, self.ext_contigua or 0)
+        return f"{self.entidad or 0:02}{numbers[0]:04}{numbers[1]}{numbers[2]:02}{numbers[3]:02}"
+
+    @property
+    def observed(self) -> frozenset[Observation]:
+        """Every criterion that the texts may stand for."""
+        return frozenset().union(*self.meanings)
 
 
 @dataclass(frozen=True)
@@ -230,9 +160,9 @@ class OfficialFile:
     at: datetime | None
     """The moment of the corte, in the file's own offset."""
     offset: str
-    """As printed, as "UTC-6"; "" where the file states none (Central is taken then)."""
+    """As printed, as "UTC-6"; "" if the file states none. Then the offset of the state on that day is used."""
     summary: dict[str, str]
-    """By canonical name: digits without thousands separators, percentages without sign."""
+    """By canonical name: digits without thousands separators, percentages without sign; "" if the file states none."""
     columns: tuple[str, ...]
     """Canonical names of all columns, in file order."""
     vote_columns: tuple[str, ...]
@@ -240,6 +170,8 @@ class OfficialFile:
     printed_vote_columns: tuple[str, ...]
     """The same columns by the file's own names."""
     rows: list[OfficialRow]
+    notes: tuple[str, ...] = field(default=())
+    """Facts about the reading for a person: unknown columns, sums, which of two columns is believed."""
 
     @property
     def ambito(self) -> Ambito:
@@ -251,301 +183,202 @@ class OfficialFile:
         return [row for row in self.rows if row.status is not Status.FUERA_DE_CATALOGO]
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateRow:
-    """One line of a CANDIDATURAS file."""
-
-    line: int
-    entidad: int | None
-    distrito: int | None
-    """Set where the file has a district column."""
-    municipio: int | None
-    code: str
-    """The party, combination or independent, as printed, without the mark of a sum."""
-    suma: bool
-    """The line stands for a coalition as a whole (SUM-A-B), not for a vote column."""
-    propietaria: str
-    suplente: str
-
-
-COALITION_MARKS: Final = frozenset({"C", "CC", "CO", "COA", "COAL"})
-"""What may stand before the parties in the name of a combination: C_PAN_PRD."""
-
-
-def canonical_column(name: str) -> str:
-    """The name that INE 2023 gives to the column that another file calls `name`; other names in capitals."""
-    folded = _column_name(name)
-    return _CANONICAL.get(folded, folded)
-
-
-def combination(name: str, parties: Sequence[str]) -> tuple[str, ...]:
-    """The parties that a column like C_PAN_PRD, PAN-PRD or PAN_PRD joins, in its order; () where it is none of that.
-
-    Parties may have separators in their own names (NUEVA_ALIANZA): the longest match is tried first.
-    """
-    words = re.split(r"[-_]", name)
-    whole = _split_words(words, frozenset(parties))
-    if not whole and words[0] in COALITION_MARKS:
-        whole = _split_words(words[1:], frozenset(parties))
-    return whole if len(whole) > 1 else ()
-
-
-def _split_words(words: Sequence[str], parties: frozenset[str]) -> tuple[str, ...]:
-    for size in range(len(words), 0, -1):
-        for glue in ("_", "-"):
-            first = glue.join(words[:size])
-            if first not in parties:
-                continue
-            if size == len(words):
-                return (first,)
-            rest = _split_words(words[size:], parties)
-            if rest:
-                return (first, *rest)
-    return ()
-
-
-def understand(text: str) -> frozenset[Observation]:
-    """The criteria that a published observation may stand for: some files use one text for several.
-
-    Empty where the text is not known.
-    """
-    folded = _fold(text)
-    if folded.startswith("SIN ACTA"):
-        told = [code for code, signs in _REASONS.items() if any(sign in folded for sign in signs)]
-        return frozenset(told or SIN_ACTA)
-    return frozenset(_TEXTS.get(folded, ()))
-
-
-def read_official(data: bytes) -> OfficialFile:
+def read_official(data: bytes, *, texts: Texts = NO_TEXTS, skip_unknown: bool = False) -> OfficialFile:
     """A result file of any dialect of `docs/rules.md` §6, our own included.
 
-    Raises Rejected, with line and column, where it is no such file or a cell cannot be understood.
+    `texts` are those of the rule set; they are compared before any other word. With `skip_unknown`, a row with an
+    unknown word is marked and not refused. Raises Rejected, with line and column, if the file is of another kind or a
+    cell has an unknown word.
     """
-    lines = plain_lines(_decode(data)).split("\n")
-    delimiter, start = _find_header(lines)
-    preamble = _read_preamble(lines[:start], delimiter)
-    header, *body = _read_rows(lines[start:], delimiter, start)
+    lines = read_lines(data)
+    delimiter, start = find_header(lines)
+    preamble = read_preamble(lines[:start], delimiter)
+    header, *body = read_rows(lines[start:], delimiter, start)
     layout = _Layout.of(header[1], line=header[0])
-    rows = [layout.row(line, cells, preamble.zone) for line, cells in body]
+    stated = stated_zone(preamble.moment)
+    zone = stated[0] if stated else _state_zone(layout, body, preamble.moment)
+    reader = _Reader(layout, zone, texts, skip_unknown=skip_unknown)
+    rows = [reader.row(line, cells) for line, cells in body]
+    rows, believed = _believed(rows, layout.columns)
+    votes, summed = _without_sums(rows, layout.vote_columns)
+    places = [layout.votes[place] for place in votes]
+    if len(votes) < len(layout.votes):
+        rows = [replace(row, cells=tuple(row.cells[place] for place in votes)) for row in rows]
     return OfficialFile(
         title=preamble.title,
-        at=preamble.at,
-        offset=preamble.offset,
+        at=read_moment(preamble.moment, zone),
+        offset=stated[1] if stated else "",
         summary=preamble.summary,
         columns=layout.columns,
-        vote_columns=tuple(layout.columns[place] for place in layout.votes),
-        printed_vote_columns=tuple(header[1][place].strip() for place in layout.votes),
+        vote_columns=tuple(layout.columns[place] for place in places),
+        printed_vote_columns=tuple(header[1][place].strip() for place in places),
         rows=_with_unique_keys(rows),
+        notes=(*layout.notes, *summed, *believed),
     )
 
 
-def read_candidates(data: bytes) -> list[CandidateRow]:
-    """A CANDIDATURAS file in any encoding and delimiter, with or without suplentes.
-
-    Raises Rejected, with line and column, where it is no such file.
-    """
-    lines = plain_lines(_decode(data)).split("\n")
-    delimiter, start = _find_candidates_header(lines)
-    (_, header), *body = _read_rows(lines[start:], delimiter, start)
-    place = {_CANDIDATE_COLUMNS.get(name, name): index for index, name in enumerate(map(_column_name, header))}
-    return [_candidate(line, cells, place) for line, cells in body]
+def _state_zone(layout: "_Layout", body: Sequence[tuple[int, list[str]]], moment: str) -> timezone:
+    at = read_moment(moment, UTC)
+    place = layout.place.get("ID_ENTIDAD", layout.place.get("CLAVE_CASILLA"))
+    told = "" if place is None or not body else bare(body[0][1][place])[:2]
+    return zone_of(int(told) if _DIGITS.fullmatch(told) else None, at.date() if at else date.today())  # noqa: DTZ011
 
 
-# --- text and lines ---------------------------------------------------------------------------------------------------
-
-
-def _decode(data: bytes) -> str:
-    if data.startswith(_UTF16):
-        raise Rejected("línea 1: el archivo está en UTF-16; guárdelo como CSV en UTF-8")
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return without_bom(data.decode(encoding))
-        except UnicodeDecodeError:
-            continue
-        except ValueError as error:
-            raise Rejected(f"línea 1: {error}") from None
-    return data.decode("latin-1")
-
-
-def _find_header(lines: Sequence[str]) -> tuple[str, int]:
-    """The delimiter, and the index of the line with the names of the columns."""
-    stated = [line[4] for line in lines[:1] if re.match("sep=.", line, re.IGNORECASE)]
-    for index, line in enumerate(lines[:_PREAMBLE_LINES]):
-        for delimiter in (*stated, *_DELIMITERS):
-            names = {canonical_column(cell) for cell in line.split(delimiter)}
-            if {"SECCION", "TIPO_CASILLA"} <= names:
-                return delimiter, index
-    raise Rejected("no es un archivo de resultados del PREP: ninguna línea nombra las columnas SECCION y TIPO_CASILLA")
-
-
-def _read_rows(lines: Sequence[str], delimiter: str, before: int) -> list[tuple[int, list[str]]]:
-    """The header and the rows behind it with their physical line; blank rows are skipped, short ones refused."""
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        rows.extend((before + reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
-    except csv.Error as error:
-        _refuse(before + reader.line_num, "", f"el renglón no se puede separar en columnas ({error})")
-    width = len(rows[0][1])
-    while width and not rows[0][1][width - 1].strip():
-        width -= 1
-    return [(line, _fit(line, cells, width)) for line, cells in rows]
-
-
-def _fit(line: int, cells: list[str], width: int) -> list[str]:
-    if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-        _refuse(line, "", f"tiene {len(cells)} columnas y el encabezado {width}")
-    if max(map(len, cells)) > _LONGEST_CELL:
-        _refuse(line, "", "una celda es demasiado larga")
-    return cells[:width]
-
-
-def _refuse(line: int, column: str, sentence: str) -> NoReturn:
-    where = f"línea {line}, columna {column}" if column else f"línea {line}"
-    raise Rejected(f"{where}: {sentence}")
-
-
-@lru_cache(maxsize=4096)
-def _fold(text: str) -> str:
-    """Upper case, no accents, single spaces: how texts are compared."""
-    decomposed = unicodedata.normalize("NFD", " ".join(text.split()).upper())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-
-
-def _column_name(cell: str) -> str:
-    return _fold(cell.strip().strip('"')).replace(" ", "_")
-
-
-# --- title, date, summary ---------------------------------------------------------------------------------------------
+# --- columns ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Preamble:
-    title: str
-    at: datetime | None
-    offset: str
-    zone: timezone
-    summary: dict[str, str]
+class _Layout:
+    """The place of each canonical column in this file."""
+
+    columns: tuple[str, ...]
+    place: Mapping[str, int]
+    votes: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
+        names = [canonical_column(name) for name in header]
+        for place, name in enumerate(names):
+            office = office_column(name)
+            if office and office not in names:
+                names[place] = office
+        notes = []
+        for place, name in enumerate(names):
+            other = "" if name in COLUMNS else nearly(name)
+            if other and other not in names:
+                notes.append(f"columna {column_name(header[place])}: no se conoce; se toma por {other}")
+                names[place] = other
+        _refuse_doubled(names, line)
+        votes = _vote_places(names, line)
+        for place, name in zip(votes, _canonical_votes([names[place] for place in votes], line), strict=True):
+            names[place] = name
+        _refuse_doubled(names, line)
+        for place, name in enumerate(names):
+            if name not in COLUMNS and place not in votes:
+                notes.append(f"columna {column_name(header[place])}: no se conoce; no se usa")
+        for name in (*_NEEDED, *(_OF_KEY if "CLAVE_CASILLA" not in names else ())):
+            if name not in names:
+                refuse(line, name, "falta la columna")
+        return cls(tuple(names), {name: index for index, name in enumerate(names)}, votes, tuple(notes))
+
+    @property
+    def vote_columns(self) -> tuple[str, ...]:
+        return tuple(self.columns[place] for place in self.votes)
 
 
-def _read_preamble(lines: Sequence[str], delimiter: str) -> _Preamble:
-    told = [
-        (number, cells)
-        for number, line in enumerate(lines, start=1)
-        if not line.lower().startswith("sep=") and (cells := _cells_of(line, delimiter))
-    ]
-    title, moment, summary = "", "", {}
-    for (_, cells), following in pairwise([*told, (0, [])]):
-        if _SUMMARY_FIRST in map(_column_name, cells):
-            summary = _read_summary(cells, following)
+def _refuse_doubled(names: Sequence[str], line: int) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            refuse(line, name, "la columna está dos veces")
+
+
+_BEFORE_VOTES: Final = frozenset([*SYNONYMS][: [*SYNONYMS].index("NO_REGISTRADAS")])
+
+
+def _vote_places(names: Sequence[str], line: int) -> tuple[int, ...]:
+    """The places of the vote fields: between the quantities at the top of the acta and its totals."""
+    if "NULOS" not in names:
+        refuse(line, "NULOS", "falta la columna")
+    before = max(
+        (index for index, name in enumerate(names) if name in _BEFORE_VOTES and index < names.index("NULOS")),
+        default=-1,
+    )
+    places = []
+    for index in range(before + 1, len(names)):
+        if names[index] in {"NO_REGISTRADAS", "NULOS"} or names[index] not in COLUMNS:
+            places.append(index)
+        else:
             break
-        if not moment and (_MOMENT.match(cells[0].strip()) or (title and _MOMENT.search(cells[0]))):
-            moment = cells[0]
-        elif not title:
-            title = ", ".join(" ".join(cell.split()) for cell in cells if cell.strip())
-    else:
-        raise Rejected(f"no es un archivo de resultados del PREP: falta el resumen que comienza con {_SUMMARY_FIRST}")
-    zone, offset = _zone(moment)
-    return _Preamble(title, _moment(moment, zone), offset, zone, summary)
+    return tuple(places)
 
 
-_SUMMARY_FIRST: Final = SUMMARY_NAMES[0]
+def _canonical_votes(names: Sequence[str], line: int) -> list[str]:
+    """PAN-PRI for C_PAN_PRI and PAN_PRI, if each part has a column of its own; other names stay as they are.
+
+    CC_PAN_PRI is a candidatura común and C_I_X an independent: neither is a combination. A party may have a short name
+    (M) in its own column and its full name in a combination (MORENA_PT). It is found if only one party fits.
+    """
+    singles: list[str] = []
+    joined: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: len(re.split(r"[-_]", name))):
+        if name in COLUMNS or name.startswith(("CC_", "CC-")) or _INDEPENDENT.fullmatch(name):
+            continue
+        parts = combination(name, singles) or _spelt_out(name, singles, line)
+        if parts:
+            joined[name] = "-".join(parts)
+        else:
+            singles.append(name)
+    return [joined.get(name, name) for name in names]
 
 
-def _cells_of(line: str, delimiter: str) -> list[str]:
-    """The cells of one line without the empty ones at its end; [] of a blank line."""
-    cells = next(csv.reader([line], delimiter=delimiter), [])
-    while cells and not cells[-1].strip():
-        cells.pop()
-    return cells
+def _spelt_out(name: str, singles: Sequence[str], line: int) -> tuple[str, ...]:
+    """The parties of a combination that spells some of them in another way; () for a name without any party.
+
+    Raises Rejected for a name of parties and of another word.
+    """
+    words = re.split(r"[-_]", name)
+    if _MARKED.fullmatch(name):
+        words = words[1:]
+    if len(words) < 2 or not any(word in singles for word in words):  # a combination joins two
+        return ()
+    meant = [party(word, singles) for word in words]
+    strange = [word for word, found in zip(words, meant, strict=True) if not found]
+    if strange:
+        refuse(line, name, f"«{shown(strange[0])}» no es el nombre de ningún partido con columna propia")
+    if len(set(meant)) < len(meant):
+        refuse(line, name, "nombra dos veces al mismo partido")
+    return tuple(meant)
 
 
-def _read_summary(names: Sequence[str], following: tuple[int, list[str]]) -> dict[str, str]:
-    number, values = following
-    if len(values) != len(names):
-        _refuse(
-            number,
-            "",
-            f"el resumen tiene {len(names)} nombres y {len(values)} valores (¿comas de millares sin comillas?)",
-        )
-    canonical = [_SUMMARY_SYNONYMS.get(name, name) for name in map(_column_name, names)]
-    return {name: _summary_value(name, value, number) for name, value in zip(canonical, values, strict=True)}
+def _without_sums(rows: Sequence[OfficialRow], names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The places of the real vote columns, and notes on the columns that only sum others (a coalition's subtotal).
 
-
-def _summary_value(name: str, cell: str, line: int) -> str:
-    text = bare(cell).removesuffix("%").strip()
-    text = text.replace(",", ".") if name.startswith("PORCENTAJE") else without_thousands(text)
-    if text not in NOTHING and not _DECIMAL.fullmatch(text):
-        _refuse(line, name, f"«{cell.strip()}» no es un número")
-    return text
-
-
-def _zone(text: str) -> tuple[timezone, str]:
-    found = _OFFSET.search(text)
-    if found is None:
-        return _CENTRAL, ""
-    sign, hours, minutes = found.groups()
-    away = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    if away >= timedelta(hours=24):
-        return _CENTRAL, ""
-    return timezone(-away if sign == "-" else away), "".join(found.group().split()).upper()
-
-
-def _moment(text: str, zone: timezone) -> datetime | None:
-    """A date and hour as files print them: dd/mm/yyyy, yyyy-mm-dd, 3/6/2019. None where there is none."""
-    found = _MOMENT.search(text)
-    if found is None:
-        return None
-    first, second, third = int(found["a"]), int(found["b"]), int(found["c"])
-    year, month, day = (first, second, third) if len(found["a"]) == len("aaaa") else (third, second, first)
-    hour = int(found["hour"] or 0)
-    if found["half"]:
-        hour = hour % 12 + (12 if found["half"].lower().startswith("p") else 0)
-    year += 2000 if len(str(year)) <= len("aa") else 0
-    try:
-        return datetime(year, month, day, hour, int(found["minute"] or 0), int(found["second"] or 0), tzinfo=zone)
-    except ValueError:
-        return None
+    A column is a sum if in every row the votes agree with TOTAL_VOTOS_CALCULADO without it, and do not agree with it.
+    """
+    every = [*range(len(names))]
+    read = [
+        ([cell if isinstance(cell, int) else 0 for cell in row.cells], row.total_calculado)
+        for row in rows
+        if row.status is Status.CAPTURADA and row.total_calculado is not None and not row.unknown
+    ]
+    wrong = [(cells, sum(cells) - total) for cells, total in read if sum(cells) != total]
+    if len(wrong) < _FEWEST_WRONG or any(extra < 0 for _, extra in wrong):
+        return every, []
+    able = [place for place in every if names[place] not in COLUMNS and any(cells[place] for cells, _ in wrong)]
+    for size in range(1, _MOST_SUMS + 1):
+        for tried in combinations(able, size):
+            if all(sum(cells[place] for place in tried) == extra for cells, extra in wrong):
+                right = all(sum(cells) - sum(cells[place] for place in tried) == total for cells, total in read)
+                if right:
+                    notes = [f"columna {names[place]}: es una suma de otras, no un voto; no se usa" for place in tried]
+                    return [place for place in every if place not in tried], notes
+    return every, []
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where each canonical column stands in this file."""
+class _Reader:
+    """Turn the cells of a line into a row. `_doubts` holds the unknown words of the present line."""
 
-    columns: tuple[str, ...]
-    place: Mapping[str, int]
-    votes: tuple[int, ...]
+    def __init__(self, layout: _Layout, zone: timezone, texts: Texts, *, skip_unknown: bool) -> None:
+        self.place, self.columns, self.votes = layout.place, layout.columns, layout.votes
+        self.zone, self.texts, self.skip_unknown = zone, texts, skip_unknown
+        self._line = 0
+        self._doubts: list[str] = []
 
-    @classmethod
-    def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
-        names = [canonical_column(name) for name in header]
-        votes = _vote_places(names, line)
-        for place, name in zip(votes, _canonical_votes([names[place] for place in votes]), strict=True):
-            names[place] = name
-        seen: set[str] = set()
-        for name in names:
-            if name in seen:
-                _refuse(line, name, "la columna está dos veces")
-            seen.add(name)
-        for name in _NEEDED:
-            if name not in seen:
-                _refuse(line, name, "falta la columna")
-        return cls(tuple(names), {name: index for index, name in enumerate(names)}, votes)
-
-    def row(self, line: int, cells: list[str], zone: timezone) -> OfficialRow:
-        observations = _observations(self._text(cells, "OBSERVACIONES"))
-        contabilizada = self._text(cells, "CONTABILIZADA") or "-"
-        if contabilizada not in _CONTABILIZADA:
-            _refuse(line, "CONTABILIZADA", f"«{contabilizada}» no es 0, 1, 2 ni -")
-        ubicacion = self._id(cells, "UBICACION_CASILLA")
-        status = _status(observations, contabilizada, ubicacion)
+    def row(self, line: int, cells: list[str]) -> OfficialRow:
+        self._line, self._doubts = line, []
+        said = observations(self._text(cells, "OBSERVACIONES"), self.texts)
+        meanings = tuple(self._meaning(text) for text in said)
+        contabilizada = self._contabilizada(cells)
+        ubicacion = self._ubicacion(cells)
+        votes = self._fields(cells, self.votes)
+        header = self._fields(cells, [self.place.get(name) for name in HEADER_COLUMNS])
+        (total,) = self._fields(cells, [self.place.get("TOTAL_VOTOS_ASENTADO")])
+        status = self._status(cells, meanings, contabilizada, ubicacion)
         captured = status is Status.CAPTURADA
-        votes = self._fields(line, cells, self.votes)
-        header = self._fields(line, cells, [self.place.get(name) for name in _HEADER_COLUMNS])
-        (total,) = self._fields(line, cells, [self.place.get("TOTAL_VOTOS_ASENTADO")])
         origen, digitalizacion = _origin(self._text(cells, "ORIGEN"), self._text(cells, "DIGITALIZACION"))
         return OfficialRow(
             line=line,
@@ -560,30 +393,38 @@ class _Layout:
             municipio_nombre=self._word(cells, "MUNICIPIO"),
             seccion=self._id(cells, "SECCION"),
             numero=self._id(cells, "ID_CASILLA"),
-            tipo=self._word(cells, "TIPO_CASILLA").upper(),
+            tipo=TIPOS.get(fold(self._word(cells, "TIPO_CASILLA")), self._word(cells, "TIPO_CASILLA").upper()),
             ext_contigua=self._id(cells, "EXT_CONTIGUA"),
             ubicacion=ubicacion,
             tipo_acta=self._word(cells, "TIPO_ACTA"),
             header=header if captured else (None,) * len(header),
             cells=votes if captured else (None,) * len(votes),
             total_asentado=total if captured else None,
-            total_calculado=self._number(line, cells, "TOTAL_VOTOS_CALCULADO"),
-            lista_nominal=self._number(line, cells, "LISTA_NOMINAL"),
-            representantes=self._number(line, cells, "REPRESENTANTES_PP_CI"),
-            observations=observations,
+            total_calculado=self._number(cells, "TOTAL_VOTOS_CALCULADO"),
+            lista_nominal=self._number(cells, "LISTA_NOMINAL"),
+            representantes=self._number(cells, "REPRESENTANTES_PP_CI"),
+            observations=said,
+            meanings=meanings,
             status=status,
             contabilizada=contabilizada,
             traslado=self._word(cells, "MECANISMOS_TRASLADO"),
             hash=self._word(cells, "CODIGO_INTEGRIDAD") or None,
-            acopio=_moment(self._text(cells, "FECHA_HORA_ACOPIO"), zone),
-            captura=_moment(self._text(cells, "FECHA_HORA_CAPTURA"), zone),
-            verificacion=_moment(self._text(cells, "FECHA_HORA_VERIFICACION"), zone),
+            acopio=self._moment(cells, "FECHA_HORA_ACOPIO"),
+            captura=self._moment(cells, "FECHA_HORA_CAPTURA"),
+            verificacion=self._moment(cells, "FECHA_HORA_VERIFICACION"),
             origen=origen,
             digitalizacion=digitalizacion,
             tipo_documento=self._word(cells, "TIPO_DOCUMENTO"),
             cotejada=self._text(cells, "COTEJADA") or "-",
             printed=tuple(cells),
+            unknown="; ".join(self._doubts),
         )
+
+    def _doubt(self, column: str, sentence: str) -> None:
+        """Refuse the file. If the person asked for it, mark the row instead."""
+        if not self.skip_unknown:
+            refuse(self._line, column, sentence)
+        self._doubts.append(f"línea {self._line}, columna {column}: {sentence}")
 
     def _text(self, cells: Sequence[str], column: str) -> str:
         place = self.place.get(column)
@@ -591,37 +432,89 @@ class _Layout:
 
     def _word(self, cells: Sequence[str], column: str) -> str:
         text = " ".join(self._text(cells, column).split())
-        return "" if text in NOTHING else text
+        return "" if nothing(text) else text
 
     def _id(self, cells: Sequence[str], column: str) -> int | None:
         text = self._text(cells, column)
         return int(text) if _DIGITS.fullmatch(text) else None
 
-    def _number(self, line: int, cells: Sequence[str], column: str) -> int | None:
+    def _moment(self, cells: Sequence[str], column: str) -> datetime | None:
+        return read_moment(self._text(cells, column), self.zone)
+
+    def _number(self, cells: Sequence[str], column: str) -> int | None:
         text = without_thousands(self._text(cells, column))
-        if _DIGITS.fullmatch(text):
-            return int(text)
-        if _fold(text) in NOTHING or _fold(text) in _WORDS:
-            return None
-        _refuse(line, column, f"«{text}» no es un número")
-
-    def _fields(self, line: int, cells: Sequence[str], places: Sequence[int | None]) -> tuple[Field | None, ...]:
         try:
-            return tuple([None if place is None else _field(cells[place]) for place in places])
+            found = read_cell(text)
         except ValueError:
-            self._refuse_field(line, cells, places)
+            self._doubt(column, f"«{shown(text)}» no es un número")
+            return None
+        return found if type(found) is int else None
 
-    def _refuse_field(self, line: int, cells: Sequence[str], places: Sequence[int | None]) -> NoReturn:
-        for place in places:
-            try:
-                _field("" if place is None else cells[place])
-            except ValueError as error:
-                _refuse(line, self.columns[place or 0], str(error))
-        raise AssertionError("no field was refused")
+    def _fields(self, cells: Sequence[str], places: Sequence[int | None]) -> tuple[Field | None, ...]:
+        try:
+            return tuple([None if place is None else read_cell(cells[place]) for place in places])
+        except ValueError:
+            return tuple([self._field(cells, place) for place in places])
+
+    def _field(self, cells: Sequence[str], place: int | None) -> Field | None:
+        try:
+            return None if place is None else read_cell(cells[place])
+        except ValueError as error:
+            self._doubt(self.columns[place or 0], str(error))
+            return None
 
     def _district(self, prefix: str) -> str:
         federal = f"{prefix}DISTRITO_FEDERAL"
         return federal if federal in self.place else f"{prefix}DISTRITO_LOCAL"
+
+    def _meaning(self, text: str) -> frozenset[Observation]:
+        found = understand(text, self.texts)
+        if not found:
+            self._doubt("OBSERVACIONES", f"no se conoce el texto «{shown(text)}»")
+        return found
+
+    def _contabilizada(self, cells: Sequence[str]) -> str:
+        text = self._text(cells, "CONTABILIZADA")
+        if nothing(text):
+            return "-"
+        if fold(text) not in _CONTABILIZADA:
+            self._doubt("CONTABILIZADA", f"«{shown(text)}» no es 0, 1, 2 ni -")
+        return _CONTABILIZADA.get(fold(text), "-")
+
+    def _ubicacion(self, cells: Sequence[str]) -> int | None:
+        return UBICACION.get(fold(self._word(cells, "UBICACION_CASILLA")), self._id(cells, "UBICACION_CASILLA"))
+
+    def _status(
+        self,
+        cells: Sequence[str],
+        meanings: Sequence[frozenset[Observation]],
+        contabilizada: str,
+        ubicacion: int | None,
+    ) -> Status:
+        if (
+            contabilizada == "2"
+            or ubicacion == _OUT_OF_CATALOGUE
+            or any(Observation.FUERA_DE_CATALOGO in codes for codes in meanings)
+        ):
+            return Status.FUERA_DE_CATALOGO
+        if any(not codes.isdisjoint(SIN_ACTA) for codes in meanings):
+            if contabilizada == "1":
+                self._doubt("CONTABILIZADA", "dice 1 en un acta que la columna OBSERVACIONES llama «sin acta»")
+            return Status.SIN_ACTA
+        votes = [cells[place] for place in self.votes]
+        if contabilizada != "1" and any(map(says_sin_acta, votes)):
+            return Status.SIN_ACTA
+        if contabilizada == "-":
+            return Status.ESPERADA
+        return Status.ESPERADA if contabilizada == "0" and self._untouched(cells, votes, meanings) else Status.CAPTURADA
+
+    def _untouched(self, cells: Sequence[str], votes: Sequence[str], meanings: Sequence[object]) -> bool:
+        """Not captured yet, though CONTABILIZADA says 0: it has only blanks or zeros, and no image came."""
+        came = ("CODIGO_INTEGRIDAD", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION", "FECHA_HORA_ACOPIO")
+        if meanings or any(self._word(cells, column) for column in came):
+            return False
+        quantities = [self._text(cells, name) for name in (*HEADER_COLUMNS, "TOTAL_VOTOS_ASENTADO")]
+        return all(nothing(text) or not text.strip("0") for text in (*map(bare, votes), *quantities))
 
     def _key(self, cells: Sequence[str], status: Status) -> str:
         clave = self._word(cells, "CLAVE_ACTA")
@@ -634,80 +527,12 @@ class _Layout:
         return "|".join(part or "-" for part in parts)
 
 
-def _vote_places(names: Sequence[str], line: int) -> tuple[int, ...]:
-    """The vote fields: what stands between the quantities at the top of the acta and its totals."""
-    if "NULOS" not in names:
-        _refuse(line, "NULOS", "falta la columna")
-    before = max(
-        (index for index, name in enumerate(names) if name in _BEFORE_VOTES and index < names.index("NULOS")),
-        default=-1,
-    )
-    places = []
-    for index in range(before + 1, len(names)):
-        if names[index] in {"NO_REGISTRADAS", "NULOS"} or names[index] not in COLUMNS:
-            places.append(index)
-        else:
-            break
-    return tuple(places)
-
-
-_BEFORE_VOTES: Final = frozenset([*_SYNONYMS][: [*_SYNONYMS].index("NO_REGISTRADAS")])
-
-
-def _canonical_votes(names: Sequence[str]) -> list[str]:
-    """PAN-PRI for C_PAN_PRI and PAN_PRI, wherever the parts are columns themselves; other names as they are."""
-    singles: list[str] = []
-    joined: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: len(re.split(r"[-_]", name))):
-        parts = combination(name, singles)
-        if parts:
-            joined[name] = "-".join(parts)
-        else:
-            singles.append(name)
-    return [joined.get(name, name) for name in names]
-
-
-@lru_cache(maxsize=65536)
-def _field(cell: str) -> Field | None:
-    """One vote field. Raises ValueError with the sentence for the reader."""
-    text = without_thousands(bare(cell))
-    if _DIGITS.fullmatch(text):
-        return int(text)
-    word = _fold(text)
-    if word not in _WORDS:
-        raise ValueError(f"«{text}» no es un número, «Sin dato», «Ilegible», «Sin acta» ni «-»")
-    return _WORDS[word]
-
-
-def _observations(text: str) -> tuple[str, ...]:
-    """['A', 'B'] and A, B alike; () where there is none."""
-    text = text.strip()
-    if text.startswith("[") and text.endswith("]"):
-        found = [one or other for one, other in _QUOTED.findall(text)]
-    else:
-        found = re.split(r"[,;]", text)
-    return tuple(part for part in (" ".join(part.split()) for part in found) if part not in NOTHING)
-
-
-def _status(observations: Sequence[str], contabilizada: str, ubicacion: int | None) -> Status:
-    observed = [understand(text) for text in observations]
-    if (
-        contabilizada == "2"
-        or ubicacion == _OUT_OF_CATALOGUE
-        or any(Observation.FUERA_DE_CATALOGO in codes for codes in observed)
-    ):
-        return Status.FUERA_DE_CATALOGO
-    if any(not codes.isdisjoint(SIN_ACTA) for codes in observed):
-        return Status.SIN_ACTA
-    return Status.ESPERADA if contabilizada == "-" else Status.CAPTURADA
-
-
 def _origin(origen: str, device: str) -> tuple[str, str]:
-    """Origin and device by what they say: at least one real file has the two columns swapped (`docs/rules.md` §10)."""
-    if _fold(origen) in _DEVICES and _fold(device) in _ORIGINS:
+    """Origin and device, each known by its words: one real file has swapped the columns (`docs/rules.md` §6)."""
+    if fold(origen) in _DEVICES and fold(device) in _ORIGINS:
         origen, device = device, origen
-    origen, device = ("" if text in NOTHING else text for text in (origen, device))
-    return _ORIGINS.get(_fold(origen), origen), _DEVICES.get(_fold(device), device)
+    origen, device = ("" if nothing(text) else text for text in (origen, device))
+    return _ORIGINS.get(fold(origen), origen), _DEVICES.get(fold(device), device)
 
 
 def _with_unique_keys(rows: Sequence[OfficialRow]) -> list[OfficialRow]:
@@ -721,58 +546,103 @@ def _with_unique_keys(rows: Sequence[OfficialRow]) -> list[OfficialRow]:
     return unique
 
 
-# --- candidates -------------------------------------------------------------------------------------------------------
+# --- which columns are believed ---------------------------------------------------------------------------------------
 
-_SUM: Final = re.compile(r"SUM(?:A)?[-_]", re.IGNORECASE)
-_CANDIDATE_COLUMNS: Final[Mapping[str, str]] = {
-    "ID_ESTADO": "ID_ENTIDAD",
-    "ID_DISTRITO": "DISTRITO",
-    "ID_DISTRITO_LOCAL": "DISTRITO",
-    "ID_DISTRITO_FEDERAL": "DISTRITO",
-    "PARTIDO": "PARTIDO_CI",
-    "SIGLAS": "PARTIDO_CI",
-    "CANDIDATURA": "CANDIDATURA_PROPIETARIA",
-    "PROPIETARIO": "CANDIDATURA_PROPIETARIA",
-    "PROPIETARIA": "CANDIDATURA_PROPIETARIA",
-    "CANDIDATO_PROPIETARIO": "CANDIDATURA_PROPIETARIA",
-    "SUPLENTE": "CANDIDATURA_SUPLENTE",
-    "CANDIDATO_SUPLENTE": "CANDIDATURA_SUPLENTE",
-}
+_CLAVE: Final = re.compile(r"(\d{2})(\d{4})([A-Z])(\d{2})(\d{2})", re.ASCII)
+_MAX_TERRITORY: Final = 999
+"""A larger number of a district or municipality is the row number of a database."""
+_PARTS: Final = (
+    ("ID_ENTIDAD", "entidad"),
+    ("SECCION", "seccion"),
+    ("TIPO_CASILLA", "tipo"),
+    ("ID_CASILLA", "numero"),
+    ("EXT_CONTIGUA", "ext_contigua"),
+)
+"""The parts of CLAVE_CASILLA in its order, and the column that says the same."""
 
 
-def _find_candidates_header(lines: Sequence[str]) -> tuple[str, int]:
-    for index, line in enumerate(lines[:_PREAMBLE_LINES]):
-        for delimiter in _DELIMITERS:
-            names = {_CANDIDATE_COLUMNS.get(name, name) for name in map(_column_name, line.split(delimiter))}
-            if {"PARTIDO_CI", "CANDIDATURA_PROPIETARIA"} <= names:
-                return delimiter, index
-    raise Rejected(
-        "no es un archivo de candidaturas: ninguna línea nombra las columnas PARTIDO_CI y CANDIDATURA_PROPIETARIA"
+def _believed(rows: list[OfficialRow], columns: Sequence[str]) -> tuple[list[OfficialRow], list[str]]:
+    """The rows with the identity that is believed, and the reasons, in the words of the file.
+
+    CLAVE_CASILLA repeats the columns beside it. If they differ, the key is believed if it names each casilla once;
+    otherwise the columns are believed. Raises Rejected if two rows are then the same casilla.
+    """
+    notes: list[str] = []
+    expected = [row for row in rows if row.status is not Status.FUERA_DE_CATALOGO]
+    keys = [row.clave_casilla for row in expected]
+    good = len(set(keys)) == len(keys)
+    disputes: dict[str, list[str]] = {}
+    settled = []
+    for row in rows:
+        found = _CLAVE.fullmatch(row.clave_casilla.upper())
+        if found is None or row.status is Status.FUERA_DE_CATALOGO:
+            settled.append(row)
+            continue
+        changes: dict[str, object] = {}
+        for (column, name), part in zip(_PARTS, found.groups(), strict=True):
+            said = getattr(row, name)
+            meant = part if name == "tipo" else int(part)
+            if meant in {said, said or 0}:
+                continue
+            if said in {None, ""}:
+                changes[name] = meant
+                disputes.setdefault(f"columna {column}: no dice un número o un tipo", []).append(str(row.line))
+            else:
+                words = f"columna {column}: contradice a CLAVE_CASILLA (en la línea {row.line}, «{said}» y «{part}»"
+                disputes.setdefault(column, []).append(words)
+                changes |= {name: meant} if good else {}
+        settled.append(replace(row, **changes) if changes else row)  # type: ignore[arg-type]  # names of `_PARTS`
+    for column, told in disputes.items():
+        if column.startswith("columna"):
+            notes.append(f"{column} en {len(told)} filas (la primera, línea {told[0]}); se cree a CLAVE_CASILLA")
+            continue
+        why = "se cree a CLAVE_CASILLA, que no se repite" if good else "se cree a la columna: CLAVE_CASILLA se repite"
+        notes.append(f"{told[0]}; {len(told)} filas): {why}")
+    states = {row.entidad for row in settled if row.status is not Status.FUERA_DE_CATALOGO}
+    if "ID_ENTIDAD" not in columns and len(states) == 1:
+        settled = [replace(row, entidad=row.entidad or max(states, key=bool)) for row in settled]
+    for kind in ("distrito", "municipio"):
+        settled, told = _numbered(settled, kind, columns)
+        notes += told
+    _refuse_twice(settled)
+    return settled, notes
+
+
+def _numbered(rows: list[OfficialRow], kind: str, columns: Sequence[str]) -> tuple[list[OfficialRow], list[str]]:
+    """Number the territories by their names, if the file has no number or has the row number of a database."""
+    numbers = {getattr(row, kind) for row in rows if row.status is not Status.FUERA_DE_CATALOGO} - {None}
+    names = sorted(
+        {getattr(row, f"{kind}_nombre") for row in rows if row.status is not Status.FUERA_DE_CATALOGO} - {""}
     )
-
-
-def _candidate(line: int, cells: Sequence[str], place: Mapping[str, int]) -> CandidateRow:
-    def text(column: str) -> str:
-        found = bare(cells[place[column]]) if column in place else ""
-        return " ".join(found.split())
-
-    def number(column: str) -> int | None:
-        if text(column) in NOTHING:
-            return None
-        if not _DIGITS.fullmatch(text(column)):
-            _refuse(line, column, f"«{text(column)}» no es un número")
-        return int(text(column))
-
-    code = text("PARTIDO_CI")
-    if not code:
-        _refuse(line, "PARTIDO_CI", "falta el partido o la combinación")
-    return CandidateRow(
-        line=line,
-        entidad=number("ID_ENTIDAD"),
-        distrito=number("DISTRITO"),
-        municipio=number("ID_MUNICIPIO"),
-        code=_SUM.sub("", code, count=1) if _SUM.match(code) else code,
-        suma=_SUM.match(code) is not None,
-        propietaria=text("CANDIDATURA_PROPIETARIA"),
-        suplente=text("CANDIDATURA_SUPLENTE"),
+    column = next((name for name in columns if re.fullmatch(f"{kind.upper()}(_LOCAL|_FEDERAL)?", name)), "")
+    if not names or (numbers and max(numbers) <= _MAX_TERRITORY):
+        return rows, []
+    inside = {name: re.findall(r"\d{1,3}", name) for name in names}
+    if all(len(found) == 1 for found in inside.values()) and len({int(one) for (one,) in inside.values()}) == len(
+        names
+    ):
+        meant = {name: int(one) for name, (one,) in inside.items()}
+        how = f"el número se toma de {column}"
+    else:
+        meant = {name: place for place, name in enumerate(names, start=1)}
+        how = f"los números siguen el orden de los nombres de {column}"
+    why = (
+        f"no hay columna ID_{column}"
+        if not numbers
+        else f"columna ID_{column}: {max(numbers)} no es un número de {kind}"
     )
+    changed = []
+    for row in rows:
+        number = meant.get(getattr(row, f"{kind}_nombre"))
+        changed.append(replace(row, distrito=number) if kind == "distrito" else replace(row, municipio=number))
+    return changed, [f"{why}; {how}"]
+
+
+def _refuse_twice(rows: Iterable[OfficialRow]) -> None:
+    seen: dict[str, int] = {}
+    for row in rows:
+        if row.status is Status.FUERA_DE_CATALOGO:
+            continue
+        if row.clave in seen:
+            refuse(row.line, "CLAVE_CASILLA", f"la casilla {row.clave} ya está en la línea {seen[row.clave]}")
+        seen[row.clave] = row.line

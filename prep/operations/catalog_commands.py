@@ -13,7 +13,7 @@ from typing import Final
 
 from prep.domain.catalog import Catalog
 from prep.errors import Rejected
-from prep.files.catalog_files import CatalogErrors, review_catalog
+from prep.files.catalog_files import CatalogErrors, files_in, review_catalog
 from prep.files.catalog_summary import catalog_summary, catalog_totals
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.files.catalog_warnings import WARNINGS
@@ -34,7 +34,7 @@ def catalog_command(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.action == "template":
         return _write_template(arguments.folder)
     logins = _two_logins(arguments)
-    files = {path.name: path.read_bytes() for path in sorted(arguments.folder.glob("*.csv"))}
+    files = files_in(arguments.folder)
     try:
         catalog, warnings = review_catalog(files)
     except CatalogErrors as errors:

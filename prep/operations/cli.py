@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.operations.catalog_commands import catalog_command
+from prep.processes import HOPELESS, Holding, dying_with, holding
 from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
 from prep.store.database import migrate
@@ -104,6 +106,12 @@ def _run_parked(words: Sequence[str]) -> None:
     parked(words[1:])
 
 
+def _run_rules(words: Sequence[str]) -> None:
+    from prep.operations.rules import main as rules  # noqa: PLC0415
+
+    sys.exit(rules(words[1:]))
+
+
 def _run_openapi(words: Sequence[str]) -> None:
     """Print the description of the HTTP of `prep capture`; it needs no settings and no database."""
     from capture.app import described  # noqa: PLC0415
@@ -132,6 +140,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "device": _run_accounts,
     "user": _run_accounts,
     "parked": _run_parked,
+    "rules": _run_rules,
     "openapi": _run_openapi,
     "software-digests": _run_ceremonies,
     "zero": _run_ceremonies,
@@ -163,6 +172,7 @@ def _prep_parser() -> Parser:
         ("difusor", "una copia de lo publicado que se comprueba a sí misma"),
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
+        ("rules", "los conjuntos de reglas: lista, muestra, revisa, comienza uno"),
         ("parked", "los mensajes apartados: lista, reintenta, descarta"),
         ("openapi", "la descripción OpenAPI de la captura"),
     ):
@@ -280,29 +290,48 @@ def _scan_images(arguments: argparse.Namespace, _: Settings) -> int:
 
 
 def _serve_until_stopped(_: argparse.Namespace, settings: Settings) -> int:
-    return asyncio.run(_serve_all(settings))
+    def stop_postgres() -> None:
+        if not settings.database:
+            embedded.stop(settings.data / "postgres")
+
+    # If this process is killed, its parts end with it, and its heir stops PostgreSQL.
+    with holding(settings.data, stop_postgres) as held:
+        return asyncio.run(_serve_all(settings, held))
 
 
-async def _serve_all(settings: Settings) -> int:
-    """Keep every part running until SIGTERM or SIGINT. A part that ends starts again; so does our own PostgreSQL."""
+async def _serve_all(settings: Settings, held: Holding) -> int:
+    """Keep every part running until SIGTERM or SIGINT. A part that ends starts again; so does our own PostgreSQL.
+
+    Returns 2 if a part ended with an error that no restart can heal: all others end with it.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        held.is_ending()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     async with embedded.database(settings) as urls:
         await migrate(urls.owner, app=urls.app)
-        await asyncio.gather(
+        statuses = await asyncio.gather(
             *(_keep_part_running(name, stop) for name in PARTS),
             *(() if settings.database else (_keep_postgres(settings.data / "postgres", stop),)),
         )
-    return 0
+    return HOPELESS if HOPELESS in statuses else 0
 
 
-async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
-    """Start one part, and start it again each time it ends, until `stop` is set. Then end it with SIGTERM."""
+async def _keep_part_running(name: str, stop: asyncio.Event) -> int:
+    """Start one part, and start it again each time it ends, until `stop` is set. Then end it with SIGTERM.
+
+    If the part says that no restart can heal it, `stop` is set for all and that status is returned.
+    """
     while not stop.is_set():
         # Wait for the end of the part and for the order to stop, at the same time.
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, name)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", __spec__.name, name, preexec_fn=dying_with(os.getpid())
+        )
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(stop.wait())
         await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -310,13 +339,21 @@ async def _keep_part_running(name: str, stop: asyncio.Event) -> None:
         if not ended.done():
             process.terminate()
             await ended
+        elif process.returncode == HOPELESS and not stop.is_set():
+            # The part has said why, in one sentence.
+            print(
+                f"prep: «{name}» no puede trabajar así, y reiniciarla no lo remedia: se detiene todo", file=sys.stderr
+            )
+            stop.set()
+            return HOPELESS
         # A defect ends a part. The pause keeps a part that fails at every start from using the whole processor.
         elif not stop.is_set():
             print(f"prep: «{name}» terminó con {process.returncode}; se inicia de nuevo", file=sys.stderr)
             await asyncio.sleep(RESTART_SECONDS)
+    return 0
 
 
-async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
+async def _keep_postgres(folder: Path, stop: asyncio.Event) -> int:
     """Start our own PostgreSQL again each time it stops. The other parts go on without it and wait.
 
     Every failed start is printed and tried again. The recovery of a large database takes minutes, so there is no limit.
@@ -333,6 +370,7 @@ async def _keep_postgres(folder: Path, stop: asyncio.Event) -> None:
             if isinstance(said, Exception):
                 print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)
         await asyncio.wait({asked}, timeout=RESTART_SECONDS)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`prep replay OFICIAL.csv` and `prep demo`: their arguments, the folders of their night, and their reports."""
+"""`prep replay OFICIAL` and `prep demo`: their arguments, the folders of their night, and their reports."""
 
 import argparse
 import asyncio
@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from prep.arguments import Parser
-from prep.domain.rules import RULE_SETS, rule_set
+from prep.domain.rules import RULE_SETS
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
-from prep.files.official import read_candidates, read_official
 from prep.rehearsal import replay
 from prep.rehearsal.installation import (
     NightPlace,
@@ -29,7 +28,7 @@ from prep.rehearsal.installation import (
 )
 from prep.rehearsal.night import console, play
 from prep.rehearsal.plan import Plan
-from prep.rehearsal.replay_catalog import catalog_folder
+from prep.rehearsal.replay_source import ReplaySource, read_published, read_source
 from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
 
 DEMO: Final = 60
@@ -44,23 +43,18 @@ def content(path: Path) -> bytes:
         raise PrepError(f"no se puede leer {path}: {error.strerror}") from None
 
 
-def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, replay.Caveats]:
-    """The night that plays an official file again, and the data that the file no longer holds (`docs/rules.md` §5).
-
-    Without --candidates, the file of candidaturas beside the official file is used, if there is one.
-    """
-    official = read_official(content(arguments.official))
-    rules = rule_set(arguments.rules)
-    beside = arguments.candidates or next(iter(sorted(arguments.official.parent.glob("*CANDIDATURAS*"))), None)
-    beside = beside or next(iter(sorted(arguments.official.parent.glob("*Candidaturas*"))), None)
-    candidates = read_candidates(content(beside)) if beside else []
-    folder = catalog_folder(official, candidates, rules=rules.name)
-    catalog = load_catalog(folder)
-    caveats = replay.examine(official, rules)
-    sheets = replay.sheets(official, rules, caveats, candidatura=catalog.elections[0].candidatura)
-    speed, seed = pace(arguments.speed), arguments.seed
-    plan = Plan(arguments.official.stem, folder, catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
-    return plan, caveats
+def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, ReplaySource]:
+    """The night that plays an official file again, and the source with the defects of the file (`docs/rules.md` §5)."""
+    source = read_source(
+        arguments.official,
+        rules=arguments.rules,
+        candidates=arguments.candidates,
+        skip_unknown=arguments.skip_unknown,
+        election=arguments.election,
+    )
+    speed, seed, sheets = pace(arguments.speed), arguments.seed, source.sheets
+    plan = Plan(source.name, source.folder, source.catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
+    return plan, source
 
 
 def pace(words: str) -> float:
@@ -75,16 +69,17 @@ def pace(words: str) -> float:
 
 def command_replay(arguments: argparse.Namespace) -> int:
     """Play the night and compare. Exit status 0 if all values that can be compared are equal, 1 if one differs."""
-    plan, caveats = replay_plan(arguments)
+    plan, source = replay_plan(arguments)
     place = begin(plan, arguments)
     play(plan, place)
-    rules = rule_set(arguments.rules)
-    official = read_official(arguments.official.read_bytes())
-    ours = read_official(published_file(place, plan.catalog.elections[0].code).read_bytes())
-    compared = replay.compare(official, ours, rules, caveats)
-    report(compared, caveats)
+    ours = read_published(source, published_file(place, plan.catalog.elections[0].code).read_bytes())
+    compared = replay.compare(source.official, ours, source.rules, source.caveats)
+    draft = place.data / f"{source.rules.name}.toml" if source.proposal else None
+    if draft is not None and source.proposal is not None:
+        draft.write_text(source.proposal.toml(), encoding="utf-8")
+    report(compared, source, draft)
     if arguments.json:
-        arguments.json.write_text(as_json(compared, caveats))
+        arguments.json.write_text(as_json(compared, source))
     return 0 if all(each.equal for each in compared) else 1
 
 
@@ -159,7 +154,7 @@ def published_file(place: NightPlace, election: str) -> Path:
     return folder / str(name)
 
 
-def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None:
+def report(compared: Sequence[replay.Compared], source: ReplaySource, draft: Path | None) -> None:
     """Print official against ours: the whole summary, the other values that differ, and the defects of the file."""
     table = Table("valor", "oficial", "nuestro", "", title="oficial y nuestro")
     for each in compared:
@@ -170,14 +165,33 @@ def report(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> None
     out.print(table)
     equal = sum(each.equal for each in compared)
     out.print(f"{equal} de {len(compared)} valores iguales")
-    for title, named in (
-        ("no reproducible: el archivo ya no lo contiene", caveats.lost),
-        ("el archivo contradice sus propias reglas", caveats.broken),
-        ("impreso de otro modo que como se tecleó", caveats.reprinted),
-        ("el resumen del archivo contradice sus filas", caveats.summary),
-    ):
-        for line in _titled_list(title, named):
-            out.print(line)
+    for line in told(source, draft):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def told(source: ReplaySource, draft: Path | None) -> Iterator[str]:
+    """The lines that a person must read besides the comparison. `draft` is the file of the proposed rules."""
+    caveats, proposal = source.caveats, source.proposal
+    yield from source.used
+    yield from caveats.notes
+    if caveats.unstated:
+        yield f"valores del resumen que el archivo no dice, y no se comparan: {', '.join(caveats.unstated)}"
+    yield from _titled_list("no reproducible: el archivo ya no lo contiene", caveats.lost)
+    yield from _titled_list("el archivo contradice sus propias reglas", caveats.broken)
+    yield from _titled_list("impreso de otro modo que como se tecleó", reprinted(caveats))
+    yield from _titled_list("el resumen del archivo contradice sus filas", caveats.summary)
+    if proposal is not None and draft is not None:
+        yield from _titled_list(f"reglas propuestas, escritas en {draft}", proposal.reasons)
+        yield from _titled_list("filas que estas reglas no explican", proposal.unexplained)
+
+
+def reprinted(caveats: replay.Caveats) -> dict[str, str]:
+    """Key of a row that the file prints with zeros → the sentence that says so."""
+    words = replay.WORDS
+    return {
+        key: f"impresa con ceros; su observación dice que todo era {words[mark]}"
+        for key, mark in caveats.reprinted.items()
+    }
 
 
 def _titled_list(title: str, named: Mapping[str, str]) -> Iterator[str]:
@@ -186,15 +200,21 @@ def _titled_list(title: str, named: Mapping[str, str]) -> Iterator[str]:
         yield from (f"  {key}: {reason}" for key, reason in named.items())
 
 
-def as_json(compared: Sequence[replay.Compared], caveats: replay.Caveats) -> str:
+def as_json(compared: Sequence[replay.Compared], source: ReplaySource) -> str:
+    caveats, proposal = source.caveats, source.proposal
     content = {
         "compared": [
             {"value": each.what, "official": each.official, "ours": each.ours, "equal": each.equal} for each in compared
         ],
         "not_replayable": dict(caveats.lost),
         "official_breaks_its_rules": dict(caveats.broken),
-        "printed_otherwise": dict(caveats.reprinted),
+        "printed_otherwise": reprinted(caveats),
         "official_summary_contradicts_its_rows": dict(caveats.summary),
+        "not_stated": list(caveats.unstated),
+        "notes": list(caveats.notes),
+        "files": list(source.used),
+        "rules": json.loads(source.rules.canonical()),
+        "unexplained_by_inferred_rules": dict(proposal.unexplained) if proposal else None,
     }
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
@@ -205,13 +225,13 @@ def main(words: Sequence[str]) -> int:
     again = commands.add_parser("replay", help="reproduce una elección real desde su archivo oficial")
     again.set_defaults(command=command_replay)
     again.add_argument(
-        "official", type=Path, metavar="OFICIAL.csv", help="el archivo de resultados que publicó el instituto"
+        "official", type=Path, metavar="OFICIAL", help="el CSV de resultados, o el ZIP como lo publicó el instituto"
     )
     again.add_argument(
         "--rules",
         default="ine-2023",
         metavar="REGLAS",
-        help=f"criterios y textos del instituto: {', '.join(RULE_SETS)} (%(default)s)",
+        help=f"criterios y textos: {', '.join(RULE_SETS)}, un archivo, o infer: las propone (%(default)s)",
     )
     again.add_argument(
         "--candidates",
@@ -219,6 +239,10 @@ def main(words: Sequence[str]) -> int:
         metavar="ARCHIVO",
         help="el archivo de candidaturas; si no se dice, el que está en la misma carpeta",
     )
+    again.add_argument(
+        "--election", default="", metavar="NOMBRE", help="cuál, si el ZIP contiene los resultados de varias elecciones"
+    )
+    again.add_argument("--skip-unknown", action="store_true", help="aparta las filas que no se entienden")
     again.add_argument(
         "--mistakes",
         type=float,

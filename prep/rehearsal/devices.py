@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from prep.domain.catalog import Election
 from prep.domain.entry import HEADER, TOTAL
+from prep.processes import die_with_parent
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.camera import CONDITIONS
 from prep.rehearsal.drawing.press import PrintedForm
-from prep.rehearsal.installation import DEVICES, NightPlace, die_with_parent, persistent, speaker
+from prep.rehearsal.installation import DEVICES, NightPlace, persistent, speaker
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 

@@ -5,14 +5,12 @@ This file also makes the authority and the time stamper of a rehearsal. Both are
 
 import asyncio
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
 import secrets
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from typing import Any, Final
 import aiohttp
 
 from prep.errors import PrepError
+from prep.processes import die_with_parent
 from prep.rehearsal.plan import Plan
 
 SITES: Final = ("CATD-01", "CCV-02")
@@ -96,6 +95,7 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in plan.folder.items():
+        (folder / name).parent.mkdir(exist_ok=True)  # rule sets have a folder of their own
         (folder / name).write_bytes(content)
     order(place, "bus", "init")
     order(place, "catalog", "load", str(folder), "--accept-warnings")
@@ -186,12 +186,6 @@ async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, sec
                         return
             await asyncio.sleep(0.1)
     raise PrepError(f"la instalación no respondió; vea {place.data / 'registro.jsonl'}")
-
-
-def die_with_parent() -> None:
-    """On Linux, ask the kernel to end this child when its parent ends, even if the parent is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,33 +1,37 @@
-"""Makes the catalogue of a night from its official result file: the CSV folder that an institute would have had.
+"""Make the catalogue of a night from its official result file: the CSV folder that an institute would have had.
 
 A replay needs the casillas, contests and ballots before the first acta arrives, and an official file holds them all:
 each casilla is a row, and each contest's ballot is what the file uses there (a column that is "-" in every captured
-row of a contest is not printed on its ballot). What a file does not state is left blank and never guessed: the maximum
-of ballots of the especial casillas, the other kind of district, the parties behind a common candidacy without columns.
+row of a contest is not printed on its ballot). A value that the file does not state is left blank and never guessed:
+the maximum of ballots of the especial casillas, the other kind of district, the parties of a candidatura común without
+columns.
 """
 
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
+from prep.domain.rules import Observation
 from prep.errors import Rejected
 from prep.files.catalog_columns import DIGITOS
 from prep.files.catalog_files import write_catalog
-from prep.files.official import COALITION_MARKS, CandidateRow, OfficialFile, OfficialRow, canonical_column, combination
+from prep.files.official import OfficialFile, OfficialRow, Status
+from prep.files.official_candidates import CandidateRow
+from prep.files.official_words import COALITION_MARKS, canonical_column, combination
 
 _Contest = tuple[int, int]
-"""Entidad and territory; 0 where the whole country or entidad is the contest."""
+"""Entidad and territory; 0 if the whole country or entidad is the contest."""
 _People = tuple[str, str]
 """Propietaria and suplente."""
 
-_INDEPENDENT: Final = re.compile(r"(CAND|CANDIDATO|CANDIDATA|CANDIDATURA)?[-_ ]?(IND|CI)([-_ ]|\d|EPENDIENTE|$)")
-_COMMON: Final = re.compile(r"(C|CC|CO|COA|COAL)[-_].|.+-.+")
-"""A combination whose parties have no columns of their own."""
+_INDEPENDENT: Final = re.compile(r"C_I_.|(CAND|CANDIDATO|CANDIDATA|CANDIDATURA)?[-_ ]?(IND|CI)([-_ ]|\d|EPENDIENTE|$)")
+_COMMON: Final = re.compile(r"(C|CC|CO|COA|COAL|COMUN|CAND_COMUN)[-_].|.+-.+")
+"""A candidatura común by its name, or a combination whose parties have no columns of their own."""
 _STICKER_WORD: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
 _LISTA_TYPES: Final = frozenset("BCE")
 _LONGEST_NAME: Final = 200
@@ -39,9 +43,11 @@ _CODES: Final = (
     (r"PRESIDENCIA", "PRES"),
 )
 _TITLES: Final = (
+    (r"\bJUNTAS?\b|COMUNIDAD|COMISARI|DEMARCACI|REGIDURI", Nivel.DISTRITO),
     (r"PRESIDENCIAS? MUNICIPAL|AYUNTAMIENTO|ALCALDIA|MUNICIP", Nivel.MUNICIPIO),
     (r"DIPUTA", Nivel.DISTRITO),
-    (r"PRESIDENCIA", Nivel.PAIS),
+    (r"GUBERN|GOBERN|JEFATURA", Nivel.ENTIDAD),
+    (r"PRESIDENCIA(?!S? (MUNICIPAL|DE COMUNIDAD))", Nivel.PAIS),
 )
 
 
@@ -59,9 +65,9 @@ def catalog_folder(
     `code` is the election's short name (SEN_FED, GOB) and follows from the title unless it is given; `candidatura` is
     the last field of its QR. `nivel` follows from the columns of the candidates file or, without one, from the title,
     unless it is given. Rows fuera de catálogo are left out.
-    Raises Rejected where a row cannot be a casilla.
+    Raises Rejected if a row cannot be a casilla.
     """
-    night = _Night(file, tuple(candidates), nivel or _nivel(file, candidates))
+    night = _Night(file, tuple(candidates), nivel or nivel_of(file, candidates))
     code = code or _code(file)
     tipos, sufijos = night.by_group(lambda row: row.tipo_acta.upper()), night.by_group(_sufijo)
     return write_catalog(
@@ -86,7 +92,7 @@ def catalog_folder(
                 for place, option in enumerate(night.options, start=1)
             ],
             "contiendas.csv": [
-                (code, *contest, None, " ".join(option.code for option in ballot))
+                (code, *contest, None, " ".join(option.code for option in ballot), None)
                 for contest, ballot in sorted(night.ballots.items())
             ],
             "candidaturas.csv": [(code, *line) for line in night.candidacies()],
@@ -108,7 +114,7 @@ class _Option:
 
 @dataclass(frozen=True)
 class _Night:
-    """What the official file says, gathered by contest."""
+    """The content of the official file, gathered by contest."""
 
     file: OfficialFile
     candidates: tuple[CandidateRow, ...]
@@ -117,6 +123,13 @@ class _Night:
     @cached_property
     def rows(self) -> list[OfficialRow]:
         return self.file.catalogued
+
+    @cached_property
+    def named(self) -> dict[str, int]:
+        """The number of each place in which the office is elected, by its name without the number before it."""
+        kind = "municipio" if self.nivel is Nivel.MUNICIPIO else "distrito"
+        pairs = {(getattr(row, f"{kind}_nombre"), getattr(row, kind) or 0) for row in self.rows}
+        return {_place_name(name): number for name, number in sorted(pairs) if name and number}
 
     @cached_property
     def options(self) -> list[_Option]:
@@ -135,7 +148,7 @@ class _Night:
 
     @cached_property
     def ballots(self) -> dict[_Contest, list[_Option]]:
-        """The options that the file uses in each contest; all of them where it holds no captured acta."""
+        """The options that the file uses in each contest; all of them for a contest without any captured acta."""
         used: dict[_Contest, set[str]] = defaultdict(set)
         for row in self.rows:
             names = zip(self.file.vote_columns, row.cells, strict=True)
@@ -150,14 +163,25 @@ class _Night:
                 codes |= {option.code, *(option.parties if option.clase is Clase.COALICION else ())}
         return [option for option in self.options if option.code in codes]
 
-    def contest(self, row: OfficialRow | CandidateRow) -> _Contest:
+    def contest(self, row: OfficialRow) -> _Contest:
         if self.nivel is Nivel.PAIS:
             return 0, 0
+        if self.nivel is Nivel.DISTRITO:
+            return row.entidad or 0, row.distrito or 0
+        return row.entidad or 0, (row.municipio or 0) if self.nivel is Nivel.MUNICIPIO else 0
+
+    def contest_of(self, row: CandidateRow) -> _Contest:
+        """By the number of its place, if the results have it as district or municipality; otherwise by name."""
         # A candidates file of one state may leave the entidad out.
         entidad = row.entidad or next((one.entidad for one in self.rows if one.entidad), 0) or 0
-        if self.nivel is Nivel.DISTRITO:
-            return entidad, row.distrito or 0
-        return entidad, (row.municipio or 0) if self.nivel is Nivel.MUNICIPIO else 0
+        if self.nivel in {Nivel.PAIS, Nivel.ENTIDAD}:
+            return (0, 0) if self.nivel is Nivel.PAIS else (entidad, 0)
+        numbers = [row.municipio, row.distrito] if self.nivel is Nivel.MUNICIPIO else [row.distrito, row.municipio]
+        named = self.named.get(_place_name(row.lugar))
+        for number in (*numbers, named):
+            if number is not None and (entidad, number) in self.ballots:
+                return entidad, number
+        return entidad, numbers[0] or 0
 
     def casilla(self, row: OfficialRow) -> tuple[object, ...]:
         if row.entidad is None or row.tipo not in TipoCasilla.__members__.values():
@@ -183,7 +207,7 @@ class _Night:
         )
 
     def by_group(self, word: Callable[[OfficialRow], str]) -> dict[str, str]:
-        """The most frequent word of the rows of each group of types; "" where none fits a sticker."""
+        """The most frequent word of the rows of each group of types; "" if none fits a sticker."""
         counted: dict[str, Counter[str]] = {group: Counter() for group in _GROUPS}
         for row in self.rows:
             if _STICKER_WORD.fullmatch(word(row)):
@@ -191,10 +215,10 @@ class _Night:
         return {group: max(words, key=lambda one: (words[one], one), default="") for group, words in counted.items()}
 
     def candidacies(self) -> list[tuple[object, ...]]:
-        """For each contest: people, and every option on its ballot that counts for them."""
+        """For each contest: the people, and every option on its ballot that counts for them."""
         of_contest: dict[_Contest, list[CandidateRow]] = defaultdict(list)
         for row in self.candidates:
-            of_contest[self.contest(row)].append(row)
+            of_contest[self.contest_of(row)].append(row)
         return [
             (*contest, " ".join(codes), *people)
             for contest, ballot in sorted(self.ballots.items())
@@ -205,12 +229,62 @@ class _Night:
 # --- options and people -----------------------------------------------------------------------------------------------
 
 
+def settled(file: OfficialFile, nivel: Nivel) -> tuple[OfficialFile, dict[str, str]]:
+    """The file with each contest's own ballot; and by key the rows with blanks of unknown meaning.
+
+    A blank has two meanings, and the file says which (`docs/rules.md` §6). An option that is blank in every row of a
+    contest is not on its ballot. Another blank is *sin dato* if the row's observation says so, or if the file never
+    observes a blank. The ballot is built from rows with a number: a row that is illegible as a whole may print this
+    word in columns that its ballot does not have.
+    """
+    night = _Night(file, (), nivel)
+    places = [file.columns.index(name) for name in file.vote_columns]
+    captured = [row for row in night.rows if row.status is Status.CAPTURADA and not row.unknown]
+    seen: dict[_Contest, set[int]] = defaultdict(set)
+    whole: dict[_Contest, set[int]] = defaultdict(set)
+    for row in captured:
+        told = {at for at, cell in enumerate(row.cells) if cell is not None and row.printed[places[at]].strip()}
+        whole[night.contest(row)] |= told
+        if any(isinstance(cell, int) for cell in row.cells):
+            seen[night.contest(row)] |= told
+    observes = any(row.observed & _BLANK for row in captured)
+    observes = observes or any(_says_blank(row.printed[place]) for row in captured for place in places)
+    kept: dict[str, OfficialRow] = {}
+    lost: dict[str, str] = {}
+    for row in captured:
+        contest = night.contest(row)
+        ballot = seen.get(contest) or whole[contest] or set(range(len(places)))
+        blank = [at for at in ballot if not row.printed[places[at]].strip()]
+        dashes = [at for at in ballot if row.cells[at] is None]
+        if blank and observes and row.observed.isdisjoint(_BLANK | _EVERY):
+            names = ", ".join(file.printed_vote_columns[at] for at in sorted(blank)[:3])
+            lost[row.key] = f"línea {row.line}: {names} en blanco, y ninguna observación dice que sea «Sin dato»"
+        elif dashes:
+            lost[row.key] = f"línea {row.line}: «-» en {file.printed_vote_columns[dashes[0]]}, que está en su boleta"
+        kept[row.key] = replace(row, cells=tuple([cell if at in ballot else None for at, cell in enumerate(row.cells)]))
+    return replace(file, rows=[kept.get(row.key, row) for row in file.rows]), lost
+
+
+_BLANK: Final = frozenset({Observation.SIN_DATO})
+_EVERY: Final = frozenset({Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO})
+
+
+def _says_blank(cell: str) -> bool:
+    return "SIN DATO" in _plain(cell)
+
+
 def _clase(name: str) -> Clase:
     if name in {"NULOS", "NO_REGISTRADAS"}:
         return Clase.NULOS if name == "NULOS" else Clase.NO_REGISTRADAS
+    if name.startswith("CC_"):
+        return Clase.COMUN
     if _INDEPENDENT.match(name):
         return Clase.INDEPENDIENTE
     return Clase.COMUN if _COMMON.fullmatch(name) else Clase.PARTIDO
+
+
+def _place_name(name: str) -> str:
+    return re.sub(r"^\W*\d+\W+", "", _plain(name)).strip()
 
 
 def _option(name: str, parties: Sequence[str]) -> _Option:
@@ -219,8 +293,9 @@ def _option(name: str, parties: Sequence[str]) -> _Option:
 
 
 def _candidacies(rows: Iterable[CandidateRow], ballot: Sequence[_Option]) -> list[tuple[list[str], _People]]:
-    """Parties go together where the file says so (a SUM- line), or where a combination on the ballot joins parties
-    that name the same people: equal names alone are no proof, namesakes exist.
+    """Parties go together if a SUM- line says so, or if a combination joins parties with the same people.
+
+    Equal names alone are no proof: two people may have the same name.
     """
     people: dict[str, list[_People]] = defaultdict(list)
     sums: list[frozenset[str]] = []
@@ -263,7 +338,7 @@ def _join(parties: frozenset[str], together: dict[str, set[str]]) -> None:
 
 
 def _names(codes: Sequence[str], group: set[str], people: Mapping[str, list[_People]]) -> list[_People]:
-    """The people of these options: one pair, or one for each formula. Where a file names nobody, the parties do."""
+    """The people of these options: one pair, or one for each formula. Without any name, the names of the parties."""
     pairs = [pair for pair in dict.fromkeys(pair for code in codes for pair in people.get(code, ())) if pair[0]]
     parties = [code for code in codes if code in group]
     return pairs or [(f"Candidatura de {', '.join(parties)}", "")]
@@ -272,14 +347,17 @@ def _names(codes: Sequence[str], group: set[str], people: Mapping[str, list[_Peo
 def _resolve(code: str, ballot: Sequence[_Option]) -> frozenset[str]:
     """The options that a code of the candidates file means: itself, or the parties of a combination.
 
-    Files spell a party in two ways (MORENA as MOR): a beginning that fits one party only is taken for it.
+    Files spell a party in two ways (MORENA as MOR): a beginning that fits only one party means that party.
     """
     name = canonical_column(code)
     singles = [option.code for option in ballot if not option.parties]
     if name in singles:
         return frozenset({name})
     parties = [option.code for option in ballot if option.clase is Clase.PARTIDO]
-    found = combination(name, parties)
+    common = {frozenset(combination(code.removeprefix("CC_"), parties)): code for code in singles if code[:3] == "CC_"}
+    found = combination(name.removeprefix("CC_"), parties)
+    if found and not any(frozenset(option.parties) == frozenset(found) for option in ballot):
+        return frozenset({common.get(frozenset(found), "")} - {""}) or frozenset(found)
     if found:
         return frozenset(found)
     words = re.split(r"[-_]", name)
@@ -309,7 +387,7 @@ def _clave(row: OfficialRow) -> str:
 
 
 def _sufijo(row: OfficialRow) -> str:
-    """What the file's CLAVE_ACTA has behind the key of the casilla; "" where it is built in another way."""
+    """The end of the file's CLAVE_ACTA, behind the key of the casilla; "" if it is built in another way."""
     clave, acta = _clave(row), row.clave_acta.upper()
     return acta.removeprefix(clave) if acta.startswith(clave) else ""
 
@@ -317,7 +395,7 @@ def _sufijo(row: OfficialRow) -> str:
 def _exceptions(
     rows: Iterable[OfficialRow], tipos: Mapping[str, str], sufijos: Mapping[str, str]
 ) -> Iterator[tuple[object, ...]]:
-    """Lines of actas.csv for the rows whose TIPO_ACTA or suffix is not the usual one of their type."""
+    """Lines of actas.csv for the rows with another TIPO_ACTA or suffix than the usual one of their type."""
     for row in rows:
         tipo, sufijo, group = row.tipo_acta.upper(), _sufijo(row), _group(row)
         words = [word if _STICKER_WORD.fullmatch(word) else "" for word in (tipo, sufijo)]
@@ -345,15 +423,25 @@ def _territories(file: OfficialFile) -> list[tuple[object, ...]]:
     ]
 
 
-def _nivel(file: OfficialFile, candidates: Sequence[CandidateRow]) -> Nivel:
-    if any(row.distrito is not None for row in candidates):
-        return Nivel.DISTRITO
-    if any(row.municipio is not None for row in candidates):
-        return Nivel.MUNICIPIO
-    told = next((nivel for words, nivel in _TITLES if re.search(words, _plain(file.title))), Nivel.ENTIDAD)
-    if candidates and told is not Nivel.PAIS:
+def nivel_of(file: OfficialFile, candidates: Sequence[CandidateRow]) -> Nivel:
+    """The kind of place that elects the office, by the candidates file or by the title. The rows must have such places.
+
+    Juntas, comunidades, comisarías and demarcaciones use the columns of the local district.
+    """
+    places = {Nivel.PAIS, Nivel.ENTIDAD}
+    places |= {Nivel.DISTRITO} if any(row.distrito for row in file.catalogued) else set()
+    places |= {Nivel.MUNICIPIO} if any(row.municipio for row in file.catalogued) else set()
+    wanted = [
+        *([Nivel.DISTRITO] if any(row.distrito is not None for row in candidates) else []),
+        *([Nivel.MUNICIPIO] if any(row.municipio is not None for row in candidates) else []),
+    ]
+    if wanted or any(row.lugar for row in candidates):
+        return next((each for each in (*wanted, Nivel.MUNICIPIO, Nivel.DISTRITO) if each in places), Nivel.ENTIDAD)
+    told = [nivel for words, nivel in _TITLES if re.search(words, _plain(file.title))]
+    told.sort(key=lambda nivel: nivel not in places)
+    if candidates and told[:1] != [Nivel.PAIS]:
         return Nivel.ENTIDAD
-    return told
+    return told[0] if told else Nivel.ENTIDAD
 
 
 def _code(file: OfficialFile) -> str:
@@ -378,6 +466,6 @@ def _year(file: OfficialFile) -> int:
 
 
 def _clean(text: str) -> str:
-    """A text as the catalogue takes it: printable, one line, no formula."""
+    """A text in the form of the catalogue: printable, one line, no formula."""
     plain = "".join(letter if letter.isprintable() and letter != "\\" else " " for letter in text)
     return " ".join(plain.split()).lstrip("=+-@ ")[:_LONGEST_NAME].strip()

@@ -61,9 +61,16 @@ def _catalog_files(casillas: int, rng: random.Random) -> dict[str, bytes]:
             "casillas.csv": rows,
             "opciones.csv": [*_option_rows("GOB"), *_option_rows("DIP_LOC")],
             "contiendas.csv": [
-                ("GOB", ENTIDAD, None, "Sintética", " ".join(_ballot_codes("GOB", everywhere=True))),
+                ("GOB", ENTIDAD, None, "Sintética", " ".join(_ballot_codes("GOB", everywhere=True)), None),
                 *(
-                    ("DIP_LOC", ENTIDAD, n, f"Distrito {n}", " ".join(_ballot_codes("DIP_LOC", everywhere=n % 2 == 1)))
+                    (
+                        "DIP_LOC",
+                        ENTIDAD,
+                        n,
+                        f"Distrito {n}",
+                        " ".join(_ballot_codes("DIP_LOC", everywhere=n % 2 == 1)),
+                        None,
+                    )
                     for n in distritos
                 ),
             ],

@@ -6,8 +6,8 @@ Nothing else decodes an image, and nothing here decides what an acta says.
 from typing import Final
 
 SAME_PHOTO: Final = 12
-"""Bits of 1024 up to which two perceptual hashes are taken for those of one photo.
+"""Two perceptual hashes (1024 bits) that differ in at most so many bits are taken for one photo.
 
-Drawn and measured: five of six copies, compressed again and scaled, are within it, and all within 24; different sheets
-photographed by hand are 37 or more apart; of different sheets of one form laid perfectly alike, one pair in sixty is
-within it. A match is a reason for a person to look."""
+Measured with drawn actas. Of the copies of a photo, compressed again and scaled, five of six are within it, and all are
+within 24. Different sheets photographed by hand are 37 or more apart. Of different sheets of one form, laid perfectly
+alike, one pair in sixty is within it. So a match is only a reason for a person to look."""

@@ -1,12 +1,11 @@
-"""Work on foreign bytes, in processes that may die: memory, processor time and waiting are bounded, whatever they say.
+"""Work on foreign bytes, in processes that may die. Memory, processor time and waiting are bounded for all bytes.
 
-The process bounds its own memory and processor time (rlimit), so that nobody need watch it; the parent bounds how long
-it waits. A process that passed a bound, or died, is replaced, and no other piece of work pays for it: each slot of a
-lane is a process of its own.
+The process bounds its own memory and processor time (rlimit), so no other process must watch it. The parent bounds how
+long it waits. A process that passed a bound, or died, is replaced. No other piece of work pays for it, because each
+slot of a lane is a process of its own.
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -18,25 +17,25 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from prep.processes import die_with_parent
+
 T = TypeVar("T")
 
 MIB: Final = 1024 * 1024
 START_SECONDS: Final = 60.0
 """How long a process may take until it is ready, on a machine that has other things to do."""
-_DIE_WITH_PARENT: Final = 1
-"""Linux: `PR_SET_PDEATHSIG` of prctl(2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one piece of work may take."""
+    """The most that one piece of work may take."""
 
     memory: int
-    """Bytes, beside those that the process has when it is ready."""
+    """Bytes, on top of those that the process has when it is ready."""
     cpu: float
     """Seconds of processor time."""
     seconds: float
-    """Seconds until the parent gives up waiting: more than `cpu`, since the machine is shared."""
+    """Seconds until the parent gives up waiting. More than `cpu`, because the machine is shared."""
 
 
 class OutOfBounds(Exception):
@@ -44,10 +43,10 @@ class OutOfBounds(Exception):
 
 
 class Lane:
-    """Some processes for one kind of work; each is started when it is first needed."""
+    """Some processes for one kind of work. Each is started when it is first needed."""
 
     def __init__(self, slots: int, bounds: Bounds, prepare: Callable[..., None], given: tuple[Any, ...] = ()) -> None:
-        """`prepare(*given)` is called once in each process; like all that is done there, it is found by its name."""
+        """`prepare(*given)` is called once in each process. The process finds it by its name, as it finds all work."""
         self._bounds = bounds
         self._prepare = (prepare, given, bounds.memory)
         self._free: list[ProcessPoolExecutor | None] = [None] * slots
@@ -55,17 +54,19 @@ class Lane:
         self._all: set[ProcessPoolExecutor] = set()
 
     async def do(self, work: Callable[..., T], *given: Any) -> T:  # noqa: ANN401
-        """What `work(*given)` returns or raises. Raises OutOfBounds where it passed a bound or its process died."""
+        """Return or raise the same as `work(*given)`. Raises OutOfBounds if it passed a bound or its process died."""
+        # A process that passed a bound may be in any state: it is killed, and its slot is empty until the next work.
+        # The same if the caller gives up, because the process would go on with work that has no reader.
         async with self._slots:
             slot = self._free.pop()
             try:
                 if slot is None:
-                    slot = await self._started()
-                done = asyncio.get_running_loop().run_in_executor(slot, _work, self._bounds.cpu, work, given)
+                    slot = await self._start_process()
+                done = asyncio.get_running_loop().run_in_executor(slot, _do_within_cpu, self._bounds.cpu, work, given)
                 async with asyncio.timeout(self._bounds.seconds):
                     answer: T = await done
             except (BrokenProcessPool, TimeoutError, MemoryError, asyncio.CancelledError) as error:
-                self._end(slot)
+                self._kill_process(slot)
                 slot = None
                 if isinstance(error, asyncio.CancelledError):
                     raise
@@ -74,20 +75,21 @@ class Lane:
                 self._free.append(slot)
         return answer
 
-    async def _started(self) -> ProcessPoolExecutor:
+    async def _start_process(self) -> ProcessPoolExecutor:
+        # The first answer shows that the process is ready: its start does not count against the bounds of the work.
         # Spawned: a forked child would hold the locks of threads it does not have.
-        started = ProcessPoolExecutor(1, get_context("spawn"), _ready, self._prepare)
+        started = ProcessPoolExecutor(1, get_context("spawn"), _begin_process, self._prepare)
         self._all.add(started)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await asyncio.get_running_loop().run_in_executor(started, os.getpid)
         except BaseException:
-            self._end(started)
+            self._kill_process(started)
             raise
         return started
 
-    def _end(self, slot: ProcessPoolExecutor | None) -> None:
-        """Kill its process at once. What it was at may be done again: it leaves nothing half."""
+    def _kill_process(self, slot: ProcessPoolExecutor | None) -> None:
+        """Kill its process at once. Its work can be done again, because work leaves nothing half done."""
         if slot is not None:
             self._all.discard(slot)
             for process in list((slot._processes or {}).values()):  # noqa: SLF001  # before 3.14 there is no other way
@@ -96,28 +98,28 @@ class Lane:
 
     def close(self) -> None:
         for slot in list(self._all):
-            self._end(slot)
+            self._kill_process(slot)
         self._free = [None] * len(self._free)
 
 
 # In the process.
 
 
-def _ready(prepare: Callable[..., None], given: tuple[Any, ...], memory: int) -> None:
+def _begin_process(prepare: Callable[..., None], given: tuple[Any, ...], memory: int) -> None:
+    # The bound of memory comes last: what `prepare` imports is not counted against the work.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)  # also when the parent is killed
+    die_with_parent()
     prepare(*given)
     bound_memory(memory)
 
 
-def _work(cpu: float, work: Callable[..., T], given: tuple[Any, ...]) -> T:
+def _do_within_cpu(cpu: float, work: Callable[..., T], given: tuple[Any, ...]) -> T:
     bound_cpu(cpu)
     return work(*given)
 
 
 def bound_memory(more: int) -> None:
-    """From here on this process may have `more` bytes of its own than it has now. Only Linux counts all of them."""
+    """From here on this process may take at most `more` bytes on top of those it has. Only Linux counts all of them."""
     if sys.platform == "linux":
         import resource  # noqa: PLC0415  # there is none on every platform
 
@@ -126,15 +128,17 @@ def bound_memory(more: int) -> None:
 
 
 def _data_bytes() -> int:
+    # RLIMIT_DATA is compared with this figure of the kernel, and with no other.
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), 0)
 
 
 def bound_cpu(seconds: float) -> None:
-    """From here on this process, which is killed after, may take so much processor time."""
+    """From here on this process may take so many seconds of processor time; then the kernel kills it."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415
 
+        # The kernel counts from the start of the process, so the time used until now is added.
         used = resource.getrusage(resource.RUSAGE_SELF)
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, hard))

@@ -1,13 +1,14 @@
 """From the bytes of an image to everything that is kept of it: its QR, a web copy, a thumbnail, its perceptual hash.
 
-`digitize` is pure but for the zbar process and runs in a process pool. It costs less than twice a bare decode:
+`digitize` has no effect outside, except that it may start zbar. It runs in a process that may die, and costs less than
+twice a bare decode:
 
 1. The QR needs luminance alone, so a JPEG is decoded to luminance: half of the work of colours.
-2. Derivatives come from a decode that is already smaller: a JPEG halves itself at little cost. So the web copy is the
-   image divided by the power of two that brings its long side to 2048 pixels or less, and never below 1024; dividing by
-   anything else would cost more than all other steps together.
-3. Only derivatives follow the EXIF orientation, and carry no EXIF. The original is never touched.
-4. A JPEG that is upright and small already is not compressed again: its web copy has the same pixels, without metadata.
+2. Derivatives come from a decode that is already smaller, because a JPEG can be halved while it is decoded, at little
+   cost. So the web copy is the image divided by a power of two: the one that brings its long side to 2048 pixels or
+   less, and not below 1024. Any other divisor would cost more than all other steps together.
+3. Only the derivatives are turned as EXIF says, and they carry no EXIF. The original is never touched.
+4. A small JPEG that stands upright is not compressed again: its web copy has the same pixels, without metadata.
 """
 
 import io
@@ -28,7 +29,7 @@ from prep.scan.pictures import EOI, Picture, decoded, jpeg_segments, look, opene
 WEB_SIDE: Final = 2048
 THUMB_SIDE: Final = 320
 MIDDLE_SIDE: Final = 640
-"""Least long side of what thumbnail and hash are made from."""
+"""Least long side of the image from which thumbnail and hash are made."""
 WEB_QUALITY: Final = 78
 WEB_BYTES: Final = 250_000
 """A JPEG of at most so many bytes is small enough for the web."""
@@ -43,9 +44,9 @@ class Digitized:
     width: int
     height: int
     text: str | None
-    """Of the QR sticker, as read; None where no decoder could read one."""
+    """The text of the QR sticker, as read; None if no decoder could read one."""
     others: tuple[str, ...]
-    """Texts of further stickers that were read beside it: of two actas, people decide."""
+    """Texts of further stickers in the image. Between two actas, people decide."""
     decoder: str | None
     qr_ms: float
     phash: bytes
@@ -60,20 +61,22 @@ class Digitized:
 def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
     """Everything that is kept of the image `data`.
 
-    Raises Rejected where the door would (`prep.scan.pictures`), and Parked where it is an image of which no pixel can
-    be shown: its bytes stay, and people must look.
+    Raises Rejected if the door would refuse it (`prep.scan.pictures`). Raises Parked if it is an image, but no pixel of
+    it can be shown: its bytes stay, and people must look.
     """
+    # The luminance is the largest thing in memory, so it is let go before other pages are decoded.
     picture = look(data, max_pixels)
     factor = web_factor(picture.width, picture.height)
-    (luminance, small), whole = decoded(picture.opened, lambda image: _pixels(image, picture, factor))
+    (luminance, small), whole = decoded(picture.opened, lambda image: _decode_pixels(image, picture, factor))
     reading = read_qr(luminance)
     del luminance
     texts = dict.fromkeys(reading.texts)
     for rival in picture.others:  # a page of the same size might be another acta
-        texts |= dict.fromkeys(_texts(rival))
+        texts |= dict.fromkeys(_sticker_texts(rival))
+    # Each smaller image is made from the one before, never again from the whole.
     middle = small.reduce(max(1, max(small.size) // MIDDLE_SIDE))
     thumb = middle.reduce(-(-max(middle.size) // THUMB_SIDE))
-    bare = _as_it_is(data, picture, small) if whole else None
+    bare = _original_for_web(data, picture, small) if whole else None
     return Digitized(
         format=picture.format,
         width=picture.width,
@@ -83,26 +86,26 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
         decoder=reading.decoder or ("otra página" if texts else None),
         qr_ms=reading.ms,
         phash=perceptual_hash(middle),
-        web=bare or _jpeg(small, WEB_QUALITY),
-        thumb=_jpeg(thumb, THUMB_QUALITY),
+        web=bare or _save_jpeg(small, WEB_QUALITY),
+        thumb=_save_jpeg(thumb, THUMB_QUALITY),
         oddities=tuple(dict.fromkeys((*picture.oddities, *(() if whole else (Oddity.INCOMPLETA,))))),
     )
 
 
-def _texts(opened: Callable[[], Image.Image]) -> tuple[str, ...]:
-    """The stickers of a further picture; none where it cannot be decoded: the acta is another one."""
+def _sticker_texts(opened: Callable[[], Image.Image]) -> tuple[str, ...]:
+    """The stickers of a further picture. None if it cannot be decoded: the acta is the chosen picture, not this one."""
     try:
-        luminance, _ = decoded(opened, lambda image: _flat(image).convert("L"))
+        luminance, _ = decoded(opened, lambda image: _on_white_paper(image).convert("L"))
     except Parked:
         return ()
     return read_qr(luminance).texts
 
 
-def _pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
-    """The whole image in luminance, and the web copy's pixels."""
+def _decode_pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
+    """The whole image in luminance, and the pixels of the web copy."""
     if picture.format == "jpeg":
-        return _jpeg_pixels(image, picture, factor)
-    page = _flat(image)
+        return _decode_jpeg_pixels(image, picture, factor)
+    page = _on_white_paper(image)
     return page.convert("L"), page.reduce(factor) if factor > 1 else page
 
 
@@ -114,62 +117,66 @@ def web_factor(width: int, height: int) -> int:
     return factor
 
 
-def _jpeg_pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
+def _decode_jpeg_pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
+    # If the web copy is as large as the original, one decode gives both: luminance is the first channel of YCbCr.
+    # If it is smaller, two decodes are cheaper: the whole one without colours, the one with colours already halved.
     if factor == 1:
         image.draft("YCbCr", image.size)
-        image.load()  # here, where what it raises is about foreign bytes
+        image.load()  # an error of the bytes must come here, inside of `decoded`
         luminance = image.getchannel(0) if image.mode in {"YCbCr", "L"} else image.convert("L")
-        return luminance, _upright(image, image)
+        return luminance, _turn_upright(image, image)
     whole = picture.opened()
     whole.draft("L", whole.size)
     image.draft("YCbCr", (image.width // factor, image.height // factor))
     image.load()
-    return whole.convert("L"), _upright(image, image)
+    return whole.convert("L"), _turn_upright(image, image)
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Colours or grey, upright, on white where the image is transparent."""
+def _on_white_paper(image: Image.Image) -> Image.Image:
+    """Colours or grey, upright; transparent parts become white."""
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         above = image.convert("RGBA")
         paper = Image.new("RGB", above.size, "white")
         paper.paste(above, mask=above.getchannel("A"))
-        return _upright(paper, image)
+        return _turn_upright(paper, image)
     if image.mode.startswith(("I", "F")):  # 16 bits for each grey: the upper eight
-        return _upright(image.convert("I").point(lambda level: level / 256).convert("L"), image)
-    return _upright(image.convert("L" if image.mode in {"1", "L"} else "RGB"), image)
+        return _turn_upright(image.convert("I").point(lambda level: level / 256).convert("L"), image)
+    return _turn_upright(image.convert("L" if image.mode in {"1", "L"} else "RGB"), image)
 
 
-def _upright(pixels: Image.Image, told_by: Image.Image) -> Image.Image:
+def _turn_upright(pixels: Image.Image, told_by: Image.Image) -> Image.Image:
     """`pixels` turned as the EXIF of `told_by` asks, without any of its metadata."""
-    turn = _turn(told_by)
+    turn = _exif_turn(told_by)
     if pixels.mode not in {"YCbCr", "L", "RGB"}:
         pixels = pixels.convert("RGB")
     return pixels.transpose(turn) if turn is not None else pixels
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def _exif_turn(image: Image.Image) -> Image.Transpose | None:
     try:
         return TURNS.get(image.getexif().get(0x0112, 1))
     except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):  # broken metadata, good pixels
         return None
 
 
-def _as_it_is(data: bytes, picture: Picture, small: Image.Image) -> bytes | None:
-    """The original without its metadata, where that may be the web copy."""
+def _original_for_web(data: bytes, picture: Picture, small: Image.Image) -> bytes | None:
+    """The original without its metadata, if it can be the web copy: a small upright JPEG. Else None."""
+    # A browser turns an original by its EXIF, and shows the first picture of a file. If the acta is turned, or is a
+    # later picture of the file, the web copy must be compressed again.
     if picture.format != "jpeg" or len(data) > WEB_BYTES or small.mode not in {"YCbCr", "L"}:
         return None
     image = picture.opened()
-    if image.size != opener(data, "jpeg")().size or web_factor(*image.size) > 1 or _turn(image) is not None:
+    if image.size != opener(data, "jpeg")().size or web_factor(*image.size) > 1 or _exif_turn(image) is not None:
         return None
     return bare_jpeg(data)
 
 
 METADATA: Final = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
-"""Application segments and comments, but for the two that say how the pixels are meant (JFIF and Adobe)."""
+"""Application segments and comments. JFIF and Adobe are not among them: they say how to read the pixels."""
 
 
 def bare_jpeg(data: bytes) -> bytes | None:
-    """The first image in `data` with the very same pixels and nothing else; None if its segments are not in order."""
+    """The first image in `data` with the same pixels and no metadata; None if its segments are not in order."""
     kept, marker = [data[:2]], 0
     for marker, start, end in jpeg_segments(data):
         if marker not in METADATA:
@@ -186,10 +193,10 @@ TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation."""
+"""The turn that undoes each EXIF orientation."""
 
 
-def _jpeg(image: Image.Image, quality: int) -> bytes:
+def _save_jpeg(image: Image.Image, quality: int) -> bytes:
     saved = io.BytesIO()
     image.save(saved, "JPEG", quality=quality, exif=b"", icc_profile=None, comment=b"")
     return saved.getvalue()
@@ -199,7 +206,7 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
 #
 # All forms of a contest look alike: two actas laid on the same scanner differ in their handwriting alone. A 64-bit or a
 # 256-bit difference hash cannot tell them apart (drawn and measured: copies of one photo up to 22 bits apart, two actas
-# from 4 on). Finer cells can, if flat paper says nothing: a bit is set only where light clearly falls.
+# from 4 on). Finer cells can, if flat paper sets no bits: a bit is set only if a cell is clearly lighter than the next.
 
 HASH_SIDE: Final = 32
 HASH_STEP: Final = 10
@@ -210,6 +217,7 @@ def perceptual_hash(image: Image.Image) -> bytes:
     """128 bytes that stay nearly the same when an image is compressed again or scaled (a 1024-bit difference hash)."""
     grey = image.getchannel(0) if image.mode == "YCbCr" else image.convert("L")
     levels = grey.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX).tobytes()
+    # The step follows the lightest cell: a dark photo of the same sheet must give the same bits.
     step, width, bits = HASH_STEP * max(levels) / 255, HASH_SIDE + 1, 0
     for at in range(width * HASH_SIDE):
         if at % width != HASH_SIDE:
@@ -226,7 +234,7 @@ def distance(one: bytes, other: bytes) -> int:
 
 
 def scan_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """What the cascade reads from each image: file, text, decoder, ms, and `error` where it is no image we take."""
+    """The reading of each image: file, text, decoder, ms, and `error` if it is no image that is taken."""
     for path in paths:
         found: dict[str, Any] = {"file": str(path), "text": None, "decoder": None, "ms": 0.0}
         try:
@@ -241,7 +249,7 @@ def scan_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 def scan(data: bytes) -> QrReading:
-    """Only the QR of an image. Raises as `digitize`."""
+    """Only the QR of an image. Raises the same as `digitize`."""
     picture = look(data)
-    (luminance, _), _ = decoded(picture.opened, lambda image: _pixels(image, picture, 1))
+    (luminance, _), _ = decoded(picture.opened, lambda image: _decode_pixels(image, picture, 1))
     return read_qr(luminance)

@@ -1,6 +1,6 @@
-"""The check of an upload that may run in the process that serves: its length and its first bytes, and nothing else.
+"""The one check of an upload that may run in the process that serves: it looks at the first bytes alone.
 
-What its other bytes say is looked at by `prep.scan.pictures`, in a process that may die (`prep.scan.bounded`).
+`prep.scan.pictures` looks at all other bytes, in a process that may die (`prep.scan.bounded`).
 """
 
 from typing import Final
@@ -10,14 +10,14 @@ from prep.errors import Rejected
 DEFAULT_MAX_BYTES: Final = 15_000_000
 DEFAULT_MAX_PIXELS: Final = 60_000_000
 START: Final = 1024
-"""Bytes from the first of which a format is told. A PDF may begin anywhere in them: readers agree on that."""
+"""The format is told from so many first bytes. A PDF may begin anywhere in them: all readers accept that."""
 
 MEDIA: Final = {
     "jpeg": ("image/jpeg", "jpg"),
     "png": ("image/png", "png"),
     "webp": ("image/webp", "webp"),
     "tiff": ("image/tiff", "tif"),
-    "pdf": ("application/octet-stream", "pdf"),  # shown as a drawn page only; nothing shall open the file itself
+    "pdf": ("application/octet-stream", "pdf"),  # only its drawn page is shown; no program shall open the file itself
     "avif": ("image/avif", "avif"),
     "gif": ("image/gif", "gif"),
     "bmp": ("image/bmp", "bmp"),
@@ -44,7 +44,7 @@ _TAKEN: Final = "se admiten JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP y PDF"
 def format_of(start: bytes) -> str:
     """The format that the first bytes (`START` of them are enough) announce: a key of `MEDIA`.
 
-    Raises Rejected in one sentence: 422 for nothing or too little, 415 for what is no picture we take.
+    Raises Rejected in one sentence: 422 if there are no bytes or too few, 415 if the format is not taken.
     """
     if not start:
         raise Rejected("la imagen está vacía")
@@ -54,6 +54,7 @@ def format_of(start: bytes) -> str:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "webp"
     if start[4:8] == b"ftyp":
+        # AVIF and HEIC share this box; the brands in it tell them apart.
         brands = start[8 : min(int.from_bytes(start[:4], "big"), 128)]
         if b"avif" in brands or b"avis" in brands:
             return "avif"
@@ -62,6 +63,7 @@ def format_of(start: bytes) -> str:
         return "bmp"
     if b"%PDF-" in start[:START]:
         return "pdf"
+    # A few bytes that begin as a known format does: the file broke off, and its sender is told so.
     if any(magic.startswith(start) for magic, _ in (*_MAGIC, (b"RIFF", ""))):
         raise Rejected(INCOMPLETE)
     raise Rejected(f"el archivo no es una imagen: {_TAKEN}", status=415)

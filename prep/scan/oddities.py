@@ -1,4 +1,4 @@
-"""What is odd about a picture that was taken all the same: a code that never changes, and a sentence for the person."""
+"""The oddities of pictures that were taken all the same: a code that never changes, and a sentence for the person."""
 
 from enum import StrEnum
 from typing import Final
@@ -15,6 +15,7 @@ class Oddity(StrEnum):
     SIN_EXAMINAR = "sin_examinar"
     SIN_DECODIFICAR = "sin_decodificar"
     NO_ADMITIDA = "no_admitida"
+    HORA_IMPROBABLE = "hora_improbable"
 
 
 SENTENCES: Final[dict[Oddity, str]] = {
@@ -26,4 +27,5 @@ SENTENCES: Final[dict[Oddity, str]] = {
     Oddity.SIN_EXAMINAR: "no se pudo examinar: pasó del límite de memoria o de tiempo; vea el original",
     Oddity.SIN_DECODIFICAR: "no se pudo decodificar la imagen; vea el original",
     Oddity.NO_ADMITIDA: "al examinarla de nuevo no cumple lo que se pide a una imagen; vea el original con cuidado",
+    Oddity.HORA_IMPROBABLE: "la hora de acopio no es de esta jornada: el reloj del dispositivo puede estar mal",
 }

@@ -1,11 +1,11 @@
-"""What the bytes of an upload hold: which picture of them is the acta, how large it is, and what is odd about the rest.
+"""Finds the acta among the pictures in the bytes of an upload, its size, and the oddities of the other bytes.
 
-Only for processes that may die (`prep.scan.bounded`): everything here trusts Pillow and PDFium with foreign bytes.
+Only for processes that may die (`prep.scan.bounded`), because Pillow and PDFium read foreign bytes here.
 
-1. The picture is the largest one of its container; of several of one size, the first.
-2. Refused is only: no picture; more pixels than the limit; a film; a stack of pages (each is an acta of its own); a PDF
-   that is locked, or that holds programs or files.
-3. Everything else that is odd is told by its code and kept: bytes behind the end, a missing end, further pictures.
+1. The acta is the largest picture of its container; of several of one size, the first.
+2. An upload is refused only if it has no picture, has more pixels than the limit, is a film, is a stack of pages (each
+   is an acta of its own), or is a PDF that is locked or holds programs or files.
+3. Every other oddity is told by its code, and the upload is kept: bytes behind the end, a missing end, more pictures.
 """
 
 import io
@@ -34,7 +34,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = 32 * 1024 * 1024
 PngImagePlugin.MAX_TEXT_MEMORY = 256 * 1024 * 1024
 
 MAX_SIDE: Final = 65_535
-"""Pixels; what a JPEG can say. A longer side is no acta in any format."""
+"""Pixels: the longest side that a JPEG can have. A longer side is no acta in any format."""
 PDF_DPI: Final = 200
 """The resolution at which a PDF page is drawn, and by which its size in pixels is judged."""
 PDF_SIDE: Final = 4400
@@ -42,7 +42,7 @@ PDF_SIDE: Final = 4400
 PAGES: Final = 4
 """A container with more pictures of about one size is a stack of pages."""
 LOOKED_AT: Final = 64
-"""Pictures of a container of which the size is asked."""
+"""The size of so many pictures of a container is asked, and no more."""
 
 MOVING: Final = "la imagen es animada; se admite una sola fotografía o página"
 OLD_JPEG: Final = (
@@ -61,7 +61,7 @@ class Picture:
     width: int
     height: int
     opened: Callable[[], Image.Image]
-    """A fresh Pillow image of it, not decoded yet (of a PDF: drawn)."""
+    """Gives a new Pillow image of it, not decoded yet (a page of a PDF is drawn already)."""
     others: tuple[Callable[[], Image.Image], ...] = ()
     """Further pictures of about its size, at most `PAGES` - 1: each might be an acta too."""
     oddities: tuple[Oddity, ...] = ()
@@ -70,14 +70,16 @@ class Picture:
 def look(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """Find the acta in an upload, without decoding it. Raises Rejected in one sentence: 413, 415 or 422."""
     form = format_of(data[:START])
-    with _lenient():  # broken metadata hide no picture
-        found = _guarded(lambda: _pdf_pages(data, max_pixels) if form == "pdf" else _frames(data, form))
+    # The order of the checks matters to the sender: a picture that is too large is told before a stack of pages.
+    with _showing_damaged():  # broken metadata must not hide a picture
+        found = _reject_on_error(lambda: _pdf_pages(data, max_pixels) if form == "pdf" else _find_pictures(data, form))
         sizes = [size for size, _ in found]
         width, height = max(sizes, key=_area)
         if width < 1 or height < 1:
             raise Rejected(DAMAGED)
         if max(width, height) > MAX_SIDE or width * height > max_pixels:
             raise Rejected(f"la imagen mide {width} × {height} y el límite es de {max_pixels} pixeles", status=413)
+        # A preview is much smaller than its picture; a page of more than half its size may be an acta too.
         rivals = [opened for size, opened in found if 2 * _area(size) > width * height]
         if len(rivals) > PAGES:
             raise Rejected(f"el archivo tiene {len(rivals)} páginas; envíe cada una en su propio archivo")
@@ -88,7 +90,7 @@ def look(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
         height=height,
         opened=chosen,
         others=tuple(opened for opened in rivals if opened is not chosen),
-        oddities=tuple(_oddities(data, form, pictures=len(found))),
+        oddities=tuple(_list_oddities(data, form, pictures=len(found))),
     )
 
 
@@ -96,8 +98,8 @@ def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
 
 
-def _guarded(read: Callable[[], T]) -> T:
-    """What a library raises about foreign bytes may be anything; what it says is that they are no picture."""
+def _reject_on_error(read: Callable[[], T]) -> T:
+    """Run `read`, and turn every error of a library into Rejected: about foreign bytes it may raise any error."""
     try:
         return read()
     except (PrepError, MemoryError):
@@ -109,13 +111,13 @@ def _guarded(read: Callable[[], T]) -> T:
 Found = list[tuple[tuple[int, int], Callable[[], Image.Image]]]
 
 
-def _frames(data: bytes, form: str) -> Found:
-    """Size of each picture, and how it is opened."""
+def _find_pictures(data: bytes, form: str) -> Found:
+    """The size of each picture in `data`, and a function that opens it."""
     match form:
         case "jpeg":
-            return _jpegs(data)
+            return _jpeg_pictures(data)
         case "tiff":
-            return _tiffs(data)
+            return _tiff_pictures(data)
         case _:
             first = opener(data, form)
             image = first()
@@ -125,10 +127,10 @@ def _frames(data: bytes, form: str) -> Found:
 
 
 def opener(data: bytes, form: str, frame: int = 0) -> Callable[[], Image.Image]:
-    """By the one reader of the format that the first bytes announced."""
+    """A function that opens the picture, with the one reader of the format that the first bytes announced."""
 
     def opened() -> Image.Image:
-        if form == "jpeg":  # what stands behind it decides nothing about how it is read
+        if form == "jpeg":  # read as JPEG with any bytes come behind it
             # Given an end, libjpeg hands out the rows that came before the file broke off.
             end = b"\xff\xd9" if ImageFile.LOAD_TRUNCATED_IMAGES else b""
             return JpegImagePlugin.JpegImageFile(io.BytesIO(data + end))
@@ -142,8 +144,8 @@ def opener(data: bytes, form: str, frame: int = 0) -> Callable[[], Image.Image]:
     return opened
 
 
-def _jpegs(data: bytes) -> Found:
-    """The first one, and those that its multi-picture index (MPF) finds. An index that is wrong finds none."""
+def _jpeg_pictures(data: bytes) -> Found:
+    """The first picture, and those that its multi-picture index (MPF) finds. A wrong index finds none."""
     first = opener(data, "jpeg")
     found: Found = [(first().size, first)]
     try:
@@ -155,13 +157,13 @@ def _jpegs(data: bytes) -> Found:
             found.append((further().size, further))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001  # as above; the first picture is good without the others
+    except Exception:  # noqa: BLE001  # any error of the library: the first picture is good without the others
         return found
     return found
 
 
-def _tiffs(data: bytes) -> Found:
-    """Every directory of the chain, and the directories below each, where some scanners keep the full picture."""
+def _tiff_pictures(data: bytes) -> Found:
+    """Every directory of the chain, and the directories below each: some scanners keep the full picture there."""
     found: Found = []
     image = Image.open(io.BytesIO(data), formats=["TIFF"])
     for frame in range(LOOKED_AT):
@@ -174,7 +176,7 @@ def _tiffs(data: bytes) -> Found:
                 raise
             break  # a chain that breaks off behind good pictures
         found.append((image.size, opener(data, "tiff", frame)))
-        found += _below(data, image)
+        found += _tiff_pictures_below(data, image)
     if not found:
         raise Rejected(DAMAGED)
     return found
@@ -183,7 +185,9 @@ def _tiffs(data: bytes) -> Found:
 SUB_IFDS: Final = 330
 
 
-def _below(data: bytes, image: Image.Image) -> Found:
+def _tiff_pictures_below(data: bytes, image: Image.Image) -> Found:
+    # BigTIFF has other offsets: pictures below are not looked for there. To open one that stands below, the header is
+    # written again so that its directory is the first; Pillow cannot seek to it.
     offsets = image.tag_v2.get(SUB_IFDS, ()) if data[2:4] in {b"*\0", b"\0*"} else ()  # type: ignore[attr-defined]
     found: Found = []
     order = "<I" if data[:2] == b"II" else ">I"
@@ -196,7 +200,7 @@ def _below(data: bytes, image: Image.Image) -> Found:
     return found
 
 
-# The end of a file, and what else it might be taken for. Each looks once for one mark, from one end.
+# The end of a file, and other formats that it might be taken for. Each search is one pass for one mark.
 
 _ENDS: Final = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82", "pdf": b"%%EOF", "gif": b"\x3b"}
 _OTHER_READER: Final = re.compile(rb"<(?:!doctype|html|script|iframe|svg)|%PDF-", re.IGNORECASE)
@@ -205,10 +209,10 @@ _ZIP_TAIL: Final = 22 + 65_535
 """The closing record of a ZIP and its longest comment."""
 
 
-def _oddities(data: bytes, form: str, *, pictures: int) -> Iterator[Oddity]:
+def _list_oddities(data: bytes, form: str, *, pictures: int) -> Iterator[Oddity]:
     if pictures > 1:
         yield Oddity.VARIAS_IMAGENES
-    end = _end(data, form)
+    end = _end_of_picture(data, form)
     if end is None:
         yield Oddity.INCOMPLETA
     elif data[end:].strip(b"\0\r\n\t "):
@@ -217,13 +221,14 @@ def _oddities(data: bytes, form: str, *, pictures: int) -> Iterator[Oddity]:
         yield Oddity.OTRO_FORMATO
 
 
-def _end(data: bytes, form: str) -> int | None:
-    """Where the last mark of an end stands behind it; None where there is none."""
+def _end_of_picture(data: bytes, form: str) -> int | None:
+    """The place behind the last byte of the picture; None if its end is missing."""
     match form:
         case "webp":
             declared = int.from_bytes(data[4:8], "little") + 8
             return declared if declared <= len(data) else None
         case "jpeg" | "png" | "pdf" | "gif":
+            # A preview behind a JPEG has an end mark too: the segments decide. If they are broken, the last mark does.
             if form == "jpeg" and (segments := list(jpeg_segments(data))) and segments[-1][0] == EOI:
                 return segments[-1][2]
             at = data.rfind(_ENDS[form])
@@ -239,11 +244,12 @@ IN_SCAN: Final = frozenset(bytes((each,)) for each in (0x00, 0xFF, *range(0xD0, 
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment of the first JPEG in `data`; a scan's with its compressed data.
+    """Marker, start and end of each segment of the first JPEG in `data`. A scan ends after its compressed data.
 
-    The last one is `EOI`, unless the file breaks off or its segments are not in order. Each step begins where the one
-    before ended, so the whole costs one pass.
+    The last one is `EOI`, unless the file breaks off or its segments are not in order. Each step begins at the end of
+    the one before, so all of it is one pass.
     """
+    # Bytes FF may fill the space before a marker. Most segments carry their length, which counts itself.
     at = 2
     while len(head := data[at : at + 4]) >= 2 and head[0] == 0xFF:
         marker = head[1]
@@ -261,7 +267,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _scan_end(data: bytes, at: int) -> int:
-    """Where the compressed data that begins at `at` ends: at the first marker that may not stand inside it."""
+    """The end of the compressed data that begins at `at`: the first marker that may not stand inside it."""
+    # Inside, FF 00 is a byte FF of data, and FF D0 to FF D7 are restarts.
     while (at := data.find(b"\xff", at)) >= 0:
         behind = data[at + 1 : at + 2]
         if behind not in IN_SCAN:
@@ -274,7 +281,7 @@ def _scan_end(data: bytes, at: int) -> int:
 
 
 def _pdf_pages(data: bytes, max_pixels: int) -> Found:
-    """Size of each page as it will be drawn, turned as it says; what stands on it may not be a bomb nor a program."""
+    """The size of each page as it will be drawn. Raises Rejected if the PDF holds a picture bomb or a program."""
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -290,12 +297,13 @@ def _pdf_pages(data: bytes, max_pixels: int) -> Found:
         for number in range(pages):
             page = document[number]
             width, height = page.get_size()
+            # Drawing a page decodes its pictures whole, so the limit of pixels holds for each of them too.
             for thing in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
                 wide, high = thing.get_px_size()
                 if wide * high > max_pixels:
                     raise Rejected(f"la imagen mide {wide} × {high} y el límite es de {max_pixels} pixeles", status=413)
             scale = pdf_scale(width, height)
-            found.append(((round(width * scale), round(height * scale)), _drawer(data, number)))
+            found.append(((round(width * scale), round(height * scale)), _pdf_page_opener(data, number)))
             page.close()
     finally:
         document.close()
@@ -305,11 +313,11 @@ def _pdf_pages(data: bytes, max_pixels: int) -> Found:
 
 
 def pdf_scale(width: float, height: float) -> float:
-    """Pixels for each point of a page of this size; a point is a 72nd of an inch."""
+    """Pixels for each point of a page of this size. A point is a 72nd of an inch."""
     return min(PDF_DPI / 72, PDF_SIDE / max(width, height, 1))
 
 
-def _drawer(data: bytes, number: int) -> Callable[[], Image.Image]:
+def _pdf_page_opener(data: bytes, number: int) -> Callable[[], Image.Image]:
     def drawn() -> Image.Image:
         document = pypdfium2.PdfDocument(data)
         try:
@@ -326,10 +334,10 @@ _ACTIVE: Final = frozenset({b"JavaScript", b"JS", b"Launch", b"EmbeddedFile", b"
 
 
 def _refuse_active(document: pypdfium2.PdfDocument) -> None:
-    """Raises Rejected where the PDF holds programs or files. They are looked for in dictionaries, never in pictures.
+    """Raises Rejected if the PDF holds programs or files. They are looked for in dictionaries, never in pictures.
 
-    PDFium writes the document again, each object by itself and each name in its one spelling, so that a name cannot
-    hide in an object stream or behind an escape.
+    PDFium writes the document again: each object by itself, each name in one spelling. So a name cannot hide in an
+    object stream or behind an escape.
     """
     if pdfium.FPDFDoc_GetJavaScriptActionCount(document) > 0 or pdfium.FPDFDoc_GetAttachmentCount(document) > 0:
         raise Rejected(ACTIVE)
@@ -349,8 +357,10 @@ _IN_STRING: Final = re.compile(rb"[\\)]")
 def dictionary_names(data: bytes) -> Iterator[bytes]:
     """The names in a PDF as PDFium writes it, outside of strings, comments and streams.
 
-    Each look begins where the one before ended, so the whole costs one pass.
+    Each search begins at the end of the one before, so all of it is one pass.
     """
+    # `depth` counts open dictionaries. The outermost one before a stream tells the stream's length: so many bytes are
+    # skipped. `awaited` is true between the name /Length of that dictionary and its number.
     at, depth, length, awaited = 0, 0, 0, False
     while (token := _TOKEN.search(data, at)) is not None:
         at = token.end()
@@ -378,7 +388,7 @@ def dictionary_names(data: bytes) -> Iterator[bytes]:
 
 
 def _behind_string(data: bytes, at: int) -> int:
-    """PDFium escapes every parenthesis in a string, so the first bare one ends it."""
+    """The place behind a string. PDFium escapes every parenthesis in a string, so the first bare one ends it."""
     while (found := _IN_STRING.search(data, at)) is not None:
         if found[0] == b")":
             return found.end()
@@ -390,15 +400,15 @@ def _behind_string(data: bytes, at: int) -> int:
 
 
 def decoded(opened: Callable[[], Image.Image], decode: Callable[[Image.Image], T]) -> tuple[T, bool]:
-    """The pixels, as `decode` makes them of an opened image, and whether they are whole.
+    """The pixels that `decode` makes of an opened image, and whether they are whole.
 
-    An image that ends early, or a part of it that is damaged, is shown as far as it goes. Raises Parked where nothing
-    can be shown.
+    If the image ends early, or a part of it is damaged, its good part is shown. Raises Parked if no pixel can be shown.
     """
-    with suppress(_Strict), _quiet():
-        return _strictly(lambda: decode(opened())), True
+    # First strictly: an error tells that the image is not whole. Then once more: the library shows all that it can.
+    with suppress(_FirstLookFailed), _without_warnings():
+        return _read_strictly(lambda: decode(opened())), True
     try:
-        with _lenient():
+        with _showing_damaged():
             return decode(opened()), False
     except (PrepError, MemoryError):
         raise
@@ -406,39 +416,39 @@ def decoded(opened: Callable[[], Image.Image], decode: Callable[[Image.Image], T
         raise Parked(f"la imagen no se pudo decodificar: {error}") from error
 
 
-class _Strict(Exception):
-    """The first look failed; what is really wrong, the second says."""
+class _FirstLookFailed(Exception):
+    """The first, strict look failed. Its cause is dropped: the second look tells the fault that counts."""
 
 
-def _strictly(read: Callable[[], T]) -> T:
+def _read_strictly(read: Callable[[], T]) -> T:
     try:
         return read()
     except (PrepError, MemoryError):
         raise
     except Exception as error:
-        raise _Strict from error
+        raise _FirstLookFailed from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, of which nothing is used
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata; no metadata is used here
         yield
 
 
 @contextmanager
-def _lenient() -> Iterator[None]:
-    """Pillow shows as much as it can. Its switch is one for the whole process, which does one thing at a time."""
+def _showing_damaged() -> Iterator[None]:
+    """Let Pillow show all that it can. The switch is for the whole process, which does one thing at a time."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
-        with _quiet():
+        with _without_warnings():
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def examine(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
-    """What the door asks: the format of a picture that can be taken. Raises Rejected as `look` does."""
+    """The question of the door: the format of a picture that can be taken. Raises Rejected as `look` does."""
     picture = look(path.read_bytes(), max_pixels)
     if picture.format == "tiff":
         _refuse_unreadable_tiff(picture)
@@ -446,12 +456,12 @@ def examine(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
 
 
 def prepare() -> None:
-    """For a process that will only `examine`: what it needs has been imported once this can be called."""
+    """Prepare a process that will only `examine`. The import of this module has done most of it."""
     Image.preinit()
 
 
 def _refuse_unreadable_tiff(picture: Picture) -> None:
-    """JPEG of the old kind in a TIFF is read in some spellings only: tried here, while its sender can still act."""
+    """Raises Rejected if the TIFF holds a JPEG of the old kind that cannot be decoded: its sender can still act."""
     image = picture.opened()
     if image.info.get("compression") != "tiff_jpeg":
         return

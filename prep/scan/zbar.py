@@ -1,8 +1,9 @@
-"""zbar in a process of its own: it can kill the process it runs in, and then the image is one it did not read.
+"""zbar in a process of its own. zbar can kill the process that it runs in; then the image counts as not read by it.
 
-The process is started when it is first needed and kept; it reads `width height` (two 32-bit integers, big-endian) and
-that many bytes of luminance, and answers a JSON list of texts after its length. It ends when its input is closed. zbar
-comes as a system library (libzbar0): where it is missing the cascade goes on without it, and the log says so once.
+The process is started when it is first needed, and kept. It reads width and height (two 32-bit integers, big-endian),
+then width × height bytes of luminance. It answers with a length and a JSON list of texts. It ends when its input is
+closed. zbar comes as a system library (libzbar0). If that is missing, the cascade goes on without it, and the log says
+so once.
 """
 
 import atexit
@@ -38,15 +39,15 @@ class Zbar:
         self._absent = False
 
     def read(self, image: Image.Image) -> list[str]:
-        """Texts of the QR codes in a luminance image; none where zbar is missing, died or took too long."""
-        process = self._running()
+        """Texts of the QR codes in a luminance image; none if zbar is missing, died or took too long."""
+        process = self._running_process()
         if process is None:
             return []
         try:
             assert process.stdin is not None
             process.stdin.write(struct.pack(">II", *image.size) + image.tobytes())
             process.stdin.flush()
-            texts: list[str] = json.loads(self._answer(process))
+            texts: list[str] = json.loads(self._read_answer(process))
         except (OSError, EOFError, TimeoutError) as error:
             log.warning("zbar ended on an image", extra={"data": {"error": repr(error)}})
             self.close()
@@ -60,32 +61,33 @@ class Zbar:
                 process.kill()
             self._process = None
 
-    def _running(self) -> subprocess.Popen[bytes] | None:
+    def _running_process(self) -> subprocess.Popen[bytes] | None:
         if self._process is not None or self._absent:
             return self._process
+        # The child says READY after its import. If it does not, the library is missing: it is not tried again.
         command = [sys.executable, "-m", __spec__.name]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._process = process
         try:
-            self._wait(process, 1)
+            self._read_within_limit(process, 1)
         except (OSError, EOFError, TimeoutError):
             log.warning(MISSING)
             self.close()
             self._absent = True
         return self._process
 
-    def _answer(self, process: subprocess.Popen[bytes]) -> bytes:
-        (length,) = struct.unpack(">I", self._wait(process, 4))
+    def _read_answer(self, process: subprocess.Popen[bytes]) -> bytes:
+        (length,) = struct.unpack(">I", self._read_within_limit(process, 4))
         assert process.stdout is not None
-        return _exactly(process.stdout, length)  # sent together with its length, and already in our buffer
+        return _read_exactly(process.stdout, length)  # sent together with its length, and already in our buffer
 
-    def _wait(self, process: subprocess.Popen[bytes], length: int) -> bytes:
+    def _read_within_limit(self, process: subprocess.Popen[bytes], length: int) -> bytes:
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             if not selector.select(SECONDS):
                 raise TimeoutError
-        return _exactly(process.stdout, length)
+        return _read_exactly(process.stdout, length)
 
 
 @cache
@@ -100,7 +102,7 @@ def read(image: Image.Image) -> list[str]:
     return of_this_process(os.getpid()).read(image)
 
 
-def _exactly(stream: IO[bytes], length: int) -> bytes:
+def _read_exactly(stream: IO[bytes], length: int) -> bytes:
     found = stream.read(length)
     if len(found) < length:
         raise EOFError
@@ -114,9 +116,9 @@ def serve(images: IO[bytes], answers: IO[bytes]) -> None:
     answers.write(READY)
     answers.flush()
     while header := images.read(8):
-        bound_cpu(SECONDS)  # also where its parent was killed, and nobody waits for it any more
+        bound_cpu(SECONDS)  # also if its parent was killed, and no process waits for the answer any more
         width, height = struct.unpack(">II", header)
-        pixels = _exactly(images, width * height)
+        pixels = _read_exactly(images, width * height)
         found = pyzbar.decode((pixels, width, height), symbols=[pyzbar.ZBarSymbol.QRCODE])
         answer = json.dumps([code.data.decode("ascii", "replace") for code in found]).encode()
         answers.write(struct.pack(">I", len(answer)) + answer)

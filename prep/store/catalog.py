@@ -117,8 +117,8 @@ async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
     )
     await copy(
         "contest",
-        ("id", "election", "entidad", "territory", "name", "ballot"),
-        [(c.id, c.election, c.entidad, c.territory, c.name, c.ballot) for c in catalog.contests],
+        ("id", "election", "entidad", "territory", "name", "ballot", "votes_per_ballot"),
+        [(c.id, c.election, c.entidad, c.territory, c.name, c.ballot, c.votes_per_ballot) for c in catalog.contests],
     )
     await copy(
         "candidacy",
@@ -180,6 +180,7 @@ async def contests(connection: Connection) -> tuple[Contest, ...]:
             row["territory"],
             row["name"],
             tuple(row["ballot"]),
+            row["votes_per_ballot"],
         )
         for row in await connection.fetch(SQL["contests"])
     )

@@ -54,7 +54,7 @@ SELECT id, code, title, year, ambito, nivel, rules, candidatura FROM election OR
 SELECT election, position, code, clase, parties, name, colour, emblem FROM ballot_option ORDER BY election, position
 
 -- name: contests
-SELECT id, election, entidad, territory, name, ballot FROM contest ORDER BY id
+SELECT id, election, entidad, territory, name, ballot, votes_per_ballot FROM contest ORDER BY id
 
 -- name: territories
 SELECT kind, entidad, id, name FROM territory ORDER BY kind, entidad, id

@@ -44,7 +44,7 @@ async def forget_failures(connection: Connection, group: str, message_id: str) -
 
 
 async def park(connection: Connection, group: str, message: Message, *, error: str, at: datetime) -> None:
-    """Set the message aside for a person. Does nothing if it is done or parked already."""
+    """Set the message aside for a person, and tell it in the log. Does nothing if it is done or parked already."""
     # The mark first: two deliveries that fail at the same time park it once.
     if not await first_time(connection, group, message.id):
         return
@@ -107,10 +107,10 @@ async def list_parked(connection: Connection, *, settled: bool = False) -> list[
 
 
 async def retry(connection: Connection, parked: int, *, at: datetime, by: str = "") -> None:
-    """Send it again, with all its attempts; other groups that have done it stay as they are. Inside a transaction.
+    """Send the message again; its attempts are counted anew. Other groups that have done it do not do it again.
 
-    It leaves through the outbox, so this works on either bus. If the parked delivery was not acknowledged, it comes
-    again too, and the mark lets one of the two take effect.
+    Inside a transaction. The message leaves through the outbox, so this works on both buses. If the parked delivery was
+    not acknowledged, it comes again too, and the mark lets only one of the two take effect.
     """
     # All in the caller's transaction: the state, the mark and the outbox change together, or none does.
     row = await _settle_parked(connection, parked, ParkedState.RETRIED, "")
@@ -121,7 +121,7 @@ async def retry(connection: Connection, parked: int, *, at: datetime, by: str = 
 
 
 async def dismiss(connection: Connection, parked: int, *, reason: str, at: datetime, by: str = "") -> None:
-    """It will not be handled; who said so and why is kept for ever. Inside a transaction."""
+    """Settle the message without handling it. The person and the reason are kept for ever. Inside a transaction."""
     reason = _storable_text(reason).strip()
     if not reason:
         raise Rejected("para descartar un mensaje hay que decir por qué")
@@ -146,6 +146,6 @@ def _message_of(row: asyncpg.Record) -> Message:
 
 
 def _storable_text(error: str) -> str:
-    """The words of an exception, as PostgreSQL can hold them: no words may cost us the message."""
+    """A text that PostgreSQL can hold, of at most 2000 characters: no text of an error may lose the message."""
     # Half a surrogate and a zero byte have no place in PostgreSQL; a long traceback is cut.
     return error.encode("utf-8", "replace").decode().replace("\0", "�")[:2000]

@@ -1,7 +1,7 @@
-"""Tasks that wait for people, what they give, what the screens show of an acta, as typed functions over `desk.sql`.
+"""Tasks that wait for people, the values that people give, the data of the screens: typed functions over `desk.sql`.
 
-A capture locks the task first, by its lease; the capture, the end of the task and the message that says so commit
-together. A lease is a random number that only its holder knows; after `until` everybody may take the task again.
+A capture locks the task first, by its lease. The capture, the end of the task and its message commit together. A lease
+is a random number that only its holder knows. After `until` every person may take the task again.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class TaskKind(StrEnum):
     RESOLUCION = "resolucion"
 
 
-# What never changes during a night: read once.
+# These facts never change during a night: they are read once.
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class HeldTask:
     web: bool
     """Whether there is a web copy of the image."""
     oddities: Sequence[str]
-    """Codes of what is odd about the image."""
+    """Codes of the oddities of the image."""
     acta: TaskActa | None
 
 
@@ -158,10 +158,10 @@ async def lease(
     until: datetime,
     any_site_before: datetime,
 ) -> HeldTask | None:
-    """The task this person holds already, or else one that waits and this person may do; None if none does.
+    """The task that this person holds already, or else a waiting task that this person may do; None if there is none.
 
-    One statement: of many who ask at once each gets another. An expired lease is given back first. Everybody may take
-    a task for another site that was opened before `any_site_before`: that site may be lost.
+    It is one statement, so people who ask at the same time get different tasks. An expired lease is given back first.
+    A task of another site is open to all if it was opened before `any_site_before`: that site may be lost.
     """
     while True:
         try:
@@ -196,16 +196,16 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
 
 # A person who stops in the middle need not wait for the end of the lease.
 async def give_back(connection: Connection, lease: UUID, person: int) -> None:
-    """The task waits for anybody again."""
+    """End the lease: the task waits for all people again."""
     await connection.execute(SQL["give_back"], lease, person)
 
 
-# What a person gives.
+# The values that a person gives.
 
 
 @dataclass(frozen=True, slots=True)
 class OnForm:
-    """The facts of an acta that reading its capture, and warning about it, needs."""
+    """The facts of an acta that are needed to read its capture, and to warn about it."""
 
     acta: ActaId
     contest: ContestId
@@ -216,7 +216,7 @@ class OnForm:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as it was when it was read, in its lease: a capture ends it only while its lease is still this one."""
+    """A task as read under its lease. A capture ends the task only if the lease is still the same."""
 
     id: int
     lease: UUID
@@ -249,8 +249,8 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
 
 
 def _on_form(row: asyncpg.Record) -> OnForm:
-    # The rule stands in prep/domain/rules.py; here are only its three numbers.
-    limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"])
+    # The rule stands in prep/domain/rules.py; here are only its four numbers.
+    limit = vote_limit(row["lista_nominal"], row["representantes"], row["boletas_maximas"], row["votes_per_ballot"])
     return OnForm(ActaId(row["acta"]), ContestId(row["contest"]), row["digitos"], limit)
 
 
@@ -301,7 +301,7 @@ def _earlier_capture(row: asyncpg.Record | None) -> EarlierCapture | None:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a person said an image is."""
+    """The identity that a person gave to an image."""
 
     identity: str
     """Canonical QR text; '' if it cannot be identified."""
@@ -336,7 +336,7 @@ async def add_resolution(connection: Connection, task: Task, capture: int, at: d
         raise Rejected("esta acta ya está resuelta", code=Code.RESOLVED_BEFORE) from None
 
 
-# What the screens show.
+# The data of the screens.
 
 
 @dataclass(frozen=True, slots=True)

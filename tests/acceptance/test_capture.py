@@ -51,11 +51,13 @@ def the_key(path: Path) -> Ed25519PrivateKey:
 
 
 def test_commands_let_people_and_devices_in_or_refuse_in_one_sentence(prep: Command, tmp_path: Path) -> None:
-    added = prep("add", "ana", "beto", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\n{PASSWORD}\n")
+    added = prep(
+        "user", "add", "ana", "beto", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\n{PASSWORD}\n"
+    )
     assert (added.returncode, added.stdout) == (0, "agregados: ana, beto\n")
-    short = prep("add", "caro", "dora", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\ncorta\n")
+    short = prep("user", "add", "caro", "dora", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\ncorta\n")
     assert (short.returncode, short.stderr) == (2, "prep: la clave lleva de 8 a 200 caracteres\n")
-    again = prep("add", "caro", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\n")
+    again = prep("user", "add", "caro", "--role", "capturista", "--site", "CCV-1", typed=f"{PASSWORD}\n")
     assert again.returncode == 0, "nobody was added by the command that failed"
 
     made = prep("device", "enroll", "movil-1", "movil-2", "--site", "CATD-1", "--keys", str(tmp_path))

@@ -136,7 +136,7 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
 
 
 def assert_nothing_runs(answer: httpx.Response) -> None:
-    """Whatever else the bytes are, no browser runs them."""
+    """No browser runs these bytes, also if they are a web page or a program."""
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in answer.headers["content-security-policy"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]

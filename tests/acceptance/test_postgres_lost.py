@@ -96,9 +96,9 @@ def _free_port() -> int:
 
 
 def parts(process: asyncio.subprocess.Process) -> dict[int, str]:
-    """Process number → program, of the parts that `prep serve` keeps running."""
+    """Process number → program, of the parts that `prep serve` keeps running. Its heir has its own command line."""
     children = psutil.Process(process.pid).children()
-    return {child.pid: child.cmdline()[3] for child in children if child.cmdline()[1:2] == ["-m"]}
+    return {child.pid: child.cmdline()[3] for child in children if child.cmdline()[3:4] != ["serve"]}
 
 
 async def test_if_postgres_is_killed_and_cannot_start_at_once_no_part_ends_and_no_image_is_lost(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from capture.description import RETRIED
+from capture.intake import MAX_JUMP
 from capture.shapes import JSON_LIMIT
 from prep.errors import Code
 from prep.settings import Settings
-from prep.upload import Upload, headers_of, read_headers
+from prep.upload import FIRST_MOMENT, LAST_MOMENT, MAX_SEQUENCE, Upload, headers_of, read_headers
 from tests.makers.description import DESCRIPTION
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -42,6 +43,9 @@ def test_the_table_of_headers_is_the_code() -> None:
         for header in headers_of(Upload).values()
     ]
     assert [row[:3] for row in rows("3. Send an image")][:-1] == defined
+    told = {row[1]: row[3] for row in rows("3. Send an image")[:-1]}
+    assert f"at most {MAX_SEQUENCE:,}" in told["X-PREP-Sequence"]
+    assert f"from {FIRST_MOMENT.year} to {LAST_MOMENT.year - 1}" in told["X-PREP-Acopio"]
 
 
 def test_the_worked_example_is_signed_as_the_server_reads_it() -> None:
@@ -62,5 +66,7 @@ def test_every_path_and_limit_is_told() -> None:
     assert limits["bytes of an image"] == f"{defaults['image_max_bytes']:,}"
     assert limits["pixels of an image"] == f"{defaults['image_max_pixels']:,}"
     assert limits["bytes of a JSON body"] == f"{JSON_LIMIT:,}"
+    assert limits["number of an image of one device"] == f"{MAX_SEQUENCE:,}"
+    assert limits["step from the highest number of a device to the next"] == f"{MAX_JUMP:,}"
     assert limits["time of a task"] == f"{defaults['lease_minutes']} minutes"
     assert limits["time of a session"] == f"{defaults['session_hours']} hours"

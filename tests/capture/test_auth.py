@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from prep.store import people
 from prep.store.people import Role
 from tests.conftest import Night
 from tests.makers.capture_room import CHEAP, EVENING, PASSWORD, Device, Room, furnished, jpeg
+from tests.makers.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_the_password_of_nobody_costs_as_much_as_any_and_matches_nothing() -> No
     from capture.auth import _NOBODY
 
     stored = hash_password(PASSWORD)
-    assert _NOBODY.split("$")[:4] == stored.split("$")[:4] == ["", "argon2id", "v=19", "m=65536,t=3,p=4"]
+    assert _NOBODY.split("$")[:4] == stored.split("$")[:4] == ["", "argon2id", "v=19", "m=65536,t=3,p=1"]
     assert [len(part) for part in _NOBODY.split("$")] == [len(part) for part in stored.split("$")]
     assert not password_matches("", _NOBODY)
 
@@ -98,7 +100,7 @@ async def test_the_next_login_rewrites_an_old_password_and_a_wrong_one_does_not(
     assert await stored() == before
     assert (await log_in(room, "ana", PASSWORD))[0] == 201
     rewritten = await stored()
-    assert rewritten.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert rewritten.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     assert (await log_in(room, "ana", PASSWORD))[0] == 201
     assert await stored() == rewritten, "written once"
     await owner.close()
@@ -272,3 +274,19 @@ async def test_devices_are_remembered_if_the_database_never_answers(tmp_path: Pa
         await again.check(device.id, device.key.sign(b"x"), b"y")
     with pytest.raises(Rejected, match="no está inscrito"):
         await again.check("otro", device.key.sign(b"x"), b"x")
+
+
+def test_many_people_who_log_in_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    """With several lanes, OpenSSL starts threads for each derivation, and two derivations at a time block for ever."""
+    stored = hash_password(PASSWORD, CHEAP)
+    right: list[bool] = []
+
+    def log_in_again_and_again() -> None:
+        right.extend(password_matches(PASSWORD, stored) for _ in range(40))
+
+    people_at_once = [threading.Thread(target=log_in_again_and_again, daemon=True) for _ in range(4)]
+    for each in people_at_once:
+        each.start()
+    for each in people_at_once:
+        each.join(PATIENCE)
+    assert right == [True] * 160

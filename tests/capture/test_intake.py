@@ -151,7 +151,40 @@ async def test_of_two_images_at_once_under_one_number_one_comes_in(room: Room) -
     assert len(await announced(room)) == 1
 
 
+async def test_a_counter_that_jumps_is_told_the_next_number(room: Room) -> None:
+    """The first number may be any: a device counts on from a rehearsal, and intake may have a store of its own."""
+    assert (await room.send(jpeg(1), Sequence="20000")).status_code == 201
+    for number in ("25001", "999999"):
+        refused = await room.send(jpeg(2), Sequence=number)
+        assert (refused.status_code, refused.json()) == (
+            409,
+            {
+                "error": f"el dispositivo escaner-1 va en el número 20000: se espera el 20001, no el {number}",
+                "codigo": "numero_adelantado",
+            },
+        )
+    assert len(await announced(room)) == 1
+    for seed, number in enumerate(("25000", "30000", "1", "30000"), 3):
+        expected = 201 if seed < 6 else 409
+        assert (await room.send(jpeg(seed), Sequence=number)).status_code == expected, number
+    assert (await room.send(jpeg(1), Sequence="20000")).status_code == 200, "a number that was taken stays taken"
+
+
+async def test_a_process_that_starts_knows_the_numbers_of_the_one_before(night: Night, tmp_path: Path) -> None:
+    """And one that runs beside it: both look into the same store."""
+    device = Device("escaner-1")
+    await furnish(night.owner, device)
+    async with open_room(night.app, tmp_path, device=device) as first:
+        assert (await first.send(jpeg(1), Sequence="3")).status_code == 201
+        async with open_room(night.app, tmp_path, device=device) as second:
+            refused = await second.send(jpeg(2), Sequence="5004")
+            assert refused.json()["codigo"] == "numero_adelantado"
+            assert (await second.send(jpeg(2), Sequence="5003")).status_code == 201
+        assert (await first.send(jpeg(3), Sequence="9000")).status_code == 201
+
+
 DOCUMENTS = "Acta PREP, Acta Consejo, Copia RPPCI, Copia PE, Acta Extranjero"
+ISO_8601 = "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00"
 HEADERS: list[tuple[str, str | None, str]] = [
     ("Device", None, "falta el encabezado X-PREP-Device"),
     ("Sequence", None, "falta el encabezado X-PREP-Sequence"),
@@ -161,9 +194,10 @@ HEADERS: list[tuple[str, str | None, str]] = [
     ("Acopio", None, "falta el encabezado X-PREP-Acopio"),
     ("Signature", "", "falta el encabezado X-PREP-Signature"),
     ("Device", "../../etc", "se esperan de 1 a 40 letras, números, «-» o «_»"),
-    ("Sequence", "0", "se espera un entero desde 1"),
-    ("Sequence", "1.5", "se espera un entero desde 1"),
-    ("Sequence", "9" * 20, "se espera un entero desde 1"),
+    *(
+        ("Sequence", wrong, "se espera un entero de 1 a 999999: cuántas imágenes lleva el dispositivo, no una hora")
+        for wrong in ("0", "1.5", "1000000", "1717372800000", "9" * 20, "9" * 5000)
+    ),
     ("SHA256", "abc", "se esperan 64 dígitos hexadecimales"),
     ("Origin", "casa", "se espera uno de: CASILLA, CATD"),
     ("Kind", "fax", "se espera uno de: movil, escaner, urna"),
@@ -173,8 +207,12 @@ HEADERS: list[tuple[str, str | None, str]] = [
     ("Document", "Fax", f"se espera uno de: {DOCUMENTS}"),
     ("Document", "%ff", "se espera UTF-8 codificado con %"),
     *(
-        ("Acopio", wrong, "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00")
-        for wrong in ("ayer", "2024-06-02T18:30:00", "0001-01-01T00:00:00+14:00", "2024-13-02T18:30:00Z")
+        ("Acopio", wrong, f"{ISO_8601}, de 2000 a 2099")
+        for wrong in (
+            *("ayer", "2024-06-02T18:30:00", "2024-13-02T18:30:00Z", "0001-01-01T00:00:00+14:00"),
+            *("0001-01-01T00:00:00-06:00", "1999-12-31T17:59:59-06:01", "9999-12-31T23:59:59-14:00"),
+            *("2100-01-01T00:00:00Z", "2099-12-31T18:00:00-06:00"),
+        )
     ),
 ]
 
@@ -281,7 +319,7 @@ ODD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-async def test_what_is_odd_is_taken_with_every_byte(room: Room, name: str) -> None:
+async def test_an_odd_image_is_taken_with_every_byte(room: Room, name: str) -> None:
     answer = await room.send(ODD[name])
     assert answer.status_code == 201, answer.text
     assert await room.blobs.get(hashlib.sha256(ODD[name]).hexdigest()) == ODD[name]
@@ -290,7 +328,7 @@ async def test_what_is_odd_is_taken_with_every_byte(room: Room, name: str) -> No
 async def test_an_image_that_kills_the_process_that_looks_is_taken_as_it_announces_itself(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And so is one that it takes too long to look at; the next image is looked at again."""
+    """The same if the look takes too long. The next image is looked at again."""
     monkeypatch.setattr(pictures, "examine", dying)
     assert (await room.send(jpeg(1))).status_code == 201
     monkeypatch.setattr(pictures, "examine", spinning)

@@ -28,6 +28,7 @@ from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.table import EmbeddedBus
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
+from prep.processes import listening
 from prep.settings import Settings
 from prep.store.database import Pool, open_pool, transaction
 from prep.store.people import Role
@@ -39,7 +40,7 @@ from tests.makers.waiting import PATIENCE
 
 EVENING = datetime(2024, 6, 3, 1, 0, tzinfo=UTC)
 PASSWORD = "una clave larga"
-CHEAP = Cost(memory_kib=8, passes=1, lanes=1)
+CHEAP = Cost(memory_kib=8, passes=1)
 
 CATALOGUE = """
 INSERT INTO catalog (digest, loaded_at) VALUES (repeat('0', 64), now());
@@ -272,8 +273,8 @@ async def open_room(
     clock = clock or Clock()
     store = Blobs.open(settings.blobs_url)
     app = create_app(settings, pool=pool, bus=bus, blobs=store, clock=clock)
-    server = uvicorn.Server(config(app, settings))
-    serving = asyncio.create_task(server.serve())
+    server = uvicorn.Server(config(app))
+    serving = asyncio.create_task(server.serve([listening(settings.host, settings.capture_port)]))
     while not server.started:  # noqa: ASYNC110 - the server has no event to wait for
         await asyncio.sleep(0.01)
     [port] = {socket.getsockname()[1] for listening in server.servers for socket in listening.sockets}

@@ -411,6 +411,18 @@ async def test_close_ends_a_consumer_that_waits(medium: Medium) -> None:
         assert await waiting is None
 
 
+async def test_close_ends_a_consumer_that_is_still_connecting(medium: Medium) -> None:
+    """Closed at each of the first turns of the loop: before, while and after the consumer gets its session."""
+    for turns in range(0, 60, 4):
+        bus = medium.bus()
+        waiting = asyncio.ensure_future(anext(bus.consume(Topic.IMAGES, "g"), None))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await bus.close()
+        async with asyncio.timeout(PATIENCE):
+            assert await waiting is None
+
+
 # Of Kafka alone
 
 

@@ -36,7 +36,7 @@ from prep.store.database import Connection
 from prep.store.people import Role
 from tests.conftest import Night
 
-CHEAP = Cost(memory_kib=64, passes=1, lanes=1)
+CHEAP = Cost(memory_kib=64, passes=1)
 AT = datetime(2024, 6, 2, 18, 0, tzinfo=UTC)
 
 OPTIONS = (

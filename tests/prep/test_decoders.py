@@ -1,4 +1,4 @@
-"""Decoding processes die and pass their bounds; the images that were beside do not pay for it."""
+"""Decoding processes die and pass their bounds; no other image pays for it."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from load_tests.pictures.bombs import _jpegs
+from load_tests.pictures.bombs import _jpeg_bombs
 from load_tests.pictures.kinds import acta as sheet
 from load_tests.pictures.kinds import saved
 from prep.blobs import Blobs
@@ -44,20 +44,20 @@ async def decoders(stored: tuple[str, list[str]]) -> AsyncIterator[Decoders]:
 
 @pytest.fixture
 async def bomb(stored: tuple[str, list[str]]) -> str:
-    """An image that passes the door, and every bound behind it."""
-    bombs = dict(_jpegs(random.Random(0)))
+    """An image that the door takes, and that passes every bound of a decoder."""
+    bombs = dict(_jpeg_bombs(random.Random(0)))
     return await Blobs.open(stored[0]).put(bombs["jpeg of 20000 empty scans over 7700×7700"])
 
 
 def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(_words(each))]
+    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(_command_line(each))]
 
 
-def _words(process: psutil.Process) -> list[str]:
-    """How it was started; empty if it has ended."""
+def _command_line(process: psutil.Process) -> list[str]:
+    """The command line of the process; empty if it has ended."""
     try:
         return process.cmdline()
-    except psutil.NoSuchProcess:  # also one that ended and that nobody has waited for yet
+    except psutil.NoSuchProcess:  # also if it ended and its parent has not waited for it yet
         return []
 
 
@@ -93,7 +93,7 @@ async def test_an_image_that_needs_more_memory_than_a_process_may_have_goes_to_p
 
 
 async def test_photos_pass_while_bombs_hold_the_heavy_lane(stored: tuple[str, list[str]], bomb: str) -> None:
-    """A device that sent one keeps out of the light lane."""
+    """A device that sent a bomb stays out of the light lane."""
     address, images = stored
     decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=3))
     await decoders.decode(images[0])
@@ -126,7 +126,7 @@ async def test_a_device_over_its_quota_holds_one_process_and_comes_back(
     decoders.close()
 
 
-async def test_what_is_no_picture_goes_to_people_and_what_is_not_there_is_parked(
+async def test_a_file_that_is_no_picture_goes_to_people_and_a_missing_one_is_parked(
     decoders: Decoders, stored: tuple[str, list[str]]
 ) -> None:
     blobs = Blobs.open(stored[0])

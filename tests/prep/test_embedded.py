@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +86,16 @@ async def test_a_server_that_does_not_start_says_why_in_one_sentence(tmp_path: P
     with pytest.raises(Unavailable, match=r"^PostgreSQL no arranca: .*FATAL.*contains errors$"):
         await embedded.start(folder)
     assert not embedded.is_running(folder)
+
+
+@pytest.mark.parametrize("name", ["datos", "d" * 120], ids=["short path", "long path"])
+async def test_only_its_own_user_and_root_can_reach_the_socket(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name / "postgres"
+    place = Path((await embedded.start(folder)).socket_dir)
+    try:
+        about = place.stat()  # noqa: ASYNC240  # one look
+        assert stat.S_IMODE(about.st_mode) == 0o700
+        assert about.st_uid == (folder / "PG_VERSION").stat().st_uid
+    finally:
+        embedded.stop(folder)
+    assert place == folder or not place.exists()  # noqa: ASYNC240

@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -289,6 +289,19 @@ async def test_two_identities_in_one_image_are_decided_by_people_and_both_actas_
         await small.settle()
     assert await small.estado(right) == "Digitalizada"
     assert await small.estado(other) in {None, "Esperada"}
+
+
+@pytest.mark.parametrize(("days", "marks"), [(0, []), (900, ["hora_improbable"])])
+async def test_an_acopio_of_another_day_is_taken_and_marked(small: World, days: int, marks: list[str]) -> None:
+    """The clocks of phones are wrong by years."""
+    sheet, day = small.sheets[0], timedelta(days=1)
+    window = (sheet.acopio + days * day - day, sheet.acopio + days * day + day)
+    received = small.arrive(sheet)
+    small.on_the_way.clear()
+    async with transaction(small.pool) as connection:
+        await pipeline.digitized(connection, received, Unread(()), replace(small.given, days=window))
+        found = await connection.fetch("SELECT code FROM image_oddity")
+    assert [row["code"] for row in found] == marks
 
 
 async def test_the_same_sticker_twice_is_one_identity(small: World) -> None:

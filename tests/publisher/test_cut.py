@@ -18,7 +18,8 @@ from prep.blobs import Blobs
 from prep.domain.entry import TOTAL
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Parked, Rejected, Unavailable
-from prep.files.official import Status, read_candidates, read_official
+from prep.files.official import Status, read_official
+from prep.files.official_candidates import read_candidates
 from prep.rehearsal.replay import Sheet
 from prep.store import cortes, leading
 from prep.store.cortes import Phase

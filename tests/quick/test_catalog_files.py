@@ -157,7 +157,7 @@ def test_three_elections_of_one_night_share_casillas_but_not_contests() -> None:
 
 
 def test_a_stated_contest_has_its_own_ballot_in_the_order_of_the_columns() -> None:
-    changed = {"contiendas.csv": [("SEN", 9, 0, "Capital", "NULOS PRI PAN PAN-PRI")]}
+    changed = {"contiendas.csv": [("SEN", 9, 0, "Capital", "NULOS PRI PAN PAN-PRI", None)]}
     (contest,) = load_catalog(write_catalog(tables() | changed)).contests
     assert contest.name == "Capital"
     assert contest.ballot == (0, 1, 3, 6)
@@ -322,7 +322,7 @@ def test_a_casilla_whose_contest_is_missing_is_reported() -> None:
     assert told(write_catalog(tables() | changed | {"casillas.csv": rows})) == [
         "casillas.csv, línea 3, columna distrito_federal: sin distrito federal no vota en SEN; quite esa elección de la casilla"
     ]
-    contests = [("SEN", 9, 1, "", ""), ("SEN", 9, 2, "", "")]
+    contests = [("SEN", 9, 1, "", "", None), ("SEN", 9, 2, "", "", None)]
     report = told(write_catalog(tables() | changed | {"contiendas.csv": contests[1:]}))
     assert "SEN no tiene contienda (ni boleta) en distrito federal 1 de la entidad 9" in report[0]
     assert "contiendas.csv, columna territorio: ninguna casilla vota en SEN, Dos" in told(
@@ -396,7 +396,9 @@ def test_an_impossible_ballot_is_reported(rows: Sequence[Row], said: str) -> Non
     ],
 )
 def test_a_contest_with_an_impossible_ballot_is_reported(codes: str, said: str) -> None:
-    report = told(write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", codes)], "candidaturas.csv": []}))
+    report = told(
+        write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", codes, None)], "candidaturas.csv": []})
+    )
     assert report == [f"contiendas.csv, línea 2, columna opciones: {said}"]
 
 
@@ -436,7 +438,7 @@ def test_an_impossible_candidacy_is_reported(row: Row, said: str) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (5, "ine-1994", "columna reglas: «ine-1994» no es un conjunto de reglas; hay: ine-2023"),
+        (5, "ine-1994", "columna reglas: «ine-1994» no es un conjunto de reglas; hay: ine-2019"),
         (3, "estatal", "columna ambito: «estatal» no es ninguno de: federal, local"),
         (6, "Ñ", "columna candidatura: «Ñ» no cabe en el QR"),
         (7, "", "columna tipo_acta: «» no cabe en el QR"),
@@ -539,3 +541,14 @@ def test_a_numeric_cell_is_a_number_in_range_or_a_sentence(text: str) -> None:
         said = ""
     assert 0 <= number <= 999
     assert said.isprintable()
+
+
+@pytest.mark.parametrize(("stated", "votes"), [(None, 1), (1, 1), (5, 5)])
+def test_a_contest_states_how_many_votes_its_ballot_holds(stated: int | None, votes: int) -> None:
+    catalog = load_catalog(write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", None, stated)]}))
+    assert [contest.votes_per_ballot for contest in catalog.contests] == [votes]
+
+
+def test_a_ballot_without_votes_is_reported() -> None:
+    [report] = told(write_catalog(tables() | {"contiendas.csv": [("SEN", 9, 0, "", None, 0)]}))
+    assert report.startswith("contiendas.csv, línea 2, columna votos_por_boleta: ")

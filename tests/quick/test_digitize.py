@@ -1,4 +1,4 @@
-"""What is kept of an image besides itself: derivatives, hash, QR; from every format, upright, without metadata."""
+"""Derivatives, hash and QR of an image: from every format, upright, without metadata."""
 
 import hashlib
 import io
@@ -159,7 +159,7 @@ def test_a_photo_with_a_preview_behind_it_is_read() -> None:
     assert digitize(saved(opened(ACTA), "MPO", save_all=True, append_images=[small])).text == QR
 
 
-def test_what_the_header_refuses_is_refused_here_too() -> None:
+def test_a_file_that_the_door_refuses_is_refused_here_too() -> None:
     with pytest.raises(Rejected):
         digitize(b"no es una imagen")
     with pytest.raises(Rejected) as refused:

@@ -1,4 +1,4 @@
-"""Pictures as people met them: each is taken, read, and marked if it is odd. `field-cases` says what is right."""
+"""Pictures from the field: each is taken, read, and marked if it is odd. The table of `field-cases` has the right answers."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ FILES = {
 
 
 def taken(data: bytes, folder: Path) -> Digitized:
-    """As the door looks at it, and then as a decoder does."""
+    """The result of the decoder, after the look at the door has told the same format."""
     path = folder / "imagen"
     path.write_bytes(data)
     found = digitize(data)

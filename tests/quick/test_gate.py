@@ -259,3 +259,27 @@ def test_a_corte_that_does_not_follow_the_one_before(tree: Path) -> None:
 def test_a_cell_that_is_no_number(tree: Path) -> None:
     edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(21, "tres"))
     assert "celda" in checks(tree)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("FECHA_HORA_ACOPIO", "01/01/1 18:00:00"),
+        ("ORIGEN", "casa"),
+        ("COTEJADA", "4"),
+        ("TOTAL_BOLETAS_SOBRANTES", "007"),
+        ("TOTAL_VOTOS_ASENTADO", ""),
+        ("PVEM", "05"),
+        ("UBICACION_CASILLA", "3"),
+        ("LISTA_NOMINAL", "0155"),
+    ],
+)
+def test_a_cell_that_the_public_verifiers_refuse(tree: Path, name: str, text: str) -> None:
+    edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(rows[6].index(name), text))
+    assert checks(tree) & {"celda", "procedencia", "identificación"}
+
+
+def test_a_line_that_ends_in_another_way(tree: Path) -> None:
+    path = tree / "cortes" / "0001" / "TAMPS_GOB_2023.csv"
+    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
+    assert "línea" in checks(tree)

@@ -969,6 +969,6 @@ def test_the_rules_written_here_agree_with_a_real_election(official: Official) -
     assert set(differing) == {("CON-10", "CODIGO_INTEGRIDAD")}, "one image of that night has a SHA-1"
     assert len(differing) == 1
     assert len(lines) - at - 1 == 4782
-    assert list(totals.summary(state, fuera, with_especiales=True).items()) == [
+    assert list(totals.summary(state, fuera, rules, with_especiales=True).items()) == [
         *zip(lines[at - 3], lines[at - 2], strict=True)
     ]

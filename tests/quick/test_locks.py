@@ -68,7 +68,11 @@ def test_exactly_the_packages_of_the_locks_are_installed() -> None:
 
 def installed() -> list[Distribution]:
     """The packages of this environment, without those in folders on PYTHONPATH."""
-    return [each for each in importlib.metadata.distributions() if not str(each.locate_file("")).startswith(str(ROOT))]
+    return [
+        each
+        for each in importlib.metadata.distributions()
+        if Path(str(each.locate_file(""))).is_relative_to(sys.prefix)
+    ]
 
 
 def test_the_lock_is_complete() -> None:

@@ -15,11 +15,10 @@ from prep.files.official import (
     OfficialFile,
     OfficialRow,
     Status,
-    combination,
-    read_candidates,
     read_official,
-    understand,
 )
+from prep.files.official_candidates import read_candidates
+from prep.files.official_words import combination, understand
 from tests.makers.official_files import Official
 
 VALUES = (
@@ -398,7 +397,7 @@ def test_a_vote_field_in_any_spelling(cell: str, field: object) -> None:
 
 @pytest.mark.parametrize("cell", ["Sin acta", "SIN ACTA", "", "0", "-"])
 @pytest.mark.parametrize("observation", ["Sin acta(3)", "SIN ACTA POR PAQUETE NO ENTREGADO", "Sin Acta"])
-def test_an_acta_that_nobody_had_holds_no_readings_whatever_is_printed(cell: str, observation: str) -> None:
+def test_an_acta_that_nobody_had_holds_no_readings_with_any_print(cell: str, observation: str) -> None:
     row = one(**dict.fromkeys(VOTES, cell), OBSERVACIONES=observation, CONTABILIZADA="0")
     assert row.status is Status.SIN_ACTA
     assert set(row.cells) == {None}
@@ -514,7 +513,7 @@ def test_a_combination_is_told_by_its_parts(name: str, parties: tuple[str, ...],
     assert combination(name, parties) == parts
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

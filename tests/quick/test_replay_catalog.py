@@ -8,7 +8,8 @@ import pytest
 from prep.domain.catalog import Catalog, Clase, Nivel
 from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
-from prep.files.official import CandidateRow, OfficialFile, Status, read_candidates, read_official
+from prep.files.official import OfficialFile, Status, read_official
+from prep.files.official_candidates import CandidateRow, read_candidates
 from prep.rehearsal.replay_catalog import catalog_folder
 from tests.makers.official_files import Official
 
@@ -212,7 +213,7 @@ def test_a_basica_without_lista_nominal_keeps_a_limit() -> None:
         ("Consulta", Nivel.ENTIDAD, "ELECCION"),
     ],
 )
-def test_the_title_says_the_short_name_and_without_candidates_where_the_office_is_elected(
+def test_the_title_gives_the_short_name_and_without_candidates_the_kind_of_place(
     title: str, nivel: Nivel, code: str
 ) -> None:
     content = (SMALL.format(count=1) + row(1)).replace("Diputaciones locales", title)

@@ -13,9 +13,11 @@ from prep.domain.rules import (
     SIN_ACTA,
     Contabilizada,
     Observation,
+    RuleErrors,
     RuleSet,
     assess,
     assess_sin_acta,
+    read_rules,
     rule_set,
     vote_limit,
 )
@@ -132,11 +134,71 @@ def test_a_rule_set_is_published_as_data_that_holds_every_switch(rules: RuleSet)
     }  # fmt: skip
 
 
+DIGESTS = {
+    "ine-2019": "619e76e86203fca82413920605377bc1f66ab65fed897965f88ff4dd7ebc7381",
+    "ine-2023": "6f07c35e23958b5d3250a69b0fb7aa231f257b215b029f20d66d91242ac7c40e",
+    "pue-2018": "9bbfaef19c992c843a26554df3852b2b7de125ceed5c5b9878705ed9dbd6714e",
+    "qroo-2019": "0682a0fab260ab3363e0caaa17bfa25a2fc1ded2ad57e5fd53c6bff8112e6e3e",
+}
+"""Published in manifests: a switch that came later must not change them."""
+
+
+def test_the_known_rule_sets_have_the_digests_that_were_published() -> None:
+    assert {name: rules.digest for name, rules in RULE_SETS.items()} == DIGESTS
+
+
+def own(**changes: object) -> bytes:
+    content = json.loads(rule_set("ine-2023").canonical()) | {"name": "tlax-2027"} | changes
+    return json.dumps({key: value for key, value in content.items() if value is not None}).encode()
+
+
+def test_a_rule_set_that_an_election_brings_is_read_from_json_and_from_toml() -> None:
+    rules = read_rules("tlax-2027.json", own(excede_alone=True))
+    assert (rules.name, rules.excede_alone, rules.sin_acta_not_counted) == ("tlax-2027", True, True)
+    assert rule_set(rules.canonical().decode()) == rules
+    assert json.loads(rules.canonical())["excede_alone"] is True
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{", ["línea 1: no es JSON"]),
+        (b"[]", ["no es un conjunto de reglas"]),
+        (b'{"name": "a", "name": "b"}', ["una clave está dos veces"]),
+        (own(excede_applies="si", version=0, otra=1), ["«otra» no se conoce", "version:", "excede_applies: no es true"]),
+        (own(excede_applies=None, name="Con Espacio"), ["name:", "excede_applies: falta"]),
+        (own(texts={"nada": "x", "ilegible": 3, "sin_dato": "a, b"}),
+         ["texts.nada: no es", "texts.ilegible: no es", "texts.sin_dato: no puede", "fuera_de_catalogo: falta",
+          "excede_lista_nominal: falta", "sin_acta_1: falta"]),
+        (own(texts={"excede_lista_nominal": "Uno", "ilegible": "uno", "sin_acta_1": "S", "fuera_de_catalogo": "F"}),
+         ["texts.ilegible: es el mismo texto que excede_lista_nominal"]),
+    ],
+)  # fmt: skip
+def test_every_error_of_a_rule_set_is_told_at_once(data: bytes, said: list[str]) -> None:
+    with pytest.raises(RuleErrors) as caught:
+        read_rules("tlax-2027.json", data)
+    assert len(caught.value.errors) == len(said)
+    assert all(words in error for words, error in zip(said, caught.value.errors, strict=True))
+
+
+def test_excede_alone_hides_what_else_there_is_to_see_and_counts_no_other_way() -> None:
+    rules = read_rules("tlax-2027.json", own(excede_alone=True))
+    said = assess(acta(90, I, S), limit=80, rules=rules)
+    assert (said.observations, said.contabilizada, said.inconsistent) == ((Observation.EXCEDE,), Contabilizada.NO, True)
+
+
+@pytest.mark.parametrize(("ballots", "limit"), [(1, 510), (5, 2550)])
+def test_the_limit_is_the_ballots_times_the_votes_of_each(ballots: int, limit: int) -> None:
+    assert vote_limit(500, 10, None, ballots) == limit
+    assert vote_limit(0, 10, 500, ballots) == limit
+    assert vote_limit(0, 10, None, ballots) is None
+
+
 FIELDS = st.one_of(st.integers(0, 999), st.sampled_from([I, S, X]))
 
 
 @given(st.lists(FIELDS, min_size=1, max_size=20), st.sampled_from(sorted(RULE_SETS)), st.integers(0, 3000))
-def test_whatever_is_typed_the_sum_is_of_the_numbers_and_excess_never_counts(
+def test_with_any_capture_the_sum_is_of_the_numbers_and_excess_never_counts(
     votes: list[Field], rules: str, limit: int
 ) -> None:
     said = assess(acta(*votes), limit=limit, rules=rule_set(rules))

@@ -93,7 +93,7 @@ def test_photographs_of_medium_quality_are_nearly_all_read() -> None:
 
 
 def test_the_later_looks_read_what_the_first_cannot() -> None:
-    """Without them these images would go to two people."""
+    """Without the later looks, two people would have to identify these images."""
     found = [read_qr(acta(seed=seed, condition=LEVELS["extremo"])) for seed in range(10)]
     assert sum(reading.text == QR for reading in found) >= 9
     assert {reading.decoder for reading in found} & set(cascade.LOOKS)
@@ -116,19 +116,19 @@ def test_other_qr_codes_in_the_photo_are_passed_over() -> None:
     assert read_qr(photo).text is None
 
 
-def test_a_spot_is_found_wherever_the_sticker_is() -> None:
+def test_a_spot_is_found_at_every_place_of_the_sticker() -> None:
     sheet = acta(None)
     sticker = code(QR, scale=4)
     for x, y in ((1500, 20), (300, 900), (1300, 800)):
         photo = sheet.copy()
         photo.paste(sticker, (x, y))
         middle = (x + sticker.width // 2, y + sticker.height // 2)
-        boxes = cascade._spots(photo.reduce(2))
+        boxes = cascade._likely_spots(photo.reduce(2))
         assert len(set(boxes)) == cascade.SPOTS
         assert any(left < middle[0] < right and top < middle[1] < bottom for left, top, right, bottom in boxes), (x, y)
 
 
-# zbar, where the system has it. Without it the cascade must go on, which the last test sees everywhere.
+# zbar, if the system has it. Without it the cascade must go on: the last test shows that on every system.
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_zbar_that_does_not_answer_is_given_up(apart: zbar.Zbar, monkeypatch: 
     assert apart._process is None
 
 
-def test_where_zbar_is_missing_the_cascade_goes_on_and_the_log_says_so_once(
+def test_if_zbar_is_missing_the_cascade_goes_on_and_the_log_says_so_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A Python that cannot start the module stands for a system without the library."""

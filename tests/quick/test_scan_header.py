@@ -1,4 +1,4 @@
-"""What the door takes and refuses, from the bytes alone. Every bad upload is made here."""
+"""The door takes or refuses an upload by its bytes alone. Every bad upload is made here."""
 
 import io
 import random
@@ -127,7 +127,7 @@ def test_an_empty_upload_is_refused() -> None:
     ],
     ids=["text", "html", "zip", "heic", "wav", "elf", "one zero"],
 )
-def test_what_is_no_image_we_take_is_refused_with_415(data: bytes) -> None:
+def test_a_file_of_a_format_that_is_not_taken_is_refused_with_415(data: bytes) -> None:
     status, sentence = refusal(data)
     assert status == 415
     assert "JPEG" in sentence
@@ -145,17 +145,17 @@ FORMS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_an_image_cut_anywhere_is_taken_and_marked_or_is_no_image(name: str) -> None:
-    """As soon as its size can be told it is kept: half an acta is more than none."""
+    """It is kept as soon as its size can be told: half an acta is more than none."""
     whole, taken = FORMS[name](), 0
     for length in [*range(1, 200), *range(200, len(whole) - 1, 97), len(whole) - 7]:
         found = looked(whole[:length])
         taken += found is not None
         assert found is None or Oddity.INCOMPLETA in found.oddities or name == "pdf", length
-    assert taken or name in {"pdf", "webp", "webp with exif"}, "of those a part shows nothing"
+    assert taken or name in {"pdf", "webp", "webp with exif"}, "a part of these formats shows no picture"
 
 
 def looked(data: bytes) -> Picture | None:
-    """None where it is refused, as no picture."""
+    """The picture; None if it is refused because it is no picture."""
     try:
         return look(data)
     except Rejected as refused:
@@ -224,7 +224,7 @@ def test_a_tiff_with_a_preview_of_itself_is_one_image() -> None:
     ids=["zip", "html", "exe", "phone"],
 )
 def test_bytes_behind_the_end_are_kept_and_marked(form: str, tail: bytes) -> None:
-    """A camera of any maker writes them; no reader is given them as anything but a picture."""
+    """Cameras of every maker write such bytes; readers get the file as a picture and as no other thing."""
     assert Oddity.BYTES_DESPUES in look(saved(form) + tail).oddities
 
 
@@ -267,7 +267,7 @@ def test_the_size_of_a_page_is_that_of_the_turned_page() -> None:
     assert (found.width, found.height) == (1333, 1778)
 
 
-# Linear time: what is read twice as long takes twice as many steps.
+# Linear time: a file that is twice as long takes twice as many steps.
 
 
 class Counted(bytes):
@@ -321,7 +321,7 @@ SLOW_PDFS = {
 
 @pytest.mark.parametrize("name", SLOW_PDFS)
 def test_the_names_of_a_pdf_cost_one_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted in bytes that each search passes."""
+    """Steps are counted as the bytes that each search passes."""
     steps = []
     for times in (1, 2, 4, 8):
         passed = 0

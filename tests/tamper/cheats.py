@@ -38,7 +38,7 @@ ACTA, ESPECIAL = "'280749B01001'", "'280753S01001'"
 class Hands(StrEnum):
     """The means of the cheat; the values are headings of the table."""
 
-    FILES = "**Whoever can write to the server** changes what is published"
+    FILES = "**A person who can write to the server** changes published files"
     DIGESTS = "**… and then makes every digest, ZIP and link of the chain agree again**, from the first corte on"
     KEYS = "**… and has every key**: log, witnesses, institute, time stamper; all of it is signed again"
     LOG = "**The log**"

@@ -27,16 +27,17 @@ library and `openssl` and was written from the description of the format. They g
 tree, honest or not. An id keeps its meaning for ever. A check is *bien*, *mal*, *no se pudo comprobar* or *no aplica*: it is
 *bien* only if something was compared, or if there was nothing to compare.
 
-What no check of either covers: the words and numbers of HTML pages, for which no digest stands; whether a certificate was
-revoked; a whole night told differently by every key and every witness to a reader who kept nothing.
+No check of either verifier covers these three: the words and numbers of HTML pages, because no digest covers them; a
+certificate that was revoked; a whole night that every key and every witness tells differently to a reader who kept no
+checkpoint.
 """
 _CHEATS = """
-## Ways of cheating, and what finds each
+## Ways of cheating, and the checks that find each
 
 `tests/tamper` cheats on a complete night: two elections, three cortes, a correction, a log with three witnesses of whom two are
-needed, seals, time stamps. Both readers have the policy of the log and the authorities' certificates, and nothing else unless it
-is said. The table holds the checks that came out *mal*; beside it, a test changes the same night at random, and both verifiers
-must agree on each of those trees too.
+needed, seals, time stamps. Both readers have the policy of the log and the authorities' certificates; if they have more, the
+row says so. The table holds the checks that came out *mal*; beside it, a test changes the same night at random, and both verifiers must agree
+on each of those trees too.
 """
 
 

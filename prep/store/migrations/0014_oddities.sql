@@ -1,4 +1,4 @@
--- What is odd about an image that was taken all the same (prep/scan/oddities.py): shown to everybody who works on it.
+-- The oddities of an image that was taken all the same (prep/scan/oddities.py). Each person who works on it sees them.
 CREATE TABLE image_oddity (
     image bytea NOT NULL REFERENCES image,
     code  text NOT NULL,
