@@ -142,7 +142,7 @@ async def test_no_request_gets_an_answer_that_is_not_described(room: Room) -> No
                 case.headers = signed(room.device, case.headers, case.body)
 
     await asyncio.to_thread(ask_everything)
-    assert {200, 201, 204, 400, 401, 403, 404, 409, 415, 422} <= {status for _, _, status in seen}
+    assert {200, 201, 204, 400, 401, 403, 404, 409, 422} <= {status for _, _, status in seen}
     strangers = {who for who, path, status in seen if path.startswith("/v1/tasks") and status == 401}
     assert strangers == {None}, "each of the others was let in as somebody"
 

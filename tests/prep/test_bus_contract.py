@@ -426,6 +426,7 @@ async def test_close_ends_a_consumer_that_is_still_connecting(medium: Medium) ->
 # Of Kafka alone
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # aiokafka leaves the dead sockets open
 async def test_kafka_a_broker_killed_while_messages_go_in_and_come_out_loses_nothing(kafka_three: DevKafka) -> None:
     """Any of them: it leads some of the partitions, or the group, or the cluster."""
     victim = random.choice(kafka_three.numbers)

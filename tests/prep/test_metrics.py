@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from integrity import VERSION
 from prep import consumer, observe
 from prep.blobs import Blobs
 from prep.bus.table import EmbeddedBus
@@ -17,7 +17,6 @@ from prep.messages import Message, Topic
 from prep.store.database import open_pool
 from tests.conftest import Night
 from tests.makers.cord import plugged
-from tests.makers.programs import ROOT
 from tests.makers.waiting import until
 
 
@@ -93,8 +92,7 @@ async def test_a_worker_is_not_ready_while_something_it_needs_is_away(
 
 
 def test_a_process_says_its_version_which_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert REGISTRY.get_sample_value("prep_build_info", {"version": project["version"]}) == 1
+    assert REGISTRY.get_sample_value("prep_build_info", {"version": VERSION}) == 1
 
 
 def test_metrics_have_the_names_that_their_kind_asks_for() -> None:

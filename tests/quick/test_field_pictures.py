@@ -9,6 +9,7 @@ from load_tests.pictures.kinds import acta, in_format, pdf, saved
 from prep.scan.digitize import Digitized, digitize
 from prep.scan.oddities import SENTENCES, Oddity
 from prep.scan.pictures import examine
+from tests.makers.official_files import Official
 
 FILES = {
     "pdf-js-by-chance.pdf": ((1600, 1100), ["28|5|2|1234|1|B|0|1"], []),
@@ -39,9 +40,9 @@ def texts(found: Digitized) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_field_case_is_read_as_its_table_says(official: Path, tmp_path: Path, name: str) -> None:
+def test_each_field_case_is_read_as_its_table_says(official: Official, tmp_path: Path, name: str) -> None:
     size, stickers, odd = FILES[name]
-    found = taken((official / "field-cases" / name).read_bytes(), tmp_path)
+    found = taken(official(f"field-cases/{name}").read_bytes(), tmp_path)
     assert ((found.width, found.height), texts(found), list(found.oddities)) == (size, stickers, odd)
 
 
