@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,6 +95,7 @@ def _launch_server(folder: Path) -> None:
 
     The package gives a start ten seconds, and recovery takes longer.
     """
+    _put_half_made_aside(folder)
     server = _server_in(folder)
     _clear_locks(folder)
     fresh = not (folder / "PG_VERSION").exists()
@@ -109,6 +111,34 @@ def _launch_server(folder: Path) -> None:
     except (subprocess.SubprocessError, AssertionError):  # the latter if another process is starting it
         if not is_running(folder):
             raise Unavailable(f"PostgreSQL no arranca: {_last_words(folder)}") from None
+
+
+def _put_half_made_aside(folder: Path) -> None:
+    """A first start that was killed leaves a folder without our settings, and no server of ours has ever run in it.
+
+    It is renamed and not removed: a person may have put it there.
+    """
+    for _ in range(2):  # another process may have made it a moment ago, and write our settings now
+        if not _is_half_made(folder):
+            return
+        time.sleep(_LOOK)
+    folder.rename(folder.with_name(f"{folder.name}.a-medias-{time.time_ns()}"))
+
+
+def _is_half_made(folder: Path) -> bool:
+    name, value = next(iter(TUNING.items()))
+    made = (folder / "PG_VERSION").exists() and not is_running(folder) and not _works_at(folder)
+    return made and f"{name} = {value}" not in _text_of(folder / "postgresql.conf")
+
+
+def _works_at(folder: Path) -> bool:
+    """Whether a process is making this folder now: `initdb` and its children name it."""
+    name = str(folder.absolute())
+    return any(name in (each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _start_server(server: "PostgresServer") -> None:

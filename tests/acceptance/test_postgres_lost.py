@@ -108,7 +108,7 @@ async def test_if_postgres_is_killed_and_cannot_start_at_once_no_part_ends_and_n
     for name, content in files.items():
         (catalogue / name).write_bytes(content)
     installation = Installation(tmp_path)
-    await installation.command("catalog", "load", str(catalogue))
+    await installation.command("catalog", "load", str(catalogue), "--accept-warnings")
     await installation.command("device", "enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path))
     key = load_pem_private_key((tmp_path / "movil-1.pem").read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)

@@ -99,3 +99,20 @@ async def test_only_its_own_user_and_root_can_reach_the_socket(tmp_path: Path, n
     finally:
         embedded.stop(folder)
     assert place == folder or not place.exists()  # noqa: ASYNC240
+
+
+def put_aside(folder: Path) -> list[Path]:
+    return list(folder.glob("postgres.a-medias-*"))
+
+
+async def test_a_first_start_that_was_killed_is_put_aside_and_begun_again(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("18\n")
+    (folder / "postgresql.conf").write_text("# half of it\n")
+    async with embedded.running(folder) as server:
+        connection = await asyncpg.connect(server.owner())
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+    [aside] = put_aside(tmp_path)
+    assert (aside / "PG_VERSION").read_text() == "18\n"
