@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -20,6 +21,7 @@ from urllib.parse import urlencode
 import asyncpg
 import psutil
 
+from integrity import durable
 from prep.errors import Unavailable
 from prep.settings import Settings
 
@@ -150,7 +152,7 @@ def _start_server(server: "PostgresServer") -> None:
 
     place = server.pgdata
     if len(os.fsencode(place / _SOCKET)) > _LONGEST_SOCKET:
-        place = Path(tempfile.mkdtemp(prefix=_SOCKETS))
+        place = _short_socket_dir(server.pgdata)
         if server.system_user is not None:
             shutil.chown(place, server.system_user)
     options = f"-h '' -k {shlex.quote(str(place))}"
@@ -158,10 +160,39 @@ def _start_server(server: "PostgresServer") -> None:
     pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user, timeout=_PATIENCE)
 
 
-def _remove_socket_dir(place: Path) -> None:
-    """Remove the folder of a server that has ended, if it had one only for its socket."""
+def _short_socket_dir(folder: Path) -> Path:
+    """A private folder with a short path, for the socket of a server whose own path is too long.
+
+    A file beside the server's folder names it. So a server that was killed listens at the same address again: the
+    parts of an installation learn the address once.
+    """
+    record = _record_of_socket_dir(folder)
+    if known := _text_of(record).strip():
+        # Another user may have taken the name, if a cleaner of /tmp removed the folder. Then we take another name.
+        with contextlib.suppress(FileExistsError):
+            Path(known).mkdir(mode=0o700)
+            return Path(known)
+        if _is_private(Path(known), owners={os.geteuid(), folder.stat().st_uid}):
+            return Path(known)
+    place = Path(tempfile.mkdtemp(prefix=_SOCKETS))
+    durable.replace(record, str(place).encode(), fresh=record.with_name(f"{record.name}.nuevo"))
+    return place
+
+
+def _record_of_socket_dir(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.socket")
+
+
+def _is_private(place: Path, *, owners: set[int]) -> bool:
+    found = place.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in owners and not found.st_mode & 0o077
+
+
+def _remove_socket_dir(folder: Path, place: Path) -> None:
+    """Remove the socket's folder of a server that has ended in good order, if it had one only for its socket."""
     if place.name.startswith(_SOCKETS):
         shutil.rmtree(place, ignore_errors=True)
+        _record_of_socket_dir(folder).unlink(missing_ok=True)
 
 
 def _socket_dir(folder: Path) -> str:
@@ -198,7 +229,7 @@ def stop(folder: Path) -> None:
     except subprocess.SubprocessError:
         if is_running(folder):
             raise Unavailable(f"PostgreSQL no termina: {_last_words(folder)}") from None
-    _remove_socket_dir(place)
+    _remove_socket_dir(folder, place)
 
 
 def _clear_locks(folder: Path) -> None:
@@ -213,7 +244,6 @@ def _clear_locks(folder: Path) -> None:
     psutil.wait_procs(_processes_in(folder))
     _, _, _, port, socket_dir, *_ = [*lock.read_text().splitlines(), *[""] * 5]
     Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
-    _remove_socket_dir(Path(socket_dir))
     lock.unlink()
 
 

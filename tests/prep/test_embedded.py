@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Iterator
@@ -99,6 +100,35 @@ async def test_only_its_own_user_and_root_can_reach_the_socket(tmp_path: Path, n
     finally:
         embedded.stop(folder)
     assert place == folder or not place.exists()  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize("name", ["datos", "d" * 120], ids=["short path", "long path"])
+async def test_a_server_that_was_killed_listens_at_the_same_address_again(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name / "postgres"
+    before = await embedded.start(folder)
+    psutil.Process(int((folder / "postmaster.pid").read_text().split()[0])).kill()
+    while embedded.is_running(folder):  # noqa: ASYNC110  # a signal takes a moment
+        await asyncio.sleep(0.02)
+    try:
+        assert await embedded.start(folder) == before
+    finally:
+        embedded.stop(folder)
+
+
+async def test_a_socket_folder_that_another_user_could_enter_is_not_used_again(tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 120) / "postgres"
+    before = await embedded.start(folder)
+    postmaster = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    postmaster.kill()
+    psutil.wait_procs([postmaster])
+    Path(before.socket_dir).chmod(0o777)  # noqa: ASYNC240  # one call
+    try:
+        after = await embedded.start(folder)
+        assert after != before
+        assert stat.S_IMODE(Path(after.socket_dir).stat().st_mode) == 0o700  # noqa: ASYNC240  # one look
+    finally:
+        embedded.stop(folder)
+        shutil.rmtree(before.socket_dir)
 
 
 def put_aside(folder: Path) -> list[Path]:
