@@ -55,8 +55,7 @@ quick: $(VENV)/ready $(VENV)/tests ## the pure tests, in less than a minute
 lint: $(VENV)/ready $(VENV)/tests ## format, lint, types and import rules, without the tests
 	$(BIN)/ruff format --check $(PACKAGES) deploy docs tests
 	$(BIN)/ruff check $(PACKAGES) deploy docs tests
-	$(BIN)/mypy
-	$(BIN)/mypy tests
+	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from prep.domain.rules import RULE_SETS
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import replay
+from prep.rehearsal.folders import folders_of, take
 from prep.rehearsal.installation import (
     NightPlace,
     how_to_check,
@@ -114,30 +114,16 @@ def command_demo(arguments: argparse.Namespace) -> int:
 
 
 def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -> NightPlace:
-    """Prepare the night's folders. An unfinished night with the same arguments goes on; any other one is deleted first.
+    """Prepare the night's folders. An unfinished night with the same arguments goes on.
 
-    Raises PrepError if there is no earlier night and the public folder has files of others.
+    Raises Rejected at once if the folders hold something that cannot go together with this night.
     """
-    words: dict[str, object] = {
-        "name": plan.name,
-        "catalogo": plan.catalog.digest,
-        "seed": plan.seed,
-        "mistakes": plan.mistakes,
-    }
-    data: Path = arguments.data or Path("var") / "noches" / plan.name
-    public: Path = (arguments.public or data / "publico").absolute()
-    data = data.absolute()
-    kept = data / "noche.json"
-    if (data / "terminado").exists() or (kept.exists() and json.loads(kept.read_text()) != words):
-        shutil.rmtree(data)
-        shutil.rmtree(public, ignore_errors=True)
-    elif public.exists() and any(public.iterdir()) and not kept.exists():
-        raise PrepError(f"la carpeta {public} no está vacía: nombre otra con --public")
-    data.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(words))
+    folders = folders_of(plan, arguments.data, arguments.public)
+    if said := take(plan, folders, fresh=arguments.fresh):
+        console.print(said, soft_wrap=True, highlight=False)
     settings = {"PREP_INTERVAL_SECONDS": str(arguments.interval), "PREP_SIGLAS": siglas(plan)}
-    settings |= vouchers(data) if vouched else {}
-    return prepare(plan, data, public, settings)
+    settings |= vouchers(folders.data) if vouched else {}
+    return prepare(plan, folders.data, folders.public, settings)
 
 
 def siglas(plan: Plan) -> str:
@@ -265,6 +251,7 @@ def main(words: Sequence[str]) -> int:
             "--public", type=Path, metavar="CARPETA", help="donde se publican los cortes; si no se dice, en --data"
         )
         each.add_argument("--data", type=Path, metavar="CARPETA", help="donde la noche guarda lo suyo")
+        each.add_argument("--fresh", action="store_true", help="borra la noche a medias que haya en --data")
         each.add_argument("--interval", type=float, default=15, metavar="S", help="segundos entre cortes (15)")
     arguments = parser.parse_args(words)
     try:

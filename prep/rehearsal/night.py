@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from prep.errors import PrepError
 from prep.rehearsal.devices import Journal, send_all
+from prep.rehearsal.folders import FINISHED
 from prep.rehearsal.installation import NightPlace, installation, order
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.typists import register_sin_acta, type_all
@@ -64,7 +65,7 @@ def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
             finally:
                 bars.cancel()
 
-    if not (place.data / "terminado").exists():
+    if not (place.data / FINISHED).exists():
         # A night that goes on after a kill has done this ceremony already.
         zeroed = place.data / "instalacion" / "actos" / "cero"
         for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
@@ -77,7 +78,7 @@ def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
             except PrepError as error:  # the act states the differences; they must not end the night
                 console.print(error.sentence, style="red")
         order(place, "sequencer", "--once")
-        (place.data / "terminado").touch()
+        (place.data / FINISHED).touch()
 
 
 async def show(plan: Plan, progress: Progresses) -> None:
