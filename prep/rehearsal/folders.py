@@ -29,20 +29,20 @@ _SAYS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
+class NightFolders:
     """The private and the public folder of a night, both absolute."""
 
     data: Path
     public: Path
 
 
-def folders_of(plan: Plan, data: Path | None, public: Path | None) -> Folders:
+def folders_of(plan: Plan, data: Path | None, public: Path | None) -> NightFolders:
     """The folders that a person named, or those of this night: in `noches` of PREP_DATA, or of `var` here."""
     private = (data or Path(os.environ.get("PREP_DATA", "var")) / "noches" / plan.name).absolute()
-    return Folders(private, public.absolute() if public else private / "publico")
+    return NightFolders(private, public.absolute() if public else private / "publico")
 
 
-def take(plan: Plan, folders: Folders, *, fresh: bool) -> str:
+def take(plan: Plan, folders: NightFolders, *, fresh: bool) -> str:
     """Make these folders the night's own, until this process ends. Returns a sentence if they held a night before.
 
     A night that ended is deleted. An unfinished one with the same words goes on; with `fresh` it is deleted too.

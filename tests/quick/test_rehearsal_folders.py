@@ -12,7 +12,7 @@ import pytest
 from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import folders
-from prep.rehearsal.folders import FINISHED, RECORD, Folders, folders_of, take
+from prep.rehearsal.folders import FINISHED, RECORD, NightFolders, folders_of, take
 from prep.rehearsal.plan import Plan
 from prep.rehearsal.synthetic import synthetic
 
@@ -26,8 +26,8 @@ PLAN = night()
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Folders:
-    return Folders(tmp_path / "datos", tmp_path / "publico")
+def places(tmp_path: Path) -> NightFolders:
+    return NightFolders(tmp_path / "datos", tmp_path / "publico")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def _other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "_lock", lambda data: data.mkdir(parents=True, exist_ok=True))
 
 
-def play(places: Folders, plan: Plan = PLAN, *, finished: bool = False, fresh: bool = False) -> str:
+def play(places: NightFolders, plan: Plan = PLAN, *, finished: bool = False, fresh: bool = False) -> str:
     said = take(plan, places, fresh=fresh)
     (places.data / "de-la-noche").touch()
     places.public.mkdir(exist_ok=True)
@@ -46,7 +46,7 @@ def play(places: Folders, plan: Plan = PLAN, *, finished: bool = False, fresh: b
     return said
 
 
-def test_a_new_night_says_nothing_and_the_same_unfinished_night_goes_on(places: Folders) -> None:
+def test_a_new_night_says_nothing_and_the_same_unfinished_night_goes_on(places: NightFolders) -> None:
     assert play(places) == ""
     assert take(PLAN, places, fresh=False) == f"se sigue la noche a medias que está en {places.data}"
     assert (places.data / "de-la-noche").exists()
@@ -54,7 +54,7 @@ def test_a_new_night_says_nothing_and_the_same_unfinished_night_goes_on(places: 
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_night_that_ended_is_deleted_with_its_own_public_folder(places: Folders, fresh: bool) -> None:
+def test_a_night_that_ended_is_deleted_with_its_own_public_folder(places: NightFolders, fresh: bool) -> None:
     play(places, finished=True)
     assert "terminó" in take(night(seed=2), places, fresh=fresh)
     assert sorted(each.name for each in places.data.iterdir()) == [RECORD]
@@ -71,19 +71,19 @@ OTHERS: dict[str, tuple[str, Callable[[Path], tuple[Plan, Path]]]] = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_another_night_does_not_go_on_in_an_unfinished_one(places: Folders, kind: str) -> None:
+def test_another_night_does_not_go_on_in_an_unfinished_one(places: NightFolders, kind: str) -> None:
     play(places)
     why, other = OTHERS[kind]
     plan, public = other(places.public)
     with pytest.raises(Rejected, match=why):
-        take(plan, Folders(places.data, public), fresh=False)
+        take(plan, NightFolders(places.data, public), fresh=False)
     assert (places.data / "de-la-noche").exists()
     assert (places.public / "index.json").exists()
-    assert "se borró" in take(plan, Folders(places.data, public), fresh=True)
+    assert "se borró" in take(plan, NightFolders(places.data, public), fresh=True)
     assert not (places.data / "de-la-noche").exists()
 
 
-def test_a_night_of_another_version_does_not_go_on(places: Folders) -> None:
+def test_a_night_of_another_version_does_not_go_on(places: NightFolders) -> None:
     play(places)
     words = json.loads((places.data / RECORD).read_text()) | {"version": "0.0.1"}
     (places.data / RECORD).write_text(json.dumps(words))
@@ -93,7 +93,7 @@ def test_a_night_of_another_version_does_not_go_on(places: Folders) -> None:
 
 @pytest.mark.parametrize("whose", ["data", "public"])
 @pytest.mark.parametrize("fresh", [False, True])
-def test_files_of_others_are_never_deleted_nor_mixed_with(places: Folders, whose: str, fresh: bool) -> None:
+def test_files_of_others_are_never_deleted_nor_mixed_with(places: NightFolders, whose: str, fresh: bool) -> None:
     mine = getattr(places, whose) / "tesis.odt"
     mine.parent.mkdir()
     mine.touch()
@@ -102,18 +102,20 @@ def test_files_of_others_are_never_deleted_nor_mixed_with(places: Folders, whose
     assert mine.exists()
 
 
-def test_a_night_that_ended_does_not_open_another_public_folder_with_files(places: Folders, tmp_path: Path) -> None:
+def test_a_night_that_ended_does_not_open_another_public_folder_with_files(
+    places: NightFolders, tmp_path: Path
+) -> None:
     play(places, finished=True)
     other = tmp_path / "otra"
     other.mkdir()
     (other / "tesis.odt").touch()
     with pytest.raises(Rejected, match="archivos que no son de esta noche"):
-        take(PLAN, Folders(places.data, other), fresh=False)
+        take(PLAN, NightFolders(places.data, other), fresh=False)
     assert (places.public / "index.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"seed": 1'])
-def test_a_record_that_cannot_be_read_is_refused_in_one_sentence(places: Folders, text: str) -> None:
+def test_a_record_that_cannot_be_read_is_refused_in_one_sentence(places: NightFolders, text: str) -> None:
     places.data.mkdir()
     (places.data / RECORD).write_text(text)
     with pytest.raises(Rejected, match="no se entiende"):
@@ -124,7 +126,7 @@ def test_the_folders_of_a_night_are_inside_the_data_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PREP_DATA", str(tmp_path))
-    assert folders_of(PLAN, None, None) == Folders(
+    assert folders_of(PLAN, None, None) == NightFolders(
         tmp_path / "noches" / "demo", tmp_path / "noches" / "demo" / "publico"
     )
     monkeypatch.delenv("PREP_DATA")
@@ -141,7 +143,7 @@ sys.stdin.read()
 """
 
 
-def test_two_processes_never_play_in_one_folder(places: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_never_play_in_one_folder(places: NightFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     words = [sys.executable, "-c", HOLD, str(places.data)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
