@@ -80,6 +80,10 @@ REQUEST_SECONDS: Final = Histogram(
     "prep_http_request_duration_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
 )
 
+# The night
+NIGHT_START: Final = Gauge("prep_night_start_timestamp_seconds", "Declared time of the first corte; 0: no fixed hour.")
+NIGHT_OPEN: Final = Gauge("prep_night_open", "1 from corte 0 on.")
+
 # Publication
 CORTE: Final = Gauge("prep_corte_number", "Number of the last corte published.")
 CORTE_AT: Final = Gauge("prep_corte_timestamp_seconds", "Time of the last corte published.")
@@ -127,8 +131,17 @@ BUILD.info({"version": VERSION})
 CLOCK_MOVED: Final = Gauge(
     "prep_clock_moved_seconds", "How far the machine's clock has been set, and not slewed, since this process started."
 )
+CLOCK_APART: Final = Gauge(
+    "prep_clock_apart_seconds", "This machine's clock minus the database's, as this process last compared them."
+)
 _CLOCKS_APART: Final = now().timestamp() - time.monotonic()
 CLOCK_MOVED.set_function(lambda: now().timestamp() - time.monotonic() - _CLOCKS_APART)
+
+
+def tell_of_night(start: datetime | None, *, is_open: bool) -> None:
+    """What this process knows of the night: when it starts, and whether corte 0 is out."""
+    NIGHT_START.set(0 if start is None else start.timestamp())
+    NIGHT_OPEN.set(is_open)
 
 
 def watch_disk(part: str, store: str) -> None:

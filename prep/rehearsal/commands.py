@@ -23,6 +23,7 @@ from prep.rehearsal.installation import (
     how_to_check,
     installation,
     prepare,
+    rehearsal_night,
     stamper,
     vouchers,
 )
@@ -123,6 +124,7 @@ def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -
         "catalogo": plan.catalog.digest,
         "seed": plan.seed,
         "mistakes": plan.mistakes,
+        "interval": arguments.interval,
     }
     data: Path = arguments.data or Path("var") / "noches" / plan.name
     public: Path = (arguments.public or data / "publico").absolute()
@@ -135,9 +137,9 @@ def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -
         raise PrepError(f"la carpeta {public} no está vacía: nombre otra con --public")
     data.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(words))
-    settings = {"PREP_INTERVAL_SECONDS": str(arguments.interval), "PREP_SIGLAS": siglas(plan)}
-    settings |= vouchers(data) if vouched else {}
-    return prepare(plan, data, public, settings)
+    # A night that is vouched for has its ceremonies too.
+    night = rehearsal_night(siglas(plan), interval=arguments.interval, ceremony=vouched)
+    return prepare(plan, data, public, vouchers(data) if vouched else {}, night)
 
 
 def siglas(plan: Plan) -> str:
