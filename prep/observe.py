@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -138,6 +138,20 @@ _CLOCKS_APART: Final = now().timestamp() - time.monotonic()
 CLOCK_MOVED.set_function(lambda: now().timestamp() - time.monotonic() - _CLOCKS_APART)
 
 
+_clocks: dict[str, str | None] = {"alarm": None}
+
+
+def tell_clock(apart: timedelta, alarm: str | None) -> None:
+    """How far this clock is from the database's, and one sentence if that is too much: /healthz then says it."""
+    CLOCK_APART.set(apart.total_seconds())
+    _clocks["alarm"] = alarm
+
+
+def clock_alarm() -> str | None:
+    """None, or one sentence: this machine's clock is wrong. Work goes on."""
+    return _clocks["alarm"]
+
+
 def tell_of_night(start: datetime | None, *, is_open: bool) -> None:
     """What this process knows of the night: when it starts, and whether corte 0 is out."""
     NIGHT_START.set(0 if start is None else start.timestamp())
@@ -225,7 +239,7 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
 
     /livez     the loop answers. It looks at no other part, because a restart would not heal it.
     /readyz    the work can go on: `ready` returns None, or one sentence (503).
-    /healthz   for people: `health` returns None, or one sentence that says the fault (503).
+    /healthz   for people: `health` returns None, or one sentence that says the fault (503); so does a wrong clock.
     """
 
     def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:
@@ -242,7 +256,7 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/livez", answering(lambda: probe_answer(None, LIVE)))
     app.router.add_get("/readyz", answering(lambda: probe_answer(ready(), READY)))
-    app.router.add_get("/healthz", answering(lambda: probe_answer(health(), "ok")))
+    app.router.add_get("/healthz", answering(lambda: probe_answer(health() or clock_alarm(), "ok")))
     # Prometheus asks every few seconds: no line in the log for each.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()

@@ -59,7 +59,7 @@ async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publ
                 reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))
                 replica = Replica(reading, patience=settings.replica_wait_seconds)
             public = settings.public.absolute()
-            night = await night_store.awaited(pool) if wait else await _declared(pool)
+            night = (await night_store.awaited(pool) if wait else None) or await _declared(pool)
             notary = notary_of(settings, night)
             office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary)
             async with borrow(pool) as connection:

@@ -206,7 +206,7 @@ def manifest(
     fresh: Sequence[Fresh],
     packed: object,
 ) -> bytes:
-    """The manifest: number and phase, declaration, rules, the corte before, and the published actas that this corte corrects."""
+    """The manifest: number, phase, declaration, rules, the corte before, and the published actas that it corrects."""
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {

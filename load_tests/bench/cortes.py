@@ -139,11 +139,11 @@ def _declared() -> str:
     night = rehearsal_night(start=datetime(2999, 1, 1, tzinfo=UTC))
     assert night.start is not None
     assert night.end is not None
-    hours = f"'{night.start.isoformat()}', '{night.end.isoformat()}'"
-    return (
-        "INSERT INTO night (digest, content, simulacro, ensayo, ceremony, starts_at, ends_at, declared_at) "
-        f"VALUES ('{night.digest}', '{night.text}', true, true, false, {hours}, now());\n"  # noqa: S608  # of our own words
-    )
+    columns = "digest, content, simulacro, ensayo, ceremony, starts_at, ends_at, declared_at"
+    texts = ", ".join(f"'{each}'" for each in (night.digest, night.text))
+    hours = ", ".join(f"'{each.isoformat()}'" for each in (night.start, night.end))
+    values = f"{texts}, true, true, false, {hours}, now()"
+    return f"INSERT INTO night ({columns}) VALUES ({values});\n"  # noqa: S608  # of our own words
 
 
 _PUBLISHED: Final = """

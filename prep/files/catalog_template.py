@@ -151,10 +151,10 @@ cada vez.
 
 ## noche.toml
 
-La noche, declarada una sola vez: si es un simulacro o la noche real, las siglas, el instituto, la zona horaria, el inicio,
-el fin, el intervalo y la bitácora. Cada línea se explica en el ejemplo. No es parte de la huella del catálogo: tiene la
-suya, que va también en cada manifiesto y en la primera hoja de la bitácora. `prep night init` lee los horarios en
-palabras y espera a que una persona los confirme. `prep catalog load` carga solo el catálogo.
+La noche, declarada una sola vez: si es un simulacro o la noche real, las siglas, el instituto, la zona horaria, el
+inicio, el fin, el intervalo y la bitácora. Cada línea se explica en el ejemplo. No es parte de la huella del catálogo:
+tiene la suya, que va también en cada manifiesto y en la primera hoja de la bitácora. `prep night init` dice los
+horarios en palabras y espera a que una persona los confirme. `prep catalog load` carga solo el catálogo.
 
 - Se niega lo que no puede ser: un fin anterior al inicio, una hora que ya pasó o sin su desfase, una zona que no es la
   de la entidad.

@@ -2,7 +2,7 @@
 
     init CARPETA    reads noche.toml and the catalogue of the folder, says the timetable, and loads both together
     check [CARPETA] says the timetable and the obstacles to it; without a folder, of the night that is loaded
-    show            the night that is loaded, how far it has come, the clocks, and the images that arrived after the close
+    show            the night that is loaded, how far it has come, the clocks, and the images from after the close
     reset           a rehearsal begins again: its tables are emptied and its files are put aside. Never a real night
 
 Exit status: 0; 1 if something stands in the way, or a person did not confirm; 2 if the command cannot be done.

@@ -199,12 +199,12 @@ async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[
 
 
 async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
-    """Wait until capture answers. If it does not, raises PrepError that names the log."""
+    """Wait until capture can take images. If it cannot, raises PrepError that names the log."""
     deadline = time.monotonic() + seconds
     async with speaker(place, 1) as client:
         while time.monotonic() < deadline and process.returncode is None:
             with contextlib.suppress(aiohttp.ClientError):
-                async with client.get("/healthz") as response:
+                async with client.get("/readyz") as response:
                     if response.ok:
                         return
             await asyncio.sleep(0.1)

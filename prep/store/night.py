@@ -88,10 +88,10 @@ def undeclared() -> Rejected:
     return Rejected("no hay noche declarada: declárela con «prep night init CARPETA»", status=409)
 
 
-async def awaited(pool: Pool) -> Night:
-    """The night that is declared; waits for a person to declare it, and for the schema."""
+async def awaited(pool: Pool, stop: asyncio.Event | None = None) -> Night | None:
+    """The night that is declared; waits for a person to declare it, and for the schema. None if `stop` comes first."""
     told = False
-    while True:
+    while stop is None or not stop.is_set():
         try:
             async with borrow(pool) as connection:
                 stands = await standing(connection)
@@ -103,6 +103,7 @@ async def awaited(pool: Pool) -> Night:
             log.warning("no night declared, waiting", extra={"data": {"why": undeclared().sentence}})
             told = True
         await asyncio.sleep(_LOOK)
+    return None
 
 
 async def is_closed(connection: Connection) -> bool:

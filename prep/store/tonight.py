@@ -136,7 +136,7 @@ class Tonight:
         # The answer took some time, so their clock is right if it is between our two readings.
         was = self.clock_alarm
         self.apart = max(before - theirs, timedelta()) + min(after - theirs, timedelta())
-        observe.CLOCK_APART.set(self.apart.total_seconds())
+        observe.tell_clock(self.apart, self.clock_alarm)
         if self.clock_alarm and not was:
             log.error("clock apart", extra={"data": {"why": self.clock_alarm}})
 

@@ -17,6 +17,7 @@ from prep.settings import Settings, read_settings
 from prep.store import embedded, leading
 from prep.store import night as night_store
 from prep.store.database import check_migrations, open_pool
+from prep.store.tonight import Tonight
 from publisher.log.office import LogOffice, office_of
 from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 
@@ -25,6 +26,7 @@ async def once(settings: Settings) -> int:
     """Put every fact into the log, with its proofs, as soon as no other sequencer works; returns the log's size."""
     async with embedded.database(settings) as urls:
         office = await _office(settings, urls.app)
+        assert office is not None, "it waits for ever"
         async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # until another session gives the lead back
                 await asyncio.sleep(PAUSE)
@@ -36,11 +38,15 @@ async def once(settings: Settings) -> int:
                 return scribe.size
 
 
-async def _office(settings: Settings, url: str) -> LogOffice:
-    """Wait for the database and for a night that is declared. Raises Rejected if its migrations are not ours."""
+async def _office(settings: Settings, url: str, stop: asyncio.Event | None = None) -> LogOffice | None:
+    """Wait for the database and for a night that is declared; None if it is stopped meanwhile.
+
+    Raises Rejected if the migrations of the database are not ours.
+    """
     async with await open_pool(url, connections=1) as pool:
         await check_migrations(pool)
-        return office_of(settings, url, await night_store.awaited(pool))
+        night = await night_store.awaited(pool, stop)
+        return None if night is None else office_of(settings, url, night)
 
 
 async def serve(settings: Settings) -> None:
@@ -49,7 +55,16 @@ async def serve(settings: Settings) -> None:
     async with embedded.database(settings) as urls:
         port = settings.sequencer_metrics_port
         async with observe.serving_probes(settings.host, port, health=health.sentence, ready=health.ready.sentence):
-            await run(await _office(settings, urls.app), stop, health)
+            office = await _office(settings, urls.app, stop)
+            if office is None:
+                return
+            async with await open_pool(urls.app, connections=1) as pool:
+                watching = asyncio.create_task(Tonight(pool).keep_fresh(stop))
+                try:
+                    await run(office, stop, health)
+                finally:
+                    stop.set()
+                    await watching
 
 
 def main(argv: Sequence[str] | None = None) -> None:

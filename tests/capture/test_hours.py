@@ -94,8 +94,8 @@ async def test_after_the_close_no_capture_and_no_correction_is_taken_and_the_rea
         clave = await connection.fetchval(
             "SELECT clave FROM acta a JOIN acta_current c ON c.acta = a.id WHERE c.estado = 'Verificada'"
         )
-    where = f"/v1/actas/DIP_LOC/{clave}"
         await connection.execute("UPDATE acta_current SET estado = 'Publicada' WHERE estado = 'Verificada'")
+    where = f"/v1/actas/DIP_LOC/{clave}"
     await close(night, room)
     refused = [
         await room.ask("caro", "/v1/tasks/lease", {}),

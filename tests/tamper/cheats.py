@@ -523,7 +523,7 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "another declaration from corte 2 on": _change_json("manifest.json", lambda held: _declare_again(held, zona="America/Cancun")),
         "the declaration of a simulacro": _change_every_json("manifest.json", lambda held: _declare_again(held, simulacro=True)),
         "the declaration of another state": _change_every_json("manifest.json", lambda held: _declare_again(held, siglas="COL")),
-        "the declaration taken away": _change_every_json("manifest.json", lambda held: held.pop("declaracion")),
+        "the declaration taken away from corte 2 on": _change_json("manifest.json", lambda held: held.pop("declaracion")),
         "a ZIP with another CSV in it": _on_files(known.zip_of_other_bytes),
         "a ZIP with a member twice": _on_files(lambda root: known.rezip(root, known.pack_twice)),
         "a ZIP whose members overlap": _on_files(known.overlapping_zip),
