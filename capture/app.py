@@ -59,6 +59,7 @@ from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
 from prep.store.people import Person
+from prep.store.tonight import Tonight
 from prep.upload import SHA256_PATTERN, Origen
 
 log: Final = logging.getLogger(__name__)
@@ -87,12 +88,8 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
     for origen in Origen:  # from the start on, so that the first image of a night is seen as one more than none
         observe.IMAGES_RECEIVED.labels(origen)
     observe.watch_disk("capture", settings.blobs_url)
-    receipts = Receipts(
-        blobs,
-        signing_key(settings.receipts_key),
-        server=f"PREP {settings.siglas}",
-        simulacro=settings.simulacro,
-    )
+    receipts = Receipts(blobs, signing_key(settings.receipts_key))
+    tonight = Tonight(pool, kept=settings.data / "noche.json")
 
     async def enrolled() -> dict[str, bytes]:
         async with borrow(pool) as connection:
@@ -107,12 +104,14 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         bus=bus,
         clock=clock,
         inspection=inspection,
+        tonight=tonight,
         max_bytes=settings.image_max_bytes,
     )
     people = People(pool, clock=clock, hours=settings.session_hours)
     desk = Desk(
         pool,
         blobs,
+        tonight,
         clock=clock,
         chance=SystemRandom().random,
         lease_minutes=settings.lease_minutes,
@@ -121,11 +120,12 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        fresh = asyncio.create_task(devices.keep_fresh())
+        fresh = [asyncio.create_task(each.keep_fresh()) for each in (devices, tonight)]
         yield
-        fresh.cancel()
-        with suppress(asyncio.CancelledError):
-            await fresh
+        for each in fresh:
+            each.cancel()
+            with suppress(asyncio.CancelledError):
+                await each
         inspection.close()
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -329,6 +329,8 @@ async def healthz(request: Request) -> Response:
         await rooms.intake.blobs.find("salud")
     except Unavailable:
         away.append("almacén de imágenes")
+    if rooms.intake.tonight.clock_alarm:
+        away.append(rooms.intake.tonight.clock_alarm)
     if away:
         return JSONResponse({"ok": False, "fuera": away}, 503)
     return JSONResponse({"ok": True})
@@ -359,17 +361,19 @@ ANSWERS_A_TASK: Final = (
     Code.TASK_OF_OTHER_KIND,
     Code.TASK_ANSWERED,
     Code.TASK_EXPIRED,
+    Code.NIGHT_CLOSED,
     Code.UNAVAILABLE,
 )
 OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
 OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
-MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ILLEGAL_MOVE)
+MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ILLEGAL_MOVE, Code.NIGHT_CLOSED)
 OF_AN_UPLOAD: Final = (
     Code.HEADER_MISSING,
     Code.HEADER_WRONG,
     Code.BAD_REQUEST,
     Code.DEVICE_UNKNOWN,
     Code.SIGNATURE_WRONG,
+    Code.NOT_OPEN_YET,
     Code.UPLOAD_STOPPED,
     Code.NUMBER_USED,
     Code.NUMBER_JUMPS,
@@ -397,7 +401,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
     ),
     Operation("/v1/session", "DELETE", logout, {204: None}, (Code.UNAVAILABLE,)),
-    Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, SEES),
+    Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, (*SEES, Code.NIGHT_CLOSED)),
     Operation(
         "/v1/images/{sha256}", "GET", image, {200: tuple(media_type for media_type, _ in MEDIA.values())},
         (

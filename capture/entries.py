@@ -28,6 +28,7 @@ from prep.store.database import Connection, Pool, borrow, transaction
 from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
+from prep.store.tonight import Tonight
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
 MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
@@ -60,6 +61,7 @@ class Desk:
         self,
         pool: Pool,
         blobs: Blobs,
+        tonight: Tonight,
         *,
         clock: Callable[[], datetime],
         chance: Callable[[], float],
@@ -68,6 +70,7 @@ class Desk:
     ) -> None:
         self._pool = pool
         self._blobs = blobs
+        self._tonight = tonight
         self._clock = clock
         self._given = pipeline.Given(clock, chance)
         self._lasts = timedelta(minutes=lease_minutes)
@@ -77,10 +80,11 @@ class Desk:
     # Leases.
 
     async def lease(self, person: Person, kinds: Sequence[TaskKind]) -> dict[str, Any] | None:
-        """The task this person holds, or the next that waits and this person may do. Raises Rejected (403)."""
+        """The task this person holds, or the next that waits and this person may do. Raises Rejected (403, 409)."""
         allowed = [kind for kind, roles in MAY_LEASE.items() if kind in kinds and person.role in roles]
         if not allowed:
             raise Rejected(f"su rol ({person.role}) no permite estas tareas", code=Code.ROLE_MAY_NOT)
+        self._tonight.check_not_closed()
         now = self._clock()
         async with borrow(self._pool) as connection:
             held = await store.lease(

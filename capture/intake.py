@@ -23,6 +23,7 @@ from prep.blobs import Arriving, Blobs
 from prep.bus.contract import Bus
 from prep.errors import Code, Rejected, Unavailable
 from prep.messages import ImageReceived, Topic
+from prep.store.tonight import Tonight
 from prep.upload import Upload, read_headers
 
 log: Final = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Intake:
     bus: Bus
     clock: Callable[[], datetime]
     inspection: Inspection
+    tonight: Tonight
     max_bytes: int
     highest: dict[str, int] = field(default_factory=dict)
     """The highest number of each device that this process knows. Another process may know a higher one."""
@@ -60,6 +62,7 @@ class Intake:
         announced = read_headers(headers)
         upload = announced.upload
         await self.devices.check(upload.device, announced.signature, announced.signed)
+        night = await self.tonight.check_open()
         self._check_length(headers)
         await self._check_jump(upload)
 
@@ -82,7 +85,9 @@ class Intake:
         await self._announce(upload, arriving.size, format_, received_at)
 
         # Workers will process it, whether or not its sender comes back; announcing it again is harmless.
-        receipt, made = await self.receipts.issue(digest, size=arriving.size, at=received_at)
+        receipt, made = await self.receipts.issue(
+            digest, size=arriving.size, at=received_at, night=night, remarks=self._remarks()
+        )
 
         # The promise is durable and already being kept; a sender of this image gets these same bytes.
         observe.IMAGES_RECEIVED.labels(upload.origen).inc()
@@ -91,8 +96,16 @@ class Intake:
         observe.INTAKE_SECONDS.observe(time.perf_counter() - begun)
         return receipt, made
 
+    def _remarks(self) -> list[str]:
+        """What the reader of a receipt that is signed now must know besides."""
+        closed = ["después del cierre"] if self.tonight.closed_at is not None else []
+        return closed + ([self.tonight.clock_alarm] if self.tonight.clock_alarm else [])
+
     async def ready(self) -> None:
-        """Whether an image could come in now. Raises Unavailable if the store or the bus does not answer."""
+        """Whether an image could come in now. Raises Unavailable if the store or the bus does not answer, and if no
+        night is known.
+        """
+        _ = self.tonight.night
         await self.blobs.find("salud")
         await self.bus.lag(Topic.IMAGES, "digitize")
 

@@ -6,13 +6,15 @@
 
 `firma` is base64 of Ed25519 over the acuse as canonical JSON (sorted keys, no spaces, UTF-8); `clave` is the first
 eight hexadecimal digits of the SHA-256 of the raw public key; `prueba` is where in the published tree the proof will
-be, within seconds, that the log has the image. The first receipt of an image is its only one: it is kept as a record
+be, within seconds, that the log has the image. `observaciones`, if there are any, says that the image came after the
+close, or that the server's clock was wrong. The first receipt of an image is its only one: it is kept as a record
 and handed out byte for byte to every sender of that image, on any server of the same store, for ever.
 """
 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 from integrity import durable
 from integrity.layout import proof_path
 from prep.blobs import Blobs
+from prep.domain.night import Night
 from prep.errors import Rejected
 
 FORMAT: Final = 1
@@ -48,12 +51,15 @@ class Receipts:
 
     blobs: Blobs
     key: Ed25519PrivateKey
-    server: str
-    simulacro: bool
 
-    async def issue(self, sha256: str, *, size: int, at: datetime) -> tuple[bytes, bool]:
-        """The receipt of an image, and whether it was made now. `size` in bytes, `at` with an offset."""
-        return await self.blobs.record(_record_name(sha256), self._make_receipt(sha256, size, at))
+    async def issue(
+        self, sha256: str, *, size: int, at: datetime, night: Night, remarks: Sequence[str] = ()
+    ) -> tuple[bytes, bool]:
+        """The receipt of an image, and whether it was made now. `size` in bytes, `at` with an offset.
+
+        `remarks` are what its reader must know besides: that it came after the close, that a clock is wrong.
+        """
+        return await self.blobs.record(_record_name(sha256), self._make_receipt(sha256, size, at, night, remarks))
 
     async def find(self, sha256: str) -> bytes | None:
         """The receipt of that image, if it has one."""
@@ -63,16 +69,18 @@ class Receipts:
         """The key with which anyone checks a receipt."""
         return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
-    def _make_receipt(self, sha256: str, size: int, at: datetime) -> bytes:
+    def _make_receipt(self, sha256: str, size: int, at: datetime, night: Night, remarks: Sequence[str]) -> bytes:
         acuse = {
             "formato": FORMAT,
             "sha256": sha256,
             "bytes": size,
             "recibido": at.isoformat(timespec="milliseconds"),
-            "servidor": self.server,
-            "simulacro": self.simulacro,
+            "servidor": f"PREP {night.siglas}",
+            "simulacro": night.simulacro,
             "prueba": proof_path(sha256),
             "clave": key_id(self.key),
+            # Left out if there are none, so that receipts of before stay the same.
+            **({"observaciones": list(remarks)} if remarks else {}),
         }
         firma = base64.b64encode(self.key.sign(canonical(acuse))).decode()
         return json.dumps({"acuse": acuse, "firma": firma}, ensure_ascii=False, separators=(",", ":")).encode()

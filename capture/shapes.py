@@ -112,6 +112,8 @@ class Acuse(JsonAnswer):
     """Path in the published tree at which the proof will be that the log has the image."""
     clave: str = Field(pattern="^[0-9a-f]{8}$")
     """First eight hexadecimal digits of the SHA-256 of the raw public key that checks `firma`."""
+    observaciones: list[str] = []
+    """Absent if there are none: the image came after the close, or the clock of the server was wrong."""
 
 
 class ReceiptAnswer(JsonAnswer):

@@ -44,18 +44,13 @@ ENV
 fi
 if [ ! -e noche.env ]; then
     cat > noche.env <<'ENV'
-# The settings of the night; prep/settings.py explains each one. The night is a simulacro until you change PREP_SIMULACRO.
-PREP_SIGLAS=EDO
-PREP_SIMULACRO=true
-PREP_INTERVAL_SECONDS=300
-# PREP_START=2027-06-06T20:00:00-06:00
-# PREP_END=2027-06-07T20:00:00-06:00
-# For the seal: files in deploy/sello (the key: chown 10001, chmod 400), a time stamp authority, witnesses of the log.
+# The settings of these machines; prep/settings.py explains each one. The night itself (simulacro or real, siglas, hours)
+# is declared in catalogo/noche.toml and loaded with `prep night init`: no variable says anything of it.
+# For the seal: files in deploy/sello (the key: chown 10001, chmod 400) and a time stamp authority.
 # PREP_SEAL_CERTIFICATE=/sello/sello.pem
 # PREP_SEAL_KEY=/sello/sello.llave
 # PREP_TSA=https://…
 # PREP_TSA_CA=/sello/tiempo.pem
-# PREP_LOG_POLICY=/sello/politica.txt
 ENV
 fi
 for name in published capture; do

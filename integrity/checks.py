@@ -143,8 +143,8 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         ),
         "CON-05": CheckType(
             Who.TREE,
-            "El catálogo, las elecciones y las reglas son los mismos en todos los cortes",
-            "Catalogue, elections and rules are the same in all cortes",
+            "El catálogo, la declaración, las elecciones y las reglas son los mismos en todos los cortes",
+            "Catalogue, declaration, elections and rules are the same in all cortes",
         ),
         "CON-06": CheckType(
             Who.TREE,
@@ -278,8 +278,8 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         ),
         "EVI-09": CheckType(
             Who.LOG,
-            "La bitácora es de esta elección: origen, simulacro, catálogo, reglas y política",
-            "The log is of this election: origin, simulacro, catalogue, rules and policy",
+            "La bitácora es de esta elección: origen, simulacro, catálogo, declaración, reglas y política",
+            "The log is of this election: origin, simulacro, catalogue, declaration, rules and policy",
         ),
         "EVI-10": CheckType(
             Who.LOG,

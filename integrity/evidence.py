@@ -386,11 +386,13 @@ def _judge_start(book: LogBook, tree: Source, last: Shown, ledger: Ledger) -> No
         "catalogo": raw["catalogo"],
         "reglas": rules_digest({code: rules["sha256"] for code, rules in raw["reglas"].items()}),
         "politica": text_digest(policy),
+        # Absent in both: the night is older than declarations.
+        "declaracion": raw["declaracion"]["sha256"] if "declaracion" in raw else None,
     }
     ledger.did("EVI-09", len(expected))
     for name, value in expected.items():
-        if book.start[name] != value:
-            ledger.wrong("EVI-09", LOG, expected=value, found=book.start[name], position=f"hoja 0, {name}")
+        if book.start.get(name) != value:
+            ledger.wrong("EVI-09", LOG, expected=value, found=book.start.get(name), position=f"hoja 0, {name}")
     if book.checkpoint.origin.endswith(REHEARSAL) != raw["simulacro"]:
         expected_origin = f"un origen que termina en {REHEARSAL}" if raw["simulacro"] else "el origen de una elección"
         ledger.wrong("EVI-09", LOG, expected=expected_origin, found=f"«{book.checkpoint.origin}»")

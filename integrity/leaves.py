@@ -3,7 +3,7 @@
 A leaf is canonical JSON (`strict_json.canonical_json`): `tipo`, `numero` (its own index in the log) and the fields
 that `SHAPES` names for its kind. It names devices, actas and digests, never a person.
 
-    inicio     the declaration of the night; the first leaf
+    inicio     what the night began with, and the digest of its declaration; the first leaf
     software   the list of every file that is deployed, before the night and at its close
     cero       the database, the store and the bus counted and found empty, before the first corte
     imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before. It
@@ -25,7 +25,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
-from integrity.strict_json import DIGEST, Json, Maybe, canonical_json, conform, read_json
+from integrity.strict_json import DIGEST, Json, Later, Maybe, canonical_json, conform, read_json
 from integrity.sums import Malformed
 
 LONGEST_ENTRY: Final = 0xFFFF
@@ -45,6 +45,7 @@ SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
             "reglas": DIGEST,
             "politica": DIGEST,
             "clave": str,
+            "declaracion": Later(DIGEST),
             "dispositivos": _KEYS,
             "fecha_hora": _MOMENT,
         },

@@ -62,7 +62,7 @@ CHECKS = {
     "CON-02": "Números y fases de los cortes; el corte 0 está en ceros",
     "CON-03": "Las horas de los cortes no retroceden",
     "CON-04": "Todos los cortes dicen lo mismo sobre si es un simulacro",
-    "CON-05": "El catálogo, las elecciones y las reglas son los mismos en todos los cortes",
+    "CON-05": "El catálogo, la declaración, las elecciones y las reglas son los mismos en todos los cortes",
     "CON-06": "index.json señala el último corte",
     "CON-07": "Forma de los CSV: codificación, título, hora y columnas",
     "CON-08": "Cada fila identifica una sola acta del catálogo",
@@ -89,7 +89,7 @@ CHECKS = {
     "EVI-06": "Los envíos de cada dispositivo están encadenados y sin huecos",
     "EVI-07": "Las pruebas de cada corte y de cada imagen son las de su lugar en la bitácora",
     "EVI-08": "Las capturas abiertas son las que se comprometieron",
-    "EVI-09": "La bitácora es de esta elección: origen, simulacro, catálogo, reglas y política",
+    "EVI-09": "La bitácora es de esta elección: origen, simulacro, catálogo, declaración, reglas y política",
     "EVI-10": "Las ceremonias están en su lugar: el cero antes del primer corte, el cierre después del último",
     "EVI-11": "La bitácora continúa el punto de control que guardó quien comprueba",
 }
@@ -537,17 +537,21 @@ def parse(data: bytes, where: str) -> Any:
     return value
 
 
-# Fields that are younger than the first published trees. If a field is absent, it has this value.
+# Fields that are younger than the first published trees. If a field is absent, it has this value. No JSON gives ABSENT.
+ABSENT = object()
 LATER: Json = {
     "excede_alone": False,
     "sin_acta_not_counted": True,
     "votos_por_boleta": 1,
+    "declaracion": ABSENT,
 }
 
 
 def fit(value: Any, shape: Any, where: str) -> bool:
     """Check the shape: a type, a pattern, [each], {field: shape}, ("any key", shape); (None, shape) allows null."""
-    if isinstance(shape, tuple) and shape[0] is None:
+    if value is ABSENT:
+        right = True
+    elif isinstance(shape, tuple) and shape[0] is None:
         right = value is None or fit(value, shape[1], where)
     elif isinstance(shape, tuple):
         right = type(value) is dict and all(fit(held, shape[1], f"{where}.{key}") for key, held in value.items())
@@ -609,8 +613,16 @@ ELECTION = {
         {"id": int, "entidad": int, "territorio": int, "nombre": str, "boleta": [int], "votos_por_boleta": int}
     ],
 }
+ANY_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?[+-]\d\d:\d\d", re.ASCII)
+DECLARATION = {
+    **{"formato": int, "simulacro": bool, "ensayo": bool, "siglas": str, "zona": str, "intervalo_ms": int},
+    **{"inicio": (None, ANY_MOMENT), "fin": (None, ANY_MOMENT), "cierra_al_completar": bool, "puesta_en_ceros": bool},
+    "instituto": {"nombre": str, "logo": (None, HEX), "colores": [str]},
+    "bitacora": {"origen": str, "politica": (None, HEX)},
+}
 MANIFEST = MOVING | {
     **{"anterior": (None, {"corte": int, "sha256sums": HEX}), "catalogo": HEX},
+    "declaracion": {"sha256": HEX, "contenido": DECLARATION},
     "reglas": ("any key", {"nombre": str, "version": int, "sha256": HEX, "contenido": RULES}),
     "elecciones": [ELECTION],
     "correcciones": [{"acta": str, "eleccion": CODE, "motivo": str}],
@@ -639,6 +651,7 @@ PHASE, SIDE = re.compile("cero|en curso|final"), re.compile("inicio|cierre")
 LEAVES: dict[str, Json] = {
     "inicio": {
         **{"origen": str, "simulacro": bool, "catalogo": HEX, "reglas": HEX, "politica": HEX, "clave": str},
+        "declaracion": HEX,
         **{"dispositivos": {"total": int, "sha256": HEX}, "fecha_hora": WHEN},
     },
     "imagen": {
@@ -853,6 +866,14 @@ def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
     for code, rules in ours["reglas"].items():
         digest = hashlib.sha256(canonical(rules["contenido"])).hexdigest()
         need(rules["sha256"] == digest, "CON-05", f"las reglas de {code} no son las de su huella")
+    if declared := ours.get("declaracion"):
+        content = declared["contenido"]
+        digest = hashlib.sha256(canonical(content)).hexdigest()
+        need(declared["sha256"] == digest, "CON-05", "la declaración de la noche no es la de su huella")
+        need(content["siglas"] == edo_of(ours), "CON-05", "las siglas de los archivos no son las declaradas")
+        need(
+            content["simulacro"] == ours["simulacro"], "CON-04", "lo declarado dice otra cosa sobre si es un simulacro"
+        )
     if before is None or before.manifest is None:
         return
     theirs = before.manifest
@@ -860,13 +881,13 @@ def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
     need(theirs["fase"] != "final", "CON-02", "viene después del corte final")
     same = ours["simulacro"] == theirs["simulacro"]
     need(same, "CON-04", "no dice lo mismo que el anterior sobre si es un simulacro")
-    need(corte.fixed == before.fixed, "CON-05", "cambió el catálogo, las reglas o las elecciones")
+    need(corte.fixed == before.fixed, "CON-05", "cambió el catálogo, la declaración, las reglas o las elecciones")
 
 
 def fixed(manifest: Json) -> object:
     # The summary is the only part of an election that changes during the night.
     elections = [{**election, "resumen": None} for election in manifest["elecciones"]]
-    return canonical([manifest["catalogo"], manifest["reglas"], elections])
+    return canonical([manifest["catalogo"], manifest.get("declaracion"), manifest["reglas"], elections])
 
 
 def judge_index(index: Json | None, last: Corte, report: Report) -> None:
@@ -1991,9 +2012,10 @@ def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
         "catalogo": last.manifest["catalogo"],
         "reglas": hashlib.sha256(canonical(rules)).hexdigest(),
         "politica": hashlib.sha256(policy.encode()).hexdigest(),
+        "declaracion": (last.manifest.get("declaracion") or {}).get("sha256"),
     }
     for key, value in expected.items():
-        found = log.start[key]
+        found = log.start.get(key)
         report.need(found == value, "EVI-09", f"hoja 0: {key} es {found}; el árbol dice {value}")
     rehearsed = origin.endswith("/simulacro") == last.manifest["simulacro"]
     report.need(rehearsed, "EVI-09", "el origen de la bitácora no dice lo mismo que el árbol sobre el simulacro")

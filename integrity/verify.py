@@ -400,6 +400,7 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
         ledger.wrong("CON-02", path, expected=phase, found=ours.fase, position="fase")
     if ours.siguiente is not None and ours.siguiente < ours.at:
         ledger.wrong("CON-03", path, expected=f"{ours.at} o después", found=ours.siguiente, position="siguiente")
+    _judge_declaration(path, ours, ledger)
     # The rules that decide which actas count are in the manifest, with their digest (domain.md §5).
     for election in ours.raw["elecciones"]:
         rules = ours.raw["reglas"][election["codigo"]]
@@ -409,6 +410,23 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
             ledger.wrong("CON-05", path, expected=digest, found=rules["sha256"], position=where)
     if before is not None and before.manifest is not None:
         _judge_succession(path, ours, before.manifest, ledger)
+
+
+def _judge_declaration(path: str, ours: Manifest, ledger: Ledger) -> None:
+    """The declaration of the night is that of its digest, and the manifest says the same. A tree may lack one."""
+    declared = ours.raw.get("declaracion")
+    if declared is None:
+        return
+    content = declared["contenido"]
+    if rules_digest(content) != declared["sha256"]:
+        where = "declaracion.sha256"
+        ledger.wrong("CON-05", path, expected=rules_digest(content), found=declared["sha256"], position=where)
+    if content["siglas"] != ours.edo:
+        ledger.wrong("CON-05", path, expected=ours.edo, found=content["siglas"], position="declaracion.siglas")
+    if content["simulacro"] != ours.simulacro:
+        said = {True: "un simulacro", False: "una elección"}
+        expected, found = said[ours.simulacro], said[content["simulacro"]]
+        ledger.wrong("CON-04", path, expected=expected, found=found, position="declaracion.simulacro")
 
 
 def _judge_succession(path: str, ours: Manifest, theirs: Manifest, ledger: Ledger) -> None:
@@ -423,7 +441,7 @@ def _judge_succession(path: str, ours: Manifest, theirs: Manifest, ledger: Ledge
         ledger.wrong("CON-04", path, expected=expected, found=said[ours.simulacro], position="simulacro")
     # Catalogue, rules and elections are fixed by corte 0.
     if ours.fixed != theirs.fixed:
-        expected = "el catálogo, las reglas y las elecciones del corte anterior"
+        expected = "el catálogo, la declaración, las reglas y las elecciones del corte anterior"
         ledger.wrong("CON-05", path, expected=expected, found="otros")
 
 

@@ -53,6 +53,7 @@ class Code(StrEnum):
     NO_IMAGE = "imagen_inexistente", 404, "No image has this SHA-256."
     IMAGE_NOT_READ = "imagen_sin_digitalizar", 404, "The image has no web copy yet; ask again later."
     IMAGE_NOT_YOURS = "imagen_ajena", 403, "The image does not belong to a task that this person holds."
+    NOT_OPEN_YET = "todavia_no_abre", 425, "The night has not begun: corte 0 is not out; keep the image and try later."
     NO_SPACE = "sin_espacio", 507, "The disk of the images is full; keep the image and try later."
 
     # Tasks and captures.
@@ -75,6 +76,7 @@ class Code(StrEnum):
     IMAGE_OF_OTHER_ACTA = "imagen_de_otra_acta", 409, "The image is not one of this acta."
     ACTA_WITHOUT_IMAGE = "acta_sin_imagen", 409, "The acta has no image to type."
     REASON_NOT_USED = "motivo_no_admitido", 422, "This election does not use this reason."
+    NIGHT_CLOSED = "noche_cerrada", 409, "The last corte is out: captures and corrections are not taken any more."
     COTEJO_WRONG = "cotejo_no_valido", 422, "The result of the comparison is none of the possible ones."
 
     # The server.

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -80,6 +80,10 @@ REQUEST_SECONDS: Final = Histogram(
     "prep_http_request_duration_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
 )
 
+# The night
+NIGHT_START: Final = Gauge("prep_night_start_timestamp_seconds", "Declared time of the first corte; 0: no fixed hour.")
+NIGHT_OPEN: Final = Gauge("prep_night_open", "1 from corte 0 on.")
+
 # Publication
 CORTE: Final = Gauge("prep_corte_number", "Number of the last corte published.")
 CORTE_AT: Final = Gauge("prep_corte_timestamp_seconds", "Time of the last corte published.")
@@ -127,8 +131,31 @@ BUILD.info({"version": VERSION})
 CLOCK_MOVED: Final = Gauge(
     "prep_clock_moved_seconds", "How far the machine's clock has been set, and not slewed, since this process started."
 )
+CLOCK_APART: Final = Gauge(
+    "prep_clock_apart_seconds", "This machine's clock minus the database's, as this process last compared them."
+)
 _CLOCKS_APART: Final = now().timestamp() - time.monotonic()
 CLOCK_MOVED.set_function(lambda: now().timestamp() - time.monotonic() - _CLOCKS_APART)
+
+
+_clocks: dict[str, str | None] = {"alarm": None}
+
+
+def tell_clock(apart: timedelta, alarm: str | None) -> None:
+    """How far this clock is from the database's, and one sentence if that is too much: /healthz then says it."""
+    CLOCK_APART.set(apart.total_seconds())
+    _clocks["alarm"] = alarm
+
+
+def clock_alarm() -> str | None:
+    """None, or one sentence: this machine's clock is wrong. Work goes on."""
+    return _clocks["alarm"]
+
+
+def tell_of_night(start: datetime | None, *, is_open: bool) -> None:
+    """What this process knows of the night: when it starts, and whether corte 0 is out."""
+    NIGHT_START.set(0 if start is None else start.timestamp())
+    NIGHT_OPEN.set(is_open)
 
 
 def watch_disk(part: str, store: str) -> None:
@@ -212,7 +239,7 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
 
     /livez     the loop answers. It looks at no other part, because a restart would not heal it.
     /readyz    the work can go on: `ready` returns None, or one sentence (503).
-    /healthz   for people: `health` returns None, or one sentence that says the fault (503).
+    /healthz   for people: `health` returns None, or one sentence that says the fault (503); so does a wrong clock.
     """
 
     def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:
@@ -229,7 +256,7 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/livez", answering(lambda: probe_answer(None, LIVE)))
     app.router.add_get("/readyz", answering(lambda: probe_answer(ready(), READY)))
-    app.router.add_get("/healthz", answering(lambda: probe_answer(health(), "ok")))
+    app.router.add_get("/healthz", answering(lambda: probe_answer(health() or clock_alarm(), "ok")))
     # Prometheus asks every few seconds: no line in the log for each.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()

@@ -35,12 +35,16 @@ from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
 from prep.scan.oddities import Oddity
+from prep.store import night as night_store
 from prep.store import pipeline as store
 from prep.store.database import Connection
 from prep.store.pipeline import ActaRow, KeptCapture, Reading, Unread, Version
 
 SHUFFLE: Final = 20.0
 """A new task waits a random time of up to this many seconds. So no person can arrange which acta they get."""
+
+
+Hours = Callable[[], tuple[datetime, datetime] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Given:
     chance: Callable[[], float]
     """A random number in [0, 1), uniform."""
     qr_key: bytes | None = None
-    days: tuple[datetime, datetime] | None = None
+    hours: Hours = lambda: None
     """The first and the last moment at which an acta of this night can be taken in; None if the night has no hours."""
 
 
@@ -70,7 +74,12 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     if isinstance(reading, Reading):
         await store.add_reading(connection, image, reading, given.now())
     odd = [*reading.oddities, *_odd_hour(received.acopio_at, given)]
+    # After the last corte the image is kept and listed, and nobody types it.
+    closed = await night_store.is_closed(connection)
+    odd += [Oddity.DESPUES_DEL_CIERRE] if closed else []
     await store.add_oddities(connection, image, odd, given.now())
+    if closed:
+        return
     # Two workers with the same image take turns at this lock. The second finds another state and has no more to do.
     row = await store.lock_image(connection, image)
     if row.state != "recibida":
@@ -97,8 +106,9 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
 
 
 def _odd_hour(acopio: datetime, given: Given) -> list[Oddity]:
-    """The mark of an acopio on another day. The clocks of phones are wrong, so the image counts like any other."""
-    if given.days is None or given.days[0] <= acopio <= given.days[1]:
+    """The mark of an acopio outside the night. The clocks of phones are wrong, so the image counts like any other."""
+    hours = given.hours()
+    if hours is None or hours[0] <= acopio <= hours[1]:
         return []
     return [Oddity.HORA_IMPROBABLE]
 
@@ -143,6 +153,8 @@ def sticker(text: str | None, key: bytes | None) -> Identity | None:
 
 async def named(connection: Connection, message: ImageNamed, given: Given) -> None:
     """A person has said which acta an image is. If two statements are equal, they count; if not, ask another person."""
+    if await night_store.is_closed(connection):
+        return  # the statements are kept
     image = bytes.fromhex(message.sha256)
     row = await store.lock_image(connection, image)
     if row.state != "por_identificar":
@@ -257,6 +269,8 @@ async def _open_round(connection: Connection, row: ActaRow, move: Move, image: b
 
 async def touched(connection: Connection, message: ActaTouched, given: Given) -> None:
     """Compare the captures of the acta's current round, and take the next step (`docs/rules.md` §2)."""
+    if await night_store.is_closed(connection):
+        return  # the captures are kept, and no version comes of them
     acta = ActaId(message.acta)
     row = await store.lock_acta(connection, acta, given.now())
     # A message may be late: a recapture opened another round, or another message verified the acta.

@@ -1,6 +1,7 @@
 """Every setting of every part, read once from `PREP_*` when a process starts. An unknown variable stops the start."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,10 +19,16 @@ from prep.errors import Rejected
 CENTRAL: Final = timezone(timedelta(hours=-6), "UTC-6")
 """Time on paper. Mexico has had no daylight saving time in most of its territory since 2022."""
 
-DAY: Final = timedelta(days=1)
-
 PREFIX: Final = "PREP_"
 RUN_SECRETS: Final = Path("/run/secrets")
+OF_THE_NIGHT: Final = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("SIMULACRO", "SIGLAS", "START", "END", "INTERVAL_SECONDS", "ZERO_CEREMONY", "CLOSE_WHEN_COMPLETE"),
+        *("LOG_ORIGIN", "LOG_POLICY"),
+    )
+)
+"""What an environment said of the night, once. A restart with other words would have made another night."""
 
 
 class BusKind(StrEnum):
@@ -147,36 +154,10 @@ class Settings(BaseSettings):
     tsa_ca: Path | None = None
     """PEM file of the authorities above those of `tsa`."""
 
-    # The night.
-    siglas: str = Field(default="EDO", pattern=r"^[A-Z]{2,10}$")
-    """The state's abbreviation in official file names."""
-    simulacro: bool = True
-    """True until somebody says otherwise: a rehearsal must never be taken for the real night."""
-    log_origin: str = Field(default="prep.invalid/bitacora", pattern=r"^[^\s+]{1,200}$")
-    """Name of the log, as in its checkpoints: a domain of the institute's and a path. A simulacro's has more behind."""
-    log_policy: Path | None = None
-    """C2SP policy to publish as politica.txt: this log's key, its witnesses, their quorum; empty: no witnesses."""
+    # The log. Its name and its policy are of the night (prep/domain/night.py).
     log_witnesses: str = Field(default="", pattern=r"^([^\s=,]+=https?://[^\s,]+(,[^\s=,]+=https?://[^\s,]+)*)?$")
     """Addresses of the policy's witnesses, `nombre=url` separated by commas; empty: those of the policy. The log's
     first leaf holds the policy's digest, so that it cannot change during a night; addresses may."""
-    start: datetime | None = None
-    """First corte with data (ISO 8601 with offset); empty: as soon as the publisher starts."""
-    end: datetime | None = None
-    """The last corte is cut at this moment at the latest; empty: 24 h after `start`."""
-    interval_seconds: float = Field(default=300, gt=0)
-    """Time between cortes. *Check:* at least three an hour on the real night."""
-    zero_ceremony: bool = False
-    """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
-    close_when_complete: bool = True
-    """Cut the last corte once all actas are captured and the queues are empty (*check*, `docs/rules.md` §8)."""
-
-    @property
-    def days(self) -> tuple[datetime, datetime] | None:
-        """The first and the last moment at which an acta of this night can be taken in; None if no start is set."""
-        if self.start is None:
-            return None
-        end = self.end or self.start + DAY
-        return self.start.astimezone(UTC) - DAY, end.astimezone(UTC) + DAY
 
     @property
     def receipts_key(self) -> Path:
@@ -187,10 +168,6 @@ class Settings(BaseSettings):
     def log_key(self) -> Path:
         """The Ed25519 key that signs the log's checkpoints; made on first use, mode 0600."""
         return self.data / "llaves" / "bitacora.llave"
-
-    @property
-    def log_name(self) -> str:
-        return f"{self.log_origin}/simulacro" if self.simulacro else self.log_origin
 
     @property
     def blobs_url(self) -> str:
@@ -208,6 +185,7 @@ def read_settings() -> Settings:
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     # A misspelt variable would leave its default in force, and nobody would see it.
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    _refuse_words_of_the_night(unknown)
     if unknown:
         raise Rejected(f"variables de entorno desconocidas: {', '.join(unknown)}")
     where: dict[str, Any] = {"_secrets_dir": _secrets_folder(known)}
@@ -221,6 +199,14 @@ def read_settings() -> Settings:
         raise Rejected(f"configuración inválida: {wrong}") from None
 
 
+def _refuse_words_of_the_night(unknown: Sequence[str]) -> None:
+    """Raises Rejected for a variable, or a secret, that says something about the night."""
+    found = [name for name in unknown if name.upper() in OF_THE_NIGHT]
+    if found:
+        sentence = "la noche se declara una vez, en noche.toml, con «prep night», y no en el entorno de una máquina"
+        raise Rejected(f"{sentence}: quite {', '.join(found)}")
+
+
 def _secrets_folder(known: set[str]) -> Path | None:
     """The folder of secrets. A file there that is no setting's is as wrong as an unknown variable."""
     named = os.environ.get(f"{PREFIX}SECRETS")
@@ -231,6 +217,7 @@ def _secrets_folder(known: set[str]) -> Path | None:
         return None
     # Files of other programs may lie there too: only names that begin like ours are looked at.
     unknown = sorted(path.name for path in folder.glob(f"{PREFIX.lower()}*") if path.name.upper() not in known)
+    _refuse_words_of_the_night(unknown)
     if unknown:
         raise Rejected(f"secretos desconocidos en {folder}: {', '.join(unknown)}")
     return folder

@@ -27,7 +27,7 @@ from prep.bus.opened import open_bus
 from prep.consumer import Line, run, stop_on_signals
 from prep.errors import Parked, PrepError, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
-from prep.pipeline import Given
+from prep.pipeline import Given, Hours
 from prep.processes import exit_status
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import digitize
@@ -36,6 +36,7 @@ from prep.settings import S3Access, Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import Connection, check_migrations, open_pool
 from prep.store.pipeline import Reading, Unread
+from prep.store.tonight import Tonight
 
 log: Final = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -243,11 +244,11 @@ class Validating:
                 await pipeline.named(connection, prepared, self.given)
 
 
-def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
+def lines(settings: Settings, decoders: Decoders, hours: Hours = lambda: None) -> list[Line[Any]]:
     # All workers are in the same two groups, and share their messages. Enough images are in work at once to fill the
     # decoders, while some of them wait for the heavy lane.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
-    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key, days=settings.days)
+    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key, hours=hours)
     digitizing = Digitizing(decoders, given)
     at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [
@@ -272,9 +273,13 @@ async def work_until_stopped(settings: Settings) -> None:
             await check_migrations(pool)
             bus = open_bus(settings, urls.app)
             blobs = Blobs.open(settings.blobs_url, s3=settings.s3)
+            tonight = Tonight(pool)
+            await tonight.look()
             async with asyncio.TaskGroup() as parts:
+                parts.create_task(tonight.keep_fresh(stop))
                 parts.create_task(arrivals.keep(bus, pool, stop))
-                parts.create_task(run(bus, pool, lines(settings, decoders), stop=stop, blobs=blobs, ready=ready))
+                at_work = lines(settings, decoders, lambda: tonight.hours)
+                parts.create_task(run(bus, pool, at_work, stop=stop, blobs=blobs, ready=ready))
             # In this order: handlers have ended, so acknowledgements are in; then the bus, then the database.
             await bus.close()
             await pool.close()

@@ -4,7 +4,9 @@ The manual way needs only the database. While a publisher is cutting, it waits f
 """
 
 import argparse
+import asyncio
 import contextlib
+import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -14,17 +16,21 @@ from typing import Final
 
 import uvloop
 
+from integrity.layout import LOG, SUMS, corte_folder
+from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
+from prep.domain.night import Night
 from prep.errors import PrepError, Rejected
 from prep.processes import HOPELESS, exit_status
 from prep.settings import Settings, read_settings
-from prep.store import embedded
+from prep.store import cortes, embedded
+from prep.store import night as night_store
 from prep.store.cortes import Corte, Phase
-from prep.store.database import check_migrations, open_pool
+from prep.store.database import Connection, Pool, borrow, check_migrations, open_pool
 from prep.store.leading import Replica
-from publisher.cut import CorteOffice, Order
+from publisher.cut import OF_ANOTHER_NIGHT, CorteOffice, Order
 from publisher.gate import GateFailure
 from publisher.notary import notary_of
 from publisher.schedule import Schedule
@@ -36,8 +42,11 @@ PATIENCE: Final = 120.0
 
 
 @asynccontextmanager
-async def wired(settings: Settings) -> AsyncIterator[Publisher]:
-    """A publisher with its pools, its store, its notary and its schedule; they close at the end."""
+async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publisher]:
+    """A publisher with its pools, its store, its notary and its schedule; they close at the end.
+
+    With `wait`, it waits until a night is declared. Raises Rejected if none is, or if the tree is of another night.
+    """
     # The one place in which the publisher's parts are put together.
     async with embedded.database(settings) as urls:
         settings.public.mkdir(parents=True, exist_ok=True)
@@ -50,11 +59,34 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
                 reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))
                 replica = Replica(reading, patience=settings.replica_wait_seconds)
             public = settings.public.absolute()
-            notary = notary_of(settings)
-            office = CorteOffice(
-                pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary
-            )
-            yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
+            night = (await night_store.awaited(pool) if wait else None) or await _declared(pool)
+            notary = notary_of(settings, night)
+            office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary)
+            async with borrow(pool) as connection:
+                await check_tree(office, connection)
+            yield Publisher(office, urls.app, Schedule.of(night))
+
+
+async def check_tree(office: CorteOffice, connection: Connection) -> None:
+    """Raises Rejected if the published tree is of another night than the database: its corte 0, or its log.
+
+    Otherwise the cortes of this night would stand among those of the other one, and never in a log.
+    """
+    first = await cortes.corte(connection, 0)
+    sums, checkpoint = office.public / corte_folder(0) / SUMS, office.public / LOG / CHECKPOINT
+    with contextlib.suppress(FileNotFoundError):
+        found = hashlib.sha256(await asyncio.to_thread(sums.read_bytes)).hexdigest()
+        if first is None or found != first.sums:
+            raise Rejected(OF_ANOTHER_NIGHT.format(sums.parent), status=409)
+    with contextlib.suppress(FileNotFoundError):
+        origin, _, _ = (await asyncio.to_thread(checkpoint.read_bytes)).partition(b"\n")
+        if origin.decode(errors="replace") != office.night.log_name:
+            raise Rejected(OF_ANOTHER_NIGHT.format(checkpoint.parent), status=409)
+
+
+async def _declared(pool: Pool) -> Night:
+    async with borrow(pool) as connection:
+        return await night_store.declared(connection)
 
 
 async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:
@@ -86,8 +118,9 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Run by hand or as a service; returns the exit status."""
-    async with wired(settings) as publisher:
-        if arguments.once or arguments.final or arguments.zero:
+    manual = arguments.once or arguments.final or arguments.zero
+    async with wired(settings, wait=not manual) as publisher:
+        if manual:
             try:
                 return await by_hand(publisher, final=arguments.final, zero=arguments.zero)
             except GateFailure as failure:

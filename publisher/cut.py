@@ -32,8 +32,10 @@ from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.blobs import Blobs
 from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
+from prep.domain.night import Night
 from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
+from prep.store import night as night_store
 from prep.store.cortes import Corte, Fresh, Fuera, Phase, PublishedImage, Release, Snapshot
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
@@ -69,8 +71,7 @@ class CorteOffice:
     pool: Pool
     blobs: Blobs
     public: Path
-    siglas: str
-    simulacro: bool
+    night: Night
     step: Callable[[str], AbstractContextManager[None]] = timed
     """Entered before each step takes effect and left after it."""
     replica: Replica | None = None
@@ -120,11 +121,10 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
     while another one took over finds its stage gone, between any two steps, and stops.
     """
     async with leader.using() as connection:
-        last = await cortes.last(connection)
-        unfinished = await _first_unfinished(office, connection, last)
+        last, unfinished = await _where_the_night_is(office, connection)
     if unfinished is None and order is None:
         return None
-    corte = unfinished or _next_corte(last, order, simulacro=office.simulacro)
+    corte = unfinished or _next_corte(office, last, order)
     stage = office.public / f".corte-{corte.number:04}-{uuid.uuid4().hex[:8]}"
     staged = await asyncio.to_thread(_claim_stage, office, unfinished, stage)
     rendered, unsealed = None, None
@@ -150,7 +150,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 corte = replace(corte, sums=sums)
                 with office.step("record"):
                     async with leader.using() as connection:
-                        await cortes.record(connection, corte, rendered.release)
+                        await cortes.record(connection, corte, rendered.release, declaration=office.night.digest)
                 await _tell_unsealed(office, corte, unsealed)
             # Remade after a loss: published digests must stay, so another byte stops here.
             elif sums != corte.sums:
@@ -172,7 +172,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
         await asyncio.to_thread(_empty_stage, stage)
         with office.step("pages"):
             async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
-                book = await _read_book(shown, office.siglas)
+                book = await _read_book(shown, office.night)
                 await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
         # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
         # again.
@@ -291,7 +291,18 @@ async def _snapshot_to_read(office: CorteOffice, leader: Leader, number: int, *,
         raise
 
 
-def _next_corte(last: Corte | None, order: Order | None, *, simulacro: bool) -> Corte:
+OF_ANOTHER_NIGHT: Final = "{} es de otra noche: la noche nueva lleva su propia carpeta (PREP_PUBLIC)"
+
+
+async def _where_the_night_is(office: CorteOffice, connection: Connection) -> tuple[Corte | None, Corte | None]:
+    """The last corte, and the first that is not out yet. Raises NightChanged if the office is of another night."""
+    if await night_store.declared(connection) != office.night:
+        raise night_store.NightChanged
+    last = await cortes.last(connection)
+    return last, await _first_unfinished(office, connection, last)
+
+
+def _next_corte(office: CorteOffice, last: Corte | None, order: Order | None) -> Corte:
     """The corte that follows `last`, still without its sums. Raises Rejected if none may follow, or not this one."""
     assert order is not None
     # domain.md §8: corte 0 shows an empty database before a notary, once and first.
@@ -301,7 +312,12 @@ def _next_corte(last: Corte | None, order: Order | None, *, simulacro: bool) -> 
         raise Rejected(f"el corte {last.number} fue el último; ya no se corta", status=409)
     if last is not None and order.at <= last.at:
         raise Rejected("un corte no puede ser anterior al que ya está publicado; revise el reloj", status=409)
-    return Corte(0 if last is None else last.number + 1, order.at, order.phase, order.due, simulacro, "")
+    simulacro = office.night.simulacro
+    corte = Corte(0 if last is None else last.number + 1, order.at, order.phase, order.due, simulacro, "")
+    # A corte is on record before it gets its place: this one would come out and never be in the log.
+    if _folder_of(office, corte).exists():
+        raise Rejected(OF_ANOTHER_NIGHT.format(_folder_of(office, corte)), status=409)
+    return corte
 
 
 # What an earlier run left.
@@ -396,7 +412,7 @@ def _folder_of(office: CorteOffice, corte: Corte) -> Path:
 
 async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
-    book = await _read_book(shown, office.siglas)
+    book = await _read_book(shown, office.night)
     before = await shown.corte(corte.number - 1)
     fresh, all_fuera = await shown.fresh(), await shown.fuera()
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
@@ -448,7 +464,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     )
 
 
-async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
+async def _read_book(shown: Snapshot, night: Night) -> CatalogBook:
     connection = shown.connection
     # Candidacies are numbered over all contests, so that two people of one name stay apart.
     people = enumerate(await catalog.candidacies(connection), 1)
@@ -464,7 +480,7 @@ async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
         candidacies=by_contest,
         names={(each.kind, each.entidad, each.id): each.name for each in await catalog.territories(connection)},
         digest=digest,
-        siglas=siglas,
+        night=night,
     )
 
 

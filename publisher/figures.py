@@ -206,7 +206,7 @@ def manifest(
     fresh: Sequence[Fresh],
     packed: object,
 ) -> bytes:
-    """The manifest: number and phase, rules, the corte before, and the published actas that this corte corrects."""
+    """The manifest: number, phase, declaration, rules, the corte before, and the published actas that it corrects."""
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {
@@ -218,6 +218,7 @@ def manifest(
             "simulacro": corte.simulacro,
             "anterior": {"corte": before.number, "sha256sums": before.sums} if before else None,
             "catalogo": book.digest,
+            "declaracion": {"sha256": book.night.digest, "contenido": book.night.content},
             "reglas": {election.code: _rules_of(election, book) for election in book.elections},
             "elecciones": [_election_entry(each, book) for each in figures],
             "correcciones": [

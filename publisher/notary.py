@@ -30,6 +30,7 @@ from integrity.sealing.seal import SEAL, open_signer, place, read_sums_file
 from integrity.sealing.sello import seals
 from integrity.sealing.stamp import STAMPS, Authority, add_missing
 from prep import observe
+from prep.domain.night import Night
 from prep.errors import Rejected
 from prep.settings import Settings, now
 
@@ -189,7 +190,7 @@ def _sealed_at(folder: Path) -> datetime | None:
         return None
 
 
-def notary_of(settings: Settings) -> Notary | None:
+def notary_of(settings: Settings, night: Night) -> Notary | None:
     """The notary of the settings; None if they name neither seal nor stamps. It also starts while the key is away.
 
     Raises Rejected for certificates that cannot be read, have another purpose, or are for development in a real night.
@@ -201,8 +202,8 @@ def notary_of(settings: Settings) -> Notary | None:
     if bool(settings.tsa) != bool(settings.tsa_ca):
         raise Rejected("PREP_TSA y PREP_TSA_CA van juntas")
     try:
-        opened = _key_of(settings)
-        authorities = _authorities_of(settings)
+        opened = _key_of(settings, night)
+        authorities = _authorities_of(settings, night)
     except NotSealed as problem:
         raise Rejected(problem.sentence) from None
     except OSError as error:
@@ -210,20 +211,20 @@ def notary_of(settings: Settings) -> Notary | None:
     return Notary(opened, authorities)
 
 
-def _key_of(settings: Settings) -> Callable[[], CmsSigner] | None:
+def _key_of(settings: Settings, night: Night) -> Callable[[], CmsSigner] | None:
     certificates, key, secret = settings.seal_certificate, settings.seal_key, settings.seal_passphrase
     if certificates is None:
         return None
     held = load(certificates.read_bytes())
     judge_purpose(held[0], Purpose.SEAL)
-    refuse_development(held, simulacro=settings.simulacro)
+    refuse_development(held, simulacro=night.simulacro)
     passphrase = secret.get_secret_value() if secret else None
     return lambda: open_signer(certificates, key, passphrase)
 
 
-def _authorities_of(settings: Settings) -> list[Authority]:
+def _authorities_of(settings: Settings, night: Night) -> list[Authority]:
     if settings.tsa_ca is None:
         return []
     trusted = load(settings.tsa_ca.read_bytes())
-    refuse_development(trusted, simulacro=settings.simulacro)
+    refuse_development(trusted, simulacro=night.simulacro)
     return [Authority(url, trusted) for url in settings.tsa.split(",")]

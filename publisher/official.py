@@ -24,6 +24,7 @@ from prep.domain.catalog import (
     TerritoryKind,
     read_identity,
 )
+from prep.domain.night import Night
 from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
 from prep.settings import CENTRAL
@@ -44,7 +45,11 @@ class CatalogBook:
     """By contest, each with a number that tells people of one name apart."""
     names: Mapping[tuple[TerritoryKind, int, int], str]
     digest: str
-    siglas: str
+    night: Night
+
+    @property
+    def siglas(self) -> str:
+        return self.night.siglas
 
     def contests_of(self, election: Election) -> list[Contest]:
         """The contests of an election, in the order of the catalogue."""

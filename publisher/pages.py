@@ -19,7 +19,7 @@ from typing import Any, Final
 import jinja2
 
 from integrity import durable
-from integrity.layout import corte_folder, image_path
+from integrity.layout import INDEX, corte_folder, image_path
 from prep.domain import row as official_row
 from prep.domain.catalog import (
     Clase,
@@ -32,6 +32,7 @@ from prep.domain.catalog import (
     read_identity,
 )
 from prep.domain.entry import NUMBER, Mark
+from prep.domain.night import Night, in_words, zone_in_words
 from prep.domain.row import WORDS, territory
 from prep.domain.rules import SIN_ACTA, Observation
 from prep.domain.tally import percent
@@ -173,6 +174,20 @@ async def render(
     for name, content in beside.items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             site.put(public / name, content)
+
+
+def write_waiting(public: Path, night: Night, *, late: bool) -> None:
+    """The home page of a night without cortes: when it begins, or that its beginning is late.
+
+    Corte 0 writes its own page in this place.
+    """
+    starts = None if night.start is None else f"{in_words(night.start, night.tz)}, {zone_in_words(night)}"
+    content = TEMPLATES.get_template("espera.html").render(night=night, starts=starts, late=late).encode()
+    page = public / "index.html"
+    # With a corte, the pages are its own; and a page that is the same is not written again.
+    if (public / INDEX).exists() or (page.exists() and page.read_bytes() == content):
+        return
+    durable.swap(page, content, fresh=public / ".espera")
 
 
 def checker() -> bytes:

@@ -7,14 +7,10 @@ in steps of `interval`. A late corte is cut at once and not doubled: the next on
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
-from prep.settings import Settings
+from prep.domain.night import LONGEST, Night
 from prep.store.cortes import Corte, Phase
 from publisher.cut import Order
-
-LONGEST: Final = timedelta(hours=24)
-"""A PREP runs at most this long (`docs/rules.md` §8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +24,9 @@ class Schedule:
     close_when_complete: bool
 
     @classmethod
-    def of(cls, settings: Settings) -> "Schedule":
-        """The schedule of the settings."""
-        interval = timedelta(seconds=settings.interval_seconds)
-        return cls(settings.start, settings.end, interval, settings.close_when_complete)
+    def of(cls, night: Night) -> "Schedule":
+        """The schedule that the night declares."""
+        return cls(night.start, night.end, night.interval, night.close_when_complete)
 
     def due(self, now: datetime, last: Corte | None, *, first: datetime | None, complete: bool) -> Order | None:
         """The corte to cut at this moment, or None.

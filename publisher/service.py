@@ -16,11 +16,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from prep import observe
+from prep.domain.night import in_words, is_late
 from prep.errors import PrepError, Unavailable
 from prep.settings import now
 from prep.store import cortes, leading
 from prep.store.cortes import Corte
 from prep.store.leading import Leader
+from prep.store.night import NightChanged
+from prep.store.tonight import Tonight
+from publisher import pages
 from publisher.cut import CorteOffice, Order, cut
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
@@ -52,19 +56,20 @@ class Publisher:
         url: str,
         schedule: Schedule,
         clock: Callable[[], datetime] = now,
-        *,
-        zero_ceremony: bool = False,
     ) -> None:
         self.office = replace(office, step=self._step)
         self._around = office.step
         self.seconds: dict[str, float] = {}
+        self.tonight = Tonight(office.pool)
+        """Compares the clocks, and tells the metrics when the night starts."""
         self.url = url
         self.schedule = schedule
         self.clock = clock
-        self._zero_ceremony = zero_ceremony
         self.last: Corte | None = None
         self._since = 0.0
         """Time (monotonic) at which this process first knew of `last`."""
+        self._leads = False
+        self._changed: NightChanged | None = None
         self.wrong: str | None = "todavía no hay ningún corte"
         self.ready = observe.Readiness(patience=max(LONGEST_CUT, schedule.interval.total_seconds()))
         """Whether the next corte can be cut, or another publisher cuts it."""
@@ -80,13 +85,17 @@ class Publisher:
     async def run(self, stop: asyncio.Event) -> None:
         """Cut each due corte until `stop`, while this process leads; a corte that has begun is finished first.
 
-        Missing seals and time stamps are made meanwhile, and hold up no corte.
+        Missing seals and time stamps are made meanwhile, and hold up no corte. Raises NightChanged if another night is
+        declared than the one that this process began with.
         """
         notary = self.office.notary
         async with asyncio.TaskGroup() as tasks:
             if notary is not None:
                 tasks.create_task(notary.serve(self.office.public, stop))
+            tasks.create_task(self.tonight.keep_fresh(stop))
             await self._cut(stop)
+        if self._changed is not None:
+            raise self._changed
 
     async def _cut(self, stop: asyncio.Event) -> None:
         failures = 0
@@ -95,10 +104,13 @@ class Publisher:
                 async with leading.session(self.url, lease=self._lease()) as session:
                     while not stop.is_set():
                         await self._look(session)
-                        failures, self.wrong = 0, None
-                        self.ready.tell(None)
+                        failures, self.wrong = 0, self._not_begun()
+                        self.ready.tell(self.wrong)
                         observe.GATE_CLOSED.set(0)
                         await _pause(stop, self._until_due())
+            except NightChanged as changed:
+                self._changed = changed
+                stop.set()
             except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of publishing
                 failures += 1  # a publisher that cannot cut gives up the lead: another one may be able to
                 await self._alarm(error)
@@ -110,11 +122,24 @@ class Publisher:
         """One look: the leader looks at the clock, a standby at the recorded cortes."""
         leads = await session.lead()
         observe.LEADER.labels(ROLE).set(leads)
+        self._leads = leads
         if not leads and not await self._news(session):
             return
         with contextlib.suppress(leading.PublisherBusy):  # next look
             async with session.cutting(patience=LOOK if leads else 0):
                 await self._turn(session, self._due if leads else _nothing)
+
+    def _not_begun(self) -> str | None:
+        """One sentence if the start has passed without corte 0; a page in the place of the results says the same."""
+        night = self.office.night
+        if self.last is not None:
+            return None
+        late = is_late(night, self._now())
+        if self._leads:  # a standby could write it over the page of a corte that the leader brings out
+            pages.write_waiting(self.office.public, night, late=late)
+        if not late or night.start is None:
+            return None
+        return f"la noche debía empezar {in_words(night.start, night.tz)}, y el corte 0 no ha salido: falta «prep zero»"
 
     def _lease(self) -> float:
         """Seconds after which a silent leader has lost the lead, so that another one takes it within an interval."""
@@ -137,7 +162,7 @@ class Publisher:
         return self.last.at + timedelta(seconds=time.monotonic() - self._since)
 
     def _due(self, at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: FBT001
-        if last is None and self._zero_ceremony:
+        if last is None and self.office.night.ceremony:
             return None  # `prep zero` cuts it
         return self.schedule.due(at, last, first=first, complete=complete)
 
@@ -218,7 +243,7 @@ class Publisher:
                 return (
                     f"el corte {self.last.number + 1} está retrasado {int(late.total_seconds())} s; {self.wrong or ''}"
                 )
-        return self.wrong
+        return self.wrong or self.tonight.clock_alarm
 
 
 def _nothing(*_: object) -> None:

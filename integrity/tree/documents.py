@@ -21,6 +21,9 @@ _TEXT: Final = str
 _MOMENT: Final = Text(
     re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?-06:00", re.ASCII), "una hora ISO 8601 con -06:00"
 )
+_ANY_MOMENT: Final = Text(
+    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?[+-]\d\d:\d\d", re.ASCII), "una hora ISO 8601 con su desfase"
+)
 _NAME: Final = Text(re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}"), "un nombre de archivo")
 _CODE: Final = re.compile(r"[^\W_][\w.&-]{0,60}")
 _INTEGER: Final = Text(re.compile(r"\d{1,18}", re.ASCII), "un entero")
@@ -64,6 +67,22 @@ INDEX: Final = {
     "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
 }
 
+# The declaration of the night, from before it began.
+DECLARATION: Final = {
+    "formato": _NUMBER,
+    "simulacro": bool,
+    "ensayo": bool,
+    "siglas": _TEXT,
+    "instituto": {"nombre": _TEXT, "logo": Maybe(DIGEST), "colores": [_TEXT]},
+    "zona": _TEXT,
+    "inicio": Maybe(_ANY_MOMENT),
+    "fin": Maybe(_ANY_MOMENT),
+    "intervalo_ms": _NUMBER,
+    "cierra_al_completar": bool,
+    "puesta_en_ceros": bool,
+    "bitacora": {"origen": _TEXT, "politica": Maybe(DIGEST)},
+}
+
 # Everything that a reader needs to judge the rows: rules, options, contests, and the corte before.
 MANIFEST: Final = {
     "formato": _NUMBER,
@@ -74,6 +93,7 @@ MANIFEST: Final = {
     "simulacro": bool,
     "anterior": Maybe({"corte": _NUMBER, "sha256sums": DIGEST}),
     "catalogo": DIGEST,
+    "declaracion": Later({"sha256": DIGEST, "contenido": DECLARATION}),
     "reglas": Each(
         {
             "nombre": _TEXT,
@@ -247,7 +267,7 @@ class Manifest:
     simulacro: bool
     anterior: tuple[int, str] | None
     fixed: bytes
-    """Canonical JSON of all that no corte may change: catalogue, rules, elections without their summary."""
+    """Canonical JSON of what no corte may change: catalogue, declaration, rules, elections without their summary."""
     elections: tuple[PublishedElection, ...]
     corrections: frozenset[tuple[str, str]]
     """Election and CLAVE_ACTA."""
@@ -291,7 +311,7 @@ def read_manifest(data: bytes) -> Manifest:
         siguiente=None if raw["siguiente"] is None else read_moment(raw["siguiente"]),
         simulacro=raw["simulacro"],
         anterior=None if anterior is None else (anterior["corte"], anterior["sha256sums"]),
-        fixed=canonical_json([raw["catalogo"], raw["reglas"], fixed]),
+        fixed=canonical_json([raw["catalogo"], raw.get("declaracion"), raw["reglas"], fixed]),
         elections=tuple(_read_election(election, raw["reglas"][election["codigo"]]) for election in elections),
         corrections=frozenset((held["eleccion"], held["acta"].strip("'")) for held in raw["correcciones"]),
         zip_name=raw["zip"]["archivo"],

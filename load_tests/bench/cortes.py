@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
 from load_tests.psql import WAIT, run_sql
-from prep.rehearsal.installation import command_line
+from prep.rehearsal.installation import command_line, rehearsal_night
 
 HERE: Final = Path(__file__).parent
 IN_PLACE: Final = 950
@@ -56,7 +57,6 @@ class Installation:
             **{name: value for name, value in os.environ.items() if not name.startswith("PREP_")},
             "PREP_DATA": str(self.data),
             "PREP_PUBLIC": str(self.public),
-            "PREP_START": "2999-01-01T00:00:00-06:00",
             "PREP_PUBLISHER_METRICS_PORT": "0",
         }
         self.service: subprocess.Popen[bytes] | None = None
@@ -121,7 +121,9 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
         try:
             catalog = (HERE / "cortes.sql").read_text(encoding="utf-8")
             whole = _filled_in(catalog, CASILLAS=casillas, ELECTIONS=elections)
-            installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")  # the publisher cuts corte 0 when it sees a catalogue
+            installation.sql(
+                f"BEGIN;\n{whole}{_declared()}COMMIT;\nANALYZE;"
+            )  # the publisher cuts corte 0 when it sees a catalogue
             _wait_for(installation.public / "index.json")
             actas = (HERE / "cortes_actas.sql").read_text(encoding="utf-8")
             installation.sql(_filled_in(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
@@ -130,6 +132,18 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
             yield installation
         finally:
             installation.stop()
+
+
+def _declared() -> str:
+    """The declaration of a night whose first corte with data never comes by itself."""
+    night = rehearsal_night(start=datetime(2999, 1, 1, tzinfo=UTC))
+    assert night.start is not None
+    assert night.end is not None
+    columns = "digest, content, simulacro, ensayo, ceremony, starts_at, ends_at, declared_at"
+    texts = ", ".join(f"'{each}'" for each in (night.digest, night.text))
+    hours = ", ".join(f"'{each.isoformat()}'" for each in (night.start, night.end))
+    values = f"{texts}, true, true, false, {hours}, now()"
+    return f"INSERT INTO night ({columns}) VALUES ({values});\n"  # noqa: S608  # of our own words
 
 
 _PUBLISHED: Final = """

@@ -24,7 +24,7 @@ from prep.rehearsal.devices import SENDERS, form_of_contest, private_key, send
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.camera import CONDITIONS
 from prep.rehearsal.drawing.press import PrintedForm
-from prep.rehearsal.installation import DEVICES, TYPISTS, NightPlace, installation, prepare, speaker
+from prep.rehearsal.installation import DEVICES, TYPISTS, NightPlace, installation, prepare, rehearsal_night, speaker
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
@@ -151,11 +151,11 @@ def forms_per_second() -> list[dict[str, Any]]:
     """Actas verified a second, with the bus and the blob store that need no other programs."""
     work = drawn(NIGHT)
     with tempfile.TemporaryDirectory() as scratch:
-        place = prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), WITHOUT_CORTES)
+        place = prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), {}, WITHOUT_CORTES)
         return [forms_figure(work, uvloop.run(whole_way(work, place)), "")]
 
 
-WITHOUT_CORTES: Final = {"PREP_INTERVAL_SECONDS": "3600"}
+WITHOUT_CORTES: Final = rehearsal_night(interval=3600)
 
 
 def forms_figure(work: Work, rates: Rates, where: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from load_tests.bench.forms import (
 from load_tests.psql import run_sql
 from prep.rehearsal import devices
 from prep.rehearsal.devices import private_key, send
-from prep.rehearsal.installation import DEVICES, NightPlace, command_line, installation, prepare, speaker
+from prep.rehearsal.installation import DEVICES, NightPlace, command_line, installation, order, prepare, speaker
 from prep.rehearsal.plan import Progresses
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.typists import type_all
@@ -88,7 +88,9 @@ def on_kafka(work: Work, *, nodes: int = NODES, **settings: str) -> Iterator[tup
 
 
 def _prepared_night(work: Work, folder: Path, settings: Mapping[str, str]) -> NightPlace:
-    return prepare(work.plan, folder / "datos", folder / "publico", {**WITHOUT_CORTES, **settings})
+    place = prepare(work.plan, folder / "datos", folder / "publico", settings, WITHOUT_CORTES)
+    order(place, "publish", "--zero")  # the publisher does not run in every measurement, and images wait for corte 0
+    return place
 
 
 # Intake: until the bytes and the announcement are durable.

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,15 @@ from load_tests.bench import cortes as bench_cortes
 from load_tests.psql import run_sql
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.devices import form_of_contest, picture, private_key, send
-from prep.rehearsal.installation import DEVICES, NightPlace, command_line, installation, prepare, speaker
+from prep.rehearsal.installation import (
+    DEVICES,
+    NightPlace,
+    command_line,
+    installation,
+    prepare,
+    rehearsal_night,
+    speaker,
+)
 from prep.rehearsal.plan import Plan
 from prep.rehearsal.synthetic import synthetic
 
@@ -198,8 +207,8 @@ def receipt_to_proof() -> list[dict[str, Any]]:
     folder, sheets = synthetic(20, seed=4)
     plan = Plan("pruebas", folder, load_catalog(folder), sheets, len(sheets), 4, 0.0, 0.0)
     with tempfile.TemporaryDirectory(prefix="pruebas-", ignore_cleanup_errors=True) as scratch:
-        settings = {"PREP_START": "2999-01-01T00:00:00-06:00"}
-        place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), settings)
+        never = rehearsal_night(start=datetime(2999, 1, 1, tzinfo=UTC))
+        place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), {}, never)
         seen = uvloop.run(_send_and_await_proofs(place, _large_pictures(plan)))
     waits, receipts, lates = sorted(seen.waits), sorted(seen.receipts), sorted(seen.lates)
     value = _percentile(waits, 99)

@@ -48,6 +48,7 @@ from prep.rehearsal.installation import (
     persistent,
     place_in,
     prepare,
+    rehearsal_night,
     speaker,
 )
 from prep.rehearsal.night import watch
@@ -365,12 +366,12 @@ def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]
     plan = Plan("caos", folder, load_catalog(folder), sheets, len(sheets), arguments.seed, MISTAKES, 0.0)
     data = (arguments.data or Path("var") / "noches" / f"caos-{arguments.seed}").absolute()
     shutil.rmtree(data, ignore_errors=True)
-    place = place_in(data, data / "publico", settings(arguments))
+    place = place_in(data, data / "publico", settings())
     kafka = arguments.bus == "kafka"
     try:
         if kafka:
             place = replace(place, environment={**place.environment, **start_kafka(place)})
-        place = prepare(plan, data, place.public, place.environment)
+        place = prepare(plan, data, place.public, place.environment, rehearsal_night(interval=arguments.interval))
         faults = schedule(
             arguments.seed, arguments.faults, len(script(sheets, arguments.seed, arguments.faults)[1]), kafka=kafka
         )
@@ -383,14 +384,12 @@ def run(arguments: argparse.Namespace) -> tuple[list[Bout], list[OracleFinding]]
                 order(place, "kafka-dev", "down")
 
 
-def settings(arguments: argparse.Namespace) -> dict[str, str]:
+def settings() -> dict[str, str]:
     """Settings that keep all parts on this machine, even if the environment names another engine."""
     return {
         "PREP_BUS": "embedded",
         "PREP_DATABASE": "",
         "PREP_BLOBS": "",
-        "PREP_INTERVAL_SECONDS": str(arguments.interval),
-        "PREP_SIGLAS": "EDO",
     }
 
 

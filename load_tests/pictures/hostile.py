@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from capture.auth import enroll
 from load_tests.pictures.bombs import corpus
 from load_tests.pictures.kinds import acta, saved
-from prep.rehearsal.installation import command_line, free_ports
+from prep.rehearsal.installation import command_line, free_ports, rehearsal_night
 from prep.settings import now
-from prep.store import embedded
+from prep.store import embedded, night
 from prep.store.database import migrate
 
 HONEST_EVERY: Final = 5
@@ -89,6 +89,7 @@ async def play(folder: Path, kinds: Sequence[tuple[str, bytes]], *, patience: fl
     async with _running_installation(folder) as (url, database, parts):
         devices = [_Device("hostil-1"), _Device("honesto-1")]
         connection = await asyncpg.connect(database)
+        await _open_night(connection)
         for device in devices:
             public = device.key.public_key().public_bytes_raw()
             await enroll(connection, device=device.id, site="CATD-1", public_key=public, at=now())
@@ -103,6 +104,18 @@ async def play(folder: Path, kinds: Sequence[tuple[str, bytes]], *, patience: fl
         await connection.close()
         told.dead += [name for name, process in parts.items() if process.poll() is not None]
     return told
+
+
+async def _open_night(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Declare a night, with corte 0 on record: from then on images come in."""
+    declared, at = rehearsal_night(), now()
+    async with connection.transaction():
+        await night.declare(connection, declared, None, at)
+        await connection.execute(
+            "INSERT INTO corte (number, at, phase, sums, counts, due, simulacro, declaracion) "
+            "VALUES (0, $1, 'cero', repeat('0', 64), '{}', $1, true, $2)",
+            *(at, declared.digest),
+        )
 
 
 @asynccontextmanager

@@ -130,7 +130,8 @@ archivos CSV en una carpeta. Para empezar:
 ```
 prep catalog template mi-eleccion     # escribe un ejemplo completo, y este texto como FORMATO.md
 prep catalog check mi-eleccion        # dice todo lo que está mal y lo que es raro, y un resumen
-prep catalog load mi-eleccion         # lo carga, entero o nada
+prep night check mi-eleccion          # dice los horarios en palabras, y lo que no puede ser
+prep night init mi-eleccion           # declara la noche y carga el catálogo, entero o nada
 ```
 
 El ejemplo es una elección de un estado que no existe: una gubernatura con una coalición, y ayuntamientos con una
@@ -145,8 +146,20 @@ cada vez.
 - Después del corte 0 el catálogo no cambia: su huella va en cada manifiesto y en la primera hoja de la bitácora.
   Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
   `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
-- Las siglas, las horas y el intervalo no van aquí: son variables `PREP_*`.
+- Las siglas, las horas, el intervalo y si es un simulacro van en `noche.toml`, de la misma carpeta.
 - Los conjuntos de reglas se explican en `docs/rules.md`; `prep rules list` dice cuáles se conocen.
+
+## noche.toml
+
+La noche, declarada una sola vez: si es un simulacro o la noche real, las siglas, el instituto, la zona horaria, el
+inicio, el fin, el intervalo y la bitácora. Cada línea se explica en el ejemplo. No es parte de la huella del catálogo:
+tiene la suya, que va también en cada manifiesto y en la primera hoja de la bitácora. `prep night init` dice los
+horarios en palabras y espera a que una persona los confirme. `prep catalog load` carga solo el catálogo.
+
+- Se niega lo que no puede ser: un fin anterior al inicio, una hora que ya pasó o sin su desfase, una zona que no es la
+  de la entidad.
+- Desde el corte 0 no cambia. `prep night reset` comienza otra vez un simulacro; una noche real no se repite.
+- Las variables `PREP_*` son de una máquina (direcciones, secretos, carpetas) y no dicen nada de la noche.
 
 ## reglas/NOMBRE.toml
 

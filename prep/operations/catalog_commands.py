@@ -18,10 +18,13 @@ from prep.files.catalog_summary import catalog_summary, catalog_totals
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.files.catalog_warnings import WARNINGS
 from prep.files.csv_tables import FileFinding
+from prep.files.night_file import NAME as NIGHT_NAME
+from prep.files.night_file import sample_night_file
 from prep.settings import Settings, now
 from prep.store import catalog as store
 from prep.store import embedded
 from prep.store.database import connect, migrate
+from prep.store.night import Declared
 from prep.store.people import Role
 
 REPLACES: Final = frozenset({Role.ADMINISTRADOR, Role.SUPERVISOR})
@@ -34,27 +37,47 @@ def catalog_command(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.action == "template":
         return _write_template(arguments.folder)
     logins = _two_logins(arguments)
-    files = files_in(arguments.folder)
+    only_check = arguments.action == "check"
+    catalog, warnings = reviewed(arguments.folder, accept=only_check or arguments.accept_warnings)
+    if catalog is None:
+        return 1
+    if only_check:
+        print("\n".join([*_warning_lines(warnings), *catalog_summary(catalog)]))
+        return 0
+    load_folder(settings, catalog, warnings, logins=logins)
+    return 0
+
+
+def reviewed(folder: Path, *, accept: bool) -> tuple[Catalog | None, list[FileFinding]]:
+    """The catalogue of a folder and its warnings; None, with the reasons printed, if it may not be loaded so."""
     try:
-        catalog, warnings = review_catalog(files)
+        catalog, warnings = review_catalog(files_in(folder))
     except CatalogErrors as errors:
         for finding in errors.findings:
             print(_place(finding), file=sys.stderr)
         count = len(errors.findings)
         print(f"prep: {count} {'error' if count == 1 else 'errores'}; no se cargó nada", file=sys.stderr)
-        return 1
-    if arguments.action == "check":
-        print("\n".join([*_warning_lines(warnings), *catalog_summary(catalog)]))
-        return 0
-    if warnings and not arguments.accept_warnings:
+        return None, []
+    if warnings and not accept:
         print("\n".join(_warning_lines(warnings)), file=sys.stderr)
         print("prep: no se cargó nada; revise los avisos y repita con --accept-warnings", file=sys.stderr)
-        return 1
+        return None, warnings
+    return catalog, warnings
+
+
+def load_folder(
+    settings: Settings,
+    catalog: Catalog,
+    warnings: Sequence[FileFinding],
+    night: Declared | None = None,
+    *,
+    logins: tuple[str, str] | None = None,
+) -> None:
+    """Load a catalogue, with the night if one is declared with it, and print its totals. Raises Rejected."""
     print("\n".join(catalog_totals(catalog)))
     accepted = [f"{warning.code} {_place(warning)}" for warning in warnings]
-    changed = asyncio.run(_load(settings, catalog, accepted, logins))
+    changed = asyncio.run(_load(settings, catalog, accepted, night, logins))
     print("catálogo cargado" if changed else "este catálogo ya estaba cargado")
-    return 0
 
 
 def _place(finding: FileFinding) -> str:
@@ -84,11 +107,17 @@ def _two_logins(arguments: argparse.Namespace) -> tuple[str, str] | None:
     return by, second
 
 
-async def _load(settings: Settings, catalog: Catalog, accepted: Sequence[str], logins: tuple[str, str] | None) -> bool:
+async def _load(
+    settings: Settings,
+    catalog: Catalog,
+    accepted: Sequence[str],
+    night: Declared | None,
+    logins: tuple[str, str] | None,
+) -> bool:
     async with embedded.database(settings) as urls:
         await migrate(urls.owner, app=urls.app)
         people = await _confirmed(urls.owner, logins) if logins else None
-        return await store.load(urls.owner, catalog, at=now(), warnings=accepted, replacing=people)
+        return await store.load(urls.owner, catalog, at=now(), warnings=accepted, replacing=people, night=night)
 
 
 async def _confirmed(owner_url: str, logins: tuple[str, str]) -> tuple[int, int]:
@@ -112,8 +141,10 @@ def _write_template(folder: Path) -> int:
         for name, content in sample_catalog().items():
             (folder / name).write_bytes(content)
         (folder / FORMAT_NAME).write_text(catalog_format(), encoding="utf-8")
+        (folder / NIGHT_NAME).write_text(sample_night_file(now()), encoding="utf-8")
     except OSError as error:
         raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
     print(f"{folder}: un catálogo de ejemplo; cada columna se explica en {folder / FORMAT_NAME}")
-    print(f"para revisarlo: prep catalog check {folder}")
+    print(f"la noche se declara en {folder / NIGHT_NAME}; cada línea se explica ahí")
+    print(f"para revisarlo: prep catalog check {folder} y prep night check {folder}")
     return 0

@@ -43,13 +43,16 @@ from integrity.sums import Malformed, read_sums
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
+from prep.domain.night import Night, in_words, zone_in_words
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.messages import Topic
 from prep.operations import documents as acts
+from prep.operations import night as night_orders
 from prep.operations import software
 from prep.settings import CENTRAL, Settings, now, read_settings
 from prep.store import catalog, cortes, embedded
 from prep.store import ceremony as store
+from prep.store import night as night_store
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, connect
 from publisher.command import by_hand, wired
@@ -81,6 +84,14 @@ class Hall:
     connection: Connection
     url: str
     folder: Path
+    night: Night | None = None
+
+    @property
+    def declared(self) -> Night:
+        """Raises Rejected if no night is declared."""
+        if self.night is None:
+            raise night_store.undeclared()
+        return self.night
 
 
 def _print_differences(sentences: Sequence[str], mark: str = "✗") -> None:
@@ -146,8 +157,9 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
     said: dict[str, Any] = {
         "formato": 1,
         "momento": momento,
-        "origen": settings.log_name,
-        "simulacro": settings.simulacro,
+        "origen": hall.declared.log_name,
+        "simulacro": hall.declared.simulacro,
+        "declaracion": hall.declared.digest,
         "fecha_hora": _iso_moment(now()),
         "catalogo": digest,
         "tablas": tables,
@@ -234,6 +246,10 @@ async def zero(hall: Hall) -> int:
     if await store.find(hall.connection, "acto", INICIO) is not None:
         print(f"la puesta en ceros ya se hizo; sus documentos están en {hall.folder / FOLDERS[INICIO]}")
         return 0
+    if obstacles := await night_orders.check(hall.connection):
+        _print_differences(obstacles)
+        print("la noche no puede ser así: no se publicó nada")
+        return 1
     counted = await store.find(hall.connection, "cero", INICIO)
     if counted is None:
         said, wrong = await look(hall, INICIO)
@@ -251,7 +267,13 @@ async def zero(hall: Hall) -> int:
     listed = await store.find(hall.connection, "software", INICIO)
     # Corte 0 is published. The documents are made once. If we stop before their record, the next run uses them as they
     # are.
-    await _keep_act(hall, INICIO, first, {COUNTS: counted, **({LIST: listed} if listed else {})}, _told_at_zero(first))
+    await _keep_act(
+        hall,
+        INICIO,
+        first,
+        {COUNTS: counted, **({LIST: listed} if listed else {})},
+        _told_at_zero(first, hall.declared),
+    )
     return 0
 
 
@@ -266,16 +288,16 @@ async def _publish_zero(settings: Settings) -> None:
         raise Rejected(f"el corte 0 no salió: {error.sentence}") from error
 
 
-def _told_at_zero(first: Corte) -> list[str]:
+def _told_at_zero(first: Corte, night: Night) -> list[str]:
     return [
         "Antes de recibir la primera acta se contó todo lo que el sistema guarda.",
         "No había imágenes, capturas, versiones de actas, cortes ni mensajes en espera.",
-        f"El corte 0, con todos sus valores en cero, se publicó el {_moment_on_paper(first.at)}.",
+        f"El corte 0, con todos sus valores en cero, se publicó {_moment_on_paper(first.at, night)}.",
     ]
 
 
-def _moment_on_paper(at: datetime) -> str:
-    return f"{at.astimezone(CENTRAL):%d/%m/%Y a las %H:%M:%S} (hora del centro)"
+def _moment_on_paper(at: datetime, night: Night) -> str:
+    return f"{in_words(at, night.tz)} ({zone_in_words(night)})"
 
 
 # --- close ------------------------------------------------------------------------------------------------------------
@@ -301,7 +323,10 @@ async def close(hall: Hall, *, compare: Path | None) -> int:
     else:
         said, _ = await look(hall, CIERRE)
         same = "No hay lista del inicio con que comparar." if before is None else _software_sentence(wrong)
-        told = [f"El corte {last.number}, el último, se publicó el {_moment_on_paper(last.at)}.", f"Software: {same}"]
+        told = [
+            f"El corte {last.number}, el último, se publicó {_moment_on_paper(last.at, hall.declared)}.",
+            f"Software: {same}",
+        ]
         await _keep_act(hall, CIERRE, last, {COUNTS: _canonical_text(said), LIST: text}, told)
     _print_differences(wrong)
     return 1 if wrong else 0
@@ -330,7 +355,7 @@ def _make_documents(hall: Hall, momento: str, corte: Corte, documents: Mapping[s
         return _checked_sums(target)
     contents = {name: text.encode() for name, text in documents.items()}
     # The act names the digest of every other document, so it is made last.
-    contents[ACT] = acts.pdf(_act_content(hall.settings, momento, corte, contents, told))
+    contents[ACT] = acts.pdf(_act_content(hall, momento, corte, contents, told))
     sums = "".join(f"{hashlib.sha256(held).hexdigest()}  {name}\n" for name, held in sorted(contents.items()))
     # Write everything beside the target, then rename. If we stop before the rename, the target does not exist and the
     # next run starts again; after the rename it is complete.
@@ -356,9 +381,9 @@ def _checked_sums(target: Path) -> str:
 
 
 def _act_content(
-    settings: Settings, momento: str, corte: Corte, contents: Mapping[str, bytes], told: Sequence[str]
+    hall: Hall, momento: str, corte: Corte, contents: Mapping[str, bytes], told: Sequence[str]
 ) -> acts.Act:
-    folder = _corte_folder(settings, corte)
+    folder = _corte_folder(hall.settings, corte)
     try:
         listed = read_sums((folder / SUMS).read_bytes())
     except (OSError, Malformed):
@@ -367,7 +392,7 @@ def _act_content(
     files[f"{folder.name}/{SUMS}"] = corte.sums
     files |= {name: hashlib.sha256(held).hexdigest() for name, held in contents.items()}
     counted = _counted_lines(contents[COUNTS])
-    return acts.Act(TITLES[momento], settings.simulacro, told, counted, files)
+    return acts.Act(TITLES[momento], hall.declared.simulacro, told, counted, files)
 
 
 def _counted_lines(document: bytes) -> dict[str, str]:
@@ -415,7 +440,8 @@ def _ceremonies_parser() -> Parser:
 @asynccontextmanager
 async def hall(settings: Settings) -> AsyncIterator[Hall]:
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
-        yield Hall(settings, connection, urls.app, settings.data / "actos")
+        stands = await night_store.standing(connection)
+        yield Hall(settings, connection, urls.app, settings.data / "actos", stands.night if stands else None)
 
 
 async def run(arguments: argparse.Namespace) -> int:

@@ -88,7 +88,7 @@ def _run_difusor(words: Sequence[str]) -> None:
     mirror(words[1:])
 
 
-def _run_night(words: Sequence[str]) -> None:
+def _run_rehearsal(words: Sequence[str]) -> None:
     from prep.rehearsal.commands import main as night  # noqa: PLC0415
 
     sys.exit(night(words))
@@ -110,6 +110,12 @@ def _run_rules(words: Sequence[str]) -> None:
     from prep.operations.rules import main as rules  # noqa: PLC0415
 
     sys.exit(rules(words[1:]))
+
+
+def _run_night(words: Sequence[str]) -> None:
+    from prep.operations.night import main as night  # noqa: PLC0415
+
+    night(words[1:])
 
 
 def _run_openapi(words: Sequence[str]) -> None:
@@ -135,8 +141,9 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "log": _run_log,
     "verify-database": _run_verify_database,
     "difusor": _run_difusor,
-    "replay": _run_night,
-    "demo": _run_night,
+    "night": _run_night,
+    "replay": _run_rehearsal,
+    "demo": _run_rehearsal,
     "device": _run_accounts,
     "user": _run_accounts,
     "parked": _run_parked,
@@ -160,6 +167,7 @@ def _prep_parser() -> Parser:
     for name, text in (
         ("demo", "una noche sintética completa"),
         ("replay", "una elección real, desde su archivo oficial"),
+        ("night", "la noche, declarada una vez: la declara, la revisa, la muestra, repite un simulacro"),
         ("capture", "la recepción de imágenes y la captura"),
         ("worker", "los trabajadores de digitalización y validación"),
         ("publish", "los cortes"),

@@ -23,6 +23,7 @@ from prep.rehearsal.installation import (
     how_to_check,
     installation,
     prepare,
+    rehearsal_night,
     stamper,
     vouchers,
 )
@@ -119,11 +120,11 @@ def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -
     Raises Rejected at once if the folders hold something that cannot go together with this night.
     """
     folders = folders_of(plan, arguments.data, arguments.public)
-    if said := take(plan, folders, fresh=arguments.fresh):
+    if said := take(plan, folders, interval=arguments.interval, fresh=arguments.fresh):
         console.print(said, soft_wrap=True, highlight=False)
-    settings = {"PREP_INTERVAL_SECONDS": str(arguments.interval), "PREP_SIGLAS": siglas(plan)}
-    settings |= vouchers(folders.data) if vouched else {}
-    return prepare(plan, folders.data, folders.public, settings)
+    # A night that is vouched for has its ceremonies too.
+    night = rehearsal_night(siglas(plan), interval=arguments.interval, ceremony=vouched)
+    return prepare(plan, folders.data, folders.public, vouchers(folders.data) if vouched else {}, night)
 
 
 def siglas(plan: Plan) -> str:

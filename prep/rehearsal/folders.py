@@ -23,6 +23,7 @@ _SAYS: Final[Mapping[str, str]] = {
     "catalogo": "otro catálogo u otras reglas",
     "seed": "otra semilla",
     "mistakes": "otra parte de equivocaciones",
+    "interval": "otros segundos entre cortes",
     "public": "otra carpeta pública",
 }
 """Each word of a night, and how a sentence says that two nights differ in it."""
@@ -42,7 +43,7 @@ def folders_of(plan: Plan, data: Path | None, public: Path | None) -> NightFolde
     return NightFolders(private, public.absolute() if public else private / "publico")
 
 
-def take(plan: Plan, folders: NightFolders, *, fresh: bool) -> str:
+def take(plan: Plan, folders: NightFolders, *, interval: float, fresh: bool) -> str:
     """Make these folders the night's own, until this process ends. Returns a sentence if they held a night before.
 
     A night that ended is deleted. An unfinished one with the same words goes on; with `fresh` it is deleted too.
@@ -56,6 +57,7 @@ def take(plan: Plan, folders: NightFolders, *, fresh: bool) -> str:
         "catalogo": plan.catalog.digest,
         "seed": plan.seed,
         "mistakes": plan.mistakes,
+        "interval": interval,
         "public": str(public),
     }
     before = _words_in(data)

@@ -18,13 +18,16 @@ import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
+from prep.domain.night import LONGEST, Night
 from prep.errors import PrepError
+from prep.files.night_file import NAME, night_file
 from prep.processes import die_with_parent
 from prep.rehearsal.plan import Plan
 
@@ -76,14 +79,33 @@ def place_in(data: Path, public: Path, settings: Mapping[str, str]) -> NightPlac
         "PREP_WORKER_METRICS_PORT": str(worker),
         "PREP_PUBLISHER_METRICS_PORT": str(publisher),
         "PREP_SEQUENCER_METRICS_PORT": str(sequencer),
-        "PREP_CLOSE_WHEN_COMPLETE": "false",
         **settings,
     }
     return NightPlace(data, public, capture, environment)
 
 
-def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -> NightPlace:
-    """Load the catalogue, add people and devices, with the commands of `prep`. A prepared folder stays as it is.
+def rehearsal_night(
+    siglas: str = "EDO", *, interval: float = 300, start: datetime | None = None, ceremony: bool = False
+) -> Night:
+    """The declaration of a night that a machine plays: it has no hours of its own, and does not close early.
+
+    `interval` is the number of seconds between cortes. `start` may be any moment, also one that has passed.
+    """
+    return Night(
+        siglas=siglas,
+        start=start,
+        end=None if start is None else start + LONGEST,
+        ensayo=True,
+        interval=timedelta(milliseconds=round(interval * 1000)),
+        close_when_complete=False,
+        ceremony=ceremony,
+    )
+
+
+def prepare(
+    plan: Plan, data: Path, public: Path, settings: Mapping[str, str], night: Night | None = None
+) -> NightPlace:
+    """Declare the night, add people and devices, with the commands of `prep`. A prepared folder stays as it is.
 
     If the process dies half-way, `preparado` is missing and the next run does all steps again. Each step may run twice.
     """
@@ -97,8 +119,9 @@ def prepare(plan: Plan, data: Path, public: Path, settings: Mapping[str, str]) -
     for name, content in plan.folder.items():
         (folder / name).parent.mkdir(exist_ok=True)  # rule sets have a folder of their own
         (folder / name).write_bytes(content)
+    (folder / NAME).write_text(night_file(night or rehearsal_night()), encoding="utf-8")
     order(place, "bus", "init")
-    order(place, "catalog", "load", str(folder), "--accept-warnings")
+    order(place, "night", "init", str(folder), "--accept-warnings", "--confirmed")
     # The password is written beside its place and renamed: a killed run never leaves half a password.
     words = data / "clave"
     if not words.exists():
@@ -176,12 +199,12 @@ async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[
 
 
 async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
-    """Wait until capture answers. If it does not, raises PrepError that names the log."""
+    """Wait until capture can take images. If it cannot, raises PrepError that names the log."""
     deadline = time.monotonic() + seconds
     async with speaker(place, 1) as client:
         while time.monotonic() < deadline and process.returncode is None:
             with contextlib.suppress(aiohttp.ClientError):
-                async with client.get("/healthz") as response:
+                async with client.get("/readyz") as response:
                     if response.ok:
                         return
             await asyncio.sleep(0.1)
@@ -246,7 +269,7 @@ async def persistent(
         await asyncio.sleep(0.25)
 
 
-AGAIN: Final = frozenset({429, 502, 503, 507})
+AGAIN: Final = frozenset({425, 429, 502, 503, 507})
 """With one of these statuses the installation asks for another try."""
 
 

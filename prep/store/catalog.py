@@ -28,7 +28,9 @@ from prep.domain.catalog import (
     TerritoryKind,
 )
 from prep.errors import Rejected
+from prep.store import night as night_store
 from prep.store.database import Connection, sql
+from prep.store.night import Declared
 
 log: Final = logging.getLogger(__name__)
 SQL: Final = sql("catalog")
@@ -44,11 +46,13 @@ async def load(
     at: datetime,
     warnings: Sequence[str] = (),
     replacing: tuple[int, int] | None = None,
+    night: Declared | None = None,
 ) -> bool:
     """Load the whole catalogue in one transaction; False if this very catalogue is loaded already.
 
-    `warnings` are those that a person accepted; they are recorded. `replacing` are the two people (ids) who replace the
-    catalogue that is loaded. Raises Rejected if another one is loaded and nobody replaces it, or if it is too late.
+    `night`, if there is one, is declared in the same transaction. `warnings` are those that a person accepted; they are
+    recorded. `replacing` are the two people (ids) who replace the catalogue that is loaded. Raises Rejected if another
+    one is loaded and nobody replaces it, or if it is too late.
     """
     connection = await asyncpg.connect(owner_url, server_settings={"application_name": "prep-catalog"})
     try:
@@ -56,6 +60,8 @@ async def load(
             # Two commands at once: the second waits, and then finds the catalogue of the first.
             await connection.execute(SQL["lock_from_readers" if replacing else "lock"])
             loaded = await digest(connection)
+            if night is not None:
+                await night_store.declare(connection, night.night, night.logo, at)
             if loaded == catalog.digest:
                 return False
             if loaded is not None:

@@ -19,6 +19,7 @@ PREPARED: Final = frozenset(
         "catalog_load",
         "contest",
         "election",
+        "night",
         "territory",
     }
     | {"device", "person", "session", "site"}

@@ -15,7 +15,8 @@ from prep.domain.catalog import ContestId, Election, ElectionId
 from prep.domain.row import territory
 from prep.domain.tally import Counts
 from prep.errors import Rejected, Unavailable
-from prep.store.database import GONE, Connection, Pool, sql, transaction
+from prep.store.database import GONE, Connection, Pool, rule_of_night, sql, transaction
+from prep.store.night import NightChanged
 
 SQL: Final = sql("cortes")
 _NOTHING_SHOWN: Final = "/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL"
@@ -254,6 +255,10 @@ class Release:
     """The thirteen values of each election."""
 
 
+_DECLARED: Final = "corte_declaracion_simulacro_fkey"
+"""The key of a corte to the night that it was made under."""
+
+
 async def held_back(connection: Connection) -> list[bytes]:
     """Images that a corte could not have."""
     return [row["image"] for row in await connection.fetch(SQL["held_back"])]
@@ -274,10 +279,11 @@ async def let_go(connection: Connection, image: bytes) -> None:
     await connection.execute(SQL["let_go"], image)
 
 
-async def record(connection: Connection, new: Corte, release: Release) -> None:
+async def record(connection: Connection, new: Corte, release: Release, *, declaration: str) -> None:
     """Make `new` a fact, and with it what it shows: all in one transaction, and only after the corte before it.
 
-    Raises Rejected if another publisher has recorded this number meanwhile.
+    `declaration` is the digest of the night that it was made under. Raises Rejected if another publisher has recorded
+    this number meanwhile, if the night is another one now, or if corte 0 must wait for its ceremony.
     """
     # The key to the corte before keeps the order: two publishers cannot both follow the same one.
     previous = new.number - 1 if new.number else None
@@ -287,7 +293,7 @@ async def record(connection: Connection, new: Corte, release: Release) -> None:
             # The corte and everything it shows commit together: a corte on record can always be made again.
             # If we stop before the commit there is no corte, and the next look cuts it anew.
             head = (new.number, new.at, new.phase, previous, new.sums)
-            await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro)
+            await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro, declaration)
             await connection.execute(SQL["publish_versions"], release.versions, new.number, timeout=_LONG)
             await connection.execute(SQL["publish_images"], release.images, new.number, timeout=_LONG)
             await connection.execute(
@@ -295,7 +301,13 @@ async def record(connection: Connection, new: Corte, release: Release) -> None:
             )
     # The number is taken, or the corte before is missing: another publisher led meanwhile.
     except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
+        if error.constraint_name == _DECLARED:
+            raise NightChanged from error
         raise Rejected(f"otro proceso ya publicó el corte {new.number}", status=409) from error
+    except asyncpg.PostgresError as error:
+        if not isinstance(error, GONE):
+            raise rule_of_night(error) or error from error
+        raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error
     except GONE as error:
         raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error
 

@@ -128,7 +128,8 @@ WHERE p.image IS NULL
 ORDER BY i.sha256
 
 -- name: record
-INSERT INTO corte (number, at, phase, previous, sums, counts, due, simulacro) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO corte (number, at, phase, previous, sums, counts, due, simulacro, declaracion)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: publish_versions
 INSERT INTO publication (version, corte) SELECT version, $2::int FROM unnest($1::bigint[]) AS fresh (version)

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from prep.errors import Rejected, Unavailable
+from prep.errors import Code, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -132,6 +132,24 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
             yield connection
     except GONE as error:
         raise Unavailable("la base de datos no responde; intente de nuevo") from error
+    except asyncpg.PostgresError as error:
+        raise rule_of_night(error) or error from error
+
+
+RULES_OF_NIGHT: Final[Mapping[str, tuple[str, Code]]] = MappingProxyType(
+    {
+        "PR001": ("la noche ya cerró: salió el último corte, y lo publicado no cambia", Code.NIGHT_CLOSED),
+        "PR002": ("el corte 0 sale con «prep zero», en la puesta en ceros, y todavía no se hace", Code.CONFLICT),
+        "PR003": ("esta noche es real: no se repite", Code.CONFLICT),
+    }
+)
+"""SQLSTATE of a refusal of the tables (0021_night.sql) → its sentence and its code."""
+
+
+def rule_of_night(error: asyncpg.PostgresError) -> Rejected | None:
+    """The refusal that an error of the tables means, if it is a rule of the night."""
+    said = RULES_OF_NIGHT.get(error.sqlstate or "")
+    return Rejected(said[0], code=said[1]) if said else None
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from prep.domain.entry import from_columns
 from prep.domain.rules import Observation, rule_set
 from prep.store.database import Connection, sql
 from prep.store.leading import Leader
+from prep.store.night import NightChanged
 
 SQL: Final = sql("log")
 KINDS: Final = (
@@ -96,6 +97,7 @@ def _start_fields(row: asyncpg.Record) -> dict[str, Any]:
         "reglas": row["reglas"],
         "politica": leaves.text_digest(row["politica"]),
         "clave": row["clave"],
+        **({"declaracion": row["declaracion"]} if row["declaracion"] else {}),
         "dispositivos": leaves.keys_digest(zip(row["nombres"] or [], row["claves"] or [], strict=True)),
         "fecha_hora": _timestamp_text(row["at"]),
     }
@@ -191,6 +193,8 @@ class Start:
     reglas: str
     politica: str
     clave: str
+    declaracion: str | None
+    """Digest of the night's declaration; None in a log that is older than declarations."""
 
 
 async def start(connection: Connection) -> Start | None:
@@ -206,10 +210,13 @@ async def anything(connection: Connection) -> bool:
 
 
 async def begin(connection: Connection, new: Start) -> None:
-    """Put the beginning on record, once."""
+    """Put the beginning on record, once. Raises NightChanged if another night is declared than `new` names."""
     # The table holds one row: a second beginning, of a sequencer that lost the lead, is refused.
-    said = (new.at, new.origen, new.simulacro, new.catalogo, new.reglas, new.politica, new.clave)
-    await connection.execute(SQL["begin"], *said)
+    said = (new.at, new.origen, new.simulacro, new.catalogo, new.reglas, new.politica, new.clave, new.declaracion)
+    try:
+        await connection.execute(SQL["begin"], *said)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NightChanged from error
 
 
 async def learn_devices(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 -- chooses among its rows: those without a leaf, or those of some leaves.
 
 -- name: inicio
-SELECT 0::bigint AS reference, s.at, s.origen, s.simulacro, s.catalogo, s.reglas, s.politica, s.clave,
+SELECT 0::bigint AS reference, s.at, s.origen, s.simulacro, s.catalogo, s.reglas, s.politica, s.clave, s.declaracion,
     (SELECT array_agg(k.nombre ORDER BY k.id) FROM log_key k WHERE k.id <= s.keys AND k.de = 'dispositivo') AS nombres,
     (SELECT array_agg(k.public_key ORDER BY k.id) FROM log_key k WHERE k.id <= s.keys AND k.de = 'dispositivo') AS claves
 FROM log_start s
@@ -66,11 +66,11 @@ WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
 SELECT kind, max(reference) AS reference FROM log_leaf GROUP BY kind
 
 -- name: begin
-INSERT INTO log_start (at, origen, simulacro, catalogo, reglas, politica, clave, keys)
-SELECT $1, $2, $3, $4, $5, $6, $7, coalesce((SELECT max(id) FROM log_key), 0)
+INSERT INTO log_start (at, origen, simulacro, catalogo, reglas, politica, clave, declaracion, keys)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, coalesce((SELECT max(id) FROM log_key), 0)
 
 -- name: start
-SELECT at, origen, simulacro, catalogo, reglas, politica, clave FROM log_start
+SELECT at, origen, simulacro, catalogo, reglas, politica, clave, declaracion FROM log_start
 
 -- name: anything
 SELECT EXISTS (SELECT FROM arrival) OR EXISTS (SELECT FROM entry) OR EXISTS (SELECT FROM acta_version)

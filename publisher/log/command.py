@@ -15,16 +15,18 @@ from prep.errors import PrepError
 from prep.processes import HOPELESS, exit_status
 from prep.settings import Settings, read_settings
 from prep.store import embedded, leading
+from prep.store import night as night_store
 from prep.store.database import check_migrations, open_pool
-from publisher.log.office import office_of
+from prep.store.tonight import Tonight
+from publisher.log.office import LogOffice, office_of
 from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 
 
 async def once(settings: Settings) -> int:
     """Put every fact into the log, with its proofs, as soon as no other sequencer works; returns the log's size."""
     async with embedded.database(settings) as urls:
-        await _check(urls.app)
-        office = office_of(settings, urls.app)
+        office = await _office(settings, urls.app)
+        assert office is not None, "it waits for ever"
         async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # until another session gives the lead back
                 await asyncio.sleep(PAUSE)
@@ -36,21 +38,33 @@ async def once(settings: Settings) -> int:
                 return scribe.size
 
 
-async def _check(url: str) -> None:
-    """Wait for the database, and raise Rejected if its migrations are not those of this program."""
+async def _office(settings: Settings, url: str, stop: asyncio.Event | None = None) -> LogOffice | None:
+    """Wait for the database and for a night that is declared; None if it is stopped meanwhile.
+
+    Raises Rejected if the migrations of the database are not ours.
+    """
     async with await open_pool(url, connections=1) as pool:
         await check_migrations(pool)
+        night = await night_store.awaited(pool, stop)
+        return None if night is None else office_of(settings, url, night)
 
 
 async def serve(settings: Settings) -> None:
     stop = stop_on_signals()
     health = Health()
     async with embedded.database(settings) as urls:
-        office = office_of(settings, urls.app)
         port = settings.sequencer_metrics_port
         async with observe.serving_probes(settings.host, port, health=health.sentence, ready=health.ready.sentence):
-            await _check(urls.app)
-            await run(office, stop, health)
+            office = await _office(settings, urls.app, stop)
+            if office is None:
+                return
+            async with await open_pool(urls.app, connections=1) as pool:
+                watching = asyncio.create_task(Tonight(pool).keep_fresh(stop))
+                try:
+                    await run(office, stop, health)
+                finally:
+                    stop.set()
+                    await watching
 
 
 def main(argv: Sequence[str] | None = None) -> None:

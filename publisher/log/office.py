@@ -14,6 +14,7 @@ from integrity.log.note import Policy, SignatureKind, Signer, Unsupported, read_
 from integrity.log.witness import PATIENCE
 from integrity.log.writer import LogRefused, Step
 from integrity.sums import Malformed
+from prep.domain.night import Night
 from prep.errors import Rejected
 from prep.settings import Settings, now
 
@@ -30,7 +31,7 @@ class LogOffice:
     url: str
     public: Path
     signer: Signer
-    simulacro: bool
+    night: Night
     policy: str
     """The text of `politica.txt`."""
     clock: Callable[[], datetime] = now
@@ -50,19 +51,19 @@ class LogOffice:
         return self.public / LOG
 
 
-def office_of(settings: Settings, url: str) -> LogOffice:
-    """The sequencer's office for these settings. Raises Rejected for a key or a policy that does not fit."""
-    signer = signing_key(settings.log_key, settings.log_name)
-    policy = policy_text(signer, settings.log_policy)
+def office_of(settings: Settings, url: str, night: Night) -> LogOffice:
+    """The sequencer's office for these settings. Raises Rejected for a key, or a policy, that is not of this night."""
+    signer = signing_key(settings.log_key, night.log_name)
+    policy = policy_text(signer, night.policy)
     addresses = dict(each.split("=", 1) for each in settings.log_witnesses.split(",") if each)
     asked_at(policy, addresses)
     following = following_key(settings.log_key)
 
     def keys() -> Sequence[Signer]:
-        return [signing_key(following, settings.log_name)] if following.exists() else []
+        return [signing_key(following, night.log_name)] if following.exists() else []
 
     public = settings.public.absolute()
-    return LogOffice(url, public, signer, settings.simulacro, policy, addresses=addresses, keys=keys)
+    return LogOffice(url, public, signer, night, policy, addresses=addresses, keys=keys)
 
 
 def signing_key(path: Path, name: str) -> Signer:
@@ -114,20 +115,17 @@ def signing_now(office: LogOffice, passed_to: Sequence[tuple[bytes, int]]) -> tu
     return signer, [each for each in (office.signer,) if each.key != signer.key]
 
 
-def policy_text(signer: Signer, file: Path | None) -> str:
-    """The policy to publish: the text of the file, which must know this log; without a file, one without witnesses."""
-    if file is None:
+def policy_text(signer: Signer, declared: str | None) -> str:
+    """The policy to publish: the declared one, which must know this log; if none is, one without witnesses."""
+    if declared is None:
         return f"log {signer.key}\nquorum none\n"
     try:
-        text = file.read_text("utf-8")
-        known = [each.key for each in read_policy(text.encode()).logs]
-    except (OSError, UnicodeDecodeError):
-        raise Rejected(f"no se puede leer la política {file}") from None
+        known = [each.key for each in read_policy(declared.encode()).logs]
     except (Malformed, Unsupported) as problem:
-        raise Rejected(f"la política {file} no se entiende: {problem}") from None
+        raise Rejected(f"la política declarada no se entiende: {problem}") from None
     if [key.name for key in known] != [signer.key.name]:
-        raise Rejected(f"la política {file} no es de la bitácora {signer.key}")
-    return text
+        raise Rejected(f"la política declarada no es de la bitácora {signer.key}")
+    return declared
 
 
 def asked_at(policy: str, addresses: Mapping[str, str]) -> Policy:

@@ -44,17 +44,17 @@ async def rotate(settings: Settings) -> VerifierKey:
         if start is None:
             raise Rejected("la bitácora todavía no empieza: no hay de qué llave pasar")
         _must_hold_the_key(settings, start, await store.handed_over(connection))
-        signing_key(settings.log_key, settings.log_name)
-        following = signing_key(following_key(settings.log_key), settings.log_name)
+        signing_key(settings.log_key, start.origen)
+        following = signing_key(following_key(settings.log_key), start.origen)
         # The key is on this disk. If we stop here, the next run puts this very key on record.
-        await store.hand_over(connection, settings.log_name, following.key.public, now())
+        await store.hand_over(connection, start.origen, following.key.public, now())
     return following.key
 
 
 def _must_hold_the_key(settings: Settings, start: store.Start, passed_to: Sequence[tuple[bytes, int]]) -> None:
     """Raises Rejected if the log's key is not on this machine: a key made elsewhere would be in no sequencer."""
     paths = [path for path in (settings.log_key, following_key(settings.log_key)) if path.exists()]
-    here = [signing_key(path, settings.log_name).key for path in paths]
+    here = [signing_key(path, start.origen).key for path in paths]
     if not any(each.public == passed_to[-1][0] if passed_to else str(each) == start.clave for each in here):
         raise Rejected(f"la llave de la bitácora no está en {settings.log_key}: esto se corre donde el secuenciador")
 
@@ -63,10 +63,12 @@ async def end(settings: Settings) -> Path:
     """Put the old key aside; returns its new path. Raises Rejected until both keys have signed the rotation."""
     if not following_key(settings.log_key).exists():
         raise Rejected("no hay una rotación en curso: primero «prep log rotate»")
-    old = signing_key(settings.log_key, settings.log_name)
-    new = signing_key(following_key(settings.log_key), settings.log_name)
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
-        passed_to = await store.handed_over(connection)
+        start, passed_to = await store.start(connection), await store.handed_over(connection)
+    if start is None:
+        raise Rejected("la bitácora todavía no empieza: no hay de qué llave pasar")
+    old = signing_key(settings.log_key, start.origen)
+    new = signing_key(following_key(settings.log_key), start.origen)
     # Without this proof, a reader with the old key could not follow, and would think that the log was replaced.
     proof = settings.public / LOG / rotation_path(len(passed_to))
     if not passed_to or passed_to[-1][0] != new.key.public or not _both_signed(proof, old, new):

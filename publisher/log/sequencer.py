@@ -35,6 +35,7 @@ from prep.store import log as store
 from prep.store.database import Connection
 from prep.store.leading import Leader
 from prep.store.log import Leaf
+from prep.store.night import NightChanged
 from publisher.log.facts import NewFacts
 from publisher.log.office import POLICY, LogOffice, asked_at, signing_now
 from publisher.log.proofs import Proofs, clear_scratch
@@ -110,7 +111,7 @@ class Scribe:
         if start is None:
             return
         key = self._office.signer.key
-        if (start.origen, start.simulacro) != (key.name, self._office.simulacro):
+        if (start.origen, start.simulacro) != (key.name, self._office.night.simulacro):
             raise Rejected(f"esta base de datos es de la bitácora {start.origen}, no de {key.name}")
         self.proofs.put(self._office.folder / POLICY, start.politica.encode())
         self._begun = True
@@ -185,11 +186,12 @@ class Scribe:
             store.Start(
                 at=self._office.clock(),
                 origen=key.name,
-                simulacro=self._office.simulacro,
+                simulacro=self._office.night.simulacro,
                 catalogo=digest,
                 reglas=rules_digest(rules),
                 politica=self._office.policy,
                 clave=str(key),
+                declaracion=self._office.night.digest,
             ),
         )
         return True
@@ -259,13 +261,18 @@ class Scribe:
 
 
 async def run(office: LogOffice, stop: asyncio.Event, health: Health | None = None) -> None:
-    """Lead, or stand by, until `stop`. An error is an alarm and another try; no head is signed meanwhile."""
+    """Lead, or stand by, until `stop`. An error is an alarm and another try; no head is signed meanwhile.
+
+    Raises NightChanged if another night is declared than the one of the office.
+    """
     health = health or Health()
     failures = 0
     while not stop.is_set():
         try:
             async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
                 failures = 0 if await _lead_until(office, leader, stop, health) else failures
+        except NightChanged:
+            raise  # this process has the name of another log
         except Exception as error:  # noqa: BLE001  # an alarm and the next try, never the end of the log
             failures += 1
             _alarm_log(error, health)

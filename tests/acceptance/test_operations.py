@@ -15,7 +15,7 @@ import yaml
 
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.devices import Journal, send_all
-from prep.rehearsal.installation import NightPlace, free_ports, installation, prepare
+from prep.rehearsal.installation import NightPlace, free_ports, installation, prepare, rehearsal_night
 from prep.rehearsal.night import watch
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.synthetic import synthetic
@@ -115,9 +115,8 @@ def test_each_panel_has_a_title_a_unit_and_a_description() -> None:
 def place(tmp_path: Path) -> Iterator[tuple[Plan, NightPlace]]:
     folder, sheets = synthetic(15, seed=9)
     plan = Plan("tablero", folder, load_catalog(folder), sheets, len(sheets), 9, 0.15, 0.0)
-    settings = {"PREP_INTERVAL_SECONDS": "3", "PREP_SIGLAS": "SIN"}
     try:
-        yield plan, prepare(plan, tmp_path / "datos", tmp_path / "publico", settings)
+        yield plan, prepare(plan, tmp_path / "datos", tmp_path / "publico", {}, rehearsal_night("SIN", interval=3))
     finally:
         embedded.stop(tmp_path / "datos" / "instalacion" / "postgres")
 

@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from prep.domain.entry import HEADER, TOTAL
+from prep.files.night_file import NAME, night_file
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.press import PrintedForm
+from prep.rehearsal.installation import rehearsal_night
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
@@ -46,7 +48,6 @@ class Installation:
             "PREP_WORKER_METRICS_PORT": str(ports[1]),
             "PREP_PUBLISHER_METRICS_PORT": str(ports[2]),
             "PREP_SEQUENCER_METRICS_PORT": "0",
-            "PREP_INTERVAL_SECONDS": "2",
             "PREP_DECODERS": "1",
         }
 
@@ -108,7 +109,8 @@ async def test_if_postgres_is_killed_and_cannot_start_at_once_no_part_ends_and_n
     for name, content in files.items():
         (catalogue / name).write_bytes(content)
     installation = Installation(tmp_path)
-    await installation.command("catalog", "load", str(catalogue), "--accept-warnings")
+    (catalogue / NAME).write_text(night_file(rehearsal_night(interval=2)))
+    await installation.command("night", "init", str(catalogue), "--accept-warnings", "--confirmed")
     await installation.command("device", "enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path))
     key = load_pem_private_key((tmp_path / "movil-1.pem").read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)

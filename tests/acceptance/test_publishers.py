@@ -19,6 +19,7 @@ import asyncpg
 import httpx
 import pytest
 
+from prep.rehearsal.installation import rehearsal_night
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
 from tests.makers.waiting import until
@@ -28,7 +29,7 @@ INTERVAL = 2
 
 @pytest.fixture
 async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
-    async with small_night(night, tmp_path, casillas=12) as made:
+    async with small_night(night, tmp_path, casillas=12, declared=rehearsal_night(interval=INTERVAL)) as made:
         await made.count(made.sheets[:12])
         yield made
 
@@ -81,8 +82,6 @@ async def publishing(tonight: SmallNight, folder: Path, name: str, public: Path,
         "PREP_PUBLIC": str(public),
         "PREP_BLOBS": (folder / "blobs").as_uri(),
         "PREP_PUBLISHER_METRICS_PORT": str(port),
-        "PREP_INTERVAL_SECONDS": str(INTERVAL),
-        "PREP_CLOSE_WHEN_COMPLETE": "false",
     }
     with (folder / f"{name}.txt").open("ab") as out:
         process = await asyncio.create_subprocess_exec(

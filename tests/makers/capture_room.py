@@ -22,6 +22,7 @@ from PIL import Image
 
 from capture.app import create_app
 from capture.auth import Cost, add_user, enroll
+from capture.intake import Intake
 from capture.service import config
 from prep import pipeline
 from prep.blobs import Blobs
@@ -35,6 +36,7 @@ from prep.store.people import Role
 from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
+from tests.makers.declared import open_night
 from tests.makers.description import answers_as_described
 from tests.makers.waiting import PATIENCE
 
@@ -171,6 +173,7 @@ class Room:
     bus: Bus
     clock: Clock
     device: Device
+    intake: Intake
     tokens: dict[str, str] = field(default_factory=dict)
 
     async def send(self, content: bytes, **other: str | None) -> httpx.Response:
@@ -240,7 +243,7 @@ class Room:
 
 
 async def furnish(owner: str, device: Device) -> None:
-    """Load the catalogue, enrol a device, and add people of every role; typists at two sites."""
+    """Open a night, load the catalogue, enrol a device, and add people of every role; typists at two sites."""
     connection = await asyncpg.connect(owner)
     await connection.execute(CATALOGUE)
     await enroll(connection, device=device.id, site="CATD-1", public_key=device.public_key, at=EVENING)
@@ -260,6 +263,7 @@ async def furnish(owner: str, device: Device) -> None:
     for login, (role, site) in people.items():
         await add_user(connection, login=login, password=PASSWORD, role=role, site=site, cost=CHEAP)
     await connection.close()
+    await open_night(owner, at=EVENING)
 
 
 @asynccontextmanager
@@ -281,7 +285,7 @@ async def open_room(
     url = f"http://127.0.0.1:{port}"
     limits, as_described = httpx.Limits(max_connections=60), {"response": [answers_as_described]}
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, event_hooks=as_described) as http:
-        yield Room(url, http, settings, pool, store, bus, clock, device)
+        yield Room(url, http, settings, pool, store, bus, clock, device, app.state.rooms.intake)
     server.should_exit = True
     await serving
     await bus.close()

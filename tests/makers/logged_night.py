@@ -22,9 +22,10 @@ from publisher.log.comparison import ComparedLog, compare
 from publisher.log.office import LogOffice, policy_text
 from publisher.log.sequencer import Scribe, opened, run
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 from tests.makers.small_night import SmallNight, small_night
 
-NAME = "prep.example.mx/bitacora/simulacro"
+NAME = TONIGHT.log_name
 AT = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
 
 
@@ -128,7 +129,7 @@ async def logged_night(night: Night, folder: Path, *, casillas: int = 30) -> Asy
     async with small_night(night, folder, casillas=casillas) as made:
         public = made.office.public
         office = LogOffice(
-            night.app, public, signer, simulacro=True, policy=policy_text(signer, None), clock=lambda: AT
+            night.app, public, signer, made.office.night, policy=policy_text(signer, None), clock=lambda: AT
         )
         yield LoggedNight(made, office)
 

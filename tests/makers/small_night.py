@@ -12,6 +12,7 @@ from prep.blobs import Blobs
 from prep.domain import row
 from prep.domain.catalog import Acta, Catalog
 from prep.domain.entry import HEADER, TOTAL, Mark, Values
+from prep.domain.night import Night as DeclaredNight
 from prep.domain.rules import SIN_ACTA, Assessment, assess, assess_sin_acta, rule_set, vote_limit
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.replay import Sheet
@@ -20,8 +21,10 @@ from prep.store import catalog as catalog_store
 from prep.store import leading
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, open_pool
+from prep.store.night import Declared
 from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 
 START = datetime(2027, 6, 7, 1, 30, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -154,19 +157,19 @@ class SmallNight:
 
 
 @asynccontextmanager
-async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: int = 3) -> AsyncIterator[SmallNight]:
+async def small_night(
+    night: Night, folder: Path, *, casillas: int = 70, seed: int = 3, declared: DeclaredNight = TONIGHT
+) -> AsyncIterator[SmallNight]:
     """Two elections of an invented state, one of them in two districts; no acta is counted yet."""
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(files)
-    await catalog_store.load(night.owner, catalog, at=START)
+    await catalog_store.load(night.owner, catalog, at=START, night=Declared(declared))
     pool = await open_pool(night.app, connections=4, by_key=True)
     public = folder / "publico"
     public.mkdir()
     blobs = Blobs.open((folder / "blobs").as_uri())
     try:
-        yield SmallNight(
-            night.app, night.owner, catalog, sheets, CorteOffice(pool, blobs, public, "EDO", simulacro=True)
-        )
+        yield SmallNight(night.app, night.owner, catalog, sheets, CorteOffice(pool, blobs, public, declared))
     finally:
         await pool.close()
 

@@ -279,6 +279,22 @@ def official(code: str, corte: int) -> bytes:
     return csv_bytes(rows)
 
 
+DECLARED: Json = {
+    "formato": 1,
+    "simulacro": False,
+    "ensayo": False,
+    "siglas": EDO,
+    "instituto": {"nombre": "Instituto Electoral", "logo": None, "colores": ["#1A7F37"]},
+    "zona": "America/Monterrey",
+    "inicio": "2023-02-19T18:00:00-06:00",
+    "fin": "2023-02-20T18:00:00-06:00",
+    "intervalo_ms": 300_000,
+    "cierra_al_completar": True,
+    "puesta_en_ceros": True,
+    "bitacora": {"origen": "prep.example.mx/bitacora", "politica": None},
+}
+
+
 def manifest_of(corte: int) -> Json:
     digest = sha(canonical(RULES)[:-1])
     rules = {"nombre": "ine-2023", "version": 1, "sha256": digest, "contenido": RULES}
@@ -304,6 +320,7 @@ def manifest_of(corte: int) -> Json:
         "simulacro": False,
         "anterior": None,
         "catalogo": DIGEST_OF_CATALOGUE,
+        "declaracion": {"sha256": sha(canonical(DECLARED)[:-1]), "contenido": DECLARED},
         "reglas": dict.fromkeys(ELECTIONS, rules),
         "elecciones": elections,
         "correcciones": [

@@ -22,6 +22,7 @@ from prep.store import pipeline as store
 from prep.store.cortes import Corte, Phase, Release
 from prep.store.database import Connection
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 from tests.makers.small_night import small_night
 
 AT = datetime(2027, 6, 7, 2, 0, tzinfo=UTC)
@@ -122,7 +123,7 @@ async def test_a_corte_publishes_the_actas_that_may_be_and_leaves_the_others_in_
             await put(connection, acta, estado)
         versions = [row["version"] for row in await connection.fetch("SELECT version FROM acta_current")]
         corte = Corte(0, AT, Phase.CERO, AT, simulacro=True, sums="0" * 64)
-        await cortes.record(connection, corte, Release(versions, [], {}))
+        await cortes.record(connection, corte, Release(versions, [], {}), declaration=TONIGHT.digest)
         for acta, estado in zip(actas, Estado, strict=True):
             assert await estado_of(connection, acta) is LEGAL.get((estado, Move.PUBLICACION), estado)
 

@@ -33,8 +33,10 @@ from prep.errors import Rejected
 from prep.operations.catalog_commands import REPLACES
 from prep.store import catalog as store
 from prep.store.database import Connection
+from prep.store.night import Declared
 from prep.store.people import Role
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 
 CHEAP = Cost(memory_kib=64, passes=1)
 AT = datetime(2024, 6, 2, 18, 0, tzinfo=UTC)
@@ -181,8 +183,8 @@ async def test_a_wrong_replacement_keeps_the_catalogue_that_was_there(night: Nig
 
 
 CORTE = (
-    "INSERT INTO corte (number, at, phase, sums, counts, due, simulacro) "
-    "VALUES (0, now(), 'cero', repeat('0', 64), '{}', now(), true)"
+    "INSERT INTO corte (number, at, phase, sums, counts, due, simulacro, declaracion) "
+    f"VALUES (0, now(), 'cero', repeat('0', 64), '{{}}', now(), true, '{TONIGHT.digest}')"
 )
 EVENT = "INSERT INTO event (kind, subject, detail, at) VALUES ('compuerta', 'x', '{}', now())"
 
@@ -192,7 +194,7 @@ async def test_after_corte_0_or_the_first_fact_no_catalogue_is_replaced(
     night: Night, connection: Connection, fact: str, said: str
 ) -> None:
     people = await two_people(night)
-    await store.load(night.owner, CATALOG, at=AT)
+    await store.load(night.owner, CATALOG, at=AT, night=Declared(TONIGHT))
     await connection.execute(fact)
     with pytest.raises(Rejected, match=said):
         await store.load(night.owner, OTHER, at=AT, replacing=people)

@@ -36,10 +36,13 @@ from prep.store import deliveries, embedded, people
 from prep.store import pipeline as store
 from prep.store.database import Pool, open_pool, transaction
 from prep.store.desk import TaskKind
+from prep.store.night import Declared
 from prep.store.people import Person, Role
 from prep.store.pipeline import Reading, Unread
+from prep.store.tonight import Tonight
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 
 START = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
 CASILLAS = 4
@@ -181,7 +184,7 @@ class World:
 async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
     folder, sheets = synthetic(CASILLAS, seed=3)
     catalog = load_catalog(folder)
-    await catalog_store.load(night.owner, catalog, at=START)
+    await catalog_store.load(night.owner, catalog, at=START, night=Declared(TONIGHT))
     owner = await asyncpg.connect(night.owner)
     persons = []
     for number in range(5):
@@ -193,7 +196,9 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
     await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
-    desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10)
+    desk = Desk(
+        pool, Blobs.open(blobs.as_uri()), Tonight(pool), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10
+    )
     made = World(pool, desk, catalog, sheets, persons, clock)
     codes = {election.id: election.code for election in catalog.elections}
     by_qr = {sheet.qr: sheet for sheet in sheets}
@@ -299,7 +304,7 @@ async def test_an_acopio_of_another_day_is_taken_and_marked(small: World, days: 
     received = small.arrive(sheet)
     small.on_the_way.clear()
     async with transaction(small.pool) as connection:
-        await pipeline.digitized(connection, received, Unread(()), replace(small.given, days=window))
+        await pipeline.digitized(connection, received, Unread(()), replace(small.given, hours=lambda: window))
         found = await connection.fetch("SELECT code FROM image_oddity")
     assert [row["code"] for row in found] == marks
 

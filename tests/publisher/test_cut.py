@@ -194,7 +194,10 @@ async def test_a_tree_that_cannot_be_made_again_equal_is_an_alarm_not_a_corte(
     tonight: SmallNight, tmp_path: Path
 ) -> None:
     await tonight.cut()
-    other = replace(tonight.at(tmp_path / "otro"), siglas="OTRO")
+    other = tonight.at(tmp_path / "otro")
+    owner = await asyncpg.connect(tonight.owner)
+    await owner.execute("UPDATE election SET title = 'Otra'")
+    await owner.close()
     with pytest.raises(Parked, match="no se pudo rehacer igual"):
         await tonight.cut(office=other)
     assert not folder(other.public, 0).exists()

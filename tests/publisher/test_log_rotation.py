@@ -13,6 +13,7 @@ from publisher.log.command import once
 from publisher.log.office import following_key, office_of, signing_key
 from publisher.log.rotation import end, main, rotate
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import LoggedNight, logged_night
 
 
@@ -36,7 +37,7 @@ async def test_from_one_key_to_the_next(night: Night, tmp_path: Path, settings: 
         with pytest.raises(Rejected, match="todavía no empieza"):
             await rotate(settings)
         await happened(tonight, "a", settings)
-        first = signing_key(settings.log_key, settings.log_name)
+        first = signing_key(settings.log_key, TONIGHT.log_name)
         with pytest.raises(Rejected, match="no hay una rotación"):
             await end(settings)
         new = await rotate(settings)
@@ -46,10 +47,10 @@ async def test_from_one_key_to_the_next(night: Night, tmp_path: Path, settings: 
         await happened(tonight, "b", settings)
         aside = await end(settings)
         assert aside.stat().st_mode & 0o777 == 0o600
-        assert signing_key(settings.log_key, settings.log_name).key == new
+        assert signing_key(settings.log_key, TONIGHT.log_name).key == new
         assert not following_key(settings.log_key).exists()
         await happened(tonight, "c", settings)
-        assert office_of(settings, night.app).signer.key == new
+        assert office_of(settings, night.app, TONIGHT).signer.key == new
     folder = settings.public / "bitacora"
     assert (folder / "checkpoint").read_text().count("— ") == 1
     assert audit_log(str(folder), trust_only(first.key)).exit_code == 0
@@ -65,7 +66,7 @@ async def test_a_key_made_on_another_machine_than_the_sequencers_is_never_handed
         for _ in range(2):
             with pytest.raises(Rejected, match="donde el secuenciador"):
                 await rotate(elsewhere)
-            signing_key(elsewhere.log_key, elsewhere.log_name)  # not even on a machine with another key
+            signing_key(elsewhere.log_key, TONIGHT.log_name)  # not even on a machine with another key
         await rotate(settings)
         with pytest.raises(Rejected, match="donde el secuenciador"):
             await rotate(elsewhere)
@@ -76,10 +77,10 @@ async def test_a_key_made_on_another_machine_than_the_sequencers_is_never_handed
 
 
 def test_stopped_between_the_two_names_no_third_key_is_made(settings: Settings) -> None:
-    signing_key(settings.log_key, settings.log_name)
-    new = signing_key(following_key(settings.log_key), settings.log_name)
+    signing_key(settings.log_key, TONIGHT.log_name)
+    new = signing_key(following_key(settings.log_key), TONIGHT.log_name)
     settings.log_key.rename(settings.log_key.with_name("retirada"))
-    assert signing_key(settings.log_key, settings.log_name).key == new.key
+    assert signing_key(settings.log_key, TONIGHT.log_name).key == new.key
 
 
 def test_as_a_command(night: Night, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

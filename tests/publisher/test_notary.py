@@ -25,6 +25,7 @@ from prep.store.cortes import Phase
 from publisher.cut import CorteOffice
 from publisher.notary import Notary, notary_of
 from tests.conftest import Night
+from tests.makers.declared import REAL, TONIGHT
 from tests.makers.seal_maker import openssl
 from tests.makers.small_night import START, STEP, SmallNight, small_night
 from tests.publisher.test_cut import Killed, _until, failing, folder, tree
@@ -263,12 +264,12 @@ def test_a_real_night_refuses_to_start_with_keys_for_development(town: Town, mon
     def settings(**more: object) -> Settings:
         return Settings(seal_certificate=town.ca / development.SEAL_CERTIFICATE, seal_key="x", **more)  # type: ignore[arg-type]
 
-    assert notary_of(settings(simulacro=True)) is not None
+    assert notary_of(settings(), TONIGHT) is not None
     with pytest.raises(Rejected, match="es de desarrollo y no tiene validez"):
-        notary_of(settings(simulacro=False))
+        notary_of(settings(), REAL)
     stamping = {"tsa": "http://127.0.0.1:1/", "tsa_ca": town.ca / development.ROOT}
     with pytest.raises(Rejected, match="es de desarrollo y no tiene validez"):
-        notary_of(Settings(simulacro=False, **stamping))  # type: ignore[arg-type]
+        notary_of(Settings(**stamping), REAL)  # type: ignore[arg-type]
     with pytest.raises(Rejected, match="van juntas"):
-        notary_of(Settings(tsa="http://127.0.0.1:1/"))
-    assert notary_of(Settings()) is None
+        notary_of(Settings(tsa="http://127.0.0.1:1/"), TONIGHT)
+    assert notary_of(Settings(), TONIGHT) is None

@@ -7,13 +7,16 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 
+from prep.errors import Rejected
+from prep.rehearsal.installation import rehearsal_night
+from prep.store import ceremony
 from prep.store.cortes import Phase
 from prep.store.database import Connection
 from publisher.command import by_hand as run_by_hand
@@ -139,7 +142,6 @@ async def test_by_hand_from_the_database_alone(tonight: SmallNight, tmp_path: Pa
         "PREP_DATABASE": tonight.url,
         "PREP_DATA": str(tmp_path),
         "PREP_PUBLIC": str(tonight.office.public),
-        "PREP_START": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
     }
 
     async def publish(*words: str) -> tuple[int, str]:
@@ -184,14 +186,26 @@ async def test_the_published_tree_over_http(tonight: SmallNight) -> None:
         assert "prep_corte_number" in (await client.get("/metrics")).text
 
 
-async def test_with_a_ceremony_the_loop_waits_for_it_and_then_goes_on(tonight: SmallNight) -> None:
-    waiting = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP), zero_ceremony=True)
+async def test_with_a_ceremony_the_loop_waits_for_it_and_then_goes_on(night: Night, tmp_path: Path) -> None:
+    declared = rehearsal_night(ceremony=True)
+    async with small_night(night, tmp_path, casillas=12, declared=declared) as tonight:
+        await waits_for_the_ceremony(tonight)
+
+
+async def waits_for_the_ceremony(tonight: SmallNight) -> None:
+    waiting = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP))
     stop = asyncio.Event()
     loop = asyncio.create_task(waiting.run(stop))
     while waiting.wrong is not None:  # noqa: ASYNC110  # until it has looked and found no fault
         await asyncio.sleep(0.01)
     assert not (tonight.office.public / "index.json").exists()
     person = Publisher(tonight.office, tonight.url, ALWAYS, clock=ticking(STEP))
+    # A ceremony that was not held, or that refused, leaves no record: corte 0 cannot be had around it.
+    for how in ({"zero": True}, {"zero": False}, {"final": True}):
+        with pytest.raises(Rejected, match="prep zero"):
+            await run_by_hand(person, **{"final": False, **how})
+    async with tonight.pool.acquire() as connection:
+        await ceremony.add(connection, "cero", "inicio", "{}", START)
     assert await run_by_hand(person, final=False, zero=True) == 0
     assert await run_by_hand(person, final=False, zero=True) == 0  # and no other corte
     while waiting.last is None or waiting.last.number == 0:  # noqa: ASYNC110

@@ -168,6 +168,7 @@ from integrity.log.note import read_signer
 from publisher.log.office import LogOffice
 from publisher.log.sequencer import opened
 from prep.store import leading
+from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import AT, arrive
 
 url, public, key, policy = sys.argv[1:]
@@ -176,7 +177,7 @@ async def run(step, number):
     connection = await asyncpg.connect(url)
     await arrive(connection, "catd-09", number)
     await connection.close()
-    office = LogOffice(url, Path(public), read_signer(key), True, policy, lambda: AT, step, 10)
+    office = LogOffice(url, Path(public), read_signer(key), TONIGHT, policy, lambda: AT, step, 10)
     async with leading.session(url) as leader:
         while not await leader.lead(leading.SEQUENCING):
             await asyncio.sleep(0.01)
@@ -275,7 +276,7 @@ async def test_a_log_of_another_name_is_not_continued(tonight: LoggedNight, tmp_
     shutil.rmtree(tonight.folder)
     await tonight.by_owner("TRUNCATE log_state")
     with pytest.raises(Rejected, match="bitácora"):
-        await tonight.log(replace(tonight.office, signer=signer, simulacro=False, policy=policy_text(signer, None)))
+        await tonight.log(replace(tonight.office, signer=signer, policy=policy_text(signer, None)))
 
 
 async def test_an_edited_row_is_found_by_the_leaf_that_it_no_longer_gives(tonight: LoggedNight) -> None:

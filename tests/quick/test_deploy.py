@@ -59,7 +59,7 @@ def test_the_program_knows_each_setting_and_each_secret() -> None:
     said |= set(re.findall(r"(PREP_[A-Z0-9_]+)=", (DEPLOY / "Containerfile").read_text()))
     said |= {name.upper() for service in OURS.values() for name in names(service, "secrets")}
     assert {name for name in said if name.startswith(PREFIX)} - KNOWN == set()
-    assert {"PREP_DATABASE", "PREP_S3_SECRET", "PREP_SIMULACRO"} <= said
+    assert {"PREP_DATABASE", "PREP_S3_SECRET", "PREP_SEAL_KEY"} <= said
 
 
 def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -> None:

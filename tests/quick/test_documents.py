@@ -179,6 +179,7 @@ UNDER = {
     "device": ("enroll", "revoke"),
     "user": ("add", "disable", "enable", "password"),
     "parked": ("", "retry", "dismiss"),
+    "night": ("init", "check", "show", "reset"),
     "rules": ("list", "show", "check", "new"),
 }
 """Commands that hold others."""

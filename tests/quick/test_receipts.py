@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from capture.receipts import Receipts, canonical, signing_key
 from prep.blobs import Blobs
 from prep.errors import Rejected
+from tests.makers.declared import REAL
 
 SHA = "ab" * 32
 AT = datetime(2024, 6, 3, 1, 2, 3, 456789, tzinfo=UTC)
@@ -28,12 +29,12 @@ AT = datetime(2024, 6, 3, 1, 2, 3, 456789, tzinfo=UTC)
 
 def receipts(folder: Path) -> Receipts:
     key = signing_key(folder / "llaves" / "acuses.pem")
-    return Receipts(Blobs.open((folder / "blobs").as_uri()), key, server="PREP EDO", simulacro=False)
+    return Receipts(Blobs.open((folder / "blobs").as_uri()), key)
 
 
 async def test_a_receipt_is_signed_over_its_canonical_acuse(tmp_path: Path) -> None:
     room = receipts(tmp_path)
-    content, made = await room.issue(SHA, size=123, at=AT)
+    content, made = await room.issue(SHA, size=123, at=AT, night=REAL)
     assert made
     receipt = json.loads(content)
     assert receipt["acuse"] == {
@@ -41,7 +42,7 @@ async def test_a_receipt_is_signed_over_its_canonical_acuse(tmp_path: Path) -> N
         "sha256": SHA,
         "bytes": 123,
         "recibido": "2024-06-03T01:02:03.456+00:00",
-        "servidor": "PREP EDO",
+        "servidor": "PREP EJ",
         "simulacro": False,
         "prueba": f"bitacora/acuses/ab/{SHA}.tlog-proof",
         "clave": receipt["acuse"]["clave"],
@@ -55,9 +56,9 @@ async def test_a_receipt_is_signed_over_its_canonical_acuse(tmp_path: Path) -> N
 
 
 async def test_an_image_keeps_its_first_receipt_for_ever(tmp_path: Path) -> None:
-    first, _ = await receipts(tmp_path).issue(SHA, size=123, at=AT)
+    first, _ = await receipts(tmp_path).issue(SHA, size=123, at=AT, night=REAL)
     later = receipts(tmp_path)  # as another process at another hour
-    assert await later.issue(SHA, size=123, at=AT + timedelta(hours=3)) == (first, False)
+    assert await later.issue(SHA, size=123, at=AT + timedelta(hours=3), night=REAL) == (first, False)
     assert await later.find(SHA) == first
     assert await later.find("cd" * 32) is None
 
@@ -65,7 +66,7 @@ async def test_an_image_keeps_its_first_receipt_for_ever(tmp_path: Path) -> None
 async def test_many_requests_at_once_get_the_same_receipt(tmp_path: Path) -> None:
     rooms = [receipts(tmp_path) for _ in range(5)]
     issued = await asyncio.gather(
-        *(room.issue(SHA, size=123, at=AT + timedelta(seconds=n)) for n in range(10) for room in rooms)
+        *(room.issue(SHA, size=123, at=AT + timedelta(seconds=n), night=REAL) for n in range(10) for room in rooms)
     )
     assert len({content for content, _ in issued}) == 1
     assert sum(made for _, made in issued) == 1

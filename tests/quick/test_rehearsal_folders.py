@@ -37,7 +37,7 @@ def _other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def play(places: NightFolders, plan: Plan = PLAN, *, finished: bool = False, fresh: bool = False) -> str:
-    said = take(plan, places, fresh=fresh)
+    said = take(plan, places, interval=4, fresh=fresh)
     (places.data / "de-la-noche").touch()
     places.public.mkdir(exist_ok=True)
     (places.public / "index.json").touch()
@@ -48,7 +48,7 @@ def play(places: NightFolders, plan: Plan = PLAN, *, finished: bool = False, fre
 
 def test_a_new_night_says_nothing_and_the_same_unfinished_night_goes_on(places: NightFolders) -> None:
     assert play(places) == ""
-    assert take(PLAN, places, fresh=False) == f"se sigue la noche a medias que está en {places.data}"
+    assert take(PLAN, places, interval=4, fresh=False) == f"se sigue la noche a medias que está en {places.data}"
     assert (places.data / "de-la-noche").exists()
     assert (places.public / "index.json").exists()
 
@@ -56,7 +56,7 @@ def test_a_new_night_says_nothing_and_the_same_unfinished_night_goes_on(places: 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_night_that_ended_is_deleted_with_its_own_public_folder(places: NightFolders, fresh: bool) -> None:
     play(places, finished=True)
-    assert "terminó" in take(night(seed=2), places, fresh=fresh)
+    assert "terminó" in take(night(seed=2), places, interval=4, fresh=fresh)
     assert sorted(each.name for each in places.data.iterdir()) == [RECORD]
     assert not places.public.exists()
 
@@ -70,16 +70,22 @@ OTHERS: dict[str, tuple[str, Callable[[Path], tuple[Plan, Path]]]] = {
 }
 
 
+def test_a_night_with_other_seconds_between_cortes_does_not_go_on(places: NightFolders) -> None:
+    play(places)
+    with pytest.raises(Rejected, match="otros segundos entre cortes"):
+        take(PLAN, places, interval=5, fresh=False)
+
+
 @pytest.mark.parametrize("kind", OTHERS)
 def test_another_night_does_not_go_on_in_an_unfinished_one(places: NightFolders, kind: str) -> None:
     play(places)
     why, other = OTHERS[kind]
     plan, public = other(places.public)
     with pytest.raises(Rejected, match=why):
-        take(plan, NightFolders(places.data, public), fresh=False)
+        take(plan, NightFolders(places.data, public), interval=4, fresh=False)
     assert (places.data / "de-la-noche").exists()
     assert (places.public / "index.json").exists()
-    assert "se borró" in take(plan, NightFolders(places.data, public), fresh=True)
+    assert "se borró" in take(plan, NightFolders(places.data, public), interval=4, fresh=True)
     assert not (places.data / "de-la-noche").exists()
 
 
@@ -88,7 +94,7 @@ def test_a_night_of_another_version_does_not_go_on(places: NightFolders) -> None
     words = json.loads((places.data / RECORD).read_text()) | {"version": "0.0.1"}
     (places.data / RECORD).write_text(json.dumps(words))
     with pytest.raises(Rejected, match="otra versión del programa"):
-        take(PLAN, places, fresh=False)
+        take(PLAN, places, interval=4, fresh=False)
 
 
 @pytest.mark.parametrize("whose", ["data", "public"])
@@ -98,7 +104,7 @@ def test_files_of_others_are_never_deleted_nor_mixed_with(places: NightFolders, 
     mine.parent.mkdir()
     mine.touch()
     with pytest.raises(Rejected, match="archivos que no son de esta noche"):
-        take(PLAN, places, fresh=fresh)
+        take(PLAN, places, interval=4, fresh=fresh)
     assert mine.exists()
 
 
@@ -110,7 +116,7 @@ def test_a_night_that_ended_does_not_open_another_public_folder_with_files(
     other.mkdir()
     (other / "tesis.odt").touch()
     with pytest.raises(Rejected, match="archivos que no son de esta noche"):
-        take(PLAN, NightFolders(places.data, other), fresh=False)
+        take(PLAN, NightFolders(places.data, other), interval=4, fresh=False)
     assert (places.public / "index.json").exists()
 
 
@@ -119,7 +125,7 @@ def test_a_record_that_cannot_be_read_is_refused_in_one_sentence(places: NightFo
     places.data.mkdir()
     (places.data / RECORD).write_text(text)
     with pytest.raises(Rejected, match="no se entiende"):
-        take(PLAN, places, fresh=True)
+        take(PLAN, places, interval=4, fresh=True)
 
 
 def test_the_folders_of_a_night_are_inside_the_data_of_this_machine(
@@ -150,6 +156,6 @@ def test_two_processes_never_play_in_one_folder(places: NightFolders, monkeypatc
         assert other.stdout is not None
         assert other.stdout.readline() == "ready\n"
         with pytest.raises(Rejected, match="otro proceso juega ya"):
-            take(PLAN, places, fresh=True)
+            take(PLAN, places, interval=4, fresh=True)
         other.kill()
-    assert take(PLAN, places, fresh=False) == ""
+    assert take(PLAN, places, interval=4, fresh=False) == ""

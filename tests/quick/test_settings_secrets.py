@@ -28,9 +28,9 @@ def test_a_file_gives_the_value_of_the_setting_with_its_name(secrets: Path) -> N
 
 
 def test_a_variable_wins_over_a_file(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (secrets / "prep_siglas").write_text("TAM")
-    monkeypatch.setenv("PREP_SIGLAS", "PUE")
-    assert read_settings().siglas == "PUE"
+    (secrets / "prep_host").write_text("127.0.0.2")
+    monkeypatch.setenv("PREP_HOST", "127.0.0.3")
+    assert read_settings().host == "127.0.0.3"
 
 
 def test_an_unknown_secret_stops_the_start(secrets: Path) -> None:

@@ -185,6 +185,12 @@ def _change_every_json(name: str, change: Callable[[Json], object]) -> Does:
     return act
 
 
+def _declare_again(held: Json, **fields: Any) -> None:
+    """Another declaration, with the digest that it has."""
+    content = held["declaracion"]["contenido"] | fields
+    held["declaracion"] = {"sha256": tree_maker.sha(tree_maker.canonical(content)[:-1]), "contenido": content}
+
+
 def _gob_of(held: Json) -> Json:
     found: Json = held["elecciones"]["GOB"]
     return found
@@ -513,6 +519,11 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "other rules in the middle of the night": _change_json("manifest.json", lambda held: held["reglas"]["GOB"]["contenido"].update(excede_applies=False)),
         "rules that are not those of their digest": _on_files(known.other_rules_digest),
         "another catalogue from corte 2 on": _change_json("manifest.json", lambda held: held.update(catalogo="0" * 64)),
+        "a declaration that is not that of its digest": _change_every_json("manifest.json", lambda held: held["declaracion"]["contenido"].update(zona="America/Cancun")),
+        "another declaration from corte 2 on": _change_json("manifest.json", lambda held: _declare_again(held, zona="America/Cancun")),
+        "the declaration of a simulacro": _change_every_json("manifest.json", lambda held: _declare_again(held, simulacro=True)),
+        "the declaration of another state": _change_every_json("manifest.json", lambda held: _declare_again(held, siglas="COL")),
+        "the declaration taken away from corte 2 on": _change_json("manifest.json", lambda held: held.pop("declaracion")),
         "a ZIP with another CSV in it": _on_files(known.zip_of_other_bytes),
         "a ZIP with a member twice": _on_files(lambda root: known.rezip(root, known.pack_twice)),
         "a ZIP whose members overlap": _on_files(known.overlapping_zip),
@@ -545,6 +556,8 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "a device's chain broken": _retell_log(_broken_chain),
         "a capture changed after it was opened": _change_leaf("captura", compromiso="0" * 64),
         "a simulacro shown as real: only its log says so": _change_leaf("inicio", simulacro=True),
+        "the log of another declaration": _change_leaf("inicio", declaracion="0" * 64),
+        "a log that lacks the declaration": _retell_log(lambda said: said[0].pop("declaracion")),
         "the log of another catalogue": _change_leaf("inicio", catalogo="0" * 64),
         "the proof of another corte": lambda root, _: shutil.copy(corte(root, 1) / layout.CORTE_PROOF, corte(root, 2) / layout.CORTE_PROOF),
         "the proofs of two images exchanged": _exchange_proofs,

@@ -158,6 +158,7 @@ class Night:
             "reglas": leaves.rules_digest({code: held["sha256"] for code, held in manifest["reglas"].items()}),
             "politica": leaves.text_digest(self.policy),
             "clave": str(self.log.key),
+            "declaracion": manifest["declaracion"]["sha256"],
             "dispositivos": leaves.keys_digest([("catd-01", bytes(32)), ("movil-07", bytes(32))]),
             "fecha_hora": "2023-02-19T23:00:00.000000+00:00",
         }
