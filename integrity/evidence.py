@@ -8,7 +8,9 @@ that the reader brought, the tree is the one that this log committed to, at that
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -77,6 +79,8 @@ class LogBook:
     start: "Json" = field(default_factory=dict)
     cortes: dict[int, tuple[int, str]] = field(default_factory=dict)
     """By number: index of the leaf, and digest of the SHA256SUMS."""
+    hours: dict[int, datetime] = field(default_factory=dict)
+    """The hour of each corte in the log."""
     images: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     """By digest of a derived copy: the image that it was made of."""
@@ -299,6 +303,8 @@ def _note_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
             ledger.wrong("EVI-03", LOG, expected="cada corte una vez", found=f"otra vez el corte {held['corte']}")
         case "corte":
             book.cortes[held["corte"]] = index, held["sha256sums"]
+            with suppress(ValueError):  # a moment that no calendar has
+                book.hours[held["corte"]] = datetime.fromisoformat(held["fecha_hora"])
         case "incidente" if held["asunto"].startswith("image:"):
             device, _, rest = held["asunto"].removeprefix("image:").partition(":")
             book.set_aside.add((device, rest.partition(":")[0]))
@@ -358,11 +364,16 @@ def _follow_device(book: LogBook, index: int, held: "Json", entry: bytes, ledger
 # --- the tree against the log -----------------------------------------------------------------------------------------
 
 
-def judge(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
-    """Compare the tree with the log: its beginning, cortes, devices, proofs, openings and ceremonies."""
+def judge(
+    book: LogBook, tree: Source, shown: Mapping[int, Shown], is_new: Callable[[datetime], bool], ledger: Ledger
+) -> None:
+    """Compare the tree with the log: its beginning, cortes, devices, proofs, openings and ceremonies.
+
+    `is_new` says of an hour whether a corte of that hour may be coming out while this reads.
+    """
     last = max(shown)
     _judge_start(book, tree, shown[last], ledger)
-    _judge_cortes(book, shown, ledger)
+    _judge_cortes(book, shown, is_new, ledger)
     _judge_devices(book, ledger)
     _judge_proofs(book, tree, shown, ledger)
     _judge_openings(book, tree, ledger)
@@ -396,7 +407,9 @@ def _judge_start(book: LogBook, tree: Source, last: Shown, ledger: Ledger) -> No
         ledger.wrong("EVI-09", LOG, expected=expected_origin, found=f"«{book.checkpoint.origin}»")
 
 
-def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> None:
+def _judge_cortes(
+    book: LogBook, shown: Mapping[int, Shown], is_new: Callable[[datetime], bool], ledger: Ledger
+) -> None:
     last = max(shown)
     for number, corte in shown.items():
         path = f"{corte_folder(number)}/{SUMS}"
@@ -413,6 +426,8 @@ def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> 
                 ledger.wrong("EVI-03", path, expected=f"{sums}, de la hoja {index}", found=found)
     ledger.did("EVI-03", 0)
     for number in sorted(book.cortes.keys() - shown.keys()):
+        if number in book.hours and is_new(book.hours[number]):
+            continue  # it is on record, and comes out while this reads
         # A leaf for a corte beyond the next, or after the close, means that a corte was taken out of the tree.
         if number > last + 1 or book.closed:
             ledger.wrong("EVI-03", corte_folder(number), expected="el corte de la bitácora", found="nada")

@@ -38,7 +38,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any, NamedTuple, NoReturn
@@ -106,8 +106,12 @@ SILENCE, LONGEST = 30, 900.0
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
+STAGE = re.compile(r"\.corte-(\d{4,})-[0-9a-f]{8}|\.barrido-[0-9a-f]{32}", re.ASCII)
+"""Folders that the publisher works in, at the root of its tree."""
 BESIDE = ("tlog-proof", "p7s", "firma.p7s", "sello", "tsr", "2.tsr")
 TOLERANCE = timedelta(seconds=60)
+COMING_OUT = timedelta(minutes=15)
+"""How long a corte may take from its hour until index.json names it."""
 BOM = b"\xef\xbb\xbf"
 FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico", "un archivo especial"
 
@@ -150,6 +154,15 @@ class Report:
         self.unread: defaultdict[str, list[str]] = defaultdict(list)
         self.not_asked: dict[str, str] = {}
         self.sealed = False
+        self.began = datetime.now(UTC)
+        self.brings: Callable[[str], bool] = lambda _: False
+        """Whether a corte that is coming out brings the file or folder at a path."""
+
+    def is_new(self, moment: str) -> bool:
+        """Whether something of that hour may have come out while the tree was read."""
+        with contextlib.suppress(Bad):
+            return self.began - COMING_OUT <= at(moment) <= datetime.now(UTC) + TOLERANCE
+        return False
 
     def did(self, check: str, count: int = 1) -> None:
         """Count so many comparisons. Zero: there was nothing to compare, and that is good."""
@@ -256,7 +269,7 @@ def verify(source: str, trust: "Trust") -> Report:
         with report.step("INT-03"):
             index = read_json(data, INDEX, report, "index.json")
     with report.step("COM-01"):
-        numbers = find_cortes(tree, index, report)
+        numbers = leave_out_coming(tree, index, find_cortes(tree, index, report), report)
     if not numbers:
         report.unable(report.checks, "no se encontró ningún corte publicado")
         return report
@@ -291,6 +304,7 @@ def verify(source: str, trust: "Trust") -> Report:
             before.tables = {}
         before = corte
     last = cortes[-1]
+    report.brings = look_for_coming(tree, last.number, report)
     # 4. Without the reader's authorities, seals prove nothing: they are *not checked*, or do not apply if there is
     # none.
     if not trust.ca:
@@ -717,9 +731,81 @@ def find_cortes(tree: Tree, index: Json | None, report: Report) -> list[int]:
     return sorted(there)
 
 
-def read_corte(tree: Tree, number: int, report: Report) -> Corte:
+def leave_out_coming(tree: Tree, index: Json | None, numbers: list[int], report: Report) -> list[int]:
+    """Without the cortes that come out while this reads: what index.json named when the reading began is judged.
+
+    Only a corte whose own hour is new is left out: an old index.json that was put back is still found.
+    """
+    stated = index["corte"] if index else -1
+    later = [number for number in numbers if number > stated]
+    if stated not in numbers or not later or not all(is_coming(tree, f"cortes/{one:04}", report) for one in later):
+        return numbers
+    report.facts.append(f"Está saliendo el corte {later[-1]}: se comprobó hasta el {stated}, que index.json nombraba")
+    return [number for number in numbers if number <= stated]
+
+
+def is_coming(tree: Tree, folder: str, report: Report) -> bool:
+    try:
+        where = f"{folder}/manifest.json"
+        return report.is_new(read_json(tree.read(where, 64 * MEGA), MANIFEST, Report(""), where)["fecha_hora"])
+    except (Bad, Unread):
+        return False
+
+
+def look_for_coming(tree: Tree, last: int, report: Report) -> Callable[[str], bool]:
+    """A function that says whether a corte after `last`, at its place or in its stage, brings the file at a path."""
+    known: dict[str, set[str]] = {}
+
+    def folders() -> Iterator[tuple[str, int]]:
+        # Stages first: one that moves to its place between the two looks is then met there.
+        for name in entries(tree, "", Report("")):
+            stage = STAGE.fullmatch(name)
+            if stage and stage[1] and int(stage[1]) > last:
+                yield f"{name}/corte", int(stage[1])
+        number = last + 1
+        while tree.exists(f"cortes/{number:04}/SHA256SUMS"):
+            yield f"cortes/{number:04}", number
+            number += 1
+
+    def brings(path: str) -> bool:
+        if not any(path in paths for paths in known.values()):
+            with contextlib.suppress(Bad, Unread):
+                for folder, number in folders():
+                    if folder not in known and is_coming(tree, folder, report):
+                        known[folder] = announced(tree, folder, number)
+        return any(path in paths for paths in known.values())
+
+    return brings
+
+
+def announced(tree: Tree, folder: str, number: int) -> set[str]:
+    """The paths that a coming corte brings. Its faults are told when index.json names it."""
+    aside, images = Report(""), Images()
+    corte = read_corte(tree, number, aside, folder)
+    if corte.manifest is None:
+        return set()
+    read_images(corte, images, aside)
+    paths = {corte.manifest["zip"]["archivo"], *(["imagenes"] if images else [])}
+    for digest, (extension, claves) in images.items():
+        paths |= {f"imagenes/{digest[:2]}", image_path(digest, extension)}
+        paths |= {
+            f"{election['codigo']}/fuera/{digest}.html" for election in corte.manifest["elecciones"] if "-" in claves
+        }
+    for election in corte.manifest["elecciones"]:
+        with aside.step(*ROWS):
+            judge_election(corte, None, election, Versions(), aside)
+        table = corte.tables.get(election["codigo"], Table())
+        pages = {*places_of(table), *(f"{clave}.html" for clave in table.published)}
+        paths |= {f"{election['codigo']}/{page}" for page in pages}
+    for handle, _ in corte.files.values():
+        handle.close()
+    return paths
+
+
+def read_corte(tree: Tree, number: int, report: Report, folder: str = "") -> Corte:
     # SHA256SUMS, then every file that it names, then every name in the folder, then the manifest.
     corte = Corte(number)
+    corte.folder = folder or corte.folder
     with report.step("INT-01", "INT-02", "COM-03"):
         corte.content = tree.read(f"{corte.folder}/SHA256SUMS", MEGA)
         corte.digest = hashlib.sha256(corte.content).hexdigest()
@@ -1090,7 +1176,8 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         sums["sin_acta_aparte"] += not rules.get("sin_acta_not_counted", True)
         texts = {text_of(rules, {code}) for code in OBSERVED if code.startswith("sin_acta") and code in rules["texts"]}
         alike = all(row[key] == "Sin acta" for key in (*HEADER, TAIL[0]))
-        alike = alike and all(row[code] in {"Sin acta", "-"} for code in options)
+        on = {*range(len(options))} if contest is None else {*contest["boleta"]}
+        alike = alike and all(row[code] == ("Sin acta" if at_ in on else "-") for at_, code in enumerate(options))
         need(alike and row["TOTAL_VOTOS_CALCULADO"] == "0", "CON-09", "en un acta que no llegó no hay votos")
         empty = all(row[key] == "-" for key in ("CODIGO_INTEGRIDAD", *MOMENTS))
         right = empty and printed == "0" and row["OBSERVACIONES"] in texts
@@ -1458,7 +1545,9 @@ def judge_entry(path: str, kind: str, check: str, known: object, report: Report,
     """One name in a folder: it has the right kind, and a corte or the format announces it."""
     report.need(kind in {FILE, FOLDER}, "COM-02", f"{path} es {kind}")
     if kind in {FILE, FOLDER}:
-        report.need(known and kind == wanted, check, f"{path} no lo anuncia nadie")
+        report.need(
+            (known and kind == wanted) or (not known and report.brings(path)), check, f"{path} no lo anuncia nadie"
+        )
 
 
 def judge_pages(tree: Tree, last: Corte, report: Report) -> None:
@@ -1534,6 +1623,8 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     folders = {"cortes", "zip", "bitacora", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"}
     for name, kind in entries(tree, "", report).items():
+        if kind == FOLDER and STAGE.fullmatch(name):
+            continue  # the publisher is at work; the folder is no part of the tree
         judge_entry(name, kind, "COM-08", name in folders | files, report, wanted=FOLDER if name in folders else FILE)
     zips = {corte.manifest["zip"]["archivo"] for corte in cortes if corte.manifest}
     for name, kind in entries(tree, "zip", report).items():
@@ -1578,6 +1669,7 @@ class Log:
         self.size = len(entries)
         self.start: Json = {}
         self.cortes: dict[int, tuple[int, str]] = {}
+        self.hours: dict[int, str] = {}
         self.images: dict[str, int] = {}
         self.rows: dict[str, int] = {}
         self.derived: dict[str, str] = {}
@@ -1884,6 +1976,7 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
             case {"tipo": "corte", "corte": corte, "sha256sums": digest}:
                 report.need(corte not in log.cortes, "EVI-03", f"{where}: otra vez el corte {corte}")
                 log.cortes.setdefault(corte, (number, digest))
+                log.hours.setdefault(corte, leaf["fecha_hora"])
             case {"tipo": "incidente", "asunto": asunto} if asunto.startswith("image:"):
                 log.aside.add(tuple([*asunto.split(":"), ""][1:3]))
             case {"tipo": "inicio", "clave": key}:
@@ -1929,6 +2022,8 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
         else:
             report.unable(["EVI-03"], late.format(corte.folder))
     for number in sorted(log.cortes.keys() - shown.keys()):
+        if log.hours.get(number) and report.is_new(log.hours[number]):
+            continue  # it is on record, and comes out while this reads
         if number > last.number + 1 or log.closed:
             report.need(None, "EVI-03", f"falta el corte {number}, que está en la bitácora")
         else:
@@ -2126,13 +2221,6 @@ def judge_openings(tree: Tree, log: Log, where: str, report: Report) -> None:
 def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
     """bitacora/ holds the files of a log and no other. Files of leaves that came meanwhile are known too."""
     size, images, cortes = log.size, {*log.images}, {*log.cortes}
-    with contextlib.suppress(Bad, Unread, OSError, ValueError, LookupError, TypeError):
-        now = Note(tree.read("bitacora/checkpoint", MEGA), "").size
-        for entry in read_entries(tree, now)[size:] if now > size else ():
-            leaf = read_leaf(entry, "")
-            images |= {leaf["sha256"]} if leaf["tipo"] == "imagen" else set()
-            cortes |= {leaf["corte"]} if leaf["tipo"] == "corte" else set()
-        size = max(size, now)
 
     def known(inside: str, kind: str) -> bool:
         head, _, rest = inside.partition("/")
@@ -2157,15 +2245,28 @@ def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
                 return rest in {f"{number:04}.jsonl" for number in cortes}
         return inside in {"checkpoint", "politica.txt"}
 
-    folders = ["bitacora"]
+    folders, strange = ["bitacora"], list[tuple[str, str]]()
     while folders:
         folder = folders.pop()
         for name, kind in entries(tree, folder, report).items():
             path = f"{folder}/{name}"
             right = known(path.removeprefix("bitacora/"), kind)
-            judge_entry(path, kind, "COM-08", right, report, wanted=kind)
+            if right or kind in {LINK, OTHER}:
+                judge_entry(path, kind, "COM-08", right, report, wanted=kind)
+            else:
+                strange.append((path, kind))
             if kind == FOLDER and right and not name.startswith("."):
                 folders.append(path)
+    # The sequencer may have added leaves, and their files, since the log was read: the strange ones are judged after.
+    with contextlib.suppress(Bad, Unread, OSError, ValueError, LookupError, TypeError):
+        now = Note(tree.read("bitacora/checkpoint", MEGA), "").size if strange else 0
+        for entry in read_entries(tree, now)[size:] if now > size else ():
+            leaf = read_leaf(entry, "")
+            images |= {leaf["sha256"]} if leaf["tipo"] == "imagen" else set()
+            cortes |= {leaf["corte"]} if leaf["tipo"] == "corte" else set()
+        size = max(size, now)
+    for path, kind in strange:
+        judge_entry(path, kind, "COM-08", known(path.removeprefix("bitacora/"), kind), report, wanted=kind)
 
 
 # --- openssl ----------------------------------------------------------------------------------------------------------

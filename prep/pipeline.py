@@ -419,7 +419,7 @@ async def _append_version(connection: Connection, row: ActaRow, version: Version
         quantities=(
             official_row.quantities(version.values, said.calculado)
             if version.values is not None
-            else official_row.quantities_sin_acta(row.options)
+            else official_row.quantities_sin_acta(row.options, row.ballot)
         ),
         tail=_tail_cells(version, rule_set(row.rules).published(said.observations)),
     )

@@ -303,7 +303,7 @@ class _Rows:
             return None
         # Sin acta: captured, not counted, no inconsistency (domain.md §4).
         if said in self._sin_acta:
-            self._without_acta(cells, fields, counted, total)
+            self._without_acta(cells, fields, off)
             part.not_counted += 1
             part.without_acta += 1
             return None
@@ -352,11 +352,13 @@ class _Rows:
         if not _PROVENANCE.fullmatch("\n".join(cells[last + 7 :])):
             self.blame("procedencia", "huella, horas, origen, digitalización y cotejo", f"{cells[last + 7 :]}")
 
-    def _without_acta(self, cells: Sequence[str], fields: Sequence[str], counted: str, total: str) -> None:
+    def _without_acta(self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int]) -> None:
         last = 16 + len(self.codes)
+        total, counted = cells[last + 1], cells[last + 5]
         alike = {*cells[12:16], cells[last]} == {"Sin acta"} and {*cells[last + 7 : last + 11]} == {"-"}
-        if not alike or not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
-            self.blame("sin_acta", "«Sin acta», total 0, no contabilizada", cells[1])
+        votes = ["-" if position in off else "Sin acta" for position in range(len(fields))]
+        if not alike or [*fields] != votes or counted != "0" or total != "0":
+            self.blame("sin_acta", "«Sin acta» («-» fuera de la boleta), total 0, no contabilizada", cells[1])
 
     def _read_unread_fields(
         self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int]

@@ -358,7 +358,7 @@ def _differing_fragment(row: asyncpg.Record) -> str:
     except ValueError:
         return "numbers"
     quantities = (
-        official_row.quantities_sin_acta(row["options"])
+        official_row.quantities_sin_acta(row["options"], row["ballot"])
         if values is None
         else official_row.quantities(values, row["calculado"])
     )

@@ -126,8 +126,9 @@ UPDATE log_state SET checkpoint = $2 WHERE size = $1
 -- name: versions
 SELECT v.id AS reference, v.reason, v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada,
     v.traslado, v.image, v.acopio_at, v.captura_at, v.verificacion_at, v.origen, v.digitalizacion, v.tipo_documento,
-    v.quantities, v.tail, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options
-FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election e ON e.id = a.election
+    v.quantities, v.tail, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options,
+    k.ballot
+FROM acta_version v JOIN acta a ON a.id = v.acta JOIN contest k ON k.id = a.contest JOIN election e ON e.id = a.election
 WHERE v.id = ANY ($1::bigint[])
 
 -- name: without_leaf

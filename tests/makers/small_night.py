@@ -114,13 +114,16 @@ class SmallNight:
         said: Assessment, text: str, options: int,
     ) -> int:  # fmt: skip
         at = sheet.acopio if image else None
+        ballot = next(each.ballot for each in self.catalog.contests if each.id == acta.contest)
         tail = row.tail(
             observations=text, contabilizada=said.contabilizada, traslado=sheet.traslado if image else "",
             image=image.hex() if image else None, acopio_at=at, captura_at=at, verificacion_at=at,
             origen=sheet.origen if image else "-", digitalizacion=sheet.kind if image else "-",
             tipo_documento=sheet.documento if image else "-", cotejada=0,
         )  # fmt: skip
-        quantities = row.quantities(values, said.calculado) if values else row.quantities_sin_acta(options)
+        quantities = (
+            row.quantities(values, said.calculado) if values else row.quantities_sin_acta(options, ballot)
+        )
         version: int = await connection.fetchval(
             """INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations,
                 inconsistent, contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at,
