@@ -18,7 +18,7 @@ The steps, in their order. `verify_tree` and `_verify_corte` carry the same numb
 2.7  The seals and time stamps beside SHA256SUMS are of the authorities that the reader trusts (AUT-01 to AUT-06).
 3.   index.json, the only file that changes, points at the last corte (CON-06); a rehearsal says so (CON-04).
 4.   The images are exactly those that the cortes list (COM-05, COM-06); the bytes of each have its name (INT-04).
-5.   Cortes, images, rows and openings are in the log (EVI-03 to EVI-10).
+5.   Cortes, images, rows and openings are in the log (EVI-03 to EVI-10, EVI-12, EVI-13).
 6.   The pages of the last corte are there (COM-07), and no file that no corte names (COM-08).
 
 Each step writes into the ledger how much it compared and what differed; the report calls a check that no step reached
@@ -40,6 +40,7 @@ from integrity import evidence
 from integrity.evidence import LogBook, Shown
 from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, corte_folder, image_path
 from integrity.leaves import row_digest
+from integrity.openings import FirstShown, judge_support
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
 from integrity.source import Missing, PathKind, Source, SourceError, open_source
 from integrity.strict_json import Json
@@ -59,6 +60,7 @@ from integrity.tree.rows import (
     judge_changes,
     read_preamble,
     read_table,
+    shown_row,
 )
 from integrity.tree.totals import judge_summary, judge_totals
 from integrity.tree.tree import PublishedCorte, Seen, blame, malformed
@@ -180,7 +182,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     # 5. All of it compared with the log.
     if book is not None:
         tell("la bitácora")
-        _judge_evidence(book, tree, seen, watch, ledger)
+        _judge_evidence(book, tree, seen, watch, asked, ledger=ledger)
 
     # 6. The rest of the tree: the pages of the last corte, and no file that no corte names.
     tell("páginas y archivos de más")
@@ -485,7 +487,7 @@ def _verify_election(
     if fetched is None:
         ledger.unable(ROW_CHECKS, f"falta {corte.folder}/{election.archivo}")
         return
-    note = None if seen.rows is None else _row_recorder(seen.rows, election.code, corte.number)
+    note = None if seen.rows is None else _row_recorder(seen.rows, election, corte.number)
     sheet = FileInCorte(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
     preamble = read_preamble(sheet, election, corte.manifest.at)
     if not preamble.sound:
@@ -502,8 +504,17 @@ def _verify_election(
         ledger.wrong("CON-02", sheet.name, expected="un corte 0 sin ningún acta", found="actas capturadas")
 
 
-def _row_recorder(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
-    return lambda clave, cells: rows.setdefault(row_digest(code, clave, cells), (clave, corte)) and None
+def _row_recorder(
+    rows: dict[str, FirstShown], election: PublishedElection, corte: int
+) -> Callable[[str, list[str]], None]:
+    """Notes each captured row under its digest, once: the first corte that shows it."""
+
+    def record(clave: str, cells: list[str]) -> None:
+        digest = row_digest(election.code, clave, cells)
+        if digest not in rows:
+            rows[digest] = FirstShown(election.code, clave, corte, shown_row(election, cells))
+
+    return record
 
 
 def _read_rows(
@@ -622,7 +633,7 @@ def _judge_simulacro(last: PublishedCorte, expected: bool | None, ledger: Ledger
 # --- 5. the log -------------------------------------------------------------------------------------------------------
 
 
-def _judge_evidence(book: LogBook, tree: Source, seen: Seen, watch: Watch, ledger: Ledger) -> None:
+def _judge_evidence(book: LogBook, tree: Source, seen: Seen, watch: Watch, asked: Asked, *, ledger: Ledger) -> None:
     evidence.judge(book, tree, seen.cortes, watch.is_new, ledger)
     ledger.did("EVI-04", 0)
     # Until the log has every corte of the tree, an image without a leaf may be one that is on its way.
@@ -632,8 +643,9 @@ def _judge_evidence(book: LogBook, tree: Source, seen: Seen, watch: Watch, ledge
         evidence.judge_image(book, sha256, path, complete=complete, ledger=ledger)
     evidence.judge_image_proofs(book, tree, sorted(seen.images), ledger)
     ledger.did("EVI-05", 0)
-    for digest, (clave, corte) in (seen.rows or {}).items():
-        evidence.judge_row(book, digest, clave, corte, ledger)
+    for digest, first in (seen.rows or {}).items():
+        evidence.judge_row(book, digest, first.clave, first.corte, ledger)
+    judge_support(book, tree, (seen.rows or {}).values(), seen.cortes, since=asked.since, ledger=ledger)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

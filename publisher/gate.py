@@ -1,6 +1,6 @@
 """The gate: reads the files of a corte like a stranger, and recomputes every figure from the rows.
 
-It shares no code with the programs that wrote them, and runs as a process of its own (`python -m publisher.gate
+It shares no code with the programs that wrote the numbers, and runs as a process of its own (`python -m publisher.gate
 FOLDER`). It is given the files, the corte before, and the size of the catalogue. A fault is a finding with the check,
 the file, the expected and the found value. With one finding the corte does not go out, and the one before stays.
 
@@ -18,8 +18,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
+
+from publisher import standing
 
 _NAMES: Final = (
     "ACTAS_ESPERADAS",
@@ -457,6 +460,19 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     return rows.findings[:_MOST]
 
 
+def check_standing(stage: Path, root: Path, code: str) -> list[GateFinding]:
+    """The new rows of one election that do not stand on the statements of people (publisher.standing)."""
+    manifest = _load_json(stage / "manifest.json")
+    election = next((each for each in manifest["elecciones"] if each["codigo"] == code), None)
+    if election is None:
+        return []  # `check_election` has said so
+    anterior, texts = manifest["anterior"], manifest["reglas"][code]["contenido"]["texts"]
+    before = root / "cortes" / f"{anterior['corte']:04}" / election["archivo"] if anterior is not None else None
+    faults = islice(standing.unsupported_rows(stage, before, election, texts), _MOST)
+    expected = "las declaraciones de las personas que debían"
+    return [GateFinding(standing.CHECK, election["archivo"], expected, f"{acta}: {fault}") for acta, fault in faults]
+
+
 def _check_mark(rows: _Rows, path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(2 * len(_BOM))
@@ -657,7 +673,9 @@ def main() -> None:
         if election == FOLDER:
             findings += check_folder(stage, root)
         else:
-            findings += check_election(stage, root, election, Expected(**expected))
+            findings += check_election(stage, root, election, Expected(**expected)) or check_standing(
+                stage, root, election
+            )
     json.dump([asdict(finding) for finding in findings], sys.stdout, ensure_ascii=False)
     sys.exit(1 if findings else 0)
 

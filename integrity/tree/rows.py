@@ -18,6 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from integrity.report import Ledger
 from integrity.sums import HEX
+from integrity.support import ShownRow, values_key
 from integrity.tree.documents import SUMMARY_NAMES, PublishedElection, Rules
 
 _LONGEST_LINE: Final = 1 << 16
@@ -143,6 +144,16 @@ def unread(rules: Rules, *, ilegible: bool, sin_dato: bool, number: bool) -> fro
     if rules.partial_beside_all or every not in rules.texts:
         return frozenset({every, *partial_codes})
     return frozenset({every})
+
+
+def shown_row(election: PublishedElection, cells: list[str]) -> ShownRow:
+    """The part of a captured row that must stand on statements; `cells` are those after its identification."""
+    tail = dict(zip(_TAIL, cells[-len(_TAIL) :], strict=True))
+    if _SIN_ACTA in cells[len(_QUANTITIES) : -len(_TAIL)]:
+        said = tail["OBSERVACIONES"]
+        codes = [code for code, text in election.rules.texts.items() if code.startswith("sin_acta") and text == said]
+        return ShownRow(b"", frozenset(codes), tail["COTEJADA"])
+    return ShownRow(values_key(cells[: 1 - len(_TAIL)]), frozenset(), tail["COTEJADA"])
 
 
 # --- one row ----------------------------------------------------------------------------------------------------------

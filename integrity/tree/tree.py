@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from integrity.evidence import Shown
 from integrity.layout import corte_folder
+from integrity.openings import FirstShown
 from integrity.report import Ledger
 from integrity.source import Fetched, Missing, PathKind, Source, SourceError, Unreadable
 from integrity.sums import Malformed
@@ -60,8 +61,8 @@ class Seen:
     skipped: set[str] = field(default_factory=set)
     """Images that only cortes before `since` list: their bytes are not read."""
     cortes: dict[int, Shown] = field(default_factory=dict)
-    rows: dict[str, tuple[str, int]] | None = None
-    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None if the tree has no log."""
+    rows: dict[str, FirstShown] | None = None
+    """By `leaves.row_digest`: each captured row, and the first corte that showed it; None if the tree has no log."""
     coming: Brings | None = None
     """The corte that is coming out; None before the last corte is known."""
 
