@@ -123,12 +123,17 @@ async def enroll(connection: Connection, *, device: str, site: str, public_key: 
 
     Raises Rejected if the id or the key belongs to another device, or the key is not an Ed25519 key.
     """
+    check_public_key(public_key)
+    async with connection.transaction():
+        await store.add_device(connection, device, public_key, await store.site(connection, site), at)
+
+
+def check_public_key(public_key: bytes) -> None:
+    """Raises Rejected unless these are the 32 bytes of an Ed25519 public key."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key)
     except ValueError:
         raise Rejected("la llave pública no es una llave Ed25519 de 32 bytes") from None
-    async with connection.transaction():
-        await store.add_device(connection, device, public_key, await store.site(connection, site), at)
 
 
 # Devices.

@@ -32,7 +32,7 @@ from prep.store.tonight import Tonight
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
 MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
-    TaskKind.RESOLUCION: TYPISTS,  # the third typist's own, or any supervisor's: the task says whose
+    TaskKind.RESOLUCION: TYPISTS,  # of somebody who typed none of the three: the task says whose it is not
     TaskKind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
     TaskKind.CAPTURA: TYPISTS,
 }

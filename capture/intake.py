@@ -77,7 +77,9 @@ class Intake:
             # It is the one that was announced, and an image, or nobody can tell within bounds that it is none.
             await self.blobs.put_file(arriving.path, digest)
 
-        # The bytes are durable under their digest; no number, no message and no receipt points at them.
+        # The bytes are durable under their digest; no number, no message and no receipt points at them. A device that
+        # was revoked while its image came in gets no receipt.
+        await self.devices.check(upload.device, announced.signature, announced.signed)
         await self._take_number(upload)
 
         # The number is this image's for ever; the sender, with no receipt, sends it again under the same number.

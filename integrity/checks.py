@@ -274,7 +274,7 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         "EVI-08": CheckType(
             Who.LOG,
             "Las capturas abiertas son las que se comprometieron",
-            "The captures that were opened are those that were committed to",
+            "The captures, and all other statements, that were opened are those that were committed to",
         ),
         "EVI-09": CheckType(
             Who.LOG,
@@ -290,6 +290,17 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
             Who.KEPT,
             "La bitácora continúa el punto de control que guardó quien comprueba",
             "The log continues the checkpoint that the reader kept",
+        ),
+        "EVI-12": CheckType(
+            Who.LOG,
+            "Cada fila publicada se apoya en lo que declararon las personas que debían",
+            "Each published row stands on the statements of those who had to make them: two equal captures, or three "
+            "and the choice of somebody else; sin acta and cotejo",
+        ),
+        "EVI-13": CheckType(
+            Who.LOG,
+            "Las aperturas están completas: las de cada corte, una sola vez",
+            "The openings are complete: those of each corte that is two or more cortes old, each statement once",
         ),
         "BIT-01": CheckType(
             Who.AUDIT,

@@ -7,15 +7,17 @@ that the reader brought, the tree is the one that this log committed to, at that
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from integrity import layout
 from integrity.layout import CORTE_PROOF, LOG, POLICY, SUMS, corte_folder, opening_path, proof_path
+from integrity.leaves import OPENINGS, ranges_of, read_leaf, rules_digest, text_digest
 from integrity.leaves import link as link_of
-from integrity.leaves import opening, read_leaf, rules_digest, text_digest
 from integrity.log.merkle import NotProven, check_inclusion, leaf_hash
 from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path
 from integrity.report import EVIDENCE_CHECKS, KEPT_CHECK, Ledger
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 REHEARSAL: Final = "/simulacro"
 """The end of the origin of a rehearsal's log: so no leaf of a rehearsal can be shown as one of the night."""
 _NOTE_LIMIT: Final = 1 << 20
-_OPENINGS_LIMIT: Final = 1 << 30
 _BEING_WRITTEN: Final = frozenset({".tmp", ".acuses"})
 """Folders in which a sequencer at work prepares its files; these files are not published."""
 _NONE: Final = "ninguna: si quien publica reescribiera el árbol entero, esto no lo vería"
@@ -77,14 +78,23 @@ class LogBook:
     start: "Json" = field(default_factory=dict)
     cortes: dict[int, tuple[int, str]] = field(default_factory=dict)
     """By number: index of the leaf, and digest of the SHA256SUMS."""
+    hours: dict[int, datetime] = field(default_factory=dict)
+    """The hour of each corte in the log."""
     images: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     """By digest of a derived copy: the image that it was made of."""
     versions: dict[str, int] = field(default_factory=dict)
-    captures: dict[int, str] = field(default_factory=dict)
+    commitments: dict[int, str] = field(default_factory=dict)
+    """By index of its leaf: the commitment to a statement, which is opened later."""
+    kinds: dict[int, str] = field(default_factory=dict)
+    """The kind of each of these leaves."""
     devices: dict[str, DeviceLeaves] = field(default_factory=dict)
     set_aside: set[tuple[str, str]] = field(default_factory=set)
     """Device and number, as the incident writes it, of images that an incident tells of: such a number is no gap."""
+    lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """By device: first and last of the numbers that two people declared lost."""
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+    """Device and words of each such declaration."""
     closed: bool = False
     heads: dict[bytes, str] = field(default_factory=dict)
     """Checkpoints on which proofs rest, and the fault of each; empty text for a good one."""
@@ -291,17 +301,24 @@ def _note_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
             _follow_device(book, index, held, entry, ledger)
         case "derivada":
             book.derived.setdefault(held["sha256"], held["imagen"])
-        case "captura":
-            book.captures[index] = held["compromiso"]
+        case kind if kind in OPENINGS:
+            book.commitments[index] = held["compromiso"]
+            book.kinds[index] = kind
         case "version":
             book.versions.setdefault(held["contenido"], index)
         case "corte" if held["corte"] in book.cortes:
             ledger.wrong("EVI-03", LOG, expected="cada corte una vez", found=f"otra vez el corte {held['corte']}")
         case "corte":
             book.cortes[held["corte"]] = index, held["sha256sums"]
+            with suppress(ValueError):  # a moment that no calendar has
+                book.hours[held["corte"]] = datetime.fromisoformat(held["fecha_hora"])
         case "incidente" if held["asunto"].startswith("image:"):
             device, _, rest = held["asunto"].removeprefix("image:").partition(":")
             book.set_aside.add((device, rest.partition(":")[0]))
+        case "perdida":
+            book.lost.setdefault(held["dispositivo"], []).extend(ranges_of(held["numeros"]))
+            words = f"se declararon perdidos los envíos {held['numeros']} ({held['motivo']})"
+            book.reasons.append((held["dispositivo"], words))
         case "rotacion" if held["de"] == "bitacora":
             book.rotated = index, held
             book.signers += _keys_told(held)
@@ -358,14 +375,18 @@ def _follow_device(book: LogBook, index: int, held: "Json", entry: bytes, ledger
 # --- the tree against the log -----------------------------------------------------------------------------------------
 
 
-def judge(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
-    """Compare the tree with the log: its beginning, cortes, devices, proofs, openings and ceremonies."""
+def judge(
+    book: LogBook, tree: Source, shown: Mapping[int, Shown], is_new: Callable[[datetime], bool], ledger: Ledger
+) -> None:
+    """Compare the tree with the log: its beginning, cortes, devices, proofs, openings and ceremonies.
+
+    `is_new` says of an hour whether a corte of that hour may be coming out while this reads.
+    """
     last = max(shown)
     _judge_start(book, tree, shown[last], ledger)
-    _judge_cortes(book, shown, ledger)
-    _judge_devices(book, ledger)
+    _judge_cortes(book, shown, is_new, ledger)
+    _judge_devices(book, shown, ledger)
     _judge_proofs(book, tree, shown, ledger)
-    _judge_openings(book, tree, ledger)
     _judge_ceremonies(book, shown[last], ledger)
 
 
@@ -398,7 +419,9 @@ def _judge_start(book: LogBook, tree: Source, last: Shown, ledger: Ledger) -> No
         ledger.wrong("EVI-09", LOG, expected=expected_origin, found=f"«{book.checkpoint.origin}»")
 
 
-def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> None:
+def _judge_cortes(
+    book: LogBook, shown: Mapping[int, Shown], is_new: Callable[[datetime], bool], ledger: Ledger
+) -> None:
     last = max(shown)
     for number, corte in shown.items():
         path = f"{corte_folder(number)}/{SUMS}"
@@ -415,6 +438,8 @@ def _judge_cortes(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> 
                 ledger.wrong("EVI-03", path, expected=f"{sums}, de la hoja {index}", found=found)
     ledger.did("EVI-03", 0)
     for number in sorted(book.cortes.keys() - shown.keys()):
+        if number in book.hours and is_new(book.hours[number]):
+            continue  # it is on record, and comes out while this reads
         # A leaf for a corte beyond the next, or after the close, means that a corte was taken out of the tree.
         if number > last + 1 or book.closed:
             ledger.wrong("EVI-03", corte_folder(number), expected="el corte de la bitácora", found="nada")
@@ -447,28 +472,44 @@ def judge_row(book: LogBook, digest: str, clave: str, corte: int, ledger: Ledger
         ledger.did("EVI-05")
 
 
-def _judge_devices(book: LogBook, ledger: Ledger) -> None:
+def _judge_devices(book: LogBook, shown: Mapping[int, Shown], ledger: Ledger) -> None:
     """The numbers of a device have no gap. A gap is an image on its way, one that an incident tells of, or a lost one.
 
-    Numbers begin at the first that the log has: a device may have counted on from a rehearsal (domain.md §11).
+    Two people may declare that the image of a number will never come: the number is then told, and is no gap. During
+    the night a gap is only told. Numbers begin at the first that the log has: a device may have counted on from a
+    rehearsal (domain.md §11).
     """
+    over, told = is_final(book, shown), list[str]()
     for name, device in sorted(book.devices.items()):
+        lost = sorted(book.lost.get(name, ()))
         # The work grows with the numbers that are there, and not with the distance between them.
-        gaps = (_first_missing(name, pair, book.set_aside) for pair in pairwise(sorted(device.numbers)))
+        gaps = (_first_missing(name, pair, book.set_aside, lost) for pair in pairwise(sorted(device.numbers)))
         gap = next((number for number in gaps if number is not None), None)
-        if gap is not None and book.closed:
-            found = "ninguna hoja ni incidente"
+        if gap is not None and over:
+            found = "ninguna hoja, ni incidente, ni declaración de que se perdió"
             ledger.wrong("EVI-06", LOG, expected=f"el envío {gap} del dispositivo {name}", found=found)
         elif gap is not None:
-            ledger.unable(["EVI-06"], f"falta el envío {gap} del dispositivo {name}: puede venir en camino")
+            told.append(f"falta el envío {gap} del dispositivo {name}: puede venir en camino")
+    for name, reason in book.reasons:
+        told.append(f"dispositivo {name}: {reason}")
+    if told:
+        ledger.facts["Envíos"] = "; ".join(told)
 
 
-def _first_missing(device: str, between: tuple[int, int], set_aside: Container[tuple[str, str]]) -> int | None:
-    """The first number between two numbers of a device that no incident tells of; None if there is none."""
+def _first_missing(
+    device: str, between: tuple[int, int], set_aside: Container[tuple[str, str]], lost: Sequence[tuple[int, int]]
+) -> int | None:
+    """The first number between two numbers of a device that nobody tells of; None if there is none."""
     number = between[0] + 1
-    while number < between[1] and (device, str(number)) in set_aside:
-        number += 1
-    return number if number < between[1] else None
+    while number < between[1]:
+        end = next((last for first, last in lost if first <= number <= last), None)
+        if end is not None:
+            number = end + 1
+        elif (device, str(number)) in set_aside:
+            number += 1
+        else:
+            return number
+    return None
 
 
 def _judge_proofs(book: LogBook, tree: Source, shown: Mapping[int, Shown], ledger: Ledger) -> None:
@@ -550,28 +591,10 @@ def _is_leaf_of_corte(held: "Json", corte: Shown) -> bool:
     return said == ("corte", corte.number, corte.sums_sha256)
 
 
-def _judge_openings(book: LogBook, tree: Source, ledger: Ledger) -> None:
-    ledger.did("EVI-08", 0)
-    for number in sorted(book.cortes):
-        path = opening_path(number)
-        try:
-            lines = tree.read(path, _OPENINGS_LIMIT).splitlines()
-        except Missing:
-            continue  # the corte has no captures, or they are not opened yet
-        except SourceError as error:
-            ledger.unable(["EVI-08"], error.sentence)
-            continue
-        for place, line in enumerate(lines, 1):
-            try:
-                index, given = opening(line)
-            except Malformed as problem:
-                where = f"línea {place}"
-                ledger.wrong("EVI-08", path, expected=problem.expected, found=problem.found, position=where)
-                continue
-            ledger.did("EVI-08")
-            if book.captures.get(index) != given:
-                expected = book.captures.get(index, "una hoja de captura")
-                ledger.wrong("EVI-08", path, expected=expected, found=given, position=f"línea {place}, hoja {index}")
+def is_final(book: LogBook, shown: Mapping[int, Shown]) -> bool:
+    """Whether the night is closed, in the log and in the tree: nothing more will come."""
+    last = shown[max(shown)].manifest
+    return book.closed and last is not None and last["fase"] == "final"
 
 
 def _judge_ceremonies(book: LogBook, last: Shown, ledger: Ledger) -> None:

@@ -9,12 +9,14 @@ that `SHAPES` names for its kind. It names devices, actas and digests, never a p
     imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before. It
                follows the acknowledgement at once, and never waits until the image has been read
     derivada   the smaller copy of an image that is published: the digests of both
-    captura    a salted commitment to the capture of one person, opened after the acta is published (`opening`)
+    captura, resolucion, sin_acta, cotejo
+               a salted commitment to the statement of one person, opened after the acta is published (`OPENINGS`)
     version    what counts for an acta: the digest of its cells of the official file
     corte      the digest of its SHA256SUMS
     incidente  an event that observers should know of
     rotacion   the key of a device enrolled later, or of the log
     cierre     the last corte
+    perdida    numbers of a device under which no image will ever come, and the reason; two people said so
     acto       the folder of documents that people sign, of the zero and of the close, and the corte that they are of
 """
 
@@ -35,6 +37,8 @@ _PHASE: Final = re.compile("cero|en curso|final")
 _WHEN: Final = re.compile("inicio|cierre")
 _WHOSE: Final = re.compile("dispositivo|bitacora")
 _KEYS: Final = {"total": int, "sha256": DIGEST}
+NUMBERS: Final = re.compile(r"[1-9]\d{0,17}(-[1-9]\d{0,17})?(,[1-9]\d{0,17}(-[1-9]\d{0,17})?)*", re.ASCII)
+"""Numbers of a device, as `5-9,12`."""
 
 SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
     {
@@ -59,11 +63,15 @@ SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
         },
         "derivada": {"imagen": DIGEST, "sha256": DIGEST},
         "captura": {"compromiso": DIGEST},
+        "resolucion": {"compromiso": DIGEST},
+        "sin_acta": {"compromiso": DIGEST},
+        "cotejo": {"compromiso": DIGEST},
         "version": {"eleccion": str, "acta": str, "contenido": DIGEST},
         "corte": {"corte": int, "fase": _PHASE, "sha256sums": DIGEST, "fecha_hora": _MOMENT},
         "incidente": {"clase": str, "asunto": str, "detalle": DIGEST, "fecha_hora": _MOMENT},
         "rotacion": {"de": _WHOSE, "nombre": str, "clave": str, "fecha_hora": _MOMENT},
         "cierre": {"corte": int, "sha256sums": DIGEST},
+        "perdida": {"dispositivo": str, "numeros": NUMBERS, "motivo": str, "fecha_hora": _MOMENT},
         "software": {"momento": _WHEN, "lista": DIGEST, "fecha_hora": _MOMENT},
         "cero": {"conteos": DIGEST, "software": Maybe(DIGEST), "fecha_hora": _MOMENT},
         "acto": {"momento": _WHEN, "corte": int, "sha256sums": DIGEST, "documentos": DIGEST, "fecha_hora": _MOMENT},
@@ -86,17 +94,23 @@ INCIDENTS: Final = (
 """Events that become leaves. The subject of each is an acta, an image, a message, a corte or a witness."""
 _ABOUT_PEOPLE: Final = frozenset({"persona", "por"})
 
-OPENING: Final = {
+_ABOUT_ACTA: Final = {
     "numero": int,
     "eleccion": str,
     "acta": str,
-    "ronda": int,
-    "ordinal": int,
-    "numeros": [Maybe(int)],
-    "marcas": str,
+    "persona": re.compile("[0-9a-f]{32}"),
     "sal": re.compile("[0-9a-f]{32}"),
 }
-"""A line of `bitacora/aperturas/<NNNN>.jsonl`: the capture behind a leaf `captura`, once corte NNNN shows its acta."""
+OPENINGS: Final[Mapping[str, Json]] = MappingProxyType(
+    {
+        "captura": {**_ABOUT_ACTA, "ronda": int, "ordinal": int, "numeros": [Maybe(int)], "marcas": str},
+        "resolucion": {**_ABOUT_ACTA, "ronda": int, "elige": int},
+        "sin_acta": {**_ABOUT_ACTA, "criterio": str},
+        "cotejo": {**_ABOUT_ACTA, "ronda": int, "resultado": int},
+    }
+)
+"""By kind of leaf: a line of `bitacora/aperturas/<NNNN>.jsonl`, the statement behind the leaf `numero`, once corte NNNN
+shows its acta. `persona` is the same for all that a person says about one acta, and tells no more (`pseudonym`)."""
 
 
 def leaf(tipo: str, numero: int, fields: Mapping[str, Any]) -> bytes:
@@ -123,30 +137,38 @@ def read_leaf(content: bytes) -> Json:
     return held
 
 
-def commitment(
-    salt: bytes, *, eleccion: str, acta: str, ronda: int, ordinal: int, numeros: Sequence[int | None], marcas: str
-) -> str:
-    """SHA-256 of the salt followed by the capture, as canonical JSON. The person who typed it is not in it."""
-    typed = {
-        "eleccion": eleccion,
-        "acta": acta,
-        "ronda": ronda,
-        "ordinal": ordinal,
-        "numeros": [*numeros],
-        "marcas": marcas,
-    }
-    return sha256(salt + canonical_json(typed)).hexdigest()
+def commitment(salt: bytes, **said: Any) -> str:  # noqa: ANN401 - the fields of an opening
+    """SHA-256 of the salt followed by a statement, as canonical JSON: its opening without `numero` and `sal`."""
+    return sha256(salt + canonical_json(said)).hexdigest()
 
 
-def opening(line: bytes) -> tuple[int, str]:
-    """The index of the leaf `captura` that a line of openings names, and the commitment of its values.
+def pseudonym(secret: bytes, eleccion: str, acta: str, person: int | None) -> str:
+    """The name of a person in the statements about one acta. Nobody without the night's secret can tell who it is."""
+    return sha256(secret + canonical_json([eleccion, acta, person])).hexdigest()[:32]
 
-    Raises Malformed.
+
+def opening(line: bytes, kinds: Mapping[int, str]) -> tuple[int, str, Json]:
+    """The index of the leaf that a line of openings names, the commitment of its statement, and its fields.
+
+    `kinds` has the kind of the leaf at each index that holds a commitment. Raises Malformed.
     """
     value = read_json(line + b"\n")
-    conform(value, OPENING)
-    # The same function made the commitment in the leaf, so equal captures and salt give an equal digest.
-    return value.pop("numero"), commitment(bytes.fromhex(value.pop("sal")), **value)
+    numero = value.get("numero") if isinstance(value, dict) else None
+    kind = kinds.get(numero) if type(numero) is int else None
+    if kind is None:
+        raise Malformed("el número de una hoja que se abre", f"«{numero}»")
+    conform(value, OPENINGS[kind])
+    said = {name: held for name, held in value.items() if name not in {"numero", "sal"}}
+    # The same function made the commitment in the leaf, so equal statements and salt give an equal digest.
+    return int(value["numero"]), commitment(bytes.fromhex(value["sal"]), **said), said
+
+
+def ranges_of(numbers: str) -> list[tuple[int, int]]:
+    """First and last of each range of numbers, as `5-9,12`. Raises Malformed."""
+    if NUMBERS.fullmatch(numbers) is None:
+        raise Malformed("números de envío como 5-9,12", f"«{numbers}»")
+    pairs = [(first, last or first) for first, _, last in (each.partition("-") for each in numbers.split(","))]
+    return [(int(first), int(last)) for first, last in pairs]
 
 
 def row_digest(eleccion: str, acta: str, cells: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any, NamedTuple, NoReturn
@@ -91,10 +91,12 @@ CHECKS = {
     "EVI-08": "Las capturas abiertas son las que se comprometieron",
     "EVI-09": "La bitácora es de esta elección: origen, simulacro, catálogo, declaración, reglas y política",
     "EVI-10": "Las ceremonias están en su lugar: el cero antes del primer corte, el cierre después del último",
+    "EVI-12": "Cada fila publicada se apoya en lo que declararon las personas que debían",
+    "EVI-13": "Las aperturas están completas: las de cada corte, una sola vez",
     "EVI-11": "La bitácora continúa el punto de control que guardó quien comprueba",
 }
 """By id. `integrity verify` has the same ids, for the same faults."""
-LOG = ("AUT-11", "AUT-12", *(f"EVI-{number:02}" for number in range(1, 11)))
+LOG = ("AUT-11", "AUT-12", *(f"EVI-{number:02}" for number in range(1, 14) if number != 11))
 KEPT = "EVI-11"
 SEALS = tuple(f"AUT-{number:02}" for number in range(1, 7))
 CHAIN = tuple(f"CON-{number:02}" for number in range(1, 6))
@@ -106,8 +108,12 @@ SILENCE, LONGEST = 30, 900.0
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
+STAGE = re.compile(r"\.corte-(\d{4,})-[0-9a-f]{8}|\.barrido-[0-9a-f]{32}", re.ASCII)
+"""Folders that the publisher works in, at the root of its tree."""
 BESIDE = ("tlog-proof", "p7s", "firma.p7s", "sello", "tsr", "2.tsr")
 TOLERANCE = timedelta(seconds=60)
+COMING_OUT = timedelta(minutes=15)
+"""How long a corte may take from its hour until index.json names it."""
 BOM = b"\xef\xbb\xbf"
 FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico", "un archivo especial"
 
@@ -117,8 +123,23 @@ Row = dict[str, str]
 Sums = Counter[Any]
 Images = dict[str, tuple[str, set[str]]]
 """By digest: the extension, and the claves of its actas."""
-Versions = dict[str, tuple[str, int]]
-"""By digest of a row: its clave, and the first corte that showed it."""
+
+
+class Shown(NamedTuple):
+    """A captured row, and the first corte that showed it."""
+
+    clave: str
+    corte: int
+    code: str
+    typed: bytes
+    """Digest of the quantities that people typed; empty for a row sin acta."""
+    criteria: frozenset[object]
+    """Of a row sin acta: the criteria that its observations may mean."""
+    cotejada: str
+
+
+Versions = dict[str, Shown]
+"""By digest of a row."""
 Key = tuple[str, bytes, bytes]
 
 
@@ -150,6 +171,15 @@ class Report:
         self.unread: defaultdict[str, list[str]] = defaultdict(list)
         self.not_asked: dict[str, str] = {}
         self.sealed = False
+        self.began = datetime.now(UTC)
+        self.brings: Callable[[str], bool] = lambda _: False
+        """Whether a corte that is coming out brings the file or folder at a path."""
+
+    def is_new(self, moment: str) -> bool:
+        """Whether something of that hour may have come out while the tree was read."""
+        with contextlib.suppress(Bad):
+            return self.began - COMING_OUT <= at(moment) <= datetime.now(UTC) + TOLERANCE
+        return False
 
     def did(self, check: str, count: int = 1) -> None:
         """Count so many comparisons. Zero: there was nothing to compare, and that is good."""
@@ -256,7 +286,7 @@ def verify(source: str, trust: "Trust") -> Report:
         with report.step("INT-03"):
             index = read_json(data, INDEX, report, "index.json")
     with report.step("COM-01"):
-        numbers = find_cortes(tree, index, report)
+        numbers = leave_out_coming(tree, index, find_cortes(tree, index, report), report)
     if not numbers:
         report.unable(report.checks, "no se encontró ningún corte publicado")
         return report
@@ -291,6 +321,7 @@ def verify(source: str, trust: "Trust") -> Report:
             before.tables = {}
         before = corte
     last = cortes[-1]
+    report.brings = look_for_coming(tree, last.number, report)
     # 4. Without the reader's authorities, seals prove nothing: they are *not checked*, or do not apply if there is
     # none.
     if not trust.ca:
@@ -647,6 +678,7 @@ TOTALS = {
 }
 
 WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
+NUMBERS = re.compile(r"[1-9]\d{0,17}(-[1-9]\d{0,17})?(,[1-9]\d{0,17}(-[1-9]\d{0,17})?)*", re.ASCII)
 PHASE, SIDE = re.compile("cero|en curso|final"), re.compile("inicio|cierre")
 LEAVES: dict[str, Json] = {
     "inicio": {
@@ -659,21 +691,32 @@ LEAVES: dict[str, Json] = {
         **{"anterior": (None, HEX), "recibida": WHEN},
     },
     "derivada": {"imagen": HEX, "sha256": HEX},
-    "captura": {"compromiso": HEX},
+    **{kind: {"compromiso": HEX} for kind in ("captura", "resolucion", "sin_acta", "cotejo")},
     "version": {"eleccion": str, "acta": str, "contenido": HEX},
     "corte": {"corte": int, "fase": PHASE, "sha256sums": HEX, "fecha_hora": WHEN},
     "incidente": {"clase": str, "asunto": str, "detalle": HEX, "fecha_hora": WHEN},
     "rotacion": {"de": re.compile("dispositivo|bitacora"), "nombre": str, "clave": str, "fecha_hora": WHEN},
     "cierre": {"corte": int, "sha256sums": HEX},
+    "perdida": {"dispositivo": str, "numeros": NUMBERS, "motivo": str, "fecha_hora": WHEN},
     "software": {"momento": SIDE, "lista": HEX, "fecha_hora": WHEN},
     "cero": {"conteos": HEX, "software": (None, HEX), "fecha_hora": WHEN},
     "acto": {"momento": SIDE, "corte": int, "sha256sums": HEX, "documentos": HEX, "fecha_hora": WHEN},
 }
 """The fields of each kind of leaf, besides its kind and its number."""
-OPENING = {
-    **{"numero": int, "eleccion": str, "acta": str, "ronda": int, "ordinal": int},
-    **{"numeros": [(None, int)], "marcas": str, "sal": re.compile("[0-9a-f]{32}", re.ASCII)},
+HEX32 = re.compile("[0-9a-f]{32}", re.ASCII)
+OPENING: Json = {"numero": int, "eleccion": str, "acta": str, "persona": HEX32, "sal": HEX32}
+OPENINGS: dict[str, tuple[Json, str, int]] = {
+    "captura": (OPENING | {"ronda": int, "ordinal": int, "numeros": [(None, int)], "marcas": str}, "ordinal", 2),
+    "resolucion": (OPENING | {"ronda": int, "elige": int}, "elige", 1),
+    "sin_acta": (OPENING | {"criterio": str}, "criterio", 1),
+    "cotejo": (OPENING | {"ronda": int, "resultado": int}, "resultado", 1),
 }
+"""By kind of leaf: the line that opens it, its field that says something of a row, and how many people must say it."""
+GRACE = 2
+"""Cortes after which the openings of a corte must be there."""
+COTEJOS: dict[str, frozenset[object]] = {"1": frozenset({1}), "2": frozenset({2, 3}), "3": frozenset({3})}
+"""By COTEJADA: the results that lead to it. An acta in correction is accepted after its recapture."""
+UNREAD = {"I": "Ilegible", "S": "Sin dato", "X": "-"}
 
 
 # --- cortes -----------------------------------------------------------------------------------------------------------
@@ -730,9 +773,81 @@ def find_cortes(tree: Tree, index: Json | None, report: Report) -> list[int]:
     return sorted(there)
 
 
-def read_corte(tree: Tree, number: int, report: Report) -> Corte:
+def leave_out_coming(tree: Tree, index: Json | None, numbers: list[int], report: Report) -> list[int]:
+    """Without the cortes that come out while this reads: what index.json named when the reading began is judged.
+
+    Only a corte whose own hour is new is left out: an old index.json that was put back is still found.
+    """
+    stated = index["corte"] if index else -1
+    later = [number for number in numbers if number > stated]
+    if stated not in numbers or not later or not all(is_coming(tree, f"cortes/{one:04}", report) for one in later):
+        return numbers
+    report.facts.append(f"Está saliendo el corte {later[-1]}: se comprobó hasta el {stated}, que index.json nombraba")
+    return [number for number in numbers if number <= stated]
+
+
+def is_coming(tree: Tree, folder: str, report: Report) -> bool:
+    try:
+        where = f"{folder}/manifest.json"
+        return report.is_new(read_json(tree.read(where, 64 * MEGA), MANIFEST, Report(""), where)["fecha_hora"])
+    except (Bad, Unread):
+        return False
+
+
+def look_for_coming(tree: Tree, last: int, report: Report) -> Callable[[str], bool]:
+    """A function that says whether a corte after `last`, at its place or in its stage, brings the file at a path."""
+    known: dict[str, set[str]] = {}
+
+    def folders() -> Iterator[tuple[str, int]]:
+        # Stages first: one that moves to its place between the two looks is then met there.
+        for name in entries(tree, "", Report("")):
+            stage = STAGE.fullmatch(name)
+            if stage and stage[1] and int(stage[1]) > last:
+                yield f"{name}/corte", int(stage[1])
+        number = last + 1
+        while tree.exists(f"cortes/{number:04}/SHA256SUMS"):
+            yield f"cortes/{number:04}", number
+            number += 1
+
+    def brings(path: str) -> bool:
+        if not any(path in paths for paths in known.values()):
+            with contextlib.suppress(Bad, Unread):
+                for folder, number in folders():
+                    if folder not in known and is_coming(tree, folder, report):
+                        known[folder] = announced(tree, folder, number)
+        return any(path in paths for paths in known.values())
+
+    return brings
+
+
+def announced(tree: Tree, folder: str, number: int) -> set[str]:
+    """The paths that a coming corte brings. Its faults are told when index.json names it."""
+    aside, images = Report(""), Images()
+    corte = read_corte(tree, number, aside, folder)
+    if corte.manifest is None:
+        return set()
+    read_images(corte, images, aside)
+    paths = {corte.manifest["zip"]["archivo"], *(["imagenes"] if images else [])}
+    for digest, (extension, claves) in images.items():
+        paths |= {f"imagenes/{digest[:2]}", image_path(digest, extension)}
+        paths |= {
+            f"{election['codigo']}/fuera/{digest}.html" for election in corte.manifest["elecciones"] if "-" in claves
+        }
+    for election in corte.manifest["elecciones"]:
+        with aside.step(*ROWS):
+            judge_election(corte, None, election, Versions(), aside)
+        table = corte.tables.get(election["codigo"], Table())
+        pages = {*places_of(table), *(f"{clave}.html" for clave in table.published)}
+        paths |= {f"{election['codigo']}/{page}" for page in pages}
+    for handle, _ in corte.files.values():
+        handle.close()
+    return paths
+
+
+def read_corte(tree: Tree, number: int, report: Report, folder: str = "") -> Corte:
     # SHA256SUMS, then every file that it names, then every name in the folder, then the manifest.
     corte = Corte(number)
+    corte.folder = folder or corte.folder
     with report.step("INT-01", "INT-02", "COM-03"):
         corte.content = tree.read(f"{corte.folder}/SHA256SUMS", MEGA)
         corte.digest = hashlib.sha256(corte.content).hexdigest()
@@ -998,7 +1113,9 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
                 # The log holds this digest of each captured row (a leaf `version`); cells before the thirteenth are
                 # identification.
                 digest = hashlib.sha256(canonical([code, clave, *[*row.values()][12:]])).hexdigest()
-                versions.setdefault(digest, (clave, corte.number))
+                if digest not in versions:
+                    rules = manifest["reglas"][code]["contenido"]
+                    versions[digest] = Shown(clave, corte.number, code, *standing_on(row, options, rules))
     earlier = before.tables.get(code) if before is not None else None
     if earlier is not None:
         corrected = {held["acta"].strip("'") for held in manifest["correcciones"] if held["eleccion"] == code}
@@ -1011,6 +1128,22 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     if corte.number == 0:
         other = table.fuera or any(sums.total() != sums["esperadas"] for sums in table.sums.values())
         report.need(not other, "CON-02", f"{name}: el corte 0 no está en ceros")
+
+
+def standing_on(row: Row, options: list[str], rules: Json) -> tuple[bytes, frozenset[object], str]:
+    """What the statements of people must have said of a row: what they typed, or why it is sin acta; and its cotejo."""
+    if any(row[option] == "Sin acta" for option in options):
+        texts, said = rules["texts"].items(), row["OBSERVACIONES"]
+        return (
+            b"",
+            frozenset(code for code, text in texts if code.startswith("sin_acta") and text == said),
+            row["COTEJADA"],
+        )
+    return digest_of_cells([row[key] for key in (*HEADER, *options, TAIL[0])]), frozenset(), row["COTEJADA"]
+
+
+def digest_of_cells(cells: list[str]) -> bytes:
+    return hashlib.sha256(canonical(cells)).digest()[:16]
 
 
 def line_of(line: bytes, row: Row | None) -> Line:
@@ -1111,7 +1244,8 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         sums["sin_acta_aparte"] += not rules.get("sin_acta_not_counted", True)
         texts = {text_of(rules, {code}) for code in OBSERVED if code.startswith("sin_acta") and code in rules["texts"]}
         alike = all(row[key] == "Sin acta" for key in (*HEADER, TAIL[0]))
-        alike = alike and all(row[code] in {"Sin acta", "-"} for code in options)
+        on = {*range(len(options))} if contest is None else {*contest["boleta"]}
+        alike = alike and all(row[code] == ("Sin acta" if at_ in on else "-") for at_, code in enumerate(options))
         need(alike and row["TOTAL_VOTOS_CALCULADO"] == "0", "CON-09", "en un acta que no llegó no hay votos")
         empty = all(row[key] == "-" for key in ("CODIGO_INTEGRIDAD", *MOMENTS))
         right = empty and printed == "0" and row["OBSERVACIONES"] in texts
@@ -1479,7 +1613,9 @@ def judge_entry(path: str, kind: str, check: str, known: object, report: Report,
     """One name in a folder: it has the right kind, and a corte or the format announces it."""
     report.need(kind in {FILE, FOLDER}, "COM-02", f"{path} es {kind}")
     if kind in {FILE, FOLDER}:
-        report.need(known and kind == wanted, check, f"{path} no lo anuncia nadie")
+        report.need(
+            (known and kind == wanted) or (not known and report.brings(path)), check, f"{path} no lo anuncia nadie"
+        )
 
 
 def judge_pages(tree: Tree, last: Corte, report: Report) -> None:
@@ -1555,6 +1691,8 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     folders = {"cortes", "zip", "bitacora", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"}
     for name, kind in entries(tree, "", report).items():
+        if kind == FOLDER and STAGE.fullmatch(name):
+            continue  # the publisher is at work; the folder is no part of the tree
         judge_entry(name, kind, "COM-08", name in folders | files, report, wanted=FOLDER if name in folders else FILE)
     zips = {corte.manifest["zip"]["archivo"] for corte in cortes if corte.manifest}
     for name, kind in entries(tree, "zip", report).items():
@@ -1599,10 +1737,14 @@ class Log:
         self.size = len(entries)
         self.start: Json = {}
         self.cortes: dict[int, tuple[int, str]] = {}
+        self.hours: dict[int, str] = {}
         self.images: dict[str, int] = {}
         self.rows: dict[str, int] = {}
         self.derived: dict[str, str] = {}
-        self.captures: dict[int, str] = {}
+        self.committed: dict[int, tuple[str, str]] = {}
+        """By leaf: the kind of a statement that is opened later, and its commitment."""
+        self.lost: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        """By device: first and last of the numbers that were declared lost."""
         self.devices: dict[str, set[int]] = {}
         self.aside: set[tuple[str, ...]] = set()
         self.signers: list[Key] = []
@@ -1898,13 +2040,20 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
                 links[device] = hashlib.sha256(entry).hexdigest()
             case {"tipo": "derivada", "sha256": web, "imagen": digest}:
                 log.derived.setdefault(web, digest)
-            case {"tipo": "captura", "compromiso": given}:
-                log.captures[number] = given
+            case {"tipo": kind, "compromiso": given}:
+                log.committed[number] = kind, given
+            case {"tipo": "perdida", "dispositivo": device, "numeros": text}:
+                for first, _, last in (each.partition("-") for each in text.split(",")):
+                    log.lost[device].append((int(first), int(last or first)))
+                report.facts.append(
+                    f"Dispositivo {device}: se declararon perdidos los envíos {text} ({leaf['motivo']})"
+                )
             case {"tipo": "version", "contenido": digest}:
                 log.rows.setdefault(digest, number)
             case {"tipo": "corte", "corte": corte, "sha256sums": digest}:
                 report.need(corte not in log.cortes, "EVI-03", f"{where}: otra vez el corte {corte}")
                 log.cortes.setdefault(corte, (number, digest))
+                log.hours.setdefault(corte, leaf["fecha_hora"])
             case {"tipo": "incidente", "asunto": asunto} if asunto.startswith("image:"):
                 log.aside.add(tuple([*asunto.split(":"), ""][1:3]))
             case {"tipo": "inicio", "clave": key}:
@@ -1950,30 +2099,19 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
         else:
             report.unable(["EVI-03"], late.format(corte.folder))
     for number in sorted(log.cortes.keys() - shown.keys()):
+        if log.hours.get(number) and report.is_new(log.hours[number]):
+            continue  # it is on record, and comes out while this reads
         if number > last.number + 1 or log.closed:
             report.need(None, "EVI-03", f"falta el corte {number}, que está en la bitácora")
         else:
             report.unable(["EVI-03"], f"el corte {number} está en la bitácora y todavía no en el árbol")
-    # A gap is an image on its way, one that an incident tells of, or a lost one; after the close, only the latter two.
-    for device, numbers in sorted(log.devices.items()):
-        gap, highest = min(numbers), max(numbers)
-        # At most one turn for each number and each incident: the first number that neither has ends the search.
-        while gap in numbers or (device, str(gap)) in log.aside:
-            gap += 1
-        if gap < highest:
-            sentence = f"falta el envío {gap} del dispositivo {device}"
-            if log.closed:
-                report.need(None, "EVI-06", sentence)
-            else:
-                report.unable(["EVI-06"], f"{sentence}: puede venir en camino")
-    for check in ("EVI-04", "EVI-05", "EVI-07", "EVI-08"):
+    judge_gaps(log, last, report)
+    for check in ("EVI-04", "EVI-05", "EVI-07"):
         report.did(check, 0)
     for number in sorted(log.cortes.keys() & shown.keys()):
         corte = shown[number]
         wanted = {"tipo": "corte", "corte": number, "sha256sums": corte.digest}
         judge_proof(tree, log, f"{corte.folder}/SHA256SUMS.tlog-proof", wanted, report, may_lack=corte is last)
-    for number in sorted(log.cortes):
-        judge_openings(tree, log, f"bitacora/aperturas/{number:04}.jsonl", report)
     judge_ceremonies(log, last, report)
     # An image, or the image that it was made from, has a leaf of its arrival.
     for digest in sorted(images):
@@ -1986,12 +2124,35 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
             where = f"bitacora/acuses/{digest[:2]}/{digest}.tlog-proof"
             judge_proof(tree, log, where, {"sha256": digest}, report, may_lack=False)
     # The version behind a row must be in the log before the corte that showed it first.
-    for digest, (clave, number) in rows.items():
-        if number in log.cortes:
-            before = log.rows.get(digest, log.size) <= log.cortes[number][0]
-            report.need(before, "EVI-05", f"cortes/{number:04}: la fila de {clave} no estaba antes en la bitácora")
+    for digest, row in rows.items():
+        if row.corte in log.cortes:
+            before = log.rows.get(digest, log.size) <= log.cortes[row.corte][0]
+            report.need(
+                before, "EVI-05", f"cortes/{row.corte:04}: la fila de {row.clave} no estaba antes en la bitácora"
+            )
         else:
-            report.unable(["EVI-05"], late.format(f"cortes/{number:04}"))
+            report.unable(["EVI-05"], late.format(f"cortes/{row.corte:04}"))
+    judge_openings(tree, log, last, shown, rows, report)
+
+
+def judge_gaps(log: Log, last: Corte, report: Report) -> None:
+    """The numbers of each device have no gap. During the night a gap is told: its image may be on its way."""
+    for device, numbers in sorted(log.devices.items()):
+        gap, highest = min(numbers), max(numbers)
+        # At most one turn for each number, incident and declaration: the first number that none has ends the search.
+        while gap in numbers or (device, str(gap)) in log.aside or any(a <= gap <= b for a, b in log.lost[device]):
+            gap = max((b for a, b in log.lost[device] if a <= gap <= b), default=gap) + 1
+        if gap < highest:
+            sentence = f"falta el envío {gap} del dispositivo {device}"
+            if is_over(log, last):
+                report.need(None, "EVI-06", f"{sentence}, y nadie declaró que se perdió")
+            else:
+                report.facts.append(f"{sentence}: puede venir en camino")
+
+
+def is_over(log: Log, last: Corte) -> bool:
+    """Whether the night is closed, in the log and in the tree: nothing more will come."""
+    return bool(log.closed and last.manifest is not None and last.manifest["fase"] == "final")
 
 
 def judge_start(tree: Tree, log: Log, last: Corte, report: Report) -> None:
@@ -2127,34 +2288,132 @@ def key_named(name: str, public: bytes) -> Key:
     return name, hashlib.sha256(f"{name}\n\x01".encode() + public).digest()[:4], public
 
 
-def judge_openings(tree: Tree, log: Log, where: str, report: Report) -> None:
-    """Each line gives a capture and its salt; together they give the commitment in its leaf."""
-    try:
-        lines = tree.read(where, GIGA).splitlines()
-    except Absent:
-        return  # the corte has no captures, or they are not opened yet
-    except (Bad, Unread) as problem:
-        report.unable(["EVI-08"], problem)
-        return
-    for line in lines:
-        with report.step("EVI-08"):
-            held = parse(line + b"\n", where)
-            fit(held, OPENING, where)
-            salt, number = bytes.fromhex(held.pop("sal")), held.pop("numero")
-            given = hashlib.sha256(salt + canonical(held)).hexdigest()
-            report.need(log.captures.get(number) == given, "EVI-08", f"{where}: lo de la hoja {number} es otra cosa")
+def judge_openings(tree: Tree, log: Log, last: Corte, shown: dict[int, Corte], rows: Versions, report: Report) -> None:
+    """The statements that each corte opens are the committed ones, each once, and every row stands on them."""
+    for check in ("EVI-08", "EVI-12", "EVI-13"):
+        report.did(check, 0)
+    firsts: defaultdict[int, dict[tuple[str, str], Shown]] = defaultdict(dict)
+    for row in rows.values():
+        firsts[row.corte][row.code, row.clave] = row
+    stands: defaultdict[tuple[str, str], Stand] = defaultdict(Stand)
+    opened: set[int] = set()
+    for number in sorted(log.cortes.keys() & shown.keys()):
+        where, mine = f"bitacora/aperturas/{number:04}.jsonl", firsts[number]
+        try:
+            lines = tree.read(where, GIGA).splitlines()
+        except Absent:
+            if mine and last.number - number >= GRACE:
+                report.need(None, "EVI-13", f"falta {where}")
+                report.unable(["EVI-12"], f"falta {where}")
+            elif mine and is_over(log, last):
+                report.unable(["EVI-12", "EVI-13"], f"falta {where}, que puede venir después de su corte")
+            elif mine:
+                report.facts.append(f"Todavía no está {where}, que viene después de su corte")
+            continue
+        except (Bad, Unread) as problem:
+            report.unable(["EVI-08", "EVI-12", "EVI-13"], problem)
+            continue
+        said: defaultdict[tuple[str, str], list[Json]] = defaultdict(list)
+        for line in lines:
+            with report.step("EVI-08"):
+                held = read_opening(line, log, where, report)
+                leaf = held["numero"]
+                report.need(leaf not in opened, "EVI-13", f"{where}: la hoja {leaf} se abre otra vez")
+                early = leaf <= log.cortes[number][0]
+                report.need(early, "EVI-12", f"{where}: la hoja {leaf} es posterior a la del corte")
+                opened.add(leaf)
+                said[held["eleccion"], held["acta"]].append(held)
+        for acta in {*mine, *said}:
+            fault = stands[acta].hear(said.get(acta, []))
+            if acta in mine:
+                fault = fault or stands[acta].fault_of(mine[acta])
+                report.need(not fault, "EVI-12", f"{where}: la fila de {acta[1]} de {acta[0]} no se sostiene: {fault}")
+            else:
+                report.need(None, "EVI-13", f"{where}: abre lo de {acta[1]} de {acta[0]}, que ese corte no mostró")
+
+
+def read_opening(line: bytes, log: Log, where: str, report: Report) -> Json:
+    """One statement, compared with the commitment in its leaf. Adds its kind, and what it says of a row."""
+    held = parse(line + b"\n", where)
+    number = held.get("numero") if isinstance(held, dict) else None
+    kind, given = log.committed.get(number if type(number) is int else -1, ("", ""))
+    if not kind:
+        raise Bad(f"{where}: la hoja {number} no es de las que se abren")
+    shape, name, _ = OPENINGS[kind]
+    fit(held, shape, where)
+    plain = {key: value for key, value in held.items() if key not in {"numero", "sal"}}
+    found = hashlib.sha256(bytes.fromhex(held["sal"]) + canonical(plain)).hexdigest()
+    report.need(found == given, "EVI-08", f"{where}: lo de la hoja {number} es otra cosa")
+    told: Json = held | {"clase": kind, "dice": held[name]}
+    return told
+
+
+class Stand:
+    """What the people who typed an acta have said of it up to a corte."""
+
+    def __init__(self) -> None:
+        self.ronda, self.typed = 0, b""
+        self.declared: set[object] = set()
+
+    def hear(self, said: list[Json]) -> str:
+        """Take in the statements that a corte opens about the acta; their fault, or an empty text."""
+        for kind in ("sin_acta", "cotejo"):
+            people: defaultdict[object, set[str]] = defaultdict(set)
+            for each in said:
+                if each["clase"] == kind:
+                    people[each["dice"]].add(each["persona"])
+            self.declared |= {word for word, some in people.items() if len(some) >= OPENINGS[kind][2]}
+        captures = sorted((each for each in said if each["clase"] == "captura"), key=lambda each: each["dice"])
+        choices = [each for each in said if each["clase"] == "resolucion"]
+        if not captures and not choices:
+            return ""
+        # A round has its captures 1 to 3, each once, each of another person.
+        authors, rondas = {each["persona"] for each in captures}, {each["ronda"] for each in (*captures, *choices)}
+        ordinals = [each["dice"] for each in captures]
+        if ordinals not in ([1, 2], [1, 2, 3]) or len(authors) < len(captures):
+            return "no están las capturas de personas distintas, cada una una vez"
+        if len(rondas) > 1 or max(rondas) <= self.ronda:
+            return "las capturas no son de una ronda nueva"
+        typed = [digest_of_capture(each) for each in captures]
+        agreed = b""
+        if len(typed) == 2 or typed[0] == typed[1]:
+            agreed = typed[0] if len(typed) == 2 and typed[0] == typed[1] and not choices else b""
+        elif typed[2] in typed[:2]:
+            agreed = typed[2] if not choices else b""
+        else:
+            # All three differ: somebody who typed none of them chose one.
+            chosen, others = {each["dice"] for each in choices}, {each["persona"] for each in choices} - authors
+            if len(chosen) == 1 and len(others) >= OPENINGS["resolucion"][2]:
+                agreed = dict(zip(ordinals, typed, strict=True)).get(chosen.pop(), b"")
+        if not agreed:
+            return "sus capturas difieren y nadie más eligió entre ellas"
+        self.ronda, self.typed = max(rondas), agreed
+        return ""
+
+    def fault_of(self, row: Shown) -> str:
+        if not row.typed:
+            return "" if row.criteria & self.declared else "nadie declaró que esa acta no llega"
+        if row.typed != self.typed:
+            return "sus cantidades no son las que dos personas capturaron"
+        needed = COTEJOS.get(row.cotejada)
+        return "nadie declaró su cotejo" if needed is not None and not needed & self.declared else ""
+
+
+def digest_of_capture(held: Json) -> bytes:
+    """What a person typed, as the official file shows it. A number that contradicts its mark gives no legal cell."""
+    numbers, marks = held["numeros"], held["marcas"]
+    if len(numbers) != len(marks):
+        return digest_of_cells([])
+    cells = []
+    for number, mark in zip(numbers, marks, strict=True):
+        legal = (mark == "N") == (number is not None)
+        cells.append((str(number) if mark == "N" else UNREAD.get(mark, "")) if legal else "")
+    return digest_of_cells(cells)
 
 
 def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
     """bitacora/ holds the files of a log and no other. Files of leaves that came meanwhile are known too."""
     size, images, cortes = log.size, {*log.images}, {*log.cortes}
-    with contextlib.suppress(Bad, Unread, OSError, ValueError, LookupError, TypeError):
-        now = Note(tree.read("bitacora/checkpoint", MEGA), "").size
-        for entry in read_entries(tree, now)[size:] if now > size else ():
-            leaf = read_leaf(entry, "")
-            images |= {leaf["sha256"]} if leaf["tipo"] == "imagen" else set()
-            cortes |= {leaf["corte"]} if leaf["tipo"] == "corte" else set()
-        size = max(size, now)
 
     def known(inside: str, kind: str) -> bool:
         head, _, rest = inside.partition("/")
@@ -2179,15 +2438,28 @@ def judge_log_files(tree: Tree, log: Log, report: Report) -> None:
                 return rest in {f"{number:04}.jsonl" for number in cortes}
         return inside in {"checkpoint", "politica.txt"}
 
-    folders = ["bitacora"]
+    folders, strange = ["bitacora"], list[tuple[str, str]]()
     while folders:
         folder = folders.pop()
         for name, kind in entries(tree, folder, report).items():
             path = f"{folder}/{name}"
             right = known(path.removeprefix("bitacora/"), kind)
-            judge_entry(path, kind, "COM-08", right, report, wanted=kind)
+            if right or kind in {LINK, OTHER}:
+                judge_entry(path, kind, "COM-08", right, report, wanted=kind)
+            else:
+                strange.append((path, kind))
             if kind == FOLDER and right and not name.startswith("."):
                 folders.append(path)
+    # The sequencer may have added leaves, and their files, since the log was read: the strange ones are judged after.
+    with contextlib.suppress(Bad, Unread, OSError, ValueError, LookupError, TypeError):
+        now = Note(tree.read("bitacora/checkpoint", MEGA), "").size if strange else 0
+        for entry in read_entries(tree, now)[size:] if now > size else ():
+            leaf = read_leaf(entry, "")
+            images |= {leaf["sha256"]} if leaf["tipo"] == "imagen" else set()
+            cortes |= {leaf["corte"]} if leaf["tipo"] == "corte" else set()
+        size = max(size, now)
+    for path, kind in strange:
+        judge_entry(path, kind, "COM-08", known(path.removeprefix("bitacora/"), kind), report, wanted=kind)
 
 
 # --- openssl ----------------------------------------------------------------------------------------------------------

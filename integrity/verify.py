@@ -4,7 +4,8 @@
 
 The steps, in their order. `verify_tree` and `_verify_corte` carry the same numbers.
 
-1.   The tree: index.json, and the cortes, numbered from 0 without gaps (COM-01).
+1.   The tree: index.json, and the cortes, numbered from 0 without gaps (COM-01). A corte that comes out while this
+     reads is left out: what index.json named first is judged (`tree.coming`).
 2.   The log, if the tree has one: read whole and recomputed up to the signed root (`evidence.read_log`). It is read
      first: leaves that come later than this reading need not be in it. Then each corte, from 0 to the last:
 2.1  SHA256SUMS has its exact form (INT-01). It is the root of everything in the folder.
@@ -17,7 +18,7 @@ The steps, in their order. `verify_tree` and `_verify_corte` carry the same numb
 2.7  The seals and time stamps beside SHA256SUMS are of the authorities that the reader trusts (AUT-01 to AUT-06).
 3.   index.json, the only file that changes, points at the last corte (CON-06); a rehearsal says so (CON-04).
 4.   The images are exactly those that the cortes list (COM-05, COM-06); the bytes of each have its name (INT-04).
-5.   Cortes, images, rows and openings are in the log (EVI-03 to EVI-10).
+5.   Cortes, images, rows and openings are in the log (EVI-03 to EVI-10, EVI-12, EVI-13).
 6.   The pages of the last corte are there (COM-07), and no file that no corte names (COM-08).
 
 Each step writes into the ledger how much it compared and what differed; the report calls a check that no step reached
@@ -39,11 +40,13 @@ from integrity import evidence
 from integrity.evidence import LogBook, Shown
 from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, corte_folder, image_path
 from integrity.leaves import row_digest
+from integrity.openings import FirstShown, judge_support
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
 from integrity.source import Missing, PathKind, Source, SourceError, open_source
 from integrity.strict_json import Json
 from integrity.sums import Malformed, in_threads, read_sums
 from integrity.tree import seals
+from integrity.tree.coming import Coming, Watch, hour_of, paths_of_images, places_of
 from integrity.tree.documents import Manifest, PublishedElection, read_index, read_manifest, read_totals, rules_digest
 from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
 from integrity.tree.pages import judge_extra, judge_log_files, judge_pages
@@ -57,6 +60,7 @@ from integrity.tree.rows import (
     judge_changes,
     read_preamble,
     read_table,
+    shown_row,
 )
 from integrity.tree.totals import judge_summary, judge_totals
 from integrity.tree.tree import PublishedCorte, Seen, blame, malformed
@@ -143,6 +147,8 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
         ledger.unable(_ALL_CHECKS, "no se encontró ningún corte publicado")
         return ledger.report(tree.name, "")
     _judge_since(asked.since, numbers, ledger)
+    watch = Watch(asked.now)
+    numbers = _leave_out_coming(tree, index, numbers, watch, ledger)
 
     # 2. The log first: leaves that come while this reads are not in it yet. Then each corte in turn (2.1 to 2.7). Only
     #    the corte before stays on the disk.
@@ -159,6 +165,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
         before = corte
     assert before is not None
     last = before
+    seen.coming = Coming(tree, last.number, watch, lambda folder, number: _announced(tree, folder, number))
     seals.conclude(seen, ledger, trust=asked.trust)
 
     # 3. index.json, the only file that changes, points at the last corte.
@@ -175,13 +182,13 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     # 5. All of it compared with the log.
     if book is not None:
         tell("la bitácora")
-        _judge_evidence(book, tree, seen, ledger)
+        _judge_evidence(book, tree, seen, watch, asked, ledger=ledger)
 
     # 6. The rest of the tree: the pages of the last corte, and no file that no corte names.
     tell("páginas y archivos de más")
     judge_pages(tree, last, ledger)
     judge_extra(tree, last, seen, ledger)
-    judge_log_files(tree, book, ledger)
+    judge_log_files(tree, book, seen, ledger)
     _drop_files(tree, last)
     return ledger.report(tree.name, _in_words(last))
 
@@ -291,6 +298,38 @@ def _probe_cortes(tree: Source, stated: int) -> set[int]:
         there.add(following)
         following += 1
     return there
+
+
+def _leave_out_coming(tree: Source, index: Json | None, numbers: list[int], watch: Watch, ledger: Ledger) -> list[int]:
+    """Without the cortes that come out while this reads: index.json did not name them when the reading began."""
+    stated = index["corte"] if index is not None else -1
+    later = [number for number in numbers if number > stated]
+    hours = [hour_of(tree, corte_folder(number)) for number in later] if stated in numbers else []
+    if not hours or not all(hour is not None and watch.is_new(hour) for hour in hours):
+        return numbers
+    ledger.facts["Está saliendo"] = f"el corte {later[-1]}: se comprobó hasta el {stated}, que index.json nombraba"
+    return [number for number in numbers if number <= stated]
+
+
+def _announced(tree: Source, folder: str, number: int) -> frozenset[str]:
+    """The paths that a corte which is coming out brings into the tree. Its faults are told when index.json names it."""
+    corte, seen, aside = PublishedCorte(number, stage=folder), Seen(), Ledger(_ALL_CHECKS)
+    _read_sums(tree, corte, aside)
+    _fetch_files(tree, corte, aside)
+    _read_manifest(corte, aside)
+    paths: set[str] = set()
+    if corte.manifest is not None:
+        paths.add(corte.manifest.zip_name)
+        for election in corte.manifest.elections:
+            _verify_election(corte, None, election, seen, aside, last=True)
+        read_images(corte, seen, aside)
+        paths.update(paths_of_images(seen.images))
+        for code, table in corte.tables.items():
+            paths.update(f"{code}/{page}" for page in places_of(table))
+            paths.update(f"{code}/{clave}.html" for clave in table.published)
+            paths.update(f"{code}/fuera/{sha256}.html" for sha256 in seen.images if "-" in seen.claves(sha256))
+    _drop_files(tree, corte)
+    return frozenset(paths)
 
 
 # --- 2.1 and 2.2 a corte's files --------------------------------------------------------------------------------------
@@ -466,7 +505,7 @@ def _verify_election(
     if fetched is None:
         ledger.unable(ROW_CHECKS, f"falta {corte.folder}/{election.archivo}")
         return
-    note = None if seen.rows is None else _row_recorder(seen.rows, election.code, corte.number)
+    note = None if seen.rows is None else _row_recorder(seen.rows, election, corte.number)
     sheet = FileInCorte(fetched.local, f"{corte.folder}/{election.archivo}", Judge(election), ledger, note)
     preamble = read_preamble(sheet, election, corte.manifest.at)
     if not preamble.sound:
@@ -483,8 +522,17 @@ def _verify_election(
         ledger.wrong("CON-02", sheet.name, expected="un corte 0 sin ningún acta", found="actas capturadas")
 
 
-def _row_recorder(rows: dict[str, tuple[str, int]], code: str, corte: int) -> Callable[[str, list[str]], None]:
-    return lambda clave, cells: rows.setdefault(row_digest(code, clave, cells), (clave, corte)) and None
+def _row_recorder(
+    rows: dict[str, FirstShown], election: PublishedElection, corte: int
+) -> Callable[[str, list[str]], None]:
+    """Notes each captured row under its digest, once: the first corte that shows it."""
+
+    def record(clave: str, cells: list[str]) -> None:
+        digest = row_digest(election.code, clave, cells)
+        if digest not in rows:
+            rows[digest] = FirstShown(election.code, clave, corte, shown_row(election, cells))
+
+    return record
 
 
 def _read_rows(
@@ -603,8 +651,8 @@ def _judge_simulacro(last: PublishedCorte, expected: bool | None, ledger: Ledger
 # --- 5. the log -------------------------------------------------------------------------------------------------------
 
 
-def _judge_evidence(book: LogBook, tree: Source, seen: Seen, ledger: Ledger) -> None:
-    evidence.judge(book, tree, seen.cortes, ledger)
+def _judge_evidence(book: LogBook, tree: Source, seen: Seen, watch: Watch, asked: Asked, *, ledger: Ledger) -> None:
+    evidence.judge(book, tree, seen.cortes, watch.is_new, ledger)
     ledger.did("EVI-04", 0)
     # Until the log has every corte of the tree, an image without a leaf may be one that is on its way.
     complete = seen.cortes.keys() <= book.cortes.keys()
@@ -613,8 +661,9 @@ def _judge_evidence(book: LogBook, tree: Source, seen: Seen, ledger: Ledger) -> 
         evidence.judge_image(book, sha256, path, complete=complete, ledger=ledger)
     evidence.judge_image_proofs(book, tree, sorted(seen.images), ledger)
     ledger.did("EVI-05", 0)
-    for digest, (clave, corte) in (seen.rows or {}).items():
-        evidence.judge_row(book, digest, clave, corte, ledger)
+    for digest, first in (seen.rows or {}).items():
+        evidence.judge_row(book, digest, first.clave, first.corte, ledger)
+    judge_support(book, tree, (seen.rows or {}).values(), seen.cortes, since=asked.since, ledger=ledger)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

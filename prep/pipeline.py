@@ -343,7 +343,7 @@ async def _resolve_three(
 ) -> None:
     """Three captures differ. If a person has chosen one, verify it; if not, open the task of choosing.
 
-    The third person, or a supervisor, chooses. The third person typed without seeing the others and may see them now.
+    Somebody who typed none of them chooses: each of the three would take their own.
     """
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:
@@ -362,7 +362,7 @@ async def _resolve_three(
         ordinal=1,
         queue_at=given.now(),
         at=given.now(),
-        only_person=captures[2].capture.person,
+        not_persons=[each.capture.person for each in captures],
     )
 
 
@@ -433,7 +433,7 @@ async def _append_version(connection: Connection, row: ActaRow, version: Version
         quantities=(
             official_row.quantities(version.values, said.calculado)
             if version.values is not None
-            else official_row.quantities_sin_acta(row.options)
+            else official_row.quantities_sin_acta(row.options, row.ballot)
         ),
         tail=_tail_cells(version, rule_set(row.rules).published(said.observations)),
     )

@@ -39,8 +39,9 @@ from prep.store import night as night_store
 from prep.store.cortes import Corte, Fresh, Fuera, Phase, PublishedImage, Release, Snapshot
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
+from prep.store.standing import behind
 from publisher import figures as out
-from publisher import gate, official, pages
+from publisher import gate, official, pages, standing
 from publisher.figures import Figures
 from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.notary import Notary
@@ -419,6 +420,8 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     images = await shown.images(
         list(dict.fromkeys([*(each.image for each in fresh if each.image), *(each.image for each in all_fuera)]))
     )
+    statements = await behind(shown.connection, [each.version for each in fresh], corte.number)
+    await asyncio.to_thread(standing.write_statements, stage / standing.STATEMENTS, statements)
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
     (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
 

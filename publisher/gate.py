@@ -1,6 +1,6 @@
 """The gate: reads the files of a corte like a stranger, and recomputes every figure from the rows.
 
-It shares no code with the programs that wrote them, and runs as a process of its own (`python -m publisher.gate
+It shares no code with the programs that wrote the numbers, and runs as a process of its own (`python -m publisher.gate
 FOLDER`). It is given the files, the corte before, and the size of the catalogue. A fault is a finding with the check,
 the file, the expected and the found value. With one finding the corte does not go out, and the one before stays.
 
@@ -18,8 +18,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
+
+from publisher import standing
 
 _NAMES: Final = (
     "ACTAS_ESPERADAS",
@@ -303,7 +306,7 @@ class _Rows:
             return None
         # Sin acta: captured, not counted, no inconsistency (domain.md §4).
         if said in self._sin_acta:
-            self._without_acta(cells, fields, counted, total)
+            self._without_acta(cells, fields, off)
             part.not_counted += 1
             part.without_acta += 1
             return None
@@ -352,11 +355,13 @@ class _Rows:
         if not _PROVENANCE.fullmatch("\n".join(cells[last + 7 :])):
             self.blame("procedencia", "huella, horas, origen, digitalización y cotejo", f"{cells[last + 7 :]}")
 
-    def _without_acta(self, cells: Sequence[str], fields: Sequence[str], counted: str, total: str) -> None:
+    def _without_acta(self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int]) -> None:
         last = 16 + len(self.codes)
+        total, counted = cells[last + 1], cells[last + 5]
         alike = {*cells[12:16], cells[last]} == {"Sin acta"} and {*cells[last + 7 : last + 11]} == {"-"}
-        if not alike or not {"Sin acta"} <= set(fields) <= {"Sin acta", "-"} or counted != "0" or total != "0":
-            self.blame("sin_acta", "«Sin acta», total 0, no contabilizada", cells[1])
+        votes = ["-" if position in off else "Sin acta" for position in range(len(fields))]
+        if not alike or [*fields] != votes or counted != "0" or total != "0":
+            self.blame("sin_acta", "«Sin acta» («-» fuera de la boleta), total 0, no contabilizada", cells[1])
 
     def _read_unread_fields(
         self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int]
@@ -453,6 +458,19 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
         before = _load_json(folder / "totals.json")["elecciones"].get(code)
         _check_growth(rows, before, totals, corrections)
     return rows.findings[:_MOST]
+
+
+def check_standing(stage: Path, root: Path, code: str) -> list[GateFinding]:
+    """The new rows of one election that do not stand on the statements of people (publisher.standing)."""
+    manifest = _load_json(stage / "manifest.json")
+    election = next((each for each in manifest["elecciones"] if each["codigo"] == code), None)
+    if election is None:
+        return []  # `check_election` has said so
+    anterior, texts = manifest["anterior"], manifest["reglas"][code]["contenido"]["texts"]
+    before = root / "cortes" / f"{anterior['corte']:04}" / election["archivo"] if anterior is not None else None
+    faults = islice(standing.unsupported_rows(stage, before, election, texts), _MOST)
+    expected = "las declaraciones de las personas que debían"
+    return [GateFinding(standing.CHECK, election["archivo"], expected, f"{acta}: {fault}") for acta, fault in faults]
 
 
 def _check_mark(rows: _Rows, path: Path) -> None:
@@ -655,7 +673,9 @@ def main() -> None:
         if election == FOLDER:
             findings += check_folder(stage, root)
         else:
-            findings += check_election(stage, root, election, Expected(**expected))
+            findings += check_election(stage, root, election, Expected(**expected)) or check_standing(
+                stage, root, election
+            )
     json.dump([asdict(finding) for finding in findings], sys.stdout, ensure_ascii=False)
     sys.exit(1 if findings else 0)
 

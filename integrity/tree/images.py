@@ -83,11 +83,11 @@ def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
     for prefix, its_kind in entries(tree, IMAGES, ledger).items():
         path = f"{IMAGES}/{prefix}"
         known = _PREFIX.fullmatch(prefix) is not None
-        judge_entry(path, its_kind, "COM-05", ledger, known=known, wanted=PathKind.FOLDER)
+        judge_entry(path, its_kind, "COM-05", ledger, seen, known=known, wanted=PathKind.FOLDER)
         for name, kind in entries(tree, path, ledger).items() if its_kind is PathKind.FOLDER else ():
             sha256, _, extension = name.rpartition(".")
             known = sha256[:2] == prefix and seen.extension(sha256) == extension != ""
-            judge_entry(f"{path}/{name}", kind, "COM-05", ledger, known=known)
+            judge_entry(f"{path}/{name}", kind, "COM-05", ledger, seen, known=known)
 
 
 def judge_images(tree: Source, seen: Seen, ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from integrity.layout import CORTES, IMAGES, INDEX, LOG, ZIPS
 from integrity.report import Ledger
 from integrity.source import PathKind, Source, SourceError
 from integrity.sums import in_threads
+from integrity.tree.coming import is_stage, places_of
 from integrity.tree.documents import PublishedElection
 from integrity.tree.rows import PublishedTable
 from integrity.tree.tree import HTTP, PublishedCorte, Seen, blame, entries, judge_entry
@@ -35,13 +36,8 @@ def _page_paths(last: PublishedCorte) -> Iterator[str]:
     yield from ("index.html", "estilo.css")
     for code, table in last.tables.items():
         yield f"{code}/index.html"
-        yield from (f"{code}/{page}" for page in _place_pages(table))
+        yield from (f"{code}/{page}" for page in places_of(table))
         yield from (f"{code}/{clave}.html" for clave in table.published)
-
-
-def _place_pages(table: PublishedTable) -> frozenset[str]:
-    """The page of each territory in the rows."""
-    return frozenset(f"lugar-{place.entidad}-{place.territory}.html" for place in table.sums)
 
 
 def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
@@ -57,10 +53,12 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     folders = {CORTES, ZIPS, LOG, *elections, *([IMAGES] if seen.images else [])}
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
+        if kind is PathKind.FOLDER and is_stage(name):
+            continue  # the publisher is at work; the folder is no part of the tree
         wanted = PathKind.FOLDER if name in folders else PathKind.FILE
-        judge_entry(name, kind, "COM-08", ledger, known=name in folders | _ROOT_FILES, wanted=wanted)
+        judge_entry(name, kind, "COM-08", ledger, seen, known=name in folders | _ROOT_FILES, wanted=wanted)
     for name, kind in entries(tree, ZIPS, ledger).items():
-        judge_entry(f"{ZIPS}/{name}", kind, "COM-08", ledger, known=f"{ZIPS}/{name}" in seen.zips)
+        judge_entry(f"{ZIPS}/{name}", kind, "COM-08", ledger, seen, known=f"{ZIPS}/{name}" in seen.zips)
     for election in elections.values():
         _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger)
 
@@ -73,32 +71,39 @@ def _judge_election_folder(
         ledger.unable(["COM-08"], f"{code}: sin sus filas no se sabe qué páginas debe haber")
         return
     contests = {f"contienda-{contest.id}.html" for contest in election.contests.values()}
-    fixed = {"index.html"} | contests | _place_pages(table)
+    fixed = {"index.html"} | contests | places_of(table)
     for name, kind in entries(tree, code, ledger).items():
         # A page of an acta has the name of its clave; an acta that is not captured has no page.
         page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)
         wanted = PathKind.FOLDER if name == "fuera" else PathKind.FILE
-        judge_entry(f"{code}/{name}", kind, "COM-08", ledger, known=page or name == "fuera", wanted=wanted)
+        judge_entry(f"{code}/{name}", kind, "COM-08", ledger, seen, known=page or name == "fuera", wanted=wanted)
         # Pages of images fuera de catálogo are named by digest, as they have no clave.
         if name == "fuera" and kind is PathKind.FOLDER:
             for inner, its_kind in entries(tree, f"{code}/fuera", ledger).items():
                 known = inner.endswith(".html") and "-" in seen.claves(inner.removesuffix(".html"))
-                judge_entry(f"{code}/fuera/{inner}", its_kind, "COM-08", ledger, known=known)
+                judge_entry(f"{code}/fuera/{inner}", its_kind, "COM-08", ledger, seen, known=known)
     ledger.did("COM-08")
 
 
-def judge_log_files(tree: Source, book: LogBook | None, ledger: Ledger) -> None:
+def judge_log_files(tree: Source, book: LogBook | None, seen: Seen, ledger: Ledger) -> None:
     """bitacora/ holds a log's files and no other. If the log could not be read, its files are not judged."""
     if book is None or not tree.listable:
         return
-    # The sequencer may have added leaves, and their files, since the log was read.
-    evidence.refresh(book, tree)
-    folders = [LOG]
+    folders, strange = [LOG], list[tuple[str, PathKind]]()
     while folders:
         folder = folders.pop()
         for name, kind in entries(tree, folder, ledger).items():
             path = f"{folder}/{name}"
             known = evidence.is_known(path, kind, book)
-            judge_entry(path, kind, "COM-08", ledger, known=known, wanted=kind)
+            if known or kind in {PathKind.LINK, PathKind.OTHER}:
+                judge_entry(path, kind, "COM-08", ledger, seen, known=known, wanted=kind)
+            else:
+                strange.append((path, kind))
             if kind is PathKind.FOLDER and known and not name.startswith("."):
                 folders.append(path)
+    # The sequencer may have added leaves, and their files, since the log was read: the strange ones are judged after.
+    if strange:
+        evidence.refresh(book, tree)
+    for path, kind in strange:
+        known = evidence.is_known(path, kind, book)
+        judge_entry(path, kind, "COM-08", ledger, seen, known=known, wanted=kind)

@@ -18,6 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from integrity.report import Ledger
 from integrity.sums import HEX
+from integrity.support import ShownRow, values_key
 from integrity.tree.documents import SUMMARY_NAMES, PublishedElection, Rules
 
 _LONGEST_LINE: Final = 1 << 16
@@ -145,6 +146,16 @@ def unread(rules: Rules, *, ilegible: bool, sin_dato: bool, number: bool) -> fro
     return frozenset({every})
 
 
+def shown_row(election: PublishedElection, cells: list[str]) -> ShownRow:
+    """The part of a captured row that must stand on statements; `cells` are those after its identification."""
+    tail = dict(zip(_TAIL, cells[-len(_TAIL) :], strict=True))
+    if _SIN_ACTA in cells[len(_QUANTITIES) : -len(_TAIL)]:
+        said = tail["OBSERVACIONES"]
+        codes = [code for code, text in election.rules.texts.items() if code.startswith("sin_acta") and text == said]
+        return ShownRow(b"", frozenset(codes), tail["COTEJADA"])
+    return ShownRow(values_key(cells[: 1 - len(_TAIL)]), frozenset(), tail["COTEJADA"])
+
+
 # --- one row ----------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +232,7 @@ class Judge:
             wrong("CON-10", "CONTABILIZADA", expected="0, 1, 2 o -", found=f"«{contabilizada}»")
         votes = cells[self.columns.votes]
         if _SIN_ACTA in votes:
-            self._sin_acta(cells, amounts, wrong)
+            self._sin_acta(cells, place, amounts, wrong)
         else:
             self._judge_captured(cells, place, people, amounts, wrong)
         return Row(clave, place, amounts, captured=True, codigo=cells[tail["CODIGO_INTEGRIDAD"]])
@@ -281,15 +292,16 @@ class Judge:
         self._judge_observations(cells, (frozenset({"fuera_de_catalogo"}),), wrong)
         return Row(_NOTHING, None, None, captured=False, codigo=_NOTHING)
 
-    def _sin_acta(self, cells: list[str], amounts: Sum, wrong: Wrong) -> None:
+    def _sin_acta(self, cells: list[str], place: VotingPlace, amounts: Sum, wrong: Wrong) -> None:
         """Sin acta: captured, not counted, and no inconsistency, as no paper could be read (domain.md §4 and §5)."""
         columns = self.columns
         amounts[NO_CONTABILIZADAS] = amounts[SIN_ACTA] = 1
-        # Vote cells say `Sin acta`, except those of options that are not on this ballot.
-        for place in range(columns.filled.start, columns.filled.stop - 1):
-            off_ballot = columns.votes.start <= place < columns.votes.stop and cells[place] == _NOTHING
-            if cells[place] != _SIN_ACTA and not off_ballot:
-                wrong("CON-09", columns.names[place], expected=f"«{_SIN_ACTA}»", found=f"«{cells[place]}»")
+        # Vote cells say `Sin acta`; those of options that are not on this ballot hold `-`.
+        off = {columns.votes.start + position for position in self._off.get(self.contest(place), ())}
+        for at in range(columns.filled.start, columns.filled.stop - 1):
+            text = _NOTHING if at in off else _SIN_ACTA
+            if cells[at] != text:
+                wrong("CON-09", columns.names[at], expected=f"«{text}»", found=f"«{cells[at]}»")
         expected = {"TOTAL_VOTOS_CALCULADO": "0", "CODIGO_INTEGRIDAD": _NOTHING, "FECHA_HORA_ACOPIO": _NOTHING}
         expected |= {"FECHA_HORA_CAPTURA": _NOTHING, "FECHA_HORA_VERIFICACION": _NOTHING}
         for name, text in expected.items():

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from integrity.evidence import Shown
 from integrity.layout import corte_folder
+from integrity.openings import FirstShown
 from integrity.report import Ledger
 from integrity.source import Fetched, Missing, PathKind, Source, SourceError, Unreadable
 from integrity.sums import Malformed
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from integrity.authenticity import Evidence
 
 HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
+
+
+class Brings(Protocol):
+    """A corte that is coming out (`tree.coming`): whether it brings the file or folder at a path."""
+
+    def brings(self, path: str) -> bool: ...
 
 
 @dataclass
@@ -34,10 +41,12 @@ class PublishedCorte:
     tables: dict[str, PublishedTable] = field(default_factory=dict)
     vouched: "Evidence | None" = None
     """Its seal and time stamps, if they were judged."""
+    stage: str = ""
+    """Its folder, if it is not at its place yet."""
 
     @property
     def folder(self) -> str:
-        return corte_folder(self.number)
+        return self.stage or corte_folder(self.number)
 
 
 @dataclass
@@ -52,8 +61,14 @@ class Seen:
     skipped: set[str] = field(default_factory=set)
     """Images that only cortes before `since` list: their bytes are not read."""
     cortes: dict[int, Shown] = field(default_factory=dict)
-    rows: dict[str, tuple[str, int]] | None = None
-    """By `leaves.row_digest`: the clave, and the first corte that showed the row; None if the tree has no log."""
+    rows: dict[str, FirstShown] | None = None
+    """By `leaves.row_digest`: each captured row, and the first corte that showed it; None if the tree has no log."""
+    coming: Brings | None = None
+    """The corte that is coming out; None before the last corte is known."""
+
+    def brings(self, path: str) -> bool:
+        """Whether a corte that is coming out brings that file or folder."""
+        return self.coming is not None and self.coming.brings(path)
 
     def extension(self, sha256: str) -> str:
         """The extension under which an image was published; empty if no corte listed it."""
@@ -82,7 +97,7 @@ def malformed(problem: Malformed, check: str, path: str, ledger: Ledger) -> None
 
 
 def judge_entry(
-    path: str, kind: PathKind, check: str, ledger: Ledger, *, known: bool, wanted: PathKind = PathKind.FILE
+    path: str, kind: PathKind, check: str, ledger: Ledger, seen: Seen, *, known: bool, wanted: PathKind = PathKind.FILE
 ) -> None:
     """One name in a folder: it has the right kind, and a corte or the format announces it."""
     ledger.did("COM-02")
@@ -90,7 +105,8 @@ def judge_entry(
     if kind in {PathKind.LINK, PathKind.OTHER}:
         ledger.wrong("COM-02", path, expected=wanted.value, found=kind.value)
     elif not known:
-        ledger.wrong(check, path, expected="nada", found=kind.value)
+        if not seen.brings(path):
+            ledger.wrong(check, path, expected="nada", found=kind.value)
     elif kind is not wanted:
         ledger.wrong(check, path, expected=wanted.value, found=kind.value)
 

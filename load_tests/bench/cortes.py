@@ -127,7 +127,7 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
             _wait_for(installation.public / "index.json")
             actas = (HERE / "cortes_actas.sql").read_text(encoding="utf-8")
             installation.sql(_filled_in(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
-            installation.sql(_filled_in(actas, FROM=in_place, TO=1000, BYTES=image) + "ANALYZE; CHECKPOINT;")
+            installation.sql(_filled_in(actas, FROM=in_place, TO=1000, BYTES=image) + _TYPED)
             _make_images(installation, casillas, elections, image)
             yield installation
         finally:
@@ -150,6 +150,14 @@ _PUBLISHED: Final = """
 INSERT INTO publication (version, corte) SELECT id, 0 FROM acta_version;
 INSERT INTO publication_image (image, corte) SELECT sha256, 0 FROM image;
 UPDATE acta_current SET estado = 'Publicada';
+"""
+
+
+_TYPED: Final = """
+INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
+SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), now(), now(), v.numbers, v.marks
+FROM acta_current c JOIN acta_version v ON v.id = c.version, generate_series(1, 2) AS o WHERE c.estado = 'Verificada';
+ANALYZE; CHECKPOINT;
 """
 
 

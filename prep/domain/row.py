@@ -8,7 +8,7 @@ corte only joins the parts. In a cell, a blank is *Sin dato*, an illegible field
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Final
@@ -106,9 +106,13 @@ def quantities(values: Values, calculado: int) -> str:
     return line([*(_field_text(field) for field in values.fields), calculado])
 
 
-def quantities_sin_acta(options: int) -> str:
-    """The same cells of an acta that will not arrive. `options` is the number of vote columns of the election."""
-    return line([*[SIN_ACTA] * (len(HEADER) + options + 1), 0])
+def quantities_sin_acta(options: int, ballot: Container[int]) -> str:
+    """The same cells of an acta that will not arrive.
+
+    `options` is the number of vote columns of the election; `ballot` has the positions of those on the acta's ballot.
+    """
+    votes = [SIN_ACTA if position in ballot else NOTHING for position in range(options)]
+    return line([*[SIN_ACTA] * len(HEADER), *votes, SIN_ACTA, 0])
 
 
 def quantities_pending(options: int) -> str:

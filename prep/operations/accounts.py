@@ -5,27 +5,43 @@ import asyncio
 import base64
 import getpass
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from capture.auth import add_user, change_password, enroll
+from capture.auth import FRESH_SECONDS, add_user, change_password, check_public_key, confirm, enroll
 from capture.receipts import signing_key
+from integrity.leaves import ranges_of
+from integrity.sums import Malformed
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.settings import now, read_settings
 from prep.store import embedded
 from prep.store.database import GONE, Connection, migrate, open_pool, transaction
-from prep.store.people import Role, revoke_device, set_active
+from prep.store.people import (
+    DeviceHistory,
+    Role,
+    add_device_loss,
+    device_history,
+    revoke_device,
+    rotate_device,
+    set_active,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 0, or 2 with one sentence on stderr. A command adds all its devices or people, or none."""
     arguments = _accounts_parser().parse_args(argv)
     try:
-        print(asyncio.run(_as_owner(arguments.command(arguments))))
+        done = asyncio.run(_as_owner(arguments.command(arguments)))
+        # A door remembers the keys of devices this long: when the command ends, no image passes with an old one.
+        time.sleep(FRESH_SECONDS if getattr(arguments, "shuts", False) else 0)
+        print(done)
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
         sys.exit(2)
@@ -52,6 +68,28 @@ def _accounts_parser() -> Parser:
     user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
     user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
     user.set_defaults(command=_add_people)
+    rotate = commands.add_parser(
+        "rotate", help="cambia la llave de un dispositivo, con el mismo identificador", prog="prep device rotate"
+    )
+    rotate.add_argument("device", metavar="DISPOSITIVO", help="el identificador con que está inscrito")
+    new = rotate.add_mutually_exclusive_group(required=True)
+    new.add_argument("--key", metavar="LLAVE", help="su nueva llave pública Ed25519: PEM, o 32 bytes en base64")
+    new.add_argument("--keys", metavar="CARPETA", type=Path, help="crea ahí su nueva llave privada: NOMBRE.pem")
+    rotate.set_defaults(command=_rotate_device, shuts=True)
+    show = commands.add_parser("show", help="las llaves de un dispositivo y todo lo que envió", prog="prep device show")
+    show.add_argument("device", metavar="DISPOSITIVO", help="su identificador")
+    show.set_defaults(command=_show_device)
+    lost = commands.add_parser(
+        "lost", help="declara que nunca llegarán unos números de envío; lo dicen dos personas", prog="prep device lost"
+    )
+    lost.add_argument("device", metavar="DISPOSITIVO", help="su identificador")
+    lost.add_argument("--numbers", required=True, metavar="NÚMEROS", help="como 5-9,12")
+    lost.add_argument("--reason", required=True, metavar="MOTIVO", help="se publica en la bitácora; no nombra personas")
+    lost.add_argument("--by", required=True, metavar="USUARIO", help="quien lo declara; su clave se pide")
+    lost.add_argument(
+        "--with", dest="second", required=True, metavar="USUARIO", help="otra persona que lo confirma; su clave se pide"
+    )
+    lost.set_defaults(command=_declare_lost)
     for name, kind, does, words, text in (
         ("revoke", "device", _revoke_device, "DISPOSITIVO", "no admite más imágenes de un dispositivo"),
         ("disable", "user", _disable_user, "USUARIO", "cierra las sesiones de una persona y no la deja entrar"),
@@ -60,7 +98,7 @@ def _accounts_parser() -> Parser:
     ):
         each = commands.add_parser(name, help=text, prog=f"prep {kind} {name}")
         each.add_argument("names", nargs="+", metavar=words, help="a quién se aplica; pueden ser varios")
-        each.set_defaults(command=_for_each_name, does=does)
+        each.set_defaults(command=_for_each_name, does=does, shuts=name == "revoke")
     return parser
 
 
@@ -75,6 +113,93 @@ def _for_each_name(arguments: argparse.Namespace) -> Work:
 
 async def _revoke_device(connection: Connection, device: str) -> None:
     await revoke_device(connection, device, now())
+
+
+DECLARE: Final = frozenset({Role.SUPERVISOR, Role.ADMINISTRADOR})
+"""Who may say that numbers of a device are lost."""
+MOST_LOST: Final = 5_000
+"""Numbers in one declaration. The door allows no larger jump either."""
+
+
+def _declare_lost(arguments: argparse.Namespace) -> Work:
+    numbers = _plain_numbers(arguments.numbers)
+    reason = " ".join(arguments.reason.split())
+    if not 1 <= len(reason) <= 200:
+        raise Rejected("el motivo lleva de 1 a 200 caracteres")
+
+    async def work(connection: Connection) -> str:
+        if arguments.by == arguments.second:
+            raise Rejected("quien confirma es otra persona")
+        people = [
+            await confirm(connection, login=login, password=asked_password(login), roles=DECLARE)
+            for login in (arguments.by, arguments.second)
+        ]
+        history = await device_history(connection, arguments.device)
+        here = {row["sequence"] for row in history.sent}
+        came = [number for first, last in ranges_of(numbers) for number in range(first, last + 1) if number in here]
+        if came:
+            raise Rejected(f"de {arguments.device} sí llegó el número {came[0]}: no está perdido")
+        pair = (people[0].id, people[1].id)
+        await add_device_loss(connection, arguments.device, numbers=numbers, reason=reason, people=pair, at=now())
+        return f"declarados perdidos: {arguments.device} {numbers}"
+
+    return work
+
+
+def _plain_numbers(text: str) -> str:
+    """The numbers as the log tells them: in order, joined. Raises Rejected."""
+    try:
+        ranges = sorted(ranges_of(text.replace(" ", "")))
+    except Malformed:
+        raise Rejected("los números se escriben como 5-9,12") from None
+    joined: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if first > last:
+            raise Rejected(f"{first}-{last} va de mayor a menor")
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(last, joined[-1][1])
+        else:
+            joined.append((first, last))
+    if sum(last - first + 1 for first, last in joined) > MOST_LOST:
+        raise Rejected(f"son más de {MOST_LOST} números")
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in joined)
+
+
+def _rotate_device(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        device = arguments.device
+        public = _public_key(arguments.key) if arguments.key else _made_key(arguments.keys, device)
+        check_public_key(public)
+        await rotate_device(connection, device, public, now())
+        return f"{device} firma con su nueva llave; la anterior ya no abre nada, y sus acuses siguen valiendo"
+
+    return work
+
+
+def _show_device(arguments: argparse.Namespace) -> Work:
+    async def work(connection: Connection) -> str:
+        device = arguments.device
+        history = await device_history(connection, device)
+        lines = [f"{device}, sitio {history.site}, inscrito {history.enrolled_at:%d/%m/%Y %H:%M:%S %Z}"]
+        if history.revoked_at is not None:
+            lines.append(f"  desde {history.revoked_at:%d/%m/%Y %H:%M:%S %Z} no se le admite nada")
+        lines += [f"  llave {key}" for key in history.keys]
+        lines += [f"  perdidos {each['numbers']}: {each['reason']}" for each in history.losses]
+        lines.append(f"  {len(history.sent)} envíos")
+        for row in history.sent:
+            where = row["clave"] or row["state"]
+            lines.append(f"  {row['sequence']:>6}  {row['received_at']:%H:%M:%S}  {row['image']}  {where}")
+        return "\n".join([*lines, *_gaps_in_words(history)])
+
+    return work
+
+
+def _gaps_in_words(history: DeviceHistory) -> list[str]:
+    lost = [pair for each in history.losses for pair in ranges_of(each["numbers"])]
+    numbers = [row["sequence"] for row in history.sent]
+    gaps = [(before + 1, after - 1) for before, after in pairwise(numbers) if after > before + 1]
+    open_gaps = [gap for gap in gaps if not any(first <= gap[0] and gap[1] <= last for first, last in lost)]
+    return [f"  faltan {first}-{last}" for first, last in open_gaps]
 
 
 async def _disable_user(connection: Connection, login: str) -> None:

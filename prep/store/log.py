@@ -20,8 +20,8 @@ from prep.store.night import NightChanged
 
 SQL: Final = sql("log")
 KINDS: Final = (
-    *("inicio", "rotacion", "software", "cero", "imagen", "derivada", "captura", "version", "incidente"),
-    *("corte", "cierre", "acto"),
+    *("inicio", "rotacion", "software", "cero", "imagen", "derivada", "captura", "resolucion", "sin_acta", "cotejo"),
+    *("version", "incidente", "perdida", "corte", "cierre", "acto"),
 )
 """In the order in which the facts of one batch become leaves."""
 LAST: Final = frozenset({"corte", "cierre", "acto"})
@@ -67,8 +67,12 @@ async def fresh(connection: Connection, kind: str, after: int, limit: int) -> li
 
 async def again(connection: Connection, kind: str, references: Sequence[int]) -> dict[int, Fact]:
     """The facts of those references, as they are now; those that are gone are missing."""
+    return {row["reference"]: _fact_of(kind, row) for row in await _rows_again(connection, kind, references)}
+
+
+async def _rows_again(connection: Connection, kind: str, references: Sequence[int]) -> list[asyncpg.Record]:
     query = f"SELECT f.* FROM ({SQL[kind]}\n) AS f{_AGAIN}"  # noqa: S608
-    return {row["reference"]: _fact_of(kind, row) for row in await connection.fetch(query, references, timeout=_LONG)}
+    return list(await connection.fetch(query, references, timeout=_LONG))
 
 
 async def writers(connection: Connection) -> frozenset[str]:
@@ -113,15 +117,28 @@ def _image_fields(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _capture_fields(row: asyncpg.Record) -> dict[str, Any]:
-    return {
-        "eleccion": row["code"],
-        "acta": row["clave"],
+# What each kind of statement says of its acta, from the columns of its query (`leaves.OPENINGS`).
+_SAID: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
+    "captura": lambda row: {
         "ronda": row["ronda"],
         "ordinal": row["ordinal"],
         "numeros": row["numbers"],
         "marcas": row["marks"],
-    }
+    },
+    "resolucion": lambda row: {"ronda": row["ronda"], "elige": row["ordinal"]},
+    "sin_acta": lambda row: {"criterio": row["observations"][0]},
+    "cotejo": lambda row: {"ronda": row["ronda"], "resultado": row["cotejada"]},
+}
+
+
+def _statement(kind: str, row: asyncpg.Record) -> dict[str, Any]:
+    persona = leaves.pseudonym(row["secret"], row["code"], row["clave"], row["person"])
+    return {"eleccion": row["code"], "acta": row["clave"], "persona": persona, **_SAID[kind](row)}
+
+
+def _commitment_fields(kind: str) -> Callable[[asyncpg.Record], dict[str, Any]]:
+    # A commitment and no values: nobody can read a statement from the log before it is opened.
+    return lambda row: {"compromiso": leaves.commitment(row["salt"], **_statement(kind, row))}
 
 
 def _version_fields(row: asyncpg.Record) -> dict[str, Any]:
@@ -143,8 +160,13 @@ _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
     },
     "imagen": _image_fields,
     "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
-    # A commitment and no values: nobody can read a capture from the log before it is opened.
-    "captura": lambda row: {"compromiso": leaves.commitment(row["salt"], **_capture_fields(row))},
+    **{kind: _commitment_fields(kind) for kind in leaves.OPENINGS},
+    "perdida": lambda row: {
+        "dispositivo": row["device"],
+        "numeros": row["numbers"],
+        "motivo": row["reason"],
+        "fecha_hora": _timestamp_text(row["at"]),
+    },
     "version": _version_fields,
     "incidente": lambda row: {
         "clase": row["kind"],
@@ -275,10 +297,24 @@ async def cortes(connection: Connection) -> dict[int, int]:
     return {row["number"]: row["index"] for row in await connection.fetch(SQL["cortes"])}
 
 
+_OPENED: Final = {
+    "captura": "openings_captura",
+    "resolucion": "openings_resolucion",
+    "sin_acta": "openings_sin_acta",
+    "cotejo": "openings_cotejo",
+}
+"""The query that finds the leaves of each kind of statement that a corte opens."""
+
+
 async def openings(connection: Connection, corte: int) -> list[dict[str, Any]]:
-    """What the commitments of the actas that this corte brought out were to (`leaves.OPENING`)."""
-    rows = await connection.fetch(SQL["openings"], corte, timeout=_LONG)
-    return [{"numero": row["index"], **_capture_fields(row), "sal": row["salt"].hex()} for row in rows]
+    """What the commitments of the actas that this corte brought out were to (`leaves.OPENINGS`), in the log's order."""
+    lines = []
+    for kind, block in _OPENED.items():
+        places = {row["reference"]: row["index"] for row in await connection.fetch(SQL[block], corte, timeout=_LONG)}
+        for row in await _rows_again(connection, kind, list(places)):
+            line = {"numero": places[row["reference"]], **_statement(kind, row), "sal": row["salt"].hex()}
+            lines.append(line)
+    return sorted(lines, key=lambda line: int(line["numero"]))
 
 
 # --- the head ---------------------------------------------------------------------------------------------------------
@@ -365,7 +401,7 @@ def _differing_fragment(row: asyncpg.Record) -> str:
     except ValueError:
         return "numbers"
     quantities = (
-        official_row.quantities_sin_acta(row["options"])
+        official_row.quantities_sin_acta(row["options"], row["ballot"])
         if values is None
         else official_row.quantities(values, row["calculado"])
     )

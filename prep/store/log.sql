@@ -19,9 +19,25 @@ FROM arrival a JOIN image i ON i.sha256 = a.image
 SELECT r.number AS reference, r.image, r.web
 FROM reading r
 
+-- Statements of people. Each names its person by a pseudonym, which `secret` makes.
 -- name: captura
-SELECT e.id AS reference, e.salt, n.code, a.clave, e.ronda, e.ordinal, e.numbers, e.marks
-FROM entry e JOIN acta a ON a.id = e.acta JOIN election n ON n.id = a.election
+SELECT e.id AS reference, e.salt, s.secret, e.person, n.code, a.clave, e.ronda, e.ordinal, e.numbers, e.marks
+FROM log_start s, entry e JOIN acta a ON a.id = e.acta JOIN election n ON n.id = a.election
+
+-- name: resolucion
+SELECT r.number AS reference, r.salt, s.secret, r.person, n.code, a.clave, r.ronda, e.ordinal
+FROM log_start s, resolution r JOIN entry e ON e.id = r.entry JOIN acta a ON a.id = r.acta
+JOIN election n ON n.id = a.election
+
+-- name: sin_acta
+SELECT v.id AS reference, v.salt, s.secret, v.person, n.code, a.clave, v.observations
+FROM log_start s, acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.election
+WHERE v.reason = 'sin_acta'
+
+-- name: cotejo
+SELECT v.id AS reference, v.salt, s.secret, v.person, n.code, a.clave, v.ronda, v.cotejada
+FROM log_start s, acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.election
+WHERE v.reason = 'cotejo'
 
 -- name: version
 SELECT v.id AS reference, n.code, a.clave, v.quantities, a.lista_nominal, a.representantes, v.tail
@@ -32,6 +48,9 @@ SELECT e.id AS reference, e.kind, e.subject, e.detail, e.at
 FROM event e
 WHERE e.kind IN ('compuerta', 'corte_sin_sello', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado',
     'mensaje_descartado', 'mensaje_reintentado', 'misma_foto', 'recaptura', 'testigo_niega')
+
+-- name: perdida
+SELECT d.id AS reference, d.device, d.numbers, d.reason, d.at FROM device_loss d
 
 -- name: corte
 SELECT c.number::bigint AS reference, c.phase, c.sums, c.at FROM corte c
@@ -59,8 +78,8 @@ SELECT DISTINCT virtualtransaction || ' ' || coalesce(pid, 0) AS writer
 FROM pg_locks
 WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND relation IN ('arrival'::regclass, 'reading'::regclass, 'entry'::regclass, 'acta_version'::regclass, 'event'::regclass,
-        'corte'::regclass, 'log_key'::regclass, 'ceremony'::regclass)
+    AND relation IN ('arrival'::regclass, 'reading'::regclass, 'entry'::regclass, 'resolution'::regclass, 'acta_version'::regclass,
+        'event'::regclass, 'device_loss'::regclass, 'corte'::regclass, 'log_key'::regclass, 'ceremony'::regclass)
 
 -- name: marks
 SELECT kind, max(reference) AS reference FROM log_leaf GROUP BY kind
@@ -101,13 +120,42 @@ JOIN LATERAL (SELECT content FROM log_leaf WHERE device = d.device ORDER BY inde
 -- name: cortes
 SELECT reference::int AS number, index FROM log_leaf WHERE kind = 'corte' ORDER BY reference
 
--- name: openings
-SELECT l.index, n.code, a.clave, e.ronda, e.ordinal, e.numbers, e.marks, e.salt
+-- The statements behind the versions that corte $1 brought out: those of a version's round, and the cotejos since the
+-- version of its acta that was out before. Each block gives the index and the reference of their leaves.
+-- name: openings_captura
+SELECT l.index, l.reference
 FROM publication p
 JOIN acta_version v ON v.id = p.version AND v.reason IN ('captura', 'recaptura')
 JOIN entry e ON e.acta = v.acta AND e.ronda = v.ronda
 JOIN log_leaf l ON l.kind = 'captura' AND l.reference = e.id
-JOIN acta a ON a.id = e.acta JOIN election n ON n.id = a.election
+WHERE p.corte = $1
+ORDER BY l.index
+
+-- name: openings_resolucion
+SELECT l.index, l.reference
+FROM publication p
+JOIN acta_version v ON v.id = p.version AND v.reason IN ('captura', 'recaptura')
+JOIN resolution r ON r.acta = v.acta AND r.ronda = v.ronda
+JOIN log_leaf l ON l.kind = 'resolucion' AND l.reference = r.number
+WHERE p.corte = $1
+ORDER BY l.index
+
+-- name: openings_sin_acta
+SELECT l.index, l.reference
+FROM publication p
+JOIN log_leaf l ON l.kind = 'sin_acta' AND l.reference = p.version
+WHERE p.corte = $1
+ORDER BY l.index
+
+-- name: openings_cotejo
+SELECT l.index, l.reference
+FROM publication p
+JOIN acta_version v ON v.id = p.version
+JOIN acta_version w ON w.acta = v.acta AND w.reason = 'cotejo' AND w.id <= v.id AND NOT EXISTS (
+    SELECT FROM acta_version u JOIN publication q ON q.version = u.id
+    WHERE u.acta = v.acta AND u.id >= w.id AND q.corte < p.corte
+)
+JOIN log_leaf l ON l.kind = 'cotejo' AND l.reference = w.id
 WHERE p.corte = $1
 ORDER BY l.index
 
@@ -126,8 +174,9 @@ UPDATE log_state SET checkpoint = $2 WHERE size = $1
 -- name: versions
 SELECT v.id AS reference, v.reason, v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada,
     v.traslado, v.image, v.acopio_at, v.captura_at, v.verificacion_at, v.origen, v.digitalizacion, v.tipo_documento,
-    v.quantities, v.tail, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options
-FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election e ON e.id = a.election
+    v.quantities, v.tail, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options,
+    k.ballot
+FROM acta_version v JOIN acta a ON a.id = v.acta JOIN contest k ON k.id = a.contest JOIN election e ON e.id = a.election
 WHERE v.id = ANY ($1::bigint[])
 
 -- name: without_leaf
@@ -135,6 +184,11 @@ SELECT (SELECT count(*) FROM arrival f WHERE NOT EXISTS (SELECT FROM log_leaf WH
     + (SELECT count(*) FROM reading f
         WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'derivada' AND reference = f.number))
     + (SELECT count(*) FROM entry f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'captura' AND reference = f.id))
+    + (SELECT count(*) FROM resolution f
+        WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'resolucion' AND reference = f.number))
+    + (SELECT count(*) FROM device_loss f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'perdida' AND reference = f.id))
+    + (SELECT count(*) FROM acta_version f
+        WHERE f.reason IN ('sin_acta', 'cotejo') AND NOT EXISTS (SELECT FROM log_leaf WHERE kind = f.reason AND reference = f.id))
     + (SELECT count(*) FROM acta_version f
         WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'version' AND reference = f.id))
     + (SELECT count(*) FROM corte f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'corte' AND reference = f.number))

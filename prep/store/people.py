@@ -1,5 +1,6 @@
 """Sites, devices, people and sessions, as typed functions over `people.sql`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -68,6 +69,49 @@ async def revoke_device(connection: Connection, device: str, at: datetime) -> No
     """Nothing more is taken from it; what it sent stays. Raises Rejected if there is no such device."""
     if not await connection.fetchval(SQL["revoke_device"], device, at):
         raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
+
+
+async def rotate_device(connection: Connection, device: str, public_key: bytes, at: datetime) -> None:
+    """Another key under the same id; from now on the old one opens nothing.
+
+    Raises Rejected if the device is not enrolled or was revoked, or if any device ever had that key.
+    """
+    if await connection.fetchval(SQL["key_was_used"], public_key):
+        raise Rejected(f"esa llave ya la tuvo un dispositivo; {device} necesita una nueva", status=409)
+    if not await connection.fetchval(SQL["rotate_device"], device, public_key, at):
+        raise Rejected(f"no está inscrito el dispositivo {device}, o ya no se le admite nada", status=404)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHistory:
+    """All that is known of a device: its keys in order, what it sent, and the numbers that were declared lost."""
+
+    site: str
+    enrolled_at: datetime
+    revoked_at: datetime | None
+    keys: Sequence[str]
+    """The public key in hexadecimal, and since when."""
+    sent: Sequence[asyncpg.Record]
+    """By number: sequence, image, received_at, state, and the clave of its acta or None."""
+    losses: Sequence[asyncpg.Record]
+    """numbers, reason, at."""
+
+
+async def device_history(connection: Connection, device: str) -> DeviceHistory:
+    """Raises Rejected if there is no such device."""
+    row = await connection.fetchrow(SQL["device"], device)
+    if row is None:
+        raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
+    sent = await connection.fetch(SQL["sent_by_device"], device)
+    losses = await connection.fetch(SQL["device_losses"], device)
+    return DeviceHistory(row["site"], row["enrolled_at"], row["revoked_at"], row["keys"], sent, losses)
+
+
+async def add_device_loss(
+    connection: Connection, device: str, *, numbers: str, reason: str, people: tuple[int, int], at: datetime
+) -> None:
+    """Put on record that two people say that these numbers of a device will never come."""
+    await connection.execute(SQL["add_device_loss"], device, numbers, reason, *people, at)
 
 
 async def set_active(connection: Connection, login: str, *, active: bool) -> None:

@@ -6,8 +6,14 @@ INSERT INTO site (code) VALUES ($1) ON CONFLICT DO NOTHING
 -- name: site
 SELECT id FROM site WHERE code = $1
 
+-- Its key is kept for ever: no key that any device ever had is given to a device again.
 -- name: add_device
-INSERT INTO device (id, public_key, site, enrolled_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+WITH added AS (
+    INSERT INTO device (id, public_key, site, enrolled_at)
+    SELECT $1, $2::bytea, $3, $4 WHERE NOT EXISTS (SELECT FROM device_key k WHERE k.public_key = $2::bytea)
+    ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO device_key (public_key, device, since) SELECT $2::bytea, id, $4 FROM added
 
 -- name: same_device
 SELECT EXISTS (SELECT FROM device WHERE id = $1 AND public_key = $2 AND site = $3)
@@ -17,6 +23,33 @@ SELECT id, public_key FROM device WHERE revoked_at IS NULL ORDER BY id
 
 -- name: revoke_device
 UPDATE device SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING true
+
+-- name: key_was_used
+SELECT EXISTS (SELECT FROM device_key WHERE public_key = $1)
+
+-- name: rotate_device
+WITH rotated AS (
+    UPDATE device SET public_key = $2::bytea WHERE id = $1 AND revoked_at IS NULL RETURNING id
+)
+INSERT INTO device_key (public_key, device, since) SELECT $2::bytea, id, $3 FROM rotated RETURNING true
+
+-- name: device
+SELECT d.id, s.code AS site, d.enrolled_at, d.revoked_at,
+    ARRAY (SELECT encode(k.public_key, 'hex') || ' ' || k.since::text FROM device_key k WHERE k.device = d.id ORDER BY k.since, k.public_key) AS keys
+FROM device d JOIN site s ON s.id = d.site
+WHERE d.id = $1
+
+-- name: sent_by_device
+SELECT a.sequence, encode(a.image, 'hex') AS image, a.received_at, c.state, k.clave
+FROM arrival a JOIN image_current c ON c.image = a.image LEFT JOIN acta k ON k.id = c.acta
+WHERE a.device = $1
+ORDER BY a.sequence
+
+-- name: add_device_loss
+INSERT INTO device_loss (device, numbers, reason, person, confirmed, at) VALUES ($1, $2, $3, $4, $5, $6)
+
+-- name: device_losses
+SELECT numbers, reason, at FROM device_loss WHERE device = $1 ORDER BY id
 
 -- name: set_active
 WITH out AS (

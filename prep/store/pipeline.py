@@ -182,6 +182,8 @@ class ActaRow:
     votes_per_ballot: int
     rules: str
     options: int
+    ballot: Sequence[int]
+    """Positions of the options that are on its ballot."""
 
 
 async def lock_acta(connection: Connection, acta: ActaId, at: datetime) -> ActaRow:

@@ -84,8 +84,8 @@ INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) 
 
 -- name: lock_acta
 SELECT c.estado, c.ronda, c.image, c.version, a.id, a.clave, a.lista_nominal, a.representantes, a.boletas_maximas,
-    k.votes_per_ballot, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options, v.image AS version_image,
-    v.cotejada AS version_cotejada
+    k.votes_per_ballot, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options,
+    k.ballot, v.image AS version_image, v.cotejada AS version_cotejada
 FROM acta_current c
 JOIN acta a ON a.id = c.acta
 JOIN contest k ON k.id = a.contest

@@ -4,7 +4,8 @@
 
 Three things must agree: the leaves that the facts give, the leaves in `log_leaf`, and the signed tree of files. An edit
 of a row is found by the first. An edit of the row and of its leaf is found by the tree, which cannot be changed: its
-checkpoint is signed, and others have it. Values that no leaf holds (who typed, from which site) are not compared.
+checkpoint is signed, and others have it. Each version must also follow from the statements of people (EVI-12). Sites
+are in no leaf and are not compared.
 
 Exit status 0 if everything agrees, 1 with the first difference, 2 if it could not be compared.
 """
@@ -25,10 +26,11 @@ from integrity.log.note import Checkpoint, NotSigned, VerifierKey, read_checkpoi
 from integrity.log.tiles import CHECKPOINT, Differs, Tiles
 from integrity.source import Folder, SourceError
 from integrity.sums import Malformed
+from integrity.support import ShownRow, Standing, Stated, advance, fault_of, typed_cells, values_key
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
 from prep.settings import read_settings
-from prep.store import embedded
+from prep.store import embedded, standing
 from prep.store import log as store
 from prep.store.database import Connection, connect
 from prep.store.log import Leaf
@@ -104,6 +106,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
                 if root.size in wanted:
                     roots[root.size] = root.value()
             _compare_tree(tree, batch)
+        await _compare_standing(connection)
         pending = await store.without_leaf(connection)
         start = await store.start(connection)
         passed_to = await store.handed_over(connection)
@@ -150,6 +153,44 @@ def _first_different_field(ours: bytes, theirs: bytes) -> str:
         return "log_leaf no tiene una hoja legible"
     name = next((name for name in now if now[name] != then.get(name)), "tipo")
     return f"«{name}» es ahora {now[name]}; la bitácora dice {then.get(name)}"
+
+
+# --- what versions stand on -------------------------------------------------------------------------------------------
+
+
+async def _compare_standing(connection: Connection) -> None:
+    """Every version follows from the statements of people, as the published rows must (EVI-12)."""
+    async for some in standing.histories(connection, _SOME):
+        captures: defaultdict[tuple[int, int], list[Stated]] = defaultdict(list)
+        for row in some.captures:
+            values = values_key(typed_cells(row["numbers"], row["marks"]))
+            said = Stated("captura", str(row["person"]), row["ronda"], row["ordinal"], values)
+            captures[row["acta"], row["ronda"]].append(said)
+        for row in some.resolutions:
+            said = Stated("resolucion", str(row["person"]), row["ronda"], row["ordinal"])
+            captures[row["acta"], row["ronda"]].append(said)
+        stands: defaultdict[int, Standing] = defaultdict(Standing)
+        for row in some.versions:
+            said_now = captures[row["acta"], row["ronda"]] if row["reason"] in {"captura", "recaptura"} else []
+            fault = advance(stands[row["acta"]], [*said_now, *_said_by_version(row)])
+            fault = fault or fault_of(stands[row["acta"]], _row_of_version(row))
+            if fault:
+                raise Difference(f"EVI-12: la versión {row['id']}, de {row['clave']}, no se sostiene: {fault}")
+
+
+def _said_by_version(row: standing.Columns) -> list[Stated]:
+    match row["reason"]:
+        case "sin_acta":
+            return [Stated("sin_acta", str(row["person"]), 0, row["observations"][0])]
+        case "cotejo":
+            return [Stated("cotejo", str(row["person"]), row["ronda"], row["cotejada"])]
+    return []
+
+
+def _row_of_version(row: standing.Columns) -> ShownRow:
+    if not row["numbers"]:
+        return ShownRow(b"", frozenset(row["observations"]), str(row["cotejada"]))
+    return ShownRow(values_key(typed_cells(row["numbers"], row["marks"])), frozenset(), str(row["cotejada"]))
 
 
 # --- the tree ---------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class LoggedNight:
         return self.office.folder
 
     async def count(self, sheets: Iterable[Sheet], device: str = "catd-01") -> None:
-        """Count sheets like `SmallNight`; their images come from `device`, and two people typed each."""
+        """Count sheets like `SmallNight`; their images come from `device`."""
         await self.night.count(sheets)
         async with self.night.pool.acquire() as connection:
             await connection.execute(
@@ -51,12 +51,6 @@ class LoggedNight:
                         + row_number() OVER (ORDER BY i.sha256) AS n
                     FROM image i WHERE NOT EXISTS (SELECT FROM arrival WHERE image = i.sha256)) AS fresh""",
                 *(device, AT),
-            )
-            await connection.execute(
-                """INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
-                SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), $1, $1, v.numbers, v.marks
-                FROM acta_version v, generate_series(1, 2) AS o WHERE v.image IS NOT NULL ON CONFLICT DO NOTHING""",
-                AT,
             )
 
     async def happen(self, kind: str, subject: str) -> None:

@@ -64,7 +64,15 @@ class SmallNight:
                 *(image, sheet.qr, self.catalog.elections[0].id, sheet.origen, sheet.kind, sheet.acopio),
             )
             return
-        version = await self._judge_and_add_version(connection, acta, sheet, image)
+        ronda = await connection.fetchval("SELECT count(*) + 1 FROM acta_version WHERE acta = $1", acta.id)
+        version = await self._judge_and_add_version(connection, acta, sheet, image, ronda)
+        # Two people typed the same.
+        await connection.execute(
+            """INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
+            SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), $2, $2, v.numbers, v.marks
+            FROM acta_version v, generate_series(1, 2) AS o WHERE v.id = $1 AND v.image IS NOT NULL""",
+            *(version, sheet.acopio),
+        )
         await connection.execute(
             "INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) ON CONFLICT DO NOTHING",
             *(acta.id, sheet.acopio),
@@ -92,7 +100,7 @@ class SmallNight:
         return sha256
 
     async def _judge_and_add_version(
-        self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None
+        self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, ronda: int
     ) -> int:
         election = next(each for each in self.catalog.elections if each.id == acta.election)
         rules = rule_set(election.rules)
@@ -109,31 +117,40 @@ class SmallNight:
             limit = vote_limit(acta.lista_nominal, acta.representantes, acta.boletas_maximas)
             said = assess(values, limit=limit, rules=rules)
         return await self._insert_version(
-            connection, acta, sheet, image, values, said, rules.published(said.observations), len(election.options)
+            connection,
+            acta,
+            sheet,
+            image,
+            values,
+            said,
+            rules.published(said.observations),
+            len(election.options),
+            ronda,
         )
 
     async def _insert_version(
         self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, values: Values | None,
-        said: Assessment, text: str, options: int,
+        said: Assessment, text: str, options: int, ronda: int,
     ) -> int:  # fmt: skip
         at = sheet.acopio if image else None
+        ballot = next(each.ballot for each in self.catalog.contests if each.id == acta.contest)
         tail = row.tail(
             observations=text, contabilizada=said.contabilizada, traslado=sheet.traslado if image else "",
             image=image.hex() if image else None, acopio_at=at, captura_at=at, verificacion_at=at,
             origen=sheet.origen if image else "-", digitalizacion=sheet.kind if image else "-",
             tipo_documento=sheet.documento if image else "-", cotejada=0,
         )  # fmt: skip
-        quantities = row.quantities(values, said.calculado) if values else row.quantities_sin_acta(options)
+        quantities = row.quantities(values, said.calculado) if values else row.quantities_sin_acta(options, ballot)
         version: int = await connection.fetchval(
             """INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations,
                 inconsistent, contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at,
                 captura_at, verificacion_at, quantities, tail)
-            VALUES ($1, 1, $2, NULL, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $14, $14, $15, $16)
+            VALUES ($1, $17, $2, NULL, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $14, $14, $15, $16)
             RETURNING id""",
             *(acta.id, "captura" if image else "sin_acta", image),
             *(values.numbers if values else [], values.marks if values else ""),
             *(said.calculado, [code.value for code in said.observations], said.inconsistent, said.contabilizada),
-            *(sheet.documento, sheet.origen, sheet.kind, sheet.traslado, at, quantities, tail),
+            *(sheet.documento, sheet.origen, sheet.kind, sheet.traslado, at, quantities, tail, ronda),
         )
         return version
 

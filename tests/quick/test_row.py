@@ -42,7 +42,7 @@ def test_a_blank_is_not_a_zero_and_an_illegible_field_is_not_a_blank() -> None:
 
 
 def test_the_cells_of_a_sin_acta() -> None:
-    assert cells(row.quantities_sin_acta(4)) == ["Sin acta"] * 9 + ["0"]
+    assert cells(row.quantities_sin_acta(4, {0, 2, 3})) == [*["Sin acta"] * 5, "-", *["Sin acta"] * 3, "0"]
 
 
 def test_the_cells_of_an_acta_without_a_version() -> None:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -128,6 +129,7 @@ class Night:
             {"tipo": "cero", "conteos": sha(b"ceros"), "software": sha(b"programas"), **moment},
         ]
         before: dict[tuple[str, str], str] = {}
+        rounds = Counter[tuple[str, str]]()
         for folder in sorted((root / "cortes").iterdir()):
             manifest = json.loads((folder / "manifest.json").read_bytes())
             when = (
@@ -139,9 +141,9 @@ class Night:
             for code, clave, cells in _captured_rows(folder, manifest):
                 digest = leaves.row_digest(code, clave, cells)
                 if before.get((code, clave)) != digest:
-                    said += [
-                        {"tipo": "captura", "compromiso": given} for _, given in _captures_of_row(code, clave, cells)
-                    ]
+                    rounds[code, clave] += 1
+                    for kind, held in statements_of_row(code, clave, cells, rounds[code, clave]):
+                        said += [{"tipo": kind, "compromiso": committed(held)}]
                     said += [{"tipo": "version", "eleccion": code, "acta": clave, "contenido": digest}]
                 before[code, clave] = digest
             about = {"corte": manifest["corte"], "fase": manifest["fase"], "fecha_hora": when}
@@ -235,13 +237,52 @@ def _captured_rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str
                 yield election["codigo"], cells[1].strip("'"), cells[12:]
 
 
-def _captures_of_row(code: str, clave: str, cells: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """The captures of two people with their salt, and the commitment; none for rows sin acta."""
-    for ordinal in (1, 2) if "Sin acta" not in cells else ():
-        salt = hashlib.sha256(f"{code} {clave} {ordinal} {cells}".encode()).digest()[:16]
-        numbers = [int(cell) if cell.isdigit() else None for cell in cells[4:10]]
-        about = {"eleccion": code, "acta": clave, "ronda": 1, "ordinal": ordinal, "numeros": numbers, "marcas": ""}
-        yield {**about, "sal": salt.hex()}, leaves.commitment(salt, **about)  # type: ignore[arg-type]
+def statements_of_row(code: str, clave: str, cells: list[str], ronda: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The statements behind a captured row, each with its kind and its salt.
+
+    Two people typed most actas. One acta was typed by three, of whom the third agreed with the first; and one by three
+    who all differed, so that a fourth person chose.
+    """
+    about = {"eleccion": code, "acta": clave}
+    if "Sin acta" in cells:
+        yield "sin_acta", _salted({**about, "criterio": f"sin_acta_{cells[-11][-2]}", "persona": _persona(clave, 9)})
+        return
+    right = [*cells[:-14]]
+    typed = {AGREED: [right, _mistaken(right, 1), right], CHOSEN: [_mistaken(right, 1), right, _mistaken(right, 2)]}
+    for ordinal, fields in enumerate(typed.get(clave, [right, right]), 1):
+        given = {"numeros": [int(cell) if cell.isdigit() else None for cell in fields]}
+        given |= {"marcas": "".join("N" if cell.isdigit() else MARKS[cell] for cell in fields)}
+        yield (
+            "captura",
+            _salted({**about, **given, "ronda": ronda, "ordinal": ordinal, "persona": _persona(clave, ordinal)}),
+        )
+    if clave == CHOSEN:
+        yield "resolucion", _salted({**about, "ronda": ronda, "elige": 2, "persona": _persona(clave, 4)})
+    if cells[-1] != "0":
+        yield "cotejo", _salted({**about, "ronda": ronda, "resultado": int(cells[-1]), "persona": _persona(clave, 8)})
+
+
+AGREED, CHOSEN = "280749C01001", "280753S01001"
+MARKS = {"Ilegible": "I", "Sin dato": "S", "-": "X"}
+
+
+def _mistaken(cells: list[str], by: int) -> list[str]:
+    return [str(int(cells[0]) + by), *cells[1:]]
+
+
+def _persona(clave: str, person: int) -> str:
+    return leaves.pseudonym(b"secreto", "", clave, person)
+
+
+def _salted(held: dict[str, Any]) -> dict[str, Any]:
+    return {**held, "sal": hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:32]}
+
+
+def committed(held: dict[str, Any]) -> str:
+    """The commitment to a statement, in its leaf."""
+    return leaves.commitment(
+        bytes.fromhex(held["sal"]), **{name: value for name, value in held.items() if name not in {"sal", "numero"}}
+    )
 
 
 def _entries_of(said: Said) -> list[bytes]:
@@ -275,21 +316,21 @@ def _write_proofs(root: Path, log: Sequencer, places: range, said: Said, entries
 
 def _write_openings(root: Path, said: Said) -> None:
     """The openings of the actas that each corte brought out."""
-    places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if leaf["tipo"] == "captura"}
-    before: set[str] = set()
+    places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if "compromiso" in leaf}
+    before: dict[tuple[str, str], list[str]] = {}
+    rounds = Counter[tuple[str, str]]()
     (root / "bitacora" / "aperturas").mkdir()
     for folder in sorted((root / "cortes").iterdir()):
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        typed = [
-            each
-            for code, clave, cells in _captured_rows(folder, manifest)
-            for each in _captures_of_row(code, clave, cells)
-        ]
-        fresh = [(places[given], held) for held, given in typed if given in places and given not in before]
-        before |= {given for _, given in typed}
-        if fresh:
-            lines = [
-                tree_maker.canonical({**held, "numero": number})
-                for number, held in sorted(fresh, key=lambda each: each[0])
-            ]
+        fresh = []
+        for code, clave, cells in _captured_rows(folder, manifest):
+            if before.get((code, clave)) != cells:
+                rounds[code, clave] += 1
+                fresh += [held for _, held in statements_of_row(code, clave, cells, rounds[code, clave])]
+            before[code, clave] = cells
+        opened = sorted(
+            ((places[given], held) for held in fresh if (given := committed(held)) in places), key=lambda each: each[0]
+        )
+        if opened:
+            lines = [tree_maker.canonical({**held, "numero": number}) for number, held in opened]
             (root / layout.opening_path(manifest["corte"])).write_bytes(b"".join(lines))

@@ -1,0 +1,92 @@
+"""Does every row that is new in a corte stand on the statements of people? The gate asks it of the files in the stage.
+
+The publisher writes the statements behind the new versions into the stage, beside the corte and no part of it. This
+file reads them, and the rows that differ from the corte before, and asks `integrity.support`, as everybody can ask once
+the sequencer has opened the same statements. A row without support is the finding EVI-12, and the corte does not go
+out.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+from integrity.support import ACTS, ShownRow, Standing, Stated, advance, fault_of, typed_cells, values_key
+
+CHECK: Final = "EVI-12"
+STATEMENTS: Final = "declaraciones.jsonl"
+"""In the stage, beside the folder of the corte."""
+_PREAMBLE: Final = 7
+_IDENTITY: Final = 12
+_TAIL: Final = 15
+"""Columns before the quantities, and from TOTAL_VOTOS_ASENTADO on."""
+
+
+def write_statements(path: Path, statements: Sequence[Mapping[str, Any]]) -> None:
+    """One JSON object a line (`prep.store.standing.behind`)."""
+    path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in statements), encoding="utf-8")
+
+
+def unsupported_rows(
+    folder: Path, before: Path | None, election: Mapping[str, Any], texts: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """CLAVE_ACTA and fault of each new row of one election without support.
+
+    `folder` is the corte's, in the stage; `before` is the file of the corte before.
+    """
+    statements = _statements_of(folder.parent / STATEMENTS, election["codigo"])
+    for old_cells, cells in _changed_rows(before, folder / election["archivo"]):
+        if cells[-10] not in {"0", "1"}:
+            continue
+        acta = cells[1].strip("'")
+        standing = _standing_of(old_cells)
+        fault = advance(standing, statements.get(acta, [])) or fault_of(standing, _shown(cells, texts))
+        if fault:
+            yield acta, fault
+
+
+def _statements_of(path: Path, code: str) -> dict[str, list[Stated]]:
+    found: defaultdict[str, list[Stated]] = defaultdict(list)
+    with path.open(encoding="utf-8") as lines:
+        for each in map(json.loads, lines):
+            if each["eleccion"] == code:
+                said = int(each["dice"]) if each["dice"].isdigit() else each["dice"]
+                values = values_key(typed_cells(each["numeros"], each["marcas"])) if each["clase"] == "captura" else b""
+                assert each["clase"] in ACTS
+                found[each["acta"]].append(Stated(each["clase"], str(each["persona"]), each["ronda"], said, values))
+    return found
+
+
+def _changed_rows(before: Path | None, new: Path) -> Iterator[tuple[list[str], list[str]]]:
+    """The cells of each row before (empty if it was not there) and now, of rows that differ."""
+    with ExitStack() as stack:
+        # A national file does not fit in memory: both are read line by line.
+        file = stack.enter_context(new.open(encoding="utf-8-sig", newline=""))
+        old_file = stack.enter_context(before.open(encoding="utf-8-sig", newline="")) if before is not None else ()
+        for place, (old, line) in enumerate(zip_longest(old_file, file, fillvalue="")):
+            if place >= _PREAMBLE and line and line != old:
+                yield next(csv.reader([old]), []), next(csv.reader([line]))
+
+
+def _standing_of(cells: Sequence[str]) -> Standing:
+    """What the row of the corte before stood on: that corte was checked before it went out."""
+    if not cells or cells[-10] not in {"0", "1"} or _is_sin_acta(cells):
+        return Standing()
+    cotejo = frozenset[object]({int(cells[-1])}) if cells[-1].isdigit() else frozenset[object]()
+    return Standing(0, values_key(cells[_IDENTITY : 1 - _TAIL]), cotejo)
+
+
+def _shown(cells: Sequence[str], texts: Mapping[str, str]) -> ShownRow:
+    if _is_sin_acta(cells):
+        said = cells[-11]
+        codes = frozenset[object](code for code, text in texts.items() if code.startswith("sin_acta") and text == said)
+        return ShownRow(b"", codes, cells[-1])
+    return ShownRow(values_key(cells[_IDENTITY : 1 - _TAIL]), frozenset(), cells[-1])
+
+
+def _is_sin_acta(cells: Sequence[str]) -> bool:
+    return "Sin acta" in cells[_IDENTITY + 4 : -_TAIL]
