@@ -19,7 +19,7 @@ from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.errors import PrepError, Rejected
 from prep.processes import HOPELESS, exit_status
-from prep.settings import Settings, read_settings
+from prep.settings import Part, Settings, read_settings
 from prep.store import embedded
 from prep.store.cortes import Corte, Phase
 from prep.store.database import check_migrations, open_pool
@@ -43,7 +43,7 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
         settings.public.mkdir(parents=True, exist_ok=True)
         blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
         async with contextlib.AsyncExitStack() as opened:
-            pool = await opened.enter_async_context(await open_pool(urls.app))
+            pool = await opened.enter_async_context(await open_pool(urls.of(Part.PUBLISHER)))
             await check_migrations(pool)
             replica = None
             if settings.database_replica:
@@ -54,7 +54,9 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
             office = CorteOffice(
                 pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary
             )
-            yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
+            yield Publisher(
+                office, urls.of(Part.PUBLISHER), Schedule.of(settings), zero_ceremony=settings.zero_ceremony
+            )
 
 
 async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:

@@ -86,7 +86,7 @@ def _two_logins(arguments: argparse.Namespace) -> tuple[str, str] | None:
 
 async def _load(settings: Settings, catalog: Catalog, accepted: Sequence[str], logins: tuple[str, str] | None) -> bool:
     async with embedded.database(settings) as urls:
-        await migrate(urls.owner, app=urls.app)
+        await migrate(urls.owner, parts=urls.parts)
         people = await _confirmed(urls.owner, logins) if logins else None
         return await store.load(urls.owner, catalog, at=now(), warnings=accepted, replacing=people)
 

@@ -47,7 +47,7 @@ from prep.errors import PrepError, Rejected, Unavailable
 from prep.messages import Topic
 from prep.operations import documents as acts
 from prep.operations import software
-from prep.settings import CENTRAL, Settings, now, read_settings
+from prep.settings import CENTRAL, Part, Settings, now, read_settings
 from prep.store import catalog, cortes, embedded
 from prep.store import ceremony as store
 from prep.store.cortes import Corte, Phase
@@ -79,7 +79,9 @@ class Hall:
 
     settings: Settings
     connection: Connection
-    url: str
+    audit: Connection
+    """Reads everything, and writes nothing: what is counted is counted here."""
+    audit_url: str
     folder: Path
 
 
@@ -135,7 +137,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
 
     The caller ignores the sentences at the close. Tables with prepared data (catalogue, people) may hold rows at zero.
     """
-    settings, connection = hall.settings, hall.connection
+    settings, connection = hall.settings, hall.audit
     digest = await catalog.digest(connection)
     if digest is None:
         raise Rejected("no hay catálogo: cárguelo con «prep catalog load»")
@@ -167,7 +169,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
 
 
 async def _bus_counts(hall: Hall) -> dict[str, int]:
-    bus = open_bus(hall.settings, hall.url)
+    bus = open_bus(hall.settings, hall.audit_url)
     try:
         return {topic.value: await bus.lag(topic, LOOKING) for topic in Topic}
     finally:
@@ -414,8 +416,10 @@ def _ceremonies_parser() -> Parser:
 
 @asynccontextmanager
 async def hall(settings: Settings) -> AsyncIterator[Hall]:
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
-        yield Hall(settings, connection, urls.app, settings.data / "actos")
+    async with embedded.database(settings) as urls:
+        audit_url = urls.of(Part.AUDIT)
+        async with connect(urls.of(Part.PUBLISHER)) as connection, connect(audit_url) as audit:
+            yield Hall(settings, connection, audit, audit_url, settings.data / "actos")
 
 
 async def run(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from prep.arguments import Parser
 from prep.consumer import stop_on_signals
 from prep.errors import PrepError
 from prep.processes import HOPELESS, exit_status
-from prep.settings import Settings, read_settings
+from prep.settings import Part, Settings, read_settings
 from prep.store import embedded, leading
 from prep.store.database import check_migrations, open_pool
 from publisher.log.office import office_of
@@ -23,8 +23,8 @@ from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 async def once(settings: Settings) -> int:
     """Put every fact into the log, with its proofs, as soon as no other sequencer works; returns the log's size."""
     async with embedded.database(settings) as urls:
-        await _check(urls.app)
-        office = office_of(settings, urls.app)
+        await _check(urls.of(Part.SEQUENCER))
+        office = office_of(settings, urls.of(Part.SEQUENCER))
         async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # until another session gives the lead back
                 await asyncio.sleep(PAUSE)
@@ -46,10 +46,10 @@ async def serve(settings: Settings) -> None:
     stop = stop_on_signals()
     health = Health()
     async with embedded.database(settings) as urls:
-        office = office_of(settings, urls.app)
+        office = office_of(settings, urls.of(Part.SEQUENCER))
         port = settings.sequencer_metrics_port
         async with observe.serving_probes(settings.host, port, health=health.sentence, ready=health.ready.sentence):
-            await _check(urls.app)
+            await _check(urls.of(Part.SEQUENCER))
             await run(office, stop, health)
 
 

@@ -23,7 +23,7 @@ from integrity.layout import LOG, rotation_path
 from integrity.log.note import NotSigned, Signer, VerifierKey, read_proof
 from integrity.sums import Malformed
 from prep.errors import PrepError, Rejected
-from prep.settings import Settings, now, read_settings
+from prep.settings import Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store import log as store
 from prep.store.database import connect
@@ -39,7 +39,7 @@ Se corre en la máquina del secuenciador. Después de --end hay que reiniciar el
 
 async def rotate(settings: Settings) -> VerifierKey:
     """Pass to the next key, which is made if there is none. Raises Rejected if there is no log yet."""
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.SEQUENCER)) as connection:
         start = await store.start(connection)
         if start is None:
             raise Rejected("la bitácora todavía no empieza: no hay de qué llave pasar")
@@ -65,7 +65,7 @@ async def end(settings: Settings) -> Path:
         raise Rejected("no hay una rotación en curso: primero «prep log rotate»")
     old = signing_key(settings.log_key, settings.log_name)
     new = signing_key(following_key(settings.log_key), settings.log_name)
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.SEQUENCER)) as connection:
         passed_to = await store.handed_over(connection)
     # Without this proof, a reader with the old key could not follow, and would think that the log was replaced.
     proof = settings.public / LOG / rotation_path(len(passed_to))
