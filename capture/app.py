@@ -411,7 +411,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     ),
     Operation(
         "/v1/tasks/{tarea}/entry", "POST", capture, {201: CaptureAnswer, 200: CaptureAnswer},
-        (*ANSWERS_A_TASK, *OF_VALUES, Code.CAPTURED_BEFORE),
+        (*ANSWERS_A_TASK, *OF_VALUES, Code.CAPTURED_BEFORE, Code.SAME_SITE),
     ),
     Operation(
         "/v1/tasks/{tarea}/identity", "POST", identity, {201: NextAnswer, 200: NextAnswer},

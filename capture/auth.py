@@ -10,7 +10,7 @@ import json
 import logging
 import secrets
 import uuid
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidKey, InvalidSignature
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from prep.errors import Code, Rejected, Unavailable
 from prep.store import people as store
 from prep.store.database import Connection, Pool, borrow
-from prep.store.people import Person, Role
+from prep.store.people import Derived, Person, Role
 
 log: Final = logging.getLogger(__name__)
 
@@ -51,32 +51,30 @@ MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 200
 
 
-def hash_password(password: str, cost: Cost = COST) -> str:
-    """The text to store: `$argon2id$v=19$m=…,t=…,p=…$salt$key`, the usual form of Argon2."""
-    derivation = Argon2id(
-        salt=secrets.token_bytes(16), length=32, iterations=cost.passes, lanes=LANES, memory_cost=cost.memory_kib
-    )
-    return derivation.derive_phc_encoded(password.encode())
+def derived(password: str, cost: Cost = COST) -> Derived:
+    """The password as it is kept. The form is `$argon2id$v=19$m=…,t=…,p=…$salt`, the usual one without its key."""
+    salt = b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    form = f"$argon2id$v=19$m={cost.memory_kib},t={cost.passes},p={LANES}${salt}"
+    return Derived(form, key_of(password, form))
 
 
-_NOBODY: Final = f"$argon2id$v=19$m={COST.memory_kib},t={COST.passes},p={LANES}${'A' * 22}${'A' * 43}"
-"""Compared with an unknown login's password, so that the answer takes as long; no password derives to zeros."""
+_NOBODY: Final = f"$argon2id$v=19$m={COST.memory_kib},t={COST.passes},p={LANES}${'A' * 22}"
+"""An unknown login's key is derived in this form, so that the answer takes as long."""
 OLD: Final = "scrypt$"
-"""How a password begins that was stored before Argon2id: `scrypt$n$r$p$salt$key`. Its next login rewrites it."""
+"""How a form begins from before Argon2id: `scrypt$n$r$p$salt`. The next login of its person rewrites it."""
 
 
-def password_matches(password: str, stored: str) -> bool:
-    """Whether this is the password, stored in the form of today or in the one before it."""
-    try:
-        if stored.startswith(OLD):
-            _, n, r, p, salt, key = stored.split("$")
-            derivation = Scrypt(salt=b64decode(salt), length=32, n=int(n), r=int(r), p=int(p))
-            derivation.verify(password.encode(), b64decode(key))
-        else:
-            Argon2id.verify_phc_encoded(password.encode(), stored)
-    except InvalidKey:
-        return False
-    return True
+def key_of(password: str, form: str) -> bytes:
+    """The 32 bytes that a password derives to, in the form of today or in the one before it."""
+    if form.startswith(OLD):
+        _, n, r, p, salt = form.split("$")
+        return Scrypt(salt=b64decode(salt), length=32, n=int(n), r=int(r), p=int(p)).derive(password.encode())
+    _, _, _, costs, salt = form.split("$")
+    memory, passes, lanes = (int(each.partition("=")[2]) for each in costs.split(","))
+    derivation = Argon2id(
+        salt=b64decode(salt + "=" * (-len(salt) % 4)), length=32, iterations=passes, lanes=lanes, memory_cost=memory
+    )
+    return derivation.derive(password.encode())
 
 
 # Adding people and devices: done by the owner of the database, from the command line.
@@ -105,17 +103,17 @@ async def confirm(connection: Connection, *, login: str, password: str, roles: f
     Raises Rejected (401; 403 if their role may not).
     """
     found = await store.person_by_login(connection, login)
-    stored = _NOBODY if found is None else found[1]
-    if not await asyncio.to_thread(password_matches, password, stored) or found is None:
+    key = await asyncio.to_thread(key_of, password, _NOBODY if found is None else found[1])
+    if found is None or not await store.key_is_right(connection, found[0].id, key):
         raise Rejected(f"usuario o clave incorrectos: {login}", code=Code.CREDENTIALS_WRONG)
     allow(found[0], roles)
     return found[0]
 
 
-async def _derived_password(password: str, cost: Cost) -> str:
+async def _derived_password(password: str, cost: Cost) -> Derived:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Rejected(f"la clave lleva de {MIN_PASSWORD} a {MAX_PASSWORD} caracteres")
-    return await asyncio.to_thread(hash_password, password, cost)
+    return await asyncio.to_thread(derived, password, cost)
 
 
 async def enroll(connection: Connection, *, device: str, site: str, public_key: bytes, at: datetime) -> None:
@@ -252,14 +250,17 @@ class People:
         self._count_try(login)
         async with borrow(self._pool) as connection:
             found = await store.person_by_login(connection, login)
-        if not await self._password_matches(password, _NOBODY if found is None else found[1]) or found is None:
-            raise Rejected("usuario o clave incorrectos", code=Code.CREDENTIALS_WRONG)
-        if found[1].startswith(OLD):
-            await self._rewrite_password(found[0], found[1], password)
+        key = await self._key_of(password, _NOBODY if found is None else found[1])
         token = secrets.token_urlsafe(32)
         expires = self._clock() + self._lasts
         async with borrow(self._pool) as connection:
-            await store.add_session(connection, _token_digest(token), found[0].id, expires=expires)
+            # An unknown login asks PostgreSQL too, about a person that is nobody.
+            person = 0 if found is None else found[0].id
+            opened = await store.open_session(connection, person, key, _token_digest(token), expires=expires)
+        if found is None or not opened:
+            raise Rejected("usuario o clave incorrectos", code=Code.CREDENTIALS_WRONG)
+        if found[1].startswith(OLD):
+            await self._rewrite_password(found[0], key, password)
         self._tried.pop(login, None)
         return Session(token, found[0], expires)
 
@@ -291,24 +292,24 @@ class People:
         self._seen[digest] = seen = (*found, now + REMEMBERED)
         return seen
 
-    async def _password_matches(self, password: str, stored: str) -> bool:
+    async def _key_of(self, password: str, form: str) -> bytes:
         if self._queued >= WAITING:
             sentence = "demasiadas personas inician sesión a la vez; intente de nuevo"
             raise Unavailable(sentence, code=Code.TOO_MANY_PEOPLE)
         self._queued += 1
         try:
             async with self._deriving:
-                return await asyncio.to_thread(password_matches, password, stored)
+                return await asyncio.to_thread(key_of, password, form)
         finally:
             self._queued -= 1
 
-    async def _rewrite_password(self, person: Person, stored: str, password: str) -> None:
+    async def _rewrite_password(self, person: Person, key: bytes, password: str) -> None:
         """Keep an old password in the form of today. If the database is away now, the next login does it."""
         async with self._deriving:
-            rewritten = await asyncio.to_thread(hash_password, password)
+            rewritten = await asyncio.to_thread(derived, password)
         with suppress(Unavailable):
             async with borrow(self._pool) as connection:
-                await store.rewrite_password(connection, person.id, stored, rewritten)
+                await store.rewrite_password(connection, person.id, key, rewritten)
 
     def _count_try(self, login: str) -> None:
         now = self._clock()

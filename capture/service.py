@@ -19,7 +19,7 @@ from prep.blobs import Blobs
 from prep.bus.opened import open_bus
 from prep.errors import PrepError
 from prep.processes import exit_status, listening
-from prep.settings import Settings, now, read_settings
+from prep.settings import Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import open_pool
 
@@ -46,8 +46,8 @@ async def serve(settings: Settings) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DISK_THREADS))
     async with embedded.database(settings) as urls:
         blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
-        bus = open_bus(settings, urls.app)
-        pool = await open_pool(urls.app, wait=False, by_key=True)
+        bus = open_bus(settings, urls.of(Part.CAPTURE))
+        pool = await open_pool(urls.of(Part.CAPTURE), wait=False, by_key=True)
         try:
             door = listening(settings.host, settings.capture_port)
             app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)

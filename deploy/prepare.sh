@@ -22,11 +22,13 @@ said() {
 }
 
 owner=$(made postgres_owner_password)
-app=$(made postgres_app_password)
 key=$(made prep_s3_key_id)
 secret=$(made prep_s3_secret)
 made grafana_admin_password > /dev/null
-said prep_database "postgresql://prep_app:$app@postgres:5432/prep"
+# Each part of the installation enters with a role and a password of its own.
+for part in capture worker publisher sequencer audit; do
+    said "prep_database_$part" "postgresql://prep_$part:$(made "postgres_${part}_password")@postgres:5432/prep"
+done
 said prep_database_owner "postgresql://prep_owner:$owner@postgres:5432/prep"
 said s3_identities "{\"identities\": [{\"name\": \"prep\", \"credentials\": [{\"accessKey\": \"$key\", \"secretKey\": \"$secret\"}], \"actions\": [\"Read:prep\", \"Write:prep\", \"List:prep\"]}]}"
 chmod 444 secrets/*

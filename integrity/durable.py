@@ -4,8 +4,10 @@ A file is durable if its bytes and its name are. `sync` of the file keeps its by
 name. Each docstring says what a reader finds if we stop in the middle: the process killed, or the power cut.
 """
 
+import fcntl
 import os
 import secrets
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -69,6 +71,26 @@ def link(source: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+_CLONE: Final = 0x40049409
+"""Linux: the request FICLONE of ioctl(2)."""
+
+
+def copy(source: Path, path: Path) -> None:
+    """Write a new file with the bytes of another one, durable on return; its name is durable once its folder is synced.
+
+    The two share no byte that a writer could change: where the file system can, they share blocks until one is written
+    (FICLONE), which costs no room and little time. If we stop, any part of the new file may be there. Raises
+    FileNotFoundError if there is no source, FileExistsError if the name is taken.
+    """
+    with source.open("rb") as there, path.open("xb") as here:
+        try:
+            fcntl.ioctl(here.fileno(), _CLONE, there.fileno())
+        except OSError:  # another file system, or one that cannot share blocks
+            shutil.copyfileobj(there, here, 1 << 20)
+        here.flush()
+        os.fsync(here.fileno())
 
 
 def put(path: Path, content: bytes, *, mode: int = 0o644) -> None:

@@ -115,7 +115,7 @@ class Blobs:
                 raise Rejected(f"dirección de almacén inválida: {error}") from None
         # Files that a killed process left here were never acknowledged.
         if blobs._scratch is not None:
-            blobs._scratch.mkdir(parents=True, exist_ok=True)
+            blobs._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_abandoned(blobs._scratch)
         return blobs
 
@@ -164,7 +164,7 @@ class Blobs:
         return True
 
     def local_path(self, sha256: str) -> Path | None:
-        """The blob as a file, for callers that can hard-link it; None in a remote store. Never write to it."""
+        """The blob as a file, for callers that copy it; None in a remote store. Never write to it, or link it."""
         return None if self._folder is None else self._folder / _blob_name(sha256)
 
     async def record(self, name: str, content: bytes) -> tuple[bytes, bool]:
@@ -261,7 +261,8 @@ def _make_durable(folder: Path) -> None:
     # From the top down: a folder is on the disk once its parent has been fsynced.
     if not folder.is_dir():
         _make_durable(folder.parent)
-        folder.mkdir(exist_ok=True)
+        # For this user alone: who may read the originals, and when, the publisher decides.
+        folder.mkdir(mode=0o700, exist_ok=True)
         durable.sync(folder.parent)
 
 

@@ -62,6 +62,7 @@ class Code(StrEnum):
     TASK_ANSWERED = "tarea_ya_contestada", 409, "The task was answered before, with other values."
     TASK_EXPIRED = "tarea_vencida", 410, "The task ran out, or is not this person's any more; ask for another."
     CAPTURED_BEFORE = "captura_repetida", 409, "This person has typed this acta already."
+    SAME_SITE = "captura_del_mismo_sitio", 409, "The second capture must come from another site than the first."
     IDENTIFIED_BEFORE = "identificacion_repetida", 409, "This person has identified this image already."
     RESOLVED_BEFORE = "acta_ya_resuelta", 409, "One of the three captures was chosen already."
     VALUE_WRONG = "valor_no_valido", 422, "A field of the acta holds no such value; the sentence names it."

@@ -343,7 +343,7 @@ async def _resolve_three(
 ) -> None:
     """Three captures differ. If a person has chosen one, verify it; if not, open the task of choosing.
 
-    Somebody who typed none of them chooses: each of the three would take their own.
+    A person who typed none of the three chooses: each of the three would choose their own.
     """
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,6 +110,20 @@ def _inherit(alive: int, lock: int, at_the_end: Callable[[], None]) -> None:
         print(f"prep: {error.sentence}", file=sys.stderr)
     finally:
         os._exit(0)  # the rest of the program belongs to the parent
+
+
+def close_to_others(folder: Path, *, public: Path) -> None:
+    """Take every right of other users away from the data folder and from each folder and file in it.
+
+    `public`, and the folders that lead to it, stay open: a web server reads there. Files and folders of another user
+    stay as they are. What this process and its children make from now on is for this user alone, unless they say
+    otherwise.
+    """
+    os.umask(0o077)
+    opened = {public.resolve(), *public.resolve().parents}
+    for path in (folder, *folder.iterdir()):
+        if path.resolve() not in opened and not path.is_symlink() and path.stat().st_uid == os.geteuid():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & 0o700)
 
 
 def listening(host: str, port: int) -> socket.socket:

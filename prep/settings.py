@@ -44,6 +44,20 @@ class KafkaMechanism(StrEnum):
     SCRAM_SHA_512 = "SCRAM-SHA-512"
 
 
+class Part(StrEnum):
+    """A part of the installation. The value is its role in PostgreSQL (`docs/threats.md`)."""
+
+    CAPTURE = "prep_capture"
+    WORKER = "prep_worker"
+    """The workers, and `prep parked`."""
+    PUBLISHER = "prep_publisher"
+    """The publisher, and the ceremonies."""
+    SEQUENCER = "prep_sequencer"
+    """The sequencer, and `prep log`."""
+    AUDIT = "prep_audit"
+    """Reads and never writes: `prep verify-database`, and what the ceremonies count."""
+
+
 @dataclass(frozen=True, slots=True)
 class S3Access:
     """How an S3 is reached, as `PREP_S3_*` says; the AWS_* environment says the empty ones."""
@@ -83,11 +97,18 @@ class Settings(BaseSettings):
     public: Path = Path("var/publico")
     """Root of the published tree."""
     database: str = ""
-    """URL of PostgreSQL for the application's role; empty: the embedded one under `data`."""
+    """URL of PostgreSQL for every part that has none of its own below; empty: the embedded one under `data`."""
+    database_capture: str = ""
+    """URL of the same PostgreSQL for this part and its own role; this and the next four, if empty: `database`."""
+    database_worker: str = ""
+    database_publisher: str = ""
+    database_sequencer: str = ""
+    database_audit: str = ""
+    """For `prep verify-database` and the ceremonies: a role that only reads."""
     database_owner: str = ""
     """URL for `prep migrate` and `prep catalog load`; empty: embedded, or the same as `database`."""
     database_replica: str = ""
-    """URL of a streaming replica of `database`, for the same role, from which cortes are read; empty: there is none."""
+    """URL of a streaming replica, for the publisher's role, from which cortes are read; empty: there is none."""
     replica_wait_seconds: float = Field(default=5, gt=0)
     """How long a corte waits for the replica to come as far as the primary; then it is read from the primary."""
     bus: BusKind = BusKind.EMBEDDED
@@ -158,6 +179,22 @@ class Settings(BaseSettings):
     log_witnesses: str = Field(default="", pattern=r"^([^\s=,]+=https?://[^\s,]+(,[^\s=,]+=https?://[^\s,]+)*)?$")
     """Addresses of the policy's witnesses, `nombre=url` separated by commas; empty: those of the policy. The log's
     first leaf holds the policy's digest, so that it cannot change during a night; addresses may."""
+
+    def database_of(self, part: Part) -> str:
+        """The address with which that part connects; empty: the embedded PostgreSQL."""
+        own: dict[Part, str] = {
+            Part.CAPTURE: self.database_capture,
+            Part.WORKER: self.database_worker,
+            Part.PUBLISHER: self.database_publisher,
+            Part.SEQUENCER: self.database_sequencer,
+            Part.AUDIT: self.database_audit,
+        }
+        return own[part] or self.database
+
+    @property
+    def own_postgres(self) -> bool:
+        """Whether the institute runs PostgreSQL itself; if not, the embedded one runs under `data`."""
+        return any(self.database_of(part) for part in Part) or bool(self.database_owner)
 
     @property
     def receipts_key(self) -> Path:

@@ -32,7 +32,7 @@ from prep.processes import exit_status
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import digitize
 from prep.scan.oddities import Oddity
-from prep.settings import S3Access, Settings, now, read_settings
+from prep.settings import Part, S3Access, Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import Connection, check_migrations, open_pool
 from prep.store.pipeline import Reading, Unread
@@ -269,9 +269,9 @@ async def work_until_stopped(settings: Settings) -> None:
             observe.serving_probes(settings.host, port, health=ready.sentence, ready=ready.sentence),
         ):
             # The probes answer by now: a database that is away makes this worker not ready, and not dead.
-            pool = await open_pool(urls.app, connections=16, by_key=True)
+            pool = await open_pool(urls.of(Part.WORKER), connections=16, by_key=True)
             await check_migrations(pool)
-            bus = open_bus(settings, urls.app)
+            bus = open_bus(settings, urls.of(Part.WORKER))
             blobs = Blobs.open(settings.blobs_url, s3=settings.s3)
             tonight = Tonight(pool)
             await tonight.look()

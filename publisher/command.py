@@ -24,7 +24,7 @@ from prep.blobs import Blobs
 from prep.domain.night import Night
 from prep.errors import PrepError, Rejected
 from prep.processes import HOPELESS, exit_status
-from prep.settings import Settings, read_settings
+from prep.settings import Part, Settings, read_settings
 from prep.store import cortes, embedded
 from prep.store import night as night_store
 from prep.store.cortes import Corte, Phase
@@ -52,7 +52,7 @@ async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publ
         settings.public.mkdir(parents=True, exist_ok=True)
         blobs = Blobs.open(settings.blobs_url, scratch=settings.data / "tmp", s3=settings.s3)
         async with contextlib.AsyncExitStack() as opened:
-            pool = await opened.enter_async_context(await open_pool(urls.app))
+            pool = await opened.enter_async_context(await open_pool(urls.of(Part.PUBLISHER)))
             await check_migrations(pool)
             replica = None
             if settings.database_replica:
@@ -64,7 +64,7 @@ async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publ
             office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary)
             async with borrow(pool) as connection:
                 await check_tree(office, connection)
-            yield Publisher(office, urls.app, Schedule.of(night))
+            yield Publisher(office, urls.of(Part.PUBLISHER), Schedule.of(night))
 
 
 async def check_tree(office: CorteOffice, connection: Connection) -> None:

@@ -531,8 +531,8 @@ async def _stage_images(
 ) -> list[tuple[str, str, str]]:
     """Put originals and derivatives into the stage, under their published names; returns the rows of images.csv.
 
-    Images of a local store are linked, those of a remote store copied. The gate compares bytes with names. Raises
-    Withheld.
+    They are copies, of new images only: a writer to the published tree must not reach the one original. The gate
+    compares bytes with names. Raises Withheld.
     """
     # Images fuera de catálogo belong to no acta: their clave is `-`.
     claves = {each.image: each.clave for each in fresh}
@@ -547,7 +547,7 @@ async def _stage_images(
     for folder in {path.parent for path in paths.values()}:
         folder.mkdir()
     local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
-    lost = await asyncio.to_thread(_link_all, [(source, paths[sha256]) for sha256, source in local.items()])
+    lost = await _copy_all([(source, paths[sha256]) for sha256, source in local.items()])
     lost |= await _fetch_all(office.blobs, [(sha256, path) for sha256, path in paths.items() if sha256 not in local])
     if lost:
         gone = [each.image for each in images if lost & {each.image.hex(), each.web.hex() if each.web else ""}]
@@ -580,19 +580,22 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
     return lost
 
 
-def _link_all(pairs: Iterable[tuple[Path, Path]]) -> set[str]:
-    """Link each pair; returns the digests of sources that do not exist."""
+async def _copy_all(pairs: Sequence[tuple[Path, Path]]) -> set[str]:
+    """Copy each pair, a few at once; returns the digests of sources that do not exist."""
+    # Most of the time is waiting for the disk, and a disk takes many at once.
+    shares = [pairs[n::FETCHES] for n in range(min(FETCHES, len(pairs)))]
+    return set().union(*await asyncio.gather(*(asyncio.to_thread(_copy_share, share) for share in shares)))
+
+
+def _copy_share(pairs: Sequence[tuple[Path, Path]]) -> set[str]:
     lost = set()
     for source, target in pairs:
         try:
-            os.link(source, target)
+            durable.copy(source, target)
         except FileNotFoundError:
             if source.exists():  # then the stage is missing: another publisher took over
                 raise
             lost.add(target.stem)
-        except OSError:  # another file system, so that it must be copied
-            shutil.copyfile(source, target)
-            durable.sync(target)
     return lost
 
 
@@ -650,7 +653,7 @@ def _sha256_of(path: Path) -> str:
 
 
 def _fsync_stage(stage: Path) -> None:
-    """Sync every file written here. Staged images are links to stored ones, or were synced when they were copied."""
+    """Sync every file written here. Staged images were synced when they were copied."""
     for folder in (stage / "corte", stage / "zip"):
         for path in folder.iterdir():
             durable.sync(path)

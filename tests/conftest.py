@@ -5,8 +5,8 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +16,7 @@ from prep.bus.contract import Bus
 from prep.bus.kafka_dev import DevKafka, free_ports, jars
 from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected
+from prep.settings import Part
 from prep.store import embedded
 from prep.store.database import Pool, migrate, open_pool
 from tests.makers.official_files import Official, official_files
@@ -37,10 +38,17 @@ def openssl() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A migrated database for one test. The role `owner` may do everything; the role `app` cannot rewrite facts."""
+    """A migrated database for one test. The role `owner` may do everything; the others cannot rewrite facts."""
 
     owner: str
     app: str
+    """With the rights of all parts."""
+    parts: Mapping[Part, str] = field(default_factory=dict)
+    """Each with the rights of its part."""
+
+    @classmethod
+    def of(cls, postgres: embedded.Embedded, name: str) -> "Night":
+        return cls(postgres.owner(name), postgres.app(name), {part: postgres.part(part, name) for part in Part})
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +83,7 @@ def night(postgres: embedded.Embedded) -> Night:
         await connection.close()
 
     asyncio.run(clone())
-    return Night(postgres.owner(name), postgres.app(name))
+    return Night.of(postgres, name)
 
 
 @pytest.fixture(scope="session")

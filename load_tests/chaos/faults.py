@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ import psutil
 from prep.errors import PrepError
 from prep.processes import die_with_parent
 from prep.rehearsal.installation import NightPlace, order
+from prep.settings import Part
 
 NODES: Final = 3
 APPEARS: Final = 20.0
@@ -323,7 +325,8 @@ class Hands:
 
     def _postgres_backends(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess, OSError):
-            return [each for each in self._postgres_processes()[1:] if " prep_app prep " in " ".join(each.cmdline())]
+            clients = re.compile(f" ({'|'.join(Part)}) prep ")
+            return [each for each in self._postgres_processes()[1:] if clients.search(" ".join(each.cmdline()))]
         return []
 
     def _nodes_to_cut(self, fault: Fault) -> Sequence[int]:

@@ -274,7 +274,7 @@ def asked_password(login: str) -> str:
 async def _as_owner(work: Work) -> str:
     async with embedded.database(read_settings()) as urls:
         try:
-            await migrate(urls.owner, app=urls.app)
+            await migrate(urls.owner, parts=urls.parts)
         except GONE as error:
             raise Unavailable("la base de datos no responde; intente de nuevo") from error
         pool = await open_pool(urls.owner, connections=1)

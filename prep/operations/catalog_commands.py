@@ -115,7 +115,7 @@ async def _load(
     logins: tuple[str, str] | None,
 ) -> bool:
     async with embedded.database(settings) as urls:
-        await migrate(urls.owner, app=urls.app)
+        await migrate(urls.owner, parts=urls.parts)
         people = await _confirmed(urls.owner, logins) if logins else None
         return await store.load(urls.owner, catalog, at=now(), warnings=accepted, replacing=people, night=night)
 

@@ -49,7 +49,7 @@ from prep.messages import Topic
 from prep.operations import documents as acts
 from prep.operations import night as night_orders
 from prep.operations import software
-from prep.settings import CENTRAL, Settings, now, read_settings
+from prep.settings import CENTRAL, Part, Settings, now, read_settings
 from prep.store import catalog, cortes, embedded
 from prep.store import ceremony as store
 from prep.store import night as night_store
@@ -82,7 +82,9 @@ class Hall:
 
     settings: Settings
     connection: Connection
-    url: str
+    audit: Connection
+    """Reads everything, and writes nothing: what is counted is counted here."""
+    audit_url: str
     folder: Path
     night: Night | None = None
 
@@ -146,7 +148,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
 
     The caller ignores the sentences at the close. Tables with prepared data (catalogue, people) may hold rows at zero.
     """
-    settings, connection = hall.settings, hall.connection
+    settings, connection = hall.settings, hall.audit
     digest = await catalog.digest(connection)
     if digest is None:
         raise Rejected("no hay catálogo: cárguelo con «prep catalog load»")
@@ -179,7 +181,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
 
 
 async def _bus_counts(hall: Hall) -> dict[str, int]:
-    bus = open_bus(hall.settings, hall.url)
+    bus = open_bus(hall.settings, hall.audit_url)
     try:
         return {topic.value: await bus.lag(topic, LOOKING) for topic in Topic}
     finally:
@@ -439,9 +441,12 @@ def _ceremonies_parser() -> Parser:
 
 @asynccontextmanager
 async def hall(settings: Settings) -> AsyncIterator[Hall]:
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
-        stands = await night_store.standing(connection)
-        yield Hall(settings, connection, urls.app, settings.data / "actos", stands.night if stands else None)
+    async with embedded.database(settings) as urls:
+        audit_url = urls.of(Part.AUDIT)
+        async with connect(urls.of(Part.PUBLISHER)) as connection, connect(audit_url) as audit:
+            stands = await night_store.standing(connection)
+            night = stands.night if stands else None
+            yield Hall(settings, connection, audit, audit_url, settings.data / "actos", night)
 
 
 async def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.operations.catalog_commands import catalog_command
-from prep.processes import HOPELESS, Holding, dying_with, holding
+from prep.processes import HOPELESS, Holding, close_to_others, dying_with, holding
 from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
 from prep.store.database import migrate
@@ -235,11 +236,13 @@ def _prep_parser() -> Parser:
 def _migrate_database(_: argparse.Namespace, settings: Settings) -> int:
     async def run() -> list[str]:
         async with embedded.database(settings) as urls:
-            return await migrate(urls.owner, app=urls.app)
+            return await migrate(
+                urls.owner, parts=urls.parts, other_site=timedelta(minutes=settings.other_site_minutes)
+            )
 
     applied = asyncio.run(run())
     print("\n".join(applied) or "el esquema ya está al día")
-    if settings.database and not settings.database_owner:
+    if settings.own_postgres and not settings.database_owner:
         print(
             "prep: sin PREP_DATABASE_OWNER la aplicación es dueña de los hechos y podría reescribirlos", file=sys.stderr
         )
@@ -299,11 +302,12 @@ def _scan_images(arguments: argparse.Namespace, _: Settings) -> int:
 
 def _serve_until_stopped(_: argparse.Namespace, settings: Settings) -> int:
     def stop_postgres() -> None:
-        if not settings.database:
+        if not settings.own_postgres:
             embedded.stop(settings.data / "postgres")
 
     # If this process is killed, its parts end with it, and its heir stops PostgreSQL.
     with holding(settings.data, stop_postgres) as held:
+        close_to_others(settings.data, public=settings.public)
         return asyncio.run(_serve_all(settings, held))
 
 
@@ -322,10 +326,10 @@ async def _serve_all(settings: Settings, held: Holding) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     async with embedded.database(settings) as urls:
-        await migrate(urls.owner, app=urls.app)
+        await migrate(urls.owner, parts=urls.parts, other_site=timedelta(minutes=settings.other_site_minutes))
         statuses = await asyncio.gather(
             *(_keep_part_running(name, stop) for name in PARTS),
-            *(() if settings.database else (_keep_postgres(settings.data / "postgres", stop),)),
+            *(() if settings.own_postgres else (_keep_postgres(settings.data / "postgres", stop),)),
         )
     return HOPELESS if HOPELESS in statuses else 0
 

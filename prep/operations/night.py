@@ -25,7 +25,7 @@ from prep.domain.night import Night, in_words, is_late, missed, obstacles, timet
 from prep.errors import PrepError, Rejected
 from prep.files.night_file import NAME, read_night_file, sample_night_file
 from prep.operations.catalog_commands import load_folder, reviewed
-from prep.settings import BusKind, Settings, now, read_settings
+from prep.settings import BusKind, Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store import night as store
 from prep.store.database import Connection, connect
@@ -120,7 +120,7 @@ def _check_folder(folder: Path) -> int:
 
 
 async def _check_loaded(settings: Settings) -> int:
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.AUDIT)) as connection:
         wrong = await check(connection)
     return _refuse(wrong) if wrong else 0
 
@@ -143,7 +143,7 @@ async def check(connection: Connection) -> list[str]:
 
 
 async def _show(settings: Settings, *, late: bool) -> int:
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.AUDIT)) as connection:
         before = now()
         stands = await store.standing(connection)
         after = now()

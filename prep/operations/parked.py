@@ -13,7 +13,7 @@ from typing import Final
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.messages import Message
-from prep.settings import CENTRAL, now, read_settings
+from prep.settings import CENTRAL, Part, now, read_settings
 from prep.store import deliveries, embedded
 from prep.store.database import Connection, open_pool, transaction
 from prep.store.deliveries import ParkedMessage, ParkedState
@@ -73,7 +73,7 @@ def _process_user() -> str:
 async def _in_transaction(work: Work) -> str:
     async with (
         embedded.database(read_settings()) as urls,
-        await open_pool(urls.app, connections=1, wait=False) as pool,
+        await open_pool(urls.of(Part.WORKER), connections=1, wait=False) as pool,
         transaction(pool) as connection,
     ):
         return await work(connection)

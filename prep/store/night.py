@@ -1,7 +1,7 @@
 """The night in the database: its declaration, and how far it has come.
 
 The tables refuse what must not be (0021_night.sql): a declaration that changes after the log or the first corte, corte
-0 before its ceremony, a capture after the close. `database.rule_of_night` gives the sentence of such a refusal.
+0 before its ceremony, a capture after the close. `database.refusal_of` gives the sentence of such a refusal.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import asyncpg
 
 from prep.domain.night import Night, differences, read_night
 from prep.errors import Rejected, Unavailable
-from prep.store.database import GONE, Connection, Pool, borrow, rule_of_night, sql
+from prep.store.database import GONE, Connection, Pool, borrow, refusal_of, sql
 
 log: Final = logging.getLogger(__name__)
 SQL: Final = sql("night")
@@ -164,7 +164,7 @@ async def reset(owner_url: str) -> None:
             quoted = ", ".join(f'"{name}"' for name in names)
             await connection.execute(f"TRUNCATE TABLE {quoted} RESTART IDENTITY", timeout=_LONG)
     except asyncpg.PostgresError as error:
-        raise rule_of_night(error) or error from error
+        raise refusal_of(error) or error from error
     except GONE as error:
         raise Unavailable("la base de datos no responde; intente de nuevo") from error
     finally:

@@ -121,22 +121,30 @@ async def set_active(connection: Connection, login: str, *, active: bool) -> Non
         raise Rejected(f"no hay un usuario {login}", status=404)
 
 
-async def set_password(connection: Connection, login: str, password: str) -> None:
-    """Another password, already derived; every session ends. Raises Rejected if there is no such person."""
-    if not await connection.fetchval(SQL["set_password"], login, password):
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A password as it is kept: how its key is derived, and the key, of which PostgreSQL keeps the digest alone."""
+
+    form: str
+    key: bytes
+
+
+async def set_password(connection: Connection, login: str, password: Derived) -> None:
+    """Another password; every session ends. Raises Rejected if there is no such person."""
+    if not await connection.fetchval(SQL["set_password"], login, password.form, password.key):
         raise Rejected(f"no hay un usuario {login}", status=404)
 
 
-async def rewrite_password(connection: Connection, person: int, stored: str, rewritten: str) -> None:
+async def rewrite_password(connection: Connection, person: int, key: bytes, rewritten: Derived) -> None:
     """Keep the same password in the form of today, unless it was changed meanwhile; no session ends."""
-    await connection.execute(SQL["rewrite_password"], person, stored, rewritten)
+    await connection.execute(SQL["rewrite_password"], person, key, rewritten.form, rewritten.key)
 
 
-async def add_person(connection: Connection, login: str, password: str, role: Role, site: int) -> int:
-    """Add somebody, `password` already derived; returns their id. Raises Rejected if the login is taken or none."""
+async def add_person(connection: Connection, login: str, password: Derived, role: Role, site: int) -> int:
+    """Add somebody; returns their id. Raises Rejected if the login is taken or none."""
     try:
         # The checks of the table say which logins are allowed; a test of it here would be a second rule.
-        added: int | None = await connection.fetchval(SQL["add_person"], login, password, role, site)
+        added: int | None = await connection.fetchval(SQL["add_person"], login, password.form, password.key, role, site)
     except asyncpg.CheckViolationError:
         raise Rejected("el usuario lleva de 1 a 40 letras minúsculas, números, «.», «_» o «-»") from None
     # The login exists: its password and role stay as they are.
@@ -146,13 +154,24 @@ async def add_person(connection: Connection, login: str, password: str, role: Ro
 
 
 async def person_by_login(connection: Connection, login: str) -> tuple[Person, str] | None:
-    """An active person and the derived password."""
+    """An active person, and how the key of their password is derived."""
     row = await connection.fetchrow(SQL["person_by_login"], login)
-    return None if row is None else (_person_of(row), row["password"])
+    return None if row is None else (_person_of(row), row["password_form"])
 
 
-async def add_session(connection: Connection, token_sha256: bytes, person: int, *, expires: datetime) -> None:
-    await connection.execute(SQL["add_session"], token_sha256, person, expires)
+async def key_is_right(connection: Connection, person: int, key: bytes) -> bool:
+    """Whether the key is that of the person's password. For the owner."""
+    return bool(await connection.fetchval(SQL["key_is_right"], person, key))
+
+
+async def open_session(
+    connection: Connection, person: int, key: bytes, token_sha256: bytes, *, expires: datetime
+) -> bool:
+    """Open a session of the person whose key this is; False if it is not theirs.
+
+    PostgreSQL compares: the part that asks cannot read what it compares with, and cannot add a session without the key.
+    """
+    return bool(await connection.fetchval(SQL["open_session"], person, key, token_sha256, expires))
 
 
 async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, datetime] | None:

@@ -61,22 +61,27 @@ UPDATE person SET active = $2 WHERE login = $1 RETURNING true
 WITH out AS (
     DELETE FROM session USING person p WHERE person = p.id AND p.login = $1
 )
-UPDATE person SET password = $2 WHERE login = $1 RETURNING true
+UPDATE person SET password_form = $2, key_sha256 = sha256($3) WHERE login = $1 RETURNING true
 
--- The application's role cannot change passwords; this function lets it change the form of an old one, and no more.
+-- No part can change passwords; this function lets capture change the form of an old one, and no more.
 -- name: rewrite_password
-SELECT rewrite_password($1, $2, $3)
+SELECT rewrite_password($1, $2, $3, sha256($4))
 
 -- name: add_person
-INSERT INTO person (login, password, role, site) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id
+INSERT INTO person (login, password_form, key_sha256, role, site) VALUES ($1, $2, sha256($3), $4, $5)
+ON CONFLICT DO NOTHING RETURNING id
 
 -- name: person_by_login
-SELECT p.id, p.role, p.site, s.code AS site_code, p.password
+SELECT p.id, p.role, p.site, s.code AS site_code, p.password_form
 FROM person p JOIN site s ON s.id = p.site
 WHERE p.login = $1 AND p.active
 
--- name: add_session
-INSERT INTO session (token_sha256, person, expires_at) VALUES ($1, $2, $3)
+-- Of the owner alone: no part reads what keys are compared with.
+-- name: key_is_right
+SELECT key_sha256 = sha256($2) FROM person WHERE id = $1
+
+-- name: open_session
+SELECT open_session($1, $2, $3, $4)
 
 -- name: session
 SELECT p.id, p.role, p.site, t.code AS site_code, s.expires_at

@@ -13,7 +13,7 @@ from prep.arguments import Parser
 from prep.consumer import stop_on_signals
 from prep.errors import PrepError
 from prep.processes import HOPELESS, exit_status
-from prep.settings import Settings, read_settings
+from prep.settings import Part, Settings, read_settings
 from prep.store import embedded, leading
 from prep.store import night as night_store
 from prep.store.database import check_migrations, open_pool
@@ -25,7 +25,7 @@ from publisher.log.sequencer import LEASE, PAUSE, Health, opened, run
 async def once(settings: Settings) -> int:
     """Put every fact into the log, with its proofs, as soon as no other sequencer works; returns the log's size."""
     async with embedded.database(settings) as urls:
-        office = await _office(settings, urls.app)
+        office = await _office(settings, urls.of(Part.SEQUENCER))
         assert office is not None, "it waits for ever"
         async with leading.session(office.url, lease=LEASE, name="prep-sequencer") as leader:
             while not await leader.lead(leading.SEQUENCING):  # noqa: ASYNC110  # until another session gives the lead back
@@ -55,10 +55,10 @@ async def serve(settings: Settings) -> None:
     async with embedded.database(settings) as urls:
         port = settings.sequencer_metrics_port
         async with observe.serving_probes(settings.host, port, health=health.sentence, ready=health.ready.sentence):
-            office = await _office(settings, urls.app, stop)
+            office = await _office(settings, urls.of(Part.SEQUENCER), stop)
             if office is None:
                 return
-            async with await open_pool(urls.app, connections=1) as pool:
+            async with await open_pool(urls.of(Part.SEQUENCER), connections=1) as pool:
                 watching = asyncio.create_task(Tonight(pool).keep_fresh(stop))
                 try:
                     await run(office, stop, health)

@@ -29,7 +29,7 @@ from integrity.sums import Malformed
 from integrity.support import ShownRow, Standing, Stated, advance, fault_of, typed_cells, values_key
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
-from prep.settings import read_settings
+from prep.settings import Part, read_settings
 from prep.store import embedded, standing
 from prep.store import log as store
 from prep.store.database import Connection, connect
@@ -237,7 +237,7 @@ async def run(*, with_tree: bool) -> int:
     """Compare, and print the result in Spanish. Returns 0, or 2 without the tree."""
     settings = read_settings()
     folder = settings.public / LOG if with_tree else None
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.AUDIT)) as connection:
         agreed = await compare(connection, folder)
     tree = "" if agreed.tree is None else f", y el árbol publicado, de {agreed.tree}"
     print(f"✓ {agreed.leaves} hojas: la base de datos dice lo mismo que la bitácora{tree}")

@@ -23,7 +23,7 @@ from integrity.layout import LOG, rotation_path
 from integrity.log.note import NotSigned, Signer, VerifierKey, read_proof
 from integrity.sums import Malformed
 from prep.errors import PrepError, Rejected
-from prep.settings import Settings, now, read_settings
+from prep.settings import Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store import log as store
 from prep.store.database import connect
@@ -39,7 +39,7 @@ Se corre en la máquina del secuenciador. Después de --end hay que reiniciar el
 
 async def rotate(settings: Settings) -> VerifierKey:
     """Pass to the next key, which is made if there is none. Raises Rejected if there is no log yet."""
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.SEQUENCER)) as connection:
         start = await store.start(connection)
         if start is None:
             raise Rejected("la bitácora todavía no empieza: no hay de qué llave pasar")
@@ -63,7 +63,7 @@ async def end(settings: Settings) -> Path:
     """Put the old key aside; returns its new path. Raises Rejected until both keys have signed the rotation."""
     if not following_key(settings.log_key).exists():
         raise Rejected("no hay una rotación en curso: primero «prep log rotate»")
-    async with embedded.database(settings) as urls, connect(urls.app) as connection:
+    async with embedded.database(settings) as urls, connect(urls.of(Part.SEQUENCER)) as connection:
         start, passed_to = await store.start(connection), await store.handed_over(connection)
     if start is None:
         raise Rejected("la bitácora todavía no empieza: no hay de qué llave pasar")

@@ -49,7 +49,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
         connection = await asyncpg.connect(postgres.owner("postgres"))
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
         await connection.close()
-        async with logged_night(Night(postgres.owner(name), postgres.app(name)), folder, casillas=12) as tonight:
+        async with logged_night(Night.of(postgres, name), folder, casillas=12) as tonight:
             tonight.night.draw = picture
             sheets = tonight.night.sheets
             await tonight.night.cut()

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from capture.auth import (
     ATTEMPTS,
     Devices,
     add_user,
     change_password,
+    derived,
     enroll,
-    hash_password,
-    password_matches,
+    key_of,
 )
 from prep.errors import Rejected, Unavailable
+from prep.settings import Part
 from prep.store import people
-from prep.store.people import Role
+from prep.store.database import Connection
+from prep.store.people import Derived, Role
 from tests.conftest import Night
 from tests.makers.capture_room import CHEAP, EVENING, PASSWORD, Device, Room, furnished, jpeg
 from tests.makers.waiting import PATIENCE
@@ -57,71 +60,97 @@ async def test_an_unknown_login_and_a_wrong_password_are_told_apart_by_nobody(ro
     assert wrong == unknown == (401, {"error": "usuario o clave incorrectos", "codigo": "credenciales_incorrectas"})
 
 
-def test_the_password_of_nobody_costs_as_much_as_any_and_matches_nothing() -> None:
+def test_the_password_of_nobody_costs_as_much_as_any() -> None:
     from capture.auth import _NOBODY
 
-    stored = hash_password(PASSWORD)
-    assert _NOBODY.split("$")[:4] == stored.split("$")[:4] == ["", "argon2id", "v=19", "m=65536,t=3,p=1"]
-    assert [len(part) for part in _NOBODY.split("$")] == [len(part) for part in stored.split("$")]
-    assert not password_matches("", _NOBODY)
+    form = derived(PASSWORD).form
+    assert _NOBODY.split("$")[:4] == form.split("$")[:4] == ["", "argon2id", "v=19", "m=65536,t=3,p=1"]
+    assert [len(part) for part in _NOBODY.split("$")] == [len(part) for part in form.split("$")]
 
 
-def test_the_same_password_is_stored_differently_each_time_and_matches_each() -> None:
-    first, second = hash_password(PASSWORD, CHEAP), hash_password(PASSWORD, CHEAP)
-    assert first != second
-    assert password_matches(PASSWORD, first)
-    assert password_matches(PASSWORD, second)
-    assert not password_matches(PASSWORD + " ", first)
+def test_the_same_password_is_kept_differently_each_time_and_each_form_derives_its_key() -> None:
+    first, second = derived(PASSWORD, CHEAP), derived(PASSWORD, CHEAP)
+    assert first.form != second.form
+    assert key_of(PASSWORD, first.form) == first.key != second.key == key_of(PASSWORD, second.form)
+    assert key_of(PASSWORD + " ", first.form) != first.key
 
 
-def stored_before(password: str) -> str:
+def test_a_key_is_the_one_that_others_derive_from_the_usual_form() -> None:
+    made = derived(PASSWORD, CHEAP)
+    Argon2id.verify_phc_encoded(PASSWORD.encode(), f"{made.form}${base64.b64encode(made.key).decode().rstrip('=')}")
+
+
+def kept_before(password: str) -> Derived:
     """Made by Python's own scrypt, as those that are in databases were."""
     salt = bytes(range(16))
     key = hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=5, maxmem=2**25, dklen=32)
-    return f"scrypt$16384$8$5${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
+    return Derived(f"scrypt$16384$8$5${base64.b64encode(salt).decode()}", key)
 
 
-def test_a_password_that_was_stored_with_scrypt_still_matches() -> None:
-    stored = stored_before(PASSWORD)
-    assert password_matches(PASSWORD, stored)
-    assert not password_matches(PASSWORD + " ", stored)
+def test_a_password_that_was_kept_with_scrypt_still_derives_its_key() -> None:
+    before = kept_before(PASSWORD)
+    assert key_of(PASSWORD, before.form) == before.key != key_of(PASSWORD + " ", before.form)
+
+
+KEPT = "SELECT password_form, key_sha256 FROM person WHERE login = 'ana'"
+KEEP = "UPDATE person SET password_form = $1, key_sha256 = sha256($2) WHERE login = 'ana'"
+
+
+async def row(connection: Connection, query: str) -> asyncpg.Record:
+    found = await connection.fetchrow(query)
+    assert found is not None
+    return found
 
 
 async def test_the_next_login_rewrites_an_old_password_and_a_wrong_one_does_not(room: Room, night: Night) -> None:
     owner = await asyncpg.connect(night.owner)
-    before = stored_before(PASSWORD)
-    await owner.execute("UPDATE person SET password = $1 WHERE login = 'ana'", before)
-
-    async def stored() -> str:
-        found: str = await owner.fetchval("SELECT password FROM person WHERE login = 'ana'")
-        return found
-
+    before = kept_before(PASSWORD)
+    await owner.execute(KEEP, before.form, before.key)
     assert (await log_in(room, "ana", "otra clave larga"))[0] == 401
-    assert await stored() == before
+    assert tuple(await row(owner, KEPT)) == (before.form, hashlib.sha256(before.key).digest())
     assert (await log_in(room, "ana", PASSWORD))[0] == 201
-    rewritten = await stored()
-    assert rewritten.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
+    rewritten = await row(owner, KEPT)
+    assert rewritten["password_form"].startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     assert (await log_in(room, "ana", PASSWORD))[0] == 201
-    assert await stored() == rewritten, "written once"
+    assert await row(owner, KEPT) == rewritten, "written once"
     await owner.close()
 
 
 async def test_the_application_rewrites_an_old_password_alone(room: Room, night: Night) -> None:
     """Its role cannot change a password; the function that it may call does not touch one in the form of today."""
     owner = await asyncpg.connect(night.owner)
-    stored = await owner.fetchval("SELECT password FROM person WHERE login = 'ana'")
+    kept = await row(owner, KEPT)
     number = await owner.fetchval("SELECT id FROM person WHERE login = 'ana'")
+    key, intruder = key_of(PASSWORD, kept["password_form"]), derived("del intruso", CHEAP)
     async with room.pool.acquire() as connection:
-        await people.rewrite_password(connection, number, stored, hash_password("del intruso", CHEAP))
+        await people.rewrite_password(connection, number, key, intruder)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("UPDATE person SET password = 'x'")
-    assert await owner.fetchval("SELECT password FROM person WHERE login = 'ana'") == stored
-    await owner.execute("UPDATE person SET password = $1 WHERE login = 'ana'", stored_before(PASSWORD))
+            await connection.execute("UPDATE person SET password_form = 'x'")
+    assert await row(owner, KEPT) == kept
+    before = kept_before(PASSWORD)
+    await owner.execute(KEEP, before.form, before.key)
     async with room.pool.acquire() as connection:
-        await people.rewrite_password(connection, number, stored, hash_password("del intruso", CHEAP))
-        await people.rewrite_password(connection, number, stored_before(PASSWORD), "sin forma")
-    assert await owner.fetchval("SELECT password FROM person WHERE login = 'ana'") == stored_before(PASSWORD)
+        await people.rewrite_password(connection, number, b"otra", intruder)
+        await people.rewrite_password(connection, number, before.key, Derived("sin forma", b""))
+    assert (await row(owner, KEPT))["password_form"] == before.form
     await owner.close()
+
+
+async def test_capture_opens_a_session_for_nobody_whose_password_it_was_not_given(room: Room, night: Night) -> None:
+    """Not with what it can read, and not past the function that compares."""
+    connection = await asyncpg.connect(night.parts[Part.CAPTURE])
+    number, form = await row(connection, "SELECT id, password_form FROM person WHERE login = 'super'")
+    for guess in (b"", form.encode(), hashlib.sha256(b"").digest()):
+        assert not await people.open_session(connection, number, guess, bytes(32), expires=EVENING)
+    for forbidden in (
+        "SELECT key_sha256 FROM person",
+        f"INSERT INTO session VALUES ('x', {number}, now())",
+        f"UPDATE session SET person = {number}",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(forbidden)
+    assert await people.open_session(connection, number, key_of(PASSWORD, form), bytes(32), expires=EVENING)
+    await connection.close()
 
 
 async def test_too_many_tries_of_one_login_wait_a_minute_and_others_do_not(room: Room) -> None:
@@ -278,11 +307,11 @@ async def test_devices_are_remembered_if_the_database_never_answers(tmp_path: Pa
 
 def test_many_people_who_log_in_at_once_do_not_wait_for_each_other_for_ever() -> None:
     """With several lanes, OpenSSL starts threads for each derivation, and two derivations at a time block for ever."""
-    stored = hash_password(PASSWORD, CHEAP)
+    kept = derived(PASSWORD, CHEAP)
     right: list[bool] = []
 
     def log_in_again_and_again() -> None:
-        right.extend(password_matches(PASSWORD, stored) for _ in range(40))
+        right.extend(key_of(PASSWORD, kept.form) == kept.key for _ in range(40))
 
     people_at_once = [threading.Thread(target=log_in_again_and_again, daemon=True) for _ in range(4)]
     for each in people_at_once:

@@ -337,21 +337,21 @@ async def three_different(room: Room) -> None:
         assert (await room.type(who, different(PAN=pan))).status_code == 201
 
 
-async def test_three_different_captures_go_to_somebody_else_who_picks_one_of_them(room: Room) -> None:
+async def test_three_different_captures_go_to_a_person_who_typed_none_and_picks_one_of_them(room: Room) -> None:
     await three_different(room)
     for who in ("ana", "beto", "caro"):
         assert await room.lease(who) is None
-    task = await room.lease("super")
+    task = await room.lease("dora")
     assert task is not None
     assert task["tipo"] == "resolucion"
     assert task["capturas"] == [different(PAN=pan) for pan in (150, 151, 152)]
     path = f"/v1/tasks/{task['tarea']}/resolution"
-    fourth = await room.ask("super", path, {"valores": different(PAN=153)})
+    fourth = await room.ask("dora", path, {"valores": different(PAN=153)})
     assert fourth.status_code == 422
     assert fourth.json()["error"].startswith("la resolución debe ser una de las tres capturas")
-    first, second = [await room.ask("super", path, {"valores": different(PAN=151)}) for _ in range(2)]
+    first, second = [await room.ask("dora", path, {"valores": different(PAN=151)}) for _ in range(2)]
     assert (first.status_code, second.status_code) == (201, 200)
-    other = await room.ask("super", path, {"valores": different(PAN=150)})
+    other = await room.ask("dora", path, {"valores": different(PAN=150)})
     assert other.status_code == 409
     await room.work()
     assert await count(room, "SELECT numbers[5] FROM acta_version") == 151

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -40,22 +41,11 @@ class LoggedNight:
 
     async def count(self, sheets: Iterable[Sheet], device: str = "catd-01") -> None:
         """Count sheets like `SmallNight`; their images come from `device`."""
-        await self.night.count(sheets)
-        async with self.night.pool.acquire() as connection:
-            await connection.execute(
-                """INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento,
-                    acopio_at, acta_hint, received_at)
-                SELECT 'image:' || $1 || ':' || n || ':' || encode(sha256, 'hex'), sha256, $1, n, 'CATD', 'escaner', '',
-                    'Acta PREP', $2, '', $2
-                FROM (SELECT i.sha256, (SELECT count(*) FROM arrival WHERE device = $1)
-                        + row_number() OVER (ORDER BY i.sha256) AS n
-                    FROM image i WHERE NOT EXISTS (SELECT FROM arrival WHERE image = i.sha256)) AS fresh""",
-                *(device, AT),
-            )
+        await self.night.count(sheets, device=device)
 
     async def happen(self, kind: str, subject: str) -> None:
         async with self.night.pool.acquire() as connection:
-            said = (kind, subject, '{"persona": 7, "motivo": "x"}', AT)
+            said = (kind, subject, json.dumps({"persona": self.night.cast.supervisor, "motivo": "x"}), AT)
             await connection.execute("INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)", *said)
 
     @asynccontextmanager

@@ -13,7 +13,7 @@ from prep.domain import row
 from prep.domain.catalog import Acta, Catalog
 from prep.domain.entry import HEADER, TOTAL, Mark, Values
 from prep.domain.night import Night as DeclaredNight
-from prep.domain.rules import SIN_ACTA, Assessment, assess, assess_sin_acta, rule_set, vote_limit
+from prep.domain.rules import SIN_ACTA, assess, assess_sin_acta, rule_set, vote_limit
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
@@ -24,6 +24,7 @@ from prep.store.database import Connection, Pool, open_pool
 from prep.store.night import Declared
 from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
+from tests.makers.cast import Cast, people_logged_in
 from tests.makers.declared import TONIGHT
 
 START = datetime(2027, 6, 7, 1, 30, tzinfo=UTC)
@@ -39,6 +40,7 @@ class SmallNight:
     catalog: Catalog
     sheets: list[Sheet]
     office: CorteOffice
+    cast: Cast
     draw: Callable[[Sheet], bytes] = lambda sheet: f"imagen de {sheet.qr}".encode()
     cut_so_far: int = 0
     _versions: dict[str, int] = field(default_factory=dict)
@@ -47,16 +49,19 @@ class SmallNight:
     def pool(self) -> Pool:
         return self.office.pool
 
-    async def count(self, sheets: Iterable[Sheet]) -> None:
-        """Each sheet becomes the version that counts for its acta; a sheet without a casilla becomes fuera de catálogo."""
+    async def count(self, sheets: Iterable[Sheet], *, device: str = "catd-01") -> None:
+        """Each sheet becomes the version that counts for its acta; a sheet without a casilla becomes fuera de catálogo.
+
+        Its image comes from `device`, and two people type it.
+        """
         async with self.pool.acquire() as connection:
             for sheet in sheets:
                 async with connection.transaction():
-                    await self._count_sheet(connection, sheet)
+                    await self._count_sheet(connection, sheet, device)
 
-    async def _count_sheet(self, connection: Connection, sheet: Sheet) -> None:
+    async def _count_sheet(self, connection: Connection, sheet: Sheet, device: str) -> None:
         acta = next((acta for acta in self.catalog.actas if acta.qr == sheet.qr), None)
-        image = await self._store_image(connection, sheet) if sheet.sin_acta is None else None
+        image = await self._store_image(connection, sheet, device) if sheet.sin_acta is None else None
         if acta is None:
             assert image is not None
             await connection.execute(
@@ -64,28 +69,18 @@ class SmallNight:
                 *(image, sheet.qr, self.catalog.elections[0].id, sheet.origen, sheet.kind, sheet.acopio),
             )
             return
-        ronda = await connection.fetchval("SELECT count(*) + 1 FROM acta_version WHERE acta = $1", acta.id)
-        version = await self._judge_and_add_version(connection, acta, sheet, image, ronda)
-        # Two people typed the same.
-        await connection.execute(
-            """INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
-            SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), $2, $2, v.numbers, v.marks
-            FROM acta_version v, generate_series(1, 2) AS o WHERE v.id = $1 AND v.image IS NOT NULL""",
-            *(version, sheet.acopio),
-        )
         await connection.execute(
             "INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) ON CONFLICT DO NOTHING",
             *(acta.id, sheet.acopio),
         )
-        before = await connection.fetchval("SELECT estado FROM acta_current WHERE acta = $1", acta.id)
-        for estado in ("Digitalizada", "Capturada") if before == "Publicada" else ():
-            await connection.execute("UPDATE acta_current SET estado = $2 WHERE acta = $1", acta.id, estado)
+        ronda = await self._open_round(connection, acta, image, sheet) if image else 0
+        version = await self._judge_and_add_version(connection, acta, sheet, image, ronda)
         await connection.execute(
             "UPDATE acta_current SET estado = 'Verificada', version = $2, image = $3 WHERE acta = $1",
             *(acta.id, version, image),
         )
 
-    async def _store_image(self, connection: Connection, sheet: Sheet) -> bytes:
+    async def _store_image(self, connection: Connection, sheet: Sheet, device: str) -> bytes:
         content = self.draw(sheet)
         sha256 = bytes.fromhex(await self.office.blobs.put(content))
         web = bytes.fromhex(await self.office.blobs.put(content + b"\n"))
@@ -94,10 +89,50 @@ class SmallNight:
             *(sha256, len(content), sheet.acopio),
         )
         await connection.execute(
+            """INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento,
+                acopio_at, acta_hint, received_at)
+            SELECT 'image:' || $1 || ':' || n || ':' || encode($2, 'hex'), $2, $1, n, $3, $4, $5, $6, $7, '', $7
+            FROM (SELECT count(*) + 1 AS n FROM arrival WHERE device = $1) AS counted
+            WHERE NOT EXISTS (SELECT FROM arrival WHERE image = $2)""",
+            *(device, sha256, sheet.origen, sheet.kind, sheet.traslado, sheet.documento, sheet.acopio),
+        )
+        await connection.execute(
             "INSERT INTO reading (image, text, width, height, phash, web, thumb, read_at) VALUES ($1, $2, 1, 1, repeat('0', 1024)::bit(1024), $3, $3, $4) ON CONFLICT DO NOTHING",
             *(sha256, sheet.qr, web, sheet.acopio),
         )
         return sha256
+
+    async def _open_round(self, connection: Connection, acta: Acta, image: bytes, sheet: Sheet) -> int:
+        """The acta is ready to be compared: two people have typed the image. Returns the number of the round."""
+        await connection.execute(
+            "INSERT INTO image_current VALUES ($1, 'identificada', $2, $3) ON CONFLICT DO NOTHING",
+            *(image, acta.id, sheet.acopio),
+        )
+        before = await connection.fetchval("SELECT estado FROM acta_current WHERE acta = $1", acta.id)
+        if before == "Esperada":
+            await connection.execute("UPDATE acta_current SET estado = 'Acopiada' WHERE acta = $1", acta.id)
+        ronda: int = await connection.fetchval(
+            "UPDATE acta_current SET estado = 'Digitalizada', ronda = ronda + 1, image = $2 WHERE acta = $1 RETURNING ronda",
+            *(acta.id, image),
+        )
+        values = self._values_on(acta, sheet)
+        for ordinal, (person, site) in enumerate(self.cast.typists, 1):
+            await connection.execute(
+                """INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
+                VALUES ($1, $2, $3, $4, $5, $6, gen_random_uuid(), $7, $7, $8, $9)""",
+                *(acta.id, ronda, ordinal, image, person, site, sheet.acopio, values.numbers, values.marks),
+            )
+        await connection.execute("UPDATE acta_current SET estado = 'Capturada' WHERE acta = $1", acta.id)
+        return ronda
+
+    def _values_on(self, acta: Acta, sheet: Sheet) -> Values:
+        election = next(each for each in self.catalog.elections if each.id == acta.election)
+        assert sheet.values is not None
+        return Values(
+            header=tuple(sheet.values[code] for code in HEADER),
+            votes=tuple(sheet.values.get(code, Mark.NO_EN_BOLETA) for code in election.codes),
+            total=sheet.values[TOTAL],
+        )
 
     async def _judge_and_add_version(
         self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, ronda: int
@@ -109,48 +144,35 @@ class SmallNight:
             assert sheet.sin_acta is not None
             said = assess_sin_acta(SIN_ACTA[sheet.sin_acta - 1], rules)
         else:
-            values = Values(
-                header=tuple(sheet.values[code] for code in HEADER),
-                votes=tuple(sheet.values.get(code, Mark.NO_EN_BOLETA) for code in election.codes),
-                total=sheet.values[TOTAL],
-            )
+            values = self._values_on(acta, sheet)
             limit = vote_limit(acta.lista_nominal, acta.representantes, acta.boletas_maximas)
             said = assess(values, limit=limit, rules=rules)
-        return await self._insert_version(
-            connection,
-            acta,
-            sheet,
-            image,
-            values,
-            said,
-            rules.published(said.observations),
-            len(election.options),
-            ronda,
-        )
-
-    async def _insert_version(
-        self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, values: Values | None,
-        said: Assessment, text: str, options: int, ronda: int,
-    ) -> int:  # fmt: skip
+        text = rules.published(said.observations)
+        came = (sheet.documento, sheet.origen, sheet.kind, sheet.traslado) if image else ("-", "-", "-", "")
+        documento, origen, digitalizacion, traslado = came
         at = sheet.acopio if image else None
         ballot = next(each.ballot for each in self.catalog.contests if each.id == acta.contest)
         tail = row.tail(
-            observations=text, contabilizada=said.contabilizada, traslado=sheet.traslado if image else "",
+            observations=text, contabilizada=said.contabilizada, traslado=traslado,
             image=image.hex() if image else None, acopio_at=at, captura_at=at, verificacion_at=at,
-            origen=sheet.origen if image else "-", digitalizacion=sheet.kind if image else "-",
-            tipo_documento=sheet.documento if image else "-", cotejada=0,
+            origen=origen, digitalizacion=digitalizacion, tipo_documento=documento, cotejada=0,
         )  # fmt: skip
-        quantities = row.quantities(values, said.calculado) if values else row.quantities_sin_acta(options, ballot)
+        quantities = (
+            row.quantities(values, said.calculado) if values else row.quantities_sin_acta(len(election.options), ballot)
+        )
         version: int = await connection.fetchval(
             """INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations,
                 inconsistent, contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at,
                 captura_at, verificacion_at, quantities, tail)
-            VALUES ($1, $17, $2, NULL, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $14, $14, $15, $16)
+            SELECT $1, $2, CASE WHEN $3::bytea IS NULL THEN 'sin_acta' WHEN c.version IS NULL THEN 'captura' ELSE 'recaptura' END,
+                CASE WHEN $3::bytea IS NULL THEN $18::int END, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15,
+                $15, $16, $17
+            FROM acta_current c WHERE c.acta = $1
             RETURNING id""",
-            *(acta.id, "captura" if image else "sin_acta", image),
+            *(acta.id, ronda, image),
             *(values.numbers if values else [], values.marks if values else ""),
             *(said.calculado, [code.value for code in said.observations], said.inconsistent, said.contabilizada),
-            *(sheet.documento, sheet.origen, sheet.kind, sheet.traslado, at, quantities, tail, ronda),
+            *(*came, at, at, quantities, tail, self.cast.operador),
         )
         return version
 
@@ -186,7 +208,14 @@ async def small_night(
     public.mkdir()
     blobs = Blobs.open((folder / "blobs").as_uri())
     try:
-        yield SmallNight(night.app, night.owner, catalog, sheets, CorteOffice(pool, blobs, public, declared))
+        yield SmallNight(
+            night.app,
+            night.owner,
+            catalog,
+            sheets,
+            CorteOffice(pool, blobs, public, declared),
+            await people_logged_in(night.owner),
+        )
     finally:
         await pool.close()
 

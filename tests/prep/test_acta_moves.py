@@ -21,6 +21,7 @@ from prep.store import cortes
 from prep.store import pipeline as store
 from prep.store.cortes import Corte, Phase, Release
 from prep.store.database import Connection
+from prep.store.people import Role
 from tests.conftest import Night
 from tests.makers.declared import TONIGHT
 from tests.makers.small_night import small_night
@@ -63,13 +64,21 @@ async def accepts(connection: Connection, change: Coroutine[Any, Any, object]) -
 
 async def ask(connection: Connection, acta: ActaId, move: Move) -> None:
     """What a person may ask for at the desk."""
+
+    async def somebody(role: Role) -> int:
+        found: int = await connection.fetchval("SELECT id FROM person WHERE role = $1", role)
+        return found
+
     match move:
         case Move.REGISTRO_SIN_ACTA:
-            await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=1, at=AT)
+            person = await somebody(Role.OPERADOR_CATD)
+            await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=person, at=AT)
         case Move.COTEJO:
-            await pipeline.cotejar(connection, acta=acta, person=1, result="aceptada", given=GIVEN)
+            person = await somebody(Role.COTEJADOR)
+            await pipeline.cotejar(connection, acta=acta, person=person, result="aceptada", given=GIVEN)
         case Move.RECAPTURA:
-            await pipeline.recapture(connection, acta=acta, person=1, reason="corrección", given=GIVEN)
+            person = await somebody(Role.SUPERVISOR)
+            await pipeline.recapture(connection, acta=acta, person=person, reason="corrección", given=GIVEN)
         case _:
             raise AssertionError(move)
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from prep.errors import Rejected
+from prep.settings import Part
 from prep.store.database import connect, migrate, open_pool
 from tests.makers.cord import copy
 from tests.makers.postgres_server import HOST, Server, of_the_system
@@ -113,7 +114,7 @@ async def test_an_owner_without_the_rights_is_told_what_to_ask_for(foreign: Serv
 async def test_an_application_that_could_rewrite_facts_is_refused(foreign: Server) -> None:
     ours = await house(foreign)
     with pytest.raises(Rejected, match="«postgres», de PREP_DATABASE, puede reescribir hechos"):
-        await migrate(ours.owner, app=foreign.superuser(ours.name))
+        await migrate(ours.owner, parts={Part.WORKER: foreign.superuser(ours.name)})
 
 
 async def test_one_address_for_everything_works_and_is_warned_of(foreign: Server) -> None:

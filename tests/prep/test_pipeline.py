@@ -42,6 +42,7 @@ from prep.store.pipeline import Reading, Unread
 from prep.store.tonight import Tonight
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
+from tests.makers.cast import LOGGED_IN
 from tests.makers.declared import TONIGHT
 
 START = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
@@ -58,6 +59,8 @@ class World:
     sheets: list[Sheet]
     persons: list[Person]
     clock: list[datetime]
+    operador: int
+    cotejador: int
     chance: Callable[[], float] = lambda: 0.0
     on_the_way: dict[str, list[Message]] = field(default_factory=lambda: defaultdict(list))
     qr_lost: set[str] = field(default_factory=set)
@@ -191,15 +194,25 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
         site = await people.site(owner, f"S{number % 2}")
         role = Role.SUPERVISOR if number == 4 else Role.CAPTURISTA
         persons.append(
-            Person(await people.add_person(owner, f"p{number}", "x", role, site), role, site, f"S{number % 2}")
+            Person(
+                await people.add_person(owner, f"p{number}", people.Derived("", b""), role, site),
+                role,
+                site,
+                f"S{number % 2}",
+            )
         )
+    operador, cotejador = [
+        await people.add_person(owner, role.value, people.Derived("", b""), role, site)
+        for role in (Role.OPERADOR_CATD, Role.COTEJADOR)
+    ]
+    await owner.execute(LOGGED_IN)
     await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
     desk = Desk(
         pool, Blobs.open(blobs.as_uri()), Tonight(pool), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10
     )
-    made = World(pool, desk, catalog, sheets, persons, clock)
+    made = World(pool, desk, catalog, sheets, persons, clock, operador, cotejador)
     codes = {election.id: election.code for election in catalog.elections}
     by_qr = {sheet.qr: sheet for sheet in sheets}
     made.by_clave = {(codes[a.election], a.clave): by_qr[a.qr] for a in catalog.actas if a.qr in by_qr}
@@ -255,7 +268,7 @@ async def test_three_different_captures_are_resolved_by_somebody_else_and_only_w
         await small.settle()
     assert await small.current() == {}
     for typist in small.persons[:3]:
-        assert await small.work(typist) is None, "each of the three would take their own"
+        assert await small.work(typist) is None, "who has typed does not choose"
     task = await small.desk.lease(small.persons[3], list(TaskKind))
     assert task is not None
     fourth = sheet.capture() | {"VOTOS_SACADOS": 9}
@@ -632,7 +645,9 @@ async def test_cotejo_in_correction_opens_a_round_and_ends_as_accepted_after_a_c
         await small.settle()
     async with transaction(small.pool) as connection:
         await connection.execute("UPDATE acta_current SET estado = 'Publicada'")
-        await pipeline.cotejar(connection, acta=small.acta(sheet), person=9, result="en correccion", given=small.given)
+        await pipeline.cotejar(
+            connection, acta=small.acta(sheet), person=small.cotejador, result="en correccion", given=small.given
+        )
     for person in (2, 3):
         await small.work(small.persons[person])
         await small.settle()
@@ -648,7 +663,9 @@ async def test_sin_acta_of_an_acta_that_has_come_is_refused(small: World) -> Non
     await small.settle()
     with pytest.raises(Rejected, match="Digitalizada"):
         async with transaction(small.pool) as connection:
-            await pipeline.register_sin_acta(connection, acta=small.acta(sheet), kind=SIN_ACTA[0], person=1, at=START)
+            await pipeline.register_sin_acta(
+                connection, acta=small.acta(sheet), kind=SIN_ACTA[0], person=small.operador, at=START
+            )
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -663,7 +680,7 @@ def test_in_any_order_and_however_often_a_message_comes_the_truth_counts(
         connection = await asyncpg.connect(postgres.owner("postgres"))
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
         await connection.close()
-        return Night(postgres.owner(name), postgres.app(name))
+        return Night.of(postgres, name)
 
     async def night() -> None:
         rng = random.Random(seed)
@@ -675,7 +692,7 @@ def test_in_any_order_and_however_often_a_message_comes_the_truth_counts(
                     async with transaction(made.pool) as connection:
                         kind = SIN_ACTA[sheet.sin_acta - 1]
                         await pipeline.register_sin_acta(
-                            connection, acta=made.acta(sheet), kind=kind, person=1, at=START
+                            connection, acta=made.acta(sheet), kind=kind, person=made.operador, at=START
                         )
                     continue
                 for copy in range(rng.choice((1, 1, 2))):

@@ -286,14 +286,25 @@ def files(public: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found if path.is_file()}
 
 
+async def test_a_writer_to_the_published_tree_does_not_reach_the_originals(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:5])
+    await tonight.cut()
+    published = [path for path in (tonight.office.public / "imagenes").rglob("*") if path.is_file()]
+    assert len(published) > 4
+    for path in published:
+        with path.open("r+b") as file:
+            file.write(b"otra cosa")
+        assert await tonight.office.blobs.get(path.stem), "its digest is still the one in its name"
+
+
 @pytest.mark.parametrize("lost", ["nothing", "the rename", "a corte"])
 async def test_published_bytes_are_written_once_and_no_later_run_touches_them(
     tonight: SmallNight, tmp_path: Path, lost: str
 ) -> None:
     """Later cortes, a restart that finishes a corte, a corte made again: none of them takes a published file away.
 
-    The tree was brought back from a copy. So its files are no links to the store, and a file that is removed and
-    written again gets another inode. A later acta has an image with exactly the bytes of the web copy of an earlier
+    A file that is removed and written again gets another inode. A later acta has an image with exactly the bytes of the web copy of an earlier
     one.
     """
     draw = tonight.draw

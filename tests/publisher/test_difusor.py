@@ -50,7 +50,7 @@ def grown(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory)
         connection = await asyncpg.connect(postgres.owner("postgres"))
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
         await connection.close()
-        async with logged_night(Night(postgres.owner(name), postgres.app(name)), folder, casillas=12) as tonight:
+        async with logged_night(Night.of(postgres, name), folder, casillas=12) as tonight:
             sheets = tonight.night.sheets
 
             async def corte(phase: Phase | None = None) -> None:

@@ -33,7 +33,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
         connection = await asyncpg.connect(postgres.owner("postgres"))
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
         await connection.close()
-        night = Night(postgres.owner(name), postgres.app(name))
+        night = Night.of(postgres, name)
         async with logged_night(night, tmp_path, casillas=12) as tonight:
             sheets = tonight.night.sheets
             await tonight.night.cut()

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from prep import observe
 from prep.operations.cli import PROGRAMS
-from prep.settings import PREFIX, Settings
+from prep.settings import PREFIX, Part, Settings
 from tests.makers.programs import DEPLOY, ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -59,7 +59,7 @@ def test_the_program_knows_each_setting_and_each_secret() -> None:
     said |= set(re.findall(r"(PREP_[A-Z0-9_]+)=", (DEPLOY / "Containerfile").read_text()))
     said |= {name.upper() for service in OURS.values() for name in names(service, "secrets")}
     assert {name for name in said if name.startswith(PREFIX)} - KNOWN == set()
-    assert {"PREP_DATABASE", "PREP_S3_SECRET", "PREP_SEAL_KEY"} <= said
+    assert {"PREP_DATABASE_WORKER", "PREP_S3_SECRET", "PREP_SEAL_KEY"} <= said
 
 
 def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -> None:
@@ -68,7 +68,10 @@ def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -
         assert set(re.findall(r"(?:^|prep )([a-z]+)", words)) <= {*PROGRAMS, "prep", "migrate", "bus"}, name
         assert service["cap_drop"] == ["ALL"]
         assert service["read_only"] is True
-        assert "prep_database_owner" not in names(service, "secrets") or name in {"prepared", "admin"}
+        # Each part enters the database with a role of its own, and knows no other.
+        addresses = {secret for secret in names(service, "secrets") if secret.startswith("prep_database")}
+        part = "publisher" if name == "publisher-standby" else name
+        assert addresses == {f"prep_database_{part}"} or name in {"prepared", "admin"}, name
     assert "USER prep" in (DEPLOY / "Containerfile").read_text()
     [asked] = re.findall(r"^HEALTHCHECK .*\n +CMD .*(/\w+)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert asked == "/livez", "an orchestrator restarts what is ill, and a restart heals no database that is away"
@@ -196,8 +199,8 @@ def test_the_secrets_agree_with_each_other_and_with_the_services(prepared: Path)
     assert identity["credentials"] == [{"accessKey": secret("prep_s3_key_id"), "secretKey": secret("prep_s3_secret")}]
     owner = SERVICES["postgres"]["environment"]["POSTGRES_USER"]
     for name, who, password in (
-        ("prep_database", "prep_app", "postgres_app_password"),
         ("prep_database_owner", owner, "postgres_owner_password"),
+        *((f"prep_database_{part.name.lower()}", part, f"postgres_{part.name.lower()}_password") for part in Part),
     ):
         assert secret(name) == f"postgresql://{who}:{secret(password)}@postgres:5432/prep"
     named = set(re.findall(r"\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text()))

@@ -109,3 +109,26 @@ def test_a_folder_is_made_durable_once(tmp_path: Path, monkeypatch: pytest.Monke
     folders.forget(tmp_path / "a" / "b")
     folders.make(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("clones", [True, False], ids=["shares blocks if it can", "copies"])
+def test_a_copy_is_durable_and_a_writer_to_it_does_not_reach_the_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, clones: bool
+) -> None:
+    original, copied = tmp_path / "original", tmp_path / "copia"
+    content = os.urandom(3 << 20)
+    original.write_bytes(content)
+    if not clones:
+        monkeypatch.setattr(durable, "_CLONE", 0)  # no such request
+    with stop_at(1, monkeypatch) as synced:
+        durable.copy(original, copied)
+    assert synced == ["file"]
+    assert copied.read_bytes() == content
+    with copied.open("r+b") as file:
+        file.write(b"otra cosa")
+    assert original.read_bytes() == content
+    with pytest.raises(FileExistsError):
+        durable.copy(original, copied)
+    with pytest.raises(FileNotFoundError):
+        durable.copy(tmp_path / "nada", tmp_path / "otra")
+    assert not (tmp_path / "otra").exists()

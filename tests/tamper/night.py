@@ -250,7 +250,7 @@ def statements_of_row(code: str, clave: str, cells: list[str], ronda: int) -> It
     right = [*cells[:-14]]
     typed = {AGREED: [right, _mistaken(right, 1), right], CHOSEN: [_mistaken(right, 1), right, _mistaken(right, 2)]}
     for ordinal, fields in enumerate(typed.get(clave, [right, right]), 1):
-        given = {"numeros": [int(cell) if cell.isdigit() else None for cell in fields]}
+        given: dict[str, Any] = {"numeros": [int(cell) if cell.isdigit() else None for cell in fields]}
         given |= {"marcas": "".join("N" if cell.isdigit() else MARKS[cell] for cell in fields)}
         yield (
             "captura",
