@@ -63,7 +63,7 @@ NUMBER_OR_WORD: Final[dict[str, Any]] = {
 
 class CaptureBody(WithNext):
     valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
-    """Every field of the form once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+    """Every field of the task once, by its `codigo`: a number, "ilegible" or "sin dato"."""
 
 
 class IdentityBody(WithNext):
@@ -165,9 +165,9 @@ class TaskAnswer(JsonAnswer):
     acta: ActaOfTask | None
     """Null while the image is not identified."""
     campos: list[FieldOfForm]
-    """The fields to type, in the order of the form."""
+    """The fields to type, in the order of the form; of a resolution, those in which the captures differ."""
     capturas: list[dict[str, int | str]] = []
-    """The three captures to choose from; in a resolution alone."""
+    """The three captures to choose from, each as its fields that differ; in a resolution alone."""
 
 
 class NextAnswer(JsonAnswer):

@@ -63,6 +63,7 @@ class Code(StrEnum):
     CAPTURED_BEFORE = "captura_repetida", 409, "This person has typed this acta already."
     IDENTIFIED_BEFORE = "identificacion_repetida", 409, "This person has identified this image already."
     RESOLVED_BEFORE = "acta_ya_resuelta", 409, "One of the three captures was chosen already."
+    OWN_CHOICE = "eleccion_propia", 409, "This person typed one of the three captures; another person chooses."
     VALUE_WRONG = "valor_no_valido", 422, "A field of the acta holds no such value; the sentence names it."
     VALUES_MISSING = "campos_faltantes", 422, "Fields of the acta are missing; the sentence names them."
     VALUES_UNKNOWN = "campos_sobrantes", 422, "The acta has no such fields; the sentence names them."

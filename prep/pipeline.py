@@ -329,7 +329,7 @@ async def _resolve_three(
 ) -> None:
     """Three captures differ. If a person has chosen one, verify it; if not, open the task of choosing.
 
-    The third person, or a supervisor, chooses. The third person typed without seeing the others and may see them now.
+    A person who typed none of the three chooses: each of the three people would take her own capture.
     """
     chosen = await store.resolution(connection, row.id, row.ronda)
     if chosen is not None:
@@ -348,7 +348,7 @@ async def _resolve_three(
         ordinal=1,
         queue_at=given.now(),
         at=given.now(),
-        only_person=captures[2].capture.person,
+        not_persons=[each.capture.person for each in captures],
     )
 
 

@@ -103,12 +103,18 @@ def say(
             values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen else {}
             progress.again[login, sheet.key] += 1
             return f"{path}/entry", {"valores": values}
-        case "resolucion" if sheet.capture() in task["capturas"]:
-            return f"{path}/resolution", {"valores": sheet.capture()}
+        case "resolucion" if (right := _differing_fields(sheet, task)) in task["capturas"]:
+            return f"{path}/resolution", {"valores": right}
         case "resolucion":
             return f"/v1/actas/{election}/{clave}/recaptura", None
         case kind:
             raise PrepError(f"tarea desconocida: {kind}")
+
+
+def _differing_fields(sheet: Sheet, task: Mapping[str, Any]) -> dict[str, int | str]:
+    """What the sheet says in the fields in which three captures differ."""
+    right = sheet.capture()
+    return {field["codigo"]: right[field["codigo"]] for field in task["campos"]}
 
 
 def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, int | str]:

@@ -332,7 +332,6 @@ async def add_task(
     at: datetime,
     not_persons: Sequence[int] = (),
     not_site: int | None = None,
-    only_person: int | None = None,
 ) -> None:
     """Add a task for a person. If it exists already, it stays one task."""
     await connection.execute(
@@ -347,7 +346,6 @@ async def add_task(
         at,
         list(not_persons),
         not_site,
-        only_person,
     )
 
 

@@ -131,8 +131,8 @@ SELECT * FROM acta_version WHERE id = $1
 SELECT count(DISTINCT site)::int FROM person WHERE active AND role IN ('capturista', 'verificador')
 
 -- name: add_task
-INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, not_site, only_person)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, not_site)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 
 -- Tasks of an acta are found by the index that allows each but once, among however many wait.
