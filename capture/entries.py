@@ -17,7 +17,6 @@ from prep import observe, pipeline
 from prep.blobs import Blobs
 from prep.domain.catalog import SIN_SECCION, ActaId, Ambito, ContestId, TerritoryKind, read_identity
 from prep.domain.entry import HEADER, Field, Mark, Values, no_such_choice, read_field
-from prep.domain.rules import SIN_ACTA
 from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
 from prep.scan.header import MEDIA
@@ -37,7 +36,6 @@ MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
     TaskKind.CAPTURA: TYPISTS,
 }
 """Who may hold which task, the most urgent first."""
-REGISTERS: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
 SUPERVISES: Final = frozenset({Role.SUPERVISOR})
 COMPARES: Final = frozenset({Role.COTEJADOR})
 SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
@@ -245,19 +243,7 @@ class Desk:
     async def _read_values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
         return read_values(await self._form_of_contest(connection, on_form.contest), raw, digitos=on_form.digitos)
 
-    # What supervisors, CATD operators and cotejadores do to an acta.
-
-    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> DeskAnswer:
-        """Register that an acta will not come, for reason 1 to 4 (`docs/rules.md` §5)."""
-        allow(person, REGISTERS)
-        kind = SIN_ACTA[motivo - 1]
-        async with transaction(self._pool) as connection:
-            acta = await store.acta_id(connection, election, clave)
-            await pipeline_store.lock_acta(connection, acta, self._clock())
-            new = await store.sin_acta_now(connection, acta) is not kind
-            if new:
-                await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
-        return DeskAnswer({}, new=new)
+    # What supervisors and cotejadores do to an acta.
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
         """Have an acta typed again in a new round, from another of its images if one is given."""

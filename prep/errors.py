@@ -78,6 +78,17 @@ class Code(StrEnum):
     REASON_NOT_USED = "motivo_no_admitido", 422, "This election does not use this reason."
     COTEJO_WRONG = "cotejo_no_valido", 422, "The result of the comparison is none of the possible ones."
 
+    # Decisions of two people.
+    NO_DECISION = "decision_inexistente", 404, "No decision has this number."
+    DECISION_OPEN = "decision_abierta", 409, "Another decision about the same waits for its second person."
+    DECISION_MOVE = "decision_no_lo_admite", 409, "The decision is in a state that does not allow this."
+    SAME_PERSON = "misma_persona", 409, "The person who proposed cannot confirm; another person does."
+    IMAGE_MOVE = "imagen_no_lo_admite", 409, "The image is in a state that does not allow this."
+    NO_PARKED = "mensaje_inexistente", 404, "No message that was set aside has this number."
+    NO_DEVICE = "dispositivo_inexistente", 404, "No device has this identifier."
+    NUMBER_ARRIVED = "numero_ya_recibido", 409, "The image with this number of the device did arrive."
+    NIGHT_CLOSED = "noche_cerrada", 409, "The night has closed: no decision is taken or undone any more."
+
     # The server.
     DEFECT = "error_interno", 500, "A defect of the server; it is in its log."
     PARKED = "apartado", 500, "The server set something aside for a person to look at; it is in its log."

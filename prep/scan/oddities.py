@@ -16,6 +16,7 @@ class Oddity(StrEnum):
     SIN_DECODIFICAR = "sin_decodificar"
     NO_ADMITIDA = "no_admitida"
     HORA_IMPROBABLE = "hora_improbable"
+    ETIQUETA_AJENA = "etiqueta_ajena"
 
 
 SENTENCES: Final[dict[Oddity, str]] = {
@@ -28,4 +29,5 @@ SENTENCES: Final[dict[Oddity, str]] = {
     Oddity.SIN_DECODIFICAR: "no se pudo decodificar la imagen; vea el original",
     Oddity.NO_ADMITIDA: "al examinarla de nuevo no cumple lo que se pide a una imagen; vea el original con cuidado",
     Oddity.HORA_IMPROBABLE: "la hora de acopio no es de esta jornada: el reloj del dispositivo puede estar mal",
+    Oddity.ETIQUETA_AJENA: "la etiqueta no es de un acta del catálogo; lea en el acta de qué casilla es",
 }

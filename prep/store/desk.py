@@ -16,7 +16,7 @@ import asyncpg
 from prep.domain.acta import Estado
 from prep.domain.catalog import ActaId, Ambito, ContestId, TerritoryKind
 from prep.domain.entry import HEADER, TOTAL, Values, from_columns
-from prep.domain.rules import Observation, vote_limit
+from prep.domain.rules import vote_limit
 from prep.errors import Code, Rejected
 from prep.messages import Message
 from prep.store.database import Connection, sql
@@ -371,13 +371,6 @@ async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
     if found is None:
         raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", code=Code.NO_ACTA)
     return ActaId(found)
-
-
-async def sin_acta_now(connection: Connection, acta: ActaId) -> Observation | None:
-    """The kind of sin acta that counts for it now, if one does."""
-    # An acta that will not come has no numbers: its first observation says why.
-    observed: list[str] | None = await connection.fetchval(SQL["sin_acta_now"], acta)
-    return Observation(observed[0]) if observed else None
 
 
 VERIFIED: Final = frozenset({Estado.VERIFICADA, Estado.PUBLICADA, Estado.COTEJADA})

@@ -102,17 +102,12 @@ WHERE i.sha256 = $1
 -- name: acta_id
 SELECT a.id FROM acta a JOIN election e ON e.id = a.election WHERE e.code = $1 AND a.clave = $2
 
--- name: sin_acta_now
-SELECT v.observations
-FROM acta_current c JOIN acta_version v ON v.id = c.version
-WHERE c.acta = $1 AND v.reason = 'sin_acta' AND c.estado IN ('Verificada', 'Publicada', 'Cotejada')
-
 -- name: acta_state
 SELECT coalesce(c.estado, 'Esperada') AS estado, coalesce(c.ronda, 0) AS ronda, c.image, v.observations,
     v.contabilizada, v.cotejada, a.contest
 FROM acta a
 LEFT JOIN acta_current c ON c.acta = a.id
-LEFT JOIN acta_version v ON v.id = c.version
+LEFT JOIN acta_version v ON v.id = c.version AND v.reason <> 'retiro'
 WHERE a.id = $1
 
 -- name: acta_images

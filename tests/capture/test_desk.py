@@ -421,18 +421,6 @@ async def test_an_image_is_shown_to_the_person_who_works_on_it(room: Room) -> No
     assert (await room.ask("ana", path, method="GET")).status_code == 403
 
 
-async def test_sin_acta_is_registered_once_by_who_may(room: Room) -> None:
-    path = "/v1/actas/DIP_LOC/clave7/sin-acta"
-    assert (await room.ask("ana", path, {"motivo": 2})).status_code == 403
-    assert [(await room.ask("oper", path, {"motivo": 2})).status_code for _ in range(2)] == [201, 200]
-    assert (await room.ask("oper", path, {"motivo": 1})).status_code == 409
-    wrong = await room.ask("oper", path, {"motivo": 5})
-    assert (wrong.status_code, wrong.json()["error"]) == (422, "motivo: no es uno de los valores posibles")
-    nowhere = await room.ask("oper", "/v1/actas/DIP_LOC/clave99/sin-acta", {"motivo": 2})
-    assert (nowhere.status_code, nowhere.json()["error"]) == (404, "no hay en el catálogo un acta clave99 de DIP_LOC")
-    assert await count(room, "SELECT count(*) FROM acta_version WHERE reason = 'sin_acta'") == 1
-
-
 async def test_a_supervisor_opens_a_new_round_and_who_typed_the_old_one_may_type_again(room: Room) -> None:
     await room.arrive(1)
     await room.type("ana", VALUES)
@@ -462,7 +450,7 @@ async def test_a_cotejador_sends_a_published_acta_back(room: Room, night: Night)
 
 
 async def test_a_get_changes_nothing(room: Room) -> None:
-    for path in ("/v1/tasks/lease", "/v1/actas/DIP_LOC/clave1/sin-acta", "/v1/session"):
+    for path in ("/v1/tasks/lease", "/v1/decisions", "/v1/decisions/1/confirm", "/v1/session"):
         answer = await room.ask("super", path, method="GET")
         assert (answer.status_code, answer.json()["error"]) == (405, "esta dirección no admite ese método")
     assert await count(room, "SELECT count(*) FROM acta_current") == 0

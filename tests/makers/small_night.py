@@ -22,6 +22,7 @@ from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, open_pool
 from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
+from tests.makers.two_people import record_sin_acta, two_people
 
 START = datetime(2027, 6, 7, 1, 30, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -124,13 +125,14 @@ class SmallNight:
         version: int = await connection.fetchval(
             """INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations,
                 inconsistent, contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at,
-                captura_at, verificacion_at, quantities, tail)
-            VALUES ($1, 1, $2, NULL, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $14, $14, $15, $16)
+                captura_at, verificacion_at, quantities, tail, decision)
+            VALUES ($1, 1, $2, NULL, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17)
             RETURNING id""",
             *(acta.id, "captura" if image else "sin_acta", image),
             *(values.numbers if values else [], values.marks if values else ""),
             *(said.calculado, [code.value for code in said.observations], said.inconsistent, said.contabilizada),
             *(sheet.documento, sheet.origen, sheet.kind, sheet.traslado, at, quantities, tail),
+            None if image else await record_sin_acta(connection, acta.id),
         )
         return version
 
@@ -159,6 +161,9 @@ async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: i
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(files)
     await catalog_store.load(night.owner, catalog, at=START)
+    owner = await asyncpg.connect(night.owner)
+    await two_people(owner)
+    await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     public = folder / "publico"
     public.mkdir()

@@ -23,6 +23,7 @@ from prep.store.cortes import Corte, Phase, Release
 from prep.store.database import Connection
 from tests.conftest import Night
 from tests.makers.small_night import small_night
+from tests.makers.two_people import say_sin_acta
 
 AT = datetime(2027, 6, 7, 2, 0, tzinfo=UTC)
 GIVEN = pipeline.Given(lambda: AT, lambda: 0.5)
@@ -64,7 +65,7 @@ async def ask(connection: Connection, acta: ActaId, move: Move) -> None:
     """What a person may ask for at the desk."""
     match move:
         case Move.REGISTRO_SIN_ACTA:
-            await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=1, at=AT)
+            await say_sin_acta(connection, acta, SIN_ACTA[0])
         case Move.COTEJO:
             await pipeline.cotejar(connection, acta=acta, person=1, result="aceptada", given=GIVEN)
         case Move.RECAPTURA:
