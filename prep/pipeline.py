@@ -153,6 +153,8 @@ def sticker(text: str | None, key: bytes | None) -> Identity | None:
 async def named(connection: Connection, message: ImageNamed, given: Given) -> None:
     """A person has said which acta an image is. If two statements are equal, they count; if not, ask another person."""
     image = bytes.fromhex(message.sha256)
+    # The subject first, as every decision does: two that lock in another order would wait for each other.
+    await decisions.lock_subject(connection, image_subject(message.sha256))
     row = await store.lock_image(connection, image)
     if row.state != "por_identificar":
         return
