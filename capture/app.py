@@ -7,7 +7,7 @@ changes no state. `OPERATIONS` lists every path with its answers and refusals; t
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,31 +20,46 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capture.auth import Devices, People
+from capture.decisions import Decisions
 from capture.description import Operation, describe
 from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
 from capture.shapes import (
+    LARGEST,
     ActaAnswer,
+    AnswerBody,
     CaptureAnswer,
     CaptureBody,
+    CorrectionsList,
     CotejoBody,
     Credentials,
+    DecisionAnswer,
+    DecisionBody,
+    DecisionsList,
+    DevicesList,
     DoneAnswer,
+    FueraList,
     HealthAnswer,
     IdentityBody,
+    MissingList,
     NextAnswer,
+    PeopleList,
+    ReasonBody,
     RecaptureBody,
     ReceiptAnswer,
     SessionAnswer,
-    SinActaBody,
+    SitesList,
     TaskAnswer,
+    UnidentifiedList,
+    WaitingList,
     Wanted,
     WithNext,
     body_of,
@@ -53,11 +68,13 @@ from capture.shapes import (
 from prep import observe
 from prep.blobs import Blobs
 from prep.bus.contract import Bus
+from prep.domain.decision import DecisionMove
 from prep.errors import Code, Parked, PrepError, Rejected, Unavailable
 from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
+from prep.store.lists import PART, Listing
 from prep.store.people import Person
 from prep.store.tonight import Tonight
 from prep.upload import SHA256_PATTERN, Origen
@@ -77,6 +94,7 @@ class Rooms:
     intake: Intake
     people: People
     desk: Desk
+    decisions: Decisions
     pool: Pool
 
 
@@ -129,7 +147,7 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         inspection.close()
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.rooms = Rooms(intake, people, desk, pool)
+    app.state.rooms = Rooms(intake, people, desk, Decisions(pool, clock=clock, chance=SystemRandom().random), pool)
     for operation in OPERATIONS:
         operation.add_to(app)
     for kind, answer in REFUSALS:
@@ -161,6 +179,19 @@ Speaker = Annotated[Person, Depends(_person)]
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
 Lease = Annotated[UUID, Path(alias="tarea")]
 """The number of a lease, by which its holder names the task."""
+Number = Annotated[int, Path(alias="decision", ge=1, le=LARGEST)]
+LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
+    Listing.PEOPLE: (PeopleList, "The people, with their role and site."),
+    Listing.DEVICES: (DevicesList, "The devices, and when each was last heard of."),
+    Listing.SITES: (SitesList, "The closed list of sites."),
+    Listing.MISSING: (MissingList, "The actas of which no image came, and that are not sin acta."),
+    Listing.UNIDENTIFIED: (UnidentifiedList, "The images without acta."),
+    Listing.FUERA: (FueraList, "The images that are fuera de catálogo."),
+    Listing.CORRECTIONS: (CorrectionsList, "What changed, or will change, published actas."),
+    Listing.WAITING: (WaitingList, "Everything that waits for a person, the oldest first."),
+    Listing.DECISIONS: (DecisionsList, "The decisions of two people, in every state."),
+}
+"""The lists, each with its answer and its sentence in the description."""
 
 
 # Devices.
@@ -260,11 +291,49 @@ async def release(request: Request, person: Speaker, lease: Lease) -> Response:
     return Response(status_code=204)
 
 
-async def sin_acta(
-    request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[SinActaBody, body_of(SinActaBody)]
+async def propose(request: Request, person: Speaker, said: Annotated[DecisionBody, body_of(DecisionBody)]) -> Response:
+    """Propose what another person must confirm: 201, or 200 if this person proposed the same before."""
+    subject = said.model_dump(exclude_none=True, exclude={"tipo", "motivo", "texto"})
+    answer = _rooms(request).decisions.propose(person, said.tipo, subject, reason=said.motivo, words=said.texto)
+    return _desk_answer(await answer)
+
+
+async def confirm(
+    request: Request, person: Speaker, number: Number, said: Annotated[AnswerBody, body_of(AnswerBody, empty=b"{}")]
 ) -> Response:
-    """Register that an acta will not come: 201, or 200 if that is so already."""
-    return _desk_answer(await _rooms(request).desk.sin_acta(person, eleccion, clave, said.motivo))
+    """Confirm what another person proposed, or proposed to undo: 201, or 200 if that was done before."""
+    answer = _rooms(request).decisions.answer(person, number, DecisionMove.CONFIRMA, words=said.texto)
+    return _desk_answer(await answer)
+
+
+async def reject(
+    request: Request, person: Speaker, number: Number, said: Annotated[AnswerBody, body_of(AnswerBody, empty=b"{}")]
+) -> Response:
+    """Refuse a proposal that waits, or take one's own proposal back: 201, or 200 if that was done before."""
+    answer = _rooms(request).decisions.answer(person, number, DecisionMove.RECHAZA, words=said.texto)
+    return _desk_answer(await answer)
+
+
+async def undo(
+    request: Request, person: Speaker, number: Number, said: Annotated[ReasonBody, body_of(ReasonBody)]
+) -> Response:
+    """Propose to undo a confirmed decision; another person confirms: 201, or 200 if this person proposed it before."""
+    answer = _rooms(request).decisions.propose_undo(person, number, reason=said.motivo, words=said.texto)
+    return _desk_answer(await answer)
+
+
+After = Annotated[int, Query(alias="despues", ge=0, le=LARGEST, description="`siguiente` of the part before.")]
+
+
+def listing(what: Listing) -> Callable[..., Awaitable[Response]]:
+    """The route of one list."""
+
+    async def route(request: Request, person: Speaker, after: After = 0) -> Response:
+        return JSONResponse(await _rooms(request).decisions.rows(person, what, after))
+
+    route.__name__ = f"list_{what}"
+    route.__doc__ = f"{LISTED[what][1]} A part of at most {PART} rows."
+    return route
 
 
 async def recapture(
@@ -366,6 +435,8 @@ ANSWERS_A_TASK: Final = (
 )
 OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
 OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
+OF_A_DECISION: Final = (*SEES, Code.DECISION_MOVE, Code.DECISION_OPEN, Code.NIGHT_CLOSED)
+OF_A_SUBJECT: Final = (Code.ILLEGAL_MOVE, Code.IMAGE_MOVE, Code.REASON_NOT_USED)
 MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ILLEGAL_MOVE, Code.NIGHT_CLOSED)
 OF_AN_UPLOAD: Final = (
     Code.HEADER_MISSING,
@@ -419,12 +490,31 @@ OPERATIONS: Final[Sequence[Operation]] = (
     ),
     Operation(
         "/v1/tasks/{tarea}/resolution", "POST", resolution, {201: NextAnswer, 200: NextAnswer},
-        (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE),
+        (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE, Code.OWN_CHOICE),
     ),
     Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, (Code.NO_SESSION, Code.UNAVAILABLE)),
     Operation(
-        "/v1/actas/{eleccion}/{clave}/sin-acta", "POST", sin_acta, {201: DoneAnswer, 200: DoneAnswer},
-        (*MOVES_AN_ACTA, Code.REASON_NOT_USED),
+        "/v1/decisions", "POST", propose, {201: DecisionAnswer, 200: DecisionAnswer},
+        (
+            *OF_A_DECISION, *OF_A_SUBJECT, Code.NO_ACTA, Code.NO_IMAGE, Code.NO_PARKED, Code.NO_DEVICE,
+            Code.NUMBER_ARRIVED, Code.IDENTITY_WRONG,
+        ),
+    ),
+    Operation(
+        "/v1/decisions/{decision}/confirm", "POST", confirm, {201: DecisionAnswer, 200: DecisionAnswer},
+        (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION, Code.NO_PARKED, Code.SAME_PERSON),
+    ),
+    Operation(
+        "/v1/decisions/{decision}/reject", "POST", reject, {201: DecisionAnswer, 200: DecisionAnswer},
+        (*OF_A_DECISION, Code.NO_DECISION),
+    ),
+    Operation(
+        "/v1/decisions/{decision}/undo", "POST", undo, {201: DecisionAnswer, 200: DecisionAnswer},
+        (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION),
+    ),
+    *(
+        Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))
+        for what, (answer, _) in LISTED.items()
     ),
     Operation(
         "/v1/actas/{eleccion}/{clave}/recaptura", "POST", recapture, {201: DoneAnswer},

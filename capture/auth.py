@@ -83,9 +83,9 @@ def key_of(password: str, form: str) -> bytes:
 async def add_user(
     connection: Connection, *, login: str, password: str, role: Role, site: str, cost: Cost = COST
 ) -> int:
-    """Add a person; returns their id. `site` is its code, added on first use.
+    """Add a person; returns their id. `site` is its code in the closed list.
 
-    Raises Rejected if the login is taken or malformed, or the password too short.
+    Raises Rejected if there is no such site, the login is taken or malformed, or the password too short.
     """
     stored = await _derived_password(password, cost)
     async with connection.transaction():
@@ -119,7 +119,7 @@ async def _derived_password(password: str, cost: Cost) -> Derived:
 async def enroll(connection: Connection, *, device: str, site: str, public_key: bytes, at: datetime) -> None:
     """Enrol a device under its raw Ed25519 public key (32 bytes); the same again changes nothing.
 
-    Raises Rejected if the id or the key belongs to another device, or the key is not an Ed25519 key.
+    Raises Rejected if there is no such site, the id or the key belongs to another device, or the key is none.
     """
     check_public_key(public_key)
     async with connection.transaction():

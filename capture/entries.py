@@ -1,9 +1,9 @@
 """The desk: a person leases a task, looks at the image, and gives a capture, which is kept for ever.
 
 Captures are blind: a lease tells the fields of the form, never the values that anybody typed. The one exception is a
-resolution: its person has typed first. Each capture is one transaction: while the lease is still the same, the task
-ends, the fact is added, and the message that says so is put in the outbox. The same capture under the same lease is
-the same capture, however often it comes.
+resolution: its person, who typed none of three different captures, sees the image and what differs among them. Each
+capture is one transaction: while the lease is still the same, the task ends, the fact is added, and the message that
+says so is put in the outbox. The same capture under the same lease is the same capture, however often it comes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,8 @@ from uuid import UUID, uuid4
 from capture.auth import allow
 from prep import observe, pipeline
 from prep.blobs import Blobs
-from prep.domain.catalog import SIN_SECCION, Ambito, ContestId, TerritoryKind, read_identity
-from prep.domain.entry import HEADER, Field, Mark, Values, choose, read_field
-from prep.domain.rules import SIN_ACTA
+from prep.domain.catalog import SIN_SECCION, ActaId, Ambito, ContestId, TerritoryKind, read_identity
+from prep.domain.entry import HEADER, Field, Mark, Values, no_such_choice, read_field
 from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
 from prep.scan.header import MEDIA
@@ -28,16 +27,16 @@ from prep.store.database import Connection, Pool, borrow, transaction
 from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
+from prep.store.pipeline import KeptCapture
 from prep.store.tonight import Tonight
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
 MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
-    TaskKind.RESOLUCION: TYPISTS,  # of somebody who typed none of the three: the task says whose it is not
+    TaskKind.RESOLUCION: TYPISTS,  # of people who typed none of the three: the task says who did
     TaskKind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
     TaskKind.CAPTURA: TYPISTS,
 }
 """Who may hold which task, the most urgent first."""
-REGISTERS: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
 SUPERVISES: Final = frozenset({Role.SUPERVISOR})
 COMPARES: Final = frozenset({Role.COTEJADOR})
 SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
@@ -92,7 +91,6 @@ class Desk:
                 person=person.id,
                 site=person.site,
                 kinds=allowed,
-                supervisor=person.role is Role.SUPERVISOR,
                 new=uuid4(),
                 now=now,
                 until=now + self._lasts,
@@ -123,8 +121,9 @@ class Desk:
             told["acta"] = self._acta_of_task(form, held.acta)
             told["campos"] = form.campos(held.acta.digitos)
             if held.kind is TaskKind.RESOLUCION:
-                captures = await pipeline_store.captures(connection, held.acta.id, held.ronda)
-                told["capturas"] = [as_raw(form, each.capture.values) for each in captures]
+                choice = await self._choice(connection, form, held.acta.id, held.ronda)
+                told["campos"] = [field for field in told["campos"] if field["codigo"] in choice.codes]
+                told["capturas"] = choice.shown
         return told
 
     def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str]:
@@ -176,19 +175,25 @@ class Desk:
             return DeskAnswer({"captura": before.id, "avisos": warnings(before.values, before.form.limit)}, new=False)
 
     async def resolve(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
-        """Keep which of three different captures is right. Raises Rejected (422) if `raw` is none of them."""
+        """Keep which of three different captures is right. `raw` holds the fields in which they differ.
+
+        Raises Rejected: 422 if `raw` is none of them, 409 if this person typed one of them.
+        """
         async with transaction(self._pool) as connection:
             task = await store.task(connection, lease)
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.RESOLUCION)
-                values = await self._read_values(connection, on_form, raw)
-                captures = await pipeline_store.captures(connection, on_form.acta, task.ronda)
-                chosen = choose([each.capture.values for each in captures], values)
-                capture = next(each.id for each in captures if each.capture.values == chosen)
+                choice = await self._choice_on(connection, on_form, task.ronda)
+                capture = choice.read(raw, digitos=on_form.digitos)
                 if await store.add_resolution(connection, task, capture, self._clock()):
                     await enqueue(connection, [ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=4).message()])
                     return DeskAnswer({}, new=True)
-            await self._check_same_answer(connection, person, await store.resolution_by_lease(connection, lease), raw)
+            before = await store.resolution_by_lease(connection, lease)
+            if before is None or before.person != person.id:
+                raise _lease_gone()
+            choice = await self._choice_on(connection, before.form, before.ronda)
+            if choice.read(raw, digitos=before.form.digitos) != before.id:
+                raise _answered_otherwise()
             return DeskAnswer({}, new=False)
 
     async def identify(self, person: Person, lease: UUID, *, identity: str, proceso_tecnico: bool) -> DeskAnswer:
@@ -232,22 +237,17 @@ class Desk:
             raise _answered_otherwise()
         return before
 
+    async def _choice(self, connection: Connection, form: Form, acta: ActaId, ronda: int) -> "ChoiceOfThree":
+        return ChoiceOfThree.among(form, await pipeline_store.captures(connection, acta, ronda))
+
+    async def _choice_on(self, connection: Connection, on_form: OnForm, ronda: int) -> "ChoiceOfThree":
+        form = await self._form_of_contest(connection, on_form.contest)
+        return await self._choice(connection, form, on_form.acta, ronda)
+
     async def _read_values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
         return read_values(await self._form_of_contest(connection, on_form.contest), raw, digitos=on_form.digitos)
 
-    # What supervisors, CATD operators and cotejadores do to an acta.
-
-    async def sin_acta(self, person: Person, election: str, clave: str, motivo: int) -> DeskAnswer:
-        """Register that an acta will not come, for reason 1 to 4 (`docs/rules.md` §5)."""
-        allow(person, REGISTERS)
-        kind = SIN_ACTA[motivo - 1]
-        async with transaction(self._pool) as connection:
-            acta = await store.acta_id(connection, election, clave)
-            await pipeline_store.lock_acta(connection, acta, self._clock())
-            new = await store.sin_acta_now(connection, acta) is not kind
-            if new:
-                await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
-        return DeskAnswer({}, new=new)
+    # What supervisors and cotejadores do to an acta.
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:
         """Have an acta typed again in a new round, from another of its images if one is given."""
@@ -290,19 +290,24 @@ class Desk:
         return await self._blobs.get(found.web), *MEDIA["jpeg"]
 
 
+def read_fields(codes: Sequence[str], raw: Mapping[str, object], *, digitos: int) -> list[Field]:
+    """The values of exactly these fields. Raises Rejected, naming those that are missing, too many, or wrong."""
+    missing = [code for code in codes if code not in raw]
+    if missing:
+        raise Rejected(f"faltan campos del acta: {', '.join(missing)}", code=Code.VALUES_MISSING)
+    if len(raw) > len(codes):
+        unknown = sorted(set(raw) - set(codes))
+        sentence = f"campos que esta tarea no tiene: {', '.join(unknown)[:200]}"
+        raise Rejected(sentence, code=Code.VALUES_UNKNOWN)
+    return [read_field(code, raw[code], digits=digitos) for code in codes]
+
+
 def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Values:
     """What a person typed, in the election's columns; options that this ballot does not hold are marked so.
 
     Raises Rejected, naming the fields that are missing, too many, or not what a form can hold.
     """
-    missing = [code for code in form.codes if code not in raw]
-    if missing:
-        raise Rejected(f"faltan campos del acta: {', '.join(missing)}", code=Code.VALUES_MISSING)
-    if len(raw) > len(form.codes):
-        unknown = sorted(set(raw) - set(form.codes))
-        sentence = f"campos que esta acta no tiene: {', '.join(unknown)[:200]}"
-        raise Rejected(sentence, code=Code.VALUES_UNKNOWN)
-    fields = [read_field(code, raw[code], digits=digitos) for code in form.codes]
+    fields = read_fields(form.codes, raw, digitos=digitos)
     # A row of the election has a column for every option; a ballot holds only some of them.
     votes: list[Field] = [Mark.NO_EN_BOLETA] * form.columns
     for position, field in zip(form.ballot, fields[len(HEADER) : -1], strict=True):
@@ -313,10 +318,40 @@ def read_values(form: Form, raw: Mapping[str, object], *, digitos: int) -> Value
 def as_raw(form: Form, values: Values) -> dict[str, int | str]:
     """The inverse of `read_values`."""
     fields = (*values.header, *(values.votes[position] for position in form.ballot), values.total)
-    return {
-        code: _WORDS[field] if isinstance(field, Mark) else field
-        for code, field in zip(form.codes, fields, strict=True)
-    }
+    return {code: _word_of(field) for code, field in zip(form.codes, fields, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceOfThree:
+    """Three captures that differ, reduced to the fields in which they do: what a person who typed none of them sees."""
+
+    codes: tuple[str, ...]
+    """The fields that differ, in the order of the form."""
+    of: Mapping[tuple[int | str, ...], int]
+    """The values of these fields → the capture that holds them."""
+
+    @staticmethod
+    def among(form: Form, captures: Sequence[KeptCapture]) -> "ChoiceOfThree":
+        whole = [(as_raw(form, each.capture.values), each.id) for each in captures]
+        codes = tuple(code for code in form.codes if len({values[code] for values, _ in whole}) > 1)
+        return ChoiceOfThree(codes, {tuple(values[code] for code in codes): capture for values, capture in whole})
+
+    @property
+    def shown(self) -> list[dict[str, int | str]]:
+        """In the order of their values: the order of the people would tell which capture is whose."""
+        ordered = sorted(self.of, key=lambda values: [(isinstance(value, str), value) for value in values])
+        return [dict(zip(self.codes, values, strict=True)) for values in ordered]
+
+    def read(self, raw: Mapping[str, object], *, digitos: int) -> int:
+        """The capture that was chosen. Raises Rejected (422) if `raw` is none of the three."""
+        said = tuple(_word_of(field) for field in read_fields(self.codes, raw, digitos=digitos))
+        if said not in self.of:
+            raise no_such_choice()
+        return self.of[said]
+
+
+def _word_of(field: Field) -> int | str:
+    return _WORDS[field] if isinstance(field, Mark) else field
 
 
 def warnings(values: Values, limit: int | None) -> list[str]:

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capture.entries import MAY_LEASE
+from prep.domain.decision import DecisionKind, DecisionState
 from prep.errors import Code, Rejected
 from prep.store.desk import TaskKind
 from prep.store.people import Role
@@ -63,7 +64,7 @@ NUMBER_OR_WORD: Final[dict[str, Any]] = {
 
 class CaptureBody(WithNext):
     valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
-    """Every field of the form once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+    """Every field of the task once, by its `codigo`: a number, "ilegible" or "sin dato"."""
 
 
 class IdentityBody(WithNext):
@@ -73,8 +74,38 @@ class IdentityBody(WithNext):
     """The acta was identified by the proceso técnico operativo; the published row says so."""
 
 
-class SinActaBody(JsonBody):
-    motivo: Literal[1, 2, 3, 4]
+REASON: Final = r"^[a-z_]{1,40}$"
+WORDS: Final = 500
+"""Characters of the free text beside a reason."""
+LARGEST: Final = 2**53 - 1
+"""The largest whole number that every program reads as it was sent."""
+
+
+class ReasonBody(JsonBody):
+    motivo: str = Field(pattern=REASON)
+    """Of the closed list of its kind (docs/api.md)."""
+    texto: str = Field(default="", max_length=WORDS, pattern=PRINTABLE)
+    """Free text beside the reason; it is published. The reason `otra` needs it."""
+
+
+class DecisionBody(ReasonBody):
+    """What one person proposes. Of the fields that name the subject, give those of its kind."""
+
+    tipo: DecisionKind = Field(strict=False)
+    eleccion: str | None = Field(default=None, max_length=40, pattern=PRINTABLE)
+    clave: str | None = Field(default=None, max_length=40, pattern=PRINTABLE)
+    imagen: str | None = Field(default=None, pattern=SHA256_PATTERN)
+    identidad: str | None = Field(default=None, max_length=200, pattern=PRINTABLE)
+    """The text of the QR of the acta that the image shows; absent if other people are to say it."""
+    mensaje: int | None = Field(default=None, ge=1, le=LARGEST)
+    """Number of a message that was set aside (`prep parked`)."""
+    dispositivo: str | None = Field(default=None, max_length=40, pattern=PRINTABLE)
+    numero: int | None = Field(default=None, ge=1, le=LARGEST)
+    """The number that the device gave to the image that it lost."""
+
+
+class AnswerBody(JsonBody):
+    texto: str = Field(default="", max_length=WORDS, pattern=PRINTABLE)
 
 
 class RecaptureBody(JsonBody):
@@ -167,9 +198,9 @@ class TaskAnswer(JsonAnswer):
     acta: ActaOfTask | None
     """Null while the image is not identified."""
     campos: list[FieldOfForm]
-    """The fields to type, in the order of the form."""
+    """The fields to type, in the order of the form; of a resolution, those in which the captures differ."""
     capturas: list[dict[str, int | str]] = []
-    """The three captures to choose from; in a resolution alone."""
+    """The three captures to choose from, each as its fields that differ; in a resolution alone."""
 
 
 class NextAnswer(JsonAnswer):
@@ -214,6 +245,142 @@ class ActaAnswer(JsonAnswer):
     imagenes: list[ImageOfActa]
     capturas: list[CaptureOfActa]
     """Empty until no person is left who must type the acta blind."""
+
+
+class DecisionAnswer(JsonAnswer):
+    decision: int
+    """Its number."""
+    estado: DecisionState
+
+
+class Part(JsonAnswer):
+    siguiente: int | None
+    """Send it as `despues` to read on; null at the end of the list."""
+
+
+class PersonRow(JsonAnswer):
+    usuario: str
+    rol: Role
+    sitio: str
+    activa: bool
+
+
+class PeopleList(Part):
+    filas: list[PersonRow]
+
+
+class DeviceRow(JsonAnswer):
+    dispositivo: str
+    sitio: str
+    inscrito: datetime
+    revocado: datetime | None
+    envios: int
+    ultimo: int | None
+    """The highest number that it gave to an image."""
+    ultimo_envio: datetime | None
+
+
+class DevicesList(Part):
+    filas: list[DeviceRow]
+
+
+class SiteRow(JsonAnswer):
+    sitio: str
+    nombre: str
+    personas: int
+    dispositivos: int
+
+
+class SitesList(Part):
+    filas: list[SiteRow]
+
+
+class MissingRow(JsonAnswer):
+    eleccion: str
+    clave: str
+    entidad: int
+    municipio: int
+    seccion: int
+
+
+class MissingList(Part):
+    filas: list[MissingRow]
+
+
+class UnidentifiedRow(JsonAnswer):
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    estado: str
+    dispositivo: str
+    desde: datetime
+    dichos: int
+    """How many people have said which acta it is, and did not agree yet."""
+
+
+class UnidentifiedList(Part):
+    filas: list[UnidentifiedRow]
+
+
+class FueraRow(JsonAnswer):
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    identidad: str
+    eleccion: str | None
+    desde: datetime
+    decision: int | None
+    """The decision by which it is so."""
+
+
+class FueraList(Part):
+    filas: list[FueraRow]
+
+
+class CorrectionRow(JsonAnswer):
+    eleccion: str
+    clave: str
+    motivo: str
+    decision: int | None
+    corte: int | None
+    """The corte that brought it out; null if it has not been published."""
+
+
+class CorrectionsList(Part):
+    filas: list[CorrectionRow]
+
+
+class WaitingRow(JsonAnswer):
+    que: str
+    asunto: str
+    desde: datetime
+
+
+class WaitingList(Part):
+    filas: list[WaitingRow]
+
+
+class DecisionRow(JsonAnswer):
+    decision: int
+    tipo: DecisionKind
+    estado: DecisionState
+    eleccion: str | None
+    clave: str | None
+    imagen: str | None
+    identidad: str
+    mensaje: int | None
+    dispositivo: str | None
+    numero: int | None
+    motivo: str
+    texto: str
+    propuso: str
+    propuesta: datetime
+    contesto: str | None
+    contestada: datetime | None
+    motivo_deshacer: str | None
+    texto_deshacer: str | None
+    pidio_deshacer: str | None
+    deshacer_pedido: datetime | None
+
+
+class DecisionsList(Part):
+    filas: list[DecisionRow]
 
 
 class HealthAnswer(JsonAnswer):
@@ -285,6 +452,10 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "list_type": "se espera una lista",
     "enum": "no es uno de los valores posibles",
     "literal_error": "no es uno de los valores posibles",
+    "greater_than_equal": "es demasiado pequeño",
+    "less_than_equal": "es demasiado grande",
+    "int_type": "se espera un número entero",
+    "int_parsing": "se espera un número entero",
     "uuid_parsing": "no es el identificador de una tarea",
     "model_type": "se espera un objeto",
     "model_attributes_type": "se espera un objeto",

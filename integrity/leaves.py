@@ -82,6 +82,7 @@ SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
 INCIDENTS: Final = (
     "compuerta",
     "corte_sin_sello",
+    "decision",
     "identidad_difiere",
     "imagen_sin_identidad",
     "mensaje_apartado",
@@ -91,7 +92,7 @@ INCIDENTS: Final = (
     "recaptura",
     "testigo_niega",
 )
-"""Events that become leaves. The subject of each is an acta, an image, a message, a corte or a witness."""
+"""Events that become leaves. The subject of each is an acta, an image, a message, a corte, a witness or a decision."""
 _ABOUT_PEOPLE: Final = frozenset({"persona", "por"})
 
 _ABOUT_ACTA: Final = {

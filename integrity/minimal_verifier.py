@@ -575,6 +575,7 @@ LATER: Json = {
     "sin_acta_not_counted": True,
     "votos_por_boleta": 1,
     "declaracion": ABSENT,
+    "decisiones": [],
 }
 
 
@@ -657,6 +658,10 @@ MANIFEST = MOVING | {
     "reglas": ("any key", {"nombre": str, "version": int, "sha256": HEX, "contenido": RULES}),
     "elecciones": [ELECTION],
     "correcciones": [{"acta": str, "eleccion": CODE, "motivo": str}],
+    "decisiones": [
+        {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
+        | {"fecha_hora": MOMENT}
+    ],
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}

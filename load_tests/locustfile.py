@@ -197,7 +197,8 @@ class Capturista(_Person):
         if sheet is None:
             return "release", {}
         if held["tipo"] == "resolucion":
-            right = sheet.capture()
+            whole = sheet.capture()
+            right = {field["codigo"]: whole[field["codigo"]] for field in held["campos"]}
             return ("resolution", {"valores": right}) if right in held["capturas"] else ("release", {})
         before = self.night.again[self.number, sheet.key]
         self.night.again[self.number, sheet.key] += 1

@@ -65,6 +65,7 @@ class Code(StrEnum):
     SAME_SITE = "captura_del_mismo_sitio", 409, "The second capture must come from another site than the first."
     IDENTIFIED_BEFORE = "identificacion_repetida", 409, "This person has identified this image already."
     RESOLVED_BEFORE = "acta_ya_resuelta", 409, "One of the three captures was chosen already."
+    OWN_CHOICE = "eleccion_propia", 409, "This person typed one of the three captures; another person chooses."
     VALUE_WRONG = "valor_no_valido", 422, "A field of the acta holds no such value; the sentence names it."
     VALUES_MISSING = "campos_faltantes", 422, "Fields of the acta are missing; the sentence names them."
     VALUES_UNKNOWN = "campos_sobrantes", 422, "The acta has no such fields; the sentence names them."
@@ -79,6 +80,16 @@ class Code(StrEnum):
     REASON_NOT_USED = "motivo_no_admitido", 422, "This election does not use this reason."
     NIGHT_CLOSED = "noche_cerrada", 409, "The last corte is out: captures and corrections are not taken any more."
     COTEJO_WRONG = "cotejo_no_valido", 422, "The result of the comparison is none of the possible ones."
+
+    # Decisions of two people.
+    NO_DECISION = "decision_inexistente", 404, "No decision has this number."
+    DECISION_OPEN = "decision_abierta", 409, "Another decision about the same waits for its second person."
+    DECISION_MOVE = "decision_no_lo_admite", 409, "The decision is in a state that does not allow this."
+    SAME_PERSON = "misma_persona", 409, "The person who proposed cannot confirm; another person does."
+    IMAGE_MOVE = "imagen_no_lo_admite", 409, "The image is in a state that does not allow this."
+    NO_PARKED = "mensaje_inexistente", 404, "No message that was set aside has this number."
+    NO_DEVICE = "dispositivo_inexistente", 404, "No device has this identifier."
+    NUMBER_ARRIVED = "numero_ya_recibido", 409, "The image with this number of the device did arrive."
 
     # The server.
     DEFECT = "error_interno", 500, "A defect of the server; it is in its log."

@@ -2,8 +2,8 @@
 
     image ─► digitize ─► its acta ─► first capture ─► second capture ─► equal? ─► rules ─► a version that counts
                  │                                        └─ different ─► a third person ─► one of the three
-                 ├─► QR of an acta outside the catalogue: fuera de catálogo
-                 └─► no legible QR: two people say which acta it is
+                 └─► no legible QR, or one of no acta of the catalogue: two people say which acta it is
+                       └─► an acta outside the catalogue: fuera de catálogo
 
 Read from top to bottom. Every function takes a connection inside a transaction. The facts that it adds, the pointers
 that it moves, the tasks that it opens and the mark that the message is done commit together. If the process dies before
@@ -23,8 +23,11 @@ from prep import observe
 from prep.domain import row as official_row
 from prep.domain.acta import LEGAL, Capture, Estado, Move, Round, after
 from prep.domain.catalog import ActaId, Identity, read_identity
+from prep.domain.decision import BY_IDENTIFICATION, DecisionKind
 from prep.domain.entry import Agreed, AnotherPerson, Choose, Ordinal, Values
 from prep.domain.rules import (
+    Assessment,
+    Contabilizada,
     Observation,
     assess,
     assess_sin_acta,
@@ -35,10 +38,12 @@ from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
 from prep.scan.oddities import Oddity
+from prep.store import decisions
 from prep.store import night as night_store
 from prep.store import pipeline as store
 from prep.store.database import Connection
-from prep.store.pipeline import ActaRow, KeptCapture, Reading, Unread, Version
+from prep.store.decisions import ProposedDecision, Speaker
+from prep.store.pipeline import ActaRow, Identification, KeptCapture, Reading, Unread, Version
 
 SHUFFLE: Final = 20.0
 """A new task waits a random time of up to this many seconds. So no person can arrange which acta they get."""
@@ -65,9 +70,9 @@ class Given:
 async def digitized(connection: Connection, received: ImageReceived, reading: Reading | Unread, given: Given) -> None:
     """Keep the arrival and the reading of an image. If its QR names an acta, tie the image to that acta.
 
-    The same image may arrive many times; each time adds one arrival. An image without a legible QR, or one that no
-    decoder could read, is not lost: people look at it and say which acta it is. Two identities in one image count as
-    no identity: people decide, and both actas get an event.
+    The same image may arrive many times; each time adds one arrival. An image without a legible QR, or with that of no
+    acta of the catalogue, is not lost, nor is one that no decoder could read: people look at it and say which acta it
+    is. Two identities in one image count as no identity: people decide, and both actas get an event.
     """
     image = bytes.fromhex(received.sha256)
     await store.arrive(connection, [received])
@@ -90,14 +95,18 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     if len(read) == 1:
         [identity] = read
         await store.add_identification(connection, image, "qr", identity.text, given.now())
-        acta = await _settle_identity(connection, image, identity, given)
-        await _report_same_photo(connection, image, acta, store.same_photo_named, given)
         # The device and the sticker may disagree. The sticker counts, and the disagreement becomes an event for people.
         if row.acta_hint and row.acta_hint != identity.text:
             detail = {"qr": identity.text, "dispositivo": row.acta_hint}
             await store.add_event(connection, "identidad_difiere", received.sha256, detail, given.now())
-        return
-    if read:
+        acta = await store.acta_by_qr(connection, identity.text)
+        if acta is not None:
+            await tie_image(connection, image, acta, given)
+            await _report_same_photo(connection, image, acta, store.same_photo_named, given)
+            return
+        # A sticker with a wrong district would take an acta away from the count, and nobody would have looked.
+        await store.add_oddities(connection, image, [Oddity.ETIQUETA_AJENA], given.now())
+    if len(read) > 1:
         await _tell_both(connection, image, read, given)
     if row.acta_hint:  # kept as information only: the sender is not one of the two people who must agree
         await store.add_identification(connection, image, "device", row.acta_hint, given.now())
@@ -156,21 +165,52 @@ async def named(connection: Connection, message: ImageNamed, given: Given) -> No
     if await night_store.is_closed(connection):
         return  # the statements are kept
     image = bytes.fromhex(message.sha256)
+    # The subject first, as every decision does: two that lock in another order would wait for each other.
+    await decisions.lock_subject(connection, image_subject(message.sha256))
     row = await store.lock_image(connection, image)
     if row.state != "por_identificar":
         return
-    statements = [said.identity for said in await store.identifications(connection, image) if said.person is not None]
-    agreed = next((said for said in statements if statements.count(said) > 1), None)
+    statements = [said for said in await store.identifications(connection, image) if said.open]
+    texts = [said.identity for said in statements]
+    agreed = next((said for said in texts if texts.count(said) > 1), None)
     if agreed is None:
         await _ask_identification(connection, image, given)
         return
+    both = [said for said in statements if said.identity == agreed][:2]
     read = read_identity(agreed)
-    if read is None:  # two people say that they cannot tell which acta it is
+    acta = await store.acta_by_qr(connection, read[0].text) if read else None
+    if acta is not None:
+        await tie_image(connection, image, acta, given)
+        await _report_same_photo(connection, image, acta, store.same_photo, given)
+    # After the close no decision is taken any more: the image is kept, and told as such.
+    elif await decisions.night_closed(connection):
+        return
+    elif read is not None:
+        number = await _decide_both(connection, DecisionKind.FUERA_DE_CATALOGO, message.sha256, both)
+        await set_fuera(connection, image, read[0], number, given)
+    else:  # two people say that they cannot tell which acta it is
+        await _decide_both(connection, DecisionKind.IMAGEN_SIN_IDENTIDAD, message.sha256, both)
         await store.set_image(connection, image, "ilegible", None, given.now())
         await store.add_event(connection, "imagen_sin_identidad", message.sha256, {}, given.now())
-        return
-    acta = await _settle_identity(connection, image, read[0], given)
-    await _report_same_photo(connection, image, acta, store.same_photo, given)
+
+
+def image_subject(sha256: str) -> str:
+    """What every decision about this image is about: one waits at a time."""
+    return f"imagen:{sha256}"
+
+
+async def _decide_both(connection: Connection, kind: DecisionKind, sha256: str, both: Sequence[Identification]) -> int:
+    """Keep what two people said of an image, apart from each other, as a decision of both; returns its number.
+
+    So it is listed, published and undone like a decision that one person proposed.
+    """
+    first, second = (Speaker(said.person, said.site, said.at) for said in both if said.person and said.site)
+    said = ProposedDecision(
+        kind, image_subject(sha256), BY_IDENTIFICATION, "", image=bytes.fromhex(sha256), identity=both[0].identity
+    )
+    number = await decisions.propose(connection, said, first)
+    await decisions.answer(connection, number, agrees=True, words="", by=second)
+    return number
 
 
 async def _report_same_photo(
@@ -193,6 +233,7 @@ async def _ask_identification(connection: Connection, image: bytes, given: Given
     A person who has said so already does not get it.
     """
     statements = await store.identifications(connection, image)
+    # Also those whose word was settled before: a person says it once of an image, for ever.
     people = [said.person for said in statements if said.person is not None]
     await store.add_task(
         connection,
@@ -207,18 +248,25 @@ async def _ask_identification(connection: Connection, image: bytes, given: Given
     )
 
 
-async def _settle_identity(connection: Connection, image: bytes, identity: Identity, given: Given) -> ActaId | None:
-    """Tie the image to its acta and return the acta. None: the catalogue has no such acta, and the image is fuera."""
-    acta = await store.acta_by_qr(connection, identity.text)
-    if acta is None:
-        row = await store.lock_image(connection, image)
-        form = (identity.tipo_acta, identity.candidatura)
-        await store.add_fuera(connection, image, row, identity=identity.text, form=form, at=given.now())
-        await store.set_image(connection, image, "fuera_de_catalogo", None, given.now())
-        return None
+async def tie_image(connection: Connection, image: bytes, acta: ActaId, given: Given) -> None:
+    """The image is of this acta, as a sticker or two people say."""
     await store.set_image(connection, image, "identificada", acta, given.now())
     await _attach_to_acta(connection, acta, image, given)
-    return acta
+
+
+async def set_fuera(connection: Connection, image: bytes, identity: Identity, decision: int, given: Given) -> None:
+    """Two people say that the image is of an acta that the catalogue does not have."""
+    row = await store.lock_image(connection, image)
+    form = (identity.tipo_acta, identity.candidatura)
+    await store.add_fuera(connection, image, row, identity=identity.text, form=form, decision=decision, at=given.now())
+    await store.set_image(connection, image, "fuera_de_catalogo", None, given.now())
+
+
+async def identify_again(connection: Connection, image: bytes, given: Given) -> None:
+    """The identity of the image was taken back: two people say which acta it is, and earlier words do not count."""
+    await store.settle_statements(connection, image)
+    await store.set_image(connection, image, "por_identificar", None, given.now())
+    await _ask_identification(connection, image, given)
 
 
 # 3. The image has an acta: it becomes the current image of the acta, or one more that is kept.
@@ -397,29 +445,74 @@ async def _verify_values(
     await _append_version(connection, row, version, Move.VERIFICACION, given.now())
 
 
-async def register_sin_acta(connection: Connection, *, acta: int, kind: Observation, person: int, at: datetime) -> None:
-    """Register that an acta will not arrive. `kind` is the reason.
+async def register_sin_acta(
+    connection: Connection, *, acta: int, kind: Observation, person: int, decision: int, at: datetime
+) -> None:
+    """Register that an acta will not arrive, as two people decided. `kind` is the reason.
 
     Raises Rejected if an image of the acta has arrived, or if the election's rule set does not have this kind.
     """
     row = await store.lock_acta(connection, ActaId(acta), at)
     after(row.estado, Move.REGISTRO_SIN_ACTA)
-    version = Version(
+    version = _version_without_image(row, "sin_acta", assess_sin_acta(kind, rule_set(row.rules)), person, decision)
+    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
+
+
+def _version_without_image(row: ActaRow, reason: str, said: Assessment, person: int | None, decision: int) -> Version:
+    return Version(
         acta=row.id,
         ronda=0,
-        reason="sin_acta",
+        reason=reason,
         person=person,
         image=None,
         values=None,
-        assessment=assess_sin_acta(kind, rule_set(row.rules)),
+        assessment=said,
         cotejada=0,
         provenance=store.NO_PROVENANCE,
         captura_at=None,
         verificacion_at=None,
         quantities="",
         tail="",
+        decision=decision,
     )
-    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
+
+
+# What two people take away from an acta: it is expected again, and begins anew with the images that it still has.
+
+
+async def expect_again(connection: Connection, acta: ActaId, *, registered: int, decision: int, given: Given) -> None:
+    """Take back that the acta is sin acta, as decision `registered` said; nothing if another version counts now."""
+    row = await store.lock_acta(connection, acta, given.now())
+    if row.version_decision == registered:
+        await _withdraw(connection, row, decision, given, version=True)
+
+
+async def take_from_acta(connection: Connection, acta: ActaId, *, image: bytes, decision: int, given: Given) -> None:
+    """The image is no longer the acta's. The captures from it do not count, also if it was published."""
+    row = await store.lock_acta(connection, acta, given.now())
+    if image in {row.image, row.version_image}:
+        await _withdraw(connection, row, decision, given, version=row.version_image == image)
+
+
+async def _withdraw(connection: Connection, row: ActaRow, decision: int, given: Given, *, version: bool) -> None:
+    """Move the acta back to Esperada, and begin again with its images. `version`: what counts is taken back too."""
+    at = given.now()
+    if version:
+        said = Assessment(0, (), Contabilizada.NO)
+        taken = _version_without_image(row, store.RETIRO, said, None, decision)
+        await _append_version(connection, row, taken, Move.RETIRO, at)
+        await store.replace_image(connection, row.id, None, at)
+    else:
+        await store.drop_tasks(connection, row.id)
+        await store.move_acta(connection, row.id, Move.RETIRO, ronda=row.ronda, image=None, at=at)
+    images = await store.images_of(connection, row.id)
+    # Registered as sin acta, and its late image was another's: that it will not come counts as before.
+    if not images and not version and row.version is not None:
+        again = await store.version(connection, row.version)
+        await _append_version(connection, row, again, Move.REGISTRO_SIN_ACTA, at)
+    # The image of the version that still counts comes first: people type from it again.
+    for image in sorted(images, key=lambda each: each != row.version_image):
+        await _attach_to_acta(connection, row.id, image, given)
 
 
 async def _append_version(connection: Connection, row: ActaRow, version: Version, move: Move, at: datetime) -> None:
@@ -428,15 +521,16 @@ async def _append_version(connection: Connection, row: ActaRow, version: Version
     The cells are written only here. A corte publishes them as they are.
     """
     said = version.assessment
-    version = replace(
-        version,
-        quantities=(
+    if version.reason == store.RETIRO:  # the row of an acta that is not captured
+        quantities, tail = official_row.quantities_pending(row.options), official_row.tail_pending()
+    else:
+        quantities = (
             official_row.quantities(version.values, said.calculado)
             if version.values is not None
             else official_row.quantities_sin_acta(row.options, row.ballot)
-        ),
-        tail=_tail_cells(version, rule_set(row.rules).published(said.observations)),
-    )
+        )
+        tail = _tail_cells(version, rule_set(row.rules).published(said.observations))
+    version = replace(version, quantities=quantities, tail=tail)
     await store.count_version(connection, version, move, at)
 
 

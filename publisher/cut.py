@@ -415,11 +415,10 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     folder = stage / "corte"
     book = await _read_book(shown, office.night)
     before = await shown.corte(corte.number - 1)
-    fresh, all_fuera = await shown.fresh(), await shown.fuera()
+    fresh, all_fuera, decided = await shown.fresh(), await shown.fuera(), await shown.decisions()
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
-    images = await shown.images(
-        list(dict.fromkeys([*(each.image for each in fresh if each.image), *(each.image for each in all_fuera)]))
-    )
+    wanted: dict[bytes, int | None] = {each.image: None for each in all_fuera}
+    images = await shown.images(wanted | {each.image: each.version for each in fresh if each.image})
     statements = await behind(shown.connection, [each.version for each in fresh], corte.number)
     await asyncio.to_thread(standing.write_statements, stage / standing.STATEMENTS, statements)
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
@@ -445,7 +444,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
     (folder / "totals.json").write_bytes(out.totals(counted))
     (folder / "manifest.json").write_bytes(
-        out.manifest(corte, book=book, figures=counted, before=before, fresh=fresh, packed=packed)
+        out.manifest(corte, book=book, figures=counted, before=before, fresh=fresh, decided=decided, packed=packed)
     )
     sizes = await shown.expected()
     return Rendered(
@@ -453,6 +452,8 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             versions=[each.version for each in fresh],
             images=[each.image for each in images],
             counts={each.election.code: each.summary() for each in counted},
+            fuera=[each.id for each in all_fuera],
+            decisions=[each.number for each in decided],
         ),
         {
             election.code: Expected(

@@ -16,10 +16,11 @@ from typing import Any, Final, TypeVar
 from integrity.layout import corte_folder
 from integrity.strict_json import canonical_json
 from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKind
+from prep.domain.decision import DecisionKind, reason_text
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
 from prep.settings import CENTRAL
-from prep.store.cortes import Corte, Fresh, Group
+from prep.store.cortes import Corte, Fresh, Group, ToldDecision
 from publisher.official import CatalogBook
 
 FORMAT: Final = 1
@@ -204,9 +205,10 @@ def manifest(
     figures: Sequence[Figures],
     before: Corte | None,
     fresh: Sequence[Fresh],
+    decided: Sequence[ToldDecision],
     packed: object,
 ) -> bytes:
-    """The manifest: number, phase, declaration, rules, the corte before, and the published actas that it corrects."""
+    """The manifest: number, phase, declaration, rules, the corte before, corrected actas, decisions of two people."""
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {
@@ -226,9 +228,34 @@ def manifest(
                 for each in fresh
                 if each.correction
             ],
+            # Left out if there are none, so that the manifests of before stay the same.
+            **({"decisiones": [_decision_entry(each) for each in decided]} if decided else {}),
             "zip": packed,
         }
     )
+
+
+def _decision_entry(told: ToldDecision) -> dict[str, Any]:
+    kind, undo = DecisionKind(told.kind), told.undoes is not None
+    match kind:
+        case DecisionKind.SIN_ACTA:
+            subject = f"{told.election} {told.clave}"
+        case DecisionKind.MENSAJE_DESCARTADO:
+            subject = str(told.message)
+        case DecisionKind.NUMERO_PERDIDO:
+            subject = f"{told.device} {told.sequence}"
+        case _:
+            subject = str(told.image)
+    return {
+        "numero": told.number,
+        "clase": kind.value,
+        "deshace": told.undoes,
+        "asunto": subject,
+        "motivo": told.reason,
+        "razon": reason_text(kind, told.reason, undo=undo),
+        "texto": told.words,
+        "fecha_hora": moment(told.at),
+    }
 
 
 def _rules_of(election: Election, book: CatalogBook) -> dict[str, Any]:

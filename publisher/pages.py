@@ -278,6 +278,10 @@ class _Pages:
         place = (record["entidad"], record["territory"])
         self._changed.add(place)
         name = f"{self._code}/{record['clave']}.html"
+        # Two people took away what it rested on: an acta that is not captured has no page.
+        if record["withdrawn"]:
+            (self.site.public / name).unlink(missing_ok=True)
+            return
         self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta_view(record, place))
 
     def _acta_view(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:

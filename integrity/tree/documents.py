@@ -138,6 +138,20 @@ MANIFEST: Final = {
         }
     ],
     "correcciones": [{"acta": _TEXT, "eleccion": _CODE, "motivo": _TEXT}],
+    "decisiones": Later(
+        [
+            {
+                "numero": _NUMBER,
+                "clase": _TEXT,
+                "deshace": Maybe(_NUMBER),
+                "asunto": _TEXT,
+                "motivo": _TEXT,
+                "razon": _TEXT,
+                "texto": _TEXT,
+                "fecha_hora": _MOMENT,
+            }
+        ]
+    ),
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
 }
 

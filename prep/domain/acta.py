@@ -4,6 +4,7 @@
     Capturada ──verificación──► Verificada ──publicación──► Publicada ──cotejo──► Cotejada
     Esperada ──registro sin acta──► Verificada
     Capturada | Verificada | Publicada | Cotejada ──recaptura──► Digitalizada
+    Acopiada | Digitalizada | Capturada | Verificada | Publicada | Cotejada ──retiro──► Esperada
 
 This file holds rules only: no clock, no database. All code that moves an acta asks `after`. Postgres refuses the same
 illegal moves (`store/migrations`), and tests compare `LEGAL`, the table in Postgres and this drawing. No move deletes a
@@ -51,6 +52,8 @@ class Move(StrEnum):
     RECAPTURA = "recaptura"
     """People type it again: to correct it, from a better copy, because a sin acta arrived late, or because all three
     captures are wrong."""
+    RETIRO = "retiro"
+    """Two people took away what it rested on: its image is of another acta, or it was no sin acta."""
 
 
 LEGAL: Final[Mapping[tuple[Estado, Move], Estado]] = MappingProxyType(
@@ -67,6 +70,7 @@ LEGAL: Final[Mapping[tuple[Estado, Move], Estado]] = MappingProxyType(
         (Estado.PUBLICADA, Move.COTEJO): Estado.COTEJADA,
         (Estado.PUBLICADA, Move.RECAPTURA): Estado.DIGITALIZADA,
         (Estado.COTEJADA, Move.RECAPTURA): Estado.DIGITALIZADA,
+        **{(estado, Move.RETIRO): Estado.ESPERADA for estado in Estado if estado is not Estado.ESPERADA},
     }
 )
 """State and move → next state. Every legal move is in this table; Python and Postgres refuse all others."""

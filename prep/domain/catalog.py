@@ -165,6 +165,14 @@ class Contest:
     """Number of votes on one ballot: several in a judicial election (`docs/rules.md` §4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogSite:
+    """A place where people or devices work: a CATD or a CCV."""
+
+    code: str
+    name: str = ""
+
+
 class Casilla(NamedTuple):
     """One polling station. A tuple, like `Acta`, to save memory: a national catalogue holds 680,000 of the two."""
 
@@ -281,3 +289,5 @@ class Catalog:
     casillas: Sequence[Casilla]
     actas: Sequence[Acta]
     digest: str
+    sites: tuple[CatalogSite, ...] = ()
+    """The closed list of sites; empty if the catalogue states none, and the list stays as it is."""

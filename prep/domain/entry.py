@@ -117,7 +117,7 @@ class AnotherPerson:
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """Three captures differ. The person who typed the third, or a supervisor, must choose one of them."""
+    """Three captures differ. A person who typed none of them must choose one."""
 
     candidates: tuple[Values, Values, Values]
 
@@ -148,8 +148,12 @@ def choose(captures: Sequence[Values], chosen: Values) -> Values:
     Raises Rejected if `chosen` is none of them: only one person would have typed such a fourth value.
     """
     if chosen not in captures:
-        raise Rejected(
-            "la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura",
-            code=Code.NO_SUCH_CHOICE,
-        )
+        raise no_such_choice()
     return chosen
+
+
+def no_such_choice() -> Rejected:
+    return Rejected(
+        "la resolución debe ser una de las tres capturas; para teclear otra, pida recaptura",
+        code=Code.NO_SUCH_CHOICE,
+    )

@@ -34,6 +34,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "clave_casilla",
         *("tipo_acta", "sufijo", "lista_nominal", "representantes", "boletas_maximas", "digitos"),
     ),
+    "sitios.csv": ("clave", "nombre"),
 }
 """The columns of each file, in the order in which `write_catalog` writes them. A file may have them in any order.
 
@@ -41,7 +42,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 "2EMR" as "4". If it is blank, it is `tipo_acta`. Spaces separate the codes of a list.
 """
 
-OPTIONAL_FILES: Final = frozenset({"contiendas.csv", "actas.csv"})
+OPTIONAL_FILES: Final = frozenset({"contiendas.csv", "actas.csv", "sitios.csv"})
 OPTIONAL_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "elecciones.csv": frozenset(COLUMNS["elecciones.csv"][8:]),
     "casillas.csv": frozenset({"boletas_maximas", "digitos", "elecciones", "lugar", "direccion"}),
@@ -49,6 +50,7 @@ OPTIONAL_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "contiendas.csv": frozenset({"nombre", "opciones", "votos_por_boleta"}),
     "candidaturas.csv": frozenset({"suplente"}),
     "actas.csv": frozenset(COLUMNS["actas.csv"][2:]),
+    "sitios.csv": frozenset({"nombre"}),
 }
 """Columns that may be absent. A blank cell means the same as an absent column."""
 

@@ -4,6 +4,7 @@
     territorios.csv   entidades, distritos, municipios   contiendas.csv    the contests of each election (optional)
     casillas.csv      every polling station              candidaturas.csv  the candidates, with their options
     actas.csv         the differences of single actas from their casilla and election (optional)
+    sitios.csv        the places where people and devices work (optional)
     reglas/NAME.json  a rule set of the election's own, or NAME.toml (optional)
 
 `catalog_columns.py` names the columns of each file; `csv_tables.py` says which texts a cell may hold. The program reads
@@ -27,6 +28,7 @@ from prep.files.catalog_casillas import place_in_contests, read_casillas
 from prep.files.catalog_columns import COLUMNS, OPTIONAL_COLUMNS, read_tables
 from prep.files.catalog_contests import read_contests, read_territories
 from prep.files.catalog_elections import read_elections
+from prep.files.catalog_sites import read_sites
 from prep.files.catalog_warnings import CatalogReading, find_warnings
 from prep.files.csv_tables import FileFinding, one_for_each_cause
 
@@ -69,6 +71,7 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
         place_in_contests(casillas, drafts, contests, tables)
     candidacies = read_candidacies(tables, drafts, contests)
     changes = read_changes(tables, drafts, casillas)
+    sites = read_sites(tables)
     # From here on all data is right: no later step needs to look for errors, but for equal stickers.
     if report or casillas is None:
         for table in tables.values():
@@ -85,6 +88,7 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
         casillas=casillas.build(),
         actas=actas,
         digest=digest(files),
+        sites=tuple(sites),
     )
     return catalog, CatalogReading(tables, drafts, contests, casillas, changes)
 

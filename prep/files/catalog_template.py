@@ -31,6 +31,11 @@ _FILES: Final[Mapping[str, str]] = {
         "todas sus combinaciones. Puede llevar solo el encabezado."
     ),
     "actas.csv": "Lo que un acta tiene distinto de su casilla y su elección. Una celda vacía no cambia nada.",
+    "sitios.csv": (
+        "Los CATD y CCV en que hay personas o dispositivos. La lista es cerrada: `prep user add` y "
+        "`prep device enroll` rechazan los demás. Sin este archivo vale la lista que ya tiene la base de datos; una "
+        "nueva trae CATD-1, CATD-2, CCV-1 y CCV-2."
+    ),
 }
 
 _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -116,6 +121,10 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "representantes": "Sus representantes, si son otros.",
         "boletas_maximas": "Su máximo de boletas, si es otro.",
         "digitos": "Sus recuadros por cantidad, si son otros.",
+    },
+    "sitios.csv": {
+        "clave": "Clave corta: `CATD-1`, `CCV-1`. Dos que se dirían igual, como `CATD-1` y `CATD-01`, son un error.",
+        "nombre": "Nombre o domicilio del sitio.",
     },
 }
 
@@ -280,5 +289,10 @@ def sample_catalog() -> dict[str, bytes]:
                 ("AYUN", 33, 2, "CAND_IND_1", "Hilda Ejemplo", None),
             ],
             "actas.csv": [("AYUN", "330002E0100", None, None, 200, None, None, None)],
+            "sitios.csv": [
+                ("CATD-1", "Consejo Municipal, Centro"),
+                ("CATD-2", "Consejo Municipal, Norte"),
+                ("CCV-1", "Centro de captura de la capital"),
+            ],
         }
     )

@@ -107,6 +107,12 @@ def _run_parked(words: Sequence[str]) -> None:
     parked(words[1:])
 
 
+def _run_decisions(words: Sequence[str]) -> None:
+    from prep.operations.decisions import main as decisions  # noqa: PLC0415
+
+    decisions(words)
+
+
 def _run_rules(words: Sequence[str]) -> None:
     from prep.operations.rules import main as rules  # noqa: PLC0415
 
@@ -148,6 +154,8 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "device": _run_accounts,
     "user": _run_accounts,
     "parked": _run_parked,
+    "decide": _run_decisions,
+    "list": _run_decisions,
     "rules": _run_rules,
     "openapi": _run_openapi,
     "software-digests": _run_ceremonies,
@@ -182,7 +190,9 @@ def _prep_parser() -> Parser:
         ("device", "inscribe dispositivos"),
         ("user", "agrega personas"),
         ("rules", "los conjuntos de reglas: lista, muestra, revisa, comienza uno"),
-        ("parked", "los mensajes apartados: lista, reintenta, descarta"),
+        ("parked", "los mensajes apartados: lista, reintenta, propone descartar"),
+        ("decide", "lo que deciden dos personas: confirma, rechaza, pide deshacer"),
+        ("list", "las listas: personas, dispositivos, sitios, qué falta, qué espera y desde cuándo"),
         ("openapi", "la descripción OpenAPI de la captura"),
     ):
         commands.add_parser(name, help=text, add_help=False)

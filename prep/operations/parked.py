@@ -6,16 +6,21 @@ import json
 import os
 import pwd
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import Final
 
+from capture.decisions import PROPOSES
+from prep import decisions
 from prep.arguments import Parser
+from prep.decisions import Said
+from prep.domain.decision import REASONS, DecisionKind
 from prep.errors import PrepError
 from prep.messages import Message
-from prep.settings import CENTRAL, Part, now, read_settings
-from prep.store import deliveries, embedded
-from prep.store.database import Connection, open_pool, transaction
+from prep.operations.decisions import Work, in_transaction, speaker, told, words_beside
+from prep.settings import CENTRAL, Part, now
+from prep.store import deliveries
+from prep.store.database import Connection
 from prep.store.deliveries import ParkedMessage, ParkedState
 
 STATES: Final = {
@@ -26,14 +31,12 @@ STATES: Final = {
 DIGITS: Final = 12
 """A person sees this many digits of a digest."""
 
-Work = Callable[[Connection], Awaitable[str]]
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit status 0, or 2 with one sentence on stderr. A command settles all its messages, or none."""
     arguments = _parked_parser().parse_args(argv)
     try:
-        if said := asyncio.run(_in_transaction(arguments.command(arguments))):
+        if said := asyncio.run(in_transaction(arguments.command(arguments), arguments.part)):
             print(said)
     except PrepError as error:
         print(f"prep: {error.sentence}", file=sys.stderr)
@@ -44,21 +47,21 @@ def _parked_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="prep parked", description="Los mensajes apartados, que esperan a alguien.")
     parser.add_argument("--json", action="store_true", help="un objeto JSON por línea")
     parser.add_argument("--all", action="store_true", help="también los ya reintentados o descartados")
-    parser.set_defaults(command=_list_parked)
+    parser.set_defaults(part=Part.WORKER, command=_list_parked)
     commands = parser.add_subparsers(metavar="ORDEN")
     retry = commands.add_parser("retry", help="los manda otra vez, con todos sus intentos")
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("ids", nargs="*", type=int, default=[], metavar="NÚMERO", help="los que se mandan otra vez")
     which.add_argument("--all", action="store_true", dest="every", help="todos los que esperan")
-    retry.set_defaults(command=_retry_parked)
-    dismiss = commands.add_parser("dismiss", help="no se atenderán; la razón queda registrada")
+    retry.set_defaults(command=_retry_parked, part=Part.WORKER)
+    retry.add_argument("--by", default=_process_user(), metavar="QUIÉN", help="quién lo decide (aquí: %(default)s)")
+    dismiss = commands.add_parser("dismiss", help="propone que no se atiendan; otra persona lo confirma")
     dismiss.add_argument("ids", nargs="+", type=int, metavar="NÚMERO", help="los que se descartan")
-    dismiss.add_argument("--reason", required=True, metavar="TEXTO", help="por qué")
-    dismiss.set_defaults(command=_dismiss_parked)
-    for command in (retry, dismiss):
-        command.add_argument(
-            "--by", default=_process_user(), metavar="QUIÉN", help="quién lo decide (aquí: %(default)s)"
-        )
+    reasons = REASONS[DecisionKind.MENSAJE_DESCARTADO]
+    dismiss.add_argument("--reason", required=True, choices=reasons, metavar="MOTIVO", help=", ".join(reasons))
+    dismiss.add_argument("--text", default="", metavar="TEXTO", help="lo que se explica además; se publica")
+    dismiss.add_argument("--by", required=True, metavar="USUARIO", help="quién lo propone; su clave se pide")
+    dismiss.set_defaults(command=_dismiss_parked, part=Part.CAPTURE)
     return parser
 
 
@@ -68,15 +71,6 @@ def _process_user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
-
-
-async def _in_transaction(work: Work) -> str:
-    async with (
-        embedded.database(read_settings()) as urls,
-        await open_pool(urls.of(Part.WORKER), connections=1, wait=False) as pool,
-        transaction(pool) as connection,
-    ):
-        return await work(connection)
 
 
 def _list_parked(arguments: argparse.Namespace) -> Work:
@@ -103,10 +97,13 @@ def _retry_parked(arguments: argparse.Namespace) -> Work:
 
 def _dismiss_parked(arguments: argparse.Namespace) -> Work:
     async def work(connection: Connection) -> str:
-        ids = list(dict.fromkeys(arguments.ids))
-        for parked in ids:
-            await deliveries.dismiss(connection, parked, reason=arguments.reason, at=now(), by=arguments.by)
-        return f"descartados: {', '.join(map(str, ids))}"
+        kind = DecisionKind.MENSAJE_DESCARTADO
+        by = await speaker(connection, arguments.by, PROPOSES[kind])
+        words, said = words_beside(arguments.text), []
+        for parked in dict.fromkeys(arguments.ids):
+            found, _ = await decisions.propose(connection, Said(kind, arguments.reason, words, parked=parked), by)
+            said.append(told(found))
+        return "\n".join(said)
 
     return work
 

@@ -31,7 +31,8 @@ from prep.files.night_file import NAME, night_file
 from prep.processes import die_with_parent
 from prep.rehearsal.plan import Plan
 
-SITES: Final = ("CATD-01", "CCV-02")
+SITES: Final = ("CATD-1", "CCV-2")
+"""Of the list that a database has if its catalogue states no sites."""
 TYPISTS: Final = 12
 DEVICES: Final = {"movil": "movil-01", "escaner": "escaner-01", "urna": "urna-01"}
 ENGINE: Final = ("PREP_BUS", "PREP_KAFKA", "PREP_BLOBS", "PREP_S3", "PREP_DATABASE")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from prep.domain.decision import SIN_ACTA_OF, DecisionKind
 from prep.errors import PrepError
 from prep.rehearsal.installation import TYPISTS, NightPlace, people, persistent, speaker
 from prep.rehearsal.plan import Plan, Progresses
@@ -103,12 +104,18 @@ def say(
             values = mistaken(sheet, number, plan, again=progress.again[login, sheet.key]) if seen else {}
             progress.again[login, sheet.key] += 1
             return f"{path}/entry", {"valores": values}
-        case "resolucion" if sheet.capture() in task["capturas"]:
-            return f"{path}/resolution", {"valores": sheet.capture()}
+        case "resolucion" if (right := _differing_fields(sheet, task)) in task["capturas"]:
+            return f"{path}/resolution", {"valores": right}
         case "resolucion":
             return f"/v1/actas/{election}/{clave}/recaptura", None
         case kind:
             raise PrepError(f"tarea desconocida: {kind}")
+
+
+def _differing_fields(sheet: Sheet, task: Mapping[str, Any]) -> dict[str, int | str]:
+    """What the sheet says in the fields in which three captures differ."""
+    right = sheet.capture()
+    return {field["codigo"]: right[field["codigo"]] for field in task["campos"]}
 
 
 def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, int | str]:
@@ -131,13 +138,24 @@ def mistaken(sheet: Sheet, person: int, plan: Plan, *, again: int) -> dict[str, 
 
 
 async def register_sin_acta(plan: Plan, place: NightPlace) -> None:
-    """The operator registers every acta that never arrived. A second registration of the same acta changes nothing."""
+    """The operator proposes every acta that never arrived, and the supervisor confirms; again it changes nothing."""
     missing = [sheet for sheet in plan.sheets if sheet.sin_acta is not None]
     claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
     codes = {election.id: election.code for election in plan.catalog.elections}
     async with speaker(place, 1) as client:
-        session = await log_in(client, place, "operador")
+        operator, supervisor = [await log_in(client, place, login) for login in ("operador", "supervisor")]
+        reasons = list(SIN_ACTA_OF)
         for sheet in missing:
+            assert sheet.sin_acta is not None
             clave, election = claves[sheet.qr]
-            path = f"/v1/actas/{codes[election]}/{clave}/sin-acta"
-            await persistent(client, "POST", path, json={"motivo": sheet.sin_acta}, headers=session)
+            said = {
+                "tipo": DecisionKind.SIN_ACTA,
+                "eleccion": codes[election],
+                "clave": clave,
+                "motivo": reasons[sheet.sin_acta - 1],
+            }
+            proposed = await persistent(client, "POST", "/v1/decisions", json=said, headers=operator)
+            # A night that goes on after it was killed finds actas that were registered before: they allow it no more.
+            if proposed.status != HTTPStatus.CONFLICT:
+                path = f"/v1/decisions/{proposed.json()['decision']}/confirm"
+                await persistent(client, "POST", path, json={}, headers=supervisor)

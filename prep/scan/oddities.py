@@ -17,6 +17,7 @@ class Oddity(StrEnum):
     NO_ADMITIDA = "no_admitida"
     HORA_IMPROBABLE = "hora_improbable"
     DESPUES_DEL_CIERRE = "despues_del_cierre"
+    ETIQUETA_AJENA = "etiqueta_ajena"
 
 
 SENTENCES: Final[dict[Oddity, str]] = {
@@ -30,4 +31,5 @@ SENTENCES: Final[dict[Oddity, str]] = {
     Oddity.NO_ADMITIDA: "al examinarla de nuevo no cumple lo que se pide a una imagen; vea el original con cuidado",
     Oddity.HORA_IMPROBABLE: "la hora de acopio no es de esta jornada: el reloj del dispositivo puede estar mal",
     Oddity.DESPUES_DEL_CIERRE: "se examinó después del último corte: se conserva y ya no se captura",
+    Oddity.ETIQUETA_AJENA: "la etiqueta no es de un acta del catálogo; lea en el acta de qué casilla es",
 }

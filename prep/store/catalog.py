@@ -17,6 +17,7 @@ from prep.domain.catalog import (
     Candidacy,
     Casilla,
     Catalog,
+    CatalogSite,
     Clase,
     Contest,
     ContestId,
@@ -68,6 +69,7 @@ async def load(
                 await _remove_loaded(connection, loaded, replacing)
             await connection.execute(SQL["add"], catalog.digest, at)
             await _copy_catalog(connection, catalog)
+            await _close_sites(connection, catalog.sites)
             people = replacing if loaded is not None and replacing else (None, None)
             await connection.execute(SQL["record_load"], catalog.digest, loaded, list(warnings), *people, at)
         # The planner counts the new rows now, and not in the first minutes of the night.
@@ -90,6 +92,21 @@ async def _remove_loaded(connection: Connection, loaded: str, replacing: tuple[i
     if await connection.fetchval(SQL["night_began"]):
         raise Rejected(f"la bitácora ya comenzó con el catálogo de huella {loaded}: ya no se sustituye", status=409)
     await connection.execute(SQL["remove"])
+
+
+async def _close_sites(connection: Connection, sites: Sequence[CatalogSite]) -> None:
+    """Make the list of sites that of the catalogue; one that states none leaves the list as it is.
+
+    Raises Rejected if people or devices are at a site that the catalogue does not state.
+    """
+    if not sites:
+        return
+    codes = [site.code for site in sites]
+    used = [row["code"] for row in await connection.fetch(SQL["sites_in_use"], codes)]
+    if used:
+        raise Rejected(f"hay personas o dispositivos en sitios que no están en sitios.csv: {', '.join(used)}")
+    await connection.execute(SQL["remove_sites"], codes)
+    await connection.execute(SQL["put_sites"], codes, [site.name for site in sites])
 
 
 async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:

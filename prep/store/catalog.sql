@@ -21,6 +21,19 @@ WITH a AS (DELETE FROM acta), b AS (DELETE FROM casilla), c AS (DELETE FROM cand
     e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election)
 DELETE FROM catalog
 
+-- name: sites_in_use
+SELECT s.code FROM site s
+WHERE s.code <> ALL ($1::text[])
+    AND (EXISTS (SELECT FROM person p WHERE p.site = s.id) OR EXISTS (SELECT FROM device d WHERE d.site = s.id))
+ORDER BY s.code
+
+-- name: remove_sites
+DELETE FROM site WHERE code <> ALL ($1::text[])
+
+-- name: put_sites
+INSERT INTO site (code, name) SELECT * FROM unnest($1::text[], $2::text[]) AS listed (code, name)
+ON CONFLICT (code) DO UPDATE SET name = excluded.name
+
 -- name: record_load
 INSERT INTO catalog_load (digest, replaced, warnings, by_person, with_person, at) VALUES ($1, $2, $3, $4, $5, $6)
 

@@ -18,6 +18,7 @@ PREPARED: Final = frozenset(
         "catalog",
         "catalog_load",
         "contest",
+        "decision_move",
         "election",
         "night",
         "territory",

@@ -65,6 +65,7 @@ class Group:
 class Fuera:
     """An image of no approved casilla."""
 
+    id: int
     image: bytes
     identity: str
     election: ElectionId | None
@@ -84,6 +85,25 @@ class Fresh:
     image: bytes | None
     correction: bool
     """An earlier version of the same acta has been published."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldDecision:
+    """A decision of two people, or the undoing of one, that no corte before has told."""
+
+    number: int
+    kind: str
+    undoes: int | None
+    """Number of the decision that it takes back."""
+    election: str | None
+    clave: str | None
+    image: str | None
+    message: str | None
+    device: str | None
+    sequence: int | None
+    reason: str
+    words: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +190,16 @@ class Snapshot:
         block = "fresh_then" if self._then else "fresh_now"
         return [Fresh(**row) for row in await self._connection.fetch(SQL[block], self.number, timeout=_LONG)]
 
-    async def images(self, wanted: Sequence[bytes]) -> list[PublishedImage]:
-        """Those among `wanted` that no corte before this one has brought out."""
-        # An image goes out once: later cortes point to the same file.
-        return [PublishedImage(**row) for row in await self._connection.fetch(SQL["images"], wanted, self.number)]
+    async def decisions(self) -> list[ToldDecision]:
+        block = "decisions_then" if self._then else "decisions_now"
+        return [ToldDecision(**row) for row in await self._connection.fetch(SQL[block], self.number)]
+
+    async def images(self, wanted: Mapping[bytes, int | None]) -> list[PublishedImage]:
+        """Those among `wanted` (image → version) that no corte before has brought out, or not for this acta."""
+        # An image goes out once: later cortes point to the same file. If two people moved it to another acta, the list
+        # of images names it once more, for that acta.
+        rows = await self._connection.fetch(SQL["images"], list(wanted), self.number, list(wanted.values()))
+        return [PublishedImage(**row) for row in rows]
 
     async def corte(self, number: int) -> Corte | None:
         return await corte(self._connection, number)
@@ -253,6 +279,9 @@ class Release:
     images: Sequence[bytes]
     counts: Mapping[str, Mapping[str, str]]
     """The thirteen values of each election."""
+    fuera: Sequence[int] = ()
+    """All rows fuera de catálogo that it shows."""
+    decisions: Sequence[int] = ()
 
 
 _DECLARED: Final = "corte_declaracion_simulacro_fkey"
@@ -296,6 +325,8 @@ async def record(connection: Connection, new: Corte, release: Release, *, declar
             await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro, declaration)
             await connection.execute(SQL["publish_versions"], release.versions, new.number, timeout=_LONG)
             await connection.execute(SQL["publish_images"], release.images, new.number, timeout=_LONG)
+            await connection.execute(SQL["publish_fuera"], release.fuera, new.number)
+            await connection.execute(SQL["publish_decisions"], release.decisions, new.number)
             await connection.execute(
                 SQL["move"], release.versions, new.at, _PUBLISHABLE, Move.PUBLICACION, timeout=_LONG
             )
@@ -317,7 +348,7 @@ class Progress:
     expected: int
     captured: int
     waiting: int
-    """Actas that have an image and are not captured, and images that have no acta."""
+    """Actas that have an image and are not captured, images that have no acta, decisions that lack a second person."""
 
     @property
     def complete(self) -> bool:

@@ -36,7 +36,7 @@ WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current
     FROM acta a
     JOIN casilla c ON c.id = a.casilla
     LEFT JOIN shown s ON s.acta = a.id
-    LEFT JOIN acta_version v ON v.id = s.version
+    LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
     WHERE a.election = $2::smallint
 )
 SELECT contest, entidad, territory,
@@ -68,7 +68,7 @@ JOIN place p ON p.entidad = c.entidad
     AND p.territory = CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
         ELSE c.distrito_local END
 LEFT JOIN shown s ON s.acta = a.id
-LEFT JOIN acta_version v ON v.id = s.version
+LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
 WHERE a.election = $2::smallint
 ORDER BY a.orden
 
@@ -86,16 +86,41 @@ SELECT number, at, phase, due, simulacro, sums FROM corte ORDER BY number DESC L
 SELECT number, at, phase, due, simulacro, sums FROM corte WHERE number = $1
 
 -- name: fuera_now
-SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
+SELECT f.id, f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
 FROM fuera_catalogo f JOIN image i ON i.sha256 = f.image
 WHERE $1::int IS NOT NULL AND NOT EXISTS (SELECT FROM held_back h WHERE h.image = f.image)
+    AND NOT EXISTS (SELECT FROM fuera_removed r WHERE r.fuera = f.id)
 ORDER BY f.identity COLLATE "C", f.image
 
 -- name: fuera_then
-SELECT f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
-FROM fuera_catalogo f JOIN image i ON i.sha256 = f.image JOIN publication_image p ON p.image = f.image
-WHERE p.corte <= $1::int
+SELECT f.id, f.image, f.identity, f.election, f.origen, f.digitalizacion, i.format
+FROM fuera_catalogo f JOIN image i ON i.sha256 = f.image JOIN publication_fuera p ON p.fuera = f.id
+WHERE p.corte <= $1::int AND NOT EXISTS (
+    SELECT FROM fuera_removed r JOIN publication_decision q ON q.proposal = r.decision WHERE r.fuera = f.id AND q.corte <= $1::int)
 ORDER BY f.identity COLLATE "C", f.image
+
+-- Decisions that two people confirmed, and that no corte before has told.
+-- name: decisions_now
+SELECT p.id AS number, p.kind, p.undoes, e.code AS election, a.clave, encode(p.image, 'hex') AS image, m.message, p.device,
+    p.sequence, p.reason, p.words, c.answered_at AS at
+FROM confirmation c
+JOIN proposal p ON p.id = c.proposal
+LEFT JOIN acta a ON a.id = p.acta LEFT JOIN election e ON e.id = a.election
+LEFT JOIN parked m ON m.id = p.parked
+LEFT JOIN publication_decision q ON q.proposal = p.id
+WHERE c.agrees AND q.proposal IS NULL AND $1::int IS NOT NULL
+ORDER BY p.id
+
+-- name: decisions_then
+SELECT p.id AS number, p.kind, p.undoes, e.code AS election, a.clave, encode(p.image, 'hex') AS image, m.message, p.device,
+    p.sequence, p.reason, p.words, c.answered_at AS at
+FROM publication_decision q
+JOIN proposal p ON p.id = q.proposal
+JOIN confirmation c ON c.proposal = p.id
+LEFT JOIN acta a ON a.id = p.acta LEFT JOIN election e ON e.id = a.election
+LEFT JOIN parked m ON m.id = p.parked
+WHERE q.corte = $1::int
+ORDER BY p.id
 
 -- name: fresh_now
 SELECT a.election, a.clave, v.id AS version, v.reason, v.image,
@@ -120,11 +145,14 @@ ORDER BY a.election, a.orden
 
 -- name: images
 SELECT i.sha256 AS image, i.format, r.web
-FROM unnest($1::bytea[]) AS wanted (sha256)
+FROM unnest($1::bytea[], $3::bigint[]) AS wanted (sha256, version)
 JOIN image i USING (sha256)
 LEFT JOIN reading r ON r.image = i.sha256
 LEFT JOIN publication_image p ON p.image = i.sha256 AND p.corte < $2::int
-WHERE p.image IS NULL
+LEFT JOIN acta_version v ON v.id = wanted.version
+WHERE p.image IS NULL OR (v.id IS NOT NULL AND NOT EXISTS (  -- it was brought out for another acta
+    SELECT FROM acta_version w JOIN publication q ON q.version = w.id
+    WHERE w.acta = v.acta AND w.image = i.sha256 AND q.corte < $2::int))
 ORDER BY i.sha256
 
 -- name: record
@@ -136,6 +164,14 @@ INSERT INTO publication (version, corte) SELECT version, $2::int FROM unnest($1:
 
 -- name: publish_images
 INSERT INTO publication_image (image, corte) SELECT image, $2::int FROM unnest($1::bytea[]) AS fresh (image)
+ON CONFLICT DO NOTHING
+
+-- name: publish_fuera
+INSERT INTO publication_fuera (fuera, corte) SELECT fuera, $2::int FROM unnest($1::bigint[]) AS shown (fuera)
+ON CONFLICT DO NOTHING
+
+-- name: publish_decisions
+INSERT INTO publication_decision (proposal, corte) SELECT proposal, $2::int FROM unnest($1::bigint[]) AS fresh (proposal)
 
 -- An acta that is typed again, or compared with the paper, while its version comes out stays in its state: $3 are the
 -- states that allow the move $4.
@@ -152,7 +188,7 @@ SELECT a.contest, a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero,
 FROM acta a
 JOIN casilla c ON c.id = a.casilla
 LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
-LEFT JOIN acta_version v ON v.id = s.version
+LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
 WHERE a.election = $2::smallint
 ORDER BY a.orden
 
@@ -162,7 +198,7 @@ SELECT a.id AS acta, a.election, a.contest, a.clave, a.tipo_acta, a.lista_nomina
     CASE e.nivel WHEN 'municipio' THEN c.municipio
         ELSE CASE e.ambito WHEN 'federal' THEN c.distrito_federal ELSE c.distrito_local END END AS territory,
     v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada, v.tipo_documento, v.origen,
-    v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
+    v.reason = 'retiro' AS withdrawn, v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
     r.height
 FROM publication p
 JOIN acta_version v ON v.id = p.version
@@ -176,12 +212,13 @@ ORDER BY a.election, a.orden
 
 -- name: progress
 SELECT (SELECT count(*) FROM acta)::int AS expected,
-    (SELECT count(*) FROM acta_current WHERE version IS NOT NULL)::int AS captured,
+    (SELECT count(*) FROM acta_current c JOIN acta_version v ON v.id = c.version WHERE v.reason <> 'retiro')::int AS captured,
     (SELECT count(*) FROM acta_current WHERE estado IN ('Acopiada', 'Digitalizada', 'Capturada'))::int
         + (SELECT count(*) FROM image_current c WHERE c.state = 'por_identificar' OR (c.state = 'recibida' AND EXISTS (
             SELECT FROM arrival a WHERE a.image = c.image AND NOT EXISTS (  -- of those set aside others tell
                 SELECT FROM parked p WHERE p.message = a.id AND p.state <> 'retried'))))::int
-        + (SELECT count(*) FROM held_back)::int + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int AS waiting
+        + (SELECT count(*) FROM held_back)::int + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int
+        + (SELECT count(*) FROM decision WHERE state IN ('propuesta', 'por deshacer'))::int AS waiting
 
 -- name: held_back
 SELECT image FROM held_back ORDER BY image

@@ -13,7 +13,7 @@ from typing import Final
 
 import asyncpg
 
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 from prep.messages import Message, Topic
 from prep.store import outbox
 from prep.store.database import Connection, sql
@@ -131,11 +131,19 @@ async def dismiss(connection: Connection, parked: int, *, reason: str, at: datet
     await add_event(connection, "mensaje_descartado", row["message"], told, at)
 
 
+async def undo_dismissal(connection: Connection, parked: int, *, at: datetime) -> None:
+    """The message waits for a person again, as before it was dismissed. Raises Rejected if it is not dismissed."""
+    message = await connection.fetchval(SQL["undo_dismissal"], parked)
+    if message is None:
+        raise Rejected(f"no hay un mensaje descartado con el número {parked}", code=Code.NO_PARKED)
+    await add_event(connection, "mensaje_apartado", message, {"motivo": "se deshizo su descarte"}, at)
+
+
 async def _settle_parked(connection: Connection, parked: int, state: ParkedState, reason: str) -> asyncpg.Record:
     row = await connection.fetchrow(SQL["settle_parked"], parked, state, reason)
     # No such number, or another person has settled it meanwhile.
     if row is None:
-        raise Rejected(f"no hay un mensaje apartado con el número {parked}", status=404)
+        raise Rejected(f"no hay un mensaje apartado con el número {parked}", code=Code.NO_PARKED)
     return row
 
 

@@ -29,6 +29,9 @@ SET error = excluded.error, parked_at = excluded.parked_at, state = 'parked', re
 SELECT id, consumers, message, topic, key, body, type, source, happened_at, error, parked_at, attempts, state, reason
 FROM parked WHERE state = 'parked' OR $1 ORDER BY id
 
+-- name: undo_dismissal
+UPDATE parked SET state = 'parked', reason = '' WHERE id = $1 AND state = 'dismissed' RETURNING message
+
 -- name: settle_parked
 UPDATE parked SET state = $2, reason = $3 WHERE id = $1 AND state = 'parked'
 RETURNING consumers, message, topic, key, body, type, source, happened_at

@@ -16,7 +16,7 @@ import asyncpg
 from prep.domain.acta import Estado
 from prep.domain.catalog import ActaId, Ambito, ContestId, TerritoryKind
 from prep.domain.entry import HEADER, TOTAL, Values, from_columns
-from prep.domain.rules import Observation, vote_limit
+from prep.domain.rules import vote_limit
 from prep.errors import Code, Rejected
 from prep.messages import Message
 from prep.store.database import Connection, sql
@@ -152,7 +152,6 @@ async def lease(
     person: int,
     site: int,
     kinds: Sequence[TaskKind],
-    supervisor: bool,
     new: UUID,
     now: datetime,
     until: datetime,
@@ -165,9 +164,7 @@ async def lease(
     """
     while True:
         try:
-            row = await connection.fetchrow(
-                SQL["lease"], person, site, kinds, now, until, new, supervisor, any_site_before
-            )
+            row = await connection.fetchrow(SQL["lease"], person, site, kinds, now, until, new, any_site_before)
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
         # The row may be the person's own task from before, whose time is over: that one is given back first.
@@ -263,6 +260,7 @@ class EarlierCapture:
     person: int
     values: Values
     form: OnForm
+    ronda: int
 
 
 async def add_capture(
@@ -296,7 +294,8 @@ async def resolution_by_lease(connection: Connection, lease: UUID) -> EarlierCap
 def _earlier_capture(row: asyncpg.Record | None) -> EarlierCapture | None:
     if row is None:
         return None
-    return EarlierCapture(row["id"], row["person"], from_columns(row["numbers"], row["marks"]), _on_form(row))
+    values = from_columns(row["numbers"], row["marks"])
+    return EarlierCapture(row["id"], row["person"], values, _on_form(row), row["ronda"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,12 +327,20 @@ async def identification_by_lease(connection: Connection, lease: UUID) -> tuple[
 
 
 async def add_resolution(connection: Connection, task: Task, capture: int, at: datetime) -> bool:
-    """Keep which of three captures was chosen, and end the task; False if the lease has ended meanwhile."""
+    """Keep which of three captures was chosen, and end the task; False if the lease has ended meanwhile.
+
+    Raises Rejected if the acta has been resolved, or if this person typed one of the three.
+    """
     try:
         # The choice and the end of its task commit together; the message follows in the same transaction.
         return bool(await connection.fetchval(SQL["add_resolution"], task.id, task.lease, capture, at))
     except asyncpg.UniqueViolationError:
         raise Rejected("esta acta ya está resuelta", code=Code.RESOLVED_BEFORE) from None
+    # Each of the three would choose her own capture: the task is not theirs, and PostgreSQL refuses them too.
+    except asyncpg.CheckViolationError:
+        raise Rejected(
+            "usted capturó esta acta: entre las tres capturas elige quien no tecleó ninguna", code=Code.OWN_CHOICE
+        ) from None
 
 
 # The data of the screens.
@@ -364,13 +371,6 @@ async def acta_id(connection: Connection, election: str, clave: str) -> ActaId:
     if found is None:
         raise Rejected(f"no hay en el catálogo un acta {clave} de {election}", code=Code.NO_ACTA)
     return ActaId(found)
-
-
-async def sin_acta_now(connection: Connection, acta: ActaId) -> Observation | None:
-    """The kind of sin acta that counts for it now, if one does."""
-    # An acta that will not come has no numbers: its first observation says why.
-    observed: list[str] | None = await connection.fetchval(SQL["sin_acta_now"], acta)
-    return Observation(observed[0]) if observed else None
 
 
 VERIFIED: Final = frozenset({Estado.VERIFICADA, Estado.PUBLICADA, Estado.COTEJADA})

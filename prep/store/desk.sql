@@ -1,8 +1,8 @@
 -- The work that waits for people, what they give, and what the screens show of an acta. Each block is one statement.
 
 -- name: lease
--- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7 is supervisor, $8: a task
--- that has waited for another site since before $8 may be done at the same one
+-- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7: a task that has
+-- waited for another site since before $7 may be done at the same one
 WITH mine AS (
     SELECT id FROM task WHERE lease_person = $1 AND lease IS NOT NULL
 ), free AS MATERIALIZED (
@@ -13,8 +13,7 @@ WITH mine AS (
         WHERE task.kind = kinds.kind
             AND (lease IS NULL OR lease_until <= $4)
             AND $1 <> ALL (not_persons)
-            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $8)
-            AND (only_person IS NULL OR only_person = $1 OR $7)
+            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $7)
         ORDER BY queue_at
         LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -62,7 +61,7 @@ WITH gone AS (
 SELECT added.id FROM added, told
 
 -- name: capture_by_lease
-SELECT e.id, e.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas,
+SELECT e.id, e.person, e.ronda, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas,
     k.votes_per_ballot
 FROM entry e JOIN acta a ON a.id = e.acta JOIN contest k ON k.id = a.contest
 WHERE e.lease = $1
@@ -87,7 +86,7 @@ SELECT acta, ronda, $3, lease_person, lease, $4 FROM gone
 RETURNING true
 
 -- name: resolution_by_lease
-SELECT e.id, r.person, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes,
+SELECT e.id, r.person, e.ronda, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes,
     a.boletas_maximas, k.votes_per_ballot
 FROM resolution r JOIN entry e ON e.id = r.entry JOIN acta a ON a.id = r.acta JOIN contest k ON k.id = a.contest
 WHERE r.lease = $1
@@ -103,17 +102,12 @@ WHERE i.sha256 = $1
 -- name: acta_id
 SELECT a.id FROM acta a JOIN election e ON e.id = a.election WHERE e.code = $1 AND a.clave = $2
 
--- name: sin_acta_now
-SELECT v.observations
-FROM acta_current c JOIN acta_version v ON v.id = c.version
-WHERE c.acta = $1 AND v.reason = 'sin_acta' AND c.estado IN ('Verificada', 'Publicada', 'Cotejada')
-
 -- name: acta_state
 SELECT coalesce(c.estado, 'Esperada') AS estado, coalesce(c.ronda, 0) AS ronda, c.image, v.observations,
     v.contabilizada, v.cotejada, a.contest
 FROM acta a
 LEFT JOIN acta_current c ON c.acta = a.id
-LEFT JOIN acta_version v ON v.id = c.version
+LEFT JOIN acta_version v ON v.id = c.version AND v.reason <> 'retiro'
 WHERE a.id = $1
 
 -- name: acta_images

@@ -17,6 +17,7 @@ from prep.domain.rules import Observation, rule_set
 from prep.store.database import Connection, sql
 from prep.store.leading import Leader
 from prep.store.night import NightChanged
+from prep.store.pipeline import RETIRO
 
 SQL: Final = sql("log")
 KINDS: Final = (
@@ -396,6 +397,9 @@ def _differing_fragment(row: asyncpg.Record) -> str:
     # The text that was published is made again from the facts, and compared with the text on record.
     rules = rule_set(row["rules"])
     try:
+        if row["reason"] == RETIRO:
+            pending = (official_row.quantities_pending(row["options"]), official_row.tail_pending())
+            return "" if (row["quantities"], row["tail"]) == pending else "quantities"
         values = from_columns(row["numbers"], row["marks"]) if row["numbers"] else None
         observations = tuple(Observation(code) for code in row["observations"])
     except ValueError:

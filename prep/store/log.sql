@@ -46,7 +46,7 @@ FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.ele
 -- name: incidente
 SELECT e.id AS reference, e.kind, e.subject, e.detail, e.at
 FROM event e
-WHERE e.kind IN ('compuerta', 'corte_sin_sello', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado',
+WHERE e.kind IN ('compuerta', 'corte_sin_sello', 'decision', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado',
     'mensaje_descartado', 'mensaje_reintentado', 'misma_foto', 'recaptura', 'testigo_niega')
 
 -- name: perdida

@@ -1,5 +1,6 @@
 """Sites, devices, people and sessions, as typed functions over `people.sql`."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from prep.errors import Rejected
+from prep.errors import Code, Rejected
 from prep.store.database import Connection, sql
 
 SQL: Final = sql("people")
@@ -39,10 +40,14 @@ class Person:
 
 
 async def site(connection: Connection, code: str) -> int:
-    """The id of that site, added on first use (by the owner)."""
-    # Added if it is new, then read: two enrolments of one site at once meet in one row.
-    await connection.execute(SQL["add_site"], code)
-    found: int = await connection.fetchval(SQL["site"], code)
+    """The id of that site. Raises Rejected for one that is not in the closed list, with the name of the nearest."""
+    # One place under two names would be two sites, and both captures could be made there.
+    known = {row["code"]: row["id"] for row in await connection.fetch(SQL["sites"])}
+    if code not in known:
+        nearest = difflib.get_close_matches(code.upper(), known, n=1, cutoff=0)
+        hint = f"; el más parecido es {nearest[0]}" if nearest else ""
+        raise Rejected(f"no hay un sitio «{code}» en la lista{hint}", code=Code.NOT_FOUND)
+    found: int = known[code]
     return found
 
 

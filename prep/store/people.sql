@@ -1,10 +1,7 @@
 -- Who may speak to the system: sites, devices, people and their sessions. Each block is one statement.
 
--- name: add_site
-INSERT INTO site (code) VALUES ($1) ON CONFLICT DO NOTHING
-
--- name: site
-SELECT id FROM site WHERE code = $1
+-- name: sites
+SELECT code, id FROM site ORDER BY code
 
 -- Its key is kept for ever: no key that any device ever had is given to a device again.
 -- name: add_device

@@ -91,10 +91,16 @@ class ImageRow:
     acta_hint: str
 
 
-async def lock_image(connection: Connection, image: bytes) -> ImageRow:
+async def find_image(connection: Connection, image: bytes) -> ImageRow | None:
+    """The image as locked; None if there is none."""
     row = await connection.fetchrow(SQL["lock_image"], image)
+    return None if row is None else ImageRow(**row)
+
+
+async def lock_image(connection: Connection, image: bytes) -> ImageRow:
+    row = await find_image(connection, image)
     assert row is not None, "an image is added before it is locked"
-    return ImageRow(**row)
+    return row
 
 
 async def set_image(connection: Connection, image: bytes, state: str, acta: ActaId | None, at: datetime) -> None:
@@ -120,6 +126,16 @@ async def same_photo_named(connection: Connection, image: bytes, acta: ActaId, *
     return [dict(row) for row in await connection.fetch(SQL["same_photo_named"], image, acta, bits)]
 
 
+async def images_of(connection: Connection, acta: ActaId) -> list[bytes]:
+    """The images of the acta, in the order of their arrival."""
+    return [row["image"] for row in await connection.fetch(SQL["images_of"], acta)]
+
+
+async def settle_statements(connection: Connection, image: bytes) -> None:
+    """What people have said of the image so far does not count any more; it stays on record."""
+    await connection.execute(SQL["settle_statements"], image)
+
+
 async def has_image(connection: Connection, acta: ActaId, image: bytes) -> bool:
     """Whether the image is one of the acta's."""
     return await connection.fetchval(SQL["has_image"], acta, image) is not None
@@ -138,6 +154,9 @@ class Identification:
     site: int | None
     identity: str
     proceso_tecnico: bool
+    at: datetime
+    open: bool
+    """It is a person's, and the image has not been settled since."""
 
 
 async def identifications(connection: Connection, image: bytes) -> list[Identification]:
@@ -156,12 +175,24 @@ async def clave_of_qr(connection: Connection, qr: str) -> str | None:
 
 
 async def add_fuera(
-    connection: Connection, image: bytes, row: ImageRow, *, identity: str, form: tuple[str, str], at: datetime
+    connection: Connection,
+    image: bytes,
+    row: ImageRow,
+    *,
+    identity: str,
+    form: tuple[str, str],
+    decision: int,
+    at: datetime,
 ) -> None:
     """Keep an image of no approved casilla. `form` is its tipo_acta and candidatura: they tell the election."""
     # Its form may be of no election here: the image is kept all the same.
     election: ElectionId | None = await connection.fetchval(SQL["election_of_form"], *form)
-    await connection.execute(SQL["add_fuera"], image, identity, election, row.origen, row.digitalizacion, at)
+    await connection.execute(SQL["add_fuera"], image, identity, election, row.origen, row.digitalizacion, at, decision)
+
+
+async def remove_fuera(connection: Connection, image: bytes, decision: int) -> None:
+    """The image is no longer fuera de catálogo, as two people decided; nothing if it was not."""
+    await connection.execute(SQL["remove_fuera"], image, decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +206,7 @@ class ActaRow:
     version: int | None
     version_image: bytes | None
     version_cotejada: int | None
+    version_decision: int | None
     clave: str
     lista_nominal: int
     representantes: int
@@ -205,8 +237,8 @@ async def move_acta(
     await connection.execute(SQL["move_acta"], acta, move, ronda, image, at)
 
 
-async def replace_image(connection: Connection, acta: ActaId, image: bytes, at: datetime) -> None:
-    """Make another image of the same acta the current one. The state of the acta stays."""
+async def replace_image(connection: Connection, acta: ActaId, image: bytes | None, at: datetime) -> None:
+    """Make another image of the same acta the current one, or none. The state of the acta stays."""
     await connection.execute(SQL["replace_image"], acta, image, at)
 
 
@@ -281,6 +313,12 @@ class Version:
     # Ready for the official file: a corte of half a million rows only copies them.
     quantities: str
     tail: str
+    decision: int | None = None
+    """The proposal by which two people said that the acta will not come, or is expected again."""
+
+
+RETIRO: Final = "retiro"
+"""The reason of a version that says nothing: the acta is expected again."""
 
 
 async def count_version(connection: Connection, version: Version, move: Move, at: datetime) -> None:
@@ -312,6 +350,7 @@ async def count_version(connection: Connection, version: Version, move: Move, at
         version.tail,
         move,
         at,
+        version.decision,
     )
 
 
@@ -334,7 +373,6 @@ async def add_task(
     at: datetime,
     not_persons: Sequence[int] = (),
     not_site: int | None = None,
-    only_person: int | None = None,
 ) -> None:
     """Add a task for a person. If it exists already, it stays one task."""
     await connection.execute(
@@ -349,7 +387,6 @@ async def add_task(
         at,
         list(not_persons),
         not_site,
-        only_person,
     )
 
 
@@ -407,4 +444,5 @@ async def version(connection: Connection, version_id: int) -> Version:
         verificacion_at=row["verificacion_at"],
         quantities=row["quantities"],
         tail=row["tail"],
+        decision=row["decision"],
     )

@@ -57,6 +57,12 @@ WHERE s.source = 'person' AND s.image <> $1 AND c.acta <> $2
 ORDER BY a.clave
 LIMIT 5
 
+-- name: images_of
+SELECT c.image FROM image_current c JOIN image i ON i.sha256 = c.image WHERE c.acta = $1 ORDER BY i.received_at, c.image
+
+-- name: settle_statements
+UPDATE image_current SET settled = coalesce((SELECT max(s.id) FROM identification s WHERE s.image = $1), 0) WHERE image = $1
+
 -- name: has_image
 SELECT true FROM image_current WHERE acta = $1 AND image = $2
 
@@ -64,7 +70,10 @@ SELECT true FROM image_current WHERE acta = $1 AND image = $2
 INSERT INTO identification (image, source, identity, said_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 
 -- name: identifications
-SELECT source, person, site, identity, proceso_tecnico FROM identification WHERE image = $1 ORDER BY id
+SELECT s.source, s.person, s.site, s.identity, s.proceso_tecnico, s.said_at AS at,
+    s.person IS NOT NULL AND s.id > c.settled AS open
+FROM identification s JOIN image_current c USING (image)
+WHERE s.image = $1 ORDER BY s.id
 
 -- name: acta_by_qr
 SELECT id FROM acta WHERE qr = $1
@@ -75,9 +84,13 @@ WHERE e.candidatura = $2 AND EXISTS (SELECT FROM acta WHERE acta.election = e.id
 ORDER BY e.id LIMIT 1
 
 -- name: add_fuera
-INSERT INTO fuera_catalogo (image, identity, election, origen, digitalizacion, found_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT DO NOTHING
+INSERT INTO fuera_catalogo (image, identity, election, origen, digitalizacion, found_at, decision)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: remove_fuera
+INSERT INTO fuera_removed (fuera, decision)
+SELECT f.id, $2 FROM fuera_catalogo f
+WHERE f.image = $1 AND f.decision IS DISTINCT FROM $2 AND NOT EXISTS (SELECT FROM fuera_removed r WHERE r.fuera = f.id)
 
 -- name: open_acta
 INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) ON CONFLICT DO NOTHING
@@ -85,7 +98,7 @@ INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) 
 -- name: lock_acta
 SELECT c.estado, c.ronda, c.image, c.version, a.id, a.clave, a.lista_nominal, a.representantes, a.boletas_maximas,
     k.votes_per_ballot, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options,
-    k.ballot, v.image AS version_image, v.cotejada AS version_cotejada
+    k.ballot, v.image AS version_image, v.cotejada AS version_cotejada, v.decision AS version_decision
 FROM acta_current c
 JOIN acta a ON a.id = c.acta
 JOIN contest k ON k.id = a.contest
@@ -116,8 +129,8 @@ FROM arrival a WHERE a.image = $1 ORDER BY a.received_at, a.id LIMIT 1
 WITH added AS (
     INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations, inconsistent,
         contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at, captura_at,
-        verificacion_at, quantities, tail)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+        verificacion_at, quantities, tail, decision)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $24)
     RETURNING id
 ), dropped AS (
     DELETE FROM task WHERE kind IN ('captura', 'resolucion') AND coalesce(acta, 0) = $1
@@ -131,8 +144,8 @@ SELECT * FROM acta_version WHERE id = $1
 SELECT count(DISTINCT site)::int FROM person WHERE active AND role IN ('capturista', 'verificador')
 
 -- name: add_task
-INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, not_site, only_person)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, not_site)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 
 -- Tasks of an acta are found by the index that allows each but once, among however many wait.

@@ -200,7 +200,7 @@ async def test_a_person_who_gets_another_password_is_out_and_comes_in_with_it(ro
 async def test_a_revoked_device_is_known_no_more(night: Night) -> None:
     owner = await asyncpg.connect(night.owner)
     device = Device("movil-9")
-    await enroll(owner, device="movil-9", site="A", public_key=device.public_key, at=EVENING)
+    await enroll(owner, device="movil-9", site="CATD-1", public_key=device.public_key, at=EVENING)
     await people.revoke_device(owner, "movil-9", EVENING)
     assert await people.devices(owner) == {}
     with pytest.raises(Rejected, match="no está inscrito"):
@@ -250,7 +250,7 @@ async def test_people_and_devices_are_added_once(night: Night) -> None:
     owner = await asyncpg.connect(night.owner)
 
     async def add(login: str, password: str = PASSWORD) -> None:
-        await add_user(owner, login=login, password=password, role=Role.CAPTURISTA, site="CCV-9", cost=CHEAP)
+        await add_user(owner, login=login, password=password, role=Role.CAPTURISTA, site="CCV-2", cost=CHEAP)
 
     await add("eva")
     with pytest.raises(Rejected, match="ya hay un usuario eva"):
@@ -261,7 +261,7 @@ async def test_people_and_devices_are_added_once(night: Night) -> None:
         await add("otra", "corta")
     one, two = Device("movil-1"), Device("movil-2")
     for _ in range(2):
-        await enroll(owner, device="movil-1", site="A", public_key=one.public_key, at=EVENING)
+        await enroll(owner, device="movil-1", site="CATD-1", public_key=one.public_key, at=EVENING)
     for id_, key, sentence in (
         ("movil-1", two.public_key, "ya está inscrito otro dispositivo"),
         ("movil-3", one.public_key, "ya está inscrito otro dispositivo"),
@@ -269,7 +269,7 @@ async def test_people_and_devices_are_added_once(night: Night) -> None:
         ("movil-3", b"corta", "la llave pública no es"),
     ):
         with pytest.raises(Rejected, match=sentence):
-            await enroll(owner, device=id_, site="A", public_key=key, at=EVENING)
+            await enroll(owner, device=id_, site="CATD-1", public_key=key, at=EVENING)
     await owner.close()
 
 

@@ -93,13 +93,32 @@ async def work_that_waits(room: Room) -> dict[str, list[str]]:
         await room.arrive(acta, text=None)
     for who in ("ana", "beto"):
         assert (await room.type(who, VALUES)).status_code == 201
+    decisions = [(await room.ask("oper", "/v1/decisions", sin_acta(acta))).json()["decision"] for acta in range(30, 33)]
+    assert (await room.ask("super", f"/v1/decisions/{decisions[0]}/confirm", {})).status_code == 201
     tasks = [await room.lease(who) for who in ("digi", "ana", "caro", "super", "admin")]
     return {
         "sha256": images,
         "tarea": [task["tarea"] for task in tasks if task],
+        "decision": decisions,
         "eleccion": ["DIP_LOC"],
         "clave": [f"clave{acta}" for acta in range(1, 16)],
     }
+
+
+def sin_acta(acta: int) -> dict[str, object]:
+    return {"tipo": "sin_acta", "eleccion": "DIP_LOC", "clave": f"clave{acta}", "motivo": "casilla_no_instalada"}
+
+
+def proposals(real: dict[str, list[str]]) -> list[dict[str, object]]:
+    """Proposals about things that there are, one of each kind that a person may propose."""
+    image: dict[str, object] = {"imagen": real["sha256"][0]}
+    return [
+        sin_acta(33),
+        image | {"tipo": "imagen_de_otra_acta", "motivo": "etiqueta_equivocada", "identidad": qr(34)},
+        image | {"tipo": "fuera_de_catalogo", "motivo": "casilla_no_aprobada", "identidad": qr(99)},
+        {"tipo": "mensaje_descartado", "mensaje": 1, "motivo": "repetido"},
+        {"tipo": "numero_perdido", "dispositivo": "escaner-1", "numero": 7, "motivo": "imagen_borrada"},
+    ]
 
 
 async def test_no_request_gets_an_answer_that_is_not_described(room: Room) -> None:
@@ -137,6 +156,10 @@ async def test_no_request_gets_an_answer_that_is_not_described(room: Room) -> No
                 case.body = {"valores": VALUES}
             case "identity":
                 case.body = {"identidad": qr(13)}
+            case "decisions":
+                case.body = data.draw(st.sampled_from(proposals(real)))
+            case "undo":
+                case.body = {"motivo": "error"}
             case "images":
                 case.body = data.draw(st.sampled_from([jpeg(1), jpeg(2), b"x"]))
                 case.headers = signed(room.device, case.headers, case.body)

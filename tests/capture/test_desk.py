@@ -271,7 +271,7 @@ async def test_a_released_task_waits_for_anybody(room: Room) -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({k: v for k, v in VALUES.items() if k not in {"PAN", "NULOS"}}, "faltan campos del acta: PAN, NULOS"),
-    (different(CAND_IND_1=3), "campos que esta acta no tiene: CAND_IND_1"),
+    (different(CAND_IND_1=3), "campos que esta tarea no tiene: CAND_IND_1"),
     (different(PAN=1000), "PAN: 1000 no cabe en las 3 casillas del acta"),
     (different(PAN=-1), "PAN: un número de votos no puede ser negativo"),
     (different(PAN="doce"), "PAN: se espera un número entero, «ilegible» o «sin dato»"),
@@ -337,33 +337,50 @@ async def three_different(room: Room) -> None:
         assert (await room.type(who, different(PAN=pan))).status_code == 201
 
 
-async def test_three_different_captures_go_to_a_person_who_typed_none_and_picks_one_of_them(room: Room) -> None:
+async def test_a_person_who_typed_none_of_three_different_captures_picks_one_of_them(room: Room) -> None:
     await three_different(room)
     for who in ("ana", "beto", "caro"):
-        assert await room.lease(who) is None
+        assert await room.lease(who) is None, "each of the three would pick her own"
     task = await room.lease("dora")
     assert task is not None
     assert task["tipo"] == "resolucion"
-    assert task["capturas"] == [different(PAN=pan) for pan in (150, 151, 152)]
+    assert task["campos"] == [{"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3}]
+    assert task["capturas"] == [{"PAN": pan} for pan in (150, 151, 152)], "what differs, and no name"
+    assert (await room.ask("dora", task["imagen"], method="GET")).status_code == 200
     path = f"/v1/tasks/{task['tarea']}/resolution"
-    fourth = await room.ask("dora", path, {"valores": different(PAN=153)})
+    fourth = await room.ask("dora", path, {"valores": {"PAN": 153}})
     assert fourth.status_code == 422
     assert fourth.json()["error"].startswith("la resolución debe ser una de las tres capturas")
-    first, second = [await room.ask("dora", path, {"valores": different(PAN=151)}) for _ in range(2)]
+    whole = await room.ask("dora", path, {"valores": different(PAN=151)})
+    assert (whole.status_code, whole.json()["codigo"]) == (422, "campos_sobrantes")
+    first, second = [await room.ask("dora", path, {"valores": {"PAN": 151}}) for _ in range(2)]
     assert (first.status_code, second.status_code) == (201, 200)
-    other = await room.ask("dora", path, {"valores": different(PAN=150)})
+    other = await room.ask("dora", path, {"valores": {"PAN": 150}})
     assert other.status_code == 409
     await room.work()
     assert await count(room, "SELECT numbers[5] FROM acta_version") == 151
 
 
-async def test_a_supervisor_may_resolve_instead(room: Room) -> None:
-    await three_different(room)
+async def test_three_captures_are_shown_by_their_values_and_not_in_the_order_of_their_people(room: Room) -> None:
+    await room.arrive(1)
+    for who, values in (("ana", {"PRI": 3, "NULOS": "ilegible"}), ("beto", {"PRI": 2}), ("caro", {"PRI": 1})):
+        assert (await room.type(who, different(**values))).status_code == 201
     task = await room.lease("super")
     assert task is not None
-    assert task["tipo"] == "resolucion"
+    shown = [{"PRI": 1, "NULOS": 30}, {"PRI": 2, "NULOS": 30}, {"PRI": 3, "NULOS": "ilegible"}]
+    assert task["capturas"] == shown
     wrong_door = await room.ask("super", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})
     assert (wrong_door.status_code, wrong_door.json()["error"]) == (409, "esta tarea es de resolucion")
+
+
+async def test_the_database_refuses_a_choice_by_a_typist_even_if_the_queue_is_tampered_with(room: Room) -> None:
+    await three_different(room)
+    await room.pool.execute("UPDATE task SET not_persons = '{}'")
+    task = await room.lease("caro")
+    assert task is not None
+    refused = await room.ask("caro", f"/v1/tasks/{task['tarea']}/resolution", {"valores": {"PAN": 152}})
+    assert (refused.status_code, refused.json()["codigo"]) == (409, "eleccion_propia")
+    assert await count(room, "SELECT count(*) FROM resolution") == 0
 
 
 async def test_two_people_say_whose_image_it_is(room: Room) -> None:
@@ -404,18 +421,6 @@ async def test_an_image_is_shown_to_the_person_who_works_on_it(room: Room) -> No
     assert (await room.ask("ana", path, method="GET")).status_code == 403
 
 
-async def test_sin_acta_is_registered_once_by_who_may(room: Room) -> None:
-    path = "/v1/actas/DIP_LOC/clave7/sin-acta"
-    assert (await room.ask("ana", path, {"motivo": 2})).status_code == 403
-    assert [(await room.ask("oper", path, {"motivo": 2})).status_code for _ in range(2)] == [201, 200]
-    assert (await room.ask("oper", path, {"motivo": 1})).status_code == 409
-    wrong = await room.ask("oper", path, {"motivo": 5})
-    assert (wrong.status_code, wrong.json()["error"]) == (422, "motivo: no es uno de los valores posibles")
-    nowhere = await room.ask("oper", "/v1/actas/DIP_LOC/clave99/sin-acta", {"motivo": 2})
-    assert (nowhere.status_code, nowhere.json()["error"]) == (404, "no hay en el catálogo un acta clave99 de DIP_LOC")
-    assert await count(room, "SELECT count(*) FROM acta_version WHERE reason = 'sin_acta'") == 1
-
-
 async def test_a_supervisor_opens_a_new_round_and_who_typed_the_old_one_may_type_again(room: Room) -> None:
     await room.arrive(1)
     await room.type("ana", VALUES)
@@ -445,7 +450,7 @@ async def test_a_cotejador_sends_a_published_acta_back(room: Room, night: Night)
 
 
 async def test_a_get_changes_nothing(room: Room) -> None:
-    for path in ("/v1/tasks/lease", "/v1/actas/DIP_LOC/clave1/sin-acta", "/v1/session"):
+    for path in ("/v1/tasks/lease", "/v1/decisions", "/v1/decisions/1/confirm", "/v1/session"):
         answer = await room.ask("super", path, method="GET")
         assert (answer.status_code, answer.json()["error"]) == (405, "esta dirección no admite ese método")
     assert await count(room, "SELECT count(*) FROM acta_current") == 0
@@ -462,7 +467,7 @@ async def test_the_queue_is_read_through_its_index_however_long_it_is(room: Room
     await owner.execute("ANALYZE task")
     lease = UUID(int=1)
     now = room.clock()
-    arguments = (1, 1, ["resolucion", "captura"], now, now, lease, False, now - timedelta(minutes=30))
+    arguments = (1, 1, ["resolucion", "captura"], now, now, lease, now - timedelta(minutes=30))
     explained = await owner.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {sql('desk')['lease']}", *arguments)
     plan = "\n".join(row[0] for row in explained)
     await owner.close()

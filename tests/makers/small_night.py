@@ -26,6 +26,7 @@ from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
 from tests.makers.cast import Cast, people_logged_in
 from tests.makers.declared import TONIGHT
+from tests.makers.two_people import record_sin_acta, two_people
 
 START = datetime(2027, 6, 7, 1, 30, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -163,16 +164,16 @@ class SmallNight:
         version: int = await connection.fetchval(
             """INSERT INTO acta_version (acta, ronda, reason, person, image, numbers, marks, calculado, observations,
                 inconsistent, contabilizada, cotejada, tipo_documento, origen, digitalizacion, traslado, acopio_at,
-                captura_at, verificacion_at, quantities, tail)
+                captura_at, verificacion_at, quantities, tail, decision)
             SELECT $1, $2, CASE WHEN $3::bytea IS NULL THEN 'sin_acta' WHEN c.version IS NULL THEN 'captura' ELSE 'recaptura' END,
-                CASE WHEN $3::bytea IS NULL THEN $18::int END, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15,
-                $15, $16, $17
+                NULL, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18
             FROM acta_current c WHERE c.acta = $1
             RETURNING id""",
             *(acta.id, ronda, image),
             *(values.numbers if values else [], values.marks if values else ""),
             *(said.calculado, [code.value for code in said.observations], said.inconsistent, said.contabilizada),
-            *(*came, at, at, quantities, tail, self.cast.operador),
+            *(*came, at, at, quantities, tail),
+            None if image else await record_sin_acta(connection, acta.id),
         )
         return version
 
@@ -203,6 +204,9 @@ async def small_night(
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(files)
     await catalog_store.load(night.owner, catalog, at=START, night=Declared(declared))
+    owner = await asyncpg.connect(night.owner)
+    await two_people(owner)
+    await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     public = folder / "publico"
     public.mkdir()

@@ -25,6 +25,7 @@ from prep.store.people import Role
 from tests.conftest import Night
 from tests.makers.declared import TONIGHT
 from tests.makers.small_night import small_night
+from tests.makers.two_people import say_sin_acta
 
 AT = datetime(2027, 6, 7, 2, 0, tzinfo=UTC)
 GIVEN = pipeline.Given(lambda: AT, lambda: 0.5)
@@ -71,8 +72,7 @@ async def ask(connection: Connection, acta: ActaId, move: Move) -> None:
 
     match move:
         case Move.REGISTRO_SIN_ACTA:
-            person = await somebody(Role.OPERADOR_CATD)
-            await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=person, at=AT)
+            await say_sin_acta(connection, acta, SIN_ACTA[0])
         case Move.COTEJO:
             person = await somebody(Role.COTEJADOR)
             await pipeline.cotejar(connection, acta=acta, person=person, result="aceptada", given=GIVEN)

@@ -125,7 +125,7 @@ async def two_people(night: Night) -> tuple[int, int]:
     connection = await asyncpg.connect(night.owner)
     try:
         for login, role in (("ana", Role.ADMINISTRADOR), ("bea", Role.SUPERVISOR), ("caro", Role.CAPTURISTA)):
-            await add_user(connection, login=login, password=f"clave de {login}", role=role, site="central", cost=CHEAP)
+            await add_user(connection, login=login, password=f"clave de {login}", role=role, site="CCV-1", cost=CHEAP)
         people = [
             await confirm(connection, login=login, password=f"clave de {login}", roles=REPLACES)
             for login in ("ana", "bea")

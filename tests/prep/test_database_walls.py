@@ -18,6 +18,7 @@ from prep.settings import Part
 from prep.store.database import Connection
 from tests.conftest import Night
 from tests.makers.capture_room import EVENING, VALUES, Room, furnished
+from tests.makers.two_people import say_sin_acta
 
 ACTA: Final = ActaId(1)
 GIVEN: Final = Given(lambda: EVENING, lambda: 0.5)
@@ -131,7 +132,8 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "without an image": ({"image": None, "numbers": [], "marks": ""}, "its numbers are not those"),
     "cells": ({"quantities": "100,398,2,400,120,150,100,-,0,30,400,400"}, "its cells do not say"),
     "a cotejo": ({"reason": "cotejo"}, "not active, or has none of the roles"),
-    "a sin acta": ({"reason": "sin_acta"}, "not active, or has none of the roles"),
+    "a sin acta": ({"reason": "sin_acta"}, "an image of it has come"),
+    "taken back": ({"reason": "retiro"}, "nothing of it counts"),
 }
 
 
@@ -170,13 +172,10 @@ async def test_three_different_captures_need_a_choice_by_somebody_else(room: Roo
 
 
 async def test_what_is_current_is_the_newest_version_of_the_same_acta(room: Room, night: Night) -> None:
-    oper = "SELECT id FROM person WHERE login = 'oper'"
-    await room.ask("oper", "/v1/actas/DIP_LOC/clave3/sin-acta", {"motivo": 1})
     async with connected(night.app) as connection:
-        person = await connection.fetchval(oper)
         for acta in (4, 5):
             async with connection.transaction():
-                await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=person, at=EVENING)
+                await say_sin_acta(connection, acta, SIN_ACTA[0], at=EVENING)
         for version in (
             "(SELECT id FROM acta_version WHERE acta = 5)",
             "NULL",

@@ -113,7 +113,7 @@ async def test_the_sticker_decides_whose_an_image_is_and_a_device_that_says_othe
 
 
 @pytest.mark.parametrize(
-    ("sticker", "device", "state"), [(3, NOWHERE, "identificada"), (NOWHERE, 4, "fuera_de_catalogo")]
+    ("sticker", "device", "state"), [(3, NOWHERE, "identificada"), (NOWHERE, 4, "por_identificar")]
 )
 async def test_an_acta_that_no_catalogue_knows_on_one_side_is_an_incident_as_well(
     room: Room, sticker: int, device: int, state: str

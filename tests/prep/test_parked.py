@@ -3,14 +3,15 @@
 import asyncio
 import json
 import os
-import pwd
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from capture.auth import add_user
 from prep.bus.contract import Bus
 from prep.bus.table import EmbeddedBus
 from prep.consumer import Line, run
@@ -18,7 +19,9 @@ from prep.errors import Parked
 from prep.messages import Message, Topic
 from prep.store import deliveries
 from prep.store.database import Pool, transaction
+from prep.store.people import Role
 from tests.conftest import Night
+from tests.makers.capture_room import CHEAP, PASSWORD
 from tests.makers.waiting import PATIENCE, until
 from tests.prep.test_worker import AT, Noting, effects, entry
 
@@ -31,13 +34,22 @@ class Person:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    async def types(self, *words: str) -> tuple[int, str, str]:
+    async def types(self, *words: str, password: str = PASSWORD) -> tuple[int, str, str]:
+        return await self._types("parked", *words, password=password)
+
+    async def decides(self, *words: str) -> tuple[int, str, str]:
+        return await self._types("decide", *words)
+
+    async def lists(self, *words: str) -> tuple[int, str, str]:
+        return await self._types("list", *words)
+
+    async def _types(self, *words: str, password: str = PASSWORD) -> tuple[int, str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.operations.cli", "parked", *words,
-            env=clean | {"PREP_DATABASE": self.url}, stdout=-1, stderr=-1, cwd=ROOT,
+            sys.executable, "-m", "prep.operations.cli", *words,
+            env=clean | {"PREP_DATABASE": self.url}, stdin=-1, stdout=-1, stderr=-1, cwd=ROOT,
         )  # fmt: skip
-        out, said = await process.communicate()
+        out, said = await process.communicate(f"{password}\n".encode())
         assert process.returncode is not None
         return process.returncode, out.decode(), said.decode()
 
@@ -155,35 +167,75 @@ async def test_the_table_is_aligned_and_in_words(pool: Pool, person: Person) -> 
     assert len({line.index(word) for line, word in ((head, "ERROR"), (first, "el encabezado"), (second, "mal"))}) == 1
 
 
-async def test_a_dismissal_says_who_and_why_and_stays_on_record(pool: Pool, person: Person) -> None:
+async def two_supervisors(night: Night) -> None:
+    connection = await asyncpg.connect(night.owner)
+    for login, site in (("una", "CCV-1"), ("otra", "CCV-2")):
+        await add_user(connection, login=login, password=PASSWORD, role=Role.SUPERVISOR, site=site, cost=CHEAP)
+    await add_user(connection, login="ana", password=PASSWORD, role=Role.CAPTURISTA, site="CCV-1", cost=CHEAP)
+    await connection.close()
+
+
+async def test_a_dismissal_is_proposed_by_one_and_confirmed_by_another_and_stays_on_record(
+    pool: Pool, person: Person, night: Night
+) -> None:
+    await two_supervisors(night)
     await park(pool, entry("a"), entry("b"))
-    status, _, said = await person.types("dismiss", "1")
+    status, _, said = await person.types("dismiss", "1", "--by", "una")
     assert (status, "--reason" in said) == (2, True)
-    assert await person.types("dismiss", "1", "--reason", " ") == (
-        2,
-        "",
-        "prep: para descartar un mensaje hay que decir por qué\n",
-    )
-    assert (await person.types("dismiss", "1", "--reason", "imagen de prueba"))[1] == "descartados: 1\n"
-    assert (await person.types("dismiss", "2", "--reason", "repetido", "--by", "la consejera"))[0] == 0
-    assert (await person.types())[1] == "no hay mensajes apartados\n"
+    status, _, said = await person.types("dismiss", "1", "--by", "una", "--reason", "porque sí")
+    assert (status, "imagen_de_prueba" in said) == (2, True), "the closed list"
+    words = ("dismiss", "1", "2", "--reason", "imagen_de_prueba", "--text", "del simulacro")
+    assert (await person.types(*words, "--by", "una", password="otra cosa"))[2].startswith("prep: usuario o clave")
+    assert (await person.types(*words, "--by", "ana"))[2].startswith("prep: su rol (capturista)")
+    status, out, _ = await person.types(*words, "--by", "una")
+    assert out.splitlines()[0] == ("decisión 1 (mensaje_descartado): propuesta; otra persona: prep decide confirm 1")
+    assert [each["numero"] for each in await person.sees()] == [1, 2], "one person's word is none"
+    same = await person.decides("confirm", "1", "--by", "una")
+    assert same == (2, "", "prep: lo confirma otra persona, no quien lo propuso\n")
+    assert await person.decides("confirm", "1", "--by", "otra") == (
+        0, "decisión 1 (mensaje_descartado): confirmada\n", "",
+    )  # fmt: skip
+    assert await person.decides("reject", "2", "--by", "una") == (
+        0, "decisión 2 (mensaje_descartado): rechazada\n", "",
+    )  # fmt: skip
     settled = await person.sees("--all")
     assert [(each["estado"], each["razon"]) for each in settled] == [
-        ("descartado", "imagen de prueba"),
-        ("descartado", "repetido"),
+        ("descartado", "imagen_de_prueba: del simulacro"),
+        ("apartado", ""),
     ]
-    assert "descartado: repetido" in (await person.types("--all"))[1]
-    facts = await pool.fetch(
-        "SELECT subject, detail->>'por' AS by, detail->>'motivo' AS why FROM event WHERE kind = 'mensaje_descartado'"
-        " ORDER BY id"
-    )
-    me = pwd.getpwuid(os.getuid()).pw_name
-    assert [tuple(row) for row in facts] == [("a/0", me, "imagen de prueba"), ("b/0", "la consejera", "repetido")]
+    assert (await person.decides("undo", "1", "--reason", "error", "--by", "una"))[0] == 0
+    assert (await person.decides("confirm", "1", "--by", "otra"))[1] == "decisión 1 (mensaje_descartado): deshecha\n"
+    assert [each["numero"] for each in await person.sees()] == [1, 2]
+    assert await pool.fetchval("SELECT count(*) FROM event WHERE kind = 'decision'") == 2
+    lost = await person.decides("confirm", "9", "--by", "otra")
+    assert lost == (2, "", "prep: no hay una decisión con el número 9\n")
 
 
-async def test_of_several_all_are_settled_or_none(pool: Pool, person: Person) -> None:
+async def test_lists_are_read_at_the_machine(pool: Pool, person: Person, night: Night) -> None:
+    await two_supervisors(night)
+    await park(pool, entry("a"))
+    await person.types("dismiss", "1", "--reason", "repetido", "--by", "una")
+    status, out, _ = await person.lists("people", "--json")
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"usuario": login, "rol": rol, "sitio": site, "activa": True}
+        for login, rol, site in (
+            ("una", "supervisor", "CCV-1"),
+            ("otra", "supervisor", "CCV-2"),
+            ("ana", "capturista", "CCV-1"),
+        )
+    ]
+    status, out, _ = await person.lists("waiting")
+    head, *lines = [line.split("\t") for line in out.splitlines()]
+    assert (status, head) == (0, ["QUE", "ASUNTO", "DESDE"])
+    assert sorted(line[0] for line in lines) == ["decision", "mensaje apartado"]
+    assert (await person.lists("fuera"))[1] == "no hay nada en esta lista\n"
+    assert (await person.lists("nada"))[0] == 2
+
+
+async def test_of_several_all_are_settled_or_none(pool: Pool, person: Person, night: Night) -> None:
+    await two_supervisors(night)
     await park(pool, entry("a"), entry("b"))
-    for words in (("retry", "1", "9"), ("dismiss", "2", "9", "--reason", "prueba")):
+    for words in (("retry", "1", "9"), ("dismiss", "2", "9", "--reason", "repetido", "--by", "una")):
         assert await person.types(*words) == (2, "", "prep: no hay un mensaje apartado con el número 9\n")
     assert [each["numero"] for each in await person.sees()] == [1, 2]
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 0

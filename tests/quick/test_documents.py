@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from capture import entries
+from capture import decisions, entries
 from integrity import __main__ as integrity
 from load_tests.bench import table
+from prep.domain.decision import DecisionKind
 from prep.files.catalog_columns import COLUMNS
 from prep.files.catalog_files import load_catalog
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.operations import cli
 from prep.operations.cli import PARTS, PROGRAMS
 from prep.store.desk import TaskKind
+from prep.store.lists import Listing
 from prep.store.people import Role
 from tests.makers.waiting import PATIENCE
 from tests.tamper.night import Night
@@ -180,6 +182,7 @@ UNDER = {
     "user": ("add", "disable", "enable", "password"),
     "parked": ("", "retry", "dismiss"),
     "night": ("init", "check", "show", "reset"),
+    "decide": ("confirm", "reject", "undo"),
     "rules": ("list", "show", "check", "new"),
 }
 """Commands that hold others."""
@@ -280,16 +283,32 @@ def test_the_roles_are_those_of_the_code() -> None:
         "capturar un acta (primera, segunda, tercera)": entries.MAY_LEASE[TaskKind.CAPTURA],
         "elegir entre tres capturas": entries.MAY_LEASE[TaskKind.RESOLUCION],
         "decir de qué acta es una imagen": entries.MAY_LEASE[TaskKind.IDENTIFICACION],
-        "registrar que un acta no llegará": entries.REGISTERS,
         "mandar a capturar otra vez, con motivo": entries.SUPERVISES,
         "guardar el resultado del cotejo": entries.COMPARES,
         "ver cualquier imagen": entries.SEES_IMAGES,
         "ver en qué va un acta": entries.SEES_ACTAS,
     }
     assert set(entries.MAY_LEASE) == set(TaskKind)
+    assert in_twos(head[1:], "Decisiones de dos personas") == {
+        **{f"{kind}: proponer": allowed for kind, allowed in decisions.PROPOSES.items()},
+        **{f"{kind}: confirmar": allowed for kind, allowed in decisions.CONFIRMS.items()},
+    }
+    assert set(decisions.PROPOSES) == set(decisions.CONFIRMS) == set(DecisionKind)
+    assert in_twos(head[1:], "Listas") == {str(what): allowed for what, allowed in decisions.MAY_LIST.items()}
+    assert set(decisions.MAY_LIST) == set(Listing)
     assert [row[0] for row in rows(text(DOCS / "roles.md"), "Para qué es cada rol")[1:]] == [
         role.value for role in Role
     ]
+
+
+def in_twos(roles: list[str], title: str) -> dict[str, set[Role]]:
+    """The table under a title of docs/roles.md: what may be done, and by which roles."""
+    head, *lines = rows(text(DOCS / "roles.md"), title)
+    assert head[1:] == roles
+    return {
+        what.strip("`"): {Role(role) for role, cell in zip(roles, cells, strict=True) if cell == "sí"}
+        for what, *cells in lines
+    }
 
 
 # --- the published tree -----------------------------------------------------------------------------------------------

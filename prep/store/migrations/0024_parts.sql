@@ -162,7 +162,9 @@ CREATE FUNCTION official_moment(at timestamptz) RETURNS text LANGUAGE sql IMMUTA
 
 CREATE FUNCTION official_quantities(v acta_version) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF v.reason = 'sin_acta' OR v.image IS NULL THEN
+    IF v.reason = 'retiro' THEN    -- the row of an acta that is not captured
+        RETURN rtrim(repeat('-,', 6 + (SELECT count(*)::int FROM ballot_option o JOIN acta a USING (election) WHERE a.id = v.acta)), ',');
+    ELSIF v.reason = 'sin_acta' OR v.image IS NULL THEN
         RETURN repeat('Sin acta,', 4)
             || (SELECT string_agg(CASE WHEN o.position = ANY (k.ballot) THEN 'Sin acta' ELSE '-' END, ',' ORDER BY o.position)
                 FROM acta a JOIN contest k ON k.id = a.contest JOIN ballot_option o ON o.election = a.election
@@ -280,10 +282,10 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Why a version is not that of an acta that a person registered as sin acta; NULL if it is.
+-- Why a version is not that of an acta that two people registered as sin acta; NULL if it is. Another trigger sees that two
+-- people decided it (0023_two_people.sql).
 CREATE FUNCTION not_of_sin_acta(v acta_version, c acta_current) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    PERFORM must_be_acting(v.person, '{operador_catd, supervisor}', '-infinity');
     IF c.estado IS DISTINCT FROM 'Esperada' THEN
         RETURN 'an image of it has come, or it is registered already';
     END IF;
@@ -292,6 +294,22 @@ BEGIN
             OR (v.tipo_documento, v.origen, v.digitalizacion, v.traslado) <> ('-', '-', '-', '')
             OR coalesce(v.acopio_at, v.captura_at, v.verificacion_at) IS NOT NULL THEN
         RETURN 'an acta that does not come has no values';
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Why a version does not take back what counted, as two people decided; NULL if it does.
+CREATE FUNCTION not_of_retiro(v acta_version, c acta_current) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF c.version IS NULL THEN
+        RETURN 'nothing of it counts';
+    END IF;
+    IF v.person IS NOT NULL OR v.image IS NOT NULL OR v.calculado <> 0 OR v.contabilizada <> 0 OR v.cotejada <> 0
+            OR v.inconsistent OR v.ronda <> 0 OR v.observations <> '{}' OR v.numbers <> '{}' OR v.marks <> ''
+            OR (v.tipo_documento, v.origen, v.digitalizacion, v.traslado) <> ('-', '-', '-', '')
+            OR coalesce(v.acopio_at, v.captura_at, v.verificacion_at) IS NOT NULL
+            OR v.tail <> rtrim(repeat('-,', 11), ',') THEN
+        RETURN 'an acta that is expected has no values';
     END IF;
     RETURN NULL;
 END $$;
@@ -333,13 +351,15 @@ BEGIN
     SELECT * INTO before FROM acta_version WHERE id = c.version;
     why := CASE NEW.reason
         WHEN 'sin_acta' THEN not_of_sin_acta(NEW, c)
+        WHEN 'retiro' THEN not_of_retiro(NEW, c)
         WHEN 'cotejo' THEN not_of_cotejo(NEW, c, before)
         ELSE not_of_captures(NEW, c, before) END;
     -- The cells that are published: nothing in them that the columns do not say. The texts of the observations are the
     -- rule set's; they are one cell.
-    IF why IS NULL AND (NEW.quantities <> official_quantities(NEW) OR right(NEW.tail, length(suffix)) <> suffix
-            OR left(NEW.tail, -length(suffix)) !~ '^([^",]*|"([^"]|"")*")$'
-            OR NEW.observations = '{}' AND NEW.tail <> suffix) THEN
+    IF why IS NULL AND (NEW.quantities <> official_quantities(NEW)
+            OR NEW.reason <> 'retiro' AND (right(NEW.tail, length(suffix)) <> suffix
+                OR left(NEW.tail, -length(suffix)) !~ '^([^",]*|"([^"]|"")*")$'
+                OR NEW.observations = '{}' AND NEW.tail <> suffix)) THEN
         why := 'its cells do not say what its values are';
     END IF;
     IF why IS NOT NULL THEN
@@ -407,12 +427,19 @@ GRANT SELECT ON device, image, image_current, image_oddity, reading, entry, iden
 GRANT SELECT (id, login, role, site, active, password_form) ON person TO prep_capture;
 GRANT INSERT ON entry, identification, resolution, acta_version, acta_current, task, event, outbox, bus_message TO prep_capture;
 GRANT UPDATE ON acta_current, task TO prep_capture;
+-- Decisions of two people, and their effects.
+GRANT SELECT ON decision, decision_move, proposal, confirmation, publication_decision, fuera_catalogo, fuera_removed, publication_fuera,
+    publication_image, publication, arrival, parked, attempt, outbox, event TO prep_capture;
+GRANT INSERT ON proposal, confirmation, fuera_catalogo, fuera_removed, image_current TO prep_capture;
+GRANT UPDATE ON image_current, parked TO prep_capture;
 GRANT DELETE ON task, session TO prep_capture;
 GRANT EXECUTE ON FUNCTION acta_after, open_session, rewrite_password TO prep_capture;
 
 GRANT SELECT ON image, arrival, reading, image_oddity, image_current, identification, entry, resolution, acta_current, acta_version,
     fuera_catalogo, task, outbox, bus_message, bus_cursor, done, attempt, parked, corte TO prep_worker;
 GRANT SELECT (id, role, site, active) ON person TO prep_worker;
+GRANT SELECT ON decision, decision_move, proposal, confirmation, publication_decision, fuera_removed, publication_fuera TO prep_worker;
+GRANT INSERT ON fuera_removed TO prep_worker;
 GRANT INSERT ON image, arrival, reading, image_oddity, image_current, identification, acta_current, acta_version, fuera_catalogo, task,
     event, outbox, bus_message, bus_cursor, done, attempt, parked TO prep_worker;
 GRANT UPDATE ON acta_current, image_current, bus_cursor, attempt, parked TO prep_worker;
@@ -422,12 +449,14 @@ GRANT EXECUTE ON FUNCTION acta_after TO prep_worker;
 
 GRANT SELECT ON image, arrival, reading, image_current, acta_current, acta_version, fuera_catalogo, corte, publication,
     publication_image, held_back, outbox, parked, event, ceremony, log_start, log_key, log_leaf, log_state TO prep_publisher;
-GRANT INSERT ON corte, publication, publication_image, held_back, event, ceremony TO prep_publisher;
+GRANT SELECT ON decision, proposal, confirmation, publication_decision, fuera_removed, publication_fuera TO prep_publisher;
+GRANT INSERT ON corte, publication, publication_image, publication_decision, publication_fuera, held_back, event, ceremony TO prep_publisher;
 GRANT UPDATE (estado, changed_at) ON acta_current TO prep_publisher;
 GRANT DELETE ON held_back TO prep_publisher;
 GRANT EXECUTE ON FUNCTION acta_after TO prep_publisher;
 
-GRANT SELECT ON device, image, arrival, reading, entry, resolution, acta_version, event, corte, publication, ceremony, log_start, log_key, log_leaf,
+GRANT SELECT ON device, image, arrival, reading, entry, resolution, acta_version, event, decision, proposal, confirmation,
+    corte, publication, ceremony, log_start, log_key, log_leaf,
     log_state TO prep_sequencer;
 GRANT INSERT ON log_start, log_key, log_leaf, log_state, event TO prep_sequencer;
 GRANT UPDATE ON log_state TO prep_sequencer;
