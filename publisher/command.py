@@ -21,7 +21,6 @@ from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
-from prep.domain.night import Night
 from prep.errors import PrepError, Rejected
 from prep.processes import HOPELESS, exit_status
 from prep.settings import Part, Settings, read_settings
@@ -59,7 +58,10 @@ async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publ
                 reading = await opened.enter_async_context(await open_pool(settings.database_replica, wait=False))
                 replica = Replica(reading, patience=settings.replica_wait_seconds)
             public = settings.public.absolute()
-            night = (await night_store.awaited(pool) if wait else None) or await _declared(pool)
+            if wait:
+                await _until_declared(settings, pool)
+            async with borrow(pool) as connection:
+                night = await night_store.declared(connection)
             notary = notary_of(settings, night)
             office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary)
             async with borrow(pool) as connection:
@@ -84,9 +86,17 @@ async def check_tree(office: CorteOffice, connection: Connection) -> None:
             raise Rejected(OF_ANOTHER_NIGHT.format(checkpoint.parent), status=409)
 
 
-async def _declared(pool: Pool) -> Night:
-    async with borrow(pool) as connection:
-        return await night_store.declared(connection)
+async def _until_declared(settings: Settings, pool: Pool) -> None:
+    """Wait until a person declares the night; meanwhile the probes say so."""
+    if await night_store.declared_now(pool) is not None:
+        return
+
+    def waits() -> str:
+        return night_store.undeclared().sentence
+
+    port = settings.publisher_metrics_port
+    async with observe.serving_probes(settings.host, port, health=waits, ready=waits):
+        await night_store.awaited(pool)
 
 
 async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:

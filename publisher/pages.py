@@ -136,7 +136,8 @@ class _Site:
             path.parent.mkdir(exist_ok=True)
             self.made.add(path.parent)
         depth = "../" * name.count("/")
-        common = {"corte": self.corte, "siglas": self.book.siglas, "root": depth}
+        night = self.book.night
+        common = {"corte": self.corte, "siglas": night.siglas, "institute": night.institute.nombre, "root": depth}
         text = TEMPLATES.get_template(template).render(**common, folder=corte_folder(self.corte.number), **told)
         self.put(path, text.encode())
 

@@ -31,6 +31,7 @@ from prep.store import night as store
 from prep.store.database import Connection, connect
 from prep.store.night import Declared, Standing
 from prep.store.tonight import CLOCKS
+from publisher.log.office import signing_key
 
 LISTED: Final = 20
 """This many late images are printed; for the rest, only their number."""
@@ -69,6 +70,11 @@ def _init(arguments: argparse.Namespace, settings: Settings) -> int:
         return 1
     load_folder(settings, catalog, warnings, Declared(night, logo))
     print("noche declarada")
+    if settings.log_key.exists():
+        try:
+            signing_key(settings.log_key, night.log_name)
+        except Rejected as error:
+            print(f"aviso: {error.sentence}; apártela antes de iniciar el secuenciador")
     return 0
 
 

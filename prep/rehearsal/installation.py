@@ -192,6 +192,8 @@ async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[
         )
         try:
             await healthy(place, process)
+            if part == "serve":
+                await opened(place, process)
             yield
         finally:
             if process.returncode is None:
@@ -210,6 +212,16 @@ async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, sec
                         return
             await asyncio.sleep(0.1)
     raise PrepError(f"la instalación no respondió; vea {place.data / 'registro.jsonl'}")
+
+
+async def opened(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 120) -> None:
+    """Wait until corte 0 is out: before it, no image comes in. If it does not come, raises PrepError."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.returncode is None:
+        if (place.public / "index.json").exists():
+            return
+        await asyncio.sleep(0.1)
+    raise PrepError(f"el corte 0 no salió; vea {place.data / 'registro.jsonl'}")
 
 
 def free_ports(count: int) -> list[int]:

@@ -88,17 +88,22 @@ def undeclared() -> Rejected:
     return Rejected("no hay noche declarada: declárela con «prep night init CARPETA»", status=409)
 
 
+async def declared_now(pool: Pool) -> Night | None:
+    """The night, if one is declared and the database answers. Raises Rejected as `standing`."""
+    try:
+        async with borrow(pool) as connection:
+            stands = await standing(connection)
+    except (asyncpg.UndefinedTableError, Unavailable):  # no migration was applied yet, or the database is away
+        return None
+    return None if stands is None else stands.night
+
+
 async def awaited(pool: Pool, stop: asyncio.Event | None = None) -> Night | None:
     """The night that is declared; waits for a person to declare it, and for the schema. None if `stop` comes first."""
     told = False
     while stop is None or not stop.is_set():
-        try:
-            async with borrow(pool) as connection:
-                stands = await standing(connection)
-        except (asyncpg.UndefinedTableError, Unavailable):
-            stands = None
-        if stands is not None:
-            return stands.night
+        if (night := await declared_now(pool)) is not None:
+            return night
         if not told:
             log.warning("no night declared, waiting", extra={"data": {"why": undeclared().sentence}})
             told = True

@@ -15,8 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from prep.settings import now
 from tests.conftest import Night
 from tests.makers.capture_room import PASSWORD, Device, jpeg
+from tests.makers.declared import open_night
 from tests.makers.waiting import PATIENCE
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -99,8 +101,9 @@ async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio
 
 
 async def test_a_killed_process_gives_the_same_receipts_after_its_start_and_a_stopped_process_ends_well(
-    prep: Command, environment: dict[str, str], tmp_path: Path
+    night: Night, prep: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    await open_night(night.owner, at=now())
     assert prep("device", "enroll", "movil-1", "--site", "CATD-1", "--keys", str(tmp_path)).returncode == 0
     device = Device("movil-1", the_key(tmp_path / "movil-1.pem"))
     sent = [(jpeg(n), device.headers(jpeg(n))) for n in range(40)]

@@ -18,8 +18,10 @@ from prep.bus.kafka_dev import free_ports
 from prep.domain.entry import HEADER, TOTAL
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.press import PrintedForm
+from prep.settings import now
 from tests.conftest import Night
 from tests.makers.capture_room import CATALOGUE, VALUES, qr
+from tests.makers.declared import open_night
 from tests.makers.programs import running
 from tests.makers.waiting import PATIENCE
 
@@ -51,6 +53,7 @@ async def test_a_client_written_from_the_document_alone_gets_an_acta_verified(ni
     owner = await asyncpg.connect(night.owner)
     await owner.execute(CATALOGUE)
     await owner.close()
+    await open_night(night.owner, at=now())
     form = PrintedForm("Diputaciones locales", "Nuevo Laredo", HEADER, tuple(VALUES)[len(HEADER) : -1], TOTAL)
     written = {code: value for code, value in VALUES.items() if isinstance(value, int)}
     image = draw(form, written, qr(1), rng=random.Random(1))

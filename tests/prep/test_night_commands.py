@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 
 from prep.files.catalog_template import sample_catalog
 from prep.files.night_file import NAME, night_file, sample_night_file
+from prep.operations import ceremonies
 from prep.operations import night as orders
 from prep.rehearsal.installation import rehearsal_night
 from prep.settings import now
 from prep.store import night as store
 from prep.store.database import connect
 from tests.conftest import Night
-from tests.makers.declared import REAL, record_corte
+from tests.makers.declared import REAL, declare, record_corte
 
 
 @pytest.fixture
@@ -111,6 +113,28 @@ def test_a_start_of_last_year_closes_no_night_in_a_second(folder: Path, prep: An
     (folder / NAME).write_text(trial)
     status, said = prep("init", str(folder), "--confirmed")
     assert (status, "noche de ensayo" in said) == (0, True)
+
+
+async def test_a_night_that_is_over_before_corte_0_is_not_opened_any_more(
+    night: Night, folder: Path, prep: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert REAL.start is not None
+    assert REAL.end is not None
+    past = replace(REAL, start=REAL.start.replace(year=2020), end=REAL.end.replace(year=2020))
+    await declare(night.owner, past, at=now())
+    status, said = await asyncio.to_thread(prep, "check")
+    assert status == 1
+    assert "ya no se puede publicar" in said
+
+    def zero() -> int:
+        with pytest.raises(SystemExit) as end:
+            ceremonies.main(["zero"])
+        return int(end.value.code or 0)
+
+    assert await asyncio.to_thread(zero) == 1
+    assert "no se publicó nada" in capsys.readouterr().out
+    async with connect(night.owner) as owner:
+        assert await owner.fetchval("SELECT count(*) FROM corte") == 0
 
 
 async def test_a_rehearsal_begins_again_and_its_files_are_put_aside(

@@ -81,6 +81,12 @@ def test_a_night_that_is_over_before_corte_0_is_missed_and_one_that_is_late_is_n
     assert missed(rehearsal_night(start=datetime(2018, 7, 2, 1, tzinfo=UTC)), REAL.end) is None
 
 
+def test_an_acta_can_be_taken_in_from_the_morning_of_the_day_to_the_end() -> None:
+    assert REAL.hours == (datetime(2027, 6, 6, 6, tzinfo=UTC), datetime(2027, 6, 8, 2, tzinfo=UTC))
+    assert replace(REAL, zone="America/Hermosillo").hours == (datetime(2027, 6, 6, 7, tzinfo=UTC), REAL.end)
+    assert rehearsal_night(start=REAL.start).hours is None
+
+
 def test_the_timetable_is_said_in_words() -> None:
     assert timetable(replace(REAL, zone="America/Monterrey"), "Colima")[2:5] == [
         "empieza el domingo 6 de junio de 2027 a las 20:00, hora de Colima",

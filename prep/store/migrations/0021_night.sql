@@ -30,8 +30,10 @@ ALTER TABLE log_start ADD COLUMN declaracion text,
     ADD FOREIGN KEY (declaracion, simulacro) REFERENCES night (digest, simulacro),
     ADD CONSTRAINT log_start_declaracion CHECK (declaracion IS NOT NULL) NOT VALID;
 
+-- These functions look at tables that the role which is refused need not be able to read.
 -- Corte 0 of a night with a ceremony comes after the record that everything was at zero.
-CREATE FUNCTION corte_zero_after_ceremony() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION corte_zero_after_ceremony() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM night WHERE ceremony)
         AND NOT EXISTS (SELECT FROM ceremony WHERE kind = 'cero' AND momento = 'inicio') THEN
@@ -44,7 +46,8 @@ CREATE TRIGGER corte_zero_after_ceremony BEFORE INSERT ON corte
 
 -- After the last corte no number changes any more. Later images are kept: the image, its arrival and its reading.
 CREATE UNIQUE INDEX corte_final ON corte ((true)) WHERE phase = 'final';
-CREATE FUNCTION night_is_open() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION night_is_open() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM corte WHERE phase = 'final') THEN
         RAISE EXCEPTION 'the night is closed: no new %', TG_TABLE_NAME USING ERRCODE = 'PR001';
@@ -59,7 +62,8 @@ CREATE TRIGGER night_is_open BEFORE UPDATE OF estado ON acta_current FOR EACH RO
     WHEN (NEW.estado <> OLD.estado AND NEW.estado <> 'Publicada') EXECUTE FUNCTION night_is_open();
 
 -- A rehearsal can begin again: the owner empties its tables. A real night cannot, once it has a corte.
-CREATE FUNCTION real_night_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION real_night_stays() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM night WHERE NOT simulacro) AND EXISTS (SELECT FROM corte) THEN
         RAISE EXCEPTION 'a real night is not emptied: %', TG_TABLE_NAME USING ERRCODE = 'PR003';
