@@ -323,6 +323,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- By the reason of a version, the record that it must follow from. A migration that adds a reason replaces this function.
+CREATE FUNCTION not_following(v acta_version, c acta_current, before acta_version) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN CASE v.reason
+        WHEN 'captura' THEN not_of_captures(v, c, before)
+        WHEN 'recaptura' THEN not_of_captures(v, c, before)
+        WHEN 'sin_acta' THEN not_of_sin_acta(v, c)
+        WHEN 'cotejo' THEN not_of_cotejo(v, c, before)
+        ELSE 'no record gives a version of that reason' END;
+END $$;
+
 CREATE FUNCTION acta_version_follows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     c acta_current;
@@ -339,10 +350,7 @@ BEGIN
     END IF;
     SELECT * INTO c FROM acta_current WHERE acta = NEW.acta;
     SELECT * INTO before FROM acta_version WHERE id = c.version;
-    why := CASE NEW.reason
-        WHEN 'sin_acta' THEN not_of_sin_acta(NEW, c)
-        WHEN 'cotejo' THEN not_of_cotejo(NEW, c, before)
-        ELSE not_of_captures(NEW, c, before) END;
+    why := not_following(NEW, c, before);
     -- The cells that are published: nothing in them that the columns do not say. The texts of the observations are the
     -- rule set's; they are one cell.
     IF why IS NULL AND (NEW.quantities <> official_quantities(NEW) OR right(NEW.tail, length(suffix)) <> suffix
