@@ -83,7 +83,7 @@ class Hall:
     settings: Settings
     connection: Connection
     audit: Connection
-    """Reads everything, and writes nothing: what is counted is counted here."""
+    """Reads everything, and writes nothing: the counts come from here."""
     audit_url: str
     folder: Path
     night: Night | None = None

@@ -113,7 +113,7 @@ async def test_the_table_of_rights_is_what_postgresql_answers(night: Night) -> N
     )
 
 
-async def test_no_part_changes_or_removes_a_fact_whatever_the_table_says(night: Night) -> None:
+async def test_no_part_changes_or_removes_a_fact_even_if_the_table_says_so(night: Night) -> None:
     """The one thing that no line of the table may ever give away."""
     facts = [
         "image",

@@ -101,6 +101,29 @@ async def test_the_role_of_the_application_is_made_and_can_add_facts_but_never_r
             pass
 
 
+async def test_each_part_gets_a_role_of_its_own_with_the_password_of_its_address(foreign: Server) -> None:
+    ours = await house(foreign)
+    # The roles of the parts belong to the whole server, and another night of it may have made them: its administrator
+    # lets this owner give them too.
+    for role in ("prep_app", *Part):
+        made = f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN END $$"
+        await foreign.execute(made, f"GRANT {role} TO {ours.name}_dueno WITH ADMIN OPTION")
+    parts = {part: foreign.url(f"{ours.name}_{part}", ours.name, password=f"{PASSWORD} {part}") for part in Part}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+    said = {f"PREP_DATABASE_{part.name}": url for part, url in parts.items()} | {"PREP_DATABASE_OWNER": ours.owner}
+    command = [sys.executable, "-m", "prep.operations.cli", "migrate"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=clean | said, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    for part, url in parts.items():
+        async with connect(url) as connection:
+            assert await connection.fetchval("SELECT has_table_privilege('entry', 'INSERT')") is (part is Part.CAPTURE)
+    assert "una clave" not in (foreign.folder / "log").read_text()
+    async with connect(ours.owner) as connection:
+        assert not await connection.fetchval("SELECT has_table_privilege('prep_app', 'acta', 'SELECT')")
+
+
 async def test_an_owner_without_the_rights_is_told_what_to_ask_for(foreign: Server) -> None:
     await migrate((await house(foreign)).owner)  # there is a prep_app, and it is another's
     ours = await house(foreign, owner_may="NOCREATEROLE")

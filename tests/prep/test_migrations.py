@@ -1,21 +1,30 @@
 """The schema refuses impossible states, also from a wrong program; and applied migrations stay as they were."""
 
 import asyncio
+import base64
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import uuid
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from capture.auth import key_of
 from prep.errors import Rejected
-from prep.store import database
+from prep.settings import Part
+from prep.store import database, embedded, people
 from prep.store.database import Pool, check_migrations, migrate
 from tests.conftest import Night
 from tests.makers.waiting import NIGHT
+
+AT = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
 
 
 async def test_a_second_migration_changes_nothing(night: Night) -> None:
@@ -115,6 +124,77 @@ async def test_the_application_cannot_change_a_digest(night: Night) -> None:
     connection = await asyncpg.connect(night.app)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute("UPDATE migration SET sha256 = NULL")
+    await connection.close()
+
+
+# From one role for everything to one for each part.
+
+BEFORE_PARTS = "0019_catalog_loads"
+
+
+@pytest.fixture
+async def older(postgres: embedded.Embedded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The name of a database as the version before the roles of the parts left it, with people and facts."""
+    name = f"t_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres.owner("postgres"))
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    folder = tmp_path / "before"
+    folder.mkdir()
+    for path in database.MIGRATIONS.glob("*.sql"):
+        if path.stem <= BEFORE_PARTS:
+            shutil.copy(path, folder)
+    with monkeypatch.context() as before:
+        before.setattr(database, "MIGRATIONS", folder)
+        await migrate(postgres.owner(name))
+    return name
+
+
+async def test_a_database_with_one_role_for_everything_is_updated_and_then_has_one_for_each_part(
+    postgres: embedded.Embedded, older: str
+) -> None:
+    key = hashlib.scrypt(b"clave", salt=bytes(16), n=2, r=8, p=1, dklen=32)
+    scrypt = f"scrypt$2$8$1${base64.b64encode(bytes(16)).decode()}${base64.b64encode(key).decode()}"
+    argon2 = Argon2id(salt=bytes(16), length=32, iterations=1, lanes=1, memory_cost=8).derive_phc_encoded(b"clave")
+    owner = await asyncpg.connect(postgres.owner(older))
+    await owner.execute("INSERT INTO site (code) VALUES ('S')")
+    for login, password in (("ana", scrypt), ("beto", argon2)):
+        query = "INSERT INTO person (login, password, role, site) VALUES ($1, $2, 'capturista', 1)"
+        await owner.execute(query, login, password)
+    # A fact of a person that the old version let in, although there is none.
+    await owner.execute(
+        "INSERT INTO event (kind, subject, detail, at) VALUES ('recaptura', 'x', '{\"persona\": 77}', now())"
+    )
+    parts = {part: postgres.app(older) for part in Part}
+    assert "0024_parts" in await migrate(postgres.owner(older), parts=parts)
+    assert await owner.fetchval("SELECT person FROM event") == 77
+
+    # The old address works for all, and every password still opens its session.
+    app = await asyncpg.connect(postgres.app(older))
+    for row in await app.fetch("SELECT id, password_form FROM person"):
+        derived = await asyncio.to_thread(key_of, "clave", row["password_form"])
+        assert await people.open_session(app, row["id"], derived, bytes([row["id"]]) * 32, expires=AT)
+        assert not await people.open_session(app, row["id"], derived[1:], bytes(32), expires=AT)
+    assert await app.fetchval("SELECT has_table_privilege('prep_app', 'acta_version', 'INSERT')")
+
+    # Once each part has its own address, the old role may do nothing here; and it can be let in again.
+    own = {part: postgres.part(part, older) for part in Part}
+    for addresses, may in ((own, False), (own | {Part.WORKER: ""}, False), (parts, True)):
+        assert await migrate(postgres.owner(older), parts=addresses) == []
+        for right in (
+            "has_table_privilege('acta_version', 'INSERT')",
+            "has_column_privilege('person', 'id', 'SELECT')",
+        ):
+            assert await app.fetchval(f"SELECT {right}") is may, (addresses, right)
+        assert await app.fetchval("SELECT has_function_privilege('acta_after(text, text)', 'EXECUTE')") is may
+    await app.close()
+    await owner.close()
+
+
+async def test_the_wait_for_another_site_is_the_one_of_the_settings(night: Night) -> None:
+    await migrate(night.owner, other_site=timedelta(minutes=7))
+    connection = await asyncpg.connect(night.app)
+    assert await connection.fetchval("SELECT other_site FROM capture_rule") == timedelta(minutes=7)
     await connection.close()
 
 

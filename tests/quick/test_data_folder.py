@@ -1,4 +1,4 @@
-"""The folder of an installation is for its own user: of what is in it, others see the published tree alone."""
+"""The folder of an installation is for its own user: others see nothing in it but the published tree."""
 
 import os
 import stat

@@ -5,8 +5,19 @@
 -- 3. Each part has a role with the rights that its work needs. `prep_app` has the rights of all of them, for an
 --    installation that gives all parts one address; `prep migrate` takes them away once each part has its own.
 --
--- Functions that check run with the rights of the owner and with a fixed search path: no role of a part can change them,
--- switch them off, or put a table of its own in front of ours.
+-- Triggers that check run with the rights of the owner and with a fixed search path: no role of a part can change them,
+-- switch them off, or put a table of its own in front of ours. The functions that they call have no path of their own: it
+-- costs time at each call, and no part may call them.
+
+-- Functions from before, which roles of parts may call or whose triggers run with their rights.
+DO $$
+DECLARE
+    loose regprocedure;
+BEGIN
+    FOR loose IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proconfig IS NULL LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = public, pg_temp', loose);
+    END LOOP;
+END $$;
 
 -- The roles. No password here: the installation gives each one its own, or a certificate.
 DO $$
@@ -21,9 +32,9 @@ BEGIN
 END $$;
 
 -- Passwords: how a key is derived from a password, and the digest of that key. A part that derives the key proves with
--- it that a person gave the password; from what is kept here nobody can.
+-- it that a person gave the password; these columns alone prove nothing.
 ALTER TABLE person ADD COLUMN password_form text, ADD COLUMN key_sha256 bytea CHECK (length(key_sha256) = 32);
--- The key is what stands behind the last $, in base64, of which Argon2's form leaves out the = at the end.
+-- The key stands behind the last $, in base64, of which Argon2's form leaves out the = at the end.
 UPDATE person SET password_form = substring(password FROM '^(.*)\$[^$]*$'),
     key_sha256 = sha256(decode(rpad(k.key, (length(k.key) + 3) / 4 * 4, '='), 'base64'))
 FROM (SELECT id, substring(password FROM '[^$]*$') AS key FROM person) AS k
@@ -87,7 +98,7 @@ INSERT INTO capture_rule (other_site) VALUES ('30 minutes');
 
 -- What a person does: the person is active, has one of these roles, and has a session that was open at that moment.
 CREATE FUNCTION must_be_acting(who integer, roles text[], at timestamptz) RETURNS void
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM person WHERE id = who AND active AND role = ANY (roles)) THEN
         RAISE EXCEPTION 'person % is not active, or has none of the roles %', who, roles USING ERRCODE = 'PR010';
@@ -157,10 +168,10 @@ CREATE TRIGGER identification_follows BEFORE INSERT ON identification
     FOR EACH ROW WHEN (NEW.source = 'person') EXECUTE FUNCTION identification_follows();
 
 -- The cells of the official file, as prep/domain/row.py writes them.
-CREATE FUNCTION official_moment(at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = public, pg_temp
+CREATE FUNCTION official_moment(at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
     RETURN coalesce(to_char((at AT TIME ZONE 'UTC') - interval '6 hours', 'DD/MM/YYYY HH24:MI:SS'), '-');
 
-CREATE FUNCTION official_quantities(v acta_version) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE FUNCTION official_quantities(v acta_version) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF v.reason = 'retiro' THEN    -- the row of an acta that is not captured
         RETURN rtrim(repeat('-,', 6 + (SELECT count(*)::int FROM ballot_option o JOIN acta a USING (election) WHERE a.id = v.acta)), ',');
@@ -177,7 +188,7 @@ BEGIN
 END $$;
 
 -- Everything of the tail behind the text of the observations.
-CREATE FUNCTION official_tail(v acta_version) RETURNS text LANGUAGE sql SET search_path = public, pg_temp
+CREATE FUNCTION official_tail(v acta_version) RETURNS text LANGUAGE sql
     RETURN ',' || v.contabilizada || ',' || v.traslado || ',' || coalesce(encode(v.image, 'hex'), '-') || ','
         || official_moment(v.acopio_at) || ',' || official_moment(v.captura_at) || ',' || official_moment(v.verificacion_at)
         || ',' || v.origen || ','
@@ -187,7 +198,7 @@ CREATE FUNCTION official_tail(v acta_version) RETURNS text LANGUAGE sql SET sear
 
 -- Why a version does not follow from two equal captures, or from three and a choice by somebody else; NULL if it does.
 CREATE FUNCTION not_of_captures(v acta_version, c acta_current, before acta_version) RETURNS text
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql AS $$
 DECLARE
     typed entry[];
     said entry;             -- the capture whose values count
@@ -251,7 +262,7 @@ END $$;
 
 -- Why the sum, the observations or CONTABILIZADA of a captured acta cannot be, under any rule set; NULL if they can. Which
 -- of the observations an election prints is in its rule set: the gate and the verifiers compare the printed cells with it.
-CREATE FUNCTION not_by_the_rules(v acta_version) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE FUNCTION not_by_the_rules(v acta_version) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     votes text := replace(substr(v.marks, 5, length(v.marks) - 5), 'X', '');   -- marks of the options on its ballot
     added bigint := (SELECT coalesce(sum(n), 0) FROM unnest(v.numbers[5 : cardinality(v.numbers) - 1]) AS n);
@@ -284,7 +295,7 @@ END $$;
 
 -- Why a version is not that of an acta that two people registered as sin acta; NULL if it is. Another trigger sees that two
 -- people decided it (0023_two_people.sql).
-CREATE FUNCTION not_of_sin_acta(v acta_version, c acta_current) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE FUNCTION not_of_sin_acta(v acta_version, c acta_current) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF c.estado IS DISTINCT FROM 'Esperada' THEN
         RETURN 'an image of it has come, or it is registered already';
@@ -299,7 +310,7 @@ BEGIN
 END $$;
 
 -- Why a version does not take back what counted, as two people decided; NULL if it does.
-CREATE FUNCTION not_of_retiro(v acta_version, c acta_current) RETURNS text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE FUNCTION not_of_retiro(v acta_version, c acta_current) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF c.version IS NULL THEN
         RETURN 'nothing of it counts';
@@ -316,7 +327,7 @@ END $$;
 
 -- Why a version is not the published one after a person compared it with the paper; NULL if it is.
 CREATE FUNCTION not_of_cotejo(v acta_version, c acta_current, before acta_version) RETURNS text
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql AS $$
 DECLARE
     same acta_version := before;
 BEGIN
@@ -331,6 +342,18 @@ BEGIN
         RETURN 'a cotejo changes no value';
     END IF;
     RETURN NULL;
+END $$;
+
+-- By the reason of a version, the record that it must follow from. A migration that adds a reason replaces this function.
+CREATE FUNCTION not_following(v acta_version, c acta_current, before acta_version) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN CASE v.reason
+        WHEN 'captura' THEN not_of_captures(v, c, before)
+        WHEN 'recaptura' THEN not_of_captures(v, c, before)
+        WHEN 'sin_acta' THEN not_of_sin_acta(v, c)
+        WHEN 'retiro' THEN not_of_retiro(v, c)
+        WHEN 'cotejo' THEN not_of_cotejo(v, c, before)
+        ELSE 'no record gives a version of that reason' END;
 END $$;
 
 CREATE FUNCTION acta_version_follows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -349,11 +372,7 @@ BEGIN
     END IF;
     SELECT * INTO c FROM acta_current WHERE acta = NEW.acta;
     SELECT * INTO before FROM acta_version WHERE id = c.version;
-    why := CASE NEW.reason
-        WHEN 'sin_acta' THEN not_of_sin_acta(NEW, c)
-        WHEN 'retiro' THEN not_of_retiro(NEW, c)
-        WHEN 'cotejo' THEN not_of_cotejo(NEW, c, before)
-        ELSE not_of_captures(NEW, c, before) END;
+    why := not_following(NEW, c, before);
     -- The cells that are published: nothing in them that the columns do not say. The texts of the observations are the
     -- rule set's; they are one cell.
     IF why IS NULL AND (NEW.quantities <> official_quantities(NEW)
@@ -369,7 +388,7 @@ BEGIN
 END $$;
 CREATE TRIGGER acta_version_follows BEFORE INSERT ON acta_version FOR EACH ROW EXECUTE FUNCTION acta_version_follows();
 
--- What is current is the newest version of that same acta, and rounds only go on.
+-- Only the newest version of an acta becomes current, and rounds only go on.
 CREATE OR REPLACE FUNCTION acta_current_moves() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -398,14 +417,6 @@ END $$;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-DO $$
-DECLARE
-    loose regprocedure;
-BEGIN
-    FOR loose IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proconfig IS NULL LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = public, pg_temp', loose);
-    END LOOP;
-END $$;
 GRANT USAGE ON SCHEMA public TO prep_capture, prep_worker, prep_publisher, prep_sequencer, prep_audit;
 
 -- All parts read what the owner loads: the tables in which prep_app could never write. Of people, only some columns.
