@@ -600,9 +600,11 @@ RULES = {
     **{"last_corte_with_especiales": bool, "name": str, "version": int, "texts": ("any key", str)},
     **{"excede_alone": bool, "sin_acta_not_counted": bool},
 }
+PLACE = r"(?!.{41})[a-z][a-z0-9]*(_[a-z0-9]+){0,5}"
+"""The kind of territory that elects: the catalogue of the night names it, beside the ones that every night has."""
 ELECTION = {
     **{"codigo": CODE, "titulo": str, "anio": int, "archivo": NAME, "candidaturas": NAME},
-    **{"ambito": re.compile("federal|local"), "nivel": re.compile("pais|entidad|distrito|municipio")},
+    **{"ambito": re.compile("federal|local"), "nivel": re.compile(rf"(?!distrito_(federal|local)$){PLACE}", re.ASCII)},
     "resumen": RESUMEN,
     "opciones": [{"posicion": int, "codigo": str, "clase": CLASS, "partidos": [int], "nombre": str}],
     "contiendas": [
@@ -628,9 +630,7 @@ TOTALS = {
         "any key",
         AMOUNTS
         | {"actas": dict.fromkeys(ACTAS, int), "votos_por_partido": ("any key", int), "contiendas": [CONTEST]}
-        | {
-            "territorios": [AMOUNTS | NAMED | {"tipo": re.compile("entidad|distrito_federal|distrito_local|municipio")}]
-        },
+        | {"territorios": [AMOUNTS | NAMED | {"tipo": re.compile(rf"(?!(pais|distrito)$){PLACE}", re.ASCII)}]},
     ),
 }
 
@@ -815,6 +815,9 @@ def judge_manifest(manifest: Json, where: str) -> None:
             each["boleta"] and len({*each["boleta"]}) == len(each["boleta"]) and max(each["boleta"]) < len(options)
             for each in contests
         )
+        # A territory or an option may have the name of no other column.
+        columns = columns_of(election)
+        apart = apart and len({*columns}) == len(columns)
         if not whole or not parties or not apart or not ballots:
             raise Bad(f"{where}: opciones o contiendas de {code} repetidas o que no existen")
 
@@ -942,10 +945,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     manifest, code = corte.manifest, election["codigo"]
     handle = corte.files[election["archivo"]][0]
     handle.seek(0)
-    options = [option["codigo"] for option in election["opciones"]]
-    # The columns of domain.md §6. Only those of the territory differ between kinds of election.
-    own = (f"ID_{kind_of(election).upper()}", kind_of(election).upper())
-    columns = ["CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *IDENTITY, *HEADER, *options, *TAIL]
+    columns = columns_of(election)
     lines = enumerate(iter(lambda: handle.readline(64 * KILO), b""), 1)
     # Seven lines above the rows: title, hour, blank, names of the summary, its values, blank, names of the columns.
     head = [next(lines, (0, b""))[1] for _ in range(7)]
@@ -972,7 +972,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
         table.lines.append(line_of(line, row))
         if row is not None:
             where = f"{name}, línea {number}"
-            if judge_row(row, election, manifest["reglas"][code]["contenido"], table, own[0], where, report):
+            if judge_row(row, election, manifest["reglas"][code]["contenido"], table, columns[4], where, report):
                 clave = row["CLAVE_ACTA"].strip("'")
                 # The log holds this digest of each captured row (a leaf `version`); cells before the thirteenth are
                 # identification.
@@ -1318,9 +1318,17 @@ def contest_place(election: Json, place: tuple[int, int]) -> tuple[int, int]:
     return {"pais": (0, 0), "entidad": (place[0], 0)}.get(election["nivel"], place)
 
 
+def columns_of(election: Json) -> list[str]:
+    """The columns of domain.md §6. Only those of the territory differ between kinds of election."""
+    own = (f"ID_{kind_of(election).upper()}", kind_of(election).upper())
+    options = [option["codigo"] for option in election["opciones"]]
+    return ["CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *IDENTITY, *HEADER, *options, *TAIL]
+
+
 def kind_of(election: Json) -> str:
     """The kind of territory in the file's own column."""
-    return "municipio" if election["nivel"] == "municipio" else f"distrito_{election['ambito']}"
+    nivel = str(election["nivel"])
+    return f"distrito_{election['ambito']}" if nivel in {"pais", "entidad", "distrito"} else nivel
 
 
 def distributed(sums: Sums, options: list[Json]) -> dict[str, int]:

@@ -147,7 +147,7 @@ class Figures:
             "contiendas": contests,
             "territorios": [
                 {
-                    "tipo": kind.value,
+                    "tipo": kind,
                     "entidad": entidad,
                     "id": number,
                     "nombre": self._book.names.get((kind, entidad, number), "-"),
@@ -244,7 +244,7 @@ def _election_entry(figures: Figures, book: CatalogBook) -> dict[str, Any]:
         "titulo": election.title,
         "anio": election.year,
         "ambito": election.ambito.value,
-        "nivel": election.nivel.value,
+        "nivel": election.nivel,
         "archivo": book.file(election),
         "candidaturas": book.candidates_file(election),
         "resumen": figures.summary(),

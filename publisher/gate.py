@@ -162,6 +162,7 @@ class _Rows:
         self.file: str = election["archivo"]
         self.codes = [option["codigo"] for option in election["opciones"]]
         self._columns = _columns(election, self.codes)
+        self.territory = self._columns[5].lower()
         self._nivel: str = election["nivel"]
         every = {*range(len(self.codes))}
         self._off_ballot = {
@@ -177,7 +178,6 @@ class _Rows:
         self.findings: list[GateFinding] = []
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
-        self._nivel = election["nivel"]
         contests = election["contiendas"]
         self._ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
         self._folders = [folder / "imagenes" for folder in images]
@@ -410,7 +410,9 @@ class _Rows:
 
 def _columns(election: Mapping[str, Any], codes: Sequence[str]) -> list[str]:
     """The names of all columns. Only the two of the territory differ between kinds of election (domain.md §6)."""
-    kind = "MUNICIPIO" if election["nivel"] == "municipio" else f"DISTRITO_{election['ambito'].upper()}"
+    # An office of the whole country or of an entidad has no territory of its own: its rows name the distritos.
+    by_district = election["nivel"] in {"pais", "entidad", "distrito"}
+    kind = f"DISTRITO_{election['ambito'].upper()}" if by_district else election["nivel"].upper()
     first = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", f"ID_{kind}", kind)
     return [*first, *_IDENTITY, *_HEADER, *codes, *_TAIL]
 
@@ -556,10 +558,11 @@ def _distribute_coalitions(options: Sequence[Mapping[str, Any]], votes: Mapping[
 
 def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) -> None:
     told = {(each["tipo"], each["entidad"], each["id"]) for each in totals["territorios"]}
+    own = rows.territory
     entidades = {entidad for entidad, _ in rows.by_contest_place}
-    places = {place for place in rows.by_contest_place if place[1]}
+    places = {(own, *place) for place in rows.by_contest_place if place[1]}
     _expect_same(rows, "entidades", entidades, {entidad for tipo, entidad, _ in told if tipo == "entidad"})
-    _expect_same(rows, "territorios", places, {(entidad, own) for tipo, entidad, own in told if tipo != "entidad"})
+    _expect_same(rows, "territorios", places, {place for place in told if place[0] != "entidad"})
     for each in totals["territorios"]:
         part, votes = _sums_of_places(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"

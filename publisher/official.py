@@ -15,12 +15,12 @@ from typing import IO, Final
 
 from prep.domain import row
 from prep.domain.catalog import (
+    DISTRITOS,
     Candidacy,
     Clase,
     Contest,
     ContestId,
     Election,
-    Nivel,
     TerritoryKind,
     read_identity,
 )
@@ -132,7 +132,7 @@ def _fuera_line(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     identity = read[0] if read else None
     entidad = int(identity.entidad) if identity else 0
     distrito = identity.distrito if identity else ""
-    known = distrito.isdigit() and election.nivel is not Nivel.MUNICIPIO
+    known = distrito.isdigit() and row.territory(election)[0] in DISTRITOS
     return row.fuera(
         election,
         identity,
@@ -155,7 +155,7 @@ def candidates(election: Election, book: CatalogBook) -> bytes:
     """One line for each option that counts for a candidacy, as INE publishes them."""
     _, number, _ = row.territory(election)
     # An office of the whole state has no column for the territory.
-    by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
+    by_contest = election.territory is not None
     columns = ("ID_ENTIDAD", *((number,) if by_contest else ()), "PARTIDO_CI", "CANDIDATURA_PROPIETARIA")
     lines = [row.line((*columns, "CANDIDATURA_SUPLENTE"))]
     for contest in book.contests_of(election):
@@ -271,7 +271,11 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     yield "  COLUMNAS"
     options = {option.code: option for option in election.options}
     for place, column in enumerate(row.columns(election), 1):
-        about = _ABOUT[column] if column not in options else _about_option(election, column)
+        about = (
+            _about_option(election, column)
+            if column in options
+            else _ABOUT.get(column) or _about_territory(election, column)
+        )
         yield f"  {place}. {column}: {about}"
     yield ""
     yield f"  CRITERIOS: conjunto de reglas {rules.name}, versión {rules.version}"
@@ -280,6 +284,11 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     if rules.excede_applies:
         yield "  Un acta que excede la lista nominal no se contabiliza."
     yield ""
+
+
+def _about_territory(election: Election, column: str) -> str:
+    kind, number, _ = row.territory(election)
+    return f"{'Número' if column == number else 'Nombre'} de {kind.words} en que se elige el cargo."
 
 
 def _about_participation(rules: RuleSet, *, phase_final: bool) -> str:

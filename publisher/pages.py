@@ -27,7 +27,6 @@ from prep.domain.catalog import (
     ContestId,
     Election,
     ElectionId,
-    TerritoryKind,
     TipoCasilla,
     read_identity,
 )
@@ -59,14 +58,6 @@ _CASILLAS: Final[Mapping[str, str]] = MappingProxyType(
         TipoCasilla.PRISION_VOTO: "prisión preventiva",
         TipoCasilla.VOTO_ANTICIPADO: "voto anticipado",
         TipoCasilla.URNA_ELECTRONICA: "urna electrónica",
-    }
-)
-_PLACES: Final[Mapping[TerritoryKind, str]] = MappingProxyType(
-    {
-        TerritoryKind.ENTIDAD: "Entidad",
-        TerritoryKind.DISTRITO_FEDERAL: "Distrito federal",
-        TerritoryKind.DISTRITO_LOCAL: "Distrito local",
-        TerritoryKind.MUNICIPIO: "Municipio",
     }
 )
 _HEADER: Final = ("Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna")
@@ -406,7 +397,7 @@ class _Pages:
         kind, _, _ = territory(self.figures.election)
         if not place[1]:
             return f"{self.site.book.entidad(place[0])}, sin distrito"
-        return f"{_PLACES[kind]} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
+        return f"{kind.words.capitalize()} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
 
 
 def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[str, str]:

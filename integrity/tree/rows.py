@@ -18,7 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from integrity.report import Ledger
 from integrity.sums import HEX
-from integrity.tree.documents import SUMMARY_NAMES, PublishedElection, Rules
+from integrity.tree.documents import QUANTITIES, SUMMARY_NAMES, TAIL, PublishedElection, Rules
 
 _LONGEST_LINE: Final = 1 << 16
 _BOM: Final = b"\xef\xbb\xbf"
@@ -29,31 +29,6 @@ _SIN_DATO: Final = "Sin dato"
 _NO_TERRITORY: Final = frozenset({"", "-", "N/A"})
 _PREAMBLE: Final = 7
 _MOMENT: Final = re.compile(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-", re.ASCII)
-
-_IDENTIFICATION: Final = ("SECCION", "ID_CASILLA", "TIPO_CASILLA", "EXT_CONTIGUA", "UBICACION_CASILLA", "TIPO_ACTA")
-_QUANTITIES: Final = (
-    "TOTAL_BOLETAS_SOBRANTES",
-    "TOTAL_PERSONAS_VOTARON",
-    "TOTAL_REP_PARTIDO_CI_VOTARON",
-    "TOTAL_VOTOS_SACADOS",
-)
-_TAIL: Final = (
-    "TOTAL_VOTOS_ASENTADO",
-    "TOTAL_VOTOS_CALCULADO",
-    "LISTA_NOMINAL",
-    "REPRESENTANTES_PP_CI",
-    "OBSERVACIONES",
-    "CONTABILIZADA",
-    "MECANISMOS_TRASLADO",
-    "CODIGO_INTEGRIDAD",
-    "FECHA_HORA_ACOPIO",
-    "FECHA_HORA_CAPTURA",
-    "FECHA_HORA_VERIFICACION",
-    "ORIGEN",
-    "DIGITALIZACION",
-    "TIPO_DOCUMENTO",
-    "COTEJADA",
-)
 
 OBSERVATIONS: Final = (
     "excede_lista_nominal",
@@ -100,17 +75,13 @@ class Columns:
     """The place of every column in one election's file (domain.md §6). The vote columns are in ballot order."""
 
     def __init__(self, election: PublishedElection) -> None:
-        # The two columns of the territory are the only ones that differ between kinds of election.
-        own = {"municipio": ("ID_MUNICIPIO", "MUNICIPIO")}.get(
-            election.territory, (f"ID_{election.territory.upper()}", election.territory.upper())
-        )
-        codes = tuple(option.code for option in election.options)
-        before = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *_IDENTIFICATION)
-        self.names = (*before, *_QUANTITIES, *codes, *_TAIL)
-        self.votes = slice(len(before) + len(_QUANTITIES), len(before) + len(_QUANTITIES) + len(codes))
+        before = election.columns[: -len(election.options) - len(QUANTITIES) - len(TAIL)]
+        self.names = election.columns
+        codes = election.options
+        self.votes = slice(len(before) + len(QUANTITIES), len(before) + len(QUANTITIES) + len(codes))
         self.quantities = slice(len(before), self.votes.start)
         self.identity = slice(0, len(before))
-        self.tail = {name: self.votes.stop + place for place, name in enumerate(_TAIL)}
+        self.tail = {name: self.votes.stop + place for place, name in enumerate(TAIL)}
         self.filled = slice(len(before), self.tail["TOTAL_VOTOS_CALCULADO"] + 1)
         self.after = slice(self.tail["OBSERVACIONES"], len(self.names))
 

@@ -240,7 +240,7 @@ class _Layout:
     def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
         names = [canonical_column(name) for name in header]
         for place, name in enumerate(names):
-            office = office_column(name)
+            office = office_column(name) or _of_own_office(names, place)
             if office and office not in names:
                 names[place] = office
         notes = []
@@ -265,6 +265,21 @@ class _Layout:
     @property
     def vote_columns(self) -> tuple[str, ...]:
         return tuple(self.columns[place] for place in self.votes)
+
+
+def _of_own_office(names: Sequence[str], place: int) -> str:
+    """The column of the local district, for ID_X or X of a kind of territory X that only its institute knows.
+
+    Such a file has both columns, next to each other and among those of the identity; "" for any other column.
+    """
+    name = names[place]
+    kind = name.removeprefix("ID_")
+    pair = [f"ID_{kind}", kind]
+    first = place if name == pair[0] else place - 1
+    among = "SECCION" in names and 0 <= first < names.index("SECCION")
+    if not among or {*pair} & COLUMNS or list(names[first : first + 2]) != pair:
+        return ""
+    return "ID_DISTRITO_LOCAL" if name == pair[0] else "DISTRITO_LOCAL"
 
 
 def _refuse_doubled(names: Sequence[str], line: int) -> None:
