@@ -115,6 +115,7 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         blobs,
         clock=clock,
         chance=SystemRandom().random,
+        zone=settings.night_zone,
         lease_minutes=settings.lease_minutes,
         other_site_minutes=settings.other_site_minutes,
     )

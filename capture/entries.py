@@ -8,7 +8,7 @@ the same capture, however often it comes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -63,13 +63,14 @@ class Desk:
         *,
         clock: Callable[[], datetime],
         chance: Callable[[], float],
+        zone: tzinfo,
         lease_minutes: float,
         other_site_minutes: float = 30,
     ) -> None:
         self._pool = pool
         self._blobs = blobs
         self._clock = clock
-        self._given = pipeline.Given(clock, chance)
+        self._given = pipeline.Given(clock, chance, zone)
         self._lasts = timedelta(minutes=lease_minutes)
         self._other_site = timedelta(minutes=other_site_minutes)
         self._forms = Forms({}, {})
@@ -242,7 +243,7 @@ class Desk:
             await pipeline_store.lock_acta(connection, acta, self._clock())
             new = await store.sin_acta_now(connection, acta) is not kind
             if new:
-                await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, at=self._clock())
+                await pipeline.register_sin_acta(connection, acta=acta, kind=kind, person=person.id, given=self._given)
         return DeskAnswer({}, new=new)
 
     async def recapture(self, person: Person, election: str, clave: str, motivo: str, image: bytes | None) -> None:

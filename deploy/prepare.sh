@@ -48,6 +48,7 @@ if [ ! -e noche.env ]; then
 PREP_SIGLAS=EDO
 PREP_SIMULACRO=true
 PREP_INTERVAL_SECONDS=300
+# PREP_ZONE=America/Hermosillo
 # PREP_START=2027-06-06T20:00:00-06:00
 # PREP_END=2027-06-07T20:00:00-06:00
 # For the seal: files in deploy/sello (the key: chown 10001, chmod 400), a time stamp authority, witnesses of the log.

@@ -105,7 +105,8 @@ SILENCE, LONGEST = 30, 900.0
 """Seconds without a byte, and seconds for one whole answer, at most."""
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
+OFFSET = r"[+-](0\d|1[0-4]):[0-5]\d"
+MOMENT = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{{1,6}})?{OFFSET}", re.ASCII)
 BESIDE = ("tlog-proof", "p7s", "firma.p7s", "sello", "tsr", "2.tsr")
 TOLERANCE = timedelta(seconds=60)
 BOM = b"\xef\xbb\xbf"
@@ -834,6 +835,14 @@ def at(moment: str) -> datetime:
         raise Bad(f"«{moment}» no es una fecha que exista") from None
 
 
+def told_hour(moment: str) -> str:
+    """The moment of a manifest as the official file tells it, dd/mm/aaaa HH:MM (UTC-6), in the night's own offset."""
+    hours, minutes = moment[-5:-3], moment[-2:]
+    # Zero has no sign of its own: +00:00 and -00:00 are one offset.
+    sign = "+" if hours + minutes == "0000" else moment[-6]
+    return f"{at(moment):%d/%m/%Y %H:%M} (UTC{sign}{int(hours)}{'' if minutes == '00' else ':' + minutes})"
+
+
 def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
     """A corte follows the one before in number, digest and time; it changes no value that a night may not change."""
     ours, where = corte.manifest, f"{corte.folder}/manifest.json"
@@ -950,7 +959,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     # Seven lines above the rows: title, hour, blank, names of the summary, its values, blank, names of the columns.
     head = [next(lines, (0, b""))[1] for _ in range(7)]
     cells = [split(line) for line in (head[0].removeprefix(BOM), *head[1:])]
-    hour = f"{at(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
+    hour = told_hour(manifest["fecha_hora"])
     expected = [[election["titulo"]], [hour], [""], [*SUMMARY], cells[4], [""], columns]
     right = [have is not None and have == want for have, want in zip(cells, expected, strict=True)]
     right[0] = right[0] and head[0].startswith(BOM) and not head[0].startswith(BOM * 2)
@@ -2362,6 +2371,8 @@ def judge_sello(
     # The page is made again from its string: any other word on it is refused.
     if page != SELLO.format(**told, signature=signature[0], pem=pem.decode()) or digest != corte.digest:
         raise Bad(f"{where}: es de otro SHA256SUMS, o dice otra cosa")
+    if not re.fullmatch(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d{OFFSET}", hour, re.ASCII):
+        raise Bad(f"{where}: su hora no lleva su desfase")
     moment = at(hour)
     key = openssl("x509 -in quien -noout -pubkey -out salida", quien=pem)[2]
     text = f"||1.0|SHA256SUMS|{digest}|{hour}|{number}|{name}||".encode()

@@ -16,7 +16,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final, assert_never
 
 from prep import observe
@@ -50,6 +50,8 @@ class Given:
     now: Callable[[], datetime]
     chance: Callable[[], float]
     """A random number in [0, 1), uniform."""
+    zone: tzinfo
+    """The zone of the night, in which the official cells tell hours."""
     qr_key: bytes | None = None
     days: tuple[datetime, datetime] | None = None
     """The first and the last moment at which an acta of this night can be taken in; None if the night has no hours."""
@@ -380,15 +382,15 @@ async def _verify_values(
         quantities="",
         tail="",
     )
-    await _append_version(connection, row, version, Move.VERIFICACION, given.now())
+    await _append_version(connection, row, version, Move.VERIFICACION, given)
 
 
-async def register_sin_acta(connection: Connection, *, acta: int, kind: Observation, person: int, at: datetime) -> None:
+async def register_sin_acta(connection: Connection, *, acta: int, kind: Observation, person: int, given: Given) -> None:
     """Register that an acta will not arrive. `kind` is the reason.
 
     Raises Rejected if an image of the acta has arrived, or if the election's rule set does not have this kind.
     """
-    row = await store.lock_acta(connection, ActaId(acta), at)
+    row = await store.lock_acta(connection, ActaId(acta), given.now())
     after(row.estado, Move.REGISTRO_SIN_ACTA)
     version = Version(
         acta=row.id,
@@ -405,10 +407,10 @@ async def register_sin_acta(connection: Connection, *, acta: int, kind: Observat
         quantities="",
         tail="",
     )
-    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
+    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, given)
 
 
-async def _append_version(connection: Connection, row: ActaRow, version: Version, move: Move, at: datetime) -> None:
+async def _append_version(connection: Connection, row: ActaRow, version: Version, move: Move, given: Given) -> None:
     """Write the official cells of `version`, append it, and make it the version that counts.
 
     The cells are written only here. A corte publishes them as they are.
@@ -421,12 +423,12 @@ async def _append_version(connection: Connection, row: ActaRow, version: Version
             if version.values is not None
             else official_row.quantities_sin_acta(row.options)
         ),
-        tail=_tail_cells(version, rule_set(row.rules).published(said.observations)),
+        tail=_tail_cells(version, rule_set(row.rules).published(said.observations), given.zone),
     )
-    await store.count_version(connection, version, move, at)
+    await store.count_version(connection, version, move, given.now())
 
 
-def _tail_cells(version: Version, observations: str) -> str:
+def _tail_cells(version: Version, observations: str, zone: tzinfo) -> str:
     came = version.provenance
     return official_row.tail(
         observations=observations,
@@ -440,6 +442,7 @@ def _tail_cells(version: Version, observations: str) -> str:
         digitalizacion=came.digitalizacion,
         tipo_documento=came.tipo_documento,
         cotejada=version.cotejada,
+        zone=zone,
     )
 
 
@@ -464,7 +467,7 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     version = replace(
         await store.version(connection, row.version), reason="cotejo", person=person, cotejada=COTEJO[result]
     )
-    await _append_version(connection, row, version, Move.COTEJO, at)
+    await _append_version(connection, row, version, Move.COTEJO, given)
     if COTEJO[result] == IN_CORRECTION:
         await recapture(connection, acta=acta, person=person, reason="cotejo", given=given)
 

@@ -3,20 +3,18 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from prep.domain.hours import CENTRAL_NAME, zone_of_night
 from prep.errors import Rejected
-
-CENTRAL: Final = timezone(timedelta(hours=-6), "UTC-6")
-"""Time on paper. Mexico has had no daylight saving time in most of its territory since 2022."""
 
 DAY: Final = timedelta(days=1)
 
@@ -150,6 +148,8 @@ class Settings(BaseSettings):
     # The night.
     siglas: str = Field(default="EDO", pattern=r"^[A-Z]{2,10}$")
     """The state's abbreviation in official file names."""
+    zone: str = CENTRAL_NAME
+    """The night's time zone, by its IANA name: every hour of files, pages and documents is told in it."""
     simulacro: bool = True
     """True until somebody says otherwise: a rehearsal must never be taken for the real night."""
     log_origin: str = Field(default="prep.invalid/bitacora", pattern=r"^[^\s+]{1,200}$")
@@ -169,6 +169,17 @@ class Settings(BaseSettings):
     """The publisher waits for `prep zero`, which cuts corte 0 in front of people; false: it cuts it when it starts."""
     close_when_complete: bool = True
     """Cut the last corte once all actas are captured and the queues are empty (*check*, `docs/rules.md` §8)."""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        zone_of_night(name)
+        return name
+
+    @property
+    def night_zone(self) -> tzinfo:
+        """The zone of the night. All that tells an hour to people takes it from here."""
+        return zone_of_night(self.zone)
 
     @property
     def days(self) -> tuple[datetime, datetime] | None:

@@ -247,7 +247,8 @@ def lines(settings: Settings, decoders: Decoders) -> list[Line[Any]]:
     # All workers are in the same two groups, and share their messages. Enough images are in work at once to fill the
     # decoders, while some of them wait for the heavy lane.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
-    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key, days=settings.days)
+    chance, zone = random.SystemRandom().random, settings.night_zone
+    given = Given(now=now, chance=chance, zone=zone, qr_key=key, days=settings.days)
     digitizing = Digitizing(decoders, given)
     at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [

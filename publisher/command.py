@@ -52,7 +52,14 @@ async def wired(settings: Settings) -> AsyncIterator[Publisher]:
             public = settings.public.absolute()
             notary = notary_of(settings)
             office = CorteOffice(
-                pool, blobs, public, settings.siglas, settings.simulacro, replica=replica, notary=notary
+                pool,
+                blobs,
+                public,
+                settings.siglas,
+                settings.simulacro,
+                settings.night_zone,
+                replica=replica,
+                notary=notary,
             )
             yield Publisher(office, urls.app, Schedule.of(settings), zero_ceremony=settings.zero_ceremony)
 

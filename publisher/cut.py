@@ -22,7 +22,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +71,8 @@ class CorteOffice:
     public: Path
     siglas: str
     simulacro: bool
+    zone: tzinfo
+    """The zone of the night."""
     step: Callable[[str], AbstractContextManager[None]] = timed
     """Entered before each step takes effect and left after it."""
     replica: Replica | None = None
@@ -172,7 +174,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
         await asyncio.to_thread(_empty_stage, stage)
         with office.step("pages"):
             async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
-                book = await _read_book(shown, office.siglas)
+                book = await _read_book(shown, office)
                 await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
         # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
         # again.
@@ -185,7 +187,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 await asyncio.to_thread(
                     durable.replace,
                     office.public / INDEX,
-                    out.index(corte, book.elections),
+                    out.index(corte, book),
                     fresh=stage / INDEX,
                 )
     # The corte is out, and the stage holds nothing more that is needed.
@@ -396,7 +398,7 @@ def _folder_of(office: CorteOffice, corte: Corte) -> Path:
 
 async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
-    book = await _read_book(shown, office.siglas)
+    book = await _read_book(shown, office)
     before = await shown.corte(corte.number - 1)
     fresh, all_fuera = await shown.fresh(), await shown.fuera()
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
@@ -404,22 +406,23 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
         list(dict.fromkeys([*(each.image for each in fresh if each.image), *(each.image for each in all_fuera)]))
     )
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
-    (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
+    (folder / "LEEME.txt").write_bytes(official.readme(book, corte.at, phase_final=corte.phase is Phase.FINAL))
 
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]
         counted = await _count_election(shown, election, book, corte, len(mine))
-        above = official.head(election, corte.at, counted.summary())
+        above = official.head(election, corte.at, counted.summary(), zone=book.zone)
         path = folder / book.file(election)
         people = folder / book.candidates_file(election)
         people.write_bytes(official.candidates(election, book))
-        with official.packing(stage / f"{official.stamp(corte.at)}_PREP_{election.code}_{book.siglas}.zip") as archive:
-            with archive.open(official.entry(path.name, corte.at), "w") as packed:
+        stamp, local = official.stamp(corte.at, book.zone), corte.at.astimezone(book.zone)
+        with official.packing(stage / f"{stamp}_PREP_{election.code}_{book.siglas}.zip") as archive:
+            with archive.open(official.entry(path.name, local), "w") as packed:
                 await official.write_results(
                     path, above, election=election, book=book, snapshot=shown, fuera=mine, packed=packed
                 )
             for each in (people, folder / "LEEME.txt"):
-                official.add(archive, each, corte.at)
+                official.add(archive, each, local)
         return counted
 
     counted = await asyncio.gather(*(results(election) for election in book.elections))
@@ -448,7 +451,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     )
 
 
-async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
+async def _read_book(shown: Snapshot, office: CorteOffice) -> CatalogBook:
     connection = shown.connection
     # Candidacies are numbered over all contests, so that two people of one name stay apart.
     people = enumerate(await catalog.candidacies(connection), 1)
@@ -464,7 +467,8 @@ async def _read_book(shown: Snapshot, siglas: str) -> CatalogBook:
         candidacies=by_contest,
         names={(each.kind, each.entidad, each.id): each.name for each in await catalog.territories(connection)},
         digest=digest,
-        siglas=siglas,
+        siglas=office.siglas,
+        zone=office.zone,
     )
 
 
@@ -496,12 +500,13 @@ def _fuera_of(election: Election, book: CatalogBook, all_fuera: Sequence[Fuera])
 
 def _pack_zip(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
     inner = sorted(stage.glob("*.zip"))
-    # Two cortes in one minute would have the same name.
-    again = before is not None and official.stamp(before.at) == official.stamp(corte.at)
-    name = official.zip_name(corte.at, book.siglas, again=corte.number if again else None)
+    # Two cortes in one minute would have the same name; so would two in an hour that comes twice, as summer time ends.
+    local = corte.at.astimezone(book.zone)
+    same = before is not None and official.stamp(before.at, book.zone) == official.stamp(corte.at, book.zone)
+    name = official.zip_name(corte.at, book.siglas, book.zone, again=corte.number if same or local.fold else None)
     target = stage / "zip" / name
     target.parent.mkdir()
-    official.pack(target, inner, corte.at)
+    official.pack(target, inner, local)
     for path in inner:
         path.unlink()
     return {"archivo": f"{ZIPS}/{name}", "sha256": _sha256_of(target), "bytes": target.stat().st_size}

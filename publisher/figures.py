@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final, TypeVar
 
 from integrity.layout import corte_folder
@@ -18,7 +18,6 @@ from integrity.strict_json import canonical_json
 from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKind
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
-from prep.settings import CENTRAL
 from prep.store.cortes import Corte, Fresh, Group
 from publisher.official import CatalogBook
 
@@ -41,9 +40,9 @@ def canonical(value: object) -> bytes:
     return canonical_json(value) + b"\n"
 
 
-def moment(at: datetime) -> str:
-    """ISO 8601, Central time, whole seconds."""
-    return at.astimezone(CENTRAL).isoformat(timespec="seconds")
+def moment(at: datetime, zone: tzinfo) -> str:
+    """ISO 8601 in the zone of the night, with its offset, whole seconds."""
+    return at.astimezone(zone).isoformat(timespec="seconds")
 
 
 def extension(image_format: str) -> str:
@@ -213,8 +212,8 @@ def manifest(
             "formato": FORMAT,
             "corte": corte.number,
             "fase": corte.phase.value,
-            "fecha_hora": moment(corte.at),
-            "siguiente": moment(corte.due) if corte.due else None,
+            "fecha_hora": moment(corte.at, book.zone),
+            "siguiente": moment(corte.due, book.zone) if corte.due else None,
             "simulacro": corte.simulacro,
             "anterior": {"corte": before.number, "sha256sums": before.sums} if before else None,
             "catalogo": book.digest,
@@ -283,7 +282,7 @@ def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def index(corte: Corte, elections: Iterable[Election]) -> bytes:
+def index(corte: Corte, book: CatalogBook) -> bytes:
     """The only file besides the pages that changes: it points at the last corte."""
     return canonical(
         {
@@ -291,12 +290,13 @@ def index(corte: Corte, elections: Iterable[Election]) -> bytes:
             "simulacro": corte.simulacro,
             "fase": corte.phase.value,
             "corte": corte.number,
-            "fecha_hora": moment(corte.at),
-            "siguiente": moment(corte.due) if corte.due else None,
+            "fecha_hora": moment(corte.at, book.zone),
+            "siguiente": moment(corte.due, book.zone) if corte.due else None,
             "carpeta": corte_folder(corte.number),
             "sha256sums": corte.sums,
             "elecciones": [
-                {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"} for each in elections
+                {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"}
+                for each in book.elections
             ],
         }
     )

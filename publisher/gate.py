@@ -408,6 +408,13 @@ class _Rows:
                     self.blame("imagen", "la imagen de cada acta", digest)
 
 
+def _told_hour(local: datetime) -> str:
+    """dd/mm/aaaa HH:MM (UTC-6), in the offset of the manifest."""
+    offset = f"{local:%z}"
+    hours = f"UTC{offset[0]}{int(offset[1:3])}" + (f":{offset[3:5]}" if offset[3:5] != "00" else "")
+    return f"{local:%d/%m/%Y %H:%M} ({hours})"
+
+
 def _columns(election: Mapping[str, Any], codes: Sequence[str]) -> list[str]:
     """The names of all columns. Only the two of the territory differ between kinds of election (domain.md §6)."""
     # An office of the whole country or of an entidad has no territory of its own: its rows name the distritos.
@@ -440,7 +447,7 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     _check_mark(rows, stage / election["archivo"])
     with (stage / election["archivo"]).open(encoding="utf-8-sig", newline="") as file:
         above = rows.read(file, corrected=corrections)
-    hour = f"{datetime.fromisoformat(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
+    hour = _told_hour(datetime.fromisoformat(manifest["fecha_hora"]))
     _expect_same(rows, "encabezado", [[election["titulo"]], [hour], [], []], [*above[:3], above[5]], file=rows.file)
     _expect_same(rows, "encabezado", [*_NAMES], above[3], file=rows.file)
     _expect_same(rows, "encabezado", len(_NAMES), len(above[4]), file=rows.file)

@@ -9,7 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import IO, Final
 
@@ -24,9 +24,9 @@ from prep.domain.catalog import (
     TerritoryKind,
     read_identity,
 )
+from prep.domain.hours import hour_words, offset_name
 from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
-from prep.settings import CENTRAL
 from prep.store.cortes import Fuera, Snapshot
 
 BOM: Final = b"\xef\xbb\xbf"
@@ -45,6 +45,8 @@ class CatalogBook:
     names: Mapping[tuple[TerritoryKind, int, int], str]
     digest: str
     siglas: str
+    zone: tzinfo
+    """The zone of the night."""
 
     def contests_of(self, election: Election) -> list[Contest]:
         """The contests of an election, in the order of the catalogue."""
@@ -74,11 +76,12 @@ class CatalogBook:
 # Results
 
 
-def head(election: Election, at: datetime, summary: Mapping[str, str]) -> bytes:
+def head(election: Election, at: datetime, summary: Mapping[str, str], *, zone: tzinfo) -> bytes:
     """Everything above the rows: title, moment, the thirteen values, and the names of the columns."""
+    local = at.astimezone(zone)
     lines = (
         row.line([election.title]),
-        f"{at.astimezone(CENTRAL):%d/%m/%Y %H:%M} (UTC-6)",
+        f"{local:%d/%m/%Y %H:%M} ({offset_name(local)})",
         "",
         row.line(SUMMARY_NAMES),
         row.line(summary[name] for name in SUMMARY_NAMES),
@@ -219,9 +222,9 @@ _ABOUT: Final[Mapping[str, str]] = {
     "CODIGO_INTEGRIDAD": (
         "SHA-256 de la imagen original del acta, en hexadecimal. La imagen está en imagenes/ con ese nombre."
     ),
-    "FECHA_HORA_ACOPIO": "Llegada del acta, hora del centro (UTC-6).",
-    "FECHA_HORA_CAPTURA": "Primera captura, hora del centro (UTC-6).",
-    "FECHA_HORA_VERIFICACION": "Captura que la confirmó, hora del centro (UTC-6).",
+    "FECHA_HORA_ACOPIO": "Llegada del acta, {hours}.",
+    "FECHA_HORA_CAPTURA": "Primera captura, {hours}.",
+    "FECHA_HORA_VERIFICACION": "Captura que la confirmó, {hours}.",
     "ORIGEN": "CASILLA o CATD: dónde se tomó la imagen.",
     "DIGITALIZACION": "Móvil, Escáner o Urna: con qué se tomó la imagen.",
     "TIPO_DOCUMENTO": "Acta PREP o la copia que la sustituye.",
@@ -240,25 +243,26 @@ CÓMO LEER LAS CELDAS
 """
 
 
-def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
+def readme(book: CatalogBook, at: datetime, *, phase_final: bool) -> bytes:
     """LEEME.txt: the files of this corte, column by column, and the rules by which the columns are derived."""
+    offset = offset_name(at.astimezone(book.zone))
     parts = [
         "PROGRAMA DE RESULTADOS ELECTORALES PRELIMINARES",
         "Los resultados son preliminares y de carácter informativo.",
         "",
         "Los archivos .csv están en UTF-8 con BOM, separados por comas, con fin de línea CRLF y comillas de RFC 4180.",
-        "Arriba de los renglones: título de la elección, fecha y hora del corte (UTC-6), trece valores de resumen.",
+        f"Arriba de los renglones: título de la elección, fecha y hora del corte ({offset}), trece valores de resumen.",
         "Hay un renglón por acta esperada, también de las que faltan, y al final las actas fuera de catálogo.",
         "Los porcentajes llevan cuatro decimales TRUNCADOS, nunca redondeados.",
         "",
         _CELLS,
     ]
     for election in book.elections:
-        parts += [*_about_election(election, book, phase_final=phase_final), ""]
+        parts += [*_about_election(election, book, at, phase_final=phase_final), ""]
     return _crlf_lines("\n".join(parts).splitlines())
 
 
-def _about_election(election: Election, book: CatalogBook, *, phase_final: bool) -> Iterable[str]:
+def _about_election(election: Election, book: CatalogBook, at: datetime, *, phase_final: bool) -> Iterable[str]:
     rules = book.rules(election)
     yield f"{book.file(election)} — {election.title}"
     yield f"{book.candidates_file(election)} — quién cuenta con los votos de cada opción, por contienda"
@@ -276,7 +280,7 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
             if column in options
             else _ABOUT.get(column) or _about_territory(election, column)
         )
-        yield f"  {place}. {column}: {about}"
+        yield f"  {place}. {column}: {about}".replace("{hours}", hour_words(book.zone, at))
     yield ""
     yield f"  CRITERIOS: conjunto de reglas {rules.name}, versión {rules.version}"
     for code, text in rules.texts.items():
@@ -337,14 +341,14 @@ _CRITERIA: Final[Mapping[Observation, str]] = {
 # ZIPs
 
 
-def stamp(at: datetime) -> str:
-    """AAAAMMDD_HHMM in Central time: the beginning of every ZIP's name."""
-    return f"{at.astimezone(CENTRAL):%Y%m%d_%H%M}"
+def stamp(at: datetime, zone: tzinfo) -> str:
+    """AAAAMMDD_HHMM in the zone of the night: the beginning of every ZIP's name."""
+    return f"{at.astimezone(zone):%Y%m%d_%H%M}"
 
 
-def zip_name(at: datetime, siglas: str, *, again: int | None) -> str:
-    """The name of the transport file. `again` is the corte's number, if the corte before has the same minute."""
-    return f"{stamp(at)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
+def zip_name(at: datetime, siglas: str, zone: tzinfo, *, again: int | None) -> str:
+    """The name of the transport file. `again` is the corte's number, if a corte before may have the same minute."""
+    return f"{stamp(at, zone)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
 
 
 def packing(target: Path) -> zipfile.ZipFile:
@@ -352,10 +356,10 @@ def packing(target: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
 
 
-def entry(name: str, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
-    """The entry for one file of a ZIP, with the time of the corte."""
+def entry(name: str, local: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
+    """The entry for one file of a ZIP, with the time of the corte in the zone of the night."""
     # Time, rights and system are fixed, so that the same files give the same ZIP on every machine.
-    info = zipfile.ZipInfo(name, at.astimezone(CENTRAL).timetuple()[:6])
+    info = zipfile.ZipInfo(name, local.timetuple()[:6])
     info.compress_type = method
     info.external_attr = 0o644 << 16
     info.create_system = 3  # so that every system writes the same bytes

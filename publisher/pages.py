@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -31,10 +31,10 @@ from prep.domain.catalog import (
     read_identity,
 )
 from prep.domain.entry import NUMBER, Mark
+from prep.domain.hours import CENTRAL, offset_name
 from prep.domain.row import WORDS, territory
 from prep.domain.rules import SIN_ACTA, Observation
 from prep.domain.tally import percent
-from prep.settings import CENTRAL
 from prep.store import cortes
 from prep.store.cortes import Corte, Fuera, Phase, Snapshot
 from publisher import figures as out
@@ -79,16 +79,23 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
-def moment(at: datetime) -> str:
-    """6 de junio de 2027, 20:15 h — Central time."""
-    local = at.astimezone(CENTRAL)
+@jinja2.pass_context
+def _moment(context: jinja2.runtime.Context, at: datetime) -> str:
+    """6 de junio de 2027, 20:15 h — in the zone of the night."""
+    local = at.astimezone(context["zone"])
     return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {local:%H:%M} h"
 
 
-def hour(at: datetime) -> str:
-    """20:15 h del 6 de junio — Central time."""
-    local = at.astimezone(CENTRAL)
+@jinja2.pass_context
+def _hour(context: jinja2.runtime.Context, at: datetime) -> str:
+    """20:15 h del 6 de junio — in the zone of the night."""
+    local = at.astimezone(context["zone"])
     return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+
+
+@jinja2.pass_context
+def _iso(context: jinja2.runtime.Context, at: datetime) -> str:
+    return out.moment(at, context["zone"])
 
 
 def _page_templates() -> jinja2.Environment:
@@ -100,7 +107,7 @@ def _page_templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"miles": thousands, "share": percent, "fecha": moment, "hora": hour, "iso": out.moment}
+    environment.filters |= {"miles": thousands, "share": percent, "fecha": _moment, "hora": _hour, "iso": _iso}
     return environment
 
 
@@ -126,7 +133,7 @@ class _Site:
             path.parent.mkdir(exist_ok=True)
             self.made.add(path.parent)
         depth = "../" * name.count("/")
-        common = {"corte": self.corte, "siglas": self.book.siglas, "root": depth}
+        common = {"corte": self.corte, "siglas": self.book.siglas, "zone": self.book.zone, "root": depth}
         text = TEMPLATES.get_template(template).render(**common, folder=corte_folder(self.corte.number), **told)
         self.put(path, text.encode())
 
@@ -158,7 +165,7 @@ async def render(
     beside = {
         "estilo.css": (SITE / "estilo.css").read_bytes(),
         "verificar.html": checker(),
-        VERIFICA: verification(results, corte.number, corte.at.astimezone(CENTRAL)),
+        VERIFICA: verification(results, corte.number, corte.at.astimezone(book.zone)),
     }
     # These files are the same in most cortes: written only if they differ.
     for name, content in beside.items():
@@ -184,7 +191,11 @@ def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
     # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
     package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
     views = [_election_view(each, site.book) for each in figures]
-    site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
+    zone = site.book.zone
+    place = "del centro del país" if zone == CENTRAL else "locales de la elección"
+    hours = f"Horas {place} ({offset_name(site.corte.at.astimezone(zone))})."
+    phase_title = _PHASES[site.corte.phase]
+    site.write("index.html", "index.html", views=views, package=package, phase_title=phase_title, hours=hours)
 
 
 def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
@@ -288,7 +299,7 @@ class _Pages:
             "sha256": image.hex() if image else "",
             "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
             "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
-            "facts": list(_acta_facts(record)),
+            "facts": list(_acta_facts(record, self.site.book.zone)),
         }
 
     def _published_observations(self, record: Mapping[str, Any]) -> str:
@@ -452,7 +463,7 @@ def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _acta_facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str]]:
     # Without an image the acta did not arrive, so it has no times.
     if record["image"] is None:
         return
@@ -461,7 +472,7 @@ def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         ("Captura", record["captura_at"]),
         ("Verificación", record["verificacion_at"]),
     ):
-        yield name, official_row.moment(at)
+        yield name, official_row.moment(at, zone)
     yield "Origen", record["origen"]
     yield "Digitalización", official_row.DIGITALIZACION.get(record["digitalizacion"], record["digitalizacion"])
     yield "Documento", record["tipo_documento"]

@@ -13,13 +13,11 @@ from typing import Final
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 
-_CENTRAL: Final = timedelta(hours=-6)
-
-
 _NUMBER: Final = int
 _TEXT: Final = str
 _MOMENT: Final = Text(
-    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?-06:00", re.ASCII), "una hora ISO 8601 con -06:00"
+    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?[+-](?:0\d|1[0-4]):[0-5]\d", re.ASCII),
+    "una hora ISO 8601 con su desfase, como -06:00",
 )
 _NAME: Final = Text(re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}"), "un nombre de archivo")
 _CODE: Final = re.compile(r"[^\W_][\w.&-]{0,60}")
@@ -354,16 +352,22 @@ def read_index(data: bytes) -> Json:
 
 
 def read_moment(text: str) -> datetime:
-    """The time in an ISO 8601 text with the offset of central Mexico.
+    """The time in an ISO 8601 text, in the offset of the night's zone.
 
     Raises Malformed for a day that does not exist.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise Malformed("una fecha que exista", f"«{text}»") from None
-    assert moment.utcoffset() == _CENTRAL
-    return moment
+
+
+def in_words(moment: datetime) -> str:
+    """A local moment as the official file tells it: dd/mm/aaaa HH:MM (UTC-6)."""
+    minutes = (moment.utcoffset() or timedelta()) // timedelta(minutes=1)
+    hours, rest = divmod(abs(minutes), 60)
+    offset = f"UTC{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}"
+    return f"{moment:%d/%m/%Y %H:%M} ({offset})"
 
 
 def rules_digest(content: object) -> str:

@@ -18,7 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from integrity.report import Ledger
 from integrity.sums import HEX
-from integrity.tree.documents import QUANTITIES, SUMMARY_NAMES, TAIL, PublishedElection, Rules
+from integrity.tree.documents import QUANTITIES, SUMMARY_NAMES, TAIL, PublishedElection, Rules, in_words
 
 _LONGEST_LINE: Final = 1 << 16
 _BOM: Final = b"\xef\xbb\xbf"
@@ -445,7 +445,7 @@ def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime)
     cells += [None] * (_PREAMBLE - len(cells))
     expected: tuple[list[str] | None, ...] = (
         [election.title],
-        [f"{at:%d/%m/%Y %H:%M} (UTC-6)"],
+        [in_words(at)],
         [""],
         [*SUMMARY_NAMES],
         None,

@@ -9,14 +9,13 @@ corte only joins the parts. In a cell, a blank is *Sin dato*, an illegible field
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
 from prep.domain.catalog import DISTRITOS, Election, Identity, TerritoryKind, district_kind
 from prep.domain.entry import Field, Mark, Values
 
-CENTRAL: Final = timezone(timedelta(hours=-6))
 NOTHING: Final = "-"
 
 CASILLA: Final = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD")
@@ -113,9 +112,9 @@ def quantities_pending(options: int) -> str:
     return line([NOTHING] * (len(HEADER) + options + len(TOTALS)))
 
 
-def moment(at: datetime | None) -> str:
-    """dd/mm/aaaa HH:MM:SS, Central time."""
-    return NOTHING if at is None else at.astimezone(CENTRAL).strftime("%d/%m/%Y %H:%M:%S")
+def moment(at: datetime | None, zone: tzinfo) -> str:
+    """dd/mm/aaaa HH:MM:SS, in the zone of the night."""
+    return NOTHING if at is None else at.astimezone(zone).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def tail(
@@ -131,17 +130,21 @@ def tail(
     digitalizacion: str,
     tipo_documento: str,
     cotejada: int,
+    zone: tzinfo,
 ) -> str:
-    """The cells OBSERVACIONES to COTEJADA. `image` is the SHA-256 of the original image, or None for a sin acta."""
+    """The cells OBSERVACIONES to COTEJADA.
+
+    `image` is the SHA-256 of the original image, or None for a sin acta. `zone` is that of the night.
+    """
     return line(
         (
             observations,
             int(contabilizada),
             traslado,
             image or NOTHING,
-            moment(acopio_at),
-            moment(captura_at),
-            moment(verificacion_at),
+            moment(acopio_at, zone),
+            moment(captura_at, zone),
+            moment(verificacion_at, zone),
             origen,
             DIGITALIZACION.get(digitalizacion, digitalizacion),
             tipo_documento,

@@ -28,7 +28,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,11 +43,12 @@ from integrity.sums import Malformed, read_sums
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
+from prep.domain.hours import CENTRAL, hour_words
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.messages import Topic
 from prep.operations import documents as acts
 from prep.operations import software
-from prep.settings import CENTRAL, Settings, now, read_settings
+from prep.settings import Settings, now, read_settings
 from prep.store import catalog, cortes, embedded
 from prep.store import ceremony as store
 from prep.store.cortes import Corte, Phase
@@ -148,7 +149,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
         "momento": momento,
         "origen": settings.log_name,
         "simulacro": settings.simulacro,
-        "fecha_hora": _iso_moment(now()),
+        "fecha_hora": _iso_moment(now(), settings),
         "catalogo": digest,
         "tablas": tables,
         "almacen": {"objetos": len(kept), "sha256": hashlib.sha256("\n".join(kept).encode()).hexdigest()},
@@ -182,15 +183,15 @@ async def _clock_readings(hall: Hall) -> tuple[dict[str, Any], list[str]]:
     before = now()
     there = await store.clock(hall.connection)
     said: dict[str, Any] = {
-        "maquina": _iso_moment(before),
-        "base_de_datos": _iso_moment(there),
+        "maquina": _iso_moment(before, hall.settings),
+        "base_de_datos": _iso_moment(there, hall.settings),
         "autoridad_de_tiempo": None,
     }
     wrong = _clock_difference("la base de datos", there, before, now())
     if hall.settings.tsa and hall.settings.tsa_ca:
         stamped, slack, why = await _ask_authority(hall.settings.tsa.split(",")[0], hall.settings.tsa_ca)
         if stamped is not None:
-            said["autoridad_de_tiempo"] = _iso_moment(stamped)
+            said["autoridad_de_tiempo"] = _iso_moment(stamped, hall.settings)
             wrong += _clock_difference("la autoridad de tiempo", stamped, before - slack, now() + slack)
         else:
             said["autoridad_de_tiempo"] = why
@@ -222,8 +223,8 @@ async def _ask_authority(url: str, ca: Path) -> tuple[datetime | None, timedelta
     return stamp.at, (stamp.accuracy or timedelta()) + timedelta(seconds=1), ""
 
 
-def _iso_moment(at: datetime) -> str:
-    return at.astimezone(CENTRAL).isoformat(timespec="milliseconds")
+def _iso_moment(at: datetime, settings: Settings) -> str:
+    return at.astimezone(settings.night_zone).isoformat(timespec="milliseconds")
 
 
 # --- zero -------------------------------------------------------------------------------------------------------------
@@ -251,7 +252,13 @@ async def zero(hall: Hall) -> int:
     listed = await store.find(hall.connection, "software", INICIO)
     # Corte 0 is published. The documents are made once. If we stop before their record, the next run uses them as they
     # are.
-    await _keep_act(hall, INICIO, first, {COUNTS: counted, **({LIST: listed} if listed else {})}, _told_at_zero(first))
+    await _keep_act(
+        hall,
+        INICIO,
+        first,
+        {COUNTS: counted, **({LIST: listed} if listed else {})},
+        _told_at_zero(first, hall.settings.night_zone),
+    )
     return 0
 
 
@@ -266,16 +273,17 @@ async def _publish_zero(settings: Settings) -> None:
         raise Rejected(f"el corte 0 no salió: {error.sentence}") from error
 
 
-def _told_at_zero(first: Corte) -> list[str]:
+def _told_at_zero(first: Corte, zone: tzinfo) -> list[str]:
     return [
         "Antes de recibir la primera acta se contó todo lo que el sistema guarda.",
         "No había imágenes, capturas, versiones de actas, cortes ni mensajes en espera.",
-        f"El corte 0, con todos sus valores en cero, se publicó el {_moment_on_paper(first.at)}.",
+        f"El corte 0, con todos sus valores en cero, se publicó el {_moment_on_paper(first.at, zone)}.",
     ]
 
 
-def _moment_on_paper(at: datetime) -> str:
-    return f"{at.astimezone(CENTRAL):%d/%m/%Y a las %H:%M:%S} (hora del centro)"
+def _moment_on_paper(at: datetime, zone: tzinfo) -> str:
+    words = "hora del centro" if zone == CENTRAL else hour_words(zone, at)
+    return f"{at.astimezone(zone):%d/%m/%Y a las %H:%M:%S} ({words})"
 
 
 # --- close ------------------------------------------------------------------------------------------------------------
@@ -301,7 +309,8 @@ async def close(hall: Hall, *, compare: Path | None) -> int:
     else:
         said, _ = await look(hall, CIERRE)
         same = "No hay lista del inicio con que comparar." if before is None else _software_sentence(wrong)
-        told = [f"El corte {last.number}, el último, se publicó el {_moment_on_paper(last.at)}.", f"Software: {same}"]
+        at = _moment_on_paper(last.at, hall.settings.night_zone)
+        told = [f"El corte {last.number}, el último, se publicó el {at}.", f"Software: {same}"]
         await _keep_act(hall, CIERRE, last, {COUNTS: _canonical_text(said), LIST: text}, told)
     _print_differences(wrong)
     return 1 if wrong else 0

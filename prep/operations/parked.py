@@ -7,13 +7,13 @@ import os
 import pwd
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, tzinfo
 from typing import Final
 
 from prep.arguments import Parser
 from prep.errors import PrepError
 from prep.messages import Message
-from prep.settings import CENTRAL, now, read_settings
+from prep.settings import now, read_settings
 from prep.store import deliveries, embedded
 from prep.store.database import Connection, open_pool, transaction
 from prep.store.deliveries import ParkedMessage, ParkedState
@@ -84,7 +84,9 @@ def _list_parked(arguments: argparse.Namespace) -> Work:
         found = await deliveries.list_parked(connection, settled=arguments.all)
         if arguments.json:
             return "\n".join(json.dumps(_parked_json(each), ensure_ascii=False) for each in found)
-        return _parked_table(found, states=arguments.all) if found else "no hay mensajes apartados"
+        if not found:
+            return "no hay mensajes apartados"
+        return _parked_table(found, read_settings().night_zone, states=arguments.all)
 
     return work
 
@@ -126,12 +128,12 @@ def _parked_json(parked: ParkedMessage) -> dict[str, object]:
     }
 
 
-def _parked_table(found: Iterable[ParkedMessage], *, states: bool) -> str:
-    """A table with aligned columns. The sentence of the error is last because it may be long."""
+def _parked_table(found: Iterable[ParkedMessage], zone: tzinfo, *, states: bool) -> str:
+    """A table with aligned columns; `zone` is that of the night. The sentence of the error may be long: it is last."""
     rows = [("N.º", "QUÉ", "TEMA", "DESDE", "INTENTOS", *(("ESTADO",) if states else ()), "ERROR")]
     for each in found:
         state = STATES[each.state] + (f": {each.reason}" if each.reason else "")
-        since = each.at.astimezone(CENTRAL).strftime("%Y-%m-%d %H:%M:%S")
+        since = each.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
         head = (str(each.id), describe(each.message), each.message.topic.value, since, str(each.attempts))
         rows.append((*head, *((state,) if states else ()), " ".join(each.error.split())))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

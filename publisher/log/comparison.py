@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -82,11 +83,11 @@ class Root:
         return found
 
 
-async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
+async def compare(connection: Connection, folder: Path | None, zone: tzinfo) -> ComparedLog:
     """Compare in one snapshot, taken after the checkpoint was read: leaves are on record before they are signed.
 
-    `folder` is the published log; None: the tree is not compared. Raises Difference; Rejected or SourceError if it
-    cannot be compared.
+    `folder` is the published log; None: the tree is not compared. `zone` is that of the night. Raises Difference;
+    Rejected or SourceError if it cannot be compared.
     """
     # The checkpoint first, then the snapshot: every leaf that was signed is then in the snapshot.
     published = None if folder is None else _published_checkpoint(folder)
@@ -98,7 +99,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
         root, links, roots = Root(), dict[str, str](), dict[int, bytes]()
         wanted = {head.size, published.size if published else 0}
         async for batch in store.every_leaf(connection, _SOME):
-            await _compare_batch(connection, batch, root.size, links)
+            await _compare_batch(connection, batch, root.size, links, zone)
             for leaf in batch:
                 root.add(leaf_hash(leaf.content))
                 if root.size in wanted:
@@ -115,7 +116,9 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
     return ComparedLog(root.size, pending, published.size if published else None)
 
 
-async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: int, links: dict[str, str]) -> None:
+async def _compare_batch(
+    connection: Connection, batch: Sequence[Leaf], first: int, links: dict[str, str], zone: tzinfo
+) -> None:
     by_kind: dict[str, list[int]] = defaultdict(list)
     for leaf in batch:
         by_kind[leaf.kind].append(leaf.reference)
@@ -124,7 +127,7 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
         raise Difference(f"log_leaf: hay una hoja de tipo «{min(strange)}», que no existe")
     facts = {kind: await store.again(connection, kind, references) for kind, references in by_kind.items()}
     # A row whose cells were edited after the fact no longer follows from its numbers.
-    wrong = await store.cells_that_differ(connection, by_kind["version"]) if "version" in by_kind else {}
+    wrong = await store.cells_that_differ(connection, by_kind["version"], zone) if "version" in by_kind else {}
     for index, leaf in enumerate(batch, first):
         where = f"hoja {index}, {leaf.kind} {leaf.reference}"
         # The rows come in order, so a gap is a deleted leaf.
@@ -197,7 +200,7 @@ async def run(*, with_tree: bool) -> int:
     settings = read_settings()
     folder = settings.public / LOG if with_tree else None
     async with embedded.database(settings) as urls, connect(urls.app) as connection:
-        agreed = await compare(connection, folder)
+        agreed = await compare(connection, folder, settings.night_zone)
     tree = "" if agreed.tree is None else f", y el árbol publicado, de {agreed.tree}"
     print(f"✓ {agreed.leaves} hojas: la base de datos dice lo mismo que la bitácora{tree}")
     if agreed.pending:

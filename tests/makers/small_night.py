@@ -12,6 +12,7 @@ from prep.blobs import Blobs
 from prep.domain import row
 from prep.domain.catalog import Acta, Catalog
 from prep.domain.entry import HEADER, TOTAL, Mark, Values
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA, Assessment, assess, assess_sin_acta, rule_set, vote_limit
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.replay import Sheet
@@ -118,7 +119,7 @@ class SmallNight:
             observations=text, contabilizada=said.contabilizada, traslado=sheet.traslado if image else "",
             image=image.hex() if image else None, acopio_at=at, captura_at=at, verificacion_at=at,
             origen=sheet.origen if image else "-", digitalizacion=sheet.kind if image else "-",
-            tipo_documento=sheet.documento if image else "-", cotejada=0,
+            tipo_documento=sheet.documento if image else "-", cotejada=0, zone=CENTRAL,
         )  # fmt: skip
         quantities = row.quantities(values, said.calculado) if values else row.quantities_sin_acta(options)
         version: int = await connection.fetchval(
@@ -165,7 +166,11 @@ async def small_night(night: Night, folder: Path, *, casillas: int = 70, seed: i
     blobs = Blobs.open((folder / "blobs").as_uri())
     try:
         yield SmallNight(
-            night.app, night.owner, catalog, sheets, CorteOffice(pool, blobs, public, "EDO", simulacro=True)
+            night.app,
+            night.owner,
+            catalog,
+            sheets,
+            CorteOffice(pool, blobs, public, "EDO", simulacro=True, zone=CENTRAL),
         )
     finally:
         await pool.close()

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from prep import pipeline
 from prep.domain.acta import LEGAL, Estado, IllegalMove, Move, after
 from prep.domain.catalog import ActaId
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA
 from prep.store import cortes
 from prep.store import pipeline as store
@@ -25,7 +26,7 @@ from tests.conftest import Night
 from tests.makers.small_night import small_night
 
 AT = datetime(2027, 6, 7, 2, 0, tzinfo=UTC)
-GIVEN = pipeline.Given(lambda: AT, lambda: 0.5)
+GIVEN = pipeline.Given(lambda: AT, lambda: 0.5, CENTRAL)
 
 
 @asynccontextmanager
@@ -64,7 +65,7 @@ async def ask(connection: Connection, acta: ActaId, move: Move) -> None:
     """What a person may ask for at the desk."""
     match move:
         case Move.REGISTRO_SIN_ACTA:
-            await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=1, at=AT)
+            await pipeline.register_sin_acta(connection, acta=acta, kind=SIN_ACTA[0], person=1, given=GIVEN)
         case Move.COTEJO:
             await pipeline.cotejar(connection, acta=acta, person=1, result="aceptada", given=GIVEN)
         case Move.RECAPTURA:

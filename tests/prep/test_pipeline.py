@@ -22,6 +22,7 @@ from prep import pipeline
 from prep.blobs import Blobs
 from prep.domain.catalog import Catalog
 from prep.domain.entry import HEADER, Mark, Values
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA
 from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
@@ -65,7 +66,7 @@ class World:
 
     @property
     def given(self) -> Given:
-        return Given(lambda: self.clock[0], self.chance)
+        return Given(lambda: self.clock[0], self.chance, CENTRAL)
 
     def arrive(
         self,
@@ -193,7 +194,9 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
     await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
-    desk = Desk(pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10)
+    desk = Desk(
+        pool, Blobs.open(blobs.as_uri()), clock=lambda: clock[0], chance=lambda: 0.0, zone=CENTRAL, lease_minutes=10
+    )
     made = World(pool, desk, catalog, sheets, persons, clock)
     codes = {election.id: election.code for election in catalog.elections}
     by_qr = {sheet.qr: sheet for sheet in sheets}
@@ -605,7 +608,11 @@ async def test_sin_acta_counts_as_captured_until_an_image_comes_after_all(small:
     sheet = first(small)
     async with transaction(small.pool) as connection:
         await pipeline.register_sin_acta(
-            connection, acta=small.acta(sheet), kind=SIN_ACTA[2], person=small.persons[4].id, at=START
+            connection,
+            acta=small.acta(sheet),
+            kind=SIN_ACTA[2],
+            person=small.persons[4].id,
+            given=Given(lambda: START, lambda: 0.5, CENTRAL),
         )
     assert (await small.current())[sheet.qr] == ([], "", 0)
     small.arrive(sheet)
@@ -642,7 +649,13 @@ async def test_sin_acta_of_an_acta_that_has_come_is_refused(small: World) -> Non
     await small.settle()
     with pytest.raises(Rejected, match="Digitalizada"):
         async with transaction(small.pool) as connection:
-            await pipeline.register_sin_acta(connection, acta=small.acta(sheet), kind=SIN_ACTA[0], person=1, at=START)
+            await pipeline.register_sin_acta(
+                connection,
+                acta=small.acta(sheet),
+                kind=SIN_ACTA[0],
+                person=1,
+                given=Given(lambda: START, lambda: 0.5, CENTRAL),
+            )
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -669,7 +682,11 @@ def test_in_any_order_and_however_often_a_message_comes_the_truth_counts(
                     async with transaction(made.pool) as connection:
                         kind = SIN_ACTA[sheet.sin_acta - 1]
                         await pipeline.register_sin_acta(
-                            connection, acta=made.acta(sheet), kind=kind, person=1, at=START
+                            connection,
+                            acta=made.acta(sheet),
+                            kind=kind,
+                            person=1,
+                            given=Given(lambda: START, lambda: 0.5, CENTRAL),
                         )
                     continue
                 for copy in range(rng.choice((1, 1, 2))):
