@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,13 @@ def test_every_hour_that_people_read_is_that_of_sonora(night: NightPlace) -> Non
     manifest = json.loads((last(night) / "manifest.json").read_bytes())
     assert manifest["fecha_hora"].endswith("-07:00")
     assert rows_of(last(night) / "SON_JUN_2027.csv")[1][0].endswith("(UTC-7)")
+    # In another zone the last capture of the rows would come after the corte that shows it, or long before the first.
+    columns, *rows = rows_of(last(night) / "SON_JUN_2027.csv")[6:]
+    said = [row[columns.index("FECHA_HORA_CAPTURA")] for row in rows]
+    captured = [datetime.strptime(text, "%d/%m/%Y %H:%M:%S") for text in said if text != "-"]  # noqa: DTZ007 - local
+    zero = json.loads((night.public / "cortes" / "0000" / "manifest.json").read_bytes())
+    first, final = (datetime.fromisoformat(held["fecha_hora"][:19]) for held in (zero, manifest))
+    assert first <= min(captured) <= max(captured) <= final
     assert "hora local (UTC-7)" in texts[Path(last(night).relative_to(night.public)) / "LEEME.txt"]
     assert "Horas locales de la elección (UTC-7)." in texts[Path("index.html")]
     assert manifest["zip"]["archivo"].startswith(f"zip/{manifest['fecha_hora'][:10].replace('-', '')}_")
