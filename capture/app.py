@@ -147,7 +147,9 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         inspection.close()
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.rooms = Rooms(intake, people, desk, Decisions(pool, clock=clock, chance=SystemRandom().random), pool)
+    app.state.rooms = Rooms(
+        intake, people, desk, Decisions(pool, tonight, clock=clock, chance=SystemRandom().random), pool
+    )
     for operation in OPERATIONS:
         operation.add_to(app)
     for kind, answer in REFUSALS:

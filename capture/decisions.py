@@ -20,6 +20,7 @@ from prep.store.database import Pool, borrow, transaction
 from prep.store.decisions import Decision, Speaker
 from prep.store.lists import Listing
 from prep.store.people import Person, Role
+from prep.store.tonight import Tonight
 
 _SHIFT: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
 _MACHINES: Final = frozenset({Role.ADMINISTRADOR, Role.SUPERVISOR})
@@ -75,9 +76,11 @@ _MAY_HAVE: Final = {DecisionKind.IMAGEN_DE_OTRA_ACTA: frozenset({"identidad"})}
 class Decisions:
     """Proposals, their answers, and lists."""
 
-    def __init__(self, pool: Pool, *, clock: Callable[[], datetime], chance: Callable[[], float]) -> None:
+    def __init__(
+        self, pool: Pool, tonight: Tonight, *, clock: Callable[[], datetime], chance: Callable[[], float]
+    ) -> None:
         self._pool = pool
-        self._given = Given(clock, chance)
+        self._given = Given(clock, chance, lambda: tonight.night.tz)
 
     async def propose(
         self, person: Person, kind: DecisionKind, subject: Mapping[str, Any], *, reason: str, words: str

@@ -71,7 +71,7 @@ class Desk:
         self._blobs = blobs
         self._tonight = tonight
         self._clock = clock
-        self._given = pipeline.Given(clock, chance)
+        self._given = pipeline.Given(clock, chance, lambda: tonight.night.tz)
         self._lasts = timedelta(minutes=lease_minutes)
         self._other_site = timedelta(minutes=other_site_minutes)
         self._forms = Forms({}, {})

@@ -107,7 +107,8 @@ SILENCE, LONGEST = 30, 900.0
 """Seconds without a byte, and seconds for one whole answer, at most."""
 HEX = re.compile("[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,201}")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?-06:00", re.ASCII)
+OFFSET = r"[+-](0\d|1[0-4]):[0-5]\d"
+MOMENT = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{{1,6}})?{OFFSET}", re.ASCII)
 STAGE = re.compile(r"\.corte-(\d{4,})-[0-9a-f]{8}|\.barrido-[0-9a-f]{32}", re.ASCII)
 """Folders that the publisher works in, at the root of its tree."""
 BESIDE = ("tlog-proof", "p7s", "firma.p7s", "sello", "tsr", "2.tsr")
@@ -636,9 +637,11 @@ RULES = {
     **{"last_corte_with_especiales": bool, "name": str, "version": int, "texts": ("any key", str)},
     **{"excede_alone": bool, "sin_acta_not_counted": bool},
 }
+PLACE = r"(?!.{41})[a-z][a-z0-9]*(_[a-z0-9]+){0,5}"
+"""The kind of territory that elects: the catalogue of the night names it, beside the ones that every night has."""
 ELECTION = {
     **{"codigo": CODE, "titulo": str, "anio": int, "archivo": NAME, "candidaturas": NAME},
-    **{"ambito": re.compile("federal|local"), "nivel": re.compile("pais|entidad|distrito|municipio")},
+    **{"ambito": re.compile("federal|local"), "nivel": re.compile(rf"(?!distrito_(federal|local)$){PLACE}", re.ASCII)},
     "resumen": RESUMEN,
     "opciones": [{"posicion": int, "codigo": str, "clase": CLASS, "partidos": [int], "nombre": str}],
     "contiendas": [
@@ -676,9 +679,7 @@ TOTALS = {
         "any key",
         AMOUNTS
         | {"actas": dict.fromkeys(ACTAS, int), "votos_por_partido": ("any key", int), "contiendas": [CONTEST]}
-        | {
-            "territorios": [AMOUNTS | NAMED | {"tipo": re.compile("entidad|distrito_federal|distrito_local|municipio")}]
-        },
+        | {"territorios": [AMOUNTS | NAMED | {"tipo": re.compile(rf"(?!(pais|distrito)$){PLACE}", re.ASCII)}]},
     ),
 }
 
@@ -948,6 +949,9 @@ def judge_manifest(manifest: Json, where: str) -> None:
             each["boleta"] and len({*each["boleta"]}) == len(each["boleta"]) and max(each["boleta"]) < len(options)
             for each in contests
         )
+        # A territory or an option may have the name of no other column.
+        columns = columns_of(election)
+        apart = apart and len({*columns}) == len(columns)
         if not whole or not parties or not apart or not ballots:
             raise Bad(f"{where}: opciones o contiendas de {code} repetidas o que no existen")
 
@@ -962,6 +966,14 @@ def at(moment: str) -> datetime:
         return datetime.fromisoformat(moment)
     except ValueError:
         raise Bad(f"«{moment}» no es una fecha que exista") from None
+
+
+def told_hour(moment: str) -> str:
+    """The moment of a manifest as the official file tells it, dd/mm/aaaa HH:MM (UTC-6), in the night's own offset."""
+    hours, minutes = moment[-5:-3], moment[-2:]
+    # Zero has no sign of its own: +00:00 and -00:00 are one offset.
+    sign = "+" if hours + minutes == "0000" else moment[-6]
+    return f"{at(moment):%d/%m/%Y %H:%M} (UTC{sign}{int(hours)}{'' if minutes == '00' else ':' + minutes})"
 
 
 def judge_chain(corte: Corte, before: Corte | None, report: Report) -> None:
@@ -1083,15 +1095,12 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     manifest, code = corte.manifest, election["codigo"]
     handle = corte.files[election["archivo"]][0]
     handle.seek(0)
-    options = [option["codigo"] for option in election["opciones"]]
-    # The columns of domain.md §6. Only those of the territory differ between kinds of election.
-    own = (f"ID_{kind_of(election).upper()}", kind_of(election).upper())
-    columns = ["CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *IDENTITY, *HEADER, *options, *TAIL]
+    columns = columns_of(election)
     lines = enumerate(iter(lambda: handle.readline(64 * KILO), b""), 1)
     # Seven lines above the rows: title, hour, blank, names of the summary, its values, blank, names of the columns.
     head = [next(lines, (0, b""))[1] for _ in range(7)]
     cells = [split(line) for line in (head[0].removeprefix(BOM), *head[1:])]
-    hour = f"{at(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
+    hour = told_hour(manifest["fecha_hora"])
     expected = [[election["titulo"]], [hour], [""], [*SUMMARY], cells[4], [""], columns]
     right = [have is not None and have == want for have, want in zip(cells, expected, strict=True)]
     right[0] = right[0] and head[0].startswith(BOM) and not head[0].startswith(BOM * 2)
@@ -1113,13 +1122,14 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
         table.lines.append(line_of(line, row))
         if row is not None:
             where = f"{name}, línea {number}"
-            if judge_row(row, election, manifest["reglas"][code]["contenido"], table, own[0], where, report):
+            if judge_row(row, election, manifest["reglas"][code]["contenido"], table, columns[4], where, report):
                 clave = row["CLAVE_ACTA"].strip("'")
                 # The log holds this digest of each captured row (a leaf `version`); cells before the thirteenth are
                 # identification.
                 digest = hashlib.sha256(canonical([code, clave, *[*row.values()][12:]])).hexdigest()
                 if digest not in versions:
                     rules = manifest["reglas"][code]["contenido"]
+                    options = [option["codigo"] for option in election["opciones"]]
                     versions[digest] = Shown(clave, corte.number, code, *standing_on(row, options, rules))
     earlier = before.tables.get(code) if before is not None else None
     if earlier is not None:
@@ -1478,9 +1488,17 @@ def contest_place(election: Json, place: tuple[int, int]) -> tuple[int, int]:
     return {"pais": (0, 0), "entidad": (place[0], 0)}.get(election["nivel"], place)
 
 
+def columns_of(election: Json) -> list[str]:
+    """The columns of domain.md §6. Only those of the territory differ between kinds of election."""
+    own = (f"ID_{kind_of(election).upper()}", kind_of(election).upper())
+    options = [option["codigo"] for option in election["opciones"]]
+    return ["CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *IDENTITY, *HEADER, *options, *TAIL]
+
+
 def kind_of(election: Json) -> str:
     """The kind of territory in the file's own column."""
-    return "municipio" if election["nivel"] == "municipio" else f"distrito_{election['ambito']}"
+    nivel = str(election["nivel"])
+    return f"distrito_{election['ambito']}" if nivel in {"pais", "entidad", "distrito"} else nivel
 
 
 def distributed(sums: Sums, options: list[Json]) -> dict[str, int]:
@@ -2653,6 +2671,8 @@ def judge_sello(
     # The page is made again from its string: any other word on it is refused.
     if page != SELLO.format(**told, signature=signature[0], pem=pem.decode()) or digest != corte.digest:
         raise Bad(f"{where}: es de otro SHA256SUMS, o dice otra cosa")
+    if not re.fullmatch(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d{OFFSET}", hour, re.ASCII):
+        raise Bad(f"{where}: su hora no lleva su desfase")
     moment = at(hour)
     key = openssl("x509 -in quien -noout -pubkey -out salida", quien=pem)[2]
     text = f"||1.0|SHA256SUMS|{digest}|{hour}|{number}|{name}||".encode()

@@ -47,7 +47,15 @@ from integrity.strict_json import Json
 from integrity.sums import Malformed, in_threads, read_sums
 from integrity.tree import seals
 from integrity.tree.coming import Coming, Watch, hour_of, paths_of_images, places_of
-from integrity.tree.documents import Manifest, PublishedElection, read_index, read_manifest, read_totals, rules_digest
+from integrity.tree.documents import (
+    Manifest,
+    PublishedElection,
+    in_words,
+    read_index,
+    read_manifest,
+    read_totals,
+    rules_digest,
+)
 from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
 from integrity.tree.pages import judge_extra, judge_log_files, judge_pages
 from integrity.tree.parcels import ZIP_LIMIT, judge_zip
@@ -692,4 +700,4 @@ def _in_words(corte: PublishedCorte) -> str:
     if corte.manifest is None:
         return f"corte {corte.number}"
     simulacro = ", SIMULACRO" if corte.manifest.simulacro else ""
-    return f"corte {corte.number} ({corte.manifest.fase}), {corte.manifest.at:%d/%m/%Y %H:%M} (UTC-6){simulacro}"
+    return f"corte {corte.number} ({corte.manifest.fase}), {in_words(corte.manifest.at)}{simulacro}"

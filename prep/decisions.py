@@ -242,7 +242,7 @@ async def _carry_out(connection: Connection, found: Decision, proposal: int, giv
             assert found.acta is not None
             kind = SIN_ACTA_OF[found.reason]
             await pipeline.register_sin_acta(
-                connection, acta=found.acta, kind=kind, person=found.person, decision=proposal, at=given.now()
+                connection, acta=found.acta, kind=kind, person=found.person, decision=proposal, given=given
             )
         case DecisionKind.MENSAJE_DESCARTADO:
             assert found.parked is not None

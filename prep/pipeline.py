@@ -16,7 +16,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final, assert_never
 
 from prep import observe
@@ -59,6 +59,8 @@ class Given:
     now: Callable[[], datetime]
     chance: Callable[[], float]
     """A random number in [0, 1), uniform."""
+    zone: Callable[[], tzinfo]
+    """The zone of the night, in which the official cells tell hours."""
     qr_key: bytes | None = None
     hours: Hours = lambda: None
     """The first and the last moment at which an acta of this night can be taken in; None if the night has no hours."""
@@ -442,20 +444,20 @@ async def _verify_values(
         quantities="",
         tail="",
     )
-    await _append_version(connection, row, version, Move.VERIFICACION, given.now())
+    await _append_version(connection, row, version, Move.VERIFICACION, given)
 
 
 async def register_sin_acta(
-    connection: Connection, *, acta: int, kind: Observation, person: int, decision: int, at: datetime
+    connection: Connection, *, acta: int, kind: Observation, person: int, decision: int, given: Given
 ) -> None:
     """Register that an acta will not arrive, as two people decided. `kind` is the reason.
 
     Raises Rejected if an image of the acta has arrived, or if the election's rule set does not have this kind.
     """
-    row = await store.lock_acta(connection, ActaId(acta), at)
+    row = await store.lock_acta(connection, ActaId(acta), given.now())
     after(row.estado, Move.REGISTRO_SIN_ACTA)
     version = _version_without_image(row, "sin_acta", assess_sin_acta(kind, rule_set(row.rules)), person, decision)
-    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, at)
+    await _append_version(connection, row, version, Move.REGISTRO_SIN_ACTA, given)
 
 
 def _version_without_image(row: ActaRow, reason: str, said: Assessment, person: int | None, decision: int) -> Version:
@@ -500,7 +502,7 @@ async def _withdraw(connection: Connection, row: ActaRow, decision: int, given: 
     if version:
         said = Assessment(0, (), Contabilizada.NO)
         taken = _version_without_image(row, store.RETIRO, said, None, decision)
-        await _append_version(connection, row, taken, Move.RETIRO, at)
+        await _append_version(connection, row, taken, Move.RETIRO, given)
         await store.replace_image(connection, row.id, None, at)
     else:
         await store.drop_tasks(connection, row.id)
@@ -509,13 +511,13 @@ async def _withdraw(connection: Connection, row: ActaRow, decision: int, given: 
     # Registered as sin acta, and its late image was another's: that it will not come counts as before.
     if not images and not version and row.version is not None:
         again = await store.version(connection, row.version)
-        await _append_version(connection, row, again, Move.REGISTRO_SIN_ACTA, at)
+        await _append_version(connection, row, again, Move.REGISTRO_SIN_ACTA, given)
     # The image of the version that still counts comes first: people type from it again.
     for image in sorted(images, key=lambda each: each != row.version_image):
         await _attach_to_acta(connection, row.id, image, given)
 
 
-async def _append_version(connection: Connection, row: ActaRow, version: Version, move: Move, at: datetime) -> None:
+async def _append_version(connection: Connection, row: ActaRow, version: Version, move: Move, given: Given) -> None:
     """Write the official cells of `version`, append it, and make it the version that counts.
 
     The cells are written only here. A corte publishes them as they are.
@@ -529,12 +531,12 @@ async def _append_version(connection: Connection, row: ActaRow, version: Version
             if version.values is not None
             else official_row.quantities_sin_acta(row.options, row.ballot)
         )
-        tail = _tail_cells(version, rule_set(row.rules).published(said.observations))
+        tail = _tail_cells(version, rule_set(row.rules).published(said.observations), given.zone())
     version = replace(version, quantities=quantities, tail=tail)
-    await store.count_version(connection, version, move, at)
+    await store.count_version(connection, version, move, given.now())
 
 
-def _tail_cells(version: Version, observations: str) -> str:
+def _tail_cells(version: Version, observations: str, zone: tzinfo) -> str:
     came = version.provenance
     return official_row.tail(
         observations=observations,
@@ -548,6 +550,7 @@ def _tail_cells(version: Version, observations: str) -> str:
         digitalizacion=came.digitalizacion,
         tipo_documento=came.tipo_documento,
         cotejada=version.cotejada,
+        zone=zone,
     )
 
 
@@ -572,7 +575,7 @@ async def cotejar(connection: Connection, *, acta: int, person: int, result: str
     version = replace(
         await store.version(connection, row.version), reason="cotejo", person=person, cotejada=COTEJO[result]
     )
-    await _append_version(connection, row, version, Move.COTEJO, at)
+    await _append_version(connection, row, version, Move.COTEJO, given)
     if COTEJO[result] == IN_CORRECTION:
         await recapture(connection, acta=acta, person=person, reason="cotejo", given=given)
 

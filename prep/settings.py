@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,9 +15,6 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prep.errors import Rejected
-
-CENTRAL: Final = timezone(timedelta(hours=-6), "UTC-6")
-"""Time on paper. Mexico has had no daylight saving time in most of its territory since 2022."""
 
 PREFIX: Final = "PREP_"
 RUN_SECRETS: Final = Path("/run/secrets")

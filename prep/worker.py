@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Final, TypeVar
 
 import uvloop
@@ -244,11 +245,14 @@ class Validating:
                 await pipeline.named(connection, prepared, self.given)
 
 
-def lines(settings: Settings, decoders: Decoders, hours: Hours = lambda: None) -> list[Line[Any]]:
+def lines(
+    settings: Settings, decoders: Decoders, zone: Callable[[], tzinfo], hours: Hours = lambda: None
+) -> list[Line[Any]]:
     # All workers are in the same two groups, and share their messages. Enough images are in work at once to fill the
     # decoders, while some of them wait for the heavy lane.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
-    given = Given(now=now, chance=random.SystemRandom().random, qr_key=key, hours=hours)
+    chance = random.SystemRandom().random
+    given = Given(now=now, chance=chance, zone=zone, qr_key=key, hours=hours)
     digitizing = Digitizing(decoders, given)
     at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [
@@ -278,7 +282,7 @@ async def work_until_stopped(settings: Settings) -> None:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(tonight.keep_fresh(stop))
                 parts.create_task(arrivals.keep(bus, pool, stop))
-                at_work = lines(settings, decoders, lambda: tonight.hours)
+                at_work = lines(settings, decoders, lambda: tonight.night.tz, lambda: tonight.hours)
                 parts.create_task(run(bus, pool, at_work, stop=stop, blobs=blobs, ready=ready))
             # In this order: handlers have ended, so acknowledgements are in; then the bus, then the database.
             await bus.close()

@@ -186,7 +186,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 await asyncio.to_thread(
                     durable.replace,
                     office.public / INDEX,
-                    out.index(corte, book.elections),
+                    out.index(corte, book),
                     fresh=stage / INDEX,
                 )
     # The corte is out, and the stage holds nothing more that is needed.
@@ -422,22 +422,23 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     statements = await behind(shown.connection, [each.version for each in fresh], corte.number)
     await asyncio.to_thread(standing.write_statements, stage / standing.STATEMENTS, statements)
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
-    (folder / "LEEME.txt").write_bytes(official.readme(book, phase_final=corte.phase is Phase.FINAL))
+    (folder / "LEEME.txt").write_bytes(official.readme(book, corte.at, phase_final=corte.phase is Phase.FINAL))
 
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]
         counted = await _count_election(shown, election, book, corte, len(mine))
-        above = official.head(election, corte.at, counted.summary())
+        above = official.head(election, corte.at, counted.summary(), zone=book.zone)
         path = folder / book.file(election)
         people = folder / book.candidates_file(election)
         people.write_bytes(official.candidates(election, book))
-        with official.packing(stage / f"{official.stamp(corte.at)}_PREP_{election.code}_{book.siglas}.zip") as archive:
-            with archive.open(official.entry(path.name, corte.at), "w") as packed:
+        stamp, local = official.stamp(corte.at, book.zone), corte.at.astimezone(book.zone)
+        with official.packing(stage / f"{stamp}_PREP_{election.code}_{book.siglas}.zip") as archive:
+            with archive.open(official.entry(path.name, local), "w") as packed:
                 await official.write_results(
                     path, above, election=election, book=book, snapshot=shown, fuera=mine, packed=packed
                 )
             for each in (people, folder / "LEEME.txt"):
-                official.add(archive, each, corte.at)
+                official.add(archive, each, local)
         return counted
 
     counted = await asyncio.gather(*(results(election) for election in book.elections))
@@ -516,12 +517,13 @@ def _fuera_of(election: Election, book: CatalogBook, all_fuera: Sequence[Fuera])
 
 def _pack_zip(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None) -> dict[str, object]:
     inner = sorted(stage.glob("*.zip"))
-    # Two cortes in one minute would have the same name.
-    again = before is not None and official.stamp(before.at) == official.stamp(corte.at)
-    name = official.zip_name(corte.at, book.siglas, again=corte.number if again else None)
+    # Two cortes in one minute would have the same name; so would two in an hour that comes twice, as summer time ends.
+    local = corte.at.astimezone(book.zone)
+    same = before is not None and official.stamp(before.at, book.zone) == official.stamp(corte.at, book.zone)
+    name = official.zip_name(corte.at, book.siglas, book.zone, again=corte.number if same or local.fold else None)
     target = stage / "zip" / name
     target.parent.mkdir()
-    official.pack(target, inner, corte.at)
+    official.pack(target, inner, local)
     for path in inner:
         path.unlink()
     return {"archivo": f"{ZIPS}/{name}", "sha256": _sha256_of(target), "bytes": target.stat().st_size}

@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final, TypeVar
 
 from integrity.layout import corte_folder
@@ -19,7 +19,6 @@ from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKi
 from prep.domain.decision import DecisionKind, reason_text
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
-from prep.settings import CENTRAL
 from prep.store.cortes import Corte, Fresh, Group, ToldDecision
 from publisher.official import CatalogBook
 
@@ -42,9 +41,9 @@ def canonical(value: object) -> bytes:
     return canonical_json(value) + b"\n"
 
 
-def moment(at: datetime) -> str:
-    """ISO 8601, Central time, whole seconds."""
-    return at.astimezone(CENTRAL).isoformat(timespec="seconds")
+def moment(at: datetime, zone: tzinfo) -> str:
+    """ISO 8601 in the zone of the night, with its offset, whole seconds."""
+    return at.astimezone(zone).isoformat(timespec="seconds")
 
 
 def extension(image_format: str) -> str:
@@ -148,7 +147,7 @@ class Figures:
             "contiendas": contests,
             "territorios": [
                 {
-                    "tipo": kind.value,
+                    "tipo": kind,
                     "entidad": entidad,
                     "id": number,
                     "nombre": self._book.names.get((kind, entidad, number), "-"),
@@ -215,8 +214,8 @@ def manifest(
             "formato": FORMAT,
             "corte": corte.number,
             "fase": corte.phase.value,
-            "fecha_hora": moment(corte.at),
-            "siguiente": moment(corte.due) if corte.due else None,
+            "fecha_hora": moment(corte.at, book.zone),
+            "siguiente": moment(corte.due, book.zone) if corte.due else None,
             "simulacro": corte.simulacro,
             "anterior": {"corte": before.number, "sha256sums": before.sums} if before else None,
             "catalogo": book.digest,
@@ -229,13 +228,13 @@ def manifest(
                 if each.correction
             ],
             # Left out if there are none, so that the manifests of before stay the same.
-            **({"decisiones": [_decision_entry(each) for each in decided]} if decided else {}),
+            **({"decisiones": [_decision_entry(each, book.zone) for each in decided]} if decided else {}),
             "zip": packed,
         }
     )
 
 
-def _decision_entry(told: ToldDecision) -> dict[str, Any]:
+def _decision_entry(told: ToldDecision, zone: tzinfo) -> dict[str, Any]:
     kind, undo = DecisionKind(told.kind), told.undoes is not None
     match kind:
         case DecisionKind.SIN_ACTA:
@@ -254,7 +253,7 @@ def _decision_entry(told: ToldDecision) -> dict[str, Any]:
         "motivo": told.reason,
         "razon": reason_text(kind, told.reason, undo=undo),
         "texto": told.words,
-        "fecha_hora": moment(told.at),
+        "fecha_hora": moment(told.at, zone),
     }
 
 
@@ -272,7 +271,7 @@ def _election_entry(figures: Figures, book: CatalogBook) -> dict[str, Any]:
         "titulo": election.title,
         "anio": election.year,
         "ambito": election.ambito.value,
-        "nivel": election.nivel.value,
+        "nivel": election.nivel,
         "archivo": book.file(election),
         "candidaturas": book.candidates_file(election),
         "resumen": figures.summary(),
@@ -311,7 +310,7 @@ def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def index(corte: Corte, elections: Iterable[Election]) -> bytes:
+def index(corte: Corte, book: CatalogBook) -> bytes:
     """The only file besides the pages that changes: it points at the last corte."""
     return canonical(
         {
@@ -319,12 +318,13 @@ def index(corte: Corte, elections: Iterable[Election]) -> bytes:
             "simulacro": corte.simulacro,
             "fase": corte.phase.value,
             "corte": corte.number,
-            "fecha_hora": moment(corte.at),
-            "siguiente": moment(corte.due) if corte.due else None,
+            "fecha_hora": moment(corte.at, book.zone),
+            "siguiente": moment(corte.due, book.zone) if corte.due else None,
             "carpeta": corte_folder(corte.number),
             "sha256sums": corte.sums,
             "elecciones": [
-                {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"} for each in elections
+                {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"}
+                for each in book.elections
             ],
         }
     )

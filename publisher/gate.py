@@ -165,6 +165,7 @@ class _Rows:
         self.file: str = election["archivo"]
         self.codes = [option["codigo"] for option in election["opciones"]]
         self._columns = _columns(election, self.codes)
+        self.territory = self._columns[5].lower()
         self._nivel: str = election["nivel"]
         every = {*range(len(self.codes))}
         self._off_ballot = {
@@ -180,7 +181,6 @@ class _Rows:
         self.findings: list[GateFinding] = []
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
-        self._nivel = election["nivel"]
         contests = election["contiendas"]
         self._ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
         self._folders = [folder / "imagenes" for folder in images]
@@ -413,9 +413,18 @@ class _Rows:
                     self.blame("imagen", "la imagen de cada acta", digest)
 
 
+def _told_hour(local: datetime) -> str:
+    """dd/mm/aaaa HH:MM (UTC-6), in the offset of the manifest."""
+    offset = f"{local:%z}"
+    hours = f"UTC{offset[0]}{int(offset[1:3])}" + (f":{offset[3:5]}" if offset[3:5] != "00" else "")
+    return f"{local:%d/%m/%Y %H:%M} ({hours})"
+
+
 def _columns(election: Mapping[str, Any], codes: Sequence[str]) -> list[str]:
     """The names of all columns. Only the two of the territory differ between kinds of election (domain.md §6)."""
-    kind = "MUNICIPIO" if election["nivel"] == "municipio" else f"DISTRITO_{election['ambito'].upper()}"
+    # An office of the whole country or of an entidad has no territory of its own: its rows name the distritos.
+    by_district = election["nivel"] in {"pais", "entidad", "distrito"}
+    kind = f"DISTRITO_{election['ambito'].upper()}" if by_district else election["nivel"].upper()
     first = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", f"ID_{kind}", kind)
     return [*first, *_IDENTITY, *_HEADER, *codes, *_TAIL]
 
@@ -443,7 +452,7 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
     _check_mark(rows, stage / election["archivo"])
     with (stage / election["archivo"]).open(encoding="utf-8-sig", newline="") as file:
         above = rows.read(file, corrected=corrections)
-    hour = f"{datetime.fromisoformat(manifest['fecha_hora']):%d/%m/%Y %H:%M} (UTC-6)"
+    hour = _told_hour(datetime.fromisoformat(manifest["fecha_hora"]))
     _expect_same(rows, "encabezado", [[election["titulo"]], [hour], [], []], [*above[:3], above[5]], file=rows.file)
     _expect_same(rows, "encabezado", [*_NAMES], above[3], file=rows.file)
     _expect_same(rows, "encabezado", len(_NAMES), len(above[4]), file=rows.file)
@@ -574,10 +583,11 @@ def _distribute_coalitions(options: Sequence[Mapping[str, Any]], votes: Mapping[
 
 def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) -> None:
     told = {(each["tipo"], each["entidad"], each["id"]) for each in totals["territorios"]}
+    own = rows.territory
     entidades = {entidad for entidad, _ in rows.by_contest_place}
-    places = {place for place in rows.by_contest_place if place[1]}
+    places = {(own, *place) for place in rows.by_contest_place if place[1]}
     _expect_same(rows, "entidades", entidades, {entidad for tipo, entidad, _ in told if tipo == "entidad"})
-    _expect_same(rows, "territorios", places, {(entidad, own) for tipo, entidad, own in told if tipo != "entidad"})
+    _expect_same(rows, "territorios", places, {place for place in told if place[0] != "entidad"})
     for each in totals["territorios"]:
         part, votes = _sums_of_places(rows, each["entidad"], 0 if each["tipo"] == "entidad" else each["id"])
         where = f"totals.json, {each['tipo']} {each['entidad']}-{each['id']}"

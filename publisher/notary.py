@@ -18,7 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -63,9 +63,14 @@ class Notary:
         opened: Callable[[], CmsSigner] | None,
         authorities: Sequence[Authority] = (),
         *,
+        zone: tzinfo,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        """`opened` raises NotSealed while the key is away. None: this institution does not seal."""
+        """`opened` raises NotSealed while the key is away. None: this institution does not seal.
+
+        `zone` is that of the night, in which the page of the seal tells its hour.
+        """
+        self._zone = zone
         self._opened = opened
         self._authorities = authorities
         self._clock = clock
@@ -102,7 +107,7 @@ class Notary:
             # The key is opened once; after a failure it is opened again, as a token may have been put back.
             self._signer = self._signer or self._opened()
             at = self._clock()  # a clock behind the corte's own hour would make a seal older than its corte
-            made = seals(read_sums_file(folder / SUMS), self._signer, at=max(at, corte_at or at))
+            made = seals(read_sums_file(folder / SUMS), self._signer, at=max(at, corte_at or at).astimezone(self._zone))
             # The .p7s comes last: if it is there, all are. If we stop before it, the next try keeps the sello.
             for file in sorted(made, key=lambda file: file == SEAL):
                 if not (folder / file).exists():
@@ -208,7 +213,7 @@ def notary_of(settings: Settings, night: Night) -> Notary | None:
         raise Rejected(problem.sentence) from None
     except OSError as error:
         raise Rejected(f"no se puede leer el certificado {error.filename}: {error.strerror}") from None
-    return Notary(opened, authorities)
+    return Notary(opened, authorities, zone=night.tz)
 
 
 def _key_of(settings: Settings, night: Night) -> Callable[[], CmsSigner] | None:

@@ -9,25 +9,25 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import IO, Final
 
 from prep.domain import row
 from prep.domain.catalog import (
+    DISTRITOS,
     Candidacy,
     Clase,
     Contest,
     ContestId,
     Election,
-    Nivel,
     TerritoryKind,
     read_identity,
 )
+from prep.domain.hours import hour_words, offset_name
 from prep.domain.night import Night
 from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
-from prep.settings import CENTRAL
 from prep.store.cortes import Fuera, Snapshot
 
 BOM: Final = b"\xef\xbb\xbf"
@@ -50,6 +50,11 @@ class CatalogBook:
     @property
     def siglas(self) -> str:
         return self.night.siglas
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the night."""
+        return self.night.tz
 
     def contests_of(self, election: Election) -> list[Contest]:
         """The contests of an election, in the order of the catalogue."""
@@ -79,11 +84,12 @@ class CatalogBook:
 # Results
 
 
-def head(election: Election, at: datetime, summary: Mapping[str, str]) -> bytes:
+def head(election: Election, at: datetime, summary: Mapping[str, str], *, zone: tzinfo) -> bytes:
     """Everything above the rows: title, moment, the thirteen values, and the names of the columns."""
+    local = at.astimezone(zone)
     lines = (
         row.line([election.title]),
-        f"{at.astimezone(CENTRAL):%d/%m/%Y %H:%M} (UTC-6)",
+        f"{local:%d/%m/%Y %H:%M} ({offset_name(local)})",
         "",
         row.line(SUMMARY_NAMES),
         row.line(summary[name] for name in SUMMARY_NAMES),
@@ -137,7 +143,7 @@ def _fuera_line(election: Election, book: CatalogBook, fuera: Fuera) -> str:
     identity = read[0] if read else None
     entidad = int(identity.entidad) if identity else 0
     distrito = identity.distrito if identity else ""
-    known = distrito.isdigit() and election.nivel is not Nivel.MUNICIPIO
+    known = distrito.isdigit() and row.territory(election)[0] in DISTRITOS
     return row.fuera(
         election,
         identity,
@@ -160,7 +166,7 @@ def candidates(election: Election, book: CatalogBook) -> bytes:
     """One line for each option that counts for a candidacy, as INE publishes them."""
     _, number, _ = row.territory(election)
     # An office of the whole state has no column for the territory.
-    by_contest = election.nivel in {Nivel.DISTRITO, Nivel.MUNICIPIO}
+    by_contest = election.territory is not None
     columns = ("ID_ENTIDAD", *((number,) if by_contest else ()), "PARTIDO_CI", "CANDIDATURA_PROPIETARIA")
     lines = [row.line((*columns, "CANDIDATURA_SUPLENTE"))]
     for contest in book.contests_of(election):
@@ -224,9 +230,9 @@ _ABOUT: Final[Mapping[str, str]] = {
     "CODIGO_INTEGRIDAD": (
         "SHA-256 de la imagen original del acta, en hexadecimal. La imagen está en imagenes/ con ese nombre."
     ),
-    "FECHA_HORA_ACOPIO": "Llegada del acta, hora del centro (UTC-6).",
-    "FECHA_HORA_CAPTURA": "Primera captura, hora del centro (UTC-6).",
-    "FECHA_HORA_VERIFICACION": "Captura que la confirmó, hora del centro (UTC-6).",
+    "FECHA_HORA_ACOPIO": "Llegada del acta, {hours}.",
+    "FECHA_HORA_CAPTURA": "Primera captura, {hours}.",
+    "FECHA_HORA_VERIFICACION": "Captura que la confirmó, {hours}.",
     "ORIGEN": "CASILLA o CATD: dónde se tomó la imagen.",
     "DIGITALIZACION": "Móvil, Escáner o Urna: con qué se tomó la imagen.",
     "TIPO_DOCUMENTO": "Acta PREP o la copia que la sustituye.",
@@ -245,25 +251,26 @@ CÓMO LEER LAS CELDAS
 """
 
 
-def readme(book: CatalogBook, *, phase_final: bool) -> bytes:
+def readme(book: CatalogBook, at: datetime, *, phase_final: bool) -> bytes:
     """LEEME.txt: the files of this corte, column by column, and the rules by which the columns are derived."""
+    offset = offset_name(at.astimezone(book.zone))
     parts = [
         "PROGRAMA DE RESULTADOS ELECTORALES PRELIMINARES",
         "Los resultados son preliminares y de carácter informativo.",
         "",
         "Los archivos .csv están en UTF-8 con BOM, separados por comas, con fin de línea CRLF y comillas de RFC 4180.",
-        "Arriba de los renglones: título de la elección, fecha y hora del corte (UTC-6), trece valores de resumen.",
+        f"Arriba de los renglones: título de la elección, fecha y hora del corte ({offset}), trece valores de resumen.",
         "Hay un renglón por acta esperada, también de las que faltan, y al final las actas fuera de catálogo.",
         "Los porcentajes llevan cuatro decimales TRUNCADOS, nunca redondeados.",
         "",
         _CELLS,
     ]
     for election in book.elections:
-        parts += [*_about_election(election, book, phase_final=phase_final), ""]
+        parts += [*_about_election(election, book, at, phase_final=phase_final), ""]
     return _crlf_lines("\n".join(parts).splitlines())
 
 
-def _about_election(election: Election, book: CatalogBook, *, phase_final: bool) -> Iterable[str]:
+def _about_election(election: Election, book: CatalogBook, at: datetime, *, phase_final: bool) -> Iterable[str]:
     rules = book.rules(election)
     yield f"{book.file(election)} — {election.title}"
     yield f"{book.candidates_file(election)} — quién cuenta con los votos de cada opción, por contienda"
@@ -276,8 +283,12 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     yield "  COLUMNAS"
     options = {option.code: option for option in election.options}
     for place, column in enumerate(row.columns(election), 1):
-        about = _ABOUT[column] if column not in options else _about_option(election, column)
-        yield f"  {place}. {column}: {about}"
+        about = (
+            _about_option(election, column)
+            if column in options
+            else _ABOUT.get(column) or _about_territory(election, column)
+        )
+        yield f"  {place}. {column}: {about}".replace("{hours}", hour_words(book.zone, at))
     yield ""
     yield f"  CRITERIOS: conjunto de reglas {rules.name}, versión {rules.version}"
     for code, text in rules.texts.items():
@@ -285,6 +296,11 @@ def _about_election(election: Election, book: CatalogBook, *, phase_final: bool)
     if rules.excede_applies:
         yield "  Un acta que excede la lista nominal no se contabiliza."
     yield ""
+
+
+def _about_territory(election: Election, column: str) -> str:
+    kind, number, _ = row.territory(election)
+    return f"{'Número' if column == number else 'Nombre'} de {kind.words} en que se elige el cargo."
 
 
 def _about_participation(rules: RuleSet, *, phase_final: bool) -> str:
@@ -333,14 +349,14 @@ _CRITERIA: Final[Mapping[Observation, str]] = {
 # ZIPs
 
 
-def stamp(at: datetime) -> str:
-    """AAAAMMDD_HHMM in Central time: the beginning of every ZIP's name."""
-    return f"{at.astimezone(CENTRAL):%Y%m%d_%H%M}"
+def stamp(at: datetime, zone: tzinfo) -> str:
+    """AAAAMMDD_HHMM in the zone of the night: the beginning of every ZIP's name."""
+    return f"{at.astimezone(zone):%Y%m%d_%H%M}"
 
 
-def zip_name(at: datetime, siglas: str, *, again: int | None) -> str:
-    """The name of the transport file. `again` is the corte's number, if the corte before has the same minute."""
-    return f"{stamp(at)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
+def zip_name(at: datetime, siglas: str, zone: tzinfo, *, again: int | None) -> str:
+    """The name of the transport file. `again` is the corte's number, if a corte before may have the same minute."""
+    return f"{stamp(at, zone)}_PREP_{siglas}{'' if again is None else f'_{again:04}'}.zip"
 
 
 def packing(target: Path) -> zipfile.ZipFile:
@@ -348,10 +364,10 @@ def packing(target: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
 
 
-def entry(name: str, at: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
-    """The entry for one file of a ZIP, with the time of the corte."""
+def entry(name: str, local: datetime, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
+    """The entry for one file of a ZIP, with the time of the corte in the zone of the night."""
     # Time, rights and system are fixed, so that the same files give the same ZIP on every machine.
-    info = zipfile.ZipInfo(name, at.astimezone(CENTRAL).timetuple()[:6])
+    info = zipfile.ZipInfo(name, local.timetuple()[:6])
     info.compress_type = method
     info.external_attr = 0o644 << 16
     info.create_system = 3  # so that every system writes the same bytes

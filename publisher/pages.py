@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -27,16 +27,15 @@ from prep.domain.catalog import (
     ContestId,
     Election,
     ElectionId,
-    TerritoryKind,
     TipoCasilla,
     read_identity,
 )
 from prep.domain.entry import NUMBER, Mark
+from prep.domain.hours import CENTRAL, offset_name
 from prep.domain.night import Night, in_words, zone_in_words
 from prep.domain.row import WORDS, territory
 from prep.domain.rules import SIN_ACTA, Observation
 from prep.domain.tally import percent
-from prep.settings import CENTRAL
 from prep.store import cortes
 from prep.store.cortes import Corte, Fuera, Phase, Snapshot
 from publisher import figures as out
@@ -62,14 +61,6 @@ _CASILLAS: Final[Mapping[str, str]] = MappingProxyType(
         TipoCasilla.URNA_ELECTRONICA: "urna electrónica",
     }
 )
-_PLACES: Final[Mapping[TerritoryKind, str]] = MappingProxyType(
-    {
-        TerritoryKind.ENTIDAD: "Entidad",
-        TerritoryKind.DISTRITO_FEDERAL: "Distrito federal",
-        TerritoryKind.DISTRITO_LOCAL: "Distrito local",
-        TerritoryKind.MUNICIPIO: "Municipio",
-    }
-)
 _HEADER: Final = ("Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna")
 _PHASES: Final[Mapping[Phase, str]] = MappingProxyType(
     {
@@ -89,16 +80,23 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
-def moment(at: datetime) -> str:
-    """6 de junio de 2027, 20:15 h — Central time."""
-    local = at.astimezone(CENTRAL)
+@jinja2.pass_context
+def _moment(context: jinja2.runtime.Context, at: datetime) -> str:
+    """6 de junio de 2027, 20:15 h — in the zone of the night."""
+    local = at.astimezone(context["zone"])
     return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {local:%H:%M} h"
 
 
-def hour(at: datetime) -> str:
-    """20:15 h del 6 de junio — Central time."""
-    local = at.astimezone(CENTRAL)
+@jinja2.pass_context
+def _hour(context: jinja2.runtime.Context, at: datetime) -> str:
+    """20:15 h del 6 de junio — in the zone of the night."""
+    local = at.astimezone(context["zone"])
     return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+
+
+@jinja2.pass_context
+def _iso(context: jinja2.runtime.Context, at: datetime) -> str:
+    return out.moment(at, context["zone"])
 
 
 def _page_templates() -> jinja2.Environment:
@@ -110,7 +108,7 @@ def _page_templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"miles": thousands, "share": percent, "fecha": moment, "hora": hour, "iso": out.moment}
+    environment.filters |= {"miles": thousands, "share": percent, "fecha": _moment, "hora": _hour, "iso": _iso}
     return environment
 
 
@@ -137,7 +135,13 @@ class _Site:
             self.made.add(path.parent)
         depth = "../" * name.count("/")
         night = self.book.night
-        common = {"corte": self.corte, "siglas": night.siglas, "institute": night.institute.nombre, "root": depth}
+        common = {
+            "corte": self.corte,
+            "siglas": night.siglas,
+            "institute": night.institute.nombre,
+            "zone": night.tz,
+            "root": depth,
+        }
         text = TEMPLATES.get_template(template).render(**common, folder=corte_folder(self.corte.number), **told)
         self.put(path, text.encode())
 
@@ -169,7 +173,7 @@ async def render(
     beside = {
         "estilo.css": (SITE / "estilo.css").read_bytes(),
         "verificar.html": checker(),
-        VERIFICA: verification(results, corte.number, corte.at.astimezone(CENTRAL)),
+        VERIFICA: verification(results, corte.number, corte.at.astimezone(book.zone)),
     }
     # These files are the same in most cortes: written only if they differ.
     for name, content in beside.items():
@@ -209,7 +213,11 @@ def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
     # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
     package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
     views = [_election_view(each, site.book) for each in figures]
-    site.write("index.html", "index.html", views=views, package=package, phase_title=_PHASES[site.corte.phase])
+    zone = site.book.zone
+    place = "del centro del país" if zone == CENTRAL else "locales de la elección"
+    hours = f"Horas {place} ({offset_name(site.corte.at.astimezone(zone))})."
+    phase_title = _PHASES[site.corte.phase]
+    site.write("index.html", "index.html", views=views, package=package, phase_title=phase_title, hours=hours)
 
 
 def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
@@ -317,7 +325,7 @@ class _Pages:
             "sha256": image.hex() if image else "",
             "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
             "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
-            "facts": list(_acta_facts(record)),
+            "facts": list(_acta_facts(record, self.site.book.zone)),
         }
 
     def _published_observations(self, record: Mapping[str, Any]) -> str:
@@ -426,7 +434,7 @@ class _Pages:
         kind, _, _ = territory(self.figures.election)
         if not place[1]:
             return f"{self.site.book.entidad(place[0])}, sin distrito"
-        return f"{_PLACES[kind]} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
+        return f"{kind.words.capitalize()} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
 
 
 def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[str, str]:
@@ -481,7 +489,7 @@ def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _acta_facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str]]:
     # Without an image the acta did not arrive, so it has no times.
     if record["image"] is None:
         return
@@ -490,7 +498,7 @@ def _acta_facts(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         ("Captura", record["captura_at"]),
         ("Verificación", record["verificacion_at"]),
     ):
-        yield name, official_row.moment(at)
+        yield name, official_row.moment(at, zone)
     yield "Origen", record["origen"]
     yield "Digitalización", official_row.DIGITALIZACION.get(record["digitalizacion"], record["digitalizacion"])
     yield "Documento", record["tipo_documento"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prep.bus.contract import Bus
 from prep.bus.kafka_dev import DevKafka, free_ports, jars
@@ -22,6 +23,10 @@ from prep.store.database import Pool, migrate, open_pool
 from tests.makers.official_files import Official, official_files
 from tests.makers.programs import program
 from tests.makers.s3_server import S3Server
+
+# No test depends on the speed of its machine: a busy one is slow to make examples, and to try them.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

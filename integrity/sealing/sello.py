@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Final
 
 from cryptography import x509
@@ -34,9 +34,8 @@ from integrity.sealing.seal import SEAL, Seal, seal
 
 SELLO: Final = "SHA256SUMS.sello"
 LONGEST: Final = 64 << 10
-_CENTRAL: Final = timezone(timedelta(hours=-6))
 _STRING: Final = re.compile(
-    r"\|\|1\.0\|SHA256SUMS\|([0-9a-f]{64})\|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-06:00)\|([0-9A-F]{1,80})\|([^|\n]{1,200})\|\|",
+    r"\|\|1\.0\|SHA256SUMS\|([0-9a-f]{64})\|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-](?:0\d|1[0-4]):[0-5]\d)\|([0-9A-F]{1,80})\|([^|\n]{1,200})\|\|",
     re.ASCII,
 )
 _HEADING: Final = "Sello digital (RSA-SHA256, en base64):"
@@ -53,13 +52,16 @@ def seals(sums: bytes, signer: CmsSigner, *, at: datetime) -> dict[str, bytes]:
 
 
 def make_sello(sums: bytes, signer: CmsSigner, *, at: datetime) -> bytes | None:
-    """The page; None if the institution's key is not RSA, as this form has no other. Raises NotSealed."""
+    """The page; None if the institution's key is not RSA, as this form has no other. Raises NotSealed.
+
+    It tells `at` in the offset that `at` has: that of the night.
+    """
     # Mexican documents sign with RSA-SHA256; with another key there is only the .p7s.
     if not signer.is_rsa:
         return None
     judge_validity(signer.certificate, at)
     certificate = signer.certificate
-    moment = at.astimezone(_CENTRAL).replace(microsecond=0).isoformat()
+    moment = at.replace(microsecond=0).isoformat()
     digest = hashlib.sha256(sums).hexdigest()
     string = f"||1.0|SHA256SUMS|{digest}|{moment}|{number(certificate)}|{name(certificate)}||"
     return _sello_page(string, signer.key.sign(string.encode()), certificate).encode()

@@ -13,13 +13,11 @@ from typing import Final
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 
-_CENTRAL: Final = timedelta(hours=-6)
-
-
 _NUMBER: Final = int
 _TEXT: Final = str
 _MOMENT: Final = Text(
-    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?-06:00", re.ASCII), "una hora ISO 8601 con -06:00"
+    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?[+-](?:0\d|1[0-4]):[0-5]\d", re.ASCII),
+    "una hora ISO 8601 con su desfase, como -06:00",
 )
 _ANY_MOMENT: Final = Text(
     re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?[+-]\d\d:\d\d", re.ASCII), "una hora ISO 8601 con su desfase"
@@ -32,8 +30,10 @@ _ZIP: Final = Text(re.compile(r"zip/[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,20
 _FASE: Final = re.compile("cero|en curso|final")
 _CLASE: Final = re.compile("partido|coalicion|comun|independiente|no_registradas|nulos")
 _AMBITO: Final = re.compile("federal|local")
-_NIVEL: Final = re.compile("pais|entidad|distrito|municipio")
-_TERRITORIO: Final = re.compile("entidad|distrito_federal|distrito_local|municipio")
+_KIND: Final = r"[a-z][a-z0-9]*(?:_[a-z0-9]+){0,5}"
+_NIVEL: Final = re.compile(rf"(?!distrito_(?:federal|local)$)(?!.{{41}}){_KIND}", re.ASCII)
+"""The country, an entidad, a distrito, or the kind of territory that elects: the catalogue of the night names it."""
+_TERRITORIO: Final = re.compile(rf"(?!(?:pais|distrito)$)(?!.{{41}}){_KIND}", re.ASCII)
 
 # The names and their order are those of the official file (domain.md §6).
 SUMMARY_NAMES: Final = (
@@ -50,6 +50,32 @@ SUMMARY_NAMES: Final = (
     "TOTAL_VOTOS_C_CS",
     "TOTAL_VOTOS_S_CS",
     "PORCENTAJE_PARTICIPACION_CIUDADANA",
+)
+
+# The columns of the official file, but for those of the territory and of the votes.
+_IDENTIFICATION: Final = ("SECCION", "ID_CASILLA", "TIPO_CASILLA", "EXT_CONTIGUA", "UBICACION_CASILLA", "TIPO_ACTA")
+QUANTITIES: Final = (
+    "TOTAL_BOLETAS_SOBRANTES",
+    "TOTAL_PERSONAS_VOTARON",
+    "TOTAL_REP_PARTIDO_CI_VOTARON",
+    "TOTAL_VOTOS_SACADOS",
+)
+TAIL: Final = (
+    "TOTAL_VOTOS_ASENTADO",
+    "TOTAL_VOTOS_CALCULADO",
+    "LISTA_NOMINAL",
+    "REPRESENTANTES_PP_CI",
+    "OBSERVACIONES",
+    "CONTABILIZADA",
+    "MECANISMOS_TRASLADO",
+    "CODIGO_INTEGRIDAD",
+    "FECHA_HORA_ACOPIO",
+    "FECHA_HORA_CAPTURA",
+    "FECHA_HORA_VERIFICACION",
+    "ORIGEN",
+    "DIGITALIZACION",
+    "TIPO_DOCUMENTO",
+    "COTEJADA",
 )
 
 _SUMMARY: Final = {name: _PERCENT if name.startswith("PORCENTAJE") else _INTEGER for name in SUMMARY_NAMES}
@@ -264,10 +290,16 @@ class PublishedElection:
 
     @property
     def territory(self) -> str:
-        """The kind of territory in the file's own column: distrito_federal, distrito_local or municipio."""
-        if self.nivel == "municipio":
-            return "municipio"
-        return f"distrito_{self.ambito}"
+        """The kind of territory in the file's own column: distrito_federal, distrito_local, or another that elects."""
+        # An office of the whole country or of an entidad has no territory of its own: its file names the distritos.
+        return f"distrito_{self.ambito}" if self.nivel in {"pais", "entidad", "distrito"} else self.nivel
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns of its file, in order; the options in the order of the ballot."""
+        own = (f"ID_{self.territory.upper()}", self.territory.upper())
+        before = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *_IDENTIFICATION, *QUANTITIES)
+        return (*before, *(option.code for option in self.options), *TAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,16 +386,22 @@ def read_index(data: bytes) -> Json:
 
 
 def read_moment(text: str) -> datetime:
-    """The time in an ISO 8601 text with the offset of central Mexico.
+    """The time in an ISO 8601 text, in the offset of the night's zone.
 
     Raises Malformed for a day that does not exist.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise Malformed("una fecha que exista", f"«{text}»") from None
-    assert moment.utcoffset() == _CENTRAL
-    return moment
+
+
+def in_words(moment: datetime) -> str:
+    """A local moment as the official file tells it: dd/mm/aaaa HH:MM (UTC-6)."""
+    minutes = (moment.utcoffset() or timedelta()) // timedelta(minutes=1)
+    hours, rest = divmod(abs(minutes), 60)
+    offset = f"UTC{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}"
+    return f"{moment:%d/%m/%Y %H:%M} ({offset})"
 
 
 def rules_digest(content: object) -> str:
@@ -382,7 +420,7 @@ def _read_election(raw: Json, rules: Json) -> PublishedElection:
     where = f"elecciones.{raw['codigo']}"
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
         refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
-    return PublishedElection(
+    election = PublishedElection(
         code=raw["codigo"],
         title=raw["titulo"],
         ambito=raw["ambito"],
@@ -402,6 +440,10 @@ def _read_election(raw: Json, rules: Json) -> PublishedElection:
             sin_acta_not_counted=content.get("sin_acta_not_counted", True),
         ),
     )
+    # Two columns of one name: a reader who looks for it by its name would find one of them.
+    if len(set(election.columns)) < len(election.columns):
+        refuse(where, "columnas sin repetir: territorio, opciones y las demás", ", ".join(election.columns))
+    return election
 
 
 def _read_options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...]:

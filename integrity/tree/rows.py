@@ -19,7 +19,7 @@ from typing import IO, Final, NamedTuple
 from integrity.report import Ledger
 from integrity.sums import HEX
 from integrity.support import ShownRow, values_key
-from integrity.tree.documents import SUMMARY_NAMES, PublishedElection, Rules
+from integrity.tree.documents import QUANTITIES, SUMMARY_NAMES, TAIL, PublishedElection, Rules, in_words
 
 _LONGEST_LINE: Final = 1 << 16
 _BOM: Final = b"\xef\xbb\xbf"
@@ -30,31 +30,6 @@ _SIN_DATO: Final = "Sin dato"
 _NO_TERRITORY: Final = frozenset({"", "-", "N/A"})
 _PREAMBLE: Final = 7
 _MOMENT: Final = re.compile(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-", re.ASCII)
-
-_IDENTIFICATION: Final = ("SECCION", "ID_CASILLA", "TIPO_CASILLA", "EXT_CONTIGUA", "UBICACION_CASILLA", "TIPO_ACTA")
-_QUANTITIES: Final = (
-    "TOTAL_BOLETAS_SOBRANTES",
-    "TOTAL_PERSONAS_VOTARON",
-    "TOTAL_REP_PARTIDO_CI_VOTARON",
-    "TOTAL_VOTOS_SACADOS",
-)
-_TAIL: Final = (
-    "TOTAL_VOTOS_ASENTADO",
-    "TOTAL_VOTOS_CALCULADO",
-    "LISTA_NOMINAL",
-    "REPRESENTANTES_PP_CI",
-    "OBSERVACIONES",
-    "CONTABILIZADA",
-    "MECANISMOS_TRASLADO",
-    "CODIGO_INTEGRIDAD",
-    "FECHA_HORA_ACOPIO",
-    "FECHA_HORA_CAPTURA",
-    "FECHA_HORA_VERIFICACION",
-    "ORIGEN",
-    "DIGITALIZACION",
-    "TIPO_DOCUMENTO",
-    "COTEJADA",
-)
 
 OBSERVATIONS: Final = (
     "excede_lista_nominal",
@@ -101,17 +76,13 @@ class Columns:
     """The place of every column in one election's file (domain.md §6). The vote columns are in ballot order."""
 
     def __init__(self, election: PublishedElection) -> None:
-        # The two columns of the territory are the only ones that differ between kinds of election.
-        own = {"municipio": ("ID_MUNICIPIO", "MUNICIPIO")}.get(
-            election.territory, (f"ID_{election.territory.upper()}", election.territory.upper())
-        )
-        codes = tuple(option.code for option in election.options)
-        before = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *_IDENTIFICATION)
-        self.names = (*before, *_QUANTITIES, *codes, *_TAIL)
-        self.votes = slice(len(before) + len(_QUANTITIES), len(before) + len(_QUANTITIES) + len(codes))
+        before = election.columns[: -len(election.options) - len(QUANTITIES) - len(TAIL)]
+        self.names = election.columns
+        codes = election.options
+        self.votes = slice(len(before) + len(QUANTITIES), len(before) + len(QUANTITIES) + len(codes))
         self.quantities = slice(len(before), self.votes.start)
         self.identity = slice(0, len(before))
-        self.tail = {name: self.votes.stop + place for place, name in enumerate(_TAIL)}
+        self.tail = {name: self.votes.stop + place for place, name in enumerate(TAIL)}
         self.filled = slice(len(before), self.tail["TOTAL_VOTOS_CALCULADO"] + 1)
         self.after = slice(self.tail["OBSERVACIONES"], len(self.names))
 
@@ -148,12 +119,12 @@ def unread(rules: Rules, *, ilegible: bool, sin_dato: bool, number: bool) -> fro
 
 def shown_row(election: PublishedElection, cells: list[str]) -> ShownRow:
     """The part of a captured row that must stand on statements; `cells` are those after its identification."""
-    tail = dict(zip(_TAIL, cells[-len(_TAIL) :], strict=True))
-    if _SIN_ACTA in cells[len(_QUANTITIES) : -len(_TAIL)]:
+    tail = dict(zip(TAIL, cells[-len(TAIL) :], strict=True))
+    if _SIN_ACTA in cells[len(QUANTITIES) : -len(TAIL)]:
         said = tail["OBSERVACIONES"]
         codes = [code for code, text in election.rules.texts.items() if code.startswith("sin_acta") and text == said]
         return ShownRow(b"", frozenset(codes), tail["COTEJADA"])
-    return ShownRow(values_key(cells[: 1 - len(_TAIL)]), frozenset(), tail["COTEJADA"])
+    return ShownRow(values_key(cells[: 1 - len(TAIL)]), frozenset(), tail["COTEJADA"])
 
 
 # --- one row ----------------------------------------------------------------------------------------------------------
@@ -486,7 +457,7 @@ def read_preamble(sheet: FileInCorte, election: PublishedElection, at: datetime)
     cells += [None] * (_PREAMBLE - len(cells))
     expected: tuple[list[str] | None, ...] = (
         [election.title],
-        [f"{at:%d/%m/%Y %H:%M} (UTC-6)"],
+        [in_words(at)],
         [""],
         [*SUMMARY_NAMES],
         None,

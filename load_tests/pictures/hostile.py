@@ -25,6 +25,7 @@ import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from capture.auth import enroll
+from load_tests.bench import bench
 from load_tests.pictures.bombs import corpus
 from load_tests.pictures.kinds import acta, saved
 from prep.rehearsal.installation import command_line, free_ports, rehearsal_night
@@ -36,6 +37,8 @@ HONEST_EVERY: Final = 5
 """Bombs after which the other device sends an honest image."""
 PATIENCE: Final = 900.0
 """Seconds in which every image that was taken must be listed or wait for a person."""
+LOOKS: Final = ": one that looks"
+"""After the name of a part: of its processes that look into bytes, the one with the most memory."""
 FIELDS: Final = ("Device", "Sequence", "SHA256", "Origin", "Kind", "Acopio")
 
 
@@ -228,7 +231,7 @@ async def _watch_memory_and_health(
                 _keep_most(told, name, part.memory_info().rss)
                 for child in part.children(recursive=True):
                     with suppress(psutil.Error):
-                        _keep_most(told, f"{name}: one that looks", child.memory_info().rss)
+                        _keep_most(told, f"{name}{LOOKS}", child.memory_info().rss)
         begun = time.perf_counter()
         try:
             async with http.get("/healthz") as answer:
@@ -246,12 +249,53 @@ def _keep_most(told: Told, name: str, size: int) -> None:
 
 
 def run() -> int:
-    """Send the whole corpus and print the figures; returns 0 if all of it held."""
+    """Send the whole corpus, print the figures and store them; returns 0 if all of it held."""
+    before, kinds = bench.turns(), list(corpus())
     with tempfile.TemporaryDirectory() as folder:
-        told = asyncio.run(play(Path(folder), list(corpus())))
+        told = asyncio.run(play(Path(folder), kinds))
     for title, names in (("broken", told.broken), ("unlisted", told.unlisted), ("dead", told.dead)):
         print(*(f"{title}: {name}" for name in names), sep="\n")
     print(f"{told.sent} sent; answers {dict(sorted(told.answers.items()))}; marks {told.marks}")
     print(f"honest images read within {told.honest_seconds:.1f} s; healthz within {told.healthz_seconds:.2f} s")
     print("memory: " + ", ".join(f"{name} {size >> 20} MiB" for name, size in sorted(told.memory.items())))
+    if told.good:
+        bench.store(figures(told, len(kinds), turns=[before, bench.turns()]))
     return 0 if told.good else 1
+
+
+def figures(told: Told, kinds: int, *, turns: Sequence[float]) -> list[bench.Figure]:
+    """The figures of a run in which everything held, as `docs/measurements.md` shows them."""
+    facts = {"machine": bench.machine(), "commit": bench.commit(), "turns": [*turns]}
+    looking = max((size for name, size in told.memory.items() if name.endswith(LOOKS)), default=0)
+    rows: list[tuple[str, float, str, str, bool]] = [
+        ("tipos de archivo", kinds, "tipos", ">= 300", kinds >= 300),
+        ("la respuesta más lenta de /healthz", told.healthz_seconds, "s", "<= 1", told.healthz_seconds <= 1),
+        (
+            "de acuse a lectura, la imagen honesta más lenta",
+            told.honest_seconds,
+            "s",
+            "<= 10",
+            told.honest_seconds <= 10,
+        ),
+        *(
+            (f"memoria: {part}", size >> 20, "MB", f"<= {limit}", size >> 20 <= limit)
+            for part, size, limit in (
+                ("captura", told.memory.get("capture", 0), 512),
+                ("trabajador", told.memory.get("worker", 0), 512),
+                ("un proceso que mira imágenes", looking, 2048),
+            )
+        ),
+    ]
+    return [
+        {
+            "bench": "hostil",
+            "name": f"corpus hostil, {name}",
+            "value": round(value, 2),
+            "unit": unit,
+            "target": target,
+            "met": met,
+            "peer": f"{told.sent} envíos; respuestas {dict(sorted(told.answers.items()))}",
+            **facts,
+        }
+        for name, value, unit, target, met in rows
+    ]

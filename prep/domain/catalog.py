@@ -3,16 +3,22 @@
 Values only. `prep/files/catalog_files.py` reads them from an institute's CSV files. Rules: `docs/rules.md` §1, §6, §7.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, NamedTuple, NewType, assert_never
+from typing import ClassVar, Final, NamedTuple, NewType, Self
 
 ElectionId = NewType("ElectionId", int)
 ContestId = NewType("ContestId", int)
 CasillaId = NewType("CasillaId", int)
 ActaId = NewType("ActaId", int)
+
+_KIND: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+){0,5}", re.ASCII)
+_LONGEST_KIND: Final = 40
+_ENDING: Final = re.compile(r"o(?=n$)(?<=[cgs]io)")
+_ACCENTS: Final = {"comisaria": "comisaría", "alcaldia": "alcaldía", "sindico": "síndico", "indigena": "indígena"}
 
 
 class TipoCasilla(StrEnum):
@@ -38,20 +44,68 @@ class Ambito(StrEnum):
     LOCAL = "local"
 
 
-class Nivel(StrEnum):
-    """The kind of territory that elects the office: each territory of this kind has one contest."""
+class _Word(str):
+    """A word that names a kind of place: small letters, digits and underscores. Raises ValueError for another text."""
 
-    PAIS = "pais"
-    ENTIDAD = "entidad"
-    DISTRITO = "distrito"
-    MUNICIPIO = "municipio"
+    __slots__ = ()
+
+    def __new__(cls, word: str) -> Self:
+        if len(word) > _LONGEST_KIND or not _KIND.fullmatch(word):
+            raise ValueError(
+                f"«{word}» no es un tipo de territorio: letras minúsculas sin acento, cifras y guiones bajos"
+            )
+        return super().__new__(cls, word)
 
 
-class TerritoryKind(StrEnum):
-    ENTIDAD = "entidad"
-    DISTRITO_FEDERAL = "distrito_federal"
-    DISTRITO_LOCAL = "distrito_local"
-    MUNICIPIO = "municipio"
+class TerritoryKind(_Word):
+    """A kind of territory. The catalogue may state others than these four: junta_municipal, comunidad, demarcacion."""
+
+    __slots__ = ()
+    # Declared here, made below: a class cannot make members of itself.
+    ENTIDAD: ClassVar["TerritoryKind"]
+    DISTRITO_FEDERAL: ClassVar["TerritoryKind"]
+    DISTRITO_LOCAL: ClassVar["TerritoryKind"]
+    MUNICIPIO: ClassVar["TerritoryKind"]
+
+    def __new__(cls, word: str) -> Self:
+        if word in {"pais", "distrito"}:
+            raise ValueError(f"«{word}» es un nivel y no un tipo de territorio")
+        return super().__new__(cls, word)
+
+    @property
+    def words(self) -> str:
+        """As people read it: «junta municipal», «demarcación»."""
+        return " ".join(_ACCENTS.get(word) or _ENDING.sub("ó", word) for word in self.split("_"))
+
+
+TerritoryKind.ENTIDAD = TerritoryKind("entidad")
+TerritoryKind.DISTRITO_FEDERAL = TerritoryKind("distrito_federal")
+TerritoryKind.DISTRITO_LOCAL = TerritoryKind("distrito_local")
+TerritoryKind.MUNICIPIO = TerritoryKind("municipio")
+
+DISTRITOS: Final = frozenset({TerritoryKind.DISTRITO_FEDERAL, TerritoryKind.DISTRITO_LOCAL})
+
+
+class Nivel(_Word):
+    """The place that elects an office: the country, an entidad, a distrito, or each territory of the kind so named.
+
+    The distritos are those of the election's ámbito, so the name of one of their two kinds is no nivel.
+    """
+
+    __slots__ = ()
+    PAIS: ClassVar["Nivel"]
+    ENTIDAD: ClassVar["Nivel"]
+    DISTRITO: ClassVar["Nivel"]
+    MUNICIPIO: ClassVar["Nivel"]
+
+    def __new__(cls, word: str) -> Self:
+        if word in DISTRITOS:
+            raise ValueError(f"«{word}» no es un nivel: el de los distritos es distrito")
+        return super().__new__(cls, word)
+
+
+Nivel.PAIS, Nivel.ENTIDAD = Nivel("pais"), Nivel("entidad")
+Nivel.DISTRITO, Nivel.MUNICIPIO = Nivel("distrito"), Nivel("municipio")
 
 
 def district_kind(ambito: Ambito) -> TerritoryKind:
@@ -60,20 +114,10 @@ def district_kind(ambito: Ambito) -> TerritoryKind:
 
 
 def electing_kind(nivel: Nivel, ambito: Ambito) -> TerritoryKind | None:
-    """The kind of territory of a contest; None if a contest is a whole entidad or the country.
-
-    A new kind of territory that elects is added here, to `Nivel`, to `TerritoryKind` and to `Casilla`, whose field has
-    the name of the kind. The files of the catalogue then take it.
-    """
-    match nivel:
-        case Nivel.MUNICIPIO:
-            return TerritoryKind.MUNICIPIO
-        case Nivel.DISTRITO:
-            return district_kind(ambito)
-        case Nivel.ENTIDAD | Nivel.PAIS:
-            return None
-        case _:
-            assert_never(nivel)
+    """The kind of territory of a contest; None if a contest is a whole entidad or the country."""
+    if nivel in {Nivel.PAIS, Nivel.ENTIDAD}:
+        return None
+    return district_kind(ambito) if nivel == Nivel.DISTRITO else TerritoryKind(nivel)
 
 
 class Clase(StrEnum):
@@ -133,6 +177,11 @@ class Election:
     candidatura: str
     """The `tipo_candidatura` field of the QR."""
     options: tuple[Option, ...]
+
+    @property
+    def territory(self) -> TerritoryKind | None:
+        """The kind of territory of its contests; None if a contest is a whole entidad or the country."""
+        return electing_kind(self.nivel, self.ambito)
 
     @cached_property
     def codes(self) -> tuple[str, ...]:

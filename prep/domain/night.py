@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from types import MappingProxyType
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from prep.domain.hours import zone_of_night
 
 FORMAT: Final = 1
 LONGEST: Final = timedelta(hours=24)
@@ -114,8 +115,8 @@ class Night:
         return f"{self.origin}{_REHEARSAL}" if self.simulacro else self.origin
 
     @property
-    def tz(self) -> ZoneInfo:
-        return ZoneInfo(self.zone)
+    def tz(self) -> tzinfo:
+        return zone_of_night(self.zone)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def is_late(night: Night, now: datetime) -> bool:
     return night.start is not None and not night.ensayo and now >= night.start
 
 
-def in_words(at: datetime, zone: ZoneInfo) -> str:
+def in_words(at: datetime, zone: tzinfo) -> str:
     """As in: el domingo 6 de junio de 2027 a las 20:00."""
     local = at.astimezone(zone)
     clock = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
@@ -272,8 +273,8 @@ def _contradictions(night: Night) -> Iterator[str]:
         return
     try:
         _ = night.tz
-    except ZoneInfoNotFoundError:
-        yield f"zona: esta máquina no conoce {night.zone}: instale tzdata"
+    except ValueError as unknown:
+        yield f"zona: {unknown}"
     if any(_COLOUR.fullmatch(each) is None for each in night.institute.colores):
         yield "instituto.colores: se esperan colores como #1A7F37"
     if _ORIGIN.fullmatch(night.origin) is None or night.origin.endswith(_REHEARSAL):
@@ -345,7 +346,7 @@ def _span(length: timedelta) -> str:
     return f"{length / timedelta(seconds=1):g} segundos"
 
 
-def _iso_moment(at: datetime, zone: ZoneInfo) -> str:
+def _iso_moment(at: datetime, zone: tzinfo) -> str:
     return at.astimezone(zone).isoformat(timespec="milliseconds" if at.microsecond else "seconds")
 
 

@@ -9,14 +9,13 @@ corte only joins the parts. In a cell, a blank is *Sin dato*, an illegible field
 import csv
 import io
 from collections.abc import Container, Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from prep.domain.catalog import Ambito, Election, Identity, Nivel, TerritoryKind
+from prep.domain.catalog import DISTRITOS, Election, Identity, TerritoryKind, district_kind
 from prep.domain.entry import Field, Mark, Values
 
-CENTRAL: Final = timezone(timedelta(hours=-6))
 NOTHING: Final = "-"
 
 CASILLA: Final = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD")
@@ -59,11 +58,8 @@ _FORMULA: Final = ("=", "+", "-", "@")
 
 def territory(election: Election) -> tuple[TerritoryKind, str, str]:
     """The kind of territory that this election's rows name after the entidad, and the names of its two columns."""
-    if election.nivel is Nivel.MUNICIPIO:
-        return TerritoryKind.MUNICIPIO, "ID_MUNICIPIO", "MUNICIPIO"
-    if election.ambito is Ambito.FEDERAL:
-        return TerritoryKind.DISTRITO_FEDERAL, "ID_DISTRITO_FEDERAL", "DISTRITO_FEDERAL"
-    return TerritoryKind.DISTRITO_LOCAL, "ID_DISTRITO_LOCAL", "DISTRITO_LOCAL"
+    kind = election.territory or district_kind(election.ambito)
+    return kind, f"ID_{kind.upper()}", kind.upper()
 
 
 def columns(election: Election) -> tuple[str, ...]:
@@ -120,9 +116,9 @@ def quantities_pending(options: int) -> str:
     return line([NOTHING] * (len(HEADER) + options + len(TOTALS)))
 
 
-def moment(at: datetime | None) -> str:
-    """dd/mm/aaaa HH:MM:SS, Central time."""
-    return NOTHING if at is None else at.astimezone(CENTRAL).strftime("%d/%m/%Y %H:%M:%S")
+def moment(at: datetime | None, zone: tzinfo) -> str:
+    """dd/mm/aaaa HH:MM:SS, in the zone of the night."""
+    return NOTHING if at is None else at.astimezone(zone).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def tail(
@@ -138,17 +134,21 @@ def tail(
     digitalizacion: str,
     tipo_documento: str,
     cotejada: int,
+    zone: tzinfo,
 ) -> str:
-    """The cells OBSERVACIONES to COTEJADA. `image` is the SHA-256 of the original image, or None for a sin acta."""
+    """The cells OBSERVACIONES to COTEJADA.
+
+    `image` is the SHA-256 of the original image, or None for a sin acta. `zone` is that of the night.
+    """
     return line(
         (
             observations,
             int(contabilizada),
             traslado,
             image or NOTHING,
-            moment(acopio_at),
-            moment(captura_at),
-            moment(verificacion_at),
+            moment(acopio_at, zone),
+            moment(captura_at, zone),
+            moment(verificacion_at, zone),
             origen,
             DIGITALIZACION.get(digitalizacion, digitalizacion),
             tipo_documento,
@@ -175,11 +175,11 @@ def fuera(
     """The whole row of an acta that belongs to no approved casilla: its identity as read, and `-` in the other cells.
 
     `entidad` and `territorio` are the names that belong to the numbers on the sticker, or `-`. A sticker names a
-    district and not a municipality. So in municipal elections the number of the municipality is unknown.
+    district. So in an election of another kind of territory the number of the territory is unknown.
     """
     read = identity or Identity(*[NOTHING] * 8)
     # CLAVE_CASILLA and CLAVE_ACTA stay `-`: only the catalogue gives them, and it does not have this acta.
-    place = NOTHING if election.nivel is Nivel.MUNICIPIO else read.distrito
+    place = read.distrito if territory(election)[0] in DISTRITOS else NOTHING
     where = (NOTHING, NOTHING, read.entidad, entidad, place, territorio)
     casilla = (read.seccion, read.numero, read.tipo, read.ext_contigua, _NOT_URBAN_NOR_RURAL, read.tipo_acta)
     unknown = [NOTHING] * (len(HEADER) + len(election.options) + len(TOTALS) + len(LIMIT))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import compress, count, repeat
 from typing import Final
 
-from prep.domain.catalog import Acta, ActaId, CasillaId, Nivel, TerritoryKind
+from prep.domain.catalog import Acta, ActaId, CasillaId
 from prep.files import csv_tables as cell
 from prep.files.catalog_casillas import CasillaColumns, judge_limit
 from prep.files.catalog_columns import Tables, maybe_digit_boxes, maybe_people
@@ -108,10 +108,7 @@ def build_actas(casillas: CasillaColumns, drafts: Drafts, contests: Contests, ch
     claves = casillas.claves
     own = zip(casillas.seccion, casillas.numero, casillas.tipo, casillas.ext_contigua, strict=True)
     tails = [f"|{seccion}|{numero}|{tipo}|{ext}|" for seccion, numero, tipo, ext in own]
-    kinds = {
-        code: TerritoryKind.MUNICIPIO if draft.nivel is Nivel.MUNICIPIO else draft.distrito
-        for code, draft in drafts.items()
-    }
+    kinds = {code: draft.territory or draft.distrito for code, draft in drafts.items()}
     orders = {kind: casillas.order(kind) for kind in set(kinds.values())}
     actas: list[Acta] = []
     for code, draft in drafts.items():

@@ -9,10 +9,12 @@ from typing import Final
 from prep.domain.catalog import SIN_SECCION, Casilla, CasillaId, ContestId, Nivel, TerritoryKind, TipoCasilla
 from prep.files import csv_tables as cell
 from prep.files.catalog_columns import (
+    CASILLA_KINDS,
     DIGITOS,
     MAX_ENTIDAD,
     Tables,
     all_sound,
+    casilla_kinds,
     contests_known,
     digit_boxes,
     maybe_people,
@@ -31,10 +33,6 @@ _BY_LISTA: Final = frozenset({TipoCasilla.BASICA, TipoCasilla.CONTIGUA, TipoCasi
 If it were 0 without a maximum of ballots, their votes would have no limit.
 """
 _tipo: Final = cell.one_of(TipoCasilla, TipoCasilla)
-
-
-_TERRITORIES: Final = tuple(kind for kind in TerritoryKind if kind is not TerritoryKind.ENTIDAD)
-"""In the order of the fields of `Casilla`, which has one field for each."""
 
 
 @dataclass
@@ -69,7 +67,7 @@ class CasillaColumns:
 
     def build(self) -> list[Casilla]:
         ids = map(CasillaId, range(1, len(self) + 1))
-        territories = (self.territory[kind] for kind in _TERRITORIES)
+        territories = (self.territory[kind] for kind in CASILLA_KINDS)
         own = (self.seccion, self.tipo, self.numero, self.ext_contigua, self.ubicacion, self.lugar, self.direccion)
         return list(map(Casilla, ids, self.entidad, *territories, *own))
 
@@ -82,9 +80,9 @@ class CasillaColumns:
         own = zip(
             self.entidad, self.territory[kind], self.seccion, self.tipo, self.numero, self.ext_contigua, strict=True
         )
-        # Entidad has 2 digits, territory 3, sección 4, the letter of the type below 128, number 2, ext 2.
+        # Entidad has 2 digits, territory 4, sección 4, the letter of the type below 128, number 2, ext 2.
         ranks = [
-            ((((((tipo != "M") * 100 + entidad) * 1000 + of) * 10_000 + seccion) * 128 + ord(tipo)) * 100 + numero)
+            ((((((tipo != "M") * 100 + entidad) * 10_000 + of) * 10_000 + seccion) * 128 + ord(tipo)) * 100 + numero)
             * 100
             + ext
             for entidad, of, seccion, tipo, numero, ext in own
@@ -98,7 +96,7 @@ class CasillaColumns:
     def contests(self, draft: ElectionDraft) -> tuple[Sequence[int], Sequence[int]]:
         """For each casilla, entidad and territory of its contest, as in `ContestKey`."""
         nowhere = [0] * len(self)
-        entidades = nowhere if draft.nivel is Nivel.PAIS else self.entidad
+        entidades = nowhere if draft.nivel == Nivel.PAIS else self.entidad
         return entidades, self.territory[draft.territory] if draft.territory else nowhere
 
 
@@ -112,7 +110,7 @@ def read_casillas(tables: Tables, drafts: Drafts, territories: Territories) -> C
     casillas = CasillaColumns(
         table=table,
         entidad=table.read("entidad", cell.integer(1, MAX_ENTIDAD), 0),
-        territory={kind: table.read(kind.value, maybe_territory, 0) for kind in _TERRITORIES},
+        territory={kind: table.read(kind, maybe_territory, 0) for kind in casilla_kinds(tables)},
         seccion=table.read("seccion", cell.integer(0, _MAX_SECCION, blank=0), 0),
         tipo=table.read("tipo", _tipo, TipoCasilla.BASICA),
         numero=table.read("numero", cell.integer(0, _MAX_NUMERO), 0),
@@ -137,7 +135,7 @@ def _judge_casillas(casillas: CasillaColumns, tables: Tables, drafts: Drafts, te
         table.expect("entidad", lambda own: unknown_territory(ENTIDAD, own, own, territories), casillas.entidad)
         for kind, owns in casillas.territory.items():
             judge = partial(_judge_own_territory, territories, kind)
-            table.expect(kind.value, judge, casillas.entidad, owns)
+            table.expect(kind, judge, casillas.entidad, owns)
     if all_sound(tables, "elecciones.csv"):
         unknown = partial(_judge_elections, drafts)
         table.expect("elecciones", unknown, casillas.elections)
@@ -174,7 +172,7 @@ def place_in_contests(casillas: CasillaColumns, drafts: Drafts, contests: Contes
         votes = casillas.votes(draft)
         if not any(votes) and votes and casillas.table.sound:
             casillas.table.blame_whole("elecciones", f"ninguna casilla vota en {code}")
-        column = draft.territory.value if draft.territory else "entidad"
+        column = draft.territory or "entidad"
         if contests_known(tables):
             casillas.table.expect(column, partial(_judge_place, contests, draft), votes, entidades, owns)
         for entidad, own in set(compress(zip(entidades, owns, strict=True), votes)):
@@ -197,6 +195,6 @@ def _judge_place(contests: Contests, draft: ElectionDraft, votes: bool, entidad:
     if not votes or (code, entidad, own) in contests:
         return ""
     if draft.territory is not None and own == 0:
-        return f"sin {draft.territory.replace('_', ' ')} no vota en {code}; quite esa elección de la casilla"
-    where = f"{draft.territory.replace('_', ' ')} {own} de la " if draft.territory else ""
+        return f"sin {draft.territory.words} no vota en {code}; quite esa elección de la casilla"
+    where = f"{draft.territory.words} {own} de la " if draft.territory else ""
     return f"{code} no tiene contienda (ni boleta) en {where}entidad {entidad}"

@@ -1,10 +1,13 @@
 """The files of a catalogue, their columns, and the reading of them as tables."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
+from prep.domain.catalog import TerritoryKind
 from prep.files import csv_tables as cell
 from prep.files.csv_tables import CsvTable, FileFinding, read_table
+from prep.files.official import COLUMNS as OFFICIAL_COLUMNS
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "elecciones.csv": (
@@ -38,6 +41,8 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The columns of each file, in the order in which `write_catalog` writes them. A file may have them in any order.
 
+casillas.csv has one more for each other kind of territory that territorios.csv states.
+
 `sufijo` is the end of CLAVE_ACTA, after CLAVE_CASILLA. It may differ from TIPO_ACTA: real files print "2" as "02" and
 "2EMR" as "4". If it is blank, it is `tipo_acta`. Spaces separate the codes of a list.
 """
@@ -58,7 +63,8 @@ DIGITOS: Final = 3
 """Number of digit boxes for each quantity on the official form (`docs/rules.md` §7)."""
 
 MAX_ENTIDAD: Final = 99
-MAX_TERRITORY: Final = 999
+MAX_TERRITORY: Final = 9999
+"""Demarcaciones are numbered within their municipio: 1701 is the first of municipio 17."""
 _MAX_PEOPLE: Final = 9_999_999
 _MAX_VOTES_PER_BALLOT: Final = 100
 
@@ -73,15 +79,52 @@ maybe_digit_boxes: Final = cell.maybe_integer(1, 7)
 Tables = Mapping[str, CsvTable]
 
 
+CASILLA_KINDS: Final = (TerritoryKind.DISTRITO_FEDERAL, TerritoryKind.DISTRITO_LOCAL, TerritoryKind.MUNICIPIO)
+"""The kinds of territory that every catalogue knows, in the order of the fields of `Casilla`."""
+
+
+def own_columns(kind: TerritoryKind) -> tuple[str, str]:
+    """The two columns of the official file that name a territory of this kind."""
+    return f"ID_{kind.upper()}", kind.upper()
+
+
+def territory_kind(text: str) -> TerritoryKind:
+    """A parser of kinds of territory. Raises ValueError for a word that is a column of another meaning."""
+    kind = TerritoryKind(cell.bare(text))
+    usual = kind == TerritoryKind.ENTIDAD or kind in CASILLA_KINDS
+    if not usual and (kind in COLUMNS["casillas.csv"] or not OFFICIAL_COLUMNS.isdisjoint(own_columns(kind))):
+        raise ValueError(f"«{kind}» no es un tipo de territorio: es el nombre de otra columna")
+    return kind
+
+
+def casilla_kinds(tables: Tables) -> tuple[TerritoryKind, ...]:
+    """The kinds of territory of this catalogue's casillas: the usual ones, then those with a column of their own."""
+    # If casillas.csv could not be read, that is one error; the kinds that need its columns are not wrong because of it.
+    columns = tables["casillas.csv"].columns if "casillas.csv" in tables else _stated_kinds(tables)
+    usual = {*COLUMNS["casillas.csv"], *CASILLA_KINDS}
+    return (*CASILLA_KINDS, *(TerritoryKind(column) for column in columns if column not in usual))
+
+
+def _stated_kinds(tables: Tables) -> frozenset[str]:
+    """The kinds of territory that territorios.csv states; casillas.csv may have a column for each."""
+    stated = tables["territorios.csv"].columns["tipo"] if "territorios.csv" in tables else ()
+    kinds = set()
+    for text in set(stated):
+        with suppress(ValueError):  # told when that file is read
+            kinds.add(territory_kind(text))
+    return frozenset(kinds - {TerritoryKind.ENTIDAD, *CASILLA_KINDS})
+
+
 def read_tables(files: Mapping[str, bytes], report: list[FileFinding]) -> Tables:
-    tables = {}
+    tables: dict[str, CsvTable] = {}
     for name, columns in COLUMNS.items():
         if name not in files:
             if name not in OPTIONAL_FILES:
                 report.append(FileFinding(name, 0, "", "falta el archivo"))
             continue
-        optional = OPTIONAL_COLUMNS.get(name, frozenset())
-        table = read_table(name, files[name], columns, optional=optional, report=report)
+        own = _stated_kinds(tables) if name == "casillas.csv" else frozenset()
+        optional = OPTIONAL_COLUMNS.get(name, frozenset()) | own
+        table = read_table(name, files[name], (*columns, *own), optional=optional, report=report)
         if table is not None:
             tables[name] = table
     return tables

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from prep.domain.catalog import Clase, Contest, ContestId, Nivel, Territory, TerritoryKind
@@ -11,14 +12,15 @@ from prep.files.catalog_columns import (
     MAX_TERRITORY,
     Tables,
     all_sound,
+    casilla_kinds,
     maybe_entidad,
     maybe_territory,
+    territory_kind,
     votes_per_ballot,
 )
 from prep.files.catalog_elections import FOR_SOMEBODY, Drafts, ElectionDraft, expect_election
 
 ENTIDAD: Final = TerritoryKind.ENTIDAD
-_kind: Final = cell.one_of(TerritoryKind, TerritoryKind)
 
 
 Territories = dict[tuple[TerritoryKind, int, int], Territory]
@@ -45,7 +47,9 @@ def read_territories(tables: Tables) -> Territories:
     table = tables.get("territorios.csv")
     if table is None:
         return {}
-    kinds = table.read("tipo", _kind, ENTIDAD)
+    # The column of casillas.csv declares a kind: so a slip of the pen is an error here, and no new kind.
+    known = casilla_kinds(tables)
+    kinds = table.read("tipo", partial(_known_kind, known), ENTIDAD)
     entidades = table.read("entidad", cell.integer(1, MAX_ENTIDAD), 0)
     ids = table.read("id", cell.integer(1, MAX_TERRITORY), 0)
     names = table.read("nombre", cell.needed_name, "")
@@ -58,16 +62,25 @@ def read_territories(tables: Tables) -> Territories:
     return found
 
 
+def _known_kind(known: Sequence[TerritoryKind], text: str) -> TerritoryKind:
+    kind = territory_kind(text)
+    if kind != ENTIDAD and kind not in known:
+        raise ValueError(
+            f"«{kind}» no es ninguno de: entidad, {', '.join(known)}. Otro tipo necesita su columna en casillas.csv"
+        )
+    return kind
+
+
 def _judge_territory(kind: TerritoryKind, entidad: int, own: int) -> str:
-    return "el id de una entidad es el de la columna entidad" if kind is ENTIDAD and own != entidad else ""
+    return "el id de una entidad es el de la columna entidad" if kind == ENTIDAD and own != entidad else ""
 
 
 def unknown_territory(kind: TerritoryKind, entidad: int, own: int, territories: Territories) -> str:
     """The sentence about a territory that is missing in territorios.csv; "" if it is there."""
     if (kind, entidad, own) in territories:
         return ""
-    where = "" if kind is ENTIDAD else f" de la entidad {entidad}"
-    return f"{kind.replace('_', ' ')} {own}{where} no está en territorios.csv"
+    where = "" if kind == ENTIDAD else f" de la entidad {entidad}"
+    return f"{kind.words} {own}{where} no está en territorios.csv"
 
 
 def read_contests(tables: Tables, drafts: Drafts, territories: Territories) -> Contests:
@@ -105,10 +118,10 @@ def read_contests(tables: Tables, drafts: Drafts, territories: Territories) -> C
 
 
 def _contests_by_territory(draft: ElectionDraft, territories: Territories) -> Iterable[ContestKey]:
-    if draft.nivel is Nivel.PAIS:
+    if draft.nivel == Nivel.PAIS:
         return [(draft.code, 0, 0)]
     kind = draft.territory or ENTIDAD
-    return [(draft.code, held, own if draft.territory else 0) for (of, held, own) in territories if of is kind]
+    return [(draft.code, held, own if draft.territory else 0) for (of, held, own) in territories if of == kind]
 
 
 def _contest_of(
@@ -125,7 +138,7 @@ def _judge_contest(key: ContestKey, drafts: Drafts, territories: Territories) ->
     draft, entidad, own = drafts.get(key[0]), key[1], key[2]
     if draft is None:
         return ""
-    if draft.nivel is Nivel.PAIS:
+    if draft.nivel == Nivel.PAIS:
         return "" if entidad == own == 0 else "una contienda de todo el país lleva entidad 0 y territorio 0"
     if draft.territory is not None:
         return unknown_territory(draft.territory, entidad, own, territories)

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from prep.domain.catalog import (
+    DISTRITOS,
     Ambito,
     Clase,
     Election,
@@ -19,7 +21,7 @@ from prep.domain.catalog import (
 )
 from prep.domain.rules import OWN, RULE_SETS, RuleSet
 from prep.files import csv_tables as cell
-from prep.files.catalog_columns import Tables, all_sound
+from prep.files.catalog_columns import Tables, all_sound, casilla_kinds, own_columns
 from prep.files.csv_tables import CsvTable, shown
 from prep.files.official import COLUMNS as OFFICIAL_COLUMNS
 
@@ -27,7 +29,6 @@ FOR_SOMEBODY: Final = frozenset({Clase.PARTIDO, Clase.COALICION, Clase.COMUN, Cl
 _JOINED: Final = frozenset({Clase.COALICION, Clase.COMUN})
 
 _ambito: Final = cell.one_of(Ambito, Ambito)
-_nivel: Final = cell.one_of(Nivel, Nivel)
 _clase: Final = cell.one_of(Clase, Clase)
 
 
@@ -86,7 +87,7 @@ def read_elections(tables: Tables, own: Mapping[str, RuleSet]) -> Drafts:
     titles = table.read("titulo", cell.needed_name, "")
     years = table.read("anio", cell.integer(1990, 2200), 0)
     ambitos = table.read("ambito", _ambito, Ambito.LOCAL)
-    niveles = table.read("nivel", _nivel, Nivel.ENTIDAD)
+    niveles = table.read("nivel", partial(_known_nivel, casilla_kinds(tables)), Nivel.ENTIDAD)
     rules = table.read("reglas", str.strip, "")
     candidaturas = table.read("candidatura", cell.sticker_word, "")
     tipos = _by_type(table, "tipo_acta", needed=True)
@@ -112,6 +113,21 @@ def read_elections(tables: Tables, own: Mapping[str, RuleSet]) -> Drafts:
         drafts.setdefault(code, draft)
     _read_options(tables, drafts)
     return drafts
+
+
+def _known_nivel(known: Sequence[TerritoryKind], text: str) -> Nivel:
+    try:
+        nivel = Nivel(cell.bare(text))
+    except ValueError:
+        nivel = None
+    kinds = [kind for kind in known if kind not in DISTRITOS]
+    levels = (Nivel.PAIS, Nivel.ENTIDAD, Nivel.DISTRITO, *kinds)
+    if nivel is None or nivel not in levels:
+        raise ValueError(
+            f"«{shown(cell.bare(text))}» no es ninguno de: {', '.join(levels)}. "
+            "Otro tipo de territorio necesita sus renglones en territorios.csv y su columna en casillas.csv"
+        )
+    return nivel
 
 
 def _judge_rules(name: str, own: Mapping[str, RuleSet]) -> str:
@@ -157,7 +173,8 @@ def _read_options(tables: Tables, drafts: Drafts) -> None:
     colours = table.read("color", cell.colour, "")
     emblems = table.read("emblema", cell.file_name, "")
     expect_election(table, elections, tables, drafts)
-    table.expect("codigo", _judge_option_code, codes, clases)
+    places = {code: own_columns(draft.territory or draft.distrito) for code, draft in drafts.items()}
+    table.expect("codigo", partial(_judge_option_code, places), elections, codes, clases)
     table.expect("partidos", _judge_parties, clases, parties)
     table.expect_once("orden", "el orden está repetido", elections, ordenes)
     table.expect_once("codigo", "la opción está repetida", elections, [code.casefold() for code in codes])
@@ -183,9 +200,10 @@ def _read_options(tables: Tables, drafts: Drafts) -> None:
             _judge_ballot(table, draft, rows)
 
 
-def _judge_option_code(code: str, clase: Clase) -> str:
+def _judge_option_code(places: Mapping[str, tuple[str, str]], election: str, code: str, clase: Clase) -> str:
     own = clase.value.upper() if clase in {Clase.NULOS, Clase.NO_REGISTRADAS} else ""
-    if code.upper() not in OFFICIAL_COLUMNS or code.upper() == own:
+    taken = code.upper() in OFFICIAL_COLUMNS or code.upper() in places.get(election, ())
+    if not taken or code.upper() == own:
         return ""
     return f"«{code}» es el nombre de otra columna del archivo oficial"
 

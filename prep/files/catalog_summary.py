@@ -8,11 +8,9 @@ from prep.domain.catalog import (
     Catalog,
     Contest,
     Election,
-    TerritoryKind,
     TipoCasilla,
-    district_kind,
-    electing_kind,
 )
+from prep.domain.row import territory
 
 
 def catalog_summary(catalog: Catalog) -> list[str]:
@@ -22,9 +20,9 @@ def catalog_summary(catalog: Catalog) -> list[str]:
     for election in catalog.elections:
         contests = [contest for contest in catalog.contests if contest.election == election.id]
         actas = [acta for acta in catalog.actas if acta.election == election.id]
-        kind = electing_kind(election.nivel, election.ambito) or district_kind(election.ambito)
-        lines += [f"{election.code}: {election.title}", f"  por {kind.replace('_', ' ')}"]
-        lines += _territory_lines(catalog, kind, actas)
+        kind, _, _ = territory(election)
+        lines += [f"{election.code}: {election.title}", f"  por {kind.words}"]
+        lines += _territory_lines(catalog, election, actas)
         lines += [f"    total: {_people(actas)}", "  boletas, con sus opciones en orden", *_ballots(election, contests)]
     return [*lines, "totales", *(f"  {line}" for line in catalog_totals(catalog))]
 
@@ -38,12 +36,14 @@ def catalog_totals(catalog: Catalog) -> list[str]:
     ]
 
 
-def _territory_lines(catalog: Catalog, kind: TerritoryKind, actas: Sequence[Acta]) -> Iterator[str]:
-    names = {(each.entidad, each.id): each.name for each in catalog.territories if each.kind is kind}
+def _territory_lines(catalog: Catalog, election: Election, actas: Sequence[Acta]) -> Iterator[str]:
+    kind, _, _ = territory(election)
+    names = {(each.entidad, each.id): each.name for each in catalog.territories if each.kind == kind}
+    contests = {contest.id: contest.territory for contest in catalog.contests}
     places: dict[tuple[int, int], list[Acta]] = {}
     for acta in actas:
         casilla = catalog.casillas[acta.casilla - 1]
-        own: int = getattr(casilla, kind.value)
+        own = contests[acta.contest] if election.territory else casilla.distrito(election.ambito)
         places.setdefault((casilla.entidad, own), []).append(acta)
     several = len({entidad for entidad, _ in places}) > 1
     for (entidad, own), held in sorted(places.items()):

@@ -6,18 +6,23 @@
 from collections.abc import Mapping
 from typing import Final
 
-from prep.domain.catalog import Ambito, Clase, Nivel, TerritoryKind, TipoCasilla
-from prep.files.catalog_columns import COLUMNS, DIGITOS, OPTIONAL_COLUMNS, OPTIONAL_FILES
+from prep.domain.catalog import Ambito, Clase, Nivel, TipoCasilla
+from prep.files.catalog_columns import CASILLA_KINDS, COLUMNS, DIGITOS, MAX_TERRITORY, OPTIONAL_COLUMNS, OPTIONAL_FILES
 from prep.files.catalog_files import write_catalog
 from prep.files.catalog_warnings import WARNINGS
 
 FORMAT_NAME: Final = "FORMATO.md"
 """The format, beside the sample."""
 
+_LEVELS: Final = (Nivel.PAIS, Nivel.ENTIDAD, Nivel.DISTRITO, Nivel.MUNICIPIO)
+
 _FILES: Final[Mapping[str, str]] = {
     "elecciones.csv": "Qué se vota esa noche: un renglón por elección.",
-    "territorios.csv": "Entidades, distritos y municipios, con sus nombres: un renglón por territorio.",
-    "casillas.csv": "Todas las casillas aprobadas, un renglón por casilla. Cada casilla da un acta por elección.",
+    "territorios.csv": "Entidades, distritos, municipios y otros territorios que eligen: un renglón por territorio.",
+    "casillas.csv": (
+        "Todas las casillas aprobadas, un renglón por casilla. Cada casilla da un acta por elección. Lleva una columna "
+        "más por cada tipo de territorio que no está abajo: su número, o 0 o vacío si no pertenece a ninguno."
+    ),
     "opciones.csv": (
         "Los renglones de la boleta de cada elección, uno por partido, combinación de coalición, candidatura común o "
         "independiente, más las no registradas y los nulos. Cada opción es una columna del archivo oficial."
@@ -44,7 +49,7 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "titulo": "Nombre de la elección, como se publica.",
         "anio": "Año, de 1990 a 2200.",
         "ambito": f"Uno de: {', '.join(Ambito)}. Dice qué distrito llevan sus archivos.",
-        "nivel": f"Dónde se elige el cargo: {', '.join(Nivel)}.",
+        "nivel": f"Dónde se elige el cargo: {', '.join(_LEVELS)}, o el tipo de territorio que lo elige.",
         "reglas": "Nombre del conjunto de reglas: uno conocido, como `ine-2023`, o uno propio de la carpeta `reglas`.",
         "candidatura": "El campo `tipo_candidatura` del QR: hasta 12 letras mayúsculas o cifras.",
         "tipo_acta": (
@@ -57,9 +62,9 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "sufijo_extranjero": "El del voto desde el extranjero (M), si es otro.",
     },
     "territorios.csv": {
-        "tipo": f"Uno de: {', '.join(TerritoryKind)}.",
+        "tipo": f"Uno de: entidad, {', '.join(CASILLA_KINDS)}; u otro que elija, con columna en casillas.csv.",
         "entidad": "Número de la entidad federativa, de 1 a 99.",
-        "id": "Número del territorio, de 1 a 999; el de una entidad es el mismo de `entidad`.",
+        "id": f"Número del territorio, de 1 a {MAX_TERRITORY}; el de una entidad es el mismo de `entidad`.",
         "nombre": "Nombre, como se publica.",
     },
     "casillas.csv": {
@@ -97,7 +102,7 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
     "contiendas.csv": {
         "eleccion": "Código de la elección.",
         "entidad": "Número de la entidad; 0 o vacío si la contienda es de todo el país.",
-        "territorio": "Número del distrito o municipio; 0 o vacío si la contienda es de toda la entidad o del país.",
+        "territorio": "Número del territorio que elige; 0 o vacío si la contienda es de toda la entidad o del país.",
         "nombre": "Nombre de la contienda; vacío: el de su territorio.",
         "opciones": "Las opciones de su boleta, por código y separadas por espacio; vacío: todas. "
         "Debe incluir los nulos.",
@@ -151,7 +156,8 @@ cada vez.
   números (`="0001"`, `'0001`, `4,778`).
 - Las columnas van en cualquier orden. Las que no son obligatorias pueden faltar; una celda vacía significa lo mismo.
 - Los códigos llevan letras, cifras, guiones, puntos y `&`, sin espacios. Un texto no empieza con `=`, `+`, `-` ni `@`.
-- Lo que se vota en todo el estado tiene `nivel` *entidad*; por distrito, *distrito*; por municipio, *municipio*.
+- Lo que se vota en todo el estado tiene `nivel` *entidad*; por distrito, *distrito*; por municipio, *municipio*;
+  por otro territorio, el nombre de su tipo (abajo).
 - Después del corte 0 el catálogo no cambia: su huella va en cada manifiesto y en la primera hoja de la bitácora.
   Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
   `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
@@ -169,6 +175,21 @@ horarios en palabras y espera a que una persona los confirme. `prep catalog load
   de la entidad.
 - Desde el corte 0 no cambia. `prep night reset` comienza otra vez un simulacro; una noche real no se repite.
 - Las variables `PREP_*` son de una máquina (direcciones, secretos, carpetas) y no dicen nada de la noche.
+## Juntas municipales, comunidades, demarcaciones
+
+Un cargo se elige también por junta municipal, comunidad, demarcación u otro territorio que tenga su instituto. El tipo
+de territorio se nombra con minúsculas sin acento, cifras y guiones bajos, y está en tres archivos: en `nivel` de
+elecciones.csv, en `tipo` de territorios.csv (con un renglón por territorio), y como una columna más de casillas.csv. Si
+el número se repite en cada municipio, póngale antes el del municipio: 1701 es la demarcación 1 del municipio 17.
+
+```
+elecciones.csv     JUN,Juntas municipales,2027,local,junta_municipal,…
+territorios.csv    junta_municipal,33,4,Villa Encino
+casillas.csv       entidad,…,municipio,junta_municipal,seccion,…
+                   33,…,2,4,15,…
+```
+El archivo oficial lleva entonces las columnas `ID_JUNTA_MUNICIPAL` y `JUNTA_MUNICIPAL`. Una casilla sin junta no vota
+en esa elección: sus `elecciones` son las otras.
 
 ## reglas/NOMBRE.toml
 

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Final
 
-from prep.domain.catalog import SIN_SECCION, Catalog, Clase, Contest, Nivel, Option, TerritoryKind, TipoCasilla
+from prep.domain.catalog import (
+    DISTRITOS,
+    SIN_SECCION,
+    Catalog,
+    Clase,
+    Contest,
+    Nivel,
+    Option,
+    TerritoryKind,
+    TipoCasilla,
+)
 from prep.files import csv_tables as cell
 from prep.files.catalog_actas import ActaChanges
 from prep.files.catalog_casillas import CasillaColumns
@@ -199,7 +209,7 @@ def _judge_numbers(casillas: CasillaColumns) -> Iterator[FileFinding]:
 def _judge_territories(reading: CatalogReading) -> Iterator[FileFinding]:
     table, casillas = reading.tables["territorios.csv"], reading.casillas
     used = {
-        (kind.value, *place)
+        (kind, *place)
         for kind, owns in casillas.territory.items()
         for place in set(zip(casillas.entidad, owns, strict=True))
     }
@@ -289,6 +299,7 @@ def _judge_unbacked(
 def _judge_equal_ballots(reading: CatalogReading, lines: _Lines) -> Iterator[FileFinding]:
     for code, draft in reading.drafts.items():
         own = {key: place.contest.ballot for key, place in reading.contests.items() if key[0] == code}
-        if draft.nivel is Nivel.MUNICIPIO and len(own) > 1 and len(set(own.values())) == 1:
-            sentence = f"los {len(own)} municipios de {code} tienen la misma boleta"
+        if draft.territory not in {None, *DISTRITOS} and len(own) > 1 and len(set(own.values())) == 1:
+            places = "municipios" if draft.nivel == Nivel.MUNICIPIO else "territorios"
+            sentence = f"los {len(own)} {places} de {code} tienen la misma boleta"
             yield lines.at_contest("W209", next(iter(own)), "opciones", sentence)

@@ -421,8 +421,15 @@ def _split_rows(name: str, text: str, report: list[FileFinding]) -> tuple[list[l
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        report.append(FileFinding(name, line, "", f"desde aquí no se puede separar en columnas ({error})"))
+        report.append(FileFinding(name, line, "", f"desde aquí no se puede separar en columnas: {broken_row(error)}"))
     return rows, lines
+
+
+def broken_row(error: csv.Error) -> str:
+    """Why a row cannot be separated into columns, in the words of its author; the library's are English."""
+    if "field limit" in str(error):
+        return f"una celda tiene más de {csv.field_size_limit():,} caracteres"
+    return "hay una comilla de más o una sin cerrar"
 
 
 def _of_width(

@@ -67,6 +67,10 @@ _OUT_OF_CATALOGUE: Final = 3
 """UBICACION_CASILLA of an acta that is fuera de catálogo."""
 _CONTABILIZADA: Final = {"0": "0", "1": "1", "2": "2", "SI": "1", "NO": "0"}
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
+_DIGEST: Final = re.compile(r"[0-9A-Fa-f]{32,128}", re.ASCII)
+_COTEJADA: Final = frozenset({"0", "1", "2", "3", "SI", "NO"})
+_PLACES: Final = frozenset({1, 2, _OUT_OF_CATALOGUE})
+"""Of UBICACION_CASILLA."""
 _INDEPENDENT: Final = re.compile(r"C_I_.+|(CAND|CANDIDAT[OA]|CANDIDATURA)?[-_ ]?(IND|CI)([-_ ]|\d|EPENDIENTE|$).*")
 _MARKED: Final = re.compile(rf"({'|'.join(sorted(COALITION_MARKS))})[-_].+")
 _MOST_SUMS: Final = 3
@@ -213,7 +217,7 @@ def read_official(data: bytes, *, texts: Texts = NO_TEXTS, skip_unknown: bool = 
         vote_columns=tuple(layout.columns[place] for place in places),
         printed_vote_columns=tuple(header[1][place].strip() for place in places),
         rows=_with_unique_keys(rows),
-        notes=(*layout.notes, *summed, *believed),
+        notes=(*layout.notes, *reader.notes, *_repeated_keys(rows), *summed, *believed),
     )
 
 
@@ -240,7 +244,7 @@ class _Layout:
     def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
         names = [canonical_column(name) for name in header]
         for place, name in enumerate(names):
-            office = office_column(name)
+            office = office_column(name) or _of_own_office(names, place)
             if office and office not in names:
                 names[place] = office
         notes = []
@@ -265,6 +269,21 @@ class _Layout:
     @property
     def vote_columns(self) -> tuple[str, ...]:
         return tuple(self.columns[place] for place in self.votes)
+
+
+def _of_own_office(names: Sequence[str], place: int) -> str:
+    """The column of the local district, for ID_X or X of a kind of territory X that only its institute knows.
+
+    Such a file has both columns, next to each other and among those of the identity; "" for any other column.
+    """
+    name = names[place]
+    kind = name.removeprefix("ID_")
+    pair = [f"ID_{kind}", kind]
+    first = place if name == pair[0] else place - 1
+    among = "SECCION" in names and 0 <= first < names.index("SECCION")
+    if not among or {*pair} & COLUMNS or list(names[first : first + 2]) != pair:
+        return ""
+    return "ID_DISTRITO_LOCAL" if name == pair[0] else "DISTRITO_LOCAL"
 
 
 def _refuse_doubled(names: Sequence[str], line: int) -> None:
@@ -367,6 +386,20 @@ class _Reader:
         self.zone, self.texts, self.skip_unknown = zone, texts, skip_unknown
         self._line = 0
         self._doubts: list[str] = []
+        self._odd: dict[str, list[tuple[int, str]]] = {}
+        """Column → line and text of the cells that no reading needs and nobody understands."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence for each column with such cells."""
+        return tuple(
+            f"columna {column}: no se conoce «{shown(found[0][1])}» (línea {found[0][0]}; {_rows(len(found))} así)"
+            for column, found in self._odd.items()
+        )
+
+    def _note_unless(self, known: object, column: str, text: str) -> None:
+        if not known and not nothing(text):
+            self._odd.setdefault(column, []).append((self._line, text))
 
     def row(self, line: int, cells: list[str]) -> OfficialRow:
         self._line, self._doubts = line, []
@@ -380,10 +413,17 @@ class _Reader:
         status = self._status(cells, meanings, contabilizada, ubicacion)
         captured = status is Status.CAPTURADA
         origen, digitalizacion = _origin(self._text(cells, "ORIGEN"), self._text(cells, "DIGITALIZACION"))
+        cotejada, digest = self._text(cells, "COTEJADA"), self._word(cells, "CODIGO_INTEGRIDAD")
+        self._note_unless(origen in _ORIGINS.values(), "ORIGEN", origen)
+        self._note_unless(digitalizacion in _DEVICES.values(), "DIGITALIZACION", digitalizacion)
+        self._note_unless(fold(cotejada) in _COTEJADA, "COTEJADA", cotejada)
+        self._note_unless(_DIGEST.fullmatch(digest), "CODIGO_INTEGRIDAD", digest)
+        clave = self._word(cells, "CLAVE_CASILLA")
+        self._note_unless(_CLAVE.fullmatch(clave.upper()) or not captured, "CLAVE_CASILLA", clave)
         return OfficialRow(
             line=line,
             key=self._key(cells, status),
-            clave_casilla=self._word(cells, "CLAVE_CASILLA"),
+            clave_casilla=clave,
             clave_acta=self._word(cells, "CLAVE_ACTA"),
             entidad=self._id(cells, "ID_ENTIDAD"),
             entidad_nombre=self._word(cells, "ENTIDAD"),
@@ -408,14 +448,14 @@ class _Reader:
             status=status,
             contabilizada=contabilizada,
             traslado=self._word(cells, "MECANISMOS_TRASLADO"),
-            hash=self._word(cells, "CODIGO_INTEGRIDAD") or None,
+            hash=digest or None,
             acopio=self._moment(cells, "FECHA_HORA_ACOPIO"),
             captura=self._moment(cells, "FECHA_HORA_CAPTURA"),
             verificacion=self._moment(cells, "FECHA_HORA_VERIFICACION"),
             origen=origen,
             digitalizacion=digitalizacion,
             tipo_documento=self._word(cells, "TIPO_DOCUMENTO"),
-            cotejada=self._text(cells, "COTEJADA") or "-",
+            cotejada=cotejada or "-",
             printed=tuple(cells),
             unknown="; ".join(self._doubts),
         )
@@ -436,10 +476,14 @@ class _Reader:
 
     def _id(self, cells: Sequence[str], column: str) -> int | None:
         text = self._text(cells, column)
+        self._note_unless(_DIGITS.fullmatch(text), column, text)
         return int(text) if _DIGITS.fullmatch(text) else None
 
     def _moment(self, cells: Sequence[str], column: str) -> datetime | None:
-        return read_moment(self._text(cells, column), self.zone)
+        text = self._text(cells, column)
+        found = read_moment(text, self.zone)
+        self._note_unless(found, column, text)
+        return found
 
     def _number(self, cells: Sequence[str], column: str) -> int | None:
         text = without_thousands(self._text(cells, column))
@@ -482,7 +526,10 @@ class _Reader:
         return _CONTABILIZADA.get(fold(text), "-")
 
     def _ubicacion(self, cells: Sequence[str]) -> int | None:
-        return UBICACION.get(fold(self._word(cells, "UBICACION_CASILLA")), self._id(cells, "UBICACION_CASILLA"))
+        text = self._word(cells, "UBICACION_CASILLA")
+        found = UBICACION.get(fold(text), int(text) if _DIGITS.fullmatch(text) else None)
+        self._note_unless(found in _PLACES, "UBICACION_CASILLA", text)
+        return found
 
     def _status(
         self,
@@ -505,6 +552,9 @@ class _Reader:
         if contabilizada != "1" and any(map(says_sin_acta, votes)):
             return Status.SIN_ACTA
         if contabilizada == "-":
+            # A blank is no word, but an acta with votes that nobody counts would be gone without a trace.
+            if any(text.strip("0,.") and _DIGITS.fullmatch(without_thousands(text)) for text in map(bare, votes)):
+                self._doubt("CONTABILIZADA", "no dice nada, y la fila tiene votos")
             return Status.ESPERADA
         return Status.ESPERADA if contabilizada == "0" and self._untouched(cells, votes, meanings) else Status.CAPTURADA
 
@@ -533,6 +583,20 @@ def _origin(origen: str, device: str) -> tuple[str, str]:
         origen, device = device, origen
     origen, device = ("" if nothing(text) else text for text in (origen, device))
     return _ORIGINS.get(fold(origen), origen), _DEVICES.get(fold(device), device)
+
+
+def _rows(count: int) -> str:
+    return "1 fila" if count == 1 else f"{count} filas"
+
+
+def _repeated_keys(rows: Sequence[OfficialRow]) -> list[str]:
+    """The note about expected actas of one CLAVE_ACTA; the first of them, and how many rows."""
+    times = Counter(row.key for row in rows if row.status is not Status.FUERA_DE_CATALOGO)
+    again = [row for row in rows if times[row.key] > 1]
+    if not again:
+        return []
+    first = again[0]
+    return [f"columna CLAVE_ACTA: se repite «{shown(first.key)}» (línea {first.line}; {_rows(len(again))} así)"]
 
 
 def _with_unique_keys(rows: Sequence[OfficialRow]) -> list[OfficialRow]:

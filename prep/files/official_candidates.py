@@ -8,7 +8,7 @@ from typing import Final
 from prep.errors import Rejected
 from prep.files.csv_tables import bare, shown
 from prep.files.official_text import DELIMITERS, PREAMBLE_LINES, read_lines, read_rows, refuse
-from prep.files.official_words import canonical_column, column_name, nothing, office_column
+from prep.files.official_words import SYNONYMS, canonical_column, column_name, nothing, office_column
 
 _SUM: Final = re.compile(r"SUM(?:A)?[-_]", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"\d{1,9}", re.ASCII)
@@ -53,7 +53,12 @@ def read_candidates(data: bytes) -> list[CandidateRow]:
     lines = read_lines(data)
     delimiter, start = find_candidates_header(lines)
     (_, header), *body = read_rows(lines[start:], delimiter, start)
-    place = {_name(name): index for index, name in reversed([*enumerate(header)])}
+    names = [_name(name) for name in header]
+    # Our own files name the territory that elects between the entidad and the party: ID_<kind>, of any kind.
+    if "PARTIDO_CI" in names and "ID_DISTRITO_LOCAL" not in names:
+        own = [name for name in names[: names.index("PARTIDO_CI")] if name.startswith("ID_") and name not in SYNONYMS]
+        names = ["ID_DISTRITO_LOCAL" if own == [name] else name for name in names]
+    place = {name: index for index, name in reversed([*enumerate(names)])}
     return [_candidate(line, cells, place) for line, cells in body]
 
 

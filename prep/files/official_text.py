@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Rejected
-from prep.files.csv_tables import bare, without_bom, without_thousands
+from prep.files.csv_tables import bare, broken_row, without_bom, without_thousands
 from prep.files.official_words import canonical_column, column_name, nothing
 
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -121,7 +121,7 @@ def read_rows(lines: Sequence[str], delimiter: str, before: int) -> list[tuple[i
     try:
         rows.extend((before + reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error as error:
-        refuse(before + reader.line_num, "", f"el renglón no se puede separar en columnas ({error})")
+        refuse(before + reader.line_num, "", f"el renglón no se puede separar en columnas: {broken_row(error)}")
     width = len(rows[0][1])
     while width and not rows[0][1][width - 1].strip():
         width -= 1

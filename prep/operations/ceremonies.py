@@ -28,7 +28,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,13 +43,14 @@ from integrity.sums import Malformed, read_sums
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
-from prep.domain.night import Night, in_words, zone_in_words
+from prep.domain.hours import CENTRAL, hour_words
+from prep.domain.night import Night
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.messages import Topic
 from prep.operations import documents as acts
 from prep.operations import night as night_orders
 from prep.operations import software
-from prep.settings import CENTRAL, Part, Settings, now, read_settings
+from prep.settings import Part, Settings, now, read_settings
 from prep.store import catalog, cortes, embedded
 from prep.store import ceremony as store
 from prep.store import night as night_store
@@ -162,7 +163,7 @@ async def look(hall: Hall, momento: str) -> tuple[dict[str, Any], list[str]]:
         "origen": hall.declared.log_name,
         "simulacro": hall.declared.simulacro,
         "declaracion": hall.declared.digest,
-        "fecha_hora": _iso_moment(now()),
+        "fecha_hora": _iso_moment(now(), hall.declared.tz),
         "catalogo": digest,
         "tablas": tables,
         "almacen": {"objetos": len(kept), "sha256": hashlib.sha256("\n".join(kept).encode()).hexdigest()},
@@ -196,15 +197,15 @@ async def _clock_readings(hall: Hall) -> tuple[dict[str, Any], list[str]]:
     before = now()
     there = await store.clock(hall.connection)
     said: dict[str, Any] = {
-        "maquina": _iso_moment(before),
-        "base_de_datos": _iso_moment(there),
+        "maquina": _iso_moment(before, hall.declared.tz),
+        "base_de_datos": _iso_moment(there, hall.declared.tz),
         "autoridad_de_tiempo": None,
     }
     wrong = _clock_difference("la base de datos", there, before, now())
     if hall.settings.tsa and hall.settings.tsa_ca:
         stamped, slack, why = await _ask_authority(hall.settings.tsa.split(",")[0], hall.settings.tsa_ca)
         if stamped is not None:
-            said["autoridad_de_tiempo"] = _iso_moment(stamped)
+            said["autoridad_de_tiempo"] = _iso_moment(stamped, hall.declared.tz)
             wrong += _clock_difference("la autoridad de tiempo", stamped, before - slack, now() + slack)
         else:
             said["autoridad_de_tiempo"] = why
@@ -236,8 +237,8 @@ async def _ask_authority(url: str, ca: Path) -> tuple[datetime | None, timedelta
     return stamp.at, (stamp.accuracy or timedelta()) + timedelta(seconds=1), ""
 
 
-def _iso_moment(at: datetime) -> str:
-    return at.astimezone(CENTRAL).isoformat(timespec="milliseconds")
+def _iso_moment(at: datetime, zone: tzinfo) -> str:
+    return at.astimezone(zone).isoformat(timespec="milliseconds")
 
 
 # --- zero -------------------------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@ async def zero(hall: Hall) -> int:
         INICIO,
         first,
         {COUNTS: counted, **({LIST: listed} if listed else {})},
-        _told_at_zero(first, hall.declared),
+        _told_at_zero(first, hall.declared.tz),
     )
     return 0
 
@@ -290,16 +291,17 @@ async def _publish_zero(settings: Settings) -> None:
         raise Rejected(f"el corte 0 no salió: {error.sentence}") from error
 
 
-def _told_at_zero(first: Corte, night: Night) -> list[str]:
+def _told_at_zero(first: Corte, zone: tzinfo) -> list[str]:
     return [
         "Antes de recibir la primera acta se contó todo lo que el sistema guarda.",
         "No había imágenes, capturas, versiones de actas, cortes ni mensajes en espera.",
-        f"El corte 0, con todos sus valores en cero, se publicó {_moment_on_paper(first.at, night)}.",
+        f"El corte 0, con todos sus valores en cero, se publicó el {_moment_on_paper(first.at, zone)}.",
     ]
 
 
-def _moment_on_paper(at: datetime, night: Night) -> str:
-    return f"{in_words(at, night.tz)} ({zone_in_words(night)})"
+def _moment_on_paper(at: datetime, zone: tzinfo) -> str:
+    words = "hora del centro" if zone == CENTRAL else hour_words(zone, at)
+    return f"{at.astimezone(zone):%d/%m/%Y a las %H:%M:%S} ({words})"
 
 
 # --- close ------------------------------------------------------------------------------------------------------------
@@ -325,10 +327,8 @@ async def close(hall: Hall, *, compare: Path | None) -> int:
     else:
         said, _ = await look(hall, CIERRE)
         same = "No hay lista del inicio con que comparar." if before is None else _software_sentence(wrong)
-        told = [
-            f"El corte {last.number}, el último, se publicó {_moment_on_paper(last.at, hall.declared)}.",
-            f"Software: {same}",
-        ]
+        at = _moment_on_paper(last.at, hall.declared.tz)
+        told = [f"El corte {last.number}, el último, se publicó el {at}.", f"Software: {same}"]
         await _keep_act(hall, CIERRE, last, {COUNTS: _canonical_text(said), LIST: text}, told)
     _print_differences(wrong)
     return 1 if wrong else 0

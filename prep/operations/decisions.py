@@ -19,6 +19,7 @@ from prep.pipeline import Given
 from prep.settings import Part, now, read_settings
 from prep.store import decisions as store
 from prep.store import embedded, lists
+from prep.store import night as night_store
 from prep.store.database import Connection, open_pool, transaction
 from prep.store.decisions import Decision, Speaker
 from prep.store.lists import Listing
@@ -96,7 +97,8 @@ def _answer(arguments: argparse.Namespace) -> Work:
         own = found.waits is not None and found.waits[1] == person.id
         if not own or arguments.move is DecisionMove.CONFIRMA:
             allow(person, CONFIRMS[found.kind])
-        by, given = Speaker(person.id, person.site, now()), Given(now, SystemRandom().random)
+        night = await night_store.declared(connection)
+        by, given = Speaker(person.id, person.site, now()), Given(now, SystemRandom().random, lambda: night.tz)
         text = words_beside(arguments.text)
         answered, _ = await decisions.answer(connection, found.id, arguments.move, words=text, by=by, given=given)
         return told(answered)

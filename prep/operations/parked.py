@@ -7,7 +7,7 @@ import os
 import pwd
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, tzinfo
 from typing import Final
 
 from capture.decisions import PROPOSES
@@ -18,8 +18,9 @@ from prep.domain.decision import REASONS, DecisionKind
 from prep.errors import PrepError
 from prep.messages import Message
 from prep.operations.decisions import Work, in_transaction, speaker, told, words_beside
-from prep.settings import CENTRAL, Part, now
+from prep.settings import Part, now
 from prep.store import deliveries
+from prep.store import night as night_store
 from prep.store.database import Connection
 from prep.store.deliveries import ParkedMessage, ParkedState
 
@@ -78,7 +79,10 @@ def _list_parked(arguments: argparse.Namespace) -> Work:
         found = await deliveries.list_parked(connection, settled=arguments.all)
         if arguments.json:
             return "\n".join(json.dumps(_parked_json(each), ensure_ascii=False) for each in found)
-        return _parked_table(found, states=arguments.all) if found else "no hay mensajes apartados"
+        if not found:
+            return "no hay mensajes apartados"
+        night = await night_store.standing(connection)
+        return _parked_table(found, night.night.tz if night else UTC, states=arguments.all)
 
     return work
 
@@ -123,12 +127,12 @@ def _parked_json(parked: ParkedMessage) -> dict[str, object]:
     }
 
 
-def _parked_table(found: Iterable[ParkedMessage], *, states: bool) -> str:
-    """A table with aligned columns. The sentence of the error is last because it may be long."""
+def _parked_table(found: Iterable[ParkedMessage], zone: tzinfo, *, states: bool) -> str:
+    """A table with aligned columns; `zone` is that of the night. The sentence of the error may be long: it is last."""
     rows = [("N.º", "QUÉ", "TEMA", "DESDE", "INTENTOS", *(("ESTADO",) if states else ()), "ERROR")]
     for each in found:
         state = STATES[each.state] + (f": {each.reason}" if each.reason else "")
-        since = each.at.astimezone(CENTRAL).strftime("%Y-%m-%d %H:%M:%S")
+        since = each.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
         head = (str(each.id), describe(each.message), each.message.topic.value, since, str(each.attempts))
         rows.append((*head, *((state,) if states else ()), " ".join(each.error.split())))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

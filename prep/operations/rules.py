@@ -119,6 +119,8 @@ def _new(arguments: argparse.Namespace) -> int:
     written = DRAFT.format(name=arguments.name, own=OWN) + texts
     read_rules("borrador.toml", written.encode())  # refuses a name that no rule set may have
     try:
+        # The folder `reglas` of a catalogue that is only begun is not there yet.
+        path.parent.mkdir(exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(written)
     except FileExistsError:

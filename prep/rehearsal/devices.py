@@ -48,6 +48,9 @@ class Journal:
                     self._remember_line(json.loads(line))
         self.file = path.open("a", encoding="utf-8")
 
+    def close(self) -> None:
+        self.file.close()
+
     def add(self, **fields: str) -> None:
         self._remember_line(fields)
         self.file.write(json.dumps(fields) + "\n")

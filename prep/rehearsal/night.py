@@ -48,7 +48,11 @@ def play(plan: Plan, place: NightPlace, *, ceremonies: bool = False) -> None:
 
     With `ceremonies`, the software list and the zero come before the night, and the close after it.
     """
-    journal = Journal(place.data / "acuses.jsonl")
+    with contextlib.closing(Journal(place.data / "acuses.jsonl")) as journal:
+        _play_with(journal, plan, place, ceremonies=ceremonies)
+
+
+def _play_with(journal: Journal, plan: Plan, place: NightPlace, *, ceremonies: bool) -> None:
     progress = Progresses()
     by_key = {sheet.key: sheet for sheet in plan.sheets}
     progress.images |= {digest: by_key[key] for key, digest in journal.digests.items()}

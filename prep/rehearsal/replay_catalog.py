@@ -78,7 +78,7 @@ def catalog_folder(
                     _clean(file.title) or code,
                     _year(file),
                     file.ambito.value,
-                    night.nivel.value,
+                    night.nivel,
                     rules,
                     candidatura,
                     *(tipos[group] or tipos[""] or "1" for group in _GROUPS),
@@ -127,7 +127,7 @@ class _Night:
     @cached_property
     def named(self) -> dict[str, int]:
         """The number of each place in which the office is elected, by its name without the number before it."""
-        kind = "municipio" if self.nivel is Nivel.MUNICIPIO else "distrito"
+        kind = "municipio" if self.nivel == Nivel.MUNICIPIO else "distrito"
         pairs = {(getattr(row, f"{kind}_nombre"), getattr(row, kind) or 0) for row in self.rows}
         return {_place_name(name): number for name, number in sorted(pairs) if name and number}
 
@@ -164,19 +164,19 @@ class _Night:
         return [option for option in self.options if option.code in codes]
 
     def contest(self, row: OfficialRow) -> _Contest:
-        if self.nivel is Nivel.PAIS:
+        if self.nivel == Nivel.PAIS:
             return 0, 0
-        if self.nivel is Nivel.DISTRITO:
+        if self.nivel == Nivel.DISTRITO:
             return row.entidad or 0, row.distrito or 0
-        return row.entidad or 0, (row.municipio or 0) if self.nivel is Nivel.MUNICIPIO else 0
+        return row.entidad or 0, (row.municipio or 0) if self.nivel == Nivel.MUNICIPIO else 0
 
     def contest_of(self, row: CandidateRow) -> _Contest:
         """By the number of its place, if the results have it as district or municipality; otherwise by name."""
         # A candidates file of one state may leave the entidad out.
         entidad = row.entidad or next((one.entidad for one in self.rows if one.entidad), 0) or 0
         if self.nivel in {Nivel.PAIS, Nivel.ENTIDAD}:
-            return (0, 0) if self.nivel is Nivel.PAIS else (entidad, 0)
-        numbers = [row.municipio, row.distrito] if self.nivel is Nivel.MUNICIPIO else [row.distrito, row.municipio]
+            return (0, 0) if self.nivel == Nivel.PAIS else (entidad, 0)
+        numbers = [row.municipio, row.distrito] if self.nivel == Nivel.MUNICIPIO else [row.distrito, row.municipio]
         named = self.named.get(_place_name(row.lugar))
         for number in (*numbers, named):
             if number is not None and (entidad, number) in self.ballots:
@@ -417,7 +417,7 @@ def _territories(file: OfficialFile) -> list[tuple[object, ...]]:
         if row.municipio:
             named[TerritoryKind.MUNICIPIO, entidad, row.municipio][row.municipio_nombre] += 1
     return [
-        (kind.value, entidad, own, _clean(names.most_common(1)[0][0]) or f"{kind.replace('_', ' ').upper()} {own}")
+        (kind, entidad, own, _clean(names.most_common(1)[0][0]) or f"{kind.replace('_', ' ').upper()} {own}")
         for (kind, entidad, own), names in sorted(named.items())
         if entidad
     ]

@@ -1,6 +1,7 @@
 -- What a corte reads and writes. Blocks that show actas begin with a table `shown` of the version that counts for each:
 -- as it is now, or (`shown_then` put in its place) as it was at corte $1, which the publications tell for ever.
--- $2 is the election; `territory` is what its rows name beside the entidad ($3).
+-- $2 is the election; `territory` is what its rows name beside the entidad ($3):
+-- a distrito of the casilla, or the territory of the contest if another kind of territory elects.
 
 -- name: shown_now
 SELECT acta, version FROM acta_current
@@ -24,8 +25,8 @@ GROUP BY v.acta
 -- name: groups
 WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL), acta_shown AS (
     SELECT a.contest, c.entidad,
-        CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
-            ELSE c.distrito_local END AS territory,
+        CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal WHEN 'distrito_local' THEN c.distrito_local
+            ELSE k.territory END AS territory,
         v.id IS NOT NULL AS captured,
         v.contabilizada = 1 AS counted,
         v.inconsistent,
@@ -35,6 +36,7 @@ WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current
         CASE WHEN v.contabilizada = 1 THEN v.numbers END AS n
     FROM acta a
     JOIN casilla c ON c.id = a.casilla
+    JOIN contest k ON k.id = a.contest
     LEFT JOIN shown s ON s.acta = a.id
     LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
     WHERE a.election = $2::smallint
@@ -64,18 +66,19 @@ SELECT '''' || left(a.clave, 11) || ''',''' || a.clave || ''',' || p.cells
     || a.representantes || ',' || coalesce(v.tail, $8::text)
 FROM acta a
 JOIN casilla c ON c.id = a.casilla
+JOIN contest k ON k.id = a.contest
 JOIN place p ON p.entidad = c.entidad
-    AND p.territory = CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
-        ELSE c.distrito_local END
+    AND p.territory = CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal
+        WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END
 LEFT JOIN shown s ON s.acta = a.id
 LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
 WHERE a.election = $2::smallint
 ORDER BY a.orden
 
 -- name: places
-SELECT DISTINCT c.entidad, CASE $2::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
-    ELSE c.distrito_local END AS territory
-FROM acta a JOIN casilla c ON c.id = a.casilla
+SELECT DISTINCT c.entidad, CASE $2::text WHEN 'distrito_federal' THEN c.distrito_federal
+    WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END AS territory
+FROM acta a JOIN casilla c ON c.id = a.casilla JOIN contest k ON k.id = a.contest
 WHERE a.election = $1::smallint
 ORDER BY 1, 2
 
@@ -182,11 +185,12 @@ WHERE v.id = ANY ($1::bigint[]) AND c.acta = v.acta AND c.version = v.id AND c.e
 
 -- name: listed
 SELECT a.contest, a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.calculado,
-    CASE $3::text WHEN 'municipio' THEN c.municipio WHEN 'distrito_federal' THEN c.distrito_federal
-        ELSE c.distrito_local END AS territory,
+    CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal WHEN 'distrito_local' THEN c.distrito_local
+        ELSE k.territory END AS territory,
     v.contabilizada, v.observations, v.id IS NOT NULL AS captured
 FROM acta a
 JOIN casilla c ON c.id = a.casilla
+JOIN contest k ON k.id = a.contest
 LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
 LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
 WHERE a.election = $2::smallint
@@ -195,8 +199,8 @@ ORDER BY a.orden
 -- name: pages
 SELECT a.id AS acta, a.election, a.contest, a.clave, a.tipo_acta, a.lista_nominal, a.representantes, c.entidad, c.seccion,
     c.tipo::text AS tipo, c.numero, c.ext_contigua, c.ubicacion,
-    CASE e.nivel WHEN 'municipio' THEN c.municipio
-        ELSE CASE e.ambito WHEN 'federal' THEN c.distrito_federal ELSE c.distrito_local END END AS territory,
+    CASE WHEN e.nivel NOT IN ('pais', 'entidad', 'distrito') THEN k.territory
+        WHEN e.ambito = 'federal' THEN c.distrito_federal ELSE c.distrito_local END AS territory,
     v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada, v.tipo_documento, v.origen,
     v.reason = 'retiro' AS withdrawn, v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
     r.height
@@ -204,6 +208,7 @@ FROM publication p
 JOIN acta_version v ON v.id = p.version
 JOIN acta a ON a.id = v.acta
 JOIN election e ON e.id = a.election
+JOIN contest k ON k.id = a.contest
 JOIN casilla c ON c.id = a.casilla
 LEFT JOIN image i ON i.sha256 = v.image
 LEFT JOIN reading r ON r.image = v.image

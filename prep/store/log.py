@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import asyncpg
@@ -383,17 +383,20 @@ async def every_leaf(connection: Connection, some: int) -> AsyncIterator[list[Le
         first = batch[-1].index + 1
 
 
-async def cells_that_differ(connection: Connection, versions: Sequence[int]) -> dict[int, str]:
-    """Of those acta versions, which hold text that their own numbers do not give; the name of the fragment."""
+async def cells_that_differ(connection: Connection, versions: Sequence[int], zone: tzinfo) -> dict[int, str]:
+    """Of those acta versions, which hold text that their own numbers do not give; the name of the fragment.
+
+    `zone` is that of the night.
+    """
     return {
         row["reference"]: found
         for row in await connection.fetch(SQL["versions"], versions, timeout=_LONG)
         # Only the versions that differ: an honest night gives an empty answer.
-        if (found := _differing_fragment(row))
+        if (found := _differing_fragment(row, zone))
     }
 
 
-def _differing_fragment(row: asyncpg.Record) -> str:
+def _differing_fragment(row: asyncpg.Record, zone: tzinfo) -> str:
     # The text that was published is made again from the facts, and compared with the text on record.
     rules = rule_set(row["rules"])
     try:
@@ -421,6 +424,7 @@ def _differing_fragment(row: asyncpg.Record) -> str:
         digitalizacion=row["digitalizacion"],
         tipo_documento=row["tipo_documento"],
         cotejada=row["cotejada"],
+        zone=zone,
     )
     return "quantities" if quantities != row["quantities"] else "tail" if tail != row["tail"] else ""
 

@@ -14,6 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from prep.errors import PrepError, Rejected
 from prep.settings import Part, read_settings
 from prep.store import embedded, standing
 from prep.store import log as store
+from prep.store import night as night_store
 from prep.store.database import Connection, connect
 from prep.store.log import Leaf
 
@@ -84,11 +86,11 @@ class Root:
         return found
 
 
-async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
+async def compare(connection: Connection, folder: Path | None, zone: tzinfo) -> ComparedLog:
     """Compare in one snapshot, taken after the checkpoint was read: leaves are on record before they are signed.
 
-    `folder` is the published log; None: the tree is not compared. Raises Difference; Rejected or SourceError if it
-    cannot be compared.
+    `folder` is the published log; None: the tree is not compared. `zone` is that of the night. Raises Difference;
+    Rejected or SourceError if it cannot be compared.
     """
     # The checkpoint first, then the snapshot: every leaf that was signed is then in the snapshot.
     published = None if folder is None else _published_checkpoint(folder)
@@ -100,7 +102,7 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
         root, links, roots = Root(), dict[str, str](), dict[int, bytes]()
         wanted = {head.size, published.size if published else 0}
         async for batch in store.every_leaf(connection, _SOME):
-            await _compare_batch(connection, batch, root.size, links)
+            await _compare_batch(connection, batch, root.size, links, zone)
             for leaf in batch:
                 root.add(leaf_hash(leaf.content))
                 if root.size in wanted:
@@ -118,7 +120,9 @@ async def compare(connection: Connection, folder: Path | None) -> ComparedLog:
     return ComparedLog(root.size, pending, published.size if published else None)
 
 
-async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: int, links: dict[str, str]) -> None:
+async def _compare_batch(
+    connection: Connection, batch: Sequence[Leaf], first: int, links: dict[str, str], zone: tzinfo
+) -> None:
     by_kind: dict[str, list[int]] = defaultdict(list)
     for leaf in batch:
         by_kind[leaf.kind].append(leaf.reference)
@@ -127,7 +131,7 @@ async def _compare_batch(connection: Connection, batch: Sequence[Leaf], first: i
         raise Difference(f"log_leaf: hay una hoja de tipo «{min(strange)}», que no existe")
     facts = {kind: await store.again(connection, kind, references) for kind, references in by_kind.items()}
     # A row whose cells were edited after the fact no longer follows from its numbers.
-    wrong = await store.cells_that_differ(connection, by_kind["version"]) if "version" in by_kind else {}
+    wrong = await store.cells_that_differ(connection, by_kind["version"], zone) if "version" in by_kind else {}
     for index, leaf in enumerate(batch, first):
         where = f"hoja {index}, {leaf.kind} {leaf.reference}"
         # The rows come in order, so a gap is a deleted leaf.
@@ -238,7 +242,8 @@ async def run(*, with_tree: bool) -> int:
     settings = read_settings()
     folder = settings.public / LOG if with_tree else None
     async with embedded.database(settings) as urls, connect(urls.of(Part.AUDIT)) as connection:
-        agreed = await compare(connection, folder)
+        night = await night_store.declared(connection)
+        agreed = await compare(connection, folder, night.tz)
     tree = "" if agreed.tree is None else f", y el árbol publicado, de {agreed.tree}"
     print(f"✓ {agreed.leaves} hojas: la base de datos dice lo mismo que la bitácora{tree}")
     if agreed.pending:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,6 @@ from integrity.sums import Malformed
 from prep import observe
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
-from prep.settings import CENTRAL
 from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import Origin, base_of
 
@@ -124,7 +123,8 @@ def _read_given_file(path: Path) -> bytes:
 
 
 def _print_with_time(sentence: str) -> None:
-    print(f"{datetime.now(CENTRAL):%d/%m/%Y %H:%M:%S} {sentence}", flush=True)
+    # A mirror knows no night: its lines tell the hour of its own machine, with its offset.
+    print(f"{datetime.now(UTC).astimezone():%d/%m/%Y %H:%M:%S %z} {sentence}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

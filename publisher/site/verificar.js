@@ -119,7 +119,12 @@ const join = (...parts) => {
   return all;
 };
 /* As the pages write it, where it is what a corte says. */
-const moment = (text) => String(text).replace(/^(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d)\S*-06:00$/, "$3/$2/$1 $4 (UTC-6)");
+const moment = (text) =>
+  String(text).replace(
+    /^(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d)\S*([+-])0?(\d{1,2}):(\d\d)$/,
+    (_, year, month, day, hour, sign, hours, minutes) =>
+      `${day}/${month}/${year} ${hour} (UTC${sign}${hours}${minutes === "00" ? "" : `:${minutes}`})`,
+  );
 const of = (what) => `de ${what}`.replace(/^de el /, "del ");
 const same = (left, right) => left.length === right.length && left.every((byte, at) => byte === right[at]);
 

@@ -12,6 +12,7 @@ from prep.bus.kafka import KafkaBus
 from prep.bus.kafka_cluster import Cluster, create_topics
 from prep.bus.kafka_dev import DevKafka
 from prep.consumer import run
+from prep.domain.hours import CENTRAL
 from prep.messages import Topic
 from prep.store import embedded
 from prep.store.database import migrate, open_pool
@@ -64,7 +65,7 @@ async def test_images_come_in_while_postgres_is_away_and_are_processed_when_it_i
         await embedded.start(tmp_path / "postgres")
         decoders = Decoders(1, room.settings.blobs_url, room.settings.image_max_pixels)
         bus, pool, stop = KafkaBus(cluster), await open_pool(server.app()), asyncio.Event()
-        working = asyncio.ensure_future(run(bus, pool, lines(room.settings, decoders), stop=stop))
+        working = asyncio.ensure_future(run(bus, pool, lines(room.settings, decoders, lambda: CENTRAL), stop=stop))
 
         async def all_processed() -> bool:
             rows = await pool.fetch("SELECT DISTINCT encode(sha256, 'hex') AS sha256 FROM image")

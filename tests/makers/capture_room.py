@@ -28,6 +28,7 @@ from prep import pipeline
 from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.table import EmbeddedBus
+from prep.domain.hours import CENTRAL
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.processes import listening
 from prep.settings import Settings
@@ -239,7 +240,7 @@ class Room:
 
     @property
     def _pipeline_given(self) -> pipeline.Given:
-        return pipeline.Given(now=self.clock, chance=lambda: 0.5)
+        return pipeline.Given(now=self.clock, chance=lambda: 0.5, zone=lambda: CENTRAL)
 
 
 async def furnish(owner: str, device: Device) -> None:

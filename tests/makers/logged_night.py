@@ -16,6 +16,7 @@ from integrity.log.audit import audit_log
 from integrity.log.note import SignatureKind, Signer, read_checkpoint, trust_only
 from integrity.log.tiles import Tiles
 from integrity.source import Folder
+from prep.domain.hours import CENTRAL
 from prep.rehearsal.replay import Sheet
 from prep.store import leading
 from prep.store.database import Connection
@@ -90,7 +91,7 @@ class LoggedNight:
     async def compare(self) -> ComparedLog:
         connection = await asyncpg.connect(self.office.url)
         try:
-            return await compare(connection, self.folder)
+            return await compare(connection, self.folder, CENTRAL)
         finally:
             await connection.close()
 

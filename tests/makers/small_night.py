@@ -156,7 +156,7 @@ class SmallNight:
         tail = row.tail(
             observations=text, contabilizada=said.contabilizada, traslado=traslado,
             image=image.hex() if image else None, acopio_at=at, captura_at=at, verificacion_at=at,
-            origen=origen, digitalizacion=digitalizacion, tipo_documento=documento, cotejada=0,
+            origen=origen, digitalizacion=digitalizacion, tipo_documento=documento, cotejada=0, zone=self.office.night.tz,
         )  # fmt: skip
         quantities = (
             row.quantities(values, said.calculado) if values else row.quantities_sin_acta(len(election.options), ballot)

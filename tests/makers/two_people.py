@@ -6,6 +6,7 @@ from prep import decisions, pipeline
 from prep.decisions import Said
 from prep.domain.catalog import ActaId
 from prep.domain.decision import SIN_ACTA_OF, DecisionKind, DecisionMove
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import Observation
 from prep.store import decisions as store
 from prep.store.database import Connection
@@ -35,7 +36,7 @@ async def say_sin_acta(connection: Connection, acta: int, kind: Observation, *, 
     reason = next(reason for reason, gives in SIN_ACTA_OF.items() if gives is kind)
     said = Said(DecisionKind.SIN_ACTA, reason, acta=ActaId(acta))
     proposed, _ = await decisions.propose(connection, said, first)
-    given = pipeline.Given(lambda: at, lambda: 0.5)
+    given = pipeline.Given(lambda: at, lambda: 0.5, lambda: CENTRAL)
     await decisions.answer(connection, proposed.id, DecisionMove.CONFIRMA, words="", by=second, given=given)
     return proposed.id
 

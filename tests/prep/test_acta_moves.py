@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from prep import pipeline
 from prep.domain.acta import LEGAL, Estado, IllegalMove, Move, after
 from prep.domain.catalog import ActaId
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA
 from prep.store import cortes
 from prep.store import pipeline as store
@@ -28,7 +29,7 @@ from tests.makers.small_night import small_night
 from tests.makers.two_people import say_sin_acta
 
 AT = datetime(2027, 6, 7, 2, 0, tzinfo=UTC)
-GIVEN = pipeline.Given(lambda: AT, lambda: 0.5)
+GIVEN = pipeline.Given(lambda: AT, lambda: 0.5, lambda: CENTRAL)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from integrity.log.audit import check_proof
 from integrity.log.note import read_proof, trust_only
 from prep import arrivals, pipeline
 from prep.bus.contract import Bus
+from prep.domain.hours import CENTRAL
 from prep.messages import ImageReceived, Message, Topic
 from prep.pipeline import Given
 from prep.store import cortes, deliveries
@@ -57,7 +58,7 @@ async def facts(pool: Pool) -> list[int]:
 async def digitize(pool: Pool, received: ImageReceived) -> None:
     reading = Reading(None, None, 9, 9, bytes(128), WEB, bytes(32))
     async with transaction(pool) as connection:
-        await pipeline.digitized(connection, received, reading, Given(lambda: AT, lambda: 0.5))
+        await pipeline.digitized(connection, received, reading, Given(lambda: AT, lambda: 0.5, lambda: CENTRAL))
 
 
 async def test_uploads_are_kept_once_by_either_group(bus: Bus, pool: Pool) -> None:

@@ -32,6 +32,7 @@ from prep.domain.catalog import (
 from prep.errors import Rejected
 from prep.operations.catalog_commands import REPLACES
 from prep.store import catalog as store
+from prep.store import cortes
 from prep.store.database import Connection
 from prep.store.night import Declared
 from prep.store.people import Role
@@ -95,6 +96,36 @@ async def test_a_loaded_catalogue_is_read_back_equal(night: Night, connection: C
     assert [Acta(**row) for row in rows] == CATALOG.actas
     tipos = await connection.fetch("SELECT tipo::text AS tipo FROM casilla ORDER BY id")
     assert [row["tipo"] for row in tipos] == [place.tipo for place in PLACES]
+
+
+async def test_an_institute_names_the_kinds_of_territory_that_elect(night: Night, connection: Connection) -> None:
+    """A junta municipal is data of the catalogue; a word that could not be a column is refused here too."""
+    elections = (replace(ELECTION, nivel=Nivel("junta_municipal")),)
+    territories = (*CATALOG.territories, Territory(TerritoryKind("junta_municipal"), 9, 1701, "Villa"))
+    contests = (replace(CATALOG.contests[0], territory=1701),)
+    catalog = replace(CATALOG, elections=elections, territories=territories, contests=contests)
+    assert await store.load(night.owner, catalog, at=AT)
+    assert await store.elections(connection) == elections
+    assert await store.territories(connection) == territories
+    places = await connection.fetch(cortes.SQL["places"], 1, "junta_municipal")
+    assert [tuple(place) for place in places] == [(9, 1701)]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "word"),
+    [
+        *(("territory", "kind", word) for word in ("Junta", "junta municipal", "pais", "distrito", "", "j" * 41)),
+        *(("election", "nivel", word) for word in ("Junta", "distrito_local", "distrito_federal", "j" * 41)),
+    ],
+)
+async def test_postgres_refuses_a_kind_that_is_no_word(night: Night, table: str, column: str, word: str) -> None:
+    await store.load(night.owner, CATALOG, at=AT)
+    owner = await asyncpg.connect(night.owner)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await owner.execute(f"UPDATE {table} SET {column} = $1", word)
+    finally:
+        await owner.close()
 
 
 async def test_the_same_catalogue_again_changes_nothing(night: Night, connection: Connection) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from prep import pipeline
 from prep.domain.catalog import ActaId
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA
 from prep.messages import ActaTouched
 from prep.pipeline import Given
@@ -21,7 +22,7 @@ from tests.makers.capture_room import EVENING, VALUES, Room, furnished
 from tests.makers.two_people import say_sin_acta
 
 ACTA: Final = ActaId(1)
-GIVEN: Final = Given(lambda: EVENING, lambda: 0.5)
+GIVEN: Final = Given(lambda: EVENING, lambda: 0.5, lambda: CENTRAL)
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ SWITCHES: Final = (
     "DROP TRIGGER acta_version_follows ON acta_version",
     "DROP FUNCTION acta_version_follows CASCADE",
     "SET session_replication_role = replica",
-    "CREATE OR REPLACE FUNCTION official_moment(at timestamptz) RETURNS text LANGUAGE sql RETURN ''",
+    "CREATE OR REPLACE FUNCTION is_moment(said text, at timestamptz) RETURNS boolean LANGUAGE sql RETURN true",
     "CREATE TABLE public.mine (one int)",
     "CREATE RULE mine AS ON INSERT TO acta_version DO INSTEAD NOTHING",
     "SET ROLE postgres",

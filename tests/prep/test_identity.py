@@ -13,6 +13,7 @@ from integrity.leaves import INCIDENTS
 from prep.bus.contract import Bus
 from prep.consumer import run
 from prep.domain.entry import HEADER, TOTAL
+from prep.domain.hours import CENTRAL
 from prep.messages import Topic
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.press import PrintedForm
@@ -46,7 +47,7 @@ async def working(room: Room) -> AsyncIterator[None]:
     """The lines of the real worker, with decoding processes of their own."""
     stop = asyncio.Event()
     decoders = Decoders(1, room.settings.blobs_url, room.settings.image_max_pixels)
-    part = asyncio.create_task(run(room.bus, room.pool, lines(room.settings, decoders), stop=stop))
+    part = asyncio.create_task(run(room.bus, room.pool, lines(room.settings, decoders, lambda: CENTRAL), stop=stop))
     try:
         yield
     finally:

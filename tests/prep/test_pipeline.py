@@ -22,6 +22,7 @@ from prep import pipeline
 from prep.blobs import Blobs
 from prep.domain.catalog import Catalog
 from prep.domain.entry import HEADER, Mark, Values
+from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA
 from prep.errors import Rejected
 from prep.files.catalog_files import load_catalog
@@ -72,7 +73,7 @@ class World:
 
     @property
     def given(self) -> Given:
-        return Given(lambda: self.clock[0], self.chance)
+        return Given(lambda: self.clock[0], self.chance, lambda: CENTRAL)
 
     def arrive(
         self,
@@ -211,9 +212,9 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
     await owner.close()
     pool = await open_pool(night.app, connections=4, by_key=True)
     clock = [START]
-    desk = Desk(
-        pool, Blobs.open(blobs.as_uri()), Tonight(pool), clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10
-    )
+    tonight = Tonight(pool)
+    await tonight.look()
+    desk = Desk(pool, Blobs.open(blobs.as_uri()), tonight, clock=lambda: clock[0], chance=lambda: 0.0, lease_minutes=10)
     made = World(pool, desk, catalog, sheets, persons, clock, operador, cotejador)
     codes = {election.id: election.code for election in catalog.elections}
     by_qr = {sheet.qr: sheet for sheet in sheets}

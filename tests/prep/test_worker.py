@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from prep.bus.contract import Bus
 from prep.bus.table import EmbeddedBus
 from prep.consumer import Line, Outcome, run, sample, work
+from prep.domain.hours import CENTRAL
 from prep.errors import Parked, Rejected, Unavailable
 from prep.messages import ActaTouched, ImageNamed, Message, Topic, read_body
 from prep.settings import Settings
@@ -369,7 +370,7 @@ async def test_a_database_that_goes_away_in_between_is_waited_out(night: Night, 
 
 def test_the_queue_is_shuffled_by_lots_that_nobody_can_foresee(tmp_path: Path) -> None:
     decoders = Decoders(1, (tmp_path / "blobs").as_uri(), 4_000_000)
-    for line in lines(Settings(data=tmp_path), decoders):
+    for line in lines(Settings(data=tmp_path), decoders, lambda: CENTRAL):
         assert isinstance(line.handler, Digitizing | Validating)
         drawn = [line.handler.given.chance() for _ in range(100)]
         assert len(set(drawn)) > 90

@@ -12,6 +12,7 @@ from prep import decisions, pipeline
 from prep.decisions import Said
 from prep.domain.catalog import Acta
 from prep.domain.decision import DecisionKind, DecisionMove
+from prep.domain.hours import CENTRAL
 from prep.rehearsal.replay import Sheet
 from prep.store import log
 from prep.store.database import transaction
@@ -27,7 +28,7 @@ async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
         yield made
 
 
-GIVEN = pipeline.Given(lambda: START, lambda: 0.5)
+GIVEN = pipeline.Given(lambda: START, lambda: 0.5, lambda: CENTRAL)
 
 
 async def images_known(tonight: SmallNight) -> None:
@@ -125,7 +126,9 @@ async def test_what_two_people_took_away_and_why_is_published_and_verified(tonig
     async with tonight.pool.acquire() as connection:
         versions = [row["id"] for row in await connection.fetch("SELECT id FROM acta_version WHERE reason = 'retiro'")]
         assert len(versions) == 2
-        assert await log.cells_that_differ(connection, versions) == {}, "the facts give the cells that are on record"
+        assert await log.cells_that_differ(connection, versions, CENTRAL) == {}, (
+            "the facts give the cells that are on record"
+        )
     assert verdicts(public) == [(), ()]
 
     # The same picture comes out for the acta that it is of: the list of images names it once more.

@@ -19,6 +19,7 @@ from integrity.sealing.seal import SEAL, open_signer
 from integrity.sealing.sello import SELLO
 from integrity.sealing.stamp import STAMPS, Authority
 from integrity.verify import verify
+from prep.domain.hours import CENTRAL
 from prep.errors import Rejected
 from prep.settings import Settings
 from prep.store.cortes import Phase
@@ -67,7 +68,9 @@ class Town:
     def notary(self) -> Notary:
         url = f"http://127.0.0.1:{self.port}/"
         certificate, key = self.ca / development.SEAL_CERTIFICATE, self.ca / development.SEAL_KEY
-        return Notary(lambda: open_signer(certificate, str(key)), [Authority(url, self.root)], clock=self.clock)
+        return Notary(
+            lambda: open_signer(certificate, str(key)), [Authority(url, self.root)], zone=CENTRAL, clock=self.clock
+        )
 
     def take_key(self) -> None:
         (self.ca / development.SEAL_KEY).rename(self.ca / "fuera")
@@ -253,7 +256,7 @@ async def test_a_key_that_hangs_holds_up_a_corte_no_longer_than_its_patience(
         raise AssertionError
 
     try:
-        stuck = replace(tonight.office, notary=Notary(opened))  # type: ignore[arg-type]
+        stuck = replace(tonight.office, notary=Notary(opened, zone=CENTRAL))  # type: ignore[arg-type]
         assert await cut(tonight, town, office=stuck) == 0
         assert await events(tonight) == ["corte 0"]
     finally:

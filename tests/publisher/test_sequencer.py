@@ -15,6 +15,7 @@ from integrity import layout, leaves
 from integrity.log.audit import check_proof
 from integrity.log.note import read_proof, trust_only
 from integrity.log.writer import STEPS, FolderRolledBack, StateRolledBack
+from prep.domain.hours import CENTRAL
 from prep.errors import Rejected
 from prep.store import log as store
 from publisher.log.comparison import Difference, _compare_batch
@@ -297,7 +298,7 @@ async def test_an_edited_row_is_found_by_the_leaf_that_it_no_longer_gives(tonigh
         await connection.execute(edit)
         [batch] = [batch async for batch in store.every_leaf(connection, 1000)]
         with pytest.raises(Difference, match=said):
-            await _compare_batch(connection, batch, 0, {})
+            await _compare_batch(connection, batch, 0, {}, CENTRAL)
         await undo.rollback()
         await connection.close()
     await tonight.by_owner(edits["«compromiso»"])

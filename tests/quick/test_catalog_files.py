@@ -153,7 +153,7 @@ def test_three_elections_of_one_night_share_casillas_but_not_contests() -> None:
         (4, "090001B0100", 0),
         (4, "090002B0100", 1),
     ]
-    assert [one.nivel for one in catalog.elections][-1] is Nivel.MUNICIPIO
+    assert [one.nivel for one in catalog.elections][-1] == Nivel.MUNICIPIO
 
 
 def test_a_stated_contest_has_its_own_ballot_in_the_order_of_the_columns() -> None:

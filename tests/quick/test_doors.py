@@ -20,6 +20,7 @@ from integrity.leaves import cells, leaf, read_leaf
 from prep.domain import row
 from prep.domain.catalog import Ambito, Clase, Election, ElectionId, Nivel, Option, read_identity
 from prep.domain.entry import Field, Values, read_field
+from prep.domain.hours import CENTRAL
 from prep.errors import Rejected
 from prep.files.official import read_official
 from prep.messages import ImageReceived, read_body
@@ -194,6 +195,7 @@ def publish(tree: Path, code: str, casilla: tree_maker.Casilla, message: ImageRe
             digitalizacion=message.digitalizacion,
             tipo_documento=message.tipo_documento,
             cotejada=COTEJO[sent.cotejo],
+            zone=CENTRAL,
         )
         held[12:24], held[26:] = cells(quantities), cells(tail)
         path.write_bytes(tree_maker.csv_bytes(rows))

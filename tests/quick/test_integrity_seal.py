@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -477,7 +477,7 @@ def test_a_link_to_the_same_bytes_is_not_the_file(corte: Path) -> None:
 
 # --- the form of official documents -----------------------------------------------------------------------------------
 
-PAGE = make_sello(SUMS, S, at=AT)
+PAGE = make_sello(SUMS, S, at=AT.astimezone(timezone(timedelta(hours=-6))))
 assert PAGE is not None
 VERSION_1_0 = "8e518a6aadc8081094a646c9734f5ae962ed5101e895f258dcc1a58814dc9f98"
 """Digest of the text of a page of version 1.0, without the certificate."""

@@ -405,10 +405,49 @@ def test_an_acta_that_nobody_had_holds_no_readings_with_any_print(cell: str, obs
 
 
 def test_a_row_not_captured_yet_and_an_old_fuera_de_catalogo_both_print_a_dash() -> None:
-    assert one(CONTABILIZADA="-", OBSERVACIONES="").status is Status.ESPERADA
+    assert one(CONTABILIZADA="-", OBSERVACIONES="", **dict.fromkeys(VOTES, "-")).status is Status.ESPERADA
     assert one(CONTABILIZADA="-", OBSERVACIONES="Fuera de catálogo").status is Status.FUERA_DE_CATALOGO
     assert one(CONTABILIZADA="-", OBSERVACIONES="", UBICACION_CASILLA="3").status is Status.FUERA_DE_CATALOGO
     assert one(CONTABILIZADA="2", OBSERVACIONES="").status is Status.FUERA_DE_CATALOGO
+
+
+@pytest.mark.parametrize("said", ["", "-", "N/A"])
+def test_votes_of_a_row_that_does_not_say_if_it_counts_are_not_lost(said: str) -> None:
+    with pytest.raises(Rejected, match="línea 8, columna CONTABILIZADA: no dice nada, y la fila tiene votos"):
+        one(CONTABILIZADA=said, OBSERVACIONES="")
+    zeros = dict.fromkeys(VOTES, "0")
+    assert one(CONTABILIZADA=said, OBSERVACIONES="", **zeros).status is Status.ESPERADA
+
+
+@pytest.mark.parametrize(
+    ("column", "word"),
+    [
+        ("ORIGEN", "LUNA"), ("DIGITALIZACION", "Dron"), ("COTEJADA", "9"), ("CODIGO_INTEGRIDAD", "abc"),
+        ("FECHA_HORA_ACOPIO", "31/02/2023 25:61:00"), ("FECHA_HORA_CAPTURA", "ayer"), ("UBICACION_CASILLA", "7"),
+        ("CLAVE_CASILLA", "28XXXXB0100"), ("ID_DISTRITO_FEDERAL", "uno"),
+    ],
+)  # fmt: skip
+def test_an_unknown_word_that_no_reading_needs_is_named_with_its_line(column: str, word: str) -> None:
+    file = read(ROW | {column: word}, ROW | {"CLAVE_CASILLA": "'280749C0300'", "CLAVE_ACTA": "'280749C03002'"})
+    assert f"columna {column}: no se conoce «{word}» (línea 8; 1 fila así)" in file.notes
+
+
+def test_the_notes_of_a_good_file_are_none() -> None:
+    assert read(ROW, OUTSIDE).notes == ()
+
+
+def test_two_actas_of_one_key_are_named() -> None:
+    other = ROW | {"CLAVE_CASILLA": "'280749C0300'", "TIPO_CASILLA": "C", "ID_CASILLA": "3"}
+    assert "columna CLAVE_ACTA: se repite «280749B01002» (línea 8; 2 filas así)" in read(ROW, other).notes
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [("x" * 140_000, "una celda tiene más de 131,072 caracteres"), ('"a"b', "hay una comilla de más o una sin cerrar")],
+)
+def test_a_row_that_cannot_be_separated_is_told_in_spanish_with_its_line(cell: str, said: str) -> None:
+    with pytest.raises(Rejected, match=f"línea 8: el renglón no se puede separar en columnas: {said}"):
+        read(ROW | {"TIPO_DOCUMENTO": cell})
 
 
 def test_several_rows_fuera_de_catalogo_of_one_identity_have_keys_of_their_own() -> None:

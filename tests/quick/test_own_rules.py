@@ -57,7 +57,7 @@ def test_own_rules_that_cannot_be_are_told_with_the_rest_of_the_catalogue(rules:
 def test_the_draft_of_new_rules_is_right_and_a_wrong_file_is_told_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "tlax-2027.toml"
+    path = tmp_path / "reglas" / "tlax-2027.toml"  # a catalogue that was only begun has no such folder yet
     assert command.main(["new", "tlax-2027", "--file", str(path)]) == 0
     assert command.main(["check", str(path)]) == 0
     path.write_text(path.read_text().replace("version = 1", "version = 0").replace("= false", "= no"))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prep.domain import row
 from prep.domain.catalog import Ambito, Clase, Election, ElectionId, Nivel, Option, read_identity
 from prep.domain.entry import Field, Mark, Values
+from prep.domain.hours import CENTRAL
 
 OPTIONS = tuple(
     Option(at, code, clase)
@@ -55,7 +56,7 @@ def test_the_tail_is_in_central_time_and_quotes_commas() -> None:
     tail = row.tail(
         observations="Excede Lista Nominal, Sin dato", contabilizada=0, traslado="D", image="ab" * 32, acopio_at=at,
         captura_at=None, verificacion_at=None, origen="CASILLA", digitalizacion="movil", tipo_documento="Acta PREP",
-        cotejada=1,
+        cotejada=1, zone=CENTRAL,
     )  # fmt: skip
     assert tail.startswith('"Excede Lista Nominal, Sin dato",0,D,')
     assert cells(tail) == [

@@ -168,8 +168,20 @@ CREATE TRIGGER identification_follows BEFORE INSERT ON identification
     FOR EACH ROW WHEN (NEW.source = 'person') EXECUTE FUNCTION identification_follows();
 
 -- The cells of the official file, as prep/domain/row.py writes them.
-CREATE FUNCTION official_moment(at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
-    RETURN coalesce(to_char((at AT TIME ZONE 'UTC') - interval '6 hours', 'DD/MM/YYYY HH24:MI:SS'), '-');
+-- An hour is told in the zone of the night, which has its summer time, so we look only that the text is that moment in
+-- some zone: the gate and the verifiers compare its offset with the declared one.
+CREATE FUNCTION is_moment(said text, at timestamptz) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    p text[] := regexp_match(said, '^(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d):(\d\d)$');
+    apart double precision;
+BEGIN
+    IF at IS NULL OR p IS NULL THEN
+        RETURN at IS NULL AND said = '-';
+    END IF;
+    apart := extract(epoch FROM make_timestamp(p[3]::int, p[2]::int, p[1]::int, p[4]::int, p[5]::int, p[6]::int)
+        - date_trunc('second', at AT TIME ZONE 'UTC'));
+    RETURN abs(apart) <= 14 * 3600 AND apart = 900 * round(apart / 900);
+END $$;
 
 CREATE FUNCTION official_quantities(v acta_version) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -187,14 +199,22 @@ BEGIN
         || ',' || v.calculado;
 END $$;
 
--- Everything of the tail behind the text of the observations.
-CREATE FUNCTION official_tail(v acta_version) RETURNS text LANGUAGE sql
+-- Everything of the tail behind the text of the observations; NULL if its hours are not those of the version.
+CREATE FUNCTION official_tail(v acta_version) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    cells text[] := string_to_array(v.tail, ',');
+    said text[] := cells[cardinality(cells) - 6 : cardinality(cells) - 4];     -- acopio, captura, verificación
+BEGIN
+    IF NOT coalesce(is_moment(said[1], v.acopio_at) AND is_moment(said[2], v.captura_at) AND is_moment(said[3], v.verificacion_at),
+            false) THEN
+        RETURN NULL;
+    END IF;
     RETURN ',' || v.contabilizada || ',' || v.traslado || ',' || coalesce(encode(v.image, 'hex'), '-') || ','
-        || official_moment(v.acopio_at) || ',' || official_moment(v.captura_at) || ',' || official_moment(v.verificacion_at)
-        || ',' || v.origen || ','
+        || array_to_string(said, ',') || ',' || v.origen || ','
         || CASE v.digitalizacion WHEN 'movil' THEN 'Móvil' WHEN 'escaner' THEN 'Escáner' WHEN 'urna' THEN 'Urna'
             ELSE v.digitalizacion END
         || ',' || v.tipo_documento || ',' || v.cotejada;
+END $$;
 
 -- Why a version does not follow from two equal captures, or from three and a choice by somebody else; NULL if it does.
 CREATE FUNCTION not_of_captures(v acta_version, c acta_current, before acta_version) RETURNS text
@@ -376,7 +396,7 @@ BEGIN
     -- The cells that are published: nothing in them that the columns do not say. The texts of the observations are the
     -- rule set's; they are one cell.
     IF why IS NULL AND (NEW.quantities <> official_quantities(NEW)
-            OR NEW.reason <> 'retiro' AND (right(NEW.tail, length(suffix)) <> suffix
+            OR NEW.reason <> 'retiro' AND (suffix IS NULL OR right(NEW.tail, length(suffix)) <> suffix
                 OR left(NEW.tail, -length(suffix)) !~ '^([^",]*|"([^"]|"")*")$'
                 OR NEW.observations = '{}' AND NEW.tail <> suffix)) THEN
         why := 'its cells do not say what its values are';
