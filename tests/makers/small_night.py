@@ -62,7 +62,7 @@ class SmallNight:
             )
             return
         ronda = await connection.fetchval("SELECT count(*) + 1 FROM acta_version WHERE acta = $1", acta.id)
-        version = await self._judge_and_add_version(connection, acta, sheet, image, ronda)
+        version = await self.judge_and_add_version(connection, acta, sheet, image, ronda)
         # Two people typed the same.
         await connection.execute(
             """INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
@@ -96,7 +96,7 @@ class SmallNight:
         )
         return sha256
 
-    async def _judge_and_add_version(
+    async def judge_and_add_version(
         self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, ronda: int
     ) -> int:
         election = next(each for each in self.catalog.elections if each.id == acta.election)

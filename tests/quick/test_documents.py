@@ -176,7 +176,7 @@ def in_the_readme(program: str) -> dict[str, set[str]]:
 
 
 UNDER = {
-    "device": ("enroll", "revoke"),
+    "device": ("enroll", "revoke", "rotate", "show", "lost"),
     "user": ("add", "disable", "enable", "password"),
     "parked": ("", "retry", "dismiss"),
     "rules": ("list", "show", "check", "new"),
