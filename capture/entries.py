@@ -32,7 +32,7 @@ from prep.store.tonight import Tonight
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
 MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
-    TaskKind.RESOLUCION: TYPISTS,  # of people who typed none of the three: the task says who did
+    TaskKind.RESOLUCION: TYPISTS,  # of a person who typed none of the three captures: the task names those three
     TaskKind.IDENTIFICACION: frozenset({Role.DIGITALIZADOR, Role.CAPTURISTA, Role.SUPERVISOR}),
     TaskKind.CAPTURA: TYPISTS,
 }

@@ -300,7 +300,7 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         "EVI-13": CheckType(
             Who.LOG,
             "Las aperturas están completas: las de cada corte, una sola vez",
-            "The openings are complete: those of each corte that is two or more cortes old, each statement once",
+            "The openings are complete: those of each corte that another corte has followed, each statement once",
         ),
         "BIT-01": CheckType(
             Who.AUDIT,

@@ -718,7 +718,7 @@ OPENINGS: dict[str, tuple[Json, str, int]] = {
     "cotejo": (OPENING | {"ronda": int, "resultado": int}, "resultado", 1),
 }
 """By kind of leaf: the line that opens it, its field that says something of a row, and how many people must say it."""
-GRACE = 2
+GRACE = 1
 """Cortes after which the openings of a corte must be there."""
 COTEJOS: dict[str, frozenset[object]] = {"1": frozenset({1}), "2": frozenset({2, 3}), "3": frozenset({3})}
 """By COTEJADA: the results that lead to it. An acta in correction is accepted after its recapture."""

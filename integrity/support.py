@@ -14,26 +14,26 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-GRACE: Final = 2
+GRACE: Final = 1
 """Cortes after which the openings of a corte must be there; a constant of the format (EVI-13)."""
 MOST_CAPTURES: Final = 3
 
 _WORDS: Final[Mapping[str, str]] = MappingProxyType({"I": "Ilegible", "S": "Sin dato", "X": "-"})
 
 
-class Act(NamedTuple):
+class StatementKind(NamedTuple):
     """A kind of statement: its field that is compared with the row, and how many people must say it."""
 
     said: str
     people: int
 
 
-ACTS: Final[Mapping[str, Act]] = MappingProxyType(
+ACTS: Final[Mapping[str, StatementKind]] = MappingProxyType(
     {
-        "captura": Act("ordinal", 2),
-        "resolucion": Act("elige", 1),
-        "sin_acta": Act("criterio", 1),
-        "cotejo": Act("resultado", 1),
+        "captura": StatementKind("ordinal", 2),
+        "resolucion": StatementKind("elige", 1),
+        "sin_acta": StatementKind("criterio", 1),
+        "cotejo": StatementKind("resultado", 1),
     }
 )
 """By the kind of the leaf."""
@@ -51,7 +51,7 @@ class Stated(NamedTuple):
     ronda: int
     said: object
     values: bytes = b""
-    """Of a capture: `values_key` of what was typed."""
+    """Of a capture: `values_key` of its fields."""
 
 
 class ShownRow(NamedTuple):

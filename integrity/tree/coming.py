@@ -31,7 +31,7 @@ Announced = Callable[[str, int], frozenset[str]]
 
 
 class Watch:
-    """The reader's clock. Without one, nothing is new."""
+    """The reader's clock. A reader without one takes every corte for an old one."""
 
     def __init__(self, began: datetime | None) -> None:
         self._began = began

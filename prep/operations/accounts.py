@@ -166,6 +166,10 @@ def _plain_numbers(text: str) -> str:
 
 
 def _rotate_device(arguments: argparse.Namespace) -> Work:
+    path = arguments.keys and arguments.keys / f"{arguments.device}.pem"
+    if path and path.exists():
+        raise Rejected(f"ya hay una llave en {path}: apártela, para que la nueva sea otra")
+
     async def work(connection: Connection) -> str:
         device = arguments.device
         public = _public_key(arguments.key) if arguments.key else _made_key(arguments.keys, device)

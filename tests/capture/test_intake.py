@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
@@ -21,6 +22,7 @@ from prep.messages import ImageReceived, Topic
 from prep.scan import pictures
 from prep.store import embedded
 from prep.store.database import migrate
+from prep.store.people import revoke_device
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 from tests.makers.capture_room import (
@@ -552,3 +554,27 @@ async def test_a_process_whose_images_cannot_be_kept_is_alive_and_not_ready(nigh
             assert ready.status_code == 503
             assert "almacén" in ready.text
             assert (await room.http.get("/livez")).status_code == 200
+
+
+async def test_a_device_that_is_revoked_while_its_image_comes_in_gets_no_receipt(room: Room, night: Night) -> None:
+    content = jpeg(1)
+    begun, refused = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield content[:100]
+        begun.set()
+        await refused.wait()
+        yield content[100:]
+
+    headers = room.device.headers(content) | {"Content-Length": str(len(content))}
+    sending = asyncio.create_task(room.http.post("/v1/images", content=slowly(), headers=headers))
+    await begun.wait()
+    owner = await asyncpg.connect(night.owner)
+    await revoke_device(owner, room.device.id, EVENING)
+    await owner.close()
+    # The door knows it within seconds; the slow image ends only then.
+    while (await room.send(jpeg(2))).status_code != 401:  # noqa: ASYNC110  # the door has no event for it
+        await asyncio.sleep(0.1)
+    refused.set()
+    assert (await sending).status_code == 401
+    assert (await room.http.get(f"/v1/receipts/{hashlib.sha256(content).hexdigest()}")).status_code == 404

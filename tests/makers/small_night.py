@@ -75,7 +75,7 @@ class SmallNight:
             *(acta.id, sheet.acopio),
         )
         ronda = await self._open_round(connection, acta, image, sheet) if image else 0
-        version = await self._judge_and_add_version(connection, acta, sheet, image, ronda)
+        version = await self.judge_and_add_version(connection, acta, sheet, image, ronda)
         await connection.execute(
             "UPDATE acta_current SET estado = 'Verificada', version = $2, image = $3 WHERE acta = $1",
             *(acta.id, version, image),
@@ -135,7 +135,7 @@ class SmallNight:
             total=sheet.values[TOTAL],
         )
 
-    async def _judge_and_add_version(
+    async def judge_and_add_version(
         self, connection: Connection, acta: Acta, sheet: Sheet, image: bytes | None, ronda: int
     ) -> int:
         election = next(each for each in self.catalog.elections if each.id == acta.election)

@@ -93,6 +93,10 @@ ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernat
 OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
 CORRECTED: dict[tuple[str, int, int], list[Any]] = {}
 """Other votes of an acta from a corte on, by election, sección and corte; for trees with corrections."""
+COTEJOS: dict[tuple[str, int], tuple[int, str]] = {}
+"""By election and sección: the corte from which an acta has another COTEJADA than 1, and that; before, it has 0."""
+FUERA_FROM: dict[str, int] = {"DIP": 1}
+"""By election: the corte that brings out its row fuera de catálogo."""
 
 
 def clave(casilla: Casilla, code: str) -> str:
@@ -123,7 +127,7 @@ def truncated(part: int, whole: int) -> str:
 def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
     """One line of the CSV, and the numbers behind it if it counts."""
     district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
-    votes = CORRECTED.get((code, seccion, corte), votes)
+    votes = _last_of([CORRECTED.get((code, seccion, n)) for n in range(corte + 1)]) or votes
     key = f"28{seccion:04}{tipo}{number:02}00"
     identity = [f"'{key}'", f"'{clave(casilla, code)}'", "28", "TAMAULIPAS", f"{district:03}", f"Distrito {district}"]
     identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
@@ -156,9 +160,14 @@ def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
     total = sum(int(cell) for cell in cells if cell.isdigit())
     moment = "19/02/2023 19:13:28"
     tail = [str(total), str(total), str(lista), "10", observations, str(counted), "D", sha(image_of(casilla, code))]
-    tail += [moment, moment, moment, "CASILLA", "Móvil", "Acta PREP", "1"]
+    at, cotejada = COTEJOS.get((code, seccion), (0, "1"))
+    tail += [moment, moment, moment, "CASILLA", "Móvil", "Acta PREP", cotejada if corte >= at else "0"]
     numbers = [int(cell) if cell.isdigit() else 0 for cell in cells]
     return [*identity, "300", str(total), "3", str(total), *cells, *tail], numbers
+
+
+def _last_of(found: list[Any]) -> Any:
+    return next((each for each in reversed(found) if each is not None), None)
 
 
 def fuera_row() -> list[str]:
@@ -169,8 +178,8 @@ def fuera_row() -> list[str]:
 
 
 def has_fuera(code: str, corte: int) -> bool:
-    """Whether that file has the row: DIP, from corte 1 on."""
-    return code == "DIP" and corte >= 1
+    """Whether that file has the row."""
+    return corte >= FUERA_FROM.get(code, len(TIMES))
 
 
 # --- sums -------------------------------------------------------------------------------------------------------------
@@ -190,7 +199,10 @@ def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> d
     values = [expected, len(captured) + fuera, fuera, len(captured), truncated(len(captured), expected)]
     values += [len(counted), truncated(len(counted), expected), truncated(len(inconsistent), expected)]
     # Participation counts the especial casillas in the last corte only (domain.md §4).
-    values += [len(captured) - len(counted), lista, con, sin, truncated(con if corte == 2 else sin, lista)]
+    out = len(captured) - len(counted)
+    # Some rule sets leave the actas sin acta out of those that do not count.
+    out -= 0 if RULES.get("sin_acta_not_counted", True) else sum(c[6] is None for c in captured)
+    values += [out, lista, con, sin, truncated(con if FASES[corte] == "final" else sin, lista)]
     return dict(zip(SUMMARY, map(str, values), strict=True))
 
 
@@ -248,10 +260,10 @@ def totals_of(code: str, corte: int) -> Json:
         ]
     ]
     state = resumen(CASILLAS, code, corte, fuera=int(has_fuera(code, corte)))
-    sin_acta = sum(1 for c in CASILLAS if c[7].startswith("Sin acta") and corte >= c[5])
+    sin_acta = sum(1 for c in CASILLAS if c[7].startswith("Sin acta") and c[5] is not None and corte >= c[5])
     actas = {"esperadas": len(CASILLAS), "capturadas": int(state["ACTAS_CAPTURADAS"]), "sin_acta": sin_acta}
     actas |= {"contabilizadas": int(state["ACTAS_CONTABILIZADAS"]), "fuera_de_catalogo": int(has_fuera(code, corte))}
-    actas |= {"no_contabilizadas": int(state["ACTAS_NO_CONTABILIZADAS"])}
+    actas |= {"no_contabilizadas": actas["capturadas"] - actas["contabilizadas"]}
     votes = votes_of(CASILLAS, code, corte)
     return {"resumen": state, "actas": actas, "votos": votes, "votos_por_partido": by_party} | {
         "contiendas": held,
@@ -328,6 +340,7 @@ def manifest_of(corte: int) -> Json:
             for casilla in CASILLAS
             for code in ELECTIONS
             if (code, casilla[1], corte) in CORRECTED
+            or COTEJOS.get((code, casilla[1]), (0,))[0] == corte > (casilla[5] or 0)
         ],
         "zip": {},
     }
@@ -348,7 +361,7 @@ def images_of(root: Path, corte: int) -> str:
             if casilla[5] == corte and casilla[6] is not None:
                 keep(image_of(casilla, code), "png", clave(casilla, code))
                 keep(image_of(casilla, code, "web"), "jpg", clave(casilla, code))
-    if corte == 1:
+    if corte in FUERA_FROM.values():
         keep(b"fuera" * 30, "jpg", "-")
     return "SHA256,ARCHIVO,CLAVE_ACTA\r\n" + "".join(sorted(lines))
 
@@ -377,7 +390,8 @@ def make_tree(root: Path) -> Path:
         for casilla in CASILLAS:
             if casilla[5] is not None:
                 (root / code / f"{clave(casilla, code)}.html").write_text("un acta")
-    (root / "DIP" / "fuera" / f"{sha(b'fuera' * 30)}.html").write_text("un acta fuera de catálogo")
+    for code in FUERA_FROM:
+        (root / code / "fuera" / f"{sha(b'fuera' * 30)}.html").write_text("un acta fuera de catálogo")
     reseal(root)
     return root
 

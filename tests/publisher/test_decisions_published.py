@@ -136,7 +136,7 @@ async def test_what_two_people_took_away_and_why_is_published_and_verified(tonig
         await connection.execute("DELETE FROM task")
         acta, picture = acta_of(tonight, other), bytes.fromhex(image)
         ronda = await tonight._open_round(connection, acta, picture, other)
-        version = await tonight._judge_and_add_version(connection, acta, other, picture, ronda)
+        version = await tonight.judge_and_add_version(connection, acta, other, picture, ronda)
         await connection.execute(
             "UPDATE acta_current SET estado = 'Verificada', version = $2 WHERE acta = $1", acta.id, version
         )

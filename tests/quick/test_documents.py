@@ -178,7 +178,7 @@ def in_the_readme(program: str) -> dict[str, set[str]]:
 
 
 UNDER = {
-    "device": ("enroll", "revoke"),
+    "device": ("enroll", "revoke", "rotate", "show", "lost"),
     "user": ("add", "disable", "enable", "password"),
     "parked": ("", "retry", "dismiss"),
     "night": ("init", "check", "show", "reset"),

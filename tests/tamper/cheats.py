@@ -28,6 +28,7 @@ from tests.makers.seal_maker import Party, party, rsa_key
 from tests.makers.tree_maker import Json, reseal
 from tests.quick import test_integrity_verify as known
 from tests.quick.test_integrity_verify import GOB, an_image, cells, corte, edit, flip, replace
+from tests.tamper import insiders
 from tests.tamper.night import IN_FORCE, LATER, Night, Said
 
 Does = Callable[[Path, Night], object]
@@ -41,6 +42,10 @@ class Hands(StrEnum):
     FILES = "**A person who can write to the server** changes published files"
     DIGESTS = "**… and then makes every digest, ZIP and link of the chain agree again**, from the first corte on"
     KEYS = "**… and has every key**: log, witnesses, institute, time stamper; all of it is signed again"
+    OPENINGS = "**The openings**, changed by a person who can write to the server"
+    DATABASE = (
+        "**A person who has every key and the database** inserts, removes and changes facts; all of it is signed again"
+    )
     LOG = "**The log**"
     SEALS = "**Seals, signatures, time stamps**"
 
@@ -498,6 +503,7 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "an acta outside the catalogue counted": _on_files(known.count_fuera),
         "more voters in the list of an acta": _on_files(known.other_lista_nominal),
         "votes of a party that is not on the ballot": lambda root, _: cells(root, "TAMPS_DIP_2023.csv", "'280901B01003'", {"PVEM": "9"}),
+        "a sin acta in a column that is not on its ballot": lambda root, _: cells(root, "TAMPS_DIP_2023.csv", "'280902B01003'", {"PVEM": "Sin acta"}),
         "a row dropped": _on_files(known.remove_row),
         "a row twice": _on_files(known.repeat_row),
         "a published acta captured no more": _hide_published_acta,
@@ -586,6 +592,7 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "stamped with a certificate that is not for it": _stamped_by(_no_stamper),
     },
 }  # fmt: skip
+_GROUPS |= {Hands.OPENINGS: insiders.FILES, Hands.DATABASE: insiders.DATABASE}
 _REMEMBERED = {
     "log and tree as they were at corte 1; the reader kept a later checkpoint": 2,
     "a fork with every key; the reader kept a checkpoint": 1,

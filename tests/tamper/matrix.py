@@ -31,6 +31,25 @@ No check of either verifier covers these three: the words and numbers of HTML pa
 certificate that was revoked; a whole night that every key and every witness tells differently to a reader who kept no
 checkpoint.
 """
+_REMAINS = """
+## What remains possible
+
+The table above says what is found. This one says what is not, for each kind of insider, and what would show it elsewhere.
+
+| who | what both verifiers still approve | what shows it |
+|---|---|---|
+| somebody who can write to the server | the words and numbers of HTML pages; openings, proofs and stamps of the last corte held back: they are then *not checked*, and after the next corte its openings are *mal* (EVI-13) | `integrity verify` over the files; another mirror |
+| … who can also make every digest agree | nothing more, if the reader brings the log's key: the log holds each SHA256SUMS and each row | AUT-12, EVI-03, EVI-05 |
+| the owner of the database, without the log's keys | to add captures and a choice of people who do not exist, **before** the sequencer has told the version: PostgreSQL does not know people, and the log knows them by pseudonyms only | the image beside the row; the list of people and the sessions of the night; `prep verify-database` if a fact is changed after its leaf |
+| one supervisor, or two | what the rules leave to them: sin acta, a cotejo, numbers of a device declared lost. Each has its statement or its leaf, with its reason | the party's own copy of the acta; the device itself; `prep device show` |
+| two capturistas who agree to type the same false values | a row with these values | the image beside the row; COTEJADA |
+| a person with a device's key | false pictures under the numbers that come next; a held-back picture, if two people then declare its number lost | the numbers and their chain in the log; the declaration and its reason |
+| somebody with every key, the database and the witnesses' keys | another whole night that agrees with itself, for a reader who kept no checkpoint. Its captures, choices and declarations are invented, and keep every rule | EVI-11 for a reader who kept one; receipts, prints of cortes, mirrors, witnesses who are asked |
+| the same, during the night | to hide the newest corte for up to 15 minutes: a corte that is not yet in index.json counts as coming out | the hour of the corte; the next corte |
+
+To invent a row one needs three facts that agree with it and with each other, told to the log before the corte. To change one
+that is out, one also needs a published correction.
+"""
 _CHEATS = """
 ## Ways of cheating, and the checks that find each
 
@@ -125,7 +144,7 @@ def _judge_each_cheat(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verd
 
 def document(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
     """The whole text of `docs/checks.md`."""
-    return "\n".join([_HEAD, *_checks_table(), _CHEATS, *_cheats_table(found), ""])
+    return "\n".join([_HEAD, *_checks_table(), _CHEATS, *_cheats_table(found), _REMAINS])
 
 
 def _checks_table() -> Iterator[str]:

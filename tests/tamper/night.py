@@ -129,7 +129,7 @@ class Night:
             {"tipo": "cero", "conteos": sha(b"ceros"), "software": sha(b"programas"), **moment},
         ]
         before: dict[tuple[str, str], str] = {}
-        rounds = Counter[tuple[str, str]]()
+        rounds, shown = Counter[tuple[str, str]](), dict[tuple[str, str], list[str]]()
         for folder in sorted((root / "cortes").iterdir()):
             manifest = json.loads((folder / "manifest.json").read_bytes())
             when = (
@@ -142,8 +142,10 @@ class Night:
                 digest = leaves.row_digest(code, clave, cells)
                 if before.get((code, clave)) != digest:
                     rounds[code, clave] += 1
-                    for kind, held in statements_of_row(code, clave, cells, rounds[code, clave]):
+                    earlier = shown.get((code, clave))
+                    for kind, held in statements_of_row(code, clave, cells, rounds[code, clave], earlier):
                         said += [{"tipo": kind, "compromiso": committed(held)}]
+                    shown[code, clave] = cells
                     said += [{"tipo": "version", "eleccion": code, "acta": clave, "contenido": digest}]
                 before[code, clave] = digest
             about = {"corte": manifest["corte"], "fase": manifest["fase"], "fecha_hora": when}
@@ -171,13 +173,13 @@ class Night:
         shutil.rmtree(folder, ignore_errors=True)
         state = self.home / "cabeza"
         state.unlink(missing_ok=True)
-        entries = _entries_of(said)
+        entries = entries_of(said)
         cortes = [number + 1 for number, leaf in enumerate(said) if leaf["tipo"] == "corte"]
         with Sequencer(folder, key or self.log, FileState(state)) as log:
             for first, end in zip([0, *cortes], [*cortes, len(said)], strict=True):
                 log.append(entries[first:end])
                 if end > first:
-                    _write_proofs(root, log, range(first, end), said, entries)
+                    write_proofs(root, log, range(first, end), said, entries)
                 if end in cortes and root == self.tree:
                     (self.home / f"checkpoint-{cortes.index(end)}").write_bytes(log.checkpoint())
             note = read_checkpoint(log.checkpoint()).note
@@ -187,7 +189,7 @@ class Night:
         (folder / "checkpoint").write_text("".join(lines))
         for path in folder.rglob(".*"):
             shutil.rmtree(path)
-        _write_openings(root, said)
+        write_openings(root, said)
 
     def seal(
         self, folder: Path, *, person: bool = True, by: Party | None = None, stamper: Party | None = None,
@@ -237,8 +239,10 @@ def _captured_rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str
                 yield election["codigo"], cells[1].strip("'"), cells[12:]
 
 
-def statements_of_row(code: str, clave: str, cells: list[str], ronda: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The statements behind a captured row, each with its kind and its salt.
+def statements_of_row(
+    code: str, clave: str, cells: list[str], ronda: int, before: list[str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The statements behind a captured row, each with its kind and its salt; `before` is the row that was out before.
 
     Two people typed most actas. One acta was typed by three, of whom the third agreed with the first; and one by three
     who all differed, so that a fourth person chose.
@@ -249,14 +253,16 @@ def statements_of_row(code: str, clave: str, cells: list[str], ronda: int) -> It
         return
     right = [*cells[:-14]]
     typed = {AGREED: [right, _mistaken(right, 1), right], CHOSEN: [_mistaken(right, 1), right, _mistaken(right, 2)]}
-    for ordinal, fields in enumerate(typed.get(clave, [right, right]), 1):
+    # An acta whose quantities stay was only compared with the paper.
+    again = before is not None and before[:-14] == right
+    for ordinal, fields in enumerate(() if again else typed.get(clave, [right, right]), 1):
         given: dict[str, Any] = {"numeros": [int(cell) if cell.isdigit() else None for cell in fields]}
         given |= {"marcas": "".join("N" if cell.isdigit() else MARKS[cell] for cell in fields)}
         yield (
             "captura",
             _salted({**about, **given, "ronda": ronda, "ordinal": ordinal, "persona": _persona(clave, ordinal)}),
         )
-    if clave == CHOSEN:
+    if clave == CHOSEN and not again:
         yield "resolucion", _salted({**about, "ronda": ronda, "elige": 2, "persona": _persona(clave, 4)})
     if cells[-1] != "0":
         yield "cotejo", _salted({**about, "ronda": ronda, "resultado": int(cells[-1]), "persona": _persona(clave, 8)})
@@ -285,7 +291,7 @@ def committed(held: dict[str, Any]) -> str:
     )
 
 
-def _entries_of(said: Said) -> list[bytes]:
+def entries_of(said: Said) -> list[bytes]:
     links: dict[str, str] = {}
     entries = []
     for number, leaf in enumerate(said):
@@ -299,7 +305,7 @@ def _entries_of(said: Said) -> list[bytes]:
     return entries
 
 
-def _write_proofs(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
+def write_proofs(root: Path, log: Sequencer, places: range, said: Said, entries: Sequence[bytes]) -> None:
     checkpoint = read_checkpoint(log.checkpoint())
     tiles: Tiles = log.tiles()
     for index in places:
@@ -314,7 +320,7 @@ def _write_proofs(root: Path, log: Sequencer, places: range, said: Said, entries
         path.write_bytes(Proof(index, tuple(tiles.inclusion(index)), checkpoint, entries[index]).to_bytes())
 
 
-def _write_openings(root: Path, said: Said) -> None:
+def write_openings(root: Path, said: Said) -> None:
     """The openings of the actas that each corte brought out."""
     places = {leaf["compromiso"]: number for number, leaf in enumerate(said) if "compromiso" in leaf}
     before: dict[tuple[str, str], list[str]] = {}
@@ -326,7 +332,8 @@ def _write_openings(root: Path, said: Said) -> None:
         for code, clave, cells in _captured_rows(folder, manifest):
             if before.get((code, clave)) != cells:
                 rounds[code, clave] += 1
-                fresh += [held for _, held in statements_of_row(code, clave, cells, rounds[code, clave])]
+                earlier = before.get((code, clave))
+                fresh += [held for _, held in statements_of_row(code, clave, cells, rounds[code, clave], earlier)]
             before[code, clave] = cells
         opened = sorted(
             ((places[given], held) for held in fresh if (given := committed(held)) in places), key=lambda each: each[0]

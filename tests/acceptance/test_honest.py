@@ -1,0 +1,34 @@
+"""200 honest nights in all shapes: both verifiers approve each, with the same answer to every check."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.honest.compare import compared
+
+SHAPES = {
+    "a corte comes out",
+    "it is in its stage",
+    "the log passes to another key",
+    "numbers of a device are lost",
+    "a number is missing",
+    "a sin acta beside an option off its ballot",
+    "a correction",
+    "a cotejo",
+    "fuera de catálogo",
+    "the night goes on",
+}
+
+
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_both_verifiers_approve_every_honest_night(tmp_path: Path, first: int) -> None:
+    seen: Counter[str] = Counter()
+    problems = [
+        f"seed {seed}: {problem}"
+        for seed in range(first, first + 50)
+        if (problem := compared(tmp_path / str(seed), seed, now=datetime.now(UTC), seen=seen))
+    ]
+    assert problems == []
+    assert seen.keys() >= SHAPES

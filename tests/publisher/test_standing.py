@@ -1,0 +1,115 @@
+"""The owner of the database inserts what nobody typed: gate, both verifiers and verify-database each say so."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from prep.rehearsal.replay import Sheet
+from prep.store.cortes import Phase
+from publisher import cut as story
+from publisher.gate import GateFailure
+from publisher.log.comparison import Difference
+from tests.conftest import Night
+from tests.makers.logged_night import AT, LoggedNight, arrive, logged_night
+from tests.tamper.matrix import judge, report
+
+
+def verdicts(tonight: LoggedNight) -> list[tuple[int, tuple[str, ...]]]:
+    """Exit code and wrong checks of both verifiers, for a reader with the log's key."""
+    key = ["--log-key", str(tonight.office.signer.key)]
+    found = [judge(tonight.office.public, key, minimal=minimal) for minimal in (False, True)]
+    return [(each.exit_code, each.wrong) for each in found]
+
+
+async def insert_version(tonight: LoggedNight, sheet: Sheet, ronda: int) -> None:
+    """As the owner of the database: a version with 200 votes more, its cells as the program writes them."""
+    acta = next(acta for acta in tonight.night.catalog.actas if acta.qr == sheet.qr)
+    election = next(each for each in tonight.night.catalog.elections if each.id == acta.election)
+    assert sheet.values is not None
+    code = next(code for code in election.codes if isinstance(sheet.values.get(code), int))
+    moved = replace(sheet, values={**sheet.values, code: int(str(sheet.values[code])) + 200})
+    owner = await asyncpg.connect(tonight.night.owner)
+    try:
+        image = await owner.fetchval("SELECT image FROM acta_current WHERE acta = $1", acta.id)
+        version = await tonight.night.judge_and_add_version(owner, acta, moved, image, ronda)
+        await owner.execute("UPDATE acta_current SET version = $2 WHERE acta = $1", acta.id, version)
+    finally:
+        await owner.close()
+
+
+async def test_an_inserted_version_is_seen_by_all(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with logged_night(night, tmp_path, casillas=6) as tonight:
+        await tonight.night.cut()
+        plain = [sheet for sheet in tonight.night.sheets if sheet.values is not None][:4]
+        await tonight.count(plain[:3])
+        await tonight.log()
+        await tonight.night.cut()
+        await tonight.log()
+        assert verdicts(tonight) == [(0, ())] * 2
+        assert (await tonight.compare()).pending == 0
+        await insert_version(tonight, plain[0], 1)
+        with pytest.raises(Difference, match=r"^EVI-12: la versión \d+, de \w+, no se sostiene"):
+            await tonight.compare()
+        with pytest.raises(GateFailure) as stopped:
+            await tonight.night.cut()
+        assert {finding.check for finding in stopped.value.findings} == {"EVI-12"}
+
+        # The same insider takes the gate away.
+        async def no_gate(*_: object) -> None: ...
+
+        monkeypatch.setattr(story, "_run_gate", no_gate)
+        await tonight.night.cut()
+        await tonight.log()
+        assert verdicts(tonight) == [(1, ("EVI-12", "EVI-13"))] * 2
+        # A version that names a round that nobody typed: no line opens it, and the next corte makes that a fault.
+        await insert_version(tonight, plain[1], 7)
+        await tonight.night.cut()
+        await tonight.count(plain[3:])
+        await tonight.night.cut()
+        await tonight.log()
+        public = tonight.office.public
+        found = json.loads(report(public, [], minimal=True)[0])["comprobaciones"]
+        assert "falta bitacora/aperturas/0003.jsonl" in next(str(each) for each in found if each["id"] == "EVI-13")
+        assert verdicts(tonight) == [(1, ("EVI-12", "EVI-13"))] * 2
+
+
+async def test_a_gap_is_told_in_the_night_and_wrong_after_it_until_two_people_declare_it(
+    night: Night, tmp_path: Path
+) -> None:
+    async with logged_night(night, tmp_path, casillas=6) as tonight:
+        await tonight.night.cut()
+        async with tonight.night.pool.acquire() as connection:
+            for number in (3, 4, 9):
+                await arrive(connection, "movil-9", number)
+        await tonight.log()
+        assert verdicts(tonight) == [(0, ())] * 2
+        for minimal in (False, True):
+            told = json.loads(report(tonight.office.public, [], minimal=minimal)[0])["datos"]
+            assert "falta el envío 5 del dispositivo movil-9" in str(told)
+        await tonight.night.cut(Phase.FINAL)
+        await tonight.log()
+        assert verdicts(tonight) == [(1, ("EVI-06",))] * 2
+        await tonight.by_owner("INSERT INTO site (code) VALUES ('CATD-9')")
+        await tonight.by_owner(
+            "INSERT INTO device (id, public_key, site, enrolled_at) SELECT 'movil-9', $1, min(id), $2 FROM site",
+            bytes(32),
+            AT,
+        )
+        for login in ("uno", "otra"):
+            await tonight.by_owner(
+                "INSERT INTO person (login, password, role, site) SELECT $1, '', 'supervisor', min(id) FROM site", login
+            )
+        await tonight.by_owner(
+            "INSERT INTO device_loss (device, numbers, reason, person, confirmed, at)"
+            " SELECT 'movil-9', '5-8', 'robado', min(id), max(id), $1 FROM person",
+            AT,
+        )
+        await asyncio.wait_for(tonight.log(), 60)
+        assert verdicts(tonight) == [(0, ())] * 2
+        assert (await tonight.compare()).pending == 0
