@@ -49,9 +49,9 @@ BEHIND: Final = 5
 """Niceness of the decoding processes: an image may wait to be read; its receipt and its proof may not."""
 
 
-LIGHT: Final = Bounds(memory=1024 * MIB, cpu=4, seconds=30)
+LIGHT: Final = Bounds(memory=1024 * MIB, cpu=4, seconds=30, patience=20)
 """For a photo. The largest that is taken, with no sticker in it, needs half of this time."""
-HEAVY: Final = Bounds(memory=1024 * MIB, cpu=8, seconds=60)
+HEAVY: Final = Bounds(memory=1024 * MIB, cpu=8, seconds=60, patience=20)
 HEAVY_FORMATS: Final = frozenset({"pdf", "tiff"})
 HEAVY_BYTES: Final = 8_000_000
 OUTSTANDING: Final = 2

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,29 @@ async def test_a_process_bounds_its_own_memory() -> None:
         await lane.do(hog, 150 * MIB)
     assert await lane.do(hog, 50 * MIB) == 50 * MIB
     lane.close()
+
+
+def toil(seconds: float) -> str:
+    """Work that is not done before this time of the wall, however much of the processor it gets."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    return "done"
+
+
+async def test_a_process_that_a_busy_machine_slows_down_is_waited_for_and_one_that_sleeps_is_not() -> None:
+    """The bound of time is for a process that hangs: an honest picture is not given up because others work too."""
+    hurried = Bounds(memory=100 * MIB, cpu=60, seconds=1)
+    lanes = [Lane(1, replace(hurried, patience=patience), prepare) for patience in (1, 6000)]
+    with pytest.raises(OutOfBounds):
+        await lanes[0].do(toil, 3.0)
+    assert await lanes[1].do(toil, 3.0) == "done"
+    with pytest.raises(OutOfBounds):
+        await lanes[1].do(time.sleep, 600)
+    with pytest.raises(OutOfBounds):  # the kernel ends it: patience gives no more processor time
+        await Lane(1, replace(hurried, cpu=1, patience=6000), prepare).do(toil, 3600)
+    for lane in lanes:
+        lane.close()
 
 
 async def test_no_process_is_left_running(stored: tuple[str, list[str]]) -> None:
