@@ -1,6 +1,7 @@
 """Runs intake and the desk: `prep capture`."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -17,12 +18,14 @@ from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
-from prep.errors import PrepError
+from prep.errors import PrepError, Rejected
 from prep.processes import exit_status, listening
 from prep.settings import Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import open_pool
 
+LOOK_SECONDS: Final = 5.0
+"""How long a start may take to compare its night with that of the database."""
 DISK_THREADS: Final = 16
 """Most of an upload is waiting for fsync; many wait together."""
 
@@ -49,14 +52,27 @@ async def serve(settings: Settings) -> None:
         bus = open_bus(settings, urls.of(Part.CAPTURE))
         pool = await open_pool(urls.of(Part.CAPTURE), wait=False, by_key=True)
         try:
-            door = listening(settings.host, settings.capture_port)
             app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)
+            await _refuse_another_night(app)
+            door = listening(settings.host, settings.capture_port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _stopped)
             await uvicorn.Server(config(app)).serve([door])
         finally:
             await bus.close()
             await pool.close()
+
+
+async def _refuse_another_night(app: FastAPI) -> None:
+    """Raises Rejected, with all that differs, if this machine is of a real night and the database is of another one.
+
+    A database that does not answer soon is not waited for; if it comes later with another night, no image is taken.
+    """
+    tonight = app.state.rooms.intake.tonight
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(tonight.look(), LOOK_SECONDS)
+    if tonight.conflict is not None:
+        raise Rejected(tonight.conflict)
 
 
 def _stopped(*_: object) -> None:

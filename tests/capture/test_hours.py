@@ -1,5 +1,6 @@
 """Before the night opens, images wait with their devices; after it closes, they are kept and nothing changes."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from capture.auth import enroll
-from prep.settings import now
+from capture.service import serve
+from prep.errors import Rejected
+from prep.settings import Settings, now
 from prep.store.database import connect
 from tests.conftest import Night
 from tests.makers.capture_room import EVENING, VALUES, Device, Journal, Room, furnished, jpeg, open_room
-from tests.makers.declared import REAL, declare, record_corte
+from tests.makers.declared import REAL, declare, open_night, record_corte
 
 
 @pytest.fixture
@@ -115,6 +118,17 @@ async def test_after_the_close_no_capture_and_no_correction_is_taken_and_the_rea
         versions = await connection.fetchval("SELECT count(*) FROM acta_version")
         await room.work()
         assert await connection.fetchval("SELECT count(*) FROM acta_version") == versions
+
+
+async def test_a_machine_of_a_real_night_refuses_to_start_with_the_database_of_another_one(
+    night: Night, tmp_path: Path
+) -> None:
+    await open_night(night.owner, at=EVENING)
+    kept = {"declaracion": REAL.text, "politica": None, "abrio": EVENING.isoformat(), "cerro": None}
+    (tmp_path / "noche.json").write_text(json.dumps(kept))
+    settings = Settings(data=tmp_path, database=night.app, capture_port=0)
+    with pytest.raises(Rejected, match=r"noche real.*simulacro: no, no sí.*siglas: EJ, no EDO"):
+        await serve(settings)
 
 
 async def test_a_receipt_that_is_signed_by_a_wrong_clock_says_so(room: Room) -> None:
