@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import pytest
 
 from prep.settings import Part
 from prep.store import embedded
-from prep.store.database import Connection, migrate
+from prep.store.database import Connection, migrate, sql
 from tests.conftest import Night
 from tests.makers.programs import DEPLOY
 
@@ -111,6 +112,58 @@ async def test_the_table_of_rights_is_what_postgresql_answers(night: Night) -> N
     assert told[start:end] == await as_tried(night.owner, dict(night.parts)), (
         "python -m tests.prep.test_database_rights"
     )
+
+
+WORK: Final[dict[Part, dict[str, str]]] = {
+    Part.CAPTURE: {
+        "desk": "*",
+        "people": "devices person_by_login open_session session drop_session drop_expired_sessions rewrite_password",
+        "pipeline": "open_acta lock_acta move_acta has_image captures count_version version add_task drop_tasks add_event",
+        "outbox": "enqueue",
+        "bus": "publish lag",
+    },
+    Part.WORKER: {
+        "pipeline": "*",
+        "deliveries": "*",
+        "outbox": "*",
+        "bus": "*",
+        "gauges": "*",
+        "database": "migrations",
+    },
+    Part.PUBLISHER: {
+        "cortes": "*",
+        "leading": "*",
+        "ceremony": "add find",
+        "database": "migrations",
+        "catalog": "digest",
+    },
+    Part.SEQUENCER: {"log": "*", "leading": "*", "database": "migrations", "catalog": "digest"},
+    Part.AUDIT: {
+        "log": "inicio rotacion imagen derivada captura version incidente corte cierre software cero acto start leaves cortes"
+        " openings read_state versions without_leaf handed_over length marks",
+        "ceremony": "find tables migrations clock server schema",
+        "bus": "lag",
+        "catalog": "digest elections options contests territories candidacies",
+    },
+}
+"""The statements that the program of a part executes; `*`: all of that file."""
+
+
+@pytest.mark.parametrize("part", Part)
+async def test_each_part_may_do_all_of_its_work(night: Night, part: Part) -> None:
+    connection = await asyncpg.connect(night.parts[part])
+    lacking = {}
+    for file, blocks in WORK[part].items():
+        for block in sql(file) if blocks == "*" else blocks.split():
+            try:
+                # It looks at the rights of the plan, and executes nothing.
+                await connection.execute(f"EXPLAIN (GENERIC_PLAN) {sql(file)[block]}")
+            except asyncpg.InsufficientPrivilegeError as error:
+                lacking[f"{file}: {block}"] = str(error)
+            except asyncpg.PostgresError:
+                pass  # test_every_query.py says what is wrong with a query
+    await connection.close()
+    assert not lacking
 
 
 async def test_no_part_changes_or_removes_a_fact_even_if_the_table_says_so(night: Night) -> None:

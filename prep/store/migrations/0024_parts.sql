@@ -454,7 +454,7 @@ BEGIN
 END $$;
 
 GRANT SELECT ON device, image, image_current, image_oddity, reading, entry, identification, resolution, acta_current, acta_version,
-    task, session, bus_message, corte TO prep_capture;
+    task, session, bus_message, bus_cursor, corte TO prep_capture;
 GRANT SELECT (id, login, role, site, active, password_form) ON person TO prep_capture;
 GRANT INSERT ON entry, identification, resolution, acta_version, acta_current, task, event, outbox, bus_message TO prep_capture;
 GRANT UPDATE ON acta_current, task TO prep_capture;
