@@ -5,6 +5,7 @@ function of the facts: it names neither corte nor time, so that equal facts give
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections import defaultdict
@@ -205,8 +206,12 @@ def manifest(
     before: Corte | None,
     fresh: Sequence[Fresh],
     packed: object,
+    site: Mapping[str, bytes],
 ) -> bytes:
-    """The manifest: number and phase, rules, the corte before, and the published actas that this corte corrects."""
+    """The manifest: number and phase, rules, the corte before, and the published actas that this corte corrects.
+
+    `site` holds the files that are constants of this release.
+    """
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {
@@ -226,6 +231,7 @@ def manifest(
                 if each.correction
             ],
             "zip": packed,
+            "sitio": {name: hashlib.sha256(content).hexdigest() for name, content in site.items()},
         }
     )
 

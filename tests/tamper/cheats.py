@@ -28,6 +28,7 @@ from tests.makers.seal_maker import Party, party, rsa_key
 from tests.makers.tree_maker import Json, reseal
 from tests.quick import test_integrity_verify as known
 from tests.quick.test_integrity_verify import GOB, an_image, cells, corte, edit, flip, replace
+from tests.tamper import impossible
 from tests.tamper.night import IN_FORCE, LATER, Night, Said
 
 Does = Callable[[Path, Night], object]
@@ -573,6 +574,8 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
         "stamped with a certificate that is not for it": _stamped_by(_no_stamper),
     },
 }  # fmt: skip
+_GROUPS[Hands.FILES] |= impossible.PAGES | impossible.CONSTANTS
+_GROUPS[Hands.KEYS] |= impossible.CELLS | impossible.FIELDS | impossible.FILES
 _REMEMBERED = {
     "log and tree as they were at corte 1; the reader kept a later checkpoint": 2,
     "a fork with every key; the reader kept a checkpoint": 1,
