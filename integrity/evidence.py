@@ -39,8 +39,8 @@ _OWN_KEY: Final = (
     "pero quien reescribiera los dos no se vería"
 )
 _NOBODY: Final = (
-    "nadie responde por las llaves de este árbol: falta la llave de su bitácora (--log-key) o el certificado de su "
-    "autoridad (--ca), que el instituto publica en su página institucional y entrega a los partidos, y no aquí"
+    "nadie responde por este árbol: falta la llave de su bitácora (--log-key) o el certificado del sello (--ca), "
+    "que el instituto publica en su página"
 )
 _FIRST: Final = "es la primera vez que se comprueba este árbol: se recuerda la llave que él mismo dice"
 _NOT_YET: Final = "{}: todavía no está en la bitácora; vuelva a comprobar en unos segundos"

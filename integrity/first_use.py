@@ -37,7 +37,7 @@ def place() -> Path:
 
 
 def recall(source: str) -> Remembered | None:
-    """What is remembered of the tree at this address; None the first time. Raises Malformed for a damaged file."""
+    """The memory of the tree at this address; None the first time. Raises Malformed for a damaged file."""
     held = _read().get(_name(source))
     return None if held is None else Remembered(held["politica"].encode(), held["punto"].encode())
 

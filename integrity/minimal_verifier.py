@@ -314,6 +314,8 @@ def verify(source: str, trust: "Trust") -> Report:
         judge_log(tree, log, cortes, images, rows, report)
     judge_pages(tree, last, images, report)
     judge_constants(tree, last, report)
+    for handle, _ in last.files.values():
+        handle.close()
     judge_extra(tree, cortes, images, report)
     if log is not None and not tree.url:
         judge_log_files(tree, log, report)
@@ -1234,7 +1236,7 @@ def day_and_hour(cell: str) -> datetime | None:
 
 
 def impossible_times(row: Row) -> Iterator[tuple[str, str]]:
-    """An acta with an image has three moments that exist; nobody verifies what was not captured."""
+    """An acta with an image has three moments that exist; a verification has its capture before it."""
     moments = [day_and_hour(row[key]) for key in MOMENTS]
     if None in moments:
         yield "CON-10", "una de sus horas no existe"
@@ -2222,8 +2224,8 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
 
 
 NOBODY = (
-    "nadie responde por las llaves de este árbol: falta la llave de su bitácora (--log-key) o el certificado de su "
-    "autoridad (--ca), que el instituto publica en su página institucional y entrega a los partidos, y no aquí"
+    "nadie responde por este árbol: falta la llave de su bitácora (--log-key) o el certificado del sello (--ca), "
+    "que el instituto publica en su página"
 )
 
 

@@ -124,7 +124,7 @@ def verify(
     the digests are, and the report says so. `simulacro` is the kind that the reader expects; None: either, and the
     report says which. `now` is the reader's clock: no seal may be from the future; None: this is not checked. `kept` is
     a checkpoint of the log that the reader kept from before. `alone`: a person who brought no key and no authority
-    asks, so that the report says what is missing (AUT-12); `first`: this person remembers the tree's key from now on.
+    asks, so that the report names the missing key (AUT-12); `first`: this person remembers the tree's key from now on.
 
     Never raises for what the tree holds: every failure is a finding of the report, in Spanish.
     """

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from integrity.tree.forms import BY_LISTA
-from publisher.public_checks import Difference, staged_election, staged_folder
+from publisher.public_checks import PublicFinding, staged_election, staged_folder
 
 _NAMES: Final = (
     "ACTAS_ESPERADAS",
@@ -452,7 +452,7 @@ _IN_PUBLIC: Final = (
 """The counts of a `_Part` in the order of the public verifier's sums."""
 
 
-def _as_findings(differences: Sequence[Difference]) -> list[GateFinding]:
+def _as_findings(differences: Sequence[PublicFinding]) -> list[GateFinding]:
     return [GateFinding(*each) for each in differences[:_MOST]]
 
 

@@ -63,7 +63,7 @@ LATER: Final[Mapping[str, str]] = {
 """The public checks that cannot be made before the corte goes out, and why."""
 
 
-class Difference(NamedTuple):
+class PublicFinding(NamedTuple):
     """One finding, in the words of the gate."""
 
     check: str
@@ -74,7 +74,7 @@ class Difference(NamedTuple):
 
 def staged_election(
     stage: Path, root: Path, code: str, sums: Mapping[tuple[int, int], Sequence[int]], *, fuera: int, rows: int
-) -> list[Difference]:
+) -> list[PublicFinding]:
     """The findings in the files of one election. `sums` are the gate's, by entidad and territory, in the order of
     `rows.Sum`; `fuera` and `rows` count the rows outside the catalogue, and all rows.
     """
@@ -123,7 +123,7 @@ def _judge_election_totals(
     judge_people(election, totals["elecciones"][election.code], content, corte_folder(manifest.corte), ledger)
 
 
-def staged_folder(stage: Path, root: Path) -> list[Difference]:
+def staged_folder(stage: Path, root: Path) -> list[PublicFinding]:
     """The findings that belong to no single election: manifest, chain, files, ZIP, list of images."""
     ledger = Ledger()
     manifest = _manifest(stage, ledger)
@@ -204,9 +204,9 @@ def _totals(folder: Path, ledger: Ledger) -> Json | None:
         return None
 
 
-def _differences(ledger: Ledger) -> list[Difference]:
+def _differences(ledger: Ledger) -> list[PublicFinding]:
     return [
-        Difference(check, each.file, each.expected, f"{each.found} {each.position}".strip())
+        PublicFinding(check, each.file, each.expected, f"{each.found} {each.position}".strip())
         for check in CHECKS
         for each in ledger.findings.get(check, ())
     ]

@@ -3,7 +3,7 @@
 One definition for the verifier and for the publisher's gate: a cell that one of them refuses, the other refuses too.
 `minimal_verifier.py` shares no code, so it has its own writing of the same. `docs/checks.md` prints `FORMS`.
 
-A night has half a million rows and few distinct cells, so what was judged once is remembered.
+A night has half a million rows and few distinct cells, so each judgement is remembered.
 """
 
 import re
@@ -38,7 +38,7 @@ class CellForm(NamedTuple):
     columns: str
     check: str
     form: str
-    """What is checked of the cell, in English."""
+    """The form that the checks ask for, in English."""
     beyond: str
     """What no check can say of it."""
 
@@ -111,7 +111,7 @@ FORMS: Final = (
     ),
     CellForm("COTEJADA", "CON-10", "0, 1, 2 or 3", "that somebody compared the paper"),
 )
-"""Every column of the official file: what is checked, and what cannot be."""
+"""Every column of the official file: its checks, and their limits."""
 
 
 FILES: Final = (
@@ -207,7 +207,7 @@ def wrong_provenance(cells: tuple[str, ...], *, arrived: bool) -> tuple[tuple[st
     traslado, origen, digitalizacion, documento, cotejada = cells
     none = frozenset[str]() if arrived else frozenset({NOTHING})
     wrong: list[tuple[str, str]] = []
-    # Without an image, old files have `-` here, and others have the way by which nothing came.
+    # Without an image, old files have `-` here, and others name a way all the same.
     if not (_TRASLADO.fullmatch(traslado) or (not arrived and traslado == NOTHING)):
         wrong.append(("MECANISMOS_TRASLADO", "letras D, F, I sin repetir"))
     for column, cell, legal in (
@@ -228,7 +228,7 @@ def right_came(origen: str, digitalizacion: str) -> bool:
 
 
 def wrong_moments(acopio: str, captura: str, verificacion: str) -> Iterator[tuple[str, str, str]]:
-    """The moments of an acta with an image that cannot be: check, column, and what is expected."""
+    """The moments of an acta with an image that cannot be: check, column, and the expected form."""
     captured, verified = moment(captura), moment(verificacion)
     for column, cell, read in zip(
         MOMENTS, (acopio, captura, verificacion), (moment(acopio), captured, verified), strict=True

@@ -83,7 +83,7 @@ _OF_AN_IMAGE: Final = (
 _NOT_NOW: Final = "{} ya se está cambiando por la del corte {}; vuelva a comprobar en unos segundos"
 
 
-class Told(NamedTuple):
+class FigureTold(NamedTuple):
     """What a `<data>` must say: its value, its text, and the names that may stand beside it (none: any)."""
 
     value: str
@@ -96,7 +96,7 @@ class Page:
     """A page that must be there, and what may and must stand on it."""
 
     path: str
-    look: Callable[[str], Told | None]
+    look: Callable[[str], FigureTold | None]
     needed: tuple[frozenset[str], ...]
     """The figures that must stand on it: all of one of these sets."""
     shows: Callable[[str], bool] | None = None
@@ -112,7 +112,7 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
-class Figures:
+class PageFigures:
     """Every figure of one election, from its rows; from totals.json only who stands for which options."""
 
     def __init__(self, manifest: Manifest, election: PublishedElection, table: PublishedTable, told: Json) -> None:
@@ -160,7 +160,7 @@ class Figures:
     def places_of(self, contest: tuple[int, int]) -> list[VotingPlace]:
         return [place for place in self._table.sums if self._judge.contest(place) == contest]
 
-    def look(self, scope: str, figure: str) -> Told | None:
+    def look(self, scope: str, figure: str) -> FigureTold | None:
         """`scope` is empty, `contienda/N` or `lugar/N-N`."""
         one, _, other = figure.partition("%")
         value = self._value(scope, one)
@@ -168,12 +168,12 @@ class Figures:
             return None
         names = self._names(scope, one)
         if isinstance(value, str) or not other:
-            return Told(str(value), value if isinstance(value, str) else thousands(value), names)
+            return FigureTold(str(value), value if isinstance(value, str) else thousands(value), names)
         base = self._value(scope, other)
         if not isinstance(base, int):
             return None
         share = percent(value, base)
-        return Told(share, share, names)
+        return FigureTold(share, share, names)
 
     def _amounts(self, scope: str) -> tuple[Sum, int] | None:
         """The sum of a scope, and its contest: 0 for the whole election, -1 for a place."""
@@ -252,14 +252,14 @@ class Figures:
             return frozenset(each["propietaria"] for each in people if str(each["id"]) == key)
         return frozenset()
 
-    def leading(self, scope: str) -> Told | None:
+    def leading(self, scope: str) -> FigureTold | None:
         """The candidacy with most votes of a contest, by name."""
         contest = natural(scope.partition("/")[2]) or 0
         first, most = self._value(scope, "primera"), self._value(scope, "mayor")
         if not isinstance(first, int) or not isinstance(most, int):
             return None
         named = next((each["propietaria"] for each in self._people(contest) if each["id"] == first), "")
-        return Told(str(first), named if first else "Empate" if most else "Sin votos aún")
+        return FigureTold(str(first), named if first else "Empate" if most else "Sin votos aún")
 
 
 class Rows:
@@ -270,18 +270,18 @@ class Rows:
         self._columns = Columns(election)
         self._places = {name: place for place, name in enumerate(self._columns.names)}
 
-    def look(self, cells: Sequence[str], column: str) -> Told | None:
+    def look(self, cells: Sequence[str], column: str) -> FigureTold | None:
         if column not in self._places:
             return None
         cell = cells[self._places[column]]
         if column == "CONTABILIZADA":
             absent = "Sin acta" in cells[self._columns.votes]
-            return Told(cell, "Contabilizada" if cell == "1" else "Sin acta" if absent else "No contabilizada")
+            return FigureTold(cell, "Contabilizada" if cell == "1" else "Sin acta" if absent else "No contabilizada")
         if column == "COTEJADA":
-            return Told(cell, _COTEJADA[int(cell)] if cell in {*"0123"} else cell)
+            return FigureTold(cell, _COTEJADA[int(cell)] if cell in {*"0123"} else cell)
         number = natural(cell) if column in _AMOUNTS or column in self._names else None
         names = self._names.get(column) or frozenset({_HEADINGS[column]} if column in _HEADINGS else ())
-        return Told(cell, cell if number is None else thousands(number), names)
+        return FigureTold(cell, cell if number is None else thousands(number), names)
 
     def needed(self, cells: Sequence[str]) -> frozenset[str]:
         """The columns that the page of this row must show."""
@@ -366,12 +366,14 @@ def _pages(last: PublishedCorte, manifest: Manifest, seen: Seen) -> Iterator[Pag
     """Every page that the last corte must have."""
     assert last.totals is not None
     every = {
-        election.code: Figures(manifest, election, last.tables[election.code], last.totals["elecciones"][election.code])
+        election.code: PageFigures(
+            manifest, election, last.tables[election.code], last.totals["elecciones"][election.code]
+        )
         for election in manifest.elections
         if election.code in last.totals["elecciones"]
     }
 
-    def look(told: str) -> Told | None:
+    def look(told: str) -> FigureTold | None:
         scope, _, figure = told.partition(":")
         code, _, within = scope.partition("/")
         if code not in every:
@@ -388,7 +390,7 @@ def _pages(last: PublishedCorte, manifest: Manifest, seen: Seen) -> Iterator[Pag
         yield from _pages_of_rows(code, figures, last.tables[code], look, seen)
 
 
-def _families(figures: Figures, scope: str) -> tuple[frozenset[str], ...]:
+def _families(figures: PageFigures, scope: str) -> tuple[frozenset[str], ...]:
     """What a page must show: the counts, and the votes of all parties, or of all candidacies, or of all options."""
     code = figures.election.code
     sets: list[frozenset[str]] = []
@@ -411,7 +413,7 @@ def _counts(code: str, scope: str) -> frozenset[str]:
     return frozenset(f"{code}/{scope}:{name}" if scope else f"{code}:{name}" for name in _COUNTS)
 
 
-def _votes_of(figures: Figures, contest: int) -> Iterator[frozenset[str]]:
+def _votes_of(figures: PageFigures, contest: int) -> Iterator[frozenset[str]]:
     told = f"{figures.election.code}/contienda/{contest}"
     ballot = figures.election.contests[figures.contests[contest]].ballot
     shown = [each for each in figures.election.options if each.position in ballot and each.clase != "coalicion"]
@@ -429,7 +431,7 @@ def _for_each(families: Sequence[tuple[frozenset[str], ...]]) -> tuple[frozenset
 
 
 def _pages_of_rows(
-    code: str, figures: Figures, table: PublishedTable, look: Callable[[str], Told | None], seen: Seen
+    code: str, figures: PageFigures, table: PublishedTable, look: Callable[[str], FigureTold | None], seen: Seen
 ) -> Iterator[Page]:
     """The pages of actas, and of the places in which they are, in one pass over the rows."""
     rows = Rows(figures.election, figures.names)
@@ -461,7 +463,7 @@ def _int(cell: str) -> int:
 def _acta_page(code: str, clave: str, cells: Sequence[str], rows: Rows, seen: Seen) -> Page:
     own = f"{code}/acta/{clave}:"
 
-    def look(told: str) -> Told | None:
+    def look(told: str) -> FigureTold | None:
         return rows.look(cells, told.removeprefix(own)) if told.startswith(own) else None
 
     needed = frozenset(own + column for column in rows.needed(cells))
@@ -471,13 +473,13 @@ def _acta_page(code: str, clave: str, cells: Sequence[str], rows: Rows, seen: Se
 def _place_page(
     place: VotingPlace,
     actas: Mapping[str, Sequence[str]],
-    figures: Figures,
+    figures: PageFigures,
     rows: Rows,
-    look: Callable[[str], Told | None],
+    look: Callable[[str], FigureTold | None],
 ) -> Page:
     code, scope = figures.election.code, f"lugar/{place.entidad}-{place.territory}"
 
-    def look_here(told: str) -> Told | None:
+    def look_here(told: str) -> FigureTold | None:
         of, _, column = told.partition(":")
         if not of.startswith(f"{code}/acta/"):
             return look(told)

@@ -21,8 +21,8 @@ from tests.makers.waiting import PATIENCE
 from tests.quick.test_integrity_verify import flip
 from tests.tamper.night import Night
 
-COMMANDS = 13
-"""Number of blocks: the copy; five about digests; the sums; three about seals; three with the verifiers."""
+COMMANDS = 11
+"""Number of blocks: the copy; four about digests; the sums; three about seals; two with the verifiers."""
 MARK = "=== {} terminó con"
 
 

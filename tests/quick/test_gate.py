@@ -328,7 +328,7 @@ def test_the_gate_stops_what_the_public_verifiers_refuse(pristine: Path, name: s
 
 
 def test_every_public_check_is_made_before_or_is_named() -> None:
-    """What cannot be seen before a corte goes out stands in a list, each with its reason; nothing is in two."""
+    """A check that must come after the corte stands in a list with its reason; no check stands in two lists."""
     made = [*STAGED, *OF_THE_GATE, *LATER]
     assert sorted(made) == sorted(titles(*BOTH))
 

@@ -1,6 +1,6 @@
 """More ways of cheating: cells, fields and files that cannot be, or that contradict each other; pages; instructions.
 
-Every digest, seal and proof of these trees is right. What is left to find is in the files themselves. `CELLS`, `FIELDS`
+Every digest, seal and proof of these trees is right. The fault is in the files themselves. `CELLS`, `FIELDS`
 and `FILES` are what a publisher's own gate must stop too (`tests/quick/test_gate.py`).
 """
 

@@ -144,10 +144,10 @@ def _checks_table() -> Iterator[str]:
 
 
 def _forms_table() -> Iterator[str]:
-    yield "## Every cell and every file: what is checked, and what cannot be\n"
+    yield "## Every cell and every file: the checks, and their limits\n"
     yield "The forms of cells stand in `integrity/tree/forms.py`, for the verifier and for the publisher's gate.\n"
     for title, forms in (("column of the official file", FORMS), ("field or file", FILES)):
-        yield f"| {title} | checks | what is checked | what no check can say |"
+        yield f"| {title} | checks | form | beyond any check |"
         yield "|---|---|---|---|"
         yield from (f"| {each.columns} | {each.check} | {each.form} | {each.beyond or '—'} |" for each in forms)
         yield ""
