@@ -26,7 +26,7 @@ from integrity.log.writer import FileState, Sequencer
 from integrity.sealing import development
 from integrity.sealing.seal import PERSON, seal
 from integrity.sealing.sello import seals
-from publisher.verification import VERIFICA, Results, verification
+from publisher.pages import constants
 from tests.makers import tree_maker
 from tests.makers.log_maker import signer
 from tests.makers.seal_maker import STAMPING, Party, party, rsa_key
@@ -81,16 +81,11 @@ class Night:
 
     def make(self) -> "Night":
         tree_maker.CORRECTED[("GOB", 901, 2)] = [60, 71, 9, 7, 0, 4]
+        tree_maker.SITE.update(constants())
         try:
             make_tree(self.tree)
         finally:
             tree_maker.CORRECTED.clear()
-        codes = [code for code, _, _ in tree_maker.OPTIONS]
-        files = [
-            Results(code, title, f"TAMPS_{code}_2023.csv", codes) for code, (title, *_) in tree_maker.ELECTIONS.items()
-        ]
-        text = verification(files, len(tree_maker.TIMES) - 1, datetime.fromisoformat(tree_maker.TIMES[-1]))
-        (self.tree / VERIFICA).write_bytes(text)
         self.vouch(self.tree)
         (self.home / "politica.txt").write_text(self.policy)
         (self.home / "llave.txt").write_text(f"{self.log.key}\n")
