@@ -223,6 +223,8 @@ async def migrate(
         if connection.get_server_version() < OLDEST:
             raise Rejected(f"hace falta PostgreSQL {OLDEST[0]} o más nuevo")
         try:
+            # Two commands at once: the second waits, and finds everything done. The lock ends with the session.
+            await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
             roles = _roles_of(parts)
             # Before the migrations: those make the roles that are still missing, and know no password.
             for role, (address, _) in roles.items():
@@ -231,7 +233,9 @@ async def migrate(
             for role, (_, of) in roles.items():
                 await _admit_role(connection, role, of)
             whole = WHOLE in {of for _, of in roles.values()}
-            if whole or (parts and all(parts.values())):
+            # Only if it changes something: each right that is given makes PostgreSQL plan everything anew.
+            stale = applied or whole is not await connection.fetchval(SQL["has_whole_rights"])
+            if stale and (whole or (parts and all(parts.values()))):
                 await _share_out(connection, whole=whole)
             if other_site is not None:
                 await connection.execute(SQL["keep_other_site"], other_site)
@@ -245,8 +249,6 @@ async def migrate(
 
 async def _apply_missing(connection: Connection) -> list[str]:
     applied = []
-    # Two commands at once: the second waits, and finds everything applied. The lock ends with the session.
-    await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
     )

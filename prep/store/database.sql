@@ -33,6 +33,9 @@ SELECT pg_has_role($1::text, $2::text, 'USAGE') AS member,
 -- name: keep_other_site
 UPDATE capture_rule SET other_site = $1 WHERE other_site <> $1
 
+-- name: has_whole_rights
+SELECT has_table_privilege('prep_app', 'entry', 'INSERT')
+
 -- What prep_app may do, as statements: with $1, the rights of all parts together; without, none.
 -- name: whole_rights
 SELECT format('REVOKE ALL ON ALL %s IN SCHEMA public FROM prep_app', things) AS statement

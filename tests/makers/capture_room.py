@@ -31,7 +31,7 @@ from prep.bus.table import EmbeddedBus
 from prep.domain.hours import CENTRAL
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.processes import listening
-from prep.settings import Settings
+from prep.settings import Part, Settings
 from prep.store.database import Pool, open_pool, transaction
 from prep.store.people import Role
 from prep.store.pipeline import Reading
@@ -269,15 +269,21 @@ async def furnish(owner: str, device: Device) -> None:
 
 @asynccontextmanager
 async def open_room(
-    database: str, folder: Path, *, device: Device, bus: Bus | None = None, clock: Clock | None = None, blobs: str = ""
-) -> AsyncIterator[Room]:
-    """Serve the application on a free port of the loopback."""
+    database: str, folder: Path, *, device: Device, bus: Bus | None = None, clock: Clock | None = None, blobs: str = "",
+    served_as: str = "",
+) -> AsyncIterator[Room]:  # fmt: skip
+    """Serve the application on a free port of the loopback.
+
+    It enters PostgreSQL with the address `served_as`; the test, and the pipeline, with `database`.
+    """
     settings = Settings(data=folder, capture_port=0, image_max_bytes=200_000, image_max_pixels=4_000_000, blobs=blobs)
     pool = await open_pool(database, wait=False, by_key=True)
+    its_pool = await open_pool(served_as or database, wait=False, by_key=True)
+    its_bus = bus or EmbeddedBus(served_as or database)
     bus = bus or EmbeddedBus(database)
     clock = clock or Clock()
     store = Blobs.open(settings.blobs_url)
-    app = create_app(settings, pool=pool, bus=bus, blobs=store, clock=clock)
+    app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock)
     server = uvicorn.Server(config(app))
     serving = asyncio.create_task(server.serve([listening(settings.host, settings.capture_port)]))
     while not server.started:  # noqa: ASYNC110 - the server has no event to wait for
@@ -289,7 +295,9 @@ async def open_room(
         yield Room(url, http, settings, pool, store, bus, clock, device, app.state.rooms.intake)
     server.should_exit = True
     await serving
-    await bus.close()
+    for each in {bus, its_bus}:
+        await each.close()
+    await its_pool.close()
     await pool.close()
 
 
@@ -298,7 +306,7 @@ async def furnished(night: Night, folder: Path, **how: Any) -> AsyncIterator[Roo
     """A room with its catalogue, its device and its people."""
     device = Device("escaner-1")
     await furnish(night.owner, device)
-    async with open_room(night.app, folder, device=device, **how) as room:
+    async with open_room(night.app, folder, device=device, served_as=night.parts[Part.CAPTURE], **how) as room:
         yield room
 
 

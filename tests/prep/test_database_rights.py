@@ -161,7 +161,7 @@ async def test_each_part_may_do_all_of_its_work(night: Night, part: Part) -> Non
             except asyncpg.InsufficientPrivilegeError as error:
                 lacking[f"{file}: {block}"] = str(error)
             except asyncpg.PostgresError:
-                pass  # test_every_query.py says what is wrong with a query
+                pass  # test_every_query.py tells of a wrong query
     await connection.close()
     assert not lacking
 

@@ -271,7 +271,7 @@ async def test_a_capture_is_by_a_person_who_is_there_and_logged_in_and_at_anothe
         await refused(connection, CAPTURE, 1, people["ana"][0], people["beto"][1], EVENING, because="is not of site")
         await refused(connection, CAPTURE, 2, *people["ana"], EVENING, because="a capture is missing before number 2")
         await connection.execute(CAPTURE, 1, *people["ana"], EVENING)
-        await refused(connection, CAPTURE, 2, *people["ana"], EVENING, because="the same site as the first")
+        await refused(connection, CAPTURE, 2, *people["ana"], EVENING, because="entry_acta_ronda_person_key")
         await refused(connection, CAPTURE, 2, *people["caro"], EVENING, because="the same site as the first")
         waited = EVENING + timedelta(minutes=30)
         async with connection.transaction():

@@ -581,7 +581,7 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
         "CON-16",
     ),
     "an empty LEEME.txt": (sealed(lambda root: (corte(root) / "LEEME.txt").write_bytes(b"")), "CON-17"),
-    "votes on the home page": (lambda root: replace(root / "index.html", ">280<", ">999<"), "CON-19"),
+    "votes on the home page": (lambda root: replace(root / "index.html", ">288<", ">999<"), "CON-19"),
     "another style": (lambda root: (root / "estilo.css").write_text("x"), "INT-07"),
     # ZIP
     "a ZIP with other bytes": (zip_of_other_bytes, "INT-06"),

@@ -35,11 +35,12 @@ the software list of the release); a whole night that every key and every witnes
 checkpoint.
 """
 _REMAINS = """
-## What remains possible
+## Cheats that remain possible
 
-The table above says what is found. This one says what is not, for each kind of insider, and what would show it elsewhere.
+The table above lists the cheats that both verifiers find. This one lists those that they miss, for each kind of insider, and where else
+they show.
 
-| who | what both verifiers still approve | what shows it |
+| who | both verifiers still approve | it shows in |
 |---|---|---|
 | somebody who can write to the server | the words and numbers of HTML pages; openings, proofs and stamps of the last corte held back: they are then *not checked*, and after the next corte its openings are *mal* (EVI-13) | `integrity verify` over the files; another mirror |
 | … who can also make every digest agree | nothing more, if the reader brings the log's key: the log holds each SHA256SUMS and each row | AUT-12, EVI-03, EVI-05 |

@@ -128,7 +128,7 @@ BEGIN
     IF NEW.ordinal > 1 AND NEW.ordinal - 1 <> coalesce(cardinality(before), 0) THEN
         RAISE EXCEPTION 'acta %: a capture is missing before number %', NEW.acta, NEW.ordinal USING ERRCODE = 'check_violation';
     END IF;
-    IF NEW.ordinal = 2 AND (before[1]).site = NEW.site
+    IF NEW.ordinal = 2 AND (before[1]).site = NEW.site AND (before[1]).person <> NEW.person   -- the same person: a key
             AND (SELECT count(DISTINCT site) > 1 FROM person WHERE active AND role IN ('capturista', 'verificador'))
             -- A minute less: the clocks of the worker and of capture may differ.
             AND NEW.typed_at < (before[1]).typed_at + (SELECT other_site - interval '1 minute' FROM capture_rule) THEN
