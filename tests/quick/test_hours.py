@@ -13,7 +13,7 @@ from prep.domain.hours import CENTRAL, hour_words, offset_name, zone_of_night
 from publisher import official
 from publisher.figures import moment
 from tests.makers import tree_maker
-from tests.tamper.matrix import judge
+from tests.tamper.matrix import SOUND, judge
 
 JUNE = datetime(2027, 6, 7, 1, 30, 5, tzinfo=UTC)
 DECEMBER = datetime(2027, 12, 6, 1, 30, 5, tzinfo=UTC)
@@ -102,8 +102,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_verifiers_accept_the_hours_of_any_zone(pristine: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
     tree = in_zone(Path(shutil.copytree(pristine, tmp_path / "public")), *names)
     verdicts = [judge(tree, [], minimal=minimal) for minimal in (False, True)]
-    assert verdicts[0] == verdicts[1]
-    assert verdicts[0].exit_code == 0, verdicts[0]
+    assert verdicts == [SOUND, SOUND]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from integrity import __main__ as integrity
 from integrity import minimal_verifier
@@ -42,7 +42,7 @@ they show.
 
 | who | both verifiers still approve | it shows in |
 |---|---|---|
-| somebody who can write to the server | the words and numbers of HTML pages; openings, proofs and stamps of the last corte held back: they are then *not checked*, and after the next corte its openings are *mal* (EVI-13) | `integrity verify` over the files; another mirror |
+| somebody who can write to the server | the words of HTML pages, but not their numbers; openings, proofs and stamps of the last corte held back: they are then *not checked*, and after the next corte its openings are *mal* (EVI-13) | `integrity verify` over the files; another mirror |
 | … who can also make every digest agree | nothing more, if the reader brings the log's key: the log holds each SHA256SUMS and each row | AUT-12, EVI-03, EVI-05 |
 | the owner of the database, without the log's keys | to add captures and a choice of people who do not exist, **before** the sequencer has told the version: PostgreSQL does not know people, and the log knows them by pseudonyms only | the image beside the row; the list of people and the sessions of the night; `prep verify-database` if a fact is changed after its leaf |
 | one supervisor, or two | what the rules leave to them: sin acta, a cotejo, numbers of a device declared lost. Each has its statement or its leaf, with its reason | the party's own copy of the acta; the device itself; `prep device show` |
@@ -77,6 +77,10 @@ class Verdict:
         if self.exit_code == 1:
             return " ".join(self.wrong)
         return f"not checked: {' '.join(self.unchecked)}" if self.exit_code else "—"
+
+
+SOUND: Final = Verdict(2, (), ("AUT-12",))
+"""Of a tree without a fault, if the reader brings no key and no authority."""
 
 
 def judge(tree: Path | str, options: Sequence[str], *, minimal: bool) -> Verdict:
