@@ -2177,18 +2177,16 @@ def pages_of(last: Corte, every: dict[str, PageNumbers]) -> Iterator[tuple[str, 
 
 def pages_of_rows(last: Corte, shown: PageNumbers, look: Look) -> Iterator[tuple[str, Look, list[set[str]], str]]:
     """The pages of actas, in the order of the rows, and the page of each place after its last row."""
-    code, held, here = shown.code, dict[tuple[int, int], Own](), (0, 0)
-    for place, row in rows_of(last, shown.election):
-        if place != here and here[1]:
-            yield place_page(shown, here, held.pop(here, {}), look)
-        here = place
+    code, held = shown.code, dict[tuple[int, int], Own]()
+    ends = {place: number for number, (place, _) in enumerate(rows_of(last, shown.election))}
+    for number, (place, row) in enumerate(rows_of(last, shown.election)):
         clave, own = row["CLAVE_ACTA"].strip("'"), held.setdefault(place, {})
         if clave in shown.table.published:
             own[clave] = row
             needed = {f"{code}/acta/{clave}:{column}" for column in shown.columns(row)}
             yield f"{code}/{clave}.html", look_at(shown, {clave: row}, None), [needed], clave
-    for place, own in held.items():
-        yield place_page(shown, place, own, look)
+        if number == ends[place]:
+            yield place_page(shown, place, held.pop(place), look)
 
 
 def rows_of(last: Corte, election: Json) -> Iterator[tuple[tuple[int, int], Row]]:

@@ -433,27 +433,28 @@ def _for_each(families: Sequence[tuple[frozenset[str], ...]]) -> tuple[frozenset
 def _pages_of_rows(
     code: str, figures: PageFigures, table: PublishedTable, look: Callable[[str], FigureTold | None], seen: Seen
 ) -> Iterator[Page]:
-    """The pages of actas, and of the places in which they are, in one pass over the rows."""
+    """The pages of actas in the order of the rows, and the page of each place after its last row."""
     rows = Rows(figures.election, figures.names)
     held: dict[VotingPlace, dict[str, list[str]]] = {}
-    here: VotingPlace | None = None
     width = len(Columns(figures.election).names)
+    # The catalogue may list the casillas of a place apart, so a first pass finds the last row of each.
+    ends = {place: number for number, place, _ in _catalogue_rows(table, width)}
+    for number, place, cells in _catalogue_rows(table, width):
+        clave, own = cells[1].strip("'"), held.setdefault(place, {})
+        if clave in table.published:
+            own[clave] = cells
+            yield _acta_page(code, clave, cells, rows, seen)
+        if number == ends[place]:
+            yield _place_page(place, held.pop(place), figures, rows, look)
+
+
+def _catalogue_rows(table: PublishedTable, width: int) -> Iterator[tuple[int, VotingPlace, list[str]]]:
+    """Number of the line, place and cells of each row that is not fuera de catálogo."""
     with table.file.open("rb") as handle:
         for number, line in enumerate(handle, 1):
             cells = split_line(line) if number > _PREAMBLE else None
-            if cells is None or len(cells) != width or cells[1] == "-":
-                continue
-            clave, place = cells[1].strip("'"), VotingPlace(_int(cells[2]), _int(cells[4]))
-            # Rows of a place stand together, except those of no territory: these wait for the end.
-            if here is not None and place != here and here.territory:
-                yield _place_page(here, held.pop(here, {}), figures, rows, look)
-            here = place
-            own = held.setdefault(place, {})
-            if clave in table.published:
-                own[clave] = cells
-                yield _acta_page(code, clave, cells, rows, seen)
-    for place, own in held.items():
-        yield _place_page(place, own, figures, rows, look)
+            if cells is not None and len(cells) == width and cells[1] != "-":
+                yield number, VotingPlace(_int(cells[2]), _int(cells[4])), cells
 
 
 def _int(cell: str) -> int:

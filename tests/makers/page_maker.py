@@ -12,7 +12,6 @@ from tests.makers import tree_maker
 
 Json = dict[str, Any]
 Row = dict[str, str]
-LAST = len(tree_maker.TIMES) - 1
 QUANTITIES = {
     "TOTAL_BOLETAS_SOBRANTES": "Boletas sobrantes",
     "TOTAL_PERSONAS_VOTARON": "Personas que votaron",
@@ -31,7 +30,7 @@ def figure(value: object, told: str, text: str | None = None) -> str:
     return f'<data value="{escape(str(value))}" data-de="{escape(told)}">{escape(shown)}</data>'
 
 
-def page(body: str, depth: int, corte: int = LAST) -> str:
+def page(body: str, depth: int, corte: int) -> str:
     root = "../" * depth
     return (
         f'<!doctype html>\n<html lang="es-MX" data-corte="{corte}">\n<head><title>PREP</title>'
@@ -122,9 +121,10 @@ def read_rows(path: Path) -> list[Row]:
     return [row for row in rows if row["CONTABILIZADA"] != "2"]
 
 
-def write_pages(root: Path) -> None:
-    """The pages of the last corte, from its files: the home page, one for each election, place and captured acta."""
-    folder = max((root / "cortes").iterdir())
+def write_pages(root: Path, folder: Path | None = None) -> None:
+    """The pages of a corte (None: the last), from its files: home page, one for each election, place, captured acta."""
+    folder = folder or max((root / "cortes").iterdir())
+    corte = int(folder.name)
     totals = json.loads((folder / "totals.json").read_bytes())["elecciones"]
     manifest = json.loads((folder / "manifest.json").read_bytes())
     banner = BANNER if manifest["simulacro"] else ""
@@ -140,29 +140,29 @@ def write_pages(root: Path) -> None:
             contests += candidacies(contest, added(own), f"{code}/contienda/{contest['id']}")
         whole = counts(rows, code) + votes(parties, code, "partido")
         home += whole
-        _write(root / code / "index.html", page(banner + whole + contests, 1))
+        _write(root / code / "index.html", page(banner + whole + contests, 1, corte))
         by_place: dict[str, list[Row]] = {}
         for row in rows:
             by_place.setdefault(row["ID_DISTRITO_LOCAL"].lstrip("0"), []).append(row)
         for place, some in by_place.items():
-            _write_place(root, code, place, some, banner)
-    _write(root / "index.html", page(banner + home, 0))
+            _write_place(root, code, place, some, banner, corte=corte)
+    _write(root / "index.html", page(banner + home, 0, corte))
 
 
-def _write_place(root: Path, code: str, place: str, rows: list[Row], banner: str) -> None:
+def _write_place(root: Path, code: str, place: str, rows: list[Row], banner: str, *, corte: int) -> None:
     listed = ""
     for row in rows:
         clave = row["CLAVE_ACTA"].strip("'")
         if row["CONTABILIZADA"] in {"0", "1"} and clave.isalnum():
             scope = f"{code}/acta/{clave}"
             shown = acta(row, scope)
-            _write(root / code / f"{clave}.html", page(banner + shown, 1))
+            _write(root / code / f"{clave}.html", page(banner + shown, 1, corte))
             state = re.findall(r"<p>(.*:CONTABILIZADA.*)</p>", shown)[0]
             sums = cell(row["TOTAL_VOTOS_CALCULADO"], f"{scope}:TOTAL_VOTOS_CALCULADO")
             listed += f'<tr><th scope="row">{clave}</th><td>{state}</td><td class="n">{sums}</td></tr>\n'
     scope = f"{code}/lugar/28-{place}"
     own = counts(rows, scope) + votes(added(rows), scope, "opcion")
-    _write(root / code / f"lugar-28-{place}.html", page(f"{banner}{own}<table>\n{listed}</table>\n", 1))
+    _write(root / code / f"lugar-28-{place}.html", page(f"{banner}{own}<table>\n{listed}</table>\n", 1, corte))
 
 
 def _write(path: Path, text: str) -> None:
