@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from integrity.minimal_verifier import impossible_times
 from integrity.tree.documents import in_words
+from integrity.tree.forms import wrong_moments
 from prep.domain import row
 from prep.domain.hours import CENTRAL, hour_words, offset_name, zone_of_night
 from publisher import official
@@ -70,6 +72,25 @@ def test_an_hour_that_comes_twice_gives_two_names_of_zip() -> None:
 def test_an_unknown_zone_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(ValueError, match="no es una zona horaria que esta máquina conozca"):
         zone_of_night(name)
+
+
+@pytest.mark.parametrize(
+    ("captured", "verified", "possible"),
+    [
+        ("07/11/2027 01:50:00", "07/11/2027 01:05:00", True),
+        ("07/11/2027 02:05:00", "07/11/2027 01:05:00", False),
+        ("14/11/2027 01:50:00", "14/11/2027 01:05:00", False),
+        ("06/06/2027 01:50:00", "06/06/2027 01:05:00", False),
+        ("06/06/2027 01:05:00", "06/06/2027 01:50:00", True),
+    ],
+)
+def test_a_verification_may_look_earlier_only_in_the_hour_that_comes_twice(
+    captured: str, verified: str, possible: bool
+) -> None:
+    row = {"FECHA_HORA_ACOPIO": captured, "FECHA_HORA_CAPTURA": captured, "FECHA_HORA_VERIFICACION": verified}
+    ours = [check for check, _, _ in wrong_moments(captured, captured, verified)]
+    minimal = [check for check, _ in impossible_times(row)]
+    assert ours == minimal == ([] if possible else ["CON-16"])
 
 
 # --- the published tree -----------------------------------------------------------------------------------------------
