@@ -253,7 +253,7 @@ class DecisionAnswer(JsonAnswer):
     estado: DecisionState
 
 
-class Part(JsonAnswer):
+class ListPart(JsonAnswer):
     siguiente: int | None
     """Send it as `despues` to read on; null at the end of the list."""
 
@@ -265,7 +265,7 @@ class PersonRow(JsonAnswer):
     activa: bool
 
 
-class PeopleList(Part):
+class PeopleList(ListPart):
     filas: list[PersonRow]
 
 
@@ -280,7 +280,7 @@ class DeviceRow(JsonAnswer):
     ultimo_envio: datetime | None
 
 
-class DevicesList(Part):
+class DevicesList(ListPart):
     filas: list[DeviceRow]
 
 
@@ -291,7 +291,7 @@ class SiteRow(JsonAnswer):
     dispositivos: int
 
 
-class SitesList(Part):
+class SitesList(ListPart):
     filas: list[SiteRow]
 
 
@@ -303,7 +303,7 @@ class MissingRow(JsonAnswer):
     seccion: int
 
 
-class MissingList(Part):
+class MissingList(ListPart):
     filas: list[MissingRow]
 
 
@@ -316,7 +316,7 @@ class UnidentifiedRow(JsonAnswer):
     """How many people have said which acta it is, and did not agree yet."""
 
 
-class UnidentifiedList(Part):
+class UnidentifiedList(ListPart):
     filas: list[UnidentifiedRow]
 
 
@@ -329,7 +329,7 @@ class FueraRow(JsonAnswer):
     """The decision by which it is so."""
 
 
-class FueraList(Part):
+class FueraList(ListPart):
     filas: list[FueraRow]
 
 
@@ -342,7 +342,7 @@ class CorrectionRow(JsonAnswer):
     """The corte that brought it out; null if it has not been published."""
 
 
-class CorrectionsList(Part):
+class CorrectionsList(ListPart):
     filas: list[CorrectionRow]
 
 
@@ -352,7 +352,7 @@ class WaitingRow(JsonAnswer):
     desde: datetime
 
 
-class WaitingList(Part):
+class WaitingList(ListPart):
     filas: list[WaitingRow]
 
 
@@ -379,7 +379,7 @@ class DecisionRow(JsonAnswer):
     deshacer_pedido: datetime | None
 
 
-class DecisionsList(Part):
+class DecisionsList(ListPart):
     filas: list[DecisionRow]
 
 

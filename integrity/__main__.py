@@ -18,13 +18,16 @@ HELP: Final = """\
 integrity: comprueba lo que publica un PREP, sin confiar en quien lo publica.
 
   integrity verify CARPETA|URL [--ca ARCHIVO [--tsa-ca ARCHIVO]] [--log-key LLAVE] [--log-policy ARCHIVO]
-                   [--checkpoint ARCHIVO] [--simulacro] [--since N] [--json]
+                   [--checkpoint ARCHIVO] [--trust-on-first-use] [--simulacro] [--since N] [--json]
       Comprueba todo lo publicado: las huellas SHA-256, la cadena de cortes, que no falte ni sobre
       ningún archivo, y cada suma y porcentaje, recalculados desde las filas de cada acta.
       Con --ca, los sellos de cada corte, y con --tsa-ca sus sellos de tiempo: los ARCHIVOS son los
       certificados (PEM) de las autoridades en las que usted confía, obtenidos de ellas.
       Si el árbol trae su bitácora, también que todo lo publicado esté en ella. LLAVE es la llave pública
       de la bitácora, obtenida por otro camino: sin ella solo se sabe que árbol y bitácora concuerdan.
+      Sin llave y sin certificado termina con 2: nadie responde por las llaves del árbol. El instituto los
+      publica en su página institucional. Con --trust-on-first-use, la llave que el árbol dice se recuerda en
+      ~/.config/prep/llaves.json la primera vez, y después se comprueba que siga siendo esa.
       Con --checkpoint, que la bitácora continúe la de un bitacora/checkpoint guardado de antes.
       Con --simulacro, que sea un simulacro. Con --since, las filas y las imágenes solo desde el corte N;
       de los anteriores, las huellas, los sellos y la cadena. Con --json, el informe para otro programa.
@@ -124,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tree.add_argument("--ca", type=Path)
     tree.add_argument("--tsa-ca", type=Path)
     tree.add_argument("--checkpoint", type=Path)
+    tree.add_argument("--trust-on-first-use", dest="first_use", action="store_true")
     tree.add_argument("--simulacro", action="store_true")
     tree.add_argument("--since", type=_whole_number, default=0)
     tree.add_argument("--json", action="store_true")
@@ -141,8 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.tsa_ca and not asked.ca:
             parser.error("--tsa-ca")
         asked.now = datetime.now(UTC)
-        if not (asked.key or asked.policy or asked.ca or asked.checkpoint):
-            expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now}
+        # A remembered key replaces one from elsewhere; with both it would not be clear which one counts.
+        if asked.first_use and (asked.key or asked.policy or asked.checkpoint):
+            parser.error("--trust-on-first-use")
+        if not (asked.key or asked.policy or asked.ca or asked.checkpoint or asked.first_use):
+            expected = {"since": asked.since, "simulacro": asked.simulacro or None, "now": asked.now, "alone": True}
             return _print_report(verify(asked.source, _show_progress, **expected), as_json=asked.json)
     try:
         # verify and check need no package, so the others are imported only here

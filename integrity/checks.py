@@ -121,6 +121,11 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
             "Cada ZIP contiene los mismos archivos que su corte, byte por byte",
             "Each ZIP holds the same files as its corte, byte for byte",
         ),
+        "INT-07": CheckType(
+            Who.TREE,
+            "VERIFICA.txt, verificar.html y estilo.css son los que dice el manifiesto del último corte",
+            "VERIFICA.txt, verificar.html and estilo.css are those that the manifest of the last corte states",
+        ),
         "CON-01": CheckType(
             Who.TREE,
             "Cada corte lleva la huella del anterior",
@@ -195,6 +200,21 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
             Who.TREE,
             "Toda acta publicada que cambió está entre las correcciones",
             "Each published acta that changed is among the corrections",
+        ),
+        "CON-16": CheckType(
+            Who.TREE,
+            "Cada celda es posible, y ninguna de su fila la contradice",
+            "Each cell is possible, and no other cell of its row contradicts it",
+        ),
+        "CON-17": CheckType(
+            Who.TREE,
+            "CANDIDATURAS y LEEME.txt dicen lo que el manifiesto y totals.json, y las candidaturas no cambian",
+            "CANDIDATURAS and LEEME.txt say what the manifest and totals.json say, and candidacies do not change",
+        ),
+        "CON-19": CheckType(
+            Who.TREE,
+            "Las páginas dicen lo mismo que las filas y totals.json",
+            "The pages say the same as the rows and totals.json",
         ),
         "AUT-01": CheckType(
             Who.SEALS,

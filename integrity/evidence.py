@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,11 @@ _OWN_KEY: Final = (
     "no se dio --log-key: la llave es la que dice el propio árbol; el árbol y su bitácora concuerdan, "
     "pero quien reescribiera los dos no se vería"
 )
+_NOBODY: Final = (
+    "nadie responde por este árbol: falta la llave de su bitácora (--log-key) o el certificado del sello (--ca), "
+    "que el instituto publica en su página"
+)
+_FIRST: Final = "es la primera vez que se comprueba este árbol: se recuerda la llave que él mismo dice"
 _NOT_YET: Final = "{}: todavía no está en la bitácora; vuelva a comprobar en unos segundos"
 
 Tell = Callable[[str], None]
@@ -112,14 +118,24 @@ class Shown:
 
 
 def read_log(
-    tree: Source, trusted: "Policy | None", ledger: Ledger, tell: Tell, *, kept: "Checkpoint | None" = None
+    tree: Source,
+    trusted: "Policy | None",
+    ledger: Ledger,
+    tell: Tell,
+    *,
+    kept: "Checkpoint | None" = None,
+    alone: bool = False,
+    first: bool = False,
 ) -> LogBook | None:
     """The log of the tree, after its own checks. None if the tree has no log, or no part of its log can be relied on.
 
     `kept` is a checkpoint of this log that the reader kept from before. It shows a second history, even a whole one.
+    `alone`: a person brought no key and no authority, so nobody vouches for the tree; `first`: that person remembers
+    the tree's own key from now on.
     """
     where = f"{LOG}/{CHECKPOINT}"
     if not _should_have(tree, where, trusted, ledger) and kept is None:
+        _tell_alone(alone or first, ledger)
         return None
     ledger.checks = {**ledger.checks, **EVIDENCE_CHECKS, **(KEPT_CHECK if kept is not None else {})}
     try:
@@ -150,7 +166,9 @@ def read_log(
     # 2. The keys: from the policy's key through each rotation to the key of today; then who signed the checkpoint.
     try:
         book.policy, rotations = follow(under.read, policy)
-        if not _judge_checkpoint(checkpoint, where, book.policy, trusted is not None, ledger):
+        if not _judge_checkpoint(
+            checkpoint, where, book.policy, _Vouched.of(trusted, alone=alone, first=first), ledger
+        ):
             return None
         book.signers = (*policy.logs, *(note.Log(each.key) for each in rotations))
         # 3. Every hash, from the entries to the signed root; then the rotations must be of this same tree.
@@ -187,10 +205,32 @@ def _should_have(tree: Source, where: str, trusted: "Policy | None", ledger: Led
     return found or trusted is not None
 
 
-def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", brought: bool, ledger: Ledger) -> bool:  # noqa: FBT001
+def _tell_alone(alone: bool, ledger: Ledger) -> None:  # noqa: FBT001
+    """A tree without a log, and a person without an authority: nothing vouches for it."""
+    if alone:
+        ledger.checks = {**ledger.checks, "AUT-12": EVIDENCE_CHECKS["AUT-12"]}
+        ledger.unable(["AUT-12"], _NOBODY)
+
+
+class _Vouched(Enum):
+    """Who vouches for the key of the log."""
+
+    BY_READER = 1
+    BY_NOBODY = 2
+    FROM_NOW_ON = 3
+    BY_TREE = 4
+
+    @classmethod
+    def of(cls, trusted: "Policy | None", *, alone: bool, first: bool) -> "_Vouched":
+        if trusted is not None:
+            return cls.BY_READER
+        return cls.BY_NOBODY if alone else cls.FROM_NOW_ON if first else cls.BY_TREE
+
+
+def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", by: _Vouched, ledger: Ledger) -> bool:
     """Judge the signatures of log and witnesses. False if no known key of the log signed: then no leaf can be trusted.
 
-    `brought`: the policy is the reader's own, and not the one in the tree.
+    `by`: whose the policy is, the reader's own or the one in the tree.
     """
     from integrity.log.note import NotSigned
 
@@ -201,10 +241,14 @@ def _judge_checkpoint(checkpoint: "Checkpoint", where: str, policy: "Policy", br
     except NotSigned as problem:
         ledger.wrong("AUT-11", where, expected="firmas válidas", found=problem.sentence)
         return False
-    if brought:
-        ledger.did("AUT-12")
-    else:
-        ledger.not_applicable("AUT-12", _OWN_KEY)
+    brought = by is _Vouched.BY_READER
+    match by:
+        case _Vouched.BY_READER:
+            ledger.did("AUT-12")
+        case _Vouched.BY_NOBODY:
+            ledger.unable(["AUT-12"], _NOBODY)
+        case _:
+            ledger.not_applicable("AUT-12", _FIRST if by is _Vouched.FROM_NOW_ON else _OWN_KEY)
     if not signers:
         known = ", ".join(f"{log.key.name}+{log.key.id.hex()}" for log in policy.logs) or "una llave conocida"
         ledger.wrong("AUT-12" if brought else "AUT-11", where, expected=f"la firma de {known}", found="otras")

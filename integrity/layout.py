@@ -24,6 +24,9 @@ POLICY: Final = "politica.txt"
 """In the folder of the log."""
 ROTATIONS: Final = "rotaciones"
 
+SITE_FILES: Final = ("VERIFICA.txt", "estilo.css", "verificar.html")
+"""Beside the pages: the same bytes in every night of a release. The manifest states their digests."""
+
 SUMS: Final = "SHA256SUMS"
 CORTE_PROOF: Final = "SHA256SUMS.tlog-proof"
 """The proof of a corte, in its folder. It is not among its SHA256SUMS, and may come some seconds after them."""

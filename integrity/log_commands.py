@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from integrity import durable
+from integrity import durable, first_use
 from integrity.authenticity import read_trust
 from integrity.leaves import LONGEST_ENTRY
 from integrity.log.audit import CannotProve, audit_log, check_proof, combine, in_words, prove
@@ -69,6 +70,8 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
 
 
 def _run_verify(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    if asked.first_use:
+        return _verify_remembering(asked, tell)
     log = _read_given_policy(asked) if asked.key or asked.policy else None
     trust = read_trust(asked.ca, asked.tsa_ca) if asked.ca else None
     simulacro = asked.simulacro or None
@@ -76,6 +79,26 @@ def _run_verify(asked: argparse.Namespace, tell: Callable[[str], None]) -> Repor
     return verify(
         asked.source, tell, log=log, trust=trust, since=asked.since, simulacro=simulacro, now=asked.now, kept=kept
     )
+
+
+def _verify_remembering(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report:
+    """Verify with the key that was remembered of this tree; the first time, remember its own."""
+    held = first_use.recall(asked.source)
+    report = verify(
+        asked.source,
+        tell,
+        log=read_policy(held.policy) if held else None,
+        trust=read_trust(asked.ca, asked.tsa_ca) if asked.ca else None,
+        since=asked.since,
+        simulacro=asked.simulacro or None,
+        now=asked.now,
+        kept=read_checkpoint(held.checkpoint) if held else None,
+        first=held is None,
+    )
+    # A tree with a fault is not remembered, and a remembered one keeps the checkpoint that was good.
+    if not report.wrong() and first_use.remember(asked.source, held):
+        return replace(report, facts={**report.facts, "Recordada": f"la llave de este árbol, en {first_use.place()}"})
+    return report
 
 
 def _read_given_policy(asked: argparse.Namespace) -> Policy:

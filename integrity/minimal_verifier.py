@@ -2,7 +2,7 @@
 """Comprueba lo que publica un PREP con Python y el programa «openssl», y nada más. Un archivo, para leerse entero.
 
     python3 minimal_verifier.py CARPETA|URL [--log-key LLAVE] [--log-policy ARCHIVO] [--checkpoint ARCHIVO]
-                                            [--ca PEM] [--tsa-ca PEM] [--json]
+                                            [--ca PEM] [--tsa-ca PEM] [--trust-on-first-use] [--json]
 
 A second opinion: it was written from the description of the format and shares no line with the other verifier. Begin
 to read at `verify`: it tells the steps in their order, and each step is one function below. No published value is
@@ -10,8 +10,8 @@ trusted before it has been checked. Every read has a limit, and no link is follo
 *not checked*, which is not good. Every corte is read whole, row by row; for each acta, this program keeps in memory as
 much of two cortes as it needs to compare them.
 
-It does not look at the text of HTML pages (no digest covers them), the cells that no figure depends on (times, origin),
-revocation lists and, over HTTP, files that no corte names.
+It does not look at what HTML pages say in words (their numbers are compared), at revocation lists and, over HTTP, at
+files that no corte names.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import contextlib
 import csv
 import errno
 import hashlib
+import html
 import http.client
 import io
 import json
@@ -58,6 +59,7 @@ CHECKS = {
     "INT-04": "El nombre de cada imagen es la huella de sus bytes",
     "INT-05": "Cada ZIP tiene el nombre, el tamaño y la huella que dice su corte",
     "INT-06": "Cada ZIP contiene los mismos archivos que su corte, byte por byte",
+    "INT-07": "VERIFICA.txt, verificar.html y estilo.css son los que dice el manifiesto del último corte",
     "CON-01": "Cada corte lleva la huella del anterior",
     "CON-02": "Números y fases de los cortes; el corte 0 está en ceros",
     "CON-03": "Las horas de los cortes no retroceden",
@@ -73,6 +75,9 @@ CHECKS = {
     "CON-13": "Capturadas = contabilizadas + no contabilizadas",
     "CON-14": "totals.json es lo que dan las filas, con los votos de coalición distribuidos",
     "CON-15": "Toda acta publicada que cambió está entre las correcciones",
+    "CON-16": "Cada celda es posible, y ninguna de su fila la contradice",
+    "CON-17": "CANDIDATURAS y LEEME.txt dicen lo que el manifiesto y totals.json, y las candidaturas no cambian",
+    "CON-19": "Las páginas dicen lo mismo que las filas y totals.json",
     "AUT-01": "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",
     "AUT-02": "La firma de una persona (.firma.p7s), si la hay, también",
     "AUT-03": "El sello en base64 (.sello) también",
@@ -100,7 +105,7 @@ LOG = ("AUT-11", "AUT-12", *(f"EVI-{number:02}" for number in range(1, 14) if nu
 KEPT = "EVI-11"
 SEALS = tuple(f"AUT-{number:02}" for number in range(1, 7))
 CHAIN = tuple(f"CON-{number:02}" for number in range(1, 6))
-ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 16)))
+ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 17)))
 GOOD, WRONG, UNCHECKED, NOT_ASKED = "bien", "mal", "no se pudo comprobar", "no aplica"
 KILO, MEGA, GIGA = 1 << 10, 1 << 20, 1 << 30
 SILENCE, LONGEST = 30, 900.0
@@ -115,6 +120,7 @@ BESIDE = ("tlog-proof", "p7s", "firma.p7s", "sello", "tsr", "2.tsr")
 TOLERANCE = timedelta(seconds=60)
 COMING_OUT = timedelta(minutes=15)
 """How long a corte may take from its hour until index.json names it."""
+SITE = ("VERIFICA.txt", "estilo.css", "verificar.html")
 BOM = b"\xef\xbb\xbf"
 FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico", "un archivo especial"
 
@@ -308,18 +314,20 @@ def verify(source: str, trust: "Trust") -> Report:
             for election in corte.manifest["elecciones"]:
                 with report.step(*ROWS):
                     judge_election(corte, before, election, rows, report)
-            read_totals(corte, report)
+            read_totals(corte, before, report)
+            with report.step("CON-17"):
+                judge_readme(corte, report)
             with report.step("INT-05", "INT-06"):
                 judge_zip(tree, corte, report)
         with report.step("COM-05", "COM-06", "INT-04"):
             read_images(corte, images, report)
         judge_seals(tree, corte, before, trust, report)
-        for handle, _ in corte.files.values():
-            handle.close()
         cortes.append(corte)
-        # Only the rows of the corte before are kept.
+        # Only the rows and the files of the corte before are kept.
         if before is not None:
-            before.tables = {}
+            before.tables, before.totals = {}, None
+            for handle, _ in before.files.values():
+                handle.close()
         before = corte
     last = cortes[-1]
     report.brings = look_for_coming(tree, last.number, report)
@@ -336,7 +344,10 @@ def verify(source: str, trust: "Trust") -> Report:
     judge_images(tree, last, images, report)
     if log is not None:
         judge_log(tree, log, cortes, images, rows, report)
-    judge_pages(tree, last, report)
+    judge_pages(tree, last, images, report)
+    judge_constants(tree, last, report)
+    for handle, _ in last.files.values():
+        handle.close()
     judge_extra(tree, cortes, images, report)
     if log is not None and not tree.url:
         judge_log_files(tree, log, report)
@@ -577,6 +588,7 @@ LATER: Json = {
     "votos_por_boleta": 1,
     "declaracion": ABSENT,
     "decisiones": [],
+    "sitio": None,
 }
 
 
@@ -665,6 +677,7 @@ MANIFEST = MOVING | {
         {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
         | {"fecha_hora": MOMENT}
     ],
+    "sitio": (None, dict.fromkeys(SITE, HEX)),
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -740,6 +753,8 @@ class Corte:
         self.fixed: object = None
         self.sealed_at: datetime | None = None
         self.tables: dict[str, Table] = {}
+        self.people: Any = None
+        self.totals: Any = None
 
     def read(self, name: str, report: Report) -> bytes | None:
         """A small file of the corte; None, with the finding in the report, if it is missing or too large."""
@@ -923,7 +938,12 @@ def judge_manifest(manifest: Json, where: str) -> None:
     codes = [election["codigo"] for election in manifest["elecciones"]]
     if not codes or len({code.casefold() for code in codes}) < len(codes) or {*codes} != {*manifest["reglas"]}:
         raise Bad(f"{where}: elecciones repetidas, o sin sus reglas")
+    told = [(held["eleccion"], held["acta"].strip("'")) for held in manifest["correcciones"]]
+    sound = all(code in codes and clave.isalnum() for code, clave in told) and len({*told}) == len(told)
+    if not sound or not all(is_name(held["motivo"]) for held in manifest["correcciones"]):
+        raise Bad(f"{where}: correcciones de otras actas, repetidas o sin motivo")
     for election in manifest["elecciones"]:
+        judge_ranges(election, manifest["reglas"][election["codigo"]]["contenido"], where)
         code, year, edo = election["codigo"], election["anio"], edo_of(manifest)
         rules = manifest["reglas"][code]
         if (rules["nombre"], rules["version"]) != (rules["contenido"]["name"], rules["contenido"]["version"]):
@@ -954,6 +974,33 @@ def judge_manifest(manifest: Json, where: str) -> None:
         apart = apart and len({*columns}) == len(columns)
         if not whole or not parties or not apart or not ballots:
             raise Bad(f"{where}: opciones o contiendas de {code} repetidas o que no existen")
+
+
+def judge_ranges(election: Json, rules: Json, where: str) -> None:
+    """The values of an election that its shape allows and that no catalogue can hold."""
+    options, contests = election["opciones"], election["contiendas"]
+    kinds = Counter(option["clase"] for option in options)
+    named = all(
+        re.fullmatch(r"[^\W_][\w.&-]{0,59}", each["codigo"]) and is_name(each["nombre"] or "-") for each in options
+    )
+    named = named and is_name(election["titulo"]) and all(is_name(contest["nombre"]) for contest in contests)
+    texts = {*rules["texts"]} <= {*OBSERVED} and all(is_name(text or "-") for text in rules["texts"].values())
+    if not named or not texts or not 1990 <= election["anio"] <= 2200:
+        raise Bad(f"{where}: nombres, textos o año de {election['codigo']} que no pueden ser")
+    joins = all(each["clase"] in {"coalicion", "comun"} for each in options if each["partidos"])
+    somebody = {*kinds} > {"nulos"} and {*kinds} != {"nulos", "no_registradas"}
+    if kinds["nulos"] != 1 or kinds["no_registradas"] > 1 or not somebody or not joins:
+        raise Bad(f"{where}: la boleta de {election['codigo']} no puede ser")
+    nulos = {each["posicion"] for each in options if each["clase"] == "nulos"}
+    level = {"pais": (False, False), "entidad": (True, False)}.get(election["nivel"], (True, True))
+    for contest in contests:
+        ballot, (entidad, territory) = {*contest["boleta"]}, (contest["entidad"], contest["territorio"])
+        coalitions = [each for each in options if each["clase"] == "coalicion" and each["posicion"] in ballot]
+        whole_ballot = ballot >= nulos.union(*(each["partidos"] for each in coalitions))
+        votes = contest.get("votos_por_boleta", 1)
+        here = (entidad > 0, territory > 0) == level and entidad < 100 and territory < 1000
+        if not whole_ballot or not here or not 1 <= votes <= 100:
+            raise Bad(f"{where}: el lugar o la boleta de la contienda {contest['id']} no puede ser")
 
 
 def edo_of(manifest: Json) -> str:
@@ -1063,10 +1110,12 @@ TAIL = (
 )
 MOMENTS = ("FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION")
 LEGAL = {
-    "ORIGEN": {"CASILLA", "CATD", "CCV", "-"},
-    "DIGITALIZACION": {"Móvil", "Escáner", "Urna", "-"},
+    "ORIGEN": {"CASILLA", "CATD", "CCV"},
+    "DIGITALIZACION": {"Móvil", "Escáner", "Urna"},
+    "TIPO_DOCUMENTO": {"Acta PREP", "Acta Consejo", "Copia RPPCI", "Copia PE", "Acta Extranjero"},
     "COTEJADA": {"0", "1", "2", "3"},
 }
+WITH_LISTA, WITHOUT_SECCION = {"B", "C", "E"}, {"M", "P", "V", "A"}
 OBSERVED = (
     *("excede_lista_nominal", "todos_ilegibles", "todos_vacios", "todos_sin_numero", "ilegible", "sin_dato"),
     *("sin_acta_1", "sin_acta_2", "sin_acta_3", "sin_acta_4", "proceso_tecnico_operativo", "fuera_de_catalogo"),
@@ -1082,6 +1131,7 @@ class Table:
         self.fuera = 0
         self.seen: set[str] = set()
         self.lines: list[Line] = []
+        self.names: dict[tuple[str, ...], str] = {}
         self.published: dict[str, str] = {}
         """CODIGO_INTEGRIDAD by clave, of the captured actas."""
 
@@ -1114,7 +1164,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
 
     table = corte.tables[code] = Table()
     table.contests = {(held["entidad"], held["territorio"]): held for held in election["contiendas"]}
-    for check in ("CON-08", "CON-09", "CON-10", "CON-15"):
+    for check in ("CON-08", "CON-09", "CON-10", "CON-15", "CON-16"):
         report.did(check, 0)  # a file may have no row, and corte 0 has no corte before
     for number, line in lines:
         row = dict(zip(columns, found, strict=True)) if len(found := split(line) or ()) == len(columns) else None
@@ -1132,8 +1182,10 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
                     options = [option["codigo"] for option in election["opciones"]]
                     versions[digest] = Shown(clave, corte.number, code, *standing_on(row, options, rules))
     earlier = before.tables.get(code) if before is not None else None
+    corrected = {held["acta"].strip("'") for held in manifest["correcciones"] if held["eleccion"] == code}
+    known = corrected <= table.seen if corte.number else not corrected
+    report.need(known, "CON-16", f"{name}: una corrección de un acta que no está, o en el corte 0")
     if earlier is not None:
-        corrected = {held["acta"].strip("'") for held in manifest["correcciones"] if held["eleccion"] == code}
         judge_changes(table, earlier, corrected, name, report)
     judge_summary(corte, election, dict(zip(SUMMARY, cells[4] or (), strict=True)), report)
     # A contest without any acta: its rows were left out.
@@ -1199,7 +1251,7 @@ def split(line: bytes) -> list[str] | None:
 
 def whole(cell: str) -> int | None:
     """The number in a cell; None for anything else."""
-    return int(cell) if re.fullmatch(r"0|[1-9]\d{0,8}", cell, re.ASCII) else None
+    return int(cell) if re.fullmatch(r"0|[1-9]\d{0,6}", cell, re.ASCII) else None
 
 
 def padded(cell: str, nowhere: Sequence[str] = ()) -> int | None:
@@ -1222,6 +1274,9 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         empty = all(row[key] == "-" for key in ("CLAVE_CASILLA", "CLAVE_ACTA", *filled) if key not in shown)
         observed = row["OBSERVACIONES"] == text_of(rules, {"fuera_de_catalogo"})
         need(empty and observed and row["UBICACION_CASILLA"] == "3", "CON-10", "no es una fila fuera de catálogo")
+        came = all(row[key] in LEGAL[key] for key in ("ORIGEN", "DIGITALIZACION"))
+        need(came, "CON-10", "no dice dónde ni con qué se tomó su imagen")
+        need(fuera_is_possible(row, own), "CON-16", "su identificación no es como se lee de un acta")
         table.fuera += 1
         return False
     # CLAVE_CASILLA repeats the identification; CLAVE_ACTA begins with it (domain.md §6).
@@ -1229,7 +1284,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     territory, seccion = (padded(row[key], ("", "-", "N/A")) for key in (own, "SECCION"))
     place, acta = (entidad or 0, territory or 0), row["CLAVE_ACTA"]
     contest = table.contests.get(contest_place(election, place))
-    if None in {entidad, ident, ext, territory, seccion} or not re.fullmatch("[A-Z]", row["TIPO_CASILLA"]):
+    if None in {entidad, ident, ext, territory, seccion} or row["TIPO_CASILLA"] not in {*"BCESMPVAU"}:
         need(None, "CON-08", "su identificación no tiene números y un tipo de casilla")
     else:
         clave = f"'{entidad:02}{seccion:04}{row['TIPO_CASILLA']}{ident:02}{ext:02}"
@@ -1237,6 +1292,8 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         need(same and acta[-1] == "'" and acta[1:-1].isalnum(), "CON-08", "su clave no es la de su identificación")
         need(row["UBICACION_CASILLA"] in {"1", "2", "-"}, "CON-08", "UBICACION_CASILLA no es 1, 2 ni -")
         need(contest, "CON-08", "no es de ninguna contienda")
+        for sentence in impossible_identity(row, own, table.names):
+            need(None, "CON-16", sentence)
     lista, people = whole(row["LISTA_NOMINAL"]), whole(row["REPRESENTANTES_PP_CI"])
     need(lista is not None and people is not None, "CON-09", "no dice su lista nominal y sus representantes")
     need(not table.fuera, "CON-08", "después de las actas fuera de catálogo, que van al final")
@@ -1263,7 +1320,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
         alike = alike and all(row[code] == ("Sin acta" if at_ in on else "-") for at_, code in enumerate(options))
         need(alike and row["TOTAL_VOTOS_CALCULADO"] == "0", "CON-09", "en un acta que no llegó no hay votos")
         empty = all(row[key] == "-" for key in ("CODIGO_INTEGRIDAD", *MOMENTS))
-        right = empty and printed == "0" and row["OBSERVACIONES"] in texts
+        right = empty and printed == "0" and row["OBSERVACIONES"] in texts and provenance_is_possible(row, ("-",))
         need(right, "CON-10", "no es una fila sin acta como debe ser")
         return True
     # Captured. Only the options of this contest's ballot may hold votes.
@@ -1271,7 +1328,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     off = all(row[code] == "-" for code in options if code not in votes)
     need(off, "CON-09", "tiene votos de una opción que no está en su boleta")
     most = ((lista or 0) + (people or 0)) * (contest or {}).get("votos_por_boleta", 1)
-    for check, sentence in judge_votes(row, votes, rules, (lista or 0, most), sums):
+    for check, sentence in (*judge_votes(row, votes, rules, (lista or 0, most), sums), *impossible_times(row)):
         need(None, check, sentence)
     return True
 
@@ -1291,9 +1348,8 @@ def judge_votes(row: Row, votes: Row, rules: Json, limits: tuple[int, int], sums
             yield "CON-09", f"{key} no es un número, «Ilegible», «Sin dato» ni «-»"
     if not HEX.fullmatch(row["CODIGO_INTEGRIDAD"]):
         yield "CON-10", "CODIGO_INTEGRIDAD no es una huella"
-    moments = all(re.fullmatch(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-", row[key], re.ASCII) for key in MOMENTS)
-    if not moments or any(row[key] not in legal for key, legal in LEGAL.items()):
-        yield "CON-10", "una hora, su origen, su digitalización o su cotejo no es de los que hay"
+    if not provenance_is_possible(row):
+        yield "CON-10", "su traslado, origen, digitalización, documento o cotejo no es de los que hay"
     # domain.md §5: what fields without a number mean depends on the rule set of the election.
     mixed = ilegible and sin_dato
     observed = ({"ilegible"} if ilegible else set()) | ({"sin_dato"} if sin_dato else set())
@@ -1302,9 +1358,10 @@ def judge_votes(row: Row, votes: Row, rules: Json, limits: tuple[int, int], sums
         beside = rules["partial_beside_all"] or every not in rules["texts"]
         observed = {every} | (observed if beside else set())
     said = row["OBSERVACIONES"]
-    excede = rules["excede_applies"] and lista > 0 and total > most
+    limited = lista > 0 or row["TIPO_CASILLA"] in WITH_LISTA
+    excede = rules["excede_applies"] and limited and total > most
     others: set[str] = set() if rules.get("excede_alone", False) else observed
-    if rules["excede_applies"] and lista == 0:
+    if rules["excede_applies"] and not limited:
         # The limit of an especial casilla is not in the file: its observation is believed, and the rest must agree with
         # it.
         excede = bool(said) and said in texts_of(rules, others | {"excede_lista_nominal"})
@@ -1327,6 +1384,63 @@ def judge_votes(row: Row, votes: Row, rules: Json, limits: tuple[int, int], sums
     sums["sin"] += 0 if row["TIPO_CASILLA"] == "S" else total
     for code, number in numbers.items():
         sums["voto", code] += number or 0
+
+
+def provenance_is_possible(row: Row, others: tuple[str, ...] = ()) -> bool:
+    """How the acta came, in the words that there are; `others` are legal without an image."""
+    traslado = row["MECANISMOS_TRASLADO"]
+    once = re.fullmatch("[DFI]{0,3}", traslado) is not None and len({*traslado}) == len(traslado)
+    words = all(row[key] in legal or (row[key] in others and key != "COTEJADA") for key, legal in LEGAL.items())
+    return words and (once or traslado in others)
+
+
+def day_and_hour(cell: str) -> datetime | None:
+    """The moment in a cell, from 2000 to 2099; None if there is no such day or hour."""
+    if not re.fullmatch(r"\d\d/\d\d/20\d\d \d\d:\d\d:\d\d", cell, re.ASCII):
+        return None
+    day, month, year, hour, minute, second = (int(part) for part in re.split("[/ :]", cell))
+    try:
+        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - compared with each other only
+    except ValueError:
+        return None
+
+
+def impossible_times(row: Row) -> Iterator[tuple[str, str]]:
+    """An acta with an image has three moments that exist; a verification has its capture before it."""
+    moments = [day_and_hour(row[key]) for key in MOMENTS]
+    if None in moments:
+        yield "CON-10", "una de sus horas no existe"
+    _, captured, verified = moments
+    if captured and verified and verified < captured:
+        # The hour from one to two comes twice if summer time ends, on the first Sunday of November.
+        twice = (captured.month, captured.weekday(), captured.hour) == (11, 6, 1) and captured.day < 8
+        if not (twice and (verified.date(), verified.hour) == (captured.date(), 1)):
+            yield "CON-16", "se verificó antes de capturarse"
+
+
+def impossible_identity(row: Row, own: str, names: dict[tuple[str, ...], str]) -> Iterator[str]:
+    """The cells of an identification that its clave does not repeat."""
+    if not re.fullmatch("[A-Z0-9]{1,12}", row["TIPO_ACTA"], re.ASCII):
+        yield f"TIPO_ACTA es «{row['TIPO_ACTA']}»"
+    nowhere = row["SECCION"] in {"", "-", "N/A"} or int(row["SECCION"]) == 0
+    if nowhere and row["TIPO_CASILLA"] not in WITHOUT_SECCION:
+        yield "una casilla de su tipo pertenece a una sección"
+    # A number of a place has one name in the whole file.
+    entidad = row["ID_ENTIDAD"]
+    for key, name in (((entidad,), row["ENTIDAD"]), ((entidad, row[own]), row[own.removeprefix("ID_")])):
+        if not is_name(name) or names.setdefault(key, name) != name:
+            yield f"«{name}» no es el nombre de ese lugar"
+
+
+def is_name(text: str) -> bool:
+    return text == text.strip(" ") and 0 < len(text) <= 500 and not re.search(r"[\x00-\x1f\x7f]", text)
+
+
+def fuera_is_possible(row: Row, own: str) -> bool:
+    """Its identification as somebody read it from a sticker: words and numbers, or none."""
+    read = ("ID_ENTIDAD", own, "SECCION", "ID_CASILLA", "TIPO_CASILLA", "EXT_CONTIGUA", "TIPO_ACTA")
+    words = all(re.fullmatch(r"-|N/A|[A-Za-z0-9]{1,200}", row[key], re.ASCII) for key in read)
+    return words and is_name(row["ENTIDAD"]) and is_name(row[own.removeprefix("ID_")])
 
 
 def text_of(rules: Json, codes: set[str]) -> str:
@@ -1387,13 +1501,91 @@ def judge_summary(corte: Corte, election: Json, printed: Row, report: Report) ->
         report.need(agree, "CON-13", f"{corte.folder}/{where}, {code}: ACTAS_CAPTURADAS")
 
 
-def read_totals(corte: Corte, report: Report) -> None:
+def read_totals(corte: Corte, before: Corte | None, report: Report) -> None:
     data, where = corte.read("totals.json", report), f"{corte.folder}/totals.json"
     if data is None:
-        report.unable(["CON-14"], f"falta {where}")
+        report.unable(["CON-14", "CON-17"], f"falta {where}")
         return
-    with report.step("INT-03", "CON-14"):
-        judge_totals(corte, read_json(data, TOTALS, report, where), report)
+    with report.step("INT-03", "CON-14", "CON-17"):
+        totals = read_json(data, TOTALS, report, where)
+        corte.totals = totals
+        judge_totals(corte, totals, report)
+        for election in corte.manifest["elecciones"]:
+            if election["codigo"] in totals["elecciones"]:
+                judge_people(corte, election, totals["elecciones"][election["codigo"]]["contiendas"], report)
+        corte.people = [
+            [code, contest["id"], {**held, "votos": 0, "porcentaje": ""}]
+            for code, told in sorted(totals["elecciones"].items())
+            for contest in told["contiendas"]
+            for held in contest["candidaturas"]
+        ]
+        same = before is None or before.people is None or before.people == corte.people
+        report.need(same, "CON-17", f"{where}: cambiaron las candidaturas")
+
+
+def small(corte: Corte, name: str) -> bytes | None:
+    """A file of the corte that is never large; None if it is missing."""
+    if name not in corte.files or corte.files[name][1] > 64 * MEGA:
+        return None
+    handle, size = corte.files[name]
+    handle.seek(0)
+    content: bytes = handle.read(size)
+    return content
+
+
+def judge_people(corte: Corte, election: Json, contests: list[Json], report: Report) -> None:
+    """CANDIDATURAS has one line for each option of each candidacy in totals.json, in their order."""
+    where, by_place = f"{corte.folder}/{election['candidaturas']}", election["nivel"] not in {"pais", "entidad"}
+    people = {contest["id"]: contest["candidaturas"] for contest in contests}
+    ids = [held["id"] for some in people.values() for held in some]
+    named = all(
+        is_name(held["propietaria"]) and is_name(held["suplente"] or "-") and held["opciones"]
+        for some in people.values()
+        for held in some
+    )
+    report.need(named and len({*ids}) == len(ids), "CON-17", f"{where}: candidaturas sin nombre o con el mismo número")
+    content = small(corte, election["candidaturas"])
+    if content is None:
+        report.unable(["CON-17"], f"falta {where}")
+        return
+    own = [f"ID_{kind_of(election).upper()}"] if by_place else []
+    wanted = [["ID_ENTIDAD", *own, "PARTIDO_CI", "CANDIDATURA_PROPIETARIA", "CANDIDATURA_SUPLENTE"]]
+    for contest in election["contiendas"]:
+        place = [str(contest["entidad"]), *([str(contest["territorio"])] if by_place else [])]
+        for held in people.get(contest["id"], []):
+            names = [as_cell(held["propietaria"]), as_cell(held["suplente"])]
+            wanted += [[*place, as_cell(option), *names] for option in held["opciones"]]
+    lines = content[len(BOM) :].split(b"\r\n")
+    found = [split(line + b"\r\n") for line in lines[:-1]]
+    whole_file = content.startswith(BOM) and not lines[-1] and found == wanted
+    report.need(whole_file, "CON-17", f"{where}: no es lo que dicen las candidaturas de totals.json")
+
+
+def as_cell(text: str) -> str:
+    """A text as a cell holds it: single spaces, and an apostrophe before a formula."""
+    text = " ".join(text.split())
+    return "'" + text if text != "-" and text[:1] in {"=", "+", "-", "@"} else text
+
+
+def judge_readme(corte: Corte, report: Report) -> None:
+    """LEEME.txt is text; it names the files of every election, and each of their columns and observations."""
+    content, where = small(corte, "LEEME.txt"), f"{corte.folder}/LEEME.txt"
+    if content is None:
+        report.unable(["CON-17"], f"falta {where}")
+        return
+    text = content.decode("utf-8", "replace")
+    plain = text.endswith("\r\n") and "\0" not in text and "\ufffd" not in text
+    report.need(plain and not re.search(r"(?<!\r)\n", text), "CON-17", f"{where}: no es un texto con líneas CRLF")
+    lines = {line.strip() for line in text.split("\r\n")}
+    told = {line[: line.index(": ")] for line in lines if ": " in line}
+    for election in corte.manifest["elecciones"]:
+        columns = columns_of(election)
+        texts = corte.manifest["reglas"][election["codigo"]]["contenido"]["texts"].values()
+        wanted = {f"{place}. {name}" for place, name in enumerate(columns, 1)} | {said for said in texts if said}
+        report.need(wanted <= told, "CON-17", f"{where}: faltan columnas u observaciones de {election['codigo']}")
+        for name in (election["archivo"], election["candidaturas"]):
+            there = any(line.startswith(f"{name} — ") for line in lines)
+            report.need(there, "CON-17", f"{where}: no dice qué es {name}")
 
 
 def judge_totals(corte: Corte, theirs: Json, report: Report) -> None:
@@ -1434,6 +1626,13 @@ def totals_of(election: Json, table: Table, told: Json, final: object) -> Json:
         if territory:
             by_territory[kind_of(election), entidad, territory].append(sums)
     names = {(held["tipo"], held["entidad"], held["id"]): held["nombre"] for held in told["territorios"]}
+    # The name that the rows give, if one of their cells does not write the name that is told.
+    for number, name in table.names.items():
+        if all(part.isdigit() for part in number):
+            kind = "entidad" if len(number) == 1 else kind_of(election)
+            key = (kind, int(number[0]), int(number[-1]))
+            if key in names and as_cell(names[key]) != name:
+                names[key] = name
     # A territory in which no casilla votes must be told with zeros.
     for key in names:
         by_territory.setdefault(key, [])
@@ -1578,13 +1777,18 @@ def read_images(corte: Corte, images: Images, report: Report) -> None:
 
 def judge_images(tree: Tree, last: Corte, images: Images, report: Report) -> None:
     """Each row of the last corte has its own image; each image has the bytes of its name; no other image is there."""
-    if last.manifest is None or len(last.tables) < len(last.manifest["elecciones"]):
+    readable = last.manifest is not None and len(last.tables) == len(last.manifest["elecciones"])
+    if not readable:
         report.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
     for code, table in last.tables.items():
         report.did("COM-06", 0)
         for clave, digest in table.published.items():
             own = digest == "-" or clave in images.get(digest, ("", set[str]()))[1]
             report.need(own, "COM-06", f"{last.folder}: la imagen de {clave} de {code} no es suya")
+    captured = {"-"}.union(*(table.published for table in last.tables.values()))
+    for digest, (_, claves) in images.items() if readable else ():
+        strange = ", ".join(sorted(claves - captured)[:3])
+        report.need(not strange, "COM-06", f"la imagen {digest} es de {strange}, que ninguna fila muestra")
     for prefix, kind in entries(tree, "imagenes", report).items():
         judge_entry(f"imagenes/{prefix}", kind, "COM-05", re.fullmatch("[0-9a-f]{2}", prefix), report, wanted=FOLDER)
         for name, inner in (entries(tree, f"imagenes/{prefix}", report) if kind == FOLDER else {}).items():
@@ -1639,20 +1843,6 @@ def judge_entry(path: str, kind: str, check: str, known: object, report: Report,
         report.need(
             (known and kind == wanted) or (not known and report.brings(path)), check, f"{path} no lo anuncia nadie"
         )
-
-
-def judge_pages(tree: Tree, last: Corte, report: Report) -> None:
-    """The pages of the last corte are there. No digest covers their text."""
-    if last.manifest is None or len(last.tables) < len(last.manifest["elecciones"]):
-        report.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
-        return
-    paths = ["index.html", "estilo.css"]
-    for code, table in last.tables.items():
-        pages = ["index.html", *places_of(table), *(f"{clave}.html" for clave in table.published)]
-        paths += [f"{code}/{page}" for page in pages]
-    for path in paths:
-        with report.step("COM-07"):
-            report.need(tree.exists(path), "COM-07", f"falta {path}")
 
 
 def places_of(table: Table) -> set[str]:
@@ -1712,7 +1902,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     report.did("COM-08")
     codes = {election["codigo"]: election for election in last.manifest["elecciones"]}
     folders = {"cortes", "zip", "bitacora", *codes, *(["imagenes"] if images else [])}
-    files = {"index.json", "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"}
+    files = {"index.json", "index.html", *SITE}
     for name, kind in entries(tree, "", report).items():
         if kind == FOLDER and STAGE.fullmatch(name):
             continue  # the publisher is at work; the folder is no part of the tree
@@ -1735,6 +1925,345 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
                     held = images.get(inner.removesuffix(".html"), ("", set[str]()))[1]
                     stray = inner.endswith(".html") and "-" in held
                     judge_entry(f"{code}/fuera/{inner}", inside, "COM-08", stray, report)
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+SHOWN = ("esperadas", "capturadas", "contabilizadas", "sin_contar", "sin_acta")
+HEADINGS = dict(
+    zip(
+        (*HEADER, "TOTAL_VOTOS_ASENTADO", "TOTAL_VOTOS_CALCULADO"),
+        (
+            *("Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna"),
+            *("Total asentado en el acta", "Total calculado"),
+        ),
+        strict=True,
+    )
+)
+OF_AN_IMAGE = {*MOMENTS, "CODIGO_INTEGRIDAD", "ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO", "COTEJADA"}
+COTEJO = {"0": "no", "1": "aceptada", "2": "aceptada después de un cambio", "3": "en corrección"}
+FIGURE = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">([^<>]*)</data>')
+ACTIVE = re.compile(
+    r"<(?:script|style|iframe|object|embed|svg|form|base|template|frame)\b|javascript:|\son\w+\s*=|http-equiv",
+    re.IGNORECASE,
+)
+SHEET = re.compile(r'<link rel="(?:icon" href="data:,|stylesheet" href="(?:\.\./)*estilo\.css)">')
+Told = tuple[str, str, set[str]]
+"""The value of a figure, its text, and the names that may stand beside it (none: any)."""
+
+
+class PageNumbers:
+    """The figures of one election, from its rows; from totals.json only who stands for which options."""
+
+    def __init__(self, corte: Corte, election: Json) -> None:
+        self.election, self.code, self.table = election, election["codigo"], corte.tables[election["codigo"]]
+        self.options = {option["codigo"]: option for option in election["opciones"]}
+        told = corte.totals["elecciones"][self.code]["contiendas"]
+        self.people = {contest["id"]: contest["candidaturas"] for contest in told}
+        self.contests = {contest["id"]: contest for contest in election["contiendas"]}
+        self.state = added(self.table.sums.values())
+        self.final = with_especiales(corte.manifest, self.code)
+        self.of_contest: dict[int, Sums] = {}
+        for number, contest in self.contests.items():
+            key = (contest["entidad"], contest["territorio"])
+            of = (sums for place, sums in self.table.sums.items() if contest_place(election, place) == key)
+            self.of_contest[number] = added(of)
+        self.shares = {n: distributed(sums, election["opciones"]) for n, sums in self.of_contest.items()}
+        self.shares[0] = dict(sum((Counter(shares) for shares in self.shares.values()), Counter[str]()))
+        for code, option in self.options.items():
+            if option["clase"] != "coalicion":
+                self.shares[0].setdefault(code, 0)
+
+    def names(self, code: str) -> set[str]:
+        kinds = {"no_registradas": "Candidaturas no registradas", "nulos": "Votos nulos"}
+        return {code, self.options[code]["nombre"], kinds.get(self.options[code]["clase"], code)}
+
+    def look(self, scope: str, name: str) -> Told | None:
+        """What `<data data-de="ELECCION/scope:name">` must say; None if there is no such figure."""
+        number, sums = -1, self.state
+        if found := re.fullmatch(r"contienda/(0|[1-9]\d{0,6})", scope, re.ASCII):
+            number = int(found[1])
+            if number not in self.contests:
+                return None
+            sums = self.of_contest[number]
+        elif found := re.fullmatch(r"lugar/(0|[1-9]\d{0,6})-(0|[1-9]\d{0,6})", scope, re.ASCII):
+            place = (int(found[1]), int(found[2]))
+            if place not in self.table.sums:
+                return None
+            sums = self.table.sums[place]
+        elif scope:
+            return None
+        else:
+            number = 0
+        first, _, base = name.partition("%")
+        value, beside = self.value(sums, number, first)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return value, value, beside
+        if first == "primera":
+            leader = next((held["propietaria"] for held in self.people[number] if held["id"] == value), "")
+            most = self.value(sums, number, "mayor")[0]
+            return str(value), leader if value else "Empate" if most else "Sin votos aún", beside
+        if not base:
+            return str(value), f"{value:,}", beside
+        all_of = self.value(sums, number, base)[0]
+        if not isinstance(all_of, int):
+            return None
+        share = percent(value, all_of)
+        return share, share, beside
+
+    def value(self, sums: Sums, number: int, name: str) -> tuple[int | str | None, set[str]]:
+        """A figure of a sum, and the names for it. `number`: of the contest; 0 for all, -1 for a place."""
+        kind, _, key = name.partition("/")
+        if kind == "opcion" and key in self.options:
+            return sums["voto", key], self.names(key)
+        if kind == "partido" and number >= 0 and key in self.shares[number]:
+            return self.shares[number][key], self.names(key)
+        if number > 0 and kind in {"candidatura", "primera", "mayor"}:
+            people = self.people.get(number, [])
+            won = {held["id"]: sum(sums["voto", code] for code in held["opciones"]) for held in people}
+            if kind == "candidatura":
+                held = [each for each in people if str(each["id"]) == key]
+                votes = sum(sums["voto", code] for code in held[0]["opciones"]) if held else None
+                return votes, {each["propietaria"] for each in held}
+            most = max(won.values(), default=0)
+            ahead = [ident for ident, votes in won.items() if votes == most]
+            return most if kind == "mayor" else ahead[0] if most and len(ahead) == 1 else 0, set()
+        if not number and name == "fuera_de_catalogo":
+            return self.table.fuera, set()
+        if not number and name == "participacion":
+            return percent(sums["con" if self.final else "sin"], sums["lista"]), set()
+        captured = sums["contabilizadas"] + sums["no_contabilizadas"]
+        counts = {key: sums[key] for key in ("esperadas", "contabilizadas", "no_contabilizadas", "sin_acta")}
+        counts |= {"capturadas": captured, "sin_contar": sums["no_contabilizadas"] - sums["sin_acta"]}
+        counts |= {"inconsistentes": sums["inconsistentes"], "lista_nominal": sums["lista"], "votos": sums["con"]}
+        return counts.get(name), set()
+
+    def families(self, scope: str) -> list[set[str]]:
+        """The sets of figures of which a page shows one: counts, and votes by party, by candidacy or by option."""
+
+        def told(of: str, *names: str) -> set[str]:
+            return {f"{self.code}/{of}:{name}" if of else f"{self.code}:{name}" for name in names}
+
+        parties = [code for code, option in self.options.items() if option["clase"] != "coalicion"]
+        sets = []
+        if scope.startswith("lugar/"):
+            sets.append(told(scope, *SHOWN, *(f"opcion/{code}" for code in self.options)))
+        if not scope:
+            sets.append(told("", *SHOWN, *(f"partido/{code}" for code in parties)))
+        for number, contest in self.contests.items():
+            alone, own = not scope and len(self.contests) == 1, f"contienda/{number}"
+            if alone or scope in {own, f"lugar/{contest['entidad']}-{contest['territorio']}"}:
+                counts = told("" if alone else own, *SHOWN)
+                shown = [code for code in parties if self.options[code]["posicion"] in contest["boleta"]]
+                sets.append(counts | told(own, *(f"partido/{code}" for code in shown)))
+                if people := self.people.get(number):
+                    sets.append(counts | told(own, *(f"candidatura/{held['id']}" for held in people)))
+        return sets
+
+    def cell(self, row: Row, column: str) -> Told | None:
+        """What a page must say of one cell of a row."""
+        if column not in row:
+            return None
+        cell, beside = row[column], {HEADINGS[column]} if column in HEADINGS else set[str]()
+        if column in self.options:
+            beside = self.names(column)
+        absent = "Sin acta" in (row[code] for code in self.options)
+        if column == "CONTABILIZADA":
+            return cell, "Contabilizada" if cell == "1" else "Sin acta" if absent else "No contabilizada", beside
+        if column == "COTEJADA":
+            return cell, COTEJO.get(cell, cell), beside
+        amount = column in {*HEADINGS, *self.options, "LISTA_NOMINAL", "REPRESENTANTES_PP_CI"}
+        number = whole(cell) if amount else None
+        return cell, cell if number is None else f"{number:,}", beside
+
+    def columns(self, row: Row) -> set[str]:
+        """The columns that the page of an acta must show."""
+        needed = {
+            "CONTABILIZADA",
+            "LISTA_NOMINAL",
+            "REPRESENTANTES_PP_CI",
+            *(["OBSERVACIONES"] if row["OBSERVACIONES"] else []),
+        }
+        if "Sin acta" not in (row[code] for code in self.options):
+            needed |= {*HEADINGS, *OF_AN_IMAGE, *(code for code in self.options if row[code] != "-")}
+        return needed
+
+
+Look = Callable[[str], Told | None]
+Own = dict[str, Row]
+
+
+def judge_pages(tree: Tree, last: Corte, images: Images, report: Report) -> None:
+    """The pages of the last corte are there, and each number on them is what the rows say (docs/tree.md)."""
+    if last.manifest is None or last.totals is None or len(last.tables) < len(last.manifest["elecciones"]):
+        report.unable(["COM-07", "CON-19"], f"{last.folder}: sus filas no se pudieron leer")
+        return
+    told = last.totals["elecciones"]
+    every = {each["codigo"]: PageNumbers(last, each) for each in last.manifest["elecciones"] if each["codigo"] in told}
+    wrong: list[str] = []
+    newer = False
+    report.did("COM-07")
+    report.did("CON-19")
+    for path, look, families, clave in pages_of(last, every):
+        with report.step("COM-07"):
+            try:
+                text = tree.read(path, 64 * MEGA).decode("utf-8", "replace")
+            except Unread as problem:
+                report.unable(["CON-19"], problem)
+                raise
+            report.did("COM-07")
+            report.did("CON-19")
+            wrong += [
+                f"{path}: {sentence}" for sentence in judge_page(text, look, families, last.manifest["simulacro"])
+            ]
+            said = re.search(r'<html lang="es-MX" data-corte="(\d{1,9})">', text, re.ASCII)
+            newer = newer or (said is not None and int(said[1]) > last.number)
+            for image in re.findall(r"imagenes/([^\"<>]*)", text) if clave else ():
+                digest = image.rpartition("/")[2].partition(".")[0]
+                if clave not in images.get(digest, ("", set[str]()))[1]:
+                    wrong.append(f"{path}: muestra una imagen que no es de esa acta")
+    # A corte that comes out now changes its pages first: then nothing can be said of them.
+    if wrong and (newer or another_comes(tree, last)):
+        report.unable(["CON-19"], "las páginas ya se están cambiando por las del corte que sigue; vuelva a comprobar")
+        return
+    for sentence in wrong:
+        report.need(None, "CON-19", sentence)
+
+
+def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
+    """The files that are the same in every night of a release have the digests that the manifest states."""
+    stated = (last.manifest or {}).get("sitio")
+    if not stated:
+        report.unable(["INT-07"], f"{last.folder}: su manifiesto no dice las huellas de los archivos del sitio")
+    for name in SITE if stated else ("estilo.css",) if last.manifest else ():
+        with report.step("COM-07"):
+            try:
+                digest = tree.take(name, 64 * MEGA, keep=False)[1]
+            except Unread as problem:
+                report.unable(["INT-07"], problem)
+                raise
+            if stated and digest != stated[name] and another_comes(tree, last):
+                report.unable(["INT-07"], f"{name} ya es el del corte que sigue; vuelva a comprobar")
+            elif stated:
+                report.need(digest == stated[name], "INT-07", f"{name} no es el que dice {last.folder}/manifest.json")
+
+
+def another_comes(tree: Tree, last: Corte) -> bool:
+    with contextlib.suppress(Bad, Unread):
+        return tree.exists(f"cortes/{last.number + 1:04}/SHA256SUMS")
+    return False
+
+
+def pages_of(last: Corte, every: dict[str, PageNumbers]) -> Iterator[tuple[str, Look, list[set[str]], str]]:
+    """Path, figures, needed figures, and for the page of an acta its clave."""
+
+    def look(told: str) -> Told | None:
+        scope, _, name = told.partition(":")
+        code, _, within = scope.partition("/")
+        return every[code].look(within, name) if code in every else None
+
+    home: list[set[str]] = [set()]
+    for shown in every.values():
+        home = [one | other for one in home for other in shown.families("")]
+    yield "index.html", look, home, ""
+    for code, shown in every.items():
+        yield f"{code}/index.html", look, shown.families(""), ""
+        for number, contest in shown.contests.items():
+            key = (contest["entidad"], contest["territorio"])
+            places = sum(contest_place(shown.election, place) == key for place in shown.table.sums)
+            if len(shown.contests) > 1 and places > 1:
+                yield f"{code}/contienda-{number}.html", look, shown.families(f"contienda/{number}"), ""
+        yield from pages_of_rows(last, shown, look)
+
+
+def pages_of_rows(last: Corte, shown: PageNumbers, look: Look) -> Iterator[tuple[str, Look, list[set[str]], str]]:
+    """The pages of actas, in the order of the rows, and the page of each place after its last row."""
+    code, held = shown.code, dict[tuple[int, int], Own]()
+    ends = {place: number for number, (place, _) in enumerate(rows_of(last, shown.election))}
+    for number, (place, row) in enumerate(rows_of(last, shown.election)):
+        clave, own = row["CLAVE_ACTA"].strip("'"), held.setdefault(place, {})
+        if clave in shown.table.published:
+            own[clave] = row
+            needed = {f"{code}/acta/{clave}:{column}" for column in shown.columns(row)}
+            yield f"{code}/{clave}.html", look_at(shown, {clave: row}, None), [needed], clave
+        if number == ends[place]:
+            yield place_page(shown, place, held.pop(place), look)
+
+
+def rows_of(last: Corte, election: Json) -> Iterator[tuple[tuple[int, int], Row]]:
+    """The rows of the catalogue, read once more from the official file."""
+    columns = columns_of(election)
+    handle = last.files[election["archivo"]][0]
+    handle.seek(0)
+    for number, line in enumerate(iter(lambda: handle.readline(64 * KILO), b""), 1):
+        cells = split(line) if number > 7 else None
+        if cells and len(cells) == len(columns) and cells[1] != "-":
+            place = (padded(cells[2]) or 0, padded(cells[4]) or 0)
+            yield place, dict(zip(columns, cells, strict=True))
+
+
+def look_at(shown: PageNumbers, rows: Own, otherwise: Look | None) -> Look:
+    """The cells of these rows; with `otherwise`, on a list of actas beside other figures."""
+    start = f"{shown.code}/acta/"
+
+    def look(told: str) -> Told | None:
+        scope, _, column = told.partition(":")
+        if not scope.startswith(start):
+            return otherwise(told) if otherwise else None
+        row = rows.get(scope.removeprefix(start))
+        found = shown.cell(row, column) if row else None
+        # In a list the name beside a number is that of the casilla.
+        return (*found[:2], set()) if found and otherwise else found
+
+    return look
+
+
+def place_page(
+    shown: PageNumbers, place: tuple[int, int], own: Own, look: Look
+) -> tuple[str, Look, list[set[str]], str]:
+    columns = ("CONTABILIZADA", "TOTAL_VOTOS_CALCULADO")
+    listed = {f"{shown.code}/acta/{clave}:{column}" for clave in own for column in columns}
+    families = [family | listed for family in shown.families(f"lugar/{place[0]}-{place[1]}")]
+    return f"{shown.code}/lugar-{place[0]}-{place[1]}.html", look_at(shown, own, look), families, ""
+
+
+def judge_page(text: str, look: Look, families: list[set[str]], simulacro: bool) -> Iterator[str]:
+    """The faults of one page."""
+    if not re.search(r'<html lang="es-MX" data-corte="\d{1,9}">', text, re.ASCII):
+        yield "no dice de qué corte es"
+    links = re.findall(r"<link\b[^<>]*>", text, re.IGNORECASE)
+    if ACTIVE.search(text) or not all(SHEET.fullmatch(link) for link in links):
+        yield "trae un programa o un estilo propio"
+    if ('<p class="simulacro" role="note"><strong>Simulacro.</strong>' in text) != simulacro:
+        yield "no dice lo mismo que su corte sobre si es un simulacro"
+    found = set()
+    for value, told, shown in FIGURE.findall(text):
+        name = html.unescape(told)
+        found.add(name)
+        right = look(name)
+        if right is None or right[:2] != (html.unescape(value), html.unescape(shown)):
+            yield f"dice «{shown}» de {name}"
+    if not any(family <= found for family in families):
+        yield "le faltan cifras"
+    # Beside the number of an option or candidacy stands its own name.
+    for heading, cells in re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', text, re.DOTALL):
+        name = html.unescape(re.sub(r"<[^<>]*>", "", heading.partition("<span")[0]))
+        for _, told, _ in FIGURE.findall(cells):
+            right = look(html.unescape(told))
+            if right is not None and right[2] and name not in right[2]:
+                yield f"«{name}» junto a {told}"
+    # No other number that looks like a figure, no cell of a table without its name, no style of its own.
+    rest = FIGURE.sub("", text)
+    plain = html.unescape(re.sub(r"<[^<>]*>", "", rest))
+    cells_ = re.findall(r'<td class="n">(.*?)</td>', rest, re.DOTALL)
+    if "<data" in rest or any(cell.strip() not in {"", "%"} for cell in cells_):
+        yield "una cifra sin nombre"
+    if re.search(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])|\d\.\d{4}(?!\d)", plain, re.ASCII):
+        yield "un número que no es de sus cifras"
+    if not all(style.startswith("width:") for style in re.findall(r'style="([^"]*)"', text)):
+        yield "un estilo propio"
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
@@ -1833,6 +2362,9 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
         found, linked = False, problem
     if linked is None and not found and not brought and not trust.checkpoint:
         report.facts.append("No hay bitácora: si quien publica reescribiera todo, esto no lo vería")
+        if trust.alone or trust.first_use:
+            report.checks.append("AUT-12")
+            report.unable(["AUT-12"], NOBODY)
         return None
     # From here on the tree has a log, or must have one: its checks are in the report.
     report.checks += [*LOG, *([KEPT] if trust.checkpoint else [])]
@@ -1854,7 +2386,7 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
     with report.step("AUT-11"):
         head, policy = Note(data, "bitacora/checkpoint"), trust.given or read_policy(told)
         logs, followed = follow(tree, policy["logs"])
-        if not judge_head(head, {**policy, "logs": logs}, brought, report):
+        if not judge_head(head, {**policy, "logs": logs}, trust, report):
             return None
         recomputed = None
         with report.step("EVI-01"):
@@ -1876,13 +2408,24 @@ def read_log(tree: Tree, trust: "Trust", report: Report) -> Log | None:
     return None
 
 
-def judge_head(head: Note, policy: Json, brought: bool, report: Report) -> bool:
+NOBODY = (
+    "nadie responde por este árbol: falta la llave de su bitácora (--log-key) o el certificado del sello (--ca), "
+    "que el instituto publica en su página"
+)
+
+
+def judge_head(head: Note, policy: Json, trust: "Trust", report: Report) -> bool:
     """Whether a log of the policy signed the checkpoint. The quorum of witnesses is judged too."""
+    brought = bool(trust.key or trust.policy)
     report.did("AUT-11")
     signers = [key for key in policy["logs"] if head.signed(key)]
     met = {"none", *(name for name, key in policy["witnesses"].items() if head.signed(key, witness=True))}
     if brought:
         report.did("AUT-12")
+    elif trust.alone and not trust.first_use:
+        report.unable(["AUT-12"], NOBODY)
+    elif trust.first_use:
+        report.not_asked["AUT-12"] = "es la primera vez: se recuerda la llave que dice el propio árbol"
     else:
         report.not_asked["AUT-12"] = "no se dio --log-key: la llave es la que dice el propio árbol"
     if not signers:
@@ -2731,8 +3274,14 @@ class Trust:
     """The keys and authorities that the reader brought; none of them comes from the tree."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
-        self.key = asked.log_key
+        self.key, self.first_use = asked.log_key, asked.trust_on_first_use
         self.policy, self.checkpoint = take(asked.log_policy), take(asked.checkpoint)
+        # What this reader remembers of the tree stands in for what somebody else would give.
+        self.held = recall(asked.source) if self.first_use else None
+        if self.held is not None:
+            self.policy, self.checkpoint = (self.held[key].encode() for key in ("politica", "punto"))
+            self.first_use = False
+        self.alone = not (asked.log_key or self.policy or asked.ca or self.checkpoint)
         self.ca, self.tsa_ca = take(asked.ca), take(asked.tsa_ca)
         self.given: Json | None = None
         """The policy that was read. A key without a policy file asks for no witness."""
@@ -2746,6 +3295,50 @@ class Trust:
                 Note(self.checkpoint, "el punto de control guardado")
         except (Bad, ValueError) as problem:
             raise Unread(f"no se entiende lo que se dio: {problem}") from None
+
+
+def memory() -> str:
+    """The file in which a user remembers the keys of trees; `integrity verify` has the same."""
+    above = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(above, "prep", "llaves.json")
+
+
+def remembered() -> dict[str, Row]:
+    try:
+        with open(memory(), "rb") as file:
+            trees = json.load(file)["arboles"]
+        return {name: {key: str(told[key]) for key in ("politica", "punto")} for name, told in trees.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise Unread(f"no se entiende {memory()}, donde se recuerdan las llaves") from None
+
+
+def name_of(source: str) -> str:
+    if "://" in source:
+        return source.removesuffix("index.html").removesuffix("index.json").rstrip("/")
+    return os.path.realpath(source)
+
+
+def recall(source: str) -> Row | None:
+    return remembered().get(name_of(source))
+
+
+def remember(source: str, held: Row | None, report: Report) -> None:
+    """Keep the policy of the first time, and the checkpoint of now; of a tree with a fault, nothing."""
+    try:
+        tree = Tree(source)
+        policy = held["politica"] if held else tree.read("bitacora/politica.txt", MEGA).decode()
+        told = {"politica": policy, "punto": tree.read("bitacora/checkpoint", MEGA).decode()}
+    except (Bad, Unread, UnicodeDecodeError):
+        return
+    content = canonical({"formato": 1, "arboles": {**remembered(), name_of(source): told}}) + b"\n"
+    os.makedirs(os.path.dirname(memory()), exist_ok=True)
+    fresh = f"{memory()}.{os.getpid()}"
+    with open(fresh, "wb") as file:
+        file.write(content)
+    os.replace(fresh, memory())
+    report.facts.append(f"La llave de este árbol se recuerda en {memory()}")
 
 
 def take(path: str | None) -> bytes:
@@ -2777,10 +3370,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("source")
     for name in ("--log-key", "--log-policy", "--checkpoint", "--ca", "--tsa-ca"):
         parser.add_argument(name)
+    parser.add_argument("--trust-on-first-use", action="store_true")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
+    if asked.trust_on_first_use and (asked.log_key or asked.log_policy or asked.checkpoint):
+        parser.error("--trust-on-first-use")
     try:
-        report = verify(asked.source, Trust(asked))
+        trust = Trust(asked)
+        report = verify(asked.source, trust)
+        if asked.trust_on_first_use and report.exit_code() != 1:
+            remember(asked.source, trust.held, report)
         print(report.as_json() if asked.json else report.as_text())
         return report.exit_code()
     except Unread as problem:

@@ -26,8 +26,7 @@ Each step writes into the ledger how much it compared and what differed; the rep
 limit, and no link is followed.
 
 A tree may be rewritten as a whole, with new digests. Its log (`evidence`) and its seals (`tree.seals`) show this, if
-the reader brings the log's key and the authorities. HTML pages are covered by no digest: trust the numbers of the
-cortes.
+the reader brings the log's key and the authorities.
 """
 
 import re
@@ -46,18 +45,12 @@ from integrity.source import Missing, PathKind, Source, SourceError, open_source
 from integrity.strict_json import Json
 from integrity.sums import Malformed, in_threads, read_sums
 from integrity.tree import seals
+from integrity.tree.chain import judge_itself, judge_succession
 from integrity.tree.coming import Coming, Watch, hour_of, paths_of_images, places_of
-from integrity.tree.documents import (
-    Manifest,
-    PublishedElection,
-    in_words,
-    read_index,
-    read_manifest,
-    read_totals,
-    rules_digest,
-)
+from integrity.tree.companions import judge_people, judge_readme, people_of
+from integrity.tree.documents import PublishedElection, in_words, read_index, read_manifest, read_totals
 from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
-from integrity.tree.pages import judge_extra, judge_log_files, judge_pages
+from integrity.tree.pages import judge_extra, judge_log_files
 from integrity.tree.parcels import ZIP_LIMIT, judge_zip
 from integrity.tree.rows import (
     ESPERADAS,
@@ -66,10 +59,12 @@ from integrity.tree.rows import (
     PublishedTable,
     follow_table,
     judge_changes,
+    judge_corrected,
     read_preamble,
     read_table,
     shown_row,
 )
+from integrity.tree.shown import judge_constants, judge_pages
 from integrity.tree.totals import judge_summary, judge_totals
 from integrity.tree.tree import PublishedCorte, Seen, blame, malformed
 
@@ -105,6 +100,8 @@ class Asked:
     simulacro: bool | None = None
     now: datetime | None = None
     kept: "Checkpoint | None" = None
+    alone: bool = False
+    first: bool = False
 
 
 NOTHING: Final = Asked()
@@ -120,6 +117,8 @@ def verify(
     simulacro: bool | None = None,
     now: datetime | None = None,
     kept: "Checkpoint | None" = None,
+    alone: bool = False,
+    first: bool = False,
 ) -> Report:
     """Verify the published tree in a directory or at an http(s) address. `tell` hears each step in words.
 
@@ -128,7 +127,8 @@ def verify(
     are *not checked*. `since` is the first corte whose rows, totals, ZIP and images are checked; of earlier cortes only
     the digests are, and the report says so. `simulacro` is the kind that the reader expects; None: either, and the
     report says which. `now` is the reader's clock: no seal may be from the future; None: this is not checked. `kept` is
-    a checkpoint of the log that the reader kept from before.
+    a checkpoint of the log that the reader kept from before. `alone`: a person who brought no key and no authority
+    asks, so that the report names the missing key (AUT-12); `first`: this person remembers the tree's key from now on.
 
     Never raises for what the tree holds: every failure is a finding of the report, in Spanish.
     """
@@ -139,7 +139,7 @@ def verify(
         ledger.unable(_ALL_CHECKS, error.sentence)
         return ledger.report(source, "")
     try:
-        return verify_tree(tree, ledger, tell, Asked(log, trust, since, simulacro, now, kept))
+        return verify_tree(tree, ledger, tell, Asked(log, trust, since, simulacro, now, kept, alone, first))
     finally:
         tree.close()
 
@@ -160,7 +160,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
 
     # 2. The log first: leaves that come while this reads are not in it yet. Then each corte in turn (2.1 to 2.7). Only
     #    the corte before stays on the disk.
-    book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept)
+    book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept, alone=asked.alone, first=asked.first)
     seen = Seen(rows=None if book is None else {})
     before: PublishedCorte | None = None
     for number in numbers:
@@ -170,6 +170,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
         seals.judge_corte(tree, corte, before, seen, ledger, trust=asked.trust, now=asked.now)
         if before is not None:
             _drop_files(tree, before)
+            before.totals = None
         before = corte
     assert before is not None
     last = before
@@ -194,7 +195,8 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
 
     # 6. The rest of the tree: the pages of the last corte, and no file that no corte names.
     tell("páginas y archivos de más")
-    judge_pages(tree, last, ledger)
+    judge_pages(tree, last, seen, ledger)
+    judge_constants(tree, last, ledger)
     judge_extra(tree, last, seen, ledger)
     judge_log_files(tree, book, seen, ledger)
     _drop_files(tree, last)
@@ -222,7 +224,8 @@ def _verify_corte(
         for election in corte.manifest.elections if corte.whole else ():
             _verify_election(corte, before, election, seen, ledger, last=last)
         if corte.whole:
-            _verify_totals(corte, ledger)
+            _verify_totals(corte, before, ledger)
+            judge_readme(corte.manifest, _small_file(corte, "LEEME.txt"), corte.folder, ledger)
 
         # 2.5 The ZIP holds the same bytes.
         seen.zips.add(corte.manifest.zip_name)
@@ -442,54 +445,9 @@ def _judge_chain(corte: PublishedCorte, before: PublishedCorte | None, ledger: L
         )
     if ours.corte != corte.number:
         ledger.wrong("CON-02", path, expected=corte.number, found=ours.corte, position="corte")
-    if (ours.fase == "cero") != (corte.number == 0):
-        phase = "cero" if corte.number == 0 else "en curso o final"
-        ledger.wrong("CON-02", path, expected=phase, found=ours.fase, position="fase")
-    if ours.siguiente is not None and ours.siguiente < ours.at:
-        ledger.wrong("CON-03", path, expected=f"{ours.at} o después", found=ours.siguiente, position="siguiente")
-    _judge_declaration(path, ours, ledger)
-    # The rules that decide which actas count are in the manifest, with their digest (domain.md §5).
-    for election in ours.raw["elecciones"]:
-        rules = ours.raw["reglas"][election["codigo"]]
-        if rules_digest(rules["contenido"]) != rules["sha256"]:
-            digest = rules_digest(rules["contenido"])
-            where = f"reglas.{election['codigo']}.sha256"
-            ledger.wrong("CON-05", path, expected=digest, found=rules["sha256"], position=where)
+    judge_itself(path, ours, ledger)
     if before is not None and before.manifest is not None:
-        _judge_succession(path, ours, before.manifest, ledger)
-
-
-def _judge_declaration(path: str, ours: Manifest, ledger: Ledger) -> None:
-    """The declaration of the night is that of its digest, and the manifest says the same. A tree may lack one."""
-    declared = ours.raw.get("declaracion")
-    if declared is None:
-        return
-    content = declared["contenido"]
-    if rules_digest(content) != declared["sha256"]:
-        where = "declaracion.sha256"
-        ledger.wrong("CON-05", path, expected=rules_digest(content), found=declared["sha256"], position=where)
-    if content["siglas"] != ours.edo:
-        ledger.wrong("CON-05", path, expected=ours.edo, found=content["siglas"], position="declaracion.siglas")
-    if content["simulacro"] != ours.simulacro:
-        said = {True: "un simulacro", False: "una elección"}
-        expected, found = said[ours.simulacro], said[content["simulacro"]]
-        ledger.wrong("CON-04", path, expected=expected, found=found, position="declaracion.simulacro")
-
-
-def _judge_succession(path: str, ours: Manifest, theirs: Manifest, ledger: Ledger) -> None:
-    if ours.at < theirs.at:
-        ledger.wrong("CON-03", path, expected=f"{theirs.at} o después", found=ours.at, position="fecha_hora")
-    # After the final corte the night is closed (domain.md §8).
-    if theirs.fase == "final":
-        ledger.wrong("CON-02", path, expected="ningún corte después del final", found=f"el corte {ours.corte}")
-    if ours.simulacro != theirs.simulacro:
-        said = {True: "un simulacro", False: "una elección"}
-        expected = f"{said[theirs.simulacro]}, como el corte anterior"
-        ledger.wrong("CON-04", path, expected=expected, found=said[ours.simulacro], position="simulacro")
-    # Catalogue, rules and elections are fixed by corte 0.
-    if ours.fixed != theirs.fixed:
-        expected = "el catálogo, la declaración, las reglas y las elecciones del corte anterior"
-        ledger.wrong("CON-05", path, expected=expected, found="otros")
+        judge_succession(path, ours, before.manifest, ledger)
 
 
 def _anterior_in_words(held: tuple[int, str] | None) -> str:
@@ -552,11 +510,12 @@ def _read_rows(
     last: bool,
 ) -> PublishedTable:
     """Read the last corte whole, and a corte after one with wrong rows; of the others only the lines that changed."""
+    assert corte.manifest is not None
+    corrected = frozenset(clave for code, clave in corte.manifest.corrections if code == election.code)
+    judge_corrected(sheet, corrected, corte.number)
     if earlier is None:
         sheet.ledger.did("CON-15", 0)
         return read_table(sheet, keep=last)
-    assert corte.manifest is not None
-    corrected = frozenset(clave for code, clave in corte.manifest.corrections if code == election.code)
     judge_changes(sheet, earlier.file, corrected)
     followed = follow_table(sheet, earlier) if earlier.sound and not last else None
     return followed if followed is not None else read_table(sheet, keep=last)
@@ -571,18 +530,29 @@ def _judge_contests(sheet: FileInCorte, election: PublishedElection, table: Publ
             sheet.ledger.wrong("COM-04", sheet.name, expected=f"actas de la contienda {contest.name}", found="ninguna")
 
 
-def _verify_totals(corte: PublishedCorte, ledger: Ledger) -> None:
+def _verify_totals(corte: PublishedCorte, before: PublishedCorte | None, ledger: Ledger) -> None:
     assert corte.manifest is not None
+    where = f"{corte.folder}/totals.json"
     data = _read_small_json(corte, "totals.json", ledger)
     if data is None:
-        ledger.unable(["CON-14"], f"falta {corte.folder}/totals.json")
+        ledger.unable(["CON-14", "CON-17"], f"falta {where}")
         return
     ledger.did("INT-03")
     try:
-        judge_totals(read_totals(data), corte.manifest, corte.tables, ledger)
+        totals = read_totals(data)
     except Malformed as problem:
-        malformed(problem, "INT-03", f"{corte.folder}/totals.json", ledger)
-        ledger.unable(["CON-14"], f"{corte.folder}/totals.json no se puede leer")
+        malformed(problem, "INT-03", where, ledger)
+        ledger.unable(["CON-14", "CON-17"], f"{where} no se puede leer")
+        return
+    corte.totals = totals
+    judge_totals(totals, corte.manifest, corte.tables, ledger)
+    for election in corte.manifest.elections:
+        if election.code in totals["elecciones"]:
+            file = _small_file(corte, election.candidaturas)
+            judge_people(election, totals["elecciones"][election.code], file, corte.folder, ledger)
+    corte.people = people_of(totals)
+    if before is not None and before.people and before.people != corte.people:
+        ledger.wrong("CON-17", where, expected="las candidaturas del corte anterior", found="otras")
 
 
 # --- 2.5 the ZIP ------------------------------------------------------------------------------------------------------
@@ -689,6 +659,12 @@ def _read_small_json(corte: PublishedCorte, name: str, ledger: Ledger) -> bytes 
         ledger.wrong("INT-03", path, expected=f"hasta {_JSON_LIMIT} bytes", found=fetched.size)
         return None
     return fetched.local.read_bytes()
+
+
+def _small_file(corte: PublishedCorte, name: str) -> bytes | None:
+    """The bytes of a file of the corte; None if it is missing, or larger than any such file."""
+    fetched = corte.files.get(name)
+    return fetched.local.read_bytes() if fetched is not None and fetched.size <= _JSON_LIMIT else None
 
 
 def _drop_files(tree: Source, corte: PublishedCorte) -> None:

@@ -426,6 +426,8 @@ async def _verify_values(
     after(row.estado, Move.VERIFICACION)  # raises IllegalMove before any write
     assert row.image is not None
     came = await store.provenance(connection, row.image)
+    # The clocks of two machines may differ: the earlier hour is that of the capture, the later one confirmed it.
+    captura, verificacion = sorted((captura, verificacion))
     limit = vote_limit(row.lista_nominal, row.representantes, row.boletas_maximas, row.votes_per_ballot)
     rules = rule_set(row.rules)
     version = Version(

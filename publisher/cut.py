@@ -445,7 +445,16 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
     (folder / "totals.json").write_bytes(out.totals(counted))
     (folder / "manifest.json").write_bytes(
-        out.manifest(corte, book=book, figures=counted, before=before, fresh=fresh, decided=decided, packed=packed)
+        out.manifest(
+            corte,
+            book=book,
+            figures=counted,
+            before=before,
+            fresh=fresh,
+            decided=decided,
+            packed=packed,
+            site=pages.constants(),
+        )
     )
     sizes = await shown.expected()
     return Rendered(

@@ -5,6 +5,7 @@ function of the facts: it names neither corte nor time, so that equal facts give
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections import defaultdict
@@ -206,8 +207,12 @@ def manifest(
     fresh: Sequence[Fresh],
     decided: Sequence[ToldDecision],
     packed: object,
+    site: Mapping[str, bytes],
 ) -> bytes:
-    """The manifest: number, phase, declaration, rules, the corte before, corrected actas, decisions of two people."""
+    """The manifest: number, phase, declaration, rules, the corte before, corrected actas, decisions of two people.
+
+    `site` holds the files that are constants of this release.
+    """
     codes = {election.id: election.code for election in book.elections}
     return canonical(
         {
@@ -230,6 +235,7 @@ def manifest(
             # Left out if there are none, so that the manifests of before stay the same.
             **({"decisiones": [_decision_entry(each, book.zone) for each in decided]} if decided else {}),
             "zip": packed,
+            "sitio": {name: hashlib.sha256(content).hexdigest() for name, content in site.items()},
         }
     )
 

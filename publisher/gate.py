@@ -1,8 +1,10 @@
 """The gate: reads the files of a corte like a stranger, and recomputes every figure from the rows.
 
 It shares no code with the programs that wrote the numbers, and runs as a process of its own (`python -m publisher.gate
-FOLDER`). It is given the files, the corte before, and the size of the catalogue. A fault is a finding with the check,
-the file, the expected and the found value. With one finding the corte does not go out, and the one before stays.
+FOLDER`). It is given the files, the corte before, and the size of the catalogue. Beside its own checks it makes the
+public ones (`public_checks`), and asks for the statements of people that new rows stand on (`standing`). A fault is a
+finding with the check, the file, the expected and the found value. With one finding the corte does not go out, and the
+one before stays.
 
 It stops the errors of real nights: rounding instead of truncating, a summary field with another sum, a counted
 acta whose blanks were printed as zeros, totals off by one or two, counted actas over the limit (`docs/rules.md` §10).
@@ -22,7 +24,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from integrity.tree.forms import BY_LISTA
 from publisher import standing
+from publisher.public_checks import PublicFinding, staged_election, staged_folder
 
 _NAMES: Final = (
     "ACTAS_ESPERADAS",
@@ -46,17 +50,9 @@ _MOST: Final = 20
 FOLDER: Final = "-"
 _BOM: Final = b"\xef\xbb\xbf"
 
-# The forms of cells. The public verifiers have the same: a corte that they refuse must not go out.
-_NATURAL: Final = r"(?:0|[1-9]\d{0,8})"
-_READ: Final = rf"(?:{_NATURAL}|Ilegible|Sin dato|-)"
-_MOMENT: Final = r"(?:\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-)"
+# The forms of the cells that are added up. All others are the public checks' (`publisher.public_checks`).
+_NATURAL: Final = r"(?:0|[1-9]\d{0,6})"
 _PEOPLE: Final = re.compile(rf"{_NATURAL}\n{_NATURAL}", re.ASCII)
-_QUANTITIES: Final = re.compile("\n".join([_READ] * 5), re.ASCII)
-_PROVENANCE: Final = re.compile(
-    rf"[0-9a-f]{{64}}\n{_MOMENT}\n{_MOMENT}\n{_MOMENT}\n(?:CASILLA|CATD|CCV|-)\n(?:Móvil|Escáner|Urna|-)\n[^\n]*\n[0-3]",
-    re.ASCII,
-)
-"""The cells CODIGO_INTEGRIDAD to COTEJADA, one on each line."""
 _OBSERVED: Final = (
     "excede_lista_nominal",
     "todos_ilegibles",
@@ -226,7 +222,6 @@ class _Rows:
                 self._close_territory(place, part, pending)
                 place, part, pending = here, _Part(), []
                 off = self._ballot_of(here, clave)
-            self._check_identity(cells)
             if corrected and clave.strip("'") in corrected:
                 self.place_of_clave[clave.strip("'")] = here
             votes = self._check_row(cells, cells[first:last], off, part)
@@ -269,16 +264,6 @@ class _Rows:
             self.blame("contienda", "una de las del manifiesto", f"ninguna en {clave}")
         return self._off_ballot.get(key, frozenset())
 
-    def _check_identity(self, cells: Sequence[str]) -> None:
-        """CLAVE_CASILLA repeats the identification, and CLAVE_ACTA begins with it (domain.md §6)."""
-        seccion = 0 if cells[6] in {"", "-", "N/A"} else int(cells[6])
-        clave = f"'{int(cells[2]):02}{seccion:04}{cells[8]}{int(cells[7]):02}{int(cells[9]):02}"
-        acta = cells[1]
-        whole = acta.startswith(clave) and acta[-1] == "'" and acta[1:-1].isalnum()
-        kind = len(cells[8]) == 1 and "A" <= cells[8] <= "Z"
-        if cells[0] != clave + "'" or not whole or not kind or cells[10] not in {"1", "2", "-"}:
-            self.blame("identificación", f"{clave}…'", f"{cells[0]}, {acta}")
-
     def _check_fuera(self, cells: Sequence[str]) -> None:
         self.whole.fuera += 1
         last = 16 + len(self.codes)
@@ -311,11 +296,10 @@ class _Rows:
             part.without_acta += 1
             return None
         # Almost every row has numbers only: one test for the whole row saves most of the time.
-        self._check_forms(cells, last)
         joined = "".join(fields)
         if joined.isdigit() and joined.isascii() and "" not in fields:
             votes, unread = list(map(int, fields)), frozenset[str]()
-            if off or max(votes) >= 10**9 or [*map(str, votes)] != fields:
+            if off or max(votes) >= 10**7 or [*map(str, votes)] != fields:
                 self.blame("celda", "números sin ceros delante, y «-» fuera de la boleta", f"{fields} en {cells[1]}")
         else:
             votes, unread = self._read_unread_fields(cells, fields, off)
@@ -326,7 +310,12 @@ class _Rows:
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
         limit = (int(nominal) + int(representatives)) * self._ballots.get(self._contest_of(cells), 1)
         # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
-        over = added > limit if nominal != "0" else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
+        # A casilla with a lista nominal by its type has that limit even if it is 0.
+        over = (
+            added > limit
+            if nominal != "0" or cells[8] in BY_LISTA
+            else self._texts.get("excede_lista_nominal", "\0") in said.split(", ")
+        )
         # Quintana Roo 2019 did not apply the limit: the rule set decides (domain.md §5).
         over = over and self.rules["excede_applies"]
         # domain.md §5: illegible and blank fields count or not by the rule set of the election.
@@ -347,13 +336,6 @@ class _Rows:
         if cells[8] != "S":
             part.plain_votes += added
         return votes
-
-    def _check_forms(self, cells: Sequence[str], last: int) -> None:
-        """The cells of a captured row that no figure depends on: each holds only its legal values (domain.md §6)."""
-        if not _QUANTITIES.fullmatch("\n".join((*cells[12:16], cells[last]))):
-            self.blame("celda", "número, Ilegible, Sin dato o -", f"{[*cells[12:16], cells[last]]} en {cells[1]}")
-        if not _PROVENANCE.fullmatch("\n".join(cells[last + 7 :])):
-            self.blame("procedencia", "huella, horas, origen, digitalización y cotejo", f"{cells[last + 7 :]}")
 
     def _without_acta(self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int]) -> None:
         last = 16 + len(self.codes)
@@ -436,8 +418,10 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def check_election(stage: Path, root: Path, code: str, expected: Expected) -> list[GateFinding]:
-    """Every fault in the files of one election in `stage`.
+def check_election(
+    stage: Path, root: Path, code: str, expected: Expected, *, public: bool = False
+) -> list[GateFinding]:
+    """Every fault in the files of one election in `stage`; with `public`, also those of the public checks.
 
     `root` is the published tree with the corte before; images that come out now may still be beside `stage`.
     """
@@ -466,6 +450,13 @@ def check_election(stage: Path, root: Path, code: str, expected: Expected) -> li
         folder = root / "cortes" / f"{manifest['anterior']['corte']:04}"
         before = _load_json(folder / "totals.json")["elecciones"].get(code)
         _check_growth(rows, before, totals, corrections)
+    if public:
+        sums = {
+            place: (*(getattr(part, name) for name in _IN_PUBLIC), *votes)
+            for place, (part, votes) in rows.by_contest_place.items()
+        }
+        told = staged_election(stage, root, code, sums, fuera=rows.whole.fuera, rows=rows.rows)
+        return [*rows.findings[:_MOST], *_as_findings(told)]
     return rows.findings[:_MOST]
 
 
@@ -480,6 +471,16 @@ def check_standing(stage: Path, root: Path, code: str) -> list[GateFinding]:
     faults = islice(standing.unsupported_rows(stage, before, election, texts), _MOST)
     expected = "las declaraciones de las personas que debían"
     return [GateFinding(standing.CHECK, election["archivo"], expected, f"{acta}: {fault}") for acta, fault in faults]
+
+
+_IN_PUBLIC: Final = (
+    *("expected", "counted", "not_counted", "inconsistent", "without_acta", "nominal", "all_votes", "plain_votes"),
+)
+"""The counts of a `_Part` in the order of the public verifier's sums."""
+
+
+def _as_findings(differences: Sequence[PublicFinding]) -> list[GateFinding]:
+    return [GateFinding(*each) for each in differences[:_MOST]]
 
 
 def _check_mark(rows: _Rows, path: Path) -> None:
@@ -681,9 +682,9 @@ def main() -> None:
     findings = []
     for election, expected in json.load(sys.stdin).items():
         if election == FOLDER:
-            findings += check_folder(stage, root)
+            findings += [*check_folder(stage, root), *_as_findings(staged_folder(stage, root))]
         else:
-            findings += check_election(stage, root, election, Expected(**expected)) or check_standing(
+            findings += check_election(stage, root, election, Expected(**expected), public=True) or check_standing(
                 stage, root, election
             )
     json.dump([asdict(finding) for finding in findings], sys.stdout, ensure_ascii=False)

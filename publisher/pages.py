@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import cache
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from typing import Any, Final
 import jinja2
 
 from integrity import durable
-from integrity.layout import INDEX, corte_folder, image_path
+from integrity.layout import INDEX, SITE_FILES, corte_folder, image_path
 from prep.domain import row as official_row
 from prep.domain.catalog import (
     Clase,
@@ -41,7 +42,6 @@ from prep.store.cortes import Corte, Fuera, Phase, Snapshot
 from publisher import figures as out
 from publisher.figures import Figures, Sum
 from publisher.official import CatalogBook
-from publisher.verification import VERIFICA, Results, verification
 
 SITE: Final = Path(__file__).parent / "site"
 _MONTHS: Final = (
@@ -70,6 +70,7 @@ _PHASES: Final[Mapping[Phase, str]] = MappingProxyType(
     }
 )
 _WORDS: Final = MappingProxyType({Clase.NO_REGISTRADAS: "Candidaturas no registradas", Clase.NULOS: "Votos nulos"})
+_HEADER_COLUMNS: Final = official_row.HEADER
 _COTEJADA: Final = ("no", "aceptada", "aceptada después de un cambio", "en corrección")
 SIN_ACTA_CODES: Final = frozenset(code.value for code in SIN_ACTA)
 Place = tuple[int, int]
@@ -78,6 +79,15 @@ Place = tuple[int, int]
 def thousands(number: int) -> str:
     """The number with commas, as Mexican readers write it."""
     return f"{number:,}"
+
+
+def cell_text(cell: str) -> str:
+    """A cell of the official file as a page shows it: numbers with commas."""
+    return thousands(int(cell)) if cell.isdigit() and len(cell) < _LONG else cell
+
+
+_LONG: Final = 12
+"""Digits of a cell that is no quantity: the digest of an image may have no letter in it."""
 
 
 @jinja2.pass_context
@@ -108,7 +118,8 @@ def _page_templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"miles": thousands, "share": percent, "fecha": _moment, "hora": _hour, "iso": _iso}
+    environment.filters |= {"miles": thousands, "share": percent, "celda": cell_text}
+    environment.filters |= {"fecha": _moment, "hora": _hour, "iso": _iso}
     return environment
 
 
@@ -169,14 +180,8 @@ async def render(
         await each.places(shown)
         each.election(fuera[each.figures.election.id])
     _write_home(site, figures)
-    results = [Results(each.code, each.title, book.file(each), each.codes) for each in book.elections]
-    beside = {
-        "estilo.css": (SITE / "estilo.css").read_bytes(),
-        "verificar.html": checker(),
-        VERIFICA: verification(results, corte.number, corte.at.astimezone(book.zone)),
-    }
-    # These files are the same in most cortes: written only if they differ.
-    for name, content in beside.items():
+    # These files are constants of a release: written only if they differ.
+    for name, content in constants().items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             site.put(public / name, content)
 
@@ -193,6 +198,13 @@ def write_waiting(public: Path, night: Night, *, late: bool) -> None:
     if (public / INDEX).exists() or (page.exists() and page.read_bytes() == content):
         return
     durable.swap(page, content, fresh=public / ".espera")
+
+
+@cache
+def constants() -> Mapping[str, bytes]:
+    """The files that are the same in every night of this release. Each manifest states their digests (INT-07)."""
+    made = {"verificar.html": checker()}
+    return {name: made.get(name) or (SITE / name).read_bytes() for name in SITE_FILES}
 
 
 def checker() -> bytes:
@@ -248,19 +260,31 @@ def _contest_view(figures: Figures, contest: Contest, total: Sum) -> dict[str, A
     codes = figures.election.codes
     return {
         "name": contest.name,
+        "of": f"{figures.election.code}/contienda/{contest.id}",
         "counts": total.counts,
         "total": total.counts.votos_con_especiales,
         "candidacies": [
-            (candidacy.propietario, " · ".join(codes[option] for option in candidacy.options), votes)
-            for _, candidacy, votes in figures.candidacies(contest, total.votes)
+            (
+                candidacy.propietario,
+                " · ".join(codes[option] for option in candidacy.options),
+                votes,
+                f"candidatura/{number}",
+            )
+            for number, candidacy, votes in figures.candidacies(contest, total.votes)
         ],
         "parties": _party_votes(figures.election, figures.distributed(contest, total.votes)),
     }
 
 
-def _party_votes(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int]]:
+def _party_votes(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int, str]]:
+    """Name, detail, votes, and the name of the figure for verifiers."""
     return [
-        (_WORDS.get(option.clase, option.code), "" if option.name == option.code else option.name, shares[option.code])
+        (
+            _WORDS.get(option.clase, option.code),
+            "" if option.name == option.code else option.name,
+            shares[option.code],
+            f"partido/{option.code}",
+        )
         for option in election.options
         if option.code in shares
     ]
@@ -295,9 +319,11 @@ class _Pages:
 
     def _acta_view(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
         fields = [
-            thousands(number) if letter == NUMBER else WORDS[Mark(letter)]
+            str(number) if letter == NUMBER else WORDS[Mark(letter)]
             for number, letter in zip(record["numbers"], record["marks"], strict=True)
         ]
+        codes = self.figures.election.codes
+        columns = (*_HEADER_COLUMNS, *codes, official_row.TOTALS[0])
         # Options that are not on this ballot are left out of the page.
         on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
         image = record["image"]
@@ -305,23 +331,19 @@ class _Pages:
         return {
             "name": _casilla_name(record),
             "clave": record["clave"],
+            "of": f"{self._code}/acta/{record['clave']}",
+            "cells": dict(zip(columns, fields, strict=False)) | _shown_cells(record, self.site.book.zone),
             "kind": kind,
             "state": state,
             "observations": self._published_observations(record),
             "place_page": self._page_of_place(place),
             "place_name": self._name_of_place(place),
             "votes": [
-                pair
-                for pair, there in zip(zip(self._votes, fields[4:-1], strict=True), on_ballot, strict=True)
-                if there
+                pair for pair, there in zip(zip(self._votes, codes, strict=True), on_ballot, strict=True) if there
             ]
             if fields
             else [],
-            "header": list(zip(_HEADER, fields[:4], strict=True)) if fields else [],
-            "asentado": fields[-1] if fields else "",
-            "calculado": record["calculado"],
-            "lista_nominal": record["lista_nominal"],
-            "representantes": record["representantes"],
+            "header": list(zip(_HEADER, _HEADER_COLUMNS, strict=True)) if fields else [],
             "sha256": image.hex() if image else "",
             "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
             "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
@@ -362,10 +384,12 @@ class _Pages:
             view = _contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
         else:
             total = self.figures.places[place]
-            votes = [(name, "", total.votes[at]) for at, name in enumerate(self._votes)]
+            codes = self.figures.election.codes
+            votes = [(name, "", total.votes[at], f"opcion/{codes[at]}") for at, name in enumerate(self._votes)]
             counts = total.counts
             view = {
                 "name": self._name_of_place(place),
+                "of": self._scope_of_place(place),
                 "counts": counts,
                 "total": counts.votos_con_especiales,
                 "votes": votes,
@@ -380,11 +404,19 @@ class _Pages:
         name = escape(_casilla_name(record))
         if not record["captured"]:
             return f'<tr><th scope="row">{name}</th><td>Por capturar</td><td></td><td></td></tr>'
+        of, votes = f"{self._code}/acta/{record['clave']}", record["calculado"]
+        observed = escape(self._published_observations(record))
+        said = f'<data value="{observed}" data-de="{of}:OBSERVACIONES">{observed}</data>' if observed else ""
         return (
             f'<tr><th scope="row"><a href="{escape(record["clave"])}.html">{name}</a></th>'
-            f'<td>{_acta_state(record)[1]}</td><td class="n">{thousands(record["calculado"])}</td>'
-            f"<td>{escape(self._published_observations(record))}</td></tr>"
+            f'<td><data value="{record["contabilizada"]}" data-de="{of}:CONTABILIZADA">{_acta_state(record)[1]}</data>'
+            f'</td><td class="n"><data value="{votes}" data-de="{of}:TOTAL_VOTOS_CALCULADO">{thousands(votes)}</data>'
+            f"</td><td>{said}</td></tr>"
         )
+
+    def _scope_of_place(self, place: Place) -> str:
+        """The name of a place for verifiers."""
+        return f"{self._code}/lugar/{place[0]}-{place[1]}"
 
     def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
         self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
@@ -411,7 +443,8 @@ class _Pages:
             "name": contest.name,
             "counts": total.counts,
             "page": self._page_of_place(lonely) if lonely else f"contienda-{contest.id}.html",
-            "leading": ("Empate", thousands(first[2])) if first and tied else _leading_candidacy(first),
+            "of": f"{self._code}/contienda/{contest.id}",
+            "leading": (0, "Empate", first[2]) if first and tied else _leading_candidacy(first),
         }
 
     def _place_links(self, contest: ContestId) -> list[dict[str, Any]]:
@@ -419,6 +452,7 @@ class _Pages:
             {
                 "page": self._page_of_place(place),
                 "name": self._name_of_place(place),
+                "of": self._scope_of_place(place),
                 "counts": self.figures.places[place].counts,
             }
             for place in self.figures.places_of.get(contest, ())
@@ -437,8 +471,28 @@ class _Pages:
         return f"{kind.words.capitalize()} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
 
 
-def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[str, str]:
-    return (first[1].propietario, thousands(first[2])) if first else ("Sin votos aún", "")
+def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[int, str, int]:
+    """The number of the candidacy that leads, its name, its votes; 0 if none does."""
+    return (first[0], first[1].propietario, first[2]) if first else (0, "Sin votos aún", 0)
+
+
+def _shown_cells(record: Mapping[str, Any], zone: tzinfo) -> dict[str, str]:
+    """The cells of a row that its page shows, besides the quantities."""
+    image = record["image"]
+    return {
+        "CONTABILIZADA": str(record["contabilizada"]),
+        "TOTAL_VOTOS_CALCULADO": str(record["calculado"]),
+        "LISTA_NOMINAL": str(record["lista_nominal"]),
+        "REPRESENTANTES_PP_CI": str(record["representantes"]),
+        "CODIGO_INTEGRIDAD": image.hex() if image else official_row.NOTHING,
+        "FECHA_HORA_ACOPIO": official_row.moment(record["acopio_at"], zone),
+        "FECHA_HORA_CAPTURA": official_row.moment(record["captura_at"], zone),
+        "FECHA_HORA_VERIFICACION": official_row.moment(record["verificacion_at"], zone),
+        "ORIGEN": record["origen"],
+        "DIGITALIZACION": official_row.DIGITALIZACION.get(record["digitalizacion"], record["digitalizacion"]),
+        "TIPO_DOCUMENTO": record["tipo_documento"],
+        "COTEJADA": str(record["cotejada"]),
+    }
 
 
 async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
@@ -489,20 +543,25 @@ def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _acta_facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str]]:
+_FACTS: Final = (
+    ("Acopio", "FECHA_HORA_ACOPIO"),
+    ("Captura", "FECHA_HORA_CAPTURA"),
+    ("Verificación", "FECHA_HORA_VERIFICACION"),
+    ("Origen", "ORIGEN"),
+    ("Digitalización", "DIGITALIZACION"),
+    ("Documento", "TIPO_DOCUMENTO"),
+)
+
+
+def _acta_facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str, str]]:
+    """The name of each fact, its column, its text."""
     # Without an image the acta did not arrive, so it has no times.
     if record["image"] is None:
         return
-    for name, at in (
-        ("Acopio", record["acopio_at"]),
-        ("Captura", record["captura_at"]),
-        ("Verificación", record["verificacion_at"]),
-    ):
-        yield name, official_row.moment(at, zone)
-    yield "Origen", record["origen"]
-    yield "Digitalización", official_row.DIGITALIZACION.get(record["digitalizacion"], record["digitalizacion"])
-    yield "Documento", record["tipo_documento"]
-    yield "Cotejo", _COTEJADA[record["cotejada"]]
+    cells = _shown_cells(record, zone)
+    for name, column in _FACTS:
+        yield name, column, cells[column]
+    yield "Cotejo", "COTEJADA", _COTEJADA[record["cotejada"]]
 
 
 def _fuera_view(fuera: Fuera) -> dict[str, str]:

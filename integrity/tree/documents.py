@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from integrity.layout import SITE_FILES
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
+from integrity.tree.forms import right_name
 
 _NUMBER: Final = int
 _TEXT: Final = str
@@ -27,6 +29,18 @@ _CODE: Final = re.compile(r"[^\W_][\w.&-]{0,60}")
 _INTEGER: Final = Text(re.compile(r"\d{1,18}", re.ASCII), "un entero")
 _PERCENT: Final = Text(re.compile(r"\d{1,9}\.\d{4}", re.ASCII), "un porcentaje con cuatro decimales")
 _ZIP: Final = Text(re.compile(r"zip/[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,200}\.zip"), "zip/<nombre>.zip")
+OPTION: Final = re.compile(r"[^\W_][\w.&-]{0,59}")
+"""The code of an option, which is the name of a column."""
+YEARS: Final = range(1990, 2201)
+ENTIDADES: Final = range(100)
+TERRITORIES: Final = range(1000)
+VOTES_PER_BALLOT: Final = range(1, 101)
+CRITERIA: Final = frozenset(
+    {
+        *("excede_lista_nominal", "todos_ilegibles", "todos_vacios", "todos_sin_numero", "ilegible", "sin_dato"),
+        *("sin_acta_1", "sin_acta_2", "sin_acta_3", "sin_acta_4", "proceso_tecnico_operativo", "fuera_de_catalogo"),
+    }
+)
 _FASE: Final = re.compile("cero|en curso|final")
 _CLASE: Final = re.compile("partido|coalicion|comun|independiente|no_registradas|nulos")
 _AMBITO: Final = re.compile("federal|local")
@@ -179,6 +193,7 @@ MANIFEST: Final = {
         ]
     ),
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
+    "sitio": Later(dict.fromkeys(SITE_FILES, DIGEST)),
 }
 
 # Every number here follows from the rows; `tree.totals` computes each of them again.
@@ -366,6 +381,7 @@ def read_manifest(data: bytes) -> Manifest:
         raw=raw,
     )
     _judge_names(manifest)
+    _judge_corrections(raw, codes)
     return manifest
 
 
@@ -418,6 +434,11 @@ def _read_election(raw: Json, rules: Json) -> PublishedElection:
     content = rules["contenido"]
     # Name and version stand twice in the manifest; two answers would leave the reader without one.
     where = f"elecciones.{raw['codigo']}"
+    if not right_name(raw["titulo"]) or raw["anio"] not in YEARS:
+        refuse(where, "un título en una línea y un año de 1990 a 2200", f"«{raw['titulo']}», {raw['anio']}")
+    unknown = content["texts"].keys() - CRITERIA
+    if unknown or not all(right_name(text) for text in content["texts"].values() if text):
+        refuse(where, "un texto en una línea para cada criterio que hay", ", ".join(sorted(unknown)) or "otro")
     if (rules["nombre"], rules["version"]) != (content["name"], content["version"]):
         refuse(where, "reglas con el nombre y la versión de su contenido", f"{rules['nombre']} {rules['version']}")
     election = PublishedElection(
@@ -429,7 +450,7 @@ def _read_election(raw: Json, rules: Json) -> PublishedElection:
         candidaturas=raw["candidaturas"],
         resumen=raw["resumen"],
         options=_read_options(raw["opciones"], where),
-        contests=_read_contests(raw["contiendas"], len(raw["opciones"]), where),
+        contests=_read_contests(raw, where),
         rules=Rules(
             mixed_without_number_counts=content["mixed_without_number_counts"],
             excede_applies=content["excede_applies"],
@@ -456,9 +477,12 @@ def _read_options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...
         refuse(where, "posiciones de opción seguidas desde 0", [option.position for option in options])
     if len({option.code for option in options}) < len(options):
         refuse(where, "códigos de opción sin repetir", [option.code for option in options])
+    _judge_clases(raw, where)
     for option in options:
         parties = [options[place] for place in option.parties if place < len(options)]
         coalition = option.clase == "coalicion"
+        if option.parties and option.clase not in {"coalicion", "comun"}:
+            refuse(where, f"{option.code} sin partidos: no es una combinación", list(option.parties))
         # A combination shares its votes among parties of this ballot: they must exist, and be parties themselves.
         if len(parties) != len(set(option.parties)) or any(party.clase != "partido" for party in parties):
             refuse(where, f"partidos de {option.code} sin repetir y que existan", list(option.parties))
@@ -467,10 +491,23 @@ def _read_options(raw: Sequence[Json], where: str) -> tuple[PublishedOption, ...
     return options
 
 
-def _read_contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[int, int], PublishedContest]:
+def _judge_clases(raw: Sequence[Json], where: str) -> None:
+    """One column of null votes, at most one of candidacies that nobody registered, and somebody to vote for."""
+    clases = [held["clase"] for held in raw]
+    if clases.count("nulos") != 1 or clases.count("no_registradas") > 1 or {*clases} <= {"nulos", "no_registradas"}:
+        refuse(where, "una opción de votos nulos y alguien por quien votar", ", ".join(clases))
+    for held in raw:
+        if OPTION.fullmatch(held["codigo"]) is None or not right_name(held["nombre"] or held["codigo"]):
+            refuse(where, "el código y el nombre de cada opción", f"«{held['codigo']}», «{held['nombre']}»")
+
+
+def _read_contests(election: Json, where: str) -> dict[tuple[int, int], PublishedContest]:
     contests: dict[tuple[int, int], PublishedContest] = {}
     ids: set[int] = set()
+    raw, options = election["contiendas"], len(election["opciones"])
+    of_nulos = {held["posicion"] for held in election["opciones"] if held["clase"] == "nulos"}
     for held in raw:
+        _judge_place(election["nivel"], held, where)
         place = (held["entidad"], held["territorio"])
         ballot = frozenset(held["boleta"])
         # Two contests at one place, or under one number: an acta would count in both.
@@ -478,9 +515,36 @@ def _read_contests(raw: Sequence[Json], options: int, where: str) -> dict[tuple[
             refuse(where, "contiendas sin repetir", f"otra vez {held['nombre']}")
         if len(ballot) < len(held["boleta"]) or not ballot or max(ballot) >= options:
             refuse(where, f"una boleta de {held['nombre']} con opciones que existan", held["boleta"])
+        needed = of_nulos.union(
+            *(
+                one["partidos"]
+                for one in election["opciones"]
+                if one["clase"] == "coalicion" and one["posicion"] in ballot
+            )
+        )
+        if not needed <= ballot:
+            refuse(where, f"los votos nulos y los partidos de cada coalición en {held['nombre']}", held["boleta"])
         ids.add(held["id"])
         contests[place] = PublishedContest(held["id"], *place, held["nombre"], ballot, held.get("votos_por_boleta", 1))
     return contests
+
+
+def _judge_place(nivel: str, held: Json, where: str) -> None:
+    """The office is elected where its level says: in the country, an entidad, or a territory of an entidad."""
+    entidad, territory = held["entidad"], held["territorio"]
+    here = {"pais": (False, False), "entidad": (True, False)}.get(nivel, (True, True))
+    if (entidad > 0, territory > 0) != here or entidad not in ENTIDADES or territory not in TERRITORIES:
+        refuse(where, f"el lugar de una contienda de {nivel}", f"{entidad}-{territory}")
+    if not right_name(held["nombre"]) or held.get("votos_por_boleta", 1) not in VOTES_PER_BALLOT:
+        refuse(where, "el nombre de una contienda y de 1 a 100 votos por boleta", f"{held['nombre']}")
+
+
+def _judge_corrections(raw: Json, codes: Sequence[str]) -> None:
+    """Each correction names an acta of one of the elections, once, and says why."""
+    told = [(held["eleccion"], held["acta"].strip("'")) for held in raw["correcciones"]]
+    right = all(code in codes and clave.isalnum() for code, clave in told)
+    if len({*told}) < len(told) or not right or not all(right_name(held["motivo"]) for held in raw["correcciones"]):
+        refuse("correcciones", "actas de estas elecciones, cada una una vez y con su motivo", len(told))
 
 
 def _judge_names(manifest: Manifest) -> None:

@@ -66,6 +66,8 @@ def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     """Each CODIGO_INTEGRIDAD of the last corte is an image that images.csv lists for that acta (COM-06)."""
     if last.manifest is None or len(last.tables) < len(last.manifest.elections):
         ledger.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
+    else:
+        _judge_claves(last, seen, ledger)
     for code, table in last.tables.items():
         ledger.did("COM-06", len(table.published))
         for clave, sha256 in table.published.items():
@@ -73,6 +75,17 @@ def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
             if sha256 != "-" and clave not in seen.claves(sha256):
                 found = f"{sha256}, que images.csv no lista para ella"
                 ledger.wrong("COM-06", last.folder, expected=f"la imagen del acta {clave} de {code}", found=found)
+
+
+def _judge_claves(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
+    """Each image is of an acta that the rows show as captured, or of none."""
+    tables = [table.published for table in last.tables.values()]
+    for sha256 in seen.images:
+        for clave in seen.claves(sha256):
+            if clave != "-" and not any(clave in published for published in tables):
+                ledger.wrong(
+                    "COM-06", last.folder, expected=f"una fila que muestre {clave}", found=f"su imagen {sha256}"
+                )
 
 
 def judge_image_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:

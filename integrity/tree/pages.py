@@ -1,43 +1,18 @@
-"""The rest of a published tree: the pages of its last corte must be there, and no file that no corte names."""
+"""The rest of a published tree: no file that neither the format nor a corte names."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from integrity import evidence
 from integrity.evidence import LogBook
-from integrity.layout import CORTES, IMAGES, INDEX, LOG, ZIPS
+from integrity.layout import CORTES, IMAGES, INDEX, LOG, SITE_FILES, ZIPS
 from integrity.report import Ledger
-from integrity.source import PathKind, Source, SourceError
-from integrity.sums import in_threads
+from integrity.source import PathKind, Source
 from integrity.tree.coming import is_stage, places_of
 from integrity.tree.documents import PublishedElection
 from integrity.tree.rows import PublishedTable
-from integrity.tree.tree import HTTP, PublishedCorte, Seen, blame, entries, judge_entry
+from integrity.tree.tree import HTTP, PublishedCorte, Seen, entries, judge_entry
 
-_ROOT_FILES: Final = frozenset({INDEX, "index.html", "estilo.css", "VERIFICA.txt", "verificar.html"})
-
-
-def judge_pages(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
-    """Every page of the last corte is there (COM-07). No digest covers its text."""
-    if last.manifest is None or len(last.tables) < len(last.manifest.elections):
-        ledger.unable(["COM-07"], f"{last.folder}: sus filas no se pudieron leer")
-        return
-    ledger.did("COM-07")
-    for path, outcome in in_threads(tree.exists, _page_paths(last), tree.threads):
-        if isinstance(outcome, SourceError):
-            blame(outcome, ["COM-07"], path, ledger)
-            continue
-        ledger.did("COM-07")
-        if not outcome:
-            ledger.wrong("COM-07", path, expected="esta página", found="nada")
-
-
-def _page_paths(last: PublishedCorte) -> Iterator[str]:
-    yield from ("index.html", "estilo.css")
-    for code, table in last.tables.items():
-        yield f"{code}/index.html"
-        yield from (f"{code}/{page}" for page in places_of(table))
-        yield from (f"{code}/{clave}.html" for clave in table.published)
+_ROOT_FILES: Final = frozenset({INDEX, "index.html", *SITE_FILES})
 
 
 def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:

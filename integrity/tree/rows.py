@@ -7,18 +7,19 @@ change.
 """
 
 import csv
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from integrity.report import Ledger
 from integrity.sums import HEX
 from integrity.support import ShownRow, values_key
+from integrity.tree import forms
 from integrity.tree.documents import QUANTITIES, SUMMARY_NAMES, TAIL, PublishedElection, Rules, in_words
 
 _LONGEST_LINE: Final = 1 << 16
@@ -29,7 +30,6 @@ _ILEGIBLE: Final = "Ilegible"
 _SIN_DATO: Final = "Sin dato"
 _NO_TERRITORY: Final = frozenset({"", "-", "N/A"})
 _PREAMBLE: Final = 7
-_MOMENT: Final = re.compile(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d|-", re.ASCII)
 
 OBSERVATIONS: Final = (
     "excede_lista_nominal",
@@ -84,6 +84,8 @@ class Columns:
         self.identity = slice(0, len(before))
         self.tail = {name: self.votes.stop + place for place, name in enumerate(TAIL)}
         self.filled = slice(len(before), self.tail["TOTAL_VOTOS_CALCULADO"] + 1)
+        self.provenance = itemgetter(*(self.tail[name] for name in forms.PROVENANCE))
+        self.moments = itemgetter(*(self.tail[name] for name in forms.MOMENTS))
         self.after = slice(self.tail["OBSERVACIONES"], len(self.names))
 
 
@@ -99,6 +101,8 @@ class PublishedTable:
     """No row had a fault: of the next corte only the changes need to be read."""
     published: dict[str, str] = field(default_factory=dict)
     """CODIGO_INTEGRIDAD (or "-") by CLAVE_ACTA of the captured actas; filled only if the caller asked for it."""
+    names: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """The name of each place that the rows number."""
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -148,8 +152,8 @@ def _ignore_finding(*_: object, **__: object) -> None:
 
 
 def natural(cell: str) -> int | None:
-    """The whole number in a cell, written without leading zeros; None for anything else."""
-    if cell.isdigit() and cell.isascii() and (cell[0] != "0" or cell == "0") and len(cell) < 10:
+    """The whole number in a cell, of at most seven digits and without leading zeros; None for anything else."""
+    if cell.isdigit() and cell.isascii() and (cell[0] != "0" or cell == "0") and len(cell) < 8:
         return int(cell)
     return None
 
@@ -167,6 +171,7 @@ class Judge:
         self._rules = election.rules
         self._printed: dict[frozenset[str], str] = {}
         self._width = VOTES + len(election.options)
+        self.names = forms.Names()
         # By contest: the options that are not on its ballot. Their cells hold `-` (domain.md §11, blank has two
         # meanings).
         self._off = {
@@ -215,7 +220,7 @@ class Judge:
         seccion = 0 if cells[6] in _NO_TERRITORY else _padded_number(cells[6])
         tipo = cells[8]
         place = VotingPlace(entidad or 0, territory or 0)
-        if None in {entidad, territory, seccion, number, ext} or not ("A" <= tipo <= "Z" and len(tipo) == 1):
+        if None in {entidad, territory, seccion, number, ext} or tipo not in forms.TIPOS:
             wrong("CON-08", "", expected="números y un tipo de casilla en la identificación", found=cells[2:10])
             return place
         clave = f"'{entidad:02}{seccion:04}{tipo}{number:02}{ext:02}'"
@@ -225,6 +230,10 @@ class Judge:
             wrong("CON-08", "CLAVE_ACTA", expected=f"{clave[:-1]}…'", found=cells[1])
         if cells[10] not in {"1", "2", "-"}:
             wrong("CON-08", "UBICACION_CASILLA", expected="1, 2 o -", found=cells[10])
+        if not forms.right_identity(tipo, cells[6], cells[11]):
+            wrong("CON-16", "TIPO_ACTA", expected="una palabra, y una sección si su tipo la tiene", found=cells[6:12])
+        if not self.names.right(cells[2], cells[3]) or not self.names.right(cells[2], cells[4], cells[5]):
+            wrong("CON-16", self.columns.names[5], expected="un solo nombre para cada lugar", found=cells[2:6])
         if self.contest(place) not in self.election.contests:
             wrong(
                 "CON-08", self.columns.names[4], expected="el territorio de una contienda del manifiesto", found=place
@@ -260,6 +269,10 @@ class Judge:
                 wrong("CON-10", names[place], expected="«-» en un acta fuera de catálogo", found=f"«{cell}»")
         if cells[10] != "3":
             wrong("CON-10", "UBICACION_CASILLA", expected="3 en un acta fuera de catálogo", found=cells[10])
+        if not forms.right_fuera(cells[2:12]):
+            wrong("CON-16", "", expected="una identificación como se lee de un acta", found=cells[2:12])
+        if not forms.right_came(cells[tail["ORIGEN"]], cells[tail["DIGITALIZACION"]]):
+            wrong("CON-10", "ORIGEN", expected="dónde y con qué se tomó su imagen", found=cells[tail["ORIGEN"]])
         self._judge_observations(cells, (frozenset({"fuera_de_catalogo"}),), wrong)
         return Row(_NOTHING, None, None, captured=False, codigo=_NOTHING)
 
@@ -281,6 +294,8 @@ class Judge:
                 wrong(check, name, expected=f"«{text}» en un acta que no llegó", found=cells[columns.tail[name]])
         if cells[columns.tail["CONTABILIZADA"]] != "0":
             wrong("CON-10", "CONTABILIZADA", expected="0 en un acta que no llegó", found="1")
+        for column, legal in forms.wrong_provenance(columns.provenance(cells), arrived=False):
+            wrong("CON-10", column, expected=legal, found=f"«{cells[columns.tail[column]]}»")
         kinds = [code for code in OBSERVATIONS if code.startswith("sin_acta") and code in self._rules.texts]
         self._judge_observations(cells, tuple(frozenset({code}) for code in kinds), wrong)
 
@@ -300,9 +315,10 @@ class Judge:
         observed = unread(self._rules, ilegible=ilegible, sin_dato=sin_dato, number=number)
         contest = self.election.contests.get(self.contest(place))
         most = (lista + representantes) * (contest.votes_per_ballot if contest else 1)
-        excede = self._rules.excede_applies and lista > 0 and total > most
+        limited = lista > 0 or cells[8] in forms.BY_LISTA
+        excede = self._rules.excede_applies and limited and total > most
         beside = frozenset[str]() if self._rules.excede_alone else observed
-        if lista == 0 and self._rules.excede_applies:
+        if not limited and self._rules.excede_applies:
             # The limit of an especial casilla is its maximum of ballots, which this file does not hold. So its
             # observation is believed here, and the rest of the row must agree with it.
             excede = self._prints_observations(cells, beside | _EXCEDE)
@@ -367,12 +383,10 @@ class Judge:
         if HEX.fullmatch(cells[tail["CODIGO_INTEGRIDAD"]]) is None:
             found = cells[tail["CODIGO_INTEGRIDAD"]]
             wrong("CON-10", "CODIGO_INTEGRIDAD", expected="64 hexadecimales en minúsculas", found=f"«{found}»")
-        for name in ("FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION"):
-            if _MOMENT.fullmatch(cells[tail[name]]) is None:
-                wrong("CON-10", name, expected="dd/mm/aaaa HH:MM:SS", found=f"«{cells[tail[name]]}»")
-        for name, legal in _LEGAL.items():
-            if cells[tail[name]] not in legal:
-                wrong("CON-10", name, expected=" o ".join(sorted(legal)), found=f"«{cells[tail[name]]}»")
+        for check, name, expected in forms.wrong_moments(*self.columns.moments(cells)):
+            wrong(check, name, expected=expected, found=f"«{cells[tail[name]]}»")
+        for name, legal in forms.wrong_provenance(self.columns.provenance(cells), arrived=True):
+            wrong("CON-10", name, expected=legal, found=f"«{cells[tail[name]]}»")
 
     def _observations_text(self, codes: frozenset[str]) -> str:
         """OBSERVACIONES as it is printed: the texts in their order, each once."""
@@ -392,13 +406,6 @@ class Judge:
         if printed not in texts:
             expected = f"«{texts[0]}»" if texts else "ninguna: esta elección no usa ese motivo"
             wrong("CON-10", "OBSERVACIONES", expected=expected, found=f"«{printed}»")
-
-
-_LEGAL: Final[Mapping[str, frozenset[str]]] = {
-    "ORIGEN": frozenset({"CASILLA", "CATD", "CCV", "-"}),
-    "DIGITALIZACION": frozenset({"Móvil", "Escáner", "Urna", "-"}),
-    "COTEJADA": frozenset({"0", "1", "2", "3"}),
-}
 
 
 # --- one file ---------------------------------------------------------------------------------------------------------
@@ -487,7 +494,7 @@ def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
         for number, line in enumerate(_bounded_lines(handle), start=1):
             if number <= _PREAMBLE:
                 continue
-            row = _judge_line(sheet, number, line, table)
+            row = judge_line(sheet, number, line, table)
             table.rows += 1
             if row is None:
                 continue
@@ -503,6 +510,7 @@ def read_table(sheet: FileInCorte, *, keep: bool) -> PublishedTable:
             seen.add(row.clave)
             if keep and row.captured and row.clave.isalnum():
                 table.published[row.clave] = row.codigo
+    table.names = sheet.judge.names.of
     _did_rows(sheet, table.rows)
     return table
 
@@ -516,6 +524,8 @@ def follow_table(sheet: FileInCorte, before: PublishedTable) -> PublishedTable |
     sums: dict[VotingPlace, Sum] = defaultdict(lambda: [0] * width)
     sums.update({place: [*amounts] for place, amounts in before.sums.items()})
     table = PublishedTable(sheet.file, sums, before.fuera, before.rows, sound=True)
+    sheet.judge.names.of.update(before.names)
+    table.names = sheet.judge.names.of
     for change in changes(before.file, sheet.file):
         if not change.aligned:
             return None
@@ -525,7 +535,7 @@ def follow_table(sheet: FileInCorte, before: PublishedTable) -> PublishedTable |
             if line is None:
                 continue
             table.rows += sign
-            row = _judge_line(sheet, change.number, line, table if sign > 0 else None)
+            row = judge_line(sheet, change.number, line, table, told=sign < 0)
             if row is not None and row.amounts is not None and row.place is not None:
                 add(sums[row.place], row.amounts, sign)
             elif row is not None:
@@ -599,6 +609,18 @@ def judge_changes(sheet: FileInCorte, before: Path, corrected: frozenset[str]) -
             ledger.wrong("CON-15", sheet.name, expected=expected, found=found, position=where)
 
 
+def judge_corrected(sheet: FileInCorte, corrected: frozenset[str], corte: int) -> None:
+    """Every acta that the manifest corrects is in the file; corte 0 corrects none."""
+    missing = {*corrected}
+    with sheet.file.open("rb") as handle:
+        for line in _bounded_lines(handle) if corrected and corte else ():
+            missing.discard(_shown_key(line).rpartition(",")[2].strip("'"))
+    for clave in sorted(missing):
+        sheet.ledger.wrong(
+            "CON-16", sheet.name, expected="correcciones de actas que están, después del corte 0", found=clave
+        )
+
+
 def _shown_key(line: bytes | None) -> str:
     return _row_key(line).decode(errors="replace")
 
@@ -607,12 +629,18 @@ def _differing_columns(was: list[str], now: list[str], columns: Columns) -> str:
     return ", ".join(name for name, one, other in zip(columns.names, was, now, strict=True) if one != other)
 
 
-def _judge_line(sheet: FileInCorte, number: int, line: bytes, table: PublishedTable | None) -> Row | None:
-    """The row in a line; its faults go into the ledger, unless `table` is None. None if the line is no row."""
+def judge_line(
+    sheet: FileInCorte, number: int, line: bytes, table: PublishedTable | None = None, *, told: bool = False
+) -> Row | None:
+    """The row in a line; its faults go into the ledger, unless they were `told` before. None if the line is no row.
+
+    A fault makes `table` unsound.
+    """
 
     def wrong(check: str, column: str, *, expected: object, found: object) -> None:
-        if table is not None:
-            table.sound = False
+        if not told:
+            if table is not None:
+                table.sound = False
             where = f"línea {number}, {column}" if column else f"línea {number}"
             sheet.ledger.wrong(check, sheet.name, expected=expected, found=found, position=where)
 
@@ -624,7 +652,7 @@ def _judge_line(sheet: FileInCorte, number: int, line: bytes, table: PublishedTa
         wrong("CON-07", "", expected=f"{len(sheet.judge.columns.names)} columnas", found=len(cells))
         return None
     row = sheet.judge.row(cells, wrong)
-    if sheet.note is not None and table is not None and row.captured:
+    if sheet.note is not None and not told and row.captured:
         sheet.note(row.clave, cells[sheet.judge.columns.filled.start :])
     return row
 
@@ -635,5 +663,5 @@ def _blame_row(sheet: FileInCorte, table: PublishedTable, number: int, *, expect
 
 
 def _did_rows(sheet: FileInCorte, rows: int) -> None:
-    for check in ("CON-08", "CON-09", "CON-10"):
+    for check in ("CON-08", "CON-09", "CON-10", "CON-16"):
         sheet.ledger.did(check, rows)

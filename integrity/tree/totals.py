@@ -242,6 +242,7 @@ def _territory_totals(election: PublishedElection, table: PublishedTable, told: 
         for territory in _territories_of(election, place):
             add(sums.setdefault(territory, [0] * (VOTES + len(election.options))), amounts)
     held_by_key = {_territory_key(held): held for held in told["territorios"]}
+    names = _names_in_rows(table)
     ours: Json = {}
     for (tipo, entidad, ident), amounts in sums.items():
         named = f"{tipo} {entidad}-{ident}"
@@ -249,7 +250,9 @@ def _territory_totals(election: PublishedElection, table: PublishedTable, told: 
             "tipo": tipo,
             "entidad": entidad,
             "id": ident,
-            "nombre": held_by_key.get(named, {}).get("nombre", ""),
+            "nombre": _as_in_rows(
+                held_by_key.get(named, {}).get("nombre", ""), names.get((entidad, 0 if tipo == "entidad" else ident))
+            ),
             "resumen": summary(amounts, 0, election.rules, with_especiales=with_especiales),
             "votos": _by_code(election, amounts),
         }
@@ -267,6 +270,27 @@ def _territory_totals(election: PublishedElection, table: PublishedTable, told: 
             }
             ours[key] = {**held, **empty}
     return ours
+
+
+def _names_in_rows(table: PublishedTable) -> dict[tuple[int, int], str]:
+    """The name of each entidad (with 0) and of each territory, as the rows write it."""
+    numbers = {number: tuple(int(one) for one in number if one.isdigit()) for number in table.names}
+    return {
+        (found[0], found[1] if len(found) > 1 else 0): table.names[number]
+        for number, found in numbers.items()
+        if found and len(found) == len(number)
+    }
+
+
+def _as_in_rows(told: str, name: str | None) -> str:
+    """The name of the rows; as it is told, if a cell of the rows writes that very name."""
+    return told if name is None or cell(told) == name else name
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a published CSV holds it: on one line, and no formula for a spreadsheet."""
+    text = " ".join(text.split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) and text != "-" else text
 
 
 def _territories_of(election: PublishedElection, place: VotingPlace) -> Iterator[tuple[str, int, int]]:

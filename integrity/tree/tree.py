@@ -9,6 +9,7 @@ from integrity.layout import corte_folder
 from integrity.openings import FirstShown
 from integrity.report import Ledger
 from integrity.source import Fetched, Missing, PathKind, Source, SourceError, Unreadable
+from integrity.strict_json import Json
 from integrity.sums import Malformed
 from integrity.tree.documents import Manifest
 from integrity.tree.rows import PublishedTable
@@ -39,6 +40,10 @@ class PublishedCorte:
     files: dict[str, Fetched] = field(default_factory=dict)
     manifest: Manifest | None = None
     tables: dict[str, PublishedTable] = field(default_factory=dict)
+    totals: Json | None = None
+    """Its totals.json; only of the corte that is read now."""
+    people: bytes = b""
+    """Its candidacies (`companions.people_of`); empty if they were not read."""
     vouched: "Evidence | None" = None
     """Its seal and time stamps, if they were judged."""
     stage: str = ""

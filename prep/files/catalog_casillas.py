@@ -28,10 +28,7 @@ from prep.files.csv_tables import CsvTable
 _MAX_SECCION: Final = 9999
 _MAX_NUMERO: Final = 99
 _BY_LISTA: Final = frozenset({TipoCasilla.BASICA, TipoCasilla.CONTIGUA, TipoCasilla.EXTRAORDINARIA})
-"""Types that always have a lista nominal.
-
-If it were 0 without a maximum of ballots, their votes would have no limit.
-"""
+"""Types whose voters are all in their lista nominal."""
 _tipo: Final = cell.one_of(TipoCasilla, TipoCasilla)
 
 
@@ -157,8 +154,10 @@ def _judge_seccion(tipo: TipoCasilla, seccion: int) -> str:
 
 
 def judge_limit(tipo: TipoCasilla, lista: int, maximum: int | None) -> str:
-    if lista == 0 and maximum is None and tipo in _BY_LISTA:
-        return f"una casilla de tipo {tipo} con lista nominal 0 necesita boletas_maximas"
+    # Its lista nominal is the limit of its votes, in every public check: with 0, nobody votes there.
+    if lista == 0 and maximum != 0 and tipo in _BY_LISTA:
+        sentence = f"una casilla de tipo {tipo} con lista nominal 0 no tiene quién vote"
+        return f"{sentence}: ponga su lista, o boletas_maximas 0"
     return ""
 
 

@@ -81,7 +81,7 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "lista_nominal": "Personas en la lista nominal; 0 en las especiales.",
         "representantes": "Representantes acreditados que pueden votar ahí. El límite de votos es la suma de los dos.",
         "boletas_maximas": "Máximo de boletas, para una lista nominal de 0. Vacío: sin límite. "
-        "B, C y E deben tener una de las dos.",
+        "En B, C y E, solo 0: ahí el límite es la lista.",
         "digitos": f"Cuántos recuadros tiene cada cantidad del acta, de 1 a 7; vacío: {DIGITOS}.",
         "elecciones": "Códigos de las elecciones que se votan ahí, separados por espacio; vacío: todas.",
         "lugar": "Nombre del lugar en que se instala: una escuela, una oficina. Se guarda; no se publica.",

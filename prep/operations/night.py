@@ -29,7 +29,7 @@ from prep.settings import BusKind, Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store import night as store
 from prep.store.database import Connection, connect
-from prep.store.night import Declared, Standing
+from prep.store.night import Declared, NightStanding
 from prep.store.tonight import CLOCKS
 from publisher.log.office import signing_key
 
@@ -171,7 +171,7 @@ async def _show(settings: Settings, *, late: bool) -> int:
     return 1 if abs(apart) > CLOCKS else 0
 
 
-def _progress(stands: Standing) -> str:
+def _progress(stands: NightStanding) -> str:
     night = stands.night
     if stands.closed_at is not None:
         return f"cerró {in_words(stands.closed_at, night.tz)}"

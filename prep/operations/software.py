@@ -18,9 +18,11 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from prep.errors import Rejected
+from publisher.pages import constants
 
 PACKAGES: Final = ("capture", "integrity", "load_tests", "prep", "publisher")
 BESIDE: Final = "dependencias"
+SITE: Final = "sitio"
 _ABOUT_INSTALLING: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
 _CACHE: Final = "__pycache__"
 _BLOCK: Final = 1 << 20
@@ -30,8 +32,10 @@ def listing(runs: Mapping[str, str]) -> str:
     """The text of the list. `runs` names programs that are not files of these packages: PostgreSQL and its version."""
     versions = {"Python": f"{platform.python_implementation()} {platform.python_version()}", **runs}
     lines = [f"# {name} {version}\n" for name, version in sorted(versions.items())]
-    found = {**dict(_our_files()), **dict(_other_files())}
-    return "".join(lines + [f"{_file_digest(path)}  {name}\n" for name, path in sorted(found.items())])
+    found = {name: _file_digest(path) for name, path in (*_our_files(), *_other_files())}
+    # The files of the site that are the same in every night of this release, as they are published.
+    found |= {f"{SITE}/{name}": hashlib.sha256(content).hexdigest() for name, content in constants().items()}
+    return "".join(lines + [f"{digest}  {name}\n" for name, digest in sorted(found.items())])
 
 
 def _our_files() -> Iterator[tuple[str, Path]]:

@@ -31,7 +31,7 @@ _LONG: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class NightStanding:
     """The night as it stands at one moment."""
 
     night: Night
@@ -69,7 +69,7 @@ class NightChanged(Unavailable):
         super().__init__("la noche se declaró de nuevo: este proceso comienza otra vez con ella")
 
 
-async def standing(connection: Connection) -> Standing | None:
+async def standing(connection: Connection) -> NightStanding | None:
     """None if no night is declared. Raises Rejected for a declaration that this program cannot read."""
     row = await connection.fetchrow(SQL["standing"])
     if row is None:
@@ -78,7 +78,7 @@ async def standing(connection: Connection) -> Standing | None:
         night = read_night(row["content"], row["policy"])
     except ValueError as error:
         raise Rejected(f"la declaración de la noche, en la base de datos, no se entiende: {error}") from None
-    return Standing(night, row["opened_at"], row["closed_at"], row["clock"])
+    return NightStanding(night, row["opened_at"], row["closed_at"], row["clock"])
 
 
 async def declared(connection: Connection) -> Night:

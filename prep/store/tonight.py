@@ -20,7 +20,7 @@ from prep.domain.night import Night, differences, in_words, read_night, zone_in_
 from prep.errors import Code, Rejected, Unavailable
 from prep.settings import now
 from prep.store.database import Pool, borrow
-from prep.store.night import Standing, standing, undeclared
+from prep.store.night import NightStanding, standing, undeclared
 
 log: Final = logging.getLogger(__name__)
 LOOK: Final = 2.0
@@ -140,7 +140,7 @@ class Tonight:
         if self.clock_alarm and not was:
             log.error("clock apart", extra={"data": {"why": self.clock_alarm}})
 
-    def _conflict_with(self, stands: Standing) -> str | None:
+    def _conflict_with(self, stands: NightStanding) -> str | None:
         """Why this machine may not go over to the night of the database.
 
         A rehearsal can be begun again, and a night that has not opened can be declared again. A real one stays.

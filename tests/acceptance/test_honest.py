@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.honest.compare import compared
+from tests.honest.nights import PAGES_FIRST
 
 SHAPES = {
     "a corte comes out",
     "it is in its stage",
+    PAGES_FIRST,
     "the log passes to another key",
     "numbers of a device are lost",
     "a number is missing",

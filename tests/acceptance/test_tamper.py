@@ -148,6 +148,27 @@ def test_both_verifiers_print_the_same_list_for_honest_trees(night: Night, tmp_p
             assert (results(minimal[0]), minimal[1]) == (results(ours[0]), ours[1]), (name, options)
 
 
+@pytest.mark.parametrize("minimal", [False, True])
+def test_a_key_that_was_remembered_is_asked_for_the_next_time(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minimal: bool
+) -> None:
+    """Without any key the tree is *not checked*; once remembered, another key or another history is found by both."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    tree = night.copy(tmp_path / "publico")
+    without_seals(tree)
+    assert judge(tree, [], minimal=minimal) == Verdict(2, (), ("AUT-12",))
+    first = ["--trust-on-first-use"]
+    assert judge(tree, first, minimal=minimal) == Verdict(0, (), ())
+    remembered = (tmp_path / "config" / "prep" / "llaves.json").read_bytes()
+    # Each verifier reads the memory of the other.
+    for other in (False, True):
+        assert judge(tree, first, minimal=other) == Verdict(0, (), ())
+    next(cheat for cheat in CHEATS if cheat.name == "the log signed by another key of its name").act(tree, night)
+    for other in (False, True):
+        assert judge(tree, first, minimal=other).wrong == ("AUT-12",)
+    assert (tmp_path / "config" / "prep" / "llaves.json").read_bytes() == remembered
+
+
 def test_the_document_agrees_with_the_code(matrix: list[tuple[Cheat, Verdict, Verdict]]) -> None:
     assert DOCUMENT.read_text() == document(matrix), "python -m tests.tamper docs/checks.md"
 

@@ -1,16 +1,20 @@
-"""Run every command of VERIFICA.txt on a published tree; each answers as the text says."""
+"""VERIFICA.txt is typed into a shell from top to bottom, beside a published tree on a plain static web server."""
 
+import functools
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from integrity import minimal_verifier
-from publisher.verification import VERIFICA
 from tests.makers.programs import program
 from tests.makers.tree_maker import SUMMARY
 from tests.makers.waiting import PATIENCE
@@ -18,7 +22,8 @@ from tests.quick.test_integrity_verify import flip
 from tests.tamper.night import Night
 
 COMMANDS = 11
-"""Number of blocks: four about digests, one for each of two elections, three about seals, two with the verifiers."""
+"""Number of blocks: the copy; four about digests; the sums; three about seals; two with the verifiers."""
+MARK = "=== {} terminó con"
 
 
 @pytest.fixture(scope="module")
@@ -29,77 +34,110 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 
 def commands(tree: Path) -> list[str]:
-    """The commands of the text: its blocks of indented lines."""
+    """The commands of the text: its blocks of indented lines, in their order."""
     blocks: list[list[str]] = [[]]
-    for line in (tree / VERIFICA).read_text().splitlines():
+    for line in (tree / "VERIFICA.txt").read_text().splitlines():
         if line.startswith("    "):
             blocks[-1].append(line.removeprefix("    "))
-        elif blocks[-1]:
+        elif line.strip() and blocks[-1]:
             blocks.append([])
     return ["\n".join(block) for block in blocks if block]
 
 
-def give(command: str, tree: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a shell, in the folder that the text names. Our own commands are on the PATH."""
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    words = ["bash", "-euo", "pipefail", "-c", command]
-    return subprocess.run(
-        words, cwd=tree, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def answers(tree: Path) -> dict[str, subprocess.CompletedProcess[str]]:
+def typed(tree: Path, home: Path) -> list[tuple[int, str]]:
+    """Type every command into one shell, as a person does; the exit code and the answer of each.
+
+    `home` holds what the text asks for, and nothing of the site.
+    """
     program("sqlite3", "sqlite3")
-    return {command: give(command, tree) for command in commands(tree)}
+    program("curl", "curl")
+    blocks = commands(tree)
+    lines = [f'{block}\necho "{MARK.format(number)} $?"' for number, block in enumerate(blocks)]
+    with served(tree) as address:
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "SITIO": address}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-s"], input="\n".join(lines), cwd=home, env=environment, text=True, timeout=PATIENCE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+    answers: list[tuple[int, str]] = []
+    rest = done.stdout
+    for number in range(len(blocks)):
+        answer, mark, rest = rest.partition(MARK.format(number))
+        assert mark, done.stdout
+        code, _, rest = rest.lstrip().partition("\n")
+        answers.append((int(code), answer))
+    return answers
 
 
-def test_every_command_answers_as_the_text_says(night: Night) -> None:
-    found = answers(night.tree)
-    assert len(found) == COMMANDS
-    for command, done in found.items():
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    said = {command: done.stdout + done.stderr for command, done in found.items()}
+@pytest.fixture(scope="module")
+def answers(night: Night) -> list[tuple[int, str]]:
+    return typed(night.tree, night.home)
+
+
+def test_every_command_answers_as_the_text_says(night: Night, answers: list[tuple[int, str]]) -> None:
+    blocks = commands(night.tree)
+    assert len(answers) == len(blocks) == COMMANDS
+    for block, (code, answer) in zip(blocks, answers, strict=True):
+        assert code == 0, f"{block}\n{answer}"
+    said = dict(zip(blocks, (answer for _, answer in answers), strict=True))
 
     def of(word: str) -> str:
         [answer] = [answer for command, answer in said.items() if word in command]
         return answer
 
-    assert of("sha256sum -c") == of("find imagenes") == ""
+    assert of("mkdir copia") == of("sha256sum -c") == of("find imagenes") == ""
     chain = of("cortes/*/SHA256SUMS\ngrep")
     digests = [line.split()[0] for line in chain.splitlines()[:3]]
     assert all(chain.count(digest) >= 2 for digest in digests)
-    zips = of("zip/*.zip")
-    assert json.loads((night.tree / "cortes/0002/manifest.json").read_bytes())["zip"]["sha256"] in zips.splitlines()[-1]
+    same = of("zip/*.zip")
+    manifest = json.loads((night.tree / "cortes/0002/manifest.json").read_bytes())
+    for digest in (manifest["zip"]["sha256"], *manifest["sitio"].values()):
+        assert same.count(digest) == 2
     assert "verification successful" in of("openssl cms").lower()
-    assert {"Verified OK", "SHA256SUMS.sello: OK"} <= {*of("openssl dgst").splitlines()}
-    assert of("openssl ts").startswith("Using configuration") or "Verification: OK" in of("openssl ts")
+    assert {"Verified OK", "cortes/0002/SHA256SUMS.sello: OK"} <= {*of("openssl dgst").splitlines()}
+    assert "Verification: OK" in of("openssl ts")
     assert "Time stamp: Feb 20 02:20:10 2023 GMT" in of("openssl ts")
     for answer in (answer for command, answer in said.items() if "../minimal_verifier.py" in command):
         assert "está bien" in answer
 
 
-def test_the_sums_are_those_of_the_official_file(night: Night) -> None:
-    for election in ("DIP", "GOB"):
-        [done] = [
-            done for command, done in answers(night.tree).items() if f"_{election}_" in command and "sqlite3" in command
-        ]
-        told = dict(line.split("|") for line in done.stdout.splitlines()[2:])
-        values = dict(zip(SUMMARY, done.stdout.splitlines()[1].strip().split(","), strict=True))
-        totals = json.loads((night.tree / "cortes/0002/totals.json").read_bytes())["elecciones"][election]
-        votes = {code: str(votes) for code, votes in totals["votos"].items()}
+def test_the_sums_are_those_of_the_official_files(night: Night, answers: list[tuple[int, str]]) -> None:
+    [answer] = [answer for block, (_, answer) in zip(commands(night.tree), answers, strict=True) if "sqlite3" in block]
+    parts = answer.split(",".join(SUMMARY))[1:]
+    totals = json.loads((night.tree / "cortes/0002/totals.json").read_bytes())["elecciones"]
+    assert len(parts) == len(totals)
+    for election, part in zip(sorted(totals), parts, strict=True):
+        lines = part.strip().splitlines()
+        values = dict(zip(SUMMARY, lines[0].strip().split(","), strict=True))
+        told = dict(line.split("|") for line in lines[1:])
+        votes = {code: str(votes) for code, votes in totals[election]["votos"].items()}
         assert told == {name: values[name] for name in told if name in values} | votes | {"ACTAS MAL SUMADAS": "0"}
         assert len(told) == 9 + len(votes)
 
 
 def test_the_commands_report_a_changed_tree(night: Night, tmp_path: Path) -> None:
     home = tmp_path / "noche"
-    shutil.copytree(night.home, home)
+    shutil.copytree(night.home, home, ignore=shutil.ignore_patterns("copia"))
     tree = home / "publico"
     flip(tree / "cortes/0002/TAMPS_GOB_2023.csv")
     flip(next(tree.glob("imagenes/*/*.png")))
-    flip(tree / "cortes/0002/SHA256SUMS")
-    said = {command: done.stdout + done.stderr for command, done in answers(tree).items()}
-    assert any("MAL: cortes/0002/" in answer for answer in said.values())
-    assert any("MAL: imagenes/" in answer for answer in said.values())
-    assert any("Verification failure" in answer or "verification failure" in answer.lower() for answer in said.values())
-    assert any("Hay algo mal" in answer for answer in said.values())
+    said = "".join(answer for _, answer in typed(tree, home))
+    assert "MAL: cortes/0002/" in said
+    assert "MAL: imagenes/" in said
+    assert "Hay algo mal" in said

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from tests.honest.nights import make
+from tests.honest.nights import PAGES_FIRST, make
 from tests.tamper.matrix import report, results
 
 
@@ -21,6 +21,9 @@ def compared(home: Path, seed: int, *, now: datetime, seen: Counter[str]) -> str
     if results(ours[0]) != results(minimal[0]):
         differ = [pair for pair in zip(results(ours[0]), results(minimal[0]), strict=False) if pair[0] != pair[1]]
         return f"{night.told_of}: the answers differ: {differ}"
+    unchecked = [check for check, result in results(ours[0]) if result == "no se pudo comprobar"]
+    if PAGES_FIRST in night.told_of and unchecked in ([], ["CON-19"]) and ours[1] == minimal[1] != 1:
+        return ""
     if (ours[1], minimal[1]) != (0, 0):
         found = [
             check

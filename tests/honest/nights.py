@@ -19,6 +19,7 @@ from integrity.log.note import Proof, SignatureKind, Signer, read_checkpoint
 from integrity.log.writer import FileState, Sequencer
 from tests.makers import tree_maker
 from tests.makers.log_maker import signer
+from tests.makers.page_maker import write_pages
 from tests.makers.tree_maker import Casilla, canonical, sha
 from tests.tamper.night import ORIGIN, Authorities, Night, Said, entries_of, write_openings, write_proofs
 
@@ -84,8 +85,6 @@ def make(home: Path, seed: int, *, now: datetime) -> HonestNight:
             leaf = {"tipo": "rotacion", "de": "bitacora", "nombre": ORIGIN, "clave": night.next_key.key.public.hex()}
             said.insert(random.randrange(3, len(said) - 1), leaf | {"fecha_hora": said[0]["fecha_hora"]})
             night.told_of.append("the log passes to another key")
-        for name in ("VERIFICA.txt", "verificar.html"):
-            (night.tree / name).write_text("x")
         night.write(night.tree, said)
         if night.told_of and night.told_of[0] == "a corte comes out":
             _go_back(night, random)
@@ -272,6 +271,7 @@ def _go_back(night: HonestNight, random: Random) -> None:
     index |= {key: manifest[key] for key in ("fase", "corte", "fecha_hora", "siguiente")}
     index |= {"carpeta": f"cortes/{earlier.name}", "sha256sums": sha((earlier / "SHA256SUMS").read_bytes())}
     (root / "index.json").write_bytes(canonical(index))
+    _write_earlier_pages(root, earlier)
     stage = root / f".corte-{last.name}-0a1b2c3d"
     stage.mkdir()
     opened = root / layout.opening_path(int(last.name))
@@ -283,5 +283,20 @@ def _go_back(night: HonestNight, random: Random) -> None:
         if random.random() < 0.5:
             (root / json.loads((stage / "corte" / "manifest.json").read_bytes())["zip"]["archivo"]).unlink()
         night.told_of.append("it is in its stage")
-    elif random.random() < 0.5:
+        return
+    if random.random() < 0.5:
         opened.unlink(missing_ok=True)
+    if random.random() < 0.5:
+        write_pages(root, last)
+        night.told_of.append(PAGES_FIRST)
+
+
+PAGES_FIRST = "its pages are there already"
+"""Until index.json names their corte, nobody can say if these pages are right (CON-19)."""
+
+
+def _write_earlier_pages(root: Path, earlier: Path) -> None:
+    """The pages of the corte before the last, in the place of all others but those of images fuera de catálogo."""
+    for path in root.glob("*/*.html"):
+        path.unlink()
+    write_pages(root, earlier)

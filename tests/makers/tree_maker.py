@@ -5,6 +5,7 @@ three cortes: zeros, half, final. The observations and CONTABILIZADA of each act
 the able cheat: after any change it makes every digest, ZIP and chain agree again.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -73,6 +74,9 @@ AFTER = _names_in(
     "DIGITALIZACION,TIPO_DOCUMENTO,COTEJADA"
 )
 HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
+
+SITE = {"VERIFICA.txt": b"instrucciones", "estilo.css": b"estilo", "verificar.html": b"una pagina que comprueba"}
+"""Constants of a release."""
 
 X, S = "Ilegible", "Sin dato"
 # district, sección, tipo, id, lista nominal, corte of first publication, votes in each election, observations, counted.
@@ -244,7 +248,7 @@ def totals_of(code: str, corte: int) -> Json:
         total = sum(votes.values())
         joint = sum(votes[option] for option in ("PAN", "PRI", "PAN-PRI"))
         people = [
-            {"id": 1, "propietaria": "Una persona", "suplente": "Otra", "opciones": ["PAN", "PRI", "PAN-PRI"]}
+            {"id": ident, "propietaria": "Una persona", "suplente": "Otra", "opciones": ["PAN", "PRI", "PAN-PRI"]}
             | {"votos": joint, "porcentaje": truncated(joint, total)}
         ]
         held.append(
@@ -255,7 +259,7 @@ def totals_of(code: str, corte: int) -> Json:
         {"tipo": tipo, "entidad": 28, "id": ident, "nombre": name}
         | {"resumen": resumen(some, code, corte), "votos": votes_of(some, code, corte)}
         for tipo, ident, name, some in [
-            ("entidad", 28, "Tamaulipas", CASILLAS),
+            ("entidad", 28, "TAMAULIPAS", CASILLAS),
             *(("distrito_local", n, f"Distrito {n}", [c for c in CASILLAS if c[0] == n]) for n in (1, 2)),
         ]
     ]
@@ -343,7 +347,27 @@ def manifest_of(corte: int) -> Json:
             or COTEJOS.get((code, casilla[1]), (0,))[0] == corte > (casilla[5] or 0)
         ],
         "zip": {},
+        "sitio": {name: sha(content) for name, content in SITE.items()},
     }
+
+
+def people_of(code: str) -> list[list[str]]:
+    """The lines of CANDIDATURAS: one for each option of the candidacy of each contest."""
+    own = [] if code == "GOB" else ["ID_DISTRITO_LOCAL"]
+    rows = [["ID_ENTIDAD", *own, "PARTIDO_CI", "CANDIDATURA_PROPIETARIA", "CANDIDATURA_SUPLENTE"]]
+    for _, entidad, territory, _, _ in contests(code):
+        place = [str(entidad), *([str(territory)] if territory else [])]
+        rows += [[*place, option, "Una persona", "Otra"] for option in ("PAN", "PRI", "PAN-PRI")]
+    return rows
+
+
+def readme() -> str:
+    lines = ["Léame"]
+    for code, (title, *_) in ELECTIONS.items():
+        lines += [f"{EDO}_{code}_{YEAR}.csv — {title}", f"{EDO}_{code}_CANDIDATURAS_{YEAR}.csv — candidaturas"]
+        lines += [f"  {place}. {name}: una columna" for place, name in enumerate(HEADER, 1)]
+        lines += [f"  {text}: un criterio" for text in TEXTS.values()]
+    return "".join(f"{line}\r\n" for line in lines)
 
 
 def images_of(root: Path, corte: int) -> str:
@@ -373,23 +397,16 @@ def make_tree(root: Path) -> Path:
         folder.mkdir(parents=True)
         for code in ELECTIONS:
             (folder / f"{EDO}_{code}_{YEAR}.csv").write_bytes(official(code, corte))
-            people = [["PARTIDO_CI", "CANDIDATURA_PROPIETARIA"], ["PAN", "Una persona"]]
-            (folder / f"{EDO}_{code}_CANDIDATURAS_{YEAR}.csv").write_bytes(csv_bytes(people))
-        (folder / "LEEME.txt").write_bytes("Léame\r\n".encode())
+            (folder / f"{EDO}_{code}_CANDIDATURAS_{YEAR}.csv").write_bytes(csv_bytes(people_of(code)))
+        (folder / "LEEME.txt").write_bytes(readme().encode())
         (folder / "images.csv").write_bytes(images_of(root, corte).encode())
         totals = {"formato": 1, "elecciones": {code: totals_of(code, corte) for code in ELECTIONS}}
         (folder / "totals.json").write_bytes(canonical(totals))
         (folder / "manifest.json").write_bytes(canonical(manifest_of(corte)))
-    for name in ("index.html", "estilo.css"):
-        (root / name).write_text("una página")
+    for name, content in SITE.items():
+        (root / name).write_bytes(content)
     for code in ELECTIONS:
         (root / code / "fuera").mkdir(parents=True)
-        (root / code / "index.html").write_text("una elección")
-        for distrito in (1, 2):
-            (root / code / f"lugar-28-{distrito}.html").write_text("un lugar")
-        for casilla in CASILLAS:
-            if casilla[5] is not None:
-                (root / code / f"{clave(casilla, code)}.html").write_text("un acta")
     for code in FUERA_FROM:
         (root / code / "fuera" / f"{sha(b'fuera' * 30)}.html").write_text("un acta fuera de catálogo")
     reseal(root)
@@ -413,8 +430,14 @@ def make_zip(root: Path, number: int, manifest: Json) -> str:
     return name
 
 
-def reseal(root: Path, *, zips: bool = True, sums: bool = True) -> None:
-    """Make digests, ZIPs, the chain of cortes and the index agree with the present files."""
+def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = True) -> None:
+    """Make digests, ZIPs, the chain of cortes, the index and the pages agree with the present files."""
+    from tests.makers.page_maker import write_pages  # it needs the names of this file
+
+    # Files that a cheat broke have no pages to agree with.
+    with contextlib.suppress(LookupError, ValueError, TypeError, OSError, RecursionError):
+        if pages:
+            write_pages(root)
     if zips:
         shutil.rmtree(root / "zip", ignore_errors=True)
     before = None
@@ -430,12 +453,12 @@ def reseal(root: Path, *, zips: bool = True, sums: bool = True) -> None:
         if sums:
             seal(folder)
         before = {"corte": manifest["corte"], "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}
-        pages = [
+        listed = [
             {"codigo": election["codigo"], "titulo": election["titulo"], "pagina": f"{election['codigo']}/index.html"}
             for election in manifest["elecciones"]
         ]
         index = {key: manifest[key] for key in ("formato", "simulacro", "fase", "corte", "fecha_hora", "siguiente")}
-        index |= {"carpeta": f"cortes/{folder.name}", "sha256sums": before["sha256sums"], "elecciones": pages}
+        index |= {"carpeta": f"cortes/{folder.name}", "sha256sums": before["sha256sums"], "elecciones": listed}
         (root / "index.json").write_bytes(canonical(index))
 
 

@@ -50,7 +50,7 @@ def prep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return run
 
 
-async def loaded(night: Night) -> store.Standing | None:
+async def loaded(night: Night) -> store.NightStanding | None:
     async with connect(night.owner) as connection:
         return await store.standing(connection)
 

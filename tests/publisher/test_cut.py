@@ -479,7 +479,8 @@ async def test_the_gate_stops_a_corte_that_lists_an_image_twice(tonight: SmallNi
 
     with pytest.raises(GateFailure) as failed:
         await tonight.cut(office=replace(tonight.office, step=list_twice))
-    assert [(finding.check, finding.expected) for finding in failed.value.findings] == [("imagen", "una vez")]
+    told = [(finding.check, finding.expected) for finding in failed.value.findings]
+    assert told == [("imagen", "una vez"), ("COM-05", "imágenes en orden y sin repetir")]
     assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 0
     assert await _last_recorded(tonight) == 1
     async with tonight.pool.acquire() as connection:

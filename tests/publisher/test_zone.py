@@ -13,7 +13,7 @@ from prep.store.cortes import Phase
 from publisher.cut import Order, cut
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
-from tests.tamper.matrix import judge
+from tests.tamper.matrix import SOUND, judge
 
 FIRST = datetime(2027, 11, 7, 8, 30, tzinfo=UTC)
 """01:30 in Tijuana, still UTC-7; one hour later it is 01:30 again, in UTC-8."""
@@ -59,4 +59,4 @@ async def test_an_hour_that_comes_twice_gives_two_cortes_and_two_zips(tonight: S
     ]
     assert "Horas locales de la elección (UTC-8)." in (office.public / "index.html").read_text()
     for minimal in (False, True):
-        assert judge(office.public, [], minimal=minimal).exit_code == 0
+        assert judge(office.public, [], minimal=minimal) == SOUND

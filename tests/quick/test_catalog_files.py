@@ -295,7 +295,14 @@ def test_the_same_casilla_twice_names_the_first_line() -> None:
         ),
         (casilla(entidad=10), "columna entidad: entidad 10 no está en territorios.csv"),
         (casilla(seccion=0), "columna seccion: una casilla de tipo B pertenece a una sección"),
-        (casilla(lista=0), "columna lista_nominal: una casilla de tipo B con lista nominal 0 necesita boletas_maximas"),
+        (
+            casilla(lista=0, boletas_maximas=500),
+            "columna lista_nominal: una casilla de tipo B con lista nominal 0 no tiene quién vote: ponga su lista, o boletas_maximas 0",
+        ),
+        (
+            casilla(lista=0),
+            "columna lista_nominal: una casilla de tipo B con lista nominal 0 no tiene quién vote: ponga su lista, o boletas_maximas 0",
+        ),
         (casilla(lista="1.5"), "columna lista_nominal: «1.5» no es un número entero"),
         (casilla(lista="٥٠٠"), "columna lista_nominal: «٥٠٠» no es un número entero"),
         (casilla(lista=""), "columna lista_nominal: falta el número"),
@@ -467,7 +474,7 @@ def test_two_elections_whose_stickers_would_be_equal_are_refused() -> None:
         (("SEN", "9-1-B", "", "", "", "", "", ""), "«9-1-B» no es una clave de casilla"),
         (
             ("SEN", "090001B0100", "", "", 0, "", "", ""),
-            "una casilla de tipo B con lista nominal 0 necesita boletas_maximas",
+            "una casilla de tipo B con lista nominal 0 no tiene quién vote: ponga su lista, o boletas_maximas 0",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def lista_over_the_legal_size(tables: Tables, place: int) -> tuple[str, Cells | 
 
 def basica_without_lista(tables: Tables, place: int) -> tuple[str, Cells | None, str]:
     row = chosen(tables["casillas.csv"], place, tipo="B")
-    row |= {"lista_nominal": 0, "boletas_maximas": 500}
+    row |= {"lista_nominal": 0, "boletas_maximas": 0}
     return "casillas.csv", row, "lista_nominal"
 
 

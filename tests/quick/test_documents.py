@@ -382,7 +382,7 @@ def fields(value: object, *, under: str = "") -> set[str]:
         return set().union(*(fields(each, under=under) for each in value))
     if not isinstance(value, dict):
         return set()
-    chosen = under in {"resumen", "votos", "votos_por_partido", "texts", "reglas"} or all(
+    chosen = under in {"resumen", "votos", "votos_por_partido", "texts", "reglas", "sitio"} or all(
         isinstance(each, dict) for each in value.values()
     )
     inside = set().union(*(fields(each, under=name) for name, each in value.items())) if value else set()

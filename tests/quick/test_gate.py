@@ -6,21 +6,30 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from integrity.checks import BOTH, TABLE, titles
 from publisher.gate import Expected, GateFinding, check_election, check_folder
-from tests.makers.tree_maker import canonical, make_tree
+from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder
+from tests.makers.tree_maker import canonical, make_tree, reseal
+from tests.tamper.impossible import CELLS, FIELDS, FILES
 
 EXPECTED = {"GOB": Expected(9, 0, [1]), "DIP": Expected(9, 1, [1, 2])}
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tree(tmp_path_factory.mktemp("noche") / "publico")
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return make_tree(tmp_path)
+def tree(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "publico"))
 
 
 def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[GateFinding]:
@@ -29,6 +38,27 @@ def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected |
 
 def checks(tree: Path, code: str = "GOB", corte: int = 1) -> set[str]:
     return {finding.check for finding in findings(tree, code, corte)}
+
+
+def staged(tree: Path, corte: int = 1) -> Path:
+    """The corte as the publisher stages it: without its list, its ZIP beside it, the corte before in the tree."""
+    stage = tree / ".corte"
+    (stage / "zip").mkdir(parents=True)
+    shutil.copytree(tree / "cortes" / f"{corte:04}", stage / "corte")
+    (stage / "corte" / "SHA256SUMS").unlink()
+    zipped = json.loads((stage / "corte" / "manifest.json").read_bytes())["zip"]["archivo"]
+    shutil.copy(tree / zipped, stage / zipped)
+    shutil.rmtree(tree / "cortes" / f"{corte:04}")
+    return stage / "corte"
+
+
+def public_checks(tree: Path, corte: int = 1) -> set[str]:
+    """The findings of the whole gate that have the id of a public check, with CON-01 and images under the gate's own."""
+    stage = staged(tree, corte)
+    found = [each.check for each in staged_folder(stage, tree)]
+    for code, size in EXPECTED.items():
+        found += [each.check for each in check_election(stage, tree, code, size, public=True)]
+    return {check for check in found if check in TABLE}
 
 
 def edit_rows(tree: Path, change: Callable[[list[list[str]]], None], *, code: str = "GOB", corte: int = 1) -> None:
@@ -276,7 +306,31 @@ def test_a_cell_that_is_no_number(tree: Path) -> None:
 )
 def test_a_cell_that_the_public_verifiers_refuse(tree: Path, name: str, text: str) -> None:
     edit_rows(tree, lambda rows: row_of(rows, "280749B01001").__setitem__(rows[6].index(name), text))
-    assert checks(tree) & {"celda", "procedencia", "identificación"}
+    assert public_checks(tree) & {"CON-08", "CON-09", "CON-10"}
+
+
+@pytest.mark.parametrize("corte", [0, 1, 2])
+def test_a_true_corte_passes_the_public_checks(tree: Path, corte: int) -> None:
+    assert public_checks(tree, corte) == set()
+
+
+@pytest.mark.parametrize("name", [*CELLS, *FIELDS, *FILES])
+def test_the_gate_stops_what_the_public_verifiers_refuse(pristine: Path, name: str, tmp_path: Path) -> None:
+    """All ways of cheating with every key that can be staged: one of the cortes would not go out."""
+    tree = Path(shutil.copytree(pristine, tmp_path / "publico"))
+    {**CELLS, **FIELDS, **FILES}[name](tree, None)
+    reseal(tree)
+    found: set[str] = set()
+    for number in (2, 1, 0):
+        copy = Path(shutil.copytree(tree, tmp_path / f"copia-{number}"))
+        found |= public_checks(copy, number) if not found else set()
+    assert found
+
+
+def test_every_public_check_is_made_before_or_is_named() -> None:
+    """A check that must come after the corte stands in a list with its reason; no check stands in two lists."""
+    made = [*STAGED, *OF_THE_GATE, *LATER]
+    assert sorted(made) == sorted(titles(*BOTH))
 
 
 def test_a_line_that_ends_in_another_way(tree: Path) -> None:

@@ -23,13 +23,18 @@ def tree(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "public"))
 
 
-def test_a_good_tree_ends_with_0_and_a_table_of_all_checks(pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", str(pristine)]) == 0
+def test_a_good_tree_that_nobody_vouches_for_ends_with_2_and_a_table_of_all_checks(
+    pristine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All is well, but the reader brought no key: one sentence names the missing key, and the place to get it."""
+    assert main(["verify", str(pristine)]) == 2
     shown = capsys.readouterr().out
     assert all(f"✓ {check}" in shown for check in CHECKS)
     assert "✗" not in shown
     assert "corte 2 (final), 19/02/2023 20:20 (UTC-6)" in shown
-    assert shown.splitlines()[-1] == "✓ Todo lo que se comprobó está bien."
+    assert "falta la llave de su bitácora (--log-key)" in " ".join(shown.split())
+    assert "que el instituto publica en su página" in " ".join(shown.split())
+    assert shown.splitlines()[-1] == "? No se pudo comprobar todo: esto no es una aprobación."
 
 
 def test_a_changed_image_ends_with_1_and_says_which_expected_and_found(
@@ -67,7 +72,7 @@ def test_json_holds_every_check_and_every_finding(tree: Path, capsys: pytest.Cap
     report = json.loads(capsys.readouterr().out)
     assert report["resultado"] == 1
     checks = {check["id"]: check for check in report["comprobaciones"]}
-    assert checks.keys() == {**CHECKS, **SEAL_CHECKS}.keys()
+    assert checks.keys() == {**CHECKS, **SEAL_CHECKS}.keys() | {"AUT-12"}
     assert checks["INT-02"]["resultado"] == "mal"
     assert checks["INT-02"]["hallazgos"][0]["archivo"] == "cortes/0001/LEEME.txt"
     assert checks["INT-02"]["hallazgos"][0]["encontrado"] == sha(b"otro")
@@ -129,7 +134,7 @@ def test_it_needs_nothing_but_python_and_a_terminal_of_any_alphabet(pristine: Pa
     command = [sys.executable, "-S", "-E", "-X", "utf8=0", "-m", "integrity", "verify", str(pristine)]
     environment = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 2, done.stderr
     assert done.stderr == b""
     assert b"COM-01" in done.stdout
 

@@ -575,6 +575,14 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
         sealed(lambda root: replace(corte(root) / "images.csv", ",imagenes/", ",../imagenes/")),
         "COM-05",
     ),
+    # cells, companions, pages, constants
+    "verified before it was captured": (
+        sealed(lambda root: cells(root, GOB, "'280749B01001'", {"FECHA_HORA_VERIFICACION": "19/02/2023 19:13:27"})),
+        "CON-16",
+    ),
+    "an empty LEEME.txt": (sealed(lambda root: (corte(root) / "LEEME.txt").write_bytes(b"")), "CON-17"),
+    "votes on the home page": (lambda root: replace(root / "index.html", ">288<", ">999<"), "CON-19"),
+    "another style": (lambda root: (root / "estilo.css").write_text("x"), "INT-07"),
     # ZIP
     "a ZIP with other bytes": (zip_of_other_bytes, "INT-06"),
     "a ZIP member twice": (lambda root: rezip(root, pack_twice), "INT-06"),
@@ -676,7 +684,7 @@ def test_a_file_that_cannot_be_read_is_no_pass(tree: Path) -> None:
 
     report = verify_tree(Failing(tree), Ledger(), lambda _: None)
     assert report.exit_code == 2
-    assert [check.id for check in report.checks if check.result is Result.UNCHECKED] == ["INT-02"]
+    assert [check.id for check in report.checks if check.result is Result.UNCHECKED] == ["INT-02", "CON-17"]
 
 
 def test_a_check_that_no_step_reached_is_no_pass() -> None:

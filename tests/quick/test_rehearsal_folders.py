@@ -1,4 +1,4 @@
-"""A rehearsed night takes up what is its own, deletes what ended, and refuses at once what cannot go together."""
+"""A rehearsed night takes up its own folder, deletes one that ended, and refuses at once what cannot go together."""
 
 import json
 import subprocess

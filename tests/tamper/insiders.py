@@ -79,9 +79,7 @@ def _told_again(change: Callable[[Opened, Said], object], *, moved: bool = False
 
 
 def _move_votes(root: Path, night: Night) -> None:
-    """200 votes more for PAN in one acta of the last corte, with all sums and digests; a correction tells of it."""
-    extra = [path.name for path in root.iterdir() if path.is_file() and path.name.endswith((".txt", ".html"))]
-    kept = {name: (root / name).read_bytes() for name in extra}
+    """200 votes more for PAN in one acta of the last corte, with all sums, digests and pages; a correction tells of it."""
     for path in root.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     tree_maker.CORRECTED["GOB", 901, 2] = [260, 71, 9, 7, 0, 4]
@@ -89,8 +87,6 @@ def _move_votes(root: Path, night: Night) -> None:
         make_tree(root)
     finally:
         tree_maker.CORRECTED.clear()
-    for name, content in kept.items():
-        (root / name).write_bytes(content)
     night.vouch(root)
 
 

@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from integrity import __main__ as integrity
 from integrity import minimal_verifier
 from integrity.checks import BOTH, TABLE, Family
+from integrity.tree.forms import FILES, FORMS
+from publisher.public_checks import LATER, OF_THE_GATE, STAGED
 from tests.tamper.cheats import CHEATS, Cheat, Hands
 from tests.tamper.night import Night
 
@@ -27,8 +29,9 @@ library and `openssl` and was written from the description of the format. They g
 tree, honest or not. An id keeps its meaning for ever. A check is *bien*, *mal*, *no se pudo comprobar* or *no aplica*: it is
 *bien* only if something was compared, or if there was nothing to compare.
 
-No check of either verifier covers these three: the words and numbers of HTML pages, because no digest covers them; a
-certificate that was revoked; a whole night that every key and every witness tells differently to a reader who kept no
+No check of either verifier covers these: what HTML pages say in words (their numbers are compared); a certificate that was
+revoked; constants of a site that another release, with its own digests in every manifest, would replace (compare them with
+the software list of the release); a whole night that every key and every witness tells differently to a reader who kept no
 checkpoint.
 """
 _REMAINS = """
@@ -39,7 +42,7 @@ they show.
 
 | who | both verifiers still approve | it shows in |
 |---|---|---|
-| somebody who can write to the server | the words and numbers of HTML pages; openings, proofs and stamps of the last corte held back: they are then *not checked*, and after the next corte its openings are *mal* (EVI-13) | `integrity verify` over the files; another mirror |
+| somebody who can write to the server | the words of HTML pages, but not their numbers; openings, proofs and stamps of the last corte held back: they are then *not checked*, and after the next corte its openings are *mal* (EVI-13) | `integrity verify` over the files; another mirror |
 | … who can also make every digest agree | nothing more, if the reader brings the log's key: the log holds each SHA256SUMS and each row | AUT-12, EVI-03, EVI-05 |
 | the owner of the database, without the log's keys | to add captures and a choice of people who do not exist, **before** the sequencer has told the version: PostgreSQL does not know people, and the log knows them by pseudonyms only | the image beside the row; the list of people and the sessions of the night; `prep verify-database` if a fact is changed after its leaf |
 | one supervisor, or two | what the rules leave to them: sin acta, a cotejo, numbers of a device declared lost. Each has its statement or its leaf, with its reason | the party's own copy of the acta; the device itself; `prep device show` |
@@ -74,6 +77,10 @@ class Verdict:
         if self.exit_code == 1:
             return " ".join(self.wrong)
         return f"not checked: {' '.join(self.unchecked)}" if self.exit_code else "—"
+
+
+SOUND: Final = Verdict(2, (), ("AUT-12",))
+"""Of a tree without a fault, if the reader brings no key and no authority."""
 
 
 def judge(tree: Path | str, options: Sequence[str], *, minimal: bool) -> Verdict:
@@ -145,7 +152,8 @@ def _judge_each_cheat(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verd
 
 def document(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> str:
     """The whole text of `docs/checks.md`."""
-    return "\n".join([_HEAD, *_checks_table(), _CHEATS, *_cheats_table(found), _REMAINS])
+    head = [_HEAD, *_checks_table(), *_forms_table(), *_gate_table()]
+    return "\n".join([*head, _CHEATS, *_cheats_table(found), _REMAINS])
 
 
 def _checks_table() -> Iterator[str]:
@@ -158,6 +166,26 @@ def _checks_table() -> Iterator[str]:
                 both = "; `minimal_verifier.py`" if row.who in BOTH else ""
                 yield f"| {check} | {row.meaning} | {row.title} | {row.who.value}{both} |"
         yield ""
+
+
+def _forms_table() -> Iterator[str]:
+    yield "## Every cell and every file: the checks, and their limits\n"
+    yield "The forms of cells stand in `integrity/tree/forms.py`, for the verifier and for the publisher's gate.\n"
+    for title, forms in (("column of the official file", FORMS), ("field or file", FILES)):
+        yield f"| {title} | checks | form | beyond any check |"
+        yield "|---|---|---|---|"
+        yield from (f"| {each.columns} | {each.check} | {each.form} | {each.beyond or '—'} |" for each in forms)
+        yield ""
+
+
+def _gate_table() -> Iterator[str]:
+    yield "## Before a corte goes out\n"
+    yield "The publisher's gate makes these checks over the staged corte, with the definitions of the public verifier:"
+    yield f"{', '.join(sorted(STAGED))}; and {', '.join(OF_THE_GATE)} in a way of its own. The others cannot be made yet:\n"
+    yield "| checks | why they come later |"
+    yield "|---|---|"
+    for reason in dict.fromkeys(LATER.values()):
+        yield f"| {', '.join(check for check, why in LATER.items() if why == reason)} | {reason} |"
 
 
 def _cheats_table(found: Sequence[tuple[Cheat, Verdict, Verdict]]) -> Iterator[str]:

@@ -26,7 +26,7 @@ from integrity.log.writer import FileState, Sequencer
 from integrity.sealing import development
 from integrity.sealing.seal import PERSON, seal
 from integrity.sealing.sello import seals
-from publisher.verification import VERIFICA, Results, verification
+from publisher.pages import constants
 from tests.makers import tree_maker
 from tests.makers.log_maker import signer
 from tests.makers.seal_maker import STAMPING, Party, party, rsa_key
@@ -81,16 +81,11 @@ class Night:
 
     def make(self) -> "Night":
         tree_maker.CORRECTED[("GOB", 901, 2)] = [60, 71, 9, 7, 0, 4]
+        tree_maker.SITE.update(constants())
         try:
             make_tree(self.tree)
         finally:
             tree_maker.CORRECTED.clear()
-        codes = [code for code, _, _ in tree_maker.OPTIONS]
-        files = [
-            Results(code, title, f"TAMPS_{code}_2023.csv", codes) for code, (title, *_) in tree_maker.ELECTIONS.items()
-        ]
-        text = verification(files, len(tree_maker.TIMES) - 1, datetime.fromisoformat(tree_maker.TIMES[-1]))
-        (self.tree / VERIFICA).write_bytes(text)
         self.vouch(self.tree)
         (self.home / "politica.txt").write_text(self.policy)
         (self.home / "llave.txt").write_text(f"{self.log.key}\n")
@@ -256,15 +251,17 @@ def statements_of_row(
     # An acta whose quantities stay was only compared with the paper.
     again = before is not None and before[:-14] == right
     for ordinal, fields in enumerate(() if again else typed.get(clave, [right, right]), 1):
-        given: dict[str, Any] = {"numeros": [int(cell) if cell.isdigit() else None for cell in fields]}
-        given |= {"marcas": "".join("N" if cell.isdigit() else MARKS[cell] for cell in fields)}
+        # A cell that no form can hold was typed by nobody: the statement says that it was blank.
+        marks = ["N" if _is_number(cell) else MARKS.get(cell, "S") for cell in fields]
+        numbers = [int(cell) if mark == "N" else None for cell, mark in zip(fields, marks, strict=True)]
+        given: dict[str, Any] = {"numeros": numbers, "marcas": "".join(marks)}
         yield (
             "captura",
             _salted({**about, **given, "ronda": ronda, "ordinal": ordinal, "persona": _persona(clave, ordinal)}),
         )
     if clave == CHOSEN and not again:
         yield "resolucion", _salted({**about, "ronda": ronda, "elige": 2, "persona": _persona(clave, 4)})
-    if cells[-1] != "0":
+    if cells[-1] in {"1", "2", "3"}:
         yield "cotejo", _salted({**about, "ronda": ronda, "resultado": int(cells[-1]), "persona": _persona(clave, 8)})
 
 
@@ -273,7 +270,11 @@ MARKS = {"Ilegible": "I", "Sin dato": "S", "-": "X"}
 
 
 def _mistaken(cells: list[str], by: int) -> list[str]:
-    return [str(int(cells[0]) + by), *cells[1:]]
+    return [str((int(cells[0]) if _is_number(cells[0]) else 0) + by), *cells[1:]]
+
+
+def _is_number(cell: str) -> bool:
+    return cell.isdigit() and cell.isascii() and len(cell) < 10
 
 
 def _persona(clave: str, person: int) -> str:
