@@ -124,7 +124,9 @@ def _add_refusals(responses: dict[str, Any], status: int, codes: Sequence[Code])
         }
 
 
-RETRIED: Final = frozenset({Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE, Code.NO_SPACE})
+RETRIED: Final = frozenset(
+    {Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE, Code.NO_SPACE, Code.NOT_OPEN_YET}
+)
 """Refusals that carry Retry-After: the same request may succeed later."""
 
 

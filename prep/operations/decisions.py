@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import tzinfo
 from random import SystemRandom
 
 from capture.auth import allow, confirm
@@ -97,8 +98,14 @@ def _answer(arguments: argparse.Namespace) -> Work:
         own = found.waits is not None and found.waits[1] == person.id
         if not own or arguments.move is DecisionMove.CONFIRMA:
             allow(person, CONFIRMS[found.kind])
-        night = await night_store.declared(connection)
-        by, given = Speaker(person.id, person.site, now()), Given(now, SystemRandom().random, lambda: night.tz)
+        stands = await night_store.standing(connection)
+
+        def zone() -> tzinfo:
+            if stands is None:
+                raise night_store.undeclared()
+            return stands.night.tz
+
+        by, given = Speaker(person.id, person.site, now()), Given(now, SystemRandom().random, zone)
         text = words_beside(arguments.text)
         answered, _ = await decisions.answer(connection, found.id, arguments.move, words=text, by=by, given=given)
         return told(answered)

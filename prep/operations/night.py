@@ -60,7 +60,7 @@ def _init(arguments: argparse.Namespace, settings: Settings) -> int:
     catalog, warnings = reviewed(folder, accept=arguments.accept_warnings)
     if catalog is None:
         return 1
-    states = {each.id: each.name for each in catalog.territories if each.kind is TerritoryKind.ENTIDAD}
+    states = {each.id: each.name for each in catalog.territories if each.kind == TerritoryKind.ENTIDAD}
     wrong = obstacles(night, states, now())
     print("\n".join([*timetable(night, _place(states)), f"huella de la declaración: {night.digest}"]))
     if wrong:
@@ -119,7 +119,7 @@ def _check_folder(folder: Path) -> int:
     catalog, _ = reviewed(folder, accept=True)
     if catalog is None:
         return 1
-    states = {each.id: each.name for each in catalog.territories if each.kind is TerritoryKind.ENTIDAD}
+    states = {each.id: each.name for each in catalog.territories if each.kind == TerritoryKind.ENTIDAD}
     print("\n".join(timetable(night, _place(states))))
     wrong = obstacles(night, states, now())
     return _refuse(wrong) if wrong else 0

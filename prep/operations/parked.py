@@ -15,6 +15,7 @@ from prep import decisions
 from prep.arguments import Parser
 from prep.decisions import Said
 from prep.domain.decision import REASONS, DecisionKind
+from prep.domain.hours import CENTRAL
 from prep.errors import PrepError
 from prep.messages import Message
 from prep.operations.decisions import Work, in_transaction, speaker, told, words_beside
@@ -82,7 +83,7 @@ def _list_parked(arguments: argparse.Namespace) -> Work:
         if not found:
             return "no hay mensajes apartados"
         night = await night_store.standing(connection)
-        return _parked_table(found, night.night.tz if night else UTC, states=arguments.all)
+        return _parked_table(found, night.night.tz if night else CENTRAL, states=arguments.all)
 
     return work
 

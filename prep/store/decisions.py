@@ -22,7 +22,7 @@ _REFUSED: Final[Mapping[str, tuple[str, Code]]] = {
     "another_person": ("lo confirma otra persona, no quien lo propuso", Code.SAME_PERSON),
     "decision_open": ("ya hay una decisión sobre lo mismo que espera a otra persona", Code.DECISION_OPEN),
     "decision_move": ("esa decisión ya no lo admite; vea en qué va", Code.DECISION_MOVE),
-    "night_closed": ("la noche ya cerró: lo decidido queda como está", Code.NIGHT_CLOSED),
+    "night_closed": ("la noche ya cerró: salió el último corte, y lo publicado no cambia", Code.NIGHT_CLOSED),
 }
 """The refusals of PostgreSQL by the name of the constraint."""
 

@@ -73,9 +73,9 @@ SELECT p.id, p.role, p.site, s.code AS site_code, p.password_form
 FROM person p JOIN site s ON s.id = p.site
 WHERE p.login = $1 AND p.active
 
--- Of the owner alone: no part reads what keys are compared with.
+-- No part reads what keys are compared with.
 -- name: key_is_right
-SELECT key_sha256 = sha256($2) FROM person WHERE id = $1
+SELECT key_is_theirs($1, $2)
 
 -- name: open_session
 SELECT open_session($1, $2, $3, $4)

@@ -16,6 +16,7 @@ from prep.store import deliveries
 from prep.store.database import transaction
 from tests.conftest import Night
 from tests.makers.capture_room import VALUES, Room, furnished, qr
+from tests.makers.declared import record_corte
 
 SIN_ACTA: dict[str, Any] = {
     "tipo": "sin_acta", "eleccion": "DIP_LOC", "clave": "clave7", "motivo": "casilla_no_instalada"
@@ -159,10 +160,7 @@ async def test_a_proposal_about_nothing_or_without_a_listed_reason_is_refused(
 
 async def test_after_the_close_no_decision_is_taken_or_undone(room: Room, night: Night) -> None:
     done, waits = await decided(room, SIN_ACTA, by="oper"), await proposes(room, "oper", SIN_ACTA | {"clave": "clave8"})
-    await room.pool.execute(
-        "INSERT INTO corte (number, at, phase, sums, counts, simulacro) VALUES (0, $1, 'final', repeat('0', 64), '{}', true)",
-        datetime(2024, 6, 3, 8, tzinfo=UTC),
-    )
+    await record_corte(night.owner, 1, at=datetime(2024, 6, 3, 8, tzinfo=UTC), final=True)
     late = await room.ask("oper", "/v1/decisions", SIN_ACTA | {"clave": "clave9"})
     assert (late.status_code, late.json()["codigo"]) == (409, "noche_cerrada")
     assert await says(room, "super", "confirm", waits) == (409, "noche_cerrada")

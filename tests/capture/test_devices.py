@@ -23,8 +23,8 @@ async def owner(night: Night) -> AsyncIterator[asyncpg.Connection]:
     """The owner's connection, with two supervisors, a capturista, and a device that sent two images."""
     connection = await asyncpg.connect(night.owner)
     for login, role in (("lena", Role.SUPERVISOR), ("raul", Role.SUPERVISOR), ("ana", Role.CAPTURISTA)):
-        await add_user(connection, login=login, password=PASSWORD, role=role, site="CCV-9", cost=CHEAP)
-    await enroll(connection, device="movil-1", site="A", public_key=Device("movil-1").public_key, at=EVENING)
+        await add_user(connection, login=login, password=PASSWORD, role=role, site="CCV-2", cost=CHEAP)
+    await enroll(connection, device="movil-1", site="CATD-1", public_key=Device("movil-1").public_key, at=EVENING)
     for number in (1, 4):
         await arrive(connection, "movil-1", number)
         await connection.execute(
@@ -90,7 +90,7 @@ async def test_a_device_gets_another_key_under_its_id(owner: asyncpg.Connection,
         with pytest.raises(Rejected, match="esa llave ya la tuvo un dispositivo"):
             await people.rotate_device(owner, "movil-1", key, EVENING)
     with pytest.raises(Rejected, match="ya está inscrito otro dispositivo"):
-        await enroll(owner, device="movil-2", site="A", public_key=old, at=EVENING)
+        await enroll(owner, device="movil-2", site="CATD-1", public_key=old, at=EVENING)
     await people.revoke_device(owner, "movil-1", EVENING)
     with pytest.raises(Rejected, match="ya no se le admite nada"):
         await people.rotate_device(owner, "movil-1", Device("movil-3").public_key, EVENING)

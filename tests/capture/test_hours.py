@@ -24,6 +24,9 @@ async def room(night: Night, tmp_path: Path) -> AsyncIterator[Room]:
         yield opened
 
 
+LATE_SIN_ACTA = {"tipo": "sin_acta", "eleccion": "DIP_LOC", "clave": "clave30", "motivo": "paquete_sin_sobre"}
+
+
 async def close(night: Night, room: Room) -> None:
     """Put the last corte on record, and let capture see it."""
     await record_corte(night.owner, 1, at=EVENING + timedelta(hours=5), final=True)
@@ -104,7 +107,7 @@ async def test_after_the_close_no_capture_and_no_correction_is_taken_and_the_rea
         await room.ask("caro", "/v1/tasks/lease", {}),
         await room.ask("super", f"{where}/recaptura", {"motivo": "x"}),
         await room.ask("cotejo", f"{where}/cotejo", {"resultado": "aceptada"}),
-        await room.ask("oper", "/v1/actas/DIP_LOC/clave30/sin-acta", {"motivo": 1}),
+        await room.ask("oper", "/v1/decisions", LATE_SIN_ACTA),
         await room.ask("beto", f"/v1/tasks/{held['tarea']}/entry", {"valores": VALUES}),
     ]
     for answer in refused:

@@ -550,6 +550,7 @@ async def test_a_process_whose_images_cannot_be_kept_is_alive_and_not_ready(nigh
         for name, value in environment.items():
             patch.setenv(name, value)
         async with furnished(night, tmp_path, blobs="s3://nada/x") as room:
+            await room.intake.tonight.look()
             ready = await room.http.get("/readyz")
             assert ready.status_code == 503
             assert "almacén" in ready.text

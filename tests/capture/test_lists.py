@@ -12,6 +12,7 @@ from prep.store.lists import Listing
 from prep.store.people import Role
 from tests.conftest import Night
 from tests.makers.capture_room import VALUES, Room, furnished
+from tests.makers.declared import record_corte
 
 ONE_OF_EACH = {
     Role.OPERADOR_CATD: "oper", Role.DIGITALIZADOR: "digi", Role.CAPTURISTA: "ana", Role.VERIFICADOR: "caro",
@@ -41,7 +42,7 @@ async def test_each_list_is_read_by_the_roles_of_its_line_alone(room: Room) -> N
     assert (await room.http.get("/v1/lists/people")).status_code == 401
 
 
-async def test_the_lists_tell_people_actas_images_and_the_work_that_waits(room: Room) -> None:
+async def test_the_lists_tell_people_actas_images_and_the_work_that_waits(room: Room, night: Night) -> None:
     began = room.clock().isoformat()
     typed = await room.arrive(1)
     for who in ("ana", "beto"):
@@ -71,11 +72,8 @@ async def test_the_lists_tell_people_actas_images_and_the_work_that_waits(room: 
     assert (decision["clave"], decision["propuso"], decision["contesto"]) == ("clave7", "oper", None)
 
     assert await rows(room, Listing.CORRECTIONS) == []
-    await room.pool.execute(
-        "INSERT INTO corte (number, at, phase, sums, counts, simulacro, due) VALUES (0, $1, 'cero', repeat('0', 64), '{}', true, $1)",
-        room.clock(),
-    )
-    await room.pool.execute("INSERT INTO publication SELECT id, 0 FROM acta_version")
+    await record_corte(night.owner, 1, at=room.clock())
+    await room.pool.execute("INSERT INTO publication SELECT id, 1 FROM acta_version")
     number = (await room.ask("digi", "/v1/decisions", {
         "tipo": "imagen_de_otra_acta", "imagen": typed, "motivo": "identificada_por_error",
     })).json()["decision"]  # fmt: skip

@@ -121,6 +121,8 @@ WORK: Final[dict[Part, dict[str, str]]] = {
         "pipeline": "open_acta lock_acta move_acta has_image captures count_version version add_task drop_tasks add_event",
         "outbox": "enqueue",
         "bus": "publish lag",
+        "decisions": "*",
+        "lists": "*",
     },
     Part.WORKER: {
         "pipeline": "*",
@@ -134,14 +136,17 @@ WORK: Final[dict[Part, dict[str, str]]] = {
         "cortes": "*",
         "leading": "*",
         "ceremony": "add find",
+        "standing": "*",
         "database": "migrations",
         "catalog": "digest",
     },
     Part.SEQUENCER: {"log": "*", "leading": "*", "database": "migrations", "catalog": "digest"},
     Part.AUDIT: {
         "log": "inicio rotacion imagen derivada captura version incidente corte cierre software cero acto start leaves cortes"
-        " openings read_state versions without_leaf handed_over length marks",
+        " openings_captura openings_resolucion openings_sin_acta openings_cotejo resolucion sin_acta cotejo perdida read_state versions without_leaf handed_over length marks",
         "ceremony": "find tables migrations clock server schema",
+        "standing": "*",
+        "lists": "*",
         "bus": "lag",
         "catalog": "digest elections options contests territories candidacies",
     },

@@ -133,8 +133,8 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "without an image": ({"image": None, "numbers": [], "marks": ""}, "its numbers are not those"),
     "cells": ({"quantities": "100,398,2,400,120,150,100,-,0,30,400,400"}, "its cells do not say"),
     "a cotejo": ({"reason": "cotejo"}, "not active, or has none of the roles"),
-    "a sin acta": ({"reason": "sin_acta"}, "an image of it has come"),
-    "taken back": ({"reason": "retiro"}, "nothing of it counts"),
+    "a sin acta": ({"reason": "sin_acta"}, "no two people decided it"),
+    "taken back": ({"reason": "retiro"}, "no two people decided it"),
 }
 
 
@@ -158,15 +158,13 @@ async def test_three_different_captures_need_a_choice_by_somebody_else(room: Roo
     await room.arrive(ACTA)
     for who, votes in (("ana", 150), ("beto", 151), ("caro", 152)):
         assert (await room.type(who, VALUES | {"PAN": votes})).status_code == 201
+    await room.lease("dora")
     async with connected(night.owner) as owner:
-        await owner.execute(
-            """INSERT INTO resolution SELECT 1, 1, id, person, gen_random_uuid(), $1 FROM entry WHERE ordinal = 3""",
-            EVENING,
-        )
-        with pytest.raises(asyncpg.CheckViolationError, match="a person who typed it chose among its captures"):
-            async with owner.transaction():
-                await pipeline.touched(owner, ActaTouched(acta=ACTA, ronda=1, ordinal=4), GIVEN)
-        await owner.execute("UPDATE resolution SET person = (SELECT id FROM person WHERE login = 'dora')")
+        choice = """INSERT INTO resolution (acta, ronda, entry, person, lease, resolved_at)
+            SELECT 1, 1, e.id, p.id, gen_random_uuid(), $2 FROM entry e, person p WHERE e.ordinal = 3 AND p.login = $1"""
+        with pytest.raises(asyncpg.CheckViolationError, match="typed one of the captures of acta 1"):
+            await owner.execute(choice, "caro", EVENING)
+        await owner.execute(choice, "dora", EVENING)
         async with owner.transaction():
             await pipeline.touched(owner, ActaTouched(acta=ACTA, ronda=1, ordinal=4), GIVEN)
         assert await owner.fetchval("SELECT numbers[5] FROM acta_version") == 152

@@ -54,11 +54,12 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER night_is_open BEFORE INSERT ON entry FOR EACH ROW EXECUTE FUNCTION night_is_open();
-CREATE TRIGGER night_is_open BEFORE INSERT ON resolution FOR EACH ROW EXECUTE FUNCTION night_is_open();
-CREATE TRIGGER night_is_open BEFORE INSERT ON identification FOR EACH ROW EXECUTE FUNCTION night_is_open();
-CREATE TRIGGER night_is_open BEFORE INSERT ON acta_version FOR EACH ROW EXECUTE FUNCTION night_is_open();
-CREATE TRIGGER night_is_open BEFORE UPDATE OF estado ON acta_current FOR EACH ROW
+-- Triggers fire in the order of their names: these come first.
+CREATE TRIGGER a_night_is_open BEFORE INSERT ON entry FOR EACH ROW EXECUTE FUNCTION night_is_open();
+CREATE TRIGGER a_night_is_open BEFORE INSERT ON resolution FOR EACH ROW EXECUTE FUNCTION night_is_open();
+CREATE TRIGGER a_night_is_open BEFORE INSERT ON identification FOR EACH ROW EXECUTE FUNCTION night_is_open();
+CREATE TRIGGER a_night_is_open BEFORE INSERT ON acta_version FOR EACH ROW EXECUTE FUNCTION night_is_open();
+CREATE TRIGGER a_night_is_open BEFORE UPDATE OF estado ON acta_current FOR EACH ROW
     WHEN (NEW.estado <> OLD.estado AND NEW.estado <> 'Publicada') EXECUTE FUNCTION night_is_open();
 
 -- A rehearsal can begin again: the owner empties its tables. A real night cannot, once it has a corte.

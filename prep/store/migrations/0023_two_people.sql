@@ -6,7 +6,8 @@ UPDATE task SET not_persons = (SELECT array_agg(e.person) FROM entry e WHERE e.a
     lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
 WHERE kind = 'resolucion';
 
-CREATE FUNCTION resolution_of_another() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION resolution_of_another() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM entry e WHERE e.acta = NEW.acta AND e.ronda = NEW.ronda AND e.person = NEW.person) THEN
         RAISE EXCEPTION 'person % typed one of the captures of acta %', NEW.person, NEW.acta
@@ -91,7 +92,8 @@ BEGIN
 END $$;
 
 -- One decision about a subject waits at a time, and the last one that has its effect is undone first.
-CREATE FUNCTION proposal_is_legal() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION proposal_is_legal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     undone decision%ROWTYPE;
 BEGIN
@@ -114,7 +116,8 @@ BEGIN
 END $$;
 CREATE TRIGGER proposal_is_legal BEFORE INSERT ON proposal FOR EACH ROW EXECUTE FUNCTION proposal_is_legal();
 
-CREATE FUNCTION confirmation_is_legal() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION confirmation_is_legal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     asked proposal%ROWTYPE;
 BEGIN
@@ -157,7 +160,8 @@ ALTER TABLE acta_version ADD CONSTRAINT acta_version_reason_check
 ALTER TABLE acta_version ADD COLUMN decision bigint REFERENCES confirmation;
 
 -- No version says from one person's word that an acta will not come, or that it is expected again.
-CREATE FUNCTION acta_version_of_two() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION acta_version_of_two() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     IF NEW.reason IN ('sin_acta', 'retiro') AND NOT EXISTS (
         SELECT FROM confirmation c JOIN proposal p ON p.id = c.proposal
@@ -167,7 +171,8 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER acta_version_of_two BEFORE INSERT ON acta_version FOR EACH ROW EXECUTE FUNCTION acta_version_of_two();
+-- Triggers fire in the order of their names: this one before the one that looks at the values.
+CREATE TRIGGER acta_version_by_two BEFORE INSERT ON acta_version FOR EACH ROW EXECUTE FUNCTION acta_version_of_two();
 
 -- An image may be fuera de catálogo again after that was undone, with another identity: each time is a fact of its own.
 ALTER TABLE fuera_catalogo DROP CONSTRAINT fuera_catalogo_pkey;

@@ -53,6 +53,13 @@ CREATE FUNCTION open_session(who integer, key bytea, token_sha256 bytea, expires
         RETURNING true;
     END;
 
+-- Whether this key is that person's: for a command in which two people say their passwords, without a session.
+CREATE FUNCTION key_is_theirs(who integer, key bytea) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+    BEGIN ATOMIC
+        SELECT p.key_sha256 = sha256(key) FROM person p WHERE p.id = who AND p.active;
+    END;
+
 -- A password in an old form is kept in the form of today, at a login of its person, who alone knows it.
 CREATE FUNCTION rewrite_password(who integer, key bytea, form text, new_key_sha256 bytea) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
@@ -74,7 +81,6 @@ ALTER TABLE acta_version ADD CONSTRAINT acta_version_person FOREIGN KEY (person)
 ALTER TABLE event ADD CONSTRAINT event_person FOREIGN KEY (person) REFERENCES person NOT VALID;
 ALTER TABLE task
     ADD CONSTRAINT task_lease_person FOREIGN KEY (lease_person) REFERENCES person NOT VALID,
-    ADD CONSTRAINT task_only_person FOREIGN KEY (only_person) REFERENCES person NOT VALID,
     ADD CONSTRAINT task_not_site FOREIGN KEY (not_site) REFERENCES site NOT VALID;
 DO $$
 DECLARE
@@ -460,17 +466,17 @@ GRANT INSERT ON entry, identification, resolution, acta_version, acta_current, t
 GRANT UPDATE ON acta_current, task TO prep_capture;
 -- Decisions of two people, and their effects.
 GRANT SELECT ON decision, decision_move, proposal, confirmation, publication_decision, fuera_catalogo, fuera_removed, publication_fuera,
-    publication_image, publication, arrival, parked, attempt, outbox, event TO prep_capture;
+    publication_image, publication, arrival, held_back, parked, attempt, outbox, event TO prep_capture;
 GRANT INSERT ON proposal, confirmation, fuera_catalogo, fuera_removed, image_current TO prep_capture;
 GRANT UPDATE ON image_current, parked TO prep_capture;
 GRANT DELETE ON task, session TO prep_capture;
-GRANT EXECUTE ON FUNCTION acta_after, open_session, rewrite_password TO prep_capture;
+GRANT EXECUTE ON FUNCTION acta_after, open_session, key_is_theirs, rewrite_password TO prep_capture;
 
 GRANT SELECT ON image, arrival, reading, image_oddity, image_current, identification, entry, resolution, acta_current, acta_version,
     fuera_catalogo, task, outbox, bus_message, bus_cursor, done, attempt, parked, corte TO prep_worker;
 GRANT SELECT (id, role, site, active) ON person TO prep_worker;
 GRANT SELECT ON decision, decision_move, proposal, confirmation, publication_decision, fuera_removed, publication_fuera TO prep_worker;
-GRANT INSERT ON fuera_removed TO prep_worker;
+GRANT INSERT ON proposal, confirmation, fuera_removed TO prep_worker;
 GRANT INSERT ON image, arrival, reading, image_oddity, image_current, identification, acta_current, acta_version, fuera_catalogo, task,
     event, outbox, bus_message, bus_cursor, done, attempt, parked TO prep_worker;
 GRANT UPDATE ON acta_current, image_current, bus_cursor, attempt, parked TO prep_worker;
@@ -478,7 +484,7 @@ GRANT UPDATE (image) ON task TO prep_worker;
 GRANT DELETE ON task, outbox, bus_message, done, attempt TO prep_worker;
 GRANT EXECUTE ON FUNCTION acta_after TO prep_worker;
 
-GRANT SELECT ON image, arrival, reading, image_current, acta_current, acta_version, fuera_catalogo, corte, publication,
+GRANT SELECT ON image, arrival, reading, image_current, entry, resolution, acta_current, acta_version, fuera_catalogo, corte, publication,
     publication_image, held_back, outbox, parked, event, ceremony, log_start, log_key, log_leaf, log_state TO prep_publisher;
 GRANT SELECT ON decision, proposal, confirmation, publication_decision, fuera_removed, publication_fuera TO prep_publisher;
 GRANT INSERT ON corte, publication, publication_image, publication_decision, publication_fuera, held_back, event, ceremony TO prep_publisher;
@@ -503,4 +509,4 @@ REVOKE SELECT ON person FROM prep_app;
 GRANT SELECT (id, login, role, site, active, password_form) ON person TO prep_app;
 REVOKE INSERT, UPDATE ON session FROM prep_app;
 GRANT SELECT ON capture_rule TO prep_app;
-GRANT EXECUTE ON FUNCTION acta_after, open_session, rewrite_password TO prep_app;
+GRANT EXECUTE ON FUNCTION acta_after, open_session, key_is_theirs, rewrite_password TO prep_app;
