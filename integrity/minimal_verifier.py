@@ -341,7 +341,7 @@ def verify(source: str, trust: "Trust") -> Report:
         report.not_asked["AUT-04"] = "no hay sellos de tiempo, y no se dijo en qué autoridad se confía"
     # 5. The index, the images, the log, the pages, and files that no corte names.
     judge_index(index, last, report)
-    judge_images(tree, last, images, report)
+    judge_images(tree, cortes, images, report)
     if log is not None:
         judge_log(tree, log, cortes, images, rows, report)
     judge_pages(tree, last, images, report)
@@ -1775,8 +1775,9 @@ def read_images(corte: Corte, images: Images, report: Report) -> None:
     report.need(corte.number or not last, "CON-02", f"{where}: el corte 0 ya trae imágenes")
 
 
-def judge_images(tree: Tree, last: Corte, images: Images, report: Report) -> None:
+def judge_images(tree: Tree, cortes: list[Corte], images: Images, report: Report) -> None:
     """Each row of the last corte has its own image; each image has the bytes of its name; no other image is there."""
+    last = cortes[-1]
     readable = last.manifest is not None and len(last.tables) == len(last.manifest["elecciones"])
     if not readable:
         report.unable(["COM-06"], f"{last.folder}: sus filas no se pudieron leer")
@@ -1785,7 +1786,10 @@ def judge_images(tree: Tree, last: Corte, images: Images, report: Report) -> Non
         for clave, digest in table.published.items():
             own = digest == "-" or clave in images.get(digest, ("", set[str]()))[1]
             report.need(own, "COM-06", f"{last.folder}: la imagen de {clave} de {code} no es suya")
-    captured = {"-"}.union(*(table.published for table in last.tables.values()))
+    # An acta that two people took back shows no image any more; the corte that did it says so.
+    told = [held for corte in cortes if corte.manifest is not None for held in corte.manifest["correcciones"]]
+    taken_back = {held["acta"].strip("'") for held in told if held["motivo"] == "retiro"}
+    captured = {"-"}.union(taken_back, *(table.published for table in last.tables.values()))
     for digest, (_, claves) in images.items() if readable else ():
         strange = ", ".join(sorted(claves - captured)[:3])
         report.need(not strange, "COM-06", f"la imagen {digest} es de {strange}, que ninguna fila muestra")

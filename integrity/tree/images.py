@@ -19,6 +19,9 @@ _PREFIX: Final = re.compile("[0-9a-f]{2}")
 def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
     """Read `images.csv` into the list of images: in order, each image at the address that its digest gives."""
     path = f"{corte.folder}/images.csv"
+    if corte.manifest is not None:
+        told = corte.manifest.raw["correcciones"]
+        seen.taken_back |= {held["acta"].strip("'") for held in told if held["motivo"] == "retiro"}
     fetched = corte.files.get("images.csv")
     if fetched is None:
         ledger.unable(["COM-05", "COM-06", "INT-04"], f"falta {path}")
@@ -78,11 +81,11 @@ def judge_codes(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
 
 
 def _judge_claves(last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
-    """Each image is of an acta that the rows show as captured, or of none."""
+    """Each image is of an acta that the rows show as captured, or that two people took back, or of none."""
     tables = [table.published for table in last.tables.values()]
     for sha256 in seen.images:
         for clave in seen.claves(sha256):
-            if clave != "-" and not any(clave in published for published in tables):
+            if clave != "-" and clave not in seen.taken_back and not any(clave in each for each in tables):
                 ledger.wrong(
                     "COM-06", last.folder, expected=f"una fila que muestre {clave}", found=f"su imagen {sha256}"
                 )

@@ -66,6 +66,8 @@ class Seen:
     skipped: set[str] = field(default_factory=set)
     """Images that only cortes before `since` list: their bytes are not read."""
     cortes: dict[int, Shown] = field(default_factory=dict)
+    taken_back: set[str] = field(default_factory=set)
+    """The claves of actas that two people took back in some corte: their images stay, and no row may show them."""
     rows: dict[str, FirstShown] | None = None
     """By `leaves.row_digest`: each captured row, and the first corte that showed it; None if the tree has no log."""
     coming: Brings | None = None

@@ -32,18 +32,12 @@ GIVEN = pipeline.Given(lambda: START, lambda: 0.5, lambda: CENTRAL)
 
 
 async def images_known(tonight: SmallNight) -> None:
-    """What the pipeline keeps of an image and `SmallNight` does not: its arrival, and its acta."""
+    """What the pipeline keeps of each image and `SmallNight` of some: its acta."""
     async with tonight.pool.acquire() as connection:
-        await connection.execute(
-            """INSERT INTO arrival (id, image, device, sequence, origen, digitalizacion, traslado, tipo_documento, acopio_at,
-                acta_hint, received_at)
-            SELECT encode(sha256, 'hex'), sha256, 'd1', row_number() OVER (ORDER BY sha256), 'CATD', 'escaner', '', 'Acta PREP',
-                received_at, '', received_at FROM image"""
-        )
         await connection.execute(
             """INSERT INTO image_current (image, state, acta, changed_at)
             SELECT i.sha256, CASE WHEN c.acta IS NULL THEN 'fuera_de_catalogo' ELSE 'identificada' END, c.acta, $1
-            FROM image i LEFT JOIN acta_current c ON c.image = i.sha256""",
+            FROM image i LEFT JOIN acta_current c ON c.image = i.sha256 ON CONFLICT DO NOTHING""",
             START,
         )
 

@@ -35,7 +35,10 @@ async def insert_version(tonight: LoggedNight, sheet: Sheet, ronda: int) -> None
     owner = await asyncpg.connect(tonight.night.owner)
     try:
         image = await owner.fetchval("SELECT image FROM acta_current WHERE acta = $1", acta.id)
+        # PostgreSQL refuses the row. Its owner can switch that off.
+        await owner.execute("ALTER TABLE acta_version DISABLE TRIGGER acta_version_follows")
         version = await tonight.night.judge_and_add_version(owner, acta, moved, image, ronda)
+        await owner.execute("ALTER TABLE acta_version ENABLE TRIGGER acta_version_follows")
         await owner.execute("UPDATE acta_current SET version = $2 WHERE acta = $1", acta.id, version)
     finally:
         await owner.close()
@@ -103,7 +106,9 @@ async def test_a_gap_is_told_in_the_night_and_wrong_after_it_until_two_people_de
         )
         for login in ("uno", "otra"):
             await tonight.by_owner(
-                "INSERT INTO person (login, password, role, site) SELECT $1, '', 'supervisor', min(id) FROM site", login
+                "INSERT INTO person (login, password_form, key_sha256, role, site)"
+                " SELECT $1, '', sha256(''), 'supervisor', min(id) FROM site",
+                login,
             )
         await tonight.by_owner(
             "INSERT INTO device_loss (device, numbers, reason, person, confirmed, at)"

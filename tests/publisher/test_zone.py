@@ -12,6 +12,7 @@ from prep.store import leading
 from prep.store.cortes import Phase
 from publisher.cut import Order, cut
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 from tests.makers.small_night import SmallNight, small_night
 from tests.tamper.matrix import SOUND, judge
 
@@ -22,12 +23,12 @@ MOMENTS = (FIRST, FIRST + timedelta(minutes=20), FIRST + timedelta(hours=1))
 
 @pytest.fixture
 async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
-    async with small_night(night, tmp_path, casillas=4) as made:
+    async with small_night(night, tmp_path, casillas=4, declared=replace(TONIGHT, zone="America/Tijuana")) as made:
         yield made
 
 
 async def test_an_hour_that_comes_twice_gives_two_cortes_and_two_zips(tonight: SmallNight) -> None:
-    office = replace(tonight.office, night=replace(tonight.office.night, zone="America/Tijuana"))
+    office = tonight.office
     for number, at in enumerate(MOMENTS):
         phase = Phase.EN_CURSO if number else Phase.CERO
         async with leading.cutting(tonight.url, patience=5) as leader:
