@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,11 @@ async def test_what_two_people_took_away_and_why_is_published_and_verified(tonig
     async with tonight.pool.acquire() as connection:  # typed and verified
         await connection.execute("DELETE FROM task")
         acta, picture = acta_of(tonight, other), bytes.fromhex(image)
-        ronda = await tonight._open_round(connection, acta, picture, other)
-        version = await tonight.judge_and_add_version(connection, acta, other, picture, ronda)
+        # It came as the image of the other acta did.
+        came = {name: getattr(one, name) for name in ("documento", "origen", "kind", "traslado", "acopio")}
+        as_it_came = replace(other, **came)
+        ronda = await tonight._open_round(connection, acta, picture, as_it_came)
+        version = await tonight.judge_and_add_version(connection, acta, as_it_came, picture, ronda)
         await connection.execute(
             "UPDATE acta_current SET estado = 'Verificada', version = $2 WHERE acta = $1", acta.id, version
         )
