@@ -36,6 +36,7 @@ from prep.store import log as store
 from prep.store import night as night_store
 from prep.store.database import Connection, connect
 from prep.store.log import Leaf
+from prep.store.pipeline import RETIRO
 
 _SOME: Final = 2000
 """Leaves read in one query."""
@@ -175,6 +176,9 @@ async def _compare_standing(connection: Connection) -> None:
             captures[row["acta"], row["ronda"]].append(said)
         stands: defaultdict[int, Standing] = defaultdict(Standing)
         for row in some.versions:
+            if row["reason"] == RETIRO:  # nothing counts from here on: two people took it back
+                stands[row["acta"]] = Standing()
+                continue
             said_now = captures[row["acta"], row["ronda"]] if row["reason"] in {"captura", "recaptura"} else []
             fault = advance(stands[row["acta"]], [*said_now, *_said_by_version(row)])
             fault = fault or fault_of(stands[row["acta"]], _row_of_version(row))

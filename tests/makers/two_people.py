@@ -9,7 +9,7 @@ from prep.domain.decision import SIN_ACTA_OF, DecisionKind, DecisionMove
 from prep.domain.hours import CENTRAL
 from prep.domain.rules import Observation
 from prep.store import decisions as store
-from prep.store.database import Connection
+from prep.store.database import Connection, Pool, transaction
 from prep.store.decisions import ProposedDecision, Speaker
 
 AT = datetime(2027, 6, 7, 2, 0, tzinfo=UTC)
@@ -48,3 +48,12 @@ async def record_sin_acta(connection: Connection, acta: int, reason: str = "casi
     number = await store.propose(connection, said, first)
     await store.answer(connection, number, agrees=True, words="", by=second)
     return number
+
+
+async def undo_decision(pool: Pool, number: int, *, at: datetime = AT) -> None:
+    """Two people take a decision back."""
+    async with transaction(pool) as connection:
+        first, second = await two_people(connection, at)
+        given = pipeline.Given(lambda: at, lambda: 0.5, lambda: CENTRAL)
+        await decisions.propose_undo(connection, number, reason="otra", words="se leyó mal", by=first)
+        await decisions.answer(connection, number, DecisionMove.CONFIRMA, words="", by=second, given=given)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from prep.store import log
 from prep.store.database import transaction
 from tests.conftest import Night
 from tests.makers.small_night import START, SmallNight, small_night
-from tests.makers.two_people import two_people
+from tests.makers.two_people import two_people, undo_decision
 from tests.tamper.matrix import judge
 
 
@@ -49,13 +48,6 @@ async def decide(tonight: SmallNight, said: Said) -> int:
         found, _ = await decisions.propose(connection, said, first)
         await decisions.answer(connection, found.id, DecisionMove.CONFIRMA, words="", by=second, given=GIVEN)
     return found.id
-
-
-async def undo(tonight: SmallNight, number: int) -> None:
-    async with transaction(tonight.pool) as connection:
-        first, second = await two_people(connection, START + timedelta(minutes=1))
-        await decisions.propose_undo(connection, number, reason="otra", words="se leyó mal", by=first)
-        await decisions.answer(connection, number, DecisionMove.CONFIRMA, words="", by=second, given=GIVEN)
 
 
 def manifest(tonight: SmallNight, number: int) -> dict[str, Any]:
@@ -104,7 +96,7 @@ async def test_what_two_people_took_away_and_why_is_published_and_verified(tonig
         tonight,
         Said(DecisionKind.IMAGEN_DE_OTRA_ACTA, "etiqueta_equivocada", words, image=image, identity=other.qr),
     )
-    await undo(tonight, registered)
+    await undo_decision(tonight.pool, registered)
     await tonight.cut()
     told = manifest(tonight, 2)
     assert [(each["numero"], each["clase"], each["motivo"]) for each in told["decisiones"]] == [

@@ -15,6 +15,7 @@ from publisher.gate import GateFailure
 from publisher.log.comparison import Difference
 from tests.conftest import Night
 from tests.makers.logged_night import AT, LoggedNight, arrive, logged_night
+from tests.makers.two_people import undo_decision
 from tests.tamper.matrix import judge, report
 
 
@@ -80,6 +81,25 @@ async def test_an_inserted_version_is_seen_by_all(
         found = json.loads(report(public, [], minimal=True)[0])["comprobaciones"]
         assert "falta bitacora/aperturas/0003.jsonl" in next(str(each) for each in found if each["id"] == "EVI-13")
         assert verdicts(tonight) == [(1, ("EVI-12", "EVI-13"))] * 2
+
+
+async def test_what_two_people_took_back_stands_too(night: Night, tmp_path: Path) -> None:
+    """An acta that was sin acta is expected again: its row shows nothing, and needs no statement."""
+    async with logged_night(night, tmp_path, casillas=40) as tonight:
+        absent = next(sheet for sheet in tonight.night.sheets if sheet.sin_acta is not None)
+        await tonight.night.cut()
+        await tonight.count([absent, *[sheet for sheet in tonight.night.sheets if sheet.values is not None][:2]])
+        await tonight.log()
+        await tonight.night.cut()
+        await tonight.log()
+        assert verdicts(tonight) == [(0, ())] * 2
+        [registered] = await tonight.night.pool.fetch("SELECT proposal FROM confirmation")
+        await undo_decision(tonight.night.pool, registered["proposal"])
+        await tonight.log()
+        await tonight.night.cut()
+        await tonight.log()
+        assert verdicts(tonight) == [(0, ())] * 2
+        assert (await tonight.compare()).pending == 0
 
 
 async def test_a_gap_is_told_in_the_night_and_wrong_after_it_until_two_people_declare_it(
