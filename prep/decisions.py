@@ -21,12 +21,13 @@ from prep.domain.decision import (
     after,
     another_person,
     check_reason,
+    reason_text,
 )
 from prep.domain.rules import assess_sin_acta, rule_set
 from prep.errors import Code, Rejected
 from prep.pipeline import Given
 from prep.store import decisions as store
-from prep.store import deliveries
+from prep.store import deliveries, people
 from prep.store import pipeline as facts
 from prep.store.database import Connection
 from prep.store.decisions import Decision, ProposedDecision, Speaker
@@ -164,6 +165,8 @@ async def propose_undo(
     if found.state is DecisionState.POR_DESHACER and (found.undo_reason, found.undo_words, found.undo_person) == said:
         return found, False
     after(found.state, DecisionMove.PIDE_DESHACER)
+    if found.kind is DecisionKind.NUMERO_PERDIDO:
+        raise Rejected("que el número se perdió ya está en la bitácora: no se deshace", code=Code.DECISION_MOVE)
     if found.kind is DecisionKind.IMAGEN_DE_OTRA_ACTA and found.to_acta is None:
         assert found.image is not None
         # Two people may be looking at it now: their answer settles it, and can be corrected like any other.
@@ -249,13 +252,29 @@ async def _carry_out(connection: Connection, found: Decision, proposal: int, giv
             reason = f"{found.reason}: {found.words}" if found.words else found.reason
             await deliveries.dismiss(connection, found.parked, reason=reason, at=given.now())
         case DecisionKind.NUMERO_PERDIDO:
-            pass  # the decision itself is the fact: it says why the device's numbers have a gap
+            await _declare_lost(connection, found, given)
         case DecisionKind.IMAGEN_DE_OTRA_ACTA | DecisionKind.FUERA_DE_CATALOGO:
             await _move_image(connection, found, given)
         case DecisionKind.IMAGEN_SIN_IDENTIDAD:
             raise AssertionError("the pipeline confirms it itself")
         case _:
             assert_never(found.kind)
+
+
+async def _declare_lost(connection: Connection, found: Decision, given: Given) -> None:
+    """The same fact as `prep device lost` keeps. It becomes a leaf, so that verifiers know why a number is missing."""
+    assert found.device is not None
+    answered = await store.decision(connection, found.id)
+    assert answered.answered_by is not None
+    told = reason_text(found.kind, found.reason, undo=False)
+    await people.add_device_loss(
+        connection,
+        found.device,
+        numbers=str(found.sequence),
+        reason=f"{told}: {found.words}" if found.words else told,
+        people=(found.person, answered.answered_by),
+        at=given.now(),
+    )
 
 
 async def _move_image(connection: Connection, found: Decision, given: Given) -> None:
@@ -302,7 +321,7 @@ async def _undo(connection: Connection, found: Decision, proposal: int, given: G
             assert found.parked is not None
             await deliveries.undo_dismissal(connection, found.parked, at=given.now())
         case DecisionKind.NUMERO_PERDIDO:
-            pass
+            raise AssertionError("it is in the log, and nobody can propose it")
         case DecisionKind.FUERA_DE_CATALOGO | DecisionKind.IMAGEN_SIN_IDENTIDAD | DecisionKind.IMAGEN_DE_OTRA_ACTA:
             await _move_image_back(connection, found, proposal, given)
         case _:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from prep.domain.catalog import Acta, Catalog
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
 from prep.files.official import OfficialFile, OfficialRow, Status, read_official
-from prep.rehearsal.installation import command_line
+from prep.rehearsal.installation import command_line, log_key_of
 from prep.rehearsal.replay import Sheet
 
 SHOWN: Final = 3
@@ -281,7 +281,7 @@ def _check_cortes_unchanged(public: Path, seen: Witnessed) -> OracleFinding:
 
 
 def _check_with_verify(public: Path) -> OracleFinding:
-    words = [command_line("integrity"), "verify", str(public), "--json"]
+    words = [command_line("integrity"), "verify", str(public), "--log-key", log_key_of(public), "--json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     wrong = [] if done.returncode == 0 else [*_failed_checks(done.stdout), f"terminó con {done.returncode}"]
     return OracleFinding("«integrity verify» aprueba todo lo publicado", len(list(public.glob("cortes/*"))), wrong)

@@ -341,10 +341,15 @@ def start_stamper(words: Sequence[str]) -> subprocess.Popen[bytes]:
     return process
 
 
+def log_key_of(public: Path) -> str:
+    """The key of a rehearsal's log, as its own tree says it. On a real night, a reader has it from the institute."""
+    policy = (public / "bitacora" / "politica.txt").read_text(encoding="utf-8")
+    return next(line.split()[1] for line in policy.splitlines() if line.startswith("log "))
+
+
 def how_to_check(place: NightPlace) -> str:
     """The command that verifies all that the night published. On a real night, auditors bring their own authorities."""
-    policy = (place.public / "bitacora" / "politica.txt").read_text()
-    key = next(line.split()[1] for line in policy.splitlines() if line.startswith("log "))
+    key = log_key_of(place.public)
     ca = place.data / AUTHORITY / "autoridad.pem"
     words = ["integrity", "verify", place.public, "--ca", ca, "--tsa-ca", ca, "--log-key", key, "--simulacro"]
     return shlex.join(map(str, words))

@@ -23,6 +23,7 @@ from prep.rehearsal.installation import rehearsal_night
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
 from tests.makers.waiting import until
+from tests.tamper.matrix import SOUND, judge
 
 INTERVAL = 2
 
@@ -128,11 +129,8 @@ async def everything_is_out_once(tonight: SmallNight, public: Path) -> None:
     ]
     out = {path.name: hashlib.sha256((path / "SHA256SUMS").read_bytes()).hexdigest() for path in (public / "cortes").iterdir()}  # fmt: skip
     assert out == {f"{row['number']:04}": row["sums"] for row in recorded}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "integrity", "verify", str(public), stdout=asyncio.subprocess.PIPE
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()[-3000:]
+    # The tree has no log and no seals: nothing is wrong, and nobody vouches for it.
+    assert await asyncio.to_thread(judge, public, [], minimal=False) == SOUND
 
 
 @pytest.mark.parametrize("trees", ["one tree", "a tree for each"])

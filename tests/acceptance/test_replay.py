@@ -10,6 +10,7 @@ import pytest
 
 from prep.domain.rules import rule_set
 from prep.files.official import read_official
+from prep.rehearsal.installation import log_key_of
 from prep.rehearsal.replay import compare, examine, sheets
 from tests.makers.official_files import Official
 from tests.makers.waiting import NIGHT
@@ -79,8 +80,9 @@ def test_a_replay_of_quintana_roo_gives_the_official_numbers(quintana_roo: Path)
     assert compared["not_replayable"] == {}
     assert all(each["equal"] for each in compared["compared"])
     assert len({each["value"].split()[0] for each in compared["compared"]}) == 13 + ELECTIONS["qroo-2019"][1]
+    public = quintana_roo / "publico"
     verified = subprocess.run(
-        [sys.executable, "-m", "integrity", "verify", str(quintana_roo / "publico")],
+        [sys.executable, "-m", "integrity", "verify", public, "--log-key", log_key_of(public)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert verified.returncode == 0, verified.stdout[-3000:]

@@ -394,3 +394,7 @@ async def test_a_lost_number_is_a_decision_about_one_number_of_one_device(room: 
     event = await room.pool.fetchrow("SELECT subject, detail FROM event WHERE kind = 'decision'")
     assert event is not None
     assert (event["subject"], "escaner-1:5" in event["detail"]) == (f"decision:{number}", True)
+    lost = await room.pool.fetchrow("SELECT device, numbers, reason, person <> confirmed AS two FROM device_loss")
+    assert lost is not None
+    assert tuple(lost) == ("escaner-1", "5", "El dispositivo se descompuso", True), "verifiers read it in the log"
+    assert await says(room, "admin", "undo", number, motivo="error") == (409, "decision_no_lo_admite")

@@ -30,3 +30,4 @@ CREATE INDEX device_key_device ON device_key (device);
 INSERT INTO device_key SELECT public_key, id, enrolled_at FROM device;
 
 GRANT SELECT ON device_loss, device_key TO prep_app;
+GRANT INSERT ON device_loss TO prep_app;

@@ -467,7 +467,8 @@ GRANT UPDATE ON acta_current, task TO prep_capture;
 -- Decisions of two people, and their effects.
 GRANT SELECT ON decision, decision_move, proposal, confirmation, publication_decision, fuera_catalogo, fuera_removed, publication_fuera,
     publication_image, publication, arrival, held_back, parked, attempt, outbox, event TO prep_capture;
-GRANT INSERT ON proposal, confirmation, fuera_catalogo, fuera_removed, image_current TO prep_capture;
+GRANT INSERT ON proposal, confirmation, fuera_catalogo, fuera_removed, image_current, device_loss TO prep_capture;
+GRANT SELECT ON device_loss TO prep_capture, prep_sequencer, prep_publisher;
 GRANT UPDATE ON image_current, parked TO prep_capture;
 GRANT DELETE ON task, session TO prep_capture;
 GRANT EXECUTE ON FUNCTION acta_after, open_session, key_is_theirs, rewrite_password TO prep_capture;
