@@ -611,12 +611,17 @@ def _copy_share(pairs: Sequence[tuple[Path, Path]]) -> set[str]:
     return lost
 
 
-# The gate runs in processes of its own, as many as there are elections, and processors for them.
+# The gate runs in processes of its own, as many as there are elections, and processors for them; small elections share
+# one, because its start takes longer than their rows.
+
+_ROWS_OF_A_START: Final = 10_000
+"""Rows that the gate reads in about the time that one more process needs to start."""
 
 
 async def _run_gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
+    worth = 1 + sum(each.rows for each in expected.values()) // _ROWS_OF_A_START
     handed: list[dict[str, dict[str, object] | None]] = [
-        {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected))))
+        {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected), worth)))
     ]
     handed[0][FOLDER] = None
     # The largest elections first, each to the process with the fewest.

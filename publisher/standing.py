@@ -15,6 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from integrity import durable
 from integrity.support import ACTS, ShownRow, Standing, Stated, advance, fault_of, typed_cells, values_key
 
 CHECK: Final = "EVI-12"
@@ -28,7 +29,7 @@ _TAIL: Final = 15
 
 def write_statements(path: Path, statements: Sequence[Mapping[str, Any]]) -> None:
     """One JSON object a line (`prep.store.standing.behind`)."""
-    path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in statements), encoding="utf-8")
+    durable.write(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in statements).encode())
 
 
 def unsupported_rows(
