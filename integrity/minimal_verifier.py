@@ -2866,9 +2866,11 @@ def judge_openings(tree: Tree, log: Log, last: Corte, shown: dict[int, Corte], r
     for row in rows.values():
         firsts[row.corte][row.code, row.clave] = row
     stands: defaultdict[tuple[str, str], Stand] = defaultdict(Stand)
+    latest: dict[tuple[str, str], Shown] = {}
     opened: set[int] = set()
     for number in sorted(log.cortes.keys() & shown.keys()):
         where, mine = f"bitacora/aperturas/{number:04}.jsonl", firsts[number]
+        latest |= mine
         try:
             lines = tree.read(where, GIGA).splitlines()
         except Absent:
@@ -2895,8 +2897,9 @@ def judge_openings(tree: Tree, log: Log, last: Corte, shown: dict[int, Corte], r
                 said[held["eleccion"], held["acta"]].append(held)
         for acta in {*mine, *said}:
             fault = stands[acta].hear(said.get(acta, []))
-            if acta in mine:
-                fault = fault or stands[acta].fault_of(mine[acta])
+            # People may say again what a row shows already: it stays as it is, and stands on both.
+            if acta in latest:
+                fault = fault or stands[acta].fault_of(latest[acta])
                 report.need(not fault, "EVI-12", f"{where}: la fila de {acta[1]} de {acta[0]} no se sostiene: {fault}")
             else:
                 report.need(None, "EVI-13", f"{where}: abre lo de {acta[1]} de {acta[0]}, que ese corte no mostró")

@@ -51,9 +51,11 @@ def judge_support(
     for each in rows:
         by_corte.setdefault(each.corte, {})[each.eleccion, each.clave] = each.row
     standings: dict[_Acta, Standing] = {}
+    latest: dict[_Acta, ShownRow] = {}
     opened: set[int] = set()
     for number in sorted(book.cortes.keys() & shown.keys()):
         mine = by_corte.get(number, {})
+        latest |= mine
         path = opening_path(number)
         try:
             lines = tree.read(path, _OPENINGS_LIMIT).splitlines()
@@ -68,9 +70,10 @@ def judge_support(
         for acta in mine.keys() | said.keys():
             standing = standings.setdefault(acta, Standing())
             fault = advance(standing, said.get(acta, ()))
-            if acta in mine:
+            # People may say again what a row shows already: it stays as it is, and stands on both.
+            if acta in latest:
                 ledger.did("EVI-12")
-                fault = fault or fault_of(standing, mine[acta])
+                fault = fault or fault_of(standing, latest[acta])
             elif number >= since:
                 found = f"las de {acta[1]} de {acta[0]}, que ese corte no mostró"
                 ledger.wrong("EVI-13", path, expected="las declaraciones de las actas de su corte", found=found)

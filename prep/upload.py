@@ -23,9 +23,10 @@ from prep.errors import Code, Rejected
 SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
 MAX_SEQUENCE: Final = 999_999
 """The largest number of an image of one device. No device sends so many in a night; a clock counts beyond it."""
-FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
-LAST_MOMENT: Final = datetime(2100, 1, 1, tzinfo=UTC)
-"""A time that a device says is from the first on and before the last: four digits of a year in every time zone."""
+FIRST_MOMENT: Final = datetime(2000, 1, 2, tzinfo=UTC)
+LAST_MOMENT: Final = datetime(2099, 12, 31, tzinfo=UTC)
+"""A time that a device says is from the first on and before the last: in every time zone its year is from 2000 to 2099,
+as the readers of the published files demand."""
 
 
 class Origen(StrEnum):
@@ -146,7 +147,7 @@ class Upload(BaseModel):
             "Acopio",
             6,
             "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00, "
-            f"de {FIRST_MOMENT.year} a {LAST_MOMENT.year - 1}",
+            f"de {FIRST_MOMENT.year} a {LAST_MOMENT.year}",
             _moment_with_offset,
         ),
         AfterValidator(_printable_moment),

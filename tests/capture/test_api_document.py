@@ -45,7 +45,7 @@ def test_the_table_of_headers_is_the_code() -> None:
     assert [row[:3] for row in rows("3. Send an image")][:-1] == defined
     told = {row[1]: row[3] for row in rows("3. Send an image")[:-1]}
     assert f"at most {MAX_SEQUENCE:,}" in told["X-PREP-Sequence"]
-    assert f"from {FIRST_MOMENT.year} to {LAST_MOMENT.year - 1}" in told["X-PREP-Acopio"]
+    assert f"from {FIRST_MOMENT.year} to {LAST_MOMENT.year}" in told["X-PREP-Acopio"]
 
 
 def test_the_worked_example_is_signed_as_the_server_reads_it() -> None:
