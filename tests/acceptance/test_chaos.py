@@ -30,7 +30,7 @@ def test_the_three_nights_together_have_every_kind_of_fault() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_night_under_faults_loses_nothing(kafka_jars: None, tmp_path: Path, seed: int) -> None:
     report = tmp_path / "informe.json"
-    words = ["--casillas", CASILLAS, "--faults", FAULTS, "--seed", seed, "--interval", 3]
+    words = ["--casillas", CASILLAS, "--faults", FAULTS, "--seed", seed, "--interval", 5]
     done = subprocess.run(
         [
             sys.executable,

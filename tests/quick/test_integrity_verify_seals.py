@@ -19,6 +19,7 @@ from integrity.sealing.seal import PERSON, SEAL, seal
 from integrity.sealing.sello import SELLO, seals
 from integrity.sealing.stamp import STAMPS
 from integrity.source import Folder, Unreadable
+from integrity.tree.documents import rules_digest
 from integrity.verify import Asked, verify, verify_tree
 from tests.makers.seal_maker import STAMPING, Party, party, rsa_key
 from tests.makers.tree_maker import TIMES, make_tree, reseal
@@ -239,6 +240,9 @@ def _say_simulacro(root: Path) -> None:
     for path in [*(corte(root, number) / "manifest.json" for number in range(3)), root / "index.json"]:
         held = json.loads(path.read_text())
         held["simulacro"] = True
+        if declared := held.get("declaracion"):
+            declared["contenido"]["simulacro"] = True
+            declared["sha256"] = rules_digest(declared["contenido"])
         path.write_text(json.dumps(held, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n")
     reseal(root)
 
