@@ -154,6 +154,18 @@ async def test_a_version_that_differs_from_its_captures_in_one_column_is_refused
         await refused(connection, query, *true.values(), because="its round has a version already")
 
 
+async def test_a_second_capture_by_a_clock_that_is_behind_gives_a_version(room: Room, night: Night) -> None:
+    await room.arrive(ACTA)
+    assert (await room.type("ana", VALUES)).status_code == 201
+    room.clock.advance(minutes=-40)
+    assert (await room.type("beto", VALUES)).status_code == 201
+    await room.work()
+    async with connected(night.owner) as owner:
+        row = await owner.fetchrow("SELECT captura_at, verificacion_at FROM acta_version")
+    assert row is not None
+    assert row["verificacion_at"] - row["captura_at"] == timedelta(minutes=40)
+
+
 async def test_three_different_captures_need_a_choice_by_somebody_else(room: Room, night: Night) -> None:
     await room.arrive(ACTA)
     for who, votes in (("ana", 150), ("beto", 151), ("caro", 152)):

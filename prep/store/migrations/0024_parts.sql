@@ -271,7 +271,9 @@ BEGIN
     END IF;
     IF v.person IS NOT NULL OR v.reason <> (CASE WHEN c.version IS NULL THEN 'captura' ELSE 'recaptura' END)
             OR v.cotejada <> (CASE WHEN before.cotejada = 3 THEN 2 ELSE 0 END)
-            OR (v.captura_at, v.verificacion_at) IS DISTINCT FROM (captura, verificacion) THEN
+            -- In their order: the clocks of two machines may differ.
+            OR (v.captura_at, v.verificacion_at)
+                IS DISTINCT FROM (least(captura, verificacion), greatest(captura, verificacion)) THEN
         RETURN 'its person, its reason, its cotejo or its times are not those of its captures';
     END IF;
     IF v.image IS DISTINCT FROM said.image
