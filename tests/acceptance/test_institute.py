@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,16 @@ from typing import Any
 import pytest
 
 from prep.files.catalog_files import files_in, load_catalog
-from prep.rehearsal.installation import NightPlace, how_to_check, order, place_in, prepare, stamper, vouchers
+from prep.rehearsal.installation import (
+    NightPlace,
+    how_to_check,
+    order,
+    place_in,
+    prepare,
+    rehearsal_night,
+    stamper,
+    vouchers,
+)
 from prep.rehearsal.night import play
 from prep.rehearsal.plan import Plan
 from prep.rehearsal.synthetic import written_on
@@ -101,8 +111,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The night of this institute, closed; its place and its catalogue's folder."""
     base = tmp_path_factory.mktemp("instituto")
     data, folder = base / "datos", base / "mi-eleccion"
-    settings = {"PREP_SIGLAS": "SON", "PREP_ZONE": "America/Hermosillo", "PREP_INTERVAL_SECONDS": "12"}
-    place = place_in(data, base / "publico", settings | vouchers(data))
+    place = place_in(data, base / "publico", vouchers(data))
     order(place, "catalog", "template", str(folder))
     rules = folder / "reglas" / "son-2027.toml"
     order(place, "rules", "new", "son-2027", "--file", str(rules))
@@ -117,7 +126,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Any:
     catalog = load_catalog(files)
     sheets = written_on(catalog, seed=7)
     plan = Plan("SON", files, catalog, sheets, len(sheets), 7, 0.05, 0)
-    place = prepare(plan, data, base / "publico", dict(settings | vouchers(data)))
+    declared = replace(rehearsal_night("SON", interval=12, ceremony=True), zone="America/Hermosillo")
+    place = prepare(plan, data, base / "publico", vouchers(data), declared)
     try:
         with stamper(place):
             play(plan, place, ceremonies=True)
