@@ -121,6 +121,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Any:
     rules.write_text(changed, encoding="utf-8")
     order(place, "rules", "check", str(rules))
     edited(folder)
+    with (folder / "sitios.csv").open("a", encoding="utf-8") as sites:
+        sites.write("CCV-2,Segundo centro de captura\n")
     order(place, "catalog", "check", str(folder))
     files = files_in(folder)
     catalog = load_catalog(files)
