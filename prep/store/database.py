@@ -193,6 +193,9 @@ def _lasting_refusal(error: Exception) -> Rejected | None:
             )
         case asyncpg.ClientConfigurationError():
             return Rejected(f"dirección de base de datos inválida: {_first_line(error)}")
+        # The roles of the parts are made by the migrations: a fresh database has none of them.
+        case asyncpg.InvalidAuthorizationSpecificationError() if 'role "prep_' in str(error):
+            return Rejected(f"la base de datos no está preparada, ejecute «prep migrate»: {_first_line(error)}")
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
             return Rejected(f"la base de datos no nos admite: {_first_line(error)}")
         case ConnectionError() if "rejected SSL upgrade" in str(error):

@@ -13,8 +13,9 @@ import asyncpg
 import psutil
 import pytest
 
-from prep.errors import Unavailable
+from prep.errors import Rejected, Unavailable
 from prep.store import embedded
+from prep.store.database import connect
 from tests.makers.waiting import until
 
 SUBREAPER = 36  # linux/prctl.h, PR_SET_CHILD_SUBREAPER
@@ -129,6 +130,13 @@ async def test_a_socket_folder_that_another_user_could_enter_is_not_used_again(t
     finally:
         embedded.stop(folder)
         shutil.rmtree(before.socket_dir)
+
+
+async def test_a_fresh_database_says_which_command_prepares_it(tmp_path: Path) -> None:
+    async with embedded.running(tmp_path / "postgres") as server:
+        with pytest.raises(Rejected, match=r"no está preparada, ejecute «prep migrate»"):
+            async with connect(server.app()):
+                pass
 
 
 def put_aside(folder: Path) -> list[Path]:
