@@ -81,7 +81,7 @@ class Installation:
         return -1
 
     async def identified(self) -> int:
-        connection = await asyncpg.connect(embedded.Embedded(str(self.postgres)).app())
+        connection = await asyncpg.connect(embedded.Embedded(str(self.postgres)).owner())
         try:
             number: int = await connection.fetchval("SELECT count(*) FROM image_current WHERE state = 'identificada'")
             return number
