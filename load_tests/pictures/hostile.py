@@ -31,7 +31,7 @@ from load_tests.pictures.kinds import acta, saved
 from prep.rehearsal.installation import command_line, free_ports, rehearsal_night
 from prep.settings import now
 from prep.store import embedded, night
-from prep.store.database import migrate
+from prep.store.database import Connection, migrate
 
 HONEST_EVERY: Final = 5
 """Bombs after which the other device sends an honest image."""
@@ -109,7 +109,7 @@ async def play(folder: Path, kinds: Sequence[tuple[str, bytes]], *, patience: fl
     return told
 
 
-async def _open_night(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _open_night(connection: Connection) -> None:
     """Declare a night, with corte 0 on record: from then on images come in."""
     declared, at = rehearsal_night(), now()
     async with connection.transaction():

@@ -201,7 +201,7 @@ async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[
                 await process.wait()
 
 
-async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
+async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 600) -> None:
     """Wait until capture can take images. If it cannot, raises PrepError that names the log."""
     deadline = time.monotonic() + seconds
     async with speaker(place, 1) as client:
@@ -211,7 +211,8 @@ async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, sec
                     if response.ok:
                         return
             await asyncio.sleep(0.1)
-    raise PrepError(f"la instalación no respondió; vea {place.data / 'registro.jsonl'}")
+    ended = "no respondió" if process.returncode is None else f"terminó con {process.returncode} antes de responder"
+    raise PrepError(f"la instalación {ended}; vea {place.data / 'registro.jsonl'}")
 
 
 async def opened(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 120) -> None:

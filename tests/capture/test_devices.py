@@ -99,7 +99,7 @@ async def test_a_device_gets_another_key_under_its_id(owner: asyncpg.Connection,
 async def test_what_a_device_sent_is_listed(owner: asyncpg.Connection) -> None:
     await people.revoke_device(owner, "movil-1", EVENING)
     lines = (await accounts._show_device(Namespace(device="movil-1"))(owner)).splitlines()
-    assert lines[0].startswith("movil-1, sitio A, inscrito ")
+    assert lines[0].startswith("movil-1, sitio CATD-1, inscrito ")
     assert "no se le admite nada" in lines[1]
     assert [line.split()[0] for line in lines if "recibida" in line] == ["1", "4"]
     assert lines[-1].strip() == "faltan 2-3"

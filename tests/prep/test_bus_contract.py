@@ -61,7 +61,7 @@ class KafkaMedium:
         self.made: list[KafkaBus] = []
 
     def bus(self) -> KafkaBus:
-        self.made.append(KafkaBus(self.cluster, patience=2.5))
+        self.made.append(KafkaBus(self.cluster, patience=10.0))
         return self.made[-1]
 
 
@@ -499,7 +499,7 @@ async def test_kafka_a_partition_with_too_much_in_hand_is_fetched_no_more_and_th
 async def test_kafka_topics_are_created_once_and_each_difference_is_said(kafka_one: DevKafka) -> None:
     async with plugged_kafka(kafka_one) as cords:
         cluster = Cluster(cords.bootstrap, prefix=f"t{uuid.uuid4().hex}.")
-        bus = KafkaBus(cluster, patience=2.5)
+        bus = KafkaBus(cluster, patience=10.0)
         with pytest.raises(Unavailable, match="prep bus init"):
             await bus.publish([announce("a", 0)])
         first, well = await create_topics(cluster, 1)
