@@ -62,7 +62,7 @@ LOOK: Final = 0.1
 """Seconds between two looks at the state of the night."""
 RECOVERY: Final = 600.0
 """A part that has not recovered after this many seconds counts as lost."""
-STALLED: Final = 180.0
+STALLED: Final = 600.0
 """After this many seconds without any progress the night ends."""
 OF_ITS_OWN: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 LOOPBACK: Final = 'ip link set lo up && "$@"; exit $?'

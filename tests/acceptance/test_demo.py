@@ -1,23 +1,55 @@
-"""A demo prints one command that checks all its results, and this command works."""
+"""A demo prints one command that checks all its results, and this command works. Its totals are those of the same night
+on other engines, and of the same night killed again and again."""
 
+import contextlib
+import json
 import os
+import random
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from prep.store import embedded
+from tests.makers import engine
 from tests.makers.waiting import NIGHT
 from tests.quick.test_documents import RARE, described
 
+DEMO = ("prep.operations.cli", "demo", "--once", "--casillas", "25", "--seed", "3", "--interval", "15")
+KILLS = 6
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+
+def without_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+
+
+def run(*words: str, settings: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False, timeout=NIGHT
+        [sys.executable, "-m", *words],
+        env=without_settings() | (settings or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=NIGHT,
     )
+
+
+def command_of(said: str) -> list[str]:
+    """The words of the command that a demo printed; they check all its results."""
+    line = [line for line in said.splitlines() if line.startswith("compruébelo: ")][-1]
+    return shlex.split(line.removeprefix("compruébelo: "))
+
+
+def totals(data: Path) -> bytes:
+    public = data / "publico"
+    index = json.loads((public / "index.json").read_text())
+    assert index["fase"] == "final"
+    return Path(public, index["carpeta"], "totals.json").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +57,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """The folder of a finished demo, and the words of the command that it printed."""
     data = tmp_path_factory.mktemp("demo") / "datos"
     try:
-        done = run("prep.operations.cli", "demo", "--once", "--casillas", "5", "--interval", "4", "--data", str(data))
+        done = run(*DEMO, "--data", str(data))
     finally:
         embedded.stop(data / "instalacion" / "postgres")
     assert done.returncode == 0, done.stderr[-3000:]
-    [line] = [line for line in done.stderr.splitlines() if line.startswith("compruébelo: ")]
-    return data, shlex.split(line.removeprefix("compruébelo: "))
+    return data, command_of(done.stderr)
 
 
 def test_the_printed_command_checks_all_and_finds_no_error(demo: tuple[Path, list[str]]) -> None:
@@ -72,3 +103,64 @@ def test_each_file_that_a_night_publishes_is_described_and_each_described_file_i
     assert [file for file in files if not any(pattern.fullmatch(file) for pattern in patterns.values())] == []
     absent = {path for path, pattern in patterns.items() if not any(map(pattern.fullmatch, files))}
     assert absent <= RARE.keys() - {"verificar.html"} | {"cortes/NNNN/SHA256SUMS.firma.p7s", "ELECCION/fuera/HASH.html"}
+
+
+# The same night elsewhere.
+
+
+def test_the_distributed_engine_gives_the_same_totals(
+    demo: tuple[Path, list[str]], kafka_jars: None, tmp_path: Path
+) -> None:
+    """On three nodes of Kafka, a PostgreSQL by its address and an S3."""
+    data = tmp_path / "lejos"
+    with engine.running(tmp_path / "motor") as settings:
+        done = run(*DEMO, "--data", str(data), settings=settings)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    verified = run(*command_of(done.stderr))
+    assert verified.returncode == 0, verified.stdout[-3000:]
+    assert totals(data) == totals(demo[0])
+
+
+def kill(process: subprocess.Popen[bytes], data: Path, *, postgres: bool) -> None:
+    """Send SIGKILL to the night and to every part that it started; with `postgres`, also to PostgreSQL."""
+    parts = psutil.Process(process.pid).children(recursive=True)
+    for part in [psutil.Process(process.pid), *parts]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            part.kill()
+    process.wait()
+    pid = data / "instalacion" / "postgres" / "postmaster.pid"
+    if postgres and pid.exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text().split()[0]), signal.SIGKILL)
+
+
+def test_a_night_that_is_killed_again_and_again_has_the_same_totals(
+    demo: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    data, said = tmp_path / "golpeada", tmp_path / "salida.txt"
+    chance = random.Random(20)
+    kills = 0
+    try:
+        while True:
+            with said.open("ab") as out:
+                words = [sys.executable, "-m", *DEMO, "--data", str(data)]
+                night = subprocess.Popen(words, env=without_settings(), stdout=out, stderr=out)
+            if kills == KILLS:
+                break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                night.wait(chance.uniform(3, 20))
+            if night.poll() is not None:
+                break
+            kill(night, data, postgres=chance.random() < 0.3)
+            kills += 1
+            time.sleep(0.2)  # the kernel ends the children of the killed process
+        assert night.wait(NIGHT) == 0, said.read_text()[-3000:]
+    finally:
+        embedded.stop(data / "instalacion" / "postgres")
+    assert kills >= KILLS // 2, "the night was over before it could be disturbed"
+    assert totals(data) == totals(demo[0])
+    verified = run(*command_of(said.read_text()))
+    assert verified.returncode == 0, verified.stdout[-3000:]
+    log = data / "publico" / "bitacora"
+    audited = run("integrity", "audit-log", str(log), "--policy", str(log / "politica.txt"))
+    assert audited.returncode == 0, audited.stdout[-3000:]

@@ -117,7 +117,7 @@ def test_a_demo_runs_from_an_installed_wheel(institute: Path, tmp_path: Path) ->
             "--casillas",
             "5",
             "--interval",
-            "4",
+            "15",
             "--data",
             "datos",
             folder=tmp_path,
