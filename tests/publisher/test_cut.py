@@ -222,22 +222,24 @@ def failing(office: CorteOffice, step: str, *, after: bool) -> CorteOffice:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
-async def test_killed_at_any_step_the_next_run_ends_with_the_same_tree(
-    tonight: SmallNight, tmp_path: Path, step: str, after: bool
+async def test_killed_at_every_step_in_turn_it_ends_with_the_same_tree(
+    tonight: SmallNight, tmp_path: Path, after: bool
 ) -> None:
+    """Each run begins with the remains of all runs before it, and dies one step later than the last one."""
+    public = tonight.office.public
     await tonight.cut()
-    await tonight.count(tonight.sheets[:30])
-    with pytest.raises(Killed):
-        await tonight.cut(office=failing(tonight.office, step, after=after))
-    shown = json.loads((tonight.office.public / "index.json").read_bytes())
-    assert shown["corte"] == (1 if (step, after) == ("index", True) else 0)
-    assert folder(tonight.office.public, shown["corte"]).exists()
-    await tonight.count(tonight.sheets[30:60])  # actas go on coming
+    for ordinal, step in enumerate(STEPS):
+        await tonight.count(tonight.sheets[4 * ordinal : 4 * ordinal + 4])  # actas go on coming
+        tonight.cut_so_far = await _last_recorded(tonight)
+        with pytest.raises(Killed):
+            await tonight.cut(office=failing(tonight.office, step, after=after))
+        shown = json.loads((public / "index.json").read_bytes())
+        assert shown["corte"] == (1 if (step, after) == ("index", True) else 0)
+        assert folder(public, shown["corte"]).exists()
     await _until(tonight, 2)
     clean = tonight.at(tmp_path / "limpio")
     await _until(tonight, 2, office=clean)
-    assert tree(tonight.office.public) == tree(clean.public)
+    assert tree(public) == tree(clean.public)
     await _each_version_once(tonight)
 
 
@@ -263,7 +265,7 @@ async def _each_version_once(tonight: SmallNight) -> None:
         )
         assert unpublished == 0
         chain = await connection.fetch("SELECT number, previous FROM corte ORDER BY number")
-        assert [tuple(row) for row in chain] == [(0, None), (1, 0), (2, 1)]
+        assert [tuple(row) for row in chain] == [(0, None), *((number, number - 1) for number in range(1, len(chain)))]
 
 
 async def test_of_two_publishers_one_leads_and_the_other_waits(tonight: SmallNight) -> None:
@@ -349,42 +351,53 @@ async def test_who_has_lost_the_lock_records_nothing(tonight: SmallNight) -> Non
     assert await _last_recorded(tonight) == 0
 
 
-MOMENTS = [(step, False) for step in STEPS] + [(step, True) for step in ("record", "rename", "pages")]
+MOMENTS = {
+    "until it is recorded": [("render", False), ("gate", False), ("sums", False), ("fsync", False), ("record", False)],
+    "until it is there": [("record", True), ("images", False), ("zip", False), ("rename", False)],
+    "until people see it": [("rename", True), ("pages", False), ("pages", True), ("index", False)],
+}
 
 
-@pytest.mark.parametrize(("step", "after"), MOMENTS, ids=[f"{'after' if a else 'before'} {s}" for s, a in MOMENTS])
+@pytest.mark.parametrize("moments", MOMENTS.values(), ids=MOMENTS)
 async def test_a_publisher_that_stood_still_while_another_took_over_changes_nothing_more(
-    tonight: SmallNight, tmp_path: Path, step: str, after: bool
+    tonight: SmallNight, tmp_path: Path, moments: list[tuple[str, bool]]
 ) -> None:
-    """Stop it at any step, end its session, let another cut a corte and a half, and let it go on."""
+    """Stop it at a step, end its session, let another cut a corte and a half, and let it go on; at each step in turn."""
     await tonight.cut()
-    await tonight.count(tonight.sheets[:30])
+    stood = 0
 
     @contextmanager
     def stand_still(name: str) -> Iterator[None]:
-        if (name, after) == (step, False):
+        if (name, False) == moments[stood]:
             stop()
         yield
-        if (name, after) == (step, True):
+        if (name, True) == moments[stood]:
             stop()
 
     def stop() -> None:
         """This whole loop stands still until the other publisher is done."""
         with ThreadPoolExecutor(1) as elsewhere:
-            elsewhere.submit(asyncio.run, overtake(tonight)).result()
+            elsewhere.submit(asyncio.run, overtake(tonight, stood)).result()
 
-    async with leading.cutting(tonight.url) as leader:
-        with pytest.raises(Unavailable):
-            await cut(replace(tonight.office, step=stand_still), leader, tonight.order())
-    assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 2
+    for stood in range(len(moments)):
+        await tonight.count(_tens(tonight, 2 * stood))
+        tonight.cut_so_far = await _last_recorded(tonight)
+        async with leading.cutting(tonight.url, patience=5) as leader:
+            with pytest.raises(Unavailable):
+                await cut(replace(tonight.office, step=stand_still), leader, tonight.order())
+        assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 2 * (stood + 1)
     clean = tonight.at(tmp_path / "limpio")
-    await _until(tonight, 2, office=clean)
+    await _until(tonight, 2 * len(moments), office=clean)
     assert tree(tonight.office.public) == tree(clean.public)
     await _each_version_once(tonight)
 
 
-async def overtake(tonight: SmallNight) -> None:
-    """End the session of the publisher that cuts; correct an acta, count others, and cut until corte 2 is out."""
+def _tens(tonight: SmallNight, ordinal: int) -> list[Sheet]:
+    return tonight.sheets[10 * ordinal : 10 * ordinal + 10]
+
+
+async def overtake(tonight: SmallNight, stood: int) -> None:
+    """End the session of the publisher that cuts; correct an acta, count others, and cut until two more cortes are out."""
     owner = await asyncpg.connect(tonight.owner)
     await owner.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'prep-publisher' AND datname = current_database()"
@@ -392,13 +405,13 @@ async def overtake(tonight: SmallNight) -> None:
     await owner.close()
     async with await open_pool(tonight.url, connections=4) as pool:
         there = replace(tonight, office=replace(tonight.office, pool=pool))
-        corrected = next(sheet for sheet in tonight.sheets[:30] if _sheet_counts(sheet))
+        corrected = next(sheet for sheet in _tens(tonight, 2 * stood) if _sheet_counts(sheet))
         assert corrected.values is not None
         await there.count(
             [replace(corrected, values={**corrected.values, "NULOS": _votes_on_sheet(corrected, "NULOS") + 1})]
         )
-        await there.count(tonight.sheets[30:60])
-        await _until(there, 2)
+        await there.count(_tens(tonight, 2 * stood + 1))
+        await _until(there, 2 * (stood + 1))
 
 
 async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(
