@@ -98,7 +98,15 @@ class Rooms:
     pool: Pool
 
 
-def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock: Callable[[], datetime]) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    pool: Pool,
+    bus: Bus,
+    blobs: Blobs,
+    clock: Callable[[], datetime],
+    ticks: Callable[[], float] = time.monotonic,
+) -> FastAPI:
     """The application. `pool`, `bus` and `blobs` stay the caller's to close.
 
     `pool` may be one that has not connected yet (`open_pool(…, wait=False)`): intake does not need it.
@@ -125,7 +133,7 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         tonight=tonight,
         max_bytes=settings.image_max_bytes,
     )
-    people = People(pool, clock=clock, hours=settings.session_hours)
+    people = People(pool, ticks=ticks, hours=settings.session_hours, idle_minutes=settings.session_idle_minutes)
     desk = Desk(
         pool,
         blobs,
@@ -227,7 +235,8 @@ async def receipts_key(request: Request) -> Response:
 
 async def login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
     """Open a session."""
-    session = await _rooms(request).people.login(said.usuario, said.clave)
+    address = request.client.host if request.client else ""
+    session = await _rooms(request).people.login(said.usuario, said.clave, address)
     told = {
         "token": session.token,
         "rol": session.person.role,

@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> None:
             door = listening(settings.host, settings.capture_port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _stopped)
-            await uvicorn.Server(config(app)).serve([door])
+            await uvicorn.Server(config(app, settings.proxies)).serve([door])
         finally:
             await bus.close()
             await pool.close()
@@ -79,7 +79,8 @@ def _stopped(*_: object) -> None:
     """The server has ended in good order and raises the signal again; `serve` closes the rest."""
 
 
-def config(app: FastAPI) -> uvicorn.Config:
+def config(app: FastAPI, proxies: str) -> uvicorn.Config:
+    """`proxies` may say whose request they pass on; the address of a client is what counts wrong passwords."""
     return uvicorn.Config(
         app,
         http="httptools",
@@ -88,7 +89,8 @@ def config(app: FastAPI) -> uvicorn.Config:
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=True,
+        forwarded_allow_ips=proxies,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=15,
     )

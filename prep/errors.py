@@ -37,7 +37,7 @@ class Code(StrEnum):
     CREDENTIALS_WRONG = "credenciales_incorrectas", 401, "The user or the password is wrong."
     NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
     ROLE_MAY_NOT = "rol_no_permitido", 403, "The role of this person does not allow this."
-    TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many logins were tried for this name; wait."
+    TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many wrong passwords came for this name from this address; wait."
     TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests came from this address; the proxy says so."
     TOO_MANY_PEOPLE = "demasiadas_personas", 503, "Too many people log in at once; try again."
 

@@ -80,6 +80,8 @@ REQUEST_SECONDS: Final = Histogram(
     "prep_http_request_duration_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
 )
 
+LOGINS: Final = Counter("prep_logins_total", "Logins by outcome: opened, wrong, slowed.", ["outcome"])
+
 # The night
 NIGHT_START: Final = Gauge("prep_night_start_timestamp_seconds", "Declared time of the first corte; 0: no fixed hour.")
 NIGHT_OPEN: Final = Gauge("prep_night_open", "1 from corte 0 on.")

@@ -36,7 +36,19 @@ async def locust(place: NightPlace, *words: str) -> tuple[int, str, str]:
     accounts.write_text("".join(f"{login} {password}\n" for site in people().values() for login in site))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "load_tests" / "locustfile.py")),
-        *("--headless", "--only-summary", "--stop-timeout", "60", "--json", "--host", place.url, "--pace", "0", "--typing", "0"),
+        *(
+            "--headless",
+            "--only-summary",
+            "--stop-timeout",
+            "60",
+            "--json",
+            "--host",
+            place.url,
+            "--pace",
+            "0",
+            "--typing",
+            "0",
+        ),
         *("--keys", str(place.data), "--people", str(accounts), "--catalog", str(place.data / "catalogo"), *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

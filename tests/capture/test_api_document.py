@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from capture.auth import FREE_TRIES
 from capture.description import RETRIED
 from capture.intake import MAX_JUMP
 from capture.shapes import JSON_LIMIT
@@ -70,3 +71,5 @@ def test_every_path_and_limit_is_told() -> None:
     assert limits["step from the highest number of a device to the next"] == f"{MAX_JUMP:,}"
     assert limits["time of a task"] == f"{defaults['lease_minutes']} minutes"
     assert limits["time of a session"] == f"{defaults['session_hours']} hours"
+    assert limits["time of a session without a request"] == f"{defaults['session_idle_minutes']} minutes"
+    assert limits["wrong passwords of one name from one address, before it must wait"] == str(FREE_TRIES)
