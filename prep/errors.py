@@ -38,11 +38,11 @@ class Code(StrEnum):
     NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
     ROLE_MAY_NOT = "rol_no_permitido", 403, "The role of this person does not allow this."
     TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many wrong passwords came for this name from this address; wait."
-    TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests came from this address; the proxy says so."
+    TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests, or connections, came from this address."
     TOO_MANY_PEOPLE = "demasiadas_personas", 503, "Too many people log in at once; try again."
 
     # Images.
-    UPLOAD_STOPPED = "envio_interrumpido", 408, "The body stopped coming; send the image again."
+    UPLOAD_STOPPED = "envio_interrumpido", 408, "The body, or the headers, stopped coming; send them again."
     NUMBER_USED = "numero_ya_usado", 409, "The device has used this sequence number for another image."
     NUMBER_JUMPS = "numero_adelantado", 409, "The number is far above those of the device; the sentence says the next."
     IMAGE_TOO_LARGE = "demasiado_grande", 413, "The image has more bytes or pixels than the limit."

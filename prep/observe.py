@@ -26,6 +26,7 @@ from prometheus_client import (
 )
 
 from integrity import VERSION
+from prep.doors import PROBES, Door, Limits
 from prep.processes import listening
 from prep.settings import now
 
@@ -236,7 +237,9 @@ def probe_answer(wrong: str | None, well: str) -> tuple[HTTPStatus, str]:
 
 
 @asynccontextmanager
-async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sentence) -> AsyncIterator[int]:
+async def serving_probes(
+    host: str, port: int, *, health: Sentence, ready: Sentence, limits: Limits = PROBES
+) -> AsyncIterator[int]:
     """Serve the probes and /metrics for a process that serves nothing else; yields the port (0 takes a free one).
 
     /livez     the loop answers. It looks at no other part, because a restart would not heal it.
@@ -247,12 +250,12 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:
         async def answer(_: web.Request) -> web.Response:
             status, text = say()
-            return web.Response(text=text, status=status)
+            return _last(web.Response(text=text, status=status))
 
         return answer
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return _last(web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}))
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
@@ -262,8 +265,16 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     # Prometheus asks every few seconds: no line in the log for each.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
+    assert runner.server is not None
+    door = Door(listening(host, port), runner.server, limits=limits)
     try:
-        await web.SockSite(runner, listening(host, port)).start()
-        yield runner.addresses[0][1]
+        yield door.port
     finally:
+        door.close()
         await runner.cleanup()
+
+
+def _last(response: web.Response) -> web.Response:
+    """Each connection has one request, so that the door can end a slow one by its age alone."""
+    response.force_close()
+    return response

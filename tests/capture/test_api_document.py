@@ -11,6 +11,7 @@ from capture.auth import FREE_TRIES
 from capture.description import RETRIED
 from capture.intake import MAX_JUMP
 from capture.shapes import JSON_LIMIT
+from prep.doors import LIMITS
 from prep.errors import Code
 from prep.settings import Settings
 from prep.upload import FIRST_MOMENT, LAST_MOMENT, MAX_SEQUENCE, Upload, headers_of, read_headers
@@ -67,6 +68,10 @@ def test_every_path_and_limit_is_told() -> None:
     assert limits["bytes of an image"] == f"{defaults['image_max_bytes']:,}"
     assert limits["pixels of an image"] == f"{defaults['image_max_pixels']:,}"
     assert limits["bytes of a JSON body"] == f"{JSON_LIMIT:,}"
+    assert limits["bytes of the first line and the headers"] == f"{LIMITS.head_bytes:,}"
+    assert limits["time in which they come"] == f"{LIMITS.head_seconds} s"
+    many = f"{LIMITS.connections:,} and {LIMITS.per_address}"
+    assert limits["open connections, and those of one address"] == many
     assert limits["number of an image of one device"] == f"{MAX_SEQUENCE:,}"
     assert limits["step from the highest number of a device to the next"] == f"{MAX_JUMP:,}"
     assert limits["time of a task"] == f"{defaults['lease_minutes']} minutes"
