@@ -70,6 +70,7 @@ from prep.blobs import Blobs
 from prep.bus.contract import Bus
 from prep.domain.decision import DecisionMove
 from prep.errors import Code, Parked, PrepError, Rejected, Unavailable
+from prep.printable import printable
 from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
@@ -557,9 +558,7 @@ def described() -> dict[str, Any]:
 def _refusal(
     sentence: str, code: Code, *, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    # A sentence may quote the request, which may hold half a character: an answer is UTF-8 in any case.
-    said = sentence.encode(errors="backslashreplace").decode()
-    return JSONResponse({"error": said, "codigo": code}, status or code.status, headers)
+    return JSONResponse({"error": printable(sentence), "codigo": code}, status or code.status, headers)
 
 
 def _refuse(_: Request, error: Exception) -> Response:

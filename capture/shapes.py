@@ -26,7 +26,7 @@ JSON_LIMIT: Final = 64 * 1024
 """Bytes of a JSON body."""
 JSON_SECONDS: Final = 30.0
 """How long a JSON body may take to come."""
-PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
 """Text without control characters, which no keyboard types and PostgreSQL does not hold."""
 
 

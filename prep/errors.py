@@ -7,6 +7,8 @@ worded better one day; the code of a case never changes. `docs/api.md` shows the
 from enum import StrEnum
 from typing import ClassVar, Final, Self
 
+from prep.printable import printable
+
 
 class Code(StrEnum):
     """Every code of a refusal: its value on the wire, its HTTP status, and its meaning."""
@@ -120,8 +122,9 @@ class PrepError(Exception):
     """The code of a refusal of this kind that names none."""
 
     def __init__(self, sentence: str, *, code: Code | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+        # It may quote what a stranger sent, and goes to answers, logs and screens.
+        self.sentence = printable(sentence, kept="\n")
+        super().__init__(self.sentence)
         self.code = code or self.general
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from types import TracebackType
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +28,7 @@ from prometheus_client import (
 
 from integrity import VERSION
 from prep.doors import PROBES, Door, Limits
+from prep.printable import printable
 from prep.processes import listening
 from prep.settings import now
 
@@ -189,12 +191,15 @@ class _OneLine(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "part": self.part,
-            "event": record.getMessage(),
         }
-        line |= getattr(record, "data", {})
+        data = getattr(record, "data", {})
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        try:
+            whole = {**line, "event": record.getMessage(), **data}
+            return printable(json.dumps(whole, ensure_ascii=False, allow_nan=False, default=str))
+        except Exception:  # noqa: BLE001 - a line that cannot be made must still say that something happened
+            return printable(json.dumps(line | {"event": str(record.msg), "data": repr((record.args, data))}))
 
 
 def start_log(part: str) -> None:
@@ -203,6 +208,16 @@ def start_log(part: str) -> None:
     handler.setFormatter(_OneLine(part))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_the_end
+
+
+def _log_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The error that ends a process is a line like any other: it may quote what a stranger sent."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger(__name__).critical("ended by a defect", exc_info=(kind, error, trace))
 
 
 # Probes.
