@@ -410,8 +410,8 @@ async def healthz(request: Request) -> Response:
         await rooms.intake.blobs.find("salud")
     except Unavailable:
         away.append("almacén de imágenes")
-    if rooms.intake.tonight.clock_alarm:
-        away.append(rooms.intake.tonight.clock_alarm)
+    if alarm := observe.clock_alarm():
+        away.append(alarm)
     if away:
         return JSONResponse({"ok": False, "fuera": away}, 503)
     return JSONResponse({"ok": True})

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final
@@ -31,6 +32,8 @@ from prep.doors import PROBES, Door, Limits
 from prep.printable import printable
 from prep.processes import listening
 from prep.settings import now
+
+log: Final = logging.getLogger(__name__)
 
 Sentence = Callable[[], str | None]
 """None, or one sentence that says the fault."""
@@ -137,24 +140,56 @@ CLOCK_MOVED: Final = Gauge(
     "prep_clock_moved_seconds", "How far the machine's clock has been set, and not slewed, since this process started."
 )
 CLOCK_APART: Final = Gauge(
-    "prep_clock_apart_seconds", "This machine's clock minus the database's, as this process last compared them."
+    "prep_clock_apart_seconds",
+    "This machine's clock minus that of the database, or of a node of Kafka, as this process last compared them.",
+    ["source", "node"],
 )
 _CLOCKS_APART: Final = now().timestamp() - time.monotonic()
 CLOCK_MOVED.set_function(lambda: now().timestamp() - time.monotonic() - _CLOCKS_APART)
 
 
-_clocks: dict[str, str | None] = {"alarm": None}
+class ClockSource(StrEnum):
+    """A server with a clock of its own."""
+
+    POSTGRES = "postgres"
+    KAFKA = "kafka"
 
 
-def tell_clock(apart: timedelta, alarm: str | None) -> None:
-    """How far this clock is from the database's, and one sentence if that is too much: /healthz then says it."""
-    CLOCK_APART.set(apart.total_seconds())
-    _clocks["alarm"] = alarm
+CLOCKS: Final = timedelta(minutes=1)
+"""Two clocks that differ by more are an alarm; receipts that are signed meanwhile say so."""
+_alarms: dict[tuple[ClockSource, str], str] = {}
+
+
+def apart(before: datetime, theirs: datetime, after: datetime) -> timedelta:
+    """How far our clock is before another one, which was read between our times `before` and `after`.
+
+    The answer took some time, so their clock is right if it is between our two readings.
+    """
+    return max(before - theirs, timedelta()) + min(after - theirs, timedelta())
+
+
+def compare_clocks(source: ClockSource, *, before: datetime, theirs: datetime, after: datetime, node: str = "") -> None:
+    """Tell how far this machine's clock is from another one; if that is too much, `clock_alarm` says so from now on."""
+    distance = apart(before, theirs, after)
+    CLOCK_APART.labels(source, node).set(distance.total_seconds())
+    alarmed = _alarms.pop((source, node), None)
+    if abs(distance) > CLOCKS:
+        whose = f"Kafka (nodo {node})" if source is ClockSource.KAFKA else "la base de datos"
+        alarm = f"el reloj de esta máquina difiere {abs(round(distance.total_seconds()))} s del de {whose}"
+        _alarms[source, node] = alarm
+        if alarmed is None:
+            log.error("clock apart", extra={"data": {"why": alarm}})
 
 
 def clock_alarm() -> str | None:
-    """None, or one sentence: this machine's clock is wrong. Work goes on."""
-    return _clocks["alarm"]
+    """None, or one sentence: this machine's clock differs from that of a server. Work goes on."""
+    return "; ".join(_alarms[each] for each in sorted(_alarms)) or None
+
+
+def forget_clocks() -> None:
+    """As if no clock had been compared."""
+    _alarms.clear()
+    CLOCK_APART.clear()
 
 
 def tell_of_night(start: datetime | None, *, is_open: bool) -> None:
@@ -217,7 +252,7 @@ def _log_the_end(kind: type[BaseException], error: BaseException, trace: Traceba
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        logging.getLogger(__name__).critical("ended by a defect", exc_info=(kind, error, trace))
+        log.critical("ended by a defect", exc_info=(kind, error, trace))
 
 
 # Probes.

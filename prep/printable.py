@@ -1,7 +1,7 @@
 """Text of strangers on its way to a log, an answer or a screen: the one place that makes it harmless.
 
 A name, a header or a path may hold characters that move a cursor, change colours, turn the direction of a line or begin
-another one, or half a character, which no file can hold. Each becomes its escape of JSON, so nothing is lost.
+another one, or half a character, which no file can hold. Each becomes its escape of JSON, and none is lost.
 """
 
 import unicodedata

@@ -96,15 +96,15 @@ def test_what_a_person_reads_stays_as_it_is() -> None:
 @example(path="a" * 300)
 @example(path="cortes/" + "".join(ODD))
 def test_no_path_of_the_published_tree_is_a_defect(tmp_path: Path, path: str) -> None:
-    statuses = []
+    statuses: list[int] = []
 
     async def send(message: dict[str, Any]) -> None:
-        statuses.append(message.get("status"))
+        statuses.append(message.get("status", 0))
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    # As a server of HTTP hands it over: decoded from UTF-8, with a replacement for what is none.
+    # As a server of HTTP hands it over: decoded from UTF-8, with a replacement for other bytes.
     said = path.encode(errors="surrogatepass").decode(errors="replace")
     scope = {"type": "http", "method": "GET", "path": f"/{said}", "root_path": "", "headers": [], "query_string": b""}
     tree = FastAPI(openapi_url=None)
