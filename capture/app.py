@@ -70,6 +70,7 @@ from prep.blobs import Blobs
 from prep.bus.contract import Bus
 from prep.domain.decision import DecisionMove
 from prep.errors import Code, Parked, PrepError, Rejected, Unavailable
+from prep.printable import printable
 from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
@@ -98,7 +99,15 @@ class Rooms:
     pool: Pool
 
 
-def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock: Callable[[], datetime]) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    pool: Pool,
+    bus: Bus,
+    blobs: Blobs,
+    clock: Callable[[], datetime],
+    ticks: Callable[[], float] = time.monotonic,
+) -> FastAPI:
     """The application. `pool`, `bus` and `blobs` stay the caller's to close.
 
     `pool` may be one that has not connected yet (`open_pool(…, wait=False)`): intake does not need it.
@@ -125,7 +134,7 @@ def create_app(settings: Settings, *, pool: Pool, bus: Bus, blobs: Blobs, clock:
         tonight=tonight,
         max_bytes=settings.image_max_bytes,
     )
-    people = People(pool, clock=clock, hours=settings.session_hours)
+    people = People(pool, ticks=ticks, hours=settings.session_hours, idle_minutes=settings.session_idle_minutes)
     desk = Desk(
         pool,
         blobs,
@@ -227,7 +236,8 @@ async def receipts_key(request: Request) -> Response:
 
 async def login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
     """Open a session."""
-    session = await _rooms(request).people.login(said.usuario, said.clave)
+    address = request.client.host if request.client else ""
+    session = await _rooms(request).people.login(said.usuario, said.clave, address)
     told = {
         "token": session.token,
         "rol": session.person.role,
@@ -400,8 +410,8 @@ async def healthz(request: Request) -> Response:
         await rooms.intake.blobs.find("salud")
     except Unavailable:
         away.append("almacén de imágenes")
-    if rooms.intake.tonight.clock_alarm:
-        away.append(rooms.intake.tonight.clock_alarm)
+    if alarm := observe.clock_alarm():
+        away.append(alarm)
     if away:
         return JSONResponse({"ok": False, "fuera": away}, 503)
     return JSONResponse({"ok": True})
@@ -548,9 +558,7 @@ def described() -> dict[str, Any]:
 def _refusal(
     sentence: str, code: Code, *, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    # A sentence may quote the request, which may hold half a character: an answer is UTF-8 in any case.
-    said = sentence.encode(errors="backslashreplace").decode()
-    return JSONResponse({"error": said, "codigo": code}, status or code.status, headers)
+    return JSONResponse({"error": printable(sentence), "codigo": code}, status or code.status, headers)
 
 
 def _refuse(_: Request, error: Exception) -> Response:

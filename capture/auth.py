@@ -8,14 +8,16 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import secrets
 import uuid
 from base64 import b64decode, b64encode
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from prep import observe
 from prep.errors import Code, Rejected, Unavailable
 from prep.store import people as store
 from prep.store.database import Connection, Pool, borrow
@@ -210,15 +213,12 @@ class Devices:
 
 # People.
 
-REMEMBERED: Final = timedelta(seconds=10)
-"""How long a session that ended on another server, or a person who was set inactive, may still be let in."""
-ATTEMPTS: Final = 10
-"""Logins tried for one name in `WINDOW`, right or wrong."""
-WINDOW: Final = timedelta(minutes=1)
+REMEMBERED: Final = 10.0
+"""Seconds for which a session that ended on another server, or a person who was set inactive, may still be let in."""
 DERIVING: Final = 2
 """Passwords derived at a time: a rush of logins waits, and leaves the rest of the machine alone."""
 WAITING: Final = 200
-_NAMES: Final = 10_000
+_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,78 +230,194 @@ class Session:
     expires: datetime
 
 
-class People:
-    """Logins and sessions."""
+FREE_TRIES: Final = 5
+"""Wrong passwords after which the next try of the same name from the same address must wait."""
+FIRST_WAIT: Final = 5.0
+"""Seconds; each further wrong password doubles them."""
+LONGEST_WAIT: Final = 900.0
+FORGOTTEN: Final = 3600.0
+"""Seconds after its last try, or its last wait, that a name and address begin anew."""
+KEPT: Final = 100_000
 
-    def __init__(self, pool: Pool, *, clock: Callable[[], datetime], hours: float) -> None:
+
+class Tries:
+    """Wrong passwords, counted for each name at each address. A stranger somewhere else keeps nobody out.
+
+    It knows nothing of which names exist. Names and addresses are kept as a digest, so that each takes the same room.
+    Memory is bounded, and other names push out none that waits: `KEPT` is more than the passwords that a machine can
+    derive before an entry is forgotten anyway.
+    """
+
+    def __init__(self, ticks: Callable[[], float], *, kept: int = KEPT) -> None:
+        self._ticks = ticks
+        self._kept = kept
+        self._secret = secrets.token_bytes(16)
+        self._known: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+        """Number of tries, and until when the next one waits; the last one that was tried is last."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def begin(self, login: str, address: str) -> "Try":
+        """A try that counts as wrong until it is taken back. Raises Unavailable (429) if it must wait."""
+        now, key = self._ticks(), self._key(login, address)
+        before = self._known.get(key)
+        if before is not None and now >= before[1] + FORGOTTEN:
+            before = None
+        tries, until = before or (0, now)
+        if now < until:
+            wait = math.ceil(until - now)
+            sentence = f"demasiados intentos; espere {_wait_in_words(wait)}"
+            raise Unavailable(sentence, code=Code.TOO_MANY_TRIES, retry_after=wait)
+        self._keep(key, tries + 1, now)
+        return Try(self._known, key, before)
+
+    def _keep(self, key: bytes, tries: int, now: float) -> None:
+        doubled = tries - FREE_TRIES
+        wait = 0.0 if doubled < 0 else min(FIRST_WAIT * 2.0 ** min(doubled, 32), LONGEST_WAIT)
+        self._known.pop(key, None)
+        while self._known and now >= next(iter(self._known.values()))[1] + FORGOTTEN:
+            self._known.popitem(last=False)
+        if len(self._known) >= self._kept:
+            free = next((each for each, (_, until) in self._known.items() if until <= now), None)
+            if free is None:
+                return
+            del self._known[free]
+        self._known[key] = (tries, now + wait)
+
+    def _key(self, login: str, address: str) -> bytes:
+        said = f"{login}\0{network_of(address)}".encode(errors="surrogatepass")
+        return hashlib.blake2b(said, key=self._secret, digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One login on its way."""
+
+    _known: OrderedDict[bytes, tuple[int, float]]
+    _key: bytes
+    _before: tuple[int, float] | None
+
+    def was_right(self) -> None:
+        """The name and address begin anew."""
+        self._known.pop(self._key, None)
+
+    def was_not_judged(self) -> None:
+        """Nobody looked at the password: it is as if it had not been tried."""
+        self.was_right()
+        if self._before is not None:
+            self._known[self._key] = self._before
+
+
+def network_of(address: str) -> str:
+    """What one sender has: an address of IPv4, or the /64 of IPv6, in which a sender may choose any address."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped or ip_network((int(found) >> 64 << 64, 64)))
+    return str(found)
+
+
+def _wait_in_words(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} segundo{'s' if seconds > 1 else ''}"
+    return f"{math.ceil(seconds / 60)} minutos"
+
+
+class People:
+    """Logins and sessions. A person has one session; PostgreSQL measures how long it stays open."""
+
+    def __init__(self, pool: Pool, *, ticks: Callable[[], float], hours: float, idle_minutes: float) -> None:
+        """`ticks` counts seconds and never goes back, also if somebody sets the machine's clock."""
         self._pool = pool
-        self._clock = clock
+        self._ticks = ticks
         self._lasts = timedelta(hours=hours)
-        self._seen: dict[bytes, tuple[Person, datetime, datetime]] = {}
-        self._tried: OrderedDict[str, deque[datetime]] = OrderedDict()
+        self._idle = timedelta(minutes=idle_minutes)
+        self._seen: dict[bytes, tuple[Person, float]] = {}
+        self._tries = Tries(ticks)
         self._deriving = asyncio.Semaphore(DERIVING)
         self._queued = 0
 
-    async def login(self, login: str, password: str) -> Session:
-        """Open a session. An unknown login is answered like a wrong password, after as long.
+    async def login(self, login: str, password: str, address: str) -> Session:
+        """Open a session; an earlier one of that person ends. `address` is the client's.
 
-        Raises Rejected (401), Unavailable (429 after too many tries, 503 if too many people log in at once).
+        An unknown login is answered like a wrong password, after as long. Raises Rejected (401), Unavailable (429 after
+        too many tries, 503 if too many people log in at once).
         """
-        self._count_try(login)
+        if self._queued >= WAITING:
+            sentence = "demasiadas personas inician sesión a la vez; intente de nuevo"
+            raise Unavailable(sentence, code=Code.TOO_MANY_PEOPLE)
+        try:
+            tried = self._tries.begin(login, address)
+        except Unavailable:
+            observe.LOGINS.labels("slowed").inc()
+            raise
+        self._queued += 1
+        try:
+            session = await self._open_session(login, password)
+        except Rejected:
+            observe.LOGINS.labels("wrong").inc()
+            raise
+        except BaseException:
+            tried.was_not_judged()
+            raise
+        finally:
+            self._queued -= 1
+        tried.was_right()
+        observe.LOGINS.labels("opened").inc()
+        for digest in [each for each, (person, _) in self._seen.items() if person.id == session.person.id]:
+            del self._seen[digest]
+        return session
+
+    async def _open_session(self, login: str, password: str) -> Session:
         async with borrow(self._pool) as connection:
             found = await store.person_by_login(connection, login)
-        key = await self._key_of(password, _NOBODY if found is None else found[1])
+        async with self._deriving:
+            key = await asyncio.to_thread(key_of, password, _NOBODY if found is None else found[1])
         token = secrets.token_urlsafe(32)
-        expires = self._clock() + self._lasts
         async with borrow(self._pool) as connection:
             # An unknown login asks PostgreSQL too, about a person that is nobody.
             person = 0 if found is None else found[0].id
-            opened = await store.open_session(connection, person, key, _token_digest(token), expires=expires)
-        if found is None or not opened:
+            expires = await store.open_session(
+                connection, person, key, token.encode(), lasts=self._lasts, idle=self._idle
+            )
+        if found is None or expires is None:
             raise Rejected("usuario o clave incorrectos", code=Code.CREDENTIALS_WRONG)
         if found[1].startswith(OLD):
             await self._rewrite_password(found[0], key, password)
-        self._tried.pop(login, None)
         return Session(token, found[0], expires)
 
     async def who(self, token: str | None) -> Person:
         """The person whose session this is. Raises Rejected (401)."""
-        digest, now = _token_digest(token or ""), self._clock()
+        said = (token or "").encode()
+        digest, now = hashlib.sha256(said).digest(), self._ticks()
         seen = self._seen.get(digest)
-        if seen is None or seen[2] <= now:
-            seen = await self._look_up(digest, now)
         if seen is None or seen[1] <= now:
+            seen = await self._look_up(said, digest, now)
+        if seen is None:
             raise Rejected("inicie sesión", code=Code.NO_SESSION)
         return seen[0]
 
     async def logout(self, token: str | None) -> None:
         """End the session; the token opens nothing from now on."""
-        digest = _token_digest(token or "")
-        self._seen.pop(digest, None)
+        said = (token or "").encode()
+        self._seen.pop(hashlib.sha256(said).digest(), None)
         async with borrow(self._pool) as connection:
-            await store.drop_session(connection, digest, self._clock())
+            await store.end_session(connection, said)
 
-    async def _look_up(self, digest: bytes, now: datetime) -> tuple[Person, datetime, datetime] | None:
+    async def _look_up(self, token: bytes, digest: bytes, now: float) -> tuple[Person, float] | None:
         async with borrow(self._pool) as connection:
-            found = await store.session(connection, digest)
+            found = await store.session(connection, token)
         if found is None:
             self._seen.pop(digest, None)
             return None
-        if len(self._seen) > _NAMES:
+        if len(self._seen) > _SESSIONS:
             self._seen.clear()
-        self._seen[digest] = seen = (*found, now + REMEMBERED)
+        person, seconds = found
+        self._seen[digest] = seen = (person, now + min(REMEMBERED, seconds))
         return seen
-
-    async def _key_of(self, password: str, form: str) -> bytes:
-        if self._queued >= WAITING:
-            sentence = "demasiadas personas inician sesión a la vez; intente de nuevo"
-            raise Unavailable(sentence, code=Code.TOO_MANY_PEOPLE)
-        self._queued += 1
-        try:
-            async with self._deriving:
-                return await asyncio.to_thread(key_of, password, form)
-        finally:
-            self._queued -= 1
 
     async def _rewrite_password(self, person: Person, key: bytes, password: str) -> None:
         """Keep an old password in the form of today. If the database is away now, the next login does it."""
@@ -311,25 +427,8 @@ class People:
             async with borrow(self._pool) as connection:
                 await store.rewrite_password(connection, person.id, key, rewritten)
 
-    def _count_try(self, login: str) -> None:
-        now = self._clock()
-        tried = self._tried.setdefault(login, deque())
-        self._tried.move_to_end(login)
-        while tried and tried[0] <= now - WINDOW:
-            tried.popleft()
-        if len(tried) >= ATTEMPTS:
-            sentence = "demasiados intentos; espere un minuto"
-            raise Unavailable(sentence, code=Code.TOO_MANY_TRIES, retry_after=60)
-        tried.append(now)
-        if len(self._tried) > _NAMES:
-            self._tried.popitem(last=False)
-
 
 def allow(person: Person, roles: frozenset[Role]) -> None:
     """Raises Rejected (403) unless the person has one of these roles."""
     if person.role not in roles:
         raise Rejected(f"su rol ({person.role}) no permite esta operación", code=Code.ROLE_MAY_NOT)
-
-
-def _token_digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -29,6 +29,7 @@ ABOUT: Final = (
 )
 _BODY: Final = (
     Code.NOT_JSON,
+    Code.UPLOAD_STOPPED,
     Code.BODY_TOO_LARGE,
     Code.FIELD_WRONG,
     Code.FIELD_TWICE,

@@ -101,7 +101,8 @@ class Intake:
     def _remarks(self) -> list[str]:
         """What the reader of a receipt that is signed now must know besides."""
         closed = ["después del cierre"] if self.tonight.closed_at is not None else []
-        return closed + ([self.tonight.clock_alarm] if self.tonight.clock_alarm else [])
+        alarm = observe.clock_alarm()
+        return closed if alarm is None else [*closed, alarm]
 
     async def ready(self) -> None:
         """Whether an image could come in now. Raises Unavailable if the store or the bus does not answer, and if no

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import uvicorn
 import uvloop
 from fastapi import FastAPI
 
@@ -23,9 +21,12 @@ from prep.processes import exit_status, listening
 from prep.settings import Part, Settings, now, read_settings
 from prep.store import embedded
 from prep.store.database import open_pool
+from prep.web import Server, config
 
 LOOK_SECONDS: Final = 5.0
 """How long a start may take to compare its night with that of the database."""
+GRACEFUL_SECONDS: Final = 15
+"""How long requests that are being answered may take after the order to stop."""
 DISK_THREADS: Final = 16
 """Most of an upload is waiting for fsync; many wait together."""
 
@@ -55,9 +56,11 @@ async def serve(settings: Settings) -> None:
             app = create_app(settings, pool=pool, bus=bus, blobs=blobs, clock=now)
             await _refuse_another_night(app)
             door = listening(settings.host, settings.capture_port)
+            served = config(app, proxies=settings.proxies, lifespan=True, graceful_seconds=GRACEFUL_SECONDS)
+            server = Server(served, proxies=settings.proxies)
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, _stopped)
-            await uvicorn.Server(config(app)).serve([door])
+                asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+            await server.serve([door])
         finally:
             await bus.close()
             await pool.close()
@@ -73,22 +76,3 @@ async def _refuse_another_night(app: FastAPI) -> None:
         await asyncio.wait_for(tonight.look(), LOOK_SECONDS)
     if tonight.conflict is not None:
         raise Rejected(tonight.conflict)
-
-
-def _stopped(*_: object) -> None:
-    """The server has ended in good order and raises the signal again; `serve` closes the rest."""
-
-
-def config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        log_config=None,
-        log_level=logging.WARNING,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=15,
-    )

@@ -4,6 +4,7 @@
 A body is refused if it says anything twice, or anything that its shape does not name: a value must not get lost.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from prep.upload import SHA256_PATTERN
 
 JSON_LIMIT: Final = 64 * 1024
 """Bytes of a JSON body."""
-PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+JSON_SECONDS: Final = 30.0
+"""How long a JSON body may take to come."""
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
 """Text without control characters, which no keyboard types and PostgreSQL does not hold."""
 
 
@@ -400,13 +403,17 @@ class BodyReader:
     empty: bytes = b""
 
     async def __call__(self, request: Request) -> JsonBody:
-        """The body. Raises Rejected: 413; 400 if it is no JSON; 422 that names the first wrong field."""
+        """The body. Raises Rejected: 408, 413; 400 if it is no JSON; 422 that names the first wrong field."""
         content = bytearray()
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > JSON_LIMIT:
-                sentence = f"el cuerpo pasa del límite de {JSON_LIMIT} bytes"
-                raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
+        try:
+            async with asyncio.timeout(JSON_SECONDS):
+                async for chunk in request.stream():
+                    content += chunk
+                    if len(content) > JSON_LIMIT:
+                        sentence = f"el cuerpo pasa del límite de {JSON_LIMIT} bytes"
+                        raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
+        except TimeoutError:
+            raise Rejected("el cuerpo tarda demasiado en llegar", code=Code.UPLOAD_STOPPED) from None
         try:
             read = json.loads(content or self.empty, object_pairs_hook=_object_of_pairs, parse_constant=_no_constant)
             # An escape such as \\ud800 alone is no character: neither an answer nor the database can hold it.

@@ -7,6 +7,8 @@ worded better one day; the code of a case never changes. `docs/api.md` shows the
 from enum import StrEnum
 from typing import ClassVar, Final, Self
 
+from prep.printable import printable
+
 
 class Code(StrEnum):
     """Every code of a refusal: its value on the wire, its HTTP status, and its meaning."""
@@ -37,12 +39,12 @@ class Code(StrEnum):
     CREDENTIALS_WRONG = "credenciales_incorrectas", 401, "The user or the password is wrong."
     NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
     ROLE_MAY_NOT = "rol_no_permitido", 403, "The role of this person does not allow this."
-    TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many logins were tried for this name; wait."
-    TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests came from this address; the proxy says so."
+    TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many wrong passwords came for this name from this address; wait."
+    TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests, or connections, came from this address."
     TOO_MANY_PEOPLE = "demasiadas_personas", 503, "Too many people log in at once; try again."
 
     # Images.
-    UPLOAD_STOPPED = "envio_interrumpido", 408, "The body stopped coming; send the image again."
+    UPLOAD_STOPPED = "envio_interrumpido", 408, "The body, or the headers, stopped coming; send them again."
     NUMBER_USED = "numero_ya_usado", 409, "The device has used this sequence number for another image."
     NUMBER_JUMPS = "numero_adelantado", 409, "The number is far above those of the device; the sentence says the next."
     IMAGE_TOO_LARGE = "demasiado_grande", 413, "The image has more bytes or pixels than the limit."
@@ -120,8 +122,9 @@ class PrepError(Exception):
     """The code of a refusal of this kind that names none."""
 
     def __init__(self, sentence: str, *, code: Code | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+        # It may quote what a stranger sent, and goes to answers, logs and screens.
+        self.sentence = printable(sentence, kept="\n")
+        super().__init__(self.sentence)
         self.code = code or self.general
 
     @property

@@ -9,7 +9,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from http import HTTPStatus
+from types import TracebackType
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -26,8 +28,12 @@ from prometheus_client import (
 )
 
 from integrity import VERSION
+from prep.doors import PROBES, Door, Limits
+from prep.printable import printable
 from prep.processes import listening
 from prep.settings import now
+
+log: Final = logging.getLogger(__name__)
 
 Sentence = Callable[[], str | None]
 """None, or one sentence that says the fault."""
@@ -79,6 +85,8 @@ REQUESTS: Final = Counter("prep_http_requests_total", "Requests answered.", ["ro
 REQUEST_SECONDS: Final = Histogram(
     "prep_http_request_duration_seconds", "Time from request to the head of its answer.", ["route"], buckets=SECONDS
 )
+
+LOGINS: Final = Counter("prep_logins_total", "Logins by outcome: opened, wrong, slowed.", ["outcome"])
 
 # The night
 NIGHT_START: Final = Gauge("prep_night_start_timestamp_seconds", "Declared time of the first corte; 0: no fixed hour.")
@@ -132,24 +140,56 @@ CLOCK_MOVED: Final = Gauge(
     "prep_clock_moved_seconds", "How far the machine's clock has been set, and not slewed, since this process started."
 )
 CLOCK_APART: Final = Gauge(
-    "prep_clock_apart_seconds", "This machine's clock minus the database's, as this process last compared them."
+    "prep_clock_apart_seconds",
+    "This machine's clock minus that of the database, or of a node of Kafka, as this process last compared them.",
+    ["source", "node"],
 )
 _CLOCKS_APART: Final = now().timestamp() - time.monotonic()
 CLOCK_MOVED.set_function(lambda: now().timestamp() - time.monotonic() - _CLOCKS_APART)
 
 
-_clocks: dict[str, str | None] = {"alarm": None}
+class ClockSource(StrEnum):
+    """A server with a clock of its own."""
+
+    POSTGRES = "postgres"
+    KAFKA = "kafka"
 
 
-def tell_clock(apart: timedelta, alarm: str | None) -> None:
-    """How far this clock is from the database's, and one sentence if that is too much: /healthz then says it."""
-    CLOCK_APART.set(apart.total_seconds())
-    _clocks["alarm"] = alarm
+CLOCKS: Final = timedelta(minutes=1)
+"""Two clocks that differ by more are an alarm; receipts that are signed meanwhile say so."""
+_alarms: dict[tuple[ClockSource, str], str] = {}
+
+
+def apart(before: datetime, theirs: datetime, after: datetime) -> timedelta:
+    """How far our clock is before another one, which was read between our times `before` and `after`.
+
+    The answer took some time, so their clock is right if it is between our two readings.
+    """
+    return max(before - theirs, timedelta()) + min(after - theirs, timedelta())
+
+
+def compare_clocks(source: ClockSource, *, before: datetime, theirs: datetime, after: datetime, node: str = "") -> None:
+    """Tell how far this machine's clock is from another one; if that is too much, `clock_alarm` says so from now on."""
+    distance = apart(before, theirs, after)
+    CLOCK_APART.labels(source, node).set(distance.total_seconds())
+    alarmed = _alarms.pop((source, node), None)
+    if abs(distance) > CLOCKS:
+        whose = f"Kafka (nodo {node})" if source is ClockSource.KAFKA else "la base de datos"
+        alarm = f"el reloj de esta máquina difiere {abs(round(distance.total_seconds()))} s del de {whose}"
+        _alarms[source, node] = alarm
+        if alarmed is None:
+            log.error("clock apart", extra={"data": {"why": alarm}})
 
 
 def clock_alarm() -> str | None:
-    """None, or one sentence: this machine's clock is wrong. Work goes on."""
-    return _clocks["alarm"]
+    """None, or one sentence: this machine's clock differs from that of a server. Work goes on."""
+    return "; ".join(_alarms[each] for each in sorted(_alarms)) or None
+
+
+def forget_clocks() -> None:
+    """As if no clock had been compared."""
+    _alarms.clear()
+    CLOCK_APART.clear()
 
 
 def tell_of_night(start: datetime | None, *, is_open: bool) -> None:
@@ -186,12 +226,15 @@ class _OneLine(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "part": self.part,
-            "event": record.getMessage(),
         }
-        line |= getattr(record, "data", {})
+        data = getattr(record, "data", {})
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        try:
+            whole = {**line, "event": record.getMessage(), **data}
+            return printable(json.dumps(whole, ensure_ascii=False, allow_nan=False, default=str))
+        except Exception:  # noqa: BLE001 - a line that cannot be made must still say that something happened
+            return printable(json.dumps(line | {"event": str(record.msg), "data": repr((record.args, data))}))
 
 
 def start_log(part: str) -> None:
@@ -200,6 +243,16 @@ def start_log(part: str) -> None:
     handler.setFormatter(_OneLine(part))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_the_end
+
+
+def _log_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The error that ends a process is a line like any other: it may quote what a stranger sent."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log.critical("ended by a defect", exc_info=(kind, error, trace))
 
 
 # Probes.
@@ -234,7 +287,9 @@ def probe_answer(wrong: str | None, well: str) -> tuple[HTTPStatus, str]:
 
 
 @asynccontextmanager
-async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sentence) -> AsyncIterator[int]:
+async def serving_probes(
+    host: str, port: int, *, health: Sentence, ready: Sentence, limits: Limits = PROBES
+) -> AsyncIterator[int]:
     """Serve the probes and /metrics for a process that serves nothing else; yields the port (0 takes a free one).
 
     /livez     the loop answers. It looks at no other part, because a restart would not heal it.
@@ -245,12 +300,12 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:
         async def answer(_: web.Request) -> web.Response:
             status, text = say()
-            return web.Response(text=text, status=status)
+            return _last(web.Response(text=text, status=status))
 
         return answer
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return _last(web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}))
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
@@ -260,8 +315,16 @@ async def serving_probes(host: str, port: int, *, health: Sentence, ready: Sente
     # Prometheus asks every few seconds: no line in the log for each.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
+    assert runner.server is not None
+    door = Door(listening(host, port), runner.server, limits=limits)
     try:
-        await web.SockSite(runner, listening(host, port)).start()
-        yield runner.addresses[0][1]
+        yield door.port
     finally:
+        door.close()
         await runner.cleanup()
+
+
+def _last(response: web.Response) -> web.Response:
+    """Each connection has one request, so that the door can end a slow one by its age alone."""
+    response.force_close()
+    return response

@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prep.errors import Rejected
@@ -80,6 +80,13 @@ class S3Access:
         raise Rejected(f"{endpoint} no va cifrado: use https, o PREP_S3_PLAIN_HTTP=true si la red es de confianza")
 
 
+def _networks(said: str) -> str:
+    """Raises ValueError unless these are addresses or networks. An empty text is none."""
+    for each in filter(None, said.split(",")):
+        ip_network(each)
+    return said
+
+
 class Settings(BaseSettings):
     """One typed object; the docstring of each field is its manual."""
 
@@ -138,6 +145,9 @@ class Settings(BaseSettings):
 
     # Doors: loopback until somebody says otherwise, so that a first try opens none to the world.
     host: str = "127.0.0.1"
+    proxies: Annotated[str, AfterValidator(_networks)] = "127.0.0.1,::1"
+    """Addresses or networks, separated by commas, of the proxies in front of capture. They say in `X-Forwarded-For`
+    which address a client has; nobody else is believed."""
     capture_port: int = 8700
     worker_metrics_port: int = 8701
     publisher_metrics_port: int = 8702
@@ -157,6 +167,9 @@ class Settings(BaseSettings):
     other_site_minutes: float = Field(default=30, gt=0)
     """How long a second capture waits for a person at another site; after that anybody else may type it."""
     session_hours: float = Field(default=12, gt=0)
+    """How long a session lasts, at most."""
+    session_idle_minutes: float = Field(default=30, gt=0)
+    """How long a session stays open without a request."""
     qr_key: SecretStr | None = None
     """Key of the digest behind the QR text, where the stickers carry one."""
 

@@ -243,7 +243,7 @@ class Publisher:
                 return (
                     f"el corte {self.last.number + 1} está retrasado {int(late.total_seconds())} s; {self.wrong or ''}"
                 )
-        return self.wrong or self.tonight.clock_alarm
+        return self.wrong or observe.clock_alarm()
 
 
 def _nothing(*_: object) -> None:

@@ -1,15 +1,12 @@
 """The publisher's HTTP: metrics, health, and the published tree for demos and for sites without another web server."""
 
 import asyncio
-import contextlib
 import hashlib
-import logging
 import signal
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
@@ -17,7 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prep import observe
 from prep.processes import listening
 from prep.settings import Settings
+from prep.web import Server, config
 from publisher.service import Publisher
+
+GRACEFUL_SECONDS: Final = 3
+"""How long requests that are being answered may take after the order to stop."""
 
 
 class PublishedTree(StaticFiles):
@@ -94,31 +95,14 @@ def create_app(publisher: Publisher) -> FastAPI:
     return app
 
 
-class Server(uvicorn.Server):
-    """Leaves the signals to its caller, `serve`."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
-        yield
-
-
 async def serve(publisher: Publisher, settings: Settings) -> None:
     """Publish until SIGTERM or SIGINT."""
     door = listening(settings.host, settings.publisher_metrics_port)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = Server(
-        uvicorn.Config(
-            create_app(publisher),
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=3,
-        )
-    )
+    served = config(create_app(publisher), proxies=settings.proxies, lifespan=False, graceful_seconds=GRACEFUL_SECONDS)
+    server = Server(served, proxies=settings.proxies)
     serving = asyncio.create_task(server.serve([door]))
     try:
         await publisher.run(stop)

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from prep import observe
 from prep.bus.contract import Bus
 from prep.bus.kafka_dev import DevKafka, free_ports, jars
 from prep.bus.table import EmbeddedBus
@@ -158,3 +159,8 @@ async def bus(night: Night) -> AsyncIterator[Bus]:
     opened = EmbeddedBus(night.app)
     yield opened
     await opened.close()
+
+
+def pytest_runtest_teardown() -> None:
+    """A test that sets a clock leaves no alarm in the process."""
+    observe.forget_clocks()

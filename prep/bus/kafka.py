@@ -7,7 +7,8 @@ copies, at least two). How a consumer keeps its place is told in `kafka_share`.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -18,15 +19,20 @@ from aiokafka.errors import (
     ProducerClosed,
     UnknownTopicOrPartitionError,
 )
+from aiokafka.structs import RecordMetadata
 
+from prep import observe
 from prep.bus.contract import Batch
 from prep.bus.kafka_cluster import AWAY, Cluster, error_text
 from prep.bus.kafka_headers import headers_of
 from prep.bus.kafka_share import AGAIN, POLL, KafkaShare
 from prep.errors import Unavailable
 from prep.messages import PARTITIONS, Message, Topic
+from prep.settings import now
 
 log: Final = logging.getLogger(__name__)
+APPENDED: Final = 1
+"""Of a topic whose nodes write their own time (LogAppendTime)."""
 _REQUEST: Final = 0.8
 """The part of its patience after which a publisher asks a silent broker again, or another."""
 
@@ -37,8 +43,9 @@ class KafkaBus:
     `patience`: seconds in which a publish is durable, or `Unavailable`.
     """
 
-    def __init__(self, cluster: Cluster, *, patience: float = 5.0) -> None:
+    def __init__(self, cluster: Cluster, *, patience: float = 5.0, clock: Callable[[], datetime] = now) -> None:
         self._cluster = cluster
+        self._clock = clock
         self._options = cluster.options()
         self._patience = patience
         self._request_ms = int(_REQUEST * 1000 * patience)
@@ -73,12 +80,13 @@ class KafkaBus:
         """Publish all and wait until they are durable; False if the producer had to be given up."""
         producer = await self._running_producer()
         # All are handed to the producer first, so that they travel in the same requests.
-        sent: list[asyncio.Future[object]] = []
+        sent: list[asyncio.Future[RecordMetadata]] = []
+        before = self._clock()
         try:
             for message in messages:
                 topic, key = self._cluster.topic(message.topic), message.key.encode()
                 sent.append(await producer.send(topic, message.body, key, headers=headers_of(message)))
-            await asyncio.gather(*sent)
+            self._compare_clocks(producer, before, await asyncio.gather(*sent))
         except (MessageSizeTooLargeError, UnknownTopicOrPartitionError, KafkaTimeoutError):  # no fault of the producer
             raise
         except KafkaError as error:
@@ -95,6 +103,15 @@ class KafkaBus:
             for each in sent:
                 each.add_done_callback(lambda future: future.cancelled() or future.exception())
         return True
+
+    def _compare_clocks(self, producer: AIOKafkaProducer, before: datetime, appended: Sequence[RecordMetadata]) -> None:
+        """Compare this machine's clock with that of each node that has just appended a message, and told when."""
+        after = self._clock()
+        for each in {told.partition: told for told in appended if told.timestamp_type == APPENDED}.values():
+            node = producer.client.cluster.leader_for_partition(each.topic_partition)
+            theirs = datetime.fromtimestamp(each.timestamp / 1000, UTC)
+            named = "" if node is None else str(node)
+            observe.compare_clocks(observe.ClockSource.KAFKA, before=before, theirs=theirs, after=after, node=named)
 
     async def _running_producer(self) -> AIOKafkaProducer:
         async with self._starting:

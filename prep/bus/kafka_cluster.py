@@ -85,6 +85,7 @@ def topic_configs(replication: int) -> dict[str, str]:
         "retention.ms": "-1",
         "retention.bytes": "-1",
         "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",  # the node's own clock, with which each publisher compares its own
         "unclean.leader.election.enable": "false",
     }
 

@@ -40,6 +40,7 @@ from integrity.sealing.certificates import NotSealed, load
 from integrity.sealing.stamp import Authority, Unanswered, ask
 from integrity.strict_json import canonical_json
 from integrity.sums import Malformed, read_sums
+from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
@@ -214,8 +215,7 @@ async def _clock_readings(hall: Hall) -> tuple[dict[str, Any], list[str]]:
 
 def _clock_difference(whose: str, theirs: datetime, before: datetime, after: datetime) -> list[str]:
     """One sentence if a clock is too far from ours. `theirs` was read between our times `before` and `after`."""
-    # The answer took some time, so their clock is right if it is between our two readings.
-    distance = max(before - theirs, theirs - after, timedelta())
+    distance = abs(observe.apart(before, theirs, after))
     if distance <= CLOCKS:
         return []
     return [f"el reloj de {whose} difiere {distance.total_seconds():.0f} s del de esta máquina"]

@@ -7,15 +7,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO, cast
 
 from integrity import VERSION
 from prep.arguments import Parser
 from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.operations.catalog_commands import catalog_command
+from prep.printable import Screen
 from prep.processes import HOPELESS, Holding, close_to_others, dying_with, holding
 from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
@@ -24,12 +26,23 @@ from prep.store.database import migrate
 PARTS: Final = ("capture", "worker", "publish", "sequencer")
 """The commands that `prep serve` keeps running."""
 RESTART_SECONDS: Final = 1.0
+DRAWING: Final = frozenset({"demo", "replay"})
+"""The commands that draw on a terminal."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `prep`. Exit status 0, or 2 with one sentence on stderr if the command cannot be done."""
-    # argparse never sees the words of a part: the part has its own parser and its own exit status.
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in DRAWING:
+        _run(words)
+    # Everything else that is printed goes through here, also what a person or a device wrote.
+    screens = cast("TextIO", Screen(sys.stdout)), cast("TextIO", Screen(sys.stderr))
+    with redirect_stdout(screens[0]), redirect_stderr(screens[1]):
+        _run(words)
+
+
+def _run(words: Sequence[str]) -> None:
+    # argparse never sees the words of a part: the part has its own parser and its own exit status.
     if words and words[0] in PROGRAMS:
         PROGRAMS[words[0]](words)
         sys.exit(0)

@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from integrity.layout import INDEX
+from prep import observe
 from prep.arguments import Parser
 from prep.domain.catalog import TerritoryKind
 from prep.domain.night import Night, in_words, is_late, missed, obstacles, timetable
@@ -30,7 +31,6 @@ from prep.store import embedded
 from prep.store import night as store
 from prep.store.database import Connection, connect
 from prep.store.night import Declared, NightStanding
-from prep.store.tonight import CLOCKS
 from publisher.log.office import signing_key
 
 LISTED: Final = 20
@@ -160,15 +160,15 @@ async def _show(settings: Settings, *, late: bool) -> int:
     night = stands.night
     print("\n".join([*timetable(night, _place(states)), f"huella de la declaración: {night.digest}"]))
     print(_progress(stands))
-    apart = max(before - stands.clock, timedelta()) + min(after - stands.clock, timedelta())
+    apart = observe.apart(before, stands.clock, after)
     seconds = abs(round(apart.total_seconds()))
-    print(f"{'✗' if abs(apart) > CLOCKS else '✓'} reloj: difiere {seconds} s del de la base de datos")
+    print(f"{'✗' if abs(apart) > observe.CLOCKS else '✓'} reloj: difiere {seconds} s del de la base de datos")
     if arrived:
         print(f"después del cierre llegaron {len(arrived)} imágenes; se conservan y no se capturan")
     for each in arrived if late else arrived[:LISTED]:
         hint = f", {each.acta_hint}" if each.acta_hint else ""
         print(f"  {each.image.hex()} {each.device} {each.sequence}, {in_words(each.received_at, night.tz)}{hint}")
-    return 1 if abs(apart) > CLOCKS else 0
+    return 1 if abs(apart) > observe.CLOCKS else 0
 
 
 def _progress(stands: NightStanding) -> str:

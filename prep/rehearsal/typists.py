@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import aiohttp
 
 from prep.domain.decision import SIN_ACTA_OF, DecisionKind
 from prep.errors import PrepError
-from prep.rehearsal.installation import TYPISTS, NightPlace, people, persistent, speaker
+from prep.rehearsal.installation import TYPISTS, HttpAnswer, NightPlace, people, persistent, speaker
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 
@@ -40,6 +40,27 @@ async def log_in(client: aiohttp.ClientSession, place: NightPlace, login: str) -
     return {"Authorization": f"Bearer {response.json()['token']}"}
 
 
+class LoggedIn:
+    """A person at the desk, who logs in again if the session has ended: it was idle, or the person opened another."""
+
+    def __init__(self, client: aiohttp.ClientSession, place: NightPlace, login: str) -> None:
+        self._client = client
+        self._place = place
+        self._login = login
+        self._session: dict[str, str] | None = None
+
+    async def ask(self, method: str, path: str, *, told: Collection[int] = (), json: object = None) -> HttpAnswer:
+        """`persistent`, as this person."""
+        while True:
+            if self._session is None:
+                self._session = await log_in(self._client, self._place, self._login)
+            ended = {HTTPStatus.UNAUTHORIZED, *told}
+            answer = await persistent(self._client, method, path, told=ended, json=json, headers=self._session)
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                return answer
+            self._session = None
+
+
 ANY_TASK: Final = ("resolucion", "identificacion", "captura")
 """A capturista takes tasks of any of these types."""
 
@@ -55,29 +76,29 @@ async def capturista(
     login: str,
 ) -> None:
     """One person who works until the night is over: take a task, look at the image, answer, take the next task."""
-    session = await log_in(client, place, login)
+    person = LoggedIn(client, place, login)
+    supervisor = LoggedIn(client, place, "supervisor")
     progress.present += 1
     task: dict[str, Any] | None = None
     while not progress.finished:
         if task is None:
-            held = await persistent(client, "POST", "/v1/tasks/lease", json={}, headers=session)
+            held = await person.ask("POST", "/v1/tasks/lease", json={})
             # There is no task for this person now.
             if held.status != HTTPStatus.OK:
                 await asyncio.sleep(IDLE)
                 continue
             task = held.json()
-        seen = await persistent(client, "GET", task["imagen"], headers=session, told={HTTPStatus.FORBIDDEN})
+        seen = await person.ask("GET", task["imagen"], told={HTTPStatus.FORBIDDEN})
         if seen.status == HTTPStatus.FORBIDDEN:  # the lease has ended: the clock of the installation may have jumped
             task = None
             continue
         where, answer = say(plan, progress, sheets, task, number=number, login=login, seen=bool(seen.body))
         if answer is None:  # three people made three mistakes: a supervisor must ask for a recapture
-            supervisor = await log_in(client, place, "supervisor")
             words = {"motivo": "ninguna de las tres capturas es lo que dice el acta"}
-            await persistent(client, "POST", where, json=words, headers=supervisor)
+            await supervisor.ask("POST", where, json=words)
             task = None
             continue
-        told = await persistent(client, "POST", where, json={**answer, "siguiente": ANY_TASK}, headers=session)
+        told = await person.ask("POST", where, json={**answer, "siguiente": ANY_TASK})
         progress.captures += task["tipo"] == "captura"
         task = told.json().get("siguiente")
 
@@ -143,7 +164,7 @@ async def register_sin_acta(plan: Plan, place: NightPlace) -> None:
     claves = {acta.qr: (acta.clave, acta.election) for acta in plan.catalog.actas}
     codes = {election.id: election.code for election in plan.catalog.elections}
     async with speaker(place, 1) as client:
-        operator, supervisor = [await log_in(client, place, login) for login in ("operador", "supervisor")]
+        operator, supervisor = (LoggedIn(client, place, login) for login in ("operador", "supervisor"))
         reasons = list(SIN_ACTA_OF)
         for sheet in missing:
             assert sheet.sin_acta is not None
@@ -154,8 +175,8 @@ async def register_sin_acta(plan: Plan, place: NightPlace) -> None:
                 "clave": clave,
                 "motivo": reasons[sheet.sin_acta - 1],
             }
-            proposed = await persistent(client, "POST", "/v1/decisions", json=said, headers=operator)
+            proposed = await operator.ask("POST", "/v1/decisions", json=said)
             # A night that goes on after it was killed finds actas that were registered before: they allow it no more.
             if proposed.status != HTTPStatus.CONFLICT:
                 path = f"/v1/decisions/{proposed.json()['decision']}/confirm"
-                await persistent(client, "POST", path, json={}, headers=supervisor)
+                await supervisor.ask("POST", path, json={})

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -170,27 +170,33 @@ async def key_is_right(connection: Connection, person: int, key: bytes) -> bool:
 
 
 async def open_session(
-    connection: Connection, person: int, key: bytes, token_sha256: bytes, *, expires: datetime
-) -> bool:
-    """Open a session of the person whose key this is; False if it is not theirs.
+    connection: Connection, person: int, key: bytes, token: bytes, *, lasts: timedelta, idle: timedelta
+) -> datetime | None:
+    """Open the one session of the person whose key this is, and tell its end; None if the key is not theirs.
 
-    PostgreSQL compares: the part that asks cannot read what it compares with, and cannot add a session without the key.
+    It ends earlier if no request comes for `idle`. An earlier session of that person ends now. PostgreSQL
+    compares, and its clock measures. The part that asks cannot read the digest of the key, and cannot add a session
+    without the key.
     """
-    return bool(await connection.fetchval(SQL["open_session"], person, key, token_sha256, expires))
+    ends: datetime | None = await connection.fetchval(SQL["open_session"], person, key, token, lasts, idle)
+    return ends
 
 
-async def session(connection: Connection, token_sha256: bytes) -> tuple[Person, datetime] | None:
-    """Whose session this is, and until when."""
+async def session(connection: Connection, token: bytes) -> tuple[Person, float] | None:
+    """Whose session this is, and for how many seconds it stays open if no other request comes.
+
+    This look counts as a request.
+    """
     # Only the digest of a token is kept: a copy of the database lets nobody in.
-    row = await connection.fetchrow(SQL["session"], token_sha256)
-    return None if row is None else (_person_of(row), row["expires_at"])
+    row = await connection.fetchrow(SQL["session"], token)
+    return None if row is None else (_person_of(row), row["seconds"])
 
 
-async def drop_session(connection: Connection, token_sha256: bytes, at: datetime) -> None:
-    """End that session, give back the task that its person held, and sweep the expired ones."""
-    # One statement ends the session and frees the task; the other sweeps sessions of people who never left.
-    await connection.execute(SQL["drop_session"], token_sha256, at)
-    await connection.execute(SQL["drop_expired_sessions"], at)
+async def end_session(connection: Connection, token: bytes) -> None:
+    """End that session, and give back the task that its person held."""
+    person = await connection.fetchval(SQL["end_session"], token)
+    if person is not None:
+        await connection.execute(SQL["free_task"], person)
 
 
 def _person_of(row: asyncpg.Record) -> Person:

@@ -78,22 +78,16 @@ WHERE p.login = $1 AND p.active
 SELECT key_is_theirs($1, $2)
 
 -- name: open_session
-SELECT open_session($1, $2, $3, $4)
+SELECT open_session($1, $2, $3, $4, $5)
 
 -- name: session
-SELECT p.id, p.role, p.site, t.code AS site_code, s.expires_at
-FROM session s JOIN person p ON p.id = s.person JOIN site t ON t.id = p.site
-WHERE s.token_sha256 = $1 AND p.active
+SELECT p.id, p.role, p.site, t.code AS site_code, s.seconds
+FROM see_session($1) s JOIN person p ON p.id = s.person JOIN site t ON t.id = p.site
+WHERE p.active
 
--- The task that its person held is free again, unless another session of theirs goes on.
--- name: drop_session
-WITH gone AS (
-    DELETE FROM session WHERE token_sha256 = $1 RETURNING person
-)
+-- name: end_session
+SELECT end_session($1)
+
+-- name: free_task
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
-FROM gone
-WHERE task.lease_person = gone.person AND task.lease IS NOT NULL
-    AND NOT EXISTS (SELECT FROM session s WHERE s.person = gone.person AND s.token_sha256 <> $1 AND s.expires_at > $2)
-
--- name: drop_expired_sessions
-DELETE FROM session WHERE expires_at <= $1
+WHERE lease_person = $1 AND lease IS NOT NULL

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,15 +27,13 @@ LOOK: Final = 2.0
 """Seconds between two looks."""
 ASK: Final = 1.0
 """Seconds that an image may wait for a look, because the night was not open at the last one."""
-CLOCKS: Final = timedelta(minutes=1)
-"""Two clocks that differ by more are an alarm; receipts that are signed meanwhile say so."""
 SHORTEST_WAIT: Final = 5
 LONGEST_WAIT: Final = 300
 """Seconds after which a device that came too early may ask again, at most."""
 
 
 class Tonight:
-    """The declared night, whether it has opened and closed, and how far this machine's clock is from the database's."""
+    """The declared night, and whether it has opened and closed."""
 
     def __init__(self, pool: Pool, *, kept: Path | None = None, clock: Callable[[], datetime] = now) -> None:
         """`kept` is the file that keeps the night for a start while the database is away."""
@@ -45,8 +43,6 @@ class Tonight:
         self._night: Night | None = None
         self.opened_at: datetime | None = None
         self.closed_at: datetime | None = None
-        self.apart = timedelta()
-        """This machine's clock minus the database's; zero if the difference is within the time that the look took."""
         self.conflict: str | None = None
         """Why this machine may not serve the night that is declared now."""
         self._looking: asyncio.Task[None] | None = None
@@ -68,14 +64,6 @@ class Tonight:
     def hours(self) -> tuple[datetime, datetime] | None:
         """The first and the last moment at which an acta can be taken in, if the night is known and has hours."""
         return None if self._night is None else self._night.hours
-
-    @property
-    def clock_alarm(self) -> str | None:
-        """One sentence if this machine's clock is more than a minute from the database's."""
-        if abs(self.apart) <= CLOCKS:
-            return None
-        seconds = round(self.apart.total_seconds())
-        return f"el reloj de esta máquina difiere {abs(seconds)} s del de la base de datos"
 
     async def check_open(self) -> Night:
         """The night, if corte 0 is out. Raises Unavailable: 425 with the hour before that, 503 without any night."""
@@ -124,21 +112,13 @@ class Tonight:
             return
         if stands is None:
             return
-        self._compare_clocks(stands.clock, before, self._clock())
+        observe.compare_clocks(observe.ClockSource.POSTGRES, before=before, theirs=stands.clock, after=self._clock())
         self.conflict = self._conflict_with(stands)
         if self.conflict is None:
             self._night, self.opened_at, self.closed_at = stands.night, stands.opened_at, stands.closed_at
             await asyncio.to_thread(self._save)
         start = None if self._night is None else self._night.start
         observe.tell_of_night(start, is_open=self.opened_at is not None)
-
-    def _compare_clocks(self, theirs: datetime, before: datetime, after: datetime) -> None:
-        # The answer took some time, so their clock is right if it is between our two readings.
-        was = self.clock_alarm
-        self.apart = max(before - theirs, timedelta()) + min(after - theirs, timedelta())
-        observe.tell_clock(self.apart, self.clock_alarm)
-        if self.clock_alarm and not was:
-            log.error("clock apart", extra={"data": {"why": self.clock_alarm}})
 
     def _conflict_with(self, stands: NightStanding) -> str | None:
         """Why this machine may not go over to the night of the database.

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from capture.auth import FREE_TRIES
 from prep.rehearsal.installation import free_ports
 from publisher.web import PublishedTree
 from tests.conftest import Night
@@ -195,6 +196,15 @@ async def test_capture_can_be_reached_over_tls_and_only_its_public_addresses(
                 assert (await https.get(own)).status_code == 404, own
             large = await https.post("/v1/images", content=bytes(15 * 1024 * 1024 + 1))
             assert (large.status_code, "error" in large.json()) == (413, True)
+            guesses = [
+                await https.post(
+                    "/v1/session",
+                    json={"usuario": "ana", "clave": "adivinanza"},
+                    headers={"X-Forwarded-For": f"198.51.100.{number}"},
+                )
+                for number in range(FREE_TRIES + 1)
+            ]
+            assert [each.status_code for each in guesses] == [401] * FREE_TRIES + [429], "one address, whatever it says"
             told = [await https.post("/v1/session", json={"usuario": "ana", "clave": "no"}) for _ in range(70)]
             slowed = [each for each in told if "muchas peticiones" in each.text or "demasiadas peticiones" in each.text]
             assert slowed, "logins are limited before they cost anything"

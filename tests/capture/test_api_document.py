@@ -7,9 +7,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from capture.auth import FREE_TRIES
 from capture.description import RETRIED
 from capture.intake import MAX_JUMP
 from capture.shapes import JSON_LIMIT
+from prep.doors import LIMITS
 from prep.errors import Code
 from prep.settings import Settings
 from prep.upload import FIRST_MOMENT, LAST_MOMENT, MAX_SEQUENCE, Upload, headers_of, read_headers
@@ -66,7 +68,13 @@ def test_every_path_and_limit_is_told() -> None:
     assert limits["bytes of an image"] == f"{defaults['image_max_bytes']:,}"
     assert limits["pixels of an image"] == f"{defaults['image_max_pixels']:,}"
     assert limits["bytes of a JSON body"] == f"{JSON_LIMIT:,}"
+    assert limits["bytes of the first line and the headers"] == f"{LIMITS.head_bytes:,}"
+    assert limits["time in which they come"] == f"{LIMITS.head_seconds} s"
+    many = f"{LIMITS.connections:,} and {LIMITS.per_address}"
+    assert limits["open connections, and those of one address"] == many
     assert limits["number of an image of one device"] == f"{MAX_SEQUENCE:,}"
     assert limits["step from the highest number of a device to the next"] == f"{MAX_JUMP:,}"
     assert limits["time of a task"] == f"{defaults['lease_minutes']} minutes"
     assert limits["time of a session"] == f"{defaults['session_hours']} hours"
+    assert limits["time of a session without a request"] == f"{defaults['session_idle_minutes']} minutes"
+    assert limits["wrong passwords of one name from one address, before it must wait"] == str(FREE_TRIES)

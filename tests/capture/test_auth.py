@@ -5,14 +5,16 @@ import base64
 import hashlib
 import threading
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from capture.auth import (
-    ATTEMPTS,
+    FREE_TRIES,
     Devices,
     add_user,
     change_password,
@@ -21,13 +23,15 @@ from capture.auth import (
     key_of,
 )
 from prep.errors import Rejected, Unavailable
-from prep.settings import Part
+from prep.settings import Part, now
 from prep.store import people
 from prep.store.database import Connection
 from prep.store.people import Derived, Role
 from tests.conftest import Night
 from tests.makers.capture_room import CHEAP, EVENING, PASSWORD, Device, Room, furnished, jpeg
 from tests.makers.waiting import PATIENCE
+
+AN_HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ async def test_a_person_logs_in_works_and_logs_out(room: Room) -> None:
     assert status == 201
     assert session["rol"] == "capturista"
     assert session["sitio"] == "CCV-1"
-    assert session["vence"] == "2024-06-03T13:00:00+00:00"
+    assert timedelta(hours=11) < datetime.fromisoformat(session["vence"]) - now() < timedelta(hours=13)
     headers = {"Authorization": f"Bearer {session['token']}"}
     assert (await room.http.post("/v1/tasks/lease", json={}, headers=headers)).status_code == 204
     assert (await room.http.delete("/v1/session", headers=headers)).status_code == 204
@@ -141,34 +145,108 @@ async def test_capture_opens_a_session_for_nobody_whose_password_it_was_not_give
     connection = await asyncpg.connect(night.parts[Part.CAPTURE])
     number, form = await row(connection, "SELECT id, password_form FROM person WHERE login = 'super'")
     for guess in (b"", form.encode(), hashlib.sha256(b"").digest()):
-        assert not await people.open_session(connection, number, guess, bytes(32), expires=EVENING)
+        assert await people.open_session(connection, number, guess, b"x", lasts=AN_HOUR, idle=AN_HOUR) is None
     for forbidden in (
         "SELECT key_sha256 FROM person",
-        f"INSERT INTO session VALUES ('x', {number}, now())",
+        "SELECT token_sha256 FROM session",
+        f"INSERT INTO session VALUES ('x', {number}, now(), now(), '1 hour')",
         f"UPDATE session SET person = {number}",
+        "DELETE FROM session",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(forbidden)
-    assert await people.open_session(connection, number, key_of(PASSWORD, form), bytes(32), expires=EVENING)
+    key = key_of(PASSWORD, form)
+    assert await people.open_session(connection, number, key, b"x", lasts=AN_HOUR, idle=AN_HOUR) is not None
     await connection.close()
 
 
-async def test_too_many_tries_of_one_login_wait_a_minute_and_others_do_not(room: Room) -> None:
-    answers = [await log_in(room, "ana", "adivinanza") for _ in range(ATTEMPTS + 1)]
-    assert [status for status, _ in answers] == [401] * ATTEMPTS + [429]
-    assert answers[-1][1] == {"error": "demasiados intentos; espere un minuto", "codigo": "demasiados_intentos"}
-    assert (await log_in(room, "ana", PASSWORD))[0] == 429
+async def test_a_stranger_who_tries_passwords_waits_longer_and_longer_and_the_person_does_not(room: Room) -> None:
+    async def tried(clave: str, address: str) -> httpx.Response:
+        said = {"usuario": "ana", "clave": clave}
+        return await room.http.post("/v1/session", json=said, headers={"X-Forwarded-For": address})
+
+    for _ in range(FREE_TRIES):
+        assert (await tried("adivinanza", "198.51.100.7")).status_code == 401
+    waits = []
+    for _ in range(3):
+        slowed = await tried(PASSWORD, "198.51.100.7")
+        assert (slowed.status_code, slowed.json()["codigo"]) == (429, "demasiados_intentos")
+        waits.append(slowed.headers["retry-after"])
+        assert (await tried(PASSWORD, "203.0.113.9")).status_code == 201, "ana herself, at her own address"
+        room.ticks.at += int(waits[-1])
+        assert (await tried("adivinanza", "198.51.100.7")).status_code == 401
+    assert waits == ["5", "10", "20"]
+    assert slowed.json()["error"] == "demasiados intentos; espere 20 segundos"
+    room.clock.advance(hours=1)
+    assert (await tried(PASSWORD, "198.51.100.7")).status_code == 429, "a clock that is set ends no wait"
     assert (await log_in(room, "beto", PASSWORD))[0] == 201
-    room.clock.advance(seconds=61)
+    assert 'prep_logins_total{outcome="slowed"}' in (await room.http.get("/metrics")).text
+
+
+async def test_the_address_is_what_a_proxy_of_ours_says_and_never_the_sender(night: Night, tmp_path: Path) -> None:
+    async with furnished(night, tmp_path, proxies="192.0.2.1") as room:
+        said = {"usuario": "ana", "clave": "adivinanza"}
+        answers = [
+            await room.http.post("/v1/session", json=said, headers={"X-Forwarded-For": f"198.51.100.{number}"})
+            for number in range(FREE_TRIES + 1)
+        ]
+    assert [answer.status_code for answer in answers] == [401] * FREE_TRIES + [429]
+
+
+async def test_a_try_that_nobody_judged_does_not_count(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("lejos")
+
+    with monkeypatch.context() as lost:
+        lost.setattr(people, "open_session", away)
+        for _ in range(FREE_TRIES + 1):
+            assert (await log_in(room, "ana", PASSWORD))[0] == 503
     assert (await log_in(room, "ana", PASSWORD))[0] == 201
 
 
-async def test_a_session_ends_at_its_hour(room: Room) -> None:
+async def aged(night: Night, change: str) -> None:
+    owner = await asyncpg.connect(night.owner)
+    await owner.execute(f"UPDATE session SET {change}")
+    await owner.close()
+
+
+async def test_a_session_ends_at_its_hour(room: Room, night: Night) -> None:
     await room.lease("ana")
-    room.clock.advance(hours=12, seconds=-1)
+    await aged(night, "expires_at = now() + interval '5 minutes'")
+    room.ticks.at += 11
     assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 204
-    room.clock.advance(seconds=1)
+    room.clock.advance(hours=13)
+    assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 204, "a clock that is set ends no session"
+    await aged(night, "expires_at = now()")
+    room.ticks.at += 11
     assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 401
+
+
+async def test_a_session_ends_once_its_person_has_been_idle_and_work_keeps_it(room: Room, night: Night) -> None:
+    await room.lease("ana")
+    for _ in range(3):
+        await aged(night, "seen_at = now() - interval '29 minutes'")
+        room.ticks.at += 11
+        assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 204
+    await aged(night, "seen_at = now() - interval '30 minutes'")
+    room.ticks.at += 11
+    assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 401
+
+
+async def test_a_person_has_one_session_and_the_next_login_ends_it(room: Room, night: Night) -> None:
+    tokens = [(await log_in(room, "ana", PASSWORD))[1]["token"] for _ in range(2)]
+    together = await asyncio.gather(*(log_in(room, "ana", PASSWORD) for _ in range(4)))
+    tokens += [session["token"] for _, session in together]
+    answers = [
+        await room.http.post("/v1/tasks/lease", json={}, headers={"Authorization": f"Bearer {token}"})
+        for token in tokens
+    ]
+    assert sorted(answer.status_code for answer in answers) == [204, 401, 401, 401, 401, 401]
+    owner = await asyncpg.connect(night.owner)
+    assert await owner.fetchval("SELECT count(*) FROM session") == 1
+    with pytest.raises(asyncpg.UniqueViolationError, match="session_one_a_person"):
+        await owner.execute("INSERT INTO session SELECT 'x', person, expires_at, seen_at, idle FROM session")
+    await owner.close()
 
 
 async def test_a_person_who_is_set_inactive_is_out_within_seconds(room: Room, night: Night) -> None:
@@ -176,7 +254,7 @@ async def test_a_person_who_is_set_inactive_is_out_within_seconds(room: Room, ni
     owner = await asyncpg.connect(night.owner)
     await owner.execute("UPDATE person SET active = false WHERE login = 'ana'")
     await owner.close()
-    room.clock.advance(seconds=11)
+    room.ticks.at += 11
     assert (await room.ask("ana", "/v1/tasks/lease", {})).status_code == 401
     assert (await log_in(room, "ana", PASSWORD))[0] == 401
 
@@ -208,9 +286,12 @@ async def test_a_revoked_device_is_known_no_more(night: Night) -> None:
     await owner.close()
 
 
-async def test_the_token_is_nowhere_in_the_database(room: Room) -> None:
+async def test_the_token_is_nowhere_in_the_database(room: Room, night: Night) -> None:
     await room.lease("ana")
-    rows = await room.pool.fetch("SELECT * FROM session")
+    owner = await asyncpg.connect(night.owner)
+    rows = await owner.fetch("SELECT * FROM session")
+    await owner.close()
+    assert rows
     assert room.tokens["ana"] not in str(rows)
 
 

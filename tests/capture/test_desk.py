@@ -248,13 +248,15 @@ async def test_a_person_who_leaves_gives_the_task_back(room: Room) -> None:
     assert await room.lease("beto") is not None
 
 
-async def test_a_person_who_leaves_one_of_two_screens_keeps_the_task(room: Room) -> None:
+async def test_a_person_who_logs_in_at_another_screen_goes_on_there_with_the_task(room: Room) -> None:
     await room.arrive(1)
     task = await room.lease("ana")
     assert task is not None
-    one = room.tokens.pop("ana")
+    before = {"Authorization": f"Bearer {room.tokens.pop('ana')}"}
     assert await room.lease("ana") == task, "from the other screen"
-    assert (await room.http.delete("/v1/session", headers={"Authorization": f"Bearer {one}"})).status_code == 204
+    left = await room.http.post("/v1/tasks/lease", json={}, headers=before)
+    assert (left.status_code, left.json()["codigo"]) == (401, "sin_sesion")
+    assert (await room.http.delete("/v1/session", headers=before)).status_code == 204
     assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})).status_code == 201
 
 

@@ -16,19 +16,18 @@ from typing import Any
 
 import asyncpg
 import httpx
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from capture.app import create_app
 from capture.auth import Cost, add_user, enroll
 from capture.intake import Intake
-from capture.service import config
 from prep import pipeline
 from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.table import EmbeddedBus
 from prep.domain.hours import CENTRAL
+from prep.doors import LIMITS, Limits
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.processes import listening
 from prep.settings import Part, Settings
@@ -36,6 +35,7 @@ from prep.store.database import Pool, open_pool, transaction
 from prep.store.people import Role
 from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
+from prep.web import Server, config
 from tests.conftest import Night
 from tests.makers.declared import open_night
 from tests.makers.description import answers_as_described
@@ -101,6 +101,16 @@ class Clock:
 
     def advance(self, **by: float) -> None:
         self.at += timedelta(**by)
+
+
+@dataclass
+class Ticks:
+    """Seconds that pass only when a test says so."""
+
+    at: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
 
 
 class Journal:
@@ -175,7 +185,9 @@ class Room:
     clock: Clock
     device: Device
     intake: Intake
+    ticks: "Ticks"
     tokens: dict[str, str] = field(default_factory=dict)
+    _logging_in: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def send(self, content: bytes, **other: str | None) -> httpx.Response:
         """Upload as the enrolled device."""
@@ -183,10 +195,11 @@ class Room:
 
     async def ask(self, who: str, path: str, body: object = None, *, method: str = "POST") -> httpx.Response:
         """A request as that person, who logs in on first use."""
-        if who not in self.tokens:
-            answer = await self.http.post("/v1/session", json={"usuario": who, "clave": PASSWORD})
-            assert answer.status_code == 201, answer.text
-            self.tokens[who] = answer.json()["token"]
+        async with self._logging_in:
+            if who not in self.tokens:
+                answer = await self.http.post("/v1/session", json={"usuario": who, "clave": PASSWORD})
+                assert answer.status_code == 201, answer.text
+                self.tokens[who] = answer.json()["token"]
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
         return await self.http.request(method, path, json=body, headers=headers)
 
@@ -270,29 +283,33 @@ async def furnish(owner: str, device: Device) -> None:
 @asynccontextmanager
 async def open_room(
     database: str, folder: Path, *, device: Device, bus: Bus | None = None, clock: Clock | None = None, blobs: str = "",
-    served_as: str = "",
+    served_as: str = "", proxies: str = "127.0.0.1", limits: Limits = LIMITS,
 ) -> AsyncIterator[Room]:  # fmt: skip
     """Serve the application on a free port of the loopback.
 
     It enters PostgreSQL with the address `served_as`; the test, and the pipeline, with `database`.
     """
-    settings = Settings(data=folder, capture_port=0, image_max_bytes=200_000, image_max_pixels=4_000_000, blobs=blobs)
+    settings = Settings(
+        data=folder, capture_port=0, image_max_bytes=200_000, image_max_pixels=4_000_000, blobs=blobs, proxies=proxies
+    )
     pool = await open_pool(database, wait=False, by_key=True)
     its_pool = await open_pool(served_as or database, wait=False, by_key=True)
     its_bus = bus or EmbeddedBus(served_as or database)
     bus = bus or EmbeddedBus(database)
     clock = clock or Clock()
     store = Blobs.open(settings.blobs_url)
-    app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock)
-    server = uvicorn.Server(config(app))
+    ticks = Ticks()
+    app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock, ticks=ticks)
+    served = config(app, proxies=proxies, lifespan=True, graceful_seconds=15)
+    server = Server(served, limits=limits, proxies=proxies)
     serving = asyncio.create_task(server.serve([listening(settings.host, settings.capture_port)]))
     while not server.started:  # noqa: ASYNC110 - the server has no event to wait for
         await asyncio.sleep(0.01)
-    [port] = {socket.getsockname()[1] for listening in server.servers for socket in listening.sockets}
+    [port] = {door.port for door in server.doors}
     url = f"http://127.0.0.1:{port}"
-    limits, as_described = httpx.Limits(max_connections=60), {"response": [answers_as_described]}
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, event_hooks=as_described) as http:
-        yield Room(url, http, settings, pool, store, bus, clock, device, app.state.rooms.intake)
+    at_once, as_described = httpx.Limits(max_connections=60), {"response": [answers_as_described]}
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=at_once, event_hooks=as_described) as http:
+        yield Room(url, http, settings, pool, store, bus, clock, device, app.state.rooms.intake, ticks)
     server.should_exit = True
     await serving
     for each in {bus, its_bus}:

@@ -7,8 +7,8 @@ import asyncpg
 from prep.store import people
 from prep.store.people import Derived, Role
 
-LOGGED_IN = """INSERT INTO session (token_sha256, person, expires_at)
-    SELECT sha256(login::bytea), id, 'infinity' FROM person ON CONFLICT DO NOTHING"""
+LOGGED_IN = """INSERT INTO session (token_sha256, person, expires_at, seen_at, idle)
+    SELECT sha256(login::bytea), id, 'infinity', now(), '100 years' FROM person ON CONFLICT DO NOTHING"""
 """By the owner: everybody has a session that does not end."""
 
 

@@ -13,7 +13,9 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
+from prep import observe
 from prep.bus import kafka_share
 from prep.bus.contract import Batch, Bus
 from prep.bus.kafka import KafkaBus
@@ -22,6 +24,7 @@ from prep.bus.kafka_dev import DevKafka
 from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected, Unavailable
 from prep.messages import PARTITIONS, Message, Topic
+from prep.settings import now
 from prep.store import bus as store
 from tests.conftest import Night
 from tests.makers.cord import KafkaCords, PostgresCord, plugged, plugged_kafka
@@ -494,6 +497,25 @@ async def test_kafka_a_partition_with_too_much_in_hand_is_fetched_no_more_and_th
                 await batch.ack()
             rest = await take(batches, 80 + len(quick) - len(quickly))
             assert [m.body for m in rest if m.key == "slow"] == [str(n).encode() for n in range(20, 100)]
+
+
+@pytest.mark.parametrize("ahead", [0, 90, -90])
+async def test_kafka_tells_a_publisher_that_its_clock_is_wrong(kafka_one: DevKafka, ahead: int) -> None:
+    async with plugged_kafka(kafka_one) as cords:
+        cluster = Cluster(cords.bootstrap, prefix=f"t{uuid.uuid4().hex}.")
+        await create_topics(cluster, 1)
+        bus = KafkaBus(cluster, patience=PATIENCE, clock=lambda: now() + timedelta(seconds=ahead))
+        await bus.publish(spread(20))
+        alarm = observe.clock_alarm()
+        apart = REGISTRY.get_sample_value("prep_clock_apart_seconds", {"source": "kafka", "node": "1"})
+        assert apart is not None
+        if not ahead:
+            assert alarm is None
+            assert 0 <= apart <= 0.001, "Kafka tells whole milliseconds"
+        else:
+            assert abs(ahead - apart) < abs(ahead) / 2
+            assert alarm == f"el reloj de esta máquina difiere {abs(round(apart))} s del de Kafka (nodo 1)"
+        await bus.close()
 
 
 async def test_kafka_topics_are_created_once_and_each_difference_is_said(kafka_one: DevKafka) -> None:

@@ -117,7 +117,7 @@ async def test_the_table_of_rights_is_what_postgresql_answers(night: Night) -> N
 WORK: Final[dict[Part, dict[str, str]]] = {
     Part.CAPTURE: {
         "desk": "*",
-        "people": "devices person_by_login open_session session drop_session drop_expired_sessions rewrite_password",
+        "people": "devices person_by_login open_session session end_session free_task rewrite_password",
         "pipeline": "open_acta lock_acta move_acta has_image captures count_version version add_task drop_tasks add_event",
         "outbox": "enqueue",
         "bus": "publish lag",

@@ -276,8 +276,16 @@ async def test_a_capture_is_by_a_person_who_is_there_and_logged_in_and_at_anothe
         await refused(connection, CAPTURE, 1, 9999, 1, EVENING, because="person 9999 is not active")
         await refused(connection, CAPTURE, 1, *people["obse"], EVENING, because="has none of the roles")
         await refused(connection, CAPTURE, 1, *people["dora"], EVENING, because="is not logged in")
-        tomorrow = EVENING + timedelta(days=1)
-        await refused(connection, CAPTURE, 1, *people["ana"], tomorrow, because="is not logged in")
+        for ended in ("expires_at = now()", "seen_at = now() - idle"):
+            async with connected(night.owner) as owner:
+                before = await owner.fetchrow(
+                    "SELECT expires_at, seen_at FROM session WHERE person = $1", people["ana"][0]
+                )
+                await owner.execute(f"UPDATE session SET {ended} WHERE person = $1", people["ana"][0])
+                await refused(connection, CAPTURE, 1, *people["ana"], EVENING, because="is not logged in")
+                again = "UPDATE session SET expires_at = $2, seen_at = $3 WHERE person = $1"
+                assert before is not None
+                await owner.execute(again, people["ana"][0], *before)
         await refused(connection, CAPTURE, 1, people["ana"][0], people["beto"][1], EVENING, because="is not of site")
         await refused(connection, CAPTURE, 2, *people["ana"], EVENING, because="a capture is missing before number 2")
         await connection.execute(CAPTURE, 1, *people["ana"], EVENING)

@@ -25,6 +25,7 @@ from tests.conftest import Night
 from tests.makers.waiting import NIGHT
 
 AT = datetime(2027, 6, 7, 1, 0, tzinfo=UTC)
+LASTS = timedelta(hours=1)
 
 
 async def test_a_second_migration_changes_nothing(night: Night) -> None:
@@ -173,8 +174,10 @@ async def test_a_database_with_one_role_for_everything_is_updated_and_then_has_o
     app = await asyncpg.connect(postgres.app(older))
     for row in await app.fetch("SELECT id, password_form FROM person"):
         derived = await asyncio.to_thread(key_of, "clave", row["password_form"])
-        assert await people.open_session(app, row["id"], derived, bytes([row["id"]]) * 32, expires=AT)
-        assert not await people.open_session(app, row["id"], derived[1:], bytes(32), expires=AT)
+        for key in (derived, derived[1:]):
+            opened = await people.open_session(app, row["id"], key, b"x", lasts=LASTS, idle=LASTS)
+            assert (opened is not None) == (key == derived)
+        await people.end_session(app, b"x")
     assert await app.fetchval("SELECT has_table_privilege('prep_app', 'acta_version', 'INSERT')")
 
     # Once each part has its own address, the old role may do nothing here; and it can be let in again.
