@@ -116,7 +116,7 @@ async def one_alone(tonight: LoggedNight, kind: str, sheet: Sheet) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sin_acta", "imagen", "fuera"])
-async def test_the_word_of_one_where_two_are_needed_is_seen_by_all(
+async def test_the_word_of_one_is_seen_by_all_if_two_must_speak(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """`verify-database`, the gate, and both verifiers after the same insider took the gate away."""
