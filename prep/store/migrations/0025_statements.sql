@@ -55,3 +55,4 @@ WHERE i.source = 'person';
 
 GRANT SELECT ON statement TO prep_app, prep_publisher, prep_sequencer, prep_audit;
 GRANT SELECT ON identification TO prep_publisher, prep_sequencer;
+GRANT SELECT ON fuera_catalogo, publication_fuera TO prep_sequencer;
