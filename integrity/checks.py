@@ -315,7 +315,8 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
             Who.LOG,
             "Cada fila publicada se apoya en lo que declararon las personas que debían",
             "Each published row stands on the statements of those who had to make them: two equal captures, or three "
-            "and the choice of somebody else; sin acta and cotejo",
+            "and the choice of somebody else; sin acta, of two people; cotejo. The sticker that the machine read, or "
+            "two people, say that its image is of its acta; two people say that an image is fuera de catálogo",
         ),
         "EVI-13": CheckType(
             Who.LOG,

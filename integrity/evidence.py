@@ -89,6 +89,8 @@ class LogBook:
     images: dict[str, int] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
     """By digest of a derived copy: the image that it was made of."""
+    read: dict[str, str] = field(default_factory=dict)
+    """By digest of an image: the acta whose sticker the machine read in it; empty if it read none."""
     versions: dict[str, int] = field(default_factory=dict)
     commitments: dict[int, str] = field(default_factory=dict)
     """By index of its leaf: the commitment to a statement, which is opened later."""
@@ -345,6 +347,7 @@ def _note_leaf(book: LogBook, index: int, held: "Json", entry: bytes, ledger: Le
             _follow_device(book, index, held, entry, ledger)
         case "derivada":
             book.derived.setdefault(held["sha256"], held["imagen"])
+            book.read.setdefault(held["imagen"], held["acta"] or "")
         case kind if kind in OPENINGS:
             book.commitments[index] = held["compromiso"]
             book.kinds[index] = kind

@@ -8,8 +8,9 @@ that `SHAPES` names for its kind. It names devices, actas and digests, never a p
     cero       the database, the store and the bus counted and found empty, before the first corte
     imagen     one acknowledged upload, with the device's own number and the digest of that device's leaf before. It
                follows the acknowledgement at once, and never waits until the image has been read
-    derivada   the smaller copy of an image that is published: the digests of both
-    captura, resolucion, sin_acta, cotejo
+    derivada   a reading of an image: the digests of it and of its smaller copy, which is published; and the acta whose
+               sticker the machine read in it, null if it read none of the catalogue
+    captura, resolucion, sin_acta, identidad, cotejo
                a salted commitment to the statement of one person, opened after the acta is published (`OPENINGS`)
     version    what counts for an acta: the digest of its cells of the official file
     corte      the digest of its SHA256SUMS
@@ -61,10 +62,11 @@ SHAPES: Final[Mapping[str, Json]] = MappingProxyType(
             "anterior": Maybe(DIGEST),
             "recibida": _MOMENT,
         },
-        "derivada": {"imagen": DIGEST, "sha256": DIGEST},
+        "derivada": {"imagen": DIGEST, "sha256": DIGEST, "acta": Maybe(str)},
         "captura": {"compromiso": DIGEST},
         "resolucion": {"compromiso": DIGEST},
         "sin_acta": {"compromiso": DIGEST},
+        "identidad": {"compromiso": DIGEST},
         "cotejo": {"compromiso": DIGEST},
         "version": {"eleccion": str, "acta": str, "contenido": DIGEST},
         "corte": {"corte": int, "fase": _PHASE, "sha256sums": DIGEST, "fecha_hora": _MOMENT},
@@ -95,6 +97,8 @@ INCIDENTS: Final = (
 """Events that become leaves. The subject of each is an acta, an image, a message, a corte, a witness or a decision."""
 _ABOUT_PEOPLE: Final = frozenset({"persona", "por"})
 
+NO_ACTA: Final = "-"
+"""Instead of election and acta, in the statement that an image is of no acta of the catalogue."""
 _ABOUT_ACTA: Final = {
     "numero": int,
     "eleccion": str,
@@ -107,6 +111,7 @@ OPENINGS: Final[Mapping[str, Json]] = MappingProxyType(
         "captura": {**_ABOUT_ACTA, "ronda": int, "ordinal": int, "numeros": [Maybe(int)], "marcas": str},
         "resolucion": {**_ABOUT_ACTA, "ronda": int, "elige": int},
         "sin_acta": {**_ABOUT_ACTA, "criterio": str},
+        "identidad": {**_ABOUT_ACTA, "imagen": DIGEST},
         "cotejo": {**_ABOUT_ACTA, "ronda": int, "resultado": int},
     }
 )

@@ -128,8 +128,15 @@ FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico",
 Json = dict[str, Any]
 Row = dict[str, str]
 Sums = Counter[Any]
-Images = dict[str, tuple[str, set[str]]]
-"""By digest: the extension, and the claves of its actas."""
+
+
+class Images(dict[str, tuple[str, set[str]]]):
+    """By digest: the extension, and the claves of its actas."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside: dict[str, int] = {}
+        """By digest of an image fuera de catálogo: the first corte that lists it."""
 
 
 class Shown(NamedTuple):
@@ -143,6 +150,8 @@ class Shown(NamedTuple):
     criteria: frozenset[object]
     """Of a row sin acta: the criteria that its observations may mean."""
     cotejada: str
+    image: str
+    """CODIGO_INTEGRIDAD; empty for a row sin acta."""
 
 
 Versions = dict[str, Shown]
@@ -301,7 +310,7 @@ def verify(source: str, trust: "Trust") -> Report:
     # 2. The log first: leaves that come while this reads are not in it yet.
     log = read_log(tree, trust, report)
     before: Corte | None = None
-    images: Images = {}
+    images = Images()
     rows: Versions = {}
     cortes: list[Corte] = []
     # 3. Each corte: its files, its place in the chain, its rows and sums, its ZIP, its images, its seals.
@@ -709,8 +718,8 @@ LEAVES: dict[str, Json] = {
         **{"sha256": HEX, "bytes": int, "dispositivo": str, "secuencia": int},
         **{"anterior": (None, HEX), "recibida": WHEN},
     },
-    "derivada": {"imagen": HEX, "sha256": HEX},
-    **{kind: {"compromiso": HEX} for kind in ("captura", "resolucion", "sin_acta", "cotejo")},
+    "derivada": {"imagen": HEX, "sha256": HEX, "acta": (None, str)},
+    **{kind: {"compromiso": HEX} for kind in ("captura", "resolucion", "sin_acta", "identidad", "cotejo")},
     "version": {"eleccion": str, "acta": str, "contenido": HEX},
     "corte": {"corte": int, "fase": PHASE, "sha256sums": HEX, "fecha_hora": WHEN},
     "incidente": {"clase": str, "asunto": str, "detalle": HEX, "fecha_hora": WHEN},
@@ -727,7 +736,8 @@ OPENING: Json = {"numero": int, "eleccion": str, "acta": str, "persona": HEX32, 
 OPENINGS: dict[str, tuple[Json, str, int]] = {
     "captura": (OPENING | {"ronda": int, "ordinal": int, "numeros": [(None, int)], "marcas": str}, "ordinal", 2),
     "resolucion": (OPENING | {"ronda": int, "elige": int}, "elige", 1),
-    "sin_acta": (OPENING | {"criterio": str}, "criterio", 1),
+    "sin_acta": (OPENING | {"criterio": str}, "criterio", 2),
+    "identidad": (OPENING | {"imagen": HEX}, "imagen", 2),
     "cotejo": (OPENING | {"ronda": int, "resultado": int}, "resultado", 1),
 }
 """By kind of leaf: the line that opens it, its field that says something of a row, and how many people must say it."""
@@ -1197,16 +1207,18 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
         report.need(not other, "CON-02", f"{name}: el corte 0 no está en ceros")
 
 
-def standing_on(row: Row, options: list[str], rules: Json) -> tuple[bytes, frozenset[object], str]:
-    """What the statements of people must have said of a row: what they typed, or why it is sin acta; and its cotejo."""
+def standing_on(row: Row, options: list[str], rules: Json) -> tuple[bytes, frozenset[object], str, str]:
+    """What must have been said of a row: what people typed, or why it is sin acta; its cotejo; and its image."""
     if any(row[option] == "Sin acta" for option in options):
         texts, said = rules["texts"].items(), row["OBSERVACIONES"]
         return (
             b"",
             frozenset(code for code, text in texts if code.startswith("sin_acta") and text == said),
             row["COTEJADA"],
+            "",
         )
-    return digest_of_cells([row[key] for key in (*HEADER, *options, TAIL[0])]), frozenset(), row["COTEJADA"]
+    typed = digest_of_cells([row[key] for key in (*HEADER, *options, TAIL[0])])
+    return typed, frozenset(), row["COTEJADA"], row["CODIGO_INTEGRIDAD"]
 
 
 def digest_of_cells(cells: list[str]) -> bytes:
@@ -1770,6 +1782,8 @@ def read_images(corte: Corte, images: Images, report: Report) -> None:
             if right:
                 images.setdefault(digest, (extension, set()))[1].add(clave.strip("'"))
                 last = [digest, clave]
+                if clave == "-":
+                    images.outside.setdefault(digest, corte.number)
     except (UnicodeDecodeError, csv.Error):
         report.need(None, "COM-05", f"{where}: no es un CSV en UTF-8")
     report.need(corte.number or not last, "CON-02", f"{where}: el corte 0 ya trae imágenes")
@@ -2297,6 +2311,7 @@ class Log:
         self.images: dict[str, int] = {}
         self.rows: dict[str, int] = {}
         self.derived: dict[str, str] = {}
+        self.stickers: dict[str, str] = {}
         self.committed: dict[int, tuple[str, str]] = {}
         """By leaf: the kind of a statement that is opened later, and its commitment."""
         self.lost: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -2608,8 +2623,9 @@ def read_leaves(log: Log, entries: list[bytes], head: Note, report: Report) -> b
                 report.need(chained, "EVI-06", f"{where}: rompe la cadena de envíos de {device}")
                 numbers.add(sent)
                 links[device] = hashlib.sha256(entry).hexdigest()
-            case {"tipo": "derivada", "sha256": web, "imagen": digest}:
+            case {"tipo": "derivada", "sha256": web, "imagen": digest, "acta": clave}:
                 log.derived.setdefault(web, digest)
+                log.stickers.setdefault(digest, clave or "")
             case {"tipo": kind, "compromiso": given}:
                 log.committed[number] = kind, given
             case {"tipo": "perdida", "dispositivo": device, "numeros": text}:
@@ -2702,6 +2718,10 @@ def judge_log(tree: Tree, log: Log, cortes: list[Corte], images: Images, rows: V
             )
         else:
             report.unable(["EVI-05"], late.format(f"cortes/{row.corte:04}"))
+    # An image fuera de catálogo stands as a row of its own, under its digest.
+    for digest, number in images.outside.items():
+        whole = log.derived.get(digest, digest)
+        rows.setdefault(f"- {whole}", Shown(whole, number, "-", b"", frozenset(), "", whole))
     judge_openings(tree, log, last, shown, rows, report)
 
 
@@ -2894,11 +2914,14 @@ def judge_openings(tree: Tree, log: Log, last: Corte, shown: dict[int, Corte], r
                 early = leaf <= log.cortes[number][0]
                 report.need(early, "EVI-12", f"{where}: la hoja {leaf} es posterior a la del corte")
                 opened.add(leaf)
-                said[held["eleccion"], held["acta"]].append(held)
+                outside = held["acta"] == "-" and held["clase"] == "identidad"
+                said[("-", held["imagen"]) if outside else (held["eleccion"], held["acta"])].append(held)
         for acta in {*mine, *said}:
             fault = stands[acta].hear(said.get(acta, []))
             # People may say again what a row shows already: it stays as it is, and stands on both.
             if acta in latest:
+                if log.stickers.get(latest[acta].image) == acta[1]:
+                    stands[acta].images.add(latest[acta].image)
                 fault = fault or stands[acta].fault_of(latest[acta])
                 report.need(not fault, "EVI-12", f"{where}: la fila de {acta[1]} de {acta[0]} no se sostiene: {fault}")
             else:
@@ -2927,15 +2950,22 @@ class Stand:
     def __init__(self) -> None:
         self.ronda, self.typed = 0, b""
         self.declared: set[object] = set()
+        self.images: set[object] = set()
+        self.named: set[object] = set()
 
     def hear(self, said: list[Json]) -> str:
         """Take in the statements that a corte opens about the acta; their fault, or an empty text."""
-        for kind in ("sin_acta", "cotejo"):
+        for kind, known in (("sin_acta", self.declared), ("cotejo", self.declared), ("identidad", self.images)):
             people: defaultdict[object, set[str]] = defaultdict(set)
             for each in said:
                 if each["clase"] == kind:
                     people[each["dice"]].add(each["persona"])
-            self.declared |= {word for word, some in people.items() if len(some) >= OPENINGS[kind][2]}
+            known |= {word for word, some in people.items() if len(some) >= OPENINGS[kind][2]}
+        self.named = {*people}
+        alone = not self.named <= self.images or any(len(some) < 2 for some in people.values())
+        return self.hear_round(said) or ("una sola persona dijo de qué acta es la imagen" if alone else "")
+
+    def hear_round(self, said: list[Json]) -> str:
         captures = sorted((each for each in said if each["clase"] == "captura"), key=lambda each: each["dice"])
         choices = [each for each in said if each["clase"] == "resolucion"]
         if not captures and not choices:
@@ -2964,8 +2994,13 @@ class Stand:
         return ""
 
     def fault_of(self, row: Shown) -> str:
+        if self.named - {row.image}:
+            return "de otra imagen dijeron que es de esa acta"
+        if row.image and row.image not in self.images:
+            return "ni su etiqueta ni dos personas dicen que la imagen es de esa acta"
         if not row.typed:
-            return "" if row.criteria & self.declared else "nadie declaró que esa acta no llega"
+            said = row.image or row.criteria & self.declared
+            return "" if said else "no declararon dos personas que esa acta no llega"
         if row.typed != self.typed:
             return "sus cantidades no son las que dos personas capturaron"
         needed = COTEJOS.get(row.cotejada)

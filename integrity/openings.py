@@ -1,7 +1,7 @@
 """The openings beside the cortes: each statement is the one that was committed to, and each row stands on its own.
 
 The sequencer opens the statements of a corte in `bitacora/aperturas/NNNN.jsonl`, once, after the corte is out. What a
-row needs is told by `support`.
+row needs is told by `support`. An image fuera de catálogo counts as a row here, under its own digest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,18 +10,18 @@ from typing import Final
 
 from integrity.evidence import LogBook, Shown, is_final
 from integrity.layout import opening_path
-from integrity.leaves import opening
+from integrity.leaves import NO_ACTA, opening
 from integrity.report import Ledger
 from integrity.source import Missing, Source, SourceError
 from integrity.sums import Malformed
-from integrity.support import GRACE, ShownRow, Standing, Stated, advance, fault_of, stated
+from integrity.support import GRACE, ShownRow, Standing, Stated, advance, fault_of, shown_fuera, stated
 
 _OPENINGS_LIMIT: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class FirstShown:
-    """A captured row, and the corte that was the first to show it."""
+    """A captured row, or an image fuera de catálogo, and the corte that was the first to show it."""
 
     eleccion: str
     clave: str
@@ -72,6 +72,8 @@ def judge_support(
             fault = advance(standing, said.get(acta, ()))
             # People may say again what a row shows already: it stays as it is, and stands on both.
             if acta in latest:
+                if book.read.get(latest[acta].image) == acta[1]:
+                    standing.images |= {latest[acta].image}
                 ledger.did("EVI-12")
                 fault = fault or fault_of(standing, latest[acta])
             elif number >= since:
@@ -115,5 +117,16 @@ def _open_lines(
         if index > place:
             ledger.wrong("EVI-12", path, expected=f"una hoja anterior a la {place}, del corte", found=where)
         opened.add(index)
-        said.setdefault((held["eleccion"], held["acta"]), []).append(stated(book.kinds[index], held))
+        acta = (held["eleccion"], held["acta"])
+        if held["acta"] == NO_ACTA and "imagen" in held:
+            acta = (NO_ACTA, held["imagen"])
+        said.setdefault(acta, []).append(stated(book.kinds[index], held))
     return said
+
+
+def fuera_shown(book: LogBook, images: Mapping[str, int]) -> Iterable[FirstShown]:
+    """Images fuera de catálogo; `images` has each digest, also of a smaller copy, and the first corte that lists it."""
+    first: dict[str, int] = {}
+    for sha256, corte in images.items():
+        first.setdefault(book.derived.get(sha256, sha256), corte)
+    return (FirstShown(NO_ACTA, image, corte, shown_fuera(image)) for image, corte in first.items())

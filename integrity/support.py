@@ -1,8 +1,11 @@
 """What a published row stands on: the statements of the people who made it, opened beside its corte.
 
 A row stands on two equal captures of two people; or on three captures and, if all differ, the choice of somebody who
-typed none of them. Sin acta and cotejo are statements of their own. `ACTS` is the table of all kinds: a new kind is a
-line there and, if it supports rows in another way, a step of `advance` and `fault_of`.
+typed none of them. Sin acta and cotejo are statements of their own. The sticker says that an image is of its acta (the
+leaf `derivada` of the image names it), or two people say it. Only two people can say that an image is of no acta.
+
+`ACTS` is the table of all kinds: a new kind is a line there and, if it supports rows in another way, a step of
+`advance` and `fault_of`.
 
 The sequencer opens the statements of a corte in one file, and the log holds a commitment to each since it was made. So
 a version that somebody writes straight into the database has nothing to stand on (EVI-12).
@@ -32,7 +35,8 @@ ACTS: Final[Mapping[str, StatementKind]] = MappingProxyType(
     {
         "captura": StatementKind("ordinal", 2),
         "resolucion": StatementKind("elige", 1),
-        "sin_acta": StatementKind("criterio", 1),
+        "sin_acta": StatementKind("criterio", 2),
+        "identidad": StatementKind("imagen", 2),
         "cotejo": StatementKind("resultado", 1),
     }
 )
@@ -55,13 +59,20 @@ class Stated(NamedTuple):
 
 
 class ShownRow(NamedTuple):
-    """The part of a captured row that must stand on something."""
+    """The part of a captured row, or of an image fuera de catálogo, that must stand on something."""
 
     values: bytes
-    """`values_key` of its cells; empty for a row sin acta."""
+    """`values_key` of its cells; empty for a row sin acta, and for an image fuera de catálogo."""
     criteria: frozenset[object]
     """Of a row sin acta: the criteria whose text is in its OBSERVACIONES."""
     cotejada: str
+    image: str
+    """CODIGO_INTEGRIDAD, or the digest of the image; empty for a row sin acta."""
+
+
+def shown_fuera(image: str) -> ShownRow:
+    """An image that is of no acta of the catalogue: it stands on who says so alone."""
+    return ShownRow(b"", frozenset(), "", image)
 
 
 @dataclass(slots=True)
@@ -72,6 +83,10 @@ class Standing:
     values: bytes = b""
     declared: frozenset[object] = frozenset()
     """The criteria of sin acta, and the results of a cotejo, that enough people declared."""
+    images: frozenset[object] = frozenset()
+    """The images that are of this acta, as their stickers or enough people say."""
+    named: frozenset[object] = frozenset()
+    """The images that people named in the last corte alone."""
 
 
 def values_key(cells: Iterable[str]) -> bytes:
@@ -98,17 +113,28 @@ def stated(kind: str, held: Mapping[str, Any]) -> Stated:
 def advance(standing: Standing, now: Sequence[Stated]) -> str:
     """Move `standing` by the statements that a corte opens about its acta; their fault, or an empty text."""
     fault = _follow_round(standing, now)
+    standing.named = frozenset(each.said for each in now if each.kind == "identidad")
     for kind, said in {(each.kind, each.said) for each in now}:
         people = {each.persona for each in now if (each.kind, each.said) == (kind, said)}
-        if kind in {"sin_acta", "cotejo"} and len(people) >= ACTS[kind].people:
+        enough = len(people) >= ACTS[kind].people
+        if kind in {"sin_acta", "cotejo"} and enough:
             standing.declared |= {said}
+        elif kind == "identidad" and enough:
+            standing.images |= {said}
+        elif kind == "identidad":
+            fault = fault or "una sola persona dijo de qué acta es la imagen"
     return fault
 
 
 def fault_of(standing: Standing, row: ShownRow) -> str:
     """Why a row does not stand on the statements so far; an empty text if it does."""
+    if standing.named - {row.image}:
+        return "de otra imagen dijeron que es de esa acta"
+    if row.image and row.image not in standing.images:
+        return "ni su etiqueta ni dos personas dicen que la imagen es de esa acta"
     if not row.values:
-        return "" if row.criteria & standing.declared else "nadie declaró que esa acta no llega"
+        declared = row.image or row.criteria & standing.declared
+        return "" if declared else "no declararon dos personas que esa acta no llega"
     if row.values != standing.values:
         return "sus cantidades no son las que dos personas capturaron" if standing.values else "no se abrió su captura"
     needed = _COTEJO.get(row.cotejada)

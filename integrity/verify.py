@@ -33,13 +33,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
 from integrity.evidence import LogBook, Shown
 from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, corte_folder, image_path
 from integrity.leaves import row_digest
-from integrity.openings import FirstShown, judge_support
+from integrity.openings import FirstShown, fuera_shown, judge_support
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
 from integrity.source import Missing, PathKind, Source, SourceError, open_source
 from integrity.strict_json import Json
@@ -641,7 +642,8 @@ def _judge_evidence(book: LogBook, tree: Source, seen: Seen, watch: Watch, asked
     ledger.did("EVI-05", 0)
     for digest, first in (seen.rows or {}).items():
         evidence.judge_row(book, digest, first.clave, first.corte, ledger)
-    judge_support(book, tree, (seen.rows or {}).values(), seen.cortes, since=asked.since, ledger=ledger)
+    rows = chain((seen.rows or {}).values(), fuera_shown(book, seen.fuera))
+    judge_support(book, tree, rows, seen.cortes, since=asked.since, ledger=ledger)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

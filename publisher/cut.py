@@ -419,7 +419,8 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
     wanted: dict[bytes, int | None] = {each.image: None for each in all_fuera}
     images = await shown.images(wanted | {each.image: each.version for each in fresh if each.image})
-    statements = await behind(shown.connection, [each.version for each in fresh], corte.number)
+    versions, outside = [each.version for each in fresh], [each.id for each in all_fuera]
+    statements = await behind(shown.connection, versions, corte.number, outside)
     await asyncio.to_thread(standing.write_statements, stage / standing.STATEMENTS, statements)
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
     (folder / "LEEME.txt").write_bytes(official.readme(book, corte.at, phase_final=corte.phase is Phase.FINAL))

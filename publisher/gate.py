@@ -473,6 +473,13 @@ def check_standing(stage: Path, root: Path, code: str) -> list[GateFinding]:
     return [GateFinding(standing.CHECK, election["archivo"], expected, f"{acta}: {fault}") for acta, fault in faults]
 
 
+def check_fuera(stage: Path) -> list[GateFinding]:
+    """The new images fuera de catálogo that two people did not say to be so."""
+    expected = "las declaraciones de las personas que debían"
+    faults = islice(standing.unsupported_fuera(stage), _MOST)
+    return [GateFinding(standing.CHECK, "images.csv", expected, f"{image}: {fault}") for image, fault in faults]
+
+
 _IN_PUBLIC: Final = (
     *("expected", "counted", "not_counted", "inconsistent", "without_acta", "nominal", "all_votes", "plain_votes"),
 )
@@ -682,7 +689,7 @@ def main() -> None:
     findings = []
     for election, expected in json.load(sys.stdin).items():
         if election == FOLDER:
-            findings += [*check_folder(stage, root), *_as_findings(staged_folder(stage, root))]
+            findings += [*check_folder(stage, root), *_as_findings(staged_folder(stage, root))] or check_fuera(stage)
         else:
             findings += check_election(stage, root, election, Expected(**expected), public=True) or check_standing(
                 stage, root, election

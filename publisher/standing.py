@@ -16,9 +16,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from integrity import durable
-from integrity.support import ACTS, ShownRow, Standing, Stated, advance, fault_of, typed_cells, values_key
+from integrity.leaves import NO_ACTA
+from integrity.support import (
+    ACTS,
+    ShownRow,
+    Standing,
+    Stated,
+    advance,
+    fault_of,
+    shown_fuera,
+    typed_cells,
+    values_key,
+)
 
 CHECK: Final = "EVI-12"
+LECTURA: Final = "lectura"
+"""The word of a reading, among the statements; no person says it. It names the image whose sticker is that of the acta;
+or the image fuera de catálogo of which `acta` is the smaller copy."""
 STATEMENTS: Final = "declaraciones.jsonl"
 """In the stage, beside the folder of the corte."""
 _PREAMBLE: Final = 7
@@ -39,27 +53,46 @@ def unsupported_rows(
 
     `folder` is the corte's, in the stage; `before` is the file of the corte before.
     """
-    statements = _statements_of(folder.parent / STATEMENTS, election["codigo"])
+    statements, read = _statements_of(folder.parent / STATEMENTS, election["codigo"])
     for old_cells, cells in _changed_rows(before, folder / election["archivo"]):
         if cells[-10] not in {"0", "1"}:
             continue
         acta = cells[1].strip("'")
         standing = _standing_of(old_cells)
+        standing.images |= read[acta]
         fault = advance(standing, statements.get(acta, [])) or fault_of(standing, _shown(cells, texts))
         if fault:
             yield acta, fault
 
 
-def _statements_of(path: Path, code: str) -> dict[str, list[Stated]]:
+def unsupported_fuera(folder: Path) -> Iterator[tuple[str, str]]:
+    """Digest and fault of each image that the corte is the first to list as fuera de catálogo, without support."""
+    statements, read = _statements_of(folder.parent / STATEMENTS, NO_ACTA)
+    with (folder / "images.csv").open(encoding="utf-8-sig", newline="") as file:
+        for digest in [cells[0] for cells in csv.reader(file) if cells[-1] == NO_ACTA]:
+            image = next(iter(read[digest]), digest)
+            standing = Standing()
+            fault = advance(standing, statements.get(image, [])) or fault_of(standing, shown_fuera(image))
+            if fault:
+                yield image, fault
+
+
+def _statements_of(path: Path, code: str) -> tuple[dict[str, list[Stated]], Mapping[str, frozenset[str]]]:
+    """By acta of that election: what people said, and the images in which the machine read its sticker."""
     found: defaultdict[str, list[Stated]] = defaultdict(list)
+    read: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
     with path.open(encoding="utf-8") as lines:
         for each in map(json.loads, lines):
-            if each["eleccion"] == code:
-                said = int(each["dice"]) if each["dice"].isdigit() else each["dice"]
+            if each["eleccion"] != code:
+                continue
+            if each["clase"] == LECTURA:
+                read[each["acta"]] |= {each["dice"]}
+            else:
+                said = each["dice"] if each["clase"] in {"sin_acta", "identidad"} else int(each["dice"])
                 values = values_key(typed_cells(each["numeros"], each["marcas"])) if each["clase"] == "captura" else b""
                 assert each["clase"] in ACTS
                 found[each["acta"]].append(Stated(each["clase"], str(each["persona"]), each["ronda"], said, values))
-    return found
+    return found, read
 
 
 def _changed_rows(before: Path | None, new: Path) -> Iterator[tuple[list[str], list[str]]]:
@@ -78,15 +111,15 @@ def _standing_of(cells: Sequence[str]) -> Standing:
     if not cells or cells[-10] not in {"0", "1"} or _is_sin_acta(cells):
         return Standing()
     cotejo = frozenset[object]({int(cells[-1])}) if cells[-1].isdigit() else frozenset[object]()
-    return Standing(0, values_key(cells[_IDENTITY : 1 - _TAIL]), cotejo)
+    return Standing(0, values_key(cells[_IDENTITY : 1 - _TAIL]), cotejo, frozenset({cells[-8]}))
 
 
 def _shown(cells: Sequence[str], texts: Mapping[str, str]) -> ShownRow:
     if _is_sin_acta(cells):
         said = cells[-11]
         codes = frozenset[object](code for code, text in texts.items() if code.startswith("sin_acta") and text == said)
-        return ShownRow(b"", codes, cells[-1])
-    return ShownRow(values_key(cells[_IDENTITY : 1 - _TAIL]), frozenset(), cells[-1])
+        return ShownRow(b"", codes, cells[-1], "")
+    return ShownRow(values_key(cells[_IDENTITY : 1 - _TAIL]), frozenset(), cells[-1], cells[-8])
 
 
 def _is_sin_acta(cells: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ import re
 from typing import Final
 
 from integrity.layout import IMAGES, image_path
+from integrity.leaves import NO_ACTA
 from integrity.report import Ledger
 from integrity.source import Missing, PathKind, Source, SourceError
 from integrity.sums import HEX, in_threads
@@ -42,6 +43,8 @@ def read_images(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
                     # holds them.
                     seen.images[sha256] = " ".join((extension, *seen.claves(sha256), clave.strip("'")))
                     (seen.skipped.discard if corte.whole else seen.skipped.add)(sha256)
+                    if clave == NO_ACTA:
+                        seen.fuera.setdefault(sha256, corte.number)
                     last = cells
     except (UnicodeDecodeError, csv.Error):
         ledger.wrong("COM-05", path, expected="un CSV en UTF-8", found="otra cosa")

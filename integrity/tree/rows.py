@@ -127,8 +127,8 @@ def shown_row(election: PublishedElection, cells: list[str]) -> ShownRow:
     if _SIN_ACTA in cells[len(QUANTITIES) : -len(TAIL)]:
         said = tail["OBSERVACIONES"]
         codes = [code for code, text in election.rules.texts.items() if code.startswith("sin_acta") and text == said]
-        return ShownRow(b"", frozenset(codes), tail["COTEJADA"])
-    return ShownRow(values_key(cells[: 1 - len(TAIL)]), frozenset(), tail["COTEJADA"])
+        return ShownRow(b"", frozenset(codes), tail["COTEJADA"], "")
+    return ShownRow(values_key(cells[: 1 - len(TAIL)]), frozenset(), tail["COTEJADA"], tail["CODIGO_INTEGRIDAD"])
 
 
 # --- one row ----------------------------------------------------------------------------------------------------------

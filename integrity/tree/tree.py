@@ -68,6 +68,8 @@ class Seen:
     cortes: dict[int, Shown] = field(default_factory=dict)
     taken_back: set[str] = field(default_factory=set)
     """The claves of actas that two people took back in some corte: their images stay, and no row may show them."""
+    fuera: dict[str, int] = field(default_factory=dict)
+    """By digest of an image fuera de catálogo: the first corte that lists it."""
     rows: dict[str, FirstShown] | None = None
     """By `leaves.row_digest`: each captured row, and the first corte that showed it; None if the tree has no log."""
     coming: Brings | None = None

@@ -157,6 +157,10 @@ _TYPED: Final = """
 INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
 SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), now(), now(), v.numbers, v.marks
 FROM acta_current c JOIN acta_version v ON v.id = c.version, generate_series(1, 2) AS o WHERE c.estado = 'Verificada';
+INSERT INTO identification (image, source, person, site, identity, said_at)
+SELECT v.image, 'person', o, 1, a.qr, now()
+FROM acta_current c JOIN acta_version v ON v.id = c.version JOIN acta a ON a.id = c.acta, generate_series(1, 2) AS o
+WHERE c.estado = 'Verificada';
 ANALYZE; CHECKPOINT;
 """
 

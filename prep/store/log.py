@@ -12,6 +12,7 @@ import asyncpg
 from integrity import leaves
 from integrity.log.writer import Head
 from prep.domain import row as official_row
+from prep.domain.decision import SIN_ACTA_OF
 from prep.domain.entry import from_columns
 from prep.domain.rules import Observation, rule_set
 from prep.store.database import Connection, sql
@@ -21,8 +22,8 @@ from prep.store.pipeline import RETIRO
 
 SQL: Final = sql("log")
 KINDS: Final = (
-    *("inicio", "rotacion", "software", "cero", "imagen", "derivada", "captura", "resolucion", "sin_acta", "cotejo"),
-    *("version", "incidente", "perdida", "corte", "cierre", "acto"),
+    *("inicio", "rotacion", "software", "cero", "imagen", "derivada", "captura", "resolucion", "sin_acta"),
+    *("identidad", "cotejo", "version", "incidente", "perdida", "corte", "cierre", "acto"),
 )
 """In the order in which the facts of one batch become leaves."""
 LAST: Final = frozenset({"corte", "cierre", "acto"})
@@ -127,14 +128,19 @@ _SAID: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
         "marcas": row["marks"],
     },
     "resolucion": lambda row: {"ronda": row["ronda"], "elige": row["ordinal"]},
-    "sin_acta": lambda row: {"criterio": row["observations"][0]},
+    "sin_acta": lambda row: {"criterio": SIN_ACTA_OF[row["reason"]].value},
+    "identidad": lambda row: {"imagen": row["image"].hex()},
     "cotejo": lambda row: {"ronda": row["ronda"], "resultado": row["cotejada"]},
 }
 
 
 def _statement(kind: str, row: asyncpg.Record) -> dict[str, Any]:
+    said = _SAID[kind](row)
+    if row["clave"] is None:  # an image of no acta of the catalogue: the pseudonym is of this image alone
+        persona = leaves.pseudonym(row["secret"], leaves.NO_ACTA, said["imagen"], row["person"])
+        return {"eleccion": leaves.NO_ACTA, "acta": leaves.NO_ACTA, "persona": persona, **said}
     persona = leaves.pseudonym(row["secret"], row["code"], row["clave"], row["person"])
-    return {"eleccion": row["code"], "acta": row["clave"], "persona": persona, **_SAID[kind](row)}
+    return {"eleccion": row["code"], "acta": row["clave"], "persona": persona, **said}
 
 
 def _commitment_fields(kind: str) -> Callable[[asyncpg.Record], dict[str, Any]]:
@@ -160,7 +166,7 @@ _FIELDS: Final[Mapping[str, Callable[[asyncpg.Record], dict[str, Any]]]] = {
         "fecha_hora": _timestamp_text(row["at"]),
     },
     "imagen": _image_fields,
-    "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex()},
+    "derivada": lambda row: {"imagen": row["image"].hex(), "sha256": row["web"].hex(), "acta": row["clave"]},
     **{kind: _commitment_fields(kind) for kind in leaves.OPENINGS},
     "perdida": lambda row: {
         "dispositivo": row["device"],
@@ -302,6 +308,7 @@ _OPENED: Final = {
     "captura": "openings_captura",
     "resolucion": "openings_resolucion",
     "sin_acta": "openings_sin_acta",
+    "identidad": "openings_identidad",
     "cotejo": "openings_cotejo",
 }
 """The query that finds the leaves of each kind of statement that a corte opens."""

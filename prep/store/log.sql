@@ -15,9 +15,12 @@ FROM log_key k WHERE k.id > (SELECT s.keys FROM log_start s)
 SELECT a.number AS reference, a.image, i.bytes, a.device, a.sequence, a.received_at
 FROM arrival a JOIN image i ON i.sha256 = a.image
 
+-- The acta whose sticker was read, if it is one of the catalogue: the reading and its QR commit together.
 -- name: derivada
-SELECT r.number AS reference, r.image, r.web
+SELECT r.number AS reference, r.image, r.web, a.clave
 FROM reading r
+LEFT JOIN identification i ON i.image = r.image AND i.source = 'qr'
+LEFT JOIN acta a ON a.qr = i.identity
 
 -- Statements of people. Each names its person by a pseudonym, which `secret` makes.
 -- name: captura
@@ -30,9 +33,14 @@ FROM log_start s, resolution r JOIN entry e ON e.id = r.entry JOIN acta a ON a.i
 JOIN election n ON n.id = a.election
 
 -- name: sin_acta
-SELECT v.id AS reference, v.salt, s.secret, v.person, n.code, a.clave, v.observations
-FROM log_start s, acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.election
-WHERE v.reason = 'sin_acta'
+SELECT w.number AS reference, w.salt, s.secret, w.person, n.code, a.clave, w.reason
+FROM log_start s, statement w JOIN acta a ON a.id = w.acta JOIN election n ON n.id = a.election
+WHERE w.kind = 'sin_acta'
+
+-- name: identidad
+SELECT w.number AS reference, w.salt, s.secret, w.person, n.code, a.clave, w.image
+FROM log_start s, statement w LEFT JOIN acta a ON a.id = w.acta LEFT JOIN election n ON n.id = a.election
+WHERE w.kind = 'identidad'
 
 -- name: cotejo
 SELECT v.id AS reference, v.salt, s.secret, v.person, n.code, a.clave, v.ronda, v.cotejada
@@ -79,7 +87,7 @@ FROM pg_locks
 WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND relation IN ('arrival'::regclass, 'reading'::regclass, 'entry'::regclass, 'resolution'::regclass, 'acta_version'::regclass,
-        'event'::regclass, 'device_loss'::regclass, 'corte'::regclass, 'log_key'::regclass, 'ceremony'::regclass)
+        'proposal'::regclass, 'confirmation'::regclass, 'identification'::regclass, 'event'::regclass, 'device_loss'::regclass, 'corte'::regclass, 'log_key'::regclass, 'ceremony'::regclass)
 
 -- name: marks
 SELECT kind, max(reference) AS reference FROM log_leaf GROUP BY kind
@@ -120,8 +128,9 @@ JOIN LATERAL (SELECT content FROM log_leaf WHERE device = d.device ORDER BY inde
 -- name: cortes
 SELECT reference::int AS number, index FROM log_leaf WHERE kind = 'corte' ORDER BY reference
 
--- The statements behind the versions that corte $1 brought out: those of a version's round, and the cotejos since the
--- version of its acta that was out before. Each block gives the index and the reference of their leaves.
+-- The statements behind the versions that corte $1 brought out: those of a version's round, the cotejos since the version
+-- of its acta that was out before, those of its decision, and those that say its image is of its acta. Each is opened
+-- once. Each block gives the index and the reference of their leaves.
 -- name: openings_captura
 SELECT l.index, l.reference
 FROM publication p
@@ -143,9 +152,36 @@ ORDER BY l.index
 -- name: openings_sin_acta
 SELECT l.index, l.reference
 FROM publication p
-JOIN log_leaf l ON l.kind = 'sin_acta' AND l.reference = p.version
-WHERE p.corte = $1
+JOIN acta_version v ON v.id = p.version AND v.reason = 'sin_acta'
+JOIN statement w ON w.proposal = v.decision AND w.kind = 'sin_acta'
+JOIN log_leaf l ON l.kind = 'sin_acta' AND l.reference = w.number
+WHERE p.corte = $1 AND NOT EXISTS (
+    SELECT FROM acta_version u JOIN publication q ON q.version = u.id
+    WHERE u.acta = v.acta AND u.decision = v.decision AND u.reason = 'sin_acta' AND q.corte < p.corte
+)
 ORDER BY l.index
+
+-- Statements that a corte before could not open: it did not show this image under this acta, or is older than they are.
+-- name: openings_identidad
+SELECT l.index, l.reference
+FROM publication p
+JOIN acta_version v ON v.id = p.version
+JOIN statement w ON w.image = v.image AND w.acta = v.acta AND w.kind = 'identidad' AND w.holds
+JOIN log_leaf l ON l.kind = 'identidad' AND l.reference = w.number
+JOIN log_leaf k ON k.kind = 'corte' AND k.reference = p.corte AND k.index > l.index
+WHERE p.corte = $1 AND NOT EXISTS (
+    SELECT FROM acta_version u JOIN publication q ON q.version = u.id
+    JOIN log_leaf m ON m.kind = 'corte' AND m.reference = q.corte AND m.index > l.index
+    WHERE u.acta = v.acta AND u.image = v.image AND q.corte < p.corte
+)
+UNION ALL
+SELECT l.index, l.reference
+FROM publication_fuera p
+JOIN fuera_catalogo f ON f.id = p.fuera
+JOIN statement w ON w.proposal = f.decision AND w.kind = 'identidad'
+JOIN log_leaf l ON l.kind = 'identidad' AND l.reference = w.number
+WHERE p.corte = $1
+ORDER BY 1
 
 -- name: openings_cotejo
 SELECT l.index, l.reference
@@ -188,7 +224,8 @@ SELECT (SELECT count(*) FROM arrival f WHERE NOT EXISTS (SELECT FROM log_leaf WH
         WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'resolucion' AND reference = f.number))
     + (SELECT count(*) FROM device_loss f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'perdida' AND reference = f.id))
     + (SELECT count(*) FROM acta_version f
-        WHERE f.reason IN ('sin_acta', 'cotejo') AND NOT EXISTS (SELECT FROM log_leaf WHERE kind = f.reason AND reference = f.id))
+        WHERE f.reason = 'cotejo' AND NOT EXISTS (SELECT FROM log_leaf WHERE kind = f.reason AND reference = f.id))
+    + (SELECT count(*) FROM statement f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = f.kind AND reference = f.number))
     + (SELECT count(*) FROM acta_version f
         WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'version' AND reference = f.id))
     + (SELECT count(*) FROM corte f WHERE NOT EXISTS (SELECT FROM log_leaf WHERE kind = 'corte' AND reference = f.number))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from prep.domain.decision import SIN_ACTA_OF
 from prep.store.database import Connection, sql
 
 SQL: Final = sql("standing")
@@ -22,23 +23,47 @@ class Histories:
     versions: Sequence[Columns]
     captures: Sequence[Columns]
     resolutions: Sequence[Columns]
+    statements: Sequence[Columns]
+    readings: frozenset[tuple[int, bytes]]
+    """Acta and image, if the sticker in the image is that of the acta."""
 
 
-async def behind(connection: Connection, versions: Sequence[int], corte: int) -> list[dict[str, Any]]:
-    """The statements that those versions stand on, if `corte` is the one that brings them out.
+async def behind(
+    connection: Connection, versions: Sequence[int], corte: int, fuera: Sequence[int]
+) -> list[dict[str, Any]]:
+    """The statements that those versions, and those rows fuera de catálogo, stand on, if `corte` brings them out.
 
-    Keys: clase, eleccion, acta, persona (a number), ronda, dice, and of a capture numeros and marcas.
+    Keys: clase, eleccion, acta, persona (a number), ronda, dice, and of a capture numeros and marcas. An image of no
+    acta has «-» as election, and its own digest as acta. «lectura» is the word of the sticker, and of no person.
     """
-    return [dict(row) for row in await connection.fetch(SQL["behind"], list(versions), corte, timeout=_LONG)]
+    rows = await connection.fetch(SQL["behind"], list(versions), corte, list(fuera), timeout=_LONG)
+    return [{**row, "dice": criterion(row["dice"]) if row["clase"] == "sin_acta" else row["dice"]} for row in rows]
+
+
+def criterion(reason: str) -> str:
+    """The observation that a reason of *sin acta* gives; the reason itself if it gives none."""
+    return SIN_ACTA_OF[reason].value if reason in SIN_ACTA_OF else reason
 
 
 async def histories(connection: Connection, some: int) -> AsyncIterator[Histories]:
     """All actas that have a version, `some` at a time."""
     last = -1
     while actas := [row["acta"] for row in await connection.fetch(SQL["actas"], last, some, timeout=_LONG)]:
+        versions = await connection.fetch(SQL["versions"], actas, timeout=_LONG)
+        images = list({row["image"] for row in versions if row["image"] is not None})
         yield Histories(
-            await connection.fetch(SQL["versions"], actas, timeout=_LONG),
+            versions,
             await connection.fetch(SQL["captures"], actas, timeout=_LONG),
             await connection.fetch(SQL["resolutions"], actas, timeout=_LONG),
+            await connection.fetch(SQL["statements"], actas, timeout=_LONG),
+            frozenset(
+                (row["acta"], row["image"]) for row in await connection.fetch(SQL["readings"], images, timeout=_LONG)
+            ),
         )
         last = actas[-1]
+
+
+async def fuera_alone(connection: Connection) -> str | None:
+    """The first image that is fuera de catálogo without the word of two people, as hexadecimal digits."""
+    found: str | None = await connection.fetchval(SQL["fuera_alone"], timeout=_LONG)
+    return found

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -31,12 +31,11 @@ from integrity.support import ShownRow, Standing, Stated, advance, fault_of, typ
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
 from prep.settings import Part, read_settings
-from prep.store import embedded, standing
+from prep.store import embedded, pipeline, standing
 from prep.store import log as store
 from prep.store import night as night_store
 from prep.store.database import Connection, connect
 from prep.store.log import Leaf
-from prep.store.pipeline import RETIRO
 
 _SOME: Final = 2000
 """Leaves read in one query."""
@@ -166,39 +165,64 @@ def _first_different_field(ours: bytes, theirs: bytes) -> str:
 async def _compare_standing(connection: Connection) -> None:
     """Every version follows from the statements of people, as the published rows must (EVI-12)."""
     async for some in standing.histories(connection, _SOME):
-        captures: defaultdict[tuple[int, int], list[Stated]] = defaultdict(list)
-        for row in some.captures:
-            values = values_key(typed_cells(row["numbers"], row["marks"]))
-            said = Stated("captura", str(row["person"]), row["ronda"], row["ordinal"], values)
-            captures[row["acta"], row["ronda"]].append(said)
-        for row in some.resolutions:
-            said = Stated("resolucion", str(row["person"]), row["ronda"], row["ordinal"])
-            captures[row["acta"], row["ronda"]].append(said)
-        stands: defaultdict[int, Standing] = defaultdict(Standing)
-        for row in some.versions:
-            if row["reason"] == RETIRO:  # nothing counts from here on: two people took it back
+        _compare_histories(some)
+    alone = await standing.fuera_alone(connection)
+    if alone is not None:
+        raise Difference(f"EVI-12: no dijeron dos personas que la imagen {alone} está fuera de catálogo")
+
+
+def _compare_histories(some: standing.Histories) -> None:
+    rounds, decided, identified = _said_in(some)
+    stands: defaultdict[int, Standing] = defaultdict(Standing)
+    for row in some.versions:
+        stand = stands[row["acta"]]
+        match row["reason"]:
+            case pipeline.RETIRO:  # nothing counts from here on: two people took it back
                 stands[row["acta"]] = Standing()
                 continue
-            said_now = captures[row["acta"], row["ronda"]] if row["reason"] in {"captura", "recaptura"} else []
-            fault = advance(stands[row["acta"]], [*said_now, *_said_by_version(row)])
-            fault = fault or fault_of(stands[row["acta"]], _row_of_version(row))
-            if fault:
-                raise Difference(f"EVI-12: la versión {row['id']}, de {row['clave']}, no se sostiene: {fault}")
+            case "sin_acta":
+                said = decided[row["acta"], row["decision"]]
+            case "cotejo":
+                said = [Stated("cotejo", str(row["person"]), row["ronda"], row["cotejada"])]
+            case _:
+                said = rounds[row["acta"], row["ronda"]]
+        if (row["acta"], row["image"]) in some.readings:
+            stand.images |= {row["image"].hex()}
+        fault = advance(stand, [*said, *identified[row["acta"], row["image"]]])
+        fault = fault or fault_of(stand, _row_of_version(row))
+        if fault:
+            raise Difference(f"EVI-12: la versión {row['id']}, de {row['clave']}, no se sostiene: {fault}")
 
 
-def _said_by_version(row: standing.Columns) -> list[Stated]:
-    match row["reason"]:
-        case "sin_acta":
-            return [Stated("sin_acta", str(row["person"]), 0, row["observations"][0])]
-        case "cotejo":
-            return [Stated("cotejo", str(row["person"]), row["ronda"], row["cotejada"])]
-    return []
+_Said = defaultdict[Any, list[Stated]]
+
+
+def _said_in(some: standing.Histories) -> tuple[_Said, _Said, _Said]:
+    """The statements by acta and round; by decision, of sin acta; and by acta and image, of who says they belong."""
+    rounds, decided, identified = _Said(list), _Said(list), _Said(list)
+    for row in some.captures:
+        values = values_key(typed_cells(row["numbers"], row["marks"]))
+        said = Stated("captura", str(row["person"]), row["ronda"], row["ordinal"], values)
+        rounds[row["acta"], row["ronda"]].append(said)
+    for row in some.resolutions:
+        said = Stated("resolucion", str(row["person"]), row["ronda"], row["ordinal"])
+        rounds[row["acta"], row["ronda"]].append(said)
+    for row in some.statements:
+        if row["kind"] == "sin_acta":
+            # Of this acta: the decision about another one supports nothing here.
+            said = Stated("sin_acta", str(row["person"]), 0, standing.criterion(row["reason"]))
+            decided[row["acta"], row["proposal"]].append(said)
+        else:
+            said = Stated("identidad", str(row["person"]), 0, row["image"].hex())
+            identified[row["acta"], row["image"]].append(said)
+    return rounds, decided, identified
 
 
 def _row_of_version(row: standing.Columns) -> ShownRow:
     if not row["numbers"]:
-        return ShownRow(b"", frozenset(row["observations"]), str(row["cotejada"]))
-    return ShownRow(values_key(typed_cells(row["numbers"], row["marks"])), frozenset(), str(row["cotejada"]))
+        return ShownRow(b"", frozenset(row["observations"]), str(row["cotejada"]), "")
+    values = values_key(typed_cells(row["numbers"], row["marks"]))
+    return ShownRow(values, frozenset(), str(row["cotejada"]), row["image"].hex())
 
 
 # --- the tree ---------------------------------------------------------------------------------------------------------

@@ -21,11 +21,31 @@ from tests.makers import tree_maker
 from tests.makers.log_maker import signer
 from tests.makers.page_maker import write_pages
 from tests.makers.tree_maker import Casilla, canonical, sha
-from tests.tamper.night import ORIGIN, Authorities, Night, Said, entries_of, write_openings, write_proofs
+from tests.tamper.night import (
+    IDENTIFIED,
+    ORIGIN,
+    Authorities,
+    Night,
+    Said,
+    entries_of,
+    write_openings,
+    write_proofs,
+)
 
 CENTRAL = timezone(timedelta(hours=-6))
 X, S = tree_maker.X, tree_maker.S
-_VARIED = ("CASILLAS", "ELECTIONS", "OFF_BALLOT", "TIMES", "FASES", "RULES", "CORRECTED", "COTEJOS", "FUERA_FROM")
+_VARIED = (
+    "CASILLAS",
+    "ELECTIONS",
+    "OFF_BALLOT",
+    "TIMES",
+    "FASES",
+    "RULES",
+    "CORRECTED",
+    "COTEJOS",
+    "FUERA_FROM",
+    "WITHDRAWN",
+)
 _DEVICES = ("catd-01", "movil-07")
 
 
@@ -79,6 +99,9 @@ def make(home: Path, seed: int, *, now: datetime) -> HonestNight:
     with _chosen(random, night, now):
         tree_maker.make_tree(night.tree)
         said = night.told(night.tree)
+        for _ in range(random.randint(0, 2)):  # what one person proposed and another refused is opened never
+            leaf = {"tipo": random.choice(("sin_acta", "identidad")), "compromiso": f"{random.getrandbits(256):064x}"}
+            said.insert(random.randrange(3, len(said) - 1), leaf)
         _devices(said, random, night)
         if random.random() < 0.3:
             night.next_key = Signer.generate(ORIGIN, SignatureKind.LOG)
@@ -138,20 +161,46 @@ def _chosen(random: Random, night: HonestNight, now: datetime) -> Iterator[None]
             made["CORRECTED"][code, casilla[1], random.randint(since + 1, cortes - 1)] = corrected
         elif random.random() < 0.5:
             made["COTEJOS"][code, casilla[1]] = random.randint(since, cortes - 1), random.choice("123")
+    made["WITHDRAWN"] = _withdrawn(random, codes, made["CASILLAS"], cortes)
+    identified = [
+        (casilla, code)
+        for casilla in made["CASILLAS"]
+        for code in codes
+        if casilla[5] and casilla[6] and random.random() < 0.2
+    ]
     off = {place for (_, place), options in made["OFF_BALLOT"].items() if options}
     absent = {casilla[0] for casilla in made["CASILLAS"] if casilla[5] and casilla[6] is None}
     night.told_of += ["a sin acta beside an option off its ballot"] if off & absent else []
     night.told_of += ["a correction"] if made["CORRECTED"] else []
     night.told_of += ["a cotejo"] if made["COTEJOS"] else []
     night.told_of += ["fuera de catálogo"] if made["FUERA_FROM"] else []
+    night.told_of += ["a sin acta undone"] if made["WITHDRAWN"] else []
+    night.told_of += ["… and done again"] if any(each.stop < cortes for each in made["WITHDRAWN"].values()) else []
+    night.told_of += ["an image that two people identified"] if identified else []
     night.told_of += [] if night.closed else ["the night goes on"]
+    before_identified = frozenset(IDENTIFIED)
     try:
         for name, value in made.items():
             setattr(tree_maker, name, value)
+        IDENTIFIED.clear()
+        IDENTIFIED.update(tree_maker.clave(casilla, code) for casilla, code in identified)
         yield
     finally:
+        IDENTIFIED.clear()
+        IDENTIFIED.update(before_identified)
         for name, value in before.items():
             setattr(tree_maker, name, value)
+
+
+def _withdrawn(random: Random, codes: list[str], casillas: list[Casilla], cortes: int) -> dict[tuple[str, int], range]:
+    """Some actas sin acta are expected again, and some of these are sin acta again later, for the same reason."""
+    found = {}
+    for casilla in casillas:
+        since = casilla[5]
+        if since and casilla[6] is None and since + 1 < cortes:
+            start = random.randint(since + 1, max(since + 1, cortes - 2))
+            found[random.choice(codes), casilla[1]] = range(start, random.randint(start + 1, cortes))
+    return found
 
 
 _ELECTIONS = {

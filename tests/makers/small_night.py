@@ -1,6 +1,6 @@
 """A small night whose actas are counted straight in the database, as the pipeline leaves it for a publisher."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
 from tests.makers.cast import Cast, people_logged_in
 from tests.makers.declared import TONIGHT
-from tests.makers.two_people import record_sin_acta, two_people
+from tests.makers.two_people import record_fuera, record_sin_acta, two_people
 
 START = datetime(2027, 6, 7, 1, 30, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -43,6 +43,8 @@ class SmallNight:
     office: CorteOffice
     cast: Cast
     draw: Callable[[Sheet], bytes] = lambda sheet: f"imagen de {sheet.qr}".encode()
+    without_sticker: set[str] = field(default_factory=set)
+    """QR texts that no machine reads: two people say which acta these images are of."""
     cut_so_far: int = 0
     _versions: dict[str, int] = field(default_factory=dict)
 
@@ -65,9 +67,10 @@ class SmallNight:
         image = await self._store_image(connection, sheet, device) if sheet.sin_acta is None else None
         if acta is None:
             assert image is not None
+            decision = await record_fuera(connection, image, sheet.qr)
             await connection.execute(
-                "INSERT INTO fuera_catalogo (image, identity, election, origen, digitalizacion, found_at) VALUES ($1, $2, $3, $4, $5, $6)",
-                *(image, sheet.qr, self.catalog.elections[0].id, sheet.origen, sheet.kind, sheet.acopio),
+                "INSERT INTO fuera_catalogo (image, identity, election, origen, digitalizacion, found_at, decision) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                *(image, sheet.qr, self.catalog.elections[0].id, sheet.origen, sheet.kind, sheet.acopio, decision),
             )
             return
         await connection.execute(
@@ -101,6 +104,15 @@ class SmallNight:
             "INSERT INTO reading (image, text, width, height, phash, web, thumb, read_at) VALUES ($1, $2, 1, 1, repeat('0', 1024)::bit(1024), $3, $3, $4) ON CONFLICT DO NOTHING",
             *(sha256, sheet.qr, web, sheet.acopio),
         )
+        people: Sequence[tuple[int | None, int | None]] = [(None, None)]
+        if sheet.qr in self.without_sticker:
+            people = self.cast.typists
+        for person, site in people:
+            await connection.execute(
+                """INSERT INTO identification (image, source, person, site, identity, said_at)
+                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING""",
+                *(sha256, "qr" if person is None else "person", person, site, sheet.qr, sheet.acopio),
+            )
         return sha256
 
     async def _open_round(self, connection: Connection, acta: Acta, image: bytes, sheet: Sheet) -> int:
@@ -173,7 +185,7 @@ class SmallNight:
             *(values.numbers if values else [], values.marks if values else ""),
             *(said.calculado, [code.value for code in said.observations], said.inconsistent, said.contabilizada),
             *(*came, at, at, quantities, tail),
-            None if image else await record_sin_acta(connection, acta.id),
+            None if image else await record_sin_acta(connection, acta.id, said.observations[0]),
         )
         return version
 

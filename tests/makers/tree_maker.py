@@ -99,6 +99,8 @@ CORRECTED: dict[tuple[str, int, int], list[Any]] = {}
 """Other votes of an acta from a corte on, by election, sección and corte; for trees with corrections."""
 COTEJOS: dict[tuple[str, int], tuple[int, str]] = {}
 """By election and sección: the corte from which an acta has another COTEJADA than 1, and that; before, it has 0."""
+WITHDRAWN: dict[tuple[str, int], range] = {}
+"""By election and sección: the cortes in which an acta is expected again, because two people took back what it was."""
 FUERA_FROM: dict[str, int] = {"DIP": 1}
 """By election: the corte that brings out its row fuera de catálogo."""
 
@@ -110,6 +112,12 @@ def clave(casilla: Casilla, code: str) -> str:
 
 def image_of(casilla: Casilla, code: str, kind: str = "acta") -> bytes:
     return f"{kind} {clave(casilla, code)}".encode() * 40
+
+
+def is_shown(casilla: Casilla, code: str, corte: int) -> bool:
+    """Whether that corte has the acta as captured."""
+    since = casilla[5]
+    return since is not None and corte >= since and corte not in WITHDRAWN.get((code, casilla[1]), ())
 
 
 def sha(data: bytes) -> str:
@@ -130,14 +138,14 @@ def truncated(part: int, whole: int) -> str:
 
 def row(casilla: Casilla, code: str, corte: int) -> tuple[list[str], list[int]]:
     """One line of the CSV, and the numbers behind it if it counts."""
-    district, seccion, tipo, number, lista, since, votes, observations, counted = casilla
+    district, seccion, tipo, number, lista, _, votes, observations, counted = casilla
     votes = _last_of([CORRECTED.get((code, seccion, n)) for n in range(corte + 1)]) or votes
     key = f"28{seccion:04}{tipo}{number:02}00"
     identity = [f"'{key}'", f"'{clave(casilla, code)}'", "28", "TAMAULIPAS", f"{district:03}", f"Distrito {district}"]
     identity += [f"{seccion:04}", f"{number:02}", tipo, "00", "1", "2"]
     off = OFF_BALLOT.get((code, district), set())
     # Not captured yet: only the fields of the catalogue.
-    if since is None or corte < since:
+    if not is_shown(casilla, code, corte):
         return [*identity, *["-"] * 4, *["-"] * len(OPTIONS), "-", "-", str(lista), "10", *["-"] * 11], []
     if votes is None:
         # Sin acta: captured, not counted (domain.md §4).
@@ -191,7 +199,7 @@ def has_fuera(code: str, corte: int) -> bool:
 
 def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> dict[str, str]:
     """The thirteen values of some casillas."""
-    captured = [c for c in casillas if c[5] is not None and corte >= c[5]]
+    captured = [c for c in casillas if is_shown(c, code, corte)]
     counted = [c for c in captured if c[8] == 1]
     # domain.md §4: observations count as inconsistencies, sin acta does not.
     inconsistent = [c for c in captured if c[7] and not c[7].startswith("Sin acta")]
@@ -213,7 +221,7 @@ def resumen(casillas: list[Casilla], code: str, corte: int, fuera: int = 0) -> d
 def votes_of(casillas: list[Casilla], code: str, corte: int) -> dict[str, int]:
     sums = [0] * len(OPTIONS)
     for casilla in casillas:
-        if casilla[8] == 1 and corte >= casilla[5]:
+        if casilla[8] == 1 and is_shown(casilla, code, corte):
             for position, vote in enumerate(row(casilla, code, corte)[1]):
                 sums[position] += vote
     return {name: amount for (name, _, _), amount in zip(OPTIONS, sums, strict=True)}
@@ -264,7 +272,7 @@ def totals_of(code: str, corte: int) -> Json:
         ]
     ]
     state = resumen(CASILLAS, code, corte, fuera=int(has_fuera(code, corte)))
-    sin_acta = sum(1 for c in CASILLAS if c[7].startswith("Sin acta") and c[5] is not None and corte >= c[5])
+    sin_acta = sum(1 for c in CASILLAS if c[7].startswith("Sin acta") and is_shown(c, code, corte))
     actas = {"esperadas": len(CASILLAS), "capturadas": int(state["ACTAS_CAPTURADAS"]), "sin_acta": sin_acta}
     actas |= {"contabilizadas": int(state["ACTAS_CONTABILIZADAS"]), "fuera_de_catalogo": int(has_fuera(code, corte))}
     actas |= {"no_contabilizadas": actas["capturadas"] - actas["contabilizadas"]}
@@ -345,10 +353,23 @@ def manifest_of(corte: int) -> Json:
             for code in ELECTIONS
             if (code, casilla[1], corte) in CORRECTED
             or COTEJOS.get((code, casilla[1]), (0,))[0] == corte > (casilla[5] or 0)
+        ]
+        + [
+            {"acta": clave(casilla, code), "eleccion": code, "motivo": motive}
+            for casilla in CASILLAS
+            for code in ELECTIONS
+            for motive, when in _withdrawn(code, casilla[1]).items()
+            if when == corte
         ],
         "zip": {},
         "sitio": {name: sha(content) for name, content in SITE.items()},
     }
+
+
+def _withdrawn(code: str, seccion: int) -> dict[str, int]:
+    """The cortes that tell of the undoing, and that it was done again."""
+    cortes = WITHDRAWN.get((code, seccion), range(0))
+    return {"retiro": cortes.start, "sin_acta": cortes.stop} if cortes else {}
 
 
 def people_of(code: str) -> list[list[str]]:

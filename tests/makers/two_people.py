@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from prep import decisions, pipeline
 from prep.decisions import Said
 from prep.domain.catalog import ActaId
-from prep.domain.decision import SIN_ACTA_OF, DecisionKind, DecisionMove
+from prep.domain.decision import BY_IDENTIFICATION, SIN_ACTA_OF, DecisionKind, DecisionMove
 from prep.domain.hours import CENTRAL
 from prep.domain.rules import Observation
 from prep.store import decisions as store
@@ -41,10 +41,25 @@ async def say_sin_acta(connection: Connection, acta: int, kind: Observation, *, 
     return proposed.id
 
 
-async def record_sin_acta(connection: Connection, acta: int, reason: str = "casilla_no_instalada") -> int:
+async def record_sin_acta(connection: Connection, acta: int, kind: Observation) -> int:
     """The facts of such a decision alone, for a test that writes the version itself; returns its number."""
+    reason = next(reason for reason, gives in SIN_ACTA_OF.items() if gives is kind)
+    return await _record(
+        connection, ProposedDecision(DecisionKind.SIN_ACTA, f"acta:{acta}", reason, "", acta=ActaId(acta))
+    )
+
+
+async def record_fuera(connection: Connection, image: bytes, identity: str) -> int:
+    """The facts of a decision that an image is of no acta of the catalogue; returns its number."""
+    subject = pipeline.image_subject(image.hex())
+    kind = DecisionKind.FUERA_DE_CATALOGO
+    return await _record(
+        connection, ProposedDecision(kind, subject, BY_IDENTIFICATION, "", image=image, identity=identity)
+    )
+
+
+async def _record(connection: Connection, said: ProposedDecision) -> int:
     first, second = await two_people(connection)
-    said = ProposedDecision(DecisionKind.SIN_ACTA, f"acta:{acta}", reason, "", acta=ActaId(acta))
     number = await store.propose(connection, said, first)
     await store.answer(connection, number, agrees=True, words="", by=second)
     return number

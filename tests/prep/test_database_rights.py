@@ -143,7 +143,7 @@ WORK: Final[dict[Part, dict[str, str]]] = {
     Part.SEQUENCER: {"log": "*", "leading": "*", "database": "migrations", "catalog": "digest"},
     Part.AUDIT: {
         "log": "inicio rotacion imagen derivada captura version incidente corte cierre software cero acto start leaves cortes"
-        " openings_captura openings_resolucion openings_sin_acta openings_cotejo resolucion sin_acta cotejo perdida read_state versions without_leaf handed_over length marks",
+        " openings_captura openings_resolucion openings_sin_acta openings_identidad openings_cotejo resolucion sin_acta identidad cotejo perdida read_state versions without_leaf handed_over length marks",
         "ceremony": "find tables migrations clock server schema",
         "standing": "*",
         "lists": "*",

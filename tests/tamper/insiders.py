@@ -20,6 +20,8 @@ Line = dict[str, Any]
 Opened = dict[int, list[Line]]
 """By corte: the lines of its openings."""
 PLAIN, SIN_ACTA, UNCAPTURED, MOVED = "280749B01001", "280902B01001", "280903E01001", "280901B01001"
+IDENTIFIED = "280752B01001"
+"""An acta whose image two people identified."""
 OTHER = "f" * 32
 """The pseudonym of a person who does not exist."""
 
@@ -101,11 +103,13 @@ def lines_of(
     ]
 
 
-def _drop(clave: str, kind: str = "ordinal", which: int = 0, corte: int | None = None) -> Callable[..., None]:
+def _drop(
+    clave: str, kind: str = "ordinal", which: int = 0, corte: int | None = None, code: str = "GOB"
+) -> Callable[..., None]:
     """Drop a line of an acta."""
 
     def change(opened: Opened, *_: object) -> None:
-        gone = lines_of(opened, clave, kind, corte=corte)[which]
+        gone = lines_of(opened, clave, kind, code, corte)[which]
         for lines in opened.values():
             lines[:] = [line for line in lines if line is not gone]
 
@@ -127,6 +131,33 @@ def _same_person(clave: str, kind: str, of: int, corte: int | None = None) -> Ca
         lines_of(opened, clave, kind, corte=corte)[-1]["persona"] = person
 
     return change
+
+
+def _each(clave: str, kind: str, code: str = "GOB", **fields: Any) -> Callable[..., None]:
+    """Change fields of all lines of that kind of an acta."""
+
+    def change(opened: Opened, *_: object) -> None:
+        for line in lines_of(opened, clave, kind, code):
+            line.update(fields)
+
+    return change
+
+
+def _none_of(clave: str, kind: str) -> Callable[..., None]:
+    """No line of that kind of an acta is left."""
+
+    def change(opened: Opened, *_: object) -> None:
+        for _each_line in lines_of(opened, clave, kind):
+            _drop(clave, kind)(opened)
+
+    return change
+
+
+def _other_sticker(said: Said, acta: str | None) -> None:
+    """The machine is told to have read another sticker, or none, in the images of PLAIN."""
+    for leaf in said:
+        if leaf["tipo"] == "derivada" and leaf["acta"] == PLAIN:
+            leaf["acta"] = acta
 
 
 def _add(clave: str, kind: str, corte: int, leaf: str, **fields: Any) -> Callable[..., None]:
@@ -219,7 +250,7 @@ def _number_again(said: Said) -> None:
 
 
 def _strange_original(said: Said) -> None:
-    next(leaf for leaf in said if leaf["tipo"] == "derivada")["imagen"] = "0" * 64
+    next(leaf for leaf in said if leaf["tipo"] == "derivada" and leaf["acta"] == PLAIN)["imagen"] = "0" * 64
 
 
 def _corte_twice(said: Said) -> None:
@@ -264,6 +295,7 @@ FILES: dict[str, Does] = {
     "a capture opened twice": _in_files(_one_again),
     "a capture opened with a later corte": _in_files(_later),
     "the openings of two cortes exchanged": _in_files(_exchange),
+    "the word of one who identified an image left unopened": _in_files(_drop(IDENTIFIED, "imagen")),
     "the salt of an opening changed": _in_files(_set(PLAIN, sal="0" * 32)),
     "the author of an opening changed": _in_files(_set(PLAIN, persona=OTHER)),
     "an opening that names a leaf of another kind": _in_files(_set(PLAIN, numero=0)),
@@ -296,8 +328,24 @@ DATABASE: dict[str, Does] = {
     "two people choose different captures": _told_again(_add(CHOSEN, "elige", 1, "resolucion", elige=3, persona=OTHER)),
     "a choice although two captures agree": _told_again(_add(AGREED, "elige", 1, "resolucion", elige=1, persona=OTHER)),
     "a choice of another round": _told_again(_set(CHOSEN, "elige", ronda=7)),
-    "sin acta that nobody declared": _told_again(_drop(SIN_ACTA, "criterio")),
-    "sin acta declared for another reason": _told_again(_set(SIN_ACTA, "criterio", criterio="sin_acta_1")),
+    "sin acta that nobody declared": _told_again(_none_of(SIN_ACTA, "criterio")),
+    "sin acta on the word of one person": _told_again(_drop(SIN_ACTA, "criterio")),
+    "sin acta on one person's word, said twice": _told_again(_each(SIN_ACTA, "criterio", persona=OTHER)),
+    "sin acta for which two people gave different reasons": _told_again(_set(SIN_ACTA, "criterio", criterio="sin_acta_1")),
+    "sin acta declared for another reason": _told_again(_each(SIN_ACTA, "criterio", criterio="sin_acta_1")),
+    "sin acta declared of another acta": _told_again(_each(SIN_ACTA, "criterio", acta=PLAIN)),
+    "an image without a sticker that nobody identified": _told_again(_none_of(IDENTIFIED, "imagen")),
+    "an image that one person identified": _told_again(_drop(IDENTIFIED, "imagen")),
+    "an image that one person identified twice": _told_again(_each(IDENTIFIED, "imagen", persona=OTHER)),
+    "two people identified another image": _told_again(_each(IDENTIFIED, "imagen", imagen="0" * 64)),
+    "the second person identified another image": _told_again(_set(IDENTIFIED, "imagen", which=1, imagen="0" * 64)),
+    "two people said the image is of another acta": _told_again(_each(IDENTIFIED, "imagen", acta=PLAIN)),
+    "two people said the image is of an acta that no row shows": _told_again(_each(IDENTIFIED, "imagen", acta=UNCAPTURED)),
+    "an image whose sticker is of another acta": _told_again(_in_said(lambda said: _other_sticker(said, IDENTIFIED))),
+    "an image in which the machine read no sticker": _told_again(_in_said(lambda said: _other_sticker(said, None))),
+    "an image put aside as fuera de catálogo by one person": _told_again(_drop("-", "imagen", code="-")),
+    "… who said it twice": _told_again(_each("-", "imagen", code="-", persona=OTHER)),
+    "an image put aside as fuera de catálogo by nobody": _told_again(lambda opened, _: [_drop("-", "imagen", code="-")(opened) for _ in range(2)]),
     "a cotejo that nobody made": _told_again(_drop(PLAIN, "resultado")),
     "a cotejo that ended in another way": _told_again(_set(PLAIN, "resultado", resultado=3)),
     "a capture told as a choice": _as_other_kind,

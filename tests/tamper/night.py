@@ -123,8 +123,7 @@ class Night:
             {"tipo": "software", "momento": "inicio", "lista": sha(b"programas"), **moment},
             {"tipo": "cero", "conteos": sha(b"ceros"), "software": sha(b"programas"), **moment},
         ]
-        before: dict[tuple[str, str], str] = {}
-        rounds, shown = Counter[tuple[str, str]](), dict[tuple[str, str], list[str]]()
+        rounds, before = Counter[tuple[str, str]](), dict[tuple[str, str], list[str]]()
         for folder in sorted((root / "cortes").iterdir()):
             manifest = json.loads((folder / "manifest.json").read_bytes())
             when = (
@@ -133,16 +132,17 @@ class Night:
                 .strftime("%Y-%m-%dT%H:%M:%S.000000+00:00")
             )
             said += _image_leaves(folder, said, when)
-            for code, clave, cells in _captured_rows(folder, manifest):
-                digest = leaves.row_digest(code, clave, cells)
-                if before.get((code, clave)) != digest:
+            said += [{"tipo": kind, "compromiso": committed(held)} for kind, held in _statements_of_fuera(folder)]
+            shown = {(code, clave): cells for code, clave, cells in _captured_rows(folder, manifest)}
+            for (code, clave), cells in shown.items():
+                earlier = before.get((code, clave))
+                if earlier != cells:
                     rounds[code, clave] += 1
-                    earlier = shown.get((code, clave))
                     for kind, held in statements_of_row(code, clave, cells, rounds[code, clave], earlier):
                         said += [{"tipo": kind, "compromiso": committed(held)}]
-                    shown[code, clave] = cells
+                    digest = leaves.row_digest(code, clave, cells)
                     said += [{"tipo": "version", "eleccion": code, "acta": clave, "contenido": digest}]
-                before[code, clave] = digest
+            before = shown
             about = {"corte": manifest["corte"], "fase": manifest["fase"], "fecha_hora": when}
             said += [{"tipo": "corte", **about, "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}]
         return [*said, {"tipo": "cierre", "corte": said[-1]["corte"], "sha256sums": said[-1]["sha256sums"]}]
@@ -208,19 +208,46 @@ class Night:
 
 
 def _image_leaves(folder: Path, said: Said, when: str) -> Iterator[dict[str, Any]]:
-    """A leaf for each image and one for each of its copies; every second image came from the telephone."""
+    """A leaf for each image and one for each reading; every second image came from the telephone.
+
+    The machine read the sticker of each acta but those of IDENTIFIED; an image without a published copy has one too.
+    """
     rows = list(csv.DictReader(io.StringIO((folder / "images.csv").read_text())))
     originals = {row["CLAVE_ACTA"]: row["SHA256"] for row in rows if row["ARCHIVO"].endswith(".png")}
     sent = {device: sum(leaf.get("dispositivo") == device for leaf in said) for device in ("catd-01", "movil-07")}
     for number, row in enumerate(rows):
         original = originals.get(row["CLAVE_ACTA"], row["SHA256"])
         if original != row["SHA256"]:
-            yield {"tipo": "derivada", "imagen": original, "sha256": row["SHA256"]}
+            yield {"tipo": "derivada", "imagen": original, "sha256": row["SHA256"], "acta": _sticker(row["CLAVE_ACTA"])}
             continue
+        if sum(each["CLAVE_ACTA"] == row["CLAVE_ACTA"] for each in rows) < 2:
+            yield {"tipo": "derivada", "imagen": original, "sha256": sha(original.encode()), "acta": None}
         device = ("catd-01", "movil-07")[number % 2]
         sent[device] += 1
         about = {"sha256": original, "bytes": 1, "dispositivo": device, "secuencia": sent[device], "recibida": when}
         yield {"tipo": "imagen", **about, "anterior": None}
+
+
+IDENTIFIED = {"280752B01001"}
+"""Actas whose sticker no machine read: two people said that the images are theirs."""
+
+
+def _sticker(clave: str) -> str | None:
+    return None if clave == "-" or clave.strip("'") in IDENTIFIED else clave.strip("'")
+
+
+def _statements_of_fuera(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Two people say of each image fuera de catálogo that it is of no acta."""
+    for row in csv.DictReader(io.StringIO((folder / "images.csv").read_text())):
+        if row["CLAVE_ACTA"] == "-":
+            for person in (5, 6):
+                said = {
+                    "eleccion": "-",
+                    "acta": "-",
+                    "imagen": row["SHA256"],
+                    "persona": _persona(row["SHA256"], person),
+                }
+                yield "identidad", _salted(said)
 
 
 def _captured_rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
@@ -244,8 +271,13 @@ def statements_of_row(
     """
     about = {"eleccion": code, "acta": clave}
     if "Sin acta" in cells:
-        yield "sin_acta", _salted({**about, "criterio": f"sin_acta_{cells[-11][-2]}", "persona": _persona(clave, 9)})
+        for person in (7, 9):
+            said = {**about, "criterio": f"sin_acta_{cells[-11][-2]}", "persona": _persona(clave, person)}
+            yield "sin_acta", _salted(said, ronda)
         return
+    if clave in IDENTIFIED and (before is None or before[-8] != cells[-8]):
+        for person in (5, 6):
+            yield "identidad", _salted({**about, "imagen": cells[-8], "persona": _persona(clave, person)}, ronda)
     right = [*cells[:-14]]
     typed = {AGREED: [right, _mistaken(right, 1), right], CHOSEN: [_mistaken(right, 1), right, _mistaken(right, 2)]}
     # An acta whose quantities stay was only compared with the paper.
@@ -281,8 +313,10 @@ def _persona(clave: str, person: int) -> str:
     return leaves.pseudonym(b"secreto", "", clave, person)
 
 
-def _salted(held: dict[str, Any]) -> dict[str, Any]:
-    return {**held, "sal": hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:32]}
+def _salted(held: dict[str, Any], time: int = 1) -> dict[str, Any]:
+    """With a salt, which is another one if the same is said again."""
+    told = json.dumps(held, sort_keys=True) + ("" if time == 1 else str(time))
+    return {**held, "sal": hashlib.sha256(told.encode()).hexdigest()[:32]}
 
 
 def committed(held: dict[str, Any]) -> str:
@@ -329,13 +363,14 @@ def write_openings(root: Path, said: Said) -> None:
     (root / "bitacora" / "aperturas").mkdir()
     for folder in sorted((root / "cortes").iterdir()):
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        fresh = []
-        for code, clave, cells in _captured_rows(folder, manifest):
-            if before.get((code, clave)) != cells:
+        fresh = [held for _, held in _statements_of_fuera(folder)]
+        shown = {(code, clave): cells for code, clave, cells in _captured_rows(folder, manifest)}
+        for (code, clave), cells in shown.items():
+            earlier = before.get((code, clave))
+            if earlier != cells:
                 rounds[code, clave] += 1
-                earlier = before.get((code, clave))
                 fresh += [held for _, held in statements_of_row(code, clave, cells, rounds[code, clave], earlier)]
-            before[code, clave] = cells
+        before = shown
         opened = sorted(
             ((places[given], held) for held in fresh if (given := committed(held)) in places), key=lambda each: each[0]
         )
