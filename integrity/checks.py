@@ -216,6 +216,11 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
             "Las páginas dicen lo mismo que las filas y totals.json",
             "The pages say the same as the rows and totals.json",
         ),
+        "CON-20": CheckType(
+            Who.TREE,
+            "Cada corte es el del catálogo publicado: sus actas, lugares, listas nominales, boletas y candidaturas",
+            "Each corte is that of the published catalogue: its actas, places, listas nominales, ballots, candidacies",
+        ),
         "AUT-01": CheckType(
             Who.SEALS,
             "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",

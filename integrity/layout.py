@@ -4,6 +4,8 @@
     cortes/0003/…                           a corte: its files, SHA256SUMS, and beside that list its seals and stamps
     imagenes/ab/ab….jpg                     an image, by its SHA-256
     zip/…                                   a corte as one file
+    catalogo/                               the catalogue, from before the first corte: SHA256SUMS, catalogo.json, and
+        actas_GOB.csv                       the expected actas of each election
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
@@ -20,6 +22,9 @@ CORTES: Final = "cortes"
 IMAGES: Final = "imagenes"
 ZIPS: Final = "zip"
 LOG: Final = "bitacora"
+CATALOGUE: Final = "catalogo"
+CATALOGUE_JSON: Final = "catalogo.json"
+"""In the folder of the catalogue, beside the expected actas and their SHA256SUMS."""
 POLICY: Final = "politica.txt"
 """In the folder of the log."""
 ROTATIONS: Final = "rotaciones"
@@ -40,6 +45,11 @@ the log longer than two seconds, and none waits for a key that is away or for an
 def corte_folder(number: int) -> str:
     """The folder of a corte: four digits, more from 10 000 on."""
     return f"{CORTES}/{number:04}"
+
+
+def catalogue_actas(election: str) -> str:
+    """In the folder of the catalogue: the expected actas of an election."""
+    return f"actas_{election}.csv"
 
 
 def image_path(sha256: str, extension: str) -> str:

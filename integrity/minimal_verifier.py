@@ -23,6 +23,7 @@ import hashlib
 import html
 import http.client
 import io
+import itertools
 import json
 import os
 import re
@@ -78,6 +79,7 @@ CHECKS = {
     "CON-16": "Cada celda es posible, y ninguna de su fila la contradice",
     "CON-17": "CANDIDATURAS y LEEME.txt dicen lo que el manifiesto y totals.json, y las candidaturas no cambian",
     "CON-19": "Las páginas dicen lo mismo que las filas y totals.json",
+    "CON-20": "Cada corte es el del catálogo publicado: sus actas, lugares, listas nominales, boletas y candidaturas",
     "AUT-01": "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",
     "AUT-02": "La firma de una persona (.firma.p7s), si la hay, también",
     "AUT-03": "El sello en base64 (.sello) también",
@@ -105,7 +107,7 @@ LOG = ("AUT-11", "AUT-12", *(f"EVI-{number:02}" for number in range(1, 14) if nu
 KEPT = "EVI-11"
 SEALS = tuple(f"AUT-{number:02}" for number in range(1, 7))
 CHAIN = tuple(f"CON-{number:02}" for number in range(1, 6))
-ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 17)))
+ROWS = ("COM-04", *(f"CON-{number:02}" for number in range(7, 17)), "CON-20")
 GOOD, WRONG, UNCHECKED, NOT_ASKED = "bien", "mal", "no se pudo comprobar", "no aplica"
 KILO, MEGA, GIGA = 1 << 10, 1 << 20, 1 << 30
 SILENCE, LONGEST = 30, 900.0
@@ -307,8 +309,12 @@ def verify(source: str, trust: "Trust") -> Report:
         report.unable(report.checks, "no se encontró ningún corte publicado")
         return report
 
-    # 2. The log first: leaves that come while this reads are not in it yet.
+    # 2. The log first: leaves that come while this reads are not in it yet. Then the catalogue: what each corte must
+    # show.
     log = read_log(tree, trust, report)
+    catalogue = None
+    with report.step("CON-20"):
+        catalogue = read_catalogue(tree, report)
     before: Corte | None = None
     images = Images()
     rows: Versions = {}
@@ -324,6 +330,9 @@ def verify(source: str, trust: "Trust") -> Report:
                 with report.step(*ROWS):
                     judge_election(corte, before, election, rows, report)
             read_totals(corte, before, report)
+            if catalogue is not None:
+                with report.step("CON-20"):
+                    judge_catalogue(catalogue, corte, report)
             with report.step("CON-17"):
                 judge_readme(corte, report)
             with report.step("INT-05", "INT-06"):
@@ -358,6 +367,8 @@ def verify(source: str, trust: "Trust") -> Report:
     for handle, _ in last.files.values():
         handle.close()
     judge_extra(tree, cortes, images, report)
+    if catalogue is not None:
+        catalogue.close()
     if log is not None and not tree.url:
         judge_log_files(tree, log, report)
     if last.manifest is not None:
@@ -660,7 +671,7 @@ RULES = {
 }
 PLACE = r"(?!.{41})[a-z][a-z0-9]*(_[a-z0-9]+){0,5}"
 """The kind of territory that elects: the catalogue of the night names it, beside the ones that every night has."""
-ELECTION = {
+ELECTION: Json = {
     **{"codigo": CODE, "titulo": str, "anio": int, "archivo": NAME, "candidaturas": NAME},
     **{"ambito": re.compile("federal|local"), "nivel": re.compile(rf"(?!distrito_(federal|local)$){PLACE}", re.ASCII)},
     "resumen": RESUMEN,
@@ -1919,7 +1930,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
         return
     report.did("COM-08")
     codes = {election["codigo"]: election for election in last.manifest["elecciones"]}
-    folders = {"cortes", "zip", "bitacora", *codes, *(["imagenes"] if images else [])}
+    folders = {"cortes", "zip", "bitacora", "catalogo", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", *SITE}
     for name, kind in entries(tree, "", report).items():
         if kind == FOLDER and STAGE.fullmatch(name):
@@ -1928,6 +1939,8 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     zips = {corte.manifest["zip"]["archivo"] for corte in cortes if corte.manifest}
     for name, kind in entries(tree, "zip", report).items():
         judge_entry(f"zip/{name}", kind, "COM-08", f"zip/{name}" in zips, report)
+    for name, kind in entries(tree, "catalogo", report).items():
+        judge_entry(f"catalogo/{name}", kind, "COM-08", name in {"SHA256SUMS", *catalogue_names(codes)}, report)
     for code, election in codes.items():
         table = last.tables.get(code)
         if table is None:
@@ -1943,6 +1956,162 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
                     held = images.get(inner.removesuffix(".html"), ("", set[str]()))[1]
                     stray = inner.endswith(".html") and "-" in held
                     judge_entry(f"{code}/fuera/{inner}", inside, "COM-08", stray, report)
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------------
+
+SHARED = ("codigo", "titulo", "anio", "ambito", "nivel")
+CATALOGUE = {
+    **{"formato": int, "fuente": ("any key", HEX)},
+    "elecciones": [
+        {key: ELECTION[key] for key in (*SHARED, "opciones")}
+        | {"reglas": HEX}
+        | {
+            "contiendas": [
+                ELECTION["contiendas"][0]
+                | {"candidaturas": [{"id": int, "propietaria": str, "suplente": str, "opciones": [str]}]}
+            ]
+        }
+    ],
+}
+
+
+class Catalogue:
+    """Elections by code, and a handle to the expected actas of each, from before the night."""
+
+    def __init__(self, digest: str, elections: dict[str, Json]) -> None:
+        self.digest, self.elections = digest, elections
+        self.actas: dict[str, Any] = {}
+        self.close: Callable[[], None] = lambda: None
+
+
+def catalogue_names(codes: Iterable[str]) -> set[str]:
+    return {"catalogo.json", *(f"actas_{code}.csv" for code in codes)}
+
+
+def read_catalogue(tree: Tree, report: Report) -> Catalogue | None:
+    """The files of catalogo/, under the digest of their list. A tree with a log must bring them."""
+    try:
+        listed = tree.read("catalogo/SHA256SUMS", MEGA)
+    except Linked:
+        raise
+    except Absent:
+        try:
+            logged = tree.exists("bitacora/checkpoint")
+        except (Bad, Unread):
+            logged = True
+        if logged:
+            raise
+        raise Unread("el árbol no trae su catálogo, ni una bitácora que lo nombre") from None
+    sums, content = read_sums(listed, "catalogo"), b""
+    with contextlib.ExitStack() as opened:
+        handles = {}
+        for name, digest in sums.items():
+            limit = 64 * MEGA if name == "catalogo.json" else 4 * GIGA
+            handle, found, size = tree.take(f"catalogo/{name}", limit)
+            handles[name] = opened.enter_context(handle)
+            report.did("CON-20")
+            if found != digest:
+                raise Bad(f"catalogo/{name}: su huella es {found}, no {digest}")
+            content = handle.read(size) if name == "catalogo.json" else content
+        held = parse(content, "catalogo/catalogo.json")
+        fit(held, CATALOGUE, "catalogo/catalogo.json")
+        catalogue = Catalogue(hashlib.sha256(listed).hexdigest(), {one["codigo"]: one for one in held["elecciones"]})
+        if held["formato"] != 1 or len(catalogue.elections) < len(held["elecciones"]):
+            raise Bad("catalogo/catalogo.json: otro formato, o elecciones repetidas")
+        if {*sums} != catalogue_names(catalogue.elections):
+            raise Bad("catalogo/SHA256SUMS no lista los archivos de sus elecciones")
+        catalogue.actas = {code: handles[f"actas_{code}.csv"] for code in catalogue.elections}
+        catalogue.close = opened.pop_all().close
+    return catalogue
+
+
+def judge_catalogue(catalogue: Catalogue, corte: Corte, report: Report) -> None:
+    """The manifest, the candidacies and the rows of a corte are those of the catalogue, in its order."""
+    manifest, where = corte.manifest, f"{corte.folder}/manifest.json"
+    right = manifest["catalogo"] == catalogue.digest
+    report.need(right, "CON-20", f"{where}: el catálogo publicado es {catalogue.digest}, no {manifest['catalogo']}")
+    ours, theirs = [one["codigo"] for one in manifest["elecciones"]], [*catalogue.elections]
+    report.need(ours == theirs, "CON-20", f"{where}: sus elecciones no son las del catálogo, {theirs}")
+    for election in manifest["elecciones"]:
+        code = election["codigo"]
+        wanted = catalogue.elections.get(code)
+        if wanted is None:
+            continue
+        places = [{key: held for key, held in one.items() if key != "candidaturas"} for one in wanted["contiendas"]]
+        alike = [election[key] == wanted[key] for key in SHARED]
+        alike += [election["contiendas"] == places, manifest["reglas"][code]["sha256"] == wanted["reglas"]]
+        alike.append(in_order(election["opciones"]) == in_order(wanted["opciones"]))
+        report.need(all(alike), "CON-20", f"{where}: {code} no es como el catálogo dice")
+        people = {one["id"]: one["candidaturas"] for one in wanted["contiendas"]}
+        told = (corte.totals or {"elecciones": {}})["elecciones"].get(code, {"contiendas": []})
+        for contest in told["contiendas"]:
+            found = [
+                {key: one[key] for key in ("id", "propietaria", "suplente", "opciones")}
+                for one in contest["candidaturas"]
+            ]
+            same = found == people.get(contest["id"], [])
+            report.need(
+                same, "CON-20", f"{corte.folder}/totals.json: las candidaturas de {code} no son las del catálogo"
+            )
+        # If the head of the official file is wrong, its rows were not read.
+        if code in corte.tables:
+            judge_expected(catalogue, corte, election, report)
+
+
+def in_order(options: list[Json]) -> list[Json]:
+    return sorted(options, key=lambda option: int(option["posicion"]))
+
+
+def judge_expected(catalogue: Catalogue, corte: Corte, election: Json, report: Report) -> None:
+    """Row by row beside the expected actas; the rows fuera de catálogo come after them."""
+    columns, code = columns_of(election), election["codigo"]
+    own = [*columns[:12], "LISTA_NOMINAL", "REPRESENTANTES_PP_CI", "BOLETAS_MAXIMAS"]
+    expected, shown = catalogue.actas[code], corte.files[election["archivo"]][0]
+    expected.seek(0)
+    shown.seek(0)
+    head = expected.readline(64 * KILO)
+    if not head.startswith(BOM) or split(head[len(BOM) :]) != own:
+        raise Bad(f"catalogo/actas_{code}.csv: no tiene las columnas de las actas esperadas")
+    for _ in range(7):
+        shown.readline(64 * KILO)
+    rules = corte.manifest["reglas"][code]["contenido"]
+    for number in itertools.count(8):
+        line, wanted = shown.readline(64 * KILO), expected.readline(64 * KILO)
+        where = f"{corte.folder}/{election['archivo']}, línea {number}"
+        if not line and not wanted:
+            return
+        report.did("CON-20")
+        here = bool(line) and not line.startswith(b"-,-,")
+        if here != bool(wanted):
+            raise Bad(f"{where}: sobra un acta, o falta una que el catálogo espera")
+        found, cells = split(line) or [], split(wanted) or []
+        if not wanted or len(found) != len(columns):
+            continue  # fuera de catálogo; or no row, which CON-07 tells
+        if len(cells) != len(own) or not re.fullmatch(r"(0|[1-9]\d{0,6})?", cells[-1], re.ASCII):
+            raise Bad(f"catalogo/actas_{code}.csv: el acta {number - 7} no tiene la forma debida")
+        if found[:2] != cells[:2]:
+            raise Bad(f"{where}: el catálogo espera ahí el acta {cells[1]}")
+        row, acta = dict(zip(columns, found, strict=True)), dict(zip(own, cells, strict=True))
+        for key in own[2:-1]:
+            report.need(row[key] == acta[key], "CON-20", f"{where}: {key} es {row[key]}; en el catálogo, {acta[key]}")
+        judge_ballots(row, acta["BOLETAS_MAXIMAS"], election, rules, where, report)
+
+
+def judge_ballots(row: Row, most: str, election: Json, rules: Json, where: str, report: Report) -> None:
+    """Without a lista nominal, an acta exceeds its limit exactly if it has more votes than its maximum of ballots."""
+    text = rules["texts"].get("excede_lista_nominal")
+    people, total = whole(row["REPRESENTANTES_PP_CI"]), whole(row["TOTAL_VOTOS_CALCULADO"])
+    read = row["CONTABILIZADA"] in {"0", "1"} and all(row[one["codigo"]] != "Sin acta" for one in election["opciones"])
+    own = row["LISTA_NOMINAL"] == "0" and row["TIPO_CASILLA"] not in WITH_LISTA
+    if not (read and own and text and rules["excede_applies"]) or people is None or total is None:
+        return
+    place = padded(row["ID_ENTIDAD"]) or 0, padded(row[columns_of(election)[4]], ("", "-", "N/A")) or 0
+    key = contest_place(election, place)
+    contest: Json = next((one for one in election["contiendas"] if (one["entidad"], one["territorio"]) == key), {})
+    over = bool(most) and total > (int(most or 0) + people) * contest.get("votos_por_boleta", 1)
+    said = f", {text}, " in f", {row['OBSERVACIONES']}, "
+    report.need(said == over, "CON-20", f"{where}: con {most or 'ningún'} máximo de boletas, «{text}» no va así")
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

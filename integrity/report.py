@@ -38,6 +38,7 @@ SEAL_CHECKS: Final = titles(Who.SEALS)
 ROW_CHECKS: Final = (
     "COM-04",
     *("CON-07", "CON-08", "CON-09", "CON-10", "CON-11", "CON-12", "CON-13", "CON-14", "CON-15", "CON-16"),
+    "CON-20",
 )
 """The checks that need the rows of a corte."""
 

@@ -7,7 +7,8 @@ The steps, in their order. `verify_tree` and `_verify_corte` carry the same numb
 1.   The tree: index.json, and the cortes, numbered from 0 without gaps (COM-01). A corte that comes out while this
      reads is left out: what index.json named first is judged (`tree.coming`).
 2.   The log, if the tree has one: read whole and recomputed up to the signed root (`evidence.read_log`). It is read
-     first: leaves that come later than this reading need not be in it. Then each corte, from 0 to the last:
+     first: leaves that come later than this reading need not be in it. Then the catalogue (CON-20), with which each
+     corte is compared; then each corte, from 0 to the last:
 2.1  SHA256SUMS has its exact form (INT-01). It is the root of everything in the folder.
 2.2  Every file that it names has its digest (INT-02); the folder holds no other file (COM-02, COM-03).
 2.3  The manifest has its form (INT-03) and follows the manifest of the corte before (CON-01 to CON-05).
@@ -46,6 +47,7 @@ from integrity.source import Missing, PathKind, Source, SourceError, open_source
 from integrity.strict_json import Json
 from integrity.sums import Malformed, in_threads, read_sums
 from integrity.tree import seals
+from integrity.tree.catalogue import judge_candidacies, judge_manifest, judge_rows, read_catalogue
 from integrity.tree.chain import judge_itself, judge_succession
 from integrity.tree.coming import Coming, Watch, hour_of, paths_of_images, places_of
 from integrity.tree.companions import judge_people, judge_readme, people_of
@@ -159,10 +161,10 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     watch = Watch(asked.now)
     numbers = _leave_out_coming(tree, index, numbers, watch, ledger)
 
-    # 2. The log first: leaves that come while this reads are not in it yet. Then each corte in turn (2.1 to 2.7). Only
-    #    the corte before stays on the disk.
+    # 2. The log first: leaves that come while this reads are not in it yet. Then the catalogue, and each corte in turn
+    #    (2.1 to 2.7). Only the corte before stays on the disk.
     book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept, alone=asked.alone, first=asked.first)
-    seen = Seen(rows=None if book is None else {})
+    seen = Seen(rows=None if book is None else {}, catalogue=read_catalogue(tree, ledger))
     before: PublishedCorte | None = None
     for number in numbers:
         tell(f"corte {number} de {numbers[-1]}")
@@ -221,11 +223,13 @@ def _verify_corte(
         ledger.unable(ROW_CHECKS, f"{corte.folder}: sin manifiesto no se sabe cómo leer sus filas")
         ledger.unable(("INT-05", "INT-06"), f"{corte.folder}: sin manifiesto no se sabe cuál es su ZIP")
     else:
+        if seen.catalogue is not None:
+            judge_manifest(seen.catalogue, f"{corte.folder}/manifest.json", corte.manifest, ledger)
         # 2.4 The rows of every election: each by the rules, then their sums, then what changed since the corte before.
         for election in corte.manifest.elections if corte.whole else ():
             _verify_election(corte, before, election, seen, ledger, last=last)
         if corte.whole:
-            _verify_totals(corte, before, ledger)
+            _verify_totals(corte, before, seen, ledger)
             judge_readme(corte.manifest, _small_file(corte, "LEEME.txt"), corte.folder, ledger)
 
         # 2.5 The ZIP holds the same bytes.
@@ -481,6 +485,8 @@ def _verify_election(
     earlier = before.tables.get(election.code) if before is not None else None
     table = _read_rows(sheet, election, earlier, corte, last=last)
     corte.tables[election.code] = table
+    if seen.catalogue is not None:
+        judge_rows(seen.catalogue, sheet, earlier.file if earlier is not None else None)
     judge_summary(sheet.name, preamble.summary, manifest=corte.manifest, election=election, table=table, ledger=ledger)
     _judge_contests(sheet, election, table)
     if corte.number == 0 and (
@@ -531,7 +537,7 @@ def _judge_contests(sheet: FileInCorte, election: PublishedElection, table: Publ
             sheet.ledger.wrong("COM-04", sheet.name, expected=f"actas de la contienda {contest.name}", found="ninguna")
 
 
-def _verify_totals(corte: PublishedCorte, before: PublishedCorte | None, ledger: Ledger) -> None:
+def _verify_totals(corte: PublishedCorte, before: PublishedCorte | None, seen: Seen, ledger: Ledger) -> None:
     assert corte.manifest is not None
     where = f"{corte.folder}/totals.json"
     data = _read_small_json(corte, "totals.json", ledger)
@@ -551,6 +557,8 @@ def _verify_totals(corte: PublishedCorte, before: PublishedCorte | None, ledger:
         if election.code in totals["elecciones"]:
             file = _small_file(corte, election.candidaturas)
             judge_people(election, totals["elecciones"][election.code], file, corte.folder, ledger)
+    if seen.catalogue is not None:
+        judge_candidacies(seen.catalogue, where, totals, ledger)
     corte.people = people_of(totals)
     if before is not None and before.people and before.people != corte.people:
         ledger.wrong("CON-17", where, expected="las candidaturas del corte anterior", found="otras")

@@ -1,7 +1,7 @@
 """The third story: a corte goes out, or does not.
 
-    snapshot ─► render ─► gate ─► SHA256SUMS ─► seal ─► fsync ─► record in Postgres ─► images ─► zip ─► rename ─► pages
-    ─► index
+    snapshot ─► render ─► gate ─► SHA256SUMS ─► seal ─► fsync ─► record in Postgres ─► images ─► zip ─► catalogue
+    ─► rename ─► pages ─► index
 
 Everything is made beside the published tree, in a hidden folder. With its record in Postgres, the corte is a fact. If
 the process stops before the record, only that folder is left, and the next run removes it. If it stops after the
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from integrity import durable
-from integrity.layout import CORTE_PROOF, IMAGES, INDEX, LOG, SUMS, ZIPS, corte_folder, image_path
+from integrity.layout import CATALOGUE, CORTE_PROOF, IMAGES, INDEX, LOG, SUMS, ZIPS, corte_folder, image_path
 from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.blobs import Blobs
@@ -55,6 +55,8 @@ FETCHES: Final = 16
 PROOF_PATIENCE: Final = 2.0
 """Seconds that a corte waits, at most, for the proof of its place in the log."""
 _LOOK: Final = 0.02
+_BESIDE_CORTES: Final = {IMAGES: "images", ZIPS: "zip", CATALOGUE: "catalogue"}
+"""The folders into which files of a corte go before its own folder does, each with the name of its step."""
 
 
 @contextmanager
@@ -160,12 +162,10 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
         # The corte is a fact. If we stop anywhere below, the next run comes back to it before it cuts another.
         if not _folder_of(office, corte).exists():
             await leader.check()
-            with office.step("images"):
-                await asyncio.to_thread(_bring_out, stage / IMAGES, office.public / IMAGES)
-            # Images are in their places; no file points at them yet.
-            with office.step("zip"):
-                await asyncio.to_thread(_bring_out, stage / "zip", office.public / "zip")
-            # The transport file is in its place; no file points at it yet.
+            for folder, step in _BESIDE_CORTES.items():
+                with office.step(step):
+                    await asyncio.to_thread(_bring_out, stage / folder, office.public / folder)
+            # Images, the transport file and the catalogue are in their places; no file points at them yet.
             with office.step("rename"):
                 await asyncio.to_thread(_move_into_tree, stage / "corte", _folder_of(office, corte))
         # The corte is in the tree, whole; index.json and the pages still show the one before.
@@ -414,6 +414,7 @@ def _folder_of(office: CorteOffice, corte: Corte) -> Path:
 async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
     book = await _read_book(shown, office.night)
+    await _stage_catalogue(office, shown, stage)
     before = await shown.corte(corte.number - 1)
     fresh, all_fuera, decided = await shown.fresh(), await shown.fuera(), await shown.decisions()
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
@@ -477,6 +478,26 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
         counted,
         {digest.hex(): each.image for each in images for digest in (each.image, each.web) if digest},
     )
+
+
+async def _stage_catalogue(office: CorteOffice, shown: Snapshot, stage: Path) -> None:
+    """The catalogue goes out with the first corte, and again if the tree has lost it. Raises Rejected without one."""
+    if await asyncio.to_thread(_has_catalogue, office.public / CATALOGUE):
+        return
+    files = await catalog.published(shown.connection)
+    if not files:
+        raise Rejected("este catálogo lo cargó una versión anterior: cárguelo otra vez, con --replace", status=409)
+    (stage / CATALOGUE).mkdir()
+    for name, content in files.items():
+        await asyncio.to_thread((stage / CATALOGUE / name).write_bytes, content)
+
+
+def _has_catalogue(folder: Path) -> bool:
+    """Whether every file of the list is there. The gate says if their bytes are right."""
+    listed = folder / SUMS
+    if not listed.exists():
+        return False
+    return all((folder / line.partition("  ")[2]).exists() for line in listed.read_text().splitlines())
 
 
 async def _read_book(shown: Snapshot, night: Night) -> CatalogBook:
@@ -672,7 +693,7 @@ def _sha256_of(path: Path) -> str:
 
 def _fsync_stage(stage: Path) -> None:
     """Sync every file written here. Staged images were synced when they were copied."""
-    for folder in (stage / "corte", stage / "zip"):
+    for folder in (stage / "corte", stage / "zip", *([stage / CATALOGUE] if (stage / CATALOGUE).exists() else [])):
         for path in folder.iterdir():
             durable.sync(path)
         durable.sync(folder)

@@ -20,6 +20,7 @@ from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKi
 from prep.domain.decision import DecisionKind, reason_text
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
+from prep.files.catalog_published import contest_entry, election_entry, option_entry
 from prep.store.cortes import Corte, Fresh, Group, ToldDecision
 from publisher.official import CatalogBook
 
@@ -273,36 +274,12 @@ def _rules_of(election: Election, book: CatalogBook) -> dict[str, Any]:
 def _election_entry(figures: Figures, book: CatalogBook) -> dict[str, Any]:
     election = figures.election
     return {
-        "codigo": election.code,
-        "titulo": election.title,
-        "anio": election.year,
-        "ambito": election.ambito.value,
-        "nivel": election.nivel,
+        **election_entry(election),
         "archivo": book.file(election),
         "candidaturas": book.candidates_file(election),
         "resumen": figures.summary(),
-        "opciones": [
-            {
-                "posicion": option.position,
-                "codigo": option.code,
-                "clase": option.clase.value,
-                "partidos": list(option.parties),
-                "nombre": option.name,
-            }
-            for option in election.options
-        ],
-        "contiendas": [
-            {
-                "id": contest.id,
-                "entidad": contest.entidad,
-                "territorio": contest.territory,
-                "nombre": contest.name,
-                "boleta": list(contest.ballot),
-                # Left out if it is the usual one vote, so that the manifests of before stay the same.
-                **({"votos_por_boleta": contest.votes_per_ballot} if contest.votes_per_ballot > 1 else {}),
-            }
-            for contest in book.contests_of(election)
-        ],
+        "opciones": [option_entry(option) for option in election.options],
+        "contiendas": [contest_entry(contest) for contest in book.contests_of(election)],
     }
 
 

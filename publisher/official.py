@@ -78,7 +78,7 @@ class CatalogBook:
 
     def place(self, election: Election, entidad: int, number: int) -> str:
         """The name of a territory in the rows of this election; N/A for a casilla that belongs to none."""
-        return self.names.get((row.territory(election)[0], entidad, number), row.NOTHING) if number else "N/A"
+        return self.names.get((row.territory(election)[0], entidad, number), row.NOTHING) if number else row.NOWHERE
 
 
 # Results
@@ -132,9 +132,7 @@ async def write_results(
 
 
 def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:
-    # Foreign vote and prisons belong to no district: N/A, as INE prints it.
-    number = f"{territory:03}" if territory else "N/A"
-    return row.line((entidad, book.entidad(entidad), number, book.place(election, entidad, territory)))
+    return row.place(entidad, book.entidad(entidad), territory, book.place(election, entidad, territory))
 
 
 def _fuera_line(election: Election, book: CatalogBook, fuera: Fuera) -> str:
@@ -261,6 +259,7 @@ def readme(book: CatalogBook, at: datetime, *, phase_final: bool) -> bytes:
         "Los archivos .csv están en UTF-8 con BOM, separados por comas, con fin de línea CRLF y comillas de RFC 4180.",
         f"Arriba de los renglones: título de la elección, fecha y hora del corte ({offset}), trece valores de resumen.",
         "Hay un renglón por acta esperada, también de las que faltan, y al final las actas fuera de catálogo.",
+        "Las actas esperadas, con su lista nominal, se publicaron antes del corte 0 en la carpeta catalogo/ del sitio.",
         "Los porcentajes llevan cuatro decimales TRUNCADOS, nunca redondeados.",
         "",
         _CELLS,

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from integrity.layout import ZIPS, corte_folder
+from integrity.layout import CATALOGUE, ZIPS, corte_folder
 from integrity.report import CHECKS, Ledger
 from integrity.source import Folder, Missing
 from integrity.strict_json import Json
 from integrity.sums import Malformed
+from integrity.tree.catalogue import judge_candidacies, judge_manifest, judge_rows, read_catalogue
 from integrity.tree.chain import judge_itself, judge_succession
 from integrity.tree.companions import judge_people, judge_readme, people_of
 from integrity.tree.documents import Manifest, PublishedElection, read_manifest, read_totals
@@ -41,7 +42,7 @@ from integrity.tree.tree import PublishedCorte, Seen
 STAGED: Final = (
     *("COM-03", "COM-04", "COM-05", "INT-03", "INT-05", "INT-06"),
     *("CON-02", "CON-03", "CON-04", "CON-05", "CON-07", "CON-08", "CON-09", "CON-10", "CON-11", "CON-12", "CON-13"),
-    *("CON-14", "CON-15", "CON-16", "CON-17"),
+    *("CON-14", "CON-15", "CON-16", "CON-17", "CON-20"),
 )
 """The public checks that this file makes."""
 OF_THE_GATE: Final = ("COM-06", "INT-04", "CON-01", "EVI-12")
@@ -92,6 +93,7 @@ def staged_election(
         if preamble.sound:
             told = preamble.summary
             judge_summary(sheet.name, told, manifest=manifest, election=election, table=table, ledger=ledger)
+            _judge_expected_actas(sheet, stage, root, manifest)
         _judge_election_totals(stage, manifest, election, table, ledger)
     return _differences(ledger)
 
@@ -110,6 +112,19 @@ def _judge_rows(
         if change.new is not None:
             judge_line(sheet, change.number, change.new)
     return sheet.judge.names.of
+
+
+def _judge_expected_actas(sheet: FileInCorte, stage: Path, root: Path, manifest: Manifest) -> None:
+    """Compare the rows that the corte before does not have with the catalogue; `staged_folder` tells of its faults."""
+    catalogue = read_catalogue(_source_of_catalogue(stage, root), Ledger(), only=sheet.judge.election.code)
+    before = root / corte_folder(manifest.corte - 1) / sheet.judge.election.archivo
+    if catalogue is not None:
+        judge_rows(catalogue, sheet, before if before.exists() else None)
+
+
+def _source_of_catalogue(stage: Path, root: Path) -> Folder:
+    """The catalogue goes out with this corte, or is in the tree."""
+    return Folder(stage.parent if (stage.parent / CATALOGUE).exists() else root)
 
 
 def _judge_election_totals(
@@ -147,6 +162,14 @@ def staged_folder(stage: Path, root: Path) -> list[PublicFinding]:
         _totals(stage, ledger),
         _totals(earlier_folder, aside) if before else None,
     )
+    catalogue = read_catalogue(_source_of_catalogue(stage, root), ledger)
+    if catalogue is not None:
+        judge_manifest(catalogue, where, manifest, ledger)
+        if totals is not None:
+            judge_candidacies(catalogue, f"{folder}/totals.json", totals, ledger)
+    elif not ledger.findings.get("CON-20"):
+        # In a tree without a log this is no fault for a reader, who may have an old tree; here it is one.
+        ledger.wrong("CON-20", CATALOGUE, expected="el catálogo de la noche", found="nada")
     if totals is not None and earlier is not None and people_of(totals) != people_of(earlier):
         ledger.wrong("CON-17", f"{folder}/totals.json", expected="las candidaturas del corte anterior", found="otras")
     readme = stage / "LEEME.txt"

@@ -123,6 +123,28 @@ DECLARATION: Final = {
     "bitacora": {"origen": _TEXT, "politica": Maybe(DIGEST)},
 }
 
+ELECTION: Final[Json] = {
+    "codigo": _CODE,
+    "titulo": _TEXT,
+    "anio": _NUMBER,
+    "ambito": _AMBITO,
+    "nivel": _NIVEL,
+    "archivo": _NAME,
+    "candidaturas": _NAME,
+    "resumen": _SUMMARY,
+    "opciones": [{"posicion": _NUMBER, "codigo": _TEXT, "clase": _CLASE, "partidos": [_NUMBER], "nombre": _TEXT}],
+    "contiendas": [
+        {
+            "id": _NUMBER,
+            "entidad": _NUMBER,
+            "territorio": _NUMBER,
+            "nombre": _TEXT,
+            "boleta": [_NUMBER],
+            "votos_por_boleta": Later(_NUMBER),
+        }
+    ],
+}
+
 # Everything that a reader needs to judge the rows: rules, options, contests, and the corte before.
 MANIFEST: Final = {
     "formato": _NUMBER,
@@ -152,31 +174,7 @@ MANIFEST: Final = {
             },
         }
     ),
-    "elecciones": [
-        {
-            "codigo": _CODE,
-            "titulo": _TEXT,
-            "anio": _NUMBER,
-            "ambito": _AMBITO,
-            "nivel": _NIVEL,
-            "archivo": _NAME,
-            "candidaturas": _NAME,
-            "resumen": _SUMMARY,
-            "opciones": [
-                {"posicion": _NUMBER, "codigo": _TEXT, "clase": _CLASE, "partidos": [_NUMBER], "nombre": _TEXT}
-            ],
-            "contiendas": [
-                {
-                    "id": _NUMBER,
-                    "entidad": _NUMBER,
-                    "territorio": _NUMBER,
-                    "nombre": _TEXT,
-                    "boleta": [_NUMBER],
-                    "votos_por_boleta": Later(_NUMBER),
-                }
-            ],
-        }
-    ],
+    "elecciones": [ELECTION],
     "correcciones": [{"acta": _TEXT, "eleccion": _CODE, "motivo": _TEXT}],
     "decisiones": Later(
         [
@@ -310,11 +308,15 @@ class PublishedElection:
         return f"distrito_{self.ambito}" if self.nivel in {"pais", "entidad", "distrito"} else self.nivel
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """The names of the first columns of its file, which the catalogue fills."""
+        own = (f"ID_{self.territory.upper()}", self.territory.upper())
+        return ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *_IDENTIFICATION)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of all columns of its file, in order; the options in the order of the ballot."""
-        own = (f"ID_{self.territory.upper()}", self.territory.upper())
-        before = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD", *own, *_IDENTIFICATION, *QUANTITIES)
-        return (*before, *(option.code for option in self.options), *TAIL)
+        return (*self.identity, *QUANTITIES, *(option.code for option in self.options), *TAIL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,13 +56,17 @@ FORMS: Final = (
         "SECCION",
         "CON-08, CON-16",
         "a number of at most four digits; none only for casillas of types M, P, V and A",
-        "that the sección exists: only the catalogue says so",
+        "",
     ),
+    CellForm("ID_CASILLA, EXT_CONTIGUA, TIPO_CASILLA", "CON-08", "numbers; one of the types B C E S M P V A U", ""),
+    CellForm("UBICACION_CASILLA", "CON-08", "1, 2 or `-`; 3 exactly for a row fuera de catálogo", ""),
+    CellForm("TIPO_ACTA", "CON-16", "one to twelve capitals and digits", ""),
     CellForm(
-        "ID_CASILLA, EXT_CONTIGUA, TIPO_CASILLA", "CON-08", "numbers; one of the types B C E S M P V A U", "the same"
+        "all of these, and the order and number of the rows",
+        "CON-20, COM-04",
+        "those of the catalogue in the tree, row by row; but for rows fuera de catálogo",
+        "that the catalogue is right: it is fixed before the night, and the paper of the agreements says so",
     ),
-    CellForm("UBICACION_CASILLA", "CON-08", "1, 2 or `-`; 3 exactly for a row fuera de catálogo", "the same"),
-    CellForm("TIPO_ACTA", "CON-16", "one to twelve capitals and digits", "the same"),
     CellForm(
         "the four quantities before the votes, TOTAL_VOTOS_ASENTADO",
         "CON-09",
@@ -79,10 +83,10 @@ FORMS: Final = (
     CellForm("TOTAL_VOTOS_CALCULADO", "CON-09", "the sum of the votes", ""),
     CellForm(
         "LISTA_NOMINAL, REPRESENTANTES_PP_CI",
-        "CON-09, CON-10",
-        "numbers of at most seven digits; their sum is the limit of votes for types B, C and E, and for every other "
-        "casilla with a lista nominal",
-        "the maximum of ballots of a casilla without lista nominal: only the catalogue says so",
+        "CON-09, CON-10, CON-20",
+        "numbers of at most seven digits, those of the catalogue; their sum is the limit of votes for types B, C and "
+        "E, and for every other casilla with a lista nominal; without one, the maximum of ballots of the catalogue is",
+        "that the catalogue is right",
     ),
     CellForm("OBSERVACIONES, CONTABILIZADA", "CON-10", "what the rules give for the votes of the row", ""),
     CellForm(
@@ -125,10 +129,11 @@ FILES: Final = (
     ),
     CellForm(
         "`manifest.json`: elections, options, contests",
-        "CON-05, INT-03",
+        "CON-05, CON-20, INT-03",
         "names on one line; years, places and votes of a ballot in their range; one column of null votes, on every "
-        "ballot; a coalition with its parties; the place of a contest is of its level; the same in all cortes",
-        "that they are the catalogue's: its digest is compared, and its files are with the institute",
+        "ballot; a coalition with its parties; the place of a contest is of its level; all of it as the "
+        "catalogue has it, in all cortes",
+        "that the catalogue is right",
     ),
     CellForm(
         "`manifest.json`: corrections",
@@ -146,7 +151,14 @@ FILES: Final = (
         "`manifest.json`: summary; `totals.json`",
         "CON-11 to CON-14, INT-03",
         "computed again from the rows; names of territories are those of the rows",
-        "names of contests and people: they are the same in all cortes (CON-05, CON-17)",
+        "that the names are right: they are those of the catalogue (CON-20), in all cortes (CON-05, CON-17)",
+    ),
+    CellForm(
+        "`catalogo/…`",
+        "CON-20, COM-08, EVI-09",
+        "the list has the digest that each manifest and the log's first leaf state; each file has its digest there "
+        "and its form; no other file; a tree with a log must have it",
+        "that the institute's own files say the same: their digests are in it",
     ),
     CellForm(
         "`…_CANDIDATURAS_….csv`",

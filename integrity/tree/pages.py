@@ -4,9 +4,10 @@ from typing import Final
 
 from integrity import evidence
 from integrity.evidence import LogBook
-from integrity.layout import CORTES, IMAGES, INDEX, LOG, SITE_FILES, ZIPS
+from integrity.layout import CATALOGUE, CORTES, IMAGES, INDEX, LOG, SITE_FILES, ZIPS
 from integrity.report import Ledger
 from integrity.source import PathKind, Source
+from integrity.tree.catalogue import file_names
 from integrity.tree.coming import is_stage, places_of
 from integrity.tree.documents import PublishedElection
 from integrity.tree.rows import PublishedTable
@@ -25,7 +26,7 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         ledger.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
         return
     elections = {election.code: election for election in last.manifest.elections}
-    folders = {CORTES, ZIPS, LOG, *elections, *([IMAGES] if seen.images else [])}
+    folders = {CORTES, ZIPS, LOG, CATALOGUE, *elections, *([IMAGES] if seen.images else [])}
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
         if kind is PathKind.FOLDER and is_stage(name):
@@ -34,6 +35,9 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         judge_entry(name, kind, "COM-08", ledger, seen, known=name in folders | _ROOT_FILES, wanted=wanted)
     for name, kind in entries(tree, ZIPS, ledger).items():
         judge_entry(f"{ZIPS}/{name}", kind, "COM-08", ledger, seen, known=f"{ZIPS}/{name}" in seen.zips)
+    of_catalogue = file_names(elections)
+    for name, kind in entries(tree, CATALOGUE, ledger).items():
+        judge_entry(f"{CATALOGUE}/{name}", kind, "COM-08", ledger, seen, known=name in of_catalogue)
     for election in elections.values():
         _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger)
 

@@ -189,6 +189,12 @@ class Judge:
             case _:
                 return place
 
+    @staticmethod
+    def place(cells: list[str]) -> VotingPlace:
+        """The place that a row names; 0 for a number that cannot be read."""
+        territory = 0 if cells[4] in _NO_TERRITORY else _padded_number(cells[4])
+        return VotingPlace(_padded_number(cells[2]) or 0, territory or 0)
+
     def row(self, cells: list[str], wrong: Wrong) -> Row:
         """Judge one row by the rules, and return its share of the sums."""
         # CONTABILIZADA tells which of four kinds a row is: fuera de catálogo (2), not captured (-), sin acta, captured.

@@ -16,6 +16,7 @@ from integrity.tree.rows import PublishedTable
 
 if TYPE_CHECKING:
     from integrity.authenticity import Evidence
+    from integrity.tree.catalogue import PublishedCatalogue
 
 HTTP: Final = "por HTTP no se puede saber qué otros archivos hay"
 
@@ -72,6 +73,8 @@ class Seen:
     """By digest of an image fuera de catálogo: the first corte that lists it."""
     rows: dict[str, FirstShown] | None = None
     """By `leaves.row_digest`: each captured row, and the first corte that showed it; None if the tree has no log."""
+    catalogue: "PublishedCatalogue | None" = None
+    """What the night expects; None if the tree brings no catalogue that can be read."""
     coming: Brings | None = None
     """The corte that is coming out; None before the last corte is known."""
 

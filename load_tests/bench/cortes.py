@@ -4,6 +4,7 @@ The night is made directly in the database (`cortes.sql`): no device sends and n
 real program, in a process of its own, started as an operator starts it by hand.
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,11 @@ from typing import Any, Final
 import psutil
 
 from load_tests.psql import WAIT, run_sql
+from prep.domain.catalog import Acta, Casilla, Catalog, TipoCasilla
+from prep.files.catalog_published import published_files
 from prep.rehearsal.installation import command_line, rehearsal_night
+from prep.store import catalog as store
+from prep.store.database import open_pool
 
 HERE: Final = Path(__file__).parent
 IN_PLACE: Final = 950
@@ -121,9 +126,9 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
         try:
             catalog = (HERE / "cortes.sql").read_text(encoding="utf-8")
             whole = _filled_in(catalog, CASILLAS=casillas, ELECTIONS=elections)
-            installation.sql(
-                f"BEGIN;\n{whole}{_declared()}COMMIT;\nANALYZE;"
-            )  # the publisher cuts corte 0 when it sees a catalogue
+            installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")
+            asyncio.run(_write_published_catalogue(installation.data))
+            installation.sql(_declared())  # the publisher cuts corte 0 when it sees a catalogue and a night
             _wait_for(installation.public / "index.json")
             actas = (HERE / "cortes_actas.sql").read_text(encoding="utf-8")
             installation.sql(_filled_in(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
@@ -132,6 +137,30 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
             yield installation
         finally:
             installation.stop()
+
+
+async def _write_published_catalogue(data: Path) -> None:
+    """The files of the catalogue, made from its tables: the load of a catalogue makes them from the same values."""
+    pool = await open_pool(f"postgresql://postgres@/prep?host={data / 'postgres'}", connections=1)
+    try:
+        async with pool.acquire() as connection:
+            casillas = await connection.fetch("SELECT * FROM casilla ORDER BY id")
+            actas = await connection.fetch("SELECT * FROM acta ORDER BY election, orden")
+            catalog = Catalog(
+                elections=await store.elections(connection),
+                contests=await store.contests(connection),
+                territories=await store.territories(connection),
+                candidacies=await store.candidacies(connection),
+                casillas=[Casilla(**{**row, "tipo": TipoCasilla(row["tipo"].decode())}) for row in casillas],
+                actas=[Acta(**row) for row in actas],
+                published={},
+            )
+            catalog = replace(catalog, published=published_files(catalog, {}))
+            files = [*catalog.published.items()]
+            await connection.copy_records_to_table("catalog_file", columns=("name", "content"), records=files)
+            await connection.execute("UPDATE catalog SET digest = $1", catalog.digest)
+    finally:
+        await pool.close()
 
 
 def _declared() -> str:

@@ -4,10 +4,11 @@ Values only. `prep/files/catalog_files.py` reads them from an institute's CSV fi
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from hashlib import sha256
 from typing import ClassVar, Final, NamedTuple, NewType, Self
 
 ElectionId = NewType("ElectionId", int)
@@ -327,9 +328,13 @@ def read_identity(text: str) -> tuple[Identity, str | None] | None:
     return Identity(*fields), digest
 
 
+PUBLISHED_LIST: Final = "SHA256SUMS"
+"""Name of the list among the published files of a catalogue."""
+
+
 @dataclass(frozen=True)
 class Catalog:
-    """The whole catalogue, checked. `digest` is the SHA-256 over its source files; every manifest states it."""
+    """The whole catalogue, checked. Every manifest and the log's first leaf state its `digest`."""
 
     elections: tuple[Election, ...]
     contests: tuple[Contest, ...]
@@ -337,6 +342,12 @@ class Catalog:
     candidacies: tuple[Candidacy, ...]
     casillas: Sequence[Casilla]
     actas: Sequence[Acta]
-    digest: str
+    published: Mapping[str, bytes]
+    """The files, by name, that the published tree brings (`prep/files/catalog_published.py`)."""
     sites: tuple[CatalogSite, ...] = ()
     """The closed list of sites; empty if the catalogue states none, and the list stays as it is."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the list of the published files, which holds the digest of each."""
+        return sha256(self.published[PUBLISHED_LIST]).hexdigest()

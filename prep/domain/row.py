@@ -17,6 +17,8 @@ from prep.domain.catalog import DISTRITOS, Election, Identity, TerritoryKind, di
 from prep.domain.entry import Field, Mark, Values
 
 NOTHING: Final = "-"
+NOWHERE: Final = "N/A"
+"""As INE prints it."""
 
 CASILLA: Final = ("CLAVE_CASILLA", "CLAVE_ACTA", "ID_ENTIDAD", "ENTIDAD")
 IDENTITY: Final = ("SECCION", "ID_CASILLA", "TIPO_CASILLA", "EXT_CONTIGUA", "UBICACION_CASILLA", "TIPO_ACTA")
@@ -64,8 +66,18 @@ def territory(election: Election) -> tuple[TerritoryKind, str, str]:
 
 def columns(election: Election) -> tuple[str, ...]:
     """The names of all columns of this election's file, in order."""
+    return (*identity_columns(election), *HEADER, *election.codes, *TOTALS, *LIMIT, *TAIL)
+
+
+def identity_columns(election: Election) -> tuple[str, ...]:
+    """The names of the columns that the catalogue fills, before those that people read."""
     _, number, name = territory(election)
-    return (*CASILLA, number, name, *IDENTITY, *HEADER, *election.codes, *TOTALS, *LIMIT, *TAIL)
+    return (*CASILLA, number, name, *IDENTITY)
+
+
+def place(entidad: int, name: str, number: int, territory_name: str) -> str:
+    """The cells ID_ENTIDAD to the name of the territory. Foreign vote and prisons belong to no district: N/A."""
+    return line((entidad, name, f"{number:03}" if number else NOWHERE, territory_name if number else NOWHERE))
 
 
 def header(election: Election) -> str:

@@ -14,9 +14,9 @@ next attempt. Data that is possible but improbable gives a warning (`catalog_war
 """
 
 import csv
-import hashlib
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from prep.domain.catalog import Catalog
@@ -28,6 +28,7 @@ from prep.files.catalog_casillas import place_in_contests, read_casillas
 from prep.files.catalog_columns import COLUMNS, OPTIONAL_COLUMNS, read_tables
 from prep.files.catalog_contests import read_contests, read_territories
 from prep.files.catalog_elections import read_elections
+from prep.files.catalog_published import published_files
 from prep.files.catalog_sites import read_sites
 from prep.files.catalog_warnings import CatalogReading, find_warnings
 from prep.files.csv_tables import FileFinding, one_for_each_cause
@@ -87,9 +88,10 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
         candidacies=tuple(draft(contests) for draft in candidacies),
         casillas=casillas.build(),
         actas=actas,
-        digest=digest(files),
+        published={},
         sites=tuple(sites),
     )
+    catalog = replace(catalog, published=published_files(catalog, files))
     return catalog, CatalogReading(tables, drafts, contests, casillas, changes)
 
 
@@ -97,12 +99,6 @@ def files_in(folder: Path) -> dict[str, bytes]:
     """The files of a catalogue's folder by name: its tables, and the rule sets that the election brings."""
     rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (*sorted(folder.glob("*.csv")), *rules)}
-
-
-def digest(files: Mapping[str, bytes]) -> str:
-    """SHA-256 of the lines "<sha256>  <name>" in order of names. `sha256sum *.csv | sha256sum` prints the same."""
-    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def write_catalog(tables: Mapping[str, Iterable[Sequence[object]]]) -> dict[str, bytes]:

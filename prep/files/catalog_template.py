@@ -161,6 +161,9 @@ cada vez.
 - Después del corte 0 el catálogo no cambia: su huella va en cada manifiesto y en la primera hoja de la bitácora.
   Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
   `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
+- Antes del corte 0 se publica lo que se espera, en `catalogo/` (docs/tree.md): elecciones, boletas, contiendas,
+  candidaturas, y cada acta con su lista nominal. Los domicilios de las casillas y los sitios no se publican; sí la
+  huella de cada archivo de esta carpeta, para compararlo con el que se cargó. Guarde los archivos tal como los cargó.
 - Las siglas, las horas, el intervalo y si es un simulacro van en `noche.toml`, de la misma carpeta.
 - Los conjuntos de reglas se explican en `docs/rules.md`; `prep rules list` dice cuáles se conocen.
 

@@ -152,6 +152,7 @@ async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
     casillas = ((*c[:_TIPO], c.tipo.encode(), *c[_TIPO + 1 :]) for c in catalog.casillas)
     await copy("casilla", Casilla._fields, casillas)
     await copy("acta", Acta._fields, catalog.actas)
+    await copy("catalog_file", ("name", "content"), [*catalog.published.items()])
     for check in checks:
         await connection.execute(check["restore"])
 
@@ -160,6 +161,11 @@ async def digest(connection: Connection) -> str | None:
     """Of the catalogue that is loaded; None if there is none."""
     found: str | None = await connection.fetchval(SQL["digest"])
     return found
+
+
+async def published(connection: Connection) -> dict[str, bytes]:
+    """The files that the published tree brings, by name; none if an older release loaded the catalogue."""
+    return {row["name"]: row["content"] for row in await connection.fetch(SQL["published"])}
 
 
 async def elections(connection: Connection) -> tuple[Election, ...]:

@@ -18,7 +18,7 @@ SELECT EXISTS (SELECT FROM log_start) OR EXISTS (SELECT FROM arrival) OR EXISTS 
 
 -- name: remove
 WITH a AS (DELETE FROM acta), b AS (DELETE FROM casilla), c AS (DELETE FROM candidacy), d AS (DELETE FROM contest),
-    e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election)
+    e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election), h AS (DELETE FROM catalog_file)
 DELETE FROM catalog
 
 -- name: sites_in_use
@@ -59,6 +59,9 @@ WHERE indrelid = ANY ('{acta,casilla}'::regclass[]) AND NOT indisprimary
 -- while it is empty is read whole until it is counted again; one that never was is looked up by its index.
 -- name: count
 ANALYZE election, ballot_option, territory, contest, candidacy, casilla, acta
+
+-- name: published
+SELECT name, content FROM catalog_file
 
 -- name: elections
 SELECT id, code, title, year, ambito, nivel, rules, candidatura FROM election ORDER BY id

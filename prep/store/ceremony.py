@@ -16,6 +16,7 @@ PREPARED: Final = frozenset(
         "candidacy",
         "casilla",
         "catalog",
+        "catalog_file",
         "catalog_load",
         "contest",
         "decision_move",

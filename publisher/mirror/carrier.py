@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from integrity.layout import BESIDE_SUMS, CORTE_PROOF, opening_path, proof_path, rotation_path
+from integrity.layout import BESIDE_SUMS, CATALOGUE, CORTE_PROOF, opening_path, proof_path, rotation_path
 from integrity.leaves import LONGEST_ENTRY
 from integrity.log.note import Policy
 from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles, tile_path
@@ -43,7 +43,7 @@ _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
 """How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
-_RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG})
+_RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG, CATALOGUE})
 _AT_ONCE: Final = 6
 _T = TypeVar("_T")
 
@@ -70,6 +70,7 @@ class Carrier:
         for at in sorted(manifests):
             await self._bring_corte(stage, at, manifests[at])
         last = manifests.get(number) or read_manifest((stage.root / f"cortes/{number:04}/manifest.json").read_bytes())
+        await self._bring_catalogue(stage, last)
         if checkpoint is not None:
             await self._bring_log(stage, checkpoint, everything=everything)
         first = 0 if everything else max(0, number - _LATE)
@@ -118,6 +119,15 @@ class Carrier:
             await self._fetch_known(stage, images[sha], sha, _IMAGE)
 
         await few_at_once(image, images)
+
+    async def _bring_catalogue(self, stage: Stage, last: Manifest) -> None:
+        """The catalogue, under the digest that every manifest states; it never changes."""
+        path = f"{CATALOGUE}/{SUMS}"
+        if not stage.has(path) and await self._origin.read_if_there(path, SMALL) is None:
+            return  # an old tree, or a fault that the verification of this one tells
+        await self._fetch_known(stage, path, last.raw["catalogo"], SMALL)
+        sums = sums_in(stage.root / path, path)
+        await few_at_once(lambda name: self._fetch_known(stage, f"{CATALOGUE}/{name}", sums[name], _TABLE), sums)
 
     async def _bring_log(self, stage: Stage, told: bytes, *, everything: bool) -> None:
         """Tiles and entries up to the signed size, and the proofs of its images."""

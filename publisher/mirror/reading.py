@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from integrity.layout import CATALOGUE
 from integrity.leaves import read_leaf
 from integrity.log.note import Checkpoint, Policy, Unsupported, read_checkpoint, read_policy, read_proof
 from integrity.log.tiles import WIDTH, Differs, Tiles
@@ -82,12 +83,15 @@ def images_listed(path: Path) -> dict[str, str]:
 
 
 def immutable_paths(root: Path, number: int) -> list[str]:
-    """The paths that a corte brought out, which never change."""
+    """The paths that a corte brought out, which never change; with the first one, the catalogue."""
     folder = f"cortes/{number:04}"
     # Files of the corte, its ZIP, and the images that it listed first.
     names = sums_in(root / folder / SUMS, folder)
     manifest = read_manifest((root / folder / "manifest.json").read_bytes())
+    listed = root / CATALOGUE / SUMS
+    expected = sums_in(listed, CATALOGUE) if number == 0 and listed.exists() else {}
     return [
+        *(f"{CATALOGUE}/{name}" for name in ([SUMS, *expected] if expected else ())),
         *(f"{folder}/{name}" for name in names),
         manifest.zip_name,
         *images_listed(root / folder / "images.csv").values(),

@@ -210,11 +210,20 @@ class SmallNight:
 
 @asynccontextmanager
 async def small_night(
-    night: Night, folder: Path, *, casillas: int = 70, seed: int = 3, declared: DeclaredNight = TONIGHT
+    night: Night,
+    folder: Path,
+    *,
+    casillas: int = 70,
+    seed: int = 3,
+    declared: DeclaredNight = TONIGHT,
+    changed: Callable[[dict[str, bytes]], dict[str, bytes]] = dict,
 ) -> AsyncIterator[SmallNight]:
-    """Two elections of an invented state, one of them in two districts; no acta is counted yet."""
+    """Two elections of an invented state, one of them in two districts; no acta is counted yet.
+
+    `changed` may change the files of the catalogue before they are loaded.
+    """
     files, sheets = synthetic(casillas, seed=seed)
-    catalog = load_catalog(files)
+    catalog = load_catalog(changed(files))
     await catalog_store.load(night.owner, catalog, at=START, night=Declared(declared))
     owner = await asyncpg.connect(night.owner)
     await two_people(owner)

@@ -18,7 +18,6 @@ from typing import Any
 Json = dict[str, Any]
 Casilla = tuple[Any, ...]
 
-DIGEST_OF_CATALOGUE = hashlib.sha256(b"catalogo").hexdigest()
 EDO, YEAR = "TAMPS", 2023
 TIMES = ["2023-02-19T17:30:00-06:00", "2023-02-19T20:00:00-06:00", "2023-02-19T20:20:00-06:00"]
 FASES = ["cero", "en curso", "final"]
@@ -97,6 +96,8 @@ ELECTIONS = {"DIP": ("Diputaciones locales", "distrito", "3"), "GOB": ("Gubernat
 OFF_BALLOT = {("DIP", 2): {2}}  # PVEM is not on the ballot of district 2
 CORRECTED: dict[tuple[str, int, int], list[Any]] = {}
 """Other votes of an acta from a corte on, by election, sección and corte; for trees with corrections."""
+BALLOTS = 750
+"""The maximum of an especial casilla."""
 COTEJOS: dict[tuple[str, int], tuple[int, str]] = {}
 """By election and sección: the corte from which an acta has another COTEJADA than 1, and that; before, it has 0."""
 WITHDRAWN: dict[tuple[str, int], range] = {}
@@ -343,7 +344,7 @@ def manifest_of(corte: int) -> Json:
     return {"formato": 1, "corte": corte, "fase": FASES[corte], "fecha_hora": TIMES[corte], "siguiente": following} | {
         "simulacro": False,
         "anterior": None,
-        "catalogo": DIGEST_OF_CATALOGUE,
+        "catalogo": "",
         "declaracion": {"sha256": sha(canonical(DECLARED)[:-1]), "contenido": DECLARED},
         "reglas": dict.fromkeys(ELECTIONS, rules),
         "elecciones": elections,
@@ -424,6 +425,7 @@ def make_tree(root: Path) -> Path:
         totals = {"formato": 1, "elecciones": {code: totals_of(code, corte) for code in ELECTIONS}}
         (folder / "totals.json").write_bytes(canonical(totals))
         (folder / "manifest.json").write_bytes(canonical(manifest_of(corte)))
+    write_catalogue(root)
     for name, content in SITE.items():
         (root / name).write_bytes(content)
     for code in ELECTIONS:
@@ -432,6 +434,54 @@ def make_tree(root: Path) -> Path:
         (root / code / "fuera" / f"{sha(b'fuera' * 30)}.html").write_text("un acta fuera de catálogo")
     reseal(root)
     return root
+
+
+def write_catalogue(root: Path) -> None:
+    """The catalogue that expects what the first corte shows, and its digest in every manifest; the caller reseals."""
+    folder, first = root / "catalogo", root / "cortes" / "0000"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    manifest = json.loads((first / "manifest.json").read_bytes())
+    totals = json.loads((first / "totals.json").read_bytes())["elecciones"]
+    elections = []
+    for held in manifest["elecciones"]:
+        code = held["codigo"]
+        people = {
+            contest["id"]: [
+                {name: each[name] for name in ("id", "propietaria", "suplente", "opciones")}
+                for each in contest["candidaturas"]
+            ]
+            for contest in totals[code]["contiendas"]
+        }
+        elections.append(
+            {name: held[name] for name in ("codigo", "titulo", "anio", "ambito", "nivel", "opciones")}
+            | {"reglas": manifest["reglas"][code]["sha256"]}
+            | {"contiendas": [contest | {"candidaturas": people[contest["id"]]} for contest in held["contiendas"]]}
+        )
+        text = (first / held["archivo"]).read_bytes().decode("utf-8-sig")
+        head, *rows = list(csv.reader(io.StringIO(text, newline="")))[6:]
+        places = [*range(12), head.index("LISTA_NOMINAL"), head.index("REPRESENTANTES_PP_CI")]
+        lines = [[*(head[place] for place in places), "BOLETAS_MAXIMAS"]]
+        for cells in rows:
+            most = BALLOTS if cells[8] == "S" else ""
+            lines += [[*(cells[place] for place in places), str(most)]] if cells[0] != "-" else []
+        (folder / f"actas_{code}.csv").write_bytes(csv_bytes(lines))
+    told = {"formato": 1, "fuente": {"casillas.csv": sha(b"casillas")}, "elecciones": elections}
+    (folder / "catalogo.json").write_bytes(canonical(told))
+    list_catalogue(root)
+
+
+def list_catalogue(root: Path) -> None:
+    """List the present files of the catalogue again, and name that list in every manifest."""
+    seal(root / "catalogo")
+    name_catalogue(root)
+
+
+def name_catalogue(root: Path) -> None:
+    """Put the digest of the list that is there into every manifest."""
+    digest = sha((root / "catalogo" / "SHA256SUMS").read_bytes())
+    for path in sorted((root / "cortes").glob("*/manifest.json")):
+        path.write_bytes(canonical(json.loads(path.read_bytes()) | {"catalogo": digest}))
 
 
 def make_zip(root: Path, number: int, manifest: Json) -> str:

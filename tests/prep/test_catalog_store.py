@@ -72,7 +72,7 @@ CATALOG = Catalog(
     candidacies=(Candidacy(ContestId(1), (0, 2), "Ana Ruiz"), Candidacy(ContestId(1), (1, 2), "Ana Ruiz", "Luz Paz")),
     casillas=PLACES,
     actas=[acta(place) for place in PLACES],
-    digest="ab" * 32,
+    published={"SHA256SUMS": b"uno", "catalogo.json": b"{}"},
 )
 
 
@@ -92,6 +92,7 @@ async def test_a_loaded_catalogue_is_read_back_equal(night: Night, connection: C
     assert await store.contests(connection) == CATALOG.contests
     assert await store.territories(connection) == CATALOG.territories
     assert await store.candidacies(connection) == CATALOG.candidacies
+    assert await store.published(connection) == CATALOG.published
     rows = await connection.fetch("SELECT * FROM acta ORDER BY id")
     assert [Acta(**row) for row in rows] == CATALOG.actas
     tipos = await connection.fetch("SELECT tipo::text AS tipo FROM casilla ORDER BY id")
@@ -137,7 +138,7 @@ async def test_the_same_catalogue_again_changes_nothing(night: Night, connection
 async def test_another_catalogue_is_refused_by_the_name_of_the_first(night: Night, connection: Connection) -> None:
     await store.load(night.owner, CATALOG, at=AT)
     with pytest.raises(Rejected, match=CATALOG.digest):
-        await store.load(night.owner, replace(CATALOG, digest="cd" * 32), at=AT)
+        await store.load(night.owner, replace(CATALOG, published={"SHA256SUMS": b"otro"}), at=AT)
     assert await store.digest(connection) == CATALOG.digest
 
 
@@ -145,7 +146,7 @@ async def test_another_catalogue_is_refused_by_the_name_of_the_first(night: Nigh
 
 OTHER = replace(
     CATALOG,
-    digest="cd" * 32,
+    published={"SHA256SUMS": b"otro"},
     casillas=[*PLACES[:3], PLACES[3]._replace(lugar="Escuela Uno", direccion="Calle 1")],
     actas=CATALOG.actas[:4],
 )

@@ -138,7 +138,7 @@ WORK: Final[dict[Part, dict[str, str]]] = {
         "ceremony": "add find",
         "standing": "*",
         "database": "migrations",
-        "catalog": "digest",
+        "catalog": "digest published",
     },
     Part.SEQUENCER: {"log": "*", "leading": "*", "database": "migrations", "catalog": "digest"},
     Part.AUDIT: {

@@ -1,7 +1,9 @@
 """A corte goes out whole or not at all, once, and with the same bytes however often the publisher was killed."""
 
 import asyncio
+import csv
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -31,7 +33,7 @@ from tests.conftest import Night
 from tests.makers.s3_server import URL, S3Server
 from tests.makers.small_night import SmallNight, small_night
 
-STEPS = ("render", "gate", "sums", "fsync", "record", "images", "zip", "rename", "pages", "index")
+STEPS = ("render", "gate", "sums", "fsync", "record", "images", "zip", "catalogue", "rename", "pages", "index")
 
 
 @pytest.fixture
@@ -73,6 +75,44 @@ async def test_corte_0_is_all_zeros_even_when_actas_have_been_counted(tonight: S
     assert json.loads((public / "index.json").read_bytes())["corte"] == 0
     official = read_official((folder(public, 0) / "EDO_GOB_2027.csv").read_bytes())
     assert {row.status for row in official.rows} == {Status.ESPERADA}
+
+
+async def test_the_catalogue_goes_out_before_the_first_corte_and_again_if_the_tree_has_lost_it(
+    tonight: SmallNight,
+) -> None:
+    published = tonight.office.public / "catalogo"
+    expected = {**tonight.catalog.published}
+    await tonight.cut()
+    assert {path.name: path.read_bytes() for path in published.iterdir()} == expected
+    manifest = json.loads((folder(tonight.office.public, 0) / "manifest.json").read_bytes())
+    assert manifest["catalogo"] == hashlib.sha256((published / "SHA256SUMS").read_bytes()).hexdigest()
+    shutil.rmtree(published)
+    await tonight.cut()
+    assert {path.name: path.read_bytes() for path in published.iterdir()} == expected
+    # Bytes that are there are not written again; the gate finds other ones.
+    path = published / "actas_GOB.csv"
+    path.write_bytes(path.read_bytes().replace(b",B,", b",C,", 1))
+    with pytest.raises(GateFailure) as failed:
+        await tonight.cut()
+    assert [finding.check for finding in failed.value.findings] == ["CON-20"]
+
+
+async def test_a_lista_nominal_that_the_owner_of_the_database_changes_stops_the_next_corte(tonight: SmallNight) -> None:
+    """Every sum of that corte is right, also in corte 0: only the catalogue of the load says otherwise."""
+    owner = await asyncpg.connect(tonight.owner)
+    await owner.execute("UPDATE acta SET lista_nominal = lista_nominal + 100 WHERE id = 3")
+    await owner.close()
+    with pytest.raises(GateFailure) as failed:
+        await tonight.cut()
+    assert {finding.check for finding in failed.value.findings} == {"CON-20"}
+
+
+async def test_a_catalogue_without_published_files_is_loaded_again(tonight: SmallNight) -> None:
+    owner = await asyncpg.connect(tonight.owner)
+    await owner.execute("DELETE FROM catalog_file")
+    await owner.close()
+    with pytest.raises(Rejected, match="cárguelo otra vez"):
+        await tonight.cut()
 
 
 def cut_off(part: int, whole: int) -> str:
@@ -196,7 +236,8 @@ async def test_a_tree_that_cannot_be_made_again_equal_is_an_alarm_not_a_corte(
     await tonight.cut()
     other = tonight.at(tmp_path / "otro")
     owner = await asyncpg.connect(tonight.owner)
-    await owner.execute("UPDATE election SET title = 'Otra'")
+    await owner.execute("ALTER TABLE corte DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE corte SET due = due + interval '1 second'")
     await owner.close()
     with pytest.raises(Parked, match="no se pudo rehacer igual"):
         await tonight.cut(office=other)
@@ -615,19 +656,28 @@ async def test_pages_change_only_if_their_content_changed(tonight: SmallNight) -
     assert 'lang="es-MX"' in page
 
 
-async def test_a_name_in_the_catalogue_is_text_on_every_page(tonight: SmallNight) -> None:
-    owner = await asyncpg.connect(tonight.owner)
-    for statement in (
-        "UPDATE territory SET name = $1",
-        "UPDATE contest SET name = $1",
-        "UPDATE candidacy SET propietario = $1",
-    ):
-        await owner.execute(statement, '<script>alert("1")</script>')
-    await owner.close()
-    await tonight.cut()
-    await tonight.count(tonight.sheets[:10])
-    await tonight.cut()
-    pages = {path.name: path.read_text(encoding="utf-8") for path in tonight.office.public.rglob("*.html")}
+def active_names(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Every territory, contest and candidate of the catalogue has the name of a program."""
+    changed = dict(files)
+    for name, column in (("territorios.csv", "nombre"), ("candidaturas.csv", "propietaria")):
+        rows = list(csv.DictReader(io.StringIO(files[name].decode("utf-8-sig"), newline="")))
+        for number, row in enumerate(rows):
+            row[column] = f'<script>alert("{number}")</script>'
+        out = io.StringIO()
+        writer = csv.DictWriter(out, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+        changed[name] = out.getvalue().encode()
+    return changed
+
+
+async def test_a_name_in_the_catalogue_is_text_on_every_page(night: Night, tmp_path: Path) -> None:
+    async with small_night(night, tmp_path, changed=active_names) as tonight:
+        await tonight.cut()
+        await tonight.count(tonight.sheets[:10])
+        await tonight.cut()
+        public = tonight.office.public
+    pages = {path.name: path.read_text(encoding="utf-8") for path in public.rglob("*.html")}
     assert any("&lt;script&gt;" in page for page in pages.values())
     assert {name for name, page in pages.items() if "<script" in page} == {"verificar.html"}
     assert "alert" not in pages["verificar.html"]

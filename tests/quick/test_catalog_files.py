@@ -1,6 +1,7 @@
 """The catalogue loader: the catalogue of a good folder, and the sentence for every kind of bad file."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from prep.domain.catalog import Nivel, TipoCasilla, read_identity
 from prep.files.catalog_columns import COLUMNS
-from prep.files.catalog_files import CatalogErrors, digest, load_catalog, write_catalog
+from prep.files.catalog_files import CatalogErrors, load_catalog, write_catalog
 from prep.files.csv_tables import integer
 
 Row = tuple[object, ...]
@@ -211,13 +212,35 @@ def test_files_with_any_line_end_and_with_or_without_byte_order_mark_are_read(en
     assert len(load_catalog(files).actas) == 3
 
 
-def test_the_digest_is_that_of_sha256sum_and_changes_with_any_byte_or_name() -> None:
-    files = {"b.csv": b"2", "a.csv": b"1"}
-    lines = f"{hashlib.sha256(b'1').hexdigest()}  a.csv\n{hashlib.sha256(b'2').hexdigest()}  b.csv\n"
-    assert digest(files) == hashlib.sha256(lines.encode()).hexdigest()
-    assert len({digest(files), digest(files | {"a.csv": b"3"}), digest({"c.csv": b"2", "a.csv": b"1"})}) == 3
+def test_the_digest_is_that_of_the_published_list_and_changes_with_any_byte_of_any_file() -> None:
     written = write_catalog(tables())
-    assert load_catalog(written).digest == digest(written)
+    catalog = load_catalog(written)
+    listed = catalog.published["SHA256SUMS"]
+    assert catalog.digest == hashlib.sha256(listed).hexdigest()
+    lines = [line.split("  ") for line in listed.decode().splitlines()]
+    assert {name: digest for digest, name in lines} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in catalog.published.items() if name != "SHA256SUMS"
+    }
+    # The institute's own files are not published; their digests are.
+    told = json.loads(catalog.published["catalogo.json"])["fuente"]
+    assert told == {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
+    digests = {load_catalog({**written, name: content + b"\r\n"}).digest for name, content in written.items()}
+    assert len(digests | {catalog.digest}) == len(written) + 1
+
+
+def test_an_expected_acta_has_the_cells_of_its_row() -> None:
+    """Foreign vote belongs to no district and no sección; a casilla without lista nominal has a maximum of ballots."""
+    abroad = casilla(seccion=0, tipo="M", lista=0, distrito_federal=0, distrito_local=0, municipio=0, boletas_maximas=9)
+    catalog = load_catalog(write_catalog(tables() | {"casillas.csv": [casilla(seccion=7), abroad]}))
+    head, *lines = catalog.published["actas_SEN.csv"].decode("utf-8-sig").split("\r\n")
+    assert head.startswith("CLAVE_CASILLA,CLAVE_ACTA,ID_ENTIDAD,ENTIDAD,ID_DISTRITO_FEDERAL,DISTRITO_FEDERAL,SECCION,")
+    assert head.endswith(",TIPO_ACTA,LISTA_NOMINAL,REPRESENTANTES_PP_CI,BOLETAS_MAXIMAS")
+    first, second = catalog.actas
+    assert lines == [
+        f"'{first.clave[:11]}','{first.clave}',9,Ciudad de México,N/A,N/A,N/A,01,M,00,1,{first.tipo_acta},0,10,9",
+        f"'{second.clave[:11]}','{second.clave}',9,Ciudad de México,001,Uno,0007,01,B,00,1,{second.tipo_acta},500,10,",
+        "",
+    ]
 
 
 # --- the sentences for bad files --------------------------------------------------------------------------------------

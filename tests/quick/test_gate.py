@@ -17,6 +17,7 @@ from integrity.checks import BOTH, TABLE, titles
 from publisher.gate import Expected, GateFinding, check_election, check_folder
 from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder
 from tests.makers.tree_maker import canonical, make_tree, reseal
+from tests.tamper import catalogues
 from tests.tamper.impossible import CELLS, FIELDS, FILES
 
 EXPECTED = {"GOB": Expected(9, 0, [1]), "DIP": Expected(9, 1, [1, 2])}
@@ -314,11 +315,14 @@ def test_a_true_corte_passes_the_public_checks(tree: Path, corte: int) -> None:
     assert public_checks(tree, corte) == set()
 
 
-@pytest.mark.parametrize("name", [*CELLS, *FIELDS, *FILES])
+STAGEABLE = {**CELLS, **FIELDS, **FILES, **catalogues.KEYS}
+
+
+@pytest.mark.parametrize("name", STAGEABLE)
 def test_the_gate_stops_what_the_public_verifiers_refuse(pristine: Path, name: str, tmp_path: Path) -> None:
     """All ways of cheating with every key that can be staged: one of the cortes would not go out."""
     tree = Path(shutil.copytree(pristine, tmp_path / "publico"))
-    {**CELLS, **FIELDS, **FILES}[name](tree, None)
+    STAGEABLE[name](tree, None)
     reseal(tree)
     found: set[str] = set()
     for number in (2, 1, 0):

@@ -582,6 +582,10 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
     ),
     "an empty LEEME.txt": (sealed(lambda root: (corte(root) / "LEEME.txt").write_bytes(b"")), "CON-17"),
     "votes on the home page": (lambda root: replace(root / "index.html", ">288<", ">999<"), "CON-19"),
+    "an acta of another lista nominal in the catalogue": (
+        lambda root: replace(root / "catalogo" / "actas_GOB.csv", ",500,10,", ",900,10,"),
+        "CON-20",
+    ),
     "another style": (lambda root: (root / "estilo.css").write_text("x"), "INT-07"),
     # ZIP
     "a ZIP with other bytes": (zip_of_other_bytes, "INT-06"),

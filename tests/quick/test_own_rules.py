@@ -18,7 +18,7 @@ from prep.files.catalog_files import CatalogErrors, files_in, load_catalog
 from prep.operations import rules as command
 from prep.rehearsal.synthetic import synthetic
 from publisher.gate import Expected, check_election
-from tests.makers.tree_maker import EDO, HEADER, YEAR, canonical, csv_bytes, make_tree, reseal, sha
+from tests.makers.tree_maker import EDO, HEADER, YEAR, canonical, csv_bytes, make_tree, reseal, sha, write_catalogue
 from tests.tamper.matrix import judge
 
 OWN = json.loads(rule_set("ine-2023").canonical()) | {"name": "tlax-2027", "excede_alone": True}
@@ -191,6 +191,7 @@ def stated(tree: Path, switches: dict[str, object], votes_per_ballot: int | None
 
     for corte in EVERY:
         edited(tree / "cortes" / corte / "manifest.json", change)
+    write_catalogue(tree)
     reseal(tree)
 
 

@@ -157,6 +157,7 @@ def elected_by(tree: Path, kind: str) -> Path:
         people.write_bytes(people.read_bytes().replace(b"ID_DISTRITO_LOCAL", f"ID_{kind.upper()}".encode()))
         with (folder / "LEEME.txt").open("ab") as readme:
             readme.write(f"  5. ID_{kind.upper()}: su número\r\n  6. {kind.upper()}: su nombre\r\n".encode())
+    tree_maker.write_catalogue(tree)
     tree_maker.reseal(tree)
     return tree
 

@@ -28,7 +28,7 @@ from tests.makers.seal_maker import Party, party, rsa_key
 from tests.makers.tree_maker import Json, reseal
 from tests.quick import test_integrity_verify as known
 from tests.quick.test_integrity_verify import GOB, an_image, cells, corte, edit, flip, replace
-from tests.tamper import impossible, insiders
+from tests.tamper import catalogues, impossible, insiders
 from tests.tamper.night import IN_FORCE, LATER, Night, Said
 
 Does = Callable[[Path, Night], object]
@@ -593,8 +593,10 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
     },
 }  # fmt: skip
 _GROUPS |= {Hands.OPENINGS: insiders.FILES, Hands.DATABASE: insiders.DATABASE}
-_GROUPS[Hands.FILES] |= impossible.PAGES | impossible.CONSTANTS
-_GROUPS[Hands.KEYS] |= impossible.CELLS | impossible.FIELDS | impossible.FILES
+_GROUPS[Hands.FILES] |= impossible.PAGES | impossible.CONSTANTS | catalogues.FILES
+_GROUPS[Hands.FILES] |= {"the catalogue is a link to another folder": catalogues.link}
+_GROUPS[Hands.DIGESTS] |= catalogues.DIGESTS
+_GROUPS[Hands.KEYS] |= impossible.CELLS | impossible.FIELDS | impossible.FILES | catalogues.KEYS
 _REMEMBERED = {
     "log and tree as they were at corte 1; the reader kept a later checkpoint": 2,
     "a fork with every key; the reader kept a checkpoint": 1,

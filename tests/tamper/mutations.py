@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.makers.tree_maker import reseal
+from tests.makers.tree_maker import list_catalogue, reseal
 from tests.tamper.night import Night
 
 _VALUES = ("", "-", "0", "1", "00", "9", "-1", "Sin acta", "Ilegible", "Sin dato", "2", "0" * 64, "á", "../x")
@@ -28,9 +28,12 @@ def mutate(root: Path, night: Night, seed: int) -> str:
         changes += [_change_field] * 8
     change = random.choice(changes)
     told = f"{seed}: {name}, {change.__name__.strip('_')} {change(path, random)}"
-    hands = random.choice(("", "", "digests", "keys")) if name.startswith("cortes/") and change is _change_field else ""
+    signable = name.startswith(("cortes/", "catalogo/")) and change is _change_field
+    hands = random.choice(("", "", "digests", "keys")) if signable else ""
     if hands:
         try:
+            if name.startswith("catalogo/"):
+                list_catalogue(root)
             reseal(root)
             if hands == "keys":
                 night.vouch(root)
