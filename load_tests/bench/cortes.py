@@ -183,6 +183,11 @@ UPDATE acta_current SET estado = 'Publicada';
 
 
 _TYPED: Final = """
+INSERT INTO site (code) VALUES ('BANCO');
+INSERT INTO person (login, password_form, key_sha256, role, site)
+SELECT 'banco' || n, 'argon2', sha256(''), 'capturista', 1 FROM generate_series(1, 2) AS n;
+ALTER TABLE entry DISABLE TRIGGER entry_follows;
+ALTER TABLE identification DISABLE TRIGGER identification_follows;
 INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
 SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), now(), now(), v.numbers, v.marks
 FROM acta_current c JOIN acta_version v ON v.id = c.version, generate_series(1, 2) AS o WHERE c.estado = 'Verificada';
@@ -190,6 +195,8 @@ INSERT INTO identification (image, source, person, site, identity, said_at)
 SELECT v.image, 'person', o, 1, a.qr, now()
 FROM acta_current c JOIN acta_version v ON v.id = c.version JOIN acta a ON a.id = c.acta, generate_series(1, 2) AS o
 WHERE c.estado = 'Verificada';
+ALTER TABLE entry ENABLE TRIGGER entry_follows;
+ALTER TABLE identification ENABLE TRIGGER identification_follows;
 ANALYZE; CHECKPOINT;
 """
 

@@ -4,8 +4,6 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from tests.honest.compare import compared
 from tests.honest.nights import PAGES_FIRST
 
@@ -20,16 +18,18 @@ SHAPES = {
     "a correction",
     "a cotejo",
     "fuera de catálogo",
+    "a sin acta undone",
+    "… and done again",
+    "an image that two people identified",
     "the night goes on",
 }
 
 
-@pytest.mark.parametrize("first", range(0, 200, 50))
-def test_both_verifiers_approve_every_honest_night(tmp_path: Path, first: int) -> None:
+def test_both_verifiers_approve_every_honest_night(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     problems = [
         f"seed {seed}: {problem}"
-        for seed in range(first, first + 50)
+        for seed in range(200)
         if (problem := compared(tmp_path / str(seed), seed, now=datetime.now(UTC), seen=seen))
     ]
     assert problems == []
