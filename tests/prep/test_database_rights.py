@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from prep.settings import Part
-from prep.store import embedded
+from prep.store import ceremony, embedded
 from prep.store.database import Connection, migrate, sql
 from tests.conftest import Night
 from tests.makers.programs import DEPLOY
@@ -206,6 +206,15 @@ async def test_no_part_changes_or_removes_a_fact_even_if_the_table_says_so(night
             assert not await may(connection, f"SELECT {secret} FROM person")
         await connection.close()
     await owner.close()
+
+
+async def test_the_ceremonies_count_every_table_as_any_role_that_they_may_have(night: Night) -> None:
+    counted = []
+    for url in (night.owner, night.app, night.parts[Part.AUDIT]):
+        connection = await asyncpg.connect(url)
+        counted.append(await ceremony.counts(connection))
+        await connection.close()
+    assert counted[0] == counted[1] == counted[2]
 
 
 async def _printed() -> None:

@@ -66,3 +66,5 @@ END $$;
 REVOKE ALL ON session FROM prep_capture, prep_app;
 GRANT EXECUTE ON FUNCTION open_session, see_session, end_session TO prep_capture, prep_app;
 GRANT SELECT (seen_at, idle) ON session TO prep_audit;
+-- The ceremonies count the rows of every table; an installation with one address for all parts asks as prep_app.
+GRANT SELECT (person, expires_at, seen_at, idle) ON session TO prep_app;
