@@ -21,8 +21,8 @@ from tests.makers.waiting import PATIENCE
 from tests.quick.test_integrity_verify import flip
 from tests.tamper.night import Night
 
-COMMANDS = 11
-"""Number of blocks: the copy; four about digests; the sums; three about seals; two with the verifiers."""
+COMMANDS = 12
+"""Number of blocks: the copy; five about digests; the sums; three about seals; two with the verifiers."""
 MARK = "=== {} terminó con"
 
 
@@ -101,7 +101,7 @@ def test_every_command_answers_as_the_text_says(night: Night, answers: list[tupl
         [answer] = [answer for command, answer in said.items() if word in command]
         return answer
 
-    assert of("mkdir copia") == of("sha256sum -c") == of("find imagenes") == ""
+    assert of("mkdir copia") == of('cd "$uno"') == of("find imagenes") == ""
     chain = of("cortes/*/SHA256SUMS\ngrep")
     digests = [line.split()[0] for line in chain.splitlines()[:3]]
     assert all(chain.count(digest) >= 2 for digest in digests)
@@ -109,6 +109,9 @@ def test_every_command_answers_as_the_text_says(night: Night, answers: list[tupl
     manifest = json.loads((night.tree / "cortes/0002/manifest.json").read_bytes())
     for digest in (manifest["zip"]["sha256"], *manifest["sitio"].values()):
         assert same.count(digest) == 2
+    catalogue = of("sha256sum catalogo")
+    assert catalogue.count(manifest["catalogo"]) == 2
+    assert "MAL" not in catalogue
     assert "verification successful" in of("openssl cms").lower()
     assert {"Verified OK", "cortes/0002/SHA256SUMS.sello: OK"} <= {*of("openssl dgst").splitlines()}
     assert "Verification: OK" in of("openssl ts")
@@ -137,7 +140,9 @@ def test_the_commands_report_a_changed_tree(night: Night, tmp_path: Path) -> Non
     tree = home / "publico"
     flip(tree / "cortes/0002/TAMPS_GOB_2023.csv")
     flip(next(tree.glob("imagenes/*/*.png")))
+    flip(next(tree.glob("catalogo/*.csv")))
     said = "".join(answer for _, answer in typed(tree, home))
     assert "MAL: cortes/0002/" in said
     assert "MAL: imagenes/" in said
+    assert "MAL: catalogo" in said
     assert "Hay algo mal" in said
