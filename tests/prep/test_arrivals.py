@@ -116,7 +116,7 @@ async def test_a_proof_does_not_wait_for_anybody_to_read_the_image(night: Night,
         await tonight.log()
         assert kinds(tonight) == ["inicio", "imagen", "imagen", "derivada"]
         assert tonight.leaves()[-1] == {
-            "tipo": "derivada", "numero": 3, "imagen": upload(1).sha256, "sha256": WEB.hex(),
+            "tipo": "derivada", "numero": 3, "imagen": upload(1).sha256, "sha256": WEB.hex(), "acta": None,
         }  # fmt: skip
         assert (await tonight.compare()).pending == 0
         await tonight.by_owner("UPDATE reading SET web = image")
