@@ -33,8 +33,6 @@ IN_PLACE: Final = 950
 """Earlier cortes have published this many of a thousand actas."""
 SMALL: Final = 8
 """Bytes of an image, if its content does not matter."""
-LINKS: Final = 60_000
-"""Common file systems allow at most about this many names (hard links) of one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +129,12 @@ def night(casillas: int, elections: int, *, in_place: int = IN_PLACE, image: int
             installation.sql(_declared())  # the publisher cuts corte 0 when it sees a catalogue and a night
             _wait_for(installation.public / "index.json")
             actas = (HERE / "cortes_actas.sql").read_text(encoding="utf-8")
-            installation.sql(_filled_in(actas, FROM=0, TO=in_place, BYTES=image) + _PUBLISHED)
-            installation.sql(_filled_in(actas, FROM=in_place, TO=1000, BYTES=image) + _TYPED)
-            _make_images(installation, casillas, elections, image)
+            # The actas in place are published by a real corte: the gate compares each row with the file before.
+            for first, last in ((0, in_place), (in_place, 1000)) if in_place else ((0, 1000),):
+                installation.sql(_filled_in(actas, FROM=first, TO=last, BYTES=image) + _TYPED)
+                _make_images(installation, image)
+                if last < 1000:
+                    installation.cut()
             yield installation
         finally:
             installation.stop()
@@ -175,28 +176,22 @@ def _declared() -> str:
     return f"INSERT INTO night ({columns}) VALUES ({values});\n"  # noqa: S608  # of our own words
 
 
-_PUBLISHED: Final = """
-INSERT INTO publication (version, corte) SELECT id, 0 FROM acta_version;
-INSERT INTO publication_image (image, corte) SELECT sha256, 0 FROM image;
-UPDATE acta_current SET estado = 'Publicada';
-"""
-
-
 _TYPED: Final = """
-INSERT INTO site (code) VALUES ('BANCO');
+INSERT INTO site (code) VALUES ('BANCO') ON CONFLICT DO NOTHING;
 INSERT INTO person (login, password_form, key_sha256, role, site)
-SELECT 'banco' || n, 'argon2', sha256(''), 'capturista', 1 FROM generate_series(1, 2) AS n;
+SELECT 'banco' || n, 'argon2', sha256(''), 'capturista', 1 FROM generate_series(1, 2) AS n ON CONFLICT DO NOTHING;
+CREATE TEMP TABLE fresh AS
+SELECT v.acta, v.ronda, v.image, v.numbers, v.marks, a.qr
+FROM acta_current c JOIN acta_version v ON v.id = c.version JOIN acta a ON a.id = c.acta WHERE c.estado = 'Verificada';
 ALTER TABLE entry DISABLE TRIGGER entry_follows;
-ALTER TABLE identification DISABLE TRIGGER identification_follows;
 INSERT INTO entry (acta, ronda, ordinal, image, person, site, lease, leased_at, typed_at, numbers, marks)
-SELECT v.acta, v.ronda, o, v.image, o, 1, gen_random_uuid(), now(), now(), v.numbers, v.marks
-FROM acta_current c JOIN acta_version v ON v.id = c.version, generate_series(1, 2) AS o WHERE c.estado = 'Verificada';
-INSERT INTO identification (image, source, person, site, identity, said_at)
-SELECT v.image, 'person', o, 1, a.qr, now()
-FROM acta_current c JOIN acta_version v ON v.id = c.version JOIN acta a ON a.id = c.acta, generate_series(1, 2) AS o
-WHERE c.estado = 'Verificada';
+SELECT acta, ronda, o, image, o, 1, gen_random_uuid(), now(), now(), numbers, marks
+FROM fresh, generate_series(1, 2) AS o;
 ALTER TABLE entry ENABLE TRIGGER entry_follows;
-ALTER TABLE identification ENABLE TRIGGER identification_follows;
+INSERT INTO reading (image, text, width, height, phash, web, thumb, read_at)
+SELECT image, qr, 1, 1, repeat('0', 1024)::bit(1024), image, image, now() FROM fresh;
+INSERT INTO identification (image, source, identity, said_at) SELECT image, 'qr', qr, now() FROM fresh;
+DROP TABLE fresh;
 ANALYZE; CHECKPOINT;
 """
 
@@ -215,39 +210,23 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.1)
 
 
-def _make_images(installation: Installation, casillas: int, elections: int, size: int) -> None:
-    """Make the images.
-
-    A new acta gets a blob. A published one gets only a file name: the publisher looks at no more.
-    """
+def _make_images(installation: Installation, size: int) -> None:
+    """The blobs of the actas that the next corte publishes; each holds the acta's id, made longer with «-»."""
     listed = installation.data / "nuevas.txt"
-    query = "SELECT id FROM acta_current c JOIN acta a ON a.id = c.acta WHERE estado = 'Verificada'"
+    query = "SELECT acta FROM acta_current WHERE estado = 'Verificada'"
     installation.sql(f"\\copy ({query}) TO '{listed}'\n")
-    fresh = set(listed.read_text().split())
-    blobs, published = installation.data / "blobs" / "sha256", installation.public / "imagenes"
-    for root in (blobs, published):
-        # The tree has a folder for each first byte of the digest, as the publisher makes it.
-        for prefix in range(256):
-            (root / f"{prefix:02x}").mkdir(parents=True, exist_ok=True)
-    number = 0
-    for election in range(elections):
-        for casilla in range(1, casillas + 1):
-            name = str(election * 1_000_000 + casilla)
-            content = name.ljust(size, "-").encode()
-            sha256 = hashlib.sha256(content).hexdigest()
-            if name in fresh:
-                (blobs / sha256[:2] / sha256).write_bytes(content)
-                continue
-            original = installation.data / f"enlace-{number // LINKS}"
-            if number % LINKS == 0:
-                original.touch()
-            os.link(original, published / sha256[:2] / f"{sha256}.jpg")
-            number += 1
+    blobs = installation.data / "blobs" / "sha256"
+    for prefix in range(256):
+        (blobs / f"{prefix:02x}").mkdir(parents=True, exist_ok=True)
+    for name in listed.read_text().split():
+        content = name.ljust(size, "-").encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        (blobs / sha256[:2] / sha256).write_bytes(content)
 
 
 def _bare_copy_seconds(installation: Installation) -> float:
     """Seconds of the bare work: COPY, sha256sum and zip of the same lines as in the corte's files, one by one."""
-    folder = installation.public / "cortes" / "0001"
+    folder = max((installation.public / "cortes").iterdir())
     seconds = 0.0
     for number, path in enumerate(sorted(folder.glob("*_FED_2030.csv"))):
         raw = "(FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')"
