@@ -1019,7 +1019,7 @@ def judge_ranges(election: Json, rules: Json, where: str) -> None:
         coalitions = [each for each in options if each["clase"] == "coalicion" and each["posicion"] in ballot]
         whole_ballot = ballot >= nulos.union(*(each["partidos"] for each in coalitions))
         votes = contest.get("votos_por_boleta", 1)
-        here = (entidad > 0, territory > 0) == level and entidad < 100 and territory < 1000
+        here = (entidad > 0, territory > 0) == level and entidad < 100 and territory < 10_000
         if not whole_ballot or not here or not 1 <= votes <= 100:
             raise Bad(f"{where}: el lugar o la boleta de la contienda {contest['id']} no puede ser")
 

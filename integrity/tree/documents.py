@@ -33,7 +33,8 @@ OPTION: Final = re.compile(r"[^\W_][\w.&-]{0,59}")
 """The code of an option, which is the name of a column."""
 YEARS: Final = range(1990, 2201)
 ENTIDADES: Final = range(100)
-TERRITORIES: Final = range(1000)
+TERRITORIES: Final = range(10_000)
+"""As many as a catalogue may have (`prep.files.catalog_columns.MAX_TERRITORY`); a test compares them."""
 VOTES_PER_BALLOT: Final = range(1, 101)
 CRITERIA: Final = frozenset(
     {

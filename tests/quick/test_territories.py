@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from integrity import minimal_verifier
+from integrity.sums import Malformed
+from integrity.tree import documents
 from prep.domain import row
 from prep.domain.catalog import Ambito, Nivel, TerritoryKind, electing_kind
+from prep.files.catalog_columns import MAX_TERRITORY
 from prep.files.catalog_files import CatalogErrors, load_catalog, review_catalog
 from prep.files.catalog_summary import catalog_summary
 from prep.files.catalog_template import sample_catalog
@@ -55,6 +59,27 @@ def test_any_kind_of_territory_elects(kind: str) -> None:
     summary = "\n".join(catalog_summary(catalog))
     assert f"por {TerritoryKind(kind).words}" in summary
     assert "1702 Lugar 1702: 2 casillas" in summary
+
+
+@pytest.mark.parametrize("territory", [1, 999, 1000, 1701, MAX_TERRITORY, MAX_TERRITORY + 1])
+def test_both_verifiers_take_every_territory_that_the_catalogue_takes(territory: int) -> None:
+    nulos = {"posicion": 0, "codigo": "NULOS", "clase": "nulos", "partidos": [], "nombre": ""}
+    party = {"posicion": 1, "codigo": "PAN", "clase": "partido", "partidos": [], "nombre": ""}
+    contest = {"id": 1, "entidad": 33, "territorio": territory, "nombre": "Villa Abeto", "boleta": [0, 1]}
+    election = {
+        "codigo": "AYUN", "titulo": "Ayuntamientos", "anio": 2027, "nivel": "comunidad", "opciones": [nulos, party],
+        "contiendas": [contest],
+    }  # fmt: skip
+    refused = 0
+    try:
+        documents._judge_place("comunidad", contest, "aquí")
+    except Malformed:
+        refused += 1
+    try:
+        minimal_verifier.judge_ranges(election, {"texts": {}}, "aquí")
+    except minimal_verifier.Bad:
+        refused += 1
+    assert refused == (2 if territory > MAX_TERRITORY else 0)
 
 
 def test_people_read_a_kind_as_words() -> None:
