@@ -199,7 +199,7 @@ def read_official(data: bytes, *, texts: Texts = NO_TEXTS, skip_unknown: bool = 
     preamble = read_preamble(lines[:start], delimiter)
     header, *body = read_rows(lines[start:], delimiter, start)
     layout = _Layout.of(header[1], line=header[0])
-    stated = stated_zone(preamble.moment)
+    stated = stated_zone(preamble.moment, preamble.told_in)
     zone = stated[0] if stated else _state_zone(layout, body, preamble.moment)
     reader = _Reader(layout, zone, texts, skip_unknown=skip_unknown)
     rows = [reader.row(line, cells) for line, cells in body]

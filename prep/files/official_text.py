@@ -44,8 +44,9 @@ _MOMENT: Final = re.compile(
     r"\s*(?P<half>[ap]\.?\s*m\.?)?",
     re.ASCII | re.IGNORECASE,
 )
-_OFFSET: Final = re.compile(r"(?:UTC|GMT)\s*([+\u2212\u2013-])\s*(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
-_MAX_HOURS: Final = 15
+_OFFSET: Final = re.compile(r"\b(?:UTC|GMT)(?:\s*([+\u2212\u2013-])\s*(\d+)(?::?(\d{2}))?)?", re.IGNORECASE | re.ASCII)
+_FARTHEST: Final = timedelta(hours=14)
+"""No place on Earth is farther from UTC."""
 
 
 def refuse(line: int, column: str, sentence: str) -> NoReturn:
@@ -146,6 +147,8 @@ class OfficialPreamble:
     title: str
     moment: str
     """The hour of the corte as printed."""
+    told_in: int
+    """The line of that hour, from 1; 0 if the file states none."""
     summary: dict[str, str]
     """By canonical name; "" if the file states no value."""
 
@@ -157,18 +160,18 @@ def read_preamble(lines: Sequence[str], delimiter: str) -> OfficialPreamble:
         for number, line in enumerate(lines, start=1)
         if not line.lower().startswith("sep=") and (cells := _cells_of(line, delimiter))
     ]
-    title, moment, summary = "", "", {}
-    for (_, cells), following in pairwise([*told, (0, [])]):
+    title, moment, told_in, summary = "", "", 0, {}
+    for (number, cells), following in pairwise([*told, (0, [])]):
         if _SUMMARY_FIRST in map(column_name, cells):
             summary = _read_summary(cells, following)
             break
         if not moment and (_MOMENT.match(cells[0].strip()) or (title and _MOMENT.search(cells[0]))):
-            moment = cells[0]
+            moment, told_in = cells[0], number
         elif not title:
             title = ", ".join(" ".join(cell.split()) for cell in cells if cell.strip())
     else:
         raise Rejected(f"no es un archivo de resultados del PREP: falta el resumen que comienza con {_SUMMARY_FIRST}")
-    return OfficialPreamble(title, moment, summary)
+    return OfficialPreamble(title, moment, told_in, summary)
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:
@@ -222,15 +225,20 @@ def read_moment(text: str, zone: timezone) -> datetime | None:
         return None
 
 
-def stated_zone(text: str) -> tuple[timezone, str] | None:
-    """The offset that a file states, and its name: (UTC-6), (UTC -7), GMT-5. None if it states none."""
+def stated_zone(text: str, line: int) -> tuple[timezone, str] | None:
+    """The offset that a file states, and its name: (UTC-6), (UTC -7), GMT-5, (UTC). None if it states none.
+
+    Raises Rejected, with `line`, for an offset that no place has. It is not read as "none": all hours would be wrong.
+    """
     found = _OFFSET.search(text)
     if found is None:
         return None
     sign, hours, minutes = found.groups()
-    if int(hours) >= _MAX_HOURS:
-        return None
-    away = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    if sign is None:
+        return timezone(timedelta()), "UTC"
+    far = len(hours) > len("14") or int(minutes or 0) >= 60
+    if far or (away := timedelta(hours=int(hours), minutes=int(minutes or 0))) > _FARTHEST:
+        refuse(line, "", f"«{found[0]}» no es la diferencia de ninguna zona horaria con UTC")
     plain = "+" if sign == "+" else "-"
     return timezone(away if sign == "+" else -away), f"UTC{plain}{hours}{':' + minutes if minutes else ''}"
 

@@ -1,5 +1,6 @@
 """The reader of official files: the three real ones to the row, and every dialect on a small file of our own."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -482,6 +483,8 @@ def test_times_in_any_format_are_aware_in_the_offset_of_the_file(printed: str, m
     [
         ("20/02/2023 11:05 (UTC-6)", -6, "UTC-6"),
         ("2023/02/20 11:05 (UTC -5)", -5, "UTC-5"),
+        ("20/02/2023 11:05 (UTC)", 0, "UTC"),
+        ("20/02/2023 11:05 (UTC+14:00)", 14, "UTC+14:00"),
         ("20/02/2023 11:05", -6, ""),
     ],
 )
@@ -489,6 +492,14 @@ def test_the_moment_of_the_corte(printed: str, hours: int, offset: str) -> None:
     file = read_official(text(moment=printed).encode())
     assert file.at == datetime(2023, 2, 20, 11, 5, tzinfo=timezone(timedelta(hours=hours)))
     assert file.offset == offset
+
+
+@pytest.mark.parametrize("offset", ["UTC-99", "UTC-15", "GMT+14:01", "UTC-6:75", "UTC-600", "UTC \u2212 24"])
+def test_an_offset_that_no_place_has_is_refused_with_its_line(offset: str) -> None:
+    data = text(moment=f"20/02/2023 11:05 ({offset})")
+    line = 1 + [offset in each for each in data.splitlines()].index(True)
+    with pytest.raises(Rejected, match=f"^línea {line}: «{re.escape(offset)}»"):
+        read_official(data.encode())
 
 
 @pytest.mark.parametrize(
