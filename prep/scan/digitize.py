@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from prep.errors import Parked, Rejected
 from prep.scan.cascade import QrReading, read_qr
@@ -216,13 +216,12 @@ HASH_STEP: Final = 10
 def perceptual_hash(image: Image.Image) -> bytes:
     """128 bytes that stay nearly the same when an image is compressed again or scaled (a 1024-bit difference hash)."""
     grey = image.getchannel(0) if image.mode == "YCbCr" else image.convert("L")
-    levels = grey.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX).tobytes()
+    cells = grey.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
     # The step follows the lightest cell: a dark photo of the same sheet must give the same bits.
-    step, width, bits = HASH_STEP * max(levels) / 255, HASH_SIDE + 1, 0
-    for at in range(width * HASH_SIDE):
-        if at % width != HASH_SIDE:
-            bits = bits << 1 | (levels[at] > levels[at + 1] + step)
-    return bits.to_bytes(HASH_SIDE * HASH_SIDE // 8, "big")
+    step = HASH_STEP * max(cells.tobytes()) / 255
+    left, right = (cells.crop((at, 0, at + HASH_SIDE, HASH_SIDE)) for at in (0, 1))
+    set_bits = [255 if lighter > step else 0 for lighter in range(256)]
+    return ImageChops.subtract(left, right).point(set_bits, "1").tobytes()
 
 
 def distance(one: bytes, other: bytes) -> int:

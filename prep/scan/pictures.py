@@ -240,7 +240,8 @@ def _end_of_picture(data: bytes, form: str) -> int | None:
 SOS, EOI = 0xDA, 0xD9
 ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length."""
-IN_SCAN: Final = frozenset(bytes((each,)) for each in (0x00, 0xFF, *range(0xD0, 0xD8)))
+_BEHIND_SCAN: Final = re.compile(rb"\xff(?![\x00\xff\xd0-\xd7])")
+"""A marker that may not stand inside of compressed data: FF 00 is a byte FF of data, FF D0 to FF D7 are restarts."""
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -268,13 +269,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _scan_end(data: bytes, at: int) -> int:
     """The end of the compressed data that begins at `at`: the first marker that may not stand inside it."""
-    # Inside, FF 00 is a byte FF of data, and FF D0 to FF D7 are restarts.
-    while (at := data.find(b"\xff", at)) >= 0:
-        behind = data[at + 1 : at + 2]
-        if behind not in IN_SCAN:
-            return at
-        at += 1 if behind == b"\xff" else 2
-    return len(data)
+    found = _BEHIND_SCAN.search(data, at)
+    return found.start() if found else len(data)
 
 
 # PDF
