@@ -49,13 +49,9 @@ _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "
 
 
 @lru_cache(maxsize=1024)
-def _strips_of(marks: FoundMarks, layout: FormLayout) -> Mapping[str, Quad]:
+def _strips(marks: FoundMarks | None, layout: FormLayout | None, others: tuple[FormLayout, ...]) -> Mapping[str, Quad]:
     """The strips of an acta: computed for its first person, and told to the second from here."""
-    return find_strips(marks, layout)
-
-
-def _strips(marks: FoundMarks | None, layout: FormLayout | None) -> Mapping[str, Quad]:
-    return {} if marks is None or layout is None else _strips_of(marks, layout)
+    return {} if marks is None or layout is None else find_strips(marks, layout, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +128,7 @@ class Desk:
         if held.acta is not None:
             form = await self._form_of_contest(connection, held.acta.contest)
             told["acta"] = self._acta_of_task(form, held.acta)
-            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout))
+            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout, self._forms.layouts))
             if held.kind is TaskKind.RESOLUCION:
                 choice = await self._choice(connection, form, held.acta.id, held.ronda)
                 told["campos"] = [field for field in told["campos"] if field["codigo"] in choice.codes]
