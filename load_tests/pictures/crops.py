@@ -134,21 +134,28 @@ def count_strips(paper: Paper, level: str, seeds: Sequence[int], counted: Counte
         counted.find_ms += (between - began) * 1000
         counted.actas += 1
         counted.fields += len(paper.boxes)
+        seen = {
+            code: [[taken.place(point) for point in corners(box)] for box in paper.boxes[code]] for code in paper.boxes
+        }
         for code, quad in strips.items():
-            corners = [(x * image.width / PER, y * image.height / PER) for x, y in quad]
-            if _is_right(corners, code, paper.boxes, taken):
+            strip = [(x * image.width / PER, y * image.height / PER) for x, y in quad]
+            if _is_right(strip, code, seen):
                 counted.right += 1
             else:
                 counted.wrong.append(f"{level} {seed} {code}")
 
 
-def _is_right(corners: Sequence[Point], code: str, boxes: Boxes, taken: Photograph) -> bool:
-    own = [point for x0, y0, x1, y1 in boxes[code] for point in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
-    others = [
-        ((x0 + x1) / 2, (y0 + y1) / 2) for other, places in boxes.items() if other != code for x0, y0, x1, y1 in places
-    ]
-    return all(inside(taken.place(point), corners) for point in own) and not any(
-        inside(taken.place(point), corners) for point in others
+def corners(box: Box) -> list[Point]:
+    x0, y0, x1, y1 = box
+    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+
+
+def _is_right(strip: Sequence[Point], code: str, seen: Mapping[str, list[list[Point]]]) -> bool:
+    """`seen` are the corners of every field's digit boxes in the photograph."""
+    others = [box for other, boxes in seen.items() if other != code for box in boxes]
+    middles = [(sum(x for x, _ in box) / 4, sum(y for _, y in box) / 4) for box in others]
+    return all(inside(point, strip) for box in seen[code] for point in box) and not any(
+        inside(point, strip) for point in middles
     )
 
 
