@@ -211,13 +211,16 @@ prep rules check mi-eleccion/reglas/mis-reglas.toml                  # todos sus
 El formato impreso de las actas, para que la pantalla de captura muestre el renglón de cada campo. La carpeta puede
 faltar: entonces cada persona ve la imagen entera. El catálogo lleva el archivo en su huella. Es un objeto con:
 
-| clave | obligatoria | qué lleva |
-|---|---|---|
-| `eleccion` | sí | Código de la elección cuyas actas se imprimen así. |
-| `entidad`, `territorio` | no | La contienda, como en contiendas.csv, si el formato es solo de ella. Uno así cuenta antes que el de toda la elección. |
-| `cuadros` | sí | Los cuatro cuadros negros de las esquinas, en el orden arriba izquierda, arriba derecha, abajo derecha, abajo izquierda. |
-| `marcas` | sí | Los centros de las marcas redondas y oscuras, de 2 a 4 mm, que hay a los extremos de los renglones: de 12 a 300. |
-| `campos` | sí | El renglón de cada cantidad, por su código: los de opciones.csv, `BOLETAS_SOBRANTES`, `PERSONAS_VOTARON`, `REPRESENTANTES_VOTARON`, `VOTOS_SACADOS` y `TOTAL_ASENTADO`. Los que falten se ven en la imagen entera. |
+- `eleccion`: el código de la elección cuyas actas se imprimen así.
+- `entidad` y `territorio`, si el formato es de una sola contienda; van como en contiendas.csv. Uno así cuenta antes que
+  el de toda la elección.
+- `cuadros`: los cuatro cuadros negros de las esquinas, en el orden arriba izquierda, arriba derecha, abajo derecha,
+  abajo izquierda.
+- `marcas`: los centros de las marcas redondas y oscuras, de 2 a 4 mm, que hay a los extremos de los renglones; de 12 a
+  200.
+- `campos`: el renglón de cada cantidad, por su código. Son los de opciones.csv, `BOLETAS_SOBRANTES`,
+  `PERSONAS_VOTARON`, `REPRESENTANTES_VOTARON`, `VOTOS_SACADOS` y `TOTAL_ASENTADO`. Los que falten se ven en la imagen
+  entera.
 
 Las medidas son milímetros desde la esquina superior izquierda de la hoja. Un cuadro y un renglón son `[izquierda,
 arriba, derecha, abajo]`; una marca es `[izquierda, arriba]`. El renglón abarca la letra y los recuadros del número.

@@ -1,12 +1,12 @@
 """Finds the four corner squares of an acta, and the round marks at the ends of its rows, in an upright luminance image.
 
-The form is not known here: what is found is a fact of the picture. `prep.scan.crops` compares it with the layout of a
+The form is not known here: the marks are a fact of the picture. `prep.scan.crops` compares it with the layout of a
 form, when the acta is known. Only Pillow is used, and every step costs a bounded time:
 
 1. The image at about `COARSE` pixels of its long side, against the brightness of the paper around each pixel. Dark
    patches that are as solid and as round about as a square is, and of its size, are candidates.
 2. The four that lie farthest out in the four diagonal directions and are of about one size, if they make a convex
-   shape that fills enough of the image. If not, nothing is found.
+   shape that fills enough of the image. If not, the picture has no marks.
 3. The image scaled so that the sheet is about `FINE` pixels long. A mark is a dark spot of the size of a mark whose
    surroundings are light. Many letters look so too; the layout tells which of them are marks.
 """

@@ -53,7 +53,7 @@ FOLDED = Condition("doblada", rotation=15, perspective=0.06, fold=0.05, quality=
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_photograph_knows_where_it_shows_each_point_of_the_sheet(seed: int) -> None:
-    """Dots on the sheet, also near its creases, are where the photograph says; upright creases and lying ones."""
+    """Dots on the sheet, also near its creases, stand at the places that it tells; creases stand upright or lie."""
     sheet = Image.new("RGB", (850, 554), "white")
     dots = [(x, y) for x in range(50, 850, 83) for y in range(40, 554, 79)]
     for x, y in dots:

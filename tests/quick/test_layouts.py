@@ -93,7 +93,7 @@ def changed(edit: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (changed(lambda it: it["cuadros"].reverse()), "cuadros: van en el orden arriba izquierda, arriba derecha"),
         (changed(lambda it: it["cuadros"][0].__setitem__(2, 12)), "cuadros: no son cuatro cuadrados del mismo tamaño"),
         (changed(lambda it: it["cuadros"].__setitem__(1, [9, 9, 5, 20])), "cuadros, el 2.º: se esperan izquierda, arriba"),
-        (changed(lambda it: it["marcas"].__delitem__(slice(11, None))), "marcas: son 11 y deben ser de 12 a 300"),
+        (changed(lambda it: it["marcas"].__delitem__(slice(11, None))), "marcas: son 11 y deben ser de 12 a 200"),
         (changed(lambda it: it["marcas"].append([1, "2"])), "marcas, la 17.ª: se esperan dos números"),
         (changed(lambda it: it["marcas"].append([41, 31])), "marcas: la 1.ª y la 17.ª están a menos de 4 mm"),
         (changed(lambda it: it["marcas"].append([399, 31])), "marcas: la 17.ª está fuera de los cuadros"),
