@@ -72,7 +72,7 @@ def find_marks(image: Image.Image) -> FoundMarks | None:
     across, down = PER / image.width, PER / image.height
     return FoundMarks(
         tuple((round(x * across), round(y * down)) for x, y in refined),
-        tuple(round(PER * (square.area**0.5 + 2) ** 2 * cell**2 / _area(refined)) for square in squares),
+        tuple(round(PER * (math.sqrt(square.area) + 2) ** 2 * cell**2 / _area(refined)) for square in squares),
         tuple((round(x * across), round(y * down)) for x, y in _round_marks(image, paper, refined)),
     )
 
@@ -97,7 +97,7 @@ def _corner_squares(coarse: Image.Image, paper: Image.Image) -> Sequence[_Patch]
     found = [
         patch
         for patch in _patches(solid)
-        if least - 2 <= patch.area**0.5 <= most
+        if least - 2 <= math.sqrt(patch.area) <= most
         and patch.roundness < 1.9
         and patch.solidness > 0.8
         and _is_whole(coarse, patch)
@@ -120,7 +120,7 @@ def _corner_squares(coarse: Image.Image, paper: Image.Image) -> Sequence[_Patch]
 def _corner_fit(corners: Sequence[_Patch], least: float) -> float:
     """How well four patches do as the squares of a sheet: they lie far apart and are of one size. 0: not at all."""
     shape = [(patch.x, patch.y) for patch in corners]
-    sides = [patch.area**0.5 + 2 for patch in corners]
+    sides = [math.sqrt(patch.area) + 2 for patch in corners]
     alike = min(sides) / max(sides)
     if alike < SIDES_ALIKE or not _is_convex(shape) or _area(shape) < least:
         return 0.0
@@ -136,9 +136,9 @@ def _is_whole(coarse: Image.Image, patch: _Patch) -> bool:
 def _stands_on_paper(dark: Image.Image, patch: _Patch) -> bool:
     """Whether it is light around the patch. A piece of the table beside the sheet goes on being dark."""
     x0, y0, x1, y1 = patch.box
-    more = 1 + round(0.35 * (patch.area**0.5 + 2))
+    more = 1 + round(0.35 * (math.sqrt(patch.area) + 2))
     around = dark.crop((max(0, x0 - more), max(0, y0 - more), min(dark.width, x1 + more), min(dark.height, y1 + more)))
-    pixels, own = around.width * around.height, (patch.area**0.5 + 2) ** 2
+    pixels, own = around.width * around.height, (math.sqrt(patch.area) + 2) ** 2
     return around.histogram()[255] - own <= AROUND_DARK * max(1.0, pixels - own)
 
 

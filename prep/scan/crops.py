@@ -50,7 +50,7 @@ Matches = dict[int, int]
 
 
 def find_strips(found: FoundMarks, layout: FormLayout, others: Sequence[FormLayout] = ()) -> dict[str, Strip]:
-    """The strip of each field by code. A field whose place is not sure is left out; so are all, if the form is not sure.
+    """The strip of each field by code. A field whose place is not sure is left out; so are all if the form is not sure.
 
     `others` are the other forms of the night: a sticker may be on the wrong one.
     """
