@@ -27,8 +27,10 @@ SURE: Final = 1.1
 """The same once the surroundings are corrected."""
 FLAT_SHARE: Final = 0.85
 """If so many marks are found on a flat sheet, no crease is tried."""
-LEAST_SHARE: Final = 0.6
+LEAST_SHARE: Final = 0.5
 """With fewer of its marks, a picture has no strips."""
+STILL_SHARE: Final = 0.45
+"""The same once the surroundings are corrected: a letter that was near a mark is let go."""
 RIVAL: Final = 0.12
 """A second way to lay the form on the picture must find fewer marks, by this share of all."""
 BENDS: Final = tuple(step * 0.012 for step in (1, -1, 2, -2, 3, -3, 4, -4, 5, -5))
@@ -105,7 +107,7 @@ def _lay_form(found: FoundMarks, layout: FormLayout) -> _Laid | None:
     moved = _ways(layout.marks, best.spots, best.matches)
     places = [_corrected(mark, [way for way in moved if way[0] != mark]) for mark in layout.marks]
     matches = best.spots.match(places, SURE)
-    if len(matches) < LEAST_SHARE * marks:
+    if len(matches) < STILL_SHARE * marks:
         return None
     return _Laid(best.to_picture, _ways(layout.marks, best.spots, matches), best.spots)
 
