@@ -1,6 +1,9 @@
 """The desk over HTTP: leases, blind captures by different people, and answers that count once however often they come."""
 
 import asyncio
+import io
+import json
+import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +12,15 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from PIL import Image
 
+from load_tests.pictures.crops import drawn_paper, inside
+from prep.domain.entry import HEADER, TOTAL
+from prep.domain.layout import PER, middle
 from prep.errors import Unavailable
+from prep.rehearsal.drawing.camera import CROP_LEVELS
+from prep.rehearsal.drawing.press import SIZE
+from prep.scan.corners import find_marks
 from prep.store import desk as store
 from prep.store.database import sql
 from tests.conftest import Night
@@ -64,7 +74,7 @@ async def test_a_lease_tells_the_fields_of_the_form_in_its_order(room: Room) -> 
         "BOLETAS_SOBRANTES", "PERSONAS_VOTARON", "REPRESENTANTES_VOTARON", "VOTOS_SACADOS",
         "PAN", "PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS", "TOTAL_ASENTADO",
     ]  # fmt: skip
-    assert task["campos"][4] == {"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3}
+    assert task["campos"][4] == {"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3, "recorte": None}
 
 
 async def test_options_that_are_not_on_the_ballot_are_marked_so_and_blank_is_not_zero(room: Room) -> None:
@@ -76,6 +86,39 @@ async def test_options_that_are_not_on_the_ballot_are_marked_so_and_blank_is_not
     assert row["numbers"] == [100, 398, 2, 400, 150, None, 100, None, 0, None, 400]
 
 
+async def test_each_field_tells_its_strip_of_the_image_to_both_people_alike(room: Room, night: Night) -> None:
+    """The form is that of one contest alone; a resolution tells the strips of what differs."""
+    rows = tuple(code for code in VALUES if code not in {*HEADER, TOTAL})
+    paper = drawn_paper(rows)
+    owner = await asyncpg.connect(night.owner)
+    await owner.execute("INSERT INTO form_layout VALUES (10, $1)", json.dumps(paper.layout.as_json()))
+    await owner.close()
+    photo = paper.take(random.Random(3), CROP_LEVELS["buena"])
+    found = find_marks(Image.open(io.BytesIO(photo.data)).convert("L"))
+    assert found is not None
+    await room.arrive(1, marks=found)
+    told = []
+    for who, pan in (("ana", 150), ("beto", 151), ("caro", 152)):
+        task = await room.lease(who, "captura")
+        assert task is not None
+        told.append(task["campos"])
+        answer = await room.ask(who, f"/v1/tasks/{task['tarea']}/entry", {"valores": different(PAN=pan)})
+        assert answer.status_code == 201
+        await room.work()
+    assert told[0] == told[1] == told[2]
+    for field in told[0]:
+        corners = [(x * SIZE[0] / PER, y * SIZE[1] / PER) for x, y in field["recorte"]]
+        assert all(inside(photo.place(middle(box)), corners) for box in paper.boxes[field["codigo"]])
+    choice = await room.lease("dora")
+    assert choice is not None
+    assert choice["campos"] == [field for field in told[0] if field["codigo"] == "PAN"]
+    # Acta 21 is of the other contest, whose form nobody described.
+    await room.arrive(21, marks=found)
+    other = await room.lease("beto", "captura")
+    assert other is not None
+    assert [field["recorte"] for field in other["campos"]] == [None] * len(other["campos"])
+
+
 async def test_a_second_capture_learns_nothing_of_the_first(room: Room) -> None:
     """Neither the task, nor the queue, nor the acta's state give a capture away, until the acta is verified."""
     sha256 = await room.arrive(1)
@@ -83,7 +126,7 @@ async def test_a_second_capture_learns_nothing_of_the_first(room: Room) -> None:
     await room.type("ana", odd)
     answers = [await room.ask("beto", "/v1/tasks/lease", {})]
     assert answers[0].json()["campos"] == [
-        *({"codigo": code, "nombre": name, "digitos": 3} for code, name in zip(VALUES, [
+        *({"codigo": code, "nombre": name, "digitos": 3, "recorte": None} for code, name in zip(VALUES, [
             "Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna",
             "Partido Acción Nacional", "PRI", "PAN-PRI", "NO_REGISTRADAS", "NULOS", "Total de votos asentado"], strict=True)),
     ]  # fmt: skip
@@ -346,7 +389,7 @@ async def test_a_person_who_typed_none_of_three_different_captures_picks_one_of_
     task = await room.lease("dora")
     assert task is not None
     assert task["tipo"] == "resolucion"
-    assert task["campos"] == [{"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3}]
+    assert task["campos"] == [{"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3, "recorte": None}]
     assert task["capturas"] == [{"PAN": pan} for pan in (150, 151, 152)], "what differs, and no name"
     assert (await room.ask("dora", task["imagen"], method="GET")).status_code == 200
     path = f"/v1/tasks/{task['tarea']}/resolution"
