@@ -163,6 +163,14 @@ class SessionAnswer(JsonAnswer):
     vence: datetime
 
 
+class ScreenSessionAnswer(JsonAnswer):
+    """The session of a screen. Its token is in a cookie, and no script reads it."""
+
+    usuario: str
+    rol: Role
+    sitio: str
+
+
 class ActaOfTask(JsonAnswer):
     clave: str
     eleccion: str
