@@ -1,7 +1,7 @@
 // Builds the screens into dist/, the same bytes for the same source: `npm run build`.
 //
 // 1. shared/openapi.ts is written from docs/openapi.json: the client knows every path, body and answer.
-// 2. texts/*.po become dist/texts-LANGUAGE.json; a text without its translation stops the build.
+// 2. texts/LANGUAGE/*.po become dist/texts-LANGUAGE.json; a text without its translation stops the build.
 // 3. esbuild makes one script and one style sheet of each screen; its page is written here and holds no inline script.
 import { build } from "esbuild";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

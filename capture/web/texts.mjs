@@ -1,4 +1,4 @@
-// The texts of the screens. The source is Spanish: t("Inicie sesión"). texts/LANGUAGE.po holds the other languages.
+// The texts of the screens. The source is Spanish: t("Inicie sesión"). texts/LANGUAGE/ holds the other languages.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -46,17 +46,21 @@ export function readPo(text) {
   return texts;
 }
 
+// The catalogues by language: texts/LANGUAGE/*.po, one file for each folder of the source.
 export function catalogues(here) {
   const used = textsOf(here);
-  const made = [];
-  for (const file of readdirSync(join(here, "texts")).sort()) {
-    if (!file.endsWith(".po")) continue;
-    const texts = readPo(readFileSync(join(here, "texts", file), "utf8"));
-    const missing = [...used].filter((text) => !texts.get(text));
-    const unused = [...texts.keys()].filter((text) => !used.has(text));
-    if (missing.length) throw new Error(`${file} does not translate: ${missing.map((each) => JSON.stringify(each)).join(", ")}`);
-    if (unused.length) throw new Error(`${file} translates what no screen says: ${unused.map((each) => JSON.stringify(each)).join(", ")}`);
-    made.push([file.replace(/\.po$/, ""), Object.fromEntries([...texts].sort(([one], [other]) => (one < other ? -1 : 1)))]);
-  }
-  return made;
+  return readdirSync(join(here, "texts"))
+    .sort()
+    .map((language) => {
+      const texts = new Map();
+      for (const file of readdirSync(join(here, "texts", language)).sort()) {
+        for (const [id, said] of readPo(readFileSync(join(here, "texts", language, file), "utf8"))) texts.set(id, said);
+      }
+      const named = (ids) => ids.map((each) => JSON.stringify(each)).join(", ");
+      const missing = [...used].filter((text) => !texts.get(text));
+      const unused = [...texts.keys()].filter((text) => !used.has(text));
+      if (missing.length) throw new Error(`texts/${language} does not translate ${named(missing)}`);
+      if (unused.length) throw new Error(`texts/${language} translates what no screen says: ${named(unused)}`);
+      return [language, Object.fromEntries([...texts].sort(([one], [other]) => (one < other ? -1 : 1)))];
+    });
 }
