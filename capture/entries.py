@@ -119,7 +119,7 @@ class Desk:
         if held.acta is not None:
             form = await self._form_of_contest(connection, held.acta.contest)
             told["acta"] = self._acta_of_task(form, held.acta)
-            told["campos"] = form.campos(held.acta.digitos)
+            told["campos"] = form.campos(held.acta.digitos, {})
             if held.kind is TaskKind.RESOLUCION:
                 choice = await self._choice(connection, form, held.acta.id, held.ronda)
                 told["campos"] = [field for field in told["campos"] if field["codigo"] in choice.codes]

@@ -183,11 +183,18 @@ class ActaOfTask(JsonAnswer):
     casilla: str
 
 
+CropCorner = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
 class FieldOfForm(JsonAnswer):
     codigo: str
     nombre: str
     digitos: int
     """How many digits the form has room for."""
+    recorte: Annotated[list[CropCorner], Field(min_length=4, max_length=4)] | None = None
+    """The place of the quantity on the image as a browser shows it: the four corners of its strip, clockwise from the
+    upper left one as printed. Each is [x, y] in ten-thousandths of the image's width and height. Null if the place is
+    not known: then show the whole image."""
 
 
 class OddityOfImage(JsonAnswer):

@@ -4,7 +4,7 @@ A capture locks the task first, by its lease. The capture, the end of the task a
 is a random number that only its holder knows. After `until` every person may take the task again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,9 +60,10 @@ class Form:
     """Of every field in form order: header, ballot, total."""
     names: tuple[str, ...]
 
-    def campos(self, digitos: int) -> list[dict[str, str | int]]:
+    def campos(self, digitos: int, recortes: Mapping[str, list[list[int]]]) -> list[dict[str, Any]]:
+        """The fields as a task tells them. `recortes` are the strips by code; a field that has none tells null."""
         return [
-            {"codigo": code, "nombre": name, "digitos": digitos}
+            {"codigo": code, "nombre": name, "digitos": digitos, "recorte": recortes.get(code)}
             for code, name in zip(self.codes, self.names, strict=True)
         ]
 
