@@ -36,7 +36,9 @@ from capture.receipts import Receipts, signing_key
 from capture.screens import cookie
 from capture.shapes import (
     LARGEST,
+    LARGEST_TERRITORY,
     ActaAnswer,
+    ActasAnswer,
     AnswerBody,
     CaptureAnswer,
     CaptureBody,
@@ -52,12 +54,14 @@ from capture.shapes import (
     HealthAnswer,
     IdentityBody,
     MissingList,
+    MunicipiosAnswer,
     NextAnswer,
     PeopleList,
     ReasonBody,
     RecaptureBody,
     ReceiptAnswer,
     ScreenSessionAnswer,
+    SeccionesAnswer,
     SessionAnswer,
     SitesList,
     TaskAnswer,
@@ -326,6 +330,24 @@ async def release(request: Request, person: Speaker, lease: Lease) -> Response:
     return Response(status_code=204)
 
 
+async def municipios(request: Request, _: Speaker) -> Response:
+    """The municipios of the catalogue, for a person who says which acta an image is."""
+    return JSONResponse(await _rooms(request).desk.municipios())
+
+
+Territory = Annotated[int, Query(ge=0, le=LARGEST_TERRITORY)]
+
+
+async def secciones(request: Request, _: Speaker, entidad: Territory, municipio: Territory) -> Response:
+    """The secciones of a municipio."""
+    return JSONResponse(await _rooms(request).desk.secciones(entidad, municipio))
+
+
+async def actas(request: Request, _: Speaker, entidad: Territory, municipio: Territory, seccion: Territory) -> Response:
+    """The actas of a sección, each with the text of its QR."""
+    return JSONResponse(await _rooms(request).desk.actas(entidad, municipio, seccion))
+
+
 async def propose(request: Request, person: Speaker, said: Annotated[DecisionBody, body_of(DecisionBody)]) -> Response:
     """Propose what another person must confirm: 201, or 200 if this person proposed the same before."""
     subject = said.model_dump(exclude_none=True, exclude={"tipo", "motivo", "texto"})
@@ -553,6 +575,9 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE, Code.OWN_CHOICE),
     ),
     Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, OF_A_SESSION),
+    Operation("/v1/catalog/municipios", "GET", municipios, {200: MunicipiosAnswer}, OF_A_SESSION),
+    Operation("/v1/catalog/secciones", "GET", secciones, {200: SeccionesAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
+    Operation("/v1/catalog/actas", "GET", actas, {200: ActasAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     Operation(
         "/v1/decisions", "POST", propose, {201: DecisionAnswer, 200: DecisionAnswer},
         (

@@ -126,7 +126,7 @@ class Desk:
                 told["capturas"] = choice.shown
         return told
 
-    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str]:
+    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str | int | None]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -140,8 +140,26 @@ class Desk:
             "distrito": name(kind, place.entidad, distrito),
             "municipio": name(TerritoryKind.MUNICIPIO, place.entidad, place.municipio),
             "seccion": "" if place.tipo in SIN_SECCION and not place.seccion else f"{place.seccion:04}",
-            "casilla": f"{place.tipo}{place.numero:02}" + (f"C{place.ext_contigua:02}" if place.ext_contigua else ""),
+            "casilla": store.casilla_name(place.tipo, place.numero, place.ext_contigua),
+            "limite": acta.limit,
         }
+
+    # The catalogue, for people who say which acta an image is.
+
+    async def municipios(self) -> dict[str, Any]:
+        """Every municipio of the catalogue."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.municipios(connection)}
+
+    async def secciones(self, entidad: int, municipio: int) -> dict[str, Any]:
+        """The secciones of a municipio."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.secciones(connection, entidad, municipio)}
+
+    async def actas(self, entidad: int, municipio: int, seccion: int) -> dict[str, Any]:
+        """The actas of a sección, each with the text of its QR."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.actas_of_seccion(connection, entidad, municipio, seccion)}
 
     async def _form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
         """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""

@@ -80,6 +80,8 @@ class IdentityBody(WithNext):
 REASON: Final = r"^[a-z_]{1,40}$"
 WORDS: Final = 500
 """Characters of the free text beside a reason."""
+LARGEST_TERRITORY: Final = 32_767
+"""No number of an entidad, a municipio or a sección is larger."""
 LARGEST: Final = 2**53 - 1
 """The largest whole number that every program reads as it was sent."""
 
@@ -181,6 +183,8 @@ class ActaOfTask(JsonAnswer):
     municipio: str
     seccion: str
     casilla: str
+    limite: int | None
+    """The most votes that the acta can hold; null if there is no limit."""
 
 
 CropCorner = Annotated[list[int], Field(min_length=2, max_length=2)]
@@ -230,6 +234,33 @@ class CaptureAnswer(NextAnswer):
     captura: int
     avisos: list[str]
     """Sums that do not add up. They warn and decide nothing."""
+
+
+class MunicipioRow(JsonAnswer):
+    entidad: int
+    nombre_entidad: str | None
+    municipio: int
+    nombre: str | None
+
+
+class MunicipiosAnswer(JsonAnswer):
+    filas: list[MunicipioRow]
+
+
+class SeccionesAnswer(JsonAnswer):
+    filas: list[int]
+
+
+class ActaOfSeccion(JsonAnswer):
+    casilla: str
+    eleccion: str
+    titulo: str
+    identidad: str
+    """The text of its QR: what an *identificación* sends."""
+
+
+class ActasAnswer(JsonAnswer):
+    filas: list[ActaOfSeccion]
 
 
 class DoneAnswer(JsonAnswer):

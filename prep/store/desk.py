@@ -105,6 +105,36 @@ async def forms(connection: Connection) -> Forms:
     return Forms(made, {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories})
 
 
+# The catalogue as a person reads it, who says which acta an image is.
+
+
+async def municipios(connection: Connection) -> list[dict[str, Any]]:
+    """Every municipio that has a casilla, with its name and that of its entidad."""
+    return [dict(row) for row in await connection.fetch(SQL["municipios"])]
+
+
+async def secciones(connection: Connection, entidad: int, municipio: int) -> list[int]:
+    return [row["seccion"] for row in await connection.fetch(SQL["secciones"], entidad, municipio)]
+
+
+async def actas_of_seccion(connection: Connection, entidad: int, municipio: int, seccion: int) -> list[dict[str, str]]:
+    """The actas of one sección: the casilla as it is written, the election, and the text of the QR."""
+    return [
+        {
+            "casilla": casilla_name(row["tipo"], row["numero"], row["ext_contigua"]),
+            "eleccion": row["eleccion"],
+            "titulo": row["titulo"],
+            "identidad": row["identidad"],
+        }
+        for row in await connection.fetch(SQL["actas_of_seccion"], entidad, municipio, seccion)
+    ]
+
+
+def casilla_name(tipo: str, numero: int, ext_contigua: int) -> str:
+    """As people write it: B01, C02, E01C01."""
+    return f"{tipo}{numero:02}" + (f"C{ext_contigua:02}" if ext_contigua else "")
+
+
 # A lease.
 
 
@@ -128,6 +158,8 @@ class TaskActa:
     clave: str
     contest: ContestId
     digitos: int
+    limit: int | None
+    """The most votes it can hold; None if there is no limit."""
     place: CasillaPlace
 
 
@@ -179,7 +211,8 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
     if row["acta"] is not None:
         # The names of the columns are those of the fields.
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
-        acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
+        on_form = _on_form(row)
+        acta = TaskActa(on_form.acta, row["clave"], on_form.contest, on_form.digitos, on_form.limit, place)
     return HeldTask(
         row["lease"],
         TaskKind(row["kind"]),

@@ -1,7 +1,9 @@
 // Made from docs/openapi.json by api.mjs: do not edit.
 
 export type ActaAnswer = { "capturas": (CaptureOfActa)[]; "clave": string; "contabilizada": number | string | null; "cotejada": number | null; "eleccion": string; "estado": string; "imagenes": (ImageOfActa)[]; "observaciones": (string)[]; "ronda": number };
-export type ActaOfTask = { "casilla": string; "clave": string; "contienda": string; "distrito": string; "eleccion": string; "entidad": string; "municipio": string; "seccion": string; "titulo": string };
+export type ActaOfSeccion = { "casilla": string; "eleccion": string; "identidad": string; "titulo": string };
+export type ActaOfTask = { "casilla": string; "clave": string; "contienda": string; "distrito": string; "eleccion": string; "entidad": string; "limite": number | null; "municipio": string; "seccion": string; "titulo": string };
+export type ActasAnswer = { "filas": (ActaOfSeccion)[] };
 export type Acuse = { "bytes": number; "clave": string; "formato": 1; "observaciones"?: (string)[]; "prueba": string; "recibido": string; "servidor": string; "sha256": string; "simulacro": boolean };
 export type AnswerBody = { "texto"?: string };
 export type CaptureAnswer = { "avisos": (string)[]; "captura": number; "siguiente"?: TaskAnswer | null };
@@ -20,7 +22,7 @@ export type DecisionsList = { "filas": (DecisionRow)[]; "siguiente": number | nu
 export type DeviceRow = { "dispositivo": string; "envios": number; "inscrito": string; "revocado": string | null; "sitio": string; "ultimo": number | null; "ultimo_envio": string | null };
 export type DevicesList = { "filas": (DeviceRow)[]; "siguiente": number | null };
 export type DoneAnswer = {  };
-export type FieldOfForm = { "codigo": string; "digitos": number; "nombre": string };
+export type FieldOfForm = { "codigo": string; "digitos": number; "nombre": string; "recorte"?: ((number)[])[] | null };
 export type FueraList = { "filas": (FueraRow)[]; "siguiente": number | null };
 export type FueraRow = { "decision": number | null; "desde": string; "eleccion": string | null; "identidad": string; "sha256": string };
 export type HTTPValidationError = { "detail"?: (ValidationError)[] };
@@ -29,6 +31,8 @@ export type IdentityBody = { "identidad": string; "proceso_tecnico"?: boolean; "
 export type ImageOfActa = { "bytes": number; "formato": string; "recibida": string; "sha256": string; "vigente": boolean };
 export type MissingList = { "filas": (MissingRow)[]; "siguiente": number | null };
 export type MissingRow = { "clave": string; "eleccion": string; "entidad": number; "municipio": number; "seccion": number };
+export type MunicipioRow = { "entidad": number; "municipio": number; "nombre": string | null; "nombre_entidad": string | null };
+export type MunicipiosAnswer = { "filas": (MunicipioRow)[] };
 export type NextAnswer = { "siguiente"?: TaskAnswer | null };
 export type OddityOfImage = { "codigo": string; "texto": string };
 export type PeopleList = { "filas": (PersonRow)[]; "siguiente": number | null };
@@ -39,6 +43,7 @@ export type ReceiptAnswer = { "acuse": Acuse; "firma": string };
 export type RefusalAnswer = { "codigo": string; "error": string };
 export type Role = "operador_catd" | "digitalizador" | "capturista" | "verificador" | "supervisor" | "cotejador" | "administrador" | "auditor" | "observador";
 export type ScreenSessionAnswer = { "rol": Role; "sitio": string; "usuario": string };
+export type SeccionesAnswer = { "filas": (number)[] };
 export type SessionAnswer = { "rol": Role; "sitio": string; "token": string; "vence": string };
 export type SiteRow = { "dispositivos": number; "nombre": string; "personas": number; "sitio": string };
 export type SitesList = { "filas": (SiteRow)[]; "siguiente": number | null };
@@ -59,6 +64,9 @@ export interface Operations {
   "GET /v1/actas/{eleccion}/{clave}": { body: undefined; answer: ActaAnswer };
   "POST /v1/actas/{eleccion}/{clave}/cotejo": { body: CotejoBody; answer: DoneAnswer };
   "POST /v1/actas/{eleccion}/{clave}/recaptura": { body: RecaptureBody; answer: DoneAnswer };
+  "GET /v1/catalog/actas": { body: undefined; answer: ActasAnswer };
+  "GET /v1/catalog/municipios": { body: undefined; answer: MunicipiosAnswer };
+  "GET /v1/catalog/secciones": { body: undefined; answer: SeccionesAnswer };
   "POST /v1/decisions": { body: DecisionBody; answer: DecisionAnswer };
   "POST /v1/decisions/{decision}/confirm": { body: AnswerBody; answer: DecisionAnswer };
   "POST /v1/decisions/{decision}/reject": { body: AnswerBody; answer: DecisionAnswer };
