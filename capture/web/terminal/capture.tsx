@@ -1,6 +1,6 @@
 // A capture: the fields of the form beside its image, or one strip and one input. Typed blind, with the keyboard alone.
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { TaskAnswer } from "../shared/openapi";
 import { t } from "../shared/texts";
 import { moveImage, onlyKeys, said } from "./keys";
@@ -45,7 +45,7 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
     input.current?.scrollIntoView({ block: "nearest" });
   }, [index, strip]);
   // Each key is kept before the next one comes: the browser may end at any moment.
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (Object.keys(values).length) setKept(keepDraft(user, { key: keyOf(task), values, at: Date.now() }));
   }, [values]);
 

@@ -98,11 +98,16 @@ export function Picture({ task, field, index, share, mover }: Props) {
         />
       )}
       {strip && (
-        <div class="frame" style={{ left: strip.left, top: strip.top, width: strip.width, height: strip.height }} />
+        <div
+          class="frame"
+          style={{ left: px(strip.left), top: px(strip.top), width: px(strip.width), height: px(strip.height) }}
+        />
       )}
     </div>
   );
 }
+
+const px = (length: number): string => `${length}px`;
 
 /** A step on the screen as a step on the image, which may lie on its side. */
 function along(turn: number, right: number, down: number): [number, number] {

@@ -184,7 +184,9 @@ export function Terminal() {
   const header = task && (
     <Header key={task.tarea} task={task} trouble={trouble} told={told} busy={busy} onGiveBack={giveBack} />
   );
-  const common = { task: task!, busy, key: task?.tarea };
+  // Another task is another component: nothing that was typed on one acta may stand on the next.
+  const tarea = task?.tarea ?? "";
+  const common = { task: task!, busy };
   return (
     <>
       <div class="screen" inert={locked}>
@@ -203,17 +205,17 @@ export function Terminal() {
             </div>
           )}
           {task?.tipo === "captura" && (
-            <CaptureTask {...common} user={person.usuario} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/entry", { valores })}>
+            <CaptureTask key={tarea} {...common} user={person.usuario} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/entry", { valores })}>
               {header}
             </CaptureTask>
           )}
           {task?.tipo === "resolucion" && (
-            <ChooseTask {...common} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/resolution", { valores })}>
+            <ChooseTask key={tarea} {...common} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/resolution", { valores })}>
               {header}
             </ChooseTask>
           )}
           {task?.tipo === "identificacion" && (
-            <IdentifyTask {...common} ask={ask} onSend={(identidad) => send("POST /v1/tasks/{tarea}/identity", { identidad })}>
+            <IdentifyTask key={tarea} {...common} ask={ask} onSend={(identidad) => send("POST /v1/tasks/{tarea}/identity", { identidad })}>
               {header}
             </IdentifyTask>
           )}
