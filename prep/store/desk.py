@@ -4,11 +4,12 @@ A capture locks the task first, by its lease. The capture, the end of the task a
 is a random number that only its holder knows. After `until` every person may take the task again.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -16,12 +17,14 @@ import asyncpg
 from prep.domain.acta import Estado
 from prep.domain.catalog import ActaId, Ambito, ContestId, TerritoryKind
 from prep.domain.entry import HEADER, TOTAL, Values, from_columns
+from prep.domain.layout import FormLayout, FoundMarks
 from prep.domain.rules import vote_limit
 from prep.errors import Code, Rejected
 from prep.messages import Message
 from prep.store.database import Connection, sql
 
 SQL: Final = sql("desk")
+T = TypeVar("T")
 
 HEADER_NAMES: Final = (
     "Boletas sobrantes",
@@ -59,6 +62,8 @@ class Form:
     codes: tuple[str, ...]
     """Of every field in form order: header, ballot, total."""
     names: tuple[str, ...]
+    layout: FormLayout | None
+    """Where the fields stand on the paper, if the catalogue says so."""
 
     def campos(self, digitos: int, recortes: Mapping[str, list[list[int]]]) -> list[dict[str, Any]]:
         """The fields as a task tells them. `recortes` are the strips by code; a field that has none tells null."""
@@ -87,6 +92,9 @@ async def forms(connection: Connection) -> Forms:
     options: dict[int, list[tuple[str, str]]] = {election: [] for election in elections}
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append((row["code"], row["name"] or row["code"]))
+    layouts = {
+        row["contest"]: _read(FormLayout.from_json, row["layout"]) for row in await connection.fetch(SQL["layouts"])
+    }
     made = {}
     for row in await connection.fetch(SQL["contests"]):
         election, all_options = elections[row["election"]], options[row["election"]]
@@ -100,9 +108,14 @@ async def forms(connection: Connection) -> Forms:
             columns=len(all_options),
             codes=(*HEADER, *(code for code, _ in ballot), TOTAL),
             names=(*HEADER_NAMES, *(name for _, name in ballot), TOTAL_NAME),
+            layout=layouts.get(row["id"]),
         )
     territories = await connection.fetch(SQL["territories"])
     return Forms(made, {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories})
+
+
+def _read(read: Callable[[Mapping[str, Any]], T], told: str) -> T:
+    return read(json.loads(told))
 
 
 # The catalogue as a person reads it, who says which acta an image is.
@@ -176,6 +189,8 @@ class HeldTask:
     """Whether there is a web copy of the image."""
     oddities: Sequence[str]
     """Codes of the oddities of the image."""
+    marks: FoundMarks | None
+    """The marks that were found in the image."""
     acta: TaskActa | None
 
 
@@ -221,6 +236,7 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
         row["lease_until"],
         row["web"],
         row["oddities"],
+        None if row["marks"] is None else _read(FoundMarks.from_json, row["marks"]),
         acta,
     )
 

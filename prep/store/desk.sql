@@ -25,11 +25,12 @@ WITH mine AS (
     FROM free WHERE task.id = free.id
     RETURNING task.*
 )
-SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, EXISTS (SELECT FROM reading r WHERE r.image = t.image) AS web,
+SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, r.image IS NOT NULL AS web, r.marks,
     ARRAY (SELECT o.code FROM image_oddity o WHERE o.image = t.image ORDER BY o.code) AS oddities, a.id AS acta, a.clave, a.contest, a.digitos,
     a.lista_nominal, a.representantes, a.boletas_maximas, k.votes_per_ballot, c.entidad,
     c.distrito_federal, c.distrito_local, c.municipio, c.seccion, c.tipo::text, c.numero, c.ext_contigua
 FROM (SELECT * FROM taken UNION ALL SELECT task.* FROM task JOIN mine USING (id)) t
+LEFT JOIN reading r ON r.image = t.image
 LEFT JOIN acta a ON a.id = t.acta
 LEFT JOIN casilla c ON c.id = a.casilla
 LEFT JOIN contest k ON k.id = a.contest
@@ -129,6 +130,9 @@ SELECT election, position, code, name FROM ballot_option ORDER BY election, posi
 
 -- name: contests
 SELECT id, election, name, ballot FROM contest
+
+-- name: layouts
+SELECT contest, layout FROM form_layout
 
 -- name: territories
 SELECT kind, entidad, id, name FROM territory

@@ -63,6 +63,14 @@ class ScreenRoom:
     def rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         return [dict(row) for row in self.run(self.room.pool.fetch(query, *arguments))]
 
+    def forget_leases(self) -> None:
+        """Every task waits for all people again, as after the end of its lease."""
+        self.run(self.room.pool.execute("UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL"))
+
+    def forget_tasks(self) -> None:
+        """The work of a test that is over does not wait for the people of the next one."""
+        self.run(self.room.pool.execute("DELETE FROM task"))
+
     def state(self, acta: int) -> str:
         answer = self.run(self.room.ask("audi", f"/v1/actas/DIP_LOC/clave{acta}", method="GET"))
         return str(answer.json()["estado"])
