@@ -1,6 +1,5 @@
 // One acta: where it stands, its images and captures, and what a supervisor or a cotejador may do about it.
 import { useEffect, useState } from "preact/hooks";
-import { call } from "../shared/api";
 import { FindActa, type FoundActa } from "../shared/find_acta";
 import type { ActaAnswer } from "../shared/openapi";
 import { sentenceOf } from "../shared/session";
@@ -70,7 +69,7 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
                   words: "required",
                   button: t("Abrir la ronda"),
                   run: async (_, motivo) => {
-                    await call("POST /v1/actas/{eleccion}/{clave}/recaptura", { motivo }, path);
+                    await ask("POST /v1/actas/{eleccion}/{clave}/recaptura", { motivo }, path);
                     return t("Ronda nueva abierta.");
                   },
                 })
@@ -91,7 +90,7 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
                       sentence: t(sentence),
                       button: t("Guardar el cotejo"),
                       run: async () => {
-                        await call("POST /v1/actas/{eleccion}/{clave}/cotejo", { resultado }, path);
+                        await ask("POST /v1/actas/{eleccion}/{clave}/cotejo", { resultado }, path);
                         return t("Cotejo guardado.");
                       },
                     })

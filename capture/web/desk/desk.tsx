@@ -82,7 +82,7 @@ export function Desk() {
             {trouble && <p class="notice">{trouble}</p>}
             {done && <p class="done">{done}</p>}
           </div>
-          {page === "tablero" ? <Board ask={ask} onShow={show} /> : page === "acta" ? <ActaPage {...common} /> : <Lists {...common} page={page} />}
+          {page === "tablero" ? <Board ask={ask} onShow={show} /> : page === "acta" ? <ActaPage {...common} /> : <Lists key={page} {...common} page={page} />}
         </main>
       </div>
       {action && (

@@ -1,7 +1,7 @@
 // The lists of the night, each row with what may be done about it.
 import { useState } from "preact/hooks";
-import { call, fetchImage, serverNow } from "../shared/api";
-import { FindActa, type FoundActa } from "../shared/find_acta";
+import { fetchImage, serverNow } from "../shared/api";
+import { type Ask, FindActa, type FoundActa } from "../shared/find_acta";
 import type { DecisionBody, DecisionRow, DeviceRow, FueraRow, MissingRow } from "../shared/openapi";
 import { sentenceOf } from "../shared/session";
 import { age, clockTime, t } from "../shared/texts";
@@ -62,7 +62,7 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
             { title: t("Por qué"), cell: ({ motivo, texto }) => `${inWords(motivo)}${texto ? `: ${texto}` : ""}` },
             { title: t("Estado"), cell: (row) => <b>{row.estado}</b> },
             { title: t("Propuso"), cell: ({ propuso, propuesta }) => `${propuso}, ${clockTime(propuesta)}` },
-            { title: t("Acción"), cell: (row) => <DecisionButtons row={row} user={user} onAct={onAct} /> },
+            { title: t("Acción"), cell: (row) => <DecisionButtons row={row} user={user} ask={ask} onAct={onAct} /> },
           ]}
         />
       );
@@ -81,7 +81,7 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
               title: t("Acción"),
               cell: (row) =>
                 SHIFT.includes(role) ? (
-                  <button type="button" onClick={() => onAct(withoutActa(row))}>
+                  <button type="button" onClick={() => onAct(withoutActa(row, ask))}>
                     {t("Sin acta…")}
                   </button>
                 ) : null,
@@ -158,7 +158,7 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
               title: t("Acción"),
               cell: (row) =>
                 MACHINES.includes(role) ? (
-                  <button type="button" onClick={() => onAct(lostNumber(row))}>
+                  <button type="button" onClick={() => onAct(lostNumber(row, ask))}>
                     {t("Número perdido…")}
                   </button>
                 ) : null,
@@ -224,24 +224,24 @@ export function Shown({ sha256, role }: { sha256: string; role: string }) {
   );
 }
 
-async function propose(body: DecisionBody): Promise<string> {
-  const { decision } = await call("POST /v1/decisions", body);
+async function propose(ask: Ask, body: DecisionBody): Promise<string> {
+  const { decision } = await ask("POST /v1/decisions", body);
   return t("Propuesta {n}: falta que otra persona la confirme.", { n: decision });
 }
 
-function withoutActa({ eleccion, clave }: MissingRow): Action {
+function withoutActa({ eleccion, clave }: MissingRow, ask: Ask): Action {
   return {
     title: t("Proponer: sin acta"),
     sentence: `${effectOf("sin_acta", `${eleccion} ${clave}`)} ${t("Esto pasa cuando otra persona lo confirma.")}`,
     reasons: REASONS.sin_acta,
     words: "optional",
     button: t("Proponer"),
-    run: (motivo, texto) => propose({ tipo: "sin_acta", eleccion, clave, motivo, texto }),
+    run: (motivo, texto) => propose(ask, { tipo: "sin_acta", eleccion, clave, motivo, texto }),
   };
 }
 
 /** An image goes to another acta: of one that is fuera de catálogo, or of one that was identified wrongly. */
-export function assign(imagen: string, ask: DeskProps["ask"], row: Pick<FueraRow, "identidad">): Action {
+export function assign(imagen: string, ask: Ask, row: Pick<FueraRow, "identidad">): Action {
   let to: FoundActa | null = null;
   return {
     title: t("Proponer: la imagen es de otra acta"),
@@ -256,11 +256,11 @@ export function assign(imagen: string, ask: DeskProps["ask"], row: Pick<FueraRow
       </>
     ),
     missing: () => (to ? "" : t("Elija el acta que muestra la imagen.")),
-    run: (motivo, texto) => propose({ tipo: "imagen_de_otra_acta", imagen, identidad: to!.identidad, motivo, texto }),
+    run: (motivo, texto) => propose(ask, { tipo: "imagen_de_otra_acta", imagen, identidad: to!.identidad, motivo, texto }),
   };
 }
 
-function lostNumber({ dispositivo, ultimo }: DeviceRow): Action {
+function lostNumber({ dispositivo, ultimo }: DeviceRow, ask: Ask): Action {
   let number = "";
   return {
     title: t("Proponer: número perdido de {d}", { d: dispositivo }),
@@ -275,11 +275,11 @@ function lostNumber({ dispositivo, ultimo }: DeviceRow): Action {
       </>
     ),
     missing: () => (/^[1-9]\d{0,5}$/.test(number) ? "" : t("Escriba el número: de 1 a 999999.")),
-    run: (motivo, texto) => propose({ tipo: "numero_perdido", dispositivo, numero: Number(number), motivo, texto }),
+    run: (motivo, texto) => propose(ask, { tipo: "numero_perdido", dispositivo, numero: Number(number), motivo, texto }),
   };
 }
 
-function DecisionButtons({ row, user, onAct }: { row: DecisionRow; user: string; onAct: (action: Action) => void }) {
+function DecisionButtons({ row, user, ask, onAct }: { row: DecisionRow; user: string; ask: Ask; onAct: (action: Action) => void }) {
   const path = { path: { decision: row.decision } };
   const subject = subjectOf(row);
   const undoing = row.estado === "por deshacer";
@@ -298,7 +298,7 @@ function DecisionButtons({ row, user, onAct }: { row: DecisionRow; user: string;
                 words: "optional",
                 button: t("Confirmar"),
                 run: async (_, texto) => {
-                  const { estado } = await call("POST /v1/decisions/{decision}/confirm", { texto }, path);
+                  const { estado } = await ask("POST /v1/decisions/{decision}/confirm", { texto }, path);
                   return t("Decisión {n}: {e}.", { n: row.decision, e: estado });
                 },
               })
@@ -316,7 +316,7 @@ function DecisionButtons({ row, user, onAct }: { row: DecisionRow; user: string;
               words: "optional",
               button: mine ? t("Retirar") : t("Rechazar"),
               run: async (_, texto) => {
-                const { estado } = await call("POST /v1/decisions/{decision}/reject", { texto }, path);
+                const { estado } = await ask("POST /v1/decisions/{decision}/reject", { texto }, path);
                 return t("Decisión {n}: {e}.", { n: row.decision, e: estado });
               },
             })
@@ -339,7 +339,7 @@ function DecisionButtons({ row, user, onAct }: { row: DecisionRow; user: string;
           words: "optional",
           button: t("Proponer"),
           run: async (motivo, texto) => {
-            await call("POST /v1/decisions/{decision}/undo", { motivo, texto }, path);
+            await ask("POST /v1/decisions/{decision}/undo", { motivo, texto }, path);
             return t("Propuesta: falta que otra persona confirme que la decisión {n} se deshaga.", { n: row.decision });
           },
         })

@@ -1,5 +1,5 @@
 // Which acta: municipio, sección, casilla and election from lists, without a code. For the terminal and the desk.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Asked, Name } from "./api";
 import { Combo, type Option } from "./combo";
 import type { ActaOfSeccion, MunicipioRow, Operations } from "./openapi";
@@ -32,6 +32,8 @@ export function FindActa({ ask, onFind, onDone }: Props) {
   const [casilla, setCasilla] = useState<Option<string> | null>(null);
   const [acta, setActa] = useState<Option<ActaOfSeccion> | null>(null);
   const boxes = [0, 1, 2, 3].map(() => useRef<HTMLInputElement>(null));
+  // A page may hold these boxes twice: under a dialog and in it.
+  const id = useId();
   const focus = (box: number) => requestAnimationFrame(() => boxes[box]?.current?.focus());
 
   useEffect(() => {
@@ -102,10 +104,10 @@ export function FindActa({ ask, onFind, onDone }: Props) {
   }
   return (
     <div class="find" onKeyDown={back}>
-      <Combo id="municipio" label={t("Municipio o demarcación")} options={municipios} chosen={municipio} box={boxes[0]!} onChoose={chooseMunicipio} />
-      <Combo id="seccion" label={t("Sección")} options={secciones} chosen={seccion} box={boxes[1]!} onChoose={chooseSeccion} />
-      <Combo id="casilla" label={t("Casilla")} options={casillas} chosen={casilla} box={boxes[2]!} onChoose={chooseCasilla} />
-      <Combo id="eleccion" label={t("Elección")} options={elections} chosen={acta} box={boxes[3]!} onChoose={chooseActa} />
+      <Combo id={`${id}-municipio`} label={t("Municipio o demarcación")} options={municipios} chosen={municipio} box={boxes[0]!} onChoose={chooseMunicipio} />
+      <Combo id={`${id}-seccion`} label={t("Sección")} options={secciones} chosen={seccion} box={boxes[1]!} onChoose={chooseSeccion} />
+      <Combo id={`${id}-casilla`} label={t("Casilla")} options={casillas} chosen={casilla} box={boxes[2]!} onChoose={chooseCasilla} />
+      <Combo id={`${id}-eleccion`} label={t("Elección")} options={elections} chosen={acta} box={boxes[3]!} onChoose={chooseActa} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // The gate of a screen: who works here, and requests that outlive a broken line, a busy server and an ended session.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { call, Refusal, Unreachable } from "./api";
 import type { Ask } from "./find_acta";
 import { isLoggedOut, Login, type Person, whoAmI } from "./session";
@@ -96,12 +96,19 @@ export function Gate({ session: { person, locked, trouble, enter }, title, child
       <div class="screen" inert={locked}>
         {children}
       </div>
-      {locked && (
-        <div class="lock" role="dialog" aria-modal="true" aria-label={t("Entrar otra vez")}>
-          <Login title={title} why={t("La sesión terminó. Lo tecleado sigue aquí: entre otra vez para continuar.")} onLogin={enter} />
-        </div>
-      )}
+      {locked && <Lock title={title} onLogin={enter} />}
     </>
+  );
+}
+
+/** Over everything, also over an open dialog; nothing but a login closes it. */
+function Lock({ title, onLogin }: { title: string; onLogin: (person: Person) => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog class="lock" ref={dialog} aria-label={t("Entrar otra vez")} onCancel={(event) => event.preventDefault()}>
+      <Login title={title} why={t("La sesión terminó. Lo tecleado sigue aquí: entre otra vez para continuar.")} onLogin={onLogin} />
+    </dialog>
   );
 }
 
