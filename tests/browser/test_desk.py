@@ -142,7 +142,7 @@ def test_every_list_is_accessible_in_the_dark(room: ScreenRoom, enter: Any) -> N
     ):  # fmt: skip
         page.get_by_role("button", name=name).click()
         expect(page.get_by_role("heading", name=name)).to_be_visible()
-        expect(page.get_by_role("main").get_by_role("status").filter(has_text="filas")).to_be_visible()
+        expect(page.get_by_role("main").get_by_role("status").filter(has_text="Filas")).to_be_visible()
     accessible(page)
     page.get_by_role("button", name="Tablero").click()
     expect(page.get_by_text("Esperan a una persona")).to_be_visible()

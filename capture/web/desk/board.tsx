@@ -149,7 +149,7 @@ export function Board({ ask, onShow }: Props) {
             <tbody>
               {board.personas.map((each) => (
                 <tr key={each.usuario}>
-                  <td>{each.sitio}</td>
+                  <td class="site">{each.sitio}</td>
                   <td>
                     {each.usuario} <span class="soft">{inWords(each.rol)}</span>
                   </td>

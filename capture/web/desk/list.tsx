@@ -54,7 +54,7 @@ export function List<N extends ListName>({ ask, name, columns, version, empty }:
         </label>
         <input id="filtro" type="search" placeholder={t("Filtrar")} value={wanted} onInput={({ currentTarget }) => setWanted(currentTarget.value)} />
         <span class="soft" role="status">
-          {rows === null ? t("Cargando…") : more ? t("{n} filas, y hay más", { n: shown.length }) : t("{n} filas", { n: shown.length })}
+          {rows === null ? t("Cargando…") : more ? t("Filas: {n}, y hay más", { n: shown.length }) : t("Filas: {n}", { n: shown.length })}
         </span>
         <button type="button" onClick={() => read(0)}>
           {t("Leer otra vez")}
