@@ -381,7 +381,7 @@ async def undo(
 
 
 async def board(request: Request, person: Speaker) -> Response:
-    """The night at a glance: what waits and since when, and who types how fast."""
+    """The night at a glance: the work that waits and since when, and the speed of each person."""
     return JSONResponse(await _rooms(request).decisions.board(person))
 
 

@@ -462,7 +462,7 @@ class PersonPart(JsonAnswer):
     mediana_segundos: float | None
     """Of the recent ones, from the image to the answer; null if there are none."""
     ultima: datetime | None
-    con_tarea_desde: datetime | None
+    ocupada_desde: datetime | None
     """Since when the person holds a task; null if none."""
 
 

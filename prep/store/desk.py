@@ -465,7 +465,7 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
 
 
 async def board(connection: Connection, now: datetime, since: datetime, typists: Sequence[str]) -> dict[str, Any]:
-    """The whole night at a glance: what waits, in which state the actas are, and who types how fast since then."""
+    """The whole night at a glance: the work that waits, the states of the actas, and the speed of people since then."""
     waiting = await connection.fetch(SQL["board_waiting"], now)
     actas = await connection.fetch(SQL["board_actas"])
     people = await connection.fetch(SQL["board_people"], now, since, typists)

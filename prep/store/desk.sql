@@ -173,7 +173,7 @@ SELECT p.login AS usuario, p.role AS rol, s.code AS sitio, count(e.id) AS captur
     percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.typed_at - e.leased_at)::float8)
         FILTER (WHERE e.typed_at > $2) AS mediana_segundos,
     max(e.typed_at) AS ultima,
-    (SELECT t.leased_at FROM task t WHERE t.lease_person = p.id AND t.lease_until > $1 LIMIT 1) AS con_tarea_desde
+    (SELECT t.leased_at FROM task t WHERE t.lease_person = p.id AND t.lease_until > $1 LIMIT 1) AS ocupada_desde
 FROM person p JOIN site s ON s.id = p.site LEFT JOIN entry e ON e.person = p.id
 WHERE p.active AND (e.id IS NOT NULL OR p.role = ANY ($3::text[]))
 GROUP BY p.id, s.code

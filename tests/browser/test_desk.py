@@ -38,7 +38,9 @@ def enter(browser: Browser, room: ScreenRoom) -> Iterator[Any]:
         each.close()
 
 
-def test_the_board_shows_what_waits_and_who_types_and_no_number_of_an_acta(room: ScreenRoom, enter: Any) -> None:
+def test_the_board_shows_the_work_that_waits_and_the_people_and_no_number_of_an_acta(
+    room: ScreenRoom, enter: Any
+) -> None:
     for acta in (1, 2):
         room.arrive(acta)
     room.arrive(3, text=None)

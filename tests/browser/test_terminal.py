@@ -203,7 +203,7 @@ def test_a_line_that_breaks_sends_the_acta_when_it_is_back_and_once(room: Screen
     assert len(room.rows("SELECT 1 FROM entry WHERE acta = 6")) == 1
 
 
-def test_an_acta_whose_lease_ran_out_comes_back_with_what_was_typed(room: ScreenRoom, seats: Any) -> None:
+def test_an_acta_whose_lease_ran_out_comes_back_with_all_its_values(room: ScreenRoom, seats: Any) -> None:
     room.arrive(7)
     seat = seats("ana")
     seat.sees(7)

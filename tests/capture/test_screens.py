@@ -149,7 +149,7 @@ async def test_a_person_finds_an_acta_without_a_code(room: Room) -> None:
     assert (await room.http.get("/v1/catalog/municipios")).status_code == 401
 
 
-async def test_the_board_tells_what_waits_and_the_speed_of_people_and_no_value(room: Room) -> None:
+async def test_the_board_tells_the_work_that_waits_and_the_speed_of_people_and_no_value(room: Room) -> None:
     for acta in (1, 2):
         await room.arrive(acta)
     room.clock.advance(seconds=5)

@@ -11,7 +11,7 @@ export interface Action {
   sentence: string;
   /** The closed list of reasons; none if it needs none. */
   reasons?: string[];
-  /** A free text is asked for; `required` if nothing is done without it. */
+  /** A free text is asked for; `required` if the action cannot go without it. */
   words?: "optional" | "required";
   button: string;
   body?: ComponentChildren;
