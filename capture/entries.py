@@ -6,6 +6,7 @@ capture is one transaction: while the lease is still the same, the task ends, th
 says so is put in the outbox. The same capture under the same lease is the same capture, however often it comes.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from prep.domain.entry import HEADER, Field, Mark, Values, no_such_choice, read_
 from prep.domain.layout import FormLayout, FoundMarks
 from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
-from prep.scan.crops import Quad, find_strips
+from prep.scan.crops import Strip, find_strips
 from prep.scan.header import MEDIA
 from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
@@ -32,6 +33,8 @@ from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 from prep.store.pipeline import KeptCapture
 from prep.store.tonight import Tonight
+
+log: Final = logging.getLogger(__name__)
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
 MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
@@ -49,13 +52,15 @@ _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "
 
 
 @lru_cache(maxsize=1024)
-def _strips_of(marks: FoundMarks, layout: FormLayout) -> Mapping[str, Quad]:
+def _strips(marks: FoundMarks | None, layout: FormLayout | None, others: tuple[FormLayout, ...]) -> Mapping[str, Strip]:
     """The strips of an acta: computed for its first person, and told to the second from here."""
-    return find_strips(marks, layout)
-
-
-def _strips(marks: FoundMarks | None, layout: FormLayout | None) -> Mapping[str, Quad]:
-    return {} if marks is None or layout is None else _strips_of(marks, layout)
+    if marks is None or layout is None:
+        return {}
+    try:
+        return find_strips(marks, layout, others)
+    except Exception:  # the person must get the task: no strip is an answer too
+        log.exception("strips not found")
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,7 @@ class Desk:
         if held.acta is not None:
             form = await self._form_of_contest(connection, held.acta.contest)
             told["acta"] = self._acta_of_task(form, held.acta)
-            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout))
+            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout, self._forms.layouts))
             if held.kind is TaskKind.RESOLUCION:
                 choice = await self._choice(connection, form, held.acta.id, held.ronda)
                 told["campos"] = [field for field in told["campos"] if field["codigo"] in choice.codes]

@@ -79,6 +79,8 @@ class Forms:
 
     of: dict[ContestId, Form]
     territory: dict[tuple[str, int, int], str]
+    layouts: tuple[FormLayout, ...] = ()
+    """The layouts of all forms, those with the same marks once."""
 
     def name(self, kind: TerritoryKind, entidad: int, number: int) -> str:
         """The territory's name; '' if the casilla belongs to none."""
@@ -111,7 +113,11 @@ async def forms(connection: Connection) -> Forms:
             layout=layouts.get(row["id"]),
         )
     territories = await connection.fetch(SQL["territories"])
-    return Forms(made, {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories})
+    return Forms(
+        made,
+        {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories},
+        (*{layout.marks: layout for layout in layouts.values()}.values(),),
+    )
 
 
 def _read(read: Callable[[Mapping[str, Any]], T], told: str) -> T:
