@@ -297,7 +297,7 @@ async def open_room(
     its_bus = bus or EmbeddedBus(served_as or database)
     bus = bus or EmbeddedBus(database)
     clock = clock or Clock()
-    store = Blobs.open(settings.blobs_url)
+    store = Blobs.open(settings.blobs_url, scratch=folder / "tmp")
     ticks = Ticks()
     app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock, ticks=ticks)
     served = config(app, proxies=proxies, lifespan=True, graceful_seconds=15)
