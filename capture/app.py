@@ -27,16 +27,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from capture.auth import Devices, People
+from capture import screens
+from capture.auth import Devices, People, check_same_origin, token_of
 from capture.decisions import Decisions
 from capture.description import Operation, describe
 from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
+from capture.screens import cookie
 from capture.shapes import (
     LARGEST,
+    LARGEST_TERRITORY,
     ActaAnswer,
+    ActasAnswer,
     AnswerBody,
     CaptureAnswer,
     CaptureBody,
@@ -52,11 +56,14 @@ from capture.shapes import (
     HealthAnswer,
     IdentityBody,
     MissingList,
+    MunicipiosAnswer,
     NextAnswer,
     PeopleList,
     ReasonBody,
     RecaptureBody,
     ReceiptAnswer,
+    ScreenSessionAnswer,
+    SeccionesAnswer,
     SessionAnswer,
     SitesList,
     TaskAnswer,
@@ -167,6 +174,9 @@ def create_app(
     )
     for operation in OPERATIONS:
         operation.add_to(app)
+    for path in screens.PAGES:
+        app.add_api_route(path, screen, methods=["GET"], include_in_schema=False)
+    app.add_api_route(f"{screens.FOLDER}/{{name}}", screen_file, methods=["GET"], include_in_schema=False)
     for kind, answer in REFUSALS:
         app.add_exception_handler(kind, answer)
     app.add_middleware(Edge)
@@ -179,17 +189,12 @@ def _rooms(request: Request) -> Rooms:
 
 
 SESSION: Final = HTTPBearer(scheme_name="sesion", description="The token of POST /v1/session.", auto_error=False)
-"""For the description alone: `_token` reads the header, and `People.who` decides."""
+"""For the description alone: `token_of` reads the headers, and `People.who` decides."""
 
 
 async def _person(request: Request, _: Annotated[object, Depends(SESSION)]) -> Person:
-    """The person whose session this is. Raises Rejected (401)."""
-    return await _rooms(request).people.who(_token(request))
-
-
-def _token(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    """The person whose session this is. Raises Rejected (401, 403)."""
+    return await _rooms(request).people.who(token_of(request.headers))
 
 
 Speaker = Annotated[Person, Depends(_person)]
@@ -300,8 +305,7 @@ async def receipts_key(request: Request) -> Response:
 
 async def login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
     """Open a session."""
-    address = request.client.host if request.client else ""
-    session = await _rooms(request).people.login(said.usuario, said.clave, address)
+    session = await _rooms(request).people.login(said.usuario, said.clave, _address(request))
     told = {
         "token": session.token,
         "rol": session.person.role,
@@ -313,8 +317,31 @@ async def login(request: Request, said: Annotated[Credentials, body_of(Credentia
 
 async def logout(request: Request, _: Annotated[object, Depends(SESSION)]) -> Response:
     """End the session; the task that its person held waits for anybody again."""
-    await _rooms(request).people.logout(_token(request))
-    return Response(status_code=204)
+    await _rooms(request).people.logout(token_of(request.headers))
+    return Response(status_code=204, headers={"Set-Cookie": cookie("", 0)})
+
+
+async def screen_login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
+    """Open a session whose token goes into a cookie of the browser: for the screens of this server alone."""
+    check_same_origin(request.headers)
+    rooms = _rooms(request)
+    session = await rooms.people.login(said.usuario, said.clave, _address(request))
+    return JSONResponse(
+        _on_screen(session.person), 201, headers={"Set-Cookie": cookie(session.token, rooms.people.lasts_seconds)}
+    )
+
+
+async def screen_session(person: Speaker) -> Response:
+    """The person whose session this is: what a screen asks when it is opened."""
+    return JSONResponse(_on_screen(person))
+
+
+def _on_screen(person: Person) -> dict[str, str]:
+    return {"usuario": person.login, "rol": person.role, "sitio": person.site_code}
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def lease(request: Request, person: Speaker, wanted: Annotated[Wanted, body_of(Wanted, empty=b"{}")]) -> Response:
@@ -365,6 +392,24 @@ async def release(request: Request, person: Speaker, lease: Lease) -> Response:
     """Give the task back undone. A lease that this person does not hold changes nothing."""
     await _rooms(request).desk.release(person, lease)
     return Response(status_code=204)
+
+
+async def municipios(request: Request, _: Speaker) -> Response:
+    """The municipios of the catalogue, for a person who says which acta an image is."""
+    return JSONResponse(await _rooms(request).desk.municipios())
+
+
+Territory = Annotated[int, Query(ge=0, le=LARGEST_TERRITORY)]
+
+
+async def secciones(request: Request, _: Speaker, entidad: Territory, municipio: Territory) -> Response:
+    """The secciones of a municipio."""
+    return JSONResponse(await _rooms(request).desk.secciones(entidad, municipio))
+
+
+async def actas(request: Request, _: Speaker, entidad: Territory, municipio: Territory, seccion: Territory) -> Response:
+    """The actas of a sección, each with the text of its QR."""
+    return JSONResponse(await _rooms(request).desk.actas(entidad, municipio, seccion))
 
 
 async def propose(request: Request, person: Speaker, said: Annotated[DecisionBody, body_of(DecisionBody)]) -> Response:
@@ -453,6 +498,26 @@ def _desk_answer(answer: DeskAnswer) -> Response:
     return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
+# The screens.
+
+
+async def screen(request: Request) -> Response:
+    """The page of a screen."""
+    return _file(request, f"{screens.PAGES[request.url.path]}.html")
+
+
+async def screen_file(request: Request, name: str) -> Response:
+    """A script, a style sheet, or another file of the screens."""
+    return _file(request, name)
+
+
+def _file(request: Request, name: str) -> Response:
+    found = screens.find_file(name)
+    if request.headers.get("if-none-match") == found.headers["ETag"]:
+        return Response(status_code=304, headers=found.headers)
+    return Response(found.content, headers=found.headers)
+
+
 # The machine.
 
 
@@ -498,16 +563,17 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("puede recibir imágenes\n")
 
 
-SEES: Final = (Code.NO_SESSION, Code.ROLE_MAY_NOT, Code.UNAVAILABLE)
+OF_A_SESSION: Final = (Code.NO_SESSION, Code.CROSS_SITE, Code.UNAVAILABLE)
+"""Refusals of every operation of a person."""
+SEES: Final = (*OF_A_SESSION, Code.ROLE_MAY_NOT)
 """Refusals of every operation that a person of a certain role may do."""
 ANSWERS_A_TASK: Final = (
-    Code.NO_SESSION,
+    *OF_A_SESSION,
     Code.TASK_NOT_YOURS,
     Code.TASK_OF_OTHER_KIND,
     Code.TASK_ANSWERED,
     Code.TASK_EXPIRED,
     Code.NIGHT_CLOSED,
-    Code.UNAVAILABLE,
 )
 OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
 OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
@@ -580,13 +646,17 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/session", "POST", login, {201: SessionAnswer},
         (Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
     ),
-    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.UNAVAILABLE,)),
+    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.CROSS_SITE, Code.UNAVAILABLE)),
+    Operation(
+        "/v1/session/cookie", "POST", screen_login, {201: ScreenSessionAnswer},
+        (Code.CROSS_SITE, Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
+    ),
+    Operation("/v1/session/cookie", "GET", screen_session, {200: ScreenSessionAnswer}, OF_A_SESSION),
     Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, (*SEES, Code.NIGHT_CLOSED)),
     Operation(
         "/v1/images/{sha256}", "GET", image, {200: tuple(media_type for media_type, _ in MEDIA.values())},
         (
-            Code.NO_SESSION, Code.IMAGE_NOT_YOURS, Code.NO_IMAGE, Code.IMAGE_NOT_READ, Code.PARKED,
-            Code.UNAVAILABLE,
+            *OF_A_SESSION, Code.IMAGE_NOT_YOURS, Code.NO_IMAGE, Code.IMAGE_NOT_READ, Code.PARKED,
         ),
     ),
     Operation(
@@ -601,7 +671,10 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/tasks/{tarea}/resolution", "POST", resolution, {201: NextAnswer, 200: NextAnswer},
         (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE, Code.OWN_CHOICE),
     ),
-    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, (Code.NO_SESSION, Code.UNAVAILABLE)),
+    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, OF_A_SESSION),
+    Operation("/v1/catalog/municipios", "GET", municipios, {200: MunicipiosAnswer}, OF_A_SESSION),
+    Operation("/v1/catalog/secciones", "GET", secciones, {200: SeccionesAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
+    Operation("/v1/catalog/actas", "GET", actas, {200: ActasAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     Operation(
         "/v1/decisions", "POST", propose, {201: DecisionAnswer, 200: DecisionAnswer},
         (
@@ -731,7 +804,8 @@ class Edge:
         # The label is the path of the route and never the address itself, which names an acta.
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *SECURITY]
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in SECURITY if each[0] not in said)]
                 route = getattr(scope.get("route"), "path", "otra")
                 observe.REQUESTS.labels(route, message["status"]).inc()
                 observe.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - begun)

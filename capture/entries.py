@@ -9,6 +9,7 @@ says so is put in the outbox. The same capture under the same lease is the same 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -17,8 +18,10 @@ from prep import observe, pipeline
 from prep.blobs import Blobs
 from prep.domain.catalog import SIN_SECCION, ActaId, Ambito, ContestId, TerritoryKind, read_identity
 from prep.domain.entry import HEADER, Field, Mark, Values, no_such_choice, read_field
+from prep.domain.layout import FormLayout, FoundMarks
 from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
+from prep.scan.crops import Quad, find_strips
 from prep.scan.header import MEDIA
 from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
@@ -43,6 +46,16 @@ SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
 SEES_ACTAS: Final = SEES_IMAGES | {Role.ADMINISTRADOR, Role.OBSERVADOR}
 
 _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "sin dato"}
+
+
+@lru_cache(maxsize=1024)
+def _strips_of(marks: FoundMarks, layout: FormLayout) -> Mapping[str, Quad]:
+    """The strips of an acta: computed for its first person, and told to the second from here."""
+    return find_strips(marks, layout)
+
+
+def _strips(marks: FoundMarks | None, layout: FormLayout | None) -> Mapping[str, Quad]:
+    return {} if marks is None or layout is None else _strips_of(marks, layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +132,14 @@ class Desk:
         if held.acta is not None:
             form = await self._form_of_contest(connection, held.acta.contest)
             told["acta"] = self._acta_of_task(form, held.acta)
-            told["campos"] = form.campos(held.acta.digitos)
+            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout))
             if held.kind is TaskKind.RESOLUCION:
                 choice = await self._choice(connection, form, held.acta.id, held.ronda)
                 told["campos"] = [field for field in told["campos"] if field["codigo"] in choice.codes]
                 told["capturas"] = choice.shown
         return told
 
-    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str]:
+    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str | int | None]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -140,8 +153,26 @@ class Desk:
             "distrito": name(kind, place.entidad, distrito),
             "municipio": name(TerritoryKind.MUNICIPIO, place.entidad, place.municipio),
             "seccion": "" if place.tipo in SIN_SECCION and not place.seccion else f"{place.seccion:04}",
-            "casilla": f"{place.tipo}{place.numero:02}" + (f"C{place.ext_contigua:02}" if place.ext_contigua else ""),
+            "casilla": store.casilla_name(place.tipo, place.numero, place.ext_contigua),
+            "limite": acta.limit,
         }
+
+    # The catalogue, for people who say which acta an image is.
+
+    async def municipios(self) -> dict[str, Any]:
+        """Every municipio of the catalogue."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.municipios(connection)}
+
+    async def secciones(self, entidad: int, municipio: int) -> dict[str, Any]:
+        """The secciones of a municipio."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.secciones(connection, entidad, municipio)}
+
+    async def actas(self, entidad: int, municipio: int, seccion: int) -> dict[str, Any]:
+        """The actas of a sección, each with the text of its QR."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.actas_of_seccion(connection, entidad, municipio, seccion)}
 
     async def _form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
         """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""

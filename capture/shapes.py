@@ -80,6 +80,8 @@ class IdentityBody(WithNext):
 REASON: Final = r"^[a-z_]{1,40}$"
 WORDS: Final = 500
 """Characters of the free text beside a reason."""
+LARGEST_TERRITORY: Final = 32_767
+"""No number of an entidad, a municipio or a sección is larger."""
 LARGEST: Final = 2**53 - 1
 """The largest whole number that every program reads as it was sent."""
 
@@ -163,6 +165,14 @@ class SessionAnswer(JsonAnswer):
     vence: datetime
 
 
+class ScreenSessionAnswer(JsonAnswer):
+    """The session of a screen. Its token is in a cookie, and no script reads it."""
+
+    usuario: str
+    rol: Role
+    sitio: str
+
+
 class ActaOfTask(JsonAnswer):
     clave: str
     eleccion: str
@@ -173,6 +183,11 @@ class ActaOfTask(JsonAnswer):
     municipio: str
     seccion: str
     casilla: str
+    limite: int | None
+    """The most votes that the acta can hold; null if there is no limit."""
+
+
+CropCorner = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class FieldOfForm(JsonAnswer):
@@ -180,6 +195,10 @@ class FieldOfForm(JsonAnswer):
     nombre: str
     digitos: int
     """How many digits the form has room for."""
+    recorte: Annotated[list[CropCorner], Field(min_length=4, max_length=4)] | None = None
+    """The place of the quantity on the image as a browser shows it: the four corners of its strip, clockwise from the
+    upper left one as printed. Each is [x, y] in ten-thousandths of the image's width and height. Null if the place is
+    not known: then show the whole image."""
 
 
 class OddityOfImage(JsonAnswer):
@@ -215,6 +234,33 @@ class CaptureAnswer(NextAnswer):
     captura: int
     avisos: list[str]
     """Sums that do not add up. They warn and decide nothing."""
+
+
+class MunicipioRow(JsonAnswer):
+    entidad: int
+    nombre_entidad: str | None
+    municipio: int
+    nombre: str | None
+
+
+class MunicipiosAnswer(JsonAnswer):
+    filas: list[MunicipioRow]
+
+
+class SeccionesAnswer(JsonAnswer):
+    filas: list[int]
+
+
+class ActaOfSeccion(JsonAnswer):
+    casilla: str
+    eleccion: str
+    titulo: str
+    identidad: str
+    """The text of its QR: what an *identificación* sends."""
+
+
+class ActasAnswer(JsonAnswer):
+    filas: list[ActaOfSeccion]
 
 
 class DoneAnswer(JsonAnswer):

@@ -38,6 +38,11 @@ class Code(StrEnum):
     SIGNATURE_WRONG = "firma_no_valida", 401, "The signature is not that of the device over these headers."
     CREDENTIALS_WRONG = "credenciales_incorrectas", 401, "The user or the password is wrong."
     NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
+    CROSS_SITE = (
+        "peticion_de_otro_sitio",
+        403,
+        "The session is in a cookie, and no page of this server made the request.",
+    )
     ROLE_MAY_NOT = "rol_no_permitido", 403, "The role of this person does not allow this."
     TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many wrong passwords came for this name from this address; wait."
     TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests, or connections, came from this address."

@@ -89,8 +89,13 @@ class Decoders:
         """Devices over their quota that have an image in a lane now."""
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(OUTSTANDING))
 
-    async def decode(self, sha256: str, *, device: str = "", heavy: bool = False) -> Reading | Unread:
-        """The reading of the image, or the reason why it is unread. Raises Parked if the store lacks the image."""
+    async def decode(
+        self, sha256: str, *, device: str = "", heavy: bool = False, marks: bool = False
+    ) -> Reading | Unread:
+        """The reading of the image, or the reason why it is unread. Raises Parked if the store lacks the image.
+
+        `marks`: look also for the marks of a printed form.
+        """
         # Strikes count per device, not per image: a sender of bombs slows down only its own images. A device comes back
         # by itself, because each image within bounds takes a strike away.
         over = self._strikes[device] >= QUOTA
@@ -100,7 +105,7 @@ class Decoders:
             self._tried.add(device)
         try:
             read = await self._decode_in_lanes(
-                sha256, device, heavy=heavy or self._strikes[device] > 0, tries=1 if over else 2
+                sha256, device, heavy=heavy or self._strikes[device] > 0, tries=1 if over else 2, marks=marks
             )
         finally:
             if over:
@@ -109,14 +114,16 @@ class Decoders:
         self._strikes[device] = min(max(counted, 0), QUOTA + STRIKE)
         return read or Unread((Oddity.SIN_EXAMINAR,))
 
-    async def _decode_in_lanes(self, sha256: str, device: str, *, heavy: bool, tries: int) -> Reading | Unread | None:
+    async def _decode_in_lanes(
+        self, sha256: str, device: str, *, heavy: bool, tries: int, marks: bool
+    ) -> Reading | Unread | None:
         # The first try is in the light lane, unless the image is heavy; a further try is always in the heavy one.
         for left in range(tries, 0, -1):
             try:
                 if not heavy:
-                    return await self._light.do(_decode_image, sha256)
+                    return await self._light.do(_decode_image, sha256, marks)
                 async with self._turns[device]:
-                    return await self._heavy.do(_decode_image, sha256)
+                    return await self._heavy.do(_decode_image, sha256, marks)
             except OutOfBounds as error:
                 told = {"image": sha256, "device": device, "left": left - 1, "error": str(error)}
                 log.warning("a decoder passed its bounds", extra={"data": told})
@@ -170,16 +177,16 @@ class _RunAtOnce(ThreadPoolExecutor):
         return done
 
 
-def _decode_image(sha256: str) -> Reading | Unread:
-    return _process.loop.run(_read_image(sha256, _process.blobs, _process.max_pixels))
+def _decode_image(sha256: str, marks: bool) -> Reading | Unread:  # noqa: FBT001  # a lane hands on by place
+    return _process.loop.run(_read_image(sha256, _process.blobs, _process.max_pixels, marks=marks))
 
 
-async def _read_image(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | Unread:
+async def _read_image(sha256: str, blobs: Blobs, max_pixels: int, *, marks: bool) -> Reading | Unread:
     """Fetch the image, decode it, keep the derivatives."""
     # The derivatives are named by their digest: a second decoding writes the same ones again.
     data = await blobs.get(sha256)
     try:
-        made = digitize(data, max_pixels)
+        made = digitize(data, max_pixels, marks=marks)
     except Rejected:  # the door had no time to look, or had another limit
         return Unread((Oddity.NO_ADMITIDA,))
     except Parked:
@@ -195,6 +202,7 @@ async def _read_image(sha256: str, blobs: Blobs, max_pixels: int) -> Reading | U
         thumb=bytes.fromhex(thumb),
         others=made.others,
         oddities=made.oddities,
+        marks=made.marks,
     )
 
 
@@ -204,13 +212,17 @@ class Digitizing:
 
     decoders: Decoders
     given: Given
+    marks: Callable[[], bool] = lambda: False
+    """Whether the catalogue describes printed forms, whose marks are then looked for."""
 
     async def prepare(self, message: Message) -> tuple[ImageReceived, Reading | Unread]:
         received = read_body(message, ImageReceived)
         heavy = received.format in HEAVY_FORMATS or received.bytes > HEAVY_BYTES
         # Includes the wait for a free process: this is the time that an image waits for its reading.
         with observe.DIGITIZE_SECONDS.time():
-            return received, await self.decoders.decode(received.sha256, device=received.device, heavy=heavy)
+            return received, await self.decoders.decode(
+                received.sha256, device=received.device, heavy=heavy, marks=self.marks()
+            )
 
     async def apply(
         self,
@@ -246,14 +258,18 @@ class Validating:
 
 
 def lines(
-    settings: Settings, decoders: Decoders, zone: Callable[[], tzinfo], hours: Hours = lambda: None
+    settings: Settings,
+    decoders: Decoders,
+    zone: Callable[[], tzinfo],
+    hours: Hours = lambda: None,
+    marks: Callable[[], bool] = lambda: False,
 ) -> list[Line[Any]]:
     # All workers are in the same two groups, and share their messages. Enough images are in work at once to fill the
     # decoders, while some of them wait for the heavy lane.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
     chance = random.SystemRandom().random
     given = Given(now=now, chance=chance, zone=zone, qr_key=key, hours=hours)
-    digitizing = Digitizing(decoders, given)
+    digitizing = Digitizing(decoders, given, marks)
     at_once = 2 * settings.decoders + HEAVY_AT_ONCE
     return [
         Line(Topic.IMAGES, "digitize", digitizing, settings.attempts, at_once, digitizing.set_aside),
@@ -282,7 +298,9 @@ async def work_until_stopped(settings: Settings) -> None:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(tonight.keep_fresh(stop))
                 parts.create_task(arrivals.keep(bus, pool, stop))
-                at_work = lines(settings, decoders, lambda: tonight.night.tz, lambda: tonight.hours)
+                at_work = lines(
+                    settings, decoders, lambda: tonight.night.tz, lambda: tonight.hours, lambda: tonight.layouts
+                )
                 parts.create_task(run(bus, pool, at_work, stop=stop, blobs=blobs, ready=ready))
             # In this order: handlers have ended, so acknowledgements are in; then the bus, then the database.
             await bus.close()

@@ -5,11 +5,13 @@ Values only. `prep/files/catalog_files.py` reads them from an institute's CSV fi
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import ClassVar, Final, NamedTuple, NewType, Self
+
+from prep.domain.layout import FormLayout
 
 ElectionId = NewType("ElectionId", int)
 ContestId = NewType("ContestId", int)
@@ -346,6 +348,8 @@ class Catalog:
     """The files, by name, that the published tree brings (`prep/files/catalog_published.py`)."""
     sites: tuple[CatalogSite, ...] = ()
     """The closed list of sites; empty if the catalogue states none, and the list stays as it is."""
+    layouts: Mapping[ContestId, FormLayout] = field(default_factory=dict)
+    """The layout of the printed form of each contest that the catalogue describes."""
 
     @cached_property
     def digest(self) -> str:

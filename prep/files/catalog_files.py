@@ -6,6 +6,7 @@
     actas.csv         the differences of single actas from their casilla and election (optional)
     sitios.csv        the places where people and devices work (optional)
     reglas/NAME.json  a rule set of the election's own, or NAME.toml (optional)
+    formatos/NAME.json the layout of a printed form (optional)
 
 `catalog_columns.py` names the columns of each file; `csv_tables.py` says which texts a cell may hold. The program reads
 whole columns and not single rows, so a catalogue of 170,000 casillas × 3 elections loads in seconds. If a check needs
@@ -20,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prep.domain.catalog import Catalog
+from prep.domain.layout import LAYOUTS
 from prep.domain.rules import OWN, own_rules
 from prep.errors import Rejected
 from prep.files.catalog_actas import build_actas, equal_stickers, read_changes
@@ -28,6 +30,7 @@ from prep.files.catalog_casillas import place_in_contests, read_casillas
 from prep.files.catalog_columns import COLUMNS, OPTIONAL_COLUMNS, read_tables
 from prep.files.catalog_contests import read_contests, read_territories
 from prep.files.catalog_elections import read_elections
+from prep.files.catalog_layouts import by_contest, place_layouts, read_layouts
 from prep.files.catalog_published import published_files
 from prep.files.catalog_sites import read_sites
 from prep.files.catalog_warnings import CatalogReading, find_warnings
@@ -58,7 +61,7 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
     report = [
         FileFinding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
-        if name not in COLUMNS and not name.startswith(OWN)
+        if name not in COLUMNS and not name.startswith((OWN, LAYOUTS))
     ]
     # Each step adds its errors to the report and goes on, so that a person sees all of them at once.
     rules, wrong = own_rules(files)
@@ -70,6 +73,7 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
     casillas = read_casillas(tables, drafts, territories)
     if casillas is not None:
         place_in_contests(casillas, drafts, contests, tables)
+    layouts = place_layouts(read_layouts(files, report), drafts, contests, tables, report)
     candidacies = read_candidacies(tables, drafts, contests)
     changes = read_changes(tables, drafts, casillas)
     sites = read_sites(tables)
@@ -90,15 +94,18 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
         actas=actas,
         published={},
         sites=tuple(sites),
+        layouts=by_contest(layouts, contests),
     )
     catalog = replace(catalog, published=published_files(catalog, files))
     return catalog, CatalogReading(tables, drafts, contests, casillas, changes)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """The files of a catalogue's folder by name: its tables, and the rule sets that the election brings."""
+    """The files of a catalogue's folder by name: its tables, and the rule sets and layouts that the election brings."""
     rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (*sorted(folder.glob("*.csv")), *rules)}
+    layouts = sorted((folder / LAYOUTS).glob("*.json"))
+    paths = (*sorted(folder.glob("*.csv")), *rules, *layouts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def write_catalog(tables: Mapping[str, Iterable[Sequence[object]]]) -> dict[str, bytes]:

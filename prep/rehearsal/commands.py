@@ -27,6 +27,7 @@ from prep.rehearsal.installation import (
     stamper,
     vouchers,
 )
+from prep.rehearsal.layouts import with_layouts
 from prep.rehearsal.night import console, play
 from prep.rehearsal.plan import Plan
 from prep.rehearsal.replay_source import ReplaySource, read_published, read_source
@@ -55,7 +56,7 @@ def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, ReplaySource]:
     )
     speed, seed, sheets = pace(arguments.speed), arguments.seed, source.sheets
     plan = Plan(source.name, source.folder, source.catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
-    return plan, source
+    return with_layouts(plan), source
 
 
 def pace(words: str) -> float:
@@ -92,6 +93,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     catalog = load_catalog(folder)
     name = "nacional" if arguments.national else "demo"
     plan = Plan(name, folder, catalog, sheets, len(sheets), arguments.seed, 0.05, pace(arguments.speed))
+    plan = plan if arguments.national else with_layouts(plan)
     place = begin(plan, arguments, vouched=True)
     with stamper(place):
         play(plan, place, ceremonies=True)

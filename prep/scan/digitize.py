@@ -8,10 +8,12 @@ twice a bare decode:
    cost. So the web copy is the image divided by a power of two: the one that brings its long side to 2048 pixels or
    less, and not below 1024. Any other divisor would cost more than all other steps together.
 3. Only the derivatives are turned as EXIF says, and they carry no EXIF. The original is never touched.
-4. A small JPEG that stands upright is not compressed again: its web copy has the same pixels, without metadata.
+4. The marks of a printed form are looked for in the pixels of the web copy, if the catalogue describes any form.
+5. A small JPEG that stands upright is not compressed again: its web copy has the same pixels, without metadata.
 """
 
 import io
+import logging
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,11 +22,15 @@ from typing import Any, Final
 
 from PIL import Image
 
+from prep.domain.layout import FoundMarks
 from prep.errors import Parked, Rejected
 from prep.scan.cascade import QrReading, read_qr
+from prep.scan.corners import find_marks
 from prep.scan.header import DEFAULT_MAX_PIXELS
 from prep.scan.oddities import Oddity
 from prep.scan.pictures import EOI, Picture, decoded, jpeg_segments, look, opener
+
+log: Final = logging.getLogger(__name__)
 
 WEB_SIDE: Final = 2048
 THUMB_SIDE: Final = 320
@@ -56,10 +62,12 @@ class Digitized:
     thumb: bytes
     """JPEG, long side at most `THUMB_SIDE`."""
     oddities: tuple[Oddity, ...]
+    marks: FoundMarks | None = None
+    """The marks of a printed form, if they were looked for and are sure."""
 
 
-def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
-    """Everything that is kept of the image `data`.
+def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, *, marks: bool = False) -> Digitized:
+    """Everything that is kept of the image `data`. `marks`: look for those of a printed form too.
 
     Raises Rejected if the door would refuse it (`prep.scan.pictures`). Raises Parked if it is an image, but no pixel of
     it can be shown: its bytes stay, and people must look.
@@ -89,7 +97,19 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Digitized:
         web=bare or _save_jpeg(small, WEB_QUALITY),
         thumb=_save_jpeg(thumb, THUMB_QUALITY),
         oddities=tuple(dict.fromkeys((*picture.oddities, *(() if whole else (Oddity.INCOMPLETA,))))),
+        marks=_marks_or_none(small) if marks else None,
     )
+
+
+def _marks_or_none(small: Image.Image) -> FoundMarks | None:
+    """The marks in the pixels of the web copy. An error here must cost no acta its reading: then there are none."""
+    try:
+        return find_marks(small.getchannel(0) if small.mode == "YCbCr" else small.convert("L"))
+    except MemoryError:
+        raise
+    except Exception:
+        log.exception("marks not looked for")
+        return None
 
 
 def _sticker_texts(opened: Callable[[], Image.Image]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 The half million actas of a national night are never read back as values; each reader asks for the ones it needs.
 """
 
+import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -152,6 +153,8 @@ async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
     casillas = ((*c[:_TIPO], c.tipo.encode(), *c[_TIPO + 1 :]) for c in catalog.casillas)
     await copy("casilla", Casilla._fields, casillas)
     await copy("acta", Acta._fields, catalog.actas)
+    layouts = ((contest, json.dumps(layout.as_json())) for contest, layout in catalog.layouts.items())
+    await copy("form_layout", ("contest", "layout"), [*layouts])
     await copy("catalog_file", ("name", "content"), [*catalog.published.items()])
     for check in checks:
         await connection.execute(check["restore"])

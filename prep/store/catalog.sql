@@ -18,7 +18,8 @@ SELECT EXISTS (SELECT FROM log_start) OR EXISTS (SELECT FROM arrival) OR EXISTS 
 
 -- name: remove
 WITH a AS (DELETE FROM acta), b AS (DELETE FROM casilla), c AS (DELETE FROM candidacy), d AS (DELETE FROM contest),
-    e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election), h AS (DELETE FROM catalog_file)
+    e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election), h AS (DELETE FROM catalog_file),
+    i AS (DELETE FROM form_layout)
 DELETE FROM catalog
 
 -- name: sites_in_use

@@ -4,11 +4,12 @@ A capture locks the task first, by its lease. The capture, the end of the task a
 is a random number that only its holder knows. After `until` every person may take the task again.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -16,12 +17,14 @@ import asyncpg
 from prep.domain.acta import Estado
 from prep.domain.catalog import ActaId, Ambito, ContestId, TerritoryKind
 from prep.domain.entry import HEADER, TOTAL, Values, from_columns
+from prep.domain.layout import FormLayout, FoundMarks
 from prep.domain.rules import vote_limit
 from prep.errors import Code, Rejected
 from prep.messages import Message
 from prep.store.database import Connection, sql
 
 SQL: Final = sql("desk")
+T = TypeVar("T")
 
 HEADER_NAMES: Final = (
     "Boletas sobrantes",
@@ -59,10 +62,13 @@ class Form:
     codes: tuple[str, ...]
     """Of every field in form order: header, ballot, total."""
     names: tuple[str, ...]
+    layout: FormLayout | None
+    """Where the fields stand on the paper, if the catalogue says so."""
 
-    def campos(self, digitos: int) -> list[dict[str, str | int]]:
+    def campos(self, digitos: int, recortes: Mapping[str, list[list[int]]]) -> list[dict[str, Any]]:
+        """The fields as a task tells them. `recortes` are the strips by code; a field that has none tells null."""
         return [
-            {"codigo": code, "nombre": name, "digitos": digitos}
+            {"codigo": code, "nombre": name, "digitos": digitos, "recorte": recortes.get(code)}
             for code, name in zip(self.codes, self.names, strict=True)
         ]
 
@@ -86,6 +92,9 @@ async def forms(connection: Connection) -> Forms:
     options: dict[int, list[tuple[str, str]]] = {election: [] for election in elections}
     for row in await connection.fetch(SQL["options"]):
         options[row["election"]].append((row["code"], row["name"] or row["code"]))
+    layouts = {
+        row["contest"]: _read(FormLayout.from_json, row["layout"]) for row in await connection.fetch(SQL["layouts"])
+    }
     made = {}
     for row in await connection.fetch(SQL["contests"]):
         election, all_options = elections[row["election"]], options[row["election"]]
@@ -99,9 +108,44 @@ async def forms(connection: Connection) -> Forms:
             columns=len(all_options),
             codes=(*HEADER, *(code for code, _ in ballot), TOTAL),
             names=(*HEADER_NAMES, *(name for _, name in ballot), TOTAL_NAME),
+            layout=layouts.get(row["id"]),
         )
     territories = await connection.fetch(SQL["territories"])
     return Forms(made, {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories})
+
+
+def _read(read: Callable[[Mapping[str, Any]], T], told: str) -> T:
+    return read(json.loads(told))
+
+
+# The catalogue as a person reads it, who says which acta an image is.
+
+
+async def municipios(connection: Connection) -> list[dict[str, Any]]:
+    """Every municipio that has a casilla, with its name and that of its entidad."""
+    return [dict(row) for row in await connection.fetch(SQL["municipios"])]
+
+
+async def secciones(connection: Connection, entidad: int, municipio: int) -> list[int]:
+    return [row["seccion"] for row in await connection.fetch(SQL["secciones"], entidad, municipio)]
+
+
+async def actas_of_seccion(connection: Connection, entidad: int, municipio: int, seccion: int) -> list[dict[str, str]]:
+    """The actas of one sección: the casilla as it is written, the election, and the text of the QR."""
+    return [
+        {
+            "casilla": casilla_name(row["tipo"], row["numero"], row["ext_contigua"]),
+            "eleccion": row["eleccion"],
+            "titulo": row["titulo"],
+            "identidad": row["identidad"],
+        }
+        for row in await connection.fetch(SQL["actas_of_seccion"], entidad, municipio, seccion)
+    ]
+
+
+def casilla_name(tipo: str, numero: int, ext_contigua: int) -> str:
+    """As people write it: B01, C02, E01C01."""
+    return f"{tipo}{numero:02}" + (f"C{ext_contigua:02}" if ext_contigua else "")
 
 
 # A lease.
@@ -127,6 +171,8 @@ class TaskActa:
     clave: str
     contest: ContestId
     digitos: int
+    limit: int | None
+    """The most votes it can hold; None if there is no limit."""
     place: CasillaPlace
 
 
@@ -143,6 +189,8 @@ class HeldTask:
     """Whether there is a web copy of the image."""
     oddities: Sequence[str]
     """Codes of the oddities of the image."""
+    marks: FoundMarks | None
+    """The marks that were found in the image."""
     acta: TaskActa | None
 
 
@@ -178,7 +226,8 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
     if row["acta"] is not None:
         # The names of the columns are those of the fields.
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
-        acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
+        on_form = _on_form(row)
+        acta = TaskActa(on_form.acta, row["clave"], on_form.contest, on_form.digitos, on_form.limit, place)
     return HeldTask(
         row["lease"],
         TaskKind(row["kind"]),
@@ -187,6 +236,7 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
         row["lease_until"],
         row["web"],
         row["oddities"],
+        None if row["marks"] is None else _read(FoundMarks.from_json, row["marks"]),
         acta,
     )
 

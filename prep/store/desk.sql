@@ -25,12 +25,15 @@ WITH mine AS (
     FROM free WHERE task.id = free.id
     RETURNING task.*
 )
-SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, EXISTS (SELECT FROM reading r WHERE r.image = t.image) AS web,
-    ARRAY (SELECT o.code FROM image_oddity o WHERE o.image = t.image ORDER BY o.code) AS oddities, a.id AS acta, a.clave, a.contest, a.digitos, c.entidad,
+SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, r.image IS NOT NULL AS web, r.marks,
+    ARRAY (SELECT o.code FROM image_oddity o WHERE o.image = t.image ORDER BY o.code) AS oddities, a.id AS acta, a.clave, a.contest, a.digitos,
+    a.lista_nominal, a.representantes, a.boletas_maximas, k.votes_per_ballot, c.entidad,
     c.distrito_federal, c.distrito_local, c.municipio, c.seccion, c.tipo::text, c.numero, c.ext_contigua
 FROM (SELECT * FROM taken UNION ALL SELECT task.* FROM task JOIN mine USING (id)) t
+LEFT JOIN reading r ON r.image = t.image
 LEFT JOIN acta a ON a.id = t.acta
 LEFT JOIN casilla c ON c.id = a.casilla
+LEFT JOIN contest k ON k.id = a.contest
 
 -- name: give_back_expired
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
@@ -128,5 +131,24 @@ SELECT election, position, code, name FROM ballot_option ORDER BY election, posi
 -- name: contests
 SELECT id, election, name, ballot FROM contest
 
+-- name: layouts
+SELECT contest, layout FROM form_layout
+
 -- name: territories
 SELECT kind, entidad, id, name FROM territory
+
+-- name: municipios
+SELECT c.entidad::int, e.name AS nombre_entidad, c.municipio::int, m.name AS nombre
+FROM (SELECT DISTINCT entidad, municipio FROM casilla) c
+LEFT JOIN territory e ON e.kind = 'entidad' AND e.entidad = c.entidad AND e.id = c.entidad
+LEFT JOIN territory m ON m.kind = 'municipio' AND m.entidad = c.entidad AND m.id = c.municipio
+ORDER BY c.entidad, c.municipio
+
+-- name: secciones
+SELECT DISTINCT seccion::int FROM casilla WHERE entidad = $1 AND municipio = $2 ORDER BY seccion
+
+-- name: actas_of_seccion
+SELECT c.tipo::text, c.numero::int, c.ext_contigua::int, e.code AS eleccion, e.title AS titulo, a.qr AS identidad
+FROM casilla c JOIN acta a ON a.casilla = c.id JOIN election e ON e.id = a.election
+WHERE c.entidad = $1 AND c.municipio = $2 AND c.seccion = $3
+ORDER BY c.tipo, c.numero, c.ext_contigua, e.id, a.qr

@@ -41,6 +41,8 @@ class NightStanding:
     """The time of the last corte; None before it."""
     clock: datetime
     """The database's own."""
+    layouts: bool
+    """The catalogue describes printed forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def standing(connection: Connection) -> NightStanding | None:
         night = read_night(row["content"], row["policy"])
     except ValueError as error:
         raise Rejected(f"la declaración de la noche, en la base de datos, no se entiende: {error}") from None
-    return NightStanding(night, row["opened_at"], row["closed_at"], row["clock"])
+    return NightStanding(night, row["opened_at"], row["closed_at"], row["clock"], row["layouts"])
 
 
 async def declared(connection: Connection) -> Night:

@@ -1,7 +1,8 @@
 -- The declaration of the night, and how far the night has come.
 
 -- name: standing
-SELECT n.content, n.policy, z.at AS opened_at, f.at AS closed_at, clock_timestamp() AS clock
+SELECT n.content, n.policy, z.at AS opened_at, f.at AS closed_at, clock_timestamp() AS clock,
+    EXISTS (SELECT FROM form_layout) AS layouts
 FROM night n
 LEFT JOIN corte z ON z.number = 0
 LEFT JOIN corte f ON f.phase = 'final'

@@ -34,6 +34,7 @@ class Person:
     """Somebody with an open session."""
 
     id: int
+    login: str
     role: Role
     site: int
     site_code: str
@@ -200,4 +201,4 @@ async def end_session(connection: Connection, token: bytes) -> None:
 
 
 def _person_of(row: asyncpg.Record) -> Person:
-    return Person(row["id"], Role(row["role"]), row["site"], row["site_code"])
+    return Person(row["id"], row["login"], Role(row["role"]), row["site"], row["site_code"])

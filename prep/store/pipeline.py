@@ -15,6 +15,7 @@ from asyncpg import BitString
 from prep.domain.acta import Capture, Estado, Move
 from prep.domain.catalog import ActaId, ElectionId
 from prep.domain.entry import Values, from_columns
+from prep.domain.layout import FoundMarks
 from prep.domain.rules import Assessment, Contabilizada, Observation
 from prep.messages import ImageReceived
 from prep.store.database import Connection, sql
@@ -36,6 +37,8 @@ class Reading:
     others: tuple[str, ...] = ()
     """Texts of further stickers that were read beside `text`."""
     oddities: tuple[str, ...] = ()
+    marks: FoundMarks | None = None
+    """The marks of its form, if somebody looked for them and they are sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ async def add_reading(connection: Connection, image: bytes, reading: Reading, at
         reading.web,
         reading.thumb,
         at,
+        None if reading.marks is None else json.dumps(reading.marks.as_json()),
     )
 
 

@@ -19,8 +19,8 @@ SELECT a.* FROM jsonb_populate_recordset(NULL::arrival, $1) a ORDER BY a.receive
 ON CONFLICT DO NOTHING
 
 -- name: add_reading
-INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO reading (image, text, decoder, width, height, phash, web, thumb, read_at, marks)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 
 -- name: add_oddities

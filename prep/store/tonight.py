@@ -43,6 +43,8 @@ class Tonight:
         self._night: Night | None = None
         self.opened_at: datetime | None = None
         self.closed_at: datetime | None = None
+        self.layouts = False
+        """Whether the catalogue describes printed forms: if not, no image is looked at for the marks of one."""
         self.conflict: str | None = None
         """Why this machine may not serve the night that is declared now."""
         self._looking: asyncio.Task[None] | None = None
@@ -113,7 +115,7 @@ class Tonight:
         if stands is None:
             return
         observe.compare_clocks(observe.ClockSource.POSTGRES, before=before, theirs=stands.clock, after=self._clock())
-        self.conflict = self._conflict_with(stands)
+        self.conflict, self.layouts = self._conflict_with(stands), stands.layouts
         if self.conflict is None:
             self._night, self.opened_at, self.closed_at = stands.night, stands.opened_at, stands.closed_at
             await asyncio.to_thread(self._save)

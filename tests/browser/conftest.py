@@ -25,7 +25,7 @@ from prep.store import embedded
 from prep.store.cortes import Phase
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
-from tests.makers.programs import program
+from tests.makers.programs import ROOT, program
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -135,6 +135,24 @@ class Watched:
             for url in self.asked
             if urlsplit(url).scheme not in {"blob", "data"} and not url.startswith(origin + "/")
         ]
+
+
+AXE = ROOT / "capture" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def accessible(page: Page) -> None:
+    """Fails if axe finds anything against WCAG 2.2 AA on the page as it is now."""
+    if not AXE.exists():
+        reason = "axe is not here: make screens"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        """() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+            .then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))"""
+    )
+    assert found == []
 
 
 @pytest.fixture

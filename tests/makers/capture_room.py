@@ -216,10 +216,13 @@ class Room:
         await self.work()
         return answer
 
-    async def arrive(self, acta: int, *, text: str | None = "") -> str:
-        """An image of that acta, received and digitized; returns its digest. `text` is the text of its QR."""
-        content = jpeg(acta)
-        sha256, web = await self.blobs.put(content), await self.blobs.put(b"web " + content)
+    async def arrive(self, acta: int, *, text: str | None = "", picture: bytes | None = None) -> str:
+        """An image of that acta, received and digitized; returns its digest. `text` is the text of its QR.
+
+        A browser can show `picture`, which is its own web copy.
+        """
+        content = picture or jpeg(acta)
+        sha256, web = await self.blobs.put(content), await self.blobs.put(picture or b"web " + content)
         received = ImageReceived(
             sha256=sha256,
             bytes=len(content),

@@ -13,7 +13,7 @@ import segno
 from PIL import Image
 
 from prep.domain.entry import Field, Mark
-from prep.rehearsal.drawing.camera import CLEAN, Condition, photograph
+from prep.rehearsal.drawing.camera import CLEAN, Condition, Photograph, photograph
 from prep.rehearsal.drawing.handwriting import Hand
 from prep.rehearsal.drawing.press import PEOPLE, QR_BOX, SIZE, WIDTH, PrintedForm, blank_form
 
@@ -34,10 +34,23 @@ def draw(
 
     *Ilegible* is a scribble over the boxes. If `qr_text` is None, the acta has no sticker.
     """
-    blank, places = blank_form(form, size)
-    sheet = blank.copy()
+    return draw_and_photograph(form, values, qr_text, rng=rng, condition=condition, size=size).data
+
+
+def draw_and_photograph(
+    form: PrintedForm,
+    values: Mapping[str, Field],
+    qr_text: str | None,
+    *,
+    rng: random.Random,
+    condition: Condition = CLEAN,
+    size: tuple[int, int] = SIZE,
+) -> Photograph:
+    """The same as `draw`, with the place of each point of the sheet."""
+    blank = blank_form(form, size)
+    sheet = blank.image.copy()
     hand = Hand(rng, scale=size[0] / WIDTH)
-    for code, place in places.items():
+    for code, place in blank.places.items():
         hand.write(
             sheet,
             _people_and_representantes(form, values) if code == PEOPLE else values.get(code, Mark.SIN_DATO),

@@ -31,6 +31,8 @@ class Condition:
     contrast: float = 1.0
     quality: int = 82
     """Quality of the JPEG."""
+    fold: float = 0.0
+    """Height over the table of the crease of a sheet that was folded, as a share of the distance of the camera."""
 
 
 CLEAN: Final = Condition("limpia")
@@ -61,12 +63,78 @@ LEVELS: Final[Mapping[str, Condition]] = {
 }
 """The conditions with which decoders are measured, from good to hardly legible."""
 
+CROP_LEVELS: Final[Mapping[str, Condition]] = {
+    condition.name: condition
+    for condition in (
+        Condition("buena", rotation=4, perspective=0.02, blur=0.5, noise=6, shadow=0.2, quality=85, fold=0.006),
+        Condition(
+            "media", rotation=8, perspective=0.04, blur=0.9, noise=12, shadow=0.35, light=0.8, quality=75, fold=0.012
+        ),
+        Condition(
+            "mala",
+            rotation=15,
+            perspective=0.06,
+            blur=1.3,
+            noise=18,
+            shadow=0.55,
+            glare=0.3,
+            light=0.65,
+            contrast=0.85,
+            quality=65,
+            fold=0.022,
+        ),
+        Condition(
+            "pésima",
+            rotation=15,
+            perspective=0.09,
+            blur=2.4,
+            noise=26,
+            shadow=0.75,
+            glare=0.6,
+            light=0.45,
+            contrast=0.7,
+            quality=50,
+            fold=0.05,
+        ),
+    )
+}
+"""The conditions with which crops are measured. A crease that rises by 0.022 stands 11 mm above the table, half a metre
+below the phone."""
 
-def photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> bytes:
-    """The photograph of the sheet, as a JPEG. First geometry, then light, then lens and sensor."""
-    image = sheet
-    if condition.rotation or condition.perspective:
-        image = _tilted_on_table(image, condition, rng)
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A flat part of the sheet: its corners on the sheet, and where the camera sees them."""
+
+    sheet: Sequence[Point]
+    seen: Sequence[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A photograph, and the place at which it shows each point of the sheet: the truth for tests."""
+
+    data: bytes
+    """A JPEG."""
+    panels: Sequence[_Panel]
+    """Empty if sheet and photograph have the same pixels."""
+
+    def place(self, point: Point) -> Point:
+        """The pixel of the photograph that shows this point of the sheet."""
+        for panel in self.panels:
+            if _inside(point, panel.sheet):
+                return _moved(point, _homography_of_corners(panel.sheet, panel.seen))
+        return point
+
+
+def photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> Photograph:
+    """The photograph of the sheet. First geometry, then light, then lens and sensor."""
+    image, panels = sheet, list[_Panel]()
+    if condition.rotation or condition.perspective or condition.fold:
+        image, panels = _tilted_on_table(image, condition, rng)
     if condition.shadow:
         image = ImageChops.multiply(image, _uneven_light(image.size, condition.shadow, rng))
     if condition.glare:
@@ -81,11 +149,11 @@ def photograph(sheet: Image.Image, condition: Condition, rng: random.Random) -> 
         image = _sensor_noise(image, condition.noise * rng.uniform(0.5, 1), rng)
     saved = io.BytesIO()
     image.save(saved, "JPEG", quality=condition.quality)
-    return saved.getvalue()
+    return Photograph(saved.getvalue(), panels)
 
 
-def _tilted_on_table(sheet: Image.Image, condition: Condition, rng: random.Random) -> Image.Image:
-    """The sheet on a table, turned and seen at an angle."""
+def _tilted_on_table(sheet: Image.Image, condition: Condition, rng: random.Random) -> tuple[Image.Image, list[_Panel]]:
+    """The sheet on a table, turned and seen at an angle; with a crease, if it was folded."""
     width, height = sheet.size
     angle = math.radians(rng.uniform(-condition.rotation, condition.rotation))
     fit = 1 / (abs(math.cos(angle)) + abs(math.sin(angle)) * width / height)
@@ -105,19 +173,82 @@ def _tilted_on_table(sheet: Image.Image, condition: Condition, rng: random.Rando
             - math.copysign(height, y) * rng.uniform(0, condition.perspective)
         )
         seen.append((px, py))
-    corners = ((0, 0), (sheet.width, 0), (sheet.width, sheet.height), (0, sheet.height))
+    corners = ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
     table = rng.choice(((150, 130, 108), (90, 86, 84), (196, 190, 180)))
-    return sheet.transform(
-        (width, height),
-        Image.Transform.PERSPECTIVE,
-        _homography_of_corners(seen, corners),
-        Image.Resampling.BILINEAR,
-        fillcolor=table,
-    )
+    panels = [_Panel(corners, seen)]
+    if condition.fold:
+        panels = _folded(sheet.size, condition.fold, _homography_of_corners(corners, seen), rng)
+    image = Image.new("RGB", sheet.size, table)
+    for panel in panels:
+        lit = sheet if not condition.fold else ImageEnhance.Brightness(sheet).enhance(rng.uniform(0.82, 1))
+        whole = lit.transform(
+            sheet.size,
+            Image.Transform.PERSPECTIVE,
+            _homography_of_corners(panel.seen, panel.sheet),
+            Image.Resampling.BILINEAR,
+            fillcolor=table,
+        )
+        if not condition.fold:
+            return whole, panels
+        shape = Image.new("L", sheet.size)
+        ImageDraw.Draw(shape).polygon([*panel.seen], fill=255)
+        image.paste(whole, mask=shape)
+    return image, panels
+
+
+def _folded(size: tuple[int, int], rise: float, tilt: Sequence[float], rng: random.Random) -> list[_Panel]:
+    """The two halves of a sheet whose crease stands above the table, and `tilt`, which the flat sheet would have had.
+
+    The crease is upright, as that of a sheet in an envelope, or lies; it is not quite in the middle nor quite straight.
+    """
+    width, height = size
+    upright = rng.random() < 0.5
+    one, other = (0.5 + rng.uniform(-0.06, 0.06) for _ in range(2))
+    if upright:
+        crease: tuple[Point, Point] = (one * width, 0.0), (other * width, float(height))
+        halves = (
+            ((0.0, 0.0), crease[0], crease[1], (0.0, float(height))),
+            (crease[0], (float(width), 0.0), (float(width), float(height)), crease[1]),
+        )
+    else:
+        crease = (0.0, one * height), (float(width), other * height)
+        halves = (
+            ((0.0, 0.0), (float(width), 0.0), crease[1], crease[0]),
+            (crease[0], crease[1], (float(width), float(height)), (0.0, float(height))),
+        )
+    # The camera is above the middle. A point that is nearer to it is seen farther from the middle.
+    raised = rise * rng.uniform(0.5, 1)
+    larger = 1 / (1 - raised)
+    panels = []
+    for half in halves:
+        flat = [_nearer(point, size, larger) if point in crease else point for point in half]
+        panels.append(_Panel(half, [_moved(point, tilt) for point in flat]))
+    return panels
+
+
+def _nearer(point: Point, size: tuple[int, int], larger: float) -> Point:
+    """The point, as far from the middle as the camera sees it."""
+    wide, high = size[0] / 2, size[1] / 2
+    return wide + (point[0] - wide) * larger, high + (point[1] - high) * larger
+
+
+def _inside(point: Point, corners: Sequence[Point]) -> bool:
+    """Whether the point is in the convex shape, whose corners are clockwise on paper."""
+    turned = [
+        (bx - ax) * (point[1] - ay) - (by - ay) * (point[0] - ax)
+        for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True)
+    ]
+    return min(turned) >= 0
+
+
+def _moved(point: Point, by: Sequence[float]) -> Point:
+    x, y = point
+    over = by[6] * x + by[7] * y + 1
+    return (by[0] * x + by[1] * y + by[2]) / over, (by[3] * x + by[4] * y + by[5]) / over
 
 
 def _homography_of_corners(seen: Sequence[tuple[float, float]], sheet: Sequence[tuple[float, float]]) -> list[float]:
-    """The eight numbers that map a pixel of the photograph to a point of the sheet, from four pairs of corners."""
+    """The eight numbers that map the first plane to the second one, from four pairs of corners."""
     rows = []
     for (x, y), (u, v) in zip(seen, sheet, strict=True):
         rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y, u])

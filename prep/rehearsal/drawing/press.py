@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -43,6 +43,11 @@ PARTIES: Final[Mapping[str, Colour]] = {
     "PNA": (0, 160, 170),
 }
 
+PAGE: Final = 430.0
+"""Width of the sheet in mm."""
+SQUARES: Final = ((20, 24), (1640, 24), (1640, 1034), (20, 1034))
+"""Upper left corners of the corner squares, clockwise."""
+SQUARE: Final = 38
 QR_BOX: Final = (350, 24, 550, 130)
 BARS_END: Final = 282
 ROWS_IN_ONE_COLUMN: Final = 24
@@ -66,21 +71,45 @@ class PrintedForm:
 
 @dataclass(frozen=True, slots=True)
 class FieldPlace:
-    """The place of one quantity in pixels: the line for the letters, and a box for each digit."""
+    """The place of one quantity in pixels: the line for the letters, a box for each digit, and the strip of its row."""
 
     letters: Box
     digits: tuple[Box, ...]
+    strip: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A blank form: its picture, the places of its quantities, and the centres of the marks at the ends of its rows."""
+
+    image: Image.Image
+    places: Mapping[str, FieldPlace]
+    marks: Sequence[Point]
+
+
+def describe(form: PrintedForm) -> dict[str, Any]:
+    """The layout of the form, as a catalogue brings it (`prep/domain/layout.py`), in mm; without its election."""
+    blank = blank_form(form, SIZE)
+    return {
+        "cuadros": [_mm((x, y, x + SQUARE, y + SQUARE)) for x, y in SQUARES],
+        "marcas": sorted({(_mm(mark)[0], _mm(mark)[1]) for mark in blank.marks}),
+        "campos": {code: _mm(place.strip) for code, place in blank.places.items() if code != PEOPLE},
+    }
+
+
+def _mm(values: Sequence[float]) -> list[float]:
+    return [round(value * PAGE / WIDTH, 2) for value in values]
 
 
 @lru_cache(maxsize=48)
-def blank_form(form: PrintedForm, size: tuple[int, int]) -> tuple[Image.Image, Mapping[str, FieldPlace]]:
-    """The blank form and the places of its quantities. It is drawn at twice the size, so that its lines are smooth."""
+def blank_form(form: PrintedForm, size: tuple[int, int]) -> Blank:
+    """The blank form. It is drawn at twice the size, so that its lines are smooth."""
     press = Press(size, 2 * size[0] / WIDTH)
     press.frame(form)
     places = dict(press.sections(form)) | press.ballot(form)
     if len(form.rows) <= ROWS_IN_ONE_COLUMN:
         press.officers()
-    return press.image.reduce(2), places
+    return Blank(press.image.reduce(2), places, press.marks)
 
 
 class Press:
@@ -90,6 +119,7 @@ class Press:
         self.scale = scale
         self.image = Image.new("RGB", (2 * size[0], 2 * size[1]), WHITE)
         self.pen = ImageDraw.Draw(self.image)
+        self.marks: list[Point] = []
 
     def _in_pixels(self, values: Sequence[float]) -> list[float]:
         return [value * self.scale for value in values]
@@ -128,6 +158,7 @@ class Press:
         """Print a ring at the left end of a row's line and a dot at its right end."""
         for x, radius, colour in ((x0, 6.5, BLACK), (x0, 2.2, WHITE), (x1, 5, BLACK)):
             self.pen.ellipse(self._in_pixels((x - radius, y - radius, x + radius, y + radius)), fill=colour)
+        self.marks += [(x * self.scale / 2, y * self.scale / 2) for x in (x0, x1)]
 
     def boxes(self, right: float, top: float, bottom: float, digits: int) -> tuple[Box, ...]:
         """Print dotted digit boxes that end at `right`; return them from left to right, in pixels of the form."""
@@ -161,9 +192,8 @@ class Press:
 
     def frame(self, form: PrintedForm) -> None:
         """Print the parts that every form has: corner squares, title, sticker box, legend and foot."""
-        for x in (20, 1640):
-            for y in (24, 1034):
-                self.box((x, y, x + 38, y + 38), fill=BLACK)
+        for x, y in SQUARES:
+            self.box((x, y, x + SQUARE, y + SQUARE), fill=BLACK)
         self.box((94, 28, 330, 66))
         self.box(QR_BOX)
         for y, text in ((68, "Pegue aquí la etiqueta"), (86, "con el código QR")):
@@ -230,7 +260,9 @@ class Press:
         left = x1 - 4 - digits * 29
         self.text(((x0 + left) / 2, y1 + 12), "(Con letra)", 9, anchor="ms")
         self.text(((left + x1) / 2, y1 + 12), "(Con número)", 9, anchor="ms")
-        return FieldPlace(_half_size(self._in_pixels((x0 + 14, y0 + 4, left - 8, y1 - 4))), found)
+        return FieldPlace(
+            _half_size(self._in_pixels((x0 + 14, y0 + 4, left - 8, y1 - 4))), found, _half_size(self._in_pixels(box))
+        )
 
     def ballot(self, form: PrintedForm) -> dict[str, FieldPlace]:
         """Print the rows of the ballot and the total in the middle third; many rows continue in the right third."""
@@ -268,7 +300,9 @@ class Press:
             margin = height * 0.13
             boxes = self.boxes(right - 4, y + margin, y + height - margin, form.digits)
             places[code] = FieldPlace(
-                _half_size(self._in_pixels((label + 14, y + 3, number - 8, y + height - 3))), boxes
+                _half_size(self._in_pixels((label + 14, y + 3, number - 8, y + height - 3))),
+                boxes,
+                _half_size(self._in_pixels((left, y, right, y + height))),
             )
         end = top + len(rows) * height
         for x in (left, label, number, right):

@@ -1,0 +1,95 @@
+"""The screens over HTTP: fixed files under a strict policy, and sessions in a cookie that only these screens can use."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from capture import screens
+from tests.conftest import Night
+from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished
+
+HERE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+async def room(night: Night, tmp_path: Path) -> AsyncIterator[Room]:
+    async with furnished(night, tmp_path) as opened:
+        yield opened
+
+
+async def log_in(room: Room, user: str = "ana", headers: dict[str, str] = HERE) -> httpx.Response:
+    said = {"usuario": user, "clave": PASSWORD}
+    return await room.http.post("/v1/session/cookie", json=said, headers=headers)
+
+
+def cookie_of(answer: httpx.Response) -> str:
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+async def test_a_screen_logs_in_works_and_logs_out_by_its_cookie(room: Room) -> None:
+    await room.arrive(1)
+    answer = await log_in(room)
+    assert (answer.status_code, answer.json()) == (201, {"usuario": "ana", "rol": "capturista", "sitio": "CCV-1"})
+    said = answer.headers["set-cookie"]
+    assert said.startswith("__Host-prep=")
+    assert said.endswith("; Max-Age=43200; Path=/; Secure; HttpOnly; SameSite=Strict")
+    cookie = {"Cookie": cookie_of(answer)} | HERE
+    assert (await room.http.get("/v1/session/cookie", headers=cookie)).json()["usuario"] == "ana"
+    task = (await room.http.post("/v1/tasks/lease", json={}, headers=cookie)).json()
+    kept = await room.http.post(f"/v1/tasks/{task['tarea']}/entry", json={"valores": VALUES}, headers=cookie)
+    assert kept.status_code == 201
+    out = await room.http.delete("/v1/session", headers=cookie)
+    assert out.status_code == 204
+    assert "Max-Age=0" in out.headers["set-cookie"]
+    assert (await room.http.post("/v1/tasks/lease", json={}, headers=cookie)).status_code == 401
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", None])
+async def test_a_cookie_counts_only_if_a_page_of_this_origin_asked(room: Room, site: str | None) -> None:
+    """A stolen page, a sister host and a typed address are not a screen; neither is a program that took the cookie."""
+    await room.arrive(1)
+    cookie = cookie_of(await log_in(room))
+    headers = {"Cookie": cookie} | ({"Sec-Fetch-Site": site} if site else {})
+    for method, path in (("POST", "/v1/tasks/lease"), ("GET", "/v1/session/cookie"), ("DELETE", "/v1/session")):
+        refused = await room.http.request(method, path, headers=headers)
+        assert (refused.status_code, refused.json()["codigo"]) == (403, "peticion_de_otro_sitio")
+    refused = await log_in(room, headers={"Sec-Fetch-Site": site} if site else {})
+    assert refused.status_code == 403
+    assert "set-cookie" not in refused.headers
+    assert (await room.http.post("/v1/tasks/lease", json={}, headers={"Cookie": cookie} | HERE)).status_code == 200
+
+
+async def test_a_program_needs_no_header_of_a_browser(room: Room) -> None:
+    await room.arrive(1)
+    token = cookie_of(await log_in(room)).partition("=")[2]
+    headers = {"Authorization": f"Bearer {token}", "Sec-Fetch-Site": "cross-site"}
+    assert (await room.http.post("/v1/tasks/lease", json={}, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("path", [path for path, name in screens.PAGES.items() if f"{name}.html" in screens.files()])
+async def test_a_screen_is_served_under_a_strict_policy(room: Room, path: str) -> None:
+    page = await room.http.get(path)
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert ("wasm-unsafe-eval" in policy) is (path == "/casilla")
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers.get_list("cache-control") == ["no-cache"]
+    again = await room.http.get(path, headers={"If-None-Match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_there_is_nothing_else_under_the_address_of_the_files(room: Room) -> None:
+    for name in ("no.js", "..%2Fapp.py", "%2e%2e"):
+        assert (await room.http.get(f"/pantallas/{name}")).status_code == 404
+
+
+async def test_an_answer_of_the_api_keeps_its_own_policy(room: Room) -> None:
+    answer = await room.http.get("/v1/receipts/key")
+    assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
+    assert answer.headers["cache-control"] == "no-store"
