@@ -28,9 +28,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capture import screens
-from capture.auth import Devices, People, check_same_origin, token_of
+from capture.auth import Devices, People, Tries, check_same_origin, token_of
 from capture.decisions import Decisions
 from capture.description import Operation, describe
+from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
@@ -52,9 +53,13 @@ from capture.shapes import (
     DecisionsList,
     DevicesList,
     DoneAnswer,
+    EnrolmentAnswer,
+    EnrolmentBody,
     FueraList,
     HealthAnswer,
     IdentityBody,
+    InvitationAnswer,
+    InvitationBody,
     MissingList,
     MunicipiosAnswer,
     NextAnswer,
@@ -85,6 +90,7 @@ from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
+from prep.store.invitations import Invited
 from prep.store.lists import PART, Listing
 from prep.store.people import Person
 from prep.store.tonight import Tonight
@@ -104,6 +110,7 @@ class Rooms:
 
     intake: Intake
     uploads: Uploads
+    enrolment: Enrolment
     people: People
     desk: Desk
     decisions: Decisions
@@ -170,7 +177,13 @@ def create_app(
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.rooms = Rooms(
-        intake, uploads, people, desk, Decisions(pool, tonight, clock=clock, chance=SystemRandom().random), pool
+        intake,
+        uploads,
+        Enrolment(pool, receipts, tonight, Tries(ticks)),
+        people,
+        desk,
+        Decisions(pool, tonight, clock=clock, chance=SystemRandom().random),
+        pool,
     )
     for operation in OPERATIONS:
         operation.add_to(app)
@@ -293,6 +306,21 @@ async def receipt_of(request: Request, sha256: Sha) -> Response:
     if receipt is None:
         raise Rejected("no hay acuse de esa imagen", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
+
+
+async def invite(
+    request: Request, person: Speaker, said: Annotated[InvitationBody, body_of(InvitationBody)]
+) -> Response:
+    """A code with which one device enrols itself, once and soon: 201."""
+    invited = Invited(said.dispositivo, said.sitio, said.secciones, said.municipios)
+    token, origin = token_of(request.headers) or "", str(request.base_url)
+    return JSONResponse(await _rooms(request).enrolment.invite(person, token, invited, origin=origin), 201)
+
+
+async def enrol(request: Request, said: Annotated[EnrolmentBody, body_of(EnrolmentBody)]) -> Response:
+    """Enrol the device of a code under its own key: 201. The same again, while the code holds, is answered again."""
+    address = _address(request)
+    return JSONResponse(await _rooms(request).enrolment.enrol(said.codigo, said.llave, address=address), 201)
 
 
 async def receipts_key(request: Request) -> Response:
@@ -637,6 +665,14 @@ OPERATIONS: Final[Sequence[Operation]] = (
     Operation(
         f"{UPLOADS}/{{dispositivo}}/{{envio}}", "GET", receipt_of_upload, {200: ReceiptAnswer},
         (*OF_PROGRESS, Code.NO_RECEIPT),
+    ),
+    Operation(
+        "/v1/devices/invitations", "POST", invite, {201: InvitationAnswer},
+        (*SEES, Code.NOT_FOUND, Code.CONFLICT, Code.REJECTED),
+    ),
+    Operation(
+        "/v1/devices", "POST", enrol, {201: EnrolmentAnswer},
+        (Code.CODE_WRONG, Code.TOO_MANY_TRIES, Code.REJECTED, Code.UNAVAILABLE),
     ),
     Operation("/v1/receipts/key", "GET", receipts_key, {200: ("application/x-pem-file",)}),
     Operation(

@@ -86,6 +86,11 @@ class Receipts:
         return json.dumps({"acuse": acuse, "firma": firma}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def raw_public(key: Ed25519PrivateKey) -> str:
+    """The 32 bytes of the public key in base64, as a browser takes them."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
 def key_id(key: Ed25519PrivateKey) -> str:
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:8]

@@ -36,6 +36,7 @@ class Code(StrEnum):
     # Who asks.
     DEVICE_UNKNOWN = "dispositivo_no_inscrito", 401, "No enrolled device has this identifier."
     SIGNATURE_WRONG = "firma_no_valida", 401, "The signature is not that of the device over these headers."
+    CODE_WRONG = "codigo_no_valido", 404, "No invitation has this code, or it ran out, or another device used it."
     CREDENTIALS_WRONG = "credenciales_incorrectas", 401, "The user or the password is wrong."
     NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
     CROSS_SITE = (
