@@ -114,6 +114,12 @@ def _run_accounts(words: Sequence[str]) -> None:
     accounts(words[1:])
 
 
+def _run_catd(words: Sequence[str]) -> None:
+    from prep.operations.catd import main as catd  # noqa: PLC0415
+
+    catd(words[1:])
+
+
 def _run_parked(words: Sequence[str]) -> None:
     from prep.operations.parked import main as parked  # noqa: PLC0415
 
@@ -166,6 +172,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "demo": _run_rehearsal,
     "device": _run_accounts,
     "user": _run_accounts,
+    "catd": _run_catd,
     "parked": _run_parked,
     "decide": _run_decisions,
     "list": _run_decisions,
@@ -201,6 +208,7 @@ def _prep_parser() -> Parser:
         ("close", "el cierre: los conteos, el software y el acto del último corte"),
         ("difusor", "una copia de lo publicado que se comprueba a sí misma"),
         ("device", "inscribe dispositivos"),
+        ("catd", "lo que digitaliza un CATD: envía la carpeta de un escáner, o el paquete de un teléfono"),
         ("user", "agrega personas"),
         ("rules", "los conjuntos de reglas: lista, muestra, revisa, comienza uno"),
         ("parked", "los mensajes apartados: lista, reintenta, propone descartar"),

@@ -30,12 +30,14 @@ FORM: Final = PrintedForm(
 """The form of district 1 of the room's catalogue, on paper."""
 
 
-def drawn(values: Mapping[str, int | str], acta: int, *, condition: Condition = CLEAN) -> bytes:
-    """The photograph of an acta with these values."""
+def drawn(
+    values: Mapping[str, int | str], acta: int, *, condition: Condition = CLEAN, text: str | None = None
+) -> bytes:
+    """The photograph of an acta with these values. `text` is that of its sticker, if not that of the acta."""
     fields: dict[str, Field] = {
         code: MARKS[value] if isinstance(value, str) else value for code, value in values.items()
     }
-    return draw(FORM, fields, qr(acta), rng=random.Random(acta), condition=condition)
+    return draw(FORM, fields, qr(acta) if text is None else text, rng=random.Random(acta), condition=condition)
 
 
 class ScreenRoom:
@@ -51,7 +53,12 @@ class ScreenRoom:
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result(PATIENCE)
 
     def arrive(
-        self, acta: int, values: Mapping[str, int | str] = VALUES, *, text: str | None = "", condition: Condition = CLEAN
+        self,
+        acta: int,
+        values: Mapping[str, int | str] = VALUES,
+        *,
+        text: str | None = "",
+        condition: Condition = CLEAN,
     ) -> str:
         """The image of that acta comes in and waits for people."""
         return self.run(self.room.arrive(acta, text=text, picture=drawn(values, acta, condition=condition)))
@@ -65,7 +72,11 @@ class ScreenRoom:
 
     def forget_leases(self) -> None:
         """Every task waits for all people again, as after the end of its lease."""
-        self.run(self.room.pool.execute("UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL"))
+        self.run(
+            self.room.pool.execute(
+                "UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL"
+            )
+        )
 
     def forget_tasks(self) -> None:
         """The work of a test that is over does not wait for the people of the next one."""
@@ -93,7 +104,7 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
         await connection.close()
         clock = Clock(datetime.now(UTC))
         try:
-            async with furnished(Night.of(postgres, name), folder, clock=clock) as room:
+            async with furnished(Night.of(postgres, name), folder, clock=clock, image_max_bytes=2_000_000) as room:
                 opened.set_result(room)
                 await ends.wait()
         except BaseException as error:
