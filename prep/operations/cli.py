@@ -240,11 +240,19 @@ def _prep_parser() -> Parser:
     )
     catalog.add_argument(
         "action",
-        choices=("template", "check", "load"),
-        help="template: escribe un ejemplo; check: solo lo revisa; load: lo revisa y lo carga",
+        choices=("template", "check", "load", "stickers"),
+        help="template: escribe un ejemplo; check: solo lo revisa; load: lo revisa y lo carga; "
+        "stickers: las etiquetas con QR de sus actas, en PDF",
     )
     catalog.add_argument(
         "folder", type=Path, metavar="CARPETA", help="la carpeta con los archivos CSV; con template, una nueva"
+    )
+    catalog.add_argument(
+        "--sheet", default="carta-10", metavar="HOJA", help="con stickers: carta-10, carta-6, carta-12 o a4-8"
+    )
+    catalog.add_argument("--election", default="", metavar="ELECCIÓN", help="con stickers: solo las de esa elección")
+    catalog.add_argument(
+        "--out", type=Path, default=Path("etiquetas.pdf"), metavar="ARCHIVO", help="con stickers: el PDF"
     )
     catalog.add_argument(
         "--accept-warnings", action="store_true", help="con load: lo carga aunque tenga avisos, y los guarda"
