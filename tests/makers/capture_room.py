@@ -27,6 +27,7 @@ from prep.blobs import Blobs
 from prep.bus.contract import Batch, Bus
 from prep.bus.table import EmbeddedBus
 from prep.domain.hours import CENTRAL
+from prep.domain.layout import FoundMarks
 from prep.doors import LIMITS, Limits
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.processes import listening
@@ -216,7 +217,9 @@ class Room:
         await self.work()
         return answer
 
-    async def arrive(self, acta: int, *, text: str | None = "", picture: bytes | None = None) -> str:
+    async def arrive(
+        self, acta: int, *, text: str | None = "", picture: bytes | None = None, marks: FoundMarks | None = None
+    ) -> str:
         """An image of that acta, received and digitized; returns its digest. `text` is the text of its QR.
 
         A browser can show `picture`, which is its own web copy.
@@ -238,7 +241,7 @@ class Room:
             received_at=self.clock(),
         )
         said = qr(acta) if text == "" else text
-        reading = Reading(said, "zxing", 64, 64, bytes(128), bytes.fromhex(web), bytes.fromhex(web))
+        reading = Reading(said, "zxing", 64, 64, bytes(128), bytes.fromhex(web), bytes.fromhex(web), marks=marks)
         async with transaction(self.pool) as connection:
             await pipeline.digitized(connection, received, reading, self._pipeline_given)
         return sha256

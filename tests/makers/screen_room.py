@@ -2,6 +2,8 @@
 
 import asyncio
 import concurrent.futures
+import io
+import json
 import random
 import threading
 import uuid
@@ -12,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import asyncpg
+from PIL import Image
 
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.camera import CLEAN, Condition
-from prep.rehearsal.drawing.press import PrintedForm
+from prep.rehearsal.drawing.press import PrintedForm, describe
+from prep.scan.corners import find_marks
 from prep.store import embedded
 from tests.conftest import Night
 from tests.makers.capture_room import VALUES, Clock, Room, furnished, qr
@@ -61,7 +65,9 @@ class ScreenRoom:
         condition: Condition = CLEAN,
     ) -> str:
         """The image of that acta comes in and waits for people."""
-        return self.run(self.room.arrive(acta, text=text, picture=drawn(values, acta, condition=condition)))
+        picture = drawn(values, acta, condition=condition)
+        marks = find_marks(Image.open(io.BytesIO(picture)).convert("L"))
+        return self.run(self.room.arrive(acta, text=text, picture=picture, marks=marks))
 
     def work(self) -> None:
         """What people sent goes through the pipeline."""
@@ -80,6 +86,7 @@ class ScreenRoom:
 
     def forget_tasks(self) -> None:
         """The work of a test that is over does not wait for the people of the next one."""
+        self.work()
         self.run(self.room.pool.execute("DELETE FROM task"))
 
     def state(self, acta: int) -> str:
@@ -105,6 +112,9 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
         clock = Clock(datetime.now(UTC))
         try:
             async with furnished(Night.of(postgres, name), folder, clock=clock, image_max_bytes=2_000_000) as room:
+                owner = await asyncpg.connect(postgres.owner(name))
+                await owner.execute("INSERT INTO form_layout VALUES (10, $1)", json.dumps(describe(FORM)))
+                await owner.close()
                 opened.set_result(room)
                 await ends.wait()
         except BaseException as error:
