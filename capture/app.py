@@ -71,6 +71,7 @@ from capture.shapes import (
     ScreenSessionAnswer,
     SeccionesAnswer,
     SessionAnswer,
+    SiteBoard,
     SitesList,
     TaskAnswer,
     UnidentifiedList,
@@ -322,6 +323,11 @@ async def enrol(request: Request, said: Annotated[EnrolmentBody, body_of(Enrolme
     """Enrol the device of a code under its own key: 201. The same again, while the code holds, is answered again."""
     address = _address(request)
     return JSONResponse(await _rooms(request).enrolment.enrol(said.codigo, said.llave, address=address), 201)
+
+
+async def site_board(request: Request, person: Speaker) -> Response:
+    """How the actas stand that the devices of this person's site are to bring, and its images without an acta."""
+    return JSONResponse(await _rooms(request).enrolment.board(person))
 
 
 async def receipts_key(request: Request) -> Response:
@@ -680,6 +686,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/devices", "POST", enrol, {201: EnrolmentAnswer},
         (Code.CODE_WRONG, Code.TOO_MANY_TRIES, Code.REJECTED, Code.UNAVAILABLE),
     ),
+    Operation("/v1/sites/own", "GET", site_board, {200: SiteBoard}, SEES),
     Operation("/v1/receipts/key", "GET", receipts_key, {200: ("application/x-pem-file",)}),
     Operation(
         "/v1/receipts/{sha256}", "GET", receipt_of, {200: ReceiptAnswer}, (Code.NO_RECEIPT, Code.UNAVAILABLE)

@@ -17,7 +17,7 @@ from capture.receipts import Receipts, raw_public
 from prep.errors import Code, Rejected
 from prep.scan.labels import modules
 from prep.store import invitations as store
-from prep.store.database import Connection, Pool, transaction
+from prep.store.database import Connection, Pool, borrow, transaction
 from prep.store.invitations import Invited
 from prep.store.people import Person, Role
 from prep.store.tonight import Tonight
@@ -27,6 +27,13 @@ ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without letters and digits that look like others. 12 of 30: a billion guesses a second take 17 years."""
 LENGTH: Final = 12
 MAY_INVITE: Final = frozenset({Role.SUPERVISOR, Role.ADMINISTRADOR})
+
+SEES_ITS_SITE: Final = frozenset(
+    {Role.OPERADOR_CATD, Role.DIGITALIZADOR, Role.SUPERVISOR, Role.ADMINISTRADOR, Role.AUDITOR}
+)
+"""Who sees how the actas of their own site stand."""
+MOST_ROWS: Final = 5_000
+"""Rows of a site's board: a CATD has some hundred casillas."""
 
 
 def new_code() -> str:
@@ -106,6 +113,15 @@ class Enrolment:
             "llave_de_acuses": raw_public(self.receipts.key),
             "casillas": _by_casilla(actas),
         }
+
+    async def board(self, person: Person) -> dict[str, Any]:
+        """How the actas stand that the devices of this person's site are to bring. Raises Rejected (403)."""
+        allow(person, SEES_ITS_SITE)
+        async with borrow(self.pool) as connection:
+            actas, images = await store.site_board(connection, person.site, MOST_ROWS)
+        told = [{**each, "desde": each["desde"] and each["desde"].isoformat()} for each in map(dict, actas)]
+        untied = [{**each, "desde": each["desde"].isoformat()} for each in map(dict, images)]
+        return {"sitio": person.site_code, "actas": told, "imagenes": untied}
 
 
 def _by_casilla(rows: Sequence[Any]) -> list[dict[str, Any]]:

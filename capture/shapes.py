@@ -214,6 +214,37 @@ class EnrolmentAnswer(JsonAnswer):
     """Those whose actas the device is to bring; it may bring others too."""
 
 
+class ActaOfSite(JsonAnswer):
+    eleccion: str
+    titulo: str
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    lugar: str
+    estado: Literal["llego", "falta", "sin_acta"]
+    desde: datetime | None
+    """When its first image came, or when it was registered as sin acta; null if it is missing."""
+    propuesta: int | None
+    """The number of a sin acta that one person has proposed, and that waits for another."""
+
+
+class ImageOfSite(JsonAnswer):
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    estado: Literal["por_identificar", "ilegible", "fuera"]
+    dispositivo: str
+    desde: datetime
+
+
+class SiteBoard(JsonAnswer):
+    sitio: str
+    actas: list[ActaOfSite]
+    """Those of the casillas of the site's devices."""
+    imagenes: list[ImageOfSite]
+    """Images of the site's devices that belong to no acta."""
+
+
 class SessionAnswer(JsonAnswer):
     token: str
     rol: Role

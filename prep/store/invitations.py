@@ -70,3 +70,11 @@ async def actas_of_device(connection: Connection, device: str) -> tuple[str, Seq
     """The code of its site, and the actas that it is to bring, by casilla."""
     site: str = await connection.fetchval(SQL["site_of_device"], device)
     return site, await connection.fetch(SQL["actas_of_device"], device)
+
+
+async def site_board(
+    connection: Connection, site: int, most: int
+) -> tuple[Sequence[asyncpg.Record], Sequence[asyncpg.Record]]:
+    """How the actas of a site stand, by casilla, and its images that belong to no acta; at most so many of each."""
+    actas = await connection.fetch(SQL["actas_of_site"], site, most)
+    return actas, await connection.fetch(SQL["images_of_site"], site, most)

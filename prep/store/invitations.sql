@@ -36,3 +36,33 @@ JOIN election e ON e.id = a.election
 LEFT JOIN territory m ON m.kind = 'municipio' AND m.entidad = c.entidad AND m.id = c.municipio
 WHERE k.device = $1
 ORDER BY k.clave, a.election
+
+-- The actas of the casillas of a site's devices: how each stands, since when, and a sin acta that waits for a second person.
+-- name: actas_of_site
+WITH ours AS (
+    SELECT DISTINCT k.clave FROM device d JOIN device_casilla k ON k.device = d.id WHERE d.site = $1
+)
+SELECT e.code AS eleccion, e.title AS titulo, a.clave, c.seccion::int, c.tipo::text, c.numero::int, c.ext_contigua::int, c.lugar,
+    CASE WHEN v.reason = 'sin_acta' THEN 'sin_acta' WHEN coalesce(s.estado, 'Esperada') = 'Esperada' THEN 'falta' ELSE 'llego' END AS estado,
+    CASE WHEN v.reason = 'sin_acta' THEN v.at ELSE (
+        SELECT min(r.received_at) FROM image_current i JOIN arrival r ON r.image = i.image WHERE i.acta = a.id) END AS desde,
+    (SELECT max(d.id) FROM decision d WHERE d.acta = a.id AND d.kind = 'sin_acta' AND d.state = 'propuesta') AS propuesta
+FROM ours o
+JOIN casilla c ON o.clave = lpad(c.entidad::text, 2, '0') || lpad(c.seccion::text, 4, '0') || c.tipo::text || lpad(c.numero::text, 2, '0')
+    || lpad(c.ext_contigua::text, 2, '0')
+JOIN acta a ON a.casilla = c.id
+JOIN election e ON e.id = a.election
+LEFT JOIN acta_current s ON s.acta = a.id
+LEFT JOIN acta_version v ON v.id = s.version
+ORDER BY o.clave, a.election
+LIMIT $2
+
+-- The images of a site's devices that belong to no acta.
+-- name: images_of_site
+SELECT encode(i.image, 'hex') AS sha256, CASE i.state WHEN 'fuera_de_catalogo' THEN 'fuera' WHEN 'ilegible' THEN 'ilegible' ELSE 'por_identificar' END AS estado,
+    min(r.device) AS dispositivo, min(r.received_at) AS desde
+FROM image_current i JOIN arrival r ON r.image = i.image JOIN device d ON d.id = r.device
+WHERE d.site = $1 AND i.state <> 'identificada'
+GROUP BY i.image, i.state
+ORDER BY min(r.received_at)
+LIMIT $2

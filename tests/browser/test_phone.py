@@ -31,6 +31,11 @@ READY = """async () => {
 
 
 @pytest.fixture(scope="module")
+def finished(postgres: embedded.Embedded) -> None:
+    """No published night is looked at here. PostgreSQL starts before the browser, whose loop runs in this thread."""
+
+
+@pytest.fixture(scope="module")
 def room(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScreenRoom]:
     with screen_room(postgres, tmp_path_factory.mktemp("casilla")) as opened:
         yield opened

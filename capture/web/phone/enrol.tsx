@@ -1,14 +1,22 @@
 // The phone enrols itself: with the code that a supervisor shows, and with a key that is made here.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, Refusal } from "../shared/api";
-import { LanguageButton, sentenceOf } from "../shared/session";
+import { sentenceOf } from "../shared/session";
 import { t } from "../shared/texts";
 import { newKey } from "./signed";
 import { type Enrolment, keepEnrolment } from "./store";
 
 const NAME = "#inscribir=";
 
-export function Enrol({ onDone }: { onDone: (device: Enrolment) => void }) {
+interface Props {
+  title: string;
+  sentence: string;
+  button: string;
+  onDone: (device: Enrolment) => void;
+}
+
+/** The form alone; the screen puts it where it belongs. */
+export function Enrol({ title, sentence, button, onDone }: Props) {
   const code = useRef<HTMLInputElement>(null);
   const made = useRef<Awaited<ReturnType<typeof newKey>>>(null);
   const [said, setSaid] = useState("");
@@ -45,16 +53,13 @@ export function Enrol({ onDone }: { onDone: (device: Enrolment) => void }) {
   }
 
   return (
-    <main class="phone enrol">
-      <form class="card" onSubmit={enrol}>
-        <h1>PREP Casilla</h1>
-        <p>{t("Inscriba este teléfono con el código que le muestra su supervisor. Vale una vez, por 15 minutos.")}</p>
+      <form class="card enrolment" onSubmit={enrol}>
+        <h1>{title}</h1>
+        <p>{sentence}</p>
         <label for="codigo">{t("Código")}</label>
         <input id="codigo" ref={code} autocomplete="off" autocapitalize="characters" spellcheck={false} maxLength={20} required placeholder="K7QM-2XFD-9PRT" />
         <p class="said" role="alert">{said}</p>
-        <button class="primary" type="submit" aria-disabled={busy}>{busy ? t("Inscribiendo…") : t("Inscribir este teléfono")}</button>
-        <LanguageButton />
+        <button class="primary" type="submit" aria-disabled={busy}>{busy ? t("Inscribiendo…") : button}</button>
       </form>
-    </main>
   );
 }

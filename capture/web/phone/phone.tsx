@@ -23,7 +23,18 @@ export function Phone() {
   }, []);
   if (said) return <main class="phone"><p class="notice" role="alert">{said}</p></main>;
   if (device === undefined) return null;
-  return device ? <Work device={device} /> : <Enrol onDone={setDevice} />;
+  if (device) return <Work device={device} />;
+  return (
+    <main class="phone enrol">
+      <Enrol
+        title="PREP Casilla"
+        sentence={t("Inscriba este teléfono con el código que le muestra su supervisor. Vale una vez, por 15 minutos.")}
+        button={t("Inscribir este teléfono")}
+        onDone={setDevice}
+      />
+      <LanguageButton />
+    </main>
+  );
 }
 
 function Work({ device }: { device: Enrolment }) {

@@ -18,6 +18,11 @@ export interface Picture {
   sha256: string;
   bytes: number;
   type: string;
+  /** Where and with what it was taken; absent: at the casilla, with this telephone. */
+  origin?: "CASILLA" | "CATD";
+  kind?: "movil" | "escaner";
+  /** The name of its file, if a person brought one. */
+  file?: string;
   /** When it was taken, with its offset. */
   taken: string;
   mark: Mark;

@@ -3,6 +3,7 @@
 export type ActaAnswer = { "capturas": (CaptureOfActa)[]; "clave": string; "contabilizada": number | string | null; "cotejada": number | null; "eleccion": string; "estado": string; "imagenes": (ImageOfActa)[]; "observaciones": (string)[]; "ronda": number };
 export type ActaOfCasilla = { "clave": string; "eleccion": string; "qr": string; "titulo": string };
 export type ActaOfSeccion = { "casilla": string; "clave": string; "eleccion": string; "identidad": string; "titulo": string };
+export type ActaOfSite = { "clave": string; "desde": string | null; "eleccion": string; "estado": "llego" | "falta" | "sin_acta"; "ext_contigua": number; "lugar": string; "numero": number; "propuesta": number | null; "seccion": number; "tipo": string; "titulo": string };
 export type ActaOfTask = { "casilla": string; "clave": string; "contienda": string; "distrito": string; "eleccion": string; "entidad": string; "limite": number | null; "municipio": string; "seccion": string; "titulo": string };
 export type ActasAnswer = { "filas": (ActaOfSeccion)[] };
 export type ActasPart = { "cuantas": number; "estado": string };
@@ -35,6 +36,7 @@ export type HTTPValidationError = { "detail"?: (ValidationError)[] };
 export type HealthAnswer = { "fuera"?: (string)[]; "ok": boolean };
 export type IdentityBody = { "identidad": string; "proceso_tecnico"?: boolean; "siguiente"?: (TaskKind)[] | null };
 export type ImageOfActa = { "bytes": number; "formato": string; "recibida": string; "sha256": string; "vigente": boolean };
+export type ImageOfSite = { "desde": string; "dispositivo": string; "estado": "por_identificar" | "ilegible" | "fuera"; "sha256": string };
 export type InvitationAnswer = { "codigo": string; "cuadros": (string)[]; "direccion": string; "vence": string };
 export type InvitationBody = { "dispositivo": string; "municipios"?: (number)[]; "secciones"?: (number)[]; "sitio": string };
 export type MissingList = { "filas": (MissingRow)[]; "siguiente": number | null };
@@ -54,6 +56,7 @@ export type Role = "operador_catd" | "digitalizador" | "capturista" | "verificad
 export type ScreenSessionAnswer = { "rol": Role; "sitio": string; "usuario": string };
 export type SeccionesAnswer = { "filas": (number)[] };
 export type SessionAnswer = { "rol": Role; "sitio": string; "token": string; "vence": string };
+export type SiteBoard = { "actas": (ActaOfSite)[]; "imagenes": (ImageOfSite)[]; "sitio": string };
 export type SiteRow = { "dispositivos": number; "nombre": string; "personas": number; "sitio": string };
 export type SitesList = { "filas": (SiteRow)[]; "siguiente": number | null };
 export type TaskAnswer = { "acta": ActaOfTask | null; "campos": (FieldOfForm)[]; "capturas"?: (Record<string, number | string>)[]; "imagen": string; "original": string; "rarezas": (OddityOfImage)[]; "tarea": string; "tipo": TaskKind; "vence": string };
@@ -101,6 +104,7 @@ export interface Operations {
   "POST /v1/session": { body: Credentials; answer: SessionAnswer };
   "GET /v1/session/cookie": { body: undefined; answer: ScreenSessionAnswer };
   "POST /v1/session/cookie": { body: Credentials; answer: ScreenSessionAnswer };
+  "GET /v1/sites/own": { body: undefined; answer: SiteBoard };
   "POST /v1/tasks/lease": { body: Wanted; answer: TaskAnswer | null };
   "POST /v1/tasks/{tarea}/entry": { body: CaptureBody; answer: CaptureAnswer };
   "POST /v1/tasks/{tarea}/identity": { body: IdentityBody; answer: NextAnswer };
