@@ -19,8 +19,8 @@ import httpx
 import pytest
 from PIL import Image
 from starlette.requests import ClientDisconnect
-from tusclient import client as tus
-from tusclient.exceptions import TusCommunicationError
+from tusclient import client as tus  # type: ignore[import-untyped]
+from tusclient.exceptions import TusCommunicationError  # type: ignore[import-untyped]
 
 from capture import uploads
 from prep.bus.kafka_dev import free_ports

@@ -1,12 +1,24 @@
 // Asks the worker that reads QR codes. It is loaded with the first photograph; without it people read.
 const SECONDS = 20;
 
+const PROGRAM = "/pantallas/casilla-zxing.wasm";
+
 let worker: Worker | null = null;
 let last = 0;
 
 /** The texts of the QR codes of a photograph; none if the program could not be loaded, or takes too long. */
-export function readQr(image: Blob): Promise<string[]> {
+export async function readQr(image: Blob): Promise<string[]> {
   const id = ++last;
+  let program: ArrayBuffer | undefined;
+  if (!worker) {
+    try {
+      const answer = await fetch(PROGRAM);
+      if (!answer.ok) return [];
+      program = await answer.arrayBuffer();
+    } catch {
+      return [];
+    }
+  }
   return new Promise((resolve) => {
     const end = (texts: string[], stop = false): void => {
       clearTimeout(timer);
@@ -28,6 +40,6 @@ export function readQr(image: Blob): Promise<string[]> {
     }
     worker.addEventListener("message", answer);
     worker.addEventListener("error", () => end([], true), { once: true });
-    worker.postMessage({ id, image });
+    worker.postMessage(program ? { id, image, program } : { id, image }, program ? [program] : []);
   });
 }
