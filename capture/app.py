@@ -7,10 +7,12 @@ changes no state. `OPERATIONS` lists every path with its answers and refusals; t
 import asyncio
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from email.utils import format_datetime
 from random import SystemRandom
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -26,9 +28,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capture import screens
-from capture.auth import Devices, People, check_same_origin, token_of
+from capture.auth import Devices, People, Tries, check_same_origin, token_of
 from capture.decisions import Decisions
 from capture.description import Operation, describe
+from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
@@ -51,9 +54,13 @@ from capture.shapes import (
     DecisionsList,
     DevicesList,
     DoneAnswer,
+    EnrolmentAnswer,
+    EnrolmentBody,
     FueraList,
     HealthAnswer,
     IdentityBody,
+    InvitationAnswer,
+    InvitationBody,
     MissingList,
     MunicipiosAnswer,
     NextAnswer,
@@ -64,6 +71,7 @@ from capture.shapes import (
     ScreenSessionAnswer,
     SeccionesAnswer,
     SessionAnswer,
+    SiteBoard,
     SitesList,
     TaskAnswer,
     UnidentifiedList,
@@ -73,6 +81,7 @@ from capture.shapes import (
     body_of,
     first_wrong,
 )
+from capture.uploads import ALGORITHMS, DEVICE_PATTERN, EXTENSIONS, UPLOAD_PATTERN, VERSION, Name, Progress, Uploads
 from prep import observe
 from prep.blobs import Blobs
 from prep.bus.contract import Bus
@@ -83,6 +92,7 @@ from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
+from prep.store.invitations import Invited
 from prep.store.lists import PART, Listing
 from prep.store.people import Person
 from prep.store.tonight import Tonight
@@ -101,6 +111,8 @@ class Rooms:
     """What the routes call."""
 
     intake: Intake
+    uploads: Uploads
+    enrolment: Enrolment
     people: People
     desk: Desk
     decisions: Decisions
@@ -142,6 +154,7 @@ def create_app(
         tonight=tonight,
         max_bytes=settings.image_max_bytes,
     )
+    uploads = Uploads(intake, blobs, clock)
     people = People(pool, ticks=ticks, hours=settings.session_hours, idle_minutes=settings.session_idle_minutes)
     desk = Desk(
         pool,
@@ -156,6 +169,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         fresh = [asyncio.create_task(each.keep_fresh()) for each in (devices, tonight)]
+        fresh.append(asyncio.create_task(uploads.keep_swept()))
         yield
         for each in fresh:
             each.cancel()
@@ -165,7 +179,13 @@ def create_app(
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.rooms = Rooms(
-        intake, people, desk, Decisions(pool, tonight, clock=clock, chance=SystemRandom().random), pool
+        intake,
+        uploads,
+        Enrolment(pool, receipts, tonight, Tries(ticks)),
+        people,
+        desk,
+        Decisions(pool, tonight, clock=clock, chance=SystemRandom().random),
+        pool,
     )
     for operation in OPERATIONS:
         operation.add_to(app)
@@ -224,12 +244,90 @@ async def receive_image(request: Request) -> Response:
     return Response(receipt, 201 if made else 200, media_type="application/json")
 
 
+UPLOADS: Final = "/v1/uploads"
+
+
+async def tus_options(request: Request) -> Response:
+    """What is spoken of tus, the protocol of uploads by pieces: its version, extensions and limits."""
+    headers = {
+        "Tus-Version": VERSION,
+        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+        "Tus-Max-Size": str(_rooms(request).intake.max_bytes),
+    }
+    return Response(status_code=204, headers={"Tus-Resumable": VERSION, **headers})
+
+
+async def create_upload(request: Request) -> Response:
+    """Open an upload by pieces, announced by the headers of an image; `Location` says its path."""
+    name, expires = await _rooms(request).uploads.create(request.headers)
+    said = {"Tus-Resumable": VERSION, "Location": name.path, "Upload-Expires": format_datetime(expires, usegmt=True)}
+    return Response(status_code=201, headers=said)
+
+
+OfDevice = Annotated[str, Path(alias="dispositivo", pattern=DEVICE_PATTERN)]
+OfUpload = Annotated[str, Path(alias="envio", pattern=UPLOAD_PATTERN)]
+
+
+async def upload_progress(request: Request, device: OfDevice, upload: OfUpload) -> Response:
+    """How far an upload has come: `Upload-Offset`, and `X-PREP-Receipt` (base64) once it is whole."""
+    return _told_by_tus(await _rooms(request).uploads.progress(Name(device, upload)), 200)
+
+
+async def add_piece(request: Request, device: OfDevice, upload: OfUpload) -> Response:
+    """Take the next piece. The answer to the last one brings the receipt in `X-PREP-Receipt`, in base64."""
+    uploads = _rooms(request).uploads
+    try:
+        progress = await uploads.add_piece(Name(device, upload), request.headers, request.stream())
+    except PrepError as error:
+        observe.IMAGES_REFUSED.labels(error.status).inc()
+        raise
+    return _told_by_tus(progress, 204)
+
+
+async def receipt_of_upload(request: Request, device: OfDevice, upload: OfUpload) -> Response:
+    """The receipt of the image of an upload, once it is whole."""
+    receipt = (await _rooms(request).uploads.progress(Name(device, upload))).receipt
+    if receipt is None:
+        raise Rejected("el envío todavía no termina", code=Code.NO_RECEIPT)
+    return Response(receipt, media_type="application/json")
+
+
+def _told_by_tus(progress: Progress, status: int) -> Response:
+    said = {"Tus-Resumable": VERSION, "Upload-Offset": str(progress.offset), "Upload-Length": str(progress.length)}
+    if progress.expires is not None:
+        said["Upload-Expires"] = format_datetime(progress.expires, usegmt=True)
+    if progress.receipt is not None:
+        said["X-PREP-Receipt"] = b64encode(progress.receipt).decode()
+    return Response(status_code=status, headers=said)
+
+
 async def receipt_of(request: Request, sha256: Sha) -> Response:
     """The receipt of an image, byte for byte as its sender got it."""
     receipt = await _rooms(request).intake.receipts.find(sha256)
     if receipt is None:
         raise Rejected("no hay acuse de esa imagen", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
+
+
+async def invite(
+    request: Request, person: Speaker, said: Annotated[InvitationBody, body_of(InvitationBody)]
+) -> Response:
+    """A code with which one device enrols itself, once and soon: 201."""
+    invited = Invited(said.dispositivo, said.sitio, said.secciones, said.municipios)
+    token, origin = token_of(request.headers) or "", str(request.base_url)
+    return JSONResponse(await _rooms(request).enrolment.invite(person, token, invited, origin=origin), 201)
+
+
+async def enrol(request: Request, said: Annotated[EnrolmentBody, body_of(EnrolmentBody)]) -> Response:
+    """Enrol the device of a code under its own key: 201. The same again, while the code holds, is answered again."""
+    address = _address(request)
+    return JSONResponse(await _rooms(request).enrolment.enrol(said.codigo, said.llave, address=address), 201)
+
+
+async def site_board(request: Request, person: Speaker) -> Response:
+    """How the actas stand that the devices of this person's site are to bring, and its images without an acta."""
+    return JSONResponse(await _rooms(request).enrolment.board(person))
 
 
 async def receipts_key(request: Request) -> Response:
@@ -541,12 +639,54 @@ OF_AN_UPLOAD: Final = (
     Code.UNAVAILABLE,
     Code.NO_SPACE,
 )
+OF_PROGRESS: Final = (Code.UPLOAD_UNKNOWN, Code.UNAVAILABLE)
+OF_A_CREATION: Final = (
+    Code.HEADER_MISSING,
+    Code.HEADER_WRONG,
+    Code.DEVICE_UNKNOWN,
+    Code.SIGNATURE_WRONG,
+    Code.NOT_OPEN_YET,
+    Code.NUMBER_USED,
+    Code.NUMBER_JUMPS,
+    Code.LENGTH_MISSING,
+    Code.TUS_VERSION,
+    Code.IMAGE_TOO_LARGE,
+    Code.IMAGE_EMPTY,
+    Code.UNAVAILABLE,
+    Code.NO_SPACE,
+)
+OF_A_PIECE: Final = (
+    *OF_AN_UPLOAD,
+    Code.UPLOAD_UNKNOWN,
+    Code.OFFSET_WRONG,
+    Code.TUS_VERSION,
+    Code.PIECE_TYPE,
+    Code.PIECE_SMALL,
+    Code.CHECKSUM_DIFFERS,
+)
 TEXT: Final = ("text/plain",)
 
 OPERATIONS: Final[Sequence[Operation]] = (
     Operation(
         "/v1/images", "POST", receive_image, {201: ReceiptAnswer, 200: ReceiptAnswer}, OF_AN_UPLOAD, upload=True
     ),
+    Operation(UPLOADS, "OPTIONS", tus_options, {204: None}),
+    Operation(UPLOADS, "POST", create_upload, {201: None}, OF_A_CREATION, announces=True),
+    Operation(f"{UPLOADS}/{{dispositivo}}/{{envio}}", "HEAD", upload_progress, {200: None}, OF_PROGRESS),
+    Operation(f"{UPLOADS}/{{dispositivo}}/{{envio}}", "PATCH", add_piece, {204: None}, OF_A_PIECE, tus_piece=True),
+    Operation(
+        f"{UPLOADS}/{{dispositivo}}/{{envio}}", "GET", receipt_of_upload, {200: ReceiptAnswer},
+        (*OF_PROGRESS, Code.NO_RECEIPT),
+    ),
+    Operation(
+        "/v1/devices/invitations", "POST", invite, {201: InvitationAnswer},
+        (*SEES, Code.NOT_FOUND, Code.CONFLICT, Code.REJECTED),
+    ),
+    Operation(
+        "/v1/devices", "POST", enrol, {201: EnrolmentAnswer},
+        (Code.CODE_WRONG, Code.TOO_MANY_TRIES, Code.REJECTED, Code.UNAVAILABLE),
+    ),
+    Operation("/v1/sites/own", "GET", site_board, {200: SiteBoard}, SEES),
     Operation("/v1/receipts/key", "GET", receipts_key, {200: ("application/x-pem-file",)}),
     Operation(
         "/v1/receipts/{sha256}", "GET", receipt_of, {200: ReceiptAnswer}, (Code.NO_RECEIPT, Code.UNAVAILABLE)
@@ -641,11 +781,13 @@ def _refusal(
     return JSONResponse({"error": printable(sentence), "codigo": code}, status or code.status, headers)
 
 
-def _refuse(_: Request, error: Exception) -> Response:
+def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, PrepError)
     if isinstance(error, Parked):
         log.error("parked while answering", extra={"data": {"error": error.sentence}})
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else None
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+    if request.url.path.startswith(UPLOADS):
+        headers |= {"Tus-Resumable": VERSION, "Tus-Version": VERSION}
     return _refusal(error.sentence, error.code, headers=headers)
 
 

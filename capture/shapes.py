@@ -109,6 +109,21 @@ class DecisionBody(ReasonBody):
     """The number that the device gave to the image that it lost."""
 
 
+class InvitationBody(JsonBody):
+    """The device that will enrol, and the casillas whose actas it brings."""
+
+    dispositivo: str = Field(pattern="^[A-Za-z0-9_-]{1,40}$")
+    sitio: str = Field(max_length=40, pattern=PRINTABLE)
+    secciones: list[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[], max_length=1000)
+    municipios: list[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[], max_length=100)
+
+
+class EnrolmentBody(JsonBody):
+    codigo: str = Field(max_length=40, pattern=PRINTABLE)
+    llave: str = Field(max_length=64, pattern=PRINTABLE)
+    """The device's public key: base64 of the 32 bytes of Ed25519."""
+
+
 class AnswerBody(JsonBody):
     texto: str = Field(default="", max_length=WORDS, pattern=PRINTABLE)
 
@@ -156,6 +171,78 @@ class ReceiptAnswer(JsonAnswer):
     acuse: Acuse
     firma: str
     """Base64 of Ed25519 over `acuse` as canonical JSON: sorted keys, no spaces, UTF-8."""
+
+
+class InvitationAnswer(JsonAnswer):
+    codigo: str
+    """To read aloud or to type."""
+    vence: datetime
+    direccion: str
+    """What the QR code says: it opens the phone's screen, which enrols the phone."""
+    cuadros: list[str]
+    """The QR code itself: each row as a text of 0 and 1, without its margin."""
+
+
+class ActaOfCasilla(JsonAnswer):
+    clave: str
+    eleccion: str
+    titulo: str
+    qr: str
+    """The text of its sticker, without the digest."""
+
+
+class CasillaOfDevice(JsonAnswer):
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    lugar: str
+    direccion: str
+    municipio: str
+    actas: list[ActaOfCasilla]
+
+
+class EnrolmentAnswer(JsonAnswer):
+    dispositivo: str
+    sitio: str
+    servidor: str
+    simulacro: bool
+    llave_de_acuses: str
+    """The public key that checks receipts: base64 of 32 bytes."""
+    casillas: list[CasillaOfDevice]
+    """Those whose actas the device is to bring; it may bring others too."""
+
+
+class ActaOfSite(JsonAnswer):
+    eleccion: str
+    titulo: str
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    lugar: str
+    estado: Literal["llego", "falta", "sin_acta"]
+    desde: datetime | None
+    """When its first image came, or when it was registered as sin acta; null if it is missing."""
+    propuesta: int | None
+    """The number of a sin acta that one person has proposed, and that waits for another."""
+
+
+class ImageOfSite(JsonAnswer):
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    estado: Literal["por_identificar", "ilegible", "fuera"]
+    dispositivo: str
+    desde: datetime
+
+
+class SiteBoard(JsonAnswer):
+    sitio: str
+    actas: list[ActaOfSite]
+    """Those of the casillas of the site's devices."""
+    imagenes: list[ImageOfSite]
+    """Images of the site's devices that belong to no acta."""
 
 
 class SessionAnswer(JsonAnswer):

@@ -3,6 +3,7 @@
 // 1. shared/openapi.ts is written from docs/openapi.json: the client knows every path, body and answer.
 // 2. texts/LANGUAGE/*.po become dist/texts-LANGUAGE.json; a text without its translation stops the build.
 // 3. esbuild makes one script and one style sheet of each screen; its page is written here and holds no inline script.
+import { createHash } from "node:crypto";
 import { build } from "esbuild";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -21,7 +22,9 @@ const SCREENS = [
   { folder: "phone", name: "casilla", title: "PREP Casilla", manifest: true },
 ];
 // Scripts that a screen loads by itself: workers.
-const WORKERS = ["phone/casilla-sw.ts", "phone/casilla-qr.ts"];
+const WORKERS = ["phone/casilla-qr.ts"];
+// The service worker of a screen comes last: it names every file of the screen with its digest.
+const KEEPER = { path: "phone/casilla-sw.ts", page: "/casilla", files: /^(casilla[.-]|icono|texts-)/ };
 
 const api = describeApi(JSON.parse(readFileSync(join(here, "../../docs/openapi.json"), "utf8")));
 const typed = join(here, "shared/openapi.ts");
@@ -38,12 +41,8 @@ for (const name of readdirSync(join(here, "assets"))) {
 
 const screens = SCREENS.filter(({ folder }) => existsSync(join(here, folder, "main.tsx")));
 const workers = WORKERS.filter((path) => existsSync(join(here, path)));
-await build({
+const options = {
   absWorkingDir: here,
-  entryPoints: [
-    ...screens.map(({ folder, name }) => ({ in: `${folder}/main.tsx`, out: name })),
-    ...workers.map((path) => ({ in: path, out: path.replace(/^.*\//, "").replace(/\.ts$/, "") })),
-  ],
   outdir: dist,
   bundle: true,
   minify: true,
@@ -55,6 +54,13 @@ await build({
   legalComments: "none",
   logLevel: "warning",
   external: ["/pantallas/*"],
+};
+await build({
+  ...options,
+  entryPoints: [
+    ...screens.map(({ folder, name }) => ({ in: `${folder}/main.tsx`, out: name })),
+    ...workers.map((path) => ({ in: path, out: path.replace(/^.*\//, "").replace(/\.ts$/, "") })),
+  ],
 });
 
 for (const { name, title, manifest } of screens) {
@@ -79,4 +85,20 @@ ${styled}${installed}<script type="module" src="/pantallas/${name}.js"></script>
 </html>
 `,
   );
+}
+
+if (existsSync(join(here, KEEPER.path))) {
+  const program = join(here, "node_modules/zxing-wasm/dist/reader/zxing_reader.wasm");
+  writeFileSync(join(dist, "casilla-zxing.wasm"), readFileSync(program));
+  const digest = (name) => createHash("sha256").update(readFileSync(join(dist, name))).digest("hex").slice(0, 16);
+  const kept = readdirSync(dist).filter((name) => KEEPER.files.test(name)).sort();
+  const page = `${KEEPER.page.slice(1)}.html`;
+  const files = kept.map((name) => [name === page ? KEEPER.page : `/pantallas/${name}`, digest(name)]);
+  const out = KEEPER.path.replace(/^.*\//, "").replace(/\.ts$/, "");
+  await build({
+    ...options,
+    entryPoints: [{ in: KEEPER.path, out }],
+    format: "iife",
+    define: { FILES: JSON.stringify(Object.fromEntries(files)) },
+  });
 }

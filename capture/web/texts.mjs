@@ -1,5 +1,5 @@
 // The texts of the screens. The source is Spanish: t("Inicie sesión"). texts/LANGUAGE/ holds the other languages.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const FOLDERS = ["shared", "terminal", "desk", "catd", "phone"];
@@ -7,7 +7,7 @@ const FOLDERS = ["shared", "terminal", "desk", "catd", "phone"];
 // Every Spanish text that a screen can show: the first argument of t(), and of mark(), which names a text for later.
 export function textsOf(here) {
   const found = new Set();
-  for (const folder of FOLDERS) {
+  for (const folder of FOLDERS.filter((each) => existsSync(join(here, each)))) {
     for (const entry of readdirSync(join(here, folder), { recursive: true })) {
       if (!/\.tsx?$/.test(entry)) continue;
       const source = readFileSync(join(here, folder, entry), "utf8");

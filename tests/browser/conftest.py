@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -165,3 +165,15 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def watched(context: BrowserContext) -> Watched:
     return Watched.of(context.new_page())
+
+
+@pytest.fixture
+def shots() -> Callable[[Page, str], None]:
+    """Keeps a picture of the whole page in the folder that SHOTS names, for people to look at."""
+    folder = os.environ.get("SHOTS")
+
+    def shoot(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+    return shoot

@@ -34,12 +34,14 @@ FORM: Final = PrintedForm(
 """The form of district 1 of the room's catalogue, on paper."""
 
 
-def drawn(values: Mapping[str, int | str], acta: int, *, condition: Condition = CLEAN) -> bytes:
-    """The photograph of an acta with these values."""
+def drawn(
+    values: Mapping[str, int | str], acta: int, *, condition: Condition = CLEAN, text: str | None = None
+) -> bytes:
+    """The photograph of an acta with these values. `text` is that of its sticker, if not that of the acta."""
     fields: dict[str, Field] = {
         code: MARKS[value] if isinstance(value, str) else value for code, value in values.items()
     }
-    return draw(FORM, fields, qr(acta), rng=random.Random(acta), condition=condition)
+    return draw(FORM, fields, qr(acta) if text is None else text, rng=random.Random(acta), condition=condition)
 
 
 class ScreenRoom:
@@ -109,7 +111,7 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
         await connection.close()
         clock = Clock(datetime.now(UTC))
         try:
-            async with furnished(Night.of(postgres, name), folder, clock=clock) as room:
+            async with furnished(Night.of(postgres, name), folder, clock=clock, image_max_bytes=2_000_000) as room:
                 owner = await asyncpg.connect(postgres.owner(name))
                 await owner.execute("INSERT INTO form_layout VALUES (10, $1)", json.dumps(describe(FORM)))
                 await owner.close()

@@ -1,7 +1,9 @@
 // Made from docs/openapi.json by api.mjs: do not edit.
 
 export type ActaAnswer = { "capturas": (CaptureOfActa)[]; "clave": string; "contabilizada": number | string | null; "cotejada": number | null; "eleccion": string; "estado": string; "imagenes": (ImageOfActa)[]; "observaciones": (string)[]; "ronda": number };
+export type ActaOfCasilla = { "clave": string; "eleccion": string; "qr": string; "titulo": string };
 export type ActaOfSeccion = { "casilla": string; "clave": string; "eleccion": string; "identidad": string; "titulo": string };
+export type ActaOfSite = { "clave": string; "desde": string | null; "eleccion": string; "estado": "llego" | "falta" | "sin_acta"; "ext_contigua": number; "lugar": string; "numero": number; "propuesta": number | null; "seccion": number; "tipo": string; "titulo": string };
 export type ActaOfTask = { "casilla": string; "clave": string; "contienda": string; "distrito": string; "eleccion": string; "entidad": string; "limite": number | null; "municipio": string; "seccion": string; "titulo": string };
 export type ActasAnswer = { "filas": (ActaOfSeccion)[] };
 export type ActasPart = { "cuantas": number; "estado": string };
@@ -11,6 +13,7 @@ export type BoardAnswer = { "actas": (ActasPart)[]; "desde": string; "esperan": 
 export type CaptureAnswer = { "avisos": (string)[]; "captura": number; "siguiente"?: TaskAnswer | null };
 export type CaptureBody = { "siguiente"?: (TaskKind)[] | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
 export type CaptureOfActa = { "hora": string; "marcas": string; "numeros": (number | null)[]; "ordinal": number; "ronda": number };
+export type CasillaOfDevice = { "actas": (ActaOfCasilla)[]; "clave": string; "direccion": string; "ext_contigua": number; "lugar": string; "municipio": string; "numero": number; "seccion": number; "tipo": string };
 export type CorrectionRow = { "clave": string; "corte": number | null; "decision": number | null; "eleccion": string; "motivo": string };
 export type CorrectionsList = { "filas": (CorrectionRow)[]; "siguiente": number | null };
 export type CotejoBody = { "resultado": string };
@@ -24,6 +27,8 @@ export type DecisionsList = { "filas": (DecisionRow)[]; "siguiente": number | nu
 export type DeviceRow = { "dispositivo": string; "envios": number; "inscrito": string; "revocado": string | null; "sitio": string; "ultimo": number | null; "ultimo_envio": string | null };
 export type DevicesList = { "filas": (DeviceRow)[]; "siguiente": number | null };
 export type DoneAnswer = {  };
+export type EnrolmentAnswer = { "casillas": (CasillaOfDevice)[]; "dispositivo": string; "llave_de_acuses": string; "servidor": string; "simulacro": boolean; "sitio": string };
+export type EnrolmentBody = { "codigo": string; "llave": string };
 export type FieldOfForm = { "codigo": string; "digitos": number; "nombre": string; "recorte"?: ((number)[])[] | null };
 export type FueraList = { "filas": (FueraRow)[]; "siguiente": number | null };
 export type FueraRow = { "decision": number | null; "desde": string; "eleccion": string | null; "identidad": string; "sha256": string };
@@ -31,6 +36,9 @@ export type HTTPValidationError = { "detail"?: (ValidationError)[] };
 export type HealthAnswer = { "fuera"?: (string)[]; "ok": boolean };
 export type IdentityBody = { "identidad": string; "proceso_tecnico"?: boolean; "siguiente"?: (TaskKind)[] | null };
 export type ImageOfActa = { "bytes": number; "formato": string; "recibida": string; "sha256": string; "vigente": boolean };
+export type ImageOfSite = { "desde": string; "dispositivo": string; "estado": "por_identificar" | "ilegible" | "fuera"; "sha256": string };
+export type InvitationAnswer = { "codigo": string; "cuadros": (string)[]; "direccion": string; "vence": string };
+export type InvitationBody = { "dispositivo": string; "municipios"?: (number)[]; "secciones"?: (number)[]; "sitio": string };
 export type MissingList = { "filas": (MissingRow)[]; "siguiente": number | null };
 export type MissingRow = { "clave": string; "eleccion": string; "entidad": number; "municipio": number; "seccion": number };
 export type MunicipioRow = { "entidad": number; "municipio": number; "nombre": string | null; "nombre_entidad": string | null };
@@ -48,6 +56,7 @@ export type Role = "operador_catd" | "digitalizador" | "capturista" | "verificad
 export type ScreenSessionAnswer = { "rol": Role; "sitio": string; "usuario": string };
 export type SeccionesAnswer = { "filas": (number)[] };
 export type SessionAnswer = { "rol": Role; "sitio": string; "token": string; "vence": string };
+export type SiteBoard = { "actas": (ActaOfSite)[]; "imagenes": (ImageOfSite)[]; "sitio": string };
 export type SiteRow = { "dispositivos": number; "nombre": string; "personas": number; "sitio": string };
 export type SitesList = { "filas": (SiteRow)[]; "siguiente": number | null };
 export type TaskAnswer = { "acta": ActaOfTask | null; "campos": (FieldOfForm)[]; "capturas"?: (Record<string, number | string>)[]; "imagen": string; "original": string; "rarezas": (OddityOfImage)[]; "tarea": string; "tipo": TaskKind; "vence": string };
@@ -76,6 +85,8 @@ export interface Operations {
   "POST /v1/decisions/{decision}/confirm": { body: AnswerBody; answer: DecisionAnswer };
   "POST /v1/decisions/{decision}/reject": { body: AnswerBody; answer: DecisionAnswer };
   "POST /v1/decisions/{decision}/undo": { body: ReasonBody; answer: DecisionAnswer };
+  "POST /v1/devices": { body: EnrolmentBody; answer: EnrolmentAnswer };
+  "POST /v1/devices/invitations": { body: InvitationBody; answer: InvitationAnswer };
   "POST /v1/images": { body: undefined; answer: ReceiptAnswer };
   "GET /v1/images/{sha256}": { body: undefined; answer: null };
   "GET /v1/lists/corrections": { body: undefined; answer: CorrectionsList };
@@ -93,9 +104,15 @@ export interface Operations {
   "POST /v1/session": { body: Credentials; answer: SessionAnswer };
   "GET /v1/session/cookie": { body: undefined; answer: ScreenSessionAnswer };
   "POST /v1/session/cookie": { body: Credentials; answer: ScreenSessionAnswer };
+  "GET /v1/sites/own": { body: undefined; answer: SiteBoard };
   "POST /v1/tasks/lease": { body: Wanted; answer: TaskAnswer | null };
   "POST /v1/tasks/{tarea}/entry": { body: CaptureBody; answer: CaptureAnswer };
   "POST /v1/tasks/{tarea}/identity": { body: IdentityBody; answer: NextAnswer };
   "POST /v1/tasks/{tarea}/release": { body: undefined; answer: null };
   "POST /v1/tasks/{tarea}/resolution": { body: CaptureBody; answer: NextAnswer };
+  "OPTIONS /v1/uploads": { body: undefined; answer: null };
+  "POST /v1/uploads": { body: undefined; answer: null };
+  "GET /v1/uploads/{dispositivo}/{envio}": { body: undefined; answer: ReceiptAnswer };
+  "HEAD /v1/uploads/{dispositivo}/{envio}": { body: undefined; answer: null };
+  "PATCH /v1/uploads/{dispositivo}/{envio}": { body: undefined; answer: null };
 }
