@@ -28,7 +28,19 @@ from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
+from prep.store.desk import (
+    NO_NOTE,
+    CaptureNote,
+    EarlierCapture,
+    Form,
+    Forms,
+    HeldTask,
+    OnForm,
+    Statement,
+    Task,
+    TaskActa,
+    TaskKind,
+)
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 from prep.store.pipeline import KeptCapture
@@ -187,7 +199,9 @@ class Desk:
 
     # What people give.
 
-    async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+    async def submit(
+        self, person: Person, lease: UUID, raw: Mapping[str, object], note: CaptureNote = NO_NOTE
+    ) -> DeskAnswer:
         """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for the values, 403, 409, 410 for the lease.
@@ -198,9 +212,11 @@ class Desk:
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.CAPTURA)
                 values = await self._read_values(connection, on_form, raw)
+                if unknown := sorted(set(note.letters) - raw.keys()):
+                    raise Rejected(f"letras: el acta no tiene el campo {unknown[0][:40]}", code=Code.VALUES_UNKNOWN)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 capture = await store.add_capture(
-                    connection, task, values, site=person.site, at=self._clock(), message=message
+                    connection, task, values, site=person.site, at=self._clock(), message=message, note=note
                 )
                 if capture is not None:
                     observe.CAPTURES.labels(task.ordinal).inc()

@@ -1,5 +1,6 @@
 """The desk of those in charge in a real browser: the board, the lists, and actions that say first what they will do."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,3 +169,28 @@ def test_a_session_that_ends_in_the_middle_of_a_proposal_loses_no_word(room: Scr
     expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
     [kept] = room.rows("SELECT words FROM decision WHERE kind = 'sin_acta' ORDER BY id DESC LIMIT 1")
     assert kept["words"] == "el camino está cerrado"
+
+
+def test_a_telephone_is_invited_and_a_lost_device_sends_no_more(room: ScreenRoom, enter: Any) -> None:
+    room.arrive(7)
+    page = enter("super")
+    page.get_by_role("button", name="Dispositivos").click()
+    page.get_by_role("button", name="Invitar un teléfono…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Identificador del dispositivo").fill("movil-7")
+    dialog.get_by_label("Sitio").fill("CATD-1")
+    dialog.get_by_label("Secciones que va a traer").fill("7, 8")
+    dialog.get_by_role("button", name="Mostrar el código").click()
+    expect(page.get_by_role("img", name="Código QR de ")).to_be_visible()
+    expect(page.locator(".code")).to_have_text(re.compile(r"[A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4}"))
+    accessible(page)
+    row = page.get_by_role("row", name="escaner-1")
+    row.get_by_role("button", name="Ver", exact=True).click()
+    expect(row).to_contain_text("clave7")
+    row.get_by_role("button", name="Se perdió…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Desde ahora escaner-1 no envía nada más.")
+    page.get_by_role("button", name="Declarar perdido").click()
+    expect(page.get_by_text("escaner-1 ya no envía.")).to_be_visible()
+    expect(row).to_contain_text("revocado")
+    [device] = room.rows("SELECT p.login FROM device d JOIN person p ON p.id = d.revoked_by WHERE d.id = 'escaner-1'")
+    assert device["login"] == "super"

@@ -9,7 +9,7 @@ import pytest
 
 from capture import screens
 from tests.conftest import Night
-from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished, qr
+from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished, jpeg, qr
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -179,3 +179,45 @@ async def test_the_board_tells_the_work_that_waits_and_the_speed_of_people_and_n
     assert (ana["capturas"], ana["recientes"], ana["mediana_segundos"]) == (1, 0, None)
     for who in ("ana", "audi", "obse", "oper"):
         assert (await room.ask(who, "/v1/board", method="GET")).status_code == 403
+
+
+async def test_a_supervisor_declares_a_device_lost_and_sees_what_it_sent(room: Room) -> None:
+    sha256 = await room.arrive(1)
+    path = f"/v1/devices/{room.device.id}"
+    for who, refused in (("ana", 403), ("obse", 403), ("audi", 403)):
+        assert (await room.ask(who, f"{path}/lost")).status_code == refused
+    [sent] = (await room.ask("audi", f"{path}/images", method="GET")).json()["filas"]
+    assert (sent["numero"], sent["sha256"], sent["clave"]) == (10_001, sha256, "clave1")
+    first = (await room.ask("super", f"{path}/lost")).json()
+    again = (await room.ask("admin", f"{path}/lost")).json()
+    assert first == again, "the first moment stays"
+    late = await room.send(jpeg(2))
+    assert late.status_code in {201, 401}, "the map of devices is at most some seconds old"
+    assert [each["revocado"] is not None for each in await devices(room)] == [True]
+    for method, end in (("POST", "lost"), ("GET", "images")):
+        unknown = await room.ask("super", f"/v1/devices/nadie/{end}", method=method)
+        assert (unknown.status_code, unknown.json()["codigo"]) == (404, "dispositivo_inexistente")
+
+
+async def devices(room: Room) -> list[dict[str, str | None]]:
+    found: list[dict[str, str | None]] = (await room.ask("super", "/v1/lists/devices", method="GET")).json()["filas"]
+    return found
+
+
+async def test_letters_are_of_fields_of_the_acta_and_decide_nothing(room: Room) -> None:
+    await room.arrive(1)
+    task = await room.lease("ana")
+    assert task is not None
+    path = f"/v1/tasks/{task['tarea']}/entry"
+    wrong = await room.ask("ana", path, {"valores": VALUES, "letras": ["MORENA"]})
+    assert (wrong.status_code, wrong.json()["codigo"]) == (422, "campos_sobrantes")
+    told = {"valores": VALUES, "letras": ["PAN"], "milisegundos": 41_000, "teclas": 40}
+    assert (await room.ask("ana", path, told)).status_code == 201
+    assert (await room.ask("ana", path, told)).status_code == 200
+    await room.work()
+    assert (await room.type("beto", VALUES)).status_code == 201
+    state = (await room.ask("super", "/v1/actas/DIP_LOC/clave1", method="GET")).json()
+    assert state["estado"] == "Verificada"
+    assert [each["letras"] for each in state["capturas"]] == [["PAN"], []]
+    note = await room.pool.fetchrow("SELECT * FROM capture_note")
+    assert dict(note) == {"entry": 1, "letters": ["PAN"], "milliseconds": 41_000, "keys": 40}

@@ -17,12 +17,12 @@ export interface Action {
   body?: ComponentChildren;
   /** Not yet: the body lacks something. */
   missing?: () => string;
-  run: (reason: string, words: string) => Promise<string>;
+  run: (reason: string, words: string) => Promise<ComponentChildren>;
 }
 
 interface Props {
   action: Action;
-  onClose: (done: string) => void;
+  onClose: (done: ComponentChildren) => void;
 }
 
 export function ActionDialog({ action, onClose }: Props) {

@@ -22,9 +22,11 @@ interface Props<N extends ListName> {
   /** Read again when this changes. */
   version: number;
   empty: string;
+  /** Above the table. */
+  children?: ComponentChildren;
 }
 
-export function List<N extends ListName>({ ask, name, columns, version, empty }: Props<N>) {
+export function List<N extends ListName>({ ask, name, columns, version, empty, children }: Props<N>) {
   const [rows, setRows] = useState<RowOf<N>[] | null>(null);
   const [more, setMore] = useState<number | null>(null);
   const [wanted, setWanted] = useState("");
@@ -59,6 +61,7 @@ export function List<N extends ListName>({ ask, name, columns, version, empty }:
         <button type="button" onClick={() => read(0)}>
           {t("Leer otra vez")}
         </button>
+        {children}
       </div>
       {said && (
         <p class="notice" role="alert">

@@ -11,8 +11,8 @@ export type Acuse = { "bytes": number; "clave": string; "formato": 1; "observaci
 export type AnswerBody = { "texto"?: string };
 export type BoardAnswer = { "actas": (ActasPart)[]; "desde": string; "esperan": (WaitingPart)[]; "hora": string; "personas": (PersonPart)[] };
 export type CaptureAnswer = { "avisos": (string)[]; "captura": number; "siguiente"?: TaskAnswer | null };
-export type CaptureBody = { "siguiente"?: (TaskKind)[] | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
-export type CaptureOfActa = { "hora": string; "marcas": string; "numeros": (number | null)[]; "ordinal": number; "ronda": number };
+export type CaptureBody = { "letras"?: (string)[]; "milisegundos"?: number | null; "siguiente"?: (TaskKind)[] | null; "teclas"?: number | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
+export type CaptureOfActa = { "hora": string; "letras": (string)[]; "marcas": string; "numeros": (number | null)[]; "ordinal": number; "ronda": number };
 export type CasillaOfDevice = { "actas": (ActaOfCasilla)[]; "clave": string; "direccion": string; "ext_contigua": number; "lugar": string; "municipio": string; "numero": number; "seccion": number; "tipo": string };
 export type CorrectionRow = { "clave": string; "corte": number | null; "decision": number | null; "eleccion": string; "motivo": string };
 export type CorrectionsList = { "filas": (CorrectionRow)[]; "siguiente": number | null };
@@ -39,6 +39,7 @@ export type ImageOfActa = { "bytes": number; "formato": string; "recibida": stri
 export type ImageOfSite = { "desde": string; "dispositivo": string; "estado": "por_identificar" | "ilegible" | "fuera"; "sha256": string };
 export type InvitationAnswer = { "codigo": string; "cuadros": (string)[]; "direccion": string; "vence": string };
 export type InvitationBody = { "dispositivo": string; "municipios"?: (number)[]; "secciones"?: (number)[]; "sitio": string };
+export type LostAnswer = { "dispositivo": string; "revocado": string };
 export type MissingList = { "filas": (MissingRow)[]; "siguiente": number | null };
 export type MissingRow = { "clave": string; "eleccion": string; "entidad": number; "municipio": number; "seccion": number };
 export type MunicipioRow = { "entidad": number; "municipio": number; "nombre": string | null; "nombre_entidad": string | null };
@@ -55,6 +56,8 @@ export type RefusalAnswer = { "codigo": string; "error": string };
 export type Role = "operador_catd" | "digitalizador" | "capturista" | "verificador" | "supervisor" | "cotejador" | "administrador" | "auditor" | "observador";
 export type ScreenSessionAnswer = { "rol": Role; "sitio": string; "usuario": string };
 export type SeccionesAnswer = { "filas": (number)[] };
+export type SentAnswer = { "filas": (SentImage)[] };
+export type SentImage = { "clave": string | null; "estado": string; "numero": number; "recibida": string; "sha256": string };
 export type SessionAnswer = { "rol": Role; "sitio": string; "token": string; "vence": string };
 export type SiteBoard = { "actas": (ActaOfSite)[]; "imagenes": (ImageOfSite)[]; "sitio": string };
 export type SiteRow = { "dispositivos": number; "nombre": string; "personas": number; "sitio": string };
@@ -87,6 +90,8 @@ export interface Operations {
   "POST /v1/decisions/{decision}/undo": { body: ReasonBody; answer: DecisionAnswer };
   "POST /v1/devices": { body: EnrolmentBody; answer: EnrolmentAnswer };
   "POST /v1/devices/invitations": { body: InvitationBody; answer: InvitationAnswer };
+  "GET /v1/devices/{dispositivo}/images": { body: undefined; answer: SentAnswer };
+  "POST /v1/devices/{dispositivo}/lost": { body: undefined; answer: LostAnswer };
   "POST /v1/images": { body: undefined; answer: ReceiptAnswer };
   "GET /v1/images/{sha256}": { body: undefined; answer: null };
   "GET /v1/lists/corrections": { body: undefined; answer: CorrectionsList };

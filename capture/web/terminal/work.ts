@@ -75,9 +75,9 @@ export interface Draft {
   /** The image and the acta: the same work under another lease is the same draft. */
   key: string;
   values: Values;
+  /** The fields whose letters and figures contradict each other. */
+  letters: string[];
   at: number;
-  /** The lease under which the person pressed send, until the server answered. */
-  sending?: string;
 }
 
 const PREFIX = "prep.borrador.";
