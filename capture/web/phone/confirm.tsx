@@ -27,7 +27,7 @@ export function Confirm({ device, picture, onDone }: Props) {
   const known = actaOf(device.casillas, picture.acta);
   return (
     <main class="phone confirm">
-      {source && <img class="shown" src={source} alt={t("La foto que tomó")} />}
+      {source && <img class="shown" src={source} alt={t("La foto que tomó")} onError={() => setSource("")} />}
       {picture.advice.length > 0 && (
         <ul class="notice advice">
           {picture.advice.map((each) => (

@@ -222,7 +222,7 @@ function Row({ picture, device, sent }: { picture: Picture; device: Enrolment; s
   const moving = picture.mark === "guardada" && sent > 0 && sent < picture.bytes;
   return (
     <li class={`picture ${picture.mark}`}>
-      {source ? <img src={source} alt="" loading="lazy" decoding="async" /> : <span class="nothing" aria-hidden="true" />}
+      {source ? <img src={source} alt="" loading="lazy" decoding="async" onError={() => setSource("")} /> : <span class="nothing" aria-hidden="true" />}
       <div>
         <p class="title">{title}</p>
         <p class="soft">{clockTime(picture.taken)}</p>
