@@ -83,7 +83,17 @@ from capture.shapes import (
     body_of,
     first_wrong,
 )
-from capture.uploads import ALGORITHMS, DEVICE_PATTERN, EXTENSIONS, UPLOAD_PATTERN, VERSION, Name, Progress, Uploads
+from capture.uploads import (
+    ALGORITHMS,
+    DEVICE_PATTERN,
+    EXTENSIONS,
+    UPLOAD_PATTERN,
+    VERSION,
+    LineBroke,
+    Name,
+    Progress,
+    Uploads,
+)
 from prep import observe
 from prep.blobs import Blobs
 from prep.bus.contract import Bus
@@ -282,7 +292,7 @@ async def add_piece(request: Request, device: OfDevice, upload: OfUpload) -> Res
     """Take the next piece. The answer to the last one brings the receipt in `X-PREP-Receipt`, in base64."""
     uploads = _rooms(request).uploads
     try:
-        progress = await uploads.add_piece(Name(device, upload), request.headers, request.stream())
+        progress = await uploads.add_piece(Name(device, upload), request.headers, _body(request))
     except PrepError as error:
         observe.IMAGES_REFUSED.labels(error.status).inc()
         raise
@@ -295,6 +305,14 @@ async def receipt_of_upload(request: Request, device: OfDevice, upload: OfUpload
     if receipt is None:
         raise Rejected("el envío todavía no termina", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise LineBroke from None
 
 
 def _told_by_tus(progress: Progress, status: int) -> Response:
@@ -843,6 +861,7 @@ REFUSALS: Final = (
     (RequestValidationError, _refuse_path),
     (HTTPException, _refuse_route),
     (ClientDisconnect, _hung_up),
+    (LineBroke, _hung_up),
     (Exception, _defect),
 )
 

@@ -65,7 +65,7 @@ def files() -> dict[str, File]:
             "Cross-Origin-Opener-Policy": "same-origin",
         }
         if phone:
-            headers["Service-Worker-Allowed"] = "/casilla"
+            headers["Service-Worker-Allowed"] = "/"  # it says itself for which two addresses it works
         found[made.name] = File(content, headers)
     return found
 

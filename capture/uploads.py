@@ -25,8 +25,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from starlette.requests import ClientDisconnect
-
 from capture.intake import Intake, awaited
 from prep.blobs import Arriving, Blobs
 from prep.errors import Code, PrepError, Rejected
@@ -52,6 +50,10 @@ _ROOT: Final = "envios"
 _ENDED: Final = "enviados"
 _ANNOUNCED: Final = "envio"
 """The ending of the record that holds the announcement. That of a piece is its position."""
+
+
+class LineBroke(Exception):
+    """The sender left in the middle of a piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,7 @@ class Uploads:
                     if checksum is not None:
                         checksum.update(chunk)
                     await arriving.write(chunk)
-        except ClientDisconnect as error:
+        except LineBroke as error:
             cut = error
         except Rejected as error:
             if error.code is not Code.UPLOAD_STOPPED:

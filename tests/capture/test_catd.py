@@ -72,7 +72,7 @@ async def test_a_folder_of_scans_duplicates_and_rubbish(room: Room, tmp_path: Pa
     rubbish = {
         "notas.txt": b"llamar a casa",
         "vacio.jpg": b"",
-        "a medias.jpg": jpeg(99, side=200)[:-500] + b"\xff\xd9",
+        "pagina.html": b"<html><script>alert(1)</script>" * 9,
         "grande.bin": b"\0" * 5000,
     }
     repeated = {"copia de scan0003.jpg": jpeg(3), "lote 2/otra vez.jpg": jpeg(4)}

@@ -134,6 +134,27 @@ async def test_who_may_invite_what(room: Room, who: str, other: dict[str, Any], 
     assert (await room.ask(who, "/v1/devices/invitations", ASKED | other)).status_code == status
 
 
+async def test_a_site_sees_how_its_own_actas_stand(room: Room) -> None:
+    told = await invite(room, secciones=[12, 13, 14])
+    await enrol(room, told["codigo"], Device("movil-7"))
+    await room.arrive(12)
+    await room.arrive(40, text=None)
+    said = {"tipo": "sin_acta", "eleccion": "DIP_LOC", "motivo": "paquete_no_entregado"}
+    for acta in (13, 14):
+        answer = await room.ask("oper", "/v1/decisions", said | {"clave": f"clave{acta}"})
+        assert answer.status_code == 201
+    number = answer.json()["decision"]
+    assert (await room.ask("super", f"/v1/decisions/{number}/confirm", {})).status_code == 201
+    board = (await room.ask("oper", "/v1/sites/own", method="GET")).json()
+    assert [(each["seccion"], each["estado"], each["propuesta"] is None) for each in board["actas"]] == [
+        (12, "llego", True), (13, "falta", False), (14, "sin_acta", True),
+    ]  # fmt: skip
+    assert [each["desde"] is None for each in board["actas"]] == [False, True, False]
+    assert [(each["estado"], each["dispositivo"]) for each in board["imagenes"]] == [("por_identificar", "escaner-1")]
+    assert (await room.ask("super", "/v1/sites/own", method="GET")).json()["actas"] == [], "another site"
+    assert (await room.ask("ana", "/v1/sites/own", method="GET")).status_code == 403
+
+
 async def test_postgres_takes_no_device_without_a_code_and_no_code_without_a_session(room: Room, night: Night) -> None:
     connection = await asyncpg.connect(night.parts[Part.CAPTURE])
     for statement in (

@@ -18,7 +18,6 @@ import asyncpg
 import httpx
 import pytest
 from PIL import Image
-from starlette.requests import ClientDisconnect
 from tusclient import client as tus  # type: ignore[import-untyped]
 from tusclient.exceptions import TusCommunicationError  # type: ignore[import-untyped]
 
@@ -327,18 +326,18 @@ async def test_a_line_that_breaks_in_a_piece_keeps_what_came(room: Room) -> None
     async def broken() -> AsyncIterator[bytes]:
         yield content[:12_000]
         yield content[12_000:20_000]
-        raise ClientDisconnect
+        raise uploads.LineBroke
 
     by_pieces = uploads.Uploads(room.intake, room.blobs, room.clock)
     headers = {name.lower(): value for name, value in moves(0).items()}
     name = uploads.Name(room.device.id, path.rsplit("/", 1)[1])
-    with pytest.raises(ClientDisconnect):
+    with pytest.raises(uploads.LineBroke):
         await by_pieces.add_piece(name, headers, broken())
     assert await stands(room, path) == 20_000
     # With a checksum it is another matter: half of a piece cannot be told from a damaged one.
     digest = base64.b64encode(hashlib.sha256(content[20_000:]).digest()).decode()
     headers |= {"upload-offset": "20000", "upload-checksum": f"sha256 {digest}"}
-    with pytest.raises(ClientDisconnect):
+    with pytest.raises(uploads.LineBroke):
         await by_pieces.add_piece(name, headers, broken())
     assert await stands(room, path) == 20_000
     await send_rest(room, path, content)

@@ -13,7 +13,7 @@ import { serverNow } from "../shared/api";
 import type { Ask } from "../shared/find_acta";
 import { Gate, useSession } from "../shared/gate";
 import type { ActaOfSite, SiteBoard } from "../shared/openapi";
-import { Bar } from "../shared/session";
+import { Bar, sentenceOf } from "../shared/session";
 import { age, clockTime, mark, t } from "../shared/texts";
 import { unpack } from "./unpack";
 
@@ -236,11 +236,16 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
   const [action, setAction] = useState<Action | null>(null);
   const [done, setDone] = useState<ComponentChildren>("");
   const [seen, setSeen] = useState(0);
+  const [refused, setRefused] = useState("");
   useEffect(() => {
     let gone = false;
     const look = async (): Promise<void> => {
-      const found = await ask("GET /v1/sites/own", undefined);
-      if (!gone) setBoard(found);
+      try {
+        const found = await ask("GET /v1/sites/own", undefined);
+        if (!gone) setBoard(found);
+      } catch (error) {
+        setRefused(sentenceOf(error));
+      }
     };
     void look();
     const timer = setInterval(() => void look(), LOOK_SECONDS * 1000);
@@ -249,7 +254,7 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
       clearInterval(timer);
     };
   }, [seen]);
-  if (!board) return <p role="status">{t("Abriendo…")}</p>;
+  if (!board) return <p role="status">{refused || t("Abriendo…")}</p>;
   const count = (state: string): number => board.actas.filter((each) => each.estado === state).length;
   const rows = board.actas.filter((each) => !shown || each.estado === shown);
   return (

@@ -7,7 +7,8 @@ import { type Enrolment, original, type Picture } from "./store";
 interface Props {
   device: Enrolment;
   picture: Picture;
-  onDone: (acta: string) => void;
+  /** The text of the acta's QR code, "" if nobody here knows it, null if it is no acta and is not sent. */
+  onDone: (acta: string | null) => void;
 }
 
 export function Confirm({ device, picture, onDone }: Props) {
@@ -26,7 +27,7 @@ export function Confirm({ device, picture, onDone }: Props) {
   const known = actaOf(device.casillas, picture.acta);
   return (
     <main class="phone confirm">
-      {source && <img class="shown" src={source} alt={t("La foto que tomó")} />}
+      {source && <img class="shown" src={source} alt={t("La foto que tomó")} onError={() => setSource("")} />}
       {picture.advice.length > 0 && (
         <ul class="notice advice">
           {picture.advice.map((each) => (
@@ -79,6 +80,7 @@ function Choose({ device, onDone }: Pick<Props, "device" | "onDone">) {
           </button>
         ))}
         <button type="button" onClick={() => onDone("")}>{t("No sé cuál es: que otros la identifiquen")}</button>
+        <button class="plain" type="button" onClick={() => onDone(null)}>{t("No es un acta: no enviarla")}</button>
       </div>
     </>
   );

@@ -1,7 +1,7 @@
 // PREP Casilla: photographs of actas at the polling place, kept first, sent whenever there is a network.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { LanguageButton } from "../shared/session";
-import { clockTime, t } from "../shared/texts";
+import { clockTime, mark, t } from "../shared/texts";
 import { Confirm } from "./confirm";
 import { Enrol } from "./enrol";
 import { actaInWords, actasOf, casillaInWords, oneIdentity } from "./identity";
@@ -11,6 +11,8 @@ import { readQr } from "./qr";
 import { Sender } from "./send";
 import { momentWithOffset, sha256 } from "./signed";
 import { type Enrolment, enrolment, isFull, keepPicture, original, type Picture, pictures, update } from "./store";
+
+const ASIDE = mark("Usted la apartó: no es un acta. No se envía.");
 
 export function Phone() {
   const [device, setDevice] = useState<Enrolment | null | undefined>(undefined);
@@ -105,7 +107,9 @@ function Work({ device }: { device: Enrolment }) {
       read: null,
       advice: [],
     };
-    const kept = await keepPicture(picture, content);
+    let kept = await keepPicture(picture, content);
+    // Somebody brings it again on purpose.
+    if (kept.mark === "rechazada") kept = await update(kept.id!, { mark: "guardada", confirmed: false, said: "" });
     await reload();
     const [texts, advice] = await Promise.all([readQr(file), adviceOn(file)]);
     const read = oneIdentity(texts);
@@ -114,8 +118,9 @@ function Work({ device }: { device: Enrolment }) {
     }
   }
 
-  async function confirm(picture: Picture, acta: string): Promise<void> {
-    await update(picture.id!, { acta, confirmed: true });
+  async function confirm(picture: Picture, acta: string | null): Promise<void> {
+    const aside: Partial<Picture> = { mark: "rechazada", said: ASIDE };
+    await update(picture.id!, { confirmed: true, ...(acta === null ? aside : { acta }) });
     await reload();
     sender.current?.hurry();
   }
@@ -217,12 +222,12 @@ function Row({ picture, device, sent }: { picture: Picture; device: Enrolment; s
   const moving = picture.mark === "guardada" && sent > 0 && sent < picture.bytes;
   return (
     <li class={`picture ${picture.mark}`}>
-      {source ? <img src={source} alt="" loading="lazy" decoding="async" /> : <span class="nothing" aria-hidden="true" />}
+      {source ? <img src={source} alt="" loading="lazy" decoding="async" onError={() => setSource("")} /> : <span class="nothing" aria-hidden="true" />}
       <div>
         <p class="title">{title}</p>
         <p class="soft">{clockTime(picture.taken)}</p>
         {picture.mark === "rechazada" ? (
-          <p class="bad">{t("no se aceptó")}: {t(picture.said ?? "")}</p>
+          <p class="bad">{picture.said === ASIDE ? t(ASIDE) : `${t("no se aceptó")}: ${t(picture.said ?? "")}`}</p>
         ) : (
           <>
             <ol class="marks">
@@ -260,12 +265,12 @@ function MyCasillas({ device, all }: { device: Enrolment; all: Picture[] }) {
           {casilla.lugar && <p class="soft">{casilla.lugar}</p>}
           <ul>
             {casilla.actas.map((acta) => {
-              const mark = best.get(acta.qr)?.mark;
+              const state = best.get(acta.qr)?.mark;
               return (
                 <li key={acta.qr}>
                   {acta.titulo}
-                  <span class={mark === "acuse" ? "state good" : mark ? "state" : "state soft"}>
-                    {mark === "acuse" ? `✓ ${t("acuse")}` : mark ? t(mark) : t("falta")}
+                  <span class={state === "acuse" ? "state good" : state ? "state" : "state soft"}>
+                    {state === "acuse" ? `✓ ${t("acuse")}` : state ? t(state) : t("falta")}
                   </span>
                 </li>
               );
