@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WEB := capture/web
 PACKAGES := prep capture publisher integrity load_tests
 DEMO ?=
 UPGRADE ?= --upgrade
@@ -11,7 +12,7 @@ UPGRADE ?= --upgrade
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := --require-hashes --only-binary :all: -r
 
-.PHONY: help setup system tools demo test quick lint format bench lock wheel clean
+.PHONY: help setup system tools screens demo test quick lint format bench lock wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -38,10 +39,20 @@ system:
 	@sh deploy/system-packages.sh libzbar0
 
 # Real programs for tests: nginx and prometheus (deploy/), softhsm2 (keys in tokens), nftables and libfaketime (faults),
-# chromium (the page that checks), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
+# nodejs and npm (the build of the screens), chromium (the page that checks, the screens), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
 # A test whose program is missing is skipped and says so.
 tools:
-	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
+	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace nodejs npm
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/node_modules; fi
+
+# What the screens' build makes is committed: a night needs no Node. The packages come by the hashes of the lock, and run
+# nothing when they are installed.
+$(WEB)/node_modules: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --no-fund --no-audit --ignore-scripts --silent
+	touch $@
+
+screens: $(WEB)/node_modules ## build the screens of capture/web again (needs Node >= 20)
+	cd $(WEB) && npm run --silent build && npm run --silent check
 
 demo: setup ## a whole synthetic night on this machine, then its results at the address it prints
 	$(BIN)/prep demo $(DEMO)

@@ -7,10 +7,12 @@ changes no state. `OPERATIONS` lists every path with its answers and refusals; t
 import asyncio
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from email.utils import format_datetime
 from random import SystemRandom
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -25,17 +27,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from capture.auth import Devices, People
+from capture import screens
+from capture.auth import Devices, People, Tries, check_same_origin, token_of
 from capture.decisions import Decisions
 from capture.description import Operation, describe
+from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.receipts import Receipts, signing_key
+from capture.screens import cookie
 from capture.shapes import (
     LARGEST,
+    LARGEST_TERRITORY,
     ActaAnswer,
+    ActasAnswer,
     AnswerBody,
+    BoardAnswer,
     CaptureAnswer,
     CaptureBody,
     CorrectionsList,
@@ -46,16 +54,26 @@ from capture.shapes import (
     DecisionsList,
     DevicesList,
     DoneAnswer,
+    EnrolmentAnswer,
+    EnrolmentBody,
     FueraList,
     HealthAnswer,
     IdentityBody,
+    InvitationAnswer,
+    InvitationBody,
+    LostAnswer,
     MissingList,
+    MunicipiosAnswer,
     NextAnswer,
     PeopleList,
     ReasonBody,
     RecaptureBody,
     ReceiptAnswer,
+    ScreenSessionAnswer,
+    SeccionesAnswer,
+    SentAnswer,
     SessionAnswer,
+    SiteBoard,
     SitesList,
     TaskAnswer,
     UnidentifiedList,
@@ -64,6 +82,17 @@ from capture.shapes import (
     WithNext,
     body_of,
     first_wrong,
+)
+from capture.uploads import (
+    ALGORITHMS,
+    DEVICE_PATTERN,
+    EXTENSIONS,
+    UPLOAD_PATTERN,
+    VERSION,
+    LineBroke,
+    Name,
+    Progress,
+    Uploads,
 )
 from prep import observe
 from prep.blobs import Blobs
@@ -75,6 +104,8 @@ from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
+from prep.store.desk import CaptureNote
+from prep.store.invitations import Invited
 from prep.store.lists import PART, Listing
 from prep.store.people import Person
 from prep.store.tonight import Tonight
@@ -93,6 +124,8 @@ class Rooms:
     """What the routes call."""
 
     intake: Intake
+    uploads: Uploads
+    enrolment: Enrolment
     people: People
     desk: Desk
     decisions: Decisions
@@ -134,6 +167,7 @@ def create_app(
         tonight=tonight,
         max_bytes=settings.image_max_bytes,
     )
+    uploads = Uploads(intake, blobs, clock)
     people = People(pool, ticks=ticks, hours=settings.session_hours, idle_minutes=settings.session_idle_minutes)
     desk = Desk(
         pool,
@@ -148,6 +182,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         fresh = [asyncio.create_task(each.keep_fresh()) for each in (devices, tonight)]
+        fresh.append(asyncio.create_task(uploads.keep_swept()))
         yield
         for each in fresh:
             each.cancel()
@@ -157,10 +192,19 @@ def create_app(
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.rooms = Rooms(
-        intake, people, desk, Decisions(pool, tonight, clock=clock, chance=SystemRandom().random), pool
+        intake,
+        uploads,
+        Enrolment(pool, receipts, tonight, Tries(ticks)),
+        people,
+        desk,
+        Decisions(pool, tonight, clock=clock, chance=SystemRandom().random),
+        pool,
     )
     for operation in OPERATIONS:
         operation.add_to(app)
+    for path in screens.PAGES:
+        app.add_api_route(path, screen, methods=["GET"], include_in_schema=False)
+    app.add_api_route(f"{screens.FOLDER}/{{name}}", screen_file, methods=["GET"], include_in_schema=False)
     for kind, answer in REFUSALS:
         app.add_exception_handler(kind, answer)
     app.add_middleware(Edge)
@@ -173,23 +217,19 @@ def _rooms(request: Request) -> Rooms:
 
 
 SESSION: Final = HTTPBearer(scheme_name="sesion", description="The token of POST /v1/session.", auto_error=False)
-"""For the description alone: `_token` reads the header, and `People.who` decides."""
+"""For the description alone: `token_of` reads the headers, and `People.who` decides."""
 
 
 async def _person(request: Request, _: Annotated[object, Depends(SESSION)]) -> Person:
-    """The person whose session this is. Raises Rejected (401)."""
-    return await _rooms(request).people.who(_token(request))
-
-
-def _token(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    """The person whose session this is. Raises Rejected (401, 403)."""
+    return await _rooms(request).people.who(token_of(request.headers))
 
 
 Speaker = Annotated[Person, Depends(_person)]
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
 Lease = Annotated[UUID, Path(alias="tarea")]
 """The number of a lease, by which its holder names the task."""
+DeviceId = Annotated[str, Path(alias="dispositivo", pattern="^[A-Za-z0-9_-]{1,40}$")]
 Number = Annotated[int, Path(alias="decision", ge=1, le=LARGEST)]
 LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
     Listing.PEOPLE: (PeopleList, "The people, with their role and site."),
@@ -218,12 +258,98 @@ async def receive_image(request: Request) -> Response:
     return Response(receipt, 201 if made else 200, media_type="application/json")
 
 
+UPLOADS: Final = "/v1/uploads"
+
+
+async def tus_options(request: Request) -> Response:
+    """What is spoken of tus, the protocol of uploads by pieces: its version, extensions and limits."""
+    headers = {
+        "Tus-Version": VERSION,
+        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+        "Tus-Max-Size": str(_rooms(request).intake.max_bytes),
+    }
+    return Response(status_code=204, headers={"Tus-Resumable": VERSION, **headers})
+
+
+async def create_upload(request: Request) -> Response:
+    """Open an upload by pieces, announced by the headers of an image; `Location` says its path."""
+    name, expires = await _rooms(request).uploads.create(request.headers)
+    said = {"Tus-Resumable": VERSION, "Location": name.path, "Upload-Expires": format_datetime(expires, usegmt=True)}
+    return Response(status_code=201, headers=said)
+
+
+OfDevice = Annotated[str, Path(alias="dispositivo", pattern=DEVICE_PATTERN)]
+OfUpload = Annotated[str, Path(alias="envio", pattern=UPLOAD_PATTERN)]
+
+
+async def upload_progress(request: Request, device: OfDevice, upload: OfUpload) -> Response:
+    """How far an upload has come: `Upload-Offset`, and `X-PREP-Receipt` (base64) once it is whole."""
+    return _told_by_tus(await _rooms(request).uploads.progress(Name(device, upload)), 200)
+
+
+async def add_piece(request: Request, device: OfDevice, upload: OfUpload) -> Response:
+    """Take the next piece. The answer to the last one brings the receipt in `X-PREP-Receipt`, in base64."""
+    uploads = _rooms(request).uploads
+    try:
+        progress = await uploads.add_piece(Name(device, upload), request.headers, _body(request))
+    except PrepError as error:
+        observe.IMAGES_REFUSED.labels(error.status).inc()
+        raise
+    return _told_by_tus(progress, 204)
+
+
+async def receipt_of_upload(request: Request, device: OfDevice, upload: OfUpload) -> Response:
+    """The receipt of the image of an upload, once it is whole."""
+    receipt = (await _rooms(request).uploads.progress(Name(device, upload))).receipt
+    if receipt is None:
+        raise Rejected("el envío todavía no termina", code=Code.NO_RECEIPT)
+    return Response(receipt, media_type="application/json")
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise LineBroke from None
+
+
+def _told_by_tus(progress: Progress, status: int) -> Response:
+    said = {"Tus-Resumable": VERSION, "Upload-Offset": str(progress.offset), "Upload-Length": str(progress.length)}
+    if progress.expires is not None:
+        said["Upload-Expires"] = format_datetime(progress.expires, usegmt=True)
+    if progress.receipt is not None:
+        said["X-PREP-Receipt"] = b64encode(progress.receipt).decode()
+    return Response(status_code=status, headers=said)
+
+
 async def receipt_of(request: Request, sha256: Sha) -> Response:
     """The receipt of an image, byte for byte as its sender got it."""
     receipt = await _rooms(request).intake.receipts.find(sha256)
     if receipt is None:
         raise Rejected("no hay acuse de esa imagen", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
+
+
+async def invite(
+    request: Request, person: Speaker, said: Annotated[InvitationBody, body_of(InvitationBody)]
+) -> Response:
+    """A code with which one device enrols itself, once and soon: 201."""
+    invited = Invited(said.dispositivo, said.sitio, said.secciones, said.municipios)
+    token, origin = token_of(request.headers) or "", str(request.base_url)
+    return JSONResponse(await _rooms(request).enrolment.invite(person, token, invited, origin=origin), 201)
+
+
+async def enrol(request: Request, said: Annotated[EnrolmentBody, body_of(EnrolmentBody)]) -> Response:
+    """Enrol the device of a code under its own key: 201. The same again, while the code holds, is answered again."""
+    address = _address(request)
+    return JSONResponse(await _rooms(request).enrolment.enrol(said.codigo, said.llave, address=address), 201)
+
+
+async def site_board(request: Request, person: Speaker) -> Response:
+    """How the actas stand that the devices of this person's site are to bring, and its images without an acta."""
+    return JSONResponse(await _rooms(request).enrolment.board(person))
 
 
 async def receipts_key(request: Request) -> Response:
@@ -236,8 +362,7 @@ async def receipts_key(request: Request) -> Response:
 
 async def login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
     """Open a session."""
-    address = request.client.host if request.client else ""
-    session = await _rooms(request).people.login(said.usuario, said.clave, address)
+    session = await _rooms(request).people.login(said.usuario, said.clave, _address(request))
     told = {
         "token": session.token,
         "rol": session.person.role,
@@ -249,8 +374,31 @@ async def login(request: Request, said: Annotated[Credentials, body_of(Credentia
 
 async def logout(request: Request, _: Annotated[object, Depends(SESSION)]) -> Response:
     """End the session; the task that its person held waits for anybody again."""
-    await _rooms(request).people.logout(_token(request))
-    return Response(status_code=204)
+    await _rooms(request).people.logout(token_of(request.headers))
+    return Response(status_code=204, headers={"Set-Cookie": cookie("", 0)})
+
+
+async def screen_login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
+    """Open a session whose token goes into a cookie of the browser: for the screens of this server alone."""
+    check_same_origin(request.headers)
+    rooms = _rooms(request)
+    session = await rooms.people.login(said.usuario, said.clave, _address(request))
+    return JSONResponse(
+        _on_screen(session.person), 201, headers={"Set-Cookie": cookie(session.token, rooms.people.lasts_seconds)}
+    )
+
+
+async def screen_session(person: Speaker) -> Response:
+    """The person whose session this is: what a screen asks when it is opened."""
+    return JSONResponse(_on_screen(person))
+
+
+def _on_screen(person: Person) -> dict[str, str]:
+    return {"usuario": person.login, "rol": person.role, "sitio": person.site_code}
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def lease(request: Request, person: Speaker, wanted: Annotated[Wanted, body_of(Wanted, empty=b"{}")]) -> Response:
@@ -279,7 +427,8 @@ Captured = Annotated[CaptureBody, body_of(CaptureBody)]
 async def capture(request: Request, person: Speaker, lease: Lease, said: Captured) -> Response:
     """Keep a capture: 201 if it was kept now, 200 if the same one was kept under this lease before."""
     desk = _rooms(request).desk
-    return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores))
+    note = CaptureNote(tuple(said.letras), said.milisegundos, said.teclas)
+    return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores, note))
 
 
 async def identity(
@@ -301,6 +450,24 @@ async def release(request: Request, person: Speaker, lease: Lease) -> Response:
     """Give the task back undone. A lease that this person does not hold changes nothing."""
     await _rooms(request).desk.release(person, lease)
     return Response(status_code=204)
+
+
+async def municipios(request: Request, _: Speaker) -> Response:
+    """The municipios of the catalogue, for a person who says which acta an image is."""
+    return JSONResponse(await _rooms(request).desk.municipios())
+
+
+Territory = Annotated[int, Query(ge=0, le=LARGEST_TERRITORY)]
+
+
+async def secciones(request: Request, _: Speaker, entidad: Territory, municipio: Territory) -> Response:
+    """The secciones of a municipio."""
+    return JSONResponse(await _rooms(request).desk.secciones(entidad, municipio))
+
+
+async def actas(request: Request, _: Speaker, entidad: Territory, municipio: Territory, seccion: Territory) -> Response:
+    """The actas of a sección, each with the text of its QR."""
+    return JSONResponse(await _rooms(request).desk.actas(entidad, municipio, seccion))
 
 
 async def propose(request: Request, person: Speaker, said: Annotated[DecisionBody, body_of(DecisionBody)]) -> Response:
@@ -332,6 +499,23 @@ async def undo(
     """Propose to undo a confirmed decision; another person confirms: 201, or 200 if this person proposed it before."""
     answer = _rooms(request).decisions.propose_undo(person, number, reason=said.motivo, words=said.texto)
     return _desk_answer(await answer)
+
+
+async def board(request: Request, person: Speaker) -> Response:
+    """The night at a glance: the work that waits and since when, and the speed of each person."""
+    return JSONResponse(await _rooms(request).decisions.board(person))
+
+
+async def lose_device(request: Request, person: Speaker, device: DeviceId) -> Response:
+    """Declare a device lost: from now on it sends no more. What it sent stays."""
+    token = token_of(request.headers) or ""
+    lost = await _rooms(request).decisions.lose_device(person, device, token)
+    return JSONResponse({"dispositivo": device, "revocado": lost.isoformat()})
+
+
+async def sent_by_device(request: Request, person: Speaker, device: DeviceId) -> Response:
+    """What a device sent, by its numbers."""
+    return JSONResponse(await _rooms(request).decisions.sent_by(person, device))
 
 
 After = Annotated[int, Query(alias="despues", ge=0, le=LARGEST, description="`siguiente` of the part before.")]
@@ -389,6 +573,26 @@ def _desk_answer(answer: DeskAnswer) -> Response:
     return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
+# The screens.
+
+
+async def screen(request: Request) -> Response:
+    """The page of a screen."""
+    return _file(request, f"{screens.PAGES[request.url.path]}.html")
+
+
+async def screen_file(request: Request, name: str) -> Response:
+    """A script, a style sheet, or another file of the screens."""
+    return _file(request, name)
+
+
+def _file(request: Request, name: str) -> Response:
+    found = screens.find_file(name)
+    if request.headers.get("if-none-match") == found.headers["ETag"]:
+        return Response(status_code=304, headers=found.headers)
+    return Response(found.content, headers=found.headers)
+
+
 # The machine.
 
 
@@ -434,16 +638,17 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("puede recibir imágenes\n")
 
 
-SEES: Final = (Code.NO_SESSION, Code.ROLE_MAY_NOT, Code.UNAVAILABLE)
+OF_A_SESSION: Final = (Code.NO_SESSION, Code.CROSS_SITE, Code.UNAVAILABLE)
+"""Refusals of every operation of a person."""
+SEES: Final = (*OF_A_SESSION, Code.ROLE_MAY_NOT)
 """Refusals of every operation that a person of a certain role may do."""
 ANSWERS_A_TASK: Final = (
-    Code.NO_SESSION,
+    *OF_A_SESSION,
     Code.TASK_NOT_YOURS,
     Code.TASK_OF_OTHER_KIND,
     Code.TASK_ANSWERED,
     Code.TASK_EXPIRED,
     Code.NIGHT_CLOSED,
-    Code.UNAVAILABLE,
 )
 OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
 OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
@@ -469,12 +674,54 @@ OF_AN_UPLOAD: Final = (
     Code.UNAVAILABLE,
     Code.NO_SPACE,
 )
+OF_PROGRESS: Final = (Code.UPLOAD_UNKNOWN, Code.UNAVAILABLE)
+OF_A_CREATION: Final = (
+    Code.HEADER_MISSING,
+    Code.HEADER_WRONG,
+    Code.DEVICE_UNKNOWN,
+    Code.SIGNATURE_WRONG,
+    Code.NOT_OPEN_YET,
+    Code.NUMBER_USED,
+    Code.NUMBER_JUMPS,
+    Code.LENGTH_MISSING,
+    Code.TUS_VERSION,
+    Code.IMAGE_TOO_LARGE,
+    Code.IMAGE_EMPTY,
+    Code.UNAVAILABLE,
+    Code.NO_SPACE,
+)
+OF_A_PIECE: Final = (
+    *OF_AN_UPLOAD,
+    Code.UPLOAD_UNKNOWN,
+    Code.OFFSET_WRONG,
+    Code.TUS_VERSION,
+    Code.PIECE_TYPE,
+    Code.PIECE_SMALL,
+    Code.CHECKSUM_DIFFERS,
+)
 TEXT: Final = ("text/plain",)
 
 OPERATIONS: Final[Sequence[Operation]] = (
     Operation(
         "/v1/images", "POST", receive_image, {201: ReceiptAnswer, 200: ReceiptAnswer}, OF_AN_UPLOAD, upload=True
     ),
+    Operation(UPLOADS, "OPTIONS", tus_options, {204: None}),
+    Operation(UPLOADS, "POST", create_upload, {201: None}, OF_A_CREATION, announces=True),
+    Operation(f"{UPLOADS}/{{dispositivo}}/{{envio}}", "HEAD", upload_progress, {200: None}, OF_PROGRESS),
+    Operation(f"{UPLOADS}/{{dispositivo}}/{{envio}}", "PATCH", add_piece, {204: None}, OF_A_PIECE, tus_piece=True),
+    Operation(
+        f"{UPLOADS}/{{dispositivo}}/{{envio}}", "GET", receipt_of_upload, {200: ReceiptAnswer},
+        (*OF_PROGRESS, Code.NO_RECEIPT),
+    ),
+    Operation(
+        "/v1/devices/invitations", "POST", invite, {201: InvitationAnswer},
+        (*SEES, Code.NOT_FOUND, Code.CONFLICT, Code.REJECTED),
+    ),
+    Operation(
+        "/v1/devices", "POST", enrol, {201: EnrolmentAnswer},
+        (Code.CODE_WRONG, Code.TOO_MANY_TRIES, Code.REJECTED, Code.UNAVAILABLE),
+    ),
+    Operation("/v1/sites/own", "GET", site_board, {200: SiteBoard}, SEES),
     Operation("/v1/receipts/key", "GET", receipts_key, {200: ("application/x-pem-file",)}),
     Operation(
         "/v1/receipts/{sha256}", "GET", receipt_of, {200: ReceiptAnswer}, (Code.NO_RECEIPT, Code.UNAVAILABLE)
@@ -483,13 +730,17 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/session", "POST", login, {201: SessionAnswer},
         (Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
     ),
-    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.UNAVAILABLE,)),
+    Operation("/v1/session", "DELETE", logout, {204: None}, (Code.CROSS_SITE, Code.UNAVAILABLE)),
+    Operation(
+        "/v1/session/cookie", "POST", screen_login, {201: ScreenSessionAnswer},
+        (Code.CROSS_SITE, Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
+    ),
+    Operation("/v1/session/cookie", "GET", screen_session, {200: ScreenSessionAnswer}, OF_A_SESSION),
     Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, (*SEES, Code.NIGHT_CLOSED)),
     Operation(
         "/v1/images/{sha256}", "GET", image, {200: tuple(media_type for media_type, _ in MEDIA.values())},
         (
-            Code.NO_SESSION, Code.IMAGE_NOT_YOURS, Code.NO_IMAGE, Code.IMAGE_NOT_READ, Code.PARKED,
-            Code.UNAVAILABLE,
+            *OF_A_SESSION, Code.IMAGE_NOT_YOURS, Code.NO_IMAGE, Code.IMAGE_NOT_READ, Code.PARKED,
         ),
     ),
     Operation(
@@ -504,7 +755,10 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/tasks/{tarea}/resolution", "POST", resolution, {201: NextAnswer, 200: NextAnswer},
         (*ANSWERS_A_TASK, *OF_VALUES, Code.NO_SUCH_CHOICE, Code.RESOLVED_BEFORE, Code.OWN_CHOICE),
     ),
-    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, (Code.NO_SESSION, Code.UNAVAILABLE)),
+    Operation("/v1/tasks/{tarea}/release", "POST", release, {204: None}, OF_A_SESSION),
+    Operation("/v1/catalog/municipios", "GET", municipios, {200: MunicipiosAnswer}, OF_A_SESSION),
+    Operation("/v1/catalog/secciones", "GET", secciones, {200: SeccionesAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
+    Operation("/v1/catalog/actas", "GET", actas, {200: ActasAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     Operation(
         "/v1/decisions", "POST", propose, {201: DecisionAnswer, 200: DecisionAnswer},
         (
@@ -524,6 +778,9 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/decisions/{decision}/undo", "POST", undo, {201: DecisionAnswer, 200: DecisionAnswer},
         (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION),
     ),
+    Operation("/v1/devices/{dispositivo}/lost", "POST", lose_device, {200: LostAnswer}, (*SEES, Code.NO_DEVICE)),
+    Operation("/v1/devices/{dispositivo}/images", "GET", sent_by_device, {200: SentAnswer}, (*SEES, Code.NO_DEVICE)),
+    Operation("/v1/board", "GET", board, {200: BoardAnswer}, SEES),
     *(
         Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))
         for what, (answer, _) in LISTED.items()
@@ -561,11 +818,13 @@ def _refusal(
     return JSONResponse({"error": printable(sentence), "codigo": code}, status or code.status, headers)
 
 
-def _refuse(_: Request, error: Exception) -> Response:
+def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, PrepError)
     if isinstance(error, Parked):
         log.error("parked while answering", extra={"data": {"error": error.sentence}})
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else None
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+    if request.url.path.startswith(UPLOADS):
+        headers |= {"Tus-Resumable": VERSION, "Tus-Version": VERSION}
     return _refusal(error.sentence, error.code, headers=headers)
 
 
@@ -602,6 +861,7 @@ REFUSALS: Final = (
     (RequestValidationError, _refuse_path),
     (HTTPException, _refuse_route),
     (ClientDisconnect, _hung_up),
+    (LineBroke, _hung_up),
     (Exception, _defect),
 )
 
@@ -632,7 +892,8 @@ class Edge:
         # The label is the path of the route and never the address itself, which names an acta.
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *SECURITY]
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in SECURITY if each[0] not in said)]
                 route = getattr(scope.get("route"), "path", "otra")
                 observe.REQUESTS.labels(route, message["status"]).inc()
                 observe.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - begun)

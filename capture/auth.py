@@ -13,7 +13,7 @@ import secrets
 import uuid
 from base64 import b64decode, b64encode
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -213,6 +213,34 @@ class Devices:
 
 # People.
 
+COOKIE: Final = "__Host-prep"
+"""The cookie with the token of a screen. Its prefix makes a browser refuse it without Secure, or for a whole domain."""
+
+
+def token_of(headers: Mapping[str, str]) -> str | None:
+    """The token of a request: that of a program (`Authorization: Bearer`), or else that of a screen (its cookie).
+
+    A browser sends a cookie by itself, also if another page made it ask. So a cookie counts only if the browser says
+    that the page is of this origin. Raises Rejected (403) if it says another, or nothing.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    for each in headers.get("cookie", "").split(";"):
+        name, _, value = each.strip().partition("=")
+        if name == COOKIE:
+            check_same_origin(headers)
+            return value
+    return None
+
+
+def check_same_origin(headers: Mapping[str, str]) -> None:
+    """Raises Rejected (403) unless a browser says that a page of this origin made it ask."""
+    if headers.get("sec-fetch-site") != "same-origin":
+        sentence = "esta petición no viene de una pantalla de este servidor; abra la pantalla y repítala"
+        raise Rejected(sentence, code=Code.CROSS_SITE)
+
+
 REMEMBERED: Final = 10.0
 """Seconds for which a session that ended on another server, or a person who was set inactive, may still be let in."""
 DERIVING: Final = 2
@@ -334,6 +362,7 @@ class People:
         self._pool = pool
         self._ticks = ticks
         self._lasts = timedelta(hours=hours)
+        self.lasts_seconds = round(hours * 3600)
         self._idle = timedelta(minutes=idle_minutes)
         self._seen: dict[bytes, tuple[Person, float]] = {}
         self._tries = Tries(ticks)

@@ -50,6 +50,10 @@ class Operation:
     """Those of this operation; the refusals of every body and of every path are added."""
     upload: bool = False
     """The body is an image, which signed headers announce."""
+    announces: bool = False
+    """Signed headers announce an image that comes by pieces."""
+    tus_piece: bool = False
+    """The body is a piece of an image."""
 
     def add_to(self, app: FastAPI) -> None:
         app.add_api_route(
@@ -61,8 +65,22 @@ class Operation:
             status_code=next(iter(self.answers)),
             operation_id=self.route.__name__,
             responses={status: _answer(content) for status, content in self.answers.items()},
-            openapi_extra=_upload() if self.upload else None,
+            openapi_extra=self._extra(),
         )
+
+    def _extra(self) -> dict[str, Any] | None:
+        if self.upload:
+            return _upload()
+        if self.announces:
+            return {"parameters": [*_signed_headers(), _tus("Upload-Length", "The bytes of the image."), _TUS_VERSION]}
+        if self.tus_piece:
+            content = {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+            checksum = _tus("Upload-Checksum", "`sha256` or `sha1`, a space, and the digest of the piece in base64.")
+            return {
+                "parameters": [_tus("Upload-Offset", "Where the piece begins."), _TUS_VERSION, checksum | _OPTIONAL],
+                "requestBody": {"content": content, "required": True},
+            }
+        return None
 
 
 def describe(app: FastAPI, operations: Sequence[Operation]) -> dict[str, Any]:
@@ -131,8 +149,28 @@ RETRIED: Final = frozenset(
 """Refusals that carry Retry-After: the same request may succeed later."""
 
 
+_OPTIONAL: Final = {"required": False}
+
+
+def _tus(name: str, description: str, **schema: str) -> dict[str, Any]:
+    """A header of tus 1.0."""
+    told = {"type": "string", **schema}
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": told}
+
+
+_TUS_VERSION: Final = _tus("Tus-Resumable", "The version of tus.", const="1.0.0")
+
+
 def _upload() -> dict[str, Any]:
     """The headers and the body of an upload."""
+    image = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "parameters": _signed_headers(),
+        "requestBody": {"content": {"application/octet-stream": image}, "required": True},
+    }
+
+
+def _signed_headers() -> list[dict[str, Any]]:
     fields = Upload.model_json_schema(ref_template="{model}")
     parameters = []
     for name, header in headers_of(Upload).items():
@@ -157,8 +195,4 @@ def _upload() -> dict[str, Any]:
             "schema": {"type": "string"},
         }
     )
-    image = {"schema": {"type": "string", "format": "binary"}}
-    return {
-        "parameters": parameters,
-        "requestBody": {"content": {"application/octet-stream": image}, "required": True},
-    }
+    return parameters

@@ -28,7 +28,19 @@ from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
+from prep.store.desk import (
+    NO_NOTE,
+    CaptureNote,
+    EarlierCapture,
+    Form,
+    Forms,
+    HeldTask,
+    OnForm,
+    Statement,
+    Task,
+    TaskActa,
+    TaskKind,
+)
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 from prep.store.pipeline import KeptCapture
@@ -144,7 +156,7 @@ class Desk:
                 told["capturas"] = choice.shown
         return told
 
-    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str]:
+    def _acta_of_task(self, form: Form, acta: TaskActa) -> dict[str, str | int | None]:
         place, name = acta.place, self._forms.name
         federal = form.ambito is Ambito.FEDERAL
         distrito = place.distrito_federal if federal else place.distrito_local
@@ -158,8 +170,26 @@ class Desk:
             "distrito": name(kind, place.entidad, distrito),
             "municipio": name(TerritoryKind.MUNICIPIO, place.entidad, place.municipio),
             "seccion": "" if place.tipo in SIN_SECCION and not place.seccion else f"{place.seccion:04}",
-            "casilla": f"{place.tipo}{place.numero:02}" + (f"C{place.ext_contigua:02}" if place.ext_contigua else ""),
+            "casilla": store.casilla_name(place.tipo, place.numero, place.ext_contigua),
+            "limite": acta.limit,
         }
+
+    # The catalogue, for people who say which acta an image is.
+
+    async def municipios(self) -> dict[str, Any]:
+        """Every municipio of the catalogue."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.municipios(connection)}
+
+    async def secciones(self, entidad: int, municipio: int) -> dict[str, Any]:
+        """The secciones of a municipio."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.secciones(connection, entidad, municipio)}
+
+    async def actas(self, entidad: int, municipio: int, seccion: int) -> dict[str, Any]:
+        """The actas of a sección, each with the text of its QR."""
+        async with borrow(self._pool) as connection:
+            return {"filas": await store.actas_of_seccion(connection, entidad, municipio, seccion)}
 
     async def _form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
         """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""
@@ -169,7 +199,9 @@ class Desk:
 
     # What people give.
 
-    async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+    async def submit(
+        self, person: Person, lease: UUID, raw: Mapping[str, object], note: CaptureNote = NO_NOTE
+    ) -> DeskAnswer:
         """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for the values, 403, 409, 410 for the lease.
@@ -180,9 +212,11 @@ class Desk:
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.CAPTURA)
                 values = await self._read_values(connection, on_form, raw)
+                if unknown := sorted(set(note.letters) - raw.keys()):
+                    raise Rejected(f"letras: el acta no tiene el campo {unknown[0][:40]}", code=Code.VALUES_UNKNOWN)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 capture = await store.add_capture(
-                    connection, task, values, site=person.site, at=self._clock(), message=message
+                    connection, task, values, site=person.site, at=self._clock(), message=message, note=note
                 )
                 if capture is not None:
                     observe.CAPTURES.labels(task.ordinal).inc()

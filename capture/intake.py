@@ -21,10 +21,11 @@ from capture.receipts import Receipts
 from prep import observe
 from prep.blobs import Arriving, Blobs
 from prep.bus.contract import Bus
+from prep.domain.night import Night
 from prep.errors import Code, Rejected, Unavailable
 from prep.messages import ImageReceived, Topic
 from prep.store.tonight import Tonight
-from prep.upload import Upload, read_headers
+from prep.upload import Announced, Upload, read_headers
 
 log: Final = logging.getLogger(__name__)
 
@@ -59,12 +60,9 @@ class Intake:
         begun = time.perf_counter()
 
         # The server has read the headers alone: a device that is not enrolled gets no further.
-        announced = read_headers(headers)
+        announced, night = await self.admit(headers)
         upload = announced.upload
-        await self.devices.check(upload.device, announced.signature, announced.signed)
-        night = await self.tonight.check_open()
         self._check_length(headers)
-        await self._check_jump(upload)
 
         async with self.blobs.arriving() as arriving:
             # The bytes go to a file that nobody else knows; it is gone when this block ends, or swept after a kill.
@@ -98,6 +96,20 @@ class Intake:
         observe.INTAKE_SECONDS.observe(time.perf_counter() - begun)
         return receipt, made
 
+    async def admit(self, headers: Mapping[str, str]) -> tuple[Announced, Night]:
+        """What the headers announce, if an enrolled device signed them, the night is open and its number is no leap."""
+        announced = read_headers(headers)
+        await self.devices.check(announced.upload.device, announced.signature, announced.signed)
+        night = await self.tonight.check_open()
+        await self._check_jump(announced.upload)
+        return announced, night
+
+    async def check_number(self, upload: Upload) -> None:
+        """Raises Rejected (409) if the device has used the number for another image. It takes no number."""
+        kept = await self.blobs.find(f"{_numbers_of(upload.device)}/{upload.sequence}")
+        if kept is not None and kept != upload.sha256.encode():
+            raise _number_used(upload)
+
     def _remarks(self) -> list[str]:
         """What the reader of a receipt that is signed now must know besides."""
         closed = ["después del cierre"] if self.tonight.closed_at is not None else []
@@ -116,13 +128,19 @@ class Intake:
         length = headers.get("content-length")
         if length is None:
             raise Rejected("falta el encabezado Content-Length", code=Code.LENGTH_MISSING)
-        if not length.isascii() or not length.isdigit():
-            sentence = "encabezado Content-Length: se espera el número de bytes de la imagen"
+        self.read_length(length, "Content-Length")
+
+    def read_length(self, text: str, header: str) -> int:
+        """The bytes of an image, as that header announces them. Raises Rejected if it is none, or over the limit."""
+        if not text.isascii() or not text.isdigit():
+            sentence = f"encabezado {header}: se espera el número de bytes de la imagen"
             raise Rejected(sentence, code=Code.HEADER_WRONG)
-        if int(length) > self.max_bytes:
+        # A text of very many digits is no number that Python reads.
+        if len(text.lstrip("0")) > len(str(self.max_bytes)) or int(text) > self.max_bytes:
             raise self._too_large()
-        if int(length) == 0:
+        if int(text) == 0:
             raise Rejected("la imagen está vacía", code=Code.IMAGE_EMPTY)
+        return int(text)
 
     def _too_large(self) -> Rejected:
         return Rejected(f"la imagen pasa del límite de {self.max_bytes} bytes", code=Code.IMAGE_TOO_LARGE)
@@ -146,7 +164,7 @@ class Intake:
 
     async def _take_in(self, arriving: Arriving, body: AsyncIterator[bytes]) -> str:
         """Everything the sender sends; its digest. Stops at the limit, and at a sender who falls silent."""
-        async with aclosing(_awaited(body)) as chunks:
+        async with aclosing(awaited(body)) as chunks:
             async for chunk in chunks:
                 if arriving.size + len(chunk) > self.max_bytes:
                     raise self._too_large()
@@ -158,8 +176,7 @@ class Intake:
         name = f"{_numbers_of(upload.device)}/{upload.sequence}"
         kept, _ = await self.blobs.record(name, upload.sha256.encode())
         if kept != upload.sha256.encode():
-            sentence = f"el dispositivo {upload.device} ya usó el número {upload.sequence} para otra imagen"
-            raise Rejected(sentence, code=Code.NUMBER_USED)
+            raise _number_used(upload)
         self.highest[upload.device] = max(upload.sequence, self.highest.get(upload.device, 0))
 
     async def _announce(self, upload: Upload, size: int, format_: str, at: datetime) -> None:
@@ -176,7 +193,12 @@ def _numbers_of(device: str) -> str:
     return f"secuencias/{device}"
 
 
-async def _awaited(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+def _number_used(upload: Upload) -> Rejected:
+    sentence = f"el dispositivo {upload.device} ya usó el número {upload.sequence} para otra imagen"
+    return Rejected(sentence, code=Code.NUMBER_USED)
+
+
+async def awaited(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The chunks of a body, each within `SILENCE_SECONDS`."""
     while True:
         try:

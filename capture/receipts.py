@@ -21,7 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -86,9 +87,28 @@ class Receipts:
         return json.dumps({"acuse": acuse, "firma": firma}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def raw_public(key: Ed25519PrivateKey) -> str:
+    """The 32 bytes of the public key in base64, as a browser takes them."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
 def key_id(key: Ed25519PrivateKey) -> str:
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:8]
+
+
+def receipt_is_right(receipt: bytes, sha256: str, size: int, public_key: bytes) -> bool:
+    """Whether this is the receipt of that image, signed with that key (32 bytes): the four steps of docs/api.md."""
+    try:
+        said = json.loads(receipt)
+        acuse, firma = said["acuse"], base64.b64decode(said["firma"], validate=True)
+        key = hashlib.sha256(public_key).hexdigest()[:8]
+        if (acuse["sha256"], acuse["bytes"], acuse["clave"]) != (sha256, size, key):
+            return False
+        Ed25519PublicKey.from_public_bytes(public_key).verify(firma, canonical(acuse))
+    except (ValueError, TypeError, KeyError, InvalidSignature):
+        return False
+    return True
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

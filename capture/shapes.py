@@ -68,6 +68,12 @@ NUMBER_OR_WORD: Final[dict[str, Any]] = {
 class CaptureBody(WithNext):
     valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
     """Every field of the task once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+    letras: list[Annotated[str, Field(max_length=100, pattern=PRINTABLE)]] = Field(default=[], max_length=300)
+    """The `codigo` of each field whose letters and figures contradict each other on the paper; it decides nothing."""
+    milisegundos: int | None = Field(default=None, ge=0, le=86_400_000)
+    """How long the person had the image before her; it is kept without the values."""
+    teclas: int | None = Field(default=None, ge=0, le=100_000)
+    """How many keys the acta took."""
 
 
 class IdentityBody(WithNext):
@@ -80,6 +86,8 @@ class IdentityBody(WithNext):
 REASON: Final = r"^[a-z_]{1,40}$"
 WORDS: Final = 500
 """Characters of the free text beside a reason."""
+LARGEST_TERRITORY: Final = 32_767
+"""No number of an entidad, a municipio or a sección is larger."""
 LARGEST: Final = 2**53 - 1
 """The largest whole number that every program reads as it was sent."""
 
@@ -105,6 +113,21 @@ class DecisionBody(ReasonBody):
     dispositivo: str | None = Field(default=None, max_length=40, pattern=PRINTABLE)
     numero: int | None = Field(default=None, ge=1, le=LARGEST)
     """The number that the device gave to the image that it lost."""
+
+
+class InvitationBody(JsonBody):
+    """The device that will enrol, and the casillas whose actas it brings."""
+
+    dispositivo: str = Field(pattern="^[A-Za-z0-9_-]{1,40}$")
+    sitio: str = Field(max_length=40, pattern=PRINTABLE)
+    secciones: list[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[], max_length=1000)
+    municipios: list[Annotated[int, Field(ge=0, le=9999)]] = Field(default=[], max_length=100)
+
+
+class EnrolmentBody(JsonBody):
+    codigo: str = Field(max_length=40, pattern=PRINTABLE)
+    llave: str = Field(max_length=64, pattern=PRINTABLE)
+    """The device's public key: base64 of the 32 bytes of Ed25519."""
 
 
 class AnswerBody(JsonBody):
@@ -156,11 +179,91 @@ class ReceiptAnswer(JsonAnswer):
     """Base64 of Ed25519 over `acuse` as canonical JSON: sorted keys, no spaces, UTF-8."""
 
 
+class InvitationAnswer(JsonAnswer):
+    codigo: str
+    """To read aloud or to type."""
+    vence: datetime
+    direccion: str
+    """What the QR code says: it opens the phone's screen, which enrols the phone."""
+    cuadros: list[str]
+    """The QR code itself: each row as a text of 0 and 1, without its margin."""
+
+
+class ActaOfCasilla(JsonAnswer):
+    clave: str
+    eleccion: str
+    titulo: str
+    qr: str
+    """The text of its sticker, without the digest."""
+
+
+class CasillaOfDevice(JsonAnswer):
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    lugar: str
+    direccion: str
+    municipio: str
+    actas: list[ActaOfCasilla]
+
+
+class EnrolmentAnswer(JsonAnswer):
+    dispositivo: str
+    sitio: str
+    servidor: str
+    simulacro: bool
+    llave_de_acuses: str
+    """The public key that checks receipts: base64 of 32 bytes."""
+    casillas: list[CasillaOfDevice]
+    """Those whose actas the device is to bring; it may bring others too."""
+
+
+class ActaOfSite(JsonAnswer):
+    eleccion: str
+    titulo: str
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    lugar: str
+    estado: Literal["llego", "falta", "sin_acta"]
+    desde: datetime | None
+    """When its first image came, or when it was registered as sin acta; null if it is missing."""
+    propuesta: int | None
+    """The number of a sin acta that one person has proposed, and that waits for another."""
+
+
+class ImageOfSite(JsonAnswer):
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    estado: Literal["por_identificar", "ilegible", "fuera"]
+    dispositivo: str
+    desde: datetime
+
+
+class SiteBoard(JsonAnswer):
+    sitio: str
+    actas: list[ActaOfSite]
+    """Those of the casillas of the site's devices."""
+    imagenes: list[ImageOfSite]
+    """Images of the site's devices that belong to no acta."""
+
+
 class SessionAnswer(JsonAnswer):
     token: str
     rol: Role
     sitio: str
     vence: datetime
+
+
+class ScreenSessionAnswer(JsonAnswer):
+    """The session of a screen. Its token is in a cookie, and no script reads it."""
+
+    usuario: str
+    rol: Role
+    sitio: str
 
 
 class ActaOfTask(JsonAnswer):
@@ -173,6 +276,8 @@ class ActaOfTask(JsonAnswer):
     municipio: str
     seccion: str
     casilla: str
+    limite: int | None
+    """The most votes that the acta can hold; null if there is no limit."""
 
 
 CropCorner = Annotated[list[int], Field(min_length=2, max_length=2)]
@@ -224,6 +329,53 @@ class CaptureAnswer(NextAnswer):
     """Sums that do not add up. They warn and decide nothing."""
 
 
+class MunicipioRow(JsonAnswer):
+    entidad: int
+    nombre_entidad: str | None
+    municipio: int
+    nombre: str | None
+
+
+class MunicipiosAnswer(JsonAnswer):
+    filas: list[MunicipioRow]
+
+
+class SeccionesAnswer(JsonAnswer):
+    filas: list[int]
+
+
+class ActaOfSeccion(JsonAnswer):
+    casilla: str
+    eleccion: str
+    clave: str
+    titulo: str
+    identidad: str
+    """The text of its QR: what an *identificación* sends."""
+
+
+class ActasAnswer(JsonAnswer):
+    filas: list[ActaOfSeccion]
+
+
+class LostAnswer(JsonAnswer):
+    dispositivo: str
+    revocado: datetime
+    """From when on it sends no more."""
+
+
+class SentImage(JsonAnswer):
+    numero: int
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    recibida: datetime
+    estado: str
+    clave: str | None
+    """The acta that it is an image of; null if it has none."""
+
+
+class SentAnswer(JsonAnswer):
+    filas: list[SentImage]
+
+
 class DoneAnswer(JsonAnswer):
     """An empty object: it is done."""
 
@@ -242,6 +394,8 @@ class CaptureOfActa(JsonAnswer):
     hora: datetime
     numeros: list[int | None]
     marcas: str
+    letras: list[str]
+    """The fields whose letters and figures contradict each other, as this person saw them."""
 
 
 class ActaAnswer(JsonAnswer):
@@ -391,6 +545,50 @@ class DecisionRow(JsonAnswer):
 
 class DecisionsList(ListPart):
     filas: list[DecisionRow]
+
+
+class WaitingPart(JsonAnswer):
+    que: TaskKind
+    ordinal: int
+    """Which capture, or which person who identifies: 1, 2 or 3."""
+    no_sitio: str | None
+    """A site whose people may not do it: one of them did the first."""
+    cuantas: int
+    en_manos: int
+    """How many of them a person holds now."""
+    desde: datetime
+    """Since when the oldest waits."""
+
+
+class ActasPart(JsonAnswer):
+    estado: str
+    cuantas: int
+
+
+class PersonPart(JsonAnswer):
+    usuario: str
+    rol: Role
+    sitio: str
+    capturas: int
+    """Since the night began."""
+    recientes: int
+    """Since `desde`."""
+    mediana_segundos: float | None
+    """Of the recent ones, from the image to the answer; null if there are none."""
+    ultima: datetime | None
+    ocupada_desde: datetime | None
+    """Since when the person holds a task; null if none."""
+
+
+class BoardAnswer(JsonAnswer):
+    """The night at a glance, for those in charge."""
+
+    hora: datetime
+    desde: datetime
+    """Since when the speed of people is measured."""
+    esperan: list[WaitingPart]
+    actas: list[ActasPart]
+    personas: list[PersonPart]
 
 
 class HealthAnswer(JsonAnswer):

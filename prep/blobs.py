@@ -11,7 +11,7 @@ import errno
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -187,13 +187,37 @@ class Blobs:
 
     async def names_in(self, folder: str) -> list[str]:
         """The last parts of the names of the records in `folder`, in no order."""
+        return [name.rsplit("/", 1)[1] for name in await self.sizes_in(folder)]
+
+    async def sizes_in(self, folder: str) -> dict[str, int]:
+        """The whole name of each record in `folder` and below, and its size in bytes."""
         try:
             pages = [page async for page in obstore.list(self._store, prefix=folder)]
         except FileNotFoundError:
-            return []
+            return {}
         except (BaseError, OSError) as error:
             raise _unavailable_because(error) from error
-        return [each["path"].rsplit("/", 1)[1] for page in pages for each in page]
+        return {each["path"]: each["size"] for page in pages for each in page}
+
+    async def record_file(self, name: str, path: Path) -> bool:
+        """Keep the file at `path` under `name` if the name is free; whether it was. Durable on return.
+
+        `path` stays the caller's, who must not write to it again.
+        """
+        return await self._create_object(name, path)
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Remove records that were made to be removed: the pieces of an upload. One that is not there is no error.
+
+        A receipt, a number or an image is never removed. A power cut may bring a removed record back.
+        """
+        for name in names:
+            try:
+                await obstore.delete_async(self._store, name)
+            except (NotFoundError, FileNotFoundError) as error:
+                _must_exist(error)
+            except (BaseError, OSError) as error:
+                raise _unavailable_because(error) from error
 
     async def names(self) -> list[str]:
         """The names of everything that is kept, in order; not of bodies that are arriving."""

@@ -36,8 +36,14 @@ class Code(StrEnum):
     # Who asks.
     DEVICE_UNKNOWN = "dispositivo_no_inscrito", 401, "No enrolled device has this identifier."
     SIGNATURE_WRONG = "firma_no_valida", 401, "The signature is not that of the device over these headers."
+    CODE_WRONG = "codigo_no_valido", 404, "No invitation has this code, or it ran out, or another device used it."
     CREDENTIALS_WRONG = "credenciales_incorrectas", 401, "The user or the password is wrong."
     NO_SESSION = "sin_sesion", 401, "The request has no open session; log in."
+    CROSS_SITE = (
+        "peticion_de_otro_sitio",
+        403,
+        "The session is in a cookie, and no page of this server made the request.",
+    )
     ROLE_MAY_NOT = "rol_no_permitido", 403, "The role of this person does not allow this."
     TOO_MANY_TRIES = "demasiados_intentos", 429, "Too many wrong passwords came for this name from this address; wait."
     TOO_MANY_REQUESTS = "demasiadas_peticiones", 429, "Too many requests, or connections, came from this address."
@@ -51,6 +57,12 @@ class Code(StrEnum):
     FORMAT_NOT_TAKEN = "formato_no_admitido", 415, "The file is not an image of a format that is taken."
     IMAGE_EMPTY = "imagen_vacia", 422, "The body has no bytes."
     SHA256_DIFFERS = "sha256_no_corresponde", 422, "The SHA-256 of the body is not the announced one."
+    UPLOAD_UNKNOWN = "envio_inexistente", 404, "No upload in pieces has this path, or it ran out; create it again."
+    OFFSET_WRONG = "posicion_no_corresponde", 409, "The piece does not begin where the upload stands; ask with HEAD."
+    TUS_VERSION = "version_tus_no_admitida", 412, "The header Tus-Resumable does not name a version that is spoken."
+    PIECE_TYPE = "tipo_de_trozo_no_admitido", 415, "A piece needs the Content-Type application/offset+octet-stream."
+    CHECKSUM_DIFFERS = "trozo_alterado", 460, "The piece is not the one whose checksum was announced; send it again."
+    PIECE_SMALL = "trozo_pequeno", 422, "A piece other than the last has at least 4,096 bytes."
     NO_RECEIPT = "acuse_inexistente", 404, "No image with this SHA-256 has a receipt."
     NO_IMAGE = "imagen_inexistente", 404, "No image has this SHA-256."
     IMAGE_NOT_READ = "imagen_sin_digitalizar", 404, "The image has no web copy yet; ask again later."

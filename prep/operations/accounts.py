@@ -15,14 +15,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from capture.auth import FRESH_SECONDS, add_user, change_password, check_public_key, confirm, enroll
+from capture.enrolment import address_of, invite_by_owner
 from capture.receipts import signing_key
 from integrity.leaves import ranges_of
 from integrity.sums import Malformed
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected, Unavailable
+from prep.scan.labels import modules
 from prep.settings import now, read_settings
 from prep.store import embedded
 from prep.store.database import GONE, Connection, migrate, open_pool, transaction
+from prep.store.invitations import Invited
 from prep.store.people import (
     DeviceHistory,
     Role,
@@ -68,6 +71,19 @@ def _accounts_parser() -> Parser:
     user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
     user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
     user.set_defaults(command=_add_people)
+    invite = commands.add_parser(
+        "invite", help="un código con el que un teléfono se inscribe solo, una vez y pronto", prog="prep device invite"
+    )
+    invite.add_argument("device", metavar="DISPOSITIVO", help="el identificador que tendrá")
+    invite.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD en que está")
+    invite.add_argument("--sections", default="", metavar="SECCIONES", help="sus casillas, por sección: como 5-9,12")
+    invite.add_argument(
+        "--municipios", default="", metavar="MUNICIPIOS", help="sus casillas, por municipio: como 5-9,12"
+    )
+    invite.add_argument(
+        "--address", default="", metavar="DIRECCIÓN", help="la de la recepción, como https://…; con ella dice el enlace"
+    )
+    invite.set_defaults(command=_invite_device)
     rotate = commands.add_parser(
         "rotate", help="cambia la llave de un dispositivo, con el mismo identificador", prog="prep device rotate"
     )
@@ -163,6 +179,38 @@ def _plain_numbers(text: str) -> str:
     if sum(last - first + 1 for first, last in joined) > MOST_LOST:
         raise Rejected(f"son más de {MOST_LOST} números")
     return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in joined)
+
+
+def _invite_device(arguments: argparse.Namespace) -> Work:
+    invited = Invited(arguments.device, arguments.site, _listed(arguments.sections), _listed(arguments.municipios))
+
+    async def work(connection: Connection) -> str:
+        code, until = await invite_by_owner(connection, invited)
+        minutes = round((until - now()).total_seconds() / 60)
+        lines = [f"{code}  inscribe a {arguments.device} una sola vez, en los próximos {minutes} minutos"]
+        if arguments.address:
+            address = address_of(code, arguments.address)
+            lines += ["", *_as_blocks(modules(address)), "", address]
+        return "\n".join(lines)
+
+    return work
+
+
+def _listed(text: str) -> Sequence[int]:
+    """The numbers of a text as 5-9,12. Raises Rejected."""
+    if not text:
+        return ()
+    return [number for first, last in ranges_of(_plain_numbers(text)) for number in range(first, last + 1)]
+
+
+def _as_blocks(rows: Sequence[str]) -> list[str]:
+    """A QR code for a terminal: two rows in a line, with its margin; light squares are drawn."""
+    width = len(rows[0]) + 4
+    framed = ["0" * width] * 2 + [f"00{row}00" for row in rows] + ["0" * width] * 3
+    lines = zip(framed[::2], framed[1::2], strict=False)
+    return [
+        "".join({"00": "█", "01": "▀", "10": "▄", "11": " "}[a + b] for a, b in zip(*two, strict=True)) for two in lines
+    ]
 
 
 def _rotate_device(arguments: argparse.Namespace) -> Work:

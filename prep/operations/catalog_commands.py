@@ -1,4 +1,4 @@
-"""`prep catalog template|check|load`: the institute's catalogue, from a sample to the database.
+"""`prep catalog template|check|load|stickers`: the institute's catalogue, from a sample to the database.
 
 Exit status: 0; 1 if the catalogue has errors, or warnings that nobody accepted; 2 if the command cannot be done.
 """
@@ -36,6 +36,8 @@ SHOWN: Final = 20
 def catalog_command(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.action == "template":
         return _write_template(arguments.folder)
+    if arguments.action == "stickers":
+        return _write_stickers(arguments, settings)
     logins = _two_logins(arguments)
     only_check = arguments.action == "check"
     catalog, warnings = reviewed(arguments.folder, accept=only_check or arguments.accept_warnings)
@@ -91,6 +93,24 @@ def _warning_lines(warnings: Sequence[FileFinding]) -> Iterator[str]:
         yield from [f"  {_place(warning)}" for warning in warnings if warning.code == code][:SHOWN]
         if times[code] > SHOWN:
             yield f"  … y {times[code] - SHOWN} más"
+
+
+def _write_stickers(arguments: argparse.Namespace, settings: Settings) -> int:
+    """The stickers of the actas of a catalogue, with their keyed digest if PREP_QR_KEY is set."""
+    from prep.operations.stickers import stickers  # noqa: PLC0415  # only this command needs reportlab
+
+    catalog, _ = reviewed(arguments.folder, accept=True)
+    if catalog is None:
+        return 1
+    key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
+    sheets, count = stickers(catalog, arguments.sheet, key, election=arguments.election)
+    try:
+        arguments.out.write_bytes(sheets)
+    except OSError as error:
+        raise Rejected(f"no se puede escribir {arguments.out}: {error.strerror}") from None
+    signed = "con su huella" if key else "sin huella: PREP_QR_KEY no está"
+    print(f"{arguments.out}: {count} etiquetas de 28 mm, {signed}")
+    return 0
 
 
 def _two_logins(arguments: argparse.Namespace) -> tuple[str, str] | None:

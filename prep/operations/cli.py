@@ -114,6 +114,12 @@ def _run_accounts(words: Sequence[str]) -> None:
     accounts(words[1:])
 
 
+def _run_catd(words: Sequence[str]) -> None:
+    from prep.operations.catd import main as catd  # noqa: PLC0415
+
+    catd(words[1:])
+
+
 def _run_parked(words: Sequence[str]) -> None:
     from prep.operations.parked import main as parked  # noqa: PLC0415
 
@@ -166,6 +172,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "demo": _run_rehearsal,
     "device": _run_accounts,
     "user": _run_accounts,
+    "catd": _run_catd,
     "parked": _run_parked,
     "decide": _run_decisions,
     "list": _run_decisions,
@@ -201,6 +208,7 @@ def _prep_parser() -> Parser:
         ("close", "el cierre: los conteos, el software y el acto del último corte"),
         ("difusor", "una copia de lo publicado que se comprueba a sí misma"),
         ("device", "inscribe dispositivos"),
+        ("catd", "lo que digitaliza un CATD: envía la carpeta de un escáner, o el paquete de un teléfono"),
         ("user", "agrega personas"),
         ("rules", "los conjuntos de reglas: lista, muestra, revisa, comienza uno"),
         ("parked", "los mensajes apartados: lista, reintenta, propone descartar"),
@@ -232,11 +240,19 @@ def _prep_parser() -> Parser:
     )
     catalog.add_argument(
         "action",
-        choices=("template", "check", "load"),
-        help="template: escribe un ejemplo; check: solo lo revisa; load: lo revisa y lo carga",
+        choices=("template", "check", "load", "stickers"),
+        help="template: escribe un ejemplo; check: solo lo revisa; load: lo revisa y lo carga; "
+        "stickers: las etiquetas con QR de sus actas, en PDF",
     )
     catalog.add_argument(
         "folder", type=Path, metavar="CARPETA", help="la carpeta con los archivos CSV; con template, una nueva"
+    )
+    catalog.add_argument(
+        "--sheet", default="carta-10", metavar="HOJA", help="con stickers: carta-10, carta-6, carta-12 o a4-8"
+    )
+    catalog.add_argument("--election", default="", metavar="ELECCIÓN", help="con stickers: solo las de esa elección")
+    catalog.add_argument(
+        "--out", type=Path, default=Path("etiquetas.pdf"), metavar="ARCHIVO", help="con stickers: el PDF"
     )
     catalog.add_argument(
         "--accept-warnings", action="store_true", help="con load: lo carga aunque tenga avisos, y los guarda"

@@ -21,10 +21,11 @@ PREPARED: Final = frozenset(
         "contest",
         "decision_move",
         "election",
+        "form_layout",
         "night",
         "territory",
     }
-    | {"capture_rule", "device", "device_key", "person", "session", "site"}
+    | {"capture_rule", "device", "device_casilla", "device_invitation", "device_key", "person", "session", "site"}
     | {"bus_cursor", "ceremony", "log_key", "log_leaf", "log_start", "log_state", "migration"}
 )
 """Tables that have rows before the night begins: the catalogue, people and devices, and the records of the preparation.

@@ -124,6 +124,37 @@ def _read(read: Callable[[Mapping[str, Any]], T], told: str) -> T:
     return read(json.loads(told))
 
 
+# The catalogue as a person reads it, who says which acta an image is.
+
+
+async def municipios(connection: Connection) -> list[dict[str, Any]]:
+    """Every municipio that has a casilla, with its name and that of its entidad."""
+    return [dict(row) for row in await connection.fetch(SQL["municipios"])]
+
+
+async def secciones(connection: Connection, entidad: int, municipio: int) -> list[int]:
+    return [row["seccion"] for row in await connection.fetch(SQL["secciones"], entidad, municipio)]
+
+
+async def actas_of_seccion(connection: Connection, entidad: int, municipio: int, seccion: int) -> list[dict[str, str]]:
+    """The actas of one sección: the casilla as it is written, the election, and the text of the QR."""
+    return [
+        {
+            "casilla": casilla_name(row["tipo"], row["numero"], row["ext_contigua"]),
+            "eleccion": row["eleccion"],
+            "clave": row["clave"],
+            "titulo": row["titulo"],
+            "identidad": row["identidad"],
+        }
+        for row in await connection.fetch(SQL["actas_of_seccion"], entidad, municipio, seccion)
+    ]
+
+
+def casilla_name(tipo: str, numero: int, ext_contigua: int) -> str:
+    """As people write it: B01, C02, E01C01."""
+    return f"{tipo}{numero:02}" + (f"C{ext_contigua:02}" if ext_contigua else "")
+
+
 # A lease.
 
 
@@ -147,6 +178,8 @@ class TaskActa:
     clave: str
     contest: ContestId
     digitos: int
+    limit: int | None
+    """The most votes it can hold; None if there is no limit."""
     place: CasillaPlace
 
 
@@ -200,7 +233,8 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
     if row["acta"] is not None:
         # The names of the columns are those of the fields.
         place = CasillaPlace(**{name: row[name] for name in CasillaPlace.__dataclass_fields__})
-        acta = TaskActa(ActaId(row["acta"]), row["clave"], ContestId(row["contest"]), row["digitos"], place)
+        on_form = _on_form(row)
+        acta = TaskActa(on_form.acta, row["clave"], on_form.contest, on_form.digitos, on_form.limit, place)
     return HeldTask(
         row["lease"],
         TaskKind(row["kind"]),
@@ -286,8 +320,29 @@ class EarlierCapture:
     ronda: int
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureNote:
+    """What a screen tells beside the values; it decides nothing."""
+
+    letters: Sequence[str] = ()
+    """Codes of the fields whose letters and figures contradict each other."""
+    milliseconds: int | None = None
+    """From the image to the answer."""
+    keys: int | None = None
+
+
+NO_NOTE: Final = CaptureNote()
+
+
 async def add_capture(
-    connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
+    connection: Connection,
+    task: Task,
+    values: Values,
+    *,
+    site: int,
+    at: datetime,
+    message: Message,
+    note: CaptureNote = NO_NOTE,
 ) -> int | None:
     """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
@@ -297,9 +352,10 @@ async def add_capture(
     # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)
     told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
+    noted = (note.letters, note.milliseconds, note.keys, note != NO_NOTE)
     try:
         added: int | None = await connection.fetchval(
-            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
+            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told, *noted
         )
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
@@ -430,7 +486,26 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
                 "hora": capture["typed_at"].isoformat(),
                 "numeros": capture["numbers"],
                 "marcas": capture["marks"],
+                "letras": capture["letters"],
             }
             for capture in shown
         ],
     }
+
+
+async def board(connection: Connection, now: datetime, since: datetime, typists: Sequence[str]) -> dict[str, Any]:
+    """The whole night at a glance: the work that waits, the states of the actas, and the speed of people since then."""
+    waiting = await connection.fetch(SQL["board_waiting"], now)
+    actas = await connection.fetch(SQL["board_actas"])
+    people = await connection.fetch(SQL["board_people"], now, since, typists)
+    return {
+        "hora": now.isoformat(),
+        "desde": since.isoformat(),
+        "esperan": [_told(row) for row in waiting],
+        "actas": [_told(row) for row in actas],
+        "personas": [_told(row) for row in people],
+    }
+
+
+def _told(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -26,12 +26,14 @@ WITH mine AS (
     RETURNING task.*
 )
 SELECT t.lease, t.kind, t.image, t.ronda, t.lease_until, r.image IS NOT NULL AS web, r.marks,
-    ARRAY (SELECT o.code FROM image_oddity o WHERE o.image = t.image ORDER BY o.code) AS oddities, a.id AS acta, a.clave, a.contest, a.digitos, c.entidad,
+    ARRAY (SELECT o.code FROM image_oddity o WHERE o.image = t.image ORDER BY o.code) AS oddities, a.id AS acta, a.clave, a.contest, a.digitos,
+    a.lista_nominal, a.representantes, a.boletas_maximas, k.votes_per_ballot, c.entidad,
     c.distrito_federal, c.distrito_local, c.municipio, c.seccion, c.tipo::text, c.numero, c.ext_contigua
 FROM (SELECT * FROM taken UNION ALL SELECT task.* FROM task JOIN mine USING (id)) t
 LEFT JOIN reading r ON r.image = t.image
 LEFT JOIN acta a ON a.id = t.acta
 LEFT JOIN casilla c ON c.id = a.casilla
+LEFT JOIN contest k ON k.id = a.contest
 
 -- name: give_back_expired
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
@@ -58,6 +60,8 @@ WITH gone AS (
 ), told AS (
     INSERT INTO outbox (id, topic, key, body, type, source) SELECT $7, $8, $9, $10, $11, $12 FROM added
     RETURNING pg_notify('outbox', '')
+), noted AS (
+    INSERT INTO capture_note (entry, letters, milliseconds, keys) SELECT id, $13, $14, $15 FROM added WHERE $16
 )
 SELECT added.id FROM added, told
 
@@ -118,7 +122,9 @@ WHERE c.acta = $1
 ORDER BY i.received_at, i.sha256
 
 -- name: acta_captures
-SELECT ronda, ordinal, typed_at, numbers, marks FROM entry WHERE acta = $1 ORDER BY ronda, ordinal
+SELECT e.ronda, e.ordinal, e.typed_at, e.numbers, e.marks, coalesce(n.letters, '{}') AS letters
+FROM entry e LEFT JOIN capture_note n ON n.entry = e.id
+WHERE e.acta = $1 ORDER BY e.ronda, e.ordinal
 
 -- name: elections
 SELECT id, code, title, ambito FROM election
@@ -134,3 +140,45 @@ SELECT contest, layout FROM form_layout
 
 -- name: territories
 SELECT kind, entidad, id, name FROM territory
+
+-- name: municipios
+SELECT c.entidad::int, e.name AS nombre_entidad, c.municipio::int, m.name AS nombre
+FROM (SELECT DISTINCT entidad, municipio FROM casilla) c
+LEFT JOIN territory e ON e.kind = 'entidad' AND e.entidad = c.entidad AND e.id = c.entidad
+LEFT JOIN territory m ON m.kind = 'municipio' AND m.entidad = c.entidad AND m.id = c.municipio
+ORDER BY c.entidad, c.municipio
+
+-- name: secciones
+SELECT DISTINCT seccion::int FROM casilla WHERE entidad = $1 AND municipio = $2 ORDER BY seccion
+
+-- name: actas_of_seccion
+SELECT c.tipo::text, c.numero::int, c.ext_contigua::int, e.code AS eleccion, a.clave, e.title AS titulo, a.qr AS identidad
+FROM casilla c JOIN acta a ON a.casilla = c.id JOIN election e ON e.id = a.election
+WHERE c.entidad = $1 AND c.municipio = $2 AND c.seccion = $3
+ORDER BY c.tipo, c.numero, c.ext_contigua, e.id, a.qr
+
+-- name: board_waiting
+SELECT t.kind AS que, t.ordinal::int, s.code AS no_sitio, count(*) AS cuantas, min(t.created_at) AS desde,
+    count(*) FILTER (WHERE t.lease_until > $1) AS en_manos
+FROM task t LEFT JOIN site s ON s.id = t.not_site
+GROUP BY t.kind, t.ordinal, s.code
+ORDER BY min(t.created_at)
+
+-- name: board_actas
+SELECT coalesce(k.estado, 'Esperada') AS estado, count(*) AS cuantas
+FROM acta a LEFT JOIN acta_current k ON k.acta = a.id
+GROUP BY 1
+ORDER BY 1
+
+-- $1 now, $2 since when the speed is measured
+-- name: board_people
+SELECT p.login AS usuario, p.role AS rol, s.code AS sitio, count(e.id) AS capturas,
+    count(e.id) FILTER (WHERE e.typed_at > $2) AS recientes,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.typed_at - e.leased_at)::float8)
+        FILTER (WHERE e.typed_at > $2) AS mediana_segundos,
+    max(e.typed_at) AS ultima,
+    (SELECT t.leased_at FROM task t WHERE t.lease_person = p.id AND t.lease_until > $1 LIMIT 1) AS ocupada_desde
+FROM person p JOIN site s ON s.id = p.site LEFT JOIN entry e ON e.person = p.id
+WHERE p.active AND (e.id IS NOT NULL OR p.role = ANY ($3::text[]))
+GROUP BY p.id, s.code
+ORDER BY s.code, p.login

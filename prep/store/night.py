@@ -21,7 +21,16 @@ log: Final = logging.getLogger(__name__)
 SQL: Final = sql("night")
 KEPT: Final = frozenset(
     {
-        *("acta_move", "capture_rule", "catalog_load", "decision_move", "device", "device_key", "migration"),
+        *(
+            "acta_move",
+            "capture_rule",
+            "catalog_load",
+            "decision_move",
+            "device",
+            "device_casilla",
+            "device_invitation",
+        ),
+        *("device_key", "migration"),
         *("person", "session", "site"),
     }
 )

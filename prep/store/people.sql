@@ -69,7 +69,7 @@ INSERT INTO person (login, password_form, key_sha256, role, site) VALUES ($1, $2
 ON CONFLICT DO NOTHING RETURNING id
 
 -- name: person_by_login
-SELECT p.id, p.role, p.site, s.code AS site_code, p.password_form
+SELECT p.id, p.login, p.role, p.site, s.code AS site_code, p.password_form
 FROM person p JOIN site s ON s.id = p.site
 WHERE p.login = $1 AND p.active
 
@@ -81,7 +81,7 @@ SELECT key_is_theirs($1, $2)
 SELECT open_session($1, $2, $3, $4, $5)
 
 -- name: session
-SELECT p.id, p.role, p.site, t.code AS site_code, s.seconds
+SELECT p.id, p.login, p.role, p.site, t.code AS site_code, s.seconds
 FROM see_session($1) s JOIN person p ON p.id = s.person JOIN site t ON t.id = p.site
 WHERE p.active
 
@@ -91,3 +91,9 @@ SELECT end_session($1)
 -- name: free_task
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
 WHERE lease_person = $1 AND lease IS NOT NULL
+
+-- name: lose_device
+SELECT lose_device($1, $2)
+
+-- name: device_exists
+SELECT EXISTS (SELECT FROM device WHERE id = $1)

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +25,7 @@ from prep.store import embedded
 from prep.store.cortes import Phase
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
-from tests.makers.programs import program
+from tests.makers.programs import ROOT, program
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -137,6 +137,24 @@ class Watched:
         ]
 
 
+AXE = ROOT / "capture" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def accessible(page: Page) -> None:
+    """Fails if axe finds anything against WCAG 2.2 AA on the page as it is now."""
+    if not AXE.exists():
+        reason = "axe is not here: make screens"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        """() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+            .then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))"""
+    )
+    assert found == []
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport={"width": 390, "height": 844}, locale="es-MX")
@@ -147,3 +165,15 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def watched(context: BrowserContext) -> Watched:
     return Watched.of(context.new_page())
+
+
+@pytest.fixture
+def shots() -> Callable[[Page, str], None]:
+    """Keeps a picture of the whole page in the folder that SHOTS names, for people to look at."""
+    folder = os.environ.get("SHOTS")
+
+    def shoot(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+    return shoot

@@ -69,6 +69,7 @@ async def test_a_lease_tells_the_fields_of_the_form_in_its_order(room: Room) -> 
         "municipio": "Nuevo Laredo",
         "seccion": "0021",
         "casilla": "B01",
+        "limite": 510,
     }
     assert [field["codigo"] for field in task["campos"]] == [
         "BOLETAS_SOBRANTES", "PERSONAS_VOTARON", "REPRESENTANTES_VOTARON", "VOTOS_SACADOS",

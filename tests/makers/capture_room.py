@@ -217,10 +217,15 @@ class Room:
         await self.work()
         return answer
 
-    async def arrive(self, acta: int, *, text: str | None = "", marks: FoundMarks | None = None) -> str:
-        """An image of that acta, received and digitized; returns its digest. `text` is the text of its QR."""
-        content = jpeg(acta)
-        sha256, web = await self.blobs.put(content), await self.blobs.put(b"web " + content)
+    async def arrive(
+        self, acta: int, *, text: str | None = "", picture: bytes | None = None, marks: FoundMarks | None = None
+    ) -> str:
+        """An image of that acta, received and digitized; returns its digest. `text` is the text of its QR.
+
+        A browser can show `picture`, which is its own web copy.
+        """
+        content = picture or jpeg(acta)
+        sha256, web = await self.blobs.put(content), await self.blobs.put(picture or b"web " + content)
         received = ImageReceived(
             sha256=sha256,
             bytes=len(content),
@@ -284,21 +289,26 @@ async def furnish(owner: str, device: Device) -> None:
 @asynccontextmanager
 async def open_room(
     database: str, folder: Path, *, device: Device, bus: Bus | None = None, clock: Clock | None = None, blobs: str = "",
-    served_as: str = "", proxies: str = "127.0.0.1", limits: Limits = LIMITS,
+    served_as: str = "", proxies: str = "127.0.0.1", limits: Limits = LIMITS, image_max_bytes: int = 200_000, port: int = 0,
 ) -> AsyncIterator[Room]:  # fmt: skip
     """Serve the application on a free port of the loopback.
 
     It enters PostgreSQL with the address `served_as`; the test, and the pipeline, with `database`.
     """
     settings = Settings(
-        data=folder, capture_port=0, image_max_bytes=200_000, image_max_pixels=4_000_000, blobs=blobs, proxies=proxies
+        data=folder,
+        capture_port=port,
+        image_max_bytes=image_max_bytes,
+        image_max_pixels=4_000_000,
+        blobs=blobs,
+        proxies=proxies,
     )
     pool = await open_pool(database, wait=False, by_key=True)
     its_pool = await open_pool(served_as or database, wait=False, by_key=True)
     its_bus = bus or EmbeddedBus(served_as or database)
     bus = bus or EmbeddedBus(database)
     clock = clock or Clock()
-    store = Blobs.open(settings.blobs_url)
+    store = Blobs.open(settings.blobs_url, scratch=folder / "tmp")
     ticks = Ticks()
     app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock, ticks=ticks)
     served = config(app, proxies=proxies, lifespan=True, graceful_seconds=15)

@@ -123,6 +123,7 @@ WORK: Final[dict[Part, dict[str, str]]] = {
         "bus": "publish lag",
         "decisions": "*",
         "lists": "*",
+        "invitations": "invite redeem is_enrolled claves site_of_device actas_of_device actas_of_site images_of_site",
     },
     Part.WORKER: {
         "pipeline": "*",

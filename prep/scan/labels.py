@@ -1,0 +1,12 @@
+"""QR codes that we draw: on the stickers of the actas, and on the screen from which a device enrols."""
+
+from collections.abc import Sequence
+
+import zxingcpp
+
+
+def modules(text: str) -> Sequence[str]:
+    """The squares of the QR code of a text, row by row: «1» is dark. The quiet zone around it is not there."""
+    image = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode).to_image(scale=1, add_quiet_zones=False)
+    pixels = memoryview(image)
+    return ["".join("0" if pixels[y, x] else "1" for x in range(pixels.shape[1])) for y in range(pixels.shape[0])]
