@@ -61,6 +61,7 @@ from capture.shapes import (
     IdentityBody,
     InvitationAnswer,
     InvitationBody,
+    LostAnswer,
     MissingList,
     MunicipiosAnswer,
     NextAnswer,
@@ -70,6 +71,7 @@ from capture.shapes import (
     ReceiptAnswer,
     ScreenSessionAnswer,
     SeccionesAnswer,
+    SentAnswer,
     SessionAnswer,
     SiteBoard,
     SitesList,
@@ -102,6 +104,7 @@ from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
 from prep.store.database import Pool, borrow
+from prep.store.desk import CaptureNote
 from prep.store.invitations import Invited
 from prep.store.lists import PART, Listing
 from prep.store.people import Person
@@ -226,6 +229,7 @@ Speaker = Annotated[Person, Depends(_person)]
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
 Lease = Annotated[UUID, Path(alias="tarea")]
 """The number of a lease, by which its holder names the task."""
+DeviceId = Annotated[str, Path(alias="dispositivo", pattern="^[A-Za-z0-9_-]{1,40}$")]
 Number = Annotated[int, Path(alias="decision", ge=1, le=LARGEST)]
 LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
     Listing.PEOPLE: (PeopleList, "The people, with their role and site."),
@@ -423,7 +427,8 @@ Captured = Annotated[CaptureBody, body_of(CaptureBody)]
 async def capture(request: Request, person: Speaker, lease: Lease, said: Captured) -> Response:
     """Keep a capture: 201 if it was kept now, 200 if the same one was kept under this lease before."""
     desk = _rooms(request).desk
-    return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores))
+    note = CaptureNote(tuple(said.letras), said.milisegundos, said.teclas)
+    return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores, note))
 
 
 async def identity(
@@ -497,8 +502,20 @@ async def undo(
 
 
 async def board(request: Request, person: Speaker) -> Response:
-    """The night at a glance: what waits and since when, and who types how fast."""
+    """The night at a glance: the work that waits and since when, and the speed of each person."""
     return JSONResponse(await _rooms(request).decisions.board(person))
+
+
+async def lose_device(request: Request, person: Speaker, device: DeviceId) -> Response:
+    """Declare a device lost: from now on it sends no more. What it sent stays."""
+    token = token_of(request.headers) or ""
+    lost = await _rooms(request).decisions.lose_device(person, device, token)
+    return JSONResponse({"dispositivo": device, "revocado": lost.isoformat()})
+
+
+async def sent_by_device(request: Request, person: Speaker, device: DeviceId) -> Response:
+    """What a device sent, by its numbers."""
+    return JSONResponse(await _rooms(request).decisions.sent_by(person, device))
 
 
 After = Annotated[int, Query(alias="despues", ge=0, le=LARGEST, description="`siguiente` of the part before.")]
@@ -761,6 +778,8 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/decisions/{decision}/undo", "POST", undo, {201: DecisionAnswer, 200: DecisionAnswer},
         (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION),
     ),
+    Operation("/v1/devices/{dispositivo}/lost", "POST", lose_device, {200: LostAnswer}, (*SEES, Code.NO_DEVICE)),
+    Operation("/v1/devices/{dispositivo}/images", "GET", sent_by_device, {200: SentAnswer}, (*SEES, Code.NO_DEVICE)),
     Operation("/v1/board", "GET", board, {200: BoardAnswer}, SEES),
     *(
         Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))

@@ -16,7 +16,7 @@ from prep.domain.decision import DecisionKind, DecisionMove
 from prep.errors import Code, Rejected
 from prep.pipeline import Given
 from prep.store import decisions as store
-from prep.store import desk, lists
+from prep.store import desk, lists, people
 from prep.store.database import Pool, borrow, transaction
 from prep.store.decisions import Decision, Speaker
 from prep.store.lists import Listing
@@ -149,6 +149,26 @@ class Decisions:
                 async with borrow(self._pool) as connection:
                     self._board = now, await desk.board(connection, now, now - BOARD_LOOKS_BACK, sorted(TYPISTS))
             return self._board[1]
+
+    async def lose_device(self, person: Person, device: str, token: str) -> datetime:
+        """From now on the device sends no more; one person is enough, because nothing counts by that.
+
+        Raises Rejected (403, 404).
+        """
+        allow(person, _MACHINES)
+        async with borrow(self._pool) as connection:
+            lost = await people.lose_device(connection, token.encode(), device)
+        if lost is None:
+            raise Rejected(f"no está inscrito el dispositivo {device}", code=Code.NO_DEVICE)
+        return lost
+
+    async def sent_by(self, person: Person, device: str) -> dict[str, Any]:
+        """The images of a device, by its numbers. Raises Rejected (403, 404)."""
+        allow(person, _CONTROL)
+        async with borrow(self._pool) as connection:
+            if not await people.device_exists(connection, device):
+                raise Rejected(f"no está inscrito el dispositivo {device}", code=Code.NO_DEVICE)
+            return {"filas": await people.sent_images(connection, device)}
 
     async def rows(self, person: Person, what: Listing, after: int) -> dict[str, Any]:
         """A part of a list. Raises Rejected (403)."""

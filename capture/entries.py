@@ -6,6 +6,7 @@ capture is one transaction: while the lease is still the same, the task ends, th
 says so is put in the outbox. The same capture under the same lease is the same capture, however often it comes.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,17 +22,31 @@ from prep.domain.entry import HEADER, Field, Mark, Values, no_such_choice, read_
 from prep.domain.layout import FormLayout, FoundMarks
 from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed
-from prep.scan.crops import Quad, find_strips
+from prep.scan.crops import Strip, find_strips
 from prep.scan.header import MEDIA
 from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
+from prep.store.desk import (
+    NO_NOTE,
+    CaptureNote,
+    EarlierCapture,
+    Form,
+    Forms,
+    HeldTask,
+    OnForm,
+    Statement,
+    Task,
+    TaskActa,
+    TaskKind,
+)
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 from prep.store.pipeline import KeptCapture
 from prep.store.tonight import Tonight
+
+log: Final = logging.getLogger(__name__)
 
 TYPISTS: Final = frozenset({Role.CAPTURISTA, Role.VERIFICADOR, Role.SUPERVISOR, Role.ADMINISTRADOR})
 MAY_LEASE: Final[Mapping[TaskKind, frozenset[Role]]] = {
@@ -49,13 +64,15 @@ _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "
 
 
 @lru_cache(maxsize=1024)
-def _strips_of(marks: FoundMarks, layout: FormLayout) -> Mapping[str, Quad]:
+def _strips(marks: FoundMarks | None, layout: FormLayout | None, others: tuple[FormLayout, ...]) -> Mapping[str, Strip]:
     """The strips of an acta: computed for its first person, and told to the second from here."""
-    return find_strips(marks, layout)
-
-
-def _strips(marks: FoundMarks | None, layout: FormLayout | None) -> Mapping[str, Quad]:
-    return {} if marks is None or layout is None else _strips_of(marks, layout)
+    if marks is None or layout is None:
+        return {}
+    try:
+        return find_strips(marks, layout, others)
+    except Exception:  # the person must get the task: no strip is an answer too
+        log.exception("strips not found")
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +149,7 @@ class Desk:
         if held.acta is not None:
             form = await self._form_of_contest(connection, held.acta.contest)
             told["acta"] = self._acta_of_task(form, held.acta)
-            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout))
+            told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout, self._forms.layouts))
             if held.kind is TaskKind.RESOLUCION:
                 choice = await self._choice(connection, form, held.acta.id, held.ronda)
                 told["campos"] = [field for field in told["campos"] if field["codigo"] in choice.codes]
@@ -182,7 +199,9 @@ class Desk:
 
     # What people give.
 
-    async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+    async def submit(
+        self, person: Person, lease: UUID, raw: Mapping[str, object], note: CaptureNote = NO_NOTE
+    ) -> DeskAnswer:
         """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for the values, 403, 409, 410 for the lease.
@@ -193,9 +212,11 @@ class Desk:
             if task is not None:
                 on_form = self._on_form(task, person, TaskKind.CAPTURA)
                 values = await self._read_values(connection, on_form, raw)
+                if unknown := sorted(set(note.letters) - raw.keys()):
+                    raise Rejected(f"letras: el acta no tiene el campo {unknown[0][:40]}", code=Code.VALUES_UNKNOWN)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 capture = await store.add_capture(
-                    connection, task, values, site=person.site, at=self._clock(), message=message
+                    connection, task, values, site=person.site, at=self._clock(), message=message, note=note
                 )
                 if capture is not None:
                     observe.CAPTURES.labels(task.ordinal).inc()

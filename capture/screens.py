@@ -51,11 +51,11 @@ class File:
 def files() -> dict[str, File]:
     """Every file of the screens by its name; read once."""
     found = {}
-    for entry in resources.files("capture").joinpath("web", "dist").iterdir():
-        content = entry.read_bytes()
-        phone = entry.name.startswith(OF_THE_PHONE)
+    for made in resources.files("capture").joinpath("web", "dist").iterdir():
+        content = made.read_bytes()
+        phone = made.name.startswith(OF_THE_PHONE)
         headers = {
-            "Content-Type": MEDIA[entry.name.rpartition(".")[2]],
+            "Content-Type": MEDIA[made.name.rpartition(".")[2]],
             "Content-Security-Policy": PHONE_POLICY if phone else POLICY,
             # The names are fixed. A browser asks each time whether its copy is still the one, and two replicas of
             # different versions never mix for longer than a reload.
@@ -66,7 +66,7 @@ def files() -> dict[str, File]:
         }
         if phone:
             headers["Service-Worker-Allowed"] = "/"  # it says itself for which two addresses it works
-        found[entry.name] = File(content, headers)
+        found[made.name] = File(content, headers)
     return found
 
 

@@ -68,6 +68,12 @@ NUMBER_OR_WORD: Final[dict[str, Any]] = {
 class CaptureBody(WithNext):
     valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
     """Every field of the task once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+    letras: list[Annotated[str, Field(max_length=100, pattern=PRINTABLE)]] = Field(default=[], max_length=300)
+    """The `codigo` of each field whose letters and figures contradict each other on the paper; it decides nothing."""
+    milisegundos: int | None = Field(default=None, ge=0, le=86_400_000)
+    """How long the person had the image before her; it is kept without the values."""
+    teclas: int | None = Field(default=None, ge=0, le=100_000)
+    """How many keys the acta took."""
 
 
 class IdentityBody(WithNext):
@@ -351,6 +357,25 @@ class ActasAnswer(JsonAnswer):
     filas: list[ActaOfSeccion]
 
 
+class LostAnswer(JsonAnswer):
+    dispositivo: str
+    revocado: datetime
+    """From when on it sends no more."""
+
+
+class SentImage(JsonAnswer):
+    numero: int
+    sha256: str = Field(pattern=SHA256_PATTERN)
+    recibida: datetime
+    estado: str
+    clave: str | None
+    """The acta that it is an image of; null if it has none."""
+
+
+class SentAnswer(JsonAnswer):
+    filas: list[SentImage]
+
+
 class DoneAnswer(JsonAnswer):
     """An empty object: it is done."""
 
@@ -369,6 +394,8 @@ class CaptureOfActa(JsonAnswer):
     hora: datetime
     numeros: list[int | None]
     marcas: str
+    letras: list[str]
+    """The fields whose letters and figures contradict each other, as this person saw them."""
 
 
 class ActaAnswer(JsonAnswer):
@@ -549,7 +576,7 @@ class PersonPart(JsonAnswer):
     mediana_segundos: float | None
     """Of the recent ones, from the image to the answer; null if there are none."""
     ultima: datetime | None
-    con_tarea_desde: datetime | None
+    ocupada_desde: datetime | None
     """Since when the person holds a task; null if none."""
 
 

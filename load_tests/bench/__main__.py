@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from load_tests.bench import catalog, cortes, digitize, forms, kafka, log, table, verify
+from load_tests.bench import catalog, cortes, digitize, forms, kafka, log, screens, table, verify
 from load_tests.bench.bench import Figure, commit, machine, store, turns
 
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
@@ -20,6 +20,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "digitize": digitize.digitize_cpu_ratio,
     "qr": digitize.qr_rates,
     "forms": forms.forms_per_second,
+    "terminal": screens.terminal,
     "corte": cortes.corte_50k,
     "nacional": cortes.corte_nacional,
     "crecimiento": cortes.corte_growth,

@@ -13,6 +13,7 @@ BEGIN: Final = "<!-- written by load_tests/bench/table.py -->\n"
 END: Final = "<!-- to here -->"
 _GROWTH: Final = "crecimiento"
 _FORM: Final = "actas por segundo en plena noche, de la recepción a la cuenta (dos capturas, reglas, HTTP)"
+_PAPERS: Final = {"actas dibujadas": "drawn actas", "formato oficial de 2024": "the official form of 2024"}
 
 ENGLISH: Final[Mapping[str, str]] = {
     "catálogo nacional: 170000 casillas × 3 elecciones, validado y cargado": (
@@ -33,6 +34,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     _FORM: "actas from upload to count over HTTP, two captures each, in the middle of a night: embedded",
     f"{_FORM}, Kafka de 1": "the same on one Kafka node",
     f"{_FORM}, Kafka de 3": "the same on three Kafka nodes",
+    "teclas por acta además de los dígitos": "terminal: keys per acta besides its digits, one for each field and one to send",
+    "peticiones por acta": "terminal: requests per acta, its image included",
+    "de Enter al campo siguiente, percentil 95": "terminal: from an Enter to the next field on the screen, 95th percentile",
     "imágenes digitalizadas de extremo a extremo por segundo (Kafka)": (
         "images from upload to their acta, three Kafka nodes"
     ),
@@ -58,6 +62,13 @@ ENGLISH: Final[Mapping[str, str]] = {
     "corpus hostil, memoria: captura": "most memory of capture meanwhile",
     "corpus hostil, memoria: trabajador": "most memory of the worker",
     "corpus hostil, memoria: un proceso que mira imágenes": "most memory of one process that looks into bytes",
+    **{f"recortes con sus recuadros, {paper}, nivel {level}": f"fields shown with their strip, {told}, level {level}"
+       for paper, told in _PAPERS.items()
+       for level in ("buena", "media", "mala", "pésima")},
+    **{f"recortes equivocados, {paper}, los cuatro niveles": f"fields shown with a wrong strip, {told}, all levels"
+       for paper, told in _PAPERS.items()},
+    **{f"CPU por acta para sus recortes, {paper}": f"CPU for the strips of an acta, {told}"
+       for paper, told in _PAPERS.items()},
     "verificar 10,000 imágenes de 400 KB, frente a sus huellas con dos hilos": (
         "10,000 images of 400 KB verified, against hashing them with two threads"
     ),

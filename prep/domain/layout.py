@@ -23,7 +23,8 @@ LARGEST_SHEET: Final = 1500.0
 """mm."""
 SQUARE_SIDE: Final = (3.0, 30.0)
 LEAST_MARKS: Final = 12
-MOST_MARKS: Final = 300
+MOST_MARKS: Final = 200
+"""Laying a form with so many on a picture takes a tenth of a second at most."""
 MARKS_APART: Final = 4.0
 """mm between two marks: two that are nearer are one spot in a photograph."""
 SAME_PLACE: Final = 3.0

@@ -206,6 +206,35 @@ prep rules list                                                      # los conju
 prep rules new mis-reglas --file mi-eleccion/reglas/mis-reglas.toml  # un borrador con explicaciones
 prep rules check mi-eleccion/reglas/mis-reglas.toml                  # todos sus errores
 ```
+## formatos/NOMBRE.json
+
+El formato impreso de las actas, para que la pantalla de captura muestre el renglón de cada campo. La carpeta puede
+faltar: entonces cada persona ve la imagen entera. El catálogo lleva el archivo en su huella. Es un objeto con:
+
+- `eleccion`: el código de la elección cuyas actas se imprimen así.
+- `entidad` y `territorio`, si el formato es de una sola contienda; van como en contiendas.csv. Uno así cuenta antes que
+  el de toda la elección.
+- `cuadros`: los cuatro cuadros negros de las esquinas, en el orden arriba izquierda, arriba derecha, abajo derecha,
+  abajo izquierda.
+- `marcas`: los centros de las marcas redondas y oscuras, de 2 a 4 mm, que hay a los extremos de los renglones; de 12 a
+  200.
+- `campos`: el renglón de cada cantidad, por su código. Son los de opciones.csv, `BOLETAS_SOBRANTES`,
+  `PERSONAS_VOTARON`, `REPRESENTANTES_VOTARON`, `VOTOS_SACADOS` y `TOTAL_ASENTADO`. Los que falten se ven en la imagen
+  entera.
+
+Las medidas son milímetros desde la esquina superior izquierda de la hoja. Un cuadro y un renglón son `[izquierda,
+arriba, derecha, abajo]`; una marca es `[izquierda, arriba]`. El renglón abarca la letra y los recuadros del número.
+
+```
+{"eleccion": "GOB",
+ "cuadros": [[5, 6, 15, 16], [415, 6, 425, 16], [415, 261, 425, 271], [5, 261, 15, 271]],
+ "marcas": [[170.1, 34.9], [279.3, 34.9], [170.1, 44.3], [279.3, 44.3], …],
+ "campos": {"ABETO": [145.2, 34.9, 279.3, 44.3], …}}
+```
+
+`docs/examples/formato-presidencia-2024.json` describe el acta de la presidencia de 2024. Un renglón se muestra solo si
+sus marcas se hallaron en la fotografía. Describa todos los formatos de la noche: así no se confunde uno con otro.
+
 ## Errores, avisos y resumen
 
 Un **error** impide la carga. Cada causa se dice una vez, con su archivo, línea y columna, y con las demás líneas que la

@@ -1,12 +1,12 @@
 """Finds the four corner squares of an acta, and the round marks at the ends of its rows, in an upright luminance image.
 
-The form is not known here: what is found is a fact of the picture. `prep.scan.crops` compares it with the layout of a
+The form is not known here: the marks are a fact of the picture. `prep.scan.crops` compares it with the layout of a
 form, when the acta is known. Only Pillow is used, and every step costs a bounded time:
 
 1. The image at about `COARSE` pixels of its long side, against the brightness of the paper around each pixel. Dark
    patches that are as solid and as round about as a square is, and of its size, are candidates.
-2. The four that lie farthest out in the four diagonal directions, if they are of about one size and make a convex
-   shape that fills enough of the image. If not, nothing is found.
+2. The four that lie farthest out in the four diagonal directions and are of about one size, if they make a convex
+   shape that fills enough of the image. If not, the picture has no marks.
 3. The image scaled so that the sheet is about `FINE` pixels long. A mark is a dark spot of the size of a mark whose
    surroundings are light. Many letters look so too; the layout tells which of them are marks.
 """
@@ -14,6 +14,7 @@ form, when the acta is known. Only Pillow is used, and every step costs a bounde
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from PIL import Image, ImageChops, ImageFilter
@@ -31,6 +32,14 @@ SIDE: Final = (0.009, 0.06)
 """Least and largest side of a corner square, as a share of the long side of the image."""
 MARKS: Final = 400
 """At most so many marks are kept: a picture with more has texture everywhere."""
+AROUND: Final = 0.02
+"""Marks are looked for so far outside the middles of the squares, as a share of the sheet's long side."""
+AROUND_DARK: Final = 0.4
+"""Share of the surroundings of a square that may be dark: the edge of the sheet, a shadow."""
+RIVALS: Final = 3
+"""So many patches are tried for each corner."""
+SIDES_ALIKE: Final = 0.55
+"""Least share of the largest square's side that the smallest one's is, seen at an angle."""
 RUNS: Final = 12_000
 """A picture with more dark runs than this is no sheet of paper."""
 
@@ -63,7 +72,7 @@ def find_marks(image: Image.Image) -> FoundMarks | None:
     across, down = PER / image.width, PER / image.height
     return FoundMarks(
         tuple((round(x * across), round(y * down)) for x, y in refined),
-        tuple(round(PER * (square.area**0.5 + 2) ** 2 * cell**2 / _area(refined)) for square in squares),
+        tuple(round(PER * (math.sqrt(square.area) + 2) ** 2 * cell**2 / _area(refined)) for square in squares),
         tuple((round(x * across), round(y * down)) for x, y in _round_marks(image, paper, refined)),
     )
 
@@ -80,27 +89,57 @@ def _dark(image: Image.Image, paper: Image.Image, share: float) -> Image.Image:
     return ImageChops.subtract(limit, image).point([0] + [255] * 255)
 
 
-def _corner_squares(coarse: Image.Image, paper: Image.Image) -> list[_Patch] | None:
+def _corner_squares(coarse: Image.Image, paper: Image.Image) -> Sequence[_Patch] | None:
     # A MinFilter takes one pixel from each side, so letters and lines are gone before anything is counted.
-    solid = _dark(coarse, paper, SQUARE_DARK).filter(ImageFilter.MinFilter(3))
+    dark = _dark(coarse, paper, SQUARE_DARK)
+    solid = dark.filter(ImageFilter.MinFilter(3))
     least, most = (share * max(coarse.size) for share in SIDE)
     found = [
         patch
         for patch in _patches(solid)
-        if least - 2 <= patch.area**0.5 <= most and patch.roundness < 1.9 and patch.solidness > 0.8
+        if least - 2 <= math.sqrt(patch.area) <= most
+        and patch.roundness < 1.9
+        and patch.solidness > 0.8
+        and _is_whole(coarse, patch)
+        and _stands_on_paper(dark, patch)
     ]
     if len(found) < 4:
         return None
     wide, high = coarse.size
-    directions = ((-1, -1), (1, -1), (1, 1), (-1, 1))
-    corners = [max(found, key=lambda patch: patch.x * dx / wide + patch.y * dy / high) for dx, dy in directions]
-    sides = [patch.area**0.5 + 2 for patch in corners]
-    if len({id(patch) for patch in corners}) < 4 or max(sides) > 1.8 * min(sides):
+    outermost = [
+        sorted(found, key=lambda patch: patch.x * dx / wide + patch.y * dy / high)[-RIVALS:]
+        for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
+    best = max(product(*outermost), key=lambda corners: _corner_fit(corners, 0.15 * wide * high))
+    if not _corner_fit(best, 0.15 * wide * high):
         return None
+    first = min(range(4), key=lambda at: best[at].x / wide + best[at].y / high)
+    return best[first:] + best[:first]
+
+
+def _corner_fit(corners: Sequence[_Patch], least: float) -> float:
+    """How well four patches do as the squares of a sheet: they lie far apart and are of one size. 0: not at all."""
     shape = [(patch.x, patch.y) for patch in corners]
-    if not _is_convex(shape) or _area(shape) < 0.15 * wide * high:
-        return None
-    return corners
+    sides = [math.sqrt(patch.area) + 2 for patch in corners]
+    alike = min(sides) / max(sides)
+    if alike < SIDES_ALIKE or not _is_convex(shape) or _area(shape) < least:
+        return 0.0
+    return _area(shape) * alike * alike
+
+
+def _is_whole(coarse: Image.Image, patch: _Patch) -> bool:
+    """Whether the patch does not touch the edge of the picture: the middle of a square that is cut is not its own."""
+    x0, y0, x1, y1 = patch.box
+    return x0 > 1 and y0 > 1 and x1 < coarse.width - 1 and y1 < coarse.height - 1
+
+
+def _stands_on_paper(dark: Image.Image, patch: _Patch) -> bool:
+    """Whether it is light around the patch. A piece of the table beside the sheet goes on being dark."""
+    x0, y0, x1, y1 = patch.box
+    more = 1 + round(0.35 * (math.sqrt(patch.area) + 2))
+    around = dark.crop((max(0, x0 - more), max(0, y0 - more), min(dark.width, x1 + more), min(dark.height, y1 + more)))
+    pixels, own = around.width * around.height, (math.sqrt(patch.area) + 2) ** 2
+    return around.histogram()[255] - own <= AROUND_DARK * max(1.0, pixels - own)
 
 
 def _patches(mask: Image.Image) -> Iterator[_Patch]:
@@ -220,10 +259,13 @@ def _mean_place(profile: bytes) -> float:
 
 def _round_marks(image: Image.Image, paper: Image.Image, squares: Sequence[Point]) -> list[Point]:
     """The middles of the dark spots between the squares that might be marks, in pixels of `image`."""
-    left, top = (min(point[axis] for point in squares) for axis in (0, 1))
-    right, bottom = (max(point[axis] for point in squares) for axis in (0, 1))
     long = max(math.dist(a, b) for a, b in zip(squares, [*squares[1:], squares[0]], strict=True))
     scale = min(1.0, FINE / long)
+    # Marks may stand as far out as the squares do.
+    left, top = (max(0.0, min(point[axis] for point in squares) - AROUND * long) for axis in (0, 1))
+    right, bottom = (
+        min(float(image.size[axis]), max(point[axis] for point in squares) + AROUND * long) for axis in (0, 1)
+    )
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     part = image.resize(size, Image.Resampling.BOX, (left, top, right, bottom))
     cell = max(1, round(max(image.size) / COARSE)) * PAPER

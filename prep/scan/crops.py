@@ -1,7 +1,7 @@
 """From the marks that were found in a picture, and the layout of its form, to the strip of each field; or to none.
 
 A wrong strip is worse than none: a person would type the votes of the row above. So every strip stands on marks that
-were found where the layout says.
+were found at their places.
 
 1. The four corner squares tell which point of the paper a pixel shows, if the sheet is flat. They are tried in the four
    directions in which a sheet can lie; the size of each square must fit too.
@@ -9,8 +9,8 @@ were found where the layout says.
    the middle, or towards it. Some heights of a crease are tried (`BENDS`). The one under which most marks are found is
    right, unless another one that takes other spots for the marks is nearly as good. Rows are alike, so such a rival
    would be one row off, and then no strip is shown.
-3. The marks that were found correct their surroundings. A strip is shown if marks near both of its ends
-   were found.
+3. No other form of the night may explain more of the spots: that one would be the form in the picture.
+4. The marks that were found correct their surroundings. A strip is shown if marks near both of its ends were found.
 """
 
 import math
@@ -41,19 +41,21 @@ MARGIN: Final = 1.2
 SQUARE_FITS: Final = 1.7
 """The area of a square may differ from the expected one by this factor."""
 
-Quad = list[list[int]]
+Strip = list[list[int]]
+"""Four corners [x, y], clockwise from the upper left one as printed, in 1/`PER` of the picture's width and height."""
 Plane = tuple[float, ...]
 """The eight numbers of a homography."""
 Matches = dict[int, int]
 """Number of a mark → number of the spot that is taken for it."""
 
 
-def find_strips(found: FoundMarks, layout: FormLayout) -> dict[str, Quad]:
-    """The corners of each field's strip by code, clockwise from the upper left one as printed, in 1/`PER` of the
-    picture's width and height. A field whose place is not sure is left out; so are all, if the form is not sure.
+def find_strips(found: FoundMarks, layout: FormLayout, others: Sequence[FormLayout] = ()) -> dict[str, Strip]:
+    """The strip of each field by code. A field whose place is not sure is left out; so are all if the form is not sure.
+
+    `others` are the other forms of the night: a sticker may be on the wrong one.
     """
     laid = _lay_form(found, layout)
-    if laid is None:
+    if laid is None or any(laid.explains_less(layout, other) for other in others):
         return {}
     strips = {code: laid.strip(box) for code, box in layout.strips.items()}
     return {code: quad for code, quad in strips.items() if quad is not None}
@@ -66,8 +68,13 @@ class _Laid:
     to_picture: Plane
     moved: Sequence[tuple[Point, Point]]
     """Place of a mark in the layout, and its way from there, in mm."""
+    spots: "_Spots"
 
-    def strip(self, box: Box) -> Quad | None:
+    def explains_less(self, own: FormLayout, other: FormLayout) -> bool:
+        """Whether more marks of the other form are in the picture. All marks of a short ballot are on a longer one."""
+        return len(self.spots.match(other.marks, NEAR)) > len(self.spots.match(own.marks, NEAR)) + 1
+
+    def strip(self, box: Box) -> Strip | None:
         x0, y0, x1, y1 = box
         height = (y0 + y1) / 2
         for end in ((x0, height), (x1, height)):
@@ -94,13 +101,13 @@ def _lay_form(found: FoundMarks, layout: FormLayout) -> _Laid | None:
         return None
     if any(_is_rival(each, best) and len(each.matches) > len(best.matches) - RIVAL * marks for each in laid):
         return None
-    # Each mark where the others around it say: a letter that stood near a mark is let go.
+    # Each mark at the place that the others around it tell: a letter that stood near a mark is let go.
     moved = _ways(layout.marks, best.spots, best.matches)
     places = [_corrected(mark, [way for way in moved if way[0] != mark]) for mark in layout.marks]
     matches = best.spots.match(places, SURE)
     if len(matches) < LEAST_SHARE * marks:
         return None
-    return _Laid(best.to_picture, _ways(layout.marks, best.spots, matches))
+    return _Laid(best.to_picture, _ways(layout.marks, best.spots, matches), best.spots)
 
 
 @dataclass(frozen=True, slots=True)

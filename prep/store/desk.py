@@ -79,6 +79,8 @@ class Forms:
 
     of: dict[ContestId, Form]
     territory: dict[tuple[str, int, int], str]
+    layouts: tuple[FormLayout, ...] = ()
+    """The layouts of all forms, those with the same marks once."""
 
     def name(self, kind: TerritoryKind, entidad: int, number: int) -> str:
         """The territory's name; '' if the casilla belongs to none."""
@@ -111,7 +113,11 @@ async def forms(connection: Connection) -> Forms:
             layout=layouts.get(row["id"]),
         )
     territories = await connection.fetch(SQL["territories"])
-    return Forms(made, {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories})
+    return Forms(
+        made,
+        {(row["kind"], row["entidad"], row["id"]): row["name"] for row in territories},
+        (*{layout.marks: layout for layout in layouts.values()}.values(),),
+    )
 
 
 def _read(read: Callable[[Mapping[str, Any]], T], told: str) -> T:
@@ -314,8 +320,29 @@ class EarlierCapture:
     ronda: int
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureNote:
+    """What a screen tells beside the values; it decides nothing."""
+
+    letters: Sequence[str] = ()
+    """Codes of the fields whose letters and figures contradict each other."""
+    milliseconds: int | None = None
+    """From the image to the answer."""
+    keys: int | None = None
+
+
+NO_NOTE: Final = CaptureNote()
+
+
 async def add_capture(
-    connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
+    connection: Connection,
+    task: Task,
+    values: Values,
+    *,
+    site: int,
+    at: datetime,
+    message: Message,
+    note: CaptureNote = NO_NOTE,
 ) -> int | None:
     """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
@@ -325,9 +352,10 @@ async def add_capture(
     # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)
     told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
+    noted = (note.letters, note.milliseconds, note.keys, note != NO_NOTE)
     try:
         added: int | None = await connection.fetchval(
-            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
+            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told, *noted
         )
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
@@ -458,6 +486,7 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
                 "hora": capture["typed_at"].isoformat(),
                 "numeros": capture["numbers"],
                 "marcas": capture["marks"],
+                "letras": capture["letters"],
             }
             for capture in shown
         ],
@@ -465,7 +494,7 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
 
 
 async def board(connection: Connection, now: datetime, since: datetime, typists: Sequence[str]) -> dict[str, Any]:
-    """The whole night at a glance: what waits, in which state the actas are, and who types how fast since then."""
+    """The whole night at a glance: the work that waits, the states of the actas, and the speed of people since then."""
     waiting = await connection.fetch(SQL["board_waiting"], now)
     actas = await connection.fetch(SQL["board_actas"])
     people = await connection.fetch(SQL["board_people"], now, since, typists)

@@ -60,6 +60,8 @@ WITH gone AS (
 ), told AS (
     INSERT INTO outbox (id, topic, key, body, type, source) SELECT $7, $8, $9, $10, $11, $12 FROM added
     RETURNING pg_notify('outbox', '')
+), noted AS (
+    INSERT INTO capture_note (entry, letters, milliseconds, keys) SELECT id, $13, $14, $15 FROM added WHERE $16
 )
 SELECT added.id FROM added, told
 
@@ -120,7 +122,9 @@ WHERE c.acta = $1
 ORDER BY i.received_at, i.sha256
 
 -- name: acta_captures
-SELECT ronda, ordinal, typed_at, numbers, marks FROM entry WHERE acta = $1 ORDER BY ronda, ordinal
+SELECT e.ronda, e.ordinal, e.typed_at, e.numbers, e.marks, coalesce(n.letters, '{}') AS letters
+FROM entry e LEFT JOIN capture_note n ON n.entry = e.id
+WHERE e.acta = $1 ORDER BY e.ronda, e.ordinal
 
 -- name: elections
 SELECT id, code, title, ambito FROM election
@@ -173,7 +177,7 @@ SELECT p.login AS usuario, p.role AS rol, s.code AS sitio, count(e.id) AS captur
     percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.typed_at - e.leased_at)::float8)
         FILTER (WHERE e.typed_at > $2) AS mediana_segundos,
     max(e.typed_at) AS ultima,
-    (SELECT t.leased_at FROM task t WHERE t.lease_person = p.id AND t.lease_until > $1 LIMIT 1) AS con_tarea_desde
+    (SELECT t.leased_at FROM task t WHERE t.lease_person = p.id AND t.lease_until > $1 LIMIT 1) AS ocupada_desde
 FROM person p JOIN site s ON s.id = p.site LEFT JOIN entry e ON e.person = p.id
 WHERE p.active AND (e.id IS NOT NULL OR p.role = ANY ($3::text[]))
 GROUP BY p.id, s.code

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -75,6 +75,30 @@ async def revoke_device(connection: Connection, device: str, at: datetime) -> No
     """Nothing more is taken from it; what it sent stays. Raises Rejected if there is no such device."""
     if not await connection.fetchval(SQL["revoke_device"], device, at):
         raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
+
+
+async def lose_device(connection: Connection, token: bytes, device: str) -> datetime | None:
+    """Nothing more is taken from it: the person of this session says so. None if there is no such device."""
+    lost: datetime | None = await connection.fetchval(SQL["lose_device"], token, device)
+    return lost
+
+
+async def device_exists(connection: Connection, device: str) -> bool:
+    return bool(await connection.fetchval(SQL["device_exists"], device))
+
+
+async def sent_images(connection: Connection, device: str) -> list[dict[str, Any]]:
+    """Every image that the device sent, as those in charge read it."""
+    return [
+        {
+            "numero": row["sequence"],
+            "sha256": row["image"],
+            "recibida": row["received_at"].isoformat(),
+            "estado": row["state"],
+            "clave": row["clave"],
+        }
+        for row in await connection.fetch(SQL["sent_by_device"], device)
+    ]
 
 
 async def rotate_device(connection: Connection, device: str, public_key: bytes, at: datetime) -> None:

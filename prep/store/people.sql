@@ -91,3 +91,9 @@ SELECT end_session($1)
 -- name: free_task
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
 WHERE lease_person = $1 AND lease IS NOT NULL
+
+-- name: lose_device
+SELECT lose_device($1, $2)
+
+-- name: device_exists
+SELECT EXISTS (SELECT FROM device WHERE id = $1)

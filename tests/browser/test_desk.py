@@ -1,5 +1,6 @@
 """The desk of those in charge in a real browser: the board, the lists, and actions that say first what they will do."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +39,9 @@ def enter(browser: Browser, room: ScreenRoom) -> Iterator[Any]:
         each.close()
 
 
-def test_the_board_shows_what_waits_and_who_types_and_no_number_of_an_acta(room: ScreenRoom, enter: Any) -> None:
+def test_the_board_shows_the_work_that_waits_and_the_people_and_no_number_of_an_acta(
+    room: ScreenRoom, enter: Any
+) -> None:
     for acta in (1, 2):
         room.arrive(acta)
     room.arrive(3, text=None)
@@ -142,7 +145,7 @@ def test_every_list_is_accessible_in_the_dark(room: ScreenRoom, enter: Any) -> N
     ):  # fmt: skip
         page.get_by_role("button", name=name).click()
         expect(page.get_by_role("heading", name=name)).to_be_visible()
-        expect(page.get_by_role("main").get_by_role("status").filter(has_text="filas")).to_be_visible()
+        expect(page.get_by_role("main").get_by_role("status").filter(has_text="Filas")).to_be_visible()
     accessible(page)
     page.get_by_role("button", name="Tablero").click()
     expect(page.get_by_text("Esperan a una persona")).to_be_visible()
@@ -166,3 +169,28 @@ def test_a_session_that_ends_in_the_middle_of_a_proposal_loses_no_word(room: Scr
     expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
     [kept] = room.rows("SELECT words FROM decision WHERE kind = 'sin_acta' ORDER BY id DESC LIMIT 1")
     assert kept["words"] == "el camino está cerrado"
+
+
+def test_a_telephone_is_invited_and_a_lost_device_sends_no_more(room: ScreenRoom, enter: Any) -> None:
+    room.arrive(7)
+    page = enter("super")
+    page.get_by_role("button", name="Dispositivos").click()
+    page.get_by_role("button", name="Invitar un teléfono…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Identificador del dispositivo").fill("movil-7")
+    dialog.get_by_label("Sitio").fill("CATD-1")
+    dialog.get_by_label("Secciones que va a traer").fill("7, 8")
+    dialog.get_by_role("button", name="Mostrar el código").click()
+    expect(page.get_by_role("img", name="Código QR de ")).to_be_visible()
+    expect(page.locator(".code")).to_have_text(re.compile(r"[A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4}"))
+    accessible(page)
+    row = page.get_by_role("row", name="escaner-1")
+    row.get_by_role("button", name="Ver", exact=True).click()
+    expect(row).to_contain_text("clave7")
+    row.get_by_role("button", name="Se perdió…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Desde ahora escaner-1 no envía nada más.")
+    page.get_by_role("button", name="Declarar perdido").click()
+    expect(page.get_by_text("escaner-1 ya no envía.")).to_be_visible()
+    expect(row).to_contain_text("revocado")
+    [device] = room.rows("SELECT p.login FROM device d JOIN person p ON p.id = d.revoked_by WHERE d.id = 'escaner-1'")
+    assert device["login"] == "super"

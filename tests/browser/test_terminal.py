@@ -203,7 +203,7 @@ def test_a_line_that_breaks_sends_the_acta_when_it_is_back_and_once(room: Screen
     assert len(room.rows("SELECT 1 FROM entry WHERE acta = 6")) == 1
 
 
-def test_an_acta_whose_lease_ran_out_comes_back_with_what_was_typed(room: ScreenRoom, seats: Any) -> None:
+def test_an_acta_whose_lease_ran_out_comes_back_with_all_its_values(room: ScreenRoom, seats: Any) -> None:
     room.arrive(7)
     seat = seats("ana")
     seat.sees(7)
@@ -248,6 +248,28 @@ def test_the_fields_take_keys_and_nothing_else(room: ScreenRoom, seats: Any) -> 
     seat.press("/+")
     assert first.input_value() == "sin dato"
     expect(seat.page.get_by_label("Personas que votaron")).to_be_focused()
+
+
+def test_letters_that_contradict_figures_are_marked_and_the_effort_is_kept_without_values(
+    room: ScreenRoom, seats: Any
+) -> None:
+    room.arrive(18)
+    seat = seats("ana")
+    seat.sees(18)
+    seat.press("100")
+    seat.press("c")
+    expect(seat.page.get_by_label("Boletas sobrantes (letra y número no coinciden)")).to_be_visible()
+    seat.press("\n398.9")
+    expect(seat.page.get_by_label("Personas que votaron (letra y número no coinciden)")).to_be_visible()
+    seat.press("c\n")
+    seat.type(dict(list(VALUES.items())[2:]))
+    seat.waits()
+    [note] = room.rows(
+        "SELECT letters, milliseconds, keys FROM capture_note n JOIN entry e ON e.id = n.entry WHERE acta = 18"
+    )
+    assert note["letters"] == ["BOLETAS_SOBRANTES"]
+    assert note["keys"] == seat.keys
+    assert note["milliseconds"] > 0
 
 
 def test_sums_warn_before_the_acta_is_sent_and_never_stop_it(room: ScreenRoom, seats: Any) -> None:

@@ -1,6 +1,9 @@
 """The desk over HTTP: leases, blind captures by different people, and answers that count once however often they come."""
 
 import asyncio
+import io
+import json
+import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +12,15 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from PIL import Image
 
+from load_tests.pictures.crops import drawn_paper, inside
+from prep.domain.entry import HEADER, TOTAL
+from prep.domain.layout import PER, middle
 from prep.errors import Unavailable
+from prep.rehearsal.drawing.camera import CROP_LEVELS
+from prep.rehearsal.drawing.press import SIZE
+from prep.scan.corners import find_marks
 from prep.store import desk as store
 from prep.store.database import sql
 from tests.conftest import Night
@@ -75,6 +85,39 @@ async def test_options_that_are_not_on_the_ballot_are_marked_so_and_blank_is_not
     assert row is not None
     assert row["marks"] == "NNNN" + "NINXNS" + "N"
     assert row["numbers"] == [100, 398, 2, 400, 150, None, 100, None, 0, None, 400]
+
+
+async def test_each_field_tells_its_strip_of_the_image_to_both_people_alike(room: Room, night: Night) -> None:
+    """The form is that of one contest alone; a resolution tells the strips of what differs."""
+    rows = tuple(code for code in VALUES if code not in {*HEADER, TOTAL})
+    paper = drawn_paper(rows)
+    owner = await asyncpg.connect(night.owner)
+    await owner.execute("INSERT INTO form_layout VALUES (10, $1)", json.dumps(paper.layout.as_json()))
+    await owner.close()
+    photo = paper.take(random.Random(3), CROP_LEVELS["buena"])
+    found = find_marks(Image.open(io.BytesIO(photo.data)).convert("L"))
+    assert found is not None
+    await room.arrive(1, marks=found)
+    told = []
+    for who, pan in (("ana", 150), ("beto", 151), ("caro", 152)):
+        task = await room.lease(who, "captura")
+        assert task is not None
+        told.append(task["campos"])
+        answer = await room.ask(who, f"/v1/tasks/{task['tarea']}/entry", {"valores": different(PAN=pan)})
+        assert answer.status_code == 201
+        await room.work()
+    assert told[0] == told[1] == told[2]
+    for field in told[0]:
+        corners = [(x * SIZE[0] / PER, y * SIZE[1] / PER) for x, y in field["recorte"]]
+        assert all(inside(photo.place(middle(box)), corners) for box in paper.boxes[field["codigo"]])
+    choice = await room.lease("dora")
+    assert choice is not None
+    assert choice["campos"] == [field for field in told[0] if field["codigo"] == "PAN"]
+    # Acta 21 is of the other contest, whose form nobody described.
+    await room.arrive(21, marks=found)
+    other = await room.lease("beto", "captura")
+    assert other is not None
+    assert [field["recorte"] for field in other["campos"]] == [None] * len(other["campos"])
 
 
 async def test_a_second_capture_learns_nothing_of_the_first(room: Room) -> None:

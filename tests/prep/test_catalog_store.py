@@ -29,13 +29,15 @@ from prep.domain.catalog import (
     TerritoryKind,
     TipoCasilla,
 )
+from prep.domain.layout import FormLayout
 from prep.errors import Rejected
 from prep.operations.catalog_commands import REPLACES
 from prep.store import catalog as store
-from prep.store import cortes
-from prep.store.database import Connection
+from prep.store import cortes, desk
+from prep.store.database import Connection, open_pool
 from prep.store.night import Declared
 from prep.store.people import Role
+from prep.store.tonight import Tonight
 from tests.conftest import Night
 from tests.makers.declared import TONIGHT
 
@@ -97,6 +99,28 @@ async def test_a_loaded_catalogue_is_read_back_equal(night: Night, connection: C
     assert [Acta(**row) for row in rows] == CATALOG.actas
     tipos = await connection.fetch("SELECT tipo::text AS tipo FROM casilla ORDER BY id")
     assert [row["tipo"] for row in tipos] == [place.tipo for place in PLACES]
+
+
+async def test_the_layouts_of_forms_are_loaded_and_go_with_their_catalogue(
+    night: Night, connection: Connection
+) -> None:
+    people = await two_people(night)
+    square = (5.0, 5.0, 15.0, 15.0)
+    layout = FormLayout((square,) * 4, ((40.5, 30.0),), {"PAN": (40.0, 30.0, 200.0, 40.0)})
+    described = replace(CATALOG, layouts={ContestId(1): layout})
+    assert await store.load(night.owner, described, at=AT, night=Declared(TONIGHT))
+    pool = await open_pool(night.app, connections=1)
+    tonight = Tonight(pool)
+    await tonight.look()
+    assert tonight.layouts, "so the worker looks for marks"
+    read = (await desk.forms(connection)).of[ContestId(1)].layout
+    assert read is not None
+    assert read.as_json() == layout.as_json()
+    assert await store.load(night.owner, OTHER, at=AT, replacing=people)
+    assert await connection.fetchval("SELECT count(*) FROM form_layout") == 0
+    await tonight.look()
+    assert not tonight.layouts
+    await pool.close()
 
 
 async def test_an_institute_names_the_kinds_of_territory_that_elect(night: Night, connection: Connection) -> None:

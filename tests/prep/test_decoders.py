@@ -182,3 +182,16 @@ async def test_no_process_is_left_running(stored: tuple[str, list[str]]) -> None
     assert left
     decoders.close()
     assert not psutil.wait_procs(left, timeout=PATIENCE)[1]
+
+
+async def test_marks_of_a_form_are_found_by_the_process_that_reads_the_image(
+    decoders: Decoders, stored: tuple[str, list[str]]
+) -> None:
+    plain = await decoders.decode(stored[1][0])
+    looked = await decoders.decode(stored[1][0], marks=True)
+    assert isinstance(plain, Reading)
+    assert isinstance(looked, Reading)
+    assert plain.marks is None
+    assert looked.marks is not None
+    assert len(looked.marks.squares) == 4
+    assert replace(looked, marks=None) == plain

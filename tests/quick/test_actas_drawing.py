@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import zxingcpp
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
 
 from prep.domain.entry import HEADER, TOTAL, Field, Mark
 from prep.rehearsal.drawing.acta import draw
-from prep.rehearsal.drawing.camera import CLEAN, CONDITIONS, LEVELS, Condition
+from prep.rehearsal.drawing.camera import CLEAN, CONDITIONS, LEVELS, Condition, photograph
 from prep.rehearsal.drawing.handwriting import in_words
 from prep.rehearsal.drawing.press import PrintedForm
 
@@ -46,6 +46,28 @@ def test_the_same_acta_is_always_the_same_bytes(condition: Condition) -> None:
     one, other = (draw(FORM, VALUES, QR, rng=random.Random(5), condition=condition, size=(850, 554)) for _ in range(2))
     assert one == other
     assert one != draw(FORM, VALUES, QR, rng=random.Random(6), condition=condition, size=(850, 554))
+
+
+FOLDED = Condition("doblada", rotation=15, perspective=0.06, fold=0.05, quality=95)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_photograph_knows_where_it_shows_each_point_of_the_sheet(seed: int) -> None:
+    """Dots on the sheet, also near its creases, stand at the places that it tells; creases stand upright or lie."""
+    sheet = Image.new("RGB", (850, 554), "white")
+    dots = [(x, y) for x in range(50, 850, 83) for y in range(40, 554, 79)]
+    for x, y in dots:
+        ImageDraw.Draw(sheet).ellipse((x - 5, y - 5, x + 5, y + 5), fill="black")
+    photo = photograph(sheet, FOLDED, random.Random(seed))
+    seen = ImageChops.invert(Image.open(io.BytesIO(photo.data)).convert("L"))
+    for dot in dots:
+        # The middle of a pixel is half a pixel further than its number.
+        x, y = photo.place((dot[0] + 0.5, dot[1] + 0.5))
+        window = seen.crop((round(x) - 7, round(y) - 7, round(x) + 7, round(y) + 7)).point([0] * 150 + [*range(106)])
+        across, down = (window.resize(size, Image.Resampling.BOX).tobytes() for size in ((14, 1), (1, 14)))
+        for place, middle, profile in ((x, round(x), across), (y, round(y), down)):
+            found = middle - 7 + sum((at + 0.5) * level for at, level in enumerate(profile)) / max(1, sum(profile))
+            assert abs(found - place) < 1.5, (dot, found, place)
 
 
 def test_a_night_has_four_conditions_and_the_benchmark_has_four_levels() -> None:

@@ -221,5 +221,6 @@ def test_the_build_of_the_image_can_read_all_files_that_it_copies() -> None:
     copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE))
     sources = {word for line in copied for word in line.split()}
     let_in = set(re.findall(r"^!(.+)$", (DEPLOY / "Containerfile.dockerignore").read_text(), re.MULTILINE))
-    assert sources == let_in
+    # Of the screens the image holds the built files alone (`capture/web/dist`), which the tree below `capture` brings.
+    assert sources == let_in - {"capture/web/dist"}
     assert all((ROOT / source).exists() for source in sources)

@@ -1,4 +1,5 @@
 // The CATD: files of a scanner are dropped here and sent as a telephone sends its photographs; and the actas of the site.
+import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Action, ActionDialog } from "../desk/action";
 import { REASONS } from "../desk/words";
@@ -233,7 +234,7 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
   const [board, setBoard] = useState<SiteBoard | null>(null);
   const [shown, setShown] = useState<string>("");
   const [action, setAction] = useState<Action | null>(null);
-  const [done, setDone] = useState("");
+  const [done, setDone] = useState<ComponentChildren>("");
   const [seen, setSeen] = useState(0);
   const [refused, setRefused] = useState("");
   useEffect(() => {

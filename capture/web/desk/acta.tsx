@@ -121,10 +121,11 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
               <div class="wide" tabIndex={0} role="region" aria-label={t("Capturas")}>
                 <table>
                   <tbody>
-                    {acta.capturas.map(({ ronda, ordinal, hora, numeros, marcas }) => (
+                    {acta.capturas.map(({ ronda, ordinal, hora, numeros, marcas, letras }) => (
                       <tr key={`${ronda} ${ordinal}`}>
                         <th scope="row">
                           {t("Ronda {r}, {o}.ª", { r: ronda, o: ordinal })} <span class="soft">{clockTime(hora)}</span>
+                          {letras.length > 0 && <span class="warned"> {t("letra y número no coinciden: {c}", { c: letras.join(", ") })}</span>}
                         </th>
                         {numeros.map((each, at) =>
                           marcas[at] === "X" ? null : (

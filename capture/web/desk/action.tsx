@@ -11,18 +11,18 @@ export interface Action {
   sentence: string;
   /** The closed list of reasons; none if it needs none. */
   reasons?: string[];
-  /** A free text is asked for; `required` if nothing is done without it. */
+  /** A free text is asked for; `required` if the action cannot go without it. */
   words?: "optional" | "required";
   button: string;
   body?: ComponentChildren;
   /** Not yet: the body lacks something. */
   missing?: () => string;
-  run: (reason: string, words: string) => Promise<string>;
+  run: (reason: string, words: string) => Promise<ComponentChildren>;
 }
 
 interface Props {
   action: Action;
-  onClose: (done: string) => void;
+  onClose: (done: ComponentChildren) => void;
 }
 
 export function ActionDialog({ action, onClose }: Props) {

@@ -1,4 +1,4 @@
-// The board: what waits and since when, how far the actas are, who types and how fast, and silent devices.
+// The board: the work that waits and since when, the progress of the actas, the speed of people, and silent devices.
 import { useEffect, useState } from "preact/hooks";
 import { serverNow } from "../shared/api";
 import type { Ask } from "../shared/find_acta";
@@ -149,7 +149,7 @@ export function Board({ ask, onShow }: Props) {
             <tbody>
               {board.personas.map((each) => (
                 <tr key={each.usuario}>
-                  <td>{each.sitio}</td>
+                  <td class="site">{each.sitio}</td>
                   <td>
                     {each.usuario} <span class="soft">{inWords(each.rol)}</span>
                   </td>
@@ -157,7 +157,7 @@ export function Board({ ask, onShow }: Props) {
                   <td class="number">{each.mediana_segundos === null ? "—" : Math.round(each.mediana_segundos)}</td>
                   <td class="number">{each.capturas}</td>
                   <td>{each.ultima ? t("hace {a}", { a: age(now - Date.parse(each.ultima)) }) : t("ninguna")}</td>
-                  <td>{each.con_tarea_desde ? t("desde hace {a}", { a: age(now - Date.parse(each.con_tarea_desde)) }) : t("no")}</td>
+                  <td>{each.ocupada_desde ? t("desde hace {a}", { a: age(now - Date.parse(each.ocupada_desde)) }) : t("no")}</td>
                 </tr>
               ))}
             </tbody>

@@ -1,4 +1,5 @@
 // The desk of those in charge: one board, the lists of the night with their actions, and one acta at a time.
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Gate, useSession } from "../shared/gate";
 import { Bar } from "../shared/session";
@@ -47,7 +48,7 @@ export function Desk() {
   const [chosen, setChosen] = useState<Page | null>(() => (location.hash.slice(1) as Page) || null);
   const page = chosen && pages.includes(chosen) ? chosen : pages[0]!;
   const [action, setAction] = useState<Action | null>(null);
-  const [done, setDone] = useState("");
+  const [done, setDone] = useState<ComponentChildren>("");
   const [version, setVersion] = useState(0);
 
   function show(to: Page): void {
@@ -80,7 +81,7 @@ export function Desk() {
           <h2>{t(TITLES[page])}</h2>
           <div role="status">
             {trouble && <p class="notice">{trouble}</p>}
-            {done && <p class="done">{done}</p>}
+            {done && <div class="done">{done}</div>}
           </div>
           {page === "tablero" ? <Board ask={ask} onShow={show} /> : page === "acta" ? <ActaPage {...common} /> : <Lists key={page} {...common} page={page} />}
         </main>

@@ -22,9 +22,11 @@ interface Props<N extends ListName> {
   /** Read again when this changes. */
   version: number;
   empty: string;
+  /** Above the table. */
+  children?: ComponentChildren;
 }
 
-export function List<N extends ListName>({ ask, name, columns, version, empty }: Props<N>) {
+export function List<N extends ListName>({ ask, name, columns, version, empty, children }: Props<N>) {
   const [rows, setRows] = useState<RowOf<N>[] | null>(null);
   const [more, setMore] = useState<number | null>(null);
   const [wanted, setWanted] = useState("");
@@ -54,11 +56,12 @@ export function List<N extends ListName>({ ask, name, columns, version, empty }:
         </label>
         <input id="filtro" type="search" placeholder={t("Filtrar")} value={wanted} onInput={({ currentTarget }) => setWanted(currentTarget.value)} />
         <span class="soft" role="status">
-          {rows === null ? t("Cargando…") : more ? t("{n} filas, y hay más", { n: shown.length }) : t("{n} filas", { n: shown.length })}
+          {rows === null ? t("Cargando…") : more ? t("Filas: {n}, y hay más", { n: shown.length }) : t("Filas: {n}", { n: shown.length })}
         </span>
         <button type="button" onClick={() => read(0)}>
           {t("Leer otra vez")}
         </button>
+        {children}
       </div>
       {said && (
         <p class="notice" role="alert">

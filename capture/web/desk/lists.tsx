@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { fetchImage, serverNow } from "../shared/api";
 import { type Ask, FindActa, type FoundActa } from "../shared/find_acta";
-import type { DecisionBody, DecisionRow, DeviceRow, FueraRow, MissingRow } from "../shared/openapi";
+import type { DecisionBody, DecisionRow, DeviceRow, FueraRow, MissingRow, SentImage } from "../shared/openapi";
 import { sentenceOf } from "../shared/session";
 import { age, clockTime, t } from "../shared/texts";
 import type { Action } from "./action";
@@ -158,13 +158,27 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
               title: t("Acción"),
               cell: (row) =>
                 MACHINES.includes(role) ? (
-                  <button type="button" onClick={() => onAct(lostNumber(row, ask))}>
-                    {t("Número perdido…")}
-                  </button>
+                  <div class="buttons">
+                    <button type="button" onClick={() => onAct(lostNumber(row, ask))}>
+                      {t("Número perdido…")}
+                    </button>
+                    {!row.revocado && (
+                      <button type="button" onClick={() => onAct(lostDevice(row, ask))}>
+                        {t("Se perdió…")}
+                      </button>
+                    )}
+                  </div>
                 ) : null,
             },
+            { title: t("Qué envió"), cell: ({ dispositivo, envios }) => (envios > 0 ? <Sent device={dispositivo} ask={ask} role={role} /> : "—") },
           ]}
-        />
+        >
+          {MACHINES.includes(role) && (
+            <button type="button" class="primary" onClick={() => onAct(invite(ask))}>
+              {t("Invitar un teléfono…")}
+            </button>
+          )}
+        </List>
       );
     case "people":
       return (
@@ -347,5 +361,103 @@ function DecisionButtons({ row, user, ask, onAct }: { row: DecisionRow; user: st
     >
       {t("Deshacer…")}
     </button>
+  );
+}
+
+function lostDevice({ dispositivo, envios }: DeviceRow, ask: Ask): Action {
+  return {
+    title: t("Declarar perdido {d}", { d: dispositivo }),
+    sentence: t("Desde ahora {d} no envía nada más. Lo que envió ({n} imágenes) queda y cuenta; para usarlo otra vez hay que inscribirlo de nuevo.", { d: dispositivo, n: envios }),
+    button: t("Declarar perdido"),
+    run: async () => {
+      await ask("POST /v1/devices/{dispositivo}/lost", undefined, { path: { dispositivo } });
+      return t("{d} ya no envía.", { d: dispositivo });
+    },
+  };
+}
+
+/** The images of one device, on demand. */
+function Sent({ device, ask, role }: { device: string; ask: Ask; role: string }) {
+  const [rows, setRows] = useState<SentImage[] | null>(null);
+  const [said, setSaid] = useState("");
+  const show = () =>
+    rows
+      ? setRows(null)
+      : ask("GET /v1/devices/{dispositivo}/images", undefined, { path: { dispositivo: device } }).then(
+          ({ filas }) => setRows(filas),
+          (error) => setSaid(sentenceOf(error)),
+        );
+  return (
+    <>
+      <button type="button" class="plain" aria-expanded={rows !== null} onClick={show}>
+        {rows ? t("Ocultar") : t("Ver")}
+      </button>
+      {said && <span class="bad">{said}</span>}
+      {rows && (
+        <ol class="plain-list">
+          {rows.map(({ numero, sha256, recibida, estado, clave }) => (
+            <li key={numero}>
+              {numero} · {clockTime(recibida)} · {inWords(estado)} · {clave ?? t("sin acta todavía")} <Shown sha256={sha256} role={role} />
+            </li>
+          ))}
+        </ol>
+      )}
+    </>
+  );
+}
+
+/** A code with which a telephone enrols itself: short-lived and good once. */
+function invite(ask: Ask): Action {
+  const told = { device: "", site: "", secciones: "" };
+  const numbers = () => told.secciones.split(/[ ,;]+/).filter(Boolean).map(Number);
+  const field = (id: keyof typeof told, label: string, hint = "") => (
+    <>
+      <label for={`invita-${id}`}>{label}</label>
+      <input id={`invita-${id}`} autocomplete="off" placeholder={hint} onInput={({ currentTarget }) => (told[id] = currentTarget.value.trim())} />
+    </>
+  );
+  return {
+    title: t("Invitar un teléfono"),
+    sentence: t("Se muestra un código que sirve una vez y 15 minutos; quien lo lea con su teléfono puede enviar imágenes en nombre de ese dispositivo."),
+    body: (
+      <>
+        {field("device", t("Identificador del dispositivo"), "movil-7")}
+        {field("site", t("Sitio"), "CATD-1")}
+        {field("secciones", t("Secciones que va a traer, si se sabe"), "12, 13")}
+      </>
+    ),
+    missing: () =>
+      !/^[A-Za-z0-9_-]{1,40}$/.test(told.device)
+        ? t("El identificador lleva de 1 a 40 letras, números, «-» o «_».")
+        : numbers().every((each) => Number.isInteger(each) && each >= 0 && each <= 9999)
+          ? ""
+          : t("Las secciones son números separados por comas."),
+    button: t("Mostrar el código"),
+    run: async () => {
+      const body = { dispositivo: told.device, sitio: told.site, secciones: numbers(), municipios: [] };
+      const { codigo, vence, direccion, cuadros } = await ask("POST /v1/devices/invitations", body);
+      return (
+        <div class="invitation">
+          <Squares rows={cuadros} label={t("Código QR de {d}", { d: direccion })} />
+          <div>
+            <p>{t("Que el teléfono de {d} lea este código, o escriba en {u}:", { d: told.device, u: direccion.replace(/#.*/, "") })}</p>
+            <p class="code">{codigo}</p>
+            <p>{t("Sirve una vez, hasta las {h}.", { h: clockTime(vence) })}</p>
+          </div>
+        </div>
+      );
+    },
+  };
+}
+
+/** A QR code with its quiet margin, dark on white also in the dark: a camera reads it. */
+function Squares({ rows, label }: { rows: string[]; label: string }) {
+  const side = rows.length + 8;
+  const path = rows.flatMap((row, y) => [...row].map((each, x) => (each === "1" ? `M${x + 4} ${y + 4}h1v1h-1z` : ""))).join("");
+  return (
+    <svg class="qr" role="img" aria-label={label} viewBox={`0 0 ${side} ${side}`} shape-rendering="crispEdges">
+      <rect width={side} height={side} fill="#fff" />
+      <path d={path} fill="#000" />
+    </svg>
   );
 }

@@ -34,7 +34,7 @@ export function FindActa({ ask, onFind, onDone }: Props) {
   const boxes = [0, 1, 2, 3].map(() => useRef<HTMLInputElement>(null));
   // A page may hold these boxes twice: under a dialog and in it.
   const id = useId();
-  const focus = (box: number) => requestAnimationFrame(() => boxes[box]?.current?.focus());
+  const focus = (box: number) => boxes[box]?.current?.focus();
 
   useEffect(() => {
     focus(0);

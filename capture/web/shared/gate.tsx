@@ -9,7 +9,7 @@ import { mark, t } from "./texts";
 export interface Session {
   /** Undefined while the screen opens; null if nobody is logged in. */
   person: Person | null | undefined;
-  /** The session ended in the middle of the work: what was typed stays, under a form to log in again. */
+  /** The session ended in the middle of the work: the text that was typed stays, under a form to log in again. */
   locked: boolean;
   /** Why the last request still waits; empty if none does. */
   trouble: string;

@@ -34,7 +34,7 @@ export async function loadTexts(): Promise<void> {
   document.documentElement.lang = language === "es" ? "es-MX" : "en";
 }
 
-/** Keeps the choice and shows the page anew. What was typed is kept by the screen itself. */
+/** Keeps the choice and shows the page anew. The screen itself keeps the values that were typed. */
 export function chooseLanguage(chosen: Language): void {
   localStorage.setItem(KEPT, chosen);
   location.reload();

@@ -1,17 +1,17 @@
 // A capture: the fields of the form beside its image, or one strip and one input. Typed blind, with the keyboard alone.
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { TaskAnswer } from "../shared/openapi";
+import type { CaptureBody, TaskAnswer } from "../shared/openapi";
 import { t } from "../shared/texts";
 import { moveImage, onlyKeys, said } from "./keys";
 import { type Mover, Picture } from "./picture";
-import { firstEmpty, ILEGIBLE, isMark, keepDraft, keyOf, nameOf, readDraft, type Sent, SIN_DATO, toSend, type Values, warnings, withDigit, withoutLast } from "./work";
+import { firstEmpty, ILEGIBLE, isMark, keepDraft, keyOf, nameOf, readDraft, SIN_DATO, toSend, type Values, warnings, withDigit, withoutLast } from "./work";
 
 interface Props {
   task: TaskAnswer;
   user: string;
   busy: boolean;
-  onSend: (values: Sent) => void;
+  onSend: (capture: CaptureBody) => void;
   children?: ComponentChildren;
 }
 
@@ -19,7 +19,9 @@ const STRIP = "prep.tira";
 
 export function CaptureTask({ task, user, busy, onSend, children }: Props) {
   const fields = task.campos;
-  const [values, setValues] = useState<Values>(() => readDraft(user, task)?.values ?? {});
+  const draft = useMemo(() => readDraft(user, task), []);
+  const [values, setValues] = useState<Values>(draft?.values ?? {});
+  const [letters, setLetters] = useState<string[]>(draft?.letters ?? []);
   const [index, setIndex] = useState(() => {
     const empty = firstEmpty(fields, values);
     return empty < 0 ? fields.length : empty;
@@ -29,6 +31,8 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
   const [hint, setHint] = useState("");
   const [kept, setKept] = useState(true);
   const fresh = useRef(true);
+  const keys = useRef(0);
+  const began = useRef(performance.now());
   const mover = useRef<Mover>(null);
   const input = useRef<HTMLElement | null>(null);
 
@@ -46,8 +50,8 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
   }, [index, strip]);
   // Each key is kept before the next one comes: the browser may end at any moment.
   useLayoutEffect(() => {
-    if (Object.keys(values).length) setKept(keepDraft(user, { key: keyOf(task), values, at: Date.now() }));
-  }, [values]);
+    if (Object.keys(values).length || letters.length) setKept(keepDraft(user, { key: keyOf(task), values, letters, at: Date.now() }));
+  }, [values, letters]);
 
   const write = (code: string, typed: string) => {
     setHint("");
@@ -62,16 +66,25 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
     setStrip(!strip);
   };
   function send(): void {
-    const sent = toSend(fields, values);
-    if (sent) return onSend(sent);
+    const valores = toSend(fields, values);
+    if (valores) {
+      // Of an acta that was begun before a reload nobody knows how long it took.
+      const effort = draft ? {} : { milisegundos: Math.round(performance.now() - began.current), teclas: keys.current };
+      return onSend({ valores, letras: letters, ...effort });
+    }
     go(firstEmpty(fields, values));
     setHint(t("Falta este campo: escriba su número, o * si es ilegible, o / si está en blanco."));
   }
 
+  const toggleLetters = () => {
+    if (field) setLetters((before) => (before.includes(field.codigo) ? before.filter((each) => each !== field.codigo) : [...before, field.codigo]));
+  };
+
   function onKey(event: KeyboardEvent): void {
     if (busy) return;
+    keys.current++;
     if (moving) {
-      const still = moveImage(event, mover.current, toggleStrip);
+      const still = moveImage(event, mover.current, toggleStrip, toggleLetters);
       if (still !== null) event.preventDefault();
       if (still === false) setMoving(false);
       return;
@@ -92,6 +105,8 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
         return go(index - 1);
       case "image":
         return setMoving(true);
+      case "letters":
+        return toggleLetters();
     }
     if (field === null) return;
     const typed = values[field.codigo] ?? "";
@@ -124,7 +139,7 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
         inputMode="numeric"
         autocomplete="off"
         spellcheck={false}
-        aria-label={nameOf(fields[each]!)}
+        aria-label={letters.includes(codigo) ? t("{c} (letra y número no coinciden)", { c: nameOf(fields[each]!) }) : nameOf(fields[each]!)}
         aria-describedby="ayuda"
         onFocus={() => each !== index && go(each)}
         onBeforeInput={onlyKeys}
@@ -154,7 +169,7 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
         </p>
       ))}
       {!kept && <p class="bad">{t("Este navegador no puede guardar lo tecleado: no cierre la ventana.")}</p>}
-      {moving && <p class="moving">{t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · punto termina")}</p>}
+      {moving && <p class="moving">{t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · 9 letra ≠ número · punto termina")}</p>}
     </div>
   );
 
@@ -167,7 +182,9 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
           {field ? (
             <>
               <p class="soft count">{t("Campo {n} de {t}", { n: index + 1, t: fields.length })}</p>
-              <label for={`campo-${index}`}>{nameOf(field)}</label>
+              <label for={`campo-${index}`}>
+                {nameOf(field)} {letters.includes(field.codigo) && <Differ />}
+              </label>
               {box(index)}
             </>
           ) : (
@@ -182,7 +199,9 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
           <ol>
             {fields.map((listed, each) => (
               <li key={listed.codigo} class={each === index ? "now" : ""}>
-                <label for={`campo-${each}`}>{nameOf(listed)}</label>
+                <label for={`campo-${each}`}>
+                  {nameOf(listed)} {letters.includes(listed.codigo) && <Differ />}
+                </label>
                 {box(each)}
               </li>
             ))}
@@ -192,8 +211,14 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
         </section>
       )}
       <p id="ayuda" class="help">
-        {t("Dígitos y Enter · * ilegible · / sin dato · − regresa · + avanza · punto mueve la imagen")}
+        {t("Dígitos y Enter · * ilegible · / sin dato · c letra ≠ número · − regresa · + avanza · punto mueve la imagen")}
       </p>
     </div>
   );
 }
+
+const Differ = () => (
+  <span class="differ" title={t("letra y número no coinciden")}>
+    {t("letra ≠")}
+  </span>
+);

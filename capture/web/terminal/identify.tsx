@@ -22,7 +22,7 @@ export function IdentifyTask({ task, busy, ask, onSend, children }: Props) {
   const mover = useRef<Mover>(null);
   const sendButton = useRef<HTMLButtonElement>(null);
   const form = useRef<HTMLElement>(null);
-  const toSend = () => requestAnimationFrame(() => sendButton.current?.focus());
+  const toSend = () => sendButton.current?.focus();
 
   function send(): void {
     if (nobody) onSend("");
@@ -48,9 +48,15 @@ export function IdentifyTask({ task, busy, ask, onSend, children }: Props) {
     <div
       class="work"
       onKeyDownCapture={(event) => {
-        if (!moving || busy) return;
-        event.stopPropagation();
-        move(event);
+        if (busy) return;
+        if (moving) {
+          event.stopPropagation();
+          move(event);
+        } else if (nobody && event.key === "Enter" && !(event.target instanceof HTMLButtonElement)) {
+          event.stopPropagation();
+          event.preventDefault();
+          if (!event.repeat) send();
+        }
       }}
       onKeyDown={onKey}
     >

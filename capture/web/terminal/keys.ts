@@ -3,7 +3,7 @@ import type { Mover } from "./picture";
 
 export type Said =
   | { do: "digit"; digit: string }
-  | { do: "enter" | "next" | "back" | "ilegible" | "sin dato" | "erase" | "image" };
+  | { do: "enter" | "next" | "back" | "ilegible" | "sin dato" | "letters" | "erase" | "image" };
 
 /** What a key says while a person types; null: it is not ours, and the browser does with it as always. */
 export function said(event: KeyboardEvent): Said | null {
@@ -26,6 +26,9 @@ export function said(event: KeyboardEvent): Said | null {
     case "s":
     case "S":
       return { do: "sin dato" };
+    case "c":
+    case "C":
+      return { do: "letters" };
     case "Backspace":
     case "Delete":
       return { do: "erase" };
@@ -40,7 +43,12 @@ export function said(event: KeyboardEvent): Said | null {
 const STEP = 0.2;
 
 /** Moves the image by a key; false if the key ends that, null if it means nothing here. */
-export function moveImage(event: KeyboardEvent, mover: Mover | null, toggleStrip: () => void): boolean | null {
+export function moveImage(
+  event: KeyboardEvent,
+  mover: Mover | null,
+  toggleStrip: () => void,
+  toggleLetters: () => void = () => {},
+): boolean | null {
   if (event.ctrlKey || event.altKey || event.metaKey || event.key === "Tab") return null;
   switch (event.key) {
     case "4":
@@ -71,6 +79,9 @@ export function moveImage(event: KeyboardEvent, mover: Mover | null, toggleStrip
     case "0":
       toggleStrip();
       return true;
+    case "9":
+      toggleLetters();
+      return false;
     case ".":
     case ",":
     case "Enter":

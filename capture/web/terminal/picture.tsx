@@ -41,7 +41,7 @@ export function Picture({ task, field, index, share, mover }: Props) {
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  // Another field: its own strip again, or the place where this form was looked at.
+  // Another field: its own strip again, or the place at which this form was looked at.
   useLayoutEffect(() => setByHand(null), [index, task.tarea]);
   useLayoutEffect(() => {
     setNatural(null);

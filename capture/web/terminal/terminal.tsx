@@ -151,7 +151,7 @@ export function Terminal() {
             </div>
           )}
           {task?.tipo === "captura" && (
-            <CaptureTask key={tarea} {...common} user={user ?? ""} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/entry", { valores })}>
+            <CaptureTask key={tarea} {...common} user={user ?? ""} onSend={(capture) => send("POST /v1/tasks/{tarea}/entry", capture)}>
               {header}
             </CaptureTask>
           )}

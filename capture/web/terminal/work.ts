@@ -2,7 +2,7 @@
 import type { FieldOfForm, TaskAnswer } from "../shared/openapi";
 import { t } from "../shared/texts";
 
-/** What stands in a field: digits, one of the two words, or nothing yet. */
+/** The content of a field: digits, one of the two words, or nothing yet. */
 export type Typed = string;
 export const ILEGIBLE = "ilegible";
 export const SIN_DATO = "sin dato";
@@ -11,7 +11,7 @@ export type Sent = Record<string, number | "ilegible" | "sin dato">;
 
 export const isMark = (typed: Typed): boolean => typed === ILEGIBLE || typed === SIN_DATO;
 
-/** The field after a digit. A digit takes the place of a word, and of what stood there before the person came back. */
+/** The field after a digit. A digit takes the place of a word, and of the digits from before the person came back. */
 export function withDigit(typed: Typed, digit: string, fresh: boolean, digits: number): Typed {
   if (fresh || isMark(typed)) return digit;
   return typed.length < digits ? typed + digit : typed;
@@ -75,9 +75,9 @@ export interface Draft {
   /** The image and the acta: the same work under another lease is the same draft. */
   key: string;
   values: Values;
+  /** The fields whose letters and figures contradict each other. */
+  letters: string[];
   at: number;
-  /** The lease under which the person pressed send, until the server answered. */
-  sending?: string;
 }
 
 const PREFIX = "prep.borrador.";

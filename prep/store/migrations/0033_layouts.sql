@@ -1,5 +1,5 @@
 -- The layout of a contest's printed form, if the catalogue brings one (prep/domain/layout.py), and the marks that were
--- found in an image. From both follow the strips of its fields; nothing is kept of those.
+-- found in an image. From both follow the strips of its fields; the strips are not kept.
 CREATE TABLE form_layout (
     contest integer PRIMARY KEY REFERENCES contest,
     layout  jsonb NOT NULL
