@@ -384,7 +384,7 @@ class Watch:
     async def _identity(self, spooled: Path) -> str:
         """The text of its QR code, for the receipt's line and as a hint; "" if none can be read in time."""
         with contextlib.suppress(OutOfBounds, TimeoutError, PrepError):
-            read = read_identity((await self._reading.do(qr_of, spooled)) or "")
+            read = read_identity(await self._reading.do(qr_of, spooled))
             if read is not None:
                 return read[0].text
         return ""
@@ -415,11 +415,10 @@ class Watch:
         self._said = line
 
 
-def qr_of(path: Path) -> str | None:
-    """The text of the QR code of a file; for a process that may die."""
+def qr_of(path: Path) -> str:
+    """The text of the QR code of a file, "" if none is read; for a process that may die."""
     [found] = scan_files([path])
-    text: str | None = found["text"]
-    return text
+    return found["text"] or ""
 
 
 def signed_headers(place: Place, sha256: str, number: int, acopio: str, acta: str) -> dict[str, str]:
@@ -493,15 +492,15 @@ async def _import(arguments: argparse.Namespace) -> int:
     with _opened(path) as package:
         listed = _listed(package)
         async with aiohttp.ClientSession(arguments.server.rstrip("/"), timeout=timeout) as client:
-            for each in listed:
+            for name, headers in listed:
                 try:
-                    receipt = await _send_packed(client, package, each["archivo"], each["encabezados"])
+                    receipt = await _send_packed(client, package, name, headers)
                 except Rejected as refusal:
                     refused += 1
-                    print(f"{each['archivo']}: {refusal.sentence}")
+                    print(f"{name}: {refusal.sentence}")
                 else:
-                    receipts[each["archivo"]] = json.loads(receipt)
-                    print(f"{each['archivo']}: acuse")
+                    receipts[name] = json.loads(receipt)
+                    print(f"{name}: acuse")
     told = path.with_name(f"{path.name}.acuses.json")
     durable.replace(told, json.dumps(receipts, indent=1).encode(), fresh=told.with_name(f".{told.name}"))
     print(f"{len(receipts)} con acuse, {refused} sin él; los acuses quedan en {told}")
@@ -519,13 +518,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise Rejected(f"{path} no es un paquete de PREP Casilla, o llegó incompleto") from None
 
 
-def _listed(package: zipfile.ZipFile) -> list[dict[str, Any]]:
-    """What the package says of its images. Raises Rejected."""
+def _listed(package: zipfile.ZipFile) -> list[tuple[str, dict[str, str]]]:
+    """The file of each image of the package, and the headers that its telephone signed. Raises Rejected."""
     wrong = Rejected("el archivo no es un paquete de PREP Casilla")
     try:
         said = json.loads(_entry(package, LIST, _LIST_BYTES))
         listed = [
-            {"archivo": str(each["archivo"]), "encabezados": {str(k): str(v) for k, v in each["encabezados"].items()}}
+            (str(each["archivo"]), {str(name): str(value) for name, value in each["encabezados"].items()})
             for each in said["imagenes"]
         ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -533,9 +532,7 @@ def _listed(package: zipfile.ZipFile) -> list[dict[str, Any]]:
     if said.get("formato") != FORMAT:
         raise Rejected(f"el paquete es de otra versión ({said.get('formato')}); actualice este programa")
     if not all(
-        name.startswith("X-PREP-") and "\n" not in value
-        for each in listed
-        for name, value in each["encabezados"].items()
+        name.startswith("X-PREP-") and value.isprintable() for each in listed for name, value in each[1].items()
     ):
         raise wrong
     return listed

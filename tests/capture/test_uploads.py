@@ -18,8 +18,8 @@ import asyncpg
 import httpx
 import pytest
 from PIL import Image
-from tusclient import client as tus  # type: ignore[import-untyped]
-from tusclient.exceptions import TusCommunicationError  # type: ignore[import-untyped]
+from tusclient import client as tus
+from tusclient.exceptions import TusCommunicationError
 
 from capture import uploads
 from prep.bus.kafka_dev import free_ports
