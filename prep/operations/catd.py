@@ -59,7 +59,7 @@ READING: Final = Bounds(memory=512 * MIB, cpu=10, seconds=30)
 UNFINISHED: Final = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
 NOT_SCANS: Final = frozenset({"thumbs.db", "desktop.ini"})
 ENDS: Final[Mapping[str, bytes]] = {"jpeg": b"\xff\xd9", "png": b"IEND", "pdf": b"%%EOF"}
-"""What stands near the end of a whole file of the format."""
+"""The bytes near the end of a whole file of the format."""
 LARGEST: Final = 60_000_000
 """Bytes of a file that is read at all. The server's own limit is lower."""
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
@@ -184,7 +184,7 @@ async def _asked(client: aiohttp.ClientSession, method: str, path: str, **given:
 # The folder.
 
 
-class Journal:
+class SpoolJournal:
     """What this machine remembers of every image, in one file that survives a power cut."""
 
     def __init__(self, path: Path) -> None:
@@ -241,21 +241,21 @@ async def _watch(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     reading = Lane(1, READING, prepare)
-    journal = Journal(place.folder / OURS / "envios.sqlite")
+    journal = SpoolJournal(place.folder / OURS / "envios.sqlite")
     try:
         async with aiohttp.ClientSession(place.server, timeout=aiohttp.ClientTimeout(120)) as client:
-            await Watch(place, journal, client, reading, stop).run(once=arguments.once)
+            await ScanFolder(place, journal, client, reading, stop).run(once=arguments.once)
     finally:
         reading.close()
         journal.close()
     return 0
 
 
-class Watch:
+class ScanFolder:
     """A folder on its way to the server."""
 
     def __init__(
-        self, place: Place, journal: Journal, client: aiohttp.ClientSession, reading: Lane, stop: asyncio.Event
+        self, place: Place, journal: SpoolJournal, client: aiohttp.ClientSession, reading: Lane, stop: asyncio.Event
     ) -> None:
         self._place = place
         self._journal = journal
@@ -267,7 +267,7 @@ class Watch:
         self._said = ""
 
     async def run(self, *, once: bool) -> None:
-        """Until `stop`; with `once` until the folder is empty and nothing waits."""
+        """Until `stop`; with `once` until the folder is empty and no image waits."""
         spool = self._place.folder / OURS / "cola"
         spool.mkdir(exist_ok=True)
         self._finish_begun(spool)
@@ -400,7 +400,7 @@ class Watch:
             if not final.exists():
                 break
             final = final.with_name(f"{Path(name).stem}-{n}{Path(name).suffix}")
-        # What is said first: a file without its sentence would be a riddle. If we stop here, it is said again.
+        # The sentence comes first: a file without it would be a riddle. If we stop here, it is said again.
         beside = final.with_name(f"{final.name}.{'acuse.json' if receipt is not None else 'motivo.txt'}")
         durable.write(beside, receipt if receipt is not None else f"{sentence}\n".encode())
         path.rename(final)
@@ -539,7 +539,7 @@ def _listed(package: zipfile.ZipFile) -> list[tuple[str, dict[str, str]]]:
 
 
 def _entry(package: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """The bytes of one file of the package; never more than `most`, whatever its directory says. Raises Rejected."""
+    """The bytes of one file of the package; never more than `most`, even if the ZIP says less. Raises Rejected."""
     try:
         with package.open(name) as file:
             content = file.read(most + 1)
