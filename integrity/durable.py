@@ -15,7 +15,7 @@ from typing import Final
 _NAMELESS: Final = getattr(os, "O_TMPFILE", 0)
 
 
-def sync(path: Path) -> None:
+def sync(path: Path | str) -> None:
     """On return: the bytes of this file, or the names in this folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
