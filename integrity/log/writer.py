@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from struct import Struct
-from typing import IO, Final, Protocol, Self
+from typing import Final, Protocol, Self
 from zlib import crc32
 
 from integrity import durable
@@ -464,8 +464,8 @@ class Sequencer:
         except FileExistsError:  # left by a run that stopped
             self._write_again(path, content)
             return
-        with os.fdopen(handle, "wb", buffering=0) as file:
-            _write_all(file, content)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
 
     def _write_again(self, path: str, content: bytes) -> None:
         """Write a file that readers may have open: they see all of the old one or all of this one."""
@@ -644,8 +644,7 @@ class _Journal:
     def add(self, kind: bytes, start: int, content: bytes) -> None:
         """Add what follows the leaf `start`; durable on return. If we stop, the record is whole or does not count."""
         record = _RECORD.pack(kind, start, len(content), crc32(content)) + content
-        _write_all(self._file, record)
-        os.fsync(self._file.fileno())
+        durable.append(self._file, record)
         self.size += len(record)
 
     def close(self) -> None:
@@ -669,13 +668,6 @@ def _read_journal(path: Path) -> Generator[tuple[bytes, int, bytes], None, None]
             if len(content) != length or crc32(content) != code:
                 return
             yield kind, start, content
-
-
-def _write_all(file: IO[bytes], content: bytes) -> None:
-    """`write` of an unbuffered file may write a part."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
 
 
 @contextmanager
