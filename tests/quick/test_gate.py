@@ -34,7 +34,11 @@ def tree(pristine: Path, tmp_path: Path) -> Path:
 
 
 def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[GateFinding]:
-    return check_election(tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
+    """The verdict of the engine that reads row by row; that of the other one must be the same."""
+    given = (tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
+    found = check_election(*given, columnar=False)
+    assert check_election(*given, columnar=True) == found
+    return found
 
 
 def checks(tree: Path, code: str = "GOB", corte: int = 1) -> set[str]:
@@ -58,7 +62,9 @@ def public_checks(tree: Path, corte: int = 1) -> set[str]:
     stage = staged(tree, corte)
     found = [each.check for each in staged_folder(stage, tree)]
     for code, size in EXPECTED.items():
-        found += [each.check for each in check_election(stage, tree, code, size, public=True)]
+        told = check_election(stage, tree, code, size, public=True, columnar=False)
+        assert check_election(stage, tree, code, size, public=True, columnar=True) == told
+        found += [each.check for each in told]
     return {check for check in found if check in TABLE}
 
 
