@@ -13,6 +13,7 @@ numpy is an extra package (`gate`). Without it the plain engine reads all rows.
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -166,44 +167,56 @@ def _read_block(rows: "Rows", data: bytes, seen: _Seen, corrected: frozenset[str
     if b"\0" in data:
         raise _NotPlainError
     data.decode()  # a file that is not UTF-8 raises ValueError
-    quoted: list[bytes] = []
-    if b'"' in data:
-        lines = data.split(b"\n")[:-1]
-        quoted = [line for line in lines if b'"' in line]
-        data = b"".join([line + b"\n" for line in lines if b'"' not in line])
+    data, quoted = _without_quotes(data, len(rows.columns))
     cells = _Cells(data, len(rows.columns))
     places, place_of = _places_of(cells)
     sure = _certified(rows, cells, places, place_of)
-    fuera = cells.holds(_FIRST_VOTE + len(rows.codes) + 5, _TWO)
-    # Behind the first row fuera de catálogo only such rows may stand. A quoted line has lost its place among them.
-    if fuera.any() or seen.fuera:
-        if quoted or (seen.fuera and not fuera.all()) or not fuera[int(fuera.argmax()) :].all():
-            raise _NotPlainError
-        seen.fuera = True
     _add_certified(rows, cells, sure, places, place_of)
-    seen.images.append(cells.texts(np.flatnonzero(sure.captured), _FIRST_VOTE + len(rows.codes) + 7, _SHA256))
+    last = _FIRST_VOTE + len(rows.codes)
+    seen.images.append(cells.texts(np.flatnonzero(sure.captured), last + 7, _SHA256))
+
+    fuera = cells.holds(last + 5, _TWO)
     inside = np.flatnonzero(~fuera)
     starts, stops = cells.starts[inside, 1].tolist(), cells.stops[inside, 1].tolist()
     claves = [data[start:stop] for start, stop in zip(starts, stops, strict=True)]
+    begins, ends = cells.starts[:, 0].tolist(), cells.stops[:, -1].tolist()
     if corrected:
         for at, clave in zip(inside.tolist(), claves, strict=True):
             if (name := clave.decode().strip("'")) in corrected:
-                rows.place_of_clave[name] = places[place_of[at]]
+                rows.place_of_clave[name] = rows.place_in(data[begins[at] : ends[at]].decode().split(","))
     _add_claves(seen, claves)
-    begins, ends = cells.starts[:, 0].tolist(), cells.stops[:, -1].tolist()
+
     for at in np.flatnonzero(~sure.rows).tolist():
         _read_one(rows, data[begins[at] : ends[at]].decode().split(","))
-    for line in quoted:
-        if not line.endswith(b"\r") or line.count(b"\r") != 1:
-            raise _NotPlainError
-        found = next(csv.reader([line.decode() + "\n"], strict=True))
-        if found[_FIRST_VOTE + len(rows.codes) + 5] == "2" or len(found) != len(rows.columns):
-            raise _NotPlainError
-        _add_claves(seen, [found[1].encode()])
+    outside = fuera.tolist()
+    for at, found in quoted.items():  # from the first to the last, so that each finds its place among the others
         place = _read_one(rows, found)
-        if (name := found[1].strip("'")) in corrected and place is not None:
-            rows.place_of_clave[name] = place
-    rows.rows += len(cells) + len(quoted)
+        outside.insert(at, place is None)
+        if place is not None:
+            _add_claves(seen, [found[1].encode()])
+            if (name := found[1].strip("'")) in corrected:
+                rows.place_of_clave[name] = place
+    # Behind the first row fuera de catálogo only such rows may stand.
+    if outside != sorted(outside) or (seen.fuera and not all(outside)):
+        raise _NotPlainError
+    seen.fuera = seen.fuera or any(outside)
+    rows.rows += len(outside)
+
+
+def _without_quotes(data: bytes, width: int) -> tuple[bytes, dict[int, list[str]]]:
+    """The lines without a quotation mark; and the cells of each line with one, by its number among all lines."""
+    if b'"' not in data:
+        return data, {}
+    lines = data.split(b"\n")[:-1]
+    quoted: dict[int, list[str]] = {}
+    for at, line in enumerate(lines):
+        if b'"' in line:
+            if not line.endswith(b"\r") or line.count(b"\r") != 1:
+                raise _NotPlainError
+            quoted[at] = next(csv.reader([line.decode() + "\n"], strict=True))
+            if len(quoted[at]) != width:
+                raise _NotPlainError
+    return b"".join([line + b"\n" for at, line in enumerate(lines) if at not in quoted]), quoted
 
 
 def _add_claves(seen: _Seen, claves: Sequence[bytes]) -> None:
@@ -326,8 +339,8 @@ def _close(rows: "Rows", seen: _Seen) -> None:
         rows.votes = [one + more for one, more in zip(rows.votes, sums, strict=True)]
     digests = np.sort(np.concatenate([np.zeros(0, f"S{_SHA256}"), *seen.images]))
     prefixes, first = np.unique(digests.astype("S2"), return_index=True)
-    ends = [*first[1:].tolist(), len(digests)]
-    for prefix, start, end in zip(prefixes.tolist(), first.tolist(), ends, strict=True):
+    bounds = [*first.tolist(), len(digests)]
+    for prefix, (start, end) in zip(prefixes.tolist(), pairwise(bounds), strict=True):
         if len(prefix) != 2 or not _HEX.issuperset(prefix):
             raise _NotPlainError
         if not rows.images_there(prefix.decode()).issuperset(map(bytes.decode, digests[start:end].tolist())):

@@ -46,7 +46,7 @@ _NAMES: Final = (
 )
 _PREAMBLE: Final = 7
 """Lines above the rows."""
-_MANY: Final = 5_000
+_MANY: Final = 15_000
 """Rows from which on columns are faster, though numpy must be loaded."""
 _MOST: Final = 20
 """Findings that are reported; a single one stops a corte."""
