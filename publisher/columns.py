@@ -1,6 +1,6 @@
 """The gate's second engine: it reads the rows of an official file as columns, many thousand at a time (numpy).
 
-It certifies rows: those of which the plain engine (`publisher.gate`) has nothing to say, whatever their numbers are. A
+It certifies rows: those of which the plain engine (`publisher.gate`) has nothing to say. A
 row is certified if it is not captured and shows nothing, or if all its votes are numbers, it has no observation, and
 its total, its limit and CONTABILIZADA follow from them. Rows that are not certified are read by the plain engine, one
 by one. If that finds anything, or the file as a whole is not plain (another end of line, an acta twice, an image that
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from integrity.tree.forms import BY_LISTA
 
 if TYPE_CHECKING:
-    from publisher.gate import Rows
+    from publisher.gate import GateRows
 
 _PREAMBLE: Final = 7
 _BLOCK: Final = 2 << 20
@@ -58,7 +58,7 @@ class _Seen:
     """A row fuera de catálogo was read: from there on only such rows may come."""
 
 
-def read(rows: "Rows", path: Path, *, corrected: frozenset[str]) -> list[list[str]] | None:
+def read(rows: "GateRows", path: Path, *, corrected: frozenset[str]) -> list[list[str]] | None:
     """Fill `rows` with the sums of the file; returns the lines above the rows.
 
     None, and `rows` is spoiled, if the plain engine must read the file.
@@ -163,7 +163,7 @@ class _Cells:
         return np.ascontiguousarray(self.bytes[at]).view(f"S{width}").ravel()
 
 
-def _read_block(rows: "Rows", data: bytes, seen: _Seen, corrected: frozenset[str]) -> None:
+def _read_block(rows: "GateRows", data: bytes, seen: _Seen, corrected: frozenset[str]) -> None:
     if b"\0" in data:
         raise _NotPlainError
     data.decode()  # a file that is not UTF-8 raises ValueError
@@ -251,7 +251,7 @@ class _Certified:
 
 
 def _certified(
-    rows: "Rows", cells: _Cells, places: Sequence[tuple[int, int]], place_of: npt.NDArray[np.intp]
+    rows: "GateRows", cells: _Cells, places: Sequence[tuple[int, int]], place_of: npt.NDArray[np.intp]
 ) -> _Certified:
     last = _FIRST_VOTE + len(rows.codes)
     off = np.zeros((len(places) + 1, len(rows.codes)), np.bool_)  # the last one is of the rows without a place
@@ -284,7 +284,7 @@ def _certified(
 
 
 def _add_certified(
-    rows: "Rows",
+    rows: "GateRows",
     cells: _Cells,
     sure: _Certified,
     places: Sequence[tuple[int, int]],
@@ -318,7 +318,7 @@ def _add_certified(
             sums[option] += column[at]
 
 
-def _read_one(rows: "Rows", cells: Sequence[str]) -> tuple[int, int] | None:
+def _read_one(rows: "GateRows", cells: Sequence[str]) -> tuple[int, int] | None:
     """A row that was not certified, by the plain engine; returns its place."""
     last = _FIRST_VOTE + len(rows.codes)
     if cells[last + 5] == "2":
@@ -332,7 +332,7 @@ def _read_one(rows: "Rows", cells: Sequence[str]) -> tuple[int, int] | None:
     return place
 
 
-def _close(rows: "Rows", seen: _Seen) -> None:
+def _close(rows: "GateRows", seen: _Seen) -> None:
     """The sums of the whole, and the images: every CODIGO_INTEGRIDAD has its own."""
     for part, sums in rows.by_contest_place.values():
         rows.whole.add(part)

@@ -157,7 +157,7 @@ def _truncated_share(part: int, whole: int) -> str:
     return f"{digits[:-4]}.{digits[-4:]}"
 
 
-class Rows:
+class GateRows:
     """One election's CSV, read once from top to bottom: by this class row by row, or by `publisher.columns`."""
 
     def __init__(self, election: Mapping[str, Any], rules: Mapping[str, Any], images: Sequence[Path]) -> None:
@@ -450,7 +450,7 @@ def check_election(
     rules = manifest["reglas"][code]["contenido"]
     corrections = frozenset(each["acta"] for each in manifest["correcciones"] if each["eleccion"] == code)
     rows, above = _read_rows(
-        lambda: Rows(election, rules, (root, stage.parent)),
+        lambda: GateRows(election, rules, (root, stage.parent)),
         stage / election["archivo"],
         corrections,
         columnar=expected.rows >= _MANY if columnar is None else columnar,
@@ -480,8 +480,8 @@ def check_election(
 
 
 def _read_rows(
-    begin: Callable[[], Rows], path: Path, corrected: frozenset[str], *, columnar: bool
-) -> tuple[Rows, list[list[str]]]:
+    begin: Callable[[], GateRows], path: Path, corrected: frozenset[str], *, columnar: bool
+) -> tuple[GateRows, list[list[str]]]:
     """All rows of the file, and the lines above them: as columns if it is plain and numpy is there, else one by one."""
     if columnar:
         with suppress(ImportError):
@@ -528,7 +528,7 @@ def _as_findings(differences: Sequence[PublicFinding]) -> list[GateFinding]:
     return [GateFinding(*each) for each in differences[:_MOST]]
 
 
-def _check_mark(rows: Rows, path: Path) -> None:
+def _check_mark(rows: GateRows, path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(2 * len(_BOM))
     if not start.startswith(_BOM) or start == _BOM * 2:
@@ -539,7 +539,7 @@ def _load_json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
     return json.loads(path.read_bytes())
 
 
-def _expect_same(rows: Rows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
+def _expect_same(rows: GateRows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
     if expected != found:
         if isinstance(expected, dict) and isinstance(found, dict):
             names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
@@ -548,7 +548,12 @@ def _expect_same(rows: Rows, check: str, expected: object, found: object, *, fil
 
 
 def _check_head(
-    rows: Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
+    rows: GateRows,
+    above: Sequence[Sequence[str]],
+    election: Mapping[str, Any],
+    totals: Mapping[str, Any],
+    *,
+    last: bool,
 ) -> None:
     # The same thirteen values stand in three files: CSV, totals.json and manifest.json.
     thirteen = rows.whole.values(rows.rules, last=last)
@@ -557,13 +562,13 @@ def _check_head(
     _expect_same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
 
 
-def _check_size(rows: Rows, expected: Expected) -> None:
+def _check_size(rows: GateRows, expected: Expected) -> None:
     _expect_same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
     _expect_same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
 
 
 def _check_contests(
-    rows: Rows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
+    rows: GateRows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
 ) -> dict[str, int]:
     """Every contest, from its rows. Returns the state's votes by party: the sum of the contests (domain.md §4)."""
     _expect_same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
@@ -599,7 +604,7 @@ def _without_off_ballot(votes: Mapping[str, int], ballot: Mapping[str, int]) -> 
     return {code: count for code, count in votes.items() if code in ballot or count}
 
 
-def _sums_of_places(rows: Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
+def _sums_of_places(rows: GateRows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
     """The sums over every place of a contest or territory; the number 0 means all."""
     part, votes = _Part(), [0] * len(rows.codes)
     if territory:
@@ -627,7 +632,7 @@ def _distribute_coalitions(options: Sequence[Mapping[str, Any]], votes: Mapping[
     return shares
 
 
-def _check_territories(rows: Rows, totals: Mapping[str, Any], *, last: bool) -> None:
+def _check_territories(rows: GateRows, totals: Mapping[str, Any], *, last: bool) -> None:
     told = {(each["tipo"], each["entidad"], each["id"]) for each in totals["territorios"]}
     own = rows.territory
     entidades = {entidad for entidad, _ in rows.by_contest_place}
@@ -641,7 +646,7 @@ def _check_territories(rows: Rows, totals: Mapping[str, Any], *, last: bool) -> 
         _expect_same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 
-def _check_state(rows: Rows, totals: Mapping[str, Any], distributed: Mapping[str, int]) -> None:
+def _check_state(rows: GateRows, totals: Mapping[str, Any], distributed: Mapping[str, int]) -> None:
     whole = rows.whole
     captured = whole.counted + whole.not_counted
     actas = {
@@ -661,7 +666,7 @@ def _check_state(rows: Rows, totals: Mapping[str, Any], distributed: Mapping[str
 
 
 def _check_growth(
-    rows: Rows, before: Mapping[str, Any] | None, totals: Mapping[str, Any], corrections: frozenset[str]
+    rows: GateRows, before: Mapping[str, Any] | None, totals: Mapping[str, Any], corrections: frozenset[str]
 ) -> None:
     """No total shrinks, unless an acta of that very place was corrected (domain.md §2)."""
     if before is None:
@@ -680,7 +685,7 @@ def _check_growth(
             _check_part_growth(rows, each, after)
 
 
-def _check_part_growth(rows: Rows, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def _check_part_growth(rows: GateRows, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     where = f"totals.json, {before['nombre']} ({before['id']})"
     for code, votes in before["votos"].items():
         if after["votos"].get(code, -1) < votes:

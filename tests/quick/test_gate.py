@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from integrity.checks import BOTH, TABLE, titles
 from publisher import columns
-from publisher.gate import Expected, GateFinding, Rows, check_election, check_folder
+from publisher.gate import Expected, GateFinding, GateRows, check_election, check_folder
 from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder
 from tests.makers.tree_maker import canonical, make_tree, reseal
 from tests.tamper import catalogues
@@ -364,7 +364,7 @@ def columns_of(tree: Path, code: str, corte: int) -> tuple[object, object]:
     rules = manifest["reglas"][code]["contenido"]
     found = []
     for engine in (True, False):
-        rows = Rows(election, rules, (tree, stage.parent))
+        rows = GateRows(election, rules, (tree, stage.parent))
         path = stage / election["archivo"]
         if engine:
             above = columns.read(rows, path, corrected=frozenset())
