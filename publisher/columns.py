@@ -1,13 +1,13 @@
 """The gate's second engine: it reads the rows of an official file as columns, many thousand at a time (numpy).
 
-It certifies rows: those of which the plain engine (`publisher.gate`) has nothing to say. A
-row is certified if it is not captured and shows nothing, or if all its votes are numbers, it has no observation, and
-its total, its limit and CONTABILIZADA follow from them. Rows that are not certified are read by the plain engine, one
-by one. If that finds anything, or the file as a whole is not plain (another end of line, an acta twice, an image that
-is missing), the answer is «no», and the plain engine reads all of it and tells. So both engines give the same verdict,
-in the same words; this one only passes what it has recomputed.
+It certifies rows: those of which the plain engine (`publisher.gate`) has nothing to say. A row is certified if it is
+not captured and shows nothing; or if all its votes are numbers, it has no observation, and its total, its limit and
+CONTABILIZADA follow from them. Rows that are not certified are read by the plain engine, one by one. If that finds
+anything, or the file as a whole is not plain (another end of line, an acta twice, an image that is missing), the answer
+is «no», and the plain engine reads all of it and tells. So both engines give the same verdict, in the same words; this
+one only passes what it has recomputed.
 
-numpy is an extra package (`gate`). Without it the plain engine reads all rows.
+numpy is an extra package (`columns`). Without it the plain engine reads all rows.
 """
 
 import csv
