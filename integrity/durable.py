@@ -10,12 +10,12 @@ import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _NAMELESS: Final = getattr(os, "O_TMPFILE", 0)
 
 
-def sync(path: Path) -> None:
+def sync(path: Path | str) -> None:
     """On return: the bytes of this file, or the names in this folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -33,6 +33,17 @@ def write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def append(file: IO[bytes], content: bytes) -> None:
+    """Write at the end of a file that was opened without a buffer; durable on return. If we stop, a part may be there.
+
+    The reader must see by itself where the last whole record ends.
+    """
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())
 
 
 def create(path: Path, content: bytes, *, mode: int) -> None:

@@ -92,12 +92,17 @@ def read_code(text: str) -> str:
 def in_threads(work: Callable[[_T], _R], items: Iterable[_T], threads: int) -> Iterator[tuple[_T, _R | SourceError]]:
     """`work` of every item, in their order, by a few threads; a SourceError comes back in place of the result.
 
+    With one thread it is the caller's own.
+
     Items are taken in small batches and only as fast as results are used: memory does not grow with their number.
     """
 
     def batch(some: list[_T]) -> list[tuple[_T, _R | SourceError]]:
         return [(item, _result_or_error(work, item)) for item in some]
 
+    if threads == 1:
+        yield from ((item, _result_or_error(work, item)) for item in items)
+        return
     # At most four batches for each thread wait at once: a national night has a million images.
     waiting: deque[Future[list[tuple[_T, _R | SourceError]]]] = deque()
     remaining = iter(items)

@@ -41,10 +41,11 @@ PATIENCE: Final = 120.0
 
 
 @asynccontextmanager
-async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publisher]:
+async def wired(settings: Settings, *, wait: bool = False, full: bool = False) -> AsyncIterator[Publisher]:
     """A publisher with its pools, its store, its notary and its schedule; they close at the end.
 
-    With `wait`, it waits until a night is declared. Raises Rejected if none is, or if the tree is of another night.
+    With `wait`, it waits until a night is declared. With `full`, no row is copied from the corte before. Raises
+    Rejected if no night is declared, or if the tree is of another one.
     """
     # The one place in which the publisher's parts are put together.
     async with embedded.database(settings) as urls:
@@ -63,7 +64,7 @@ async def wired(settings: Settings, *, wait: bool = False) -> AsyncIterator[Publ
             async with borrow(pool) as connection:
                 night = await night_store.declared(connection)
             notary = notary_of(settings, night)
-            office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary)
+            office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary, full=full)
             async with borrow(pool) as connection:
                 await check_tree(office, connection)
             yield Publisher(office, urls.of(Part.PUBLISHER), Schedule.of(night))
@@ -129,7 +130,7 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Run by hand or as a service; returns the exit status."""
     manual = arguments.once or arguments.final or arguments.zero
-    async with wired(settings, wait=not manual) as publisher:
+    async with wired(settings, wait=not manual, full=arguments.full) as publisher:
         if manual:
             try:
                 return await by_hand(publisher, final=arguments.final, zero=arguments.zero)
@@ -151,6 +152,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
     parser.add_argument("--final", action="store_true", help="el último corte, ahora")
     parser.add_argument("--zero", action="store_true", help="el corte 0, si no ha salido, y ninguno más")
+    parser.add_argument(
+        "--full", action="store_true", help="escribe otra vez todos los renglones, sin copiar los del corte anterior"
+    )
     arguments = parser.parse_args(argv)
     observe.start_log("publish")
     os.umask(0o022)  # published files must be readable by every user of the machine

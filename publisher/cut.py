@@ -44,6 +44,7 @@ from publisher import figures as out
 from publisher import gate, official, pages, standing
 from publisher.figures import Figures
 from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
+from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
 
@@ -81,6 +82,8 @@ class CorteOffice:
     """Cortes are read from here while it keeps up; they are recorded in the database of `pool`."""
     notary: Notary | None = None
     """Seals cortes and has them time-stamped; None: this institute does not."""
+    full: bool = False
+    """Make every row anew, also if the file of the corte before is there. The bytes are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,9 +425,14 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     images = await shown.images(wanted | {each.image: each.version for each in fresh if each.image})
     versions, outside = [each.version for each in fresh], [each.id for each in all_fuera]
     statements = await behind(shown.connection, versions, corte.number, outside)
+    sizes = await shown.expected()
     await asyncio.to_thread(standing.write_statements, stage / standing.STATEMENTS, statements)
     (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
     (folder / "LEEME.txt").write_bytes(official.readme(book, corte.at, phase_final=corte.phase is Phase.FINAL))
+
+    def following(election: Election) -> official.Following | None:
+        kept = None if office.full else file_before(office.public, before, book.file(election))
+        return None if kept is None else official.Following(kept, versions, sizes.get(election.id, 0))
 
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]
@@ -435,12 +443,11 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
         people.write_bytes(official.candidates(election, book))
         stamp, local = official.stamp(corte.at, book.zone), corte.at.astimezone(book.zone)
         with official.packing(stage / f"{stamp}_PREP_{election.code}_{book.siglas}.zip") as archive:
-            with archive.open(official.entry(path.name, local), "w") as packed:
-                await official.write_results(
-                    path, above, election=election, book=book, snapshot=shown, fuera=mine, packed=packed
-                )
-            for each in (people, folder / "LEEME.txt"):
-                official.add(archive, each, local)
+            await official.write_results(
+                path, above, election=election, book=book, snapshot=shown, fuera=mine, following=following(election)
+            )
+            for each in (path, people, folder / "LEEME.txt"):
+                await asyncio.to_thread(official.add, archive, each, local)
         return counted
 
     counted = await asyncio.gather(*(results(election) for election in book.elections))
@@ -458,7 +465,6 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             site=pages.constants(),
         )
     )
-    sizes = await shown.expected()
     return Rendered(
         Release(
             versions=[each.version for each in fresh],

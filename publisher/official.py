@@ -5,13 +5,14 @@ a clock, and every entry of a ZIP has the time of the corte.
 """
 
 import asyncio
+import logging
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from prep.domain import row
 from prep.domain.catalog import (
@@ -29,7 +30,9 @@ from prep.domain.night import Night
 from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
 from prep.store.cortes import Fuera, Snapshot
+from publisher.kept import ChangedRow, Kept, follow
 
+log: Final = logging.getLogger(__name__)
 BOM: Final = b"\xef\xbb\xbf"
 _LEVEL: Final = 5
 """Of zlib: more than twice as fast as 9, and its files are 3 % larger."""
@@ -99,6 +102,17 @@ def head(election: Election, at: datetime, summary: Mapping[str, str], *, zone: 
     return BOM + _crlf_lines(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A way to write a file from the one of the corte before."""
+
+    kept: Kept
+    versions: Sequence[int]
+    """All that no corte before has shown."""
+    rows: int
+    """Actas in the catalogue of the election."""
+
+
 async def write_results(
     path: Path,
     above: bytes,
@@ -107,28 +121,30 @@ async def write_results(
     book: CatalogBook,
     snapshot: Snapshot,
     fuera: Sequence[Fuera],
-    packed: IO[bytes],
+    following: Following | None = None,
 ) -> None:
     """Write the whole catalogue in its order, then the rows fuera de catálogo; streamed, never held in memory.
 
-    The same bytes go into `packed`, the entry of a ZIP, while the database prepares the next ones.
+    With `following`, rows that did not change are copied. The bytes are the same either way.
     """
     # The cells of a territory are the same in thousands of rows, so they are made once.
     places = {place: _place_cells(election, book, *place) for place in await snapshot.places(election)}
-    options = len(election.options)
+    pending = (row.quantities_pending(len(election.options)), row.tail_pending())
+    below = _crlf_lines(_fuera_line(election, book, each) for each in fuera)
+    if following is not None:
+        fresh = await snapshot.rows_of(election, following.versions, places, pending=pending)
+        changed = [ChangedRow(*each) for each in fresh]
+        if await asyncio.to_thread(follow, following.kept, path, above, changed, below, rows=following.rows):
+            return
+        log.warning("official file made anew", extra={"data": {"file": path.name, "before": str(following.kept.path)}})
     with path.open("wb") as file:
 
-        def write(content: bytes) -> None:
-            file.write(content)
-            packed.write(content)
-
         async def sink(piece: bytes) -> None:
-            await asyncio.to_thread(write, piece.replace(b"\n", b"\r\n"))
+            await asyncio.to_thread(file.write, piece.replace(b"\n", b"\r\n"))
 
-        write(above)
-        pending = (row.quantities_pending(options), row.tail_pending())
+        file.write(above)
         await snapshot.rows(election, places, pending=pending, sink=sink)
-        write(_crlf_lines(_fuera_line(election, book, each) for each in fuera))
+        file.write(below)
 
 
 def _place_cells(election: Election, book: CatalogBook, entidad: int, territory: int) -> str:

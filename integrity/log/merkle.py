@@ -7,6 +7,7 @@ tree. To check a proof, one needs the proof alone. All hashes are 32 bytes of SH
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from struct import Struct
 from typing import Final
 
 Node = Callable[[int, int], bytes]
@@ -14,6 +15,7 @@ Node = Callable[[int, int], bytes]
 
 HASH: Final = 32
 """Bytes of a hash."""
+_PAIRS: Final = Struct(f"{2 * HASH}s").iter_unpack
 EMPTY: Final = sha256(b"").digest()
 """The root of the tree without leaves."""
 
@@ -44,9 +46,9 @@ def root_of(hashes: bytes) -> bytes:
         return EMPTY
     while len(hashes) > HASH:
         paired = len(hashes) // (2 * HASH) * (2 * HASH)
-        pairs = range(0, paired, 2 * HASH)
         # The odd one out rises as it is: so the left subtree is always the largest complete one, as the RFC wants it.
-        hashes = b"".join([sha256(b"\1" + hashes[at : at + 2 * HASH]).digest() for at in pairs]) + hashes[paired:]
+        pairs = _PAIRS(memoryview(hashes)[:paired])
+        hashes = b"".join([sha256(b"\1" + pair).digest() for (pair,) in pairs]) + hashes[paired:]
     return hashes
 
 

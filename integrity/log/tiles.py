@@ -74,16 +74,16 @@ def write_bundle(entries: Sequence[bytes]) -> bytes:
     return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
 
 
-def read_bundle(data: bytes, width: int, path: str = "") -> list[bytes]:
+def read_bundle(data: bytes, width: int | None = None, path: str = "") -> list[bytes]:
     """The `width` entries of a bundle. Raises Misshapen if there are more, fewer, or a cut one."""
     entries: list[bytes] = []
-    at = 0
-    while at < len(data):
+    at, end = 0, len(data)
+    while at + 1 < end:
         start = at + 2
-        at = start + int.from_bytes(data[at:start], "big")
+        at = start + (data[at] << 8 | data[at + 1])
         entries.append(data[start:at])
-    if at != len(data) or len(entries) != width:
-        cut = "" if at == len(data) else ", la última cortada"
+    if at != end or (width is not None and len(entries) != width):
+        cut = "" if at == end else ", la última cortada"
         raise Misshapen(path, f"{width} entradas completas", f"{len(entries)} en {len(data)} bytes{cut}")
     return entries
 

@@ -1,6 +1,11 @@
 """The log's one writer: entries become leaves, once, and a tree head is signed only if it continues the last.
 
-    entries ─► tiles on disk ─► root recomputed from files ─► state swapped ─► signed, cosigned ─► renamed ─► swept
+    entries ─► journal (one write, one fsync) ─► tiles ─► root recomputed from files ─► state swapped
+    ─► signed, cosigned ─► renamed ─► swept
+
+A batch is durable once it is in the journal. Its tiles are files like any other: the system writes them to the disk
+when it likes, and after a power cut the next run makes them again from the journal. From time to time all of them are
+synced, and a new journal begins.
 
 Readers see the checkpoint: a file that the checkpoint does not reach does not count as part of the log. The *state*
 (size and root) is the promise of the log. It is kept apart from the folder (a file on another disk, a row in Postgres)
@@ -15,16 +20,19 @@ One case cannot be seen from here: folder and state put back *together* from old
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from struct import Struct
 from typing import Final, Protocol, Self
+from zlib import crc32
 
 from integrity import durable
 from integrity.leaves import LONGEST_ENTRY
-from integrity.log.merkle import EMPTY, NotProven, check_consistency, leaf_hash, root_of
+from integrity.log.merkle import EMPTY, NotProven, check_consistency, root_of
 from integrity.log.note import (
     Checkpoint,
     Note,
@@ -38,13 +46,29 @@ from integrity.log.note import (
     read_signatures,
     to_base64,
 )
-from integrity.log.tiles import CHECKPOINT, WIDTH, Differs, Tiles, check_tiles, read_path, tile_path, write_bundle
+from integrity.log.tiles import (
+    CHECKPOINT,
+    WIDTH,
+    Differs,
+    Misshapen,
+    Tiles,
+    check_tiles,
+    read_bundle,
+    read_path,
+    tile_path,
+    write_bundle,
+)
 from integrity.source import Folder, Missing, SourceError
 from integrity.sums import Malformed
 
 STEPS: Final = ("files", "recompute", "state", "witnesses", "checkpoint", "sweep")
 """The parts of an append, in this order."""
 _SCRATCH: Final = ".tmp"
+_JOURNAL: Final = f"{_SCRATCH}/diario"
+_LONGEST_JOURNAL: Final = 32 << 20
+"""Bytes. A longer one is closed: its files are synced, which costs as much as the files are many."""
+_RECORD: Final = Struct(">4sQQI")
+"""Of the journal, before each record: its kind, the leaves before it, its length, its CRC-32."""
 _AT_ONCE: Final = 8
 """Files that the disk is asked for at the same time."""
 
@@ -116,6 +140,9 @@ class FileState:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # The lock is a file of its own: the state file itself is replaced by a rename, and a lock on it would be lost.
+        self._lock = path.with_name(path.name + ".lock")
+        self._fresh = path.with_name(path.name + ".tmp")
 
     def read(self) -> Head | None:
         try:
@@ -127,15 +154,13 @@ class FileState:
             raise StateRolledBack(f"el estado de la bitácora, {self._path.name}, está dañado") from None
 
     def swap(self, expected: Head | None, new: Head) -> bool:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock is a file of its own: the state file itself is replaced by a rename, and a lock on it would be lost.
-        lock = self._path.with_name(self._path.name + ".lock")
-        lock.touch()
-        with _flocked(lock, wait=True):
+        if not self._lock.exists():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.touch()
+        with _flocked(self._lock, wait=True):
             if self.read() != expected:
                 return False
-            temporary = self._path.with_name(self._path.name + ".tmp")
-            durable.replace(self._path, f"{new.size}\n{to_base64(new.root)}\n".encode(), fresh=temporary)
+            durable.replace(self._path, f"{new.size}\n{to_base64(new.root)}\n".encode(), fresh=self._fresh)
         return True
 
 
@@ -162,7 +187,8 @@ class Sequencer:
         self._state = state
         self._cosign = cosign
         self._step = step
-        self._folders = durable.Folders(folder)
+        self._made: set[str] = set()
+        """Folders that are known to exist."""
         self._stopped = False
         self._disk = ThreadPoolExecutor(_AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,9 +197,12 @@ class Sequencer:
         self._lock.__enter__()
         try:
             self._source = Folder(folder)
+            self._source.threads = 1  # a batch is a few small files: to start threads would cost more than to read them
+            self._journal: _Journal | None = None
+            self._unsynced: set[str] = set()
             self._edge = self._check_and_finish()
         except BaseException:
-            self.close()
+            self._let_go()
             raise
 
     def __enter__(self) -> Self:
@@ -183,7 +212,19 @@ class Sequencer:
         self.close()
 
     def close(self) -> None:
-        """Stop the threads of the disk, and give the folder back to other sequencers."""
+        """Sync every file, stop the threads of the disk, and give the folder back to other sequencers."""
+        try:
+            # After an append that failed in the middle the journal stays: the next run reads it.
+            if not self._stopped:
+                self._close_journal()
+                with suppress(OSError):
+                    (self._folder / _SCRATCH).rmdir()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
         self._disk.shutdown()
         self._lock.__exit__(None, None, None)
 
@@ -226,10 +267,18 @@ class Sequencer:
 
     def _append_entries(self, before: Head, entries: Sequence[bytes]) -> None:
         edge = self._edge
-        # No checkpoint reaches these files. If we stop here, they are written over or swept away by the next run.
+        # If we stop in here, the state does not reach the entries: the next run drops their record in the journal, and
+        # writes over their files or sweeps them away.
         with self._step("files"):
-            self._write_log_files(edge.take(entries))
-        # The files are durable. If we stop here, or they differ from our memory, the entries are not in the log.
+            journal = self._journal
+            if journal is None or journal.size > _LONGEST_JOURNAL:
+                self._close_journal()
+                journal = self._begin_journal()
+            framed = [len(entry).to_bytes(2, "big") + entry for entry in entries]
+            journal.add(_LOTE, edge.size, b"".join(framed))
+            for path, content in edge.take(framed):
+                self._write_tile(path, content)
+        # The journal is durable. If we stop here, or files differ from our memory, the entries are not in the log.
         with self._step("recompute"):
             head = self._recompute_head(edge.size, before)
             if head.root != edge.root():
@@ -276,8 +325,6 @@ class Sequencer:
 
     def _check_and_finish(self) -> "_Edge":
         """Check that folder, state and checkpoint are one log, and finish an append that stopped. Raises LogRefused."""
-        # Files in the scratch folder have no published name, so no reader and no head needs them.
-        shutil.rmtree(self._folder / _SCRATCH, ignore_errors=True)
         head = self._state.read()
         published = self._read_checkpoint() if (self._folder / CHECKPOINT).exists() else None
         if head is None:
@@ -292,6 +339,9 @@ class Sequencer:
             raise FolderRolledBack("a la bitácora le falta su punto de control")
         if published is not None:
             _compare_with_checkpoint(head, published)
+        self._finish_journal(head)
+        # Files in the scratch folder have no published name, so no reader and no head needs them.
+        shutil.rmtree(self._folder / _SCRATCH, ignore_errors=True)
         # The whole log is recomputed from its entries: a changed tile is found here, before we sign over it.
         recomputed = self._recompute_head(head.size, Head(0, EMPTY))
         if recomputed.root != head.root:
@@ -358,41 +408,102 @@ class Sequencer:
         return published
 
     def _replace_checkpoint(self, content: bytes) -> None:
-        self._write_log_files([(CHECKPOINT, content)])
+        """Every reader sees the old one or this one. A power cut may bring the old one back; the next run signs this
+        head again, because the state has it.
+        """
+        fresh = self._folder / _SCRATCH / CHECKPOINT
+        fresh.parent.mkdir(exist_ok=True)
+        durable.write(fresh, content)
+        fresh.replace(self._folder / CHECKPOINT)
 
     # --- files --------------------------------------------------------------------------------------------------------
 
-    def _write_log_files(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Write each file whole or not at all under its name; all are durable on return.
-
-        If we stop, some names may be there and others not: the caller's next step publishes them, or the next run
-        sweeps them.
-        """
+    def _begin_journal(self) -> "_Journal":
         scratch = self._folder / _SCRATCH
         scratch.mkdir(exist_ok=True)
-        written: list[tuple[Path, Path]] = []
-        for number, (path, content) in enumerate(files):
-            temporary = scratch / str(number)
-            temporary.write_bytes(content)
-            written.append((temporary, self._folder / path))
-        # Bytes first, then names: a name must never lead to bytes that a power cut can take away.
-        self._sync_all(temporary for temporary, _ in written)
-        for temporary, final in written:
-            self._folders.make(final.parent)
-            temporary.replace(final)
-        self._sync_all(dict.fromkeys(final.parent for _, final in written))
-        scratch.rmdir()
+        self._journal = journal = _Journal(self._folder / _JOURNAL)
+        journal.add(_BORDE, self._edge.size, self._edge.to_bytes())
+        durable.sync(scratch)
+        durable.sync(self._folder)
+        return journal
 
-    def _sync_all(self, paths: Iterable[Path]) -> None:
-        """Sync them all at once: the disk takes several in hardly more time than one."""
-        for _ in self._disk.map(durable.sync, paths):
+    def _close_journal(self) -> None:
+        """Sync every file since the journal began, then drop it. If we stop, the next run does this again."""
+        self._sync_all(self._unsynced)
+        # The names too, and the folders' own. A partial tile that was swept away is needed by no head.
+        folders = {folder.as_posix() for path in self._unsynced for folder in PurePosixPath(path).parents}
+        self._sync_all(folders)
+        self._unsynced.clear()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        (self._folder / _JOURNAL).unlink(missing_ok=True)
+
+    def _finish_journal(self, head: Head) -> None:
+        """Make the files again that a power cut has lost. If we stop, the next run does this again.
+
+        The journal adds no leaf: what the state does not have stays out, and all files are recomputed afterwards.
+        """
+        records = _read_journal(self._folder / _JOURNAL)
+        kind, size, content = next(records, (b"", 0, b""))
+        with suppress(Misshapen, IndexError):  # then the files must be whole without it
+            edge = _Edge.from_bytes(size, content) if kind == _BORDE else None
+            for _, start, bundle in records if edge else ():
+                entries = read_bundle(bundle)
+                if edge is None or start != edge.size or start + len(entries) > head.size:
+                    break
+                for path, tile in edge.take([write_bundle([entry]) for entry in entries]):
+                    self._write_again(path, tile)
+        records.close()
+        self._close_journal()
+
+    def _write_tile(self, path: str, content: bytes) -> None:
+        """Write a file that no checkpoint reaches yet; the journal makes it again if a power cut takes it."""
+        self._make_folder(path)
+        self._unsynced.add(path)
+        try:
+            handle = os.open(f"{self._folder}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:  # left by a run that stopped
+            self._write_again(path, content)
+            return
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+
+    def _write_again(self, path: str, content: bytes) -> None:
+        """Write a file that readers may have open: they see all of the old one or all of this one."""
+        final = self._folder / path
+        self._unsynced.add(path)
+        with suppress(OSError):
+            if not final.is_symlink() and final.read_bytes() == content:
+                return
+        self._make_folder(path)
+        fresh = self._folder / _SCRATCH / "otra"
+        fresh.parent.mkdir(exist_ok=True)
+        durable.replace(final, content, fresh=fresh)
+
+    def _make_folder(self, path: str) -> None:
+        folder = path.rpartition("/")[0]
+        if folder not in self._made:
+            (self._folder / folder).mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+
+    def _sync_all(self, paths: Iterable[str]) -> None:
+        """Sync them all at once: the disk takes several in hardly more time than one. Swept ones are gone."""
+
+        def sync(some: Sequence[str]) -> None:
+            for path in some:
+                with suppress(FileNotFoundError):
+                    durable.sync(f"{self._folder}/{path}")
+
+        every = [*paths]
+        for _ in self._disk.map(sync, (every[n::_AT_ONCE] for n in range(_AT_ONCE))):
             pass
 
     def _sweep_filled(self, filled: Iterable[str]) -> None:
         """Remove the partial tiles of full, published ones: a reader of an older head reads the full tile instead."""
         for path in filled:
             partial = self._folder / f"{path}.p"
-            self._folders.forget(partial)
+            self._made.discard(f"{path}.p")
             shutil.rmtree(partial, ignore_errors=True)
 
     def _sweep_all(self, size: int) -> None:
@@ -426,7 +537,8 @@ class _Edge:
         self.head = head
         self.size = head.size
         self.filled: list[str] = []
-        """Full tiles and bundles of the last entries taken."""
+        """Tiles and bundles that were partial before the last entries taken, and are full."""
+        self._partial: set[int | None] = set()
         self._bundle = bundle
         self._levels = levels
 
@@ -440,33 +552,49 @@ class _Edge:
             index = (head.size >> (8 * level)) // WIDTH
             levels.append(tiles.tile(level, index) if tiles.width(level, index) else b"")
         bundle = tiles.entries(head.size // WIDTH) if head.size % WIDTH else []
-        return cls(head, bundle, levels)
+        return cls(head, [write_bundle([entry]) for entry in bundle], levels)
+
+    def to_bytes(self) -> bytes:
+        """For the journal: the last bundle and the tiles, each after its length. The head is not in it."""
+        parts = (b"".join(self._bundle), *self._levels)
+        return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+
+    @classmethod
+    def from_bytes(cls, size: int, data: bytes) -> "_Edge":
+        parts, at = [], 0
+        while at < len(data):
+            start = at + 4
+            at = start + int.from_bytes(data[at:start], "big")
+            parts.append(data[start:at])
+        bundle = read_bundle(parts[0], size % WIDTH)
+        return cls(Head(size, EMPTY), [write_bundle([entry]) for entry in bundle], parts[1:])
 
     def settle(self, head: Head) -> None:
         self.head = head
         self.filled = []
 
-    def take(self, entries: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-        """Add the entries.
+    def take(self, framed: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+        """Add entries, each as it stands in a bundle, after its length.
 
         Yields path and content of each file that they need, full tiles first, then the partial ones.
         """
         changed: set[int] = set()
+        self._partial = {level for level, tile in enumerate(self._levels) if tile} | ({None} if self._bundle else set())
         at = 0
-        while at < len(entries):
+        while at < len(framed):
             # One turn fills at most the last bundle, so that each full bundle is written once.
-            some = entries[at : at + WIDTH - len(self._bundle)]
+            some = framed[at : at + WIDTH - len(self._bundle)]
             at += len(some)
             self._bundle += some
             index = self.size // WIDTH
             self.size += len(some)
-            hashes = b"".join([leaf_hash(entry) for entry in some])
+            hashes = b"".join([sha256(b"\0" + each[2:]).digest() for each in some])
             if len(self._bundle) == WIDTH:
-                yield self._note_full_file(tile_path(None, index), write_bundle(self._bundle))
+                yield self._note_full_file(None, index), b"".join(self._bundle)
                 self._bundle = []
             yield from self._push_hashes(0, hashes, changed)
         if self._bundle:
-            yield tile_path(None, self.size // WIDTH, len(self._bundle)), write_bundle(self._bundle)
+            yield tile_path(None, self.size // WIDTH, len(self._bundle)), b"".join(self._bundle)
         for level in sorted(changed):
             if partial := self._levels[level]:
                 index = (self.size >> (8 * level)) // WIDTH
@@ -484,12 +612,15 @@ class _Edge:
         tile = self._levels[level]
         if len(tile) == WIDTH * len(EMPTY):
             self._levels[level] = b""
-            yield self._note_full_file(tile_path(level, (self.size >> (8 * level)) // WIDTH - 1), tile)
+            yield self._note_full_file(level, (self.size >> (8 * level)) // WIDTH - 1), tile
             yield from self._push_hashes(level + 1, root_of(tile), changed)
 
-    def _note_full_file(self, path: str, content: bytes) -> tuple[str, bytes]:
-        self.filled.append(path)
-        return path, content
+    def _note_full_file(self, level: int | None, index: int) -> str:
+        path = tile_path(level, index)
+        if level in self._partial:  # the first that fills; the next ones were never partial
+            self._partial.discard(level)
+            self.filled.append(path)
+        return path
 
     def root(self) -> bytes:
         """The root over all entries taken, from the partial tiles of the right edge, lowest level first."""
@@ -500,6 +631,45 @@ class _Edge:
 
 
 # --- the disk ---------------------------------------------------------------------------------------------------------
+
+_BORDE: Final = b"BRDE"
+_LOTE: Final = b"LOTE"
+
+
+class _Journal:
+    """One file: the edge of the tree as it stood, then every batch. Each is one write and one fsync."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = 0
+        self._file = path.open("wb", buffering=0)
+
+    def add(self, kind: bytes, start: int, content: bytes) -> None:
+        """Add what follows the leaf `start`; durable on return. If we stop, the record is whole or does not count."""
+        record = _RECORD.pack(kind, start, len(content), crc32(content)) + content
+        durable.append(self._file, record)
+        self.size += len(record)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _read_journal(path: Path) -> Generator[tuple[bytes, int, bytes], None, None]:
+    """Kind, start and content of each record; nothing without a journal. A record that was cut ends it.
+
+    The CRC-32 shows a cut one. Nothing else is believed of the journal: the files that it gives are recomputed against
+    the state.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        while len(head := file.read(_RECORD.size)) == _RECORD.size:
+            kind, start, length, code = _RECORD.unpack(head)
+            content = file.read(min(length, path.stat().st_size))
+            if len(content) != length or crc32(content) != code:
+                return
+            yield kind, start, content
 
 
 @contextmanager

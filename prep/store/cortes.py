@@ -177,6 +177,26 @@ class Snapshot:
                 timeout=_LONG,
             )
 
+    async def rows_of(
+        self,
+        election: Election,
+        versions: Sequence[int],
+        cells: Mapping[tuple[int, int], str],
+        *,
+        pending: tuple[str, str],
+    ) -> list[tuple[int, bytes]]:
+        """The rows of those versions among the election's, in the order of its file: place from 0, and line.
+
+        `cells` and `pending` are as in `rows`.
+        """
+        kind, _, _ = territory(election)
+        places = ([key[0] for key in cells], [key[1] for key in cells], [*cells.values()])
+        async with self._beside() as connection:
+            found = await connection.fetch(
+                SQL["rows_of"], election.id, str(kind), *places, *pending, list(versions), timeout=_LONG
+            )
+        return [(row["orden"], row["line"].encode()) for row in found]
+
     async def expected(self) -> dict[ElectionId, int]:
         """Actas in the catalogue, by election."""
         return {row["election"]: row["rows"] for row in await self._connection.fetch(SQL["expected"])}

@@ -277,14 +277,14 @@ async def test_killed_at_every_step_in_turn_it_ends_with_the_same_tree(
         shown = json.loads((public / "index.json").read_bytes())
         assert shown["corte"] == (1 if (step, after) == ("index", True) else 0)
         assert folder(public, shown["corte"]).exists()
-    await _until(tonight, 2)
+    await until(tonight, 2)
     clean = tonight.at(tmp_path / "limpio")
-    await _until(tonight, 2, office=clean)
+    await until(tonight, 2, office=clean)
     assert tree(public) == tree(clean.public)
     await _each_version_once(tonight)
 
 
-async def _until(tonight: SmallNight, number: int, *, office: CorteOffice | None = None) -> None:
+async def until(tonight: SmallNight, number: int, *, office: CorteOffice | None = None) -> None:
     """Run the publisher, like its loop, until that corte is out."""
     office = office or tonight.office
     last = None
@@ -368,10 +368,10 @@ async def test_published_bytes_are_written_once_and_no_later_run_touches_them(
     before = files(public)
     assert any("/imagenes/" in name for name in before)
     assert any("/zip/" in name for name in before)
-    await _until(tonight, 1)
+    await until(tonight, 1)
     tonight.draw = lambda sheet: draw(earlier) + b"\n" if sheet is later else draw(sheet)
     await tonight.count(tonight.sheets[30:60])
-    await _until(tonight, 2)
+    await until(tonight, 2)
     after = files(public)
     assert len(after) > len(before)
     assert {name: after.get(name) for name in before} == before
@@ -428,7 +428,7 @@ async def test_a_publisher_that_stood_still_while_another_took_over_changes_noth
                 await cut(replace(tonight.office, step=stand_still), leader, tonight.order())
         assert json.loads((tonight.office.public / "index.json").read_bytes())["corte"] == 2 * (stood + 1)
     clean = tonight.at(tmp_path / "limpio")
-    await _until(tonight, 2 * len(moments), office=clean)
+    await until(tonight, 2 * len(moments), office=clean)
     assert tree(tonight.office.public) == tree(clean.public)
     await _each_version_once(tonight)
 
@@ -452,7 +452,7 @@ async def overtake(tonight: SmallNight, stood: int) -> None:
             [replace(corrected, values={**corrected.values, "NULOS": _votes_on_sheet(corrected, "NULOS") + 1})]
         )
         await there.count(_tens(tonight, 2 * stood + 1))
-        await _until(there, 2 * (stood + 1))
+        await until(there, 2 * (stood + 1))
 
 
 async def test_publishers_without_the_lock_still_cannot_publish_a_corte_twice(

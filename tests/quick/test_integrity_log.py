@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrity.leaves import LONGEST_ENTRY
+from integrity.log import writer
 from integrity.log.merkle import EMPTY, check_consistency, check_inclusion, leaf_hash, root_of
 from integrity.log.note import read_checkpoint
 from integrity.log.tiles import Misshapen, Tiles, check_tiles, read_bundle, read_path, tile_path, write_bundle
@@ -201,7 +202,7 @@ def _finish_appending(home: Path, size: int) -> None:
     assert tree(home / "bitacora") == tree(clean)
 
 
-@pytest.mark.parametrize("syncs", range(0, 20, 3))
+@pytest.mark.parametrize("syncs", range(7))
 def test_killed_at_any_write_the_next_run_ends_with_the_same_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syncs: int
 ) -> None:
@@ -222,6 +223,65 @@ def test_killed_at_any_write_the_next_run_ends_with_the_same_log(
         with pytest.raises(LogRefused, match="a medias"):
             log.append([b"otra"])
     _finish_appending(tmp_path, 600)
+
+
+@pytest.mark.parametrize("step", [None, *STEPS])
+def test_a_power_cut_loses_no_file_that_was_not_synced(tmp_path: Path, step: str | None) -> None:
+    """Every file since the journal began is lost, emptied, cut or holds other bytes: the next run makes it again."""
+    make_log(tmp_path, [300])
+    durable = tree(tmp_path / "bitacora").keys() - {"checkpoint"}
+    log = dying(tmp_path, step or "", after=True)
+    log.append(entries(10, 300)) if step is None else None
+    with pytest.raises(Killed) if step else nullcontext():
+        log.append(entries(500, log.head.size))
+    size = 800 if step in STEPS[2:] else 300 if step else 810
+    ways = (Path.unlink, lambda path: os.truncate(path, 0), lambda path: os.truncate(path, 9), flip)
+    copy(tmp_path / "bitacora", tmp_path / "corte" / "bitacora")
+    copy(tmp_path / "estado", tmp_path / "corte" / "estado")
+    log.close()
+    folder = tmp_path / "corte" / "bitacora"
+    lost = [name for name in tree(folder) if name not in durable and name.startswith("tile/")]
+    assert len(lost) > 4
+    for number, name in enumerate(lost):
+        ways[number % len(ways)](folder / name)
+    with open_log(tmp_path / "corte") as again:
+        assert again.head == Head(size, root(size))
+        again.append(entries(900 - size, size))
+    assert published(tmp_path / "corte") == (900, root(900))
+    check_tiles(Tiles(Folder(folder), 900))
+
+
+@pytest.mark.parametrize("kept", [0, 20, 60, 5_000, -40, -1])
+def test_a_journal_that_was_cut_gives_the_whole_batches_before_the_cut(tmp_path: Path, kept: int) -> None:
+    make_log(tmp_path, [300])
+    with dying(tmp_path, "files", after=True) as log, pytest.raises(Killed):
+        log.append(entries(500, 300))
+    journal = tmp_path / "bitacora" / ".tmp" / "diario"
+    os.truncate(journal, kept if kept >= 0 else journal.stat().st_size + kept)
+    _finish_appending(tmp_path, 800)
+    assert not journal.exists()
+
+
+def test_a_journal_of_other_leaves_is_never_signed(tmp_path: Path) -> None:
+    """Its files differ from the state's root: a journal is a way to lost bytes, and no promise."""
+    make_log(tmp_path / "otra", [300])
+    for home, batch in (tmp_path / "otra", [b"otra"] * 300), (tmp_path, entries(300, 300)):
+        make_log(home, [300]) if home == tmp_path else None
+        with dying(home, "state", after=True) as log, pytest.raises(Killed):
+            log.append(batch)
+    copy(tmp_path / "otra" / "bitacora" / ".tmp" / "diario", tmp_path / "bitacora" / ".tmp" / "diario")
+    with pytest.raises(Changed):
+        open_log(tmp_path)
+    assert published(tmp_path) == (300, root(300))
+
+
+def test_a_long_journal_is_closed_and_the_next_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LONGEST_JOURNAL", 3_000)
+    with open_log(tmp_path) as log:
+        for _ in range(8):
+            log.append(entries(100, log.head.size))
+            assert (tmp_path / "bitacora" / ".tmp" / "diario").stat().st_size < 20_000
+    assert tree(tmp_path / "bitacora") == tree(make_log(tmp_path / "limpio", [300, 400, 100]))
 
 
 def test_files_of_entries_that_never_came_into_the_log_are_removed_and_replaced(tmp_path: Path) -> None:
