@@ -2164,7 +2164,7 @@ SHEET = re.compile(
     r' type="application/(?:json|atom\+xml)" href="(?:\.\./)*[\w./-]+)">',
     re.ASCII,
 )
-NAMED = re.compile(r'<script src="(?:\.\./)*sitio\.js" defer></script>')
+SCRIPT = re.compile(r'<script src="(?:\.\./)*sitio\.js" defer></script>')
 """The one way in which a page may name the one program of the site."""
 Told = tuple[str, str, set[str]]
 """The value of a figure, its text, and the names that may stand beside it (none: any)."""
@@ -2363,7 +2363,7 @@ def judge_pages(tree: Tree, cortes: list[Corte], images: Images, report: Report)
                 raise
             report.did("COM-07")
             report.did("CON-19")
-            passive = NAMED.sub("", text) if has_site(last) else text
+            passive = SCRIPT.sub("", text) if has_site(last) else text
             wrong += [
                 f"{path}: {sentence}" for sentence in judge_page(passive, look, families, last.manifest["simulacro"])
             ]

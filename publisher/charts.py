@@ -34,7 +34,8 @@ def bar(part: int, whole: int, colour: str) -> Markup:
 def swatch(colour: str) -> Markup:
     """A small square in the colour of an option, before its name."""
     return Markup(  # noqa: S704
-        f'<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" rx="2" fill="{escape(colour)}"/></svg>'
+        '<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
+        f'<rect width="10" height="10" rx="2" fill="{escape(colour)}"/></svg>'
     )
 
 
@@ -45,12 +46,14 @@ def stack(parts: Sequence[tuple[str, int]], whole: int) -> Markup:
         drawn.append(f'<rect class="{kind}" x="{share(at, whole)}" width="{share(size, whole)}" height="1"/>')
         at += size
     return Markup(  # noqa: S704
-        '<svg class="stack" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">' + "".join(drawn) + "</svg>"
+        '<svg class="stack" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+        + "".join(drawn)
+        + "</svg>"
     )
 
 
 def lines(series: Sequence[tuple[str, Sequence[int]]], moments: Sequence[int], top: int) -> Markup:
-    """Steps over time. `moments` are seconds; each series is a class of the style sheet and one value for each moment."""
+    """Values over time. `moments` are seconds; a series is a class of the style sheet and a value for each moment."""
     first, last = (moments[0], moments[-1]) if moments else (0, 0)
     width = max(1, last - first)
     # A quarter, a half and three quarters of the whole, so that an eye finds them.
@@ -61,8 +64,8 @@ def lines(series: Sequence[tuple[str, Sequence[int]]], moments: Sequence[int], t
         for moment, value in zip(moments, values, strict=True):
             x = (moment - first) * _WIDE // width
             y = _HIGH - value * _HIGH // max(1, top)
-            path += f"H{x}V{y}" if path else f"M{x} {y}"
-        drawn.append(f'<path class="{kind}" d="{path}H{_WIDE}"/>' if path else "")
+            path += f"L{x} {y}" if path else f"M{x} {y}"
+        drawn.append(f'<path class="{kind}" d="{path}"/>' if path else "")
     return Markup(  # noqa: S704
         f'<svg class="lines" viewBox="0 -4 {_WIDE} {_HIGH + 8}" preserveAspectRatio="none" aria-hidden="true">'
         f"{grid}{''.join(drawn)}</svg>"

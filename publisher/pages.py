@@ -132,6 +132,7 @@ class _Site:
     """Folders that exist."""
     written: list[str] = field(default_factory=list)
     """Pages that this corte changed."""
+    removed: list[str] = field(default_factory=list)
     bases: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def write(self, name: str, template: str, *, same: bool = False, **told: object) -> None:
@@ -139,11 +140,13 @@ class _Site:
 
         `same`: if only the number of the corte differs from the page that is there, leave it as it is.
         """
-        text = TEMPLATES.get_template(template).render(**self._common(name), **told)
+        text = TEMPLATES.get_template(template).render(**self.common(name), **told)
         path = self.public / name
         if same and path.exists():
             old = path.read_text(encoding="utf-8")
             if _OWN_CORTE.sub("", old, count=1) == _OWN_CORTE.sub("", text, count=1):
+                # Written by a run of this corte that stopped: it is one of its pages all the same.
+                self.written += [name] if old == text else []
                 return
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
@@ -157,11 +160,12 @@ class _Site:
     def remove(self, name: str) -> None:
         for each in (name, twin_of(name)):
             (self.public / each).unlink(missing_ok=True)
+        self.removed.append(name)
 
     def put(self, path: Path, content: bytes) -> None:
         durable.swap(path, content, fresh=self.stage / "pagina")
 
-    def _common(self, name: str) -> dict[str, Any]:
+    def common(self, name: str) -> dict[str, Any]:
         depth = name.count("/")
         if depth not in self.bases:
             night = self.book.night
@@ -323,7 +327,7 @@ def _write_feed(site: _Site, past: Sequence[Before]) -> None:
         )
         entries.append({"number": each.number, "at": each.at, "said": said, "folder": corte_folder(each.number)})
     text = TEMPLATES.get_template("cortes.atom").render(
-        **site._common(FEED), entries=entries, origin=site.book.night.log_name
+        **site.common(FEED), entries=entries, origin=site.book.night.log_name
     )
     site.put(site.public / FEED, text.encode())
 
@@ -337,6 +341,7 @@ def _write_changes(site: _Site) -> None:
         "formato": out.FORMAT,
         "corte": site.corte.number,
         "paginas": pages,
+        "quitadas": sorted(site.removed),
         "siguiente": changes_path(site.corte.number + 1) if site.corte.phase is not Phase.FINAL else None,
     }
     site.put(path, out.canonical(content))
@@ -362,9 +367,10 @@ async def _write_sections(site: _Site, shown: Snapshot, past: Sequence[Before]) 
         _write_section(site, held, elections)
 
 
-def _write_section(site: _Site, records: Sequence[Mapping[str, Any]], elections: Mapping[int, Any]) -> None:
+def _write_section(site: _Site, records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, Any]) -> None:
     name = section_page(records[0]["entidad"], records[0]["seccion"])
     if site.corte.phase is Phase.CERO and (site.public / name).exists() and (site.public / twin_of(name)).exists():
+        site.written.append(name)
         return
     view = views.section_view(records, elections)
     data = [

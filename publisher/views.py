@@ -5,7 +5,7 @@ A figure is a tuple of its value and its name for verifiers (`docs/tree.md`, Pag
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
@@ -17,7 +17,7 @@ from markupsafe import Markup
 from integrity.layout import image_path, section_block, section_page
 from prep.domain import row as official_row
 from prep.domain.acta import Estado
-from prep.domain.catalog import Candidacy, Clase, Contest, Election, Option, TipoCasilla, read_identity
+from prep.domain.catalog import Candidacy, Clase, Contest, Election, ElectionId, Option, TipoCasilla, read_identity
 from prep.domain.entry import NUMBER, Mark
 from prep.domain.row import WORDS
 from prep.domain.rules import SIN_ACTA, Observation, RuleSet
@@ -74,8 +74,10 @@ WAITING: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         Estado.ESPERADA: (
             "Todavía no llega",
-            "El PREP no ha recibido ninguna imagen de esta acta, o recibió una cuyo código no se pudo leer y dos personas "
-            "la están identificando.",
+            (
+                "El PREP no ha recibido ninguna imagen de esta acta; o recibió una cuyo código no se lee, y dos "
+                "personas la están identificando."
+            ),
         ),
         Estado.ACOPIADA: ("Recibida", "Su imagen llegó y está segura; se prepara para que la capturen."),
         Estado.DIGITALIZADA: ("En espera de captura", "Su imagen se ve bien; espera a la primera de dos personas."),
@@ -135,10 +137,8 @@ def by_candidacy(figures: Figures, contest: Contest, total: Sum) -> list[Line]:
     lines = []
     for number, candidacy, votes in figures.candidacies(contest, total.votes):
         counted |= {*candidacy.options}
-        names = " · ".join(election.codes[option] for option in candidacy.options)
-        lines.append(
-            Line(candidacy.propietario, names, votes, f"candidatura/{number}", painted[candidacy.options[0]])
-        )
+        names = " · ".join(_own_options(election, candidacy))
+        lines.append(Line(candidacy.propietario, names, votes, f"candidatura/{number}", painted[candidacy.options[0]]))
     lines.sort(key=lambda line: -line.votes)  # stable: with equal votes the order of the ballot stays
     rest = [election.options[at] for at in contest.ballot if at not in counted]
     return [
@@ -148,6 +148,12 @@ def by_candidacy(figures: Figures, contest: Contest, total: Sum) -> list[Line]:
             for each in rest
         ),
     ]
+
+
+def _own_options(election: Election, candidacy: Candidacy) -> list[str]:
+    """The parties of a candidacy; that their combinations count for it too is said once, under the table."""
+    own = [at for at in candidacy.options if election.options[at].clase is not Clase.COALICION]
+    return [election.codes[at] for at in own or candidacy.options]
 
 
 def by_party(election: Election, shares: Mapping[str, int]) -> list[Line]:
@@ -187,7 +193,7 @@ def standing(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
     def named(each: tuple[int, Candidacy, int] | None, votes: int) -> dict[str, Any]:
         if each is None:
             return {"id": 0, "name": "Empate" if votes else "Sin votos aún", "colour": "", "options": ""}
-        codes = " · ".join(figures.election.codes[option] for option in each[1].options)
+        codes = " · ".join(_own_options(figures.election, each[1]))
         colour = painted[each[1].options[0]]
         return {"id": each[0], "name": each[1].propietario, "colour": colour, "options": codes}
 
@@ -210,9 +216,7 @@ def contest_view(figures: Figures, contest: Contest, total: Sum) -> dict[str, An
         "counts": total.counts,
         "total": total.counts.votos_con_especiales,
         "standing": standing(figures, contest, total),
-        "candidacies": by_candidacy(figures, contest, total)
-        if figures.candidacies(contest, total.votes)
-        else [],
+        "candidacies": by_candidacy(figures, contest, total) if figures.candidacies(contest, total.votes) else [],
         "parties": by_party(election, figures.distributed(contest, total.votes)),
         "combinations": by_option(election, total, contest.ballot) if combined else [],
     }
@@ -407,9 +411,7 @@ class ActaViews:
         """An earlier version, and the values in which it differs from what counts now."""
         names = (*_HEADER, *(name for name, _, _ in self._votes), "Total asentado")
         was, is_now = _texts(old), _texts(now)
-        differ = [
-            (name, one, other) for name, one, other in zip(names, was, is_now, strict=False) if one != other
-        ]
+        differ = [(name, one, other) for name, one, other in zip(names, was, is_now, strict=False) if one != other]
         image = old["image"]
         return {
             "corte": old["corte"],
@@ -493,7 +495,7 @@ def _after(before: datetime | None, at: datetime | None) -> str:
 
 
 def section_view(
-    records: Sequence[Mapping[str, Any]], elections: Mapping[int, tuple[Election, RuleSet]]
+    records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, tuple[Election, RuleSet]]
 ) -> dict[str, Any]:
     """One sección: its casillas, and the acta of each in every election, or why it is not there yet."""
     casillas = []
@@ -575,6 +577,3 @@ def fuera_view(fuera: Fuera) -> dict[str, str]:
         "sha256": fuera.image.hex(),
         "why": REASONS[Observation.FUERA_DE_CATALOGO],
     }
-
-
-Named = Callable[[Place], str]

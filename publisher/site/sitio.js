@@ -1,5 +1,5 @@
-// What the pages gain with JavaScript; without it they say the same. Asks for index.json now and then. When a corte
-// comes out, the page takes its new content without losing its place; when the hour passes, it says that it is late.
+// What the pages gain with JavaScript; without it they say the same. It asks for index.json now and then. When a corte
+// comes out, the page takes its content and keeps its place; when the hour of a corte passes, it says so.
 "use strict";
 (() => {
   const root = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
@@ -7,7 +7,8 @@
   const TOLD = 45e3; // a corte may take this long to come out before it is called late
   /** @type {{corte: number, siguiente: string | null, fase: string} | null} */
   let index = null;
-  let shown = Number(document.documentElement.dataset.corte);
+  /** @type {number | null} */
+  let shown = null;
   let ahead = 0; // the server's clock minus ours, in milliseconds
   let failed = 0;
 
@@ -39,7 +40,8 @@
         each.after(left);
       }
       const seconds = Math.ceil((Date.parse(/** @type {HTMLTimeElement} */ (each).dateTime) - now()) / 1000);
-      left.textContent = seconds > 0 ? ` (en ${Math.floor(seconds / 60)}:${two(seconds % 60)})` : "";
+      const minutes = Math.floor(seconds / 60);
+      left.textContent = seconds > 0 && minutes < 600 ? ` (en ${minutes}:${two(seconds % 60)})` : "";
     }
     const late = due ? now() - due - TOLD : 0;
     say("late", late > 0 ? `El corte que tocaba está retrasado ${Math.max(1, Math.round((late + TOLD) / 60e3))} min. Lo publicado hasta aquí no cambia.` : "");
@@ -91,7 +93,6 @@
     const again = found(anchor);
     if (again) scrollBy({ top: again.getBoundingClientRect().top - height, behavior: "instant" });
     document.title = fresh.title;
-    document.documentElement.dataset.corte = fresh.documentElement.dataset.corte;
   };
 
   const look = async () => {
@@ -103,6 +104,7 @@
       const told = await answer.json();
       failed = 0;
       index = told;
+      shown ??= told.corte; // a page that did not change keeps the number of an earlier corte
       if (told.corte > shown) {
         const page = await fetch(location.pathname + location.search, { cache: "no-cache" });
         if (page.ok) take(await page.text());
