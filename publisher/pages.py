@@ -350,7 +350,7 @@ def _write_changes(site: _Site) -> None:
 async def _write_sections(site: _Site, shown: Snapshot, past: Sequence[Before]) -> None:
     """Pages of the secciones in which something moved; all of them at the beginning and at the end.
 
-    Those that exist already are left out of corte 0: so a first rendering that stopped goes on where it was.
+    Those that exist already are left out of corte 0: so a first rendering that stopped begins at the page it lacks.
     """
     everything = site.corte.phase is not Phase.EN_CURSO or len(past) < 2
     since = None if everything else past[-2].at - _CLOCKS

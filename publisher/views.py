@@ -1,7 +1,7 @@
 """The values on the pages: which figure stands where, under which name, and the words around it.
 
-A figure is a tuple of its value and its name for verifiers (`docs/tree.md`, Pages). Nothing is computed here that
-`figures` has not counted.
+A figure is a tuple of its value and its name for verifiers (`docs/tree.md`, Pages). All sums come from
+`figures`; this file computes none.
 """
 
 from collections import Counter
@@ -102,7 +102,7 @@ def thousands(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class VoteLine:
     """A row of a table of votes."""
 
     name: str
@@ -130,7 +130,7 @@ def option_name(option: Option) -> str:
     return _WORDS.get(option.clase, option.code)
 
 
-def by_candidacy(figures: Figures, contest: Contest, total: Sum) -> list[Line]:
+def by_candidacy(figures: Figures, contest: Contest, total: Sum) -> list[VoteLine]:
     """Candidacies, most votes first; then everything that counts for none of them, so that the table adds up."""
     election, painted = figures.election, colours(figures.election)
     counted: set[int] = set()
@@ -138,13 +138,15 @@ def by_candidacy(figures: Figures, contest: Contest, total: Sum) -> list[Line]:
     for number, candidacy, votes in figures.candidacies(contest, total.votes):
         counted |= {*candidacy.options}
         names = " · ".join(_own_options(election, candidacy))
-        lines.append(Line(candidacy.propietario, names, votes, f"candidatura/{number}", painted[candidacy.options[0]]))
+        lines.append(
+            VoteLine(candidacy.propietario, names, votes, f"candidatura/{number}", painted[candidacy.options[0]])
+        )
     lines.sort(key=lambda line: -line.votes)  # stable: with equal votes the order of the ballot stays
     rest = [election.options[at] for at in contest.ballot if at not in counted]
     return [
         *lines,
         *(
-            Line(option_name(each), "", total.votes[each.position], f"opcion/{each.code}", painted[each.position])
+            VoteLine(option_name(each), "", total.votes[each.position], f"opcion/{each.code}", painted[each.position])
             for each in rest
         ),
     ]
@@ -156,11 +158,11 @@ def _own_options(election: Election, candidacy: Candidacy) -> list[str]:
     return [election.codes[at] for at in own or candidacy.options]
 
 
-def by_party(election: Election, shares: Mapping[str, int]) -> list[Line]:
+def by_party(election: Election, shares: Mapping[str, int]) -> list[VoteLine]:
     """Coalition votes distributed; in the order of the ballot, as the official files have it."""
     painted = colours(election)
     return [
-        Line(
+        VoteLine(
             option_name(option),
             "" if option.name in {"", option.code} else option.name,
             shares[option.code],
@@ -172,18 +174,18 @@ def by_party(election: Election, shares: Mapping[str, int]) -> list[Line]:
     ]
 
 
-def by_option(election: Election, total: Sum, ballot: Iterable[int]) -> list[Line]:
+def by_option(election: Election, total: Sum, ballot: Iterable[int]) -> list[VoteLine]:
     """Every row of the ballot, combinations by themselves, as the actas have them."""
     painted, shown = colours(election), {*ballot}
     return [
-        Line(option_name(each), "", total.votes[each.position], f"opcion/{each.code}", painted[each.position])
+        VoteLine(option_name(each), "", total.votes[each.position], f"opcion/{each.code}", painted[each.position])
         for each in election.options
         if each.position in shown
     ]
 
 
 def standing(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
-    """Who is ahead in a contest, who follows, by how much, and what is still missing there."""
+    """Who is ahead in a contest, who follows, by how much, and how much is missing there."""
     painted = colours(figures.election)
     ranked = sorted(figures.candidacies(contest, total.votes), key=lambda each: -each[2])
     most, second = [*(each[2] for each in ranked[:2]), 0, 0][:2]
@@ -386,6 +388,7 @@ class ActaViews:
             "previous": at_casilla(record["previous"]) if record["previous"] else "",
             "next": at_casilla(record["next"]) if record["next"] else "",
             "captures": self._captures.get(record["acta"], ()),
+            "change": CHANGES.get(record["reason"], ""),
             "versions": [self._version(each, record) for each in self._before.get(record["acta"], ())],
         }
 
@@ -460,7 +463,7 @@ _STAGES: Final = (
 
 def _facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str, str]]:
     """The name of each fact, its column, its text."""
-    # Without an image the acta did not arrive, so nothing is known of its way.
+    # Without an image the acta did not arrive, and its way has no stages.
     if record["image"] is None:
         return
     cells = _shown_cells(record, zone)

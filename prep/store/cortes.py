@@ -405,7 +405,7 @@ async def versions_before(shown: Snapshot) -> list[dict[str, Any]]:
 
 
 async def captures_of(shown: Snapshot) -> list[dict[str, Any]]:
-    """The captures on which the versions of this corte stand, and whether each agrees with what is published."""
+    """The captures on which the versions of this corte stand, and whether each agrees with the published values."""
     return [dict(row) for row in await shown.connection.fetch(SQL["captures_of"], shown.number, timeout=_LONG)]
 
 

@@ -203,7 +203,7 @@ SELECT a.id AS acta, a.election, before.clave AS previous, after.clave AS next, 
     CASE WHEN e.nivel NOT IN ('pais', 'entidad', 'distrito') THEN k.territory
         WHEN e.ambito = 'federal' THEN c.distrito_federal ELSE c.distrito_local END AS territory,
     v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada, v.tipo_documento, v.origen,
-    v.reason = 'retiro' AS withdrawn, v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
+    v.reason, v.reason = 'retiro' AS withdrawn, v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
     r.height
 FROM publication p
 JOIN acta_version v ON v.id = p.version
@@ -248,7 +248,7 @@ SELECT election, count(*)::int AS rows FROM acta GROUP BY election ORDER BY elec
 -- name: history
 SELECT number, at, phase, counts::text AS counts FROM corte WHERE number <= $1::int ORDER BY number
 
--- What was published before of the actas that corte $1 changes.
+-- Earlier versions of the actas that corte $1 changes, as earlier cortes published them.
 -- name: versions_before
 SELECT v.acta, p.corte, v.reason, v.numbers, v.marks, v.calculado, v.contabilizada, v.observations, v.image, i.format
 FROM acta_version v

@@ -2,19 +2,17 @@
 // comes out, the page takes its content and keeps its place; when the hour of a corte passes, it says so.
 "use strict";
 (() => {
-  const root = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
-  const notices = /** @type {HTMLElement} */ (document.getElementById("avisos"));
+  const root = new URL(".", document.currentScript.src);
+  const notices = document.getElementById("avisos");
   const TOLD = 45e3; // a corte may take this long to come out before it is called late
-  /** @type {{corte: number, siguiente: string | null, fase: string} | null} */
   let index = null;
-  /** @type {number | null} */
   let shown = null;
   let ahead = 0; // the server's clock minus ours, in milliseconds
   let failed = 0;
 
-  /** @param {string} kind @param {string} text */
+  /** A line of its kind above the page; without a text, none. */
   const say = (kind, text) => {
-    let line = /** @type {HTMLElement | null} */ (notices.querySelector(`[data-kind=${kind}]`));
+    let line = notices.querySelector(`[data-kind=${kind}]`);
     if (!text) return line?.remove();
     if (!line) {
       line = document.createElement("p");
@@ -26,32 +24,33 @@
   };
 
   const now = () => Date.now() + ahead;
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const two = (n) => String(n).padStart(2, "0");
 
   /** The clock beside the hour of the next corte, and the notice that it is late. */
   const tick = () => {
     const due = index?.siguiente ? Date.parse(index.siguiente) : 0;
     for (const each of document.querySelectorAll("time.due")) {
-      let left = /** @type {HTMLElement | null} */ (each.nextElementSibling);
+      let left = each.nextElementSibling;
       if (!left?.matches(".left")) {
         left = document.createElement("span");
         left.className = "left";
         left.ariaHidden = "true";
         each.after(left);
       }
-      const seconds = Math.ceil((Date.parse(/** @type {HTMLTimeElement} */ (each).dateTime) - now()) / 1000);
+      const seconds = Math.ceil((Date.parse(each.dateTime) - now()) / 1000);
       const minutes = Math.floor(seconds / 60);
       left.textContent = seconds > 0 && minutes < 600 ? ` (en ${minutes}:${two(seconds % 60)})` : "";
     }
-    const late = due ? now() - due - TOLD : 0;
-    say("late", late > 0 ? `El corte que tocaba está retrasado ${Math.max(1, Math.round((late + TOLD) / 60e3))} min. Lo publicado hasta aquí no cambia.` : "");
+    const late = due ? now() - due : 0;
+    const minutes = Math.max(1, Math.round(late / 60e3));
+    say("late", late > TOLD ? `El corte que tocaba está retrasado ${minutes} min. Lo publicado hasta aquí no cambia.` : "");
   };
 
-  /** Every figure of a page by its name. @param {ParentNode} where */
+  /** Every figure of a page by its name. */
   const figures = (where) =>
     new Map([...where.querySelectorAll("data[data-de]")].map((each) => [each.getAttribute("data-de"), each.getAttribute("value")]));
 
-  /** How to find an element again in the new page. @param {Element | null} each */
+  /** How to find an element again in the new page. */
   const nameOf = (each) => {
     if (!each || each === document.body || !each.closest("main")) return "";
     if (each.id) return `#${CSS.escape(each.id)}`;
@@ -60,13 +59,12 @@
     const same = `main ${tag}${href ? `[href="${CSS.escape(href)}"]` : ""}`;
     return `${same}\n${[...document.querySelectorAll(same)].indexOf(each)}`;
   };
-  /** @param {string} name */
   const found = (name) => {
     const [selector, at] = name.split("\n");
-    return selector ? /** @type {HTMLElement | undefined} */ (document.querySelectorAll(selector)[Number(at ?? 0)]) : undefined;
+    return selector ? document.querySelectorAll(selector[Number(at ?? 0)]) : undefined;
   };
 
-  /** Put the new content in the place of the old. @param {string} text */
+  /** Put the new content in the place of the old. */
   const take = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const main = document.querySelector("main");
@@ -127,30 +125,31 @@
   /** The box that leads to a sección by its number. */
   const search = () => {
     const where = document.getElementById("buscar");
-    const places = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-entidad]"))];
+    const places = [...document.querySelectorAll("[data-entidad]")];
     if (!where || !places.length) return;
     const form = document.createElement("form");
     form.className = "search";
-    const field = (/** @type {string} */ name, /** @type {HTMLElement} */ control) => {
-      const box = document.createElement("div");
-      const label = document.createElement("label");
+    const make = (tag) => document.createElement(tag);
+    const field = (name, control) => {
+      const box = make("div");
+      const label = make("label");
       label.textContent = name;
       label.htmlFor = control.id = `b-${name.length}`;
       box.append(label, control);
       form.append(box);
     };
-    const state = document.createElement("select");
+    const state = make("select");
     for (const each of places) state.add(new Option(each.dataset.nombre, each.dataset.entidad));
     if (places.length > 1) field("Entidad", state);
-    const number = document.createElement("input");
+    const number = make("input");
     number.inputMode = "numeric";
     number.autocomplete = "off";
     number.maxLength = 4;
     field("Número de sección", number);
-    const button = document.createElement("button");
+    const button = make("button");
     button.className = "button";
     button.textContent = "Ver sus casillas";
-    const said = document.createElement("p");
+    const said = make("p");
     said.role = "status";
     form.append(button, said);
     form.onsubmit = async (event) => {

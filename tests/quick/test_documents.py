@@ -15,6 +15,7 @@ import pytest
 
 from capture import decisions, entries
 from integrity import __main__ as integrity
+from integrity.layout import LISTS, ROOT_PAGES
 from load_tests.bench import table
 from prep.domain.decision import DecisionKind
 from prep.files.catalog_columns import COLUMNS
@@ -322,10 +323,20 @@ WORDS = {
     "CLAVE": r"\d{6}[A-Z]\w+",
     "ELECCION": r"[A-Z_]+?",
     "EDO": r"[A-Z]+",
+    "NN": r"\d{2}",
     "N": r"\d+",
 }
+OF_THE_SITE = (
+    *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", *ROOT_PAGES),
+    *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
+    *(f"ELECCION/{name}.{form}" for name in LISTS for form in ("html", "json")),
+    *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "contienda-N", "CLAVE")),
+)
 RARE = {
     "ELECCION/contienda-N.html": "only of an office that is elected in several places at once",
+    **dict.fromkeys(
+        OF_THE_SITE, "the publisher writes it, not the maker of this tree; tests/browser/test_site.py sees it"
+    ),
     "verificar.html": "the publisher writes it, not the maker of this tree; the demo has it",
     "cortes/NNNN/SHA256SUMS.2.tsr": "only with a second authority of time",
     "bitacora/rotaciones/NNNN.tlog-proof": "only if the key of the log changed",
@@ -341,7 +352,7 @@ def described() -> dict[str, re.Pattern[str]]:
     for name, *_ in rows(text(DOCS / "tree.md"), "Every file")[1:]:
         path = name.strip("`")
         pattern = re.sub(
-            r"AAAAMMDD_HHMM|NNNN|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
+            r"AAAAMMDD_HHMM|NNNN|NN(?=[-x\\])|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
             lambda word: WORDS[word[0]],
             re.escape(path).replace(r"\-", "-"),
         )
