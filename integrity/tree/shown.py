@@ -470,8 +470,10 @@ def pages_of_sections(tables: Iterable[PublishedTable]) -> frozenset[str]:
     """The page of each sección in the rows, and the pages that list them."""
     found: set[str] = set()
     for table in tables:
-        for entidad, seccion in {_section_of(line) for line in table.file.open("rb")} - {None}:  # type: ignore[misc]
-            found |= {section_page(entidad, seccion), section_block(entidad, seccion)}
+        with table.file.open("rb") as lines:
+            named = {_section_of(line) for line in lines}
+        for each in named:
+            found |= {section_page(*each), section_block(*each)} if each is not None else set()
     return frozenset(found)
 
 

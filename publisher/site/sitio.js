@@ -18,9 +18,10 @@
       line = document.createElement("p");
       line.dataset.kind = kind;
       line.className = kind;
-      notices.append(line);
     }
-    if (line.textContent !== text) line.textContent = text;
+    if (line.textContent === text) return;
+    line.textContent = text;
+    notices.append(line);
   };
 
   const now = () => Date.now() + ahead;
@@ -52,7 +53,7 @@
 
   /** How to find an element again in the new page. */
   const nameOf = (each) => {
-    if (!each || each === document.body || !each.closest("main")) return "";
+    if (!each?.closest("main")) return "";
     if (each.id) return `#${CSS.escape(each.id)}`;
     const tag = each.tagName.toLowerCase();
     const href = each.getAttribute("href");
@@ -61,7 +62,7 @@
   };
   const found = (name) => {
     const [selector, at] = name.split("\n");
-    return selector ? document.querySelectorAll(selector[Number(at ?? 0)]) : undefined;
+    return selector ? document.querySelectorAll(selector)[Number(at ?? 0)] : undefined;
   };
 
   /** Put the new content in the place of the old. */
