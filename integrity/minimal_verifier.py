@@ -60,7 +60,7 @@ CHECKS = {
     "INT-04": "El nombre de cada imagen es la huella de sus bytes",
     "INT-05": "Cada ZIP tiene el nombre, el tamaño y la huella que dice su corte",
     "INT-06": "Cada ZIP contiene los mismos archivos que su corte, byte por byte",
-    "INT-07": "VERIFICA.txt, verificar.html y estilo.css son los que dice el manifiesto del último corte",
+    "INT-07": "VERIFICA.txt, verificar.html, estilo.css y sitio.js son los que dice el manifiesto del último corte",
     "CON-01": "Cada corte lleva la huella del anterior",
     "CON-02": "Números y fases de los cortes; el corte 0 está en ceros",
     "CON-03": "Las horas de los cortes no retroceden",

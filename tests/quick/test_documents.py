@@ -424,6 +424,23 @@ def test_the_script_of_an_auditor_computes_the_thirteen_values_of_every_corte(ni
     assert summary(night).stdout == done.stdout
 
 
+def test_the_script_of_a_newsroom_tells_who_leads_in_each_place(night: Path) -> None:
+    script = DOCS / "examples" / "who_leads.py"
+    assert len([line for line in text(script).splitlines() if line.strip()]) <= 25
+    index = json.loads((night / "index.json").read_bytes())
+    totals = json.loads((night / index["carpeta"] / "totals.json").read_bytes())["elecciones"]
+    for code, told in totals.items():
+        asked = [sys.executable, "-I", str(script), str(night), code]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        head, *lines = done.stdout.splitlines()
+        assert head.startswith(f"Corte {index['corte']}, ")
+        assert len(lines) == len(told["contiendas"])
+        for line, contest in zip(lines, told["contiendas"], strict=True):
+            first, second = sorted((each["votos"] for each in contest["candidaturas"]), reverse=True)[:2]
+            assert line.startswith(f"{contest['nombre']}: ")
+            assert f", por {first - second} votos; faltan " in line
+
+
 def test_the_script_of_an_auditor_sees_one_vote(night: Path) -> None:
     folder = night / "cortes" / "0002"
     [file, *_] = [
