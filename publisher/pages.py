@@ -28,6 +28,7 @@ from integrity.layout import (
     INDEX,
     LISTS,
     ROOT_PAGES,
+    SECTIONS,
     SITE_FILES,
     SITE_PROGRAM,
     changes_path,
@@ -120,7 +121,7 @@ TEMPLATES: Final = _page_templates()
 
 
 @dataclass
-class _Site:
+class SiteWriter:
     """Values that every page of a corte needs, and the place where pages are written."""
 
     public: Path
@@ -204,7 +205,7 @@ async def render(
     fuera: Mapping[ElectionId, Sequence[Fuera]],
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
-    site = _Site(public, stage, book, corte)
+    site = SiteWriter(public, stage, book, corte)
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in constants().items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
@@ -213,7 +214,7 @@ async def render(
     before = _by_acta(await cortes.versions_before(shown))
     captures = _by_acta(await cortes.captures_of(shown))
     # First the actas, because they tell which places changed; then the places, the elections, and the home page.
-    by_election = {each.election.id: _Pages(site, each, past, before, captures) for each in figures}
+    by_election = {each.election.id: ElectionPages(site, each, past, before, captures) for each in figures}
     async for record in cortes.pages(shown):
         by_election[record["election"]].acta(record)
     await _write_sections(site, shown, past)
@@ -271,7 +272,7 @@ def _policy_hash(text: str) -> str:
 # Pages of the whole night
 
 
-def _write_home(site: _Site, elections: Sequence["_Pages"], past: Sequence[Before]) -> None:
+def _write_home(site: SiteWriter, elections: Sequence["ElectionPages"], past: Sequence[Before]) -> None:
     zone = site.book.zone
     place = "del centro del país" if zone == CENTRAL else "locales de la elección"
     site.write(
@@ -285,14 +286,14 @@ def _write_home(site: _Site, elections: Sequence["_Pages"], past: Sequence[Befor
     )
 
 
-def _package(site: _Site) -> str:
+def _package(site: SiteWriter) -> str:
     # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
     manifest = (site.public / corte_folder(site.corte.number) / "manifest.json").read_bytes()
     name: str = json.loads(manifest)["zip"]["archivo"]
     return name
 
 
-async def _write_words(site: _Site, shown: Snapshot, elections: Iterable["_Pages"]) -> None:
+async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable["ElectionPages"]) -> None:
     """The pages in words. Most of them change only if the program does."""
     files = [
         {
@@ -315,7 +316,7 @@ async def _write_words(site: _Site, shown: Snapshot, elections: Iterable["_Pages
         site.write(name, name, same=True, night=site.book.night)
 
 
-def _write_feed(site: _Site, past: Sequence[Before]) -> None:
+def _write_feed(site: SiteWriter, past: Sequence[Before]) -> None:
     """The last cortes as an Atom feed, the newest first."""
     entries = []
     for each in past[-1:-31:-1]:
@@ -332,7 +333,7 @@ def _write_feed(site: _Site, past: Sequence[Before]) -> None:
     site.put(site.public / FEED, text.encode())
 
 
-def _write_changes(site: _Site) -> None:
+def _write_changes(site: SiteWriter) -> None:
     """Which pages this corte wrote, so that a mirror or a program fetches them and no others."""
     path = site.public / changes_path(site.corte.number)
     path.parent.mkdir(exist_ok=True)
@@ -347,27 +348,28 @@ def _write_changes(site: _Site) -> None:
     site.put(path, out.canonical(content))
 
 
-async def _write_sections(site: _Site, shown: Snapshot, past: Sequence[Before]) -> None:
-    """Pages of the secciones in which something moved; all of them at the beginning and at the end.
+async def _write_sections(site: SiteWriter, shown: Snapshot, past: Sequence[Before]) -> None:
+    """Pages of the secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
 
     Those that exist already are left out of corte 0: so a first rendering that stopped begins at the page it lacks.
     """
-    everything = site.corte.phase is not Phase.EN_CURSO or len(past) < 2
+    everything = site.corte.phase is Phase.CERO or len(past) < 2 or not (site.public / SECTIONS).exists()
     since = None if everything else past[-2].at - _CLOCKS
     elections = {each.id: (each, site.book.rules(each)) for each in site.book.elections}
-    if site.corte.phase is Phase.CERO:
+    if everything:
         _write_blocks(site, await cortes.seccion_numbers(shown))
     held: list[Mapping[str, Any]] = []
     async for record in cortes.sections(shown, since):
         if held and (held[0]["entidad"], held[0]["seccion"]) != (record["entidad"], record["seccion"]):
-            _write_section(site, held, elections)
+            write_section(site, held, elections)
             held = []
         held.append(record)
     if held:
-        _write_section(site, held, elections)
+        write_section(site, held, elections)
 
 
-def _write_section(site: _Site, records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, Any]) -> None:
+def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, Any]) -> None:
+    """The page of one sección; `records` are its actas, `elections` their elections with their rules."""
     name = section_page(records[0]["entidad"], records[0]["seccion"])
     if site.corte.phase is Phase.CERO and (site.public / name).exists() and (site.public / twin_of(name)).exists():
         site.written.append(name)
@@ -394,7 +396,7 @@ def _write_section(site: _Site, records: Sequence[Mapping[str, Any]], elections:
     site.write(name, "seccion.html", same=True, view=view, entidad=site.book.entidad(view["entidad"]), data=data)
 
 
-def _write_blocks(site: _Site, numbers: Sequence[tuple[int, int]]) -> None:
+def _write_blocks(site: SiteWriter, numbers: Sequence[tuple[int, int]]) -> None:
     """The lists of secciones, a hundred on each page."""
     blocks: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for entidad, seccion in numbers:
@@ -407,12 +409,12 @@ def _write_blocks(site: _Site, numbers: Sequence[tuple[int, int]]) -> None:
 # Pages of one election
 
 
-class _Pages:
+class ElectionPages:
     """The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
 
     def __init__(
         self,
-        site: _Site,
+        site: SiteWriter,
         figures: Figures,
         past: Sequence[Before],
         before: Mapping[int, Sequence[Mapping[str, Any]]],

@@ -1,4 +1,4 @@
-"""Tells who leads in each place, from the published site alone: `python3 who_leads.py https://prep.example.mx ELECCION`.
+"""Tells who leads in each place, from the site alone: `python3 who_leads.py https://prep.example.mx ELECCION`.
 
 Reads index.json and totals.json (docs/tree.md) with Python's standard library. A folder works too.
 """
