@@ -131,15 +131,16 @@ class SiteWriter:
     corte: Corte
     made: set[Path] = field(default_factory=set)
     """Folders that exist."""
-    written: list[str] = field(default_factory=list)
-    """Pages that this corte changed."""
-    removed: list[str] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+    """Pages that this corte changed, told from its facts alone: the same if the corte is made again."""
+    removed: set[str] = field(default_factory=set)
     bases: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def write(self, name: str, template: str, *, same: bool = False, **told: object) -> None:
+    def write(self, name: str, template: str, *, same: bool = False, listed: bool = True, **told: object) -> None:
         """Write one page and its twin. A reader gets the old page or the new one, whole, at any moment.
 
-        `same`: if only the number of the corte differs from the page that is there, leave it as it is.
+        `same`: if only the number of the corte differs from the page that is there, leave it as it is. `listed`: the
+        page is one of those that the corte tells as its own.
         """
         text = TEMPLATES.get_template(template).render(**self.common(name), **told)
         path = self.public / name
@@ -147,7 +148,7 @@ class SiteWriter:
             old = path.read_text(encoding="utf-8")
             if _OWN_CORTE.sub("", old, count=1) == _OWN_CORTE.sub("", text, count=1):
                 # Written by a run of this corte that stopped: it is one of its pages all the same.
-                self.written += [name] if old == text else []
+                self.written |= {name} if old == text and listed else set()
                 return
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
@@ -156,12 +157,12 @@ class SiteWriter:
         if twin := twin_of(name):
             self.put(self.public / twin, self._twin(name, text, told.get("data")))
         self.put(path, text.encode())
-        self.written.append(name)
+        self.written |= {name} if listed else set()
 
     def remove(self, name: str) -> None:
         for each in (name, twin_of(name)):
             (self.public / each).unlink(missing_ok=True)
-        self.removed.append(name)
+        self.removed.add(name)
 
     def put(self, path: Path, content: bytes) -> None:
         durable.swap(path, content, fresh=self.stage / "pagina")
@@ -371,8 +372,10 @@ async def _write_sections(site: SiteWriter, shown: Snapshot, past: Sequence[Befo
 def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, Any]) -> None:
     """The page of one sección; `records` are its actas, `elections` their elections with their rules."""
     name = section_page(records[0]["entidad"], records[0]["seccion"])
+    # Besides those of its actas, a corte writes pages on which an unpublished acta came further; it does not list them,
+    # because a corte that is made again finds that acta elsewhere on its way.
+    site.written |= {name} if site.corte.phase is Phase.CERO else set()
     if site.corte.phase is Phase.CERO and (site.public / name).exists() and (site.public / twin_of(name)).exists():
-        site.written.append(name)
         return
     view = views.section_view(records, elections)
     data = [
@@ -393,7 +396,9 @@ def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], electi
         }
         for each in view["casillas"]
     ]
-    site.write(name, "seccion.html", same=True, view=view, entidad=site.book.entidad(view["entidad"]), data=data)
+    site.write(
+        name, "seccion.html", same=True, listed=False, view=view, entidad=site.book.entidad(view["entidad"]), data=data
+    )
 
 
 def _write_blocks(site: SiteWriter, numbers: Sequence[tuple[int, int]]) -> None:
@@ -438,6 +443,7 @@ class ElectionPages:
         """The page of one acta, from the version that this corte brings out."""
         place = (record["entidad"], record["territory"])
         self._changed.add(place)
+        self.site.written.add(section_page(record["entidad"], record["seccion"]))
         name = f"{self._code}/{record['clave']}.html"
         # Two people took away what it rested on: an acta that is not captured has no page.
         if record["withdrawn"]:

@@ -330,10 +330,11 @@ OF_THE_SITE = (
     *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", *ROOT_PAGES),
     *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
     *(f"ELECCION/{name}.{form}" for name in LISTS for form in ("html", "json")),
-    *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "contienda-N", "CLAVE")),
+    *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "CLAVE")),
 )
 RARE = {
     "ELECCION/contienda-N.html": "only of an office that is elected in several places at once",
+    "ELECCION/contienda-N.json": "only of an office that is elected in several places at once",
     **dict.fromkeys(
         OF_THE_SITE, "the publisher writes it, not the maker of this tree; tests/browser/test_site.py sees it"
     ),
