@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_corte_comes_out_and_the_open_page_follows_without_losing_its_place(
     link.focus()
     link.evaluate("each => each.scrollIntoView({block: 'center'})")
     height = link.bounding_box()
-    # The notice of the corte goes away after a while; what was said is kept.
+    # The notice of the corte goes away after a while: the test keeps its words.
     page.evaluate(
         """() => {
             window.said = "";
@@ -175,7 +176,7 @@ def test_every_kind_of_page_has_one_title_fits_every_screen_and_runs_under_the_p
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_kind_of_page(browser: Browser, site: Site, scheme: str) -> None:
+def test_axe_finds_nothing_on_any_kind_of_page(browser: Browser, site: Site, scheme: Literal["light", "dark"]) -> None:
     if not AXE.exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("axe is not here: make screens")
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, bypass_csp=True)
@@ -228,9 +229,9 @@ def test_no_link_of_a_published_tree_is_broken(site: Site) -> None:
             if href.startswith("data:"):
                 continue
             target = urlsplit(urljoin(f"http://x/{name}", href))
-            path = unquote(target.path).removeprefix("/")
-            there = (site.root / path).is_file() and target.netloc == "x"
-            place = not target.fragment or path == "verificar.html" or target.fragment in read[path].names
+            where = unquote(target.path).removeprefix("/")
+            there = (site.root / where).is_file() and target.netloc == "x"
+            place = not target.fragment or where == "verificar.html" or target.fragment in read[where].names
             broken += [] if there and place else [f"{name} → {href}"]
     assert broken == []
     assert len(read) > 40
