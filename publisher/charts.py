@@ -14,6 +14,18 @@ FALLBACK: Final = (
     *("#6b7f1f", "#96438a"),
 )
 """For options whose catalogue states no colour, in the order of the ballot."""
+KNOWN: Final = {
+    "PAN": "#1b5faa",
+    "PRI": "#1f7a3d",
+    "PRD": "#c99a00",
+    "PVEM": "#5d9b2f",
+    "PT": "#c8102e",
+    "MC": "#e8731a",
+    "MORENA": "#7d1f35",
+    "PES": "#6a3d8f",
+    "NA": "#1f8f95",
+}
+"""Colours by which people know the parties, for a catalogue that states none."""
 _WIDE, _HIGH = 600, 160
 
 

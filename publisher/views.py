@@ -117,8 +117,8 @@ def colours(election: Election) -> dict[int, str]:
     found: dict[int, str] = {}
     own = (each for each in charts.FALLBACK * (1 + len(election.options) // len(charts.FALLBACK)))
     for option in election.options:
-        if option.colour or option.clase in _NEUTRAL:
-            found[option.position] = option.colour or _NEUTRAL[option.clase]
+        if option.colour or option.clase in _NEUTRAL or option.code in charts.KNOWN:
+            found[option.position] = option.colour or _NEUTRAL.get(option.clase) or charts.KNOWN[option.code]
         elif option.clase is Clase.COALICION and option.parties[0] in found:
             found[option.position] = found[option.parties[0]]
         else:
