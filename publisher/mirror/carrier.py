@@ -12,9 +12,12 @@ from integrity.layout import (
     CATALOGUE,
     CHANGES,
     CORTE_PROOF,
+    CORTES,
     FEED,
+    IMAGES,
     SECTIONS,
     SITE_PROGRAM,
+    ZIPS,
     changes_path,
     opening_path,
     proof_path,
@@ -58,7 +61,7 @@ _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
 """How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
-_RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG, CATALOGUE, SECTIONS, CHANGES})
+_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES})
 _LISTED: Final = re.compile(r"(?!\.)[\w&.-]{1,80}(?:/(?!\.)[\w.-]{1,80})?\.html", re.ASCII)
 """A page as a list of changes may name it: it cannot lead out of the tree, nor over another kind of file."""
 _AT_ONCE: Final = 6
