@@ -45,6 +45,8 @@ HOME_TWIN: Final = "inicio.json"
 FEED: Final = "cortes.atom"
 LISTS: Final = ("corregidas", "fuera-de-catalogo", "observadas", "sin-acta")
 """Of each election: lists of actas with reasons, `sin-acta.html`, and `sin-acta-2.html` if one page is not enough."""
+CARD: Final = "tarjeta.html"
+"""Of each election: a small page that other sites may show inside theirs."""
 SECTIONS: Final = "seccion"
 CHANGES: Final = "cambios"
 

@@ -130,7 +130,7 @@ IN_WORDS = (
     *("glosario.html", "que-es.html"),
 )
 LISTS = ("corregidas", "fuera-de-catalogo", "observadas", "sin-acta")
-LIST = re.compile(rf"(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?\.(?:html|json)", re.ASCII)
+LIST = re.compile(rf"(?:tarjeta|(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?)\.(?:html|json)", re.ASCII)
 BOM = b"\xef\xbb\xbf"
 FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico", "un archivo especial"
 
@@ -2428,7 +2428,7 @@ def pages_of(last: Corte, every: dict[str, PageNumbers]) -> Iterator[tuple[str, 
                 yield f"{code}/contienda-{number}.html", look, shown.families(f"contienda/{number}"), ""
         yield from pages_of_rows(last, shown, look)
     if has_site(last):
-        lists = (f"{code}/{name}.html" for code in every for name in LISTS)
+        lists = (f"{code}/{name}.html" for code in every for name in (*LISTS, "tarjeta"))
         for path in (*IN_WORDS, *lists, *sorted(pages_of_sections(last))):
             yield path, look, [set()], ""
 

@@ -24,6 +24,7 @@ import jinja2
 
 from integrity import durable
 from integrity.layout import (
+    CARD,
     FEED,
     INDEX,
     LISTS,
@@ -552,7 +553,8 @@ class ElectionPages:
                 beyond += 1
 
     def election(self) -> None:
-        """The election's own page."""
+        """The election's own page, and its card."""
+        self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=self.summary_view())
         listed = [] if len(self._contests) > 1 else self._place_lines(next(iter(self._contests)))
         self.site.write(f"{self._code}/index.html", "election.html", view=self.summary_view() | {"places": listed})
 

@@ -34,7 +34,8 @@ from integrity.tree.tree import HTTP, PublishedCorte, Seen, entries, judge_entry
 
 _ROOT_FILES: Final = frozenset({INDEX, "index.html", *SITE_FILES})
 _SITE: Final = frozenset({*ROOT_PAGES, SITE_PROGRAM, HOME_TWIN, FEED})
-_LIST: Final = re.compile(rf"(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?\.(?:html|json)", re.ASCII)
+_LIST: Final = re.compile(rf"(?:tarjeta|(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?)\.(?:html|json)", re.ASCII)
+"""The card of an election, and the pages of its lists."""
 
 
 def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:

@@ -24,6 +24,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from integrity.layout import (
+    CARD,
     LISTS,
     ROOT_PAGES,
     SITE_FILES,
@@ -456,7 +457,8 @@ def _pages(last: PublishedCorte, manifest: Manifest, seen: Seen) -> Iterator[Pag
                 yield Page(f"{code}/contienda-{contest}.html", look, _families(figures, f"contienda/{contest}"))
         yield from _pages_of_rows(code, figures, last.tables[code], look, seen)
     if has_site(manifest):
-        fixed = [*ROOT_PAGES, *(f"{code}/{name}.html" for code in every for name in LISTS)]
+        fixed = [*ROOT_PAGES, *(f"{code}/{CARD}" for code in every)]
+        fixed += [f"{code}/{name}.html" for code in every for name in LISTS]
         for path in (*fixed, *sorted(pages_of_sections(last.tables.values()))):
             yield Page(path, look, (frozenset(),))
 

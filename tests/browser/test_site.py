@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from integrity import minimal_verifier, verify
 from integrity.layout import LISTS, ROOT_PAGES, twin_of
 from integrity.log.note import Signer
-from publisher.web import CHECKER, POLICY
+from publisher.web import CARD_POLICY, CHECKER, POLICY
 from tests.browser.conftest import ROOT, Site, Watched
 from tests.quick.test_documents import described
 
@@ -41,6 +41,8 @@ def kinds(root: Path) -> dict[str, str]:
         "a sección": f"seccion/{section.name}",
         "secciones": "seccion/33-00xx.html",
         **{name: f"GOB/{name}.html" for name in LISTS},
+        "a card": "GOB/tarjeta.html",
+        "a card of places": "DIP_LOC/tarjeta.html",
         **{name.removesuffix(".html"): name for name in ROOT_PAGES},
     }
 
@@ -282,6 +284,7 @@ def test_the_embedded_server_and_nginx_send_the_same_policy() -> None:
     conf = (ROOT / "deploy" / "nginx" / "published.conf").read_text(encoding="utf-8")
     assert f'default  "{POLICY}";' in conf
     assert f'"{CHECKER}";' in conf
+    assert f'~/tarjeta\\.html$  "{CARD_POLICY}";' in conf
     assert "unsafe" not in POLICY
 
 

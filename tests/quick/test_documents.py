@@ -329,7 +329,7 @@ WORDS = {
 OF_THE_SITE = (
     *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", *ROOT_PAGES),
     *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
-    *(f"ELECCION/{name}.{form}" for name in LISTS for form in ("html", "json")),
+    *(f"ELECCION/{name}.{form}" for name in (*LISTS, "tarjeta") for form in ("html", "json")),
     *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "CLAVE")),
 )
 RARE = {
