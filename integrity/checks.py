@@ -123,8 +123,8 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         ),
         "INT-07": CheckType(
             Who.TREE,
-            "VERIFICA.txt, verificar.html y estilo.css son los que dice el manifiesto del último corte",
-            "VERIFICA.txt, verificar.html and estilo.css are those that the manifest of the last corte states",
+            "VERIFICA.txt, verificar.html, estilo.css y sitio.js son los que dice el manifiesto del último corte",
+            "VERIFICA.txt, verificar.html, estilo.css and sitio.js are those that the last manifest states",
         ),
         "CON-01": CheckType(
             Who.TREE,

@@ -6,6 +6,8 @@
     zip/…                                   a corte as one file
     catalogo/                               the catalogue, from before the first corte: SHA256SUMS, catalogo.json, and
         actas_GOB.csv                       the expected actas of each election
+    seccion/28-0749.html                    the casillas of a sección, in every election; its twin is 28-0749.json
+    cambios/0003.json                       the pages that a corte wrote
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
@@ -32,6 +34,22 @@ ROTATIONS: Final = "rotaciones"
 SITE_FILES: Final = ("VERIFICA.txt", "estilo.css", "verificar.html")
 """Beside the pages: the same bytes in every night of a release. The manifest states their digests."""
 
+SITE_PROGRAM: Final = "sitio.js"
+"""The one program of the pages. A manifest that states its digest is of a release with the pages named below."""
+ROOT_PAGES: Final = (
+    *("accesibilidad.html", "casilla.html", "como-verificar.html", "datos.html", "desarrolladores.html"),
+    *("glosario.html", "que-es.html"),
+)
+"""Beside index.html: pages in words."""
+HOME_TWIN: Final = "inicio.json"
+FEED: Final = "cortes.atom"
+LISTS: Final = ("corregidas", "fuera-de-catalogo", "observadas", "sin-acta")
+"""Of each election: lists of actas with reasons, `sin-acta.html`, and `sin-acta-2.html` if one page is not enough."""
+CARD: Final = "tarjeta.html"
+"""Of each election: a small page that other sites may show inside theirs."""
+SECTIONS: Final = "seccion"
+CHANGES: Final = "cambios"
+
 SUMS: Final = "SHA256SUMS"
 CORTE_PROOF: Final = "SHA256SUMS.tlog-proof"
 """The proof of a corte, in its folder. It is not among its SHA256SUMS, and may come some seconds after them."""
@@ -50,6 +68,28 @@ def corte_folder(number: int) -> str:
 def catalogue_actas(election: str) -> str:
     """In the folder of the catalogue: the expected actas of an election."""
     return f"actas_{election}.csv"
+
+
+def section_page(entidad: int, seccion: int) -> str:
+    """The page of a sección; 0 is for casillas that belong to none."""
+    return f"{SECTIONS}/{entidad:02}-{seccion:04}.html"
+
+
+def section_block(entidad: int, seccion: int) -> str:
+    """The page that lists the hundred secciones around this one."""
+    return f"{SECTIONS}/{entidad:02}-{seccion // 100:02}xx.html"
+
+
+def changes_path(corte: int) -> str:
+    """The pages that a corte wrote, and the way to the list of the next corte."""
+    return f"{CHANGES}/{corte:04}.json"
+
+
+def twin_of(page: str) -> str:
+    """The JSON twin of a page; "" if the page has no figures and so no twin."""
+    if page == "index.html":
+        return HOME_TWIN
+    return "" if page in ROOT_PAGES else page.removesuffix(".html") + ".json"
 
 
 def image_path(sha256: str, extension: str) -> str:

@@ -60,7 +60,7 @@ CHECKS = {
     "INT-04": "El nombre de cada imagen es la huella de sus bytes",
     "INT-05": "Cada ZIP tiene el nombre, el tamaño y la huella que dice su corte",
     "INT-06": "Cada ZIP contiene los mismos archivos que su corte, byte por byte",
-    "INT-07": "VERIFICA.txt, verificar.html y estilo.css son los que dice el manifiesto del último corte",
+    "INT-07": "VERIFICA.txt, verificar.html, estilo.css y sitio.js son los que dice el manifiesto del último corte",
     "CON-01": "Cada corte lleva la huella del anterior",
     "CON-02": "Números y fases de los cortes; el corte 0 está en ceros",
     "CON-03": "Las horas de los cortes no retroceden",
@@ -123,6 +123,14 @@ TOLERANCE = timedelta(seconds=60)
 COMING_OUT = timedelta(minutes=15)
 """How long a corte may take from its hour until index.json names it."""
 SITE = ("VERIFICA.txt", "estilo.css", "verificar.html")
+PROGRAM = "sitio.js"
+"""The one program of the pages. If a manifest states its digest, the pages named here must be there too."""
+IN_WORDS = (
+    *("accesibilidad.html", "casilla.html", "como-verificar.html", "datos.html", "desarrolladores.html"),
+    *("glosario.html", "que-es.html"),
+)
+LISTS = ("corregidas", "fuera-de-catalogo", "observadas", "sin-acta")
+LIST = re.compile(rf"(?:tarjeta|(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?)\.(?:html|json)", re.ASCII)
 BOM = b"\xef\xbb\xbf"
 FILE, FOLDER, LINK, OTHER = "un archivo", "una carpeta", "un enlace simbólico", "un archivo especial"
 
@@ -362,7 +370,7 @@ def verify(source: str, trust: "Trust") -> Report:
     judge_images(tree, cortes, images, report)
     if log is not None:
         judge_log(tree, log, cortes, images, rows, report)
-    judge_pages(tree, last, images, report)
+    judge_pages(tree, cortes, images, report)
     judge_constants(tree, last, report)
     for handle, _ in last.files.values():
         handle.close()
@@ -609,6 +617,7 @@ LATER: Json = {
     "declaracion": ABSENT,
     "decisiones": [],
     "sitio": None,
+    "sitio.js": ABSENT,
 }
 
 
@@ -697,7 +706,7 @@ MANIFEST = MOVING | {
         {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
         | {"fecha_hora": MOMENT}
     ],
-    "sitio": (None, dict.fromkeys(SITE, HEX)),
+    "sitio": (None, dict.fromkeys((*SITE, PROGRAM), HEX)),
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -880,7 +889,8 @@ def announced(tree: Tree, folder: str, number: int) -> set[str]:
             judge_election(corte, None, election, Versions(), aside)
         table = corte.tables.get(election["codigo"], Table())
         pages = {*places_of(table), *(f"{clave}.html" for clave in table.published)}
-        paths |= {f"{election['codigo']}/{page}" for page in pages}
+        pages |= {twin_of(page) for page in pages}
+        paths |= {f"cambios/{number:04}.json", *(f"{election['codigo']}/{page}" for page in pages)}
     for handle, _ in corte.files.values():
         handle.close()
     return paths
@@ -1214,7 +1224,7 @@ def judge_election(corte: Corte, before: Corte | None, election: Json, versions:
     for place, contest in table.contests.items():
         report.need(place in voting, "COM-04", f"{name}: no hay actas de la contienda {contest['nombre']}")
     if corte.number == 0:
-        other = table.fuera or any(sums.total() != sums["esperadas"] for sums in table.sums.values())
+        other = table.fuera or any(sums.total() != sums["esperadas"] + sums["falta"] for sums in table.sums.values())
         report.need(not other, "CON-02", f"{name}: el corte 0 no está en ceros")
 
 
@@ -1328,6 +1338,7 @@ def judge_row(row: Row, election: Json, rules: Json, table: Table, own: str, whe
     if printed == "-":
         known = {"LISTA_NOMINAL", "REPRESENTANTES_PP_CI"}
         need(all(row[key] == "-" for key in filled if key not in known), "CON-10", "no está capturada y trae datos")
+        sums["falta"] += lista or 0
         return False
     if acta.strip("'").isalnum():
         table.published[acta.strip("'")] = row["CODIGO_INTEGRIDAD"]
@@ -1930,8 +1941,19 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
         return
     report.did("COM-08")
     codes = {election["codigo"]: election for election in last.manifest["elecciones"]}
+    site = has_site(last)
     folders = {"cortes", "zip", "bitacora", "catalogo", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", *SITE}
+    if site:
+        folders |= {"seccion", "cambios"}
+        files |= {*IN_WORDS, PROGRAM, "inicio.json", "cortes.atom"}
+        sections = pages_of_sections(last)
+        sections |= {twin_of(page) for page in sections}
+        for name, kind in entries(tree, "seccion", report).items():
+            judge_entry(f"seccion/{name}", kind, "COM-08", f"seccion/{name}" in sections, report)
+        for name, kind in entries(tree, "cambios", report).items():
+            known = name in {f"{corte.number:04}.json" for corte in cortes}
+            judge_entry(f"cambios/{name}", kind, "COM-08", known, report)
     for name, kind in entries(tree, "", report).items():
         if kind == FOLDER and STAGE.fullmatch(name):
             continue  # the publisher is at work; the folder is no part of the tree
@@ -1948,9 +1970,11 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
             continue
         pages = {"index.html", *(f"contienda-{each['id']}.html" for each in election["contiendas"])}
         pages |= places_of(table) | {f"{clave}.html" for clave in table.published} | {"fuera"}
+        pages |= {f"{page.removesuffix('.html')}.json" for page in pages if page != "fuera"} if site else set()
         for name, kind in entries(tree, code, report).items():
             wanted = FOLDER if name == "fuera" else FILE
-            judge_entry(f"{code}/{name}", kind, "COM-08", name in pages, report, wanted=wanted)
+            known = name in pages or (site and LIST.fullmatch(name) is not None)
+            judge_entry(f"{code}/{name}", kind, "COM-08", known, report, wanted=wanted)
             if name == "fuera" and kind == FOLDER:
                 for inner, inside in entries(tree, f"{code}/fuera", report).items():
                     held = images.get(inner.removesuffix(".html"), ("", set[str]()))[1]
@@ -2131,10 +2155,17 @@ OF_AN_IMAGE = {*MOMENTS, "CODIGO_INTEGRIDAD", "ORIGEN", "DIGITALIZACION", "TIPO_
 COTEJO = {"0": "no", "1": "aceptada", "2": "aceptada después de un cambio", "3": "en corrección"}
 FIGURE = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">([^<>]*)</data>')
 ACTIVE = re.compile(
-    r"<(?:script|style|iframe|object|embed|svg|form|base|template|frame)\b|javascript:|\son\w+\s*=|http-equiv",
+    r"<(?:script|style|iframe|object|embed|form|base|template|frame|foreignobject|image|use|text|animate\w*|set)\b"
+    r"|javascript:|\son\w+\s*=|http-equiv",
     re.IGNORECASE,
 )
-SHEET = re.compile(r'<link rel="(?:icon" href="data:,|stylesheet" href="(?:\.\./)*estilo\.css)">')
+SHEET = re.compile(
+    r'<link rel="(?:icon" href="data:,|stylesheet" href="(?:\.\./)*estilo\.css|alternate"'
+    r' type="application/(?:json|atom\+xml)" href="(?:\.\./)*[\w./-]+)">',
+    re.ASCII,
+)
+SCRIPT = re.compile(r'<script src="(?:\.\./)*sitio\.js" defer></script>')
+"""The one way in which a page may name the one program of the site."""
 Told = tuple[str, str, set[str]]
 """The value of a figure, its text, and the names that may stand beside it (none: any)."""
 
@@ -2142,8 +2173,14 @@ Told = tuple[str, str, set[str]]
 class PageNumbers:
     """The figures of one election, from its rows; from totals.json only who stands for which options."""
 
-    def __init__(self, corte: Corte, election: Json) -> None:
+    def __init__(self, corte: Corte, election: Json, cortes: list[Corte]) -> None:
         self.election, self.code, self.table = election, election["codigo"], corte.tables[election["codigo"]]
+        self.history = {
+            each.number: of["resumen"]
+            for each in cortes
+            for of in (each.manifest or {"elecciones": []})["elecciones"]
+            if of["codigo"] == self.code
+        }
         self.options = {option["codigo"]: option for option in election["opciones"]}
         told = corte.totals["elecciones"][self.code]["contiendas"]
         self.people = {contest["id"]: contest["candidaturas"] for contest in told}
@@ -2168,6 +2205,8 @@ class PageNumbers:
     def look(self, scope: str, name: str) -> Told | None:
         """What `<data data-de="ELECCION/scope:name">` must say; None if there is no such figure."""
         number, sums = -1, self.state
+        if found := re.fullmatch(r"corte/(0|[1-9]\d{0,6})", scope, re.ASCII):
+            return self.of_corte(int(found[1]), name)
         if found := re.fullmatch(r"contienda/(0|[1-9]\d{0,6})", scope, re.ASCII):
             number = int(found[1])
             if number not in self.contests:
@@ -2188,9 +2227,9 @@ class PageNumbers:
             return None
         if isinstance(value, str):
             return value, value, beside
-        if first == "primera":
+        if first in {"primera", "segunda"}:
             leader = next((held["propietaria"] for held in self.people[number] if held["id"] == value), "")
-            most = self.value(sums, number, "mayor")[0]
+            most = self.value(sums, number, "mayor" if first == "primera" else "segundo")[0]
             return str(value), leader if value else "Empate" if most else "Sin votos aún", beside
         if not base:
             return str(value), f"{value:,}", beside
@@ -2200,6 +2239,17 @@ class PageNumbers:
         share = percent(value, all_of)
         return share, share, beside
 
+    def of_corte(self, number: int, name: str) -> Told | None:
+        """One of the thirteen values of an earlier corte, or its difference to the corte before."""
+        key = name.removeprefix("cambio/")
+        value, before = (self.history.get(at, {}).get(key) for at in (number, number - 1))
+        if value is None or (key != name and (before is None or not (value.isdigit() and before.isdigit()))):
+            return None
+        if key == name:
+            return value, f"{int(value):,}" if value.isdigit() else value, set()
+        moved = int(value) - int(before or 0)
+        return str(moved), f"{moved:+,}" if moved else "0", set()
+
     def value(self, sums: Sums, number: int, name: str) -> tuple[int | str | None, set[str]]:
         """A figure of a sum, and the names for it. `number`: of the contest; 0 for all, -1 for a place."""
         kind, _, key = name.partition("/")
@@ -2207,22 +2257,26 @@ class PageNumbers:
             return sums["voto", key], self.names(key)
         if kind == "partido" and number >= 0 and key in self.shares[number]:
             return self.shares[number][key], self.names(key)
-        if number > 0 and kind in {"candidatura", "primera", "mayor"}:
+        if number > 0 and kind in {"candidatura", "primera", "segunda", "mayor", "segundo", "diferencia"}:
             people = self.people.get(number, [])
             won = {held["id"]: sum(sums["voto", code] for code in held["opciones"]) for held in people}
             if kind == "candidatura":
                 held = [each for each in people if str(each["id"]) == key]
                 votes = sum(sums["voto", code] for code in held[0]["opciones"]) if held else None
                 return votes, {each["propietaria"] for each in held}
-            most = max(won.values(), default=0)
-            ahead = [ident for ident, votes in won.items() if votes == most]
-            return most if kind == "mayor" else ahead[0] if most and len(ahead) == 1 else 0, set()
+            most, second, *_ = (*sorted(won.values(), reverse=True), 0, 0)
+            if kind in {"mayor", "segundo", "diferencia"}:
+                return {"mayor": most, "segundo": second, "diferencia": most - second}[kind], set()
+            wanted = most if kind == "primera" else second if second < most else 0
+            alone = [ident for ident, votes in won.items() if votes == wanted]
+            return alone[0] if wanted and len(alone) == 1 else 0, set()
         if not number and name == "fuera_de_catalogo":
             return self.table.fuera, set()
         if not number and name == "participacion":
             return percent(sums["con" if self.final else "sin"], sums["lista"]), set()
         captured = sums["contabilizadas"] + sums["no_contabilizadas"]
         counts = {key: sums[key] for key in ("esperadas", "contabilizadas", "no_contabilizadas", "sin_acta")}
+        counts |= {"por_capturar": sums["esperadas"] - captured, "lista_por_capturar": sums["falta"]}
         counts |= {"capturadas": captured, "sin_contar": sums["no_contabilizadas"] - sums["sin_acta"]}
         counts |= {"inconsistentes": sums["inconsistentes"], "lista_nominal": sums["lista"], "votos": sums["con"]}
         return counts.get(name), set()
@@ -2282,13 +2336,18 @@ Look = Callable[[str], Told | None]
 Own = dict[str, Row]
 
 
-def judge_pages(tree: Tree, last: Corte, images: Images, report: Report) -> None:
+def judge_pages(tree: Tree, cortes: list[Corte], images: Images, report: Report) -> None:
     """The pages of the last corte are there, and each number on them is what the rows say (docs/tree.md)."""
+    last = cortes[-1]
     if last.manifest is None or last.totals is None or len(last.tables) < len(last.manifest["elecciones"]):
         report.unable(["COM-07", "CON-19"], f"{last.folder}: sus filas no se pudieron leer")
         return
     told = last.totals["elecciones"]
-    every = {each["codigo"]: PageNumbers(last, each) for each in last.manifest["elecciones"] if each["codigo"] in told}
+    every = {
+        each["codigo"]: PageNumbers(last, each, cortes)
+        for each in last.manifest["elecciones"]
+        if each["codigo"] in told
+    }
     wrong: list[str] = []
     newer = False
     report.did("COM-07")
@@ -2297,14 +2356,19 @@ def judge_pages(tree: Tree, last: Corte, images: Images, report: Report) -> None
         with report.step("COM-07"):
             try:
                 text = tree.read(path, 64 * MEGA).decode("utf-8", "replace")
+                twin = twin_of(path) if has_site(last) else ""
+                told_twin = tree.read(twin, 64 * MEGA) if twin else None
             except Unread as problem:
                 report.unable(["CON-19"], problem)
                 raise
             report.did("COM-07")
             report.did("CON-19")
+            passive = SCRIPT.sub("", text) if has_site(last) else text
             wrong += [
-                f"{path}: {sentence}" for sentence in judge_page(text, look, families, last.manifest["simulacro"])
+                f"{path}: {sentence}" for sentence in judge_page(passive, look, families, last.manifest["simulacro"])
             ]
+            if told_twin is not None and not same_figures(text, told_twin):
+                wrong.append(f"{path}: su JSON no dice las mismas cifras")
             said = re.search(r'<html lang="es-MX" data-corte="(\d{1,9})">', text, re.ASCII)
             newer = newer or (said is not None and int(said[1]) > last.number)
             for image in re.findall(r"imagenes/([^\"<>]*)", text) if clave else ():
@@ -2324,7 +2388,7 @@ def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
     stated = (last.manifest or {}).get("sitio")
     if not stated:
         report.unable(["INT-07"], f"{last.folder}: su manifiesto no dice las huellas de los archivos del sitio")
-    for name in SITE if stated else ("estilo.css",) if last.manifest else ():
+    for name in (*SITE, *({PROGRAM} & stated.keys())) if stated else ("estilo.css",) if last.manifest else ():
         with report.step("COM-07"):
             try:
                 digest = tree.take(name, 64 * MEGA, keep=False)[1]
@@ -2363,6 +2427,40 @@ def pages_of(last: Corte, every: dict[str, PageNumbers]) -> Iterator[tuple[str, 
             if len(shown.contests) > 1 and places > 1:
                 yield f"{code}/contienda-{number}.html", look, shown.families(f"contienda/{number}"), ""
         yield from pages_of_rows(last, shown, look)
+    if has_site(last):
+        lists = (f"{code}/{name}.html" for code in every for name in (*LISTS, "tarjeta"))
+        for path in (*IN_WORDS, *lists, *sorted(pages_of_sections(last))):
+            yield path, look, [set()], ""
+
+
+def has_site(corte: Corte) -> bool:
+    """Whether its release has the program of the site, and so the pages in words, of lists and of secciones."""
+    return PROGRAM in ((corte.manifest or {}).get("sitio") or {})
+
+
+def twin_of(page: str) -> str:
+    """The JSON twin of a page; "" if it has none."""
+    if page == "index.html":
+        return "inicio.json"
+    return "" if page in IN_WORDS else page.removesuffix(".html") + ".json"
+
+
+def same_figures(text: str, twin: bytes) -> bool:
+    """Whether the JSON twin of a page holds its figures and no other."""
+    try:
+        held = parse(twin, "")["cifras"].items()
+    except (Bad, KeyError, TypeError, AttributeError):
+        return False
+    shown = {html.unescape(told): html.unescape(value) for value, told, _ in FIGURE.findall(text)}
+    return {name: str(value) for name, value in held} == shown
+
+
+def pages_of_sections(corte: Corte) -> set[str]:
+    """The page of each sección in the catalogue, and the pages that list them."""
+    claves = {clave[:6] for table in corte.tables.values() for clave in table.seen if clave[:6].isdigit()}
+    return {f"seccion/{key[:2]}-{key[2:]}.html" for key in claves} | {
+        f"seccion/{key[:2]}-{key[2:4]}xx.html" for key in claves
+    }
 
 
 def pages_of_rows(last: Corte, shown: PageNumbers, look: Look) -> Iterator[tuple[str, Look, list[set[str]], str]]:

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
 from integrity.evidence import LogBook, Shown
-from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, corte_folder, image_path
+from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, changes_path, corte_folder, image_path, twin_of
 from integrity.leaves import row_digest
 from integrity.openings import FirstShown, fuera_shown, judge_support
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
@@ -57,6 +57,7 @@ from integrity.tree.pages import judge_extra, judge_log_files
 from integrity.tree.parcels import ZIP_LIMIT, judge_zip
 from integrity.tree.rows import (
     ESPERADAS,
+    FALTA,
     FileInCorte,
     Judge,
     PublishedTable,
@@ -335,14 +336,16 @@ def _announced(tree: Source, folder: str, number: int) -> frozenset[str]:
     _read_manifest(corte, aside)
     paths: set[str] = set()
     if corte.manifest is not None:
-        paths.add(corte.manifest.zip_name)
+        paths.update({corte.manifest.zip_name, changes_path(number)})
         for election in corte.manifest.elections:
             _verify_election(corte, None, election, seen, aside, last=True)
         read_images(corte, seen, aside)
         paths.update(paths_of_images(seen.images))
         for code, table in corte.tables.items():
-            paths.update(f"{code}/{page}" for page in places_of(table))
-            paths.update(f"{code}/{clave}.html" for clave in table.published)
+            pages = {f"{code}/{page}" for page in places_of(table)} | {
+                f"{code}/{clave}.html" for clave in table.published
+            }
+            paths.update(pages, map(twin_of, pages))
             paths.update(f"{code}/fuera/{sha256}.html" for sha256 in seen.images if "-" in seen.claves(sha256))
     _drop_files(tree, corte)
     return frozenset(paths)
@@ -490,7 +493,7 @@ def _verify_election(
     judge_summary(sheet.name, preamble.summary, manifest=corte.manifest, election=election, table=table, ledger=ledger)
     _judge_contests(sheet, election, table)
     if corte.number == 0 and (
-        table.fuera or any(sum(amounts) != amounts[ESPERADAS] for amounts in table.sums.values())
+        table.fuera or any(sum(amounts) != amounts[ESPERADAS] + amounts[FALTA] for amounts in table.sums.values())
     ):
         ledger.wrong("CON-02", sheet.name, expected="un corte 0 sin ningún acta", found="actas capturadas")
 

@@ -122,6 +122,7 @@ class _Part:
     nominal: int = 0
     all_votes: int = 0
     plain_votes: int = 0
+    missing_nominal: int = 0
 
     def add(self, other: "_Part") -> None:
         for name in _Part.__slots__:
@@ -300,6 +301,7 @@ class GateRows:
         if counted == "-":
             if set(cells[12 : last + 2]) != {"-"} or set(cells[last + 4 :]) != {"-"}:
                 self.blame("no_capturada", "todo «-»", cells[1])
+            part.missing_nominal += int(nominal)
             return None
         # Sin acta: captured, not counted, no inconsistency (domain.md §4).
         if said in self._sin_acta:
@@ -519,7 +521,17 @@ def check_fuera(stage: Path) -> list[GateFinding]:
 
 
 _IN_PUBLIC: Final = (
-    *("expected", "counted", "not_counted", "inconsistent", "without_acta", "nominal", "all_votes", "plain_votes"),
+    *(
+        "expected",
+        "counted",
+        "not_counted",
+        "inconsistent",
+        "without_acta",
+        "nominal",
+        "all_votes",
+        "plain_votes",
+        "missing_nominal",
+    ),
 )
 """The counts of a `_Part` in the order of the public verifier's sums."""
 

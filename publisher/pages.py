@@ -1,18 +1,21 @@
 """The pages of a corte: plain HTML that a phone reads without JavaScript, down to each acta beside its image.
 
-A page is written again only if its content changed: the page of an acta when a version of it comes out, the page of a
-place when one of its actas changes. Everything comes from the recorded facts of the corte, so the pages can be made
-again.
+A page is written again only if its content changed: the page of an acta when a version of it comes out, those of a
+place and of a sección when something of theirs moved. Everything comes from the recorded facts of the corte, so the
+pages can be made again. A page with figures has a JSON twin, read from the page itself: the two cannot differ.
+`views` has the values, `charts` the drawings, `site/` the words.
 """
 
 import base64
 import hashlib
 import json
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta
 from functools import cache
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,48 +23,39 @@ from typing import Any, Final
 import jinja2
 
 from integrity import durable
-from integrity.layout import INDEX, SITE_FILES, corte_folder, image_path
-from prep.domain import row as official_row
-from prep.domain.catalog import (
-    Clase,
-    Contest,
-    ContestId,
-    Election,
-    ElectionId,
-    TipoCasilla,
-    read_identity,
+from integrity.layout import (
+    CARD,
+    FEED,
+    INDEX,
+    LISTS,
+    ROOT_PAGES,
+    SECTIONS,
+    SITE_FILES,
+    SITE_PROGRAM,
+    changes_path,
+    corte_folder,
+    section_block,
+    section_page,
+    twin_of,
 )
-from prep.domain.entry import NUMBER, Mark
+from prep.domain.catalog import Contest, ContestId, ElectionId
 from prep.domain.hours import CENTRAL, offset_name
 from prep.domain.night import Night, in_words, zone_in_words
-from prep.domain.row import WORDS, territory
-from prep.domain.rules import SIN_ACTA, Observation
+from prep.domain.row import territory
 from prep.domain.tally import percent
 from prep.store import cortes
-from prep.store.cortes import Corte, Fuera, Phase, Snapshot
+from prep.store.cortes import Before, Corte, Fuera, Phase, Snapshot
+from publisher import charts, views
 from publisher import figures as out
 from publisher.figures import Figures, Sum
 from publisher.official import CatalogBook
+from publisher.views import Place, thousands
 
 SITE: Final = Path(__file__).parent / "site"
 _MONTHS: Final = (
     *("enero", "febrero", "marzo", "abril", "mayo", "junio"),
     *("julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
 )
-_CASILLAS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        TipoCasilla.BASICA: "básica",
-        TipoCasilla.CONTIGUA: "contigua",
-        TipoCasilla.EXTRAORDINARIA: "extraordinaria",
-        TipoCasilla.ESPECIAL: "especial",
-        TipoCasilla.EXTRANJERO: "voto en el extranjero",
-        TipoCasilla.PRISION_PREVENTIVA: "prisión preventiva",
-        TipoCasilla.PRISION_VOTO: "prisión preventiva",
-        TipoCasilla.VOTO_ANTICIPADO: "voto anticipado",
-        TipoCasilla.URNA_ELECTRONICA: "urna electrónica",
-    }
-)
-_HEADER: Final = ("Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna")
 _PHASES: Final[Mapping[Phase, str]] = MappingProxyType(
     {
         Phase.CERO: "La base de datos está en ceros",
@@ -69,25 +63,19 @@ _PHASES: Final[Mapping[Phase, str]] = MappingProxyType(
         Phase.FINAL: "Resultados preliminares, último corte",
     }
 )
-_WORDS: Final = MappingProxyType({Clase.NO_REGISTRADAS: "Candidaturas no registradas", Clase.NULOS: "Votos nulos"})
-_HEADER_COLUMNS: Final = official_row.HEADER
-_COTEJADA: Final = ("no", "aceptada", "aceptada después de un cambio", "en corrección")
-SIN_ACTA_CODES: Final = frozenset(code.value for code in SIN_ACTA)
-Place = tuple[int, int]
-
-
-def thousands(number: int) -> str:
-    """The number with commas, as Mexican readers write it."""
-    return f"{number:,}"
+_LONG: Final = 12
+"""Digits of a cell that is no quantity: the digest of an image may have no letter in it."""
+_ON_A_PAGE: Final = 300
+"""Actas on one page of a list: about 15 kB compressed."""
+_CLOCKS: Final = timedelta(minutes=2)
+"""How far the clocks of two machines may differ, and a change may be older than the corte that shows it first."""
+_FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
+_OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
 
 
 def cell_text(cell: str) -> str:
     """A cell of the official file as a page shows it: numbers with commas."""
     return thousands(int(cell)) if cell.isdigit() and len(cell) < _LONG else cell
-
-
-_LONG: Final = 12
-"""Digits of a cell that is no quantity: the digest of an image may have no letter in it."""
 
 
 @jinja2.pass_context
@@ -105,6 +93,12 @@ def _hour(context: jinja2.runtime.Context, at: datetime) -> str:
 
 
 @jinja2.pass_context
+def _clock(context: jinja2.runtime.Context, at: datetime) -> str:
+    """20:15 — in the zone of the night."""
+    return f"{at.astimezone(context['zone']):%H:%M}"
+
+
+@jinja2.pass_context
 def _iso(context: jinja2.runtime.Context, at: datetime) -> str:
     return out.moment(at, context["zone"])
 
@@ -119,16 +113,17 @@ def _page_templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"miles": thousands, "share": percent, "celda": cell_text}
-    environment.filters |= {"fecha": _moment, "hora": _hour, "iso": _iso}
+    environment.filters |= {"fecha": _moment, "hora": _hour, "reloj": _clock, "iso": _iso}
+    environment.globals |= {"bar": charts.bar, "swatch": charts.swatch, "stack": charts.stack}
     return environment
 
 
 TEMPLATES: Final = _page_templates()
 
 
-@dataclass(frozen=True)
-class _Site:
-    """Values that every page of a corte needs."""
+@dataclass
+class SiteWriter:
+    """Values that every page of a corte needs, and the place where pages are written."""
 
     public: Path
     stage: Path
@@ -137,27 +132,68 @@ class _Site:
     corte: Corte
     made: set[Path] = field(default_factory=set)
     """Folders that exist."""
+    written: set[str] = field(default_factory=set)
+    """Pages that this corte changed, told from its facts alone: the same if the corte is made again."""
+    removed: set[str] = field(default_factory=set)
+    bases: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def write(self, name: str, template: str, **told: object) -> None:
-        """Write one page. A reader gets the old page or the new one, whole, at any moment."""
+    def write(self, name: str, template: str, *, same: bool = False, listed: bool = True, **told: object) -> None:
+        """Write one page and its twin. A reader gets the old page or the new one, whole, at any moment.
+
+        `same`: if only the number of the corte differs from the page that is there, leave it as it is. `listed`: the
+        page is one of those that the corte tells as its own.
+        """
+        text = TEMPLATES.get_template(template).render(**self.common(name), **told)
         path = self.public / name
+        if same and path.exists():
+            old = path.read_text(encoding="utf-8")
+            if _OWN_CORTE.sub("", old, count=1) == _OWN_CORTE.sub("", text, count=1):
+                # Written by a run of this corte that stopped: it is one of its pages all the same.
+                self.written |= {name} if old == text and listed else set()
+                return
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
             self.made.add(path.parent)
-        depth = "../" * name.count("/")
-        night = self.book.night
-        common = {
-            "corte": self.corte,
-            "siglas": night.siglas,
-            "institute": night.institute.nombre,
-            "zone": night.tz,
-            "root": depth,
-        }
-        text = TEMPLATES.get_template(template).render(**common, folder=corte_folder(self.corte.number), **told)
+        # First the twin: a reader who sees the new page finds its figures.
+        if twin := twin_of(name):
+            self.put(self.public / twin, self._twin(name, text, told.get("data")))
         self.put(path, text.encode())
+        self.written |= {name} if listed else set()
+
+    def remove(self, name: str) -> None:
+        for each in (name, twin_of(name)):
+            (self.public / each).unlink(missing_ok=True)
+        self.removed.add(name)
 
     def put(self, path: Path, content: bytes) -> None:
         durable.swap(path, content, fresh=self.stage / "pagina")
+
+    def common(self, name: str) -> dict[str, Any]:
+        depth = name.count("/")
+        if depth not in self.bases:
+            night = self.book.night
+            self.bases[depth] = {
+                "corte": self.corte,
+                "siglas": night.siglas,
+                "institute": night.institute.nombre,
+                "zone": night.tz,
+                "root": "../" * depth,
+                "folder": corte_folder(self.corte.number),
+                "elections": self.book.elections,
+            }
+        return self.bases[depth] | {"page": name, "twin": twin_of(name)}
+
+    def _twin(self, name: str, text: str, data: object) -> bytes:
+        """The figures of the page by their names, and what its words say in a form for programs."""
+        cifras = {unescape(told): _integer(unescape(value)) for value, told in _FIGURE.findall(text)}
+        content = {"formato": out.FORMAT, "corte": self.corte.number, "pagina": name, "cifras": cifras}
+        return out.canonical(content | ({"datos": data} if data is not None else {}))
+
+
+def _integer(value: str) -> int | str:
+    digits = value.removeprefix("-")
+    plain = digits.isdigit() and digits.isascii() and len(digits) < _LONG and (digits[0] != "0" or value == "0")
+    return int(value) if plain else value
 
 
 async def render(
@@ -171,19 +207,34 @@ async def render(
     fuera: Mapping[ElectionId, Sequence[Fuera]],
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
-    site = _Site(public, stage, book, corte)
-    # First the actas, because they tell which places changed; then the places, the elections, and the home page.
-    by_election = {each.election.id: _Pages(site, each) for each in figures}
-    async for record in cortes.pages(shown):
-        by_election[record["election"]].acta(record)
-    for each in by_election.values():
-        await each.places(shown)
-        each.election(fuera[each.figures.election.id])
-    _write_home(site, figures)
-    # These files are constants of a release: written only if they differ.
+    site = SiteWriter(public, stage, book, corte)
+    # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in constants().items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             site.put(public / name, content)
+    past = await cortes.history(shown)
+    before = _by_acta(await cortes.versions_before(shown))
+    captures = _by_acta(await cortes.captures_of(shown))
+    # First the actas, because they tell which places changed; then the places, the elections, and the home page.
+    by_election = {each.election.id: ElectionPages(site, each, past, before, captures) for each in figures}
+    async for record in cortes.pages(shown):
+        by_election[record["election"]].acta(record)
+    await _write_sections(site, shown, past)
+    for each in by_election.values():
+        await each.places(shown)
+        each.lists(await cortes.reasoned(shown, each.figures.election), fuera[each.figures.election.id])
+        each.election()
+    await _write_words(site, shown, by_election.values())
+    _write_home(site, list(by_election.values()), past)
+    _write_feed(site, past)
+    _write_changes(site)
+
+
+def _by_acta(records: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    found: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in records:
+        found[record["acta"]].append(record)
+    return found
 
 
 def write_waiting(public: Path, night: Night, *, late: bool) -> None:
@@ -204,7 +255,7 @@ def write_waiting(public: Path, night: Night, *, late: bool) -> None:
 def constants() -> Mapping[str, bytes]:
     """The files that are the same in every night of this release. Each manifest states their digests (INT-07)."""
     made = {"verificar.html": checker()}
-    return {name: made.get(name) or (SITE / name).read_bytes() for name in SITE_FILES}
+    return {name: made.get(name) or (SITE / name).read_bytes() for name in (*SITE_FILES, SITE_PROGRAM)}
 
 
 def checker() -> bytes:
@@ -220,80 +271,161 @@ def _policy_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _write_home(site: _Site, figures: Sequence[Figures]) -> None:
-    folder = site.public / corte_folder(site.corte.number)
-    # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
-    package = json.loads((folder / "manifest.json").read_bytes())["zip"]["archivo"]
-    views = [_election_view(each, site.book) for each in figures]
+# Pages of the whole night
+
+
+def _write_home(site: SiteWriter, elections: Sequence["ElectionPages"], past: Sequence[Before]) -> None:
     zone = site.book.zone
     place = "del centro del país" if zone == CENTRAL else "locales de la elección"
-    hours = f"Horas {place} ({offset_name(site.corte.at.astimezone(zone))})."
-    phase_title = _PHASES[site.corte.phase]
-    site.write("index.html", "index.html", views=views, package=package, phase_title=phase_title, hours=hours)
+    site.write(
+        "index.html",
+        "index.html",
+        views=[each.summary_view() for each in elections],
+        package=_package(site),
+        phase_title=_PHASES[site.corte.phase],
+        hours=f"Horas {place} ({offset_name(site.corte.at.astimezone(zone))}).",
+        before=past[-2] if len(past) > 1 else None,
+    )
 
 
-def _election_view(figures: Figures, book: CatalogBook) -> dict[str, Any]:
-    """The values for the page of a whole election."""
-    election = figures.election
-    # An election with one contest shows it on its own page.
-    single = len(figures.contests) == 1
-    # Votes by party of the whole election: the sum over its contests (domain.md §4).
-    shares: dict[str, int] = {}
-    for contest, total in figures.contests:
-        for code, votes in figures.distributed(contest, total.votes).items():
-            shares[code] = shares.get(code, 0) + votes
-    return {
-        "election": election,
-        "counts": figures.whole.counts,
-        "summary": figures.summary(),
-        "total": figures.whole.counts.votos_con_especiales,
-        "parties": _party_votes(election, shares),
-        "single": _contest_view(figures, *figures.contests[0]) if single else None,
-        "contests": figures.contests,
-        "file": book.file(election),
-        "candidates_file": book.candidates_file(election),
-    }
+def _package(site: SiteWriter) -> str:
+    # The name of the ZIP comes from the manifest, so the link can only lead to the verified file.
+    manifest = (site.public / corte_folder(site.corte.number) / "manifest.json").read_bytes()
+    name: str = json.loads(manifest)["zip"]["archivo"]
+    return name
 
 
-def _contest_view(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
-    """Votes of one contest, by candidacy and by party."""
-    codes = figures.election.codes
-    return {
-        "name": contest.name,
-        "of": f"{figures.election.code}/contienda/{contest.id}",
-        "counts": total.counts,
-        "total": total.counts.votos_con_especiales,
-        "candidacies": [
-            (
-                candidacy.propietario,
-                " · ".join(codes[option] for option in candidacy.options),
-                votes,
-                f"candidatura/{number}",
-            )
-            for number, candidacy, votes in figures.candidacies(contest, total.votes)
-        ],
-        "parties": _party_votes(figures.election, figures.distributed(contest, total.votes)),
-    }
-
-
-def _party_votes(election: Election, shares: Mapping[str, int]) -> list[tuple[str, str, int, str]]:
-    """Name, detail, votes, and the name of the figure for verifiers."""
-    return [
-        (
-            _WORDS.get(option.clase, option.code),
-            "" if option.name == option.code else option.name,
-            shares[option.code],
-            f"partido/{option.code}",
-        )
-        for option in election.options
-        if option.code in shares
+async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable["ElectionPages"]) -> None:
+    """The pages in words. Most of them change only if the program does."""
+    files = [
+        {
+            "election": each.figures.election,
+            "file": site.book.file(each.figures.election),
+            "candidates_file": site.book.candidates_file(each.figures.election),
+        }
+        for each in elections
     ]
+    site.write("datos.html", "datos.html", files=files, package=_package(site))
+    blocks: defaultdict[int, dict[int, str]] = defaultdict(dict)
+    for entidad, seccion in await cortes.seccion_numbers(shown):
+        if seccion:
+            blocks[entidad][seccion // 100] = section_block(entidad, seccion)
+        else:
+            blocks[entidad].setdefault(-1, section_page(entidad, 0))
+    places = [(entidad, site.book.entidad(entidad), sorted(found.items())) for entidad, found in sorted(blocks.items())]
+    site.write("casilla.html", "casilla.html", same=True, places=places)
+    for name in {*ROOT_PAGES} - {"datos.html", "casilla.html"}:
+        site.write(name, name, same=True, night=site.book.night)
 
 
-class _Pages:
-    """The pages of one election: its own, those of its contests and places, those of its actas."""
+def _write_feed(site: SiteWriter, past: Sequence[Before]) -> None:
+    """The last cortes as an Atom feed, the newest first."""
+    entries = []
+    for each in past[-1:-31:-1]:
+        said = "; ".join(
+            f"{election.title}: {each.counts[election.code]['ACTAS_CAPTURADAS']} de "
+            f"{each.counts[election.code]['ACTAS_ESPERADAS']} actas capturadas"
+            for election in site.book.elections
+            if election.code in each.counts
+        )
+        entries.append({"number": each.number, "at": each.at, "said": said, "folder": corte_folder(each.number)})
+    text = TEMPLATES.get_template("cortes.atom").render(
+        **site.common(FEED), entries=entries, origin=site.book.night.log_name
+    )
+    site.put(site.public / FEED, text.encode())
 
-    def __init__(self, site: _Site, figures: Figures) -> None:
+
+def _write_changes(site: SiteWriter) -> None:
+    """Which pages this corte wrote, so that a mirror or a program fetches them and no others."""
+    path = site.public / changes_path(site.corte.number)
+    path.parent.mkdir(exist_ok=True)
+    pages = sorted(site.written)
+    content = {
+        "formato": out.FORMAT,
+        "corte": site.corte.number,
+        "paginas": pages,
+        "quitadas": sorted(site.removed),
+        "siguiente": changes_path(site.corte.number + 1) if site.corte.phase is not Phase.FINAL else None,
+    }
+    site.put(path, out.canonical(content))
+
+
+async def _write_sections(site: SiteWriter, shown: Snapshot, past: Sequence[Before]) -> None:
+    """Pages of the secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
+
+    Those that exist already are left out of corte 0: so a first rendering that stopped begins at the page it lacks.
+    """
+    everything = site.corte.phase is Phase.CERO or len(past) < 2 or not (site.public / SECTIONS).exists()
+    since = None if everything else past[-2].at - _CLOCKS
+    elections = {each.id: (each, site.book.rules(each)) for each in site.book.elections}
+    if everything:
+        _write_blocks(site, await cortes.seccion_numbers(shown))
+    held: list[Mapping[str, Any]] = []
+    async for record in cortes.sections(shown, since):
+        if held and (held[0]["entidad"], held[0]["seccion"]) != (record["entidad"], record["seccion"]):
+            write_section(site, held, elections)
+            held = []
+        held.append(record)
+    if held:
+        write_section(site, held, elections)
+
+
+def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, Any]) -> None:
+    """The page of one sección; `records` are its actas, `elections` their elections with their rules."""
+    name = section_page(records[0]["entidad"], records[0]["seccion"])
+    # Besides those of its actas, a corte writes pages on which an unpublished acta came further; it does not list them,
+    # because a corte that is made again finds that acta elsewhere on its way.
+    site.written |= {name} if site.corte.phase is Phase.CERO else set()
+    if site.corte.phase is Phase.CERO and (site.public / name).exists() and (site.public / twin_of(name)).exists():
+        return
+    view = views.section_view(records, elections)
+    data = [
+        {
+            "casilla": each["clave"],
+            "nombre": each["name"],
+            "actas": [
+                {
+                    "eleccion": acta["election"].code,
+                    "acta": acta["clave"],
+                    "estado": acta["state"],
+                    "observaciones": acta["why"] if acta["page"] else "",
+                    "pagina": acta["page"] or None,
+                    "desde": out.moment(acta["since"], site.book.zone) if acta["since"] else None,
+                }
+                for acta in each["actas"]
+            ],
+        }
+        for each in view["casillas"]
+    ]
+    site.write(
+        name, "seccion.html", same=True, listed=False, view=view, entidad=site.book.entidad(view["entidad"]), data=data
+    )
+
+
+def _write_blocks(site: SiteWriter, numbers: Sequence[tuple[int, int]]) -> None:
+    """The lists of secciones, a hundred on each page."""
+    blocks: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for entidad, seccion in numbers:
+        blocks[section_block(entidad, seccion)].append((entidad, seccion))
+    for name, own in blocks.items():
+        shown = [(seccion, section_page(entidad, seccion).partition("/")[2]) for entidad, seccion in own]
+        site.write(name, "secciones.html", same=True, entidad=site.book.entidad(own[0][0]), secciones=shown)
+
+
+# Pages of one election
+
+
+class ElectionPages:
+    """The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
+
+    def __init__(
+        self,
+        site: SiteWriter,
+        figures: Figures,
+        past: Sequence[Before],
+        before: Mapping[int, Sequence[Mapping[str, Any]]],
+        captures: Mapping[int, Sequence[Mapping[str, Any]]],
+    ) -> None:
         self.site = site
         self.figures = figures
         self._code = figures.election.code
@@ -304,59 +436,28 @@ class _Pages:
         self._contest_at = {place: contest for contest, place in self._lonely.items()}
         self._changed: set[Place] = set()
         self._rules = site.book.rules(figures.election)
-        self._votes = [_WORDS.get(option.clase, option.name or option.code) for option in figures.election.options]
+        self._history = views.history_view(self._code, past)
+        self._actas = views.ActaViews(figures, self._rules, site.book.zone, before=before, captures=captures)
+        self._listed: dict[str, int] = {}
 
     def acta(self, record: Mapping[str, Any]) -> None:
         """The page of one acta, from the version that this corte brings out."""
         place = (record["entidad"], record["territory"])
         self._changed.add(place)
+        self.site.written.add(section_page(record["entidad"], record["seccion"]))
         name = f"{self._code}/{record['clave']}.html"
         # Two people took away what it rested on: an acta that is not captured has no page.
         if record["withdrawn"]:
-            (self.site.public / name).unlink(missing_ok=True)
+            self.site.remove(name)
             return
-        self.site.write(name, "acta.html", election=self.figures.election, acta=self._acta_view(record, place))
-
-    def _acta_view(self, record: Mapping[str, Any], place: Place) -> dict[str, Any]:
-        fields = [
-            str(number) if letter == NUMBER else WORDS[Mark(letter)]
-            for number, letter in zip(record["numbers"], record["marks"], strict=True)
-        ]
-        codes = self.figures.election.codes
-        columns = (*_HEADER_COLUMNS, *codes, official_row.TOTALS[0])
-        # Options that are not on this ballot are left out of the page.
-        on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
-        image = record["image"]
-        kind, state = _acta_state(record)
-        return {
-            "name": _casilla_name(record),
-            "clave": record["clave"],
-            "of": f"{self._code}/acta/{record['clave']}",
-            "cells": dict(zip(columns, fields, strict=False)) | _shown_cells(record, self.site.book.zone),
-            "kind": kind,
-            "state": state,
-            "observations": self._published_observations(record),
+        view = self._actas.view(record) | {
             "place_page": self._page_of_place(place),
             "place_name": self._name_of_place(place),
-            "votes": [
-                pair for pair, there in zip(zip(self._votes, codes, strict=True), on_ballot, strict=True) if there
-            ]
-            if fields
-            else [],
-            "header": list(zip(_HEADER, _HEADER_COLUMNS, strict=True)) if fields else [],
-            "sha256": image.hex() if image else "",
-            "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
-            "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
-            "facts": list(_acta_facts(record, self.site.book.zone)),
         }
-
-    def _published_observations(self, record: Mapping[str, Any]) -> str:
-        codes = record["observations"]
-        return self._rules.published(tuple(map(Observation, codes))) if codes else ""
+        self.site.write(name, "acta.html", election=self.figures.election, acta=view)
 
     async def places(self, shown: Snapshot) -> None:
         """Pages of the contests, and of the places in which an acta changed, with the list of their actas."""
-        # At the beginning and at the end every page is written: its heading shows the phase.
         # The heading of every page shows the phase, which changes with corte 0 and with the last one.
         everything = self.site.corte.phase is not Phase.EN_CURSO
         wanted = {
@@ -371,9 +472,9 @@ class _Pages:
         if len(self._contests) > 1:
             for contest, total in self._contests.values():
                 if contest.id not in self._lonely:
-                    view = _contest_view(self.figures, contest, total)
+                    view = views.contest_view(self.figures, contest, total)
                     self._write_place(
-                        f"contienda-{contest.id}.html", view | {"places": self._place_links(contest.id)}, ""
+                        f"contienda-{contest.id}.html", view | {"places": self._place_lines(contest.id)}, ""
                     )
 
     def _write_one_place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
@@ -381,18 +482,16 @@ class _Pages:
         # The only place of a contest: its page shows the contest's candidacies too.
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
         if alone is not None:
-            view = _contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
+            view = views.contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
         else:
             total = self.figures.places[place]
-            codes = self.figures.election.codes
-            votes = [(name, "", total.votes[at], f"opcion/{codes[at]}") for at, name in enumerate(self._votes)]
-            counts = total.counts
+            election = self.figures.election
             view = {
                 "name": self._name_of_place(place),
                 "of": self._scope_of_place(place),
-                "counts": counts,
-                "total": counts.votos_con_especiales,
-                "votes": votes,
+                "counts": total.counts,
+                "total": total.counts.votos_con_especiales,
+                "votes": views.by_option(election, total, range(len(election.options))),
             }
         self._write_place(self._page_of_place(place), view | {"places": []}, rows)
 
@@ -401,15 +500,20 @@ class _Pages:
 
         It is no template: a corte may write each acta of the night here, which is slow.
         """
-        name = escape(_casilla_name(record))
+        name = escape(views.casilla_name(record))
         if not record["captured"]:
-            return f'<tr><th scope="row">{name}</th><td>Por capturar</td><td></td><td></td></tr>'
+            where = escape(views.at_casilla(record["clave"]))
+            return (
+                f'<tr><th scope="row"><a href="{where}">{name}</a></th><td>Por capturar</td><td class="n"></td>'
+                "<td></td></tr>"
+            )
         of, votes = f"{self._code}/acta/{record['clave']}", record["calculado"]
-        observed = escape(self._published_observations(record))
+        observed = escape(views.shown_observations(self._rules, record["observations"]))
         said = f'<data value="{observed}" data-de="{of}:OBSERVACIONES">{observed}</data>' if observed else ""
+        kind, state = views.acta_state(record)
         return (
             f'<tr><th scope="row"><a href="{escape(record["clave"])}.html">{name}</a></th>'
-            f'<td><data value="{record["contabilizada"]}" data-de="{of}:CONTABILIZADA">{_acta_state(record)[1]}</data>'
+            f'<td class="{kind}"><data value="{record["contabilizada"]}" data-de="{of}:CONTABILIZADA">{state}</data>'
             f'</td><td class="n"><data value="{votes}" data-de="{of}:TOTAL_VOTOS_CALCULADO">{thousands(votes)}</data>'
             f"</td><td>{said}</td></tr>"
         )
@@ -421,33 +525,66 @@ class _Pages:
     def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
         self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
 
-    def election(self, fuera: Sequence[Fuera]) -> None:
-        """The election's own page."""
-        contests = [self._contest_line(contest, total) for contest, total in self._contests.values()]
-        view = _election_view(self.figures, self.site.book) | {"contests": contests}
-        listed = [] if len(self._contests) > 1 else self._place_links(next(iter(self._contests)))
-        self.site.write(
-            f"{self._code}/index.html",
-            "election.html",
-            view=view | {"places": listed},
-            fuera=[_fuera_view(each) for each in fuera],
-        )
+    def lists(self, records: Sequence[Mapping[str, Any]], fuera: Sequence[Fuera]) -> None:
+        """The lists of actas with reasons: as many pages as they need, and none of an earlier corte beyond them."""
+        found = views.reasons_lists(records, self._rules)
+        found["fuera-de-catalogo"] = [views.fuera_view(each) for each in fuera]
+        for name in LISTS:
+            lines = found[name]
+            self._listed[name] = len(lines)
+            pages = max(1, -(-len(lines) // _ON_A_PAGE))
+            for page in range(1, pages + 1):
+                own = lines[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
+                data = [{key: value for key, value in each.items() if value} for each in own]
+                self.site.write(
+                    _list_page(self._code, name, page),
+                    "lista.html",
+                    same=True,
+                    election=self.figures.election,
+                    kind=name,
+                    lines=own,
+                    number=page,
+                    pages=pages,
+                    data=data,
+                )
+            beyond = pages + 1
+            while (self.site.public / _list_page(self._code, name, beyond)).exists():
+                self.site.remove(_list_page(self._code, name, beyond))
+                beyond += 1
+
+    def election(self) -> None:
+        """The election's own page, and its card."""
+        self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=self.summary_view())
+        listed = [] if len(self._contests) > 1 else self._place_lines(next(iter(self._contests)))
+        self.site.write(f"{self._code}/index.html", "election.html", view=self.summary_view() | {"places": listed})
+
+    def summary_view(self) -> dict[str, Any]:
+        """The values for the election's page, and for its card on the home page."""
+        book, election = self.site.book, self.figures.election
+        lines = [self._contest_line(contest, total) for contest, total in self._contests.values()]
+        kind, _, _ = territory(election)
+        return views.election_view(
+            self.figures, file=book.file(election), candidates_file=book.candidates_file(election)
+        ) | {
+            "lines": lines if len(lines) > 1 else [],
+            "leads": views.leads(lines) if len(lines) > 1 else [],
+            "history": self._history,
+            "listed": self._listed,
+            "kind": kind.words,
+        }
 
     def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
         lonely = self._lonely.get(contest.id)
-        ranked = sorted(self.figures.candidacies(contest, total.votes), key=lambda each: -each[2])
-        # Without votes nobody leads; with equal votes the page says so, and names nobody.
-        first = ranked[0] if ranked and ranked[0][2] else None
-        tied = first is not None and len(ranked) > 1 and ranked[1][2] == first[2]
         return {
             "name": contest.name,
+            "short": str(contest.territory or contest.id),
             "counts": total.counts,
             "page": self._page_of_place(lonely) if lonely else f"contienda-{contest.id}.html",
             "of": f"{self._code}/contienda/{contest.id}",
-            "leading": (0, "Empate", first[2]) if first and tied else _leading_candidacy(first),
+            "standing": views.standing(self.figures, contest, total),
         }
 
-    def _place_links(self, contest: ContestId) -> list[dict[str, Any]]:
+    def _place_lines(self, contest: ContestId) -> list[dict[str, Any]]:
         return [
             {
                 "page": self._page_of_place(place),
@@ -468,31 +605,13 @@ class _Pages:
         kind, _, _ = territory(self.figures.election)
         if not place[1]:
             return f"{self.site.book.entidad(place[0])}, sin distrito"
-        return f"{kind.words.capitalize()} {place[1]}, {self.site.book.place(self.figures.election, *place)}"
+        name = self.site.book.place(self.figures.election, *place)
+        title = f"{kind.words.capitalize()} {place[1]}"
+        return title if name in {title, f"Distrito {place[1]}"} else f"{title}, {name}"
 
 
-def _leading_candidacy(first: tuple[int, Any, int] | None) -> tuple[int, str, int]:
-    """The number of the candidacy that leads, its name, its votes; 0 if none does."""
-    return (first[0], first[1].propietario, first[2]) if first else (0, "Sin votos aún", 0)
-
-
-def _shown_cells(record: Mapping[str, Any], zone: tzinfo) -> dict[str, str]:
-    """The cells of a row that its page shows, besides the quantities."""
-    image = record["image"]
-    return {
-        "CONTABILIZADA": str(record["contabilizada"]),
-        "TOTAL_VOTOS_CALCULADO": str(record["calculado"]),
-        "LISTA_NOMINAL": str(record["lista_nominal"]),
-        "REPRESENTANTES_PP_CI": str(record["representantes"]),
-        "CODIGO_INTEGRIDAD": image.hex() if image else official_row.NOTHING,
-        "FECHA_HORA_ACOPIO": official_row.moment(record["acopio_at"], zone),
-        "FECHA_HORA_CAPTURA": official_row.moment(record["captura_at"], zone),
-        "FECHA_HORA_VERIFICACION": official_row.moment(record["verificacion_at"], zone),
-        "ORIGEN": record["origen"],
-        "DIGITALIZACION": official_row.DIGITALIZACION.get(record["digitalizacion"], record["digitalizacion"]),
-        "TIPO_DOCUMENTO": record["tipo_documento"],
-        "COTEJADA": str(record["cotejada"]),
-    }
+def _list_page(code: str, name: str, number: int) -> str:
+    return f"{code}/{name}.html" if number == 1 else f"{code}/{name}-{number}.html"
 
 
 async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
@@ -518,54 +637,3 @@ async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, l
         yield place, held
     for here, of in nowhere.items():
         yield here, of
-
-
-def _casilla_name(record: Mapping[str, Any]) -> str:
-    kind = _CASILLAS[record["tipo"]]
-    name = f"casilla {kind} {record['numero']}"
-    if record["ext_contigua"]:
-        name += f" contigua {record['ext_contigua']}"
-    return f"Sección {record['seccion']:04}, {name}" if record["seccion"] else name.capitalize()
-
-
-def _acta_state(record: Mapping[str, Any]) -> tuple[str, str]:
-    """A class of the style sheet, and the words for it."""
-    if record["contabilizada"] is None:
-        return "missing", "Por capturar"
-    if record["contabilizada"]:
-        return "counted", "Contabilizada"
-    # Sin acta is a kind of its own: captured, not counted, and no paper to read (domain.md §10, Michoacán 2024).
-    codes = set(record["observations"])
-    return (
-        ("absent", "Sin acta")
-        if any(code.startswith("sin_acta") for code in codes)
-        else ("refused", "No contabilizada")
-    )
-
-
-_FACTS: Final = (
-    ("Acopio", "FECHA_HORA_ACOPIO"),
-    ("Captura", "FECHA_HORA_CAPTURA"),
-    ("Verificación", "FECHA_HORA_VERIFICACION"),
-    ("Origen", "ORIGEN"),
-    ("Digitalización", "DIGITALIZACION"),
-    ("Documento", "TIPO_DOCUMENTO"),
-)
-
-
-def _acta_facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str, str]]:
-    """The name of each fact, its column, its text."""
-    # Without an image the acta did not arrive, so it has no times.
-    if record["image"] is None:
-        return
-    cells = _shown_cells(record, zone)
-    for name, column in _FACTS:
-        yield name, column, cells[column]
-    yield "Cotejo", "COTEJADA", _COTEJADA[record["cotejada"]]
-
-
-def _fuera_view(fuera: Fuera) -> dict[str, str]:
-    read = read_identity(fuera.identity)
-    identity = read[0] if read else None
-    name = f"Sección {identity.seccion}, casilla {identity.tipo} {identity.numero}" if identity else "Sin identificar"
-    return {"identity": name, "path": image_path(fuera.image.hex(), out.extension(fuera.format))}

@@ -32,11 +32,32 @@ class PublishedTree(StaticFiles):
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Content-Security-Policy"] = _policy(path)
+        if path.endswith(".atom"):
+            response.headers["Content-Type"] = "application/atom+xml; charset=utf-8"
         if Path(path).name in {"SHA256SUMS", "SHA256SUMS.sello", "LEEME.txt"}:
             response.headers["Content-Type"] = "text/plain; charset=utf-8"
         if path.startswith("imagenes/"):
             response.headers.update(_as_sent(Path(path).suffix[1:]))
         return response
+
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+"""Of the pages: no program and no style but the two files of the site, and nothing from another one."""
+CHECKER: Final = "frame-ancestors 'self'"
+"""verificar.html brings its own policy, with the digest of the one script that may run in it."""
+CARD_POLICY: Final = POLICY.replace("frame-ancestors 'self'", "frame-ancestors *")
+"""Of the cards, which other sites may show inside theirs."""
+
+
+def _policy(path: str) -> str:
+    if path.endswith("/tarjeta.html"):
+        return CARD_POLICY
+    return CHECKER if path.endswith("verificar.html") else POLICY
 
 
 SHOWN: Final = {form: f"image/{form}" for form in ("png", "webp", "avif", "gif", "bmp")} | {"jpg": "image/jpeg"}

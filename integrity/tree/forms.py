@@ -187,14 +187,14 @@ FILES: Final = (
         "that the people of the statements exist: the log knows them by pseudonyms",
     ),
     CellForm(
-        "HTML pages",
+        "HTML pages and their JSON twins",
         "COM-07, CON-19",
-        "each number names its figure and is computed again; needed figures are there, beside their names; no program, "
-        "no style, no image of another acta",
-        "other words; pages of images fuera de catálogo, which hold no number",
+        "each number names its figure and is computed again; needed figures are there, beside their names; no style, "
+        "no image of another acta, no program but `sitio.js`; a twin has the figures of its page",
+        "other words, and `datos` of the twins; later pages of a long list; `cortes.atom` and `cambios/…`",
     ),
     CellForm(
-        "`VERIFICA.txt`, `verificar.html`, `estilo.css`",
+        "`VERIFICA.txt`, `verificar.html`, `estilo.css`, `sitio.js`",
         "INT-07",
         "the digests in the manifest of the last corte",
         "that they are the release's: the software list has the same digests",

@@ -1,19 +1,41 @@
 """The rest of a published tree: no file that neither the format nor a corte names."""
 
+import re
 from typing import Final
 
 from integrity import evidence
 from integrity.evidence import LogBook
-from integrity.layout import CATALOGUE, CORTES, IMAGES, INDEX, LOG, SITE_FILES, ZIPS
+from integrity.layout import (
+    CATALOGUE,
+    CHANGES,
+    CORTES,
+    FEED,
+    HOME_TWIN,
+    IMAGES,
+    INDEX,
+    LISTS,
+    LOG,
+    ROOT_PAGES,
+    SECTIONS,
+    SITE_FILES,
+    SITE_PROGRAM,
+    ZIPS,
+    changes_path,
+    twin_of,
+)
 from integrity.report import Ledger
 from integrity.source import PathKind, Source
 from integrity.tree.catalogue import file_names
 from integrity.tree.coming import is_stage, places_of
 from integrity.tree.documents import PublishedElection
 from integrity.tree.rows import PublishedTable
+from integrity.tree.shown import has_site, pages_of_sections
 from integrity.tree.tree import HTTP, PublishedCorte, Seen, entries, judge_entry
 
 _ROOT_FILES: Final = frozenset({INDEX, "index.html", *SITE_FILES})
+_SITE: Final = frozenset({*ROOT_PAGES, SITE_PROGRAM, HOME_TWIN, FEED})
+_LIST: Final = re.compile(rf"(?:tarjeta|(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?)\.(?:html|json)", re.ASCII)
+"""The card of an election, and the pages of its lists."""
 
 
 def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
@@ -26,24 +48,46 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         ledger.unable(["COM-08"], f"{last.folder}: sin manifiesto no se sabe qué archivos debe haber")
         return
     elections = {election.code: election for election in last.manifest.elections}
+    site = has_site(last.manifest)
     folders = {CORTES, ZIPS, LOG, CATALOGUE, *elections, *([IMAGES] if seen.images else [])}
+    folders |= {SECTIONS, CHANGES} if site else set()
+    files = _ROOT_FILES | _SITE if site else _ROOT_FILES
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
         if kind is PathKind.FOLDER and is_stage(name):
             continue  # the publisher is at work; the folder is no part of the tree
         wanted = PathKind.FOLDER if name in folders else PathKind.FILE
-        judge_entry(name, kind, "COM-08", ledger, seen, known=name in folders | _ROOT_FILES, wanted=wanted)
+        judge_entry(name, kind, "COM-08", ledger, seen, known=name in folders | files, wanted=wanted)
     for name, kind in entries(tree, ZIPS, ledger).items():
         judge_entry(f"{ZIPS}/{name}", kind, "COM-08", ledger, seen, known=f"{ZIPS}/{name}" in seen.zips)
     of_catalogue = file_names(elections)
     for name, kind in entries(tree, CATALOGUE, ledger).items():
         judge_entry(f"{CATALOGUE}/{name}", kind, "COM-08", ledger, seen, known=name in of_catalogue)
     for election in elections.values():
-        _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger)
+        _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger, site=site)
+    if site:
+        _judge_site_folders(tree, last, seen, ledger)
+
+
+def _judge_site_folders(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
+    """seccion/ has the pages of the secciones in the rows; cambios/ one file of each corte."""
+    sections = pages_of_sections(last.tables.values())
+    sections |= {twin_of(page) for page in sections}
+    for name, kind in entries(tree, SECTIONS, ledger).items():
+        judge_entry(f"{SECTIONS}/{name}", kind, "COM-08", ledger, seen, known=f"{SECTIONS}/{name}" in sections)
+    changes = {changes_path(number) for number in seen.cortes}
+    for name, kind in entries(tree, CHANGES, ledger).items():
+        judge_entry(f"{CHANGES}/{name}", kind, "COM-08", ledger, seen, known=f"{CHANGES}/{name}" in changes)
 
 
 def _judge_election_folder(
-    tree: Source, election: PublishedElection, table: PublishedTable | None, seen: Seen, ledger: Ledger
+    tree: Source,
+    election: PublishedElection,
+    table: PublishedTable | None,
+    seen: Seen,
+    ledger: Ledger,
+    *,
+    site: bool,
 ) -> None:
     code = election.code
     if table is None:
@@ -53,7 +97,10 @@ def _judge_election_folder(
     fixed = {"index.html"} | contests | places_of(table)
     for name, kind in entries(tree, code, ledger).items():
         # A page of an acta has the name of its clave; an acta that is not captured has no page.
-        page = name in fixed or (name.endswith(".html") and name.removesuffix(".html") in table.published)
+        stem, _, ending = name.rpartition(".")
+        page = f"{stem}.html" in fixed or stem in table.published
+        page = page and (ending == "html" or (site and ending == "json"))
+        page = page or (site and _LIST.fullmatch(name) is not None)
         wanted = PathKind.FOLDER if name == "fuera" else PathKind.FILE
         judge_entry(f"{code}/{name}", kind, "COM-08", ledger, seen, known=page or name == "fuera", wanted=wanted)
         # Pages of images fuera de catálogo are named by digest, as they have no clave.

@@ -58,9 +58,10 @@ class VotingPlace(NamedTuple):
     territory: int
 
 
-ESPERADAS, CONTABILIZADAS, NO_CONTABILIZADAS, INCONSISTENTES, SIN_ACTA, LISTA, CON, SIN = range(8)
-VOTES: Final = 8
-"""A sum is one list of integers: the eight counts named above, then the votes of every option by position."""
+ESPERADAS, CONTABILIZADAS, NO_CONTABILIZADAS, INCONSISTENTES, SIN_ACTA, LISTA, CON, SIN, FALTA = range(9)
+VOTES: Final = 9
+"""A sum is one list of integers: the nine counts named above, then the votes of every option by position. FALTA is the
+lista nominal of the actas that are not captured."""
 
 Sum = list[int]
 
@@ -209,6 +210,7 @@ class Judge:
         clave = cells[1].strip("'")
         if contabilizada == _NOTHING:
             self._expect_nothing(cells, wrong)
+            amounts[FALTA] = people[0]
             return Row(clave, place, amounts, captured=False, codigo=_NOTHING)
         if contabilizada not in {"0", "1"}:
             wrong("CON-10", "CONTABILIZADA", expected="0, 1, 2 o -", found=f"«{contabilizada}»")

@@ -7,29 +7,44 @@ which figure it is, `<data value="1234" data-de="GOB:contabilizadas">1,234</data
     ELECCION/contienda/N:FIGURE           of one contest
     ELECCION/lugar/ENTIDAD-N:FIGURE       of one district or municipio
     ELECCION/acta/CLAVE:COLUMN            a cell of one row
+    ELECCION/corte/N:VALUE                one of the thirteen values, as the manifest of corte N has it
+    ELECCION/corte/N:cambio/VALUE         the difference to the corte before
     …:FIGURE%FIGURE                       the first in per cent of the second
 
 A page must hold the numbers that its readers come for, each beside its right name; a number of that form may stand
-nowhere else on it; no page may run a program or bring a style of its own. What pages say in words is not checked.
+nowhere else on it; no page may bring a style of its own, nor a program but `sitio.js`, whose digest the manifest
+states. The JSON twin of a page holds the same figures and no other. What pages say in words is not checked.
 """
 
 import html
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from integrity.layout import SITE_FILES, SUMS, corte_folder
+from integrity.layout import (
+    CARD,
+    LISTS,
+    ROOT_PAGES,
+    SITE_FILES,
+    SITE_PROGRAM,
+    SUMS,
+    corte_folder,
+    section_block,
+    section_page,
+    twin_of,
+)
 from integrity.report import Ledger
 from integrity.source import Source, SourceError, Unreadable
-from integrity.strict_json import Json
-from integrity.sums import in_threads
+from integrity.strict_json import Json, read_json
+from integrity.sums import Malformed, in_threads
 from integrity.tree.documents import Manifest, PublishedElection
 from integrity.tree.rows import (
     CON,
     CONTABILIZADAS,
     ESPERADAS,
+    FALTA,
     INCONSISTENTES,
     LISTA,
     NO_CONTABILIZADAS,
@@ -59,11 +74,18 @@ _WIDTH: Final = re.compile(r'style="([^"]*)"')
 _IMAGE: Final = re.compile(r"imagenes/([^\"<>]*)")
 _NUMBER: Final = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])|\d\.\d{4}(?!\d)", re.ASCII)
 _ACTIVE: Final = re.compile(
-    r"<(?:script|style|iframe|object|embed|svg|form|base|template|frame)\b|javascript:|\son\w+\s*=|http-equiv",
+    r"<(?:script|style|iframe|object|embed|form|base|template|frame|foreignobject|image|use|text|animate\w*|set)\b"
+    r"|javascript:|\son\w+\s*=|http-equiv",
     re.IGNORECASE,
 )
 _SHEET: Final = re.compile(r"<link\b[^<>]*>", re.IGNORECASE)
-_SHEETS: Final = re.compile(r'<link rel="(?:icon" href="data:,|stylesheet" href="(?:\.\./)*estilo\.css)">')
+_SHEETS: Final = re.compile(
+    r'<link rel="(?:icon" href="data:,|stylesheet" href="(?:\.\./)*estilo\.css|alternate"'
+    r' type="application/(?:json|atom\+xml)" href="(?:\.\./)*[\w./-]+)">',
+    re.ASCII,
+)
+_PROGRAM: Final = re.compile(r'<script src="(?:\.\./)*sitio\.js" defer></script>')
+"""The one way in which a page may name the one program of the site."""
 _BANNER: Final = '<p class="simulacro" role="note"><strong>Simulacro.</strong>'
 _COUNTS: Final = ("esperadas", "capturadas", "contabilizadas", "sin_contar", "sin_acta")
 _WORDS: Final = {"no_registradas": "Candidaturas no registradas", "nulos": "Votos nulos"}
@@ -101,6 +123,8 @@ class Page:
     """The figures that must stand on it: all of one of these sets."""
     shows: Callable[[str], bool] | None = None
     """Whether it may show the image of that digest; None: not looked at."""
+    told: dict[str, str] = field(default_factory=dict)
+    """Every figure on it, by name: its JSON twin holds the same."""
     wrongs: list[tuple[str, str]] = field(default_factory=list)
     """Expected and found."""
 
@@ -115,8 +139,17 @@ def thousands(number: int) -> str:
 class PageFigures:
     """Every figure of one election, from its rows; from totals.json only who stands for which options."""
 
-    def __init__(self, manifest: Manifest, election: PublishedElection, table: PublishedTable, told: Json) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        election: PublishedElection,
+        table: PublishedTable,
+        told: Json,
+        history: Mapping[int, Mapping[str, str]],
+    ) -> None:
         self.election, self._table = election, table
+        self._history = history
+        """By number of a corte: its thirteen values of this election."""
         self._judge = Judge(election)
         self._nothing: Sum = [0] * (VOTES + len(election.options))
         self._especiales = with_especiales(manifest, election)
@@ -161,7 +194,9 @@ class PageFigures:
         return [place for place in self._table.sums if self._judge.contest(place) == contest]
 
     def look(self, scope: str, figure: str) -> FigureTold | None:
-        """`scope` is empty, `contienda/N` or `lugar/N-N`."""
+        """`scope` is empty, `contienda/N`, `lugar/N-N` or `corte/N`."""
+        if scope.startswith("corte/"):
+            return self._of_corte(natural(scope.removeprefix("corte/")), figure)
         one, _, other = figure.partition("%")
         value = self._value(scope, one)
         if value is None:
@@ -174,6 +209,18 @@ class PageFigures:
             return None
         share = percent(value, base)
         return FigureTold(share, share, names)
+
+    def _of_corte(self, number: int | None, figure: str) -> FigureTold | None:
+        """One of the thirteen values of an earlier corte, or its difference to the corte before."""
+        name = figure.removeprefix("cambio/")
+        value = self._history.get(-1 if number is None else number, {}).get(name)
+        if value is None or name == figure:
+            return None if value is None else FigureTold(value, thousands(int(value)) if value.isdigit() else value)
+        before = self._history.get((number or 0) - 1, {}).get(name)
+        if before is None or not (value.isdigit() and before.isdigit()):
+            return None
+        moved = int(value) - int(before)
+        return FigureTold(str(moved), f"{moved:+,}" if moved else "0")
 
     def _amounts(self, scope: str) -> tuple[Sum, int] | None:
         """The sum of a scope, and its contest: 0 for the whole election, -1 for a place."""
@@ -205,7 +252,7 @@ class PageFigures:
                 return next(
                     (self._won(each, amounts) for each in self._people(contest) if str(each["id"]) == key), None
                 )
-            case "primera" | "mayor" if contest > 0:
+            case "primera" | "segunda" | "mayor" | "segundo" | "diferencia" if contest > 0:
                 return self._first(contest, amounts, kind)
             case "fuera_de_catalogo" if not contest:
                 return self._table.fuera
@@ -225,6 +272,8 @@ class PageFigures:
             "sin_acta": amounts[SIN_ACTA],
             "inconsistentes": amounts[INCONSISTENTES],
             "lista_nominal": amounts[LISTA],
+            "por_capturar": amounts[ESPERADAS] - amounts[CONTABILIZADAS] - amounts[NO_CONTABILIZADAS],
+            "lista_por_capturar": amounts[FALTA],
             "votos": amounts[CON],
         }
         return counts.get(figure)
@@ -237,11 +286,15 @@ class PageFigures:
         return sum(amounts[VOTES + position] for position in known)
 
     def _first(self, contest: int, amounts: Sum, kind: str) -> int | None:
-        """The number of the candidacy with most votes, 0 for a tie or for no votes; or those votes."""
+        """The number of the candidacy with most votes, or of the second, 0 in a tie; or votes."""
         won = sorted(((self._won(each, amounts), each["id"]) for each in self._people(contest)), reverse=True)
         most = won[0][0] if won else 0
-        alone = sum(votes == most for votes, _ in won) == 1
-        return most if kind == "mayor" else won[0][1] if most and alone else 0
+        next_most = won[1][0] if len(won) > 1 else 0
+        alone = most > 0 and sum(votes == most for votes, _ in won) == 1
+        second = alone and next_most > 0 and sum(votes == next_most for votes, _ in won) == 1
+        found = {"mayor": most, "segundo": next_most, "diferencia": most - next_most}
+        found |= {"primera": won[0][1] if alone else 0, "segunda": won[1][1] if second else 0}
+        return found[kind]
 
     def _names(self, scope: str, figure: str) -> frozenset[str]:
         kind, _, key = figure.partition("/")
@@ -252,10 +305,10 @@ class PageFigures:
             return frozenset(each["propietaria"] for each in people if str(each["id"]) == key)
         return frozenset()
 
-    def leading(self, scope: str) -> FigureTold | None:
-        """The candidacy with most votes of a contest, by name."""
+    def leading(self, scope: str, figure: str) -> FigureTold | None:
+        """The candidacy with most votes of a contest, or the second, by name."""
         contest = natural(scope.partition("/")[2]) or 0
-        first, most = self._value(scope, "primera"), self._value(scope, "mayor")
+        first, most = self._value(scope, figure), self._value(scope, "mayor" if figure == "primera" else "segundo")
         if not isinstance(first, int) or not isinstance(most, int):
             return None
         named = next((each["propietaria"] for each in self._people(contest) if each["id"] == first), "")
@@ -308,15 +361,23 @@ def judge_pages(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     ledger.did("CON-19")
     wrong: list[tuple[str, str, str]] = []
     newer = ""
-    outcomes = in_threads(lambda page: tree.read(page.path, _LIMIT), _pages(last, last.manifest, seen), tree.threads)
+    with_site = has_site(last.manifest)
+
+    def read(page: Page) -> tuple[bytes, bytes | None]:
+        twin = twin_of(page.path) if with_site else ""
+        return tree.read(page.path, _LIMIT), tree.read(twin, _LIMIT) if twin else None
+
+    outcomes = in_threads(read, _pages(last, last.manifest, seen), tree.threads)
     for page, outcome in outcomes:
         ledger.did("COM-07")
         if isinstance(outcome, SourceError):
             blame(outcome, ["COM-07", "CON-19"] if isinstance(outcome, Unreadable) else ["COM-07"], page.path, ledger)
             continue
         ledger.did("CON-19")
-        text = outcome.decode("utf-8", "replace")
+        text = outcome[0].decode("utf-8", "replace")
         judge_page(page, text, last.manifest)
+        if outcome[1] is not None:
+            _judge_twin(page, outcome[1])
         found = _CORTE.search(text)
         if found is not None and int(found[1]) > last.number:
             newer = newer or page.path
@@ -339,7 +400,8 @@ def judge_constants(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
     stated = last.manifest.raw.get("sitio", {})
     if not stated:
         ledger.unable(["INT-07"], f"{last.folder}/manifest.json es de una versión que no dice las huellas del sitio")
-    for name in SITE_FILES if stated else ("estilo.css",):
+    # The program is younger than the others: a manifest of an older release does not state it.
+    for name in (*SITE_FILES, *({SITE_PROGRAM} & stated.keys())) if stated else ("estilo.css",):
         try:
             digest = tree.digest(name, _LIMIT)
         except SourceError as error:
@@ -367,7 +429,11 @@ def _pages(last: PublishedCorte, manifest: Manifest, seen: Seen) -> Iterator[Pag
     assert last.totals is not None
     every = {
         election.code: PageFigures(
-            manifest, election, last.tables[election.code], last.totals["elecciones"][election.code]
+            manifest,
+            election,
+            last.tables[election.code],
+            last.totals["elecciones"][election.code],
+            _history(seen, election.code),
         )
         for election in manifest.elections
         if election.code in last.totals["elecciones"]
@@ -378,7 +444,9 @@ def _pages(last: PublishedCorte, manifest: Manifest, seen: Seen) -> Iterator[Pag
         code, _, within = scope.partition("/")
         if code not in every:
             return None
-        return every[code].leading(within) if figure == "primera" else every[code].look(within, figure)
+        if figure in {"primera", "segunda"}:
+            return every[code].leading(within, figure)
+        return every[code].look(within, figure)
 
     yield Page("index.html", look, _for_each([_families(figures, "") for figures in every.values()]))
     for code, figures in every.items():
@@ -388,6 +456,53 @@ def _pages(last: PublishedCorte, manifest: Manifest, seen: Seen) -> Iterator[Pag
             if len(figures.contests) > 1 and len(figures.places_of(key)) > 1:
                 yield Page(f"{code}/contienda-{contest}.html", look, _families(figures, f"contienda/{contest}"))
         yield from _pages_of_rows(code, figures, last.tables[code], look, seen)
+    if has_site(manifest):
+        fixed = [*ROOT_PAGES, *(f"{code}/{CARD}" for code in every)]
+        fixed += [f"{code}/{name}.html" for code in every for name in LISTS]
+        for path in (*fixed, *sorted(pages_of_sections(last.tables.values()))):
+            yield Page(path, look, (frozenset(),))
+
+
+def has_site(manifest: Manifest) -> bool:
+    """Whether this release has the program of the site, and so the pages in words, of lists and of secciones."""
+    return SITE_PROGRAM in manifest.raw.get("sitio", {})
+
+
+def pages_of_sections(tables: Iterable[PublishedTable]) -> frozenset[str]:
+    """The page of each sección in the rows, and the pages that list them."""
+    found: set[str] = set()
+    for table in tables:
+        with table.file.open("rb") as lines:
+            named = {_section_of(line) for line in lines}
+        for each in named:
+            found |= {section_page(*each), section_block(*each)} if each is not None else set()
+    return frozenset(found)
+
+
+def _section_of(line: bytes) -> tuple[int, int] | None:
+    """Entidad and sección in the clave of a row, without the work of reading the whole row."""
+    clave = line[1:14].decode("ascii", "replace")
+    return (int(clave[:2]), int(clave[2:6])) if line[:1] == b"'" and clave[:6].isdigit() else None
+
+
+def _history(seen: Seen, code: str) -> dict[int, dict[str, str]]:
+    """By corte: the thirteen values of an election, as its manifest tells them."""
+    found: dict[int, dict[str, str]] = {}
+    for number, shown in seen.cortes.items():
+        elections = shown.manifest["elecciones"] if shown.manifest else ()
+        found.update((number, each["resumen"]) for each in elections if each["codigo"] == code)
+    return found
+
+
+def _judge_twin(page: Page, content: bytes) -> None:
+    """The JSON twin of a page holds its figures, each under its name, and no other."""
+    try:
+        told = {name: str(value) for name, value in read_json(content)["cifras"].items()}
+    except (Malformed, KeyError, TypeError, AttributeError):
+        page.wrong("un JSON con las cifras de la página", "otro archivo")
+        return
+    if told != page.told:
+        page.wrong("las cifras de la página, en su JSON", "otras")
 
 
 def _families(figures: PageFigures, scope: str) -> tuple[frozenset[str], ...]:
@@ -503,7 +618,8 @@ def judge_page(page: Page, text: str, manifest: Manifest) -> None:
     """Compare one page; what differs goes into `page.wrongs`."""
     if _CORTE.search(text) is None:
         page.wrong("una página de este programa, que dice su corte", "otra")
-    if _ACTIVE.search(text) or any(_SHEETS.fullmatch(link) is None for link in _SHEET.findall(text)):
+    passive = _PROGRAM.sub("", text) if has_site(manifest) else text
+    if _ACTIVE.search(passive) or any(_SHEETS.fullmatch(link) is None for link in _SHEET.findall(text)):
         page.wrong("una página sin programas ni estilos propios", "una que los trae")
     if (_BANNER in text) != manifest.simulacro:
         page.wrong("el aviso de simulacro si lo es, y solo entonces", "lo contrario")
@@ -512,6 +628,7 @@ def judge_page(page: Page, text: str, manifest: Manifest) -> None:
         name = html.unescape(told)
         right = page.look(name)
         found.add(name)
+        page.told[name] = html.unescape(value)
         if right is None:
             page.wrong("una cifra de esta página", f"«{name}»")
         elif (html.unescape(value), html.unescape(shown)) != (right.value, right.text):

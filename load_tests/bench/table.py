@@ -64,6 +64,12 @@ ENGLISH: Final[Mapping[str, str]] = {
         "from receipt to inclusion proof, 40 images of 400 KB a second, 99th percentile"
     ),
     "corte de 20,000 actas con bitácora, más que sin ella": "corte of 20,000 actas with its log, more than without",
+    "páginas de actas por segundo y núcleo, cada una con su JSON": "pages of actas with their JSON twins, on one core",
+    "páginas de secciones por segundo y núcleo": "pages of secciones on one core",
+    "páginas de un corte con 6,000 actas cambiadas y sus secciones": (
+        "processor time of the pages of 6,000 changed actas and their secciones"
+    ),
+    "páginas frente a escribir los mismos bytes": "pages against writing the same bytes",
     "corpus hostil, tipos de archivo": "hostile pictures sent to a whole installation, an honest one between five",
     "corpus hostil, la respuesta más lenta de /healthz": "slowest answer of /healthz meanwhile",
     "corpus hostil, de acuse a lectura, la imagen honesta más lenta": "from receipt to reading, slowest honest image",
@@ -83,7 +89,7 @@ ENGLISH: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """The stored name of a figure, and what the table says. A figure that is not here stops the command."""
 
-_UNITS: Final[Mapping[str, str]] = {"veces": "×", "tipos": "kinds", "imágenes/s": "images/s"}
+_UNITS: Final[Mapping[str, str]] = {"veces": "×", "tipos": "kinds", "imágenes/s": "images/s", "por s": "/s"}
 _TARGETS: Final = {"<=": "≤", ">=": "≥", "<": "<"}
 
 

@@ -37,6 +37,8 @@ class Counts:
     """Of the counted actas only."""
     votos_con_especiales: int = 0
     votos_sin_especiales: int = 0
+    lista_por_capturar: int = 0
+    """Lista nominal of the actas that are not captured yet."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -44,6 +46,10 @@ class Counts:
     @property
     def capturadas(self) -> int:
         return self.contabilizadas + self.no_contabilizadas
+
+    @property
+    def por_capturar(self) -> int:
+        return self.esperadas - self.capturadas
 
 
 SUMMARY_NAMES: Final = (

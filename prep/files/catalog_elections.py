@@ -26,6 +26,8 @@ from prep.files.csv_tables import CsvTable, shown
 from prep.files.official import COLUMNS as OFFICIAL_COLUMNS
 
 FOR_SOMEBODY: Final = frozenset({Clase.PARTIDO, Clase.COALICION, Clase.COMUN, Clase.INDEPENDIENTE})
+FOLDERS: Final = frozenset({"bitacora", "cambios", "catalogo", "cortes", "imagenes", "seccion", "zip"})
+"""Folders of a published tree (`integrity.layout`). An election has one of its own, with its code as the name."""
 _JOINED: Final = frozenset({Clase.COALICION, Clase.COMUN})
 
 _ambito: Final = cell.one_of(Ambito, Ambito)
@@ -93,6 +95,7 @@ def read_elections(tables: Tables, own: Mapping[str, RuleSet]) -> Drafts:
     tipos = _by_type(table, "tipo_acta", needed=True)
     sufijos = _by_type(table, "sufijo", needed=False)
     table.expect("reglas", lambda name: _judge_rules(name, own), rules)
+    table.expect("codigo", _judge_code, codes)
     table.expect_once("codigo", "la elección está repetida", [code.casefold() for code in codes])
     drafts: Drafts = {}
     # A repeated code is already reported. Keep the first one, so that later checks still find an election.
@@ -128,6 +131,12 @@ def _known_nivel(known: Sequence[TerritoryKind], text: str) -> Nivel:
             "Otro tipo de territorio necesita sus renglones en territorios.csv y su columna en casillas.csv"
         )
     return nivel
+
+
+def _judge_code(code: str) -> str:
+    if code.casefold() in FOLDERS:
+        return f"«{shown(code)}» es una carpeta de lo publicado; la elección necesita otro código"
+    return f"«{shown(code)}»: el código de una elección no lleva puntos" if "." in code else ""
 
 
 def _judge_rules(name: str, own: Mapping[str, RuleSet]) -> str:

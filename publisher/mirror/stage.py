@@ -41,6 +41,8 @@ class Stage:
     held: HeldTree | None
     wanted: set[str] = field(default_factory=set)
     """Paths that are new, or written again."""
+    gone: set[str] = field(default_factory=set)
+    """Paths that the origin took away."""
     folders: set[Path] = field(default_factory=set)
     """Folders whose names are not durable yet."""
 
@@ -72,7 +74,7 @@ class Stage:
     def settle(self) -> bool:
         """Remove files of an earlier look that no corte names now. Whether this tree differs from the shown one."""
         held = set(_files_below(self.held.root)) if self.held else set()
-        keep = held | self.wanted
+        keep = (held | self.wanted) - self.gone
         # A partial tile is not needed any more once its full tile is there.
         filled = {path.partition(".p/")[0] for path in keep if ".p/" in path} & keep
         for path in list(_files_below(self.root)):
@@ -83,7 +85,7 @@ class Stage:
         for folder, _, _ in list(os.walk(self.root, topdown=False)):
             with contextlib.suppress(OSError):  # it is not empty
                 Path(folder).rmdir() if Path(folder) != self.root else None
-        return bool(self.wanted)
+        return bool(self.wanted or self.gone & held)
 
     def make_durable(self) -> None:
         """Sync every folder in which a name changed. Files are synced when they are written."""

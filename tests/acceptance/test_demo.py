@@ -18,7 +18,7 @@ import pytest
 from prep.store import embedded
 from tests.makers import engine
 from tests.makers.waiting import NIGHT
-from tests.quick.test_documents import RARE, described
+from tests.quick.test_documents import OF_THE_SITE, RARE, described
 
 DEMO = ("prep.operations.cli", "demo", "--once", "--casillas", "25", "--seed", "3", "--interval", "15")
 KILLS = 6
@@ -102,7 +102,10 @@ def test_each_file_that_a_night_publishes_is_described_and_each_described_file_i
     files = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()]
     assert [file for file in files if not any(pattern.fullmatch(file) for pattern in patterns.values())] == []
     absent = {path for path, pattern in patterns.items() if not any(map(pattern.fullmatch, files))}
-    assert absent <= RARE.keys() - {"verificar.html"} | {"cortes/NNNN/SHA256SUMS.firma.p7s", "ELECCION/fuera/HASH.html"}
+    assert absent <= RARE.keys() - {"verificar.html", *OF_THE_SITE} | {
+        "cortes/NNNN/SHA256SUMS.firma.p7s",
+        "ELECCION/fuera/HASH.html",
+    }
 
 
 # The same night elsewhere.

@@ -122,7 +122,7 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
     for answer in (index, sums, page):
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in answer.headers["content-security-policy"]
         assert "nginx/" not in answer.headers["server"]
     checker = await http.get("/verificar.html")
     assert checker.headers["content-security-policy"] == "frame-ancestors 'self'", "it brings its own, with its digests"

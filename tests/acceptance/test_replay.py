@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +108,46 @@ def test_coalition_votes_are_distributed_as_the_institute_did(official: Official
     votes = election["votos_por_partido"]
     assert isinstance(votes, dict)
     assert _ours(votes) == _parties(state)
+
+
+FIGURE = re.compile(r'<data value="([^"]*)" data-de="([^"]*)">')
+
+
+def test_the_pages_say_the_official_numbers_of_the_state_of_all_districts_and_of_200_casillas(
+    official: Official, quintana_roo: Path
+) -> None:
+    """What a citizen reads is what the institute published: its own file is the oracle, read without our publisher."""
+    file = read_official(official(ELECTIONS["qroo-2019"][0]).read_bytes())
+    public = quintana_roo / "publico"
+    [code] = [each["codigo"] for each in json.loads((public / "index.json").read_text())["elecciones"]]
+    home = _figures(public / "index.html")
+    for name, figure in (
+        ("ESPERADAS", "esperadas"),
+        ("CAPTURADAS", "capturadas"),
+        ("CONTABILIZADAS", "contabilizadas"),
+    ):
+        assert home[f"{code}:{figure}"] == file.summary[f"ACTAS_{name}"].replace(",", "")
+    districts = json.loads((official("quintana-roo-2019/published-json") / "distrito_votos_pp_ci.json").read_text())[
+        "json"
+    ]
+    for row in districts:
+        page = _figures(public / code / f"lugar-23-{row['id_distrto']}.html")
+        ours = {
+            each.rpartition("/")[2]: value for each, value in page.items() if ":partido/" in each and "%" not in each
+        }
+        assert _ours({name: int(value) for name, value in ours.items()}) == _parties(row)
+    rows = {row.clave_acta.strip("'"): row for row in file.rows}
+    there = sorted(clave for clave in rows if (public / code / f"{clave}.html").exists())
+    assert len(there) > 2000
+    for clave in random.Random(14).sample(there, 200):
+        page, own = _figures(public / code / f"{clave}.html"), f"{code}/acta/{clave}:"
+        for option, cell in zip(file.vote_columns, rows[clave].cells, strict=True):
+            if isinstance(cell, int):
+                assert page[own + option] == str(cell), (clave, option)
+
+
+def _figures(page: Path) -> dict[str, str]:
+    return {told: value for value, told in FIGURE.findall(page.read_text(encoding="utf-8"))}
 
 
 NAMES = (

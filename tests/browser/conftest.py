@@ -23,10 +23,12 @@ from integrity.log.note import Signer
 from prep.rehearsal.replay import Sheet
 from prep.store import embedded
 from prep.store.cortes import Phase
+from publisher.web import CHECKER, POLICY
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
 
+ROOT = Path(__file__).parents[2]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -57,6 +59,10 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
             await tonight.log()
             await tonight.night.cut()
             await tonight.log()
+            # The pages of corte 1, for tests in which the last corte comes out while somebody reads.
+            for path in _pages_of(folder / "publico"):
+                (folder / "antes" / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(folder / "publico" / path, folder / "antes" / path)
             await tonight.count(sheets[8:], "catd-02")
             await tonight.log()
             await tonight.night.cut(Phase.FINAL)
@@ -68,7 +74,20 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
     return folder / "publico", asyncio.run(publish())
 
 
+def _pages_of(public: Path) -> list[Path]:
+    """The files that the next corte may write again."""
+    beside = {"cortes", "bitacora", "catalogo", "imagenes", "zip"}
+    paths = (path.relative_to(public) for path in public.rglob("*") if path.suffix in {".html", ".json"})
+    return [path for path in paths if path.parts[0] not in beside]
+
+
 class _Quiet(SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        page = self.path.partition("?")[0]
+        if not page.startswith("/imagenes/"):
+            self.send_header("Content-Security-Policy", CHECKER if page.endswith("verificar.html") else POLICY)
+        super().end_headers()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
         """Write no access log."""
 
@@ -80,6 +99,8 @@ class Site:
     root: Path
     url: str
     key: str
+    earlier: Path
+    """The pages of the corte before the last one."""
 
 
 @pytest.fixture
@@ -90,7 +111,7 @@ def site(finished: tuple[Path, Signer], tmp_path: Path) -> Iterator[Site]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        yield Site(root, f"http://127.0.0.1:{server.server_port}", str(signer.key))
+        yield Site(root, f"http://127.0.0.1:{server.server_port}", str(signer.key), public.parent / "antes")
         server.shutdown()
         serving.join()
 

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -652,8 +653,12 @@ async def test_pages_change_only_if_their_content_changed(tonight: SmallNight) -
     assert len(actas) == 2
     assert {"index.html", "GOB/index.html", "DIP_LOC/index.html"} <= changed
     page = (public / min(actas)).read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert re.findall("<script.*", page) == ['<script src="../sitio.js" defer></script>']
     assert 'lang="es-MX"' in page
+    told = json.loads((public / "cambios" / "0002.json").read_bytes())
+    assert {*told["paginas"]} == changed
+    assert len([name for name in told["paginas"] if name.startswith("seccion/")]) in {1, 2}
+    assert "glosario.html" not in told["paginas"]
 
 
 def active_names(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -679,5 +684,7 @@ async def test_a_name_in_the_catalogue_is_text_on_every_page(night: Night, tmp_p
         public = tonight.office.public
     pages = {path.name: path.read_text(encoding="utf-8") for path in public.rglob("*.html")}
     assert any("&lt;script&gt;" in page for page in pages.values())
-    assert {name for name, page in pages.items() if "<script" in page} == {"verificar.html"}
+    scripts = {name: re.findall("<script[^>]*>", page) for name, page in pages.items()}
+    assert {name for name, found in scripts.items() if "<script>" in found} == {"verificar.html"}
+    assert all(len(found) == 1 for found in scripts.values())
     assert "alert" not in pages["verificar.html"]

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrity import layout
 from prep.domain.catalog import Nivel, TipoCasilla, read_identity
 from prep.files.catalog_columns import COLUMNS
+from prep.files.catalog_elections import FOLDERS
 from prep.files.catalog_files import CatalogErrors, load_catalog, write_catalog
 from prep.files.csv_tables import integer
 
@@ -296,6 +298,21 @@ def test_wrong_columns_are_named() -> None:
 )
 def test_a_file_that_cannot_be_read_as_csv_gets_a_sentence(edit: Callable[[bytes], bytes], said: str) -> None:
     assert any(sentence.startswith(f"territorios.csv, {said}") for sentence in told(edited("territorios.csv", edit)))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("imagenes", "«imagenes» es una carpeta de lo publicado; la elección necesita otro código"),
+        ("Seccion", "«Seccion» es una carpeta de lo publicado; la elección necesita otro código"),
+        ("DIP.LOC", "«DIP.LOC»: el código de una elección no lleva puntos"),
+    ],
+)
+def test_an_election_does_not_take_the_place_of_other_published_files(code: str, said: str) -> None:
+    folders = {layout.CATALOGUE, layout.CHANGES, layout.CORTES, layout.IMAGES, layout.LOG, layout.SECTIONS, layout.ZIPS}
+    assert folders == FOLDERS
+    files = edited("elecciones.csv", lambda text: text.replace(b"SEN,", f"{code},".encode(), 1))
+    assert any(sentence.startswith("elecciones.csv, ") and sentence.endswith(said) for sentence in told(files))
 
 
 def test_an_unknown_file_is_reported() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from capture import decisions, entries
 from integrity import __main__ as integrity
+from integrity.layout import LISTS, ROOT_PAGES
 from load_tests.bench import table
 from prep.domain.decision import DecisionKind
 from prep.files.catalog_columns import COLUMNS
@@ -322,10 +323,21 @@ WORDS = {
     "CLAVE": r"\d{6}[A-Z]\w+",
     "ELECCION": r"[A-Z_]+?",
     "EDO": r"[A-Z]+",
+    "NN": r"\d{2}",
     "N": r"\d+",
 }
+OF_THE_SITE = (
+    *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", *ROOT_PAGES),
+    *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
+    *(f"ELECCION/{name}.{form}" for name in (*LISTS, "tarjeta") for form in ("html", "json")),
+    *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "CLAVE")),
+)
 RARE = {
     "ELECCION/contienda-N.html": "only of an office that is elected in several places at once",
+    "ELECCION/contienda-N.json": "only of an office that is elected in several places at once",
+    **dict.fromkeys(
+        OF_THE_SITE, "the publisher writes it, not the maker of this tree; tests/browser/test_site.py sees it"
+    ),
     "verificar.html": "the publisher writes it, not the maker of this tree; the demo has it",
     "cortes/NNNN/SHA256SUMS.2.tsr": "only with a second authority of time",
     "bitacora/rotaciones/NNNN.tlog-proof": "only if the key of the log changed",
@@ -341,7 +353,7 @@ def described() -> dict[str, re.Pattern[str]]:
     for name, *_ in rows(text(DOCS / "tree.md"), "Every file")[1:]:
         path = name.strip("`")
         pattern = re.sub(
-            r"AAAAMMDD_HHMM|NNNN|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
+            r"AAAAMMDD_HHMM|NNNN|NN(?=[-x\\])|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
             lambda word: WORDS[word[0]],
             re.escape(path).replace(r"\-", "-"),
         )
@@ -411,6 +423,23 @@ def test_the_script_of_an_auditor_computes_the_thirteen_values_of_every_corte(ni
         done = summary(night, folder.name)
         assert (done.returncode, done.stdout.count(" =\n"), done.stderr) == (0, 26, "")
     assert summary(night).stdout == done.stdout
+
+
+def test_the_script_of_a_newsroom_tells_who_leads_in_each_place(night: Path) -> None:
+    script = DOCS / "examples" / "who_leads.py"
+    assert len([line for line in text(script).splitlines() if line.strip()]) <= 25
+    index = json.loads((night / "index.json").read_bytes())
+    totals = json.loads((night / index["carpeta"] / "totals.json").read_bytes())["elecciones"]
+    for code, told in totals.items():
+        asked = [sys.executable, "-I", str(script), str(night), code]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        head, *lines = done.stdout.splitlines()
+        assert head.startswith(f"Corte {index['corte']}, ")
+        assert len(lines) == len(told["contiendas"])
+        for line, contest in zip(lines, told["contiendas"], strict=True):
+            first, second, *_ = (*sorted((each["votos"] for each in contest["candidaturas"]), reverse=True), 0)
+            assert line.startswith(f"{contest['nombre']}: ")
+            assert f", por {first - second} votos; faltan " in line
 
 
 def test_the_script_of_an_auditor_sees_one_vote(night: Path) -> None:

@@ -81,7 +81,8 @@ class Night:
 
     def make(self) -> "Night":
         tree_maker.CORRECTED[("GOB", 901, 2)] = [60, 71, 9, 7, 0, 4]
-        tree_maker.SITE.update(constants())
+        # The maker's own pages are those of a release without the program of the site.
+        tree_maker.SITE.update({name: constants()[name] for name in tree_maker.SITE})
         try:
             make_tree(self.tree)
         finally:

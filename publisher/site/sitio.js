@@ -1,0 +1,178 @@
+// What the pages gain with JavaScript; without it they say the same. It asks for index.json now and then. When a corte
+// comes out, the page takes its content and keeps its place; when the hour of a corte passes, it says so.
+"use strict";
+(() => {
+  const root = new URL(".", document.currentScript.src);
+  const notices = document.getElementById("avisos");
+  const TOLD = 45e3; // a corte may take this long to come out before it is called late
+  let index = null;
+  let shown = null;
+  let ahead = 0; // the server's clock minus ours, in milliseconds
+  let failed = 0;
+
+  /** A line of its kind above the page; without a text, none. */
+  const say = (kind, text) => {
+    let line = notices.querySelector(`[data-kind=${kind}]`);
+    if (!text) return line?.remove();
+    if (!line) {
+      line = document.createElement("p");
+      line.dataset.kind = kind;
+      line.className = kind;
+    }
+    if (line.textContent === text) return;
+    line.textContent = text;
+    notices.append(line);
+  };
+
+  const now = () => Date.now() + ahead;
+  const two = (n) => String(n).padStart(2, "0");
+
+  /** The clock beside the hour of the next corte, and the notice that it is late. */
+  const tick = () => {
+    const due = index?.siguiente ? Date.parse(index.siguiente) : 0;
+    for (const each of document.querySelectorAll("time.due")) {
+      let left = each.nextElementSibling;
+      if (!left?.matches(".left")) {
+        left = document.createElement("span");
+        left.className = "left";
+        left.ariaHidden = "true";
+        each.after(left);
+      }
+      const seconds = Math.ceil((Date.parse(each.dateTime) - now()) / 1000);
+      const minutes = Math.floor(seconds / 60);
+      left.textContent = seconds > 0 && minutes < 600 ? ` (en ${minutes}:${two(seconds % 60)})` : "";
+    }
+    const late = due ? now() - due : 0;
+    const minutes = Math.max(1, Math.round(late / 60e3));
+    say("late", late > TOLD ? `El corte que tocaba está retrasado ${minutes} min. Lo publicado hasta aquí no cambia.` : "");
+  };
+
+  /** Every figure of a page by its name. */
+  const figures = (where) =>
+    new Map([...where.querySelectorAll("data[data-de]")].map((each) => [each.getAttribute("data-de"), each.getAttribute("value")]));
+
+  /** How to find an element again in the new page. */
+  const nameOf = (each) => {
+    if (!each?.closest("main")) return "";
+    if (each.id) return `#${CSS.escape(each.id)}`;
+    const tag = each.tagName.toLowerCase();
+    const href = each.getAttribute("href");
+    const same = `main ${tag}${href ? `[href="${CSS.escape(href)}"]` : ""}`;
+    return `${same}\n${[...document.querySelectorAll(same)].indexOf(each)}`;
+  };
+  const found = (name) => {
+    const [selector, at] = name.split("\n");
+    return selector ? document.querySelectorAll(selector)[Number(at ?? 0)] : undefined;
+  };
+
+  /** Put the new content in the place of the old. */
+  const take = (text) => {
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    const main = document.querySelector("main");
+    const other = fresh.querySelector("main");
+    if (!main || !other || !fresh.documentElement.dataset.corte) return;
+    const before = figures(main);
+    const focus = nameOf(document.activeElement);
+    const open = [...main.querySelectorAll("details")].map((each) => each.open);
+    const scrolled = [...main.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
+    // The first element that the reader sees stays at its height.
+    const seen = [...main.querySelectorAll("h1,h2,h3,tr,p,dt,li")].find((each) => each.getBoundingClientRect().bottom > 0);
+    const anchor = nameOf(seen ?? null);
+    const height = seen?.getBoundingClientRect().top ?? 0;
+    const search = document.getElementById("buscar");
+    main.replaceChildren(...other.childNodes);
+    if (search) document.getElementById("buscar")?.replaceWith(search);
+    main.querySelectorAll("details").forEach((each, at) => (each.open = open[at] ?? each.open));
+    main.querySelectorAll(".scroll").forEach((each, at) => (each.scrollLeft = scrolled[at] ?? 0));
+    for (const each of main.querySelectorAll("data[data-de]")) {
+      const was = before.get(each.getAttribute("data-de"));
+      if (was !== undefined && was !== each.getAttribute("value")) each.classList.add("moved");
+    }
+    found(focus)?.focus({ preventScroll: true });
+    const again = found(anchor);
+    if (again) scrollBy({ top: again.getBoundingClientRect().top - height, behavior: "instant" });
+    document.title = fresh.title;
+  };
+
+  const look = async () => {
+    try {
+      const answer = await fetch(new URL("index.json", root), { cache: "no-cache" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const date = Date.parse(answer.headers.get("date") ?? "");
+      if (date) ahead = date - Date.now();
+      const told = await answer.json();
+      failed = 0;
+      index = told;
+      shown ??= told.corte; // a page that did not change keeps the number of an earlier corte
+      if (told.corte > shown) {
+        const page = await fetch(location.pathname + location.search, { cache: "no-cache" });
+        if (page.ok) take(await page.text());
+        else if (page.status === 404) say("gone", "Esta acta se retiró: vuelve a esperarse. La página ya no existe.");
+        shown = told.corte;
+        say("news", `Salió el corte ${told.corte}. Los números que cambiaron están marcados.`);
+        setTimeout(() => say("news", ""), 15e3);
+      }
+    } catch {
+      failed += 1; // the page stays as it is, and says it is late when its hour passes
+    }
+    tick();
+    if (index?.fase === "final") return;
+    // Many pages are open at once: each asks at another moment. Around the hour of a corte they ask a little more often.
+    const due = index?.siguiente ? Date.parse(index.siguiente) - now() : 0;
+    const usual = due > 0 && due < 25e3 ? due + 2e3 : due <= 0 && due > -120e3 ? 6e3 : 25e3;
+    setTimeout(look, usual * (0.75 + Math.random() / 2) * Math.min(8, 2 ** failed));
+  };
+
+  /** The box that leads to a sección by its number. */
+  const search = () => {
+    const where = document.getElementById("buscar");
+    const places = [...document.querySelectorAll("[data-entidad]")];
+    if (!where || !places.length) return;
+    const form = document.createElement("form");
+    form.className = "search";
+    const make = (tag) => document.createElement(tag);
+    const field = (name, control) => {
+      const box = make("div");
+      const label = make("label");
+      label.textContent = name;
+      label.htmlFor = control.id = `b-${name.length}`;
+      box.append(label, control);
+      form.append(box);
+    };
+    const state = make("select");
+    for (const each of places) state.add(new Option(each.dataset.nombre, each.dataset.entidad));
+    if (places.length > 1) field("Entidad", state);
+    const number = make("input");
+    number.inputMode = "numeric";
+    number.autocomplete = "off";
+    number.maxLength = 4;
+    field("Número de sección", number);
+    const button = make("button");
+    button.className = "button";
+    button.textContent = "Ver sus casillas";
+    const said = make("p");
+    said.role = "status";
+    form.append(button, said);
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const digits = number.value.trim();
+      if (!/^\d{1,4}$/.test(digits)) return void (said.textContent = "Escriba el número de su sección: de una a cuatro cifras.");
+      const page = new URL(`seccion/${state.value}-${digits.padStart(4, "0")}.html`, root);
+      const there = await fetch(page, { method: "HEAD" }).catch(() => null);
+      if (there?.ok) location.assign(page);
+      else said.textContent = there ? `Aquí no hay una sección ${digits}.` : "No se pudo preguntar: revise su conexión.";
+    };
+    where.append(form);
+  };
+
+  // `#muro` at the end of the address: for a screen on a wall.
+  const wall = () => document.documentElement.classList.toggle("wall", location.hash === "#muro");
+  addEventListener("hashchange", wall);
+  wall();
+  search();
+  if (location.protocol.startsWith("http")) {
+    look();
+    setInterval(tick, 1000);
+    document.addEventListener("visibilitychange", tick);
+  }
+})();

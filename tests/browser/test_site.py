@@ -1,0 +1,341 @@
+"""The results site in a real browser, as publisher and sequencer wrote it: read, followed through a night, and counted."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from integrity import minimal_verifier, verify
+from integrity.layout import LISTS, ROOT_PAGES, twin_of
+from integrity.log.note import Signer
+from publisher.web import CARD_POLICY, CHECKER, POLICY
+from tests.browser.conftest import ROOT, Site, Watched
+from tests.quick.test_documents import described
+
+AXE = ROOT / "capture" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+LIGHT, HEAVY = 30_000, 100_000
+"""Bytes of the start page and of any page, compressed."""
+BESIDE = {"cortes", "bitacora", "catalogo", "imagenes", "zip"}
+
+
+def kinds(root: Path) -> dict[str, str]:
+    """One page of each kind, by its kind."""
+    acta = next(path for path in sorted((root / "GOB").glob("33*.html")) if "imagenes/" in path.read_text())
+    section = min(path for path in (root / "seccion").glob("*.html") if "xx" not in path.name)
+    return {
+        "home": "index.html",
+        "an election of one contest": "GOB/index.html",
+        "an election of places": "DIP_LOC/index.html",
+        "a place": "GOB/lugar-33-1.html",
+        "an acta": f"GOB/{acta.name}",
+        "a sección": f"seccion/{section.name}",
+        "secciones": "seccion/33-00xx.html",
+        **{name: f"GOB/{name}.html" for name in LISTS},
+        "a card": "GOB/tarjeta.html",
+        "a card of places": "DIP_LOC/tarjeta.html",
+        **{name.removesuffix(".html"): name for name in ROOT_PAGES},
+    }
+
+
+@pytest.fixture
+def reader(browser: Browser) -> Iterator[BrowserContext]:
+    """Somebody without JavaScript, at a telephone."""
+    made = browser.new_context(viewport={"width": 390, "height": 844}, locale="es-MX", java_script_enabled=False)
+    yield made
+    made.close()
+
+
+def test_without_javascript_an_image_is_five_clicks_from_the_start(reader: BrowserContext, site: Site) -> None:
+    page = reader.new_page()
+    page.goto(f"{site.url}/index.html")
+    page.get_by_role("link", name="Gubernatura", exact=True).click()
+    page.get_by_role("link", name=re.compile("^Distrito local 1")).click()
+    page.get_by_role("cell", name="Contabilizada", exact=True).first.locator("xpath=..").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("casilla")
+    assert page.locator("figure img").evaluate("each => each.naturalWidth") > 0
+    page.locator("figure a").click()
+    assert urlsplit(page.url).path.startswith("/imagenes/")
+
+
+def test_a_casilla_is_found_by_its_seccion_with_and_without_javascript(
+    reader: BrowserContext, watched: Watched, site: Site
+) -> None:
+    page = reader.new_page()
+    page.goto(f"{site.url}/casilla.html")
+    page.get_by_role("link", name="0000 a 0099").click()
+    page.get_by_role("link", name="0002", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sección 0002")
+    page = watched.page
+    page.goto(f"{site.url}/casilla.html")
+    for number, said in (("mil", "Escriba el número"), ("9999", "Aquí no hay una sección 9999")):
+        page.get_by_label("Número de sección").fill(number)
+        page.keyboard.press("Enter")
+        expect(page.locator(".search [role=status]")).to_contain_text(said)
+    page.get_by_label("Número de sección").fill("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sección 0002")
+
+
+def put_back(site: Site) -> dict[str, bytes]:
+    """The tree as it was with corte 1; returns the pages and the index of the last corte."""
+    later = {
+        str(path.relative_to(site.root)): path.read_bytes()
+        for path in site.root.rglob("*")
+        if path.suffix in {".html", ".json"} and path.relative_to(site.root).parts[0] not in BESIDE
+    }
+    for name in later:
+        (site.root / name).unlink()
+    shutil.copytree(site.earlier, site.root, dirs_exist_ok=True)
+    return later
+
+
+def bring_out(site: Site, later: dict[str, bytes]) -> None:
+    for name in sorted(later, key=lambda each: each == "index.json"):
+        (site.root / name).parent.mkdir(exist_ok=True)
+        (site.root / name).write_bytes(later[name])
+
+
+def test_a_corte_comes_out_and_the_open_page_follows_without_losing_its_place(
+    context: BrowserContext, site: Site
+) -> None:
+    later = put_back(site)
+    page = context.new_page()
+    watched = Watched.of(page)
+    page.clock.install()
+    with page.expect_response("**/index.json"):
+        page.goto(f"{site.url}/DIP_LOC/index.html")
+    captured = page.locator('data[data-de="DIP_LOC:capturadas"]')
+    before = captured.inner_text()
+    page.locator("details summary").first.click()
+    link = page.locator("section[aria-labelledby=listas] a").first
+    link.focus()
+    link.evaluate("each => each.scrollIntoView({block: 'center'})")
+    height = link.bounding_box()
+    # The notice of the corte goes away after a while: the test keeps its words.
+    page.evaluate(
+        """() => {
+            window.said = "";
+            const notices = document.getElementById("avisos");
+            new MutationObserver(() => (window.said += notices.textContent)).observe(notices, {childList: true});
+        }"""
+    )
+    bring_out(site, later)
+    page.clock.run_for(32_000)
+    expect(captured).not_to_have_text(before)
+    assert "Salió el corte 2." in page.evaluate("window.said")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "sin-acta.html"
+    assert page.locator("details").first.evaluate("each => each.open")
+    after = link.bounding_box()
+    assert height is not None
+    assert after is not None
+    assert abs(after["y"] - height["y"]) < 60  # the notice has a line of its own at the top
+    assert page.locator("data.moved").count() > 3
+    assert watched.errors == []
+    assert watched.others(site.url) == []
+
+
+def test_a_late_corte_is_told_by_the_page_itself_also_when_the_origin_is_gone(
+    context: BrowserContext, site: Site
+) -> None:
+    put_back(site)
+    index = json.loads((site.root / "index.json").read_text())
+    (site.root / "index.json").write_text(json.dumps(index | {"siguiente": "2020-01-01T00:00:00-06:00"}))
+    page = context.new_page()
+    page.clock.install()
+    with page.expect_response("**/index.json"):
+        page.goto(f"{site.url}/index.html")
+    page.clock.run_for(2_000)
+    expect(page.locator("#avisos .late")).to_contain_text("está retrasado")
+    (site.root / "index.json").unlink()
+    page.clock.run_for(120_000)
+    expect(page.locator("#avisos .late")).to_contain_text("Lo publicado hasta aquí no cambia")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_every_kind_of_page_has_one_title_fits_every_screen_and_runs_under_the_policy(
+    browser: Browser, site: Site
+) -> None:
+    context = browser.new_context(viewport={"width": 320, "height": 640}, locale="es-MX")
+    page = context.new_page()
+    watched = Watched.of(page)
+    for kind, path in kinds(site.root).items():
+        page.goto(f"{site.url}/{path}")
+        assert page.locator("h1").count() == 1, kind
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, kind
+    assert watched.errors == []
+    assert watched.others(site.url) == []
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_kind_of_page(browser: Browser, site: Site, scheme: Literal["light", "dark"]) -> None:
+    if not AXE.exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("axe is not here: make screens")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    found: dict[str, list[str]] = {}
+    for kind, path in kinds(site.root).items():
+        page.goto(f"{site.url}/{path}")
+        page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
+        # The dark scheme differs in its colours only.
+        if wrong := _axe(page, RULES if scheme == "light" else ["color-contrast"]):
+            found[kind] = wrong
+    context.close()
+    assert found == {}
+
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def _axe(page: Page, rules: list[str]) -> list[str]:
+    wrong: list[str] = page.evaluate(
+        """async (rules) => (await axe.run({runOnly: rules}))
+            .violations.map((each) => `${each.id}: ${each.nodes[0].html.slice(0, 120)}`)""",
+        rules,
+    )
+    return wrong
+
+
+class _Links(HTMLParser):
+    """The addresses of a page, and the names of its places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.names: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        self.names |= {name for name in [told.get("id")] if name}
+        self.found += [each for each in (told.get("href"), told.get("src")) if each]
+
+
+def test_no_link_of_a_published_tree_is_broken(site: Site) -> None:
+    read: dict[str, _Links] = {}
+    for path in site.root.rglob("*.html"):
+        links = read[str(path.relative_to(site.root))] = _Links()
+        links.feed(path.read_text(encoding="utf-8"))
+    broken = []
+    for name, links in read.items():
+        for href in links.found:
+            if href.startswith("data:"):
+                continue
+            target = urlsplit(urljoin(f"http://x/{name}", href))
+            where = unquote(target.path).removeprefix("/")
+            there = (site.root / where).is_file() and target.netloc == "x"
+            place = not target.fragment or where == "verificar.html" or target.fragment in read[where].names
+            broken += [] if there and place else [f"{name} → {href}"]
+    assert broken == []
+    assert len(read) > 40
+
+
+def test_pages_are_light(site: Site) -> None:
+    sizes = {
+        str(path.relative_to(site.root)): len(gzip.compress(path.read_bytes(), 6)) for path in site.root.rglob("*.html")
+    }
+    beside = sum(len(gzip.compress((site.root / name).read_bytes(), 6)) for name in ("estilo.css", "sitio.js"))
+    assert max(sizes.values()) + beside <= HEAVY
+    assert sizes["index.html"] + beside <= LIGHT
+    assert len((site.root / "sitio.js").read_bytes()) <= 8 << 10
+
+
+def test_every_page_has_a_twin_with_its_figures(site: Site) -> None:
+    pages = [str(path.relative_to(site.root)) for path in site.root.rglob("*.html")]
+    without = {page for page in pages if not twin_of(page) or page == "verificar.html"}
+    assert without == {*ROOT_PAGES, "verificar.html"}
+    for page in {*pages} - without:
+        told = json.loads((site.root / twin_of(page)).read_bytes())
+        shown = re.findall(r'<data value="([^"]*)" data-de="([^"]*)">', (site.root / page).read_text(encoding="utf-8"))
+        assert {name: str(value) for name, value in told["cifras"].items()} == {name: value for value, name in shown}
+        assert told["pagina"] == page
+
+
+def test_every_file_of_the_site_is_described(site: Site) -> None:
+    patterns = described()
+    files = [str(path.relative_to(site.root)) for path in site.root.rglob("*") if path.is_file()]
+    assert [file for file in files if not any(pattern.fullmatch(file) for pattern in patterns.values())] == []
+    ours = {name for name in patterns if name.endswith((".html", ".json", ".atom", ".js")) and "contienda" not in name}
+    absent = {name for name in ours if not any(map(patterns[name].fullmatch, files))}
+    assert absent <= {"ELECCION/fuera/HASH.html"}
+
+
+def test_the_votes_of_a_candidacy_table_add_up(site: Site) -> None:
+    """Candidacies, no registradas and nulos stand in one table, and give its total."""
+    page = (site.root / "GOB" / "index.html").read_text(encoding="utf-8")
+    [table] = re.findall(r"<caption>Votos por candidatura</caption>(.*?)</table>", page, re.DOTALL)
+    votes = re.findall(r'<data value="(\d+)" data-de="GOB/contienda/\d+:([^"%]*)">', table)
+    rows = [int(value) for value, name in votes if name != "votos"]
+    [total] = [value for value, name in votes if name == "votos"]
+    assert {"opcion/NULOS", "opcion/NO_REGISTRADAS"} <= {name for _, name in votes}
+    assert sum(rows) == int(total) > 0
+
+
+def test_the_embedded_server_and_nginx_send_the_same_policy() -> None:
+    conf = (ROOT / "deploy" / "nginx" / "published.conf").read_text(encoding="utf-8")
+    assert f'default  "{POLICY}";' in conf
+    assert f'"{CHECKER}";' in conf
+    assert f'~/tarjeta\\.html$  "{CARD_POLICY}";' in conf
+    assert "unsafe" not in POLICY
+
+
+def lie_in_a_twin(root: Path) -> None:
+    twin = json.loads((root / "GOB" / "index.json").read_bytes())
+    twin["cifras"]["GOB:capturadas"] += 1
+    content = json.dumps(twin, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    (root / "GOB" / "index.json").write_text(content + "\n")
+
+
+def replaced(name: str, old: str, new: str) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        text = (root / name).read_text(encoding="utf-8")
+        assert old in text
+        (root / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return change
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "another number in a twin": (lie_in_a_twin, "CON-19"),
+    "another program": (replaced("GOB/index.html", "sitio.js", "otro.js"), "CON-19"),
+    "a number in a sección": (replaced("seccion/33-0001.html", "<h1>", "<h1>12,345 votos "), "CON-19"),
+    "words in a drawing": (replaced("index.html", "<rect ", "<text>PAN 99</text><rect "), "CON-19"),
+    "another difference": (replaced("DIP_LOC/index.html", ':diferencia">', ':diferencia">9'), "CON-19"),
+    "another history": (replaced("GOB/index.html", ":cambio/ACTAS_CAPTURADAS", ":cambio/ACTAS_REGISTRADAS"), "CON-19"),
+    "the program changed": (replaced("sitio.js", '"use strict"', '"use  strict"'), "INT-07"),
+    "a sección is gone": (lambda root: (root / "seccion" / "33-0002.html").unlink(), "COM-07"),
+    "a list is gone": (lambda root: (root / "GOB" / "sin-acta.html").unlink(), "COM-07"),
+    "a page of nobody": (lambda root: (root / "seccion" / "33-9999.html").write_text("x"), "COM-08"),
+    "a list of changes of no corte": (lambda root: (root / "cambios" / "0009.json").write_text("{}"), "COM-08"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_both_verifiers_find_a_page_that_lies(finished: tuple[Path, Signer], tmp_path: Path, what: str) -> None:
+    root = tmp_path / "publico"
+    shutil.copytree(finished[0], root, copy_function=os.link)
+    change, check = TAMPERED[what]
+    for path in root.rglob("*"):  # the links lead to the night of the other tests
+        if path.suffix in {".html", ".json", ".js"} and path.is_file():
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content)
+    assert _wrong(root) == (set(), set())
+    change(root)
+    assert _wrong(root) == ({check}, {check})
+
+
+def _wrong(root: Path) -> tuple[set[str], set[str]]:
+    brought = dict.fromkeys(("log_key", "trust_on_first_use", "log_policy", "checkpoint", "ca", "tsa_ca"))
+    trust = minimal_verifier.Trust(Namespace(source=str(root), **brought))
+    small = minimal_verifier.verify(str(root), trust)
+    return {*verify.verify(str(root)).wrong()}, {check for check, found in small.wrong.items() if found}
