@@ -39,10 +39,11 @@ system:
 	@sh deploy/system-packages.sh libzbar0
 
 # Real programs for tests: nginx and prometheus (deploy/), softhsm2 (keys in tokens), nftables and libfaketime (faults),
-# nodejs and npm (the build of the screens), chromium (the page that checks, the screens), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
+# chromium (the page that checks, the screens), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
 # A test whose program is missing is skipped and says so.
 tools:
-	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace nodejs npm
+	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
+	@command -v npm >/dev/null || sh deploy/system-packages.sh nodejs npm
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/node_modules; fi
 
 # What the screens' build makes is committed: a night needs no Node. The packages come by the hashes of the lock, and run
