@@ -314,15 +314,17 @@ SELECT DISTINCT entidad, seccion FROM casilla ORDER BY entidad, seccion
 
 -- Actas of an election that stand on a list of the pages: sin acta, observed, or changed after they were out.
 -- name: reasoned
+WITH twice AS MATERIALIZED (
+    SELECT w.acta FROM publication q JOIN acta_version w ON w.id = q.version
+    WHERE q.corte <= $1::int GROUP BY w.acta HAVING count(*) > 1
+)
 SELECT a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.contabilizada, v.observations,
-    v.reason, p.corte, v.image IS NULL AS absent,
-    EXISTS (SELECT FROM publication q JOIN acta_version w ON w.id = q.version WHERE w.acta = a.id AND q.corte < p.corte)
-        AS corrected
+    v.reason, p.corte, v.image IS NULL AS absent, t.acta IS NOT NULL AS corrected
 FROM acta a
 JOIN casilla c ON c.id = a.casilla
 JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
 JOIN acta_version v ON v.id = s.version
 JOIN publication p ON p.version = v.id
-WHERE a.election = $2::smallint AND (cardinality(v.observations) > 0 OR EXISTS (
-    SELECT FROM publication q JOIN acta_version w ON w.id = q.version WHERE w.acta = a.id AND q.corte < p.corte))
+LEFT JOIN twice t ON t.acta = a.id
+WHERE a.election = $2::smallint AND (cardinality(v.observations) > 0 OR t.acta IS NOT NULL)
 ORDER BY a.orden

@@ -151,7 +151,7 @@ def test_the_page_of_an_acta_leads_to_its_check(watched: Watched, site: Site) ->
     assert "falta su llave" in watched.page.locator("#r-acta .steps > .unable").first.inner_text()
     assert watched.errors == []
     watched.page.goto(f"{site.url}/index.html")
-    watched.page.get_by_role("link", name="Comprobar en su navegador").click()
+    watched.page.get_by_role("link", name="Comprobar un acta o un archivo").click()
     assert watched.page.url.endswith("/verificar.html")
 
 

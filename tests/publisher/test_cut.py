@@ -661,6 +661,32 @@ async def test_pages_change_only_if_their_content_changed(tonight: SmallNight) -
     assert "glosario.html" not in told["paginas"]
 
 
+async def test_a_corrected_acta_keeps_its_earlier_values_and_stands_on_the_list(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:10])
+    await tonight.cut()
+    old = next(sheet for sheet in tonight.sheets[:10] if _sheet_counts(sheet))
+    assert old.values is not None
+    votes = _votes_on_sheet(old, "NULOS")
+    await tonight.count([replace(old, values={**old.values, "NULOS": votes + 3})])
+    await tonight.cut()
+    public = tonight.office.public
+    acta = next(acta for acta in tonight.catalog.actas if acta.qr == old.qr)
+    code = next(each.code for each in tonight.catalog.elections if each.id == acta.election)
+    page = (public / code / f"{acta.clave}.html").read_text(encoding="utf-8")
+    assert "Lo que se publicó antes" in page
+    row = f'<tr><th scope="row">Votos nulos</th><td>{votes}</td><td>{votes + 3}</td></tr>'
+    assert row in page
+    assert f'href="{acta.clave}.html"' in (public / code / "corregidas.html").read_text(encoding="utf-8")
+    others = [each.code for each in tonight.catalog.elections if each.code != code]
+    assert all("No hay ninguna." in (public / each / "corregidas.html").read_text("utf-8") for each in others)
+    told = json.loads((public / f"seccion/{acta.clave[:2]}-{acta.clave[2:6]}.json").read_bytes())
+    states = {each["acta"]: each for casilla in told["datos"] for each in casilla["actas"]}
+    assert states[acta.clave]["pagina"] == f"{code}/{acta.clave}.html"
+    waiting = [each for each in states.values() if each["pagina"] is None]
+    assert {each["estado"] for each in waiting} <= {"Todavía no llega"}
+
+
 def active_names(files: dict[str, bytes]) -> dict[str, bytes]:
     """Every territory, contest and candidate of the catalogue has the name of a program."""
     changed = dict(files)
