@@ -432,7 +432,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
 
     def following(election: Election) -> official.Following | None:
         kept = None if office.full else file_before(office.public, before, book.file(election))
-        return kept and official.Following(kept, versions, sizes.get(election.id, 0))
+        return None if kept is None else official.Following(kept, versions, sizes.get(election.id, 0))
 
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]

@@ -270,11 +270,12 @@ class Sequencer:
         # If we stop in here, the state does not reach the entries: the next run drops their record in the journal, and
         # writes over their files or sweeps them away.
         with self._step("files"):
-            if self._journal is None or self._journal.size > _LONGEST_JOURNAL:
+            journal = self._journal
+            if journal is None or journal.size > _LONGEST_JOURNAL:
                 self._close_journal()
-                self._begin_journal()
+                journal = self._begin_journal()
             framed = [len(entry).to_bytes(2, "big") + entry for entry in entries]
-            self._journal.add(_LOTE, edge.size, b"".join(framed))
+            journal.add(_LOTE, edge.size, b"".join(framed))
             for path, content in edge.take(framed):
                 self._write_tile(path, content)
         # The journal is durable. If we stop here, or files differ from our memory, the entries are not in the log.
@@ -417,13 +418,14 @@ class Sequencer:
 
     # --- files --------------------------------------------------------------------------------------------------------
 
-    def _begin_journal(self) -> None:
+    def _begin_journal(self) -> "_Journal":
         scratch = self._folder / _SCRATCH
         scratch.mkdir(exist_ok=True)
-        self._journal = _Journal(self._folder / _JOURNAL)
-        self._journal.add(_BORDE, self._edge.size, self._edge.to_bytes())
+        self._journal = journal = _Journal(self._folder / _JOURNAL)
+        journal.add(_BORDE, self._edge.size, self._edge.to_bytes())
         durable.sync(scratch)
         durable.sync(self._folder)
+        return journal
 
     def _close_journal(self) -> None:
         """Sync every file since the journal began, then drop it. If we stop, the next run does this again."""

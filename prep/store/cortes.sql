@@ -77,25 +77,27 @@ ORDER BY a.orden
 
 -- name: rows_of
 -- The rows of the versions $8 alone, each with its place in the file: they are the ones that a corte shows first. As in
--- `rows`, a version that takes the acta away shows an acta that is not captured.
+-- `rows`, a version that takes the acta away shows an acta that is not captured. The versions are looked up before all
+-- else: a plan that begins with the catalogue reads all of it.
 WITH place AS (
     SELECT * FROM unnest($3::int[], $4::int[], $5::text[]) AS p (entidad, territory, cells)
+), fresh AS MATERIALIZED (
+    SELECT a.*, CASE WHEN v.reason <> 'retiro' THEN v.quantities END AS quantities,
+        CASE WHEN v.reason <> 'retiro' THEN v.tail END AS tail
+    FROM unnest($8::bigint[]) AS f (version) JOIN acta_version v ON v.id = f.version JOIN acta a ON a.id = v.acta
+    WHERE a.election = $1::smallint
 )
 SELECT a.orden, '''' || left(a.clave, 11) || ''',''' || a.clave || ''',' || p.cells
     || CASE c.seccion WHEN 0 THEN ',N/A,' ELSE ',' || substr(a.clave, 3, 4) || ',' END
     || substr(a.clave, 8, 2) || ',' || substr(a.clave, 7, 1) || ',' || substr(a.clave, 10, 2) || ','
-    || c.ubicacion || ',' || a.tipo_acta || ',' || coalesce(v.quantities, $6::text) || ',' || a.lista_nominal || ','
-    || a.representantes || ',' || coalesce(v.tail, $7::text) AS line
-FROM unnest($8::bigint[]) AS fresh (version)
-JOIN acta_version s ON s.id = fresh.version
-JOIN acta a ON a.id = s.acta
+    || c.ubicacion || ',' || a.tipo_acta || ',' || coalesce(a.quantities, $6::text) || ',' || a.lista_nominal || ','
+    || a.representantes || ',' || coalesce(a.tail, $7::text) AS line
+FROM fresh a
 JOIN casilla c ON c.id = a.casilla
 JOIN contest k ON k.id = a.contest
 JOIN place p ON p.entidad = c.entidad
     AND p.territory = CASE $2::text WHEN 'distrito_federal' THEN c.distrito_federal
         WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END
-LEFT JOIN acta_version v ON v.id = s.id AND v.reason <> 'retiro'
-WHERE a.election = $1::smallint
 ORDER BY a.orden
 
 -- name: places
