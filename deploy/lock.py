@@ -17,16 +17,16 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 NIGHT: Final = ROOT / "requirements.lock"
 TESTS: Final = ROOT / "requirements-dev.lock"
 EXTRAS: Final = ("night", "embedded", "rehearsal", "documents")
-"""What `make demo` uses. The extra pkcs11 is for a few installations only: it is among the tests' packages."""
+"""What `make demo` uses. The extras of OTHERS are for a few installations only: they are among the tests' packages."""
+OTHERS: Final = ("pkcs11", "columns")
 
 
 def main(options: list[str]) -> None:
     """`options` go to the resolver: `--upgrade` takes the newest of everything, none keeps the versions."""
     before = _versions()
     night = _compile(_read(NIGHT), "--group", "build", *options)
-    both = _compile(
-        _read(NIGHT) + _read(TESTS), "--extra", "pkcs11", "--group", "build", "--group", "dev", *options, within=night
-    )
+    others = [word for extra in OTHERS for word in ("--extra", extra)]
+    both = _compile(_read(NIGHT) + _read(TESTS), *others, "--group", "build", "--group", "dev", *options, within=night)
     NIGHT.write_text(night, "utf-8")
     TESTS.write_text("".join(block for name, block in _blocks(both).items() if name not in _blocks(night)), "utf-8")
     after = _versions()

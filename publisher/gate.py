@@ -17,7 +17,8 @@ import os
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -45,6 +46,8 @@ _NAMES: Final = (
 )
 _PREAMBLE: Final = 7
 """Lines above the rows."""
+_MANY: Final = 15_000
+"""Rows from which on columns are faster, though numpy must be loaded."""
 _MOST: Final = 20
 """Findings that are reported; a single one stops a corte."""
 FOLDER: Final = "-"
@@ -154,17 +157,17 @@ def _truncated_share(part: int, whole: int) -> str:
     return f"{digits[:-4]}.{digits[-4:]}"
 
 
-class _Rows:
-    """One election's CSV, read once from top to bottom."""
+class GateRows:
+    """One election's CSV, read once from top to bottom: by this class row by row, or by `publisher.columns`."""
 
     def __init__(self, election: Mapping[str, Any], rules: Mapping[str, Any], images: Sequence[Path]) -> None:
         self.file: str = election["archivo"]
         self.codes = [option["codigo"] for option in election["opciones"]]
-        self._columns = _columns(election, self.codes)
-        self.territory = self._columns[5].lower()
+        self.columns = _columns(election, self.codes)
+        self.territory = self.columns[5].lower()
         self._nivel: str = election["nivel"]
         every = {*range(len(self.codes))}
-        self._off_ballot = {
+        self.off_ballot = {
             (each["entidad"], each["territorio"]): frozenset(every - {*each["boleta"]})
             for each in election["contiendas"]
         }
@@ -178,8 +181,8 @@ class _Rows:
         self._texts = {code: text for code, text in rules["texts"].items() if text}
         self._sin_acta = {text for code, text in self._texts.items() if code.startswith("sin_acta")}
         contests = election["contiendas"]
-        self._ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
-        self._folders = [folder / "imagenes" for folder in images]
+        self.ballots = {(each["entidad"], each["territorio"]): each.get("votos_por_boleta", 1) for each in contests}
+        self.folders = [folder / "imagenes" for folder in images]
         self._images: defaultdict[str, list[str]] = defaultdict(list)
 
     def blame(self, check: str, expected: object, found: object, *, file: str | None = None) -> None:
@@ -193,8 +196,8 @@ class _Rows:
         reader = csv.reader(self._whole_lines(file), strict=True)
         above = [next(reader, []) for _ in range(_PREAMBLE)]
         # With other columns no cell means what we think, so no row is read.
-        if above[-1] != self._columns:
-            self.blame("columnas", self._columns, above[-1])
+        if above[-1] != self.columns:
+            self.blame("columnas", self.columns, above[-1])
             return above
         width, first = len(above[-1]), 16
         last = first + len(self.codes)
@@ -209,7 +212,7 @@ class _Rows:
                 self.blame("ancho", width, f"{len(cells)} celdas en el renglón {reader.line_num}")
                 continue
             if cells[last + 5] == "2":
-                self._check_fuera(cells)
+                self.check_fuera(cells)
                 continue
             if self.whole.fuera:
                 self.blame("fuera_de_catalogo", "al final", cells[1])
@@ -217,20 +220,20 @@ class _Rows:
             if clave in claves:
                 self.blame("clave_unica", "una vez", clave)
             claves.add(clave)
-            here = (int(cells[2]), int(cells[4]) if cells[4] != "N/A" else 0)
+            here = self.place_in(cells)
             if here != place:
                 self._close_territory(place, part, pending)
                 place, part, pending = here, _Part(), []
-                off = self._ballot_of(here, clave)
+                off = self.ballot_of(here, clave)
             if corrected and clave.strip("'") in corrected:
                 self.place_of_clave[clave.strip("'")] = here
-            votes = self._check_row(cells, cells[first:last], off, part)
+            votes = self.check_row(cells, cells[first:last], off, part)
             if votes:
                 pending.append(votes)
         self._close_territory(place, part, pending)
         if reader.line_num != self.rows + _PREAMBLE:
             self.blame("renglones", "uno por línea", f"{reader.line_num} líneas y {self.rows} renglones")
-        self._check_images()
+        self.check_images()
         return above
 
     def _close_territory(self, place: tuple[int, int], part: _Part, rows: Sequence[Sequence[int]]) -> None:
@@ -238,7 +241,7 @@ class _Rows:
         if not part.expected:
             return
         # Rows of one place need not stand together: then its sums are found again here.
-        known, sums = self.by_contest_place.setdefault(place, (_Part(), [0] * len(self.codes)))
+        known, sums = self.sums_at(place)
         known.add(part)
         self.whole.add(part)
         for column, values in enumerate(zip(*rows, strict=True)):
@@ -246,9 +249,18 @@ class _Rows:
             sums[column] += added
             self.votes[column] += added
 
-    def _contest_of(self, cells: Sequence[str]) -> tuple[int, int]:
-        entidad = 0 if self._nivel == "pais" else int(cells[2])
-        return entidad, 0 if self._nivel in {"pais", "entidad"} or cells[4] == "N/A" else int(cells[4])
+    def sums_at(self, place: tuple[int, int]) -> tuple[_Part, list[int]]:
+        """The sums of a place, to add to."""
+        return self.by_contest_place.setdefault(place, (_Part(), [0] * len(self.codes)))
+
+    @staticmethod
+    def place_in(cells: Sequence[str]) -> tuple[int, int]:
+        """Entidad and territory in which the casilla of a row votes; 0 for none."""
+        return int(cells[2]), int(cells[4]) if cells[4] != "N/A" else 0
+
+    def contest_at(self, place: tuple[int, int]) -> tuple[int, int]:
+        """The contest in which a place votes."""
+        return {"pais": (0, 0), "entidad": (place[0], 0)}.get(self._nivel, place)
 
     def _whole_lines(self, file: TextIO) -> Iterator[str]:
         """The lines of the file. Readers take each for one row, so each must end as RFC 4180 says."""
@@ -257,14 +269,14 @@ class _Rows:
                 self.blame("línea", "CRLF al final", f"otro final en la línea {number}")
             yield line
 
-    def _ballot_of(self, place: tuple[int, int], clave: str) -> frozenset[int]:
+    def ballot_of(self, place: tuple[int, int], clave: str) -> frozenset[int]:
         """The options that are not on the ballot of the contest in which that place votes."""
-        key = {"pais": (0, 0), "entidad": (place[0], 0)}.get(self._nivel, place)
-        if key not in self._off_ballot:
+        key = self.contest_at(place)
+        if key not in self.off_ballot:
             self.blame("contienda", "una de las del manifiesto", f"ninguna en {clave}")
-        return self._off_ballot.get(key, frozenset())
+        return self.off_ballot.get(key, frozenset())
 
-    def _check_fuera(self, cells: Sequence[str]) -> None:
+    def check_fuera(self, cells: Sequence[str]) -> None:
         self.whole.fuera += 1
         last = 16 + len(self.codes)
         said = cells[last + 4]
@@ -272,7 +284,7 @@ class _Rows:
         if not empty or cells[10] != "3" or said != self._texts.get("fuera_de_catalogo", ""):
             self.blame("fuera_de_catalogo", "-,-,3 y «-»", f"{cells[0]},{cells[1]},{cells[10]}, «{said}»")
 
-    def _check_row(
+    def check_row(
         self, cells: Sequence[str], fields: Sequence[str], off: frozenset[int], part: _Part
     ) -> list[int] | None:
         """Check one row of the catalogue and count it. Returns its votes; None if they do not count (domain.md §4).
@@ -308,7 +320,7 @@ class _Rows:
         added = sum(votes)
         if total != str(added):
             self.blame("total_calculado", added, f"{total} en {cells[1]}")
-        limit = (int(nominal) + int(representatives)) * self._ballots.get(self._contest_of(cells), 1)
+        limit = (int(nominal) + int(representatives)) * self.ballots.get(self.contest_at(self.place_in(cells)), 1)
         # Without a lista nominal the limit is in no file: the observation is believed, and the row must agree with it.
         # A casilla with a lista nominal by its type has that limit even if it is 0.
         over = (
@@ -386,13 +398,17 @@ class _Rows:
         texts = [self._texts[code] for code in _OBSERVED if code in codes and code in self._texts]
         return ", ".join(dict.fromkeys(texts))
 
-    def _check_images(self) -> None:
+    def check_images(self) -> None:
         """Every CODIGO_INTEGRIDAD has its image. Folders are listed: to ask for half a million names would be slow."""
         for prefix, digests in self._images.items():
-            there = {name.partition(".")[0] for folder in self._folders for name in _names_in(folder / prefix)}
+            there = self.images_there(prefix)
             for digest in digests:
                 if digest not in there:
                     self.blame("imagen", "la imagen de cada acta", digest)
+
+    def images_there(self, prefix: str) -> set[str]:
+        """The digests of all images in the folders of that prefix."""
+        return {name.partition(".")[0] for folder in self.folders for name in _names_in(folder / prefix)}
 
 
 def _told_hour(local: datetime) -> str:
@@ -419,11 +435,12 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def check_election(
-    stage: Path, root: Path, code: str, expected: Expected, *, public: bool = False
+    stage: Path, root: Path, code: str, expected: Expected, *, public: bool = False, columnar: bool | None = None
 ) -> list[GateFinding]:
     """Every fault in the files of one election in `stage`; with `public`, also those of the public checks.
 
-    `root` is the published tree with the corte before; images that come out now may still be beside `stage`.
+    `root` is the published tree with the corte before; images that come out now may still be beside `stage`. `columnar`
+    chooses the engine; None: by the number of rows.
     """
     manifest = _load_json(stage / "manifest.json")
     totals = _load_json(stage / "totals.json")["elecciones"].get(code)
@@ -432,10 +449,12 @@ def check_election(
         return [GateFinding("eleccion", "manifest.json", code, "falta")]
     rules = manifest["reglas"][code]["contenido"]
     corrections = frozenset(each["acta"] for each in manifest["correcciones"] if each["eleccion"] == code)
-    rows = _Rows(election, rules, (root, stage.parent))
-    _check_mark(rows, stage / election["archivo"])
-    with (stage / election["archivo"]).open(encoding="utf-8-sig", newline="") as file:
-        above = rows.read(file, corrected=corrections)
+    rows, above = _read_rows(
+        lambda: GateRows(election, rules, (root, stage.parent)),
+        stage / election["archivo"],
+        corrections,
+        columnar=expected.rows >= _MANY if columnar is None else columnar,
+    )
     hour = _told_hour(datetime.fromisoformat(manifest["fecha_hora"]))
     _expect_same(rows, "encabezado", [[election["titulo"]], [hour], [], []], [*above[:3], above[5]], file=rows.file)
     _expect_same(rows, "encabezado", [*_NAMES], above[3], file=rows.file)
@@ -458,6 +477,25 @@ def check_election(
         told = staged_election(stage, root, code, sums, fuera=rows.whole.fuera, rows=rows.rows)
         return [*rows.findings[:_MOST], *_as_findings(told)]
     return rows.findings[:_MOST]
+
+
+def _read_rows(
+    begin: Callable[[], GateRows], path: Path, corrected: frozenset[str], *, columnar: bool
+) -> tuple[GateRows, list[list[str]]]:
+    """All rows of the file, and the lines above them: as columns if it is plain and numpy is there, else one by one."""
+    if columnar:
+        with suppress(ImportError):
+            from publisher import columns  # noqa: PLC0415  # an extra package, and slow to load for a small night
+
+            rows = begin()
+            _check_mark(rows, path)
+            if not rows.findings and (found := columns.read(rows, path, corrected=corrected)) is not None:
+                return rows, found
+    # It tells every fault; so a file in which the other engine saw one is read again.
+    rows = begin()
+    _check_mark(rows, path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return rows, rows.read(file, corrected=corrected)
 
 
 def check_standing(stage: Path, root: Path, code: str) -> list[GateFinding]:
@@ -490,7 +528,7 @@ def _as_findings(differences: Sequence[PublicFinding]) -> list[GateFinding]:
     return [GateFinding(*each) for each in differences[:_MOST]]
 
 
-def _check_mark(rows: _Rows, path: Path) -> None:
+def _check_mark(rows: GateRows, path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(2 * len(_BOM))
     if not start.startswith(_BOM) or start == _BOM * 2:
@@ -501,7 +539,7 @@ def _load_json(path: Path) -> Any:  # noqa: ANN401  # what a file holds
     return json.loads(path.read_bytes())
 
 
-def _expect_same(rows: _Rows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
+def _expect_same(rows: GateRows, check: str, expected: object, found: object, *, file: str = "totals.json") -> None:
     if expected != found:
         if isinstance(expected, dict) and isinstance(found, dict):
             names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
@@ -510,7 +548,12 @@ def _expect_same(rows: _Rows, check: str, expected: object, found: object, *, fi
 
 
 def _check_head(
-    rows: _Rows, above: Sequence[Sequence[str]], election: Mapping[str, Any], totals: Mapping[str, Any], *, last: bool
+    rows: GateRows,
+    above: Sequence[Sequence[str]],
+    election: Mapping[str, Any],
+    totals: Mapping[str, Any],
+    *,
+    last: bool,
 ) -> None:
     # The same thirteen values stand in three files: CSV, totals.json and manifest.json.
     thirteen = rows.whole.values(rows.rules, last=last)
@@ -519,13 +562,13 @@ def _check_head(
     _expect_same(rows, "trece_valores", thirteen, election["resumen"], file="manifest.json")
 
 
-def _check_size(rows: _Rows, expected: Expected) -> None:
+def _check_size(rows: GateRows, expected: Expected) -> None:
     _expect_same(rows, "renglones", expected.rows + expected.fuera, rows.rows, file=rows.file)
     _expect_same(rows, "fuera_de_catalogo", expected.fuera, rows.whole.fuera, file=rows.file)
 
 
 def _check_contests(
-    rows: _Rows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
+    rows: GateRows, election: Mapping[str, Any], totals: Mapping[str, Any], expected: Expected, *, last: bool
 ) -> dict[str, int]:
     """Every contest, from its rows. Returns the state's votes by party: the sum of the contests (domain.md §4)."""
     _expect_same(rows, "contiendas", sorted(expected.contests), sorted(each["id"] for each in totals["contiendas"]))
@@ -561,7 +604,7 @@ def _without_off_ballot(votes: Mapping[str, int], ballot: Mapping[str, int]) -> 
     return {code: count for code, count in votes.items() if code in ballot or count}
 
 
-def _sums_of_places(rows: _Rows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
+def _sums_of_places(rows: GateRows, entidad: int, territory: int) -> tuple[_Part, list[int]]:
     """The sums over every place of a contest or territory; the number 0 means all."""
     part, votes = _Part(), [0] * len(rows.codes)
     if territory:
@@ -589,7 +632,7 @@ def _distribute_coalitions(options: Sequence[Mapping[str, Any]], votes: Mapping[
     return shares
 
 
-def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) -> None:
+def _check_territories(rows: GateRows, totals: Mapping[str, Any], *, last: bool) -> None:
     told = {(each["tipo"], each["entidad"], each["id"]) for each in totals["territorios"]}
     own = rows.territory
     entidades = {entidad for entidad, _ in rows.by_contest_place}
@@ -603,7 +646,7 @@ def _check_territories(rows: _Rows, totals: Mapping[str, Any], *, last: bool) ->
         _expect_same(rows, "votos", dict(zip(rows.codes, votes, strict=True)), each["votos"], file=where)
 
 
-def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[str, int]) -> None:
+def _check_state(rows: GateRows, totals: Mapping[str, Any], distributed: Mapping[str, int]) -> None:
     whole = rows.whole
     captured = whole.counted + whole.not_counted
     actas = {
@@ -623,7 +666,7 @@ def _check_state(rows: _Rows, totals: Mapping[str, Any], distributed: Mapping[st
 
 
 def _check_growth(
-    rows: _Rows, before: Mapping[str, Any] | None, totals: Mapping[str, Any], corrections: frozenset[str]
+    rows: GateRows, before: Mapping[str, Any] | None, totals: Mapping[str, Any], corrections: frozenset[str]
 ) -> None:
     """No total shrinks, unless an acta of that very place was corrected (domain.md §2)."""
     if before is None:
@@ -642,7 +685,7 @@ def _check_growth(
             _check_part_growth(rows, each, after)
 
 
-def _check_part_growth(rows: _Rows, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def _check_part_growth(rows: GateRows, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     where = f"totals.json, {before['nombre']} ({before['id']})"
     for code, votes in before["votos"].items():
         if after["votos"].get(code, -1) < votes:

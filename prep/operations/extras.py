@@ -13,6 +13,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "rehearsal": ("rich", "segno"),
     "documents": ("reportlab",),
     "pkcs11": ("pkcs11",),
+    "columns": ("numpy",),
 }  # fmt: skip
 """Extra → the modules that it installs. pyproject.toml names the packages of each extra."""
 

@@ -8,13 +8,17 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from integrity.checks import BOTH, TABLE, titles
-from publisher.gate import Expected, GateFinding, check_election, check_folder
+from publisher import columns
+from publisher.gate import Expected, GateFinding, GateRows, check_election, check_folder
 from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder
 from tests.makers.tree_maker import canonical, make_tree, reseal
 from tests.tamper import catalogues
@@ -34,7 +38,11 @@ def tree(pristine: Path, tmp_path: Path) -> Path:
 
 
 def findings(tree: Path, code: str = "GOB", corte: int = 1, expected: Expected | None = None) -> list[GateFinding]:
-    return check_election(tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
+    """The verdict of the engine that reads row by row; that of the other one must be the same."""
+    given = (tree / "cortes" / f"{corte:04}", tree, code, expected or EXPECTED[code])
+    found = check_election(*given, columnar=False)
+    assert check_election(*given, columnar=True) == found
+    return found
 
 
 def checks(tree: Path, code: str = "GOB", corte: int = 1) -> set[str]:
@@ -58,7 +66,9 @@ def public_checks(tree: Path, corte: int = 1) -> set[str]:
     stage = staged(tree, corte)
     found = [each.check for each in staged_folder(stage, tree)]
     for code, size in EXPECTED.items():
-        found += [each.check for each in check_election(stage, tree, code, size, public=True)]
+        told = check_election(stage, tree, code, size, public=True, columnar=False)
+        assert check_election(stage, tree, code, size, public=True, columnar=True) == told
+        found += [each.check for each in told]
     return {check for check in found if check in TABLE}
 
 
@@ -341,3 +351,91 @@ def test_a_line_that_ends_in_another_way(tree: Path) -> None:
     path = tree / "cortes" / "0001" / "TAMPS_GOB_2023.csv"
     path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
     assert "línea" in checks(tree)
+
+
+# --- the two engines --------------------------------------------------------------------------------------------------
+
+
+def columns_of(tree: Path, code: str, corte: int) -> tuple[object, object]:
+    """The sums of the columnar engine, and of the plain one; the first is None if it leaves the file to the other."""
+    stage = tree / "cortes" / f"{corte:04}"
+    manifest = json.loads((stage / "manifest.json").read_bytes())
+    election = next(each for each in manifest["elecciones"] if each["codigo"] == code)
+    rules = manifest["reglas"][code]["contenido"]
+    found = []
+    for engine in (True, False):
+        rows = GateRows(election, rules, (tree, stage.parent))
+        path = stage / election["archivo"]
+        if engine:
+            above = columns.read(rows, path, corrected=frozenset())
+        else:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                above = rows.read(file, corrected=frozenset())
+        sums = {place: (asdict(part), votes) for place, (part, votes) in rows.by_contest_place.items()}
+        found.append(None if above is None else (above, sums, asdict(rows.whole), rows.votes, rows.rows))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("corte", [0, 1, 2])
+@pytest.mark.parametrize("code", ["GOB", "DIP"])
+def test_the_columns_of_a_true_corte_give_the_sums_of_its_rows(tree: Path, code: str, corte: int) -> None:
+    by_columns, by_rows = columns_of(tree, code, corte)
+    assert by_columns == by_rows
+
+
+@pytest.mark.parametrize("block", [1, 300, 1 << 20])
+def test_the_sums_do_not_depend_on_the_ends_of_the_blocks(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(columns, "_BLOCK", block)
+    by_columns, by_rows = columns_of(tree, "GOB", 1)
+    assert by_columns == (by_rows if block > 1 else None)  # a line that no block holds is left to the other engine
+
+
+CELLS_OF_ROWS = ("", "-", "0", "00", "1", "7", "07", "9999999", "10000000", "-1", "+1", " 1", "1_0", "١", "Ilegible",
+    "Sin dato", "Sin acta", "N/A", "a,b", 'a"b', "2", "S", "B", "\r", "\0", "ñ")  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_both_engines_say_the_same_of_any_change(pristine: Path, tmp_path: Path, data: st.DataObject) -> None:
+    """A cell, a whole row or a byte is another one: the same findings in the same words, and never a crash of one."""
+    tree = tmp_path / "publico"
+    if not tree.exists():
+        shutil.copytree(pristine, tree)
+    code, corte = data.draw(st.sampled_from(["GOB", "DIP"])), data.draw(st.sampled_from([1, 2]))
+    path = tree / "cortes" / f"{corte:04}" / f"TAMPS_{code}_2023.csv"
+    right = path.read_bytes()
+    lines = right.split(b"\r\n")
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(7, len(lines) - 2))
+        match data.draw(st.sampled_from(["cell", "cell", "cell", "twice", "lost", "byte"])):
+            case "cell":
+                cells = lines[place].split(b",")
+                at = data.draw(st.integers(0, len(cells) - 1))
+                cells[at] = data.draw(st.sampled_from(CELLS_OF_ROWS)).encode()
+                lines[place] = b",".join(cells)
+            case "twice":
+                lines.insert(place, lines[data.draw(st.integers(7, len(lines) - 2))])
+            case "lost":
+                lines.pop(place)
+            case _:
+                line = bytearray(lines[place])
+                line[data.draw(st.integers(0, len(line) - 1))] = data.draw(st.integers(0, 255))
+                lines[place] = bytes(line)
+        if len(lines) < 10:
+            break
+    path.write_bytes(b"\r\n".join(lines))
+    try:
+        said = [_verdict(tree, code, corte, columnar=columnar) for columnar in (False, True)]
+        assert said[0] == said[1]
+    finally:
+        path.write_bytes(right)
+
+
+def _verdict(tree: Path, code: str, corte: int, *, columnar: bool) -> object:
+    """The findings; or the kind of error with which the process of the gate would end, which also stops the corte."""
+    try:
+        return check_election(tree / "cortes" / f"{corte:04}", tree, code, EXPECTED[code], columnar=columnar)
+    except (ValueError, IndexError, csv.Error) as error:
+        return type(error)
