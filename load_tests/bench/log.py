@@ -74,18 +74,17 @@ def log_500k() -> list[dict[str, Any]]:
         slowest, appended = _append_seconds(home, signer, leaves)
         del leaves
         audited = _audit_seconds(home / "bitacora", signer)
+    hashed = f"hashlib de las mismas hojas y sus padres {bare:.2f} s"
     return [
         _log_figure(
             f"bitácora: {LEAVES:,} hojas de {LEAF} bytes, en lotes de {BATCH:,}, a disco y firmadas",
             appended,
-            peer=f"hashlib de las mismas hojas y sus padres {bare:.2f} s; los mismos lotes a un archivo con fsync "
-            f"{synced:.2f} s; el lote más lento {slowest * 1000:.0f} ms",
+            peer=f"{hashed}; los mismos lotes a un archivo con fsync {synced:.2f} s; el lote más lento "
+            f"{slowest * 1000:.0f} ms",
         ),
-        _log_figure(
-            f"bitácora: auditoría completa de {LEAVES:,} hojas, sin red",
-            audited,
-            peer=f"hashlib de las mismas hojas y sus padres {bare:.2f} s",
-        ),
+        _log_figure("bitácora: agregar las hojas / sus huellas", appended / bare, unit="×", most=6, peer=hashed),
+        _log_figure(f"bitácora: auditoría completa de {LEAVES:,} hojas, sin red", audited, peer=hashed),
+        _log_figure("bitácora: auditarlas / sus huellas", audited / bare, unit="×", most=2, peer=hashed),
     ]
 
 
@@ -136,13 +135,14 @@ def _batches_of_leaves(leaves: list[bytes]) -> Iterator[list[bytes]]:
         yield leaves[start : start + BATCH]
 
 
-def _log_figure(name: str, seconds: float, *, peer: str) -> dict[str, Any]:
+def _log_figure(name: str, value: float, *, peer: str, unit: str = "s", most: float = 0) -> dict[str, Any]:
+    """A figure that may be at most `most`; 0: it is information, because machines differ."""
     return {
         "name": name,
-        "value": round(seconds, 2),
-        "unit": "s",
-        "target": f"<= {MOST_SECONDS}",
-        "met": seconds <= MOST_SECONDS,
+        "value": round(value, 2),
+        "unit": unit,
+        "target": f"<= {most:g}" if most else ">= 0",
+        "met": not most or value <= most,
         "peer": peer,
     }
 

@@ -26,9 +26,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     **{f"QR, veces más rápido que pyzbar (mediana), nivel {level}": f"the same against pyzbar, median time, {level}"
        for level in ("leve", "medio", "fuerte", "extremo")},
     "corte de 50,000 actas, todos los archivos": "corte of 50,000 actas (5 % new), all files and pages",
+    "corte de 50,000 actas con sus páginas / COPY + sha256sum + zip": "the same against plain COPY + sha256sum + zip",
     "memoria del publicador en ese corte": "memory of the publisher in that corte",
     "corte nacional, 170,000 casillas × 3, sin páginas": "national corte, 170,000 casillas × 3, without pages",
     "corte nacional / COPY + sha256sum + zip": "the same against plain COPY + sha256sum + zip",
+    "corte nacional con 1 % de actas nuevas / COPY + sha256sum + zip": "the next one, with 1 % new, against the same",
+    "corte nacional con sus páginas / COPY + sha256sum + zip": "the first one with its pages, against the same",
+    "compuerta del corte nacional, más allá de leer los CSV como columnas": (
+        "its gate, beyond reading the same CSV as columns"
+    ),
     "memoria del publicador en el corte nacional": "memory of the publisher in the national corte",
     _FORM: "actas from upload to count over HTTP, two captures each, in the middle of a night: embedded",
     f"{_FORM}, Kafka de 1": "the same on one Kafka node",
@@ -47,7 +53,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bitácora: 500,000 hojas de 300 bytes, en lotes de 1,000, a disco y firmadas": (
         "log: 500,000 leaves appended, on disk and signed"
     ),
+    "bitácora: agregar las hojas / sus huellas": "the same against hashing the leaves and their parents",
     "bitácora: auditoría completa de 500,000 hojas, sin red": "log: the same 500,000 leaves audited",
+    "bitácora: auditarlas / sus huellas": "the same against hashing the leaves and their parents",
     "bitácora: del acuse a la prueba de inclusión, percentil 99, 40 imágenes/s de 400 KB": (
         "from receipt to inclusion proof, 40 images of 400 KB a second, 99th percentile"
     ),
