@@ -128,7 +128,7 @@ def before(folder: Path, rows: int, fuera: int = 2) -> Kept:
 
 
 @pytest.mark.parametrize("block", [7, 64, 1 << 20])
-def test_changed_rows_take_their_places_wherever_the_pieces_of_the_file_end(
+def test_changed_rows_take_their_places_at_all_ends_of_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     monkeypatch.setattr(kept, "_BLOCK", block)
