@@ -91,7 +91,7 @@ from capture.uploads import (
     VERSION,
     LineBroke,
     Name,
-    Progress,
+    UploadProgress,
     Uploads,
 )
 from prep import observe
@@ -262,7 +262,7 @@ UPLOADS: Final = "/v1/uploads"
 
 
 async def tus_options(request: Request) -> Response:
-    """What is spoken of tus, the protocol of uploads by pieces: its version, extensions and limits."""
+    """How tus is spoken here, the protocol of uploads by pieces: its version, extensions and limits."""
     headers = {
         "Tus-Version": VERSION,
         "Tus-Extension": ",".join(EXTENSIONS),
@@ -315,7 +315,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         raise LineBroke from None
 
 
-def _told_by_tus(progress: Progress, status: int) -> Response:
+def _told_by_tus(progress: UploadProgress, status: int) -> Response:
     said = {"Tus-Resumable": VERSION, "Upload-Offset": str(progress.offset), "Upload-Length": str(progress.length)}
     if progress.expires is not None:
         said["Upload-Expires"] = format_datetime(progress.expires, usegmt=True)

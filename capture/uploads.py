@@ -10,7 +10,8 @@
    answers is the receipt. If we stop before that, the sender sends the last piece again.
 4. A mark says for ever that the upload came to its end; its pieces are removed.
 
-What is unfinished after `LASTS` is removed. A device has at most `OPEN_AT_ONCE` uploads: its oldest one makes room.
+An upload that is not finished after `LASTS` is removed. A device has at most `OPEN_AT_ONCE` uploads: its oldest one
+makes room.
 """
 
 import asyncio
@@ -84,7 +85,7 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Announcement:
     """What the record of an announcement holds."""
 
     headers: Mapping[str, str]
@@ -100,13 +101,13 @@ class Opened:
         return json.dumps(said, sort_keys=True).encode()
 
     @classmethod
-    def of(cls, content: bytes) -> "Opened":
+    def of(cls, content: bytes) -> "Announcement":
         said: dict[str, Any] = json.loads(content)
         return cls(said["encabezados"], said["bytes"], datetime.fromisoformat(said["creado"]))
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class UploadProgress:
     """How far an upload has come. `receipt` is there once all of it has."""
 
     offset: int
@@ -134,15 +135,16 @@ class Uploads:
         await self.intake.check_number(announced.upload)
         name = Name.of(announced)
         kept = {each: value for each, value in headers.items() if each.startswith("x-prep-")}
-        opened = Opened(kept, length, self.clock())
+        opened = Announcement(kept, length, self.clock())
         if await self.blobs.find(name.ended) is not None:
             return name, opened.expires
 
-        # Nothing is kept. If we stop behind this line, the device finds the upload, empty or as far as it had come.
+        # The store has no record of it yet. If we stop behind this line, the device finds the upload, as far as it had
+        # come.
         before = await self._find(name)
         if before is None:
             content, made = await self.blobs.record(name.record(_ANNOUNCED), opened.as_bytes())
-            before = Opened.of(content)
+            before = Announcement.of(content)
             if made:
                 await self._make_room(name)
         if before.length != length:
@@ -150,22 +152,22 @@ class Uploads:
             raise Rejected(sentence, code=Code.HEADER_WRONG)
         return name, before.expires
 
-    async def progress(self, name: Name) -> Progress:
+    async def progress(self, name: Name) -> UploadProgress:
         """How far it has come. Raises Rejected (404) if there is no such upload, or it ran out."""
         ended = await self.blobs.find(name.ended)
         if ended is not None:
             sha256, _, length = ended.decode().partition(" ")
-            return Progress(int(length), int(length), receipt=await self.intake.receipts.find(sha256))
+            return UploadProgress(int(length), int(length), receipt=await self.intake.receipts.find(sha256))
         opened = await self._find(name)
         if opened is None:
             raise Rejected("no hay un envío así, o ya venció; comience de nuevo", code=Code.UPLOAD_UNKNOWN)
         _, offset = await self._pieces(name)
-        return Progress(offset, opened.length, opened.expires)
+        return UploadProgress(offset, opened.length, opened.expires)
 
-    async def add_piece(self, name: Name, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> Progress:
+    async def add_piece(self, name: Name, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> UploadProgress:
         """Take the next piece; with the last one the image goes through `Intake`, and the receipt is in the answer.
 
-        Raises Rejected, Unavailable or blobs.Full; what was told before stays.
+        Raises Rejected, Unavailable or blobs.Full; the pieces before stay.
         """
         _check_version(headers)
         if headers.get("content-type", "").partition(";")[0].strip().lower() != PIECE_TYPE:
@@ -200,11 +202,11 @@ class Uploads:
                 await self._keep_piece(name, at, arriving)
                 if cut is not None:
                     raise cut
-                return Progress(at + arriving.size, opened.length, opened.expires)
+                return UploadProgress(at + arriving.size, opened.length, opened.expires)
 
             # All bytes are here: the pieces before in the store, the last one in the file.
             receipt = await self._finish(name, opened, arriving.path)
-        return Progress(opened.length, opened.length, receipt=receipt)
+        return UploadProgress(opened.length, opened.length, receipt=receipt)
 
     async def keep_swept(self) -> None:
         """Remove what ran out, for ever; runs beside intake."""
@@ -233,12 +235,12 @@ class Uploads:
             raise Rejected("falta el encabezado Upload-Length", code=Code.LENGTH_MISSING)
         return self.intake.read_length(length, "Upload-Length")
 
-    async def _find(self, name: Name) -> Opened | None:
+    async def _find(self, name: Name) -> Announcement | None:
         """The upload as it was announced. One that ran out is removed."""
         content = await self.blobs.find(name.record(_ANNOUNCED))
         if content is None:
             return None
-        opened = Opened.of(content)
+        opened = Announcement.of(content)
         if self.clock() < opened.expires:
             return opened
         await self._remove(name)
@@ -256,7 +258,7 @@ class Uploads:
     async def _take_in(
         self, arriving: Arriving, body: AsyncIterator[bytes], *, room: int, checksum: "_Checksum | None"
     ) -> Exception | None:
-        """Everything that comes; the error if the line broke or fell silent, after which the file has what came."""
+        """Everything that comes; the error if the line broke or fell silent: then the file has the bytes before."""
         cut: Exception | None = None
         try:
             async with aclosing(awaited(body)) as chunks:
@@ -278,7 +280,7 @@ class Uploads:
         if arriving.size and not await self.blobs.record_file(name.record(at), arriving.path):
             raise Rejected("otro trozo llegó antes a esa posición", code=Code.OFFSET_WRONG)
 
-    async def _finish(self, name: Name, opened: Opened, last: Path) -> bytes:
+    async def _finish(self, name: Name, opened: Announcement, last: Path) -> bytes:
         """The whole image through `Intake`. If it is refused for what it is, the upload is removed with its pieces."""
         pieces, _ = await self._pieces(name)
         headers = {**opened.headers, "content-length": str(opened.length)}
@@ -293,7 +295,7 @@ class Uploads:
         sha256 = json.loads(receipt)["acuse"]["sha256"]
         await self.blobs.record(name.ended, f"{sha256} {opened.length}".encode())
 
-        # The mark answers from now on. What is left behind here is swept.
+        # The mark answers from now on. If we stop here, the sweep removes the rest.
         await self._remove(name)
         return receipt
 
@@ -313,7 +315,7 @@ class Uploads:
             await self._remove(Name(name.device, upload))
 
     async def _remove(self, name: Name) -> None:
-        # The announcement first: without it the pieces are nobody's, and are swept.
+        # The announcement first: without it the pieces belong to no upload, and are swept.
         records = await self.blobs.sizes_in(f"{_ROOT}/{name.device}")
         pieces = [each for each in records if each.startswith(name.record("")) and each != name.record(_ANNOUNCED)]
         await self.blobs.remove([name.record(_ANNOUNCED), *pieces])

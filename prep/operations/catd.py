@@ -59,7 +59,7 @@ READING: Final = Bounds(memory=512 * MIB, cpu=10, seconds=30)
 UNFINISHED: Final = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
 NOT_SCANS: Final = frozenset({"thumbs.db", "desktop.ini"})
 ENDS: Final[Mapping[str, bytes]] = {"jpeg": b"\xff\xd9", "png": b"IEND", "pdf": b"%%EOF"}
-"""What stands near the end of a whole file of the format."""
+"""The bytes near the end of a whole file of the format."""
 LARGEST: Final = 60_000_000
 """Bytes of a file that is read at all. The server's own limit is lower."""
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
@@ -184,7 +184,7 @@ async def _asked(client: aiohttp.ClientSession, method: str, path: str, **given:
 # The folder.
 
 
-class Journal:
+class SpoolJournal:
     """What this machine remembers of every image, in one file that survives a power cut."""
 
     def __init__(self, path: Path) -> None:
@@ -241,21 +241,21 @@ async def _watch(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     reading = Lane(1, READING, prepare)
-    journal = Journal(place.folder / OURS / "envios.sqlite")
+    journal = SpoolJournal(place.folder / OURS / "envios.sqlite")
     try:
         async with aiohttp.ClientSession(place.server, timeout=aiohttp.ClientTimeout(120)) as client:
-            await Watch(place, journal, client, reading, stop).run(once=arguments.once)
+            await ScanFolder(place, journal, client, reading, stop).run(once=arguments.once)
     finally:
         reading.close()
         journal.close()
     return 0
 
 
-class Watch:
+class ScanFolder:
     """A folder on its way to the server."""
 
     def __init__(
-        self, place: Place, journal: Journal, client: aiohttp.ClientSession, reading: Lane, stop: asyncio.Event
+        self, place: Place, journal: SpoolJournal, client: aiohttp.ClientSession, reading: Lane, stop: asyncio.Event
     ) -> None:
         self._place = place
         self._journal = journal
@@ -267,7 +267,7 @@ class Watch:
         self._said = ""
 
     async def run(self, *, once: bool) -> None:
-        """Until `stop`; with `once` until the folder is empty and nothing waits."""
+        """Until `stop`; with `once` until the folder is empty and no image waits."""
         spool = self._place.folder / OURS / "cola"
         spool.mkdir(exist_ok=True)
         self._finish_begun(spool)
@@ -384,7 +384,7 @@ class Watch:
     async def _identity(self, spooled: Path) -> str:
         """The text of its QR code, for the receipt's line and as a hint; "" if none can be read in time."""
         with contextlib.suppress(OutOfBounds, TimeoutError, PrepError):
-            read = read_identity((await self._reading.do(qr_of, spooled)) or "")
+            read = read_identity(await self._reading.do(qr_of, spooled))
             if read is not None:
                 return read[0].text
         return ""
@@ -400,7 +400,7 @@ class Watch:
             if not final.exists():
                 break
             final = final.with_name(f"{Path(name).stem}-{n}{Path(name).suffix}")
-        # What is said first: a file without its sentence would be a riddle. If we stop here, it is said again.
+        # The sentence comes first: a file without it would be a riddle. If we stop here, it is said again.
         beside = final.with_name(f"{final.name}.{'acuse.json' if receipt is not None else 'motivo.txt'}")
         durable.write(beside, receipt if receipt is not None else f"{sentence}\n".encode())
         path.rename(final)
@@ -415,11 +415,10 @@ class Watch:
         self._said = line
 
 
-def qr_of(path: Path) -> str | None:
-    """The text of the QR code of a file; for a process that may die."""
+def qr_of(path: Path) -> str:
+    """The text of the QR code of a file, "" if none is read; for a process that may die."""
     [found] = scan_files([path])
-    text: str | None = found["text"]
-    return text
+    return found["text"] or ""
 
 
 def signed_headers(place: Place, sha256: str, number: int, acopio: str, acta: str) -> dict[str, str]:
@@ -493,15 +492,15 @@ async def _import(arguments: argparse.Namespace) -> int:
     with _opened(path) as package:
         listed = _listed(package)
         async with aiohttp.ClientSession(arguments.server.rstrip("/"), timeout=timeout) as client:
-            for each in listed:
+            for name, headers in listed:
                 try:
-                    receipt = await _send_packed(client, package, each["archivo"], each["encabezados"])
+                    receipt = await _send_packed(client, package, name, headers)
                 except Rejected as refusal:
                     refused += 1
-                    print(f"{each['archivo']}: {refusal.sentence}")
+                    print(f"{name}: {refusal.sentence}")
                 else:
-                    receipts[each["archivo"]] = json.loads(receipt)
-                    print(f"{each['archivo']}: acuse")
+                    receipts[name] = json.loads(receipt)
+                    print(f"{name}: acuse")
     told = path.with_name(f"{path.name}.acuses.json")
     durable.replace(told, json.dumps(receipts, indent=1).encode(), fresh=told.with_name(f".{told.name}"))
     print(f"{len(receipts)} con acuse, {refused} sin él; los acuses quedan en {told}")
@@ -519,13 +518,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise Rejected(f"{path} no es un paquete de PREP Casilla, o llegó incompleto") from None
 
 
-def _listed(package: zipfile.ZipFile) -> list[dict[str, Any]]:
-    """What the package says of its images. Raises Rejected."""
+def _listed(package: zipfile.ZipFile) -> list[tuple[str, dict[str, str]]]:
+    """The file of each image of the package, and the headers that its telephone signed. Raises Rejected."""
     wrong = Rejected("el archivo no es un paquete de PREP Casilla")
     try:
         said = json.loads(_entry(package, LIST, _LIST_BYTES))
         listed = [
-            {"archivo": str(each["archivo"]), "encabezados": {str(k): str(v) for k, v in each["encabezados"].items()}}
+            (str(each["archivo"]), {str(name): str(value) for name, value in each["encabezados"].items()})
             for each in said["imagenes"]
         ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -533,16 +532,14 @@ def _listed(package: zipfile.ZipFile) -> list[dict[str, Any]]:
     if said.get("formato") != FORMAT:
         raise Rejected(f"el paquete es de otra versión ({said.get('formato')}); actualice este programa")
     if not all(
-        name.startswith("X-PREP-") and "\n" not in value
-        for each in listed
-        for name, value in each["encabezados"].items()
+        name.startswith("X-PREP-") and value.isprintable() for each in listed for name, value in each[1].items()
     ):
         raise wrong
     return listed
 
 
 def _entry(package: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """The bytes of one file of the package; never more than `most`, whatever its directory says. Raises Rejected."""
+    """The bytes of one file of the package; never more than `most`, even if the ZIP says less. Raises Rejected."""
     try:
         with package.open(name) as file:
             content = file.read(most + 1)

@@ -29,7 +29,7 @@ QUIET: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class LabelPaper:
     """Label paper: the page, its columns and rows, and where the first label stands. All lengths in points."""
 
     page: tuple[float, float]
@@ -44,15 +44,18 @@ class Sheet:
     down: float
 
 
-SHEETS: Final[Mapping[str, Sheet]] = {
+_THIRDS: Final = 10 / 3 * inch
+SHEETS: Final[Mapping[str, LabelPaper]] = {
     # Letter, 4 × 2 inches: Avery 5163 and the like.
-    "carta-10": Sheet(letter, 2, 5, 4 * inch, 2 * inch, 0.15625 * inch, 0.5 * inch, 4.1875 * inch, 2 * inch),
+    "carta-10": LabelPaper(letter, 2, 5, 4 * inch, 2 * inch, 0.15625 * inch, 0.5 * inch, 4.1875 * inch, 2 * inch),
     # Letter, 4 × 3⅓ inches: Avery 5164.
-    "carta-6": Sheet(letter, 2, 3, 4 * inch, 10 / 3 * inch, 0.15625 * inch, 0.5 * inch, 4.1875 * inch, 10 / 3 * inch),
+    "carta-6": LabelPaper(
+        letter, 2, 3, 4 * inch, 10 / 3 * inch, 0.15625 * inch, 0.5 * inch, 4.1875 * inch, 10 / 3 * inch
+    ),
     # Letter, 2 × 2 inches: Avery 22806.
-    "carta-12": Sheet(letter, 3, 4, 2 * inch, 2 * inch, 0.625 * inch, 0.625 * inch, 2.625 * inch, 31 / 12 * inch),
+    "carta-12": LabelPaper(letter, 3, 4, 2 * inch, 2 * inch, 0.625 * inch, 0.625 * inch, 2.625 * inch, 31 / 12 * inch),
     # A4, 99.1 × 67.7 mm: Avery L7165.
-    "a4-8": Sheet(A4, 2, 4, 99.1 * mm, 67.7 * mm, 4.65 * mm, 13.1 * mm, 101.6 * mm, 67.7 * mm),
+    "a4-8": LabelPaper(A4, 2, 4, 99.1 * mm, 67.7 * mm, 4.65 * mm, 13.1 * mm, 101.6 * mm, 67.7 * mm),
 }
 """Name of a sheet → its measures. Each label holds the code and its margin, also 2 mm off."""
 
@@ -118,7 +121,7 @@ def _words(casilla: Casilla, title: str, acta: Acta) -> Sequence[tuple[str, bool
 
 
 def _draw_label(
-    canvas: Canvas, sheet: Sheet, corner: tuple[float, float], *, text: str, words: Sequence[tuple[str, bool]]
+    canvas: Canvas, sheet: LabelPaper, corner: tuple[float, float], *, text: str, words: Sequence[tuple[str, bool]]
 ) -> None:
     left, bottom = corner
     rows = modules(text)

@@ -8,5 +8,6 @@ import zxingcpp
 def modules(text: str) -> Sequence[str]:
     """The squares of the QR code of a text, row by row: «1» is dark. The quiet zone around it is not there."""
     image = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode).to_image(scale=1, add_quiet_zones=False)
-    pixels = memoryview(image)
-    return ["".join("0" if pixels[y, x] else "1" for x in range(pixels.shape[1])) for y in range(pixels.shape[0])]
+    pixels = memoryview(image)  # type: ignore[arg-type]  # its stub does not tell that it is a buffer
+    height, width = pixels.shape or (0, 0)
+    return ["".join("0" if pixels[y, x] else "1" for x in range(width)) for y in range(height)]

@@ -44,7 +44,8 @@ WITH ours AS (
 )
 SELECT e.code AS eleccion, e.title AS titulo, a.clave, c.seccion::int, c.tipo::text, c.numero::int, c.ext_contigua::int, c.lugar,
     CASE WHEN v.reason = 'sin_acta' THEN 'sin_acta' WHEN coalesce(s.estado, 'Esperada') = 'Esperada' THEN 'falta' ELSE 'llego' END AS estado,
-    CASE WHEN v.reason = 'sin_acta' THEN s.changed_at ELSE (
+    CASE WHEN v.reason = 'sin_acta' THEN (
+        SELECT max(d.answered_at) FROM decision d WHERE d.acta = a.id AND d.kind = 'sin_acta' AND d.state = 'confirmada') ELSE (
         SELECT min(r.received_at) FROM image_current i JOIN arrival r ON r.image = i.image WHERE i.acta = a.id) END AS desde,
     (SELECT max(d.id) FROM decision d WHERE d.acta = a.id AND d.kind = 'sin_acta' AND d.state = 'propuesta') AS propuesta
 FROM ours o

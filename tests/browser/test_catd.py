@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from prep.store import embedded
 from tests.browser.conftest import accessible
@@ -85,9 +85,8 @@ def test_scans_duplicates_rubbish_and_a_package_are_dropped_and_the_board_tells(
         ("movil.zip", "application/zip", package_of(room, drawn(VALUES, 25), b"otra cosa")),
         ("falso.zip", "application/zip", b"PK"),
     ]
-    page.locator("input[type=file]").set_input_files(
-        [{"name": name, "mimeType": kind, "buffer": content} for name, kind, content in files]  # type: ignore[typeddict-item]
-    )
+    payloads: list[FilePayload] = [{"name": name, "mimeType": kind, "buffer": content} for name, kind, content in files]
+    page.locator("input[type=file]").set_input_files(payloads)
     expect(page.get_by_text("2 con acuse · 0 por enviar · 1 no se aceptaron")).to_be_visible()
     told = page.locator(".files .notice")
     expect(told).to_contain_text("copia.jpg: es la misma imagen que 21.jpg, byte por byte")

@@ -190,7 +190,7 @@ def test_a_picture_without_a_legible_code_is_sent_all_the_same_and_the_person_sa
     phone.page.get_by_label("Casilla").select_option(label="sección 7, básica")
     accessible(phone.page)
     shots(phone.page, "casilla-elegir")
-    # The page is closed before the person answers: nothing was sent, and the question is there again.
+    # The page is closed before the person answers: it was not sent, and the question is there again.
     phone.close()
     assert sent_by(room, phone.name) == []
     phone.open()

@@ -1,4 +1,4 @@
-"""A folder of a CATD: everything that a scanner saves gets its receipt, or a sentence; nothing is deleted or lost."""
+"""A folder of a CATD: everything that a scanner saves gets its receipt, or a sentence; no file is deleted or lost."""
 
 import asyncio
 import base64
@@ -56,7 +56,7 @@ async def sent(room: Room) -> list[tuple[int, str, str]]:
 
 
 def contents(folder: Path) -> Mapping[str, str]:
-    """The files of a folder below its own, without what stands beside them."""
+    """The files of a folder below its own, without the receipts and sentences beside them."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -103,7 +103,7 @@ async def test_a_folder_of_scans_duplicates_and_rubbish(room: Room, tmp_path: Pa
         hashlib.sha256(content).hexdigest() for content in repeated.values()
     )
     assert (folder / "sin terminar.jpg.part").exists()
-    # Nothing is left over, and the same again does nothing.
+    # The spool is empty, and the same again does nothing.
     assert list((folder / catd.OURS / "cola").iterdir()) == []
     assert await catd_command("watch", folder, "--once") == (0, "", "")
 
@@ -150,7 +150,7 @@ async def test_a_killed_watch_and_a_server_that_is_away_lose_nothing(night: Nigh
 
 
 def test_a_decision_that_was_not_carried_out_is_carried_out_at_the_next_start(tmp_path: Path) -> None:
-    journal = catd.Journal(tmp_path / "envios.sqlite")
+    journal = catd.SpoolJournal(tmp_path / "envios.sqlite")
     journal.add("a" * 64, "uno.jpg", "2024-06-02T18:30:00-06:00")
     assert journal.next_number() == 1
     journal.announce("a" * 64, 1, {})
@@ -188,7 +188,7 @@ async def test_a_package_of_a_phone_is_sent_as_the_phone_signed_it(room: Room, t
     assert [number for number, _, _ in await sent(room)] == [1, 2]
 
 
-async def test_of_a_package_what_was_changed_on_its_way_is_refused_and_the_rest_goes(
+async def test_an_image_of_a_package_that_was_changed_on_its_way_is_refused_and_the_rest_goes(
     room: Room, tmp_path: Path
 ) -> None:
     package = packed(tmp_path, room.device, jpeg(1), jpeg(2), b"no es imagen")
@@ -217,7 +217,9 @@ async def test_of_a_package_what_was_changed_on_its_way_is_refused_and_the_rest_
         ({"imagenes": [{"archivo": "../1.jpg", "encabezados": {}}]}, "falta en el paquete ../1.jpg"),
     ],
 )
-async def test_what_is_no_package_is_refused_in_one_sentence(tmp_path: Path, content: Any, sentence: str) -> None:
+async def test_a_file_that_is_no_package_is_refused_in_one_sentence(
+    tmp_path: Path, content: Any, sentence: str
+) -> None:
     package = tmp_path / "paquete.zip"
     if isinstance(content, dict):
         package = packed(tmp_path, Device("movil-1"), jpeg(1), **content)

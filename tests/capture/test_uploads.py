@@ -18,8 +18,8 @@ import asyncpg
 import httpx
 import pytest
 from PIL import Image
-from tusclient import client as tus  # type: ignore[import-untyped]
-from tusclient.exceptions import TusCommunicationError  # type: ignore[import-untyped]
+from tusclient import client as tus
+from tusclient.exceptions import TusCommunicationError
 
 from capture import uploads
 from prep.bus.kafka_dev import free_ports
@@ -106,7 +106,7 @@ async def test_an_image_by_pieces_gets_the_receipt_of_any_other_image(room: Room
     assert (await room.send(content, Sequence="1")).content == receipt
 
 
-async def test_what_is_spoken_of_tus_is_told(room: Room) -> None:
+async def test_the_server_tells_how_it_speaks_tus(room: Room) -> None:
     told = (await room.http.options("/v1/uploads")).headers
     assert (told["tus-version"], told["tus-extension"]) == ("1.0.0", "creation,checksum,expiration")
     assert told["tus-max-size"] == str(room.settings.image_max_bytes)
@@ -291,7 +291,7 @@ async def test_no_upload_has_a_path_that_was_made_up(room: Room) -> None:
         assert (await room.http.get(f"/v1/uploads/escaner-1/{wrong}")).status_code in {404, 422}
 
 
-async def test_what_is_no_image_is_refused_at_its_end_and_its_number_stays_free(room: Room) -> None:
+async def test_a_file_that_is_no_image_is_refused_at_its_end_and_its_number_stays_free(room: Room) -> None:
     rubbish = b"esto no es una imagen " * 1000
     path = (await create(room, rubbish, room.device.headers(rubbish, Sequence="4"))).headers["location"]
     at = 0
@@ -319,7 +319,7 @@ async def test_bytes_that_are_not_the_announced_ones_are_refused_whole(room: Roo
     assert await announced(room) == []
 
 
-async def test_a_line_that_breaks_in_a_piece_keeps_what_came(room: Room) -> None:
+async def test_a_line_that_breaks_in_a_piece_keeps_the_bytes_before(room: Room) -> None:
     content = photo()
     path = (await create(room, content, room.device.headers(content))).headers["location"]
 

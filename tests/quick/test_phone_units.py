@@ -51,7 +51,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
     bundle = folder / "units.mjs"
     source = Path(__file__).with_name("phone_units.ts")
-    build = [node, WEB / "node_modules" / "esbuild" / "bin" / "esbuild", source, "--bundle", "--format=esm"]
+    build = [node, str(WEB / "node_modules" / "esbuild" / "bin" / "esbuild"), str(source), "--bundle", "--format=esm"]
     subprocess.run([*build, "--platform=node", f"--outfile={bundle}", "--log-level=error"], check=True)
     ran = subprocess.run(
         [node, bundle, folder],

@@ -34,7 +34,10 @@ def test_every_sticker_of_a_sheet_is_read_and_is_its_acta(folder: Path, sheet: s
     document = pypdfium2.PdfDocument(pdf)
     for page in list(document)[:2]:
         picture = page.render(scale=150 / 72).to_pil()
-        read += [each.text for each in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)]
+        read += [
+            each.text
+            for each in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
+        ]
     each_page = SHEETS[sheet].columns * SHEETS[sheet].rows
     assert len(set(read)) == min(count, 2 * each_page)
     expected = {acta.qr for acta in catalog.actas}

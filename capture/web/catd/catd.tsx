@@ -175,12 +175,12 @@ async function keep(file: File): Promise<string> {
   const kept = await keepPicture(picture, content);
   const read = oneIdentity(await readQr(file));
   const taken = (read && acopios()[read]) || picture.taken;
-  // A scanner's picture is not asked about one by one: the server reads its sticker, and people what has none.
+  // A scanner's picture is not asked about one by one: the server reads its sticker, and people look if it has none.
   await update(kept.id!, { read, acta: read ?? "", taken, confirmed: true });
   return "";
 }
 
-/** What was kept when the page was closed, and not read any more: it is sent all the same. */
+/** Files that were kept when the page was closed, and not read any more: they are sent all the same. */
 async function finishKept(): Promise<void> {
   for (const each of await pictures()) if (!each.confirmed && each.origin === "CATD") await update(each.id!, { confirmed: true });
 }
@@ -229,7 +229,7 @@ function Acopio({ device }: { device: Enrolment }) {
   );
 }
 
-/** My casillas: what came, what is missing, and since when. */
+/** My casillas: the actas that came, those that are missing, and since when. */
 function Board({ ask, role }: { ask: Ask; role: string }) {
   const [board, setBoard] = useState<SiteBoard | null>(null);
   const [shown, setShown] = useState<string>("");
