@@ -1,6 +1,9 @@
 """A device enrols itself with a code that a supervisor shows: once, soon, and with a key that only the device has."""
 
+import asyncio
 import base64
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -74,8 +77,6 @@ async def test_a_code_is_used_once_and_the_same_phone_is_answered_again(room: Ro
 
 
 async def test_of_two_phones_with_one_code_one_enrols(room: Room) -> None:
-    import asyncio
-
     told = await invite(room)
     answers = await asyncio.gather(*(enrol(room, told["codigo"], Device("movil-7")) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 404, 404, 404]
@@ -172,6 +173,45 @@ async def test_postgres_takes_no_device_without_a_code_and_no_code_without_a_ses
     typist = nobody.replace("'no token'", "convert_to($1, 'UTF8')")
     assert await connection.fetchval(typist, room.tokens["ana"]) is None, "her role may not"
     await connection.close()
+
+
+async def test_the_owner_invites_by_a_command_that_draws_the_code(room: Room, night: Night, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+    environment |= {"PREP_DATA": str(tmp_path), "PREP_DATABASE": night.app, "PREP_DATABASE_OWNER": night.owner}
+
+    async def command(*words: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "prep.operations.cli", "device", "invite", *words),
+            env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    words = ("movil-8", "--site", "CATD-1", "--sections", "12-13", "--address", "https://recepcion.example.mx:8443/")
+    status, out, err = await command(*words)
+    assert (status, err) == (0, ""), err
+    first, *drawn, _, address = out.rstrip("\n").split("\n")
+    code = first.split()[0]
+    assert first == f"{code}  inscribe a movil-8 una sola vez, en los próximos 15 minutos"
+    assert address == f"https://recepcion.example.mx:8443/casilla#inscribir={code}"
+    # The terminal is dark, and the light squares are drawn: read it as a camera would.
+    halves = {"█": (255, 255), "▀": (255, 0), "▄": (0, 255), " ": (0, 0)}
+    lines = [line for line in drawn if line]
+    picture = Image.new("L", (len(lines[0]), 2 * len(lines)))
+    for y, line in enumerate(lines):
+        for x, sign in enumerate(line):
+            picture.putpixel((x, 2 * y), halves[sign][0])
+            picture.putpixel((x, 2 * y + 1), halves[sign][1])
+    [read] = zxingcpp.read_barcodes(picture.resize((picture.width * 4, picture.height * 4), Image.Resampling.NEAREST))
+    assert read.text == address
+    assert len((await enrol(room, code, Device("movil-8"))).json()["casillas"]) == 2
+    for wrong, sentence in (
+        (("movil-8", "--site", "CATD-1"), "ya está inscrito el dispositivo movil-8"),
+        (("movil-9", "--site", "CATD-7"), "no hay un sitio «CATD-7»"),
+        (("movil-9", "--site", "CATD-1", "--sections", "x"), "los números se escriben como 5-9,12"),
+    ):
+        status, _, err = await command(*wrong)
+        assert (status, sentence in err, err.count("\n")) == (2, True, 1), err
 
 
 def test_the_squares_are_a_qr_code_that_others_read() -> None:
