@@ -65,3 +65,37 @@ async def test_image_number_and_receipt_are_fsynced_file_and_folder_before_the_s
             [each for path in promised(data, sha256, len(lost) + 1) for each in disk.lost(path, below=tmp_path)]
         )
     assert lost == [[], [], []]
+
+
+async def test_a_piece_is_fsynced_file_and_folder_before_its_end_is_told(night: Night, tmp_path: Path) -> None:
+    device, data, port, content = Device("escaner-1"), tmp_path / "var", free_port(), os.urandom(20_000)
+    await furnish(night.owner, device)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+    environment |= {"PREP_DATA": str(data), "PREP_DATABASE": night.app, "PREP_CAPTURE_PORT": str(port)}
+    command = (sys.executable, "-m", "prep.operations.cli", "capture")
+    tus = {"Tus-Resumable": "1.0.0"}
+    async with (
+        traced(command, tmp_path / "trace", environment) as running,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+    ):
+
+        async def up() -> bool:
+            assert running.process.returncode is None
+            with suppress(httpx.TransportError):
+                return (await http.get("/healthz")).is_success
+            return False
+
+        await until(up)
+        headers = device.headers(content) | tus | {"Upload-Length": str(len(content))}
+        path = (await http.post("/v1/uploads", headers=headers)).headers["location"]
+        for at in (0, 8192):
+            moves = tus | {"Upload-Offset": str(at), "Content-Type": "application/offset+octet-stream"}
+            answer = await http.patch(path, content=content[at : at + 8192], headers=moves)
+            assert answer.headers["upload-offset"] == str(at + 8192)
+    upload = data / "blobs" / "envios" / "escaner-1" / path.rsplit("/", 1)[1]
+    promised_so_far = [upload.with_name(f"{upload.name}.envio")]
+    lost: list[list[str]] = []
+    for at, disk in zip((0, 8192), running.at("upload-offset: "), strict=True):
+        promised_so_far.append(upload.with_name(f"{upload.name}.{at:09}"))
+        lost.append([each for path in promised_so_far for each in disk.lost(path, below=tmp_path)])
+    assert lost == [[], []]
