@@ -28,7 +28,7 @@ def sync(path: Path | str) -> None:
 def sync_file_system(path: Path) -> bool:
     """Linux: all bytes and names of the file system that holds this folder survive a power cut (syncfs(2)).
 
-    For hundreds of files it is one wait instead of hundreds. False, and nothing is promised, on other systems.
+    For hundreds of files it is one wait instead of hundreds. False on other systems: then it has done no work.
     """
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:
