@@ -4,6 +4,7 @@ A file is durable if its bytes and its name are. `sync` of the file keeps its by
 name. Each docstring says what a reader finds if we stop in the middle: the process killed, or the power cut.
 """
 
+import ctypes
 import fcntl
 import os
 import secrets
@@ -22,6 +23,24 @@ def sync(path: Path | str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_file_system(path: Path) -> bool:
+    """Linux: all bytes and names of the file system that holds this folder survive a power cut (syncfs(2)).
+
+    For hundreds of files it is one wait instead of hundreds. False on other systems: then it has done no work.
+    """
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        return False
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs(handle):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+    finally:
+        os.close(handle)
+    return True
 
 
 def write(path: Path, content: bytes) -> None:

@@ -67,6 +67,8 @@ _SCRATCH: Final = ".tmp"
 _JOURNAL: Final = f"{_SCRATCH}/diario"
 _LONGEST_JOURNAL: Final = 32 << 20
 """Bytes. A longer one is closed: its files are synced, which costs as much as the files are many."""
+_FEW: Final = 50
+"""Files that are synced one by one, and not with everything that other programs have written."""
 _RECORD: Final = Struct(">4sQQI")
 """Of the journal, before each record: its kind, the leaves before it, its length, its CRC-32."""
 _AT_ONCE: Final = 8
@@ -429,10 +431,11 @@ class Sequencer:
 
     def _close_journal(self) -> None:
         """Sync every file since the journal began, then drop it. If we stop, the next run does this again."""
-        self._sync_all(self._unsynced)
-        # The names too, and the folders' own. A partial tile that was swept away is needed by no head.
-        folders = {folder.as_posix() for path in self._unsynced for folder in PurePosixPath(path).parents}
-        self._sync_all(folders)
+        if len(self._unsynced) < _FEW or not durable.sync_file_system(self._folder):
+            self._sync_all(self._unsynced)
+            # The names too, and the folders' own. A partial tile that was swept away is needed by no head.
+            folders = {folder.as_posix() for path in self._unsynced for folder in PurePosixPath(path).parents}
+            self._sync_all(folders)
         self._unsynced.clear()
         if self._journal is not None:
             self._journal.close()

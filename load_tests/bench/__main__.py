@@ -78,7 +78,7 @@ def compare(names: Sequence[str], other: str, turns_of_each: int = 2) -> list[st
 def _measured_in(tree: Path, names: Sequence[str], target: Path) -> list[Figure]:
     """The figures of these benches by the code of that tree, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "load_tests.bench", *names, "--json", str(target)]
+    command = [sys.executable, "-m", __package__ or "", *names, "--json", str(target)]
     kept = RESULTS.read_bytes()
     try:
         subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.DEVNULL, check=True)
