@@ -27,7 +27,7 @@ from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
 from prep.store import pipeline as pipeline_store
 from prep.store.database import Connection, Pool, borrow, transaction
-from prep.store.desk import EarlierCapture, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
+from prep.store.desk import EarlierCapture, Effort, Form, Forms, HeldTask, OnForm, Statement, Task, TaskActa, TaskKind
 from prep.store.outbox import enqueue
 from prep.store.people import Person, Role
 from prep.store.pipeline import KeptCapture
@@ -44,6 +44,14 @@ SUPERVISES: Final = frozenset({Role.SUPERVISOR})
 COMPARES: Final = frozenset({Role.COTEJADOR})
 SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
 SEES_ACTAS: Final = SEES_IMAGES | {Role.ADMINISTRADOR, Role.OBSERVADOR}
+
+SEES_QUALITY: Final = SUPERVISES
+"""Who sees how people type."""
+
+OVERDUE: Final = timedelta(minutes=10)
+"""If any capture or choice has waited for longer, nobody is given a hidden known acta: real work comes first."""
+LAST: Final = timedelta(minutes=30)
+"""Before the end of the night, in which nobody is given one."""
 
 _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "sin dato"}
 
@@ -79,6 +87,7 @@ class Desk:
         chance: Callable[[], float],
         lease_minutes: float,
         other_site_minutes: float = 30,
+        control_percent: float = 0,
     ) -> None:
         self._pool = pool
         self._blobs = blobs
@@ -88,6 +97,8 @@ class Desk:
         self._lasts = timedelta(minutes=lease_minutes)
         self._other_site = timedelta(minutes=other_site_minutes)
         self._forms = Forms({}, {})
+        self._chance = chance
+        self._controls = control_percent / 100
 
     # Leases.
 
@@ -99,6 +110,17 @@ class Desk:
         self._tonight.check_not_closed()
         now = self._clock()
         async with borrow(self._pool) as connection:
+            if TaskKind.CAPTURA in allowed and self._gives_control(now):
+                await store.draw_control(
+                    connection,
+                    person=person.id,
+                    site=person.site,
+                    new=uuid4(),
+                    now=now,
+                    until=now + self._lasts,
+                    any_site_before=now - self._other_site,
+                    overdue_before=now - OVERDUE,
+                )
             held = await store.lease(
                 connection,
                 person=person.id,
@@ -110,6 +132,13 @@ class Desk:
                 any_site_before=now - self._other_site,
             )
             return None if held is None else await self._describe_task(connection, held)
+
+    def _gives_control(self, now: datetime) -> bool:
+        """Whether this request gets a hidden known acta, as chance says; near the end of the night none does."""
+        if self._chance() >= self._controls:
+            return False
+        ends = self._tonight.night.end
+        return ends is None or now < ends - LAST
 
     async def release(self, person: Person, lease: UUID) -> None:
         """Give the task back undone."""
@@ -182,7 +211,9 @@ class Desk:
 
     # What people give.
 
-    async def submit(self, person: Person, lease: UUID, raw: Mapping[str, object]) -> DeskAnswer:
+    async def submit(
+        self, person: Person, lease: UUID, raw: Mapping[str, object], effort: Effort | None = None
+    ) -> DeskAnswer:
         """Keep a capture. `raw` holds every field of the form once: a number, "ilegible" or "sin dato".
 
         Returns its id and arithmetic warnings. Raises Rejected: 422 for the values, 403, 409, 410 for the lease.
@@ -195,10 +226,11 @@ class Desk:
                 values = await self._read_values(connection, on_form, raw)
                 message = ActaTouched(acta=on_form.acta, ronda=task.ronda, ordinal=task.ordinal).message()
                 capture = await store.add_capture(
-                    connection, task, values, site=person.site, at=self._clock(), message=message
+                    connection, task, values, site=person.site, at=self._clock(), message=message, effort=effort
                 )
                 if capture is not None:
-                    observe.CAPTURES.labels(task.ordinal).inc()
+                    if not task.control:
+                        observe.CAPTURES.labels(task.ordinal).inc()
                     return DeskAnswer({"captura": capture, "avisos": warnings(values, on_form.limit)}, new=True)
             # The lease is used up or gone. The same person who says the same again gets the same answer.
             before = await store.capture_by_lease(connection, lease)

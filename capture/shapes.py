@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from capture.entries import MAY_LEASE
 from prep.domain.decision import DecisionKind, DecisionState
 from prep.errors import Code, Rejected
-from prep.store.desk import TaskKind
+from prep.store.desk import Effort, TaskKind
 from prep.store.people import Role
 from prep.upload import SHA256_PATTERN
 
@@ -65,9 +65,30 @@ NUMBER_OR_WORD: Final[dict[str, Any]] = {
 """How a value of the form is described. `prep.domain.entry.read_field` reads it and names the field that is wrong."""
 
 
-class CaptureBody(WithNext):
+class ValuesBody(WithNext):
     valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
     """Every field of the task once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+
+
+class EffortBody(JsonBody):
+    """What the screen counted while the capture was typed. It tells no value, and decides nothing."""
+
+    pulsaciones: int = Field(ge=0, le=100_000)
+    """Keys pressed, those that erase included."""
+    correcciones: int = Field(ge=0, le=100_000)
+    """Of these, the ones that erased something."""
+
+
+class CaptureBody(ValuesBody):
+    teclas: EffortBody | None = None
+    """Absent if the program that types does not count them."""
+
+    @property
+    def effort(self) -> Effort | None:
+        if self.teclas is None:
+            return None
+        # A screen that counts wrong must not cost a person a capture.
+        return Effort(self.teclas.pulsaciones, min(self.teclas.correcciones, self.teclas.pulsaciones))
 
 
 class IdentityBody(WithNext):
@@ -430,6 +451,95 @@ class DecisionRow(JsonAnswer):
 
 class DecisionsList(ListPart):
     filas: list[DecisionRow]
+
+
+class ShareAnswer(JsonAnswer):
+    """A percentage and the two ends of its interval of 95 %, as text with four decimals."""
+
+    porcentaje: str
+    de: str
+    a: str
+
+
+class QuartilesAnswer(JsonAnswer):
+    cuartil_1: int
+    mediana: int
+    cuartil_3: int
+
+
+class JudgedAnswer(JsonAnswer):
+    """What can be compared: the acta has values that count, from the same image, and no round of it is open."""
+
+    capturas: int
+    campos: int
+    campos_distintos: int
+    """Fields that differ from what counted."""
+
+
+class ControlsAnswer(JudgedAnswer):
+    """The hidden known actas."""
+
+    coincidencia: ShareAnswer | None
+
+
+class UndetectedAnswer(JsonAnswer):
+    """An estimate, in percent of the actas: the first two people agree and have a field wrong (docs/rules.md §8)."""
+
+    estimado: str
+    hasta: str
+
+
+class NightQualityAnswer(JudgedAnswer):
+    """First and second captures of all people together."""
+
+    error_por_campo: ShareAnswer | None
+    error_por_captura: ShareAnswer | None
+    error_sin_detectar: UndetectedAnswer | None
+    controles: ControlsAnswer
+
+
+class TrendAnswer(JsonAnswer):
+    """By how many percentage points the share of different fields changes each hour, and the ends of its interval."""
+
+    por_hora: str
+    de: str
+    a: str
+
+
+class HourAnswer(JudgedAnswer):
+    hora: int
+    """Of the shift; 1 begins with the person's first capture."""
+    total: int
+    """All captures, also those that cannot be compared."""
+    coincidencia: ShareAnswer | None
+    segundos: QuartilesAnswer | None
+
+
+class TypistAnswer(JudgedAnswer):
+    """One person. The captures that are compared are first and second ones."""
+
+    usuario: str
+    rol: Role
+    sitio: str
+    total: int
+    """All captures, also third ones, hidden known actas, and those that cannot be compared."""
+    coincidencia: ShareAnswer | None
+    """Share of the fields that are equal to what counted; null if there is none to compare."""
+    segundos: QuartilesAnswer | None
+    """From handing out the task to the answer."""
+    pulsaciones: QuartilesAnswer | None
+    """Keys of a capture; null if the screen did not count them."""
+    correcciones: QuartilesAnswer | None
+    tendencia: TrendAnswer | None
+    """Null if there is too little to say."""
+    horas: list[HourAnswer]
+    controles: ControlsAnswer
+
+
+class QualityAnswer(JsonAnswer):
+    noche: NightQualityAnswer
+    personas: list[TypistAnswer]
+    """By site and name."""
 
 
 class HealthAnswer(JsonAnswer):

@@ -43,6 +43,14 @@ class TaskKind(StrEnum):
     RESOLUCION = "resolucion"
 
 
+CONTROL: Final = "control"
+"""The kind of a hidden known acta in the table of tasks. Everybody is told that it is a capture."""
+
+
+def _kind_told(kind: str) -> TaskKind:
+    return TaskKind.CAPTURA if kind == CONTROL else TaskKind(kind)
+
+
 # These facts never change during a night: they are read once.
 
 
@@ -221,6 +229,28 @@ async def lease(
         await connection.execute(SQL["give_back_expired"], person, now)
 
 
+async def draw_control(
+    connection: Connection,
+    *,
+    person: int,
+    site: int,
+    new: UUID,
+    now: datetime,
+    until: datetime,
+    any_site_before: datetime,
+    overdue_before: datetime,
+) -> None:
+    """Give this person a hidden known acta, which `lease` then tells like any capture; nothing if none may be given.
+
+    None is given if the person holds a task, if no capture waits for this person, if a capture or a choice of anybody
+    has waited since before `overdue_before`, or if every acta that was verified since the last corte is one that this
+    person has had.
+    """
+    # Two requests at once, or two people with the same acta: the second gets none, and then a task like any other.
+    moments = (now, until, new, any_site_before, overdue_before)
+    await connection.execute(SQL["draw_control"], person, site, *moments)
+
+
 def _held_task(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
@@ -230,7 +260,7 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
         acta = TaskActa(on_form.acta, row["clave"], on_form.contest, on_form.digitos, on_form.limit, place)
     return HeldTask(
         row["lease"],
-        TaskKind(row["kind"]),
+        _kind_told(row["kind"]),
         row["image"],
         row["ronda"],
         row["lease_until"],
@@ -275,6 +305,8 @@ class Task:
     until: datetime
     form: OnForm | None
     """None while the image has no acta."""
+    control: bool
+    """A hidden known acta: nothing of it counts."""
 
 
 async def task(connection: Connection, lease: UUID) -> Task | None:
@@ -285,13 +317,14 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
     return Task(
         id=row["id"],
         lease=row["lease"],
-        kind=TaskKind(row["kind"]),
+        kind=_kind_told(row["kind"]),
         image=row["image"],
         ronda=row["ronda"],
         ordinal=row["ordinal"],
         person=row["lease_person"],
         until=row["lease_until"],
         form=None if row["acta"] is None else _on_form(row),
+        control=row["kind"] == CONTROL,
     )
 
 
@@ -313,21 +346,36 @@ class EarlierCapture:
     ronda: int
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What the screen counted while a person typed a capture; it holds no value."""
+
+    keystrokes: int
+    corrections: int
+
+
 async def add_capture(
-    connection: Connection, task: Task, values: Values, *, site: int, at: datetime, message: Message
+    connection: Connection,
+    task: Task,
+    values: Values,
+    *,
+    site: int,
+    at: datetime,
+    message: Message,
+    effort: Effort | None = None,
 ) -> int | None:
     """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
     None if the lease has ended meanwhile. Raises Rejected if this person has captured this acta in this
-    round before.
+    round before. A hidden known acta is kept apart, and nothing is sent.
     """
     # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)
+    counted = (None, None) if effort is None else (effort.keystrokes, effort.corrections)
     told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
+    query, more = ("add_control_capture", counted) if task.control else ("add_capture", (*told, *counted))
     try:
-        added: int | None = await connection.fetchval(
-            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told
-        )
+        added: int | None = await connection.fetchval(SQL[query], task.id, task.lease, site, at, *columns, *more)
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
     return added
