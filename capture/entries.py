@@ -110,7 +110,7 @@ class Desk:
         self._tonight.check_not_closed()
         now = self._clock()
         async with borrow(self._pool) as connection:
-            if TaskKind.CAPTURA in allowed and self._gives_control(now):
+            if TaskKind.CAPTURA in allowed and self.gives_control(now):
                 await store.draw_control(
                     connection,
                     person=person.id,
@@ -133,7 +133,7 @@ class Desk:
             )
             return None if held is None else await self._describe_task(connection, held)
 
-    def _gives_control(self, now: datetime) -> bool:
+    def gives_control(self, now: datetime) -> bool:
         """Whether this request gets a hidden known acta, as chance says; near the end of the night none does."""
         if self._chance() >= self._controls:
             return False

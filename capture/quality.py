@@ -1,7 +1,7 @@
 """How people type, for those who supervise them: agreement, speed and fatigue of each, and the rates of the night.
 
 People stand by site and name. There is no other order, and no mark: a ranking would make people hurry, and the numbers
-of one night are too few to tell two good people apart. `docs/rules.md` §8 says how everything is computed.
+of one night are too few to tell two good people apart. `docs/rules.md` §9 says how everything is computed.
 """
 
 import asyncio

@@ -483,7 +483,7 @@ class ControlsAnswer(JudgedAnswer):
 
 
 class UndetectedAnswer(JsonAnswer):
-    """An estimate, in percent of the actas: the first two people agree and have a field wrong (docs/rules.md §8)."""
+    """An estimate, in percent of the actas: the first two people agree and have a field wrong (docs/rules.md §9)."""
 
     estimado: str
     hasta: str

@@ -1,7 +1,7 @@
 """How well people type: agreement of each person with what finally counted, speed, fatigue, and the night's error rate.
 
 A capture is *judged* if its acta has values that count, from the same image, and no round of it is open. A field of it
-is *wrong* if it differs from those values. Three things follow from that, and `docs/rules.md` §8 says them to people:
+is *wrong* if it differs from those values. Three things follow from that, and `docs/rules.md` §9 says them to people:
 
 1. Two people who agree on a wrong value make what counts. So a rate of wrong fields is a little too low.
 2. A third capture is of an acta on which two people differed: such actas are harder. Rates are of first and second

@@ -333,7 +333,7 @@ async def close(hall: Hall, *, compare: Path | None) -> int:
         at = _moment_on_paper(last.at, hall.declared.tz)
         told = [f"El corte {last.number}, el último, se publicó el {at}.", f"Software: {same}"]
         typed = (await quality.tonight(hall.audit)).night
-        told.append(_quality_sentence(typed))
+        told.append(quality_sentence(typed))
         # The rates of all people together: no document of an act names a person, or lets one be known.
         rates = {"formato": 1, **told_of_night(typed)}
         documents = {COUNTS: _canonical_text(said), LIST: text, QUALITY: _canonical_text(rates)}
@@ -346,15 +346,15 @@ def _software_sentence(wrong: Sequence[str]) -> str:
     return f"{len(wrong)} archivos no son los del inicio." if wrong else "todos los archivos son los del inicio."
 
 
-def _quality_sentence(typed: NightQuality) -> str:
+def quality_sentence(typed: NightQuality) -> str:
     """The night's error of one capture, for people who read the act."""
     share = typed.judged.by_field
     if share is None:
         return "Calidad de la captura: no hay capturas que comparar con lo que finalmente contó."
     low, middle, high = (f"{100 * end:.3f}" for end in (share.low, share.share, share.high))
     return (
-        f"Calidad de la captura: de los {typed.judged.fields} campos de primeras y segundas capturas, "
-        f"{typed.judged.wrong} no fueron lo que finalmente contó: {middle} % (intervalo de 95 %: de {low} a {high} %); "
+        f"Calidad de la captura: campos de primeras y segundas capturas que difirieron de lo que finalmente contó, "
+        f"{typed.judged.wrong} de {typed.judged.fields}: {middle} % (intervalo de 95 %: de {low} a {high} %); "
         "es el error de una persona sola, y cada acta la capturaron dos o más que no se vieron."
     )
 
