@@ -137,8 +137,8 @@ class Desk:
         """Whether this request gets a hidden known acta, as chance says; near the end of the night none does."""
         if self._chance() >= self._controls:
             return False
-        ends = self._tonight.night.end
-        return ends is None or now < ends - LAST
+        hours = self._tonight.hours
+        return hours is None or now < hours[1] - LAST
 
     async def release(self, person: Person, lease: UUID) -> None:
         """Give the task back undone."""

@@ -229,7 +229,7 @@ def undetected(judged: Judged, both: BothWrong) -> Undetected | None:
     """The chance that two people type the same wrong value; None without a judged field.
 
     For a field it is p² · c: p is the share of wrong fields of one capture, c the share of fields that two people had
-    wrong of which both had the same value. Where nobody saw such a field, c is taken as 1, the worst. For an acta, it
+    wrong of which both had the same value. If nobody saw such a field, c is taken as 1, the worst. For an acta, it
     is the chance for one or more of its fields.
 
     It is an estimate that nobody can observe, and it takes for granted that two people err apart from each other. A

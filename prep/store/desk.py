@@ -367,7 +367,7 @@ async def add_capture(
     """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
     None if the lease has ended meanwhile. Raises Rejected if this person has captured this acta in this
-    round before. A hidden known acta is kept apart, and nothing is sent.
+    round before. A hidden known acta is kept apart, and no message is sent.
     """
     # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)

@@ -267,7 +267,7 @@ async def test_real_work_comes_first(night: Night, tmp_path: Path, why: str) -> 
 
 def test_near_the_end_of_the_night_nobody_is_given_one() -> None:
     clock = Clock()
-    tonight = SimpleNamespace(night=SimpleNamespace(end=clock() + LAST))
+    tonight = SimpleNamespace(hours=(clock(), clock() + LAST))
     desk = Desk(
         *(cast("Any", None), cast("Any", None), cast("Any", tonight)),
         clock=clock, chance=lambda: 0.0, lease_minutes=10, control_percent=1,

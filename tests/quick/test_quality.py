@@ -136,7 +136,7 @@ def test_a_trend_is_seen_if_there_is_one_and_seldom_if_there_is_none(rising: flo
     ],
     ids=["one hour", "nothing wrong", "nine captures", "nothing"],
 )
-def test_a_trend_that_says_nothing_is_not_told(hours: dict[int, Sequence[tuple[int, int]]]) -> None:
+def test_a_trend_is_not_told_if_there_is_too_little_to_say(hours: dict[int, Sequence[tuple[int, int]]]) -> None:
     assert trend({hour: Judged.of(captures) for hour, captures in hours.items()}) is None
 
 
