@@ -41,6 +41,7 @@ from capture.shapes import (
     ActaAnswer,
     ActasAnswer,
     AnswerBody,
+    BoardAnswer,
     CaptureAnswer,
     CaptureBody,
     CorrectionsList,
@@ -386,6 +387,11 @@ async def undo(
     return _desk_answer(await answer)
 
 
+async def board(request: Request, person: Speaker) -> Response:
+    """The night at a glance: what waits and since when, and who types how fast."""
+    return JSONResponse(await _rooms(request).decisions.board(person))
+
+
 After = Annotated[int, Query(alias="despues", ge=0, le=LARGEST, description="`siguiente` of the part before.")]
 
 
@@ -609,6 +615,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "/v1/decisions/{decision}/undo", "POST", undo, {201: DecisionAnswer, 200: DecisionAnswer},
         (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION),
     ),
+    Operation("/v1/board", "GET", board, {200: BoardAnswer}, SEES),
     *(
         Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))
         for what, (answer, _) in LISTED.items()

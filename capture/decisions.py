@@ -3,12 +3,13 @@
 The two tables below are shown in docs/roles.md; a test compares them.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from capture.auth import allow
-from capture.entries import SEES_ACTAS, DeskAnswer
+from capture.entries import SEES_ACTAS, TYPISTS, DeskAnswer
 from prep import decisions
 from prep.decisions import Said
 from prep.domain.decision import DecisionKind, DecisionMove
@@ -46,6 +47,11 @@ CONFIRMS: Final[Mapping[DecisionKind, frozenset[Role]]] = {
 }
 """Who may confirm it or refuse it, if another person proposed it."""
 
+SEES_BOARD: Final = _SUPERVISES | {Role.ADMINISTRADOR}
+"""Who sees how fast a person types: it is for help and for relief, and no ranking."""
+BOARD_FRESH: Final = timedelta(seconds=4)
+BOARD_LOOKS_BACK: Final = timedelta(hours=1)
+"""The speed of a person is the median of the last hour: a slow beginning is forgotten, and a tired end shows."""
 _CONTROL: Final = frozenset({Role.SUPERVISOR, Role.ADMINISTRADOR, Role.AUDITOR})
 _WORKS: Final = SEES_ACTAS | {Role.OPERADOR_CATD, Role.DIGITALIZADOR}
 MAY_LIST: Final[Mapping[Listing, frozenset[Role]]] = {
@@ -81,6 +87,8 @@ class Decisions:
     ) -> None:
         self._pool = pool
         self._given = Given(clock, chance, lambda: tonight.night.tz)
+        self._reading = asyncio.Lock()
+        self._board: tuple[datetime, dict[str, Any]] | None = None
 
     async def propose(
         self, person: Person, kind: DecisionKind, subject: Mapping[str, Any], *, reason: str, words: str
@@ -131,6 +139,16 @@ class Decisions:
             by = self._speaker(person)
             found, new = await decisions.answer(connection, number, move, words=words, by=by, given=self._given)
         return _told(found, new=new)
+
+    async def board(self, person: Person) -> dict[str, Any]:
+        """The night at a glance. Many screens ask; it is read once in some seconds. Raises Rejected (403)."""
+        allow(person, SEES_BOARD)
+        async with self._reading:
+            now = self._given.now()
+            if self._board is None or now - self._board[0] >= BOARD_FRESH:
+                async with borrow(self._pool) as connection:
+                    self._board = now, await desk.board(connection, now, now - BOARD_LOOKS_BACK, sorted(TYPISTS))
+            return self._board[1]
 
     async def rows(self, person: Person, what: Listing, after: int) -> dict[str, Any]:
         """A part of a list. Raises Rejected (403)."""

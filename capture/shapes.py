@@ -275,6 +275,7 @@ class SeccionesAnswer(JsonAnswer):
 class ActaOfSeccion(JsonAnswer):
     casilla: str
     eleccion: str
+    clave: str
     titulo: str
     identidad: str
     """The text of its QR: what an *identificación* sends."""
@@ -540,6 +541,50 @@ class QualityAnswer(JsonAnswer):
     noche: NightQualityAnswer
     personas: list[TypistAnswer]
     """By site and name."""
+
+
+class WaitingPart(JsonAnswer):
+    que: TaskKind
+    ordinal: int
+    """Which capture, or which person who identifies: 1, 2 or 3."""
+    no_sitio: str | None
+    """A site whose people may not do it: one of them did the first."""
+    cuantas: int
+    en_manos: int
+    """How many of them a person holds now."""
+    desde: datetime
+    """Since when the oldest waits."""
+
+
+class ActasPart(JsonAnswer):
+    estado: str
+    cuantas: int
+
+
+class PersonPart(JsonAnswer):
+    usuario: str
+    rol: Role
+    sitio: str
+    capturas: int
+    """Since the night began."""
+    recientes: int
+    """Since `desde`."""
+    mediana_segundos: float | None
+    """Of the recent ones, from the image to the answer; null if there are none."""
+    ultima: datetime | None
+    con_tarea_desde: datetime | None
+    """Since when the person holds a task; null if none."""
+
+
+class BoardAnswer(JsonAnswer):
+    """The night at a glance, for those in charge."""
+
+    hora: datetime
+    desde: datetime
+    """Since when the speed of people is measured."""
+    esperan: list[WaitingPart]
+    actas: list[ActasPart]
+    personas: list[PersonPart]
 
 
 class HealthAnswer(JsonAnswer):

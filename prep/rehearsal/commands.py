@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,7 @@ from prep.domain.rules import RULE_SETS
 from prep.errors import PrepError
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import replay
+from prep.rehearsal.devices import Journal, send_all
 from prep.rehearsal.folders import folders_of, take
 from prep.rehearsal.installation import (
     NightPlace,
@@ -24,12 +25,13 @@ from prep.rehearsal.installation import (
     installation,
     prepare,
     rehearsal_night,
+    speaker,
     stamper,
     vouchers,
 )
 from prep.rehearsal.layouts import with_layouts
 from prep.rehearsal.night import console, play
-from prep.rehearsal.plan import Plan
+from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay_source import ReplaySource, read_published, read_source
 from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
 
@@ -107,13 +109,67 @@ def command_demo(arguments: argparse.Namespace) -> int:
         f"resultados en http://127.0.0.1:{place.environment['PREP_PUBLISHER_METRICS_PORT']}/ — Ctrl-C termina"
     )
 
+    room = practice_room(place, seed=arguments.seed)
+
     async def keep() -> None:
-        async with installation(place):
+        async with installation(place), installation(room.place):
+            await open_practice(*room)
+            for line in await seats(room.place):
+                console.print(line, soft_wrap=True, highlight=False)
             await asyncio.Event().wait()
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(keep())
     return 0
+
+
+class Practice(NamedTuple):
+    """A small night that does not end, so that a person can sit down at its screens."""
+
+    plan: Plan
+    place: NightPlace
+
+
+PRACTICE: Final = 12
+"""Casillas whose images wait for a person."""
+
+
+def practice_room(night: NightPlace, *, seed: int) -> Practice:
+    """The night that was shown is closed, and nobody types in it any more: this one waits for people."""
+    folder, sheets = synthetic(PRACTICE, seed=seed + 1)
+    catalog = load_catalog(folder)
+    plan = with_layouts(Plan("practica", folder, catalog, sheets, len(sheets), seed, 0.0, 0.0))
+    data = night.data / "practica"
+    return Practice(plan, prepare(plan, data, data / "publico", {}, rehearsal_night("PRACTICA", interval=60)))
+
+
+async def open_practice(plan: Plan, place: NightPlace) -> None:
+    """Every image of the practice comes in, and nobody types it."""
+    with contextlib.closing(Journal(place.data / "acuses.jsonl")) as journal:
+        await send_all(plan, place, Progresses(), journal)
+
+
+SCREENS: Final = (
+    ("/terminal", "capturar", "capturista00"),
+    ("/terminal", "capturar, la segunda persona, en una ventana privada", "capturista10"),
+    ("/mesa", "supervisar", "supervisor"),
+    ("/catd", "un CATD", "operador"),
+    ("/casilla", "el teléfono de una casilla", ""),
+)
+"""The screens: address, what for, and a login for it."""
+
+
+async def seats(place: NightPlace) -> list[str]:
+    """The addresses of the screens with one login for each, as a person reads them."""
+    password = (place.data / "clave").read_text()
+    lines = ["", f"siéntese a una pantalla: una noche de práctica con actas que esperan (clave de todos: {password})"]
+    async with speaker(place, 1) as client:
+        for path, purpose, login in SCREENS:
+            async with client.get(path) as response:
+                if response.ok:
+                    user = f"  usuario {login}" if login else ""
+                    lines.append(f"  http://localhost:{place.port}{path}{user}  ({purpose})")
+    return lines
 
 
 def begin(plan: Plan, arguments: argparse.Namespace, *, vouched: bool = False) -> NightPlace:

@@ -144,6 +144,7 @@ async def actas_of_seccion(connection: Connection, entidad: int, municipio: int,
         {
             "casilla": casilla_name(row["tipo"], row["numero"], row["ext_contigua"]),
             "eleccion": row["eleccion"],
+            "clave": row["clave"],
             "titulo": row["titulo"],
             "identidad": row["identidad"],
         }
@@ -509,3 +510,21 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
             for capture in shown
         ],
     }
+
+
+async def board(connection: Connection, now: datetime, since: datetime, typists: Sequence[str]) -> dict[str, Any]:
+    """The whole night at a glance: what waits, in which state the actas are, and who types how fast since then."""
+    waiting = await connection.fetch(SQL["board_waiting"], now)
+    actas = await connection.fetch(SQL["board_actas"])
+    people = await connection.fetch(SQL["board_people"], now, since, typists)
+    return {
+        "hora": now.isoformat(),
+        "desde": since.isoformat(),
+        "esperan": [_told(row) for row in waiting],
+        "actas": [_told(row) for row in actas],
+        "personas": [_told(row) for row in people],
+    }
+
+
+def _told(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

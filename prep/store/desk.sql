@@ -202,7 +202,34 @@ ORDER BY c.entidad, c.municipio
 SELECT DISTINCT seccion::int FROM casilla WHERE entidad = $1 AND municipio = $2 ORDER BY seccion
 
 -- name: actas_of_seccion
-SELECT c.tipo::text, c.numero::int, c.ext_contigua::int, e.code AS eleccion, e.title AS titulo, a.qr AS identidad
+SELECT c.tipo::text, c.numero::int, c.ext_contigua::int, e.code AS eleccion, a.clave, e.title AS titulo, a.qr AS identidad
 FROM casilla c JOIN acta a ON a.casilla = c.id JOIN election e ON e.id = a.election
 WHERE c.entidad = $1 AND c.municipio = $2 AND c.seccion = $3
 ORDER BY c.tipo, c.numero, c.ext_contigua, e.id, a.qr
+
+-- name: board_waiting
+SELECT t.kind AS que, t.ordinal::int, s.code AS no_sitio, count(*) AS cuantas, min(t.created_at) AS desde,
+    count(*) FILTER (WHERE t.lease_until > $1) AS en_manos
+FROM task t LEFT JOIN site s ON s.id = t.not_site
+WHERE t.kind <> 'control'
+GROUP BY t.kind, t.ordinal, s.code
+ORDER BY min(t.created_at)
+
+-- name: board_actas
+SELECT coalesce(k.estado, 'Esperada') AS estado, count(*) AS cuantas
+FROM acta a LEFT JOIN acta_current k ON k.acta = a.id
+GROUP BY 1
+ORDER BY 1
+
+-- $1 now, $2 since when the speed is measured
+-- name: board_people
+SELECT p.login AS usuario, p.role AS rol, s.code AS sitio, count(e.id) AS capturas,
+    count(e.id) FILTER (WHERE e.typed_at > $2) AS recientes,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.typed_at - e.leased_at)::float8)
+        FILTER (WHERE e.typed_at > $2) AS mediana_segundos,
+    max(e.typed_at) AS ultima,
+    (SELECT t.leased_at FROM task t WHERE t.lease_person = p.id AND t.lease_until > $1 LIMIT 1) AS con_tarea_desde
+FROM person p JOIN site s ON s.id = p.site LEFT JOIN entry e ON e.person = p.id
+WHERE p.active AND (e.id IS NOT NULL OR p.role = ANY ($3::text[]))
+GROUP BY p.id, s.code
+ORDER BY s.code, p.login

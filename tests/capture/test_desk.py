@@ -59,12 +59,13 @@ async def test_a_lease_tells_the_fields_of_the_form_in_its_order(room: Room) -> 
         "municipio": "Nuevo Laredo",
         "seccion": "0021",
         "casilla": "B01",
+        "limite": 510,
     }
     assert [field["codigo"] for field in task["campos"]] == [
         "BOLETAS_SOBRANTES", "PERSONAS_VOTARON", "REPRESENTANTES_VOTARON", "VOTOS_SACADOS",
         "PAN", "PRI", "CAND_IND_1", "NO_REGISTRADAS", "NULOS", "TOTAL_ASENTADO",
     ]  # fmt: skip
-    assert task["campos"][4] == {"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3}
+    assert task["campos"][4] == {"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3, "recorte": None}
 
 
 async def test_options_that_are_not_on_the_ballot_are_marked_so_and_blank_is_not_zero(room: Room) -> None:
@@ -83,7 +84,7 @@ async def test_a_second_capture_learns_nothing_of_the_first(room: Room) -> None:
     await room.type("ana", odd)
     answers = [await room.ask("beto", "/v1/tasks/lease", {})]
     assert answers[0].json()["campos"] == [
-        *({"codigo": code, "nombre": name, "digitos": 3} for code, name in zip(VALUES, [
+        *({"codigo": code, "nombre": name, "digitos": 3, "recorte": None} for code, name in zip(VALUES, [
             "Boletas sobrantes", "Personas que votaron", "Representantes que votaron", "Votos sacados de la urna",
             "Partido Acción Nacional", "PRI", "PAN-PRI", "NO_REGISTRADAS", "NULOS", "Total de votos asentado"], strict=True)),
     ]  # fmt: skip
@@ -346,7 +347,7 @@ async def test_a_person_who_typed_none_of_three_different_captures_picks_one_of_
     task = await room.lease("dora")
     assert task is not None
     assert task["tipo"] == "resolucion"
-    assert task["campos"] == [{"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3}]
+    assert task["campos"] == [{"codigo": "PAN", "nombre": "Partido Acción Nacional", "digitos": 3, "recorte": None}]
     assert task["capturas"] == [{"PAN": pan} for pan in (150, 151, 152)], "what differs, and no name"
     assert (await room.ask("dora", task["imagen"], method="GET")).status_code == 200
     path = f"/v1/tasks/{task['tarea']}/resolution"

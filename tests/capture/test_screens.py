@@ -1,5 +1,6 @@
 """The screens over HTTP: fixed files under a strict policy, and sessions in a cookie that only these screens can use."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from capture import screens
 from tests.conftest import Night
-from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished
+from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished, qr
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -93,3 +94,88 @@ async def test_an_answer_of_the_api_keeps_its_own_policy(room: Room) -> None:
     answer = await room.http.get("/v1/receipts/key")
     assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
     assert answer.headers["cache-control"] == "no-store"
+
+
+FIRST: tuple[dict[str, int | str], ...] = (
+    VALUES,
+    dict.fromkeys(VALUES, "ilegible"),
+    dict.fromkeys(VALUES, 999),
+    VALUES | {"PAN": "sin dato", "NULOS": 0},
+)
+"""First captures that differ in everything that an answer could give away: values, marks, sums, sizes."""
+
+
+async def test_a_second_person_gets_the_same_bytes_for_any_first_capture_and_for_none(room: Room) -> None:
+    """The task, the image and the answer to one's own capture are the same bytes; a lease and its end are drawn anew."""
+
+    def bare(answer: httpx.Response) -> bytes:
+        drawn = rb'"tarea":"[^"]*"|"vence":"[^"]*"|"captura":\d+'
+        return re.sub(drawn, b"", answer.content)
+
+    answers = set()
+    for acta, first in enumerate(FIRST, 1):
+        sha256 = await room.arrive(acta)
+        alone = await room.ask("beto", "/v1/tasks/lease", {})
+        await room.ask("beto", f"/v1/tasks/{alone.json()['tarea']}/release")
+        assert (await room.type("ana", first)).status_code == 201
+        second = await room.ask("beto", "/v1/tasks/lease", {})
+        assert bare(second) == bare(alone)
+        assert len(bare(second)) < len(second.content)
+        image = await room.ask("beto", f"/v1/images/{sha256}", method="GET")
+        assert image.status_code == 200
+        typed = VALUES | {"NULOS": 31}
+        kept = await room.ask("beto", f"/v1/tasks/{second.json()['tarea']}/entry", {"valores": typed})
+        answers.add(bare(kept))
+        await room.pool.execute("DELETE FROM outbox")
+    assert len(answers) == 1, "what one is told of one's own sums does not depend on the first capture"
+
+
+async def test_a_person_finds_an_acta_without_a_code(room: Room) -> None:
+    [municipio] = (await room.ask("ana", "/v1/catalog/municipios", method="GET")).json()["filas"]
+    assert municipio == {"entidad": 28, "nombre_entidad": "Tamaulipas", "municipio": 27, "nombre": "Nuevo Laredo"}
+    where = "entidad=28&municipio=27"
+    assert (await room.ask("ana", f"/v1/catalog/secciones?{where}", method="GET")).json()["filas"] == [*range(1, 41)]
+    [acta] = (await room.ask("ana", f"/v1/catalog/actas?{where}&seccion=7", method="GET")).json()["filas"]
+    assert acta == {
+        "casilla": "B01",
+        "eleccion": "DIP_LOC",
+        "clave": "clave7",
+        "titulo": "Diputaciones locales",
+        "identidad": qr(7),
+    }
+    assert (await room.ask("ana", f"/v1/catalog/actas?{where}&seccion=99", method="GET")).json()["filas"] == []
+    wrong = await room.ask("ana", f"/v1/catalog/actas?{where}&seccion=99999", method="GET")
+    assert wrong.json()["codigo"] == "campo_no_valido"
+    assert (await room.http.get("/v1/catalog/municipios")).status_code == 401
+
+
+async def test_the_board_tells_what_waits_and_the_speed_of_people_and_no_value(room: Room) -> None:
+    for acta in (1, 2):
+        await room.arrive(acta)
+    room.clock.advance(seconds=5)
+    task = await room.lease("ana", "captura")
+    assert task is not None
+    room.clock.advance(seconds=40)
+    odd = VALUES | {"PAN": 777}
+    await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": odd})
+    await room.work()
+    room.clock.advance(seconds=15)
+    answer = await room.ask("super", "/v1/board", method="GET")
+    told = answer.json()
+    assert b"777" not in answer.content
+    assert [(part["que"], part["ordinal"], part["no_sitio"], part["cuantas"]) for part in told["esperan"]] == [
+        ("captura", 1, None, 1),
+        ("captura", 2, "CCV-1", 1),
+    ]
+    [ana] = [person for person in told["personas"] if person["usuario"] == "ana"]
+    assert (ana["capturas"], ana["recientes"], ana["mediana_segundos"]) == (1, 1, 40)
+    assert sum(part["cuantas"] for part in told["actas"]) == 40
+    await room.arrive(3)
+    assert (await room.ask("admin", "/v1/board", method="GET")).json() == told, "it is read once in some seconds"
+    room.clock.advance(hours=2)
+    later = (await room.ask("super", "/v1/board", method="GET")).json()
+    assert later["esperan"][0]["cuantas"] == 2
+    [ana] = [person for person in later["personas"] if person["usuario"] == "ana"]
+    assert (ana["capturas"], ana["recientes"], ana["mediana_segundos"]) == (1, 0, None)
+    for who in ("ana", "audi", "obse", "oper"):
+        assert (await room.ask(who, "/v1/board", method="GET")).status_code == 403

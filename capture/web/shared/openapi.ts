@@ -1,11 +1,13 @@
 // Made from docs/openapi.json by api.mjs: do not edit.
 
 export type ActaAnswer = { "capturas": (CaptureOfActa)[]; "clave": string; "contabilizada": number | string | null; "cotejada": number | null; "eleccion": string; "estado": string; "imagenes": (ImageOfActa)[]; "observaciones": (string)[]; "ronda": number };
-export type ActaOfSeccion = { "casilla": string; "eleccion": string; "identidad": string; "titulo": string };
+export type ActaOfSeccion = { "casilla": string; "clave": string; "eleccion": string; "identidad": string; "titulo": string };
 export type ActaOfTask = { "casilla": string; "clave": string; "contienda": string; "distrito": string; "eleccion": string; "entidad": string; "limite": number | null; "municipio": string; "seccion": string; "titulo": string };
 export type ActasAnswer = { "filas": (ActaOfSeccion)[] };
+export type ActasPart = { "cuantas": number; "estado": string };
 export type Acuse = { "bytes": number; "clave": string; "formato": 1; "observaciones"?: (string)[]; "prueba": string; "recibido": string; "servidor": string; "sha256": string; "simulacro": boolean };
 export type AnswerBody = { "texto"?: string };
+export type BoardAnswer = { "actas": (ActasPart)[]; "desde": string; "esperan": (WaitingPart)[]; "hora": string; "personas": (PersonPart)[] };
 export type CaptureAnswer = { "avisos": (string)[]; "captura": number; "siguiente"?: TaskAnswer | null };
 export type CaptureBody = { "siguiente"?: (TaskKind)[] | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
 export type CaptureOfActa = { "hora": string; "marcas": string; "numeros": (number | null)[]; "ordinal": number; "ronda": number };
@@ -36,6 +38,7 @@ export type MunicipiosAnswer = { "filas": (MunicipioRow)[] };
 export type NextAnswer = { "siguiente"?: TaskAnswer | null };
 export type OddityOfImage = { "codigo": string; "texto": string };
 export type PeopleList = { "filas": (PersonRow)[]; "siguiente": number | null };
+export type PersonPart = { "capturas": number; "con_tarea_desde": string | null; "mediana_segundos": number | null; "recientes": number; "rol": Role; "sitio": string; "ultima": string | null; "usuario": string };
 export type PersonRow = { "activa": boolean; "rol": Role; "sitio": string; "usuario": string };
 export type ReasonBody = { "motivo": string; "texto"?: string };
 export type RecaptureBody = { "imagen"?: string | null; "motivo": string };
@@ -53,6 +56,7 @@ export type UnidentifiedList = { "filas": (UnidentifiedRow)[]; "siguiente": numb
 export type UnidentifiedRow = { "desde": string; "dichos": number; "dispositivo": string; "estado": string; "sha256": string };
 export type ValidationError = { "ctx"?: {  }; "input"?: unknown; "loc": (string | number)[]; "msg": string; "type": string };
 export type WaitingList = { "filas": (WaitingRow)[]; "siguiente": number | null };
+export type WaitingPart = { "cuantas": number; "desde": string; "en_manos": number; "no_sitio": string | null; "ordinal": number; "que": TaskKind };
 export type WaitingRow = { "asunto": string; "desde": string; "que": string };
 export type Wanted = { "tipos"?: (TaskKind)[] };
 
@@ -64,6 +68,7 @@ export interface Operations {
   "GET /v1/actas/{eleccion}/{clave}": { body: undefined; answer: ActaAnswer };
   "POST /v1/actas/{eleccion}/{clave}/cotejo": { body: CotejoBody; answer: DoneAnswer };
   "POST /v1/actas/{eleccion}/{clave}/recaptura": { body: RecaptureBody; answer: DoneAnswer };
+  "GET /v1/board": { body: undefined; answer: BoardAnswer };
   "GET /v1/catalog/actas": { body: undefined; answer: ActasAnswer };
   "GET /v1/catalog/municipios": { body: undefined; answer: MunicipiosAnswer };
   "GET /v1/catalog/secciones": { body: undefined; answer: SeccionesAnswer };

@@ -1,8 +1,9 @@
 // The terminal: who works here, the task in hand, and a line that may break at any moment without a loss.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Asked, call, type Name, Refusal, serverNow, Unreachable } from "../shared/api";
+import { Refusal, serverNow } from "../shared/api";
+import { Gate, pause, useSession } from "../shared/gate";
 import type { Operations, TaskAnswer, TaskKind } from "../shared/openapi";
-import { Bar, isLoggedOut, Login, type Person, whoAmI } from "../shared/session";
+import { Bar } from "../shared/session";
 import { t } from "../shared/texts";
 import { CaptureTask } from "./capture";
 import { ChooseTask } from "./choose";
@@ -15,41 +16,16 @@ const POLL_SECONDS = 4;
 const IDLE_MINUTES = 10;
 
 export function Terminal() {
-  const [person, setPerson] = useState<Person | null | undefined>(undefined);
+  const session = useSession();
+  const { person, trouble, ask } = session;
   const [task, setTask] = useState<TaskAnswer | null>(null);
   const [busy, setBusy] = useState(false);
-  /** Why the person must log in again in the middle of the work. */
-  const [locked, setLocked] = useState(false);
-  const [trouble, setTrouble] = useState("");
   const [told, setTold] = useState("");
   const [done, setDone] = useState(0);
   const [away, setAway] = useState(false);
-  const back = useRef<(() => void)[]>([]);
   const lastKey = useRef(Date.now());
   const sending = useRef(false);
   const title = t("Captura de actas");
-
-  /** A request that outlives a broken line, a busy server and an ended session. Throws every other refusal. */
-  async function ask<N extends Name>(name: N, body: Operations[N]["body"], asked: Asked = {}): Promise<Operations[N]["answer"]> {
-    for (let tries = 0; ; tries++) {
-      try {
-        const answer = await call(name, body, asked);
-        setTrouble("");
-        return answer;
-      } catch (error) {
-        if (isLoggedOut(error)) {
-          setLocked(true);
-          await new Promise<void>((done) => back.current.push(done));
-        } else if (error instanceof Unreachable) {
-          setTrouble(t("No hay conexión con el servidor. Lo tecleado sigue aquí; se intenta de nuevo."));
-          await pause(Math.min(500 * 2 ** tries, 8000));
-        } else if (error instanceof Refusal && (error.status === 503 || error.status === 429)) {
-          setTrouble(error.message);
-          await pause((error.retryAfter ?? 3) * 1000);
-        } else throw error;
-      }
-    }
-  }
 
   useEffect(() => {
     const seen = () => {
@@ -58,18 +34,6 @@ export function Terminal() {
     };
     addEventListener("keydown", seen, true);
     addEventListener("pointerdown", seen, true);
-    void (async () => {
-      for (;;) {
-        try {
-          setPerson(await whoAmI());
-          setTrouble("");
-          return;
-        } catch {
-          setTrouble(t("No hay conexión con el servidor. Lo tecleado sigue aquí; se intenta de nuevo."));
-          await pause(2000);
-        }
-      }
-    })();
     return () => {
       removeEventListener("keydown", seen, true);
       removeEventListener("pointerdown", seen, true);
@@ -162,25 +126,6 @@ export function Terminal() {
     }
   }
 
-  function enter(entered: Person): void {
-    if (user !== null && user !== entered.usuario) {
-      // Another person: the screen begins anew, and nothing of the first one stays.
-      location.reload();
-      return;
-    }
-    setPerson(entered);
-    setLocked(false);
-    for (const go of back.current.splice(0)) go();
-  }
-
-  if (person === undefined) {
-    return (
-      <main class="login">
-        <p role="status">{trouble || t("Abriendo…")}</p>
-      </main>
-    );
-  }
-  if (person === null) return <Login title={title} onLogin={enter} />;
   const header = task && (
     <Header key={task.tarea} task={task} trouble={trouble} told={told} busy={busy} onGiveBack={giveBack} />
   );
@@ -188,12 +133,13 @@ export function Terminal() {
   const tarea = task?.tarea ?? "";
   const common = { task: task!, busy };
   return (
-    <>
-      <div class="screen" inert={locked}>
+    <Gate session={session} title={title}>
+      {person && (
         <Bar title={title} person={person} onLogout={() => location.reload()}>
           <span class="soft">{t("Guardadas en esta sesión: {n}", { n: done })}</span>
         </Bar>
-        <main>
+      )}
+      <main>
           {task === null && (
             <div class="waiting" role="status">
               {trouble ? <p class="notice">{trouble}</p> : told && <p class="notice">{told}</p>}
@@ -205,7 +151,7 @@ export function Terminal() {
             </div>
           )}
           {task?.tipo === "captura" && (
-            <CaptureTask key={tarea} {...common} user={person.usuario} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/entry", { valores })}>
+            <CaptureTask key={tarea} {...common} user={user ?? ""} onSend={(valores: Sent) => send("POST /v1/tasks/{tarea}/entry", { valores })}>
               {header}
             </CaptureTask>
           )}
@@ -219,14 +165,8 @@ export function Terminal() {
               {header}
             </IdentifyTask>
           )}
-        </main>
-      </div>
-      {locked && (
-        <div class="lock" role="dialog" aria-modal="true" aria-label={t("Entrar otra vez")}>
-          <Login title={title} why={t("La sesión terminó. Lo tecleado sigue aquí: entre otra vez para continuar.")} onLogin={enter} />
-        </div>
-      )}
-    </>
+      </main>
+    </Gate>
   );
 }
 
@@ -284,14 +224,3 @@ function Countdown({ until }: { until: string }) {
     </span>
   );
 }
-
-const pause = (milliseconds: number): Promise<void> =>
-  new Promise((done) => {
-    const timer = setTimeout(finish, milliseconds);
-    function finish(): void {
-      clearTimeout(timer);
-      removeEventListener("online", finish);
-      done();
-    }
-    addEventListener("online", finish);
-  });

@@ -1,7 +1,7 @@
 // A drop-down with type-ahead: digits or letters narrow the list, + and − walk in it, Enter takes.
 import type { Ref } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { t } from "../shared/texts";
+import { t } from "./texts";
 
 export interface Option<T> {
   value: T;

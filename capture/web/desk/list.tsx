@@ -1,0 +1,102 @@
+// A list of the API as a table: read a part at a time, filtered in the page, and read anew.
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Ask } from "../shared/find_acta";
+import type { Operations } from "../shared/openapi";
+import { sentenceOf } from "../shared/session";
+import { t } from "../shared/texts";
+
+export type ListName = Extract<keyof Operations, `GET /v1/lists/${string}`>;
+export type RowOf<N extends ListName> = Operations[N]["answer"]["filas"][number];
+
+export interface Column<R> {
+  title: string;
+  cell: (row: R) => ComponentChildren;
+  number?: boolean;
+}
+
+interface Props<N extends ListName> {
+  ask: Ask;
+  name: N;
+  columns: Column<RowOf<N>>[];
+  /** Read again when this changes. */
+  version: number;
+  empty: string;
+}
+
+export function List<N extends ListName>({ ask, name, columns, version, empty }: Props<N>) {
+  const [rows, setRows] = useState<RowOf<N>[] | null>(null);
+  const [more, setMore] = useState<number | null>(null);
+  const [wanted, setWanted] = useState("");
+  const [said, setSaid] = useState("");
+
+  async function read(after: number): Promise<void> {
+    try {
+      const part = await ask(name, undefined, { query: { despues: after } });
+      const found = part.filas as RowOf<N>[];
+      setRows((before) => (after && before ? [...before, ...found] : found));
+      setMore(part.siguiente);
+      setSaid("");
+    } catch (error) {
+      setSaid(sentenceOf(error));
+      setRows((before) => before ?? []);
+    }
+  }
+  useEffect(() => void read(0), [name, version]);
+
+  const plain = wanted.trim().toLowerCase();
+  const shown = rows?.filter((row) => !plain || JSON.stringify(row).toLowerCase().includes(plain)) ?? [];
+  return (
+    <>
+      <div class="tools">
+        <label class="visually-hidden" for="filtro">
+          {t("Filtrar")}
+        </label>
+        <input id="filtro" type="search" placeholder={t("Filtrar")} value={wanted} onInput={({ currentTarget }) => setWanted(currentTarget.value)} />
+        <span class="soft" role="status">
+          {rows === null ? t("Cargando…") : more ? t("Filas: {n}, y hay más", { n: shown.length }) : t("Filas: {n}", { n: shown.length })}
+        </span>
+        <button type="button" onClick={() => read(0)}>
+          {t("Leer otra vez")}
+        </button>
+      </div>
+      {said && (
+        <p class="notice" role="alert">
+          {said}
+        </p>
+      )}
+      {rows !== null && shown.length === 0 && !said && <p class="soft">{empty}</p>}
+      {shown.length > 0 && (
+        <div class="wide" tabIndex={0} role="region" aria-label={t("Lista")}>
+          <table>
+            <thead>
+              <tr>
+                {columns.map(({ title, number }) => (
+                  <th scope="col" class={number ? "number" : ""} key={title}>
+                    {title}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {shown.slice(0, 500).map((row, each) => (
+                <tr key={each}>
+                  {columns.map(({ title, cell, number }) => (
+                    <td class={number ? "number" : ""} key={title}>
+                      {cell(row)}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {more !== null && (
+        <button type="button" onClick={() => read(more)}>
+          {t("Leer más")}
+        </button>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,168 @@
+"""The desk of those in charge in a real browser: the board, the lists, and actions that say first what they will do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from prep.store import embedded
+from tests.browser.conftest import accessible
+from tests.makers.capture_room import PASSWORD, VALUES, qr
+from tests.makers.screen_room import ScreenRoom, screen_room
+
+
+@pytest.fixture(scope="module")
+def room(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScreenRoom]:
+    with screen_room(postgres, tmp_path_factory.mktemp("mesa")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def enter(browser: Browser, room: ScreenRoom) -> Iterator[Any]:
+    contexts = []
+
+    def open_desk(user: str, **how: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, "locale": "es-MX"} | how)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(f"{room.url}/mesa")
+        page.get_by_label("Usuario").fill(user)
+        page.get_by_label("Clave").fill(PASSWORD)
+        page.get_by_role("button", name="Entrar").click()
+        expect(page.get_by_role("navigation")).to_be_visible()
+        return page
+
+    yield open_desk
+    for each in contexts:
+        each.close()
+
+
+def test_the_board_shows_what_waits_and_who_types_and_no_number_of_an_acta(room: ScreenRoom, enter: Any) -> None:
+    for acta in (1, 2):
+        room.arrive(acta)
+    room.arrive(3, text=None)
+    room.run(room.room.type("ana", VALUES | {"PAN": 777}))
+    page = enter("super")
+    waiting = page.locator(".card").first
+    expect(waiting.get_by_role("row", name="captura 1.ª")).to_contain_text("1")
+    expect(waiting.get_by_role("row", name="captura 2.ª (no en CCV-1)")).to_be_visible()
+    expect(waiting.get_by_role("row", name="identificación")).to_be_visible()
+    expect(page.get_by_role("row", name="CCV-1 ana")).to_contain_text("hace menos de 1 min")
+    assert "777" not in page.content()
+    accessible(page)
+
+
+def test_only_those_in_charge_see_the_board_and_each_role_its_lists(room: ScreenRoom, enter: Any) -> None:
+    page = enter("obse")
+    names = [each.inner_text() for each in page.get_by_role("navigation").get_by_role("button").all()]
+    assert names == ["Actas sin imagen", "Sin identificar", "Fuera de catálogo", "Correcciones", "Un acta"]
+    refused = room.run(room.room.ask("obse", "/v1/board", method="GET"))
+    assert (refused.status_code, refused.json()["codigo"]) == (403, "rol_no_permitido")
+
+
+def test_sin_acta_is_proposed_by_one_confirmed_by_another_and_undone_by_two(room: ScreenRoom, enter: Any) -> None:
+    one, other = enter("oper"), enter("super")
+    one.get_by_role("button", name="Actas sin imagen").click()
+    one.get_by_label("Filtrar").fill("clave40")
+    one.get_by_role("button", name="Sin acta…").click()
+    dialog = one.get_by_role("dialog")
+    expect(dialog).to_contain_text(
+        "El acta DIP_LOC clave40 se publica sin números, con su motivo, y deja de esperarse."
+    )
+    accessible(one)
+    dialog.get_by_label("Motivo (se publica)").select_option("casilla_no_instalada")
+    dialog.get_by_role("button", name="Proponer").click()
+    expect(one.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    assert room.state(40) == "Esperada"
+    one.get_by_role("button", name="Decisiones de dos").click()
+    expect(one.get_by_role("button", name="Retirar…")).to_be_visible()
+    assert one.get_by_role("button", name="Confirmar…").count() == 0, "nobody confirms what she proposed"
+
+    other.get_by_role("button", name="Decisiones de dos").click()
+    other.get_by_role("button", name="Confirmar…").click()
+    expect(other.get_by_role("dialog")).to_contain_text("Pasa en cuanto lo confirme.")
+    other.get_by_role("dialog").get_by_role("button", name="Confirmar").click()
+    expect(other.get_by_text("confirmada").first).to_be_visible()
+    assert room.state(40) == "Verificada"
+
+    other.get_by_role("button", name="Deshacer…").click()
+    expect(other.get_by_role("dialog")).to_contain_text("El acta DIP_LOC clave40 se espera otra vez.")
+    other.get_by_role("dialog").get_by_label("Motivo (se publica)").select_option("otra")
+    other.get_by_role("dialog").get_by_role("button", name="Proponer").click()
+    expect(other.get_by_role("alert").get_by_text("Escriba la explicación.")).to_be_visible()
+    other.get_by_role("dialog").get_by_role("textbox").fill("el paquete sí llegó")
+    other.get_by_role("dialog").get_by_role("button", name="Proponer").click()
+    expect(other.get_by_text("por deshacer")).to_be_visible()
+    one.get_by_role("button", name="Leer otra vez").click()
+    one.get_by_role("button", name="Confirmar…").click()
+    one.get_by_role("dialog").get_by_role("button", name="Confirmar").click()
+    expect(one.get_by_text("deshecha").first).to_be_visible()
+    assert room.state(40) == "Esperada"
+
+
+def test_an_image_is_looked_at_and_assigned_to_another_acta(room: ScreenRoom, enter: Any) -> None:
+    room.arrive(5)
+    page = enter("super", viewport={"width": 360, "height": 640})
+    page.get_by_role("button", name="Un acta").click()
+    for name, typed in (
+        ("Municipio o demarcación", "27"), ("Sección", "5"), ("Casilla", "b"), ("Elección", "dip"),
+    ):  # fmt: skip
+        box = page.get_by_role("combobox", name=name)
+        expect(box).to_have_attribute("aria-disabled", "false")
+        box.focus()
+        box.press_sequentially(typed)
+        page.get_by_role("option").first.click()
+    expect(page.get_by_text("Digitalizada")).to_be_visible()
+    page.get_by_role("button", name="Ver ").click()
+    expect(page.get_by_role("img", name="Imagen")).to_be_visible()
+    accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing runs off a small screen"
+    page.get_by_role("button", name="Es de otra acta…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Proponer").click()
+    expect(dialog.get_by_text("Elija el acta que muestra la imagen.")).to_be_visible()
+    for name, typed in (("Sección", "6"), ("Casilla", "b"), ("Elección", "dip")):
+        box = dialog.get_by_role("combobox", name=name)
+        expect(box).to_have_attribute("aria-disabled", "false")
+        box.focus()
+        box.press_sequentially(typed)
+        dialog.get_by_role("option").first.click()
+    dialog.get_by_role("button", name="Proponer").click()
+    expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    [row] = room.rows("SELECT kind, identity FROM decision WHERE kind = 'imagen_de_otra_acta'")
+    assert row["identity"] == qr(6)
+
+
+def test_every_list_is_accessible_in_the_dark(room: ScreenRoom, enter: Any) -> None:
+    page = enter("super", color_scheme="dark")
+    for name in (
+        "Lo que espera", "Decisiones de dos", "Actas sin imagen", "Sin identificar", "Fuera de catálogo", "Correcciones",
+        "Dispositivos", "Personas", "Sitios",
+    ):  # fmt: skip
+        page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("heading", name=name)).to_be_visible()
+        expect(page.get_by_role("main").get_by_role("status").filter(has_text="Filas")).to_be_visible()
+    accessible(page)
+    page.get_by_role("button", name="Tablero").click()
+    expect(page.get_by_text("Esperan a una persona")).to_be_visible()
+    accessible(page)
+
+
+def test_a_session_that_ends_in_the_middle_of_a_proposal_loses_no_word(room: ScreenRoom, enter: Any) -> None:
+    page = enter("super")
+    page.get_by_role("button", name="Actas sin imagen").click()
+    page.get_by_label("Filtrar").fill("clave39")
+    page.get_by_role("button", name="Sin acta…").click()
+    dialog = page.get_by_role("dialog", name="Proponer: sin acta")
+    dialog.get_by_role("textbox").fill("el camino está cerrado")
+    page.context.clear_cookies()
+    dialog.get_by_role("button", name="Proponer").click()
+    lock = page.get_by_role("dialog", name="Entrar otra vez")
+    accessible(page)
+    lock.get_by_label("Usuario").fill("super")
+    lock.get_by_label("Clave").fill(PASSWORD)
+    lock.get_by_role("button", name="Entrar").click()
+    expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    [kept] = room.rows("SELECT words FROM decision WHERE kind = 'sin_acta' ORDER BY id DESC LIMIT 1")
+    assert kept["words"] == "el camino está cerrado"
