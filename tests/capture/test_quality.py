@@ -185,6 +185,8 @@ async def test_a_hidden_known_acta_looks_like_any_other_and_nothing_of_it_counts
         assert (await room.ask("dora", hidden["imagen"], method="GET")).status_code == 403
         waits = (await room.ask("super", "/v1/lists/waiting", method="GET")).json()["filas"]
         assert [row["asunto"] for row in waits] == ["DIP_LOC clave2"]
+        board = (await room.ask("super", "/v1/board", method="GET")).json()
+        assert [(each["que"], each["ordinal"], each["cuantas"]) for each in board["esperan"]] == [("captura", 1, 1)]
         before = await everything_that_counts(room)
 
         path, said = f"/v1/tasks/{hidden['tarea']}/entry", {"valores": different(PAN=151)}

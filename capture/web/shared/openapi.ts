@@ -9,8 +9,9 @@ export type Acuse = { "bytes": number; "clave": string; "formato": 1; "observaci
 export type AnswerBody = { "texto"?: string };
 export type BoardAnswer = { "actas": (ActasPart)[]; "desde": string; "esperan": (WaitingPart)[]; "hora": string; "personas": (PersonPart)[] };
 export type CaptureAnswer = { "avisos": (string)[]; "captura": number; "siguiente"?: TaskAnswer | null };
-export type CaptureBody = { "siguiente"?: (TaskKind)[] | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
+export type CaptureBody = { "siguiente"?: (TaskKind)[] | null; "teclas"?: EffortBody | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
 export type CaptureOfActa = { "hora": string; "marcas": string; "numeros": (number | null)[]; "ordinal": number; "ronda": number };
+export type ControlsAnswer = { "campos": number; "campos_distintos": number; "capturas": number; "coincidencia": ShareAnswer | null };
 export type CorrectionRow = { "clave": string; "corte": number | null; "decision": number | null; "eleccion": string; "motivo": string };
 export type CorrectionsList = { "filas": (CorrectionRow)[]; "siguiente": number | null };
 export type CotejoBody = { "resultado": string };
@@ -24,11 +25,13 @@ export type DecisionsList = { "filas": (DecisionRow)[]; "siguiente": number | nu
 export type DeviceRow = { "dispositivo": string; "envios": number; "inscrito": string; "revocado": string | null; "sitio": string; "ultimo": number | null; "ultimo_envio": string | null };
 export type DevicesList = { "filas": (DeviceRow)[]; "siguiente": number | null };
 export type DoneAnswer = {  };
+export type EffortBody = { "correcciones": number; "pulsaciones": number };
 export type FieldOfForm = { "codigo": string; "digitos": number; "nombre": string; "recorte"?: ((number)[])[] | null };
 export type FueraList = { "filas": (FueraRow)[]; "siguiente": number | null };
 export type FueraRow = { "decision": number | null; "desde": string; "eleccion": string | null; "identidad": string; "sha256": string };
 export type HTTPValidationError = { "detail"?: (ValidationError)[] };
 export type HealthAnswer = { "fuera"?: (string)[]; "ok": boolean };
+export type HourAnswer = { "campos": number; "campos_distintos": number; "capturas": number; "coincidencia": ShareAnswer | null; "hora": number; "segundos": QuartilesAnswer | null; "total": number };
 export type IdentityBody = { "identidad": string; "proceso_tecnico"?: boolean; "siguiente"?: (TaskKind)[] | null };
 export type ImageOfActa = { "bytes": number; "formato": string; "recibida": string; "sha256": string; "vigente": boolean };
 export type MissingList = { "filas": (MissingRow)[]; "siguiente": number | null };
@@ -36,10 +39,13 @@ export type MissingRow = { "clave": string; "eleccion": string; "entidad": numbe
 export type MunicipioRow = { "entidad": number; "municipio": number; "nombre": string | null; "nombre_entidad": string | null };
 export type MunicipiosAnswer = { "filas": (MunicipioRow)[] };
 export type NextAnswer = { "siguiente"?: TaskAnswer | null };
+export type NightQualityAnswer = { "campos": number; "campos_distintos": number; "capturas": number; "controles": ControlsAnswer; "error_por_campo": ShareAnswer | null; "error_por_captura": ShareAnswer | null; "error_sin_detectar": UndetectedAnswer | null };
 export type OddityOfImage = { "codigo": string; "texto": string };
 export type PeopleList = { "filas": (PersonRow)[]; "siguiente": number | null };
 export type PersonPart = { "capturas": number; "con_tarea_desde": string | null; "mediana_segundos": number | null; "recientes": number; "rol": Role; "sitio": string; "ultima": string | null; "usuario": string };
 export type PersonRow = { "activa": boolean; "rol": Role; "sitio": string; "usuario": string };
+export type QualityAnswer = { "noche": NightQualityAnswer; "personas": (TypistAnswer)[] };
+export type QuartilesAnswer = { "cuartil_1": number; "cuartil_3": number; "mediana": number };
 export type ReasonBody = { "motivo": string; "texto"?: string };
 export type RecaptureBody = { "imagen"?: string | null; "motivo": string };
 export type ReceiptAnswer = { "acuse": Acuse; "firma": string };
@@ -48,13 +54,18 @@ export type Role = "operador_catd" | "digitalizador" | "capturista" | "verificad
 export type ScreenSessionAnswer = { "rol": Role; "sitio": string; "usuario": string };
 export type SeccionesAnswer = { "filas": (number)[] };
 export type SessionAnswer = { "rol": Role; "sitio": string; "token": string; "vence": string };
+export type ShareAnswer = { "a": string; "de": string; "porcentaje": string };
 export type SiteRow = { "dispositivos": number; "nombre": string; "personas": number; "sitio": string };
 export type SitesList = { "filas": (SiteRow)[]; "siguiente": number | null };
 export type TaskAnswer = { "acta": ActaOfTask | null; "campos": (FieldOfForm)[]; "capturas"?: (Record<string, number | string>)[]; "imagen": string; "original": string; "rarezas": (OddityOfImage)[]; "tarea": string; "tipo": TaskKind; "vence": string };
 export type TaskKind = "captura" | "identificacion" | "resolucion";
+export type TrendAnswer = { "a": string; "de": string; "por_hora": string };
+export type TypistAnswer = { "campos": number; "campos_distintos": number; "capturas": number; "coincidencia": ShareAnswer | null; "controles": ControlsAnswer; "correcciones": QuartilesAnswer | null; "horas": (HourAnswer)[]; "pulsaciones": QuartilesAnswer | null; "rol": Role; "segundos": QuartilesAnswer | null; "sitio": string; "tendencia": TrendAnswer | null; "total": number; "usuario": string };
+export type UndetectedAnswer = { "estimado": string; "hasta": string };
 export type UnidentifiedList = { "filas": (UnidentifiedRow)[]; "siguiente": number | null };
 export type UnidentifiedRow = { "desde": string; "dichos": number; "dispositivo": string; "estado": string; "sha256": string };
 export type ValidationError = { "ctx"?: {  }; "input"?: unknown; "loc": (string | number)[]; "msg": string; "type": string };
+export type ValuesBody = { "siguiente"?: (TaskKind)[] | null; "valores": Record<string, number | "ilegible" | "sin dato"> };
 export type WaitingList = { "filas": (WaitingRow)[]; "siguiente": number | null };
 export type WaitingPart = { "cuantas": number; "desde": string; "en_manos": number; "no_sitio": string | null; "ordinal": number; "que": TaskKind };
 export type WaitingRow = { "asunto": string; "desde": string; "que": string };
@@ -87,6 +98,7 @@ export interface Operations {
   "GET /v1/lists/sites": { body: undefined; answer: SitesList };
   "GET /v1/lists/unidentified": { body: undefined; answer: UnidentifiedList };
   "GET /v1/lists/waiting": { body: undefined; answer: WaitingList };
+  "GET /v1/quality": { body: undefined; answer: QualityAnswer };
   "GET /v1/receipts/key": { body: undefined; answer: null };
   "GET /v1/receipts/{sha256}": { body: undefined; answer: ReceiptAnswer };
   "DELETE /v1/session": { body: undefined; answer: null };
@@ -97,5 +109,5 @@ export interface Operations {
   "POST /v1/tasks/{tarea}/entry": { body: CaptureBody; answer: CaptureAnswer };
   "POST /v1/tasks/{tarea}/identity": { body: IdentityBody; answer: NextAnswer };
   "POST /v1/tasks/{tarea}/release": { body: undefined; answer: null };
-  "POST /v1/tasks/{tarea}/resolution": { body: CaptureBody; answer: NextAnswer };
+  "POST /v1/tasks/{tarea}/resolution": { body: ValuesBody; answer: NextAnswer };
 }
