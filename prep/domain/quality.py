@@ -242,7 +242,7 @@ def undetected(judged: Judged, both: BothWrong) -> Undetected | None:
     fields = judged.fields / judged.captures
 
     def of_acta(chance: float) -> float:
-        return 1.0 - (1.0 - chance) ** fields
+        return float(1.0 - (1.0 - chance) ** fields)
 
     return Undetected(of_acta(by_field.share**2 * alike.share), of_acta(by_field.high**2 * alike.high))
 

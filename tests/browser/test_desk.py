@@ -166,3 +166,16 @@ def test_a_session_that_ends_in_the_middle_of_a_proposal_loses_no_word(room: Scr
     expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
     [kept] = room.rows("SELECT words FROM decision WHERE kind = 'sin_acta' ORDER BY id DESC LIMIT 1")
     assert kept["words"] == "el camino está cerrado"
+
+
+def test_supervisors_alone_see_how_people_type_with_intervals(room: ScreenRoom, enter: Any) -> None:
+    room.arrive(12)
+    room.run(room.room.type("ana", VALUES))
+    page = enter("super")
+    page.get_by_role("button", name="Calidad de la captura").click()
+    region = page.get_by_role("region", name="Calidad de la captura")
+    expect(region.get_by_role("row", name="CCV-1 ana")).to_contain_text("—")  # no acta of hers is verified yet
+    expect(page.get_by_text("Error de una captura en la noche, por campo:")).to_be_visible()
+    expect(page.get_by_text("no es una clasificación")).to_be_visible()
+    accessible(page)
+    assert enter("admin").get_by_role("button", name="Calidad de la captura").count() == 0
