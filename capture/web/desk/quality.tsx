@@ -46,6 +46,7 @@ export function Quality({ ask, version }: { ask: Ask; version: number }) {
               <th scope="col" class="number">{t("Segundos por acta")}</th>
               <th scope="col" class="number">{t("Teclas por acta")}</th>
               <th scope="col" class="number">{t("Cambio del error por hora (95 %)")}</th>
+              <th scope="col" class="number">{t("Actas de control: campos distintos")}</th>
             </tr>
           </thead>
           <tbody>
@@ -59,14 +60,19 @@ export function Quality({ ask, version }: { ask: Ask; version: number }) {
                 <td class="number">{three(each.segundos)}</td>
                 <td class="number">{three(each.pulsaciones)}</td>
                 <td class="number">
-                  {each.tendencia ? `${short(each.tendencia.por_hora)} (${short(each.tendencia.de)}–${short(each.tendencia.a)})` : "—"}
+                  {each.tendencia ? `${short(each.tendencia.por_hora)} (${short(each.tendencia.de)} … ${short(each.tendencia.a)})` : "—"}
                 </td>
+                <td class="number">{each.controles.campos ? t("{d} de {n}", { d: each.controles.campos_distintos, n: each.controles.campos }) : "—"}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </div>
-      <p>{t("Error de una captura en la noche, por campo: {e} %; por acta: {a} %.", { e: between(noche.error_por_campo), a: between(noche.error_por_captura) })}</p>
+      <p>
+        {noche.error_por_campo
+          ? t("Error de una captura en la noche, por campo: {e} %; por acta: {a} %.", { e: between(noche.error_por_campo), a: between(noche.error_por_captura) })
+          : t("Todavía no hay capturas que comparar con lo que finalmente contó.")}
+      </p>
       {noche.error_sin_detectar && (
         <p class="soft">
           {t("Que dos personas coincidan en un error: se estima en {e} % de las actas, hasta {h} %, si cada quien se equivoca por su lado.", {
