@@ -35,6 +35,7 @@ from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
 from capture.inspection import Inspection
 from capture.intake import Intake
+from capture.quality import QualityRoom
 from capture.receipts import Receipts, signing_key
 from capture.screens import cookie
 from capture.shapes import (
@@ -66,6 +67,7 @@ from capture.shapes import (
     MunicipiosAnswer,
     NextAnswer,
     PeopleList,
+    QualityAnswer,
     ReasonBody,
     RecaptureBody,
     ReceiptAnswer,
@@ -77,6 +79,7 @@ from capture.shapes import (
     SitesList,
     TaskAnswer,
     UnidentifiedList,
+    ValuesBody,
     WaitingList,
     Wanted,
     WithNext,
@@ -113,6 +116,7 @@ from prep.upload import SHA256_PATTERN, Origen
 
 log: Final = logging.getLogger(__name__)
 
+RANDOM: Final = SystemRandom().random
 READY_SECONDS: Final = 5.0
 """How long the store of images and the bus may take before the process says that it is not ready."""
 NEXT_SECONDS: Final = 2.0
@@ -129,6 +133,7 @@ class Rooms:
     people: People
     desk: Desk
     decisions: Decisions
+    quality: QualityRoom
     pool: Pool
 
 
@@ -140,6 +145,7 @@ def create_app(
     blobs: Blobs,
     clock: Callable[[], datetime],
     ticks: Callable[[], float] = time.monotonic,
+    chance: Callable[[], float] = RANDOM,
 ) -> FastAPI:
     """The application. `pool`, `bus` and `blobs` stay the caller's to close.
 
@@ -174,9 +180,10 @@ def create_app(
         blobs,
         tonight,
         clock=clock,
-        chance=SystemRandom().random,
+        chance=chance,
         lease_minutes=settings.lease_minutes,
         other_site_minutes=settings.other_site_minutes,
+        control_percent=settings.control_percent,
     )
 
     @asynccontextmanager
@@ -197,7 +204,8 @@ def create_app(
         Enrolment(pool, receipts, tonight, Tries(ticks)),
         people,
         desk,
-        Decisions(pool, tonight, clock=clock, chance=SystemRandom().random),
+        Decisions(pool, tonight, clock=clock, chance=chance),
+        QualityRoom(pool, clock=clock),
         pool,
     )
     for operation in OPERATIONS:
@@ -421,10 +429,9 @@ async def image(
     return Response(content, media_type=media_type, headers={"Content-Disposition": shown})
 
 
-Captured = Annotated[CaptureBody, body_of(CaptureBody)]
-
-
-async def capture(request: Request, person: Speaker, lease: Lease, said: Captured) -> Response:
+async def capture(
+    request: Request, person: Speaker, lease: Lease, said: Annotated[CaptureBody, body_of(CaptureBody)]
+) -> Response:
     """Keep a capture: 201 if it was kept now, 200 if the same one was kept under this lease before."""
     desk = _rooms(request).desk
     note = CaptureNote(tuple(said.letras), said.milisegundos, said.teclas)
@@ -440,7 +447,9 @@ async def identity(
     return await _and_next(desk, person, said, answer)
 
 
-async def resolution(request: Request, person: Speaker, lease: Lease, said: Captured) -> Response:
+async def resolution(
+    request: Request, person: Speaker, lease: Lease, said: Annotated[ValuesBody, body_of(ValuesBody)]
+) -> Response:
     """Keep which of three different captures is right: 201, or 200 if the same came before."""
     desk = _rooms(request).desk
     return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
@@ -530,6 +539,11 @@ def listing(what: Listing) -> Callable[..., Awaitable[Response]]:
     route.__name__ = f"list_{what}"
     route.__doc__ = f"{LISTED[what][1]} A part of at most {PART} rows."
     return route
+
+
+async def quality(request: Request, person: Speaker) -> Response:
+    """How people type: agreement with what counted, speed and fatigue, by site and name; and the rates of the night."""
+    return JSONResponse(await _rooms(request).quality.tell(person))
 
 
 async def recapture(
@@ -785,6 +799,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))
         for what, (answer, _) in LISTED.items()
     ),
+    Operation("/v1/quality", "GET", quality, {200: QualityAnswer}, SEES),
     Operation(
         "/v1/actas/{eleccion}/{clave}/recaptura", "POST", recapture, {201: DoneAnswer},
         (*MOVES_AN_ACTA, Code.IMAGE_OF_OTHER_ACTA, Code.ACTA_WITHOUT_IMAGE),

@@ -60,6 +60,14 @@ COMPARES: Final = frozenset({Role.COTEJADOR})
 SEES_IMAGES: Final = frozenset({Role.SUPERVISOR, Role.COTEJADOR, Role.AUDITOR})
 SEES_ACTAS: Final = SEES_IMAGES | {Role.ADMINISTRADOR, Role.OBSERVADOR}
 
+SEES_QUALITY: Final = SUPERVISES
+"""Who sees how people type."""
+
+OVERDUE: Final = timedelta(minutes=10)
+"""If any capture or choice has waited for longer, nobody is given a hidden known acta: real work comes first."""
+LAST: Final = timedelta(minutes=30)
+"""Before the end of the night, in which nobody is given one."""
+
 _WORDS: Final[Mapping[Mark, str]] = {Mark.ILEGIBLE: "ilegible", Mark.SIN_DATO: "sin dato"}
 
 
@@ -96,6 +104,7 @@ class Desk:
         chance: Callable[[], float],
         lease_minutes: float,
         other_site_minutes: float = 30,
+        control_percent: float = 0,
     ) -> None:
         self._pool = pool
         self._blobs = blobs
@@ -105,6 +114,8 @@ class Desk:
         self._lasts = timedelta(minutes=lease_minutes)
         self._other_site = timedelta(minutes=other_site_minutes)
         self._forms = Forms({}, {})
+        self._chance = chance
+        self._controls = control_percent / 100
 
     # Leases.
 
@@ -116,6 +127,18 @@ class Desk:
         self._tonight.check_not_closed()
         now = self._clock()
         async with borrow(self._pool) as connection:
+            # A person who may look up how an acta stands could tell a known one.
+            if TaskKind.CAPTURA in allowed and person.role not in SEES_ACTAS and self.gives_control(now):
+                await store.draw_control(
+                    connection,
+                    person=person.id,
+                    site=person.site,
+                    new=uuid4(),
+                    now=now,
+                    until=now + self._lasts,
+                    any_site_before=now - self._other_site,
+                    overdue_before=now - OVERDUE,
+                )
             held = await store.lease(
                 connection,
                 person=person.id,
@@ -127,6 +150,13 @@ class Desk:
                 any_site_before=now - self._other_site,
             )
             return None if held is None else await self._describe_task(connection, held)
+
+    def gives_control(self, now: datetime) -> bool:
+        """Whether this request gets a hidden known acta, as chance says; near the end of the night none does."""
+        if self._chance() >= self._controls:
+            return False
+        hours = self._tonight.hours
+        return hours is None or now < hours[1] - LAST
 
     async def release(self, person: Person, lease: UUID) -> None:
         """Give the task back undone."""
@@ -219,7 +249,8 @@ class Desk:
                     connection, task, values, site=person.site, at=self._clock(), message=message, note=note
                 )
                 if capture is not None:
-                    observe.CAPTURES.labels(task.ordinal).inc()
+                    if not task.control:
+                        observe.CAPTURES.labels(task.ordinal).inc()
                     return DeskAnswer({"captura": capture, "avisos": warnings(values, on_form.limit)}, new=True)
             # The lease is used up or gone. The same person who says the same again gets the same answer.
             before = await store.capture_by_lease(connection, lease)

@@ -65,15 +65,20 @@ NUMBER_OR_WORD: Final[dict[str, Any]] = {
 """How a value of the form is described. `prep.domain.entry.read_field` reads it and names the field that is wrong."""
 
 
-class CaptureBody(WithNext):
+class ValuesBody(WithNext):
     valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
     """Every field of the task once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+
+
+class CaptureBody(ValuesBody):
+    """All but the values may be left out; none of it decides anything."""
+
     letras: list[Annotated[str, Field(max_length=100, pattern=PRINTABLE)]] = Field(default=[], max_length=300)
-    """The `codigo` of each field whose letters and figures contradict each other on the paper; it decides nothing."""
+    """The `codigo` of each field whose letters and figures contradict each other on the paper."""
     milisegundos: int | None = Field(default=None, ge=0, le=86_400_000)
     """How long the person had the image before her; it is kept without the values."""
     teclas: int | None = Field(default=None, ge=0, le=100_000)
-    """How many keys the acta took."""
+    """How many keys the acta took; it is kept without the values."""
 
 
 class IdentityBody(WithNext):
@@ -545,6 +550,94 @@ class DecisionRow(JsonAnswer):
 
 class DecisionsList(ListPart):
     filas: list[DecisionRow]
+
+
+class ShareAnswer(JsonAnswer):
+    """A percentage and the two ends of its interval of 95 %, as text with four decimals."""
+
+    porcentaje: str
+    de: str
+    a: str
+
+
+class QuartilesAnswer(JsonAnswer):
+    cuartil_1: int
+    mediana: int
+    cuartil_3: int
+
+
+class JudgedAnswer(JsonAnswer):
+    """What can be compared: the acta has values that count, from the same image, and no round of it is open."""
+
+    capturas: int
+    campos: int
+    campos_distintos: int
+    """Fields that differ from what counted."""
+
+
+class ControlsAnswer(JudgedAnswer):
+    """The hidden known actas."""
+
+    coincidencia: ShareAnswer | None
+
+
+class UndetectedAnswer(JsonAnswer):
+    """An estimate, in percent of the actas: the first two people agree and have a field wrong (docs/rules.md §9)."""
+
+    estimado: str
+    hasta: str
+
+
+class NightQualityAnswer(JudgedAnswer):
+    """First and second captures of all people together."""
+
+    error_por_campo: ShareAnswer | None
+    error_por_captura: ShareAnswer | None
+    error_sin_detectar: UndetectedAnswer | None
+    controles: ControlsAnswer
+
+
+class TrendAnswer(JsonAnswer):
+    """By how many percentage points the share of different fields changes each hour, and the ends of its interval."""
+
+    por_hora: str
+    de: str
+    a: str
+
+
+class HourAnswer(JudgedAnswer):
+    hora: int
+    """Of the shift; 1 begins with the person's first capture."""
+    total: int
+    """All captures, also those that cannot be compared."""
+    coincidencia: ShareAnswer | None
+    segundos: QuartilesAnswer | None
+
+
+class TypistAnswer(JudgedAnswer):
+    """One person. The captures that are compared are first and second ones."""
+
+    usuario: str
+    rol: Role
+    sitio: str
+    total: int
+    """All captures, also third ones, hidden known actas, and those that cannot be compared."""
+    coincidencia: ShareAnswer | None
+    """Share of the fields that are equal to what counted; null if there is none to compare."""
+    segundos: QuartilesAnswer | None
+    """From handing out the task to the answer."""
+    teclas: QuartilesAnswer | None
+    """Keys of a capture; null if the screen did not count them."""
+    tendencia: TrendAnswer | None
+    """Null if there is too little to say."""
+    horas: list[HourAnswer]
+    controles: ControlsAnswer
+
+
+class QualityAnswer(JsonAnswer):
+    noche: NightQualityAnswer
+    personas: list[TypistAnswer]
+    """By site and name."""
 
 
 class WaitingPart(JsonAnswer):

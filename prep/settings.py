@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     lease_minutes: float = Field(default=10, gt=0)
     other_site_minutes: float = Field(default=30, gt=0)
     """How long a second capture waits for a person at another site; after that anybody else may type it."""
+    control_percent: float = Field(default=1, ge=0, le=10)
+    """Of the captures that people are handed, how many are of an acta whose result is known, to measure how people
+    type; nothing of these counts. 0: none."""
     session_hours: float = Field(default=12, gt=0)
     """How long a session lasts, at most."""
     session_idle_minutes: float = Field(default=30, gt=0)

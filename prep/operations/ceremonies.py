@@ -34,6 +34,7 @@ from typing import Any, Final
 
 import uvloop
 
+from capture.quality import told_of_night
 from integrity import durable
 from integrity.layout import SUMS, corte_folder
 from integrity.sealing.certificates import NotSealed, load
@@ -46,13 +47,14 @@ from prep.blobs import Blobs
 from prep.bus.opened import open_bus
 from prep.domain.hours import CENTRAL, hour_words
 from prep.domain.night import Night
+from prep.domain.quality import NightQuality
 from prep.errors import PrepError, Rejected, Unavailable
 from prep.messages import Topic
 from prep.operations import documents as acts
 from prep.operations import night as night_orders
 from prep.operations import software
 from prep.settings import Part, Settings, now, read_settings
-from prep.store import catalog, cortes, embedded
+from prep.store import catalog, cortes, embedded, quality
 from prep.store import ceremony as store
 from prep.store import night as night_store
 from prep.store.cortes import Corte, Phase
@@ -76,6 +78,7 @@ SOME: Final = 20
 LIST: Final = "software.txt"
 COUNTS: Final = "conteos.json"
 ACT: Final = "acto.pdf"
+QUALITY: Final = "calidad.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,13 +332,31 @@ async def close(hall: Hall, *, compare: Path | None) -> int:
         same = "No hay lista del inicio con que comparar." if before is None else _software_sentence(wrong)
         at = _moment_on_paper(last.at, hall.declared.tz)
         told = [f"El corte {last.number}, el último, se publicó el {at}.", f"Software: {same}"]
-        await _keep_act(hall, CIERRE, last, {COUNTS: _canonical_text(said), LIST: text}, told)
+        typed = (await quality.tonight(hall.audit)).night
+        told.append(quality_sentence(typed))
+        # The rates of all people together: no document of an act names a person, or lets one be known.
+        rates = {"formato": 1, **told_of_night(typed)}
+        documents = {COUNTS: _canonical_text(said), LIST: text, QUALITY: _canonical_text(rates)}
+        await _keep_act(hall, CIERRE, last, documents, told)
     _print_differences(wrong)
     return 1 if wrong else 0
 
 
 def _software_sentence(wrong: Sequence[str]) -> str:
     return f"{len(wrong)} archivos no son los del inicio." if wrong else "todos los archivos son los del inicio."
+
+
+def quality_sentence(typed: NightQuality) -> str:
+    """The night's error of one capture, for people who read the act."""
+    share = typed.judged.by_field
+    if share is None:
+        return "Calidad de la captura: no hay capturas que comparar con lo que finalmente contó."
+    low, middle, high = (f"{100 * end:.3f}" for end in (share.low, share.share, share.high))
+    return (
+        f"Calidad de la captura: campos de primeras y segundas capturas que difirieron de lo que finalmente contó, "
+        f"{typed.judged.wrong} de {typed.judged.fields}: {middle} % (intervalo de 95 %: de {low} a {high} %); "
+        "es el error de una persona sola, y cada acta la capturaron dos o más que no se vieron."
+    )
 
 
 # --- documents --------------------------------------------------------------------------------------------------------

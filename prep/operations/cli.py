@@ -132,6 +132,12 @@ def _run_decisions(words: Sequence[str]) -> None:
     decisions(words)
 
 
+def _run_quality(words: Sequence[str]) -> None:
+    from prep.operations.quality import main as quality  # noqa: PLC0415
+
+    quality(words[1:])
+
+
 def _run_rules(words: Sequence[str]) -> None:
     from prep.operations.rules import main as rules  # noqa: PLC0415
 
@@ -176,6 +182,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "parked": _run_parked,
     "decide": _run_decisions,
     "list": _run_decisions,
+    "quality": _run_quality,
     "rules": _run_rules,
     "openapi": _run_openapi,
     "software-digests": _run_ceremonies,
@@ -214,6 +221,7 @@ def _prep_parser() -> Parser:
         ("parked", "los mensajes apartados: lista, reintenta, propone descartar"),
         ("decide", "lo que deciden dos personas: confirma, rechaza, pide deshacer"),
         ("list", "las listas: personas, dispositivos, sitios, qué falta, qué espera y desde cuándo"),
+        ("quality", "cómo se captura: coincidencia, tiempo y cansancio de cada persona, y el error de la noche"),
         ("openapi", "la descripción OpenAPI de la captura"),
     ):
         commands.add_parser(name, help=text, add_help=False)

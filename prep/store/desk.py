@@ -43,6 +43,14 @@ class TaskKind(StrEnum):
     RESOLUCION = "resolucion"
 
 
+CONTROL: Final = "control"
+"""The kind of a hidden known acta in the table of tasks. Everybody is told that it is a capture."""
+
+
+def _kind_told(kind: str) -> TaskKind:
+    return TaskKind.CAPTURA if kind == CONTROL else TaskKind(kind)
+
+
 # These facts never change during a night: they are read once.
 
 
@@ -228,6 +236,28 @@ async def lease(
         await connection.execute(SQL["give_back_expired"], person, now)
 
 
+async def draw_control(
+    connection: Connection,
+    *,
+    person: int,
+    site: int,
+    new: UUID,
+    now: datetime,
+    until: datetime,
+    any_site_before: datetime,
+    overdue_before: datetime,
+) -> None:
+    """Give this person a hidden known acta, which `lease` then tells like any capture; nothing if none may be given.
+
+    None is given if the person holds a task, if no capture waits for this person, if a capture or a choice of anybody
+    has waited since before `overdue_before`, or if every acta that was verified since the last corte is one that this
+    person has had.
+    """
+    # Two requests at once, or two people with the same acta: the second gets none, and then a task like any other.
+    moments = (now, until, new, any_site_before, overdue_before)
+    await connection.execute(SQL["draw_control"], person, site, *moments)
+
+
 def _held_task(row: asyncpg.Record) -> HeldTask:
     acta = None
     if row["acta"] is not None:
@@ -237,7 +267,7 @@ def _held_task(row: asyncpg.Record) -> HeldTask:
         acta = TaskActa(on_form.acta, row["clave"], on_form.contest, on_form.digitos, on_form.limit, place)
     return HeldTask(
         row["lease"],
-        TaskKind(row["kind"]),
+        _kind_told(row["kind"]),
         row["image"],
         row["ronda"],
         row["lease_until"],
@@ -282,6 +312,8 @@ class Task:
     until: datetime
     form: OnForm | None
     """None while the image has no acta."""
+    control: bool
+    """A hidden known acta: nothing of it counts."""
 
 
 async def task(connection: Connection, lease: UUID) -> Task | None:
@@ -292,13 +324,14 @@ async def task(connection: Connection, lease: UUID) -> Task | None:
     return Task(
         id=row["id"],
         lease=row["lease"],
-        kind=TaskKind(row["kind"]),
+        kind=_kind_told(row["kind"]),
         image=row["image"],
         ronda=row["ronda"],
         ordinal=row["ordinal"],
         person=row["lease_person"],
         until=row["lease_until"],
         form=None if row["acta"] is None else _on_form(row),
+        control=row["kind"] == CONTROL,
     )
 
 
@@ -347,16 +380,15 @@ async def add_capture(
     """Keep the capture for ever, end the task and send `message`; returns the capture's id.
 
     None if the lease has ended meanwhile. Raises Rejected if this person has captured this acta in this
-    round before.
+    round before. A hidden known acta is kept apart, and no message is sent.
     """
     # One statement does all three: the fact, the end of the task and the message. Half of it cannot happen.
     columns = (values.numbers, values.marks)
     told = (message.id, message.topic.value, message.key, message.body, message.type, message.source)
-    noted = (note.letters, note.milliseconds, note.keys, note != NO_NOTE)
+    noted = (note.letters, note.milliseconds, note.keys)
+    query, more = ("add_control_capture", noted) if task.control else ("add_capture", (*told, *noted, note != NO_NOTE))
     try:
-        added: int | None = await connection.fetchval(
-            SQL["add_capture"], task.id, task.lease, site, at, *columns, *told, *noted
-        )
+        added: int | None = await connection.fetchval(SQL[query], task.id, task.lease, site, at, *columns, *more)
     except asyncpg.UniqueViolationError:
         raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
     return added

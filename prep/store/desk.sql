@@ -35,13 +35,52 @@ LEFT JOIN acta a ON a.id = t.acta
 LEFT JOIN casilla c ON c.id = a.casilla
 LEFT JOIN contest k ON k.id = a.contest
 
+-- A hidden known acta (control) waits for nobody: it ends when it is given back.
 -- name: give_back_expired
+WITH ended AS (
+    DELETE FROM task WHERE kind = 'control' AND lease_person = $1 AND lease IS NOT NULL AND lease_until <= $2
+)
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
-WHERE lease_person = $1 AND lease IS NOT NULL AND lease_until <= $2
+WHERE kind <> 'control' AND lease_person = $1 AND lease IS NOT NULL AND lease_until <= $2
 
 -- name: give_back
+WITH ended AS (
+    DELETE FROM task WHERE kind = 'control' AND lease = $1 AND lease_person = $2
+)
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
-WHERE lease = $1 AND lease_person = $2
+WHERE kind <> 'control' AND lease = $1 AND lease_person = $2
+
+-- $1 person, $2 site, $3 now, $4 until, $5 new lease, $6 as $7 of `lease`, $7: a task that has waited since before is overdue.
+-- Only in the place of a capture that this person would get now, and of an acta that no corte holds yet: nobody can look
+-- its values up.
+-- name: draw_control
+WITH ended AS (
+    DELETE FROM task WHERE kind = 'control' AND lease_until <= $3
+), allowed AS MATERIALIZED (
+    SELECT WHERE NOT EXISTS (SELECT FROM task WHERE lease_person = $1 AND lease IS NOT NULL)
+        AND EXISTS (
+            SELECT FROM task
+            WHERE kind = 'captura' AND (lease IS NULL OR lease_until <= $3) AND $1 <> ALL (not_persons)
+                AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $6)
+        )
+        AND NOT EXISTS (
+            SELECT FROM task
+            WHERE kind IN ('captura', 'resolucion') AND (lease IS NULL OR lease_until <= $3) AND created_at < $7
+        )
+), known AS (
+    SELECT c.acta, c.image, c.ronda
+    FROM (SELECT * FROM acta_current WHERE estado = 'Verificada' LIMIT 200) c
+    JOIN acta_version v ON v.id = c.version AND v.image = c.image AND v.reason IN ('captura', 'recaptura')
+    WHERE EXISTS (SELECT FROM allowed)
+        AND NOT EXISTS (SELECT FROM entry e WHERE e.acta = c.acta AND e.person = $1)
+        AND NOT EXISTS (SELECT FROM resolution r WHERE r.acta = c.acta AND r.person = $1)
+        AND NOT EXISTS (SELECT FROM control_capture k WHERE k.acta = c.acta AND k.person = $1)
+    ORDER BY random()
+    LIMIT 1
+)
+INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, lease, lease_person, leased_at, lease_until)
+SELECT 'control', acta, image, ronda, 1, $3, $3, '{}', $5, $1, $3, $4 FROM known
+ON CONFLICT DO NOTHING
 
 -- name: task
 SELECT t.id, t.lease, t.kind, t.image, t.ronda, t.ordinal, t.lease_person, t.lease_until, a.id AS acta, a.contest, a.digitos,
@@ -65,11 +104,23 @@ WITH gone AS (
 )
 SELECT added.id FROM added, told
 
+-- name: add_control_capture
+WITH gone AS (
+    DELETE FROM task WHERE id = $1 AND lease = $2 AND kind = 'control' RETURNING acta, image, lease_person, lease, leased_at
+)
+INSERT INTO control_capture (acta, image, person, site, lease, leased_at, typed_at, numbers, marks, letters, milliseconds, keys)
+SELECT acta, image, lease_person, $3, lease, leased_at, $4, $5, $6, $7, $8, $9 FROM gone
+RETURNING id
+
 -- name: capture_by_lease
 SELECT e.id, e.person, e.ronda, e.numbers, e.marks, a.id AS acta, a.contest, a.digitos, a.lista_nominal, a.representantes, a.boletas_maximas,
     k.votes_per_ballot
-FROM entry e JOIN acta a ON a.id = e.acta JOIN contest k ON k.id = a.contest
-WHERE e.lease = $1
+FROM (
+    SELECT id, person, acta, ronda, numbers, marks FROM entry WHERE lease = $1
+    UNION ALL
+    SELECT id, person, acta, 0, numbers, marks FROM control_capture WHERE lease = $1
+) e
+JOIN acta a ON a.id = e.acta JOIN contest k ON k.id = a.contest
 
 -- name: add_identification
 WITH gone AS (
@@ -161,6 +212,7 @@ ORDER BY c.tipo, c.numero, c.ext_contigua, e.id, a.qr
 SELECT t.kind AS que, t.ordinal::int, s.code AS no_sitio, count(*) AS cuantas, min(t.created_at) AS desde,
     count(*) FILTER (WHERE t.lease_until > $1) AS en_manos
 FROM task t LEFT JOIN site s ON s.id = t.not_site
+WHERE t.kind <> 'control'
 GROUP BY t.kind, t.ordinal, s.code
 ORDER BY min(t.created_at)
 

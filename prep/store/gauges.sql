@@ -9,7 +9,7 @@ UNION ALL
 SELECT 'image', state, count(*), NULL FROM image_current GROUP BY state
 UNION ALL
 SELECT 'task', CASE kind WHEN 'captura' THEN 'captura_' || ordinal ELSE kind END, count(*), min(created_at)
-FROM task GROUP BY 2
+FROM task WHERE kind <> 'control' GROUP BY 2
 UNION ALL
 SELECT 'outbox', '', count(*), min(added_at) FROM outbox
 UNION ALL

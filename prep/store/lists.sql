@@ -46,6 +46,7 @@ SELECT row_number() OVER (ORDER BY w.desde, w.que, w.asunto) AS key, w.que, w.as
 FROM (
     SELECT t.kind AS que, coalesce(e.code || ' ' || a.clave, encode(t.image, 'hex')) AS asunto, t.created_at AS desde
     FROM task t LEFT JOIN acta a ON a.id = t.acta LEFT JOIN election e ON e.id = a.election
+    WHERE t.kind <> 'control'
     UNION ALL
     SELECT 'decision', d.id || ' ' || d.kind, coalesce(CASE d.state WHEN 'por deshacer' THEN d.undo_at END, d.proposed_at)
     FROM decision d WHERE d.state IN ('propuesta', 'por deshacer')

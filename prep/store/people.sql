@@ -89,8 +89,11 @@ WHERE p.active
 SELECT end_session($1)
 
 -- name: free_task
+WITH ended AS (
+    DELETE FROM task WHERE kind = 'control' AND lease_person = $1 AND lease IS NOT NULL
+)
 UPDATE task SET lease = NULL, lease_person = NULL, leased_at = NULL, lease_until = NULL
-WHERE lease_person = $1 AND lease IS NOT NULL
+WHERE kind <> 'control' AND lease_person = $1 AND lease IS NOT NULL
 
 -- name: lose_device
 SELECT lose_device($1, $2)

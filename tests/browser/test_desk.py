@@ -194,3 +194,22 @@ def test_a_telephone_is_invited_and_a_lost_device_sends_no_more(room: ScreenRoom
     expect(row).to_contain_text("revocado")
     [device] = room.rows("SELECT p.login FROM device d JOIN person p ON p.id = d.revoked_by WHERE d.id = 'escaner-1'")
     assert device["login"] == "super"
+
+
+def test_supervisors_alone_see_how_people_type_with_intervals(room: ScreenRoom, enter: Any) -> None:
+    room.forget_tasks()
+    room.arrive(12)
+    room.run(room.room.type("ana", VALUES))
+    page = enter("super")
+    page.get_by_role("button", name="Calidad de la captura").click()
+    region = page.get_by_role("region", name="Calidad de la captura")
+    expect(region.get_by_role("row", name="CCV-1 ana")).to_be_visible()
+    # The second person, who verifies one of them: from then on it is compared.
+    room.run(room.room.type("beto", VALUES))
+    room.room.clock.advance(minutes=1)
+    page.get_by_role("button", name="Leer otra vez").click()
+    expect(page.get_by_text("Error de una captura en la noche, por campo:")).to_be_visible()
+    expect(region.get_by_role("row", name="CCV-2 beto")).to_contain_text("100.00")
+    expect(page.get_by_text("no es una clasificación")).to_be_visible()
+    accessible(page)
+    assert enter("admin").get_by_role("button", name="Calidad de la captura").count() == 0

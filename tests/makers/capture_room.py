@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
-from capture.app import create_app
+from capture.app import RANDOM, create_app
 from capture.auth import Cost, add_user, enroll
 from capture.intake import Intake
 from prep import pipeline
@@ -290,6 +290,7 @@ async def furnish(owner: str, device: Device) -> None:
 async def open_room(
     database: str, folder: Path, *, device: Device, bus: Bus | None = None, clock: Clock | None = None, blobs: str = "",
     served_as: str = "", proxies: str = "127.0.0.1", limits: Limits = LIMITS, image_max_bytes: int = 200_000, port: int = 0,
+    control_percent: float = 0, chance: Callable[[], float] = RANDOM,
 ) -> AsyncIterator[Room]:  # fmt: skip
     """Serve the application on a free port of the loopback.
 
@@ -302,6 +303,7 @@ async def open_room(
         image_max_pixels=4_000_000,
         blobs=blobs,
         proxies=proxies,
+        control_percent=control_percent,
     )
     pool = await open_pool(database, wait=False, by_key=True)
     its_pool = await open_pool(served_as or database, wait=False, by_key=True)
@@ -310,7 +312,7 @@ async def open_room(
     clock = clock or Clock()
     store = Blobs.open(settings.blobs_url, scratch=folder / "tmp")
     ticks = Ticks()
-    app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock, ticks=ticks)
+    app = create_app(settings, pool=its_pool, bus=its_bus, blobs=store, clock=clock, ticks=ticks, chance=chance)
     served = config(app, proxies=proxies, lifespan=True, graceful_seconds=15)
     server = Server(served, limits=limits, proxies=proxies)
     serving = asyncio.create_task(server.serve([listening(settings.host, settings.capture_port)]))

@@ -94,6 +94,11 @@ async def test_a_night_between_its_ceremonies_is_told_by_the_log(tonight: Logged
             if leaf.get("momento") == {"cero": "inicio"}.get(name, name) and leaf["tipo"] == "acto"
         ]
         assert act["documentos"] == hashlib.sha256(sums).hexdigest()
+    error = json.loads((tmp_path / "actos" / "cierre" / "calidad.json").read_text())
+    assert error["capturas"] == 2 * sum(sheet.values is not None for sheet in tonight.night.sheets)
+    assert error["error_por_campo"]["porcentaje"] == "0.0000"
+    shown = re.sub(r"\s+", " ", text_of(tmp_path / "actos" / "cierre" / "acto.pdf"))
+    assert f"0 de {error['campos']}: 0.000 % (intervalo de 95 %: de 0.000 a" in shown
 
 
 async def test_the_act_is_a_table_of_every_file_and_its_code(tonight: LoggedNight, tmp_path: Path) -> None:

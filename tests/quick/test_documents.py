@@ -288,6 +288,7 @@ def test_the_roles_are_those_of_the_code() -> None:
         "guardar el resultado del cotejo": entries.COMPARES,
         "ver cualquier imagen": entries.SEES_IMAGES,
         "ver en qué va un acta": entries.SEES_ACTAS,
+        "ver cómo captura cada persona": entries.SEES_QUALITY,
     }
     assert set(entries.MAY_LEASE) == set(TaskKind)
     assert in_twos(head[1:], "Decisiones de dos personas") == {

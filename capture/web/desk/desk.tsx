@@ -8,12 +8,15 @@ import { ActaPage } from "./acta";
 import { type Action, ActionDialog } from "./action";
 import { Board } from "./board";
 import { Lists, LISTS, type ListPage } from "./lists";
+import { Quality } from "./quality";
 
 const SEES_BOARD = ["supervisor", "administrador"];
-type Page = "tablero" | "acta" | ListPage;
+const SEES_QUALITY = ["supervisor"];
+type Page = "tablero" | "calidad" | "acta" | ListPage;
 
 const TITLES: Record<Page, string> = {
   tablero: mark("Tablero"),
+  calidad: mark("Calidad de la captura"),
   waiting: mark("Lo que espera"),
   decisions: mark("Decisiones de dos"),
   missing: mark("Actas sin imagen"),
@@ -43,6 +46,7 @@ export function Desk() {
   const pages: Page[] = [
     ...(SEES_BOARD.includes(role) ? (["tablero"] as const) : []),
     ...LISTS.filter(({ roles }) => roles.includes(role)).map(({ page }) => page),
+    ...(SEES_QUALITY.includes(role) ? (["calidad"] as const) : []),
     "acta",
   ];
   const [chosen, setChosen] = useState<Page | null>(() => (location.hash.slice(1) as Page) || null);
@@ -83,7 +87,15 @@ export function Desk() {
             {trouble && <p class="notice">{trouble}</p>}
             {done && <div class="done">{done}</div>}
           </div>
-          {page === "tablero" ? <Board ask={ask} onShow={show} /> : page === "acta" ? <ActaPage {...common} /> : <Lists key={page} {...common} page={page} />}
+          {page === "tablero" ? (
+            <Board ask={ask} onShow={show} />
+          ) : page === "calidad" ? (
+            <Quality ask={ask} version={version} />
+          ) : page === "acta" ? (
+            <ActaPage {...common} />
+          ) : (
+            <Lists key={page} {...common} page={page} />
+          )}
         </main>
       </div>
       {action && (
