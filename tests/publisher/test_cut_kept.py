@@ -46,9 +46,8 @@ def typed_again(rng: random.Random, sheet: Sheet) -> Sheet:
     """The same acta as other people read it: with other votes, or with a field that nobody can read."""
     assert sheet.values is not None
     codes = [code for code, value in sheet.values.items() if code != TOTAL and isinstance(value, int)]
-    changed: dict[str, int | Mark] = {
-        code: rng.choice([rng.randrange(40), Mark.ILEGIBLE, Mark.SIN_DATO]) for code in rng.sample(codes, 2)
-    }
+    read: list[int | Mark] = [rng.randrange(40), Mark.ILEGIBLE, Mark.SIN_DATO]
+    changed = {code: rng.choice(read) for code in rng.sample(codes, 2)}
     return replace(sheet, values={**sheet.values, **changed})
 
 
