@@ -34,9 +34,13 @@ ENGLISH: Final[Mapping[str, str]] = {
     _FORM: "actas from upload to count over HTTP, two captures each, in the middle of a night: embedded",
     f"{_FORM}, Kafka de 1": "the same on one Kafka node",
     f"{_FORM}, Kafka de 3": "the same on three Kafka nodes",
-    "teclas por acta además de los dígitos": "terminal: keys per acta besides its digits, one for each field and one to send",
+    "teclas por acta además de los dígitos": (
+        "terminal: keys per acta besides its digits, one for each field and one to send"
+    ),
     "peticiones por acta": "terminal: requests per acta, its image included",
-    "de Enter al campo siguiente, percentil 95": "terminal: from an Enter to the next field on the screen, 95th percentile",
+    "de Enter al campo siguiente, percentil 95": (
+        "terminal: from an Enter to the next field on the screen, 95th percentile"
+    ),
     "imágenes digitalizadas de extremo a extremo por segundo (Kafka)": (
         "images from upload to their acta, three Kafka nodes"
     ),

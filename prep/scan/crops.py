@@ -27,12 +27,16 @@ SURE: Final = 1.1
 """The same once the surroundings are corrected."""
 FLAT_SHARE: Final = 0.85
 """If so many marks are found on a flat sheet, no crease is tried."""
-LEAST_SHARE: Final = 0.6
+LEAST_SHARE: Final = 0.5
 """With fewer of its marks, a picture has no strips."""
+STILL_SHARE: Final = 0.45
+"""The same once the surroundings are corrected: a letter that was near a mark is let go."""
 RIVAL: Final = 0.12
 """A second way to lay the form on the picture must find fewer marks, by this share of all."""
 BENDS: Final = tuple(step * 0.012 for step in (1, -1, 2, -2, 3, -3, 4, -4, 5, -5))
 """How far a crease moves a point away from the middle, as a share of its distance from it."""
+FULLER: Final = 0.2
+"""The share by which more of a form's marks must be found, so that it fits better with as many."""
 REACH: Final = 45.0
 """mm from an end of a strip within which a mark must have been found."""
 NEIGHBOURS: Final = 6
@@ -71,8 +75,12 @@ class _Laid:
     spots: "_Spots"
 
     def explains_less(self, own: FormLayout, other: FormLayout) -> bool:
-        """Whether more marks of the other form are in the picture. All marks of a short ballot are on a longer one."""
-        return len(self.spots.match(other.marks, NEAR)) > len(self.spots.match(own.marks, NEAR)) + 1
+        """Whether the other form fits the picture better. All marks of a short ballot are on a longer one: of a longer
+        form more marks are found, and of a shorter one about as many, but nearly all of its own.
+        """
+        mine, theirs = (len(self.spots.match(form.marks, NEAR)) for form in (own, other))
+        fuller = theirs / len(other.marks) > mine / len(own.marks) + FULLER
+        return theirs > mine + 1 or (fuller and theirs >= 0.9 * mine)
 
     def strip(self, box: Box) -> Strip | None:
         x0, y0, x1, y1 = box
@@ -105,7 +113,7 @@ def _lay_form(found: FoundMarks, layout: FormLayout) -> _Laid | None:
     moved = _ways(layout.marks, best.spots, best.matches)
     places = [_corrected(mark, [way for way in moved if way[0] != mark]) for mark in layout.marks]
     matches = best.spots.match(places, SURE)
-    if len(matches) < LEAST_SHARE * marks:
+    if len(matches) < STILL_SHARE * marks:
         return None
     return _Laid(best.to_picture, _ways(layout.marks, best.spots, matches), best.spots)
 

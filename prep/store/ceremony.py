@@ -21,6 +21,7 @@ PREPARED: Final = frozenset(
         "contest",
         "decision_move",
         "election",
+        "form_layout",
         "night",
         "territory",
     }

@@ -219,5 +219,5 @@ async def test_letters_are_of_fields_of_the_acta_and_decide_nothing(room: Room) 
     state = (await room.ask("super", "/v1/actas/DIP_LOC/clave1", method="GET")).json()
     assert state["estado"] == "Verificada"
     assert [each["letras"] for each in state["capturas"]] == [["PAN"], []]
-    note = await room.pool.fetchrow("SELECT * FROM capture_note")
+    [note] = await room.pool.fetch("SELECT * FROM capture_note")
     assert dict(note) == {"entry": 1, "letters": ["PAN"], "milliseconds": 41_000, "keys": 40}

@@ -3,7 +3,7 @@
 import io
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import pytest
@@ -24,7 +24,7 @@ from load_tests.pictures.crops import (
 from prep.domain.layout import PER, FormLayout, FoundMarks, Point, middle
 from prep.rehearsal.drawing.camera import CLEAN, CROP_LEVELS, Condition
 from prep.scan.corners import find_marks
-from prep.scan.crops import find_strips
+from prep.scan.crops import Strip, find_strips
 from prep.scan.digitize import digitize
 from tests.makers.official_files import Official
 
@@ -134,9 +134,15 @@ def covered(image: Image.Image, box: tuple[float, float, float, float], level: i
 def test_a_picture_without_its_four_squares_has_no_strips() -> None:
     image = taken(papers()[0])
     wide, high = image.size
-    assert find_marks(covered(image, (-0.05, -0.05, 0.08, 0.1))) is None, "a finger is on a corner"
-    assert find_marks(image.crop((0, 0, wide, round(high * 0.9)))) is None, "the lower edge is not in the picture"
-    assert find_marks(image.crop((200, 150, 1500, 900))) is None
+
+    def strips(seen: Image.Image) -> Mapping[str, Strip]:
+        found = find_marks(seen)
+        return {} if found is None else find_strips(found, papers()[0].layout)
+
+    assert strips(image)
+    assert strips(covered(image, (-0.05, -0.05, 0.08, 0.1))) == {}, "a finger is on a corner"
+    assert strips(image.crop((0, 0, wide, round(high * 0.9)))) == {}, "the lower edge is not in the picture"
+    assert strips(image.crop((200, 150, 1500, 900))) == {}
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,6 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
         </p>
       ))}
       {!kept && <p class="bad">{t("Este navegador no puede guardar lo tecleado: no cierre la ventana.")}</p>}
-      {moving && <p class="moving">{t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · 9 letra ≠ número · punto termina")}</p>}
     </div>
   );
 
@@ -210,8 +209,8 @@ export function CaptureTask({ task, user, busy, onSend, children }: Props) {
           {sendButton}
         </section>
       )}
-      <p id="ayuda" class="help">
-        {t("Dígitos y Enter · * ilegible · / sin dato · c letra ≠ número · − regresa · + avanza · punto mueve la imagen")}
+      <p id="ayuda" class={moving ? "help moving" : "help"} aria-live="polite">
+        {moving ? t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · 9 letra ≠ número · punto termina") : t("Dígitos y Enter · * ilegible · / sin dato · c letra ≠ número · − regresa · + avanza · punto mueve la imagen")}
       </p>
     </div>
   );

@@ -90,14 +90,13 @@ export function ChooseTask({ task, busy, onSend, children }: Props) {
         <div class="told" role="status">
           {hint && <p class="notice">{hint}</p>}
           {chosen !== null && <p>{t("Enter guarda la captura {n}.", { n: chosen + 1 })}</p>}
-          {moving && <p class="moving">{t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · punto termina")}</p>}
         </div>
         <button class="primary send" type="button" aria-disabled={busy || chosen === null} onClick={send}>
           {busy ? t("Guardando…") : t("Enviar (Enter)")}
         </button>
       </section>
-      <p id="ayuda" class="help">
-        {t("1, 2 o 3 eligen · Enter guarda · − y + cambian de campo · punto mueve la imagen")}
+      <p id="ayuda" class={moving ? "help moving" : "help"} aria-live="polite">
+        {moving ? t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · punto termina") : t("1, 2 o 3 eligen · Enter guarda · − y + cambian de campo · punto mueve la imagen")}
       </p>
     </div>
   );

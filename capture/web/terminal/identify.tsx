@@ -79,7 +79,6 @@ export function IdentifyTask({ task, busy, ask, onSend, children }: Props) {
               {t("Sección {s}, {c}, {e}: ¿es ésta? Enter lo guarda.", { s: acta.seccion, c: acta.casilla, e: acta.titulo })}
             </p>
           )}
-          {moving && <p class="moving">{t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · punto termina")}</p>}
         </div>
         <button class="primary send" type="button" ref={sendButton} aria-disabled={busy || !(nobody || acta)} onClick={send}>
           {busy ? t("Guardando…") : t("Enviar (Enter)")}
@@ -88,8 +87,8 @@ export function IdentifyTask({ task, busy, ask, onSend, children }: Props) {
           {t("No se puede identificar (*)")}
         </button>
       </section>
-      <p id="ayuda" class="help">
-        {t("Escriba número o nombre · Enter toma · − regresa · * no se puede identificar · punto mueve la imagen")}
+      <p id="ayuda" class={moving ? "help moving" : "help"} aria-live="polite">
+        {moving ? t("Imagen: 8 2 4 6 mueven · + − acercan · 5 gira · 0 tira o forma · punto termina") : t("Escriba número o nombre · Enter toma · − regresa · * no se puede identificar · punto mueve la imagen")}
       </p>
     </div>
   );
