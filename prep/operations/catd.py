@@ -43,7 +43,7 @@ from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import scan_files
 from prep.scan.header import START, format_of
 from prep.scan.pictures import prepare
-from prep.upload import Upload, headers_of
+from prep.upload import FIRST_MOMENT, LAST_MOMENT, Upload, headers_of
 
 OURS: Final = ".prep-catd"
 SENT: Final = "enviadas"
@@ -53,7 +53,7 @@ LOOK_SECONDS: Final = 1.0
 STILL_SECONDS: Final = 2.0
 """A file whose size and time did not change for so long, and that ends as its format ends, is complete."""
 GIVE_UP_SECONDS: Final = 60.0
-"""A file that did not change for so long is taken as it is: the server says what it lacks."""
+"""A file that did not change for so long is taken as it is: the server says why it is no image."""
 LONGEST_WAIT: Final = 30.0
 READING: Final = Bounds(memory=512 * MIB, cpu=10, seconds=30)
 UNFINISHED: Final = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
@@ -306,7 +306,8 @@ class ScanFolder:
             same = before is not None and before[:2] == (status.st_size, status.st_mtime_ns)
             since = before[2] if before is not None and same else time.monotonic()
             still = time.monotonic() - since
-            if still >= GIVE_UP_SECONDS or (still >= STILL_SECONDS and _ends_whole(path)):
+            old = still >= GIVE_UP_SECONDS or time.time() - status.st_mtime >= GIVE_UP_SECONDS
+            if still >= STILL_SECONDS and (old or _ends_whole(path)):
                 yield path
             else:
                 found[path] = (status.st_size, status.st_mtime_ns, since)
@@ -461,7 +462,11 @@ def _ends_whole(path: Path) -> bool:
 
 
 def _local_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+    """The time of a file, with the offset of this machine; now, if the scanner's clock is wrong by decades."""
+    at = datetime.fromtimestamp(seconds).astimezone()
+    if not FIRST_MOMENT <= at < LAST_MOMENT:
+        at = datetime.now().astimezone()
+    return at.isoformat(timespec="seconds")
 
 
 def _sentence(body: bytes) -> str:

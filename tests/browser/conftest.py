@@ -28,7 +28,6 @@ from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
 
-ROOT = Path(__file__).parents[2]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 

@@ -199,6 +199,7 @@ async def world(night: Night, blobs: Path) -> AsyncIterator[World]:
         persons.append(
             Person(
                 await people.add_person(owner, f"p{number}", people.Derived("", b""), role, site),
+                f"p{number}",
                 role,
                 site,
                 ("CATD-1", "CCV-1")[number % 2],

@@ -1,6 +1,7 @@
 """A corte copies the rows that did not change, and no reader can tell: its bytes are those of a corte made in full."""
 
 import asyncio
+import hashlib
 import os
 import random
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +31,7 @@ async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
 def made_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files of which the file before could not be followed."""
     seen: list[str] = []
-    follow_really = official.follow
+    follow_really = kept.follow
 
     def watched(*given: object, **named: object) -> bool:
         done = follow_really(*given, **named)  # type: ignore[arg-type]
@@ -45,7 +46,8 @@ def typed_again(rng: random.Random, sheet: Sheet) -> Sheet:
     """The same acta as other people read it: with other votes, or with a field that nobody can read."""
     assert sheet.values is not None
     codes = [code for code, value in sheet.values.items() if code != TOTAL and isinstance(value, int)]
-    changed = {code: rng.choice([rng.randrange(40), Mark.ILEGIBLE, Mark.SIN_DATO]) for code in rng.sample(codes, 2)}
+    read: list[int | Mark] = [rng.randrange(40), Mark.ILEGIBLE, Mark.SIN_DATO]
+    changed = {code: rng.choice(read) for code in rng.sample(codes, 2)}
     return replace(sheet, values={**sheet.values, **changed})
 
 
@@ -124,7 +126,7 @@ def before(folder: Path, rows: int, fuera: int = 2) -> Kept:
     lines = [row(place) for place in range(rows)] + [b"-,-,x"] * fuera
     content = ABOVE + b"".join(line + b"\r\n" for line in lines)
     (folder / "before").write_bytes(content)
-    return Kept(folder / "before", kept.hashlib.sha256(content).hexdigest())
+    return Kept(folder / "before", hashlib.sha256(content).hexdigest())
 
 
 @pytest.mark.parametrize("block", [7, 64, 1 << 20])

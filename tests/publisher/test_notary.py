@@ -29,7 +29,7 @@ from tests.conftest import Night
 from tests.makers.declared import REAL, TONIGHT
 from tests.makers.seal_maker import openssl
 from tests.makers.small_night import START, STEP, SmallNight, small_night
-from tests.publisher.test_cut import Killed, _last_recorded, _until, failing, folder, tree
+from tests.publisher.test_cut import Killed, _last_recorded, failing, folder, tree, until
 
 AROUND = ("sums", "seal", "fsync", "record", "rename")
 
@@ -208,11 +208,11 @@ async def test_killed_at_every_step_in_turn_the_digests_are_the_same_and_every_c
         with pytest.raises(Killed):
             await tonight.cut(office=failing(tonight.office, step, after=after))
     town.clock.at += STEP * 2
-    await _until(tonight, 2)
+    await until(tonight, 2)
     assert (await notary(tonight).complete(public)).why == ""
     assert verify(str(public), trust=town.trust).exit_code == 0
     clean = replace(tonight.at(tmp_path / "limpio"), notary=None)
-    await _until(tonight, 2, office=clean)
+    await until(tonight, 2, office=clean)
     beside = {"SHA256SUMS.p7s", "SHA256SUMS.sello", "SHA256SUMS.tsr"}
     assert {path: held for path, held in tree(public).items() if Path(path).name not in beside} == tree(clean.public)
 

@@ -17,6 +17,7 @@ const told = {
   headers: await signedHeaders({ dispositivo: "movil-1", key: device.key } as never, given.picture, 7),
   key: device.told,
   moment: momentWithOffset(new Date(Date.UTC(2027, 5, 7, 2, 30, 5))),
+  odd: [0, Date.UTC(2200, 0, 1)].map((each) => momentWithOffset(new Date(each))),
   identities: given.texts.map(identityIn),
   one: given.sets.map(oneIdentity),
   numbers: given.numbers.map(([all, spent]: [number[], number[]]) => nextNumber(all.map((number) => ({ number })) as never, new Set(spent))),

@@ -62,10 +62,12 @@ def test_a_photograph_knows_where_it_shows_each_point_of_the_sheet(seed: int) ->
     seen = ImageChops.invert(Image.open(io.BytesIO(photo.data)).convert("L"))
     for dot in dots:
         # The middle of a pixel is half a pixel further than its number.
-        x, y = photo.place((dot[0] + 0.5, dot[1] + 0.5))
-        window = seen.crop((round(x) - 7, round(y) - 7, round(x) + 7, round(y) + 7)).point([0] * 150 + [*range(106)])
+        at_x, at_y = photo.place((dot[0] + 0.5, dot[1] + 0.5))
+        window = seen.crop((round(at_x) - 7, round(at_y) - 7, round(at_x) + 7, round(at_y) + 7)).point(
+            [0] * 150 + [*range(106)]
+        )
         across, down = (window.resize(size, Image.Resampling.BOX).tobytes() for size in ((14, 1), (1, 14)))
-        for place, middle, profile in ((x, round(x), across), (y, round(y), down)):
+        for place, middle, profile in ((at_x, round(at_x), across), (at_y, round(at_y), down)):
             found = middle - 7 + sum((at + 0.5) * level for at, level in enumerate(profile)) / max(1, sum(profile))
             assert abs(found - place) < 1.5, (dot, found, place)
 

@@ -185,6 +185,7 @@ UNDER = {
     "night": ("init", "check", "show", "reset"),
     "decide": ("confirm", "reject", "undo"),
     "rules": ("list", "show", "check", "new"),
+    "catd": ("enroll", "watch", "import"),
 }
 """Commands that hold others."""
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from capture.receipts import canonical, key_id, raw_public
 from prep.domain.catalog import read_identity
-from prep.upload import read_headers
+from prep.upload import FIRST_MOMENT, LAST_MOMENT, read_headers
 from tests.makers.programs import ROOT, program
 
 WEB = ROOT / "capture" / "web"
@@ -80,6 +80,8 @@ def test_the_door_reads_the_headers_and_their_signature(told: dict[str, Any]) ->
 
 def test_a_moment_has_the_offset_of_the_phone(told: dict[str, Any]) -> None:
     assert told["moment"] == "2027-06-06T20:30:05-06:00"
+    for odd in told["odd"]:  # of a clock that was never set
+        assert FIRST_MOMENT <= datetime.fromisoformat(odd) < LAST_MOMENT
 
 
 def test_the_phone_reads_the_identities_that_the_server_reads(told: dict[str, Any]) -> None:

@@ -17,8 +17,13 @@ export async function newKey(): Promise<{ key: CryptoKey; told: string }> {
   return { key: pair.privateKey, told: base64(await crypto.subtle.exportKey("raw", pair.publicKey)) };
 }
 
+/** The door takes years from 2000 to 2099. A clock that was never set says 1970: the photograph goes all the same. */
+const FIRST = Date.UTC(2000, 0, 3);
+const LAST = Date.UTC(2099, 11, 29);
+
 /** «2027-06-06T18:30:05-06:00»: a moment with the offset of this phone. */
-export function momentWithOffset(at: Date): string {
+export function momentWithOffset(said: Date): string {
+  const at = new Date(Math.min(Math.max(said.getTime(), FIRST), LAST));
   const east = -at.getTimezoneOffset();
   const two = (number: number): string => String(Math.floor(Math.abs(number))).padStart(2, "0");
   const local = new Date(at.getTime() + east * 60_000).toISOString().slice(0, 19);
