@@ -323,8 +323,8 @@ async def test_postgresql_takes_no_known_acta_of_a_person_who_typed_it_or_is_not
     await known(room)
     await room.ask("caro", "/v1/session", method="GET")
     inside = await asyncpg.connect(night.parts[Part.CAPTURE])
-    add = """INSERT INTO control_capture (id, acta, image, person, site, lease, leased_at, typed_at, numbers, marks)
-        SELECT 1, e.acta, e.image, p.id, p.site, gen_random_uuid(), e.leased_at, e.typed_at, e.numbers, e.marks
+    add = """INSERT INTO control_capture (id, acta, image, person, site, lease, leased_at, typed_at, numbers, marks, letters)
+        SELECT 1, e.acta, e.image, p.id, p.site, gen_random_uuid(), e.leased_at, e.typed_at, e.numbers, e.marks, '{}'
         FROM entry e, person p WHERE e.ordinal = 1 AND p.login = $1 RETURNING id"""
     with pytest.raises(asyncpg.CheckViolationError, match="has typed it"):
         await inside.execute(add, "ana")

@@ -84,6 +84,8 @@ def test_each_name_of_the_glossary_is_defined_in_its_place(row: list[str]) -> No
             if isinstance(node, ast.ClassDef)
             else [target.id for target in node.targets if isinstance(target, ast.Name)]
             if isinstance(node, ast.Assign)
+            else [node.target.id]
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
             else []
         )
     }
