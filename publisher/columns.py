@@ -303,6 +303,7 @@ def _add_certified(
         by_place(sure.captured, sure.nominal),
         by_place(sure.captured, added),
         by_place(sure.captured & ~cells.holds(8, ord("S")), added),
+        by_place(sure.rows & ~sure.captured, sure.nominal),
     ]
     columns = [by_place(sure.captured, sure.votes[:, option]) for option in range(len(rows.codes))]
     for at, place in enumerate(places):
@@ -314,6 +315,7 @@ def _add_certified(
         part.nominal += counts[2][at]
         part.all_votes += counts[3][at]
         part.plain_votes += counts[4][at]
+        part.missing_nominal += counts[5][at]
         for option, column in enumerate(columns):
             sums[option] += column[at]
 

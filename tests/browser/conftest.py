@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from integrity.log.note import Signer
 from prep.rehearsal.replay import Sheet
@@ -27,6 +27,7 @@ from publisher.web import CHECKER, POLICY
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
+from tests.makers.waiting import PATIENCE
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -115,6 +116,18 @@ def site(finished: tuple[Path, Signer], tmp_path: Path) -> Iterator[Site]:
         serving.join()
 
 
+def _patient(new_context: Callable[..., BrowserContext]) -> Callable[..., BrowserContext]:
+    """Contexts in which every wait has the limit of all tests: Chromium on a busy machine is slow, and not wrong."""
+
+    @wraps(new_context)
+    def opened(*given: Any, **named: Any) -> BrowserContext:
+        context = new_context(*given, **named)
+        context.set_default_timeout(PATIENCE * 1000)
+        return context
+
+    return opened
+
+
 @pytest.fixture(scope="module")
 def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
     """Debian's Chromium. If it is missing, the test is skipped with the reason; in CI it fails.
@@ -123,7 +136,9 @@ def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
     browser is closed after the last test of the module.
     """
     where = program("chromium", "chromium")
-    with sync_playwright() as playwright:
+    expect.set_options(timeout=PATIENCE * 1000)
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as changed:
+        changed.setattr(Browser, "new_context", _patient(Browser.new_context))
         # A home of its own: Debian's wrapper reads the home of the user.
         opened = playwright.chromium.launch(
             executable_path=where, args=ARGUMENTS, env={**os.environ, "LANG": "es_MX.UTF-8"}
