@@ -123,8 +123,8 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
         ),
         "INT-07": CheckType(
             Who.TREE,
-            "VERIFICA.txt, verificar.html, estilo.css y sitio.js son los que dice el manifiesto del último corte",
-            "VERIFICA.txt, verificar.html, estilo.css and sitio.js are those that the last manifest states",
+            "los archivos del sitio y los esquemas/ son los que dice el manifiesto del último corte",
+            "the files of the site and those in esquemas/ are those that the last manifest states",
         ),
         "CON-01": CheckType(
             Who.TREE,

@@ -8,6 +8,7 @@
         actas_GOB.csv                       the expected actas of each election
     seccion/28-0749.html                    the casillas of a sección, in every election; its twin is 28-0749.json
     cambios/0003.json                       the pages that a corte wrote
+    esquemas/manifest.json                  the JSON Schema of each kind of JSON in the tree
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
@@ -49,6 +50,11 @@ CARD: Final = "tarjeta.html"
 """Of each election: a small page that other sites may show inside theirs."""
 SECTIONS: Final = "seccion"
 CHANGES: Final = "cambios"
+SCHEMAS: Final = "esquemas"
+SCHEMA_NAMES: Final = (
+    *("apertura", "cambios", "catalogo", "hoja", "index", "lista", "manifest", "pagina", "seccion", "totals"),
+)
+"""Kinds of JSON in the tree, each with its JSON Schema. The manifest states the digests of those of its release."""
 
 SUMS: Final = "SHA256SUMS"
 CORTE_PROOF: Final = "SHA256SUMS.tlog-proof"
@@ -83,6 +89,11 @@ def section_block(entidad: int, seccion: int) -> str:
 def changes_path(corte: int) -> str:
     """The pages that a corte wrote, and the way to the list of the next corte."""
     return f"{CHANGES}/{corte:04}.json"
+
+
+def schema_path(name: str) -> str:
+    """The JSON Schema of a kind of JSON."""
+    return f"{SCHEMAS}/{name}.json"
 
 
 def twin_of(page: str) -> str:

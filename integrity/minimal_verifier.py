@@ -60,7 +60,7 @@ CHECKS = {
     "INT-04": "El nombre de cada imagen es la huella de sus bytes",
     "INT-05": "Cada ZIP tiene el nombre, el tamaño y la huella que dice su corte",
     "INT-06": "Cada ZIP contiene los mismos archivos que su corte, byte por byte",
-    "INT-07": "VERIFICA.txt, verificar.html, estilo.css y sitio.js son los que dice el manifiesto del último corte",
+    "INT-07": "los archivos del sitio y los esquemas/ son los que dice el manifiesto del último corte",
     "CON-01": "Cada corte lleva la huella del anterior",
     "CON-02": "Números y fases de los cortes; el corte 0 está en ceros",
     "CON-03": "Las horas de los cortes no retroceden",
@@ -125,6 +125,12 @@ COMING_OUT = timedelta(minutes=15)
 SITE = ("VERIFICA.txt", "estilo.css", "verificar.html")
 PROGRAM = "sitio.js"
 """The one program of the pages. If a manifest states its digest, the pages named here must be there too."""
+SCHEMAS = tuple(
+    f"esquemas/{name}.json"
+    for name in (
+        *("apertura", "cambios", "catalogo", "hoja", "index", "lista", "manifest", "pagina", "seccion", "totals"),
+    )
+)
 IN_WORDS = (
     *("accesibilidad.html", "casilla.html", "como-verificar.html", "datos.html", "desarrolladores.html"),
     *("glosario.html", "que-es.html"),
@@ -618,6 +624,7 @@ LATER: Json = {
     "decisiones": [],
     "sitio": None,
     "sitio.js": ABSENT,
+    **dict.fromkeys(SCHEMAS, ABSENT),
 }
 
 
@@ -706,7 +713,7 @@ MANIFEST = MOVING | {
         {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
         | {"fecha_hora": MOMENT}
     ],
-    "sitio": (None, dict.fromkeys((*SITE, PROGRAM), HEX)),
+    "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *SCHEMAS), HEX)),
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -1954,6 +1961,10 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
         for name, kind in entries(tree, "cambios", report).items():
             known = name in {f"{corte.number:04}.json" for corte in cortes}
             judge_entry(f"cambios/{name}", kind, "COM-08", known, report)
+    stated = ((last.manifest.get("sitio")) or {}).keys() & {*SCHEMAS}
+    folders |= {"esquemas"} if stated else set()
+    for name, kind in (entries(tree, "esquemas", report) if stated else {}).items():
+        judge_entry(f"esquemas/{name}", kind, "COM-08", f"esquemas/{name}" in stated, report)
     for name, kind in entries(tree, "", report).items():
         if kind == FOLDER and STAGE.fullmatch(name):
             continue  # the publisher is at work; the folder is no part of the tree
@@ -2388,7 +2399,7 @@ def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
     stated = (last.manifest or {}).get("sitio")
     if not stated:
         report.unable(["INT-07"], f"{last.folder}: su manifiesto no dice las huellas de los archivos del sitio")
-    for name in (*SITE, *({PROGRAM} & stated.keys())) if stated else ("estilo.css",) if last.manifest else ():
+    for name in (*SITE, *sorted(stated.keys() - {*SITE})) if stated else ("estilo.css",) if last.manifest else ():
         with report.step("COM-07"):
             try:
                 digest = tree.take(name, 64 * MEGA, keep=False)[1]

@@ -195,7 +195,7 @@ def candidates(election: Election, book: CatalogBook) -> bytes:
 
 # LEEME
 
-_ABOUT: Final[Mapping[str, str]] = {
+ABOUT: Final[Mapping[str, str]] = {
     "ACTAS_ESPERADAS": "Actas de todas las casillas aprobadas: el catálogo de actas esperadas de esta elección.",
     "ACTAS_REGISTRADAS": "Actas capturadas más actas fuera de catálogo.",
     "ACTAS_FUERA_CATALOGO": "Actas que no se pueden asociar a una casilla aprobada.",
@@ -292,7 +292,7 @@ def _about_election(election: Election, book: CatalogBook, at: datetime, *, phas
     yield ""
     yield "  RESUMEN"
     for name in SUMMARY_NAMES[:-1]:
-        yield f"  {name}: {_ABOUT[name]}"
+        yield f"  {name}: {ABOUT[name]}"
     yield f"  {SUMMARY_NAMES[-1]}: {_about_participation(rules, phase_final=phase_final)}"
     yield ""
     yield "  COLUMNAS"
@@ -301,7 +301,7 @@ def _about_election(election: Election, book: CatalogBook, at: datetime, *, phas
         about = (
             _about_option(election, column)
             if column in options
-            else _ABOUT.get(column) or _about_territory(election, column)
+            else ABOUT.get(column) or _about_territory(election, column)
         )
         yield f"  {place}. {column}: {about}".replace("{hours}", hour_words(book.zone, at))
     yield ""

@@ -49,6 +49,7 @@ from publisher import charts, views
 from publisher import figures as out
 from publisher.figures import Figures, Sum
 from publisher.official import CatalogBook
+from publisher.schemas import schemas
 from publisher.views import Place, thousands
 
 SITE: Final = Path(__file__).parent / "site"
@@ -71,6 +72,20 @@ _CLOCKS: Final = timedelta(minutes=2)
 """How far the clocks of two machines may differ, and a change may be older than the corte that shows it first."""
 _FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
 _OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
+_LINE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "name": "nombre",
+        "clave": "acta",
+        "path": "archivo",
+        "sha256": "sha256",
+        "state": "estado",
+        "observations": "observaciones",
+        "why": "motivo",
+        "corte": "corte",
+        "gone": "retirada",
+    }
+)
+"""Fields of a line of a list, and their names in its twin."""
 
 
 def cell_text(cell: str) -> str:
@@ -211,6 +226,7 @@ async def render(
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in constants().items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
+            (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
     past = await cortes.history(shown)
     before = _by_acta(await cortes.versions_before(shown))
@@ -255,7 +271,8 @@ def write_waiting(public: Path, night: Night, *, late: bool) -> None:
 def constants() -> Mapping[str, bytes]:
     """The files that are the same in every night of this release. Each manifest states their digests (INT-07)."""
     made = {"verificar.html": checker()}
-    return {name: made.get(name) or (SITE / name).read_bytes() for name in (*SITE_FILES, SITE_PROGRAM)}
+    files = {name: made.get(name) or (SITE / name).read_bytes() for name in (*SITE_FILES, SITE_PROGRAM)}
+    return {**files, **schemas()}
 
 
 def checker() -> bytes:
@@ -535,7 +552,7 @@ class ElectionPages:
             pages = max(1, -(-len(lines) // _ON_A_PAGE))
             for page in range(1, pages + 1):
                 own = lines[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
-                data = [{key: value for key, value in each.items() if value} for each in own]
+                data = [{told: each[key] for key, told in _LINE.items() if each.get(key)} for each in own]
                 self.site.write(
                     _list_page(self._code, name, page),
                     "lista.html",

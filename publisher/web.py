@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from starlette.exceptions import HTTPException
 
 from prep import observe
 from prep.processes import listening
@@ -20,17 +21,24 @@ from publisher.service import Publisher
 GRACEFUL_SECONDS: Final = 3
 """How long requests that are being answered may take after the order to stop."""
 
+OPEN: Final = {"Access-Control-Allow-Origin": "*"}
+"""Programs of other sites may read all that is published: it needs no name and no key."""
+
 
 class PublishedTree(StaticFiles):
     """The published tree. Browsers may keep files that are written once; they ask again for pages and index.json."""
 
     async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
         if any(part.startswith(".") for part in Path(path).parts if part != "."):
-            return Response(status_code=404)  # stages and half-written pages are not published
-        response = await super().get_response(path, scope)
+            return Response(status_code=404, headers=OPEN)  # stages and half-written pages are not published
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as error:
+            # A program of another site may see that a file is not there, too: deploy/nginx says so `always`.
+            return Response(status_code=error.status_code, headers={**(error.headers or {}), **OPEN})
         once = path.startswith(("cortes/", "imagenes/", "zip/", "bitacora/tile/", "bitacora/acuses/"))
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
-        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers.update(OPEN)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Content-Security-Policy"] = _policy(path)
@@ -102,11 +110,11 @@ def create_app(publisher: Publisher) -> FastAPI:
         try:
             content = (publisher.office.public / "index.json").read_bytes()
         except FileNotFoundError:
-            return Response(status_code=404)
+            return Response(status_code=404, headers=OPEN)
         headers = {
             "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
             "Cache-Control": "no-cache",
-            "Access-Control-Allow-Origin": "*",
+            **OPEN,
         }
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from integrity.layout import SITE_FILES, SITE_PROGRAM
+from integrity.layout import SCHEMA_NAMES, SITE_FILES, SITE_PROGRAM, schema_path
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 from integrity.tree.forms import right_name
@@ -192,7 +192,12 @@ MANIFEST: Final = {
         ]
     ),
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
-    "sitio": Later({**dict.fromkeys(SITE_FILES, DIGEST), SITE_PROGRAM: Later(DIGEST)}),
+    "sitio": Later(
+        {
+            **dict.fromkeys(SITE_FILES, DIGEST),
+            **dict.fromkeys((SITE_PROGRAM, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)),
+        }
+    ),
 }
 
 # Every number here follows from the rows; `tree.totals` computes each of them again.

@@ -194,7 +194,7 @@ FILES: Final = (
         "other words, and `datos` of the twins; later pages of a long list; `cortes.atom` and `cambios/…`",
     ),
     CellForm(
-        "`VERIFICA.txt`, `verificar.html`, `estilo.css`, `sitio.js`",
+        "`VERIFICA.txt`, `verificar.html`, `estilo.css`, `sitio.js`, `esquemas/`",
         "INT-07",
         "the digests in the manifest of the last corte",
         "that they are the release's: the software list has the same digests",

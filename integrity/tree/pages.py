@@ -16,6 +16,7 @@ from integrity.layout import (
     LISTS,
     LOG,
     ROOT_PAGES,
+    SCHEMAS,
     SECTIONS,
     SITE_FILES,
     SITE_PROGRAM,
@@ -51,6 +52,8 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     site = has_site(last.manifest)
     folders = {CORTES, ZIPS, LOG, CATALOGUE, *elections, *([IMAGES] if seen.images else [])}
     folders |= {SECTIONS, CHANGES} if site else set()
+    schemas = {name for name in last.manifest.raw.get("sitio", {}) if name.startswith(f"{SCHEMAS}/")}
+    folders |= {SCHEMAS} if schemas else set()
     files = _ROOT_FILES | _SITE if site else _ROOT_FILES
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
@@ -60,6 +63,9 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         judge_entry(name, kind, "COM-08", ledger, seen, known=name in folders | files, wanted=wanted)
     for name, kind in entries(tree, ZIPS, ledger).items():
         judge_entry(f"{ZIPS}/{name}", kind, "COM-08", ledger, seen, known=f"{ZIPS}/{name}" in seen.zips)
+    # A schema that the manifest does not state is of no release that a reader could name.
+    for name, kind in (entries(tree, SCHEMAS, ledger) if schemas else {}).items():
+        judge_entry(f"{SCHEMAS}/{name}", kind, "COM-08", ledger, seen, known=f"{SCHEMAS}/{name}" in schemas)
     of_catalogue = file_names(elections)
     for name, kind in entries(tree, CATALOGUE, ledger).items():
         judge_entry(f"{CATALOGUE}/{name}", kind, "COM-08", ledger, seen, known=name in of_catalogue)

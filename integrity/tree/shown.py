@@ -400,8 +400,8 @@ def judge_constants(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
     stated = last.manifest.raw.get("sitio", {})
     if not stated:
         ledger.unable(["INT-07"], f"{last.folder}/manifest.json es de una versión que no dice las huellas del sitio")
-    # The program is younger than the others: a manifest of an older release does not state it.
-    for name in (*SITE_FILES, *({SITE_PROGRAM} & stated.keys())) if stated else ("estilo.css",):
+    # Program and schemas are younger than the others: a manifest of an older release does not state them.
+    for name in (*SITE_FILES, *sorted(stated.keys() - {*SITE_FILES})) if stated else ("estilo.css",):
         try:
             digest = tree.digest(name, _LIMIT)
         except SourceError as error:

@@ -26,7 +26,7 @@ from prep.files.csv_tables import CsvTable, shown
 from prep.files.official import COLUMNS as OFFICIAL_COLUMNS
 
 FOR_SOMEBODY: Final = frozenset({Clase.PARTIDO, Clase.COALICION, Clase.COMUN, Clase.INDEPENDIENTE})
-FOLDERS: Final = frozenset({"bitacora", "cambios", "catalogo", "cortes", "imagenes", "seccion", "zip"})
+FOLDERS: Final = frozenset({"bitacora", "cambios", "catalogo", "cortes", "esquemas", "imagenes", "seccion", "zip"})
 """Folders of a published tree (`integrity.layout`). An election has one of its own, with its code as the name."""
 _JOINED: Final = frozenset({Clase.COALICION, Clase.COMUN})
 

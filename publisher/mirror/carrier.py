@@ -15,6 +15,8 @@ from integrity.layout import (
     CORTES,
     FEED,
     IMAGES,
+    SCHEMA_NAMES,
+    SCHEMAS,
     SECTIONS,
     SITE_PROGRAM,
     ZIPS,
@@ -22,6 +24,7 @@ from integrity.layout import (
     opening_path,
     proof_path,
     rotation_path,
+    schema_path,
     twin_of,
 )
 from integrity.leaves import LONGEST_ENTRY
@@ -61,7 +64,7 @@ _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
 """How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
-_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES})
+_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES, SCHEMAS})
 _LISTED: Final = re.compile(r"(?!\.)[\w&.-]{1,80}(?:/(?!\.)[\w.-]{1,80})?\.html", re.ASCII)
 """A page as a list of changes may name it: it cannot lead out of the tree, nor over another kind of file."""
 _AT_ONCE: Final = 6
@@ -236,6 +239,7 @@ class Carrier:
             stage.gone |= {each for page in gone for each in (page, twin_of(page)) if each}
             pages |= {twin for page in pages if (twin := twin_of(page))}
             pages |= {"index.html", "estilo.css", SITE_PROGRAM, FEED}
+        pages |= {*map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
         await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
         for path in ("verificar.html", "VERIFICA.txt"):
             content = await self._origin.read_if_there(path, _PAGE)

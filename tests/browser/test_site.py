@@ -6,18 +6,23 @@ import os
 import re
 import shutil
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
+import jsonschema
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from integrity import minimal_verifier, verify
-from integrity.layout import LISTS, ROOT_PAGES, twin_of
+from integrity.layout import LISTS, LOG, ROOT_PAGES, SCHEMA_NAMES, SCHEMAS, schema_path, twin_of
 from integrity.log.note import Signer
+from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles
+from integrity.source import Folder
+from publisher.schemas import document_of
 from publisher.web import CARD_POLICY, CHECKER, POLICY
 from tests.browser.conftest import Site, Watched
 from tests.makers.programs import ROOT
@@ -261,6 +266,39 @@ def test_every_page_has_a_twin_with_its_figures(site: Site) -> None:
         assert told["pagina"] == page
 
 
+def closed(schema: Any) -> Any:
+    """The same schema, in which every object has the fields that are told and no other."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    held = {key: closed(each) for key, each in schema.items()}
+    return held | {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else held
+
+
+def test_every_json_of_a_published_tree_follows_its_published_schema(finished: tuple[Path, Signer]) -> None:
+    root = finished[0]
+    validators = {
+        name: jsonschema.Draft202012Validator(closed(json.loads((root / schema_path(name)).read_bytes())))
+        for name in SCHEMA_NAMES
+    }
+    seen: Counter[str] = Counter()
+    for path in sorted(path for path in root.rglob("*") if path.suffix in {".json", ".jsonl"}):
+        name = document_of(str(path.relative_to(root)))
+        assert name or path.parent.name == SCHEMAS, path
+        for line in path.read_bytes().splitlines() if name else ():
+            validators[name or ""].validate(json.loads(line))
+            seen[name or ""] += 1
+    size = int((root / LOG / CHECKPOINT).read_text().splitlines()[1])
+    tiles = Tiles(Folder(root / LOG), size)
+    for leaf in (leaf for bundle in range(-(-size // WIDTH)) for leaf in tiles.entries(bundle)):
+        validators["hoja"].validate(json.loads(leaf))
+        seen["hoja"] += 1
+    assert seen["hoja"] == size
+    assert all(seen[name] > 2 for name in {*SCHEMA_NAMES} - {"catalogo", "index"}), seen
+    assert (seen["catalogo"], seen["index"]) == (1, 1)
+
+
 def test_every_file_of_the_site_is_described(site: Site) -> None:
     patterns = described()
     files = [str(path.relative_to(site.root)) for path in site.root.rglob("*") if path.is_file()]
@@ -316,6 +354,9 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a sección is gone": (lambda root: (root / "seccion" / "33-0002.html").unlink(), "COM-07"),
     "a list is gone": (lambda root: (root / "GOB" / "sin-acta.html").unlink(), "COM-07"),
     "a page of nobody": (lambda root: (root / "seccion" / "33-9999.html").write_text("x"), "COM-08"),
+    "a schema changed": (replaced("esquemas/index.json", '"integer"', '"number"'), "INT-07"),
+    "a schema is gone": (lambda root: (root / "esquemas" / "hoja.json").unlink(), "COM-07"),
+    "a schema of nothing": (lambda root: (root / "esquemas" / "otro.json").write_text("{}"), "COM-08"),
     "a list of changes of no corte": (lambda root: (root / "cambios" / "0009.json").write_text("{}"), "COM-08"),
 }
 

@@ -74,7 +74,12 @@ AFTER = _names_in(
 )
 HEADER = [*BEFORE, *(code for code, _, _ in OPTIONS), *AFTER]
 
-SITE = {"VERIFICA.txt": b"instrucciones", "estilo.css": b"estilo", "verificar.html": b"una pagina que comprueba"}
+SITE = {
+    "VERIFICA.txt": b"instrucciones",
+    "estilo.css": b"estilo",
+    "verificar.html": b"una pagina que comprueba",
+    "esquemas/index.json": b"un esquema",
+}
 """Constants of a release."""
 
 X, S = "Ilegible", "Sin dato"
@@ -427,6 +432,7 @@ def make_tree(root: Path) -> Path:
         (folder / "manifest.json").write_bytes(canonical(manifest_of(corte)))
     write_catalogue(root)
     for name, content in SITE.items():
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(content)
     for code in ELECTIONS:
         (root / code / "fuera").mkdir(parents=True)

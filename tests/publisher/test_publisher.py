@@ -175,6 +175,13 @@ async def test_the_published_tree_over_http(tonight: SmallNight) -> None:
         assert (first.json()["corte"], first.headers["Access-Control-Allow-Origin"]) == (0, "*")
         again = await client.get("/index.json", headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
+        of_the_corte = ("manifest.json", "totals.json", "images.csv", "SHA256SUMS", "no-hay.csv")
+        for path in (*(f"cortes/0000/{name}" for name in of_the_corte), "inicio.json", "esquemas/index.json", ".x", ""):
+            answer = await client.get(f"/{path}", headers={"Origin": "https://diario.example"})
+            assert answer.headers["Access-Control-Allow-Origin"] == "*", path
+            assert answer.status_code == (404 if path in {".x", "cortes/0000/no-hay.csv"} else 200)
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert (await client.post("/inicio.json")).status_code == 405
         page = await client.get("/")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
         sums = await client.get("/cortes/0000/SHA256SUMS")

@@ -310,7 +310,7 @@ def test_a_file_that_cannot_be_read_as_csv_gets_a_sentence(edit: Callable[[bytes
 )
 def test_an_election_does_not_take_the_place_of_other_published_files(code: str, said: str) -> None:
     folders = {layout.CATALOGUE, layout.CHANGES, layout.CORTES, layout.IMAGES, layout.LOG, layout.SECTIONS, layout.ZIPS}
-    assert folders == FOLDERS
+    assert folders | {layout.SCHEMAS} == FOLDERS
     files = edited("elecciones.csv", lambda text: text.replace(b"SEN,", f"{code},".encode(), 1))
     assert any(sentence.startswith("elecciones.csv, ") and sentence.endswith(said) for sentence in told(files))
 

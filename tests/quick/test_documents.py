@@ -325,11 +325,12 @@ WORDS = {
     "CLAVE": r"\d{6}[A-Z]\w+",
     "ELECCION": r"[A-Z_]+?",
     "EDO": r"[A-Z]+",
+    "NOMBRE": r"[a-z]+",
     "NN": r"\d{2}",
     "N": r"\d+",
 }
 OF_THE_SITE = (
-    *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", *ROOT_PAGES),
+    *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", "esquemas/NOMBRE.json", *ROOT_PAGES),
     *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
     *(f"ELECCION/{name}.{form}" for name in (*LISTS, "tarjeta") for form in ("html", "json")),
     *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "CLAVE")),
@@ -355,7 +356,7 @@ def described() -> dict[str, re.Pattern[str]]:
     for name, *_ in rows(text(DOCS / "tree.md"), "Every file")[1:]:
         path = name.strip("`")
         pattern = re.sub(
-            r"AAAAMMDD_HHMM|NNNN|NN(?=[-x\\])|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
+            r"AAAAMMDD_HHMM|NOMBRE|NNNN|NN(?=[-x\\])|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
             lambda word: WORDS[word[0]],
             re.escape(path).replace(r"\-", "-"),
         )

@@ -246,6 +246,7 @@ PAGES: dict[str, Does] = {
 CONSTANTS: dict[str, Does] = {
     "other instructions in VERIFICA.txt": lambda root, _: replace(root / "VERIFICA.txt", "sha256sum", "true #"),
     "a verificar.html that approves everything": lambda root, _: (root / "verificar.html").write_text("<p>Todo bien</p>"),
+    "a schema that gives a field another meaning": lambda root, _: (root / "esquemas" / "index.json").write_text("{}"),
     "a style that hides a row": lambda root, _: (root / "estilo.css").write_text("tr:first-child{display:none}"),
     "VERIFICA.txt dropped": lambda root, _: (root / "VERIFICA.txt").unlink(),
 }  # fmt: skip
