@@ -125,6 +125,8 @@ COMING_OUT = timedelta(minutes=15)
 SITE = ("VERIFICA.txt", "estilo.css", "verificar.html")
 PROGRAM = "sitio.js"
 """The one program of the pages. If a manifest states its digest, the pages named here must be there too."""
+LOGOS = ("logo.svg", "logo.png")
+"""The institute's logo, if the declaration of the night has one."""
 IN_WORDS = (
     *("accesibilidad.html", "casilla.html", "como-verificar.html", "datos.html", "desarrolladores.html"),
     *("glosario.html", "que-es.html"),
@@ -616,8 +618,11 @@ LATER: Json = {
     "votos_por_boleta": 1,
     "declaracion": ABSENT,
     "decisiones": [],
+    "incidentes": [],
     "sitio": None,
     "sitio.js": ABSENT,
+    "logo.svg": ABSENT,
+    "logo.png": ABSENT,
 }
 
 
@@ -672,6 +677,7 @@ MOVING = {
 INDEX = MOVING | {
     **{"carpeta": str, "sha256sums": HEX},
     "elecciones": [{"codigo": CODE, "titulo": str, "pagina": str}],
+    "incidentes": [{"numero": int, "texto": str, "fecha_hora": MOMENT}],
 }
 RULES = {
     **dict.fromkeys(("mixed_without_number_counts", "excede_applies", "partial_beside_all"), bool),
@@ -706,7 +712,7 @@ MANIFEST = MOVING | {
         {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
         | {"fecha_hora": MOMENT}
     ],
-    "sitio": (None, dict.fromkeys((*SITE, PROGRAM), HEX)),
+    "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *LOGOS), HEX)),
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -1944,6 +1950,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     site = has_site(last)
     folders = {"cortes", "zip", "bitacora", "catalogo", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", *SITE}
+    files |= {*LOGOS} & (last.manifest.get("sitio") or {}).keys()
     if site:
         folders |= {"seccion", "cambios"}
         files |= {*IN_WORDS, PROGRAM, "inicio.json", "cortes.atom"}
@@ -2388,7 +2395,10 @@ def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
     stated = (last.manifest or {}).get("sitio")
     if not stated:
         report.unable(["INT-07"], f"{last.folder}: su manifiesto no dice las huellas de los archivos del sitio")
-    for name in (*SITE, *({PROGRAM} & stated.keys())) if stated else ("estilo.css",) if last.manifest else ():
+    declared = ((last.manifest or {}).get("declaracion") or {}).get("contenido", {}).get("instituto", {}).get("logo")
+    for name in {*LOGOS} & (stated or {}).keys():
+        report.need(stated[name] == declared, "INT-07", f"{name} no es el logo de la declaración")
+    for name in (*SITE, *({PROGRAM, *LOGOS} & stated.keys())) if stated else ("estilo.css",) if last.manifest else ():
         with report.step("COM-07"):
             try:
                 digest = tree.take(name, 64 * MEGA, keep=False)[1]

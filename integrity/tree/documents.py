@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from integrity.layout import SITE_FILES, SITE_PROGRAM
+from integrity.layout import LOGOS, SITE_FILES, SITE_PROGRAM
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 from integrity.tree.forms import right_name
@@ -106,6 +106,7 @@ INDEX: Final = {
     "carpeta": _TEXT,
     "sha256sums": DIGEST,
     "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
+    "incidentes": Later([{"numero": _NUMBER, "texto": _TEXT, "fecha_hora": _MOMENT}]),
 }
 
 # The declaration of the night, from before it began.
@@ -192,7 +193,7 @@ MANIFEST: Final = {
         ]
     ),
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
-    "sitio": Later({**dict.fromkeys(SITE_FILES, DIGEST), SITE_PROGRAM: Later(DIGEST)}),
+    "sitio": Later({**dict.fromkeys(SITE_FILES, DIGEST), **dict.fromkeys((SITE_PROGRAM, *LOGOS), Later(DIGEST))}),
 }
 
 # Every number here follows from the rows; `tree.totals` computes each of them again.

@@ -15,6 +15,7 @@ from integrity.layout import (
     INDEX,
     LISTS,
     LOG,
+    LOGOS,
     ROOT_PAGES,
     SECTIONS,
     SITE_FILES,
@@ -52,6 +53,7 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     folders = {CORTES, ZIPS, LOG, CATALOGUE, *elections, *([IMAGES] if seen.images else [])}
     folders |= {SECTIONS, CHANGES} if site else set()
     files = _ROOT_FILES | _SITE if site else _ROOT_FILES
+    files |= {*LOGOS} & last.manifest.raw.get("sitio", {}).keys()
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
         if kind is PathKind.FOLDER and is_stage(name):
