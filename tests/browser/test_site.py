@@ -18,7 +18,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from integrity import minimal_verifier, verify
 from integrity.layout import LISTS, ROOT_PAGES, twin_of
 from integrity.log.note import Signer
-from publisher.charts import share
 from publisher.web import CARD_POLICY, CHECKER, POLICY
 from tests.browser.conftest import ROOT, Site, Watched
 from tests.quick.test_documents import described
@@ -373,22 +372,6 @@ def test_at_four_hundred_per_cent_every_kind_of_page_is_read_in_one_direction(br
         )
         assert clipped == [], kind
     context.close()
-
-
-def test_the_margin_of_each_place_is_drawn_beside_its_number(site: Site) -> None:
-    page = (site.root / "DIP_LOC" / "index.html").read_text(encoding="utf-8")
-    folder = json.loads((site.root / "index.json").read_bytes())["carpeta"]
-    totals = json.loads((site.root / folder / "totals.json").read_bytes())["elecciones"]["DIP_LOC"]
-    whole = {each["id"]: int(each["resumen"]["TOTAL_VOTOS_C_CS"]) for each in totals["contiendas"]}
-    drawn = re.findall(
-        r'<svg class="bar"[^>]*><rect width="([^"]*)"[^>]*></svg></span></th>.*?'
-        r'<data value="(\d+)" data-de="DIP_LOC/contienda/(\d+):diferencia">',
-        page,
-    )
-    assert len(drawn) == len(whole) > 1
-    assert [width for width, _, _ in drawn] == [
-        str(share(int(votes), whole[int(contest)])) for _, votes, contest in drawn
-    ]
 
 
 def test_the_embedded_server_and_nginx_send_the_same_policy() -> None:
