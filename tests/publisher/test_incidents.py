@@ -1,6 +1,9 @@
 """An incident that the institute tells: on record, in the log, in index.json and on the first page, until it is over."""
 
+import asyncio
 import json
+import os
+import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,6 +13,7 @@ import pytest
 
 from integrity import leaves, minimal_verifier, verify
 from prep.errors import Rejected
+from prep.settings import Part
 from prep.store import cortes, leading
 from publisher.incidents import LONGEST, checked_text
 from publisher.service import Publisher
@@ -85,6 +89,31 @@ async def test_an_incident_is_told_between_cortes_and_stays_until_it_is_over(ton
     assert "Incidente, " not in home(tonight)
     await tonight.log()
     assert wrong(public) == (set(), set())
+
+
+async def test_the_command_publishes_lists_and_ends_with_the_rights_of_the_publisher(
+    tonight: LoggedNight, night: Night, tmp_path: Path
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")} | {
+        "PREP_DATABASE": night.parts[Part.PUBLISHER],
+        "PREP_DATA": str(tmp_path),
+    }
+
+    async def incident(*words: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "prep.operations.cli", "incident", *words), env=environment, stdout=-1, stderr=-1
+        )
+        out, told = await process.communicate()
+        return process.returncode, (out + told).decode()
+
+    assert await incident("publish", SAID) == (
+        0,
+        "incidente 1: lo dirán todas las páginas; cuando termine: prep incident end 1\n",
+    )
+    status, listed = await incident("list")
+    assert (status, listed[:1], listed.strip().endswith(SAID)) == (0, "1", True)
+    assert await incident("end", "1") == (0, "incidente 1: terminó\n")
+    assert await incident("end", "1") == (2, "prep: no hay un incidente 1 que siga\n")
 
 
 @pytest.mark.parametrize(
