@@ -2396,8 +2396,9 @@ def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
     if not stated:
         report.unable(["INT-07"], f"{last.folder}: su manifiesto no dice las huellas de los archivos del sitio")
     declared = ((last.manifest or {}).get("declaracion") or {}).get("contenido", {}).get("instituto", {}).get("logo")
-    for name in {*LOGOS} & (stated or {}).keys():
-        report.need(stated[name] == declared, "INT-07", f"{name} no es el logo de la declaración")
+    logos = {name: digest for name, digest in (stated or {}).items() if name in LOGOS}
+    for name, digest in logos.items():
+        report.need(digest == declared, "INT-07", f"{name} no es el logo de la declaración")
     for name in (*SITE, *({PROGRAM, *LOGOS} & stated.keys())) if stated else ("estilo.css",) if last.manifest else ():
         with report.step("COM-07"):
             try:

@@ -19,7 +19,8 @@ from integrity import minimal_verifier, verify
 from integrity.layout import LISTS, ROOT_PAGES, twin_of
 from integrity.log.note import Signer
 from publisher.web import CARD_POLICY, CHECKER, POLICY
-from tests.browser.conftest import ROOT, Site, Watched
+from tests.browser.conftest import Site, Watched
+from tests.makers.programs import ROOT
 from tests.quick.test_documents import described
 
 AXE = ROOT / "capture" / "web" / "node_modules" / "axe-core" / "axe.min.js"
