@@ -37,6 +37,8 @@ SITE_FILES: Final = ("VERIFICA.txt", "estilo.css", "verificar.html")
 
 SITE_PROGRAM: Final = "sitio.js"
 """The one program of the pages. A manifest that states its digest is of a release with the pages named below."""
+LOGOS: Final = ("logo.svg", "logo.png")
+"""The institute's logo, under one of these names, if the declaration has one. The manifest states it too."""
 ROOT_PAGES: Final = (
     *("accesibilidad.html", "casilla.html", "como-verificar.html", "datos.html", "desarrolladores.html"),
     *("glosario.html", "que-es.html"),

@@ -87,6 +87,8 @@ INCIDENTS: Final = (
     "decision",
     "identidad_difiere",
     "imagen_sin_identidad",
+    "incidente_publicado",
+    "incidente_terminado",
     "mensaje_apartado",
     "mensaje_descartado",
     "mensaje_reintentado",
@@ -94,7 +96,8 @@ INCIDENTS: Final = (
     "recaptura",
     "testigo_niega",
 )
-"""Events that become leaves. The subject of each is an acta, an image, a message, a corte, a witness or a decision."""
+"""Events that become leaves. The subject of each is an acta, an image, a message, a corte, a witness, a decision
+or a published incident."""
 _ABOUT_PEOPLE: Final = frozenset({"persona", "por"})
 
 NO_ACTA: Final = "-"

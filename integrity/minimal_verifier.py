@@ -131,6 +131,8 @@ SCHEMAS = tuple(
         *("apertura", "cambios", "catalogo", "hoja", "index", "lista", "manifest", "pagina", "seccion", "totals"),
     )
 )
+LOGOS = ("logo.svg", "logo.png")
+"""The institute's logo, if the declaration of the night has one."""
 IN_WORDS = (
     *("accesibilidad.html", "casilla.html", "como-verificar.html", "datos.html", "desarrolladores.html"),
     *("glosario.html", "que-es.html"),
@@ -622,9 +624,12 @@ LATER: Json = {
     "votos_por_boleta": 1,
     "declaracion": ABSENT,
     "decisiones": [],
+    "incidentes": [],
     "sitio": None,
     "sitio.js": ABSENT,
     **dict.fromkeys(SCHEMAS, ABSENT),
+    "logo.svg": ABSENT,
+    "logo.png": ABSENT,
 }
 
 
@@ -679,6 +684,7 @@ MOVING = {
 INDEX = MOVING | {
     **{"carpeta": str, "sha256sums": HEX},
     "elecciones": [{"codigo": CODE, "titulo": str, "pagina": str}],
+    "incidentes": [{"numero": int, "texto": str, "fecha_hora": MOMENT}],
 }
 RULES = {
     **dict.fromkeys(("mixed_without_number_counts", "excede_applies", "partial_beside_all"), bool),
@@ -713,7 +719,7 @@ MANIFEST = MOVING | {
         {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
         | {"fecha_hora": MOMENT}
     ],
-    "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *SCHEMAS), HEX)),
+    "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *LOGOS, *SCHEMAS), HEX)),
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -1951,6 +1957,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     site = has_site(last)
     folders = {"cortes", "zip", "bitacora", "catalogo", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", *SITE}
+    files |= {*LOGOS} & (last.manifest.get("sitio") or {}).keys()
     if site:
         folders |= {"seccion", "cambios"}
         files |= {*IN_WORDS, PROGRAM, "inicio.json", "cortes.atom"}
@@ -2399,6 +2406,10 @@ def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
     stated = (last.manifest or {}).get("sitio")
     if not stated:
         report.unable(["INT-07"], f"{last.folder}: su manifiesto no dice las huellas de los archivos del sitio")
+    declared = ((last.manifest or {}).get("declaracion") or {}).get("contenido", {}).get("instituto", {}).get("logo")
+    logos = {name: digest for name, digest in (stated or {}).items() if name in LOGOS}
+    for name, digest in logos.items():
+        report.need(digest == declared, "INT-07", f"{name} no es el logo de la declaración")
     for name in (*SITE, *sorted(stated.keys() - {*SITE})) if stated else ("estilo.css",) if last.manifest else ():
         with report.step("COM-07"):
             try:

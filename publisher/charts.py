@@ -43,6 +43,16 @@ def bar(part: int, whole: int, colour: str) -> Markup:
     )
 
 
+def band(colours: Sequence[str]) -> Markup:
+    """The colours of the institute, side by side. They tell nothing."""
+    parts = "".join(
+        f'<rect x="{place}" width="1" height="1" fill="{escape(each)}"/>' for place, each in enumerate(colours)
+    )
+    return Markup(  # noqa: S704 - the colours are escaped, the rest are numbers
+        f'<svg class="band" viewBox="0 0 {len(colours)} 1" preserveAspectRatio="none" aria-hidden="true">{parts}</svg>'
+    )
+
+
 def swatch(colour: str) -> Markup:
     """A small square in the colour of an option, before its name."""
     return Markup(  # noqa: S704

@@ -36,7 +36,7 @@ from prep.domain.night import Night
 from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
 from prep.store import night as night_store
-from prep.store.cortes import Corte, Fresh, Fuera, Phase, PublishedImage, Release, Snapshot
+from prep.store.cortes import Corte, Fresh, Fuera, Phase, PublishedImage, Release, Snapshot, ToldIncident
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from prep.store.standing import behind
@@ -174,10 +174,12 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
         # The corte is in the tree, whole; index.json and the pages still show the one before.
         await leader.check()
         await asyncio.to_thread(_empty_stage, stage)
+        async with leader.using() as connection:
+            incidents = await cortes.incidents(connection)
         with office.step("pages"):
             async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
                 book = await _read_book(shown, office.night)
-                await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered)
+                await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered, incidents=incidents)
         # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
         # again.
         await _wait_for_proof(office, corte)
@@ -189,7 +191,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 await asyncio.to_thread(
                     durable.replace,
                     office.public / INDEX,
-                    out.index(corte, book),
+                    out.index(corte, book, incidents),
                     fresh=stage / INDEX,
                 )
     # The corte is out, and the stage holds nothing more that is needed.
@@ -390,6 +392,19 @@ def _while_licensed(stage: Path) -> Iterator[None]:
         raise Unavailable("otro publicador tomó el relevo; este corte es suyo") from error
 
 
+@contextmanager
+def licensed(public: Path) -> Iterator[Path]:
+    """A stage for a change between two cortes, inside `Leader.cutting`. Another publisher that cuts removes it."""
+    last = json.loads((public / INDEX).read_bytes())["corte"]
+    stage = public / f".corte-{last:04}-{uuid.uuid4().hex[:8]}"
+    stage.mkdir()
+    try:
+        with _while_licensed(stage):
+            yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
 def _empty_stage(stage: Path) -> None:
     """Remove the contents, keep the folder: it is the licence. Raises FileNotFoundError if another publisher has it."""
     for each in stage.iterdir():
@@ -462,7 +477,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             fresh=fresh,
             decided=decided,
             packed=packed,
-            site=pages.constants(),
+            site=pages.site_files(book),
         )
     )
     return Rendered(
@@ -523,16 +538,26 @@ async def _read_book(shown: Snapshot, night: Night) -> CatalogBook:
         names={(each.kind, each.entidad, each.id): each.name for each in await catalog.territories(connection)},
         digest=digest,
         night=night,
+        logo=await night_store.logo(connection),
     )
 
 
 async def _write_pages(
-    office: CorteOffice, shown: Snapshot, corte: Corte, *, book: CatalogBook, stage: Path, rendered: Rendered | None
+    office: CorteOffice,
+    shown: Snapshot,
+    corte: Corte,
+    *,
+    book: CatalogBook,
+    stage: Path,
+    rendered: Rendered | None,
+    incidents: Sequence[ToldIncident],
 ) -> None:
     all_fuera = await shown.fuera()
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
     counted = rendered.figures if rendered else await _count_all(shown, book, corte, fuera)
-    await pages.render(office.public, shown, stage=stage, book=book, figures=counted, corte=corte, fuera=fuera)
+    await pages.render(
+        office.public, shown, stage=stage, book=book, figures=counted, corte=corte, fuera=fuera, incidents=incidents
+    )
 
 
 async def _count_all(

@@ -21,7 +21,7 @@ from prep.domain.decision import DecisionKind, reason_text
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
 from prep.files.catalog_published import contest_entry, election_entry, option_entry
-from prep.store.cortes import Corte, Fresh, Group, ToldDecision
+from prep.store.cortes import Corte, Fresh, Group, ToldDecision, ToldIncident
 from publisher.official import CatalogBook
 
 FORMAT: Final = 1
@@ -293,8 +293,14 @@ def images_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def index(corte: Corte, book: CatalogBook) -> bytes:
-    """The only file besides the pages that changes: it points at the last corte."""
+def incident_entries(told: Sequence[ToldIncident], zone: tzinfo) -> dict[str, Any]:
+    """The part of index.json that tells the incidents; empty if there are none."""
+    entries = [{"numero": each.number, "texto": each.text, "fecha_hora": moment(each.at, zone)} for each in told]
+    return {"incidentes": entries} if entries else {}
+
+
+def index(corte: Corte, book: CatalogBook, incidents: Sequence[ToldIncident] = ()) -> bytes:
+    """The only file besides the pages that changes: it points at the last corte, and tells the incidents that stand."""
     return canonical(
         {
             "formato": FORMAT,
@@ -309,5 +315,6 @@ def index(corte: Corte, book: CatalogBook) -> bytes:
                 {"codigo": each.code, "titulo": each.title, "pagina": f"{each.code}/index.html"}
                 for each in book.elections
             ],
+            **incident_entries(incidents, book.zone),
         }
     )

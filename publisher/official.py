@@ -49,6 +49,8 @@ class CatalogBook:
     names: Mapping[tuple[TerritoryKind, int, int], str]
     digest: str
     night: Night
+    logo: bytes = b""
+    """The file of the institute's logo; empty if there is none."""
 
     @property
     def siglas(self) -> str:

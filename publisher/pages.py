@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from html import escape, unescape
 from pathlib import Path
@@ -40,11 +40,11 @@ from integrity.layout import (
 )
 from prep.domain.catalog import Contest, ContestId, ElectionId
 from prep.domain.hours import CENTRAL, offset_name
-from prep.domain.night import Night, in_words, zone_in_words
+from prep.domain.night import Night, in_words, logo_name, zone_in_words
 from prep.domain.row import territory
 from prep.domain.tally import percent
 from prep.store import cortes
-from prep.store.cortes import Before, Corte, Fuera, Phase, Snapshot
+from prep.store.cortes import Before, Corte, Fuera, Phase, Snapshot, ToldIncident
 from publisher import charts, views
 from publisher import figures as out
 from publisher.figures import Figures, Sum
@@ -71,6 +71,7 @@ _ON_A_PAGE: Final = 300
 _CLOCKS: Final = timedelta(minutes=2)
 """How far the clocks of two machines may differ, and a change may be older than the corte that shows it first."""
 _FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
+_NOTICES: Final = re.compile('(<div class="notices" id="avisos" role="status">).*?(</div>)', re.DOTALL)
 _OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
 _LINE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -129,7 +130,7 @@ def _page_templates() -> jinja2.Environment:
     )
     environment.filters |= {"miles": thousands, "share": percent, "celda": cell_text}
     environment.filters |= {"fecha": _moment, "hora": _hour, "reloj": _clock, "iso": _iso}
-    environment.globals |= {"bar": charts.bar, "swatch": charts.swatch, "stack": charts.stack}
+    environment.globals |= {"bar": charts.bar, "swatch": charts.swatch, "stack": charts.stack, "band": charts.band}
     return environment
 
 
@@ -191,6 +192,8 @@ class SiteWriter:
                 "corte": self.corte,
                 "siglas": night.siglas,
                 "institute": night.institute.nombre,
+                "colours": night.institute.colores,
+                "logo": logo_name(self.book.logo) if self.book.logo else "",
                 "zone": night.tz,
                 "root": "../" * depth,
                 "folder": corte_folder(self.corte.number),
@@ -220,11 +223,12 @@ async def render(
     figures: Sequence[Figures],
     corte: Corte,
     fuera: Mapping[ElectionId, Sequence[Fuera]],
+    incidents: Sequence[ToldIncident] = (),
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
     site = SiteWriter(public, stage, book, corte)
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
-    for name, content in constants().items():
+    for name, content in site_files(book).items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
@@ -241,7 +245,7 @@ async def render(
         each.lists(await cortes.reasoned(shown, each.figures.election), fuera[each.figures.election.id])
         each.election()
     await _write_words(site, shown, by_election.values())
-    _write_home(site, list(by_election.values()), past)
+    _write_home(site, list(by_election.values()), past, incidents)
     _write_feed(site, past)
     _write_changes(site)
 
@@ -268,11 +272,16 @@ def write_waiting(public: Path, night: Night, *, late: bool) -> None:
 
 
 @cache
-def constants() -> Mapping[str, bytes]:
+def constants() -> dict[str, bytes]:
     """The files that are the same in every night of this release. Each manifest states their digests (INT-07)."""
     made = {"verificar.html": checker()}
     files = {name: made.get(name) or (SITE / name).read_bytes() for name in (*SITE_FILES, SITE_PROGRAM)}
     return {**files, **schemas()}
+
+
+def site_files(book: CatalogBook) -> Mapping[str, bytes]:
+    """The files beside the pages whose digests the manifest states: the constants, and the institute's logo."""
+    return constants() | ({logo_name(book.logo): book.logo} if book.logo else {})
 
 
 def checker() -> bytes:
@@ -291,7 +300,12 @@ def _policy_hash(text: str) -> str:
 # Pages of the whole night
 
 
-def _write_home(site: SiteWriter, elections: Sequence["ElectionPages"], past: Sequence[Before]) -> None:
+def _write_home(
+    site: SiteWriter,
+    elections: Sequence["ElectionPages"],
+    past: Sequence[Before],
+    incidents: Sequence[ToldIncident],
+) -> None:
     zone = site.book.zone
     place = "del centro del país" if zone == CENTRAL else "locales de la elección"
     site.write(
@@ -302,7 +316,35 @@ def _write_home(site: SiteWriter, elections: Sequence["ElectionPages"], past: Se
         phase_title=_PHASES[site.corte.phase],
         hours=f"Horas {place} ({offset_name(site.corte.at.astimezone(zone))}).",
         before=past[-2] if len(past) > 1 else None,
+        incidents=incidents_in_words(incidents, zone),
     )
+
+
+def incidents_in_words(told: Sequence[ToldIncident], zone: tzinfo) -> str:
+    """The line above the page. `sitio.js` makes the same from index.json, on every page."""
+    return " · ".join(f"Incidente, {each.at.astimezone(zone):%H:%M} h: {each.text}" for each in told)
+
+
+def show_incidents(public: Path, stage: Path, told: Sequence[ToldIncident], zone: tzinfo) -> None:
+    """Tell the incidents between two cortes: in index.html first, then in index.json.
+
+    `stage` is the licence to publish: without it FileNotFoundError is raised, and both files stay as they are.
+    """
+    page, index = public / "index.html", public / INDEX
+    line = f'<p class="incident" data-kind="incident">{escape(incidents_in_words(told, zone))}</p>' if told else ""
+    text = page.read_text(encoding="utf-8")
+    if (shown := _NOTICES.sub(lambda found: f"{found[1]}{line}{found[2]}", text, count=1)) != text:
+        durable.swap(page, shown.encode(), fresh=stage / "pagina")
+    held = json.loads(index.read_bytes())
+    said = {name: value for name, value in held.items() if name != "incidentes"} | out.incident_entries(told, zone)
+    if said != held:
+        durable.replace(index, out.canonical(said), fresh=stage / INDEX)
+
+
+def tells_incidents(public: Path, told: Sequence[ToldIncident], zone: tzinfo) -> bool:
+    """Whether index.json tells these and no others."""
+    held = json.loads((public / INDEX).read_bytes())
+    return {name: held[name] for name in ("incidentes",) if name in held} == out.incident_entries(told, zone)
 
 
 def _package(site: SiteWriter) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from integrity.layout import INDEX
 from prep import observe
 from prep.domain.night import in_words, is_late
 from prep.errors import PrepError, Unavailable
@@ -25,7 +26,7 @@ from prep.store.leading import Leader
 from prep.store.night import NightChanged
 from prep.store.tonight import Tonight
 from publisher import pages
-from publisher.cut import CorteOffice, Order, cut
+from publisher.cut import CorteOffice, Order, cut, licensed
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
 
@@ -123,11 +124,27 @@ class Publisher:
         leads = await session.lead()
         observe.LEADER.labels(ROLE).set(leads)
         self._leads = leads
+        await self._tell_incidents(session)
         if not leads and not await self._news(session):
             return
         with contextlib.suppress(leading.PublisherBusy):  # next look
             async with session.cutting(patience=LOOK if leads else 0):
                 await self._turn(session, self._due if leads else _nothing)
+
+    async def _tell_incidents(self, session: Leader) -> None:
+        """Tell incidents and their end at once. They are told first: the corte that follows may not come out."""
+        public, zone = self.office.public, self.office.night.tz
+        if not (public / INDEX).exists():
+            return
+        async with session.using() as connection:
+            told = await cortes.incidents(connection)
+        if await asyncio.to_thread(pages.tells_incidents, public, told, zone):
+            return
+        with contextlib.suppress(leading.PublisherBusy):  # next look
+            async with session.cutting(patience=0):
+                with licensed(public) as stage:
+                    await session.check()
+                    await asyncio.to_thread(pages.show_incidents, public, stage, told, zone)
 
     def _not_begun(self) -> str | None:
         """One sentence if the start has passed without corte 0; a page in the place of the results says the same."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from integrity.layout import SCHEMA_NAMES, SITE_FILES, SITE_PROGRAM, schema_path
+from integrity.layout import LOGOS, SCHEMA_NAMES, SITE_FILES, SITE_PROGRAM, schema_path
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 from integrity.tree.forms import right_name
@@ -106,6 +106,7 @@ INDEX: Final = {
     "carpeta": _TEXT,
     "sha256sums": DIGEST,
     "elecciones": [{"codigo": _CODE, "titulo": _TEXT, "pagina": _TEXT}],
+    "incidentes": Later([{"numero": _NUMBER, "texto": _TEXT, "fecha_hora": _MOMENT}]),
 }
 
 # The declaration of the night, from before it began.
@@ -195,7 +196,7 @@ MANIFEST: Final = {
     "sitio": Later(
         {
             **dict.fromkeys(SITE_FILES, DIGEST),
-            **dict.fromkeys((SITE_PROGRAM, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)),
+            **dict.fromkeys((SITE_PROGRAM, *LOGOS, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)),
         }
     ),
 }

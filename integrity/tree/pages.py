@@ -15,6 +15,7 @@ from integrity.layout import (
     INDEX,
     LISTS,
     LOG,
+    LOGOS,
     ROOT_PAGES,
     SCHEMAS,
     SECTIONS,
@@ -55,6 +56,7 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     schemas = {name for name in last.manifest.raw.get("sitio", {}) if name.startswith(f"{SCHEMAS}/")}
     folders |= {SCHEMAS} if schemas else set()
     files = _ROOT_FILES | _SITE if site else _ROOT_FILES
+    files |= {*LOGOS} & last.manifest.raw.get("sitio", {}).keys()
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
         if kind is PathKind.FOLDER and is_stage(name):

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 from integrity.layout import (
     CARD,
     LISTS,
+    LOGOS,
     ROOT_PAGES,
     SITE_FILES,
     SITE_PROGRAM,
@@ -400,7 +401,11 @@ def judge_constants(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
     stated = last.manifest.raw.get("sitio", {})
     if not stated:
         ledger.unable(["INT-07"], f"{last.folder}/manifest.json es de una versión que no dice las huellas del sitio")
-    # Program and schemas are younger than the others: a manifest of an older release does not state them.
+    declared = last.manifest.raw.get("declaracion", {}).get("contenido", {}).get("instituto", {}).get("logo")
+    for name in LOGOS:
+        if name in stated and stated[name] != declared:
+            ledger.wrong("INT-07", name, expected=f"{declared}, de la declaración", found=stated[name])
+    # Program, logo and schemas are younger than the others: a manifest of an older release does not state them.
     for name in (*SITE_FILES, *sorted(stated.keys() - {*SITE_FILES})) if stated else ("estilo.css",):
         try:
             digest = tree.digest(name, _LIMIT)
@@ -638,6 +643,11 @@ def judge_page(page: Page, text: str, manifest: Manifest) -> None:
         page.wrong(", ".join(sorted(missing)[:3]), "nada")
     _judge_names(page, text)
     _judge_rest(page, text)
+
+
+def may_be_shown(text: str) -> bool:
+    """Whether a page may hold these words: no number like a result, no name of an image, nothing that could run."""
+    return not any(pattern.search(text) for pattern in (_NUMBER, _ACTIVE, _IMAGE))
 
 
 def _judge_names(page: Page, text: str) -> None:

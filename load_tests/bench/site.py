@@ -3,9 +3,16 @@
 Run by `load_tests.bench`. The facts are invented; pages, twins and drawings are those that a corte writes.
 """
 
+import contextlib
+import gzip
+import http.client
+import os
+import shutil
+import socket
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +29,8 @@ from publisher.pages import ElectionPages, SiteWriter, write_section
 
 Figure = dict[str, Any]
 ACTAS: Final = 2_000
+REQUESTS: Final = 2_000
+DEPLOYED: Final = Path(__file__).parents[2] / "deploy" / "nginx" / "published.conf"
 CHANGED: Final = 6_000
 """Actas that change in the worst corte of a national night (`docs/rules.md` §9)."""
 _AT: Final = datetime(2027, 6, 7, 2, tzinfo=UTC)
@@ -37,6 +46,7 @@ def site_pages() -> list[Figure]:
         sections = _seconds(lambda: _write_sections(site, catalog))
         written = [path for path in Path(folder).rglob("*") if path.is_file()]
         contents = [path.read_bytes() for path in written]
+        served = _served_by_nginx(Path(folder), [path for path in written if path.suffix == ".html"])
         bare = _seconds(lambda: _write_bare(Path(folder) / "solo", contents))
     count = {"acta": ACTAS, "seccion": len({casilla.seccion for casilla in catalog.casillas})}
     # A corte of 6,000 changed actas writes their pages, at most as many secciones, and the places above them.
@@ -48,7 +58,89 @@ def site_pages() -> list[Figure]:
         _figure("páginas de un corte con 6,000 actas cambiadas y sus secciones", peak, "s", 10, most=True),
         _figure("páginas frente a escribir los mismos bytes", (actas + sections) / bare, "veces", 10, most=True)
         | {"limit": {"files": len(contents), "bytes": size, "bare_s": round(bare, 2)}},
+        *served,
     ]
+
+
+def _served_by_nginx(folder: Path, pages: Sequence[Path]) -> list[Figure]:
+    """Requests for pages that nginx answers with a second of one core, as deploy/nginx sets it; without nginx, none.
+
+    Counted in its own processor time, so that a busy machine changes little. Beside it: the same pages compressed
+    beforehand, and one file of their mean size that is not compressed.
+    """
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if nginx is None:
+        return []
+    asked = [str(path.relative_to(folder)) for path in pages[:REQUESTS]]
+    bare = folder / "solo.bin"
+    bare.write_bytes(bytes(sum(path.stat().st_size for path in pages) // len(pages)))
+    live = _requests_a_second(nginx, folder, asked)
+    alone = _requests_a_second(nginx, folder, ["solo.bin"] * 8 * len(asked))
+    began = time.process_time()
+    for name in asked:
+        path = folder / name
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
+    packing = (time.process_time() - began) / len(asked)
+    static = _requests_a_second(nginx, folder, [*asked] * 5, "gzip_static on;")
+    return [
+        _figure("páginas servidas por nginx por segundo y núcleo, comprimidas al pedirlas", live, "por s", 1500)
+        | {
+            "limit": {
+                "gzip_static": round(static),
+                "bare_file": round(alone),
+                "gzip_ms_a_page": round(packing * 1000, 2),
+            }
+        },
+        _figure(
+            "páginas servidas por nginx frente a un archivo de los mismos bytes", alone / live, "veces", 10, most=True
+        ),
+    ]
+
+
+def _requests_a_second(nginx: str, folder: Path, asked: Sequence[str], more: str = "") -> float:
+    with tempfile.TemporaryDirectory() as own, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        # As it is deployed; without TLS, without the limits of one reader, and in one process.
+        lines = [
+            line
+            for line in DEPLOYED.read_text(encoding="utf-8").splitlines()
+            if not line.strip().startswith(("ssl_", "listen 8443", "limit_", "worker_processes", "access_log"))
+        ]
+        text = "\n".join(lines).replace("/tmp/", f"{own}/").replace("/srv/publico", str(folder))  # noqa: S108
+        text = text.replace("listen 8080;", f"listen 127.0.0.1:{port}; {more}")
+        text = text.replace("http {", f"http {{ access_log {own}/log; keepalive_requests 1000000;", 1)
+        conf = Path(own) / "nginx.conf"
+        conf.write_text(f"daemon off; master_process off; user root;\n{text}\n")
+        with subprocess.Popen([nginx, "-c", conf, "-e", f"{own}/error"], cwd=own) as process:
+            try:
+                return _ask(port, asked, process.pid)
+            finally:
+                process.terminate()
+
+
+def _ask(port: int, asked: Sequence[str], pid: int) -> float:
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+        if time.monotonic() > deadline:
+            raise RuntimeError("nginx did not start")
+        time.sleep(0.02)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    before = _cpu_of(pid)
+    for name in asked:
+        client.request("GET", f"/{name}", headers={"Accept-Encoding": "gzip"})
+        answer = client.getresponse()
+        assert answer.status == 200, (name, answer.status)
+        assert answer.read()
+    client.close()
+    return len(asked) / (_cpu_of(pid) - before)
+
+
+def _cpu_of(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _figure(name: str, value: float, unit: str, target: float, *, most: bool = False) -> Figure:

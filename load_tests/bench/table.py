@@ -74,6 +74,12 @@ ENGLISH: Final[Mapping[str, str]] = {
         "processor time of the pages of 6,000 changed actas and their secciones"
     ),
     "páginas frente a escribir los mismos bytes": "pages against writing the same bytes",
+    "páginas servidas por nginx por segundo y núcleo, comprimidas al pedirlas": (
+        "pages from nginx by one core, compressed as they are asked for"
+    ),
+    "páginas servidas por nginx frente a un archivo de los mismos bytes": (
+        "the same against one file of the same bytes, not compressed"
+    ),
     "corpus hostil, tipos de archivo": "hostile pictures sent to a whole installation, an honest one between five",
     "corpus hostil, la respuesta más lenta de /healthz": "slowest answer of /healthz meanwhile",
     "corpus hostil, de acuse a lectura, la imagen honesta más lenta": "from receipt to reading, slowest honest image",

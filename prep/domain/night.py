@@ -68,6 +68,21 @@ _MONTHS: Final = (
 _REHEARSAL: Final = "/simulacro"
 
 
+LARGEST_LOGO: Final = 100_000
+"""Bytes: every page shows it, also on a slow telephone."""
+
+
+def logo_name(content: bytes) -> str:
+    """The name under which a logo is published, by its first bytes. Raises ValueError for what pages do not show."""
+    if len(content) > LARGEST_LOGO:
+        raise ValueError(f"instituto.logo: son {len(content):,} bytes; lo más son {LARGEST_LOGO:,}")
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "logo.png"
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<svg", b"<?xml")) and b"<svg" in content:
+        return "logo.svg"
+    raise ValueError("instituto.logo: se espera un archivo SVG o PNG")
+
+
 @dataclass(frozen=True, slots=True)
 class Institute:
     """The institute that runs the night, as its pages show it."""

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from prep.domain.night import CENTRO, LONGEST, ZONES, Institute, Night
+from prep.domain.night import CENTRO, LONGEST, ZONES, Institute, Night, logo_name
 from prep.errors import Rejected
 
 NAME: Final = "noche.toml"
@@ -51,6 +51,8 @@ def _night_of(held: dict[str, Any], folder: Path) -> tuple[Night, bytes | None]:
     if missing := [name for name in _REQUIRED if name not in held]:
         raise ValueError(f"{missing[0]}: falta")
     logo = _beside(folder, _typed(institute, "logo", str, "instituto.", ""))
+    if logo is not None:
+        logo_name(logo)
     policy = _beside(folder, _typed(log, "politica", str, "bitacora.", ""))
     night = Night(
         siglas=_typed(held, "siglas", str),
@@ -179,7 +181,7 @@ ensayo = false
 
 [instituto]
 nombre = "Instituto Electoral de Ejemplo"
-# El logo es un archivo de esta misma carpeta, y los colores, como #1A7F37. Pueden faltar.
+# El logo es un archivo de esta misma carpeta, SVG o PNG, de hasta 100 kB; los colores, como #1A7F37. Pueden faltar.
 # logo = "logo.svg"
 colores = ["#1A7F37"]
 

@@ -90,6 +90,12 @@ def _run_log(words: Sequence[str]) -> None:
     rotation(words[1:])
 
 
+def _run_incident(words: Sequence[str]) -> None:
+    from publisher.incidents import main as incident  # noqa: PLC0415
+
+    incident(words[1:])
+
+
 def _run_verify_database(words: Sequence[str]) -> None:
     from publisher.log.comparison import main as comparison  # noqa: PLC0415
 
@@ -171,6 +177,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = {
     "publish": _run_publish,
     "sequencer": _run_sequencer,
     "log": _run_log,
+    "incident": _run_incident,
     "verify-database": _run_verify_database,
     "difusor": _run_difusor,
     "night": _run_night,
@@ -209,6 +216,7 @@ def _prep_parser() -> Parser:
         ("publish", "los cortes"),
         ("sequencer", "la bitácora"),
         ("log", "la bitácora pasa a otra llave"),
+        ("incident", "lo que todas las páginas dicen de la noche: publica un incidente, lo termina, los lista"),
         ("verify-database", "compara la base de datos con la bitácora, hoja por hoja"),
         ("software-digests", "las huellas de todo lo instalado, comparadas con la lista del auditor"),
         ("zero", "la puesta en ceros: se comprueba que no hay nada, y sale el corte 0 con su acto"),

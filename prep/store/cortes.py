@@ -388,6 +388,47 @@ async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, An
         await connection.execute(SQL["add_event"], kind, subject, json.dumps(detail, ensure_ascii=False), at)
 
 
+@dataclass(frozen=True, slots=True)
+class ToldIncident:
+    """What the institute told everybody, and has not said to be over."""
+
+    number: int
+    text: str
+    at: datetime
+
+
+async def incidents(connection: Connection) -> list[ToldIncident]:
+    """The incidents that stand, in the order in which they were told."""
+    return [
+        ToldIncident(int(row["subject"].removeprefix(_INCIDENT)), row["text"], row["at"])
+        for row in await connection.fetch(SQL["incidents"])
+    ]
+
+
+async def tell_incident(pool: Pool, text: str, at: datetime) -> int:
+    """Put an incident on record; returns its number, from 1 on."""
+    async with transaction(pool) as connection:
+        await connection.execute(SQL["number_incidents"])
+        number: int = 1 + await connection.fetchval(SQL["last_incident"])
+        said = json.dumps({"texto": text}, ensure_ascii=False)
+        await connection.execute(SQL["add_event"], "incidente_publicado", f"{_INCIDENT}{number}", said, at)
+    return number
+
+
+async def end_incident(pool: Pool, number: int, at: datetime) -> bool:
+    """Put on record that it is over; False if no such incident stands."""
+    async with transaction(pool) as connection:
+        await connection.execute(SQL["number_incidents"])
+        if number not in {each.number for each in await incidents(connection)}:
+            return False
+        await connection.execute(SQL["add_event"], "incidente_terminado", f"{_INCIDENT}{number}", "{}", at)
+    return True
+
+
+_INCIDENT: Final = "incidente "
+"""Begins the subject of both events; its number follows."""
+
+
 async def listed(shown: Snapshot, election: Election) -> AsyncIterator[dict[str, Any]]:
     """Every acta of the election in the order of its file, for the pages of its territories."""
     kind, _, _ = territory(election)

@@ -266,6 +266,20 @@ DELETE FROM held_back WHERE image = $1
 -- name: add_event
 INSERT INTO event (kind, subject, detail, at) VALUES ($1, $2, $3, $4)
 
+-- Incidents that the institute told, and that are not over.
+-- name: incidents
+SELECT e.subject, e.detail ->> 'texto' AS text, e.at FROM event e
+WHERE e.kind = 'incidente_publicado'
+    AND NOT EXISTS (SELECT FROM event f WHERE f.kind = 'incidente_terminado' AND f.subject = e.subject)
+ORDER BY e.id
+
+-- One at a time, so that two incidents never have one number.
+-- name: number_incidents
+SELECT pg_advisory_xact_lock(hashtextextended('incidente', 23))
+
+-- name: last_incident
+SELECT count(*)::int FROM event WHERE kind = 'incidente_publicado'
+
 -- name: expected
 SELECT election, count(*)::int AS rows FROM acta GROUP BY election ORDER BY election
 

@@ -54,8 +54,8 @@ FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election n ON n.id = a.ele
 -- name: incidente
 SELECT e.id AS reference, e.kind, e.subject, e.detail, e.at
 FROM event e
-WHERE e.kind IN ('compuerta', 'corte_sin_sello', 'decision', 'identidad_difiere', 'imagen_sin_identidad', 'mensaje_apartado',
-    'mensaje_descartado', 'mensaje_reintentado', 'misma_foto', 'recaptura', 'testigo_niega')
+WHERE e.kind IN ('compuerta', 'corte_sin_sello', 'decision', 'identidad_difiere', 'imagen_sin_identidad', 'incidente_publicado',
+    'incidente_terminado', 'mensaje_apartado', 'mensaje_descartado', 'mensaje_reintentado', 'misma_foto', 'recaptura', 'testigo_niega')
 
 -- name: perdida
 SELECT d.id AS reference, d.device, d.numbers, d.reason, d.at FROM device_loss d

@@ -127,6 +127,12 @@ async def awaited(pool: Pool, stop: asyncio.Event | None = None) -> Night | None
     return None
 
 
+async def logo(connection: Connection) -> bytes:
+    """The file of the institute's logo; empty if there is none."""
+    held: bytes | None = await connection.fetchval(SQL["logo"])
+    return held or b""
+
+
 async def is_closed(connection: Connection) -> bool:
     """Whether the last corte is out."""
     found: bool = await connection.fetchval(SQL["closed"])

@@ -7,6 +7,9 @@ FROM night n
 LEFT JOIN corte z ON z.number = 0
 LEFT JOIN corte f ON f.phase = 'final'
 
+-- name: logo
+SELECT logo FROM night
+
 -- name: clock
 SELECT clock_timestamp() AS at
 

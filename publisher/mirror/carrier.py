@@ -15,6 +15,7 @@ from integrity.layout import (
     CORTES,
     FEED,
     IMAGES,
+    LOGOS,
     SCHEMA_NAMES,
     SCHEMAS,
     SECTIONS,
@@ -100,6 +101,8 @@ class Carrier:
         await self._bring_late(stage, range(first, number + 1), logged=checkpoint is not None)
         await self._bring_pages(stage, last, fresh=bool(manifests))
         if stage.held is None or stage.held.index != told:
+            if not manifests:  # the same corte with another incident: the first page tells it too
+                await self._refresh_page(stage, "index.html")
             stage.put(INDEX, told)
 
     async def _bring_chain(self, stage: Stage, number: int, expected: str) -> dict[int, Manifest]:
@@ -239,7 +242,7 @@ class Carrier:
             stage.gone |= {each for page in gone for each in (page, twin_of(page)) if each}
             pages |= {twin for page in pages if (twin := twin_of(page))}
             pages |= {"index.html", "estilo.css", SITE_PROGRAM, FEED}
-        pages |= {*map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
+        pages |= {*LOGOS, *map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
         await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
         for path in ("verificar.html", "VERIFICA.txt"):
             content = await self._origin.read_if_there(path, _PAGE)

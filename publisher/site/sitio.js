@@ -1,5 +1,5 @@
-// What the pages gain with JavaScript; without it they say the same. It asks for index.json now and then. When a corte
-// comes out, the page takes its content and keeps its place; when the hour of a corte passes, it says so.
+// It asks for index.json now and then. When a corte comes out, the page takes its content and keeps its place; when its
+// hour passes, it says so. Without it the pages say the same.
 "use strict";
 (() => {
   const root = new URL(".", document.currentScript.src);
@@ -51,7 +51,7 @@
   const figures = (where) =>
     new Map([...where.querySelectorAll("data[data-de]")].map((each) => [each.getAttribute("data-de"), each.getAttribute("value")]));
 
-  /** How to find an element again in the new page. */
+  /** How to find an element again. */
   const nameOf = (each) => {
     if (!each?.closest("main")) return "";
     if (each.id) return `#${CSS.escape(each.id)}`;
@@ -75,7 +75,7 @@
     const focus = nameOf(document.activeElement);
     const open = [...main.querySelectorAll("details")].map((each) => each.open);
     const scrolled = [...main.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
-    // The first element that the reader sees stays at its height.
+    // What the reader sees first stays at its height.
     const seen = [...main.querySelectorAll("h1,h2,h3,tr,p,dt,li")].find((each) => each.getBoundingClientRect().bottom > 0);
     const anchor = nameOf(seen ?? null);
     const height = seen?.getBoundingClientRect().top ?? 0;
@@ -103,6 +103,7 @@
       const told = await answer.json();
       failed = 0;
       index = told;
+      say("incident", told.incidentes?.map((each) => `Incidente, ${each.fecha_hora.slice(11, 16)} h: ${each.texto}`).join(" · "));
       shown ??= told.corte; // a page that did not change keeps the number of an earlier corte
       if (told.corte > shown) {
         const page = await fetch(location.pathname + location.search, { cache: "no-cache" });
@@ -113,11 +114,11 @@
         setTimeout(() => say("news", ""), 15e3);
       }
     } catch {
-      failed += 1; // the page stays as it is, and says it is late when its hour passes
+      failed += 1; // the page stays as it is
     }
     tick();
     if (index?.fase === "final") return;
-    // Many pages are open at once: each asks at another moment. Around the hour of a corte they ask a little more often.
+    // Each page asks at another moment, and a little more often around the hour of a corte.
     const due = index?.siguiente ? Date.parse(index.siguiente) - now() : 0;
     const usual = due > 0 && due < 25e3 ? due + 2e3 : due <= 0 && due > -120e3 ? 6e3 : 25e3;
     setTimeout(look, usual * (0.75 + Math.random() / 2) * Math.min(8, 2 ** failed));

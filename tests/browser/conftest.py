@@ -1,13 +1,14 @@
 """A small night's published tree behind a plain static web server, and a real browser that looks at it."""
 
 import asyncio
+import hashlib
 import io
 import os
 import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,15 +21,22 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from integrity.log.note import Signer
+from prep.domain.night import Institute
 from prep.rehearsal.replay import Sheet
 from prep.store import embedded
 from prep.store.cortes import Phase
 from publisher.web import CHECKER, POLICY
 from tests.conftest import Night
+from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
 from tests.makers.waiting import PATIENCE
 
+LOGO = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 40"><path fill="#6a1b52" d="M0 0h60v40H0z"/></svg>"""
+DECLARED = replace(
+    TONIGHT,
+    institute=Institute("Instituto Electoral de Ejemplo", hashlib.sha256(LOGO).hexdigest(), ("#6A1B52", "#D9A441")),
+)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -51,7 +59,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
         connection = await asyncpg.connect(postgres.owner("postgres"))
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
         await connection.close()
-        async with logged_night(Night.of(postgres, name), folder, casillas=12) as tonight:
+        async with logged_night(Night.of(postgres, name), folder, casillas=12, declared=DECLARED, logo=LOGO) as tonight:
             tonight.night.draw = picture
             sheets = tonight.night.sheets
             await tonight.night.cut()

@@ -319,6 +319,100 @@ def test_the_votes_of_a_candidacy_table_add_up(site: Site) -> None:
     assert sum(rows) == int(total) > 0
 
 
+@pytest.mark.parametrize("kind", ["home", "an acta", "que-es"])
+def test_a_page_shows_the_institute_and_an_incident_as_soon_as_index_json_tells_it(
+    watched: Watched, site: Site, kind: str
+) -> None:
+    page = watched.page
+    page.clock.install()
+    index = json.loads((site.root / "index.json").read_text())
+    told = [{"numero": 1, "texto": "Sin luz en un CATD.", "fecha_hora": "2027-06-06T21:40:00-06:00"}]
+    (site.root / "index.json").write_text(json.dumps(index | {"fase": "en curso", "incidentes": told}))
+    page.goto(f"{site.url}/{kinds(site.root)[kind]}")
+    expect(page.locator("#avisos .incident")).to_have_text("Incidente, 21:40 h: Sin luz en un CATD.")
+    assert page.locator("header img.logo").evaluate("each => each.naturalWidth") > 0
+    expect(page.locator("header svg.band rect")).to_have_count(2)
+    expect(page.locator("header .tagline").first).to_contain_text("Instituto Electoral de Ejemplo")
+    (site.root / "index.json").write_text(json.dumps(index))
+    os.utime(site.root / "index.json", (2e9, 2e9))  # the web server of the test tells changes by the second
+    page.clock.run_for(40_000)
+    expect(page.locator("#avisos .incident")).to_have_count(0)
+    assert watched.errors == []
+
+
+def test_with_the_keyboard_alone_a_reader_comes_to_an_image_and_always_sees_the_focus(
+    watched: Watched, site: Site
+) -> None:
+    page = watched.page
+    page.goto(f"{site.url}/{kinds(site.root)['an acta']}")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Ir al contenido")).to_be_focused()
+    page.keyboard.press("Enter")
+    image = page.locator("figure a").first
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(outline) == "solid", page.evaluate("document.activeElement.outerHTML")
+        if image.evaluate("each => each === document.activeElement"):
+            break
+    expect(image).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/imagenes/**")
+
+
+def test_on_paper_the_results_stand_in_black_on_white_and_nothing_folded_is_missing(
+    watched: Watched, site: Site
+) -> None:
+    page = watched.page
+    page.emulate_media(media="print", color_scheme="dark")
+    for kind in ("home", "an election of places", "an acta"):
+        page.goto(f"{site.url}/{kinds(site.root)[kind]}")
+        hidden = page.evaluate(
+            """() => [...document.querySelectorAll("main data, main h1, main h2, main caption, .simulacro, footer p")]
+                .filter((each) => !each.closest(".tiles, nav") && !each.checkVisibility())
+                .map((each) => each.outerHTML.slice(0, 120))"""
+        )
+        assert hidden == [], kind
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert _dark(page.locator("h1").evaluate("each => getComputedStyle(each).color")), kind
+        expect(page.locator("nav.main")).to_be_hidden()
+
+
+def _dark(colour: str) -> bool:
+    return max(int(part) for part in re.findall(r"\d+", colour)[:3]) < 100
+
+
+def test_with_forced_colours_bars_and_focus_can_still_be_seen(browser: Browser, site: Site) -> None:
+    context = browser.new_context(forced_colors="active", viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"{site.url}/GOB/index.html")
+    # The colours of a drawing are data: the browser must not paint them over.
+    bars = page.locator("main table svg rect")
+    fills = {bars.nth(at).evaluate("each => getComputedStyle(each).fill") for at in range(bars.count())}
+    assert len(fills) > 1
+    assert bars.first.evaluate("each => getComputedStyle(each).forcedColorAdjust") == "none"
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    context.close()
+
+
+def test_at_four_hundred_per_cent_every_kind_of_page_is_read_in_one_direction(browser: Browser, site: Site) -> None:
+    """A screen of 1,280 pixels at 400 % is 320 wide; a wider table scrolls in its own box."""
+    context = browser.new_context(viewport={"width": 320, "height": 256}, device_scale_factor=4, locale="es-MX")
+    page = context.new_page()
+    for kind, path in kinds(site.root).items():
+        page.goto(f"{site.url}/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, kind
+        clipped = page.evaluate(
+            """() => [...document.querySelectorAll("main h1, main h2, main p, main dt, main dd, main li, header a")]
+                .filter((each) => each.checkVisibility() && !each.closest(".scroll, .word, .skip"))
+                .filter((each) => each.getBoundingClientRect().right > 321)
+                .map((each) => each.outerHTML.slice(0, 100))"""
+        )
+        assert clipped == [], kind
+    context.close()
+
+
 def test_the_embedded_server_and_nginx_send_the_same_policy() -> None:
     conf = (ROOT / "deploy" / "nginx" / "published.conf").read_text(encoding="utf-8")
     assert f'default  "{POLICY}";' in conf
@@ -351,6 +445,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another difference": (replaced("DIP_LOC/index.html", ':diferencia">', ':diferencia">9'), "CON-19"),
     "another history": (replaced("GOB/index.html", ":cambio/ACTAS_CAPTURADAS", ":cambio/ACTAS_REGISTRADAS"), "CON-19"),
     "the program changed": (replaced("sitio.js", '"use strict"', '"use  strict"'), "INT-07"),
+    "another logo": (replaced("logo.svg", "#6a1b52", "#000000"), "INT-07"),
     "a sección is gone": (lambda root: (root / "seccion" / "33-0002.html").unlink(), "COM-07"),
     "a list is gone": (lambda root: (root / "GOB" / "sin-acta.html").unlink(), "COM-07"),
     "a page of nobody": (lambda root: (root / "seccion" / "33-9999.html").write_text("x"), "COM-08"),
@@ -367,7 +462,7 @@ def test_both_verifiers_find_a_page_that_lies(finished: tuple[Path, Signer], tmp
     shutil.copytree(finished[0], root, copy_function=os.link)
     change, check = TAMPERED[what]
     for path in root.rglob("*"):  # the links lead to the night of the other tests
-        if path.suffix in {".html", ".json", ".js"} and path.is_file():
+        if path.suffix in {".html", ".json", ".js", ".svg"} and path.is_file():
             content = path.read_bytes()
             path.unlink()
             path.write_bytes(content)

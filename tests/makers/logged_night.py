@@ -17,6 +17,7 @@ from integrity.log.note import SignatureKind, Signer, read_checkpoint, trust_onl
 from integrity.log.tiles import Tiles
 from integrity.source import Folder
 from prep.domain.hours import CENTRAL
+from prep.domain.night import Night as DeclaredNight
 from prep.rehearsal.replay import Sheet
 from prep.store import leading
 from prep.store.database import Connection
@@ -109,9 +110,16 @@ class LoggedNight:
 
 
 @asynccontextmanager
-async def logged_night(night: Night, folder: Path, *, casillas: int = 30) -> AsyncIterator[LoggedNight]:
+async def logged_night(
+    night: Night,
+    folder: Path,
+    *,
+    casillas: int = 30,
+    declared: DeclaredNight = TONIGHT,
+    logo: bytes | None = None,
+) -> AsyncIterator[LoggedNight]:
     signer = Signer.generate(NAME, SignatureKind.LOG)
-    async with small_night(night, folder, casillas=casillas) as made:
+    async with small_night(night, folder, casillas=casillas, declared=declared, logo=logo) as made:
         public = made.office.public
         office = LogOffice(
             night.app, public, signer, made.office.night, policy=policy_text(signer, None), clock=lambda: AT

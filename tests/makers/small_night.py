@@ -216,6 +216,7 @@ async def small_night(
     casillas: int = 70,
     seed: int = 3,
     declared: DeclaredNight = TONIGHT,
+    logo: bytes | None = None,
     changed: Callable[[dict[str, bytes]], dict[str, bytes]] = dict,
 ) -> AsyncIterator[SmallNight]:
     """Two elections of an invented state, one of them in two districts; no acta is counted yet.
@@ -224,7 +225,7 @@ async def small_night(
     """
     files, sheets = synthetic(casillas, seed=seed)
     catalog = load_catalog(changed(files))
-    await catalog_store.load(night.owner, catalog, at=START, night=Declared(declared))
+    await catalog_store.load(night.owner, catalog, at=START, night=Declared(declared, logo))
     owner = await asyncpg.connect(night.owner)
     await two_people(owner)
     await owner.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from integrity import verify
 from prep.blobs import Blobs
 from prep.domain.entry import TOTAL
 from prep.domain.tally import SUMMARY_NAMES
@@ -28,6 +29,7 @@ from prep.store import cortes, leading
 from prep.store.cortes import Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader
+from publisher.charts import share
 from publisher.cut import CorteOffice, cut
 from publisher.gate import GateFailure
 from tests.conftest import Night
@@ -76,6 +78,24 @@ async def test_corte_0_is_all_zeros_even_when_actas_have_been_counted(tonight: S
     assert json.loads((public / "index.json").read_bytes())["corte"] == 0
     official = read_official((folder(public, 0) / "EDO_GOB_2027.csv").read_bytes())
     assert {row.status for row in official.rows} == {Status.ESPERADA}
+
+
+async def test_the_margin_of_each_place_is_drawn_beside_its_number(tonight: SmallNight) -> None:
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:60])
+    await tonight.cut()
+    public = tonight.office.public
+    contests = totals(public, 1)["DIP_LOC"]["contiendas"]
+    assert isinstance(contests, list)
+    whole = {str(each["id"]): int(each["resumen"]["TOTAL_VOTOS_C_CS"]) for each in contests}
+    page = (public / "DIP_LOC" / "index.html").read_text(encoding="utf-8")
+    lines = re.findall(r'<tr><th scope="row"><a href=.*?</tr>', page)
+    drawn = [re.findall(r'<svg class="bar"[^>]*><rect width="([^"]*)"', line) for line in lines]
+    told = [re.findall(r'<data value="(\d+)" data-de="DIP_LOC/contienda/(\d+):diferencia">', line) for line in lines]
+    assert len(lines) == len(whole) == 2
+    assert drawn == [[str(share(int(votes), whole[contest])) for votes, contest in each] for each in told]
+    assert any(float(width) > 0 for [width] in drawn)
+    assert not verify.verify(str(public)).wrong()
 
 
 async def test_the_catalogue_goes_out_before_the_first_corte_and_again_if_the_tree_has_lost_it(

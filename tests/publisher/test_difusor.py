@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,11 +28,12 @@ from integrity.log.writer import FileState, Sequencer
 from integrity.verify import verify
 from prep.errors import Rejected, Unavailable
 from prep.store import embedded
-from prep.store.cortes import Phase
+from prep.store.cortes import Phase, ToldIncident
 from publisher.mirror.command import mirroring
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import OriginRefused, Patience, base_of
+from publisher.pages import show_incidents
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.waiting import PATIENCE, until
@@ -167,6 +169,19 @@ async def test_it_follows_a_night_from_its_zeros_to_its_end_byte_for_byte(place:
             same(place)
             assert not await mirror.look(), "and nothing is done where nothing is new"
     assert len(place.told) == 4
+
+
+async def test_an_incident_that_is_told_between_cortes_is_told_by_the_mirror_too(place: Place) -> None:
+    place.advance(2)
+    stage = place.root / ".corte-0002-00000000"
+    stage.mkdir()
+    async with place.mirror() as mirror:
+        await mirror.look()
+        for told in ([ToldIncident(1, "Sin luz en un CATD.", datetime.now(UTC))], []):
+            show_incidents(place.root, stage, told, UTC)
+            assert await mirror.look()
+            assert ("Sin luz" in (place.shown / "index.html").read_text(encoding="utf-8")) == bool(told)
+            same(place)
 
 
 async def test_one_who_comes_late_gets_the_whole_night_at_once(place: Place) -> None:

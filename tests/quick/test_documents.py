@@ -342,6 +342,7 @@ RARE = {
         OF_THE_SITE, "the publisher writes it, not the maker of this tree; tests/browser/test_site.py sees it"
     ),
     "verificar.html": "the publisher writes it, not the maker of this tree; the demo has it",
+    "logo.svg": "only if the declaration has a logo; the night of tests/browser/conftest.py has one",
     "cortes/NNNN/SHA256SUMS.2.tsr": "only with a second authority of time",
     "bitacora/rotaciones/NNNN.tlog-proof": "only if the key of the log changed",
     "bitacora/tile/N/N": "only of a log of 256 leaves",

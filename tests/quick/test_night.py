@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.domain.night import ZONES, Night, differences, in_words, missed, obstacles, read_night, timetable
+from prep.domain.night import (
+    LARGEST_LOGO,
+    ZONES,
+    Night,
+    differences,
+    in_words,
+    missed,
+    obstacles,
+    read_night,
+    timetable,
+)
 from prep.errors import Rejected
 from prep.files.night_file import NAME, night_file, read_night_file, sample_night_file
 from prep.rehearsal.installation import rehearsal_night
@@ -157,6 +167,14 @@ def test_the_logo_and_the_policy_lie_beside_the_declaration(tmp_path: Path) -> N
     assert night.content["instituto"]["logo"] == night.institute.logo
     (tmp_path / "logo.svg").unlink()
     with pytest.raises(Rejected, match=r"logo\.svg"):
+        read_night_file(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0 a JPEG", b"<html></html>", b"<svg>" + b" " * LARGEST_LOGO])
+def test_a_logo_that_pages_cannot_show_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "logo.svg").write_bytes(content)
+    (tmp_path / NAME).write_text(sample_night_file(BEFORE).replace("# logo", "logo"))
+    with pytest.raises(Rejected, match=r"instituto\.logo"):
         read_night_file(tmp_path)
 
 
