@@ -134,6 +134,7 @@ FIELDS: Final = {
     "criterio": "Motivo por el que no hay acta, como clave de texts en las reglas.",
     "datos": "Lo que la página dice en palabras, para programas.",
     "de": "De quién es la llave: dispositivo o bitacora.",
+    "incidentes": "Los incidentes que el instituto ha dicho y que no han terminado.",
     "decisiones": "Lo que decidieron dos personas desde el corte anterior, y lo que deshicieron.",
     "declaracion": "Lo que el instituto declaró antes de la noche; también está en la primera hoja de la bitácora.",
     "desde": "Desde cuándo está el acta en ese estado; null si ya se publicó.",
@@ -232,6 +233,9 @@ FIELDS: Final = {
         "sin_acta, imagen_de_otra_acta, fuera_de_catalogo, imagen_sin_identidad, mensaje_descartado o numero_perdido."
     ),
     "decisiones.motivo": "El código de la razón.",
+    "incidentes.fecha_hora": "Cuándo lo dijo el instituto.",
+    "incidentes.numero": "Su número; su hoja de la bitácora lo nombra.",
+    "incidentes.texto": "Lo que dice el instituto, a lo más 280 letras.",
     "elecciones.archivo": "Nombre del CSV oficial en la carpeta del corte.",
     "elecciones.candidaturas": "Nombre del CSV de candidaturas en la carpeta del corte.",
     "elecciones.codigo": "Código de la elección; también su carpeta.",
