@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from integrity.log.note import Signer
 from prep.rehearsal.replay import Sheet
@@ -28,6 +28,8 @@ from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
 
+# A busy machine is slow to draw a page: only a page that never comes fails a test.
+expect.set_options(timeout=60_000)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
