@@ -5,22 +5,38 @@ import contextlib
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
+from prep.rehearsal.commands import PRACTICE
 from prep.store import embedded
 from tests.makers import engine
-from tests.makers.waiting import NIGHT
+from tests.makers.waiting import NIGHT, PATIENCE
 from tests.quick.test_documents import OF_THE_SITE, RARE, described
 
-DEMO = ("prep.operations.cli", "demo", "--once", "--casillas", "25", "--seed", "3", "--interval", "15")
+DEMO = ("prep.operations.cli", "demo", "--casillas", "25", "--seed", "3", "--interval", "15")
+ONCE = (*DEMO, "--once")
+SEAT = re.compile(r"  (http://localhost:\d+)(/\w+)(?:  usuario (\w+))?  \(.+\)")
+"""The line of a screen: where it is, and with which login it opens."""
+LAST_SCREEN = "/casilla"
+OPENED_BY = {
+    "/terminal": ("POST", "/v1/tasks/lease"),
+    "/mesa": ("GET", "/v1/board"),
+    "/catd": ("GET", "/v1/lists/missing"),
+}
+"""The first question of each screen after a login."""
 KILLS = 6
 
 
@@ -52,16 +68,93 @@ def totals(data: Path) -> bytes:
     return Path(public, index["carpeta"], "totals.json").read_bytes()
 
 
+@dataclass
+class Played:
+    """What a demo printed, and what a newcomer found at the addresses before Ctrl-C."""
+
+    data: Path
+    said: str
+    results: str
+    """The start page of the results."""
+    screens: dict[tuple[str, str], tuple[int, str, Any]]
+    """Address and login → the status and the text of its page, and the answer to its first question."""
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The folder of a finished demo, and the words of the command that it printed."""
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     data = tmp_path_factory.mktemp("demo") / "datos"
+    words = [sys.executable, "-m", *DEMO, "--data", str(data)]
+    night = subprocess.Popen(words, env=without_settings(), stderr=subprocess.PIPE, text=True)
+    assert night.stderr is not None
+    hangs = threading.Timer(NIGHT, night.kill)
+    hangs.start()
     try:
-        done = run(*DEMO, "--data", str(data))
+        said = ""
+        for line in night.stderr:
+            said += line
+            if (seat := SEAT.match(line)) and seat[2] == LAST_SCREEN:
+                break
+        assert night.poll() is None, said[-3000:]
+        [results] = re.findall(r"resultados en (http://\S+)", said)
+        found = Played(data, said, httpx.get(results).text, {seat: visit(*seat, said) for seat in seats_of(said)})
+        night.send_signal(signal.SIGINT)
+        _, rest = night.communicate(timeout=PATIENCE)
+        assert night.returncode == 0, rest
     finally:
-        embedded.stop(data / "instalacion" / "postgres")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return data, command_of(done.stderr)
+        hangs.cancel()
+        night.kill()
+        night.communicate()
+        for folder in (data, data / "practica"):
+            embedded.stop(folder / "instalacion" / "postgres")
+    return found
+
+
+def seats_of(said: str) -> list[tuple[str, str]]:
+    """Address and login of each screen that the demo printed."""
+    return [(seat[1] + seat[2], seat[3] or "") for seat in map(SEAT.fullmatch, said.splitlines()) if seat]
+
+
+def visit(address: str, login: str, said: str) -> tuple[int, str, Any]:
+    """Open a printed address and, if it has a login, enter and ask what its screen asks first."""
+    with httpx.Client(base_url=address.rpartition("/")[0], timeout=PATIENCE) as client:
+        path = "/" + address.rpartition("/")[2]
+        page = client.get(path)
+        if not login:
+            return page.status_code, page.text, None
+        [password] = re.findall(r"\(clave de todos: (\S+)\)", said)
+        entered = client.post("/v1/session", json={"usuario": login, "clave": password})
+        assert entered.status_code == 201, entered.text
+        headers = {"Authorization": f"Bearer {entered.json()['token']}"}
+        method, asked = OPENED_BY[path]
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            answer = client.request(method, asked, headers=headers, json={} if method == "POST" else None)
+            # 204: the worker has not read the first image yet.
+            if answer.status_code != 204 or time.monotonic() > deadline:
+                assert answer.status_code == 200, answer.text
+                return page.status_code, page.text, answer.json()
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def demo(played: Played) -> tuple[Path, list[str]]:
+    """The folder of a finished demo, and the words of the command that it printed."""
+    return played.data, command_of(played.said)
+
+
+def test_each_printed_address_opens_and_each_login_finds_work(played: Played) -> None:
+    assert "<h1" in played.results
+    by_path: dict[str, list[Any]] = {}
+    for (address, _login), (status, text, answer) in played.screens.items():
+        assert status == 200
+        assert '<div id="pantalla">' in text
+        by_path.setdefault("/" + address.rpartition("/")[2], []).append(answer)
+    first, second = by_path["/terminal"]
+    assert first["imagen"], "an acta waits for each of two people"
+    assert second["imagen"]
+    assert sum(each["cuantas"] for each in by_path["/mesa"][0]["actas"]) == 2 * PRACTICE
+    assert "filas" in by_path["/catd"][0]
+    assert by_path["/casilla"] == [None], "a telephone is enrolled by a supervisor's code, and has no login"
 
 
 def test_the_printed_command_checks_all_and_finds_no_error(demo: tuple[Path, list[str]]) -> None:
@@ -117,7 +210,7 @@ def test_the_distributed_engine_gives_the_same_totals(
     """On three nodes of Kafka, a PostgreSQL by its address and an S3."""
     data = tmp_path / "lejos"
     with engine.running(tmp_path / "motor") as settings:
-        done = run(*DEMO, "--data", str(data), settings=settings)
+        done = run(*ONCE, "--data", str(data), settings=settings)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     verified = run(*command_of(done.stderr))
     assert verified.returncode == 0, verified.stdout[-3000:]
@@ -146,7 +239,7 @@ def test_a_night_that_is_killed_again_and_again_has_the_same_totals(
     try:
         while True:
             with said.open("ab") as out:
-                words = [sys.executable, "-m", *DEMO, "--data", str(data)]
+                words = [sys.executable, "-m", *ONCE, "--data", str(data)]
                 night = subprocess.Popen(words, env=without_settings(), stdout=out, stderr=out)
             if kills == KILLS:
                 break

@@ -8,6 +8,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -100,6 +101,19 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Write no access log."""
 
 
+@contextmanager
+def served(root: Path) -> Iterator[str]:
+    """The address of a published tree behind a plain static web server, inside this block."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
 @dataclass
 class Site:
     """A copy of the tree that a test may change, and its address."""
@@ -116,12 +130,8 @@ def site(finished: tuple[Path, Signer], tmp_path: Path) -> Iterator[Site]:
     public, signer = finished
     root = tmp_path / "publico"
     shutil.copytree(public, root)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield Site(root, f"http://127.0.0.1:{server.server_port}", str(signer.key), public.parent / "antes")
-        server.shutdown()
-        serving.join()
+    with served(root) as url:
+        yield Site(root, url, str(signer.key), public.parent / "antes")
 
 
 def _patient(new_context: Callable[..., BrowserContext]) -> Callable[..., BrowserContext]:

@@ -42,11 +42,11 @@ def room(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) 
         yield opened
 
 
-class Telephone:
+class Handset:
     """A phone of 360×640 with its browser; its page may be closed and opened again."""
 
-    def __init__(self, browser: Browser, room: ScreenRoom, **how: Any) -> None:
-        self.room = room
+    def __init__(self, browser: Browser, url: str, **how: Any) -> None:
+        self.url = url
         self.name = f"movil-{next(NUMBERS)}"
         self.context: BrowserContext = browser.new_context(
             viewport={"width": 360, "height": 640}, locale="es-MX", is_mobile=True, has_touch=True, **how
@@ -58,21 +58,11 @@ class Telephone:
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda each: self.errors.append(str(each)))
         self.page.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
-        self.page.goto(self.room.url + address)
+        self.page.goto(self.url + address)
         return self.page
 
     def close(self) -> None:
         self.page.close()
-
-    def enrol(self, *, secciones: tuple[int, ...] = (1, 2, 3, 4, 5)) -> None:
-        said = {"dispositivo": self.name, "sitio": "CATD-1", "secciones": list(secciones)}
-        told = self.room.run(self.room.room.ask("super", "/v1/devices/invitations", said)).json()
-        self.close()
-        self.open("/casilla" + told["direccion"].partition("/casilla")[2])
-        expect(self.page.get_by_label("Código")).to_have_value(told["codigo"])
-        assert "inscribir" not in self.page.url
-        self.page.get_by_role("button", name="Inscribir este teléfono").tap()
-        expect(self.page.get_by_role("heading", name="Mis casillas")).to_be_visible()
 
     def becomes_ready(self) -> None:
         """Everything that the page needs without a network is here."""
@@ -100,6 +90,24 @@ class Telephone:
             self.page.evaluate("dispatchEvent(new Event('online'))")
             self.page.wait_for_timeout(50)
         self.has(receipts)
+
+
+class Telephone(Handset):
+    """A phone whose supervisor invites it."""
+
+    def __init__(self, browser: Browser, room: ScreenRoom, **how: Any) -> None:
+        self.room = room
+        super().__init__(browser, room.url, **how)
+
+    def enrol(self, *, secciones: tuple[int, ...] = (1, 2, 3, 4, 5)) -> None:
+        said = {"dispositivo": self.name, "sitio": "CATD-1", "secciones": list(secciones)}
+        told = self.room.run(self.room.room.ask("super", "/v1/devices/invitations", said)).json()
+        self.close()
+        self.open("/casilla" + told["direccion"].partition("/casilla")[2])
+        expect(self.page.get_by_label("Código")).to_have_value(told["codigo"])
+        assert "inscribir" not in self.page.url
+        self.page.get_by_role("button", name="Inscribir este teléfono").tap()
+        expect(self.page.get_by_role("heading", name="Mis casillas")).to_be_visible()
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ def room(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) 
 class Seat:
     """A person before a terminal. Only keys are pressed: no test here moves a mouse."""
 
-    def __init__(self, browser: Browser, room: ScreenRoom, user: str) -> None:
-        self.room, self.user = room, user
+    def __init__(self, browser: Browser, url: str, user: str) -> None:
+        self.url, self.user = url, user
         self.context: BrowserContext = browser.new_context(viewport={"width": 1366, "height": 768}, locale="es-MX")
         self.asked: list[str] = []
         self.errors: list[str] = []
@@ -41,7 +41,7 @@ class Seat:
         page.on("request", lambda each: self.asked.append(f"{each.method} {urlsplit(each.url).path}"))
         page.on("pageerror", lambda each: self.errors.append(str(each)))
         page.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
-        page.goto(f"{self.room.url}/terminal")
+        page.goto(f"{self.url}/terminal")
         self.page = page
         return page
 
@@ -88,7 +88,7 @@ def seats(browser: Browser, room: ScreenRoom) -> Iterator[Any]:
     taken: list[Seat] = []
 
     def sit(user: str) -> Seat:
-        taken.append(Seat(browser, room, user))
+        taken.append(Seat(browser, room.url, user))
         return taken[-1]
 
     yield sit
@@ -171,6 +171,39 @@ def test_nothing_typed_is_lost_by_a_reload_a_closed_window_or_an_ended_session(r
     seat.log_in()
     seat.waits()
     assert len(room.rows("SELECT 1 FROM entry WHERE acta = 4")) == 1
+
+
+def test_the_same_person_is_never_the_second_one_in_no_window_of_hers(room: ScreenRoom, seats: Any) -> None:
+    """Two captures of one acta are of two people: a second window, a lease of before and a second answer change nothing."""
+    room.arrive(19)
+    seat = seats("ana")
+    with seat.page.expect_response(re.compile("/v1/tasks/[^/]+/entry")) as sent:
+        seat.sees(19)
+        seat.type(VALUES)
+    seat.waits()
+    room.work()
+    [second] = room.rows("SELECT ordinal FROM task")
+    assert second["ordinal"] == 2, "the acta waits for another person"
+    window = seats("ana")
+    window.waits()
+    answers = window.page.evaluate(
+        """async ([entry, body]) => {
+            const ask = (path, told) => fetch(path, {
+                method: "POST", body: JSON.stringify(told), headers: { "Content-Type": "application/json" },
+            });
+            const again = await ask(entry, JSON.parse(body)), next = await ask("/v1/tasks/lease", {});
+            return [again.status, next.status];
+        }""",
+        [urlsplit(sent.value.url).path, json.dumps({"valores": VALUES | {"PAN": 999}})],
+    )
+    assert answers == [409, 204]
+    assert len(room.rows("SELECT 1 FROM entry WHERE acta = 19")) == 1
+    other = seats("beto")
+    other.sees(19)
+    other.type(VALUES)
+    other.waits()
+    room.work()
+    assert room.state(19) == "Verificada"
 
 
 def test_another_person_at_the_same_machine_finds_nothing_of_the_first(room: ScreenRoom, seats: Any) -> None:

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import subprocess
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from capture.receipts import canonical, key_id, raw_public
 from prep.domain.catalog import read_identity
 from prep.upload import FIRST_MOMENT, LAST_MOMENT, read_headers
-from tests.makers.programs import ROOT, program
+from tests.makers.node_units import answers
 
-WEB = ROOT / "capture" / "web"
 TEXTS = ["28|1|D|1|1|B|0|6", "028|01|d|0012|1|b|0|6|abcdef0123456789", "x|1", "", "ñ|1|D|1|1|B|0|6", "28|1|D|1|1|B|0", "28|1|-|1|1|B|0|6", "0|0|D|0|0|B|0|6"]  # fmt: skip
 PICTURE = {"sha256": "ab" * 32, "bytes": 123, "taken": "2027-06-06T20:30:05-06:00", "acta": "28|1|D|1|1|B|0|6"}
 FILES = [("paquete.json", json.dumps({"formato": 1, "imagenes": [{"archivo": "añ.jpg", "encabezados": {"X-PREP-A": "1"}}]})), ("añ.jpg", "un acta")]  # fmt: skip
@@ -33,12 +30,6 @@ def receipt(key: Ed25519PrivateKey, **other: Any) -> str:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    node = program("node", "nodejs npm")
-    if not (WEB / "node_modules").is_dir():
-        reason = "the packages of the screens' build are not here: make screens"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
     folder = tmp_path_factory.mktemp("telefono")
     key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     right = receipt(key)
@@ -48,19 +39,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "receipts": receipts, "picture": PICTURE, "key": raw_public(key), "texts": TEXTS, "files": FILES,
         "sets": [TEXTS[:1] * 2, TEXTS[:2], ["x"], []], "numbers": [[[], []], [[1, 2], []], [[1, 3], [2]], [[2], []]],
     }  # fmt: skip
-    (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
-    bundle = folder / "units.mjs"
     source = Path(__file__).with_name("phone_units.ts")
-    build = [node, str(WEB / "node_modules" / "esbuild" / "bin" / "esbuild"), str(source), "--bundle", "--format=esm"]
-    subprocess.run([*build, "--platform=node", f"--outfile={bundle}", "--log-level=error"], check=True)
-    ran = subprocess.run(
-        [node, bundle, folder],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TZ": "America/Chihuahua"},
-    )
-    answer: dict[str, Any] = json.loads(ran.stdout)
+    answer = answers(source, folder, given, TZ="America/Chihuahua")
     return answer | {"folder": folder}
 
 
