@@ -15,6 +15,7 @@ import io
 import json
 import os
 import random
+import re
 import shlex
 import subprocess
 import sys
@@ -63,6 +64,7 @@ OPERATOR: Final = "operador"
 SUPERVISORS: Final = ("supervisor", "supervisora")
 FIRST, SECOND, THIRD, FOURTH = "capturista00", "capturista10", "capturista01", "capturista11"
 """The second and the fourth person are at another site."""
+UNSETTLED: Final = re.compile("Esperada|Acopiada|Digitalizada|Capturada")
 PLACES: Final = {"DIP_LOC": "lugar-33-1"}
 """The page of the only contest of an election that has one in each place; of another, its first page."""
 
@@ -509,8 +511,11 @@ def _plays(browser: Browser, place: NightPlace, night: Paper, folder: Path, cloc
         seat.works(3, knows=night.without_sticker)
     with seated(browser, place, FIRST, night) as seat:
         seat.works(2)
-    other.reads("Lo que espera")
-    other.reads_until(lambda: other.page.get_by_text("Nada espera.").is_visible())
+    # The night is over if nobody is waited for and every acta is settled: the last capture may be on its way yet.
+    other.page.get_by_role("button", name="Tablero").click()
+    expect(other.page.get_by_text("Nada espera.")).to_be_visible()
+    expect(other.page.get_by_role("rowheader", name=UNSETTLED)).to_have_count(0)
+    expect(other.page.get_by_role("rowheader", name="Verificada")).to_be_visible()
     for desk in (one, other, operator):
         desk.close()
     clock("mesa, tercera y cuarta persona")
