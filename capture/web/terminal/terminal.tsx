@@ -1,5 +1,5 @@
 // The terminal: who works here, the task in hand, and a line that may break at any moment without a loss.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Refusal, serverNow } from "../shared/api";
 import { Gate, pause, useSession } from "../shared/gate";
 import type { Operations, TaskAnswer, TaskKind } from "../shared/openapi";
@@ -41,7 +41,8 @@ export function Terminal() {
   }, []);
 
   const user = person?.usuario ?? null;
-  useEffect(() => {
+  // Before the screen shows the new person, and not some time after it.
+  useLayoutEffect(() => {
     if (user !== null) dropDraftsOfOthers(user);
   }, [user]);
 
