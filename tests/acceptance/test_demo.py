@@ -29,7 +29,7 @@ from tests.quick.test_documents import OF_THE_SITE, RARE, described
 DEMO = ("prep.operations.cli", "demo", "--casillas", "25", "--seed", "3", "--interval", "15")
 ONCE = (*DEMO, "--once")
 SEAT = re.compile(r"  (http://localhost:\d+)(/\w+)(?:  usuario (\w+))?  \(.+\)")
-"""The line of a screen: where it is, and with which login it opens."""
+"""The line of a screen: its address and its login."""
 LAST_SCREEN = "/casilla"
 OPENED_BY = {
     "/terminal": ("POST", "/v1/tasks/lease"),
@@ -84,7 +84,14 @@ class Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     data = tmp_path_factory.mktemp("demo") / "datos"
     words = [sys.executable, "-m", *DEMO, "--data", str(data)]
-    night = subprocess.Popen(words, env=without_settings(), stderr=subprocess.PIPE, text=True)
+    # A test that runs in the background of a shell ignores Ctrl-C, and so would its children.
+    night = subprocess.Popen(
+        words,
+        env=without_settings(),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs yet
+    )
     assert night.stderr is not None
     hangs = threading.Timer(NIGHT, night.kill)
     hangs.start()
@@ -180,6 +187,7 @@ def test_the_documents_of_both_acts_exist_with_their_digests(demo: tuple[Path, l
         assert sorted(path.name for path in folder.iterdir()) == [
             "SHA256SUMS",
             "acto.pdf",
+            *(["calidad.json"] if name == "cierre" else []),
             "conteos.json",
             "software.txt",
         ]

@@ -2,7 +2,7 @@
 
 A phone without a network and then with a bad line, the folder of a CATD, four people who type by keyboard, an operator
 and two supervisors at the desk; the server, the worker, the publisher and PostgreSQL are those of `prep serve`. At the
-end the corte says what stood on the actas, both verifiers accept it, and the results page shows it.
+end the corte has the numbers of the actas, both verifiers accept it, and the results page shows it.
 
 `LONG_NIGHT=1` plays the same with 100 actas and 300 scans; `-s` shows how long each step took.
 """
@@ -98,7 +98,7 @@ def finished() -> None:
     """The night of this test is its own."""
 
 
-# What stands on paper.
+# The numbers on paper.
 
 
 @dataclass
@@ -214,7 +214,7 @@ def declared(night: Paper, data: Path) -> NightPlace:
 
 
 class Typist(Seat):
-    """A person who types what stands on the acta, with the keyboard alone, except for her own mistakes."""
+    """A person who types the numbers of the acta with the keyboard alone, except for her own mistakes."""
 
     def __init__(self, browser: Browser, place: NightPlace, user: str, night: Paper) -> None:
         self.sheets = {night.place(sheet): sheet for sheet in night.typed}

@@ -72,7 +72,7 @@ def test_zero_is_a_value_and_an_empty_field_is_not(told: dict[str, Any]) -> None
     assert told["sent"] == [numbers, numbers | {"PAN": 0, "PRI": "ilegible", "TOTAL": "sin dato"}, None, None]
 
 
-def test_sums_warn_of_what_was_typed_and_of_nothing_else(told: dict[str, Any]) -> None:
+def test_sums_warn_of_the_typed_values_alone(told: dict[str, Any]) -> None:
     assert told["warned"] == [0, 1, 1, 1, 0, 3]
 
 
