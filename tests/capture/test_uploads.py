@@ -425,7 +425,8 @@ async def test_a_process_that_is_killed_between_two_pieces_loses_none(night: Nig
                     with suppress(httpx.TransportError):
                         await cut
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):  # it was killed above
+                process.kill()
             await process.wait()
         kills += 1
     assert kills == 3
