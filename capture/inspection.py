@@ -6,7 +6,6 @@ as the format that its first bytes announce. The worker looks again, and if that
 
 import asyncio
 import logging
-from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
@@ -20,20 +19,17 @@ QUICK: Final = Bounds(memory=256 * MIB, cpu=2, seconds=8)
 SLOW: Final = Bounds(memory=512 * MIB, cpu=3, seconds=8)
 WAIT_SECONDS: Final = 9.0
 """How long an upload waits for its look, turn and all. Its sender waits for the receipt meanwhile."""
-AT_ONCE: Final = 2
-"""Looks of one device at the same time. So a device that sends bombs delays only its own images."""
 SLOW_FORMATS: Final = frozenset({"pdf", "tiff"})
 SLOW_BYTES: Final = 8_000_000
 
 
 class Inspection:
-    """Two processes for photos, and one for files that may take longer."""
+    """Two processes for photos, and one for files that may take longer. The turns go round the devices."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
         self._quick = Lane(2, QUICK, pictures.prepare)
         self._slow = Lane(1, SLOW, pictures.prepare)
-        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     async def format_of(self, path: Path, *, size: int, device: str) -> str:
         """The format of the image in the file. Raises Rejected (413, 415, 422) if it is not taken."""
@@ -41,8 +37,8 @@ class Inspection:
         announced = format_of(await asyncio.to_thread(_first_bytes, path))
         lane = self._slow if announced in SLOW_FORMATS or size > SLOW_BYTES else self._quick
         try:
-            async with asyncio.timeout(WAIT_SECONDS), self._turns[device]:
-                return await lane.do(pictures.examine, path, self._max_pixels)
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await lane.do(pictures.examine, path, self._max_pixels, sender=device)
         except (OutOfBounds, TimeoutError) as error:
             log.warning("taken unexamined", extra={"data": {"device": device, "bytes": size, "error": repr(error)}})
             return announced

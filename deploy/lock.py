@@ -54,7 +54,7 @@ def _compile(known: str, *words: str, within: str = "") -> str:
         ]
         extras = [word for extra in EXTRAS for word in ("--extra", extra)]
         subprocess.run([*command, *shape, *extras, *words, "pyproject.toml"], cwd=ROOT, check=True)
-        return lock.read_text("utf-8")
+        return lock.read_text("utf-8").replace(str(limits), NIGHT.name)
 
 
 def _blocks(lock: str) -> dict[str, str]:

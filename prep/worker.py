@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -30,7 +30,7 @@ from prep.errors import Parked, PrepError, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
 from prep.pipeline import Given, Hours
 from prep.processes import exit_status
-from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
+from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds, TurnedAway
 from prep.scan.digitize import digitize
 from prep.scan.oddities import Oddity
 from prep.settings import Part, S3Access, Settings, now, read_settings
@@ -43,8 +43,8 @@ log: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 8
-HEAVY_AT_ONCE: Final = 32
-"""So many images may wait for the heavy lane, and others still reach the light one."""
+WAITING: Final = 256
+"""So many images may wait for their turn in a lane, and others still reach it: the turns go round the devices."""
 BEHIND: Final = 5
 """Niceness of the decoding processes: an image may wait to be read; its receipt and its proof may not."""
 
@@ -54,11 +54,9 @@ LIGHT: Final = Bounds(memory=1024 * MIB, cpu=4, seconds=30, patience=20)
 HEAVY: Final = Bounds(memory=1024 * MIB, cpu=8, seconds=60, patience=20)
 HEAVY_FORMATS: Final = frozenset({"pdf", "tiff"})
 HEAVY_BYTES: Final = 8_000_000
-OUTSTANDING: Final = 2
-"""So many heavy images of one device are in the lane at once; its other images wait outside."""
-STRIKE: Final = 5
-"""An image that passed the bounds adds so much to the strikes of its device; any other image takes one away."""
-QUOTA: Final = 3 * STRIKE
+STRIKE: Final = 3
+"""A try that passed the bounds adds so much to the strikes of its device; an image that was read takes one away."""
+QUOTA: Final = 6 * STRIKE
 """From so many strikes on, a device is over its quota."""
 
 
@@ -67,8 +65,9 @@ class Decoders:
 
     Most images go through the light lane. Three kinds go through the heavy lane: large images and slow formats
     (`HEAVY_BYTES`, `HEAVY_FORMATS`), images that passed the bounds of the light lane, and all images of a device that
-    has strikes. So a bomb never holds a slot that photos wait for. An image is tried twice at most. If a device is over
-    its quota, one of its images is tried at a time, and the images that come meanwhile go to people as they are.
+    has strikes. In each lane the turns go round the devices. So an image never waits for the bombs that another device
+    sent before it. An image is tried twice at most. If a device is over its quota, one of its images is tried at a
+    time; those that wait, and those that come meanwhile, go to people as they are.
     """
 
     def __init__(
@@ -87,7 +86,6 @@ class Decoders:
         self._strikes: Counter[str] = Counter()
         self._tried: set[str] = set()
         """Devices over their quota that have an image in a lane now."""
-        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(OUTSTANDING))
 
     async def decode(
         self, sha256: str, *, device: str = "", heavy: bool = False, marks: bool = False
@@ -107,27 +105,40 @@ class Decoders:
             read = await self._decode_in_lanes(
                 sha256, device, heavy=heavy or self._strikes[device] > 0, tries=1 if over else 2, marks=marks
             )
+        except TurnedAway:
+            return Unread((Oddity.SIN_EXAMINAR,))
         finally:
             if over:
                 self._tried.discard(device)
-        counted = self._strikes[device] + (STRIKE if read is None else -1)
-        self._strikes[device] = min(max(counted, 0), QUOTA + STRIKE)
-        return read or Unread((Oddity.SIN_EXAMINAR,))
+        if read is None:
+            return Unread((Oddity.SIN_EXAMINAR,))
+        self._strikes[device] = max(self._strikes[device] - 1, 0)
+        return read
+
+    def _strike(self, device: str) -> None:
+        """Its other images leave the light lane; if it is over its quota now, those that wait are not tried."""
+        self._strikes[device] = min(self._strikes[device] + STRIKE, QUOTA + STRIKE)
+        self._light.turn_away(device)
+        if self._strikes[device] >= QUOTA:
+            self._heavy.turn_away(device)
 
     async def _decode_in_lanes(
         self, sha256: str, device: str, *, heavy: bool, tries: int, marks: bool
     ) -> Reading | Unread | None:
         # The first try is in the light lane, unless the image is heavy; a further try is always in the heavy one.
-        for left in range(tries, 0, -1):
+        while tries:
+            lane = self._heavy if heavy else self._light
             try:
-                if not heavy:
-                    return await self._light.do(_decode_image, sha256, marks)
-                async with self._turns[device]:
-                    return await self._heavy.do(_decode_image, sha256, marks)
+                return await lane.do(_decode_image, sha256, marks, sender=device)
+            except TurnedAway:  # another image of its device was a bomb
+                if heavy:
+                    raise
             except OutOfBounds as error:
-                told = {"image": sha256, "device": device, "left": left - 1, "error": str(error)}
+                tries -= 1
+                told = {"image": sha256, "device": device, "left": tries, "error": str(error)}
                 log.warning("a decoder passed its bounds", extra={"data": told})
-                heavy = True
+                self._strike(device)
+            heavy = True
         return None
 
     def close(self) -> None:
@@ -265,12 +276,12 @@ def lines(
     marks: Callable[[], bool] = lambda: False,
 ) -> list[Line[Any]]:
     # All workers are in the same two groups, and share their messages. Enough images are in work at once to fill the
-    # decoders, while some of them wait for the heavy lane.
+    # decoders, while some of them wait for their turn.
     key = settings.qr_key.get_secret_value().encode() if settings.qr_key else None
     chance = random.SystemRandom().random
     given = Given(now=now, chance=chance, zone=zone, qr_key=key, hours=hours)
     digitizing = Digitizing(decoders, given, marks)
-    at_once = 2 * settings.decoders + HEAVY_AT_ONCE
+    at_once = 2 * settings.decoders + WAITING
     return [
         Line(Topic.IMAGES, "digitize", digitizing, settings.attempts, at_once, digitizing.set_aside),
         Line(Topic.ENTRIES, "validate", Validating(given), settings.attempts, ENTRIES_AT_ONCE),

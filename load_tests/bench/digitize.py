@@ -49,8 +49,8 @@ def digitize_cpu_ratio(images: int = 20) -> list[Figure]:
             "name": "digitize: CPU por imagen frente a decodificar + QR + SHA-256",
             "value": round(ours / bare, 2),
             "unit": "veces",
-            "target": "<= 2.0",
-            "met": ours / bare <= 2.0,
+            "target": "<= 1.3",
+            "met": ours / bare <= 1.3,
             "limit": {
                 "bare_ms": round(bare, 1),
                 "digitize_ms": round(ours, 1),

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -46,6 +47,61 @@ class OutOfBounds(Exception):
     """The work passed a bound, or killed its process."""
 
 
+class TurnedAway(Exception):
+    """The work was not begun: its sender lost its turns."""
+
+
+class _Turns:
+    """Hands free slots to those who wait. The next one goes to the sender with the fewest slots in use.
+
+    So a sender with a thousand pieces of work delays another sender by one piece, and uses all slots if it is alone.
+    """
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._in_use: Counter[str] = Counter()
+        self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
+        """Never an empty queue. Among equals the first sender is next, and then goes to the end."""
+
+    async def take(self, sender: str) -> None:
+        """Wait for a slot. Raises TurnedAway if the sender is turned away meanwhile."""
+        if self._free:
+            self._free -= 1
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting[sender].append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled() and turn.exception() is None:  # the slot came at the same moment
+                    self._hand_on()
+                raise
+        self._in_use[sender] += 1
+
+    def give_back(self, sender: str) -> None:
+        self._in_use[sender] -= 1
+        if not self._in_use[sender]:
+            del self._in_use[sender]
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._waiting:
+            sender = min(self._waiting, key=lambda each: self._in_use[each])
+            queue = self._waiting.pop(sender)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[sender] = queue
+            if not turn.done():  # a turn is done here only if its caller gave up
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def turn_away(self, sender: str) -> None:
+        for turn in self._waiting.pop(sender, ()):
+            if not turn.done():
+                turn.set_exception(TurnedAway())
+
+
 class Lane:
     """Some processes for one kind of work. Each is started when it is first needed."""
 
@@ -54,14 +110,18 @@ class Lane:
         self._bounds = bounds
         self._prepare = (prepare, given, bounds.memory)
         self._free: list[ProcessPoolExecutor | None] = [None] * slots
-        self._slots = asyncio.Semaphore(slots)
+        self._turns = _Turns(slots)
         self._all: set[ProcessPoolExecutor] = set()
 
-    async def do(self, work: Callable[..., T], *given: Any) -> T:  # noqa: ANN401
-        """Return or raise the same as `work(*given)`. Raises OutOfBounds if it passed a bound or its process died."""
+    async def do(self, work: Callable[..., T], *given: Any, sender: str = "") -> T:  # noqa: ANN401
+        """Return or raise the same as `work(*given)`. Raises OutOfBounds if it passed a bound or its process died.
+
+        The slots go round among the senders. Raises TurnedAway if this sender lost its turns before the work began.
+        """
         # A process that passed a bound may be in any state: it is killed, and its slot is empty until the next work.
         # The same if the caller gives up, because the process would go on with work that has no reader.
-        async with self._slots:
+        await self._turns.take(sender)
+        try:
             slot = self._free.pop()
             try:
                 if slot is None:
@@ -76,7 +136,13 @@ class Lane:
                 raise OutOfBounds(repr(error)) from None
             finally:
                 self._free.append(slot)
+        finally:
+            self._turns.give_back(sender)
         return answer
+
+    def turn_away(self, sender: str) -> None:
+        """Work of this sender that waits for a slot is not begun: its callers get TurnedAway."""
+        self._turns.turn_away(sender)
 
     async def _wait_for(self, done: asyncio.Future[T], slot: ProcessPoolExecutor) -> T:
         """The answer. Raises TimeoutError if the process does not come on, or TimeoutError of the work itself."""

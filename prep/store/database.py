@@ -53,6 +53,8 @@ GONE: Final = (
 """What a database that is away looks like: never the fault of the work, so the work is done again later."""
 ATTEMPT: Final = (*GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """What an attempt to connect may meet."""
+UNPREPARED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
+"""What a statement meets in a database to which the migrations of this version were not applied."""
 OLDEST: Final = (15, 0)
 """PostgreSQL that knows UNIQUE NULLS NOT DISTINCT."""
 
@@ -128,12 +130,14 @@ async def _as_it_is(_: object) -> None:
 
 @asynccontextmanager
 async def borrow(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for statements that each stand alone. A database that is away becomes `Unavailable`."""
+    """A connection for statements that each stand alone. A database that is away, or not ready, is `Unavailable`."""
     try:
         async with pool.acquire() as connection:
             yield connection
-    except GONE as error:
-        raise Unavailable("la base de datos no responde; intente de nuevo") from error
+    except (*ATTEMPT, *UNPREPARED) as error:
+        # Also what stays wrong until somebody mends the database: a client comes again, its picture was not wrong.
+        lasting = _lasting_refusal(error)
+        raise Unavailable(lasting.sentence if lasting else "la base de datos no responde; intente de nuevo") from error
     except asyncpg.PostgresError as error:
         raise refusal_of(error) or error from error
 
@@ -165,7 +169,10 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Connection]:
-    """One connection, for a command. Raises Unavailable if the database does not answer, Rejected as `open_pool`."""
+    """One connection, for a command.
+
+    Raises Unavailable if the database does not answer; Rejected as `open_pool`, and if migrations are missing.
+    """
     _check_files(url)
     try:
         connection = await asyncpg.connect(url)
@@ -173,6 +180,8 @@ async def connect(url: str) -> AsyncIterator[Connection]:
         raise _lasting_refusal(error) or Unavailable("la base de datos no responde; intente de nuevo") from error
     try:
         yield connection
+    except UNPREPARED as error:
+        raise _lasting_refusal(error) or error from error
     finally:
         await connection.close()
 
@@ -193,8 +202,10 @@ def _lasting_refusal(error: Exception) -> Rejected | None:
             )
         case asyncpg.ClientConfigurationError():
             return Rejected(f"dirección de base de datos inválida: {_first_line(error)}")
-        # The roles of the parts are made by the migrations: a fresh database has none of them.
+        # The roles of the parts are made by the migrations too: a fresh database has none of them.
         case asyncpg.InvalidAuthorizationSpecificationError() if 'role "prep_' in str(error):
+            return Rejected(f"la base de datos no está preparada, ejecute «prep migrate»: {_first_line(error)}")
+        case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError() | asyncpg.UndefinedFunctionError():
             return Rejected(f"la base de datos no está preparada, ejecute «prep migrate»: {_first_line(error)}")
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
             return Rejected(f"la base de datos no nos admite: {_first_line(error)}")

@@ -18,7 +18,7 @@ from load_tests.pictures.kinds import saved
 from prep.blobs import Blobs
 from prep.errors import Parked
 from prep.rehearsal.drawing.camera import CONDITIONS
-from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
+from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds, TurnedAway
 from prep.scan.oddities import Oddity
 from prep.store.pipeline import Reading, Unread
 from prep.worker import HEAVY, LIGHT, QUOTA, STRIKE, Decoders
@@ -114,7 +114,7 @@ async def test_a_device_over_its_quota_holds_one_process_and_comes_back(
 ) -> None:
     address, images = stored
     decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
-    for _ in range(QUOTA // STRIKE):
+    for _ in range(QUOTA // (2 * STRIKE)):  # each is tried twice
         assert await decoders.decode(bomb, device="hostil") == GIVEN_UP
     tried = asyncio.create_task(decoders.decode(images[0], device="hostil"))
     await asyncio.sleep(0)
@@ -124,6 +124,21 @@ async def test_a_device_over_its_quota_holds_one_process_and_comes_back(
         isinstance(each, Reading)
         for each in await asyncio.gather(*(decoders.decode(image, device="hostil") for image in images))
     )
+    decoders.close()
+
+
+async def test_images_that_wait_behind_the_bombs_of_their_device_go_to_people(
+    stored: tuple[str, list[str]], bomb: str
+) -> None:
+    """A hundred bombs at once cost the time of a few: those that wait when their device passes its quota are not tried."""
+    address, images = stored
+    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
+    bombs = [asyncio.create_task(decoders.decode(bomb, device="hostil")) for _ in range(100)]
+    await asyncio.sleep(0)
+    for image in images:
+        assert isinstance(await decoders.decode(image, device="honesto"), Reading)
+    assert not all(each.done() for each in bombs)
+    assert await asyncio.wait_for(asyncio.gather(*bombs), PATIENCE) == [GIVEN_UP] * 100
     decoders.close()
 
 
@@ -149,6 +164,48 @@ async def test_a_process_bounds_its_own_memory() -> None:
     with pytest.raises(OutOfBounds):
         await lane.do(hog, 150 * MIB)
     assert await lane.do(hog, 50 * MIB) == 50 * MIB
+    lane.close()
+
+
+async def test_a_sender_waits_for_one_piece_of_work_of_another_that_sent_many() -> None:
+    lane = Lane(1, Bounds(memory=100 * MIB, cpu=5, seconds=30), prepare)
+    order: list[str] = []
+
+    async def send(sender: str) -> None:
+        await lane.do(time.sleep, 0.01, sender=sender)
+        order.append(sender)
+
+    await asyncio.gather(*(send(sender) for sender in ["hostil"] * 30 + ["uno", "otro"] * 3))
+    # While others wait, each has one turn in three. The first piece was begun before they came.
+    assert order == ["hostil", *["hostil", "uno", "otro"] * 3, *["hostil"] * 26]
+    lane.close()
+
+
+async def test_a_caller_that_gives_up_leaves_its_turn_to_the_next() -> None:
+    lane = Lane(1, Bounds(memory=100 * MIB, cpu=5, seconds=30), prepare)
+    for _ in range(3):
+        at_work = [asyncio.create_task(lane.do(os.getpid, sender=str(n))) for n in range(6)]
+        await asyncio.sleep(0.01)
+        for each in at_work[::2]:
+            each.cancel()
+        answers = await asyncio.gather(*at_work, return_exceptions=True)
+        assert all(isinstance(each, int) for each in answers[1::2])
+    assert isinstance(await asyncio.wait_for(lane.do(os.getpid), PATIENCE), int)
+    lane.close()
+
+
+async def test_work_of_a_sender_that_is_turned_away_is_not_begun() -> None:
+    lane = Lane(1, Bounds(memory=100 * MIB, cpu=5, seconds=30), prepare)
+    begun = asyncio.create_task(lane.do(time.sleep, 0.2, sender="hostil"))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(lane.do(os.getpid, sender=sender)) for sender in ["hostil"] * 3 + ["honesto"]]
+    await asyncio.sleep(0)
+    lane.turn_away("hostil")
+    *away, honest = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in away] == [TurnedAway] * 3
+    assert isinstance(honest, int)
+    await begun
+    assert isinstance(await lane.do(os.getpid, sender="hostil"), int), "only those that waited"
     lane.close()
 
 

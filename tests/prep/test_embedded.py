@@ -3,9 +3,11 @@
 import asyncio
 import ctypes
 import os
+import re
 import shutil
 import signal
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +139,25 @@ async def test_a_fresh_database_says_which_command_prepares_it(tmp_path: Path) -
         with pytest.raises(Rejected, match=r"no está preparada, ejecute «prep migrate»"):
             async with connect(server.app()):
                 pass
+
+
+READING = ("list people", "quality", "night show", "incident list", "verify-database", "software-digests")
+
+
+async def test_every_command_that_reads_says_in_one_sentence_that_a_database_is_fresh(tmp_path: Path) -> None:
+    async with embedded.running(tmp_path / "postgres") as server:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
+        environment |= {"PREP_DATA": str(tmp_path / "datos"), "PREP_DATABASE": server.owner()}
+
+        async def said(words: str) -> tuple[int | None, str]:
+            command = [sys.executable, "-m", "prep.operations.cli", *words.split()]
+            process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+            _, error = await process.communicate()
+            return process.returncode, error.decode()
+
+        for words, (status, error) in zip(READING, await asyncio.gather(*map(said, READING)), strict=True):
+            assert status == 2, words
+            assert re.fullmatch(r"prep: .*no está preparada, ejecute «prep migrate».*\n", error), (words, error)
 
 
 def put_aside(folder: Path) -> list[Path]:
