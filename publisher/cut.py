@@ -47,6 +47,7 @@ from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
+from publisher.site_files import site_files
 
 log: Final = logging.getLogger(__name__)
 GATE_SECONDS: Final = 900.0
@@ -477,7 +478,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             fresh=fresh,
             decided=decided,
             packed=packed,
-            site=pages.site_files(book),
+            site=site_files(book),
         )
     )
     return Rendered(
