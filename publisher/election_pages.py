@@ -1,6 +1,7 @@
 """The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
 from typing import Any, Final
@@ -8,8 +9,7 @@ from typing import Any, Final
 from integrity.layout import CARD, LISTS, section_page
 from prep.domain.catalog import Contest, ContestId
 from prep.domain.row import territory
-from prep.store import cortes
-from prep.store.cortes import Before, Fuera, Phase, Snapshot
+from prep.store.cortes import Before, Fuera, Phase
 from publisher import views
 from publisher.figures import Figures, Sum
 from publisher.page_writer import SiteWriter
@@ -33,17 +33,22 @@ _LINE: Final[Mapping[str, str]] = MappingProxyType(
 """Fields of a line of a list, and their names in its twin."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of a list of actas with reasons."""
+
+    kind: str
+    number: int
+    of: int
+    """How many pages the list has."""
+    lines: Sequence[Mapping[str, Any]]
+
+
 class ElectionPages:
     """The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
 
-    def __init__(
-        self,
-        site: SiteWriter,
-        figures: Figures,
-        past: Sequence[Before],
-        before: Mapping[int, Sequence[Mapping[str, Any]]],
-        captures: Mapping[int, Sequence[Mapping[str, Any]]],
-    ) -> None:
+    def __init__(self, site: SiteWriter, figures: Figures, past: Sequence[Before] = ()) -> None:
+        """`past` is for the election's own page."""
         self.site = site
         self.figures = figures
         self._code = figures.election.code
@@ -52,16 +57,14 @@ class ElectionPages:
             contest: places[0] for contest, places in figures.places_of.items() if len(places) == 1
         }
         self._contest_at = {place: contest for contest, place in self._lonely.items()}
-        self._changed: set[Place] = set()
         self._rules = site.book.rules(figures.election)
         self._history = views.history_view(self._code, past)
-        self._actas = views.ActaViews(figures, self._rules, site.book.zone, before=before, captures=captures)
+        self._actas = views.ActaViews(figures, self._rules, site.book.zone)
         self._listed: dict[str, int] = {}
 
     def acta(self, record: Mapping[str, Any]) -> None:
         """The page of one acta, from the version that this corte brings out."""
         place = (record["entidad"], record["territory"])
-        self._changed.add(place)
         self.site.written.add(section_page(record["entidad"], record["seccion"]))
         name = f"{self._code}/{record['clave']}.html"
         # Two people took away what it rested on: an acta that is not captured has no page.
@@ -74,28 +77,30 @@ class ElectionPages:
         }
         self.site.write(name, "acta.html", election=self.figures.election, acta=view)
 
-    async def places(self, shown: Snapshot) -> None:
-        """Pages of the contests, and of the places in which an acta changed, with the list of their actas."""
-        # The heading of every page shows the phase, which changes with corte 0 and with the last one.
-        everything = self.site.corte.phase is not Phase.EN_CURSO
-        wanted = {
+    def places_to_write(self, changed: set[Place]) -> list[Place]:
+        """The places in which an acta changed; all with corte 0, and those whose page is lost."""
+        everything = self.site.corte.phase is Phase.CERO
+        return [
             place
             for place in self.figures.places
-            if everything or place in self._changed or not (self.site.public / self._path_of_place(place)).exists()
-        }
-        if wanted:
-            async for place, records in _by_place(cortes.listed(shown, self.figures.election)):
-                if place in wanted:
-                    self._write_one_place(place, records)
-        if len(self._contests) > 1:
-            for contest, total in self._contests.values():
-                if contest.id not in self._lonely:
-                    view = views.contest_view(self.figures, contest, total)
-                    self._write_place(
-                        f"contienda-{contest.id}.html", view | {"places": self._place_lines(contest.id)}, ""
-                    )
+            if everything or place in changed or not self._is_there(self._page_of_place(place))
+        ]
 
-    def _write_one_place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
+    def contests(self, changed: set[Place]) -> None:
+        """Pages of the contests of several places in which an acta changed."""
+        everything = self.site.corte.phase is Phase.CERO
+        for contest, total in self._contests.values() if len(self._contests) > 1 else ():
+            page = f"contienda-{contest.id}.html"
+            moved = not changed.isdisjoint(self.figures.places_of.get(contest.id, ()))
+            if contest.id not in self._lonely and (everything or moved or not self._is_there(page)):
+                view = views.contest_view(self.figures, contest, total)
+                self._write_place(page, view | {"places": self._place_lines(contest.id)}, "")
+
+    def _is_there(self, page: str) -> bool:
+        return (self.site.public / self._code / page).exists()
+
+    def place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
+        """The page of a place, with the list of its actas."""
         rows = "\n".join(map(self._acta_line, records))
         # The only place of a contest: its page shows the contest's candidacies too.
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
@@ -143,7 +148,7 @@ class ElectionPages:
     def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
         self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
 
-    def lists(self, records: Sequence[Mapping[str, Any]], fuera: Sequence[Fuera]) -> None:
+    def lists(self, records: Sequence[Mapping[str, Any]], fuera: Sequence[Fuera]) -> Iterator[ListPage]:
         """The lists of actas with reasons: as many pages as they need, and none of an earlier corte beyond them."""
         found = views.reasons_lists(records, self._rules)
         found["fuera-de-catalogo"] = [views.fuera_view(each) for each in fuera]
@@ -152,23 +157,26 @@ class ElectionPages:
             self._listed[name] = len(lines)
             pages = max(1, -(-len(lines) // _ON_A_PAGE))
             for page in range(1, pages + 1):
-                own = lines[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
-                data = [{told: each[key] for key, told in _LINE.items() if each.get(key)} for each in own]
-                self.site.write(
-                    _list_page(self._code, name, page),
-                    "lista.html",
-                    same=True,
-                    election=self.figures.election,
-                    kind=name,
-                    lines=own,
-                    number=page,
-                    pages=pages,
-                    data=data,
-                )
+                yield ListPage(name, page, pages, lines[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE])
             beyond = pages + 1
             while (self.site.public / _list_page(self._code, name, beyond)).exists():
                 self.site.remove(_list_page(self._code, name, beyond))
                 beyond += 1
+
+    def list_page(self, page: ListPage) -> None:
+        """One page of a list; left as it is if it says the same."""
+        data = [{told: each[key] for key, told in _LINE.items() if each.get(key)} for each in page.lines]
+        self.site.write(
+            _list_page(self._code, page.kind, page.number),
+            "lista.html",
+            same=True,
+            election=self.figures.election,
+            kind=page.kind,
+            lines=page.lines,
+            number=page.number,
+            pages=page.of,
+            data=data,
+        )
 
     def election(self) -> None:
         """The election's own page, and its card."""
@@ -216,9 +224,6 @@ class ElectionPages:
     def _page_of_place(self, place: Place) -> str:
         return f"lugar-{place[0]}-{place[1]}.html"
 
-    def _path_of_place(self, place: Place) -> str:
-        return f"{self._code}/{self._page_of_place(place)}"
-
     def _name_of_place(self, place: Place) -> str:
         kind, _, _ = territory(self.figures.election)
         if not place[1]:
@@ -230,28 +235,3 @@ class ElectionPages:
 
 def _list_page(code: str, name: str, number: int) -> str:
     return f"{code}/{name}.html" if number == 1 else f"{code}/{name}-{number}.html"
-
-
-async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
-    """The actas of each place.
-
-    In the official file the actas of a place stand together, except those of casillas without a district; they come
-    last.
-    """
-    place: Place | None = None
-    held: list[Any] = []
-    nowhere: dict[Place, list[Any]] = {}
-    async for record in records:
-        here = (record["entidad"], record["territory"])
-        if not here[1]:
-            nowhere.setdefault(here, []).append(record)
-            continue
-        if place is not None and here != place:
-            yield place, held
-            held = []
-        place = here
-        held.append(record)
-    if place is not None:
-        yield place, held
-    for here, of in nowhere.items():
-        yield here, of

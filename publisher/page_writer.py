@@ -3,8 +3,9 @@
 A page with figures has a JSON twin, read from the page itself: the two cannot differ.
 """
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from html import unescape
 from pathlib import Path
@@ -97,28 +98,45 @@ class SiteWriter:
     removed: set[str] = field(default_factory=set)
     bases: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def write(self, name: str, template: str, *, same: bool = False, listed: bool = True, **told: object) -> None:
+    def write(self, name: str, template: str, *, same: bool = False, **told: object) -> None:
         """Write one page and its twin. A reader gets the old page or the new one, whole, at any moment.
 
-        `same`: if only the number of the corte differs from the page that is there, leave it as it is. `listed`: the
-        page is one of those that the corte tells as its own.
+        `same`: if only the number of the corte differs from the page that is there, leave it as it is.
         """
         text = TEMPLATES.get_template(template).render(**self.common(name), **told)
+        old = self._page_that_is_there(name) if same else None
+        if old is not None and _OWN_CORTE.sub("", old, count=1) == _OWN_CORTE.sub("", text, count=1):
+            # Written by a run of this corte that stopped: it is one of its pages all the same.
+            self.written |= {name} if old == text else set()
+            return
+        self._put_page(name, text, self.corte.number, told.get("data"))
+        self.written.add(name)
+
+    def write_of(self, number: int, name: str, template: str, **told: object) -> None:
+        """Write a page that names the corte `number`, from which its facts are, unless it is there already.
+
+        Its bytes follow from what it says, and not from the corte that writes it.
+        """
+        common = self.common(name) | {"corte": replace(self.corte, number=number)}
+        text = TEMPLATES.get_template(template).render(**common, **told)
+        if self._page_that_is_there(name) != text:
+            self._put_page(name, text, number, told.get("data"))
+
+    def _page_that_is_there(self, name: str) -> str | None:
+        try:
+            return (self.public / name).read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeError):
+            return None
+
+    def _put_page(self, name: str, text: str, number: int, data: object) -> None:
         path = self.public / name
-        if same and path.exists():
-            old = path.read_text(encoding="utf-8")
-            if _OWN_CORTE.sub("", old, count=1) == _OWN_CORTE.sub("", text, count=1):
-                # Written by a run of this corte that stopped: it is one of its pages all the same.
-                self.written |= {name} if old == text and listed else set()
-                return
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
             self.made.add(path.parent)
         # First the twin: a reader who sees the new page finds its figures.
         if twin := twin_of(name):
-            self.put(self.public / twin, self._twin(name, text, told.get("data")))
+            self.put(self.public / twin, _twin_bytes(name, text, number, data))
         self.put(path, text.encode())
-        self.written |= {name} if listed else set()
 
     def remove(self, name: str) -> None:
         for each in (name, twin_of(name)):
@@ -126,7 +144,8 @@ class SiteWriter:
         self.removed.add(name)
 
     def put(self, path: Path, content: bytes) -> None:
-        durable.swap(path, content, fresh=self.stage / "pagina")
+        # Several processes write pages in one stage.
+        durable.swap(path, content, fresh=self.stage / f"pagina-{os.getpid()}")
 
     def common(self, name: str) -> dict[str, Any]:
         depth = name.count("/")
@@ -145,11 +164,12 @@ class SiteWriter:
             }
         return self.bases[depth] | {"page": name, "twin": twin_of(name)}
 
-    def _twin(self, name: str, text: str, data: object) -> bytes:
-        """The figures of the page by their names, and what its words say in a form for programs."""
-        cifras = {unescape(told): _integer(unescape(value)) for value, told in _FIGURE.findall(text)}
-        content = {"formato": out.FORMAT, "corte": self.corte.number, "pagina": name, "cifras": cifras}
-        return out.canonical(content | ({"datos": data} if data is not None else {}))
+
+def _twin_bytes(name: str, text: str, number: int, data: object) -> bytes:
+    """The figures of the page by their names, and what its words say in a form for programs."""
+    cifras = {unescape(told): _integer(unescape(value)) for value, told in _FIGURE.findall(text)}
+    content = {"formato": out.FORMAT, "corte": number, "pagina": name, "cifras": cifras}
+    return out.canonical(content | ({"datos": data} if data is not None else {}))
 
 
 def _integer(value: str) -> int | str:

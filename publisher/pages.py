@@ -1,16 +1,20 @@
 """The pages of a corte: plain HTML that a phone reads without JavaScript, down to each acta beside its image.
 
-A page is written again only if its content changed: the page of an acta when a version of it comes out, those of a
-place and of a sección when something of theirs moved. Everything comes from the recorded facts of the corte, so the
-pages can be made again. `page_writer` writes a page, `election_pages` has those of one election, `start_page` the
-first one; `views` has the values, `charts` the drawings, `site/` the words.
+A page is written again only if its content changed: the page of an acta when a version of it comes out, those of its
+place, its contest and its sección with it, and that of a sección when an acta on its way came further. Everything comes
+from the recorded facts of the corte, so the pages can be made again.
+
+`press` writes those of which there are thousands, on all cores; `page_work` has their kinds. `page_writer` writes a
+page, `election_pages` has those of one election, `start_page` the first one; `views` has the values, `charts` the
+drawings, `site/` the words.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from integrity.layout import (
     FEED,
@@ -24,18 +28,28 @@ from integrity.layout import (
 )
 from prep.domain.catalog import ElectionId
 from prep.store import cortes
-from prep.store.cortes import Before, Corte, Fuera, Phase, Snapshot, ToldIncident
+from prep.store.cortes import Before, Corte, Fuera, Phase, Seccion, Snapshot, ToldIncident
 from publisher import figures as out
-from publisher import views
-from publisher.election_pages import ElectionPages
+from publisher.election_pages import ElectionPages, ListPage
 from publisher.figures import Figures
 from publisher.official import CatalogBook
+from publisher.page_work import Edition, Record
 from publisher.page_writer import TEMPLATES, SiteWriter
+from publisher.press import Desk, Press
 from publisher.site_files import site_files
 from publisher.start_page import package_of, write_home
+from publisher.views import Place
 
-_CLOCKS: Final = timedelta(minutes=2)
-"""How far the clocks of two machines may differ, and a change may be older than the corte that shows it first."""
+_BATCH: Final = 100
+"""Pages that a process writes before it says so."""
+
+
+@dataclass
+class Changed:
+    """What the versions that a corte brings out belong to."""
+
+    places: dict[ElectionId, set[Place]] = field(default_factory=lambda: defaultdict(set))
+    sections: set[Seccion] = field(default_factory=set)
 
 
 async def render(
@@ -43,6 +57,7 @@ async def render(
     shown: Snapshot,
     *,
     stage: Path,
+    press: Press,
     book: CatalogBook,
     figures: Sequence[Figures],
     corte: Corte,
@@ -57,28 +72,167 @@ async def render(
             (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
     past = await cortes.history(shown)
-    before = _by_acta(await cortes.versions_before(shown))
-    captures = _by_acta(await cortes.captures_of(shown))
-    # First the actas, because they tell which places changed; then the places, the elections, and the home page.
-    by_election = {each.election.id: ElectionPages(site, each, past, before, captures) for each in figures}
-    async for record in cortes.pages(shown):
-        by_election[record["election"]].acta(record)
-    await _write_sections(site, shown, past)
-    for each in by_election.values():
-        await each.places(shown)
-        each.lists(await cortes.reasoned(shown, each.figures.election), fuera[each.figures.election.id])
+    desk = Desk(press, Edition(public, stage, book, corte, tuple(figures)))
+    elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
+    # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the places
+    # and the lists, the elections, and the home page.
+    async with asyncio.TaskGroup() as tasks:
+        on_their_way = tasks.create_task(shown.on_their_way())
+        changed = await _write_actas(desk, shown)
+    await _write_sections(desk, site, shown, changed.sections, far=on_their_way.result(), press=press)
+    for each in elections.values():
+        await _write_places(desk, each, shown, changed.places[each.figures.election.id])
+        each.contests(changed.places[each.figures.election.id])
+        reasoned = await cortes.reasoned(shown, each.figures.election)
+        await desk.write("listas", _lists(each, each.lists(reasoned, fuera[each.figures.election.id])))
         each.election()
-    await _write_words(site, shown, by_election.values())
-    write_home(site, [each.summary_view() for each in by_election.values()], past, incidents)
+    site.written |= desk.written
+    site.removed |= desk.removed
+    await _write_words(site, shown, elections.values())
+    write_home(site, [each.summary_view() for each in elections.values()], past, incidents)
     _write_feed(site, past)
     _write_changes(site)
 
 
-def _by_acta(records: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    found: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
+async def _write_actas(desk: Desk, shown: Snapshot) -> Changed:
+    """The pages of the versions that this corte brings out."""
+    changed = Changed()
+
+    async def batches() -> AsyncIterator[Sequence[Record]]:
+        async for records in _in_batches(cortes.pages(shown)):
+            actas = [record["acta"] for record in records]
+            before = _by_acta(await cortes.versions_before(shown, actas))
+            captures = _by_acta(await cortes.captures_of(shown, actas))
+            for record in records:
+                changed.places[record["election"]].add((record["entidad"], record["territory"]))
+                changed.sections.add((record["entidad"], record["seccion"]))
+            yield [
+                {**record, "before": before[record["acta"]], "captures": captures[record["acta"]]} for record in records
+            ]
+
+    await desk.write("actas", batches())
+    return changed
+
+
+async def _in_batches(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
+    held: list[Record] = []
+    async for record in records:
+        held.append(record)
+        if len(held) == _BATCH:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _by_acta(records: Iterable[Record]) -> defaultdict[int, list[Record]]:
+    found: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
         found[record["acta"]].append(record)
     return found
+
+
+async def _write_sections(
+    desk: Desk, site: SiteWriter, shown: Snapshot, changed: set[Seccion], *, far: Mapping[Seccion, str], press: Press
+) -> None:
+    """Pages of the secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
+
+    Those that exist already are left out of corte 0: so a first rendering that stopped begins at the page it lacks.
+    `far` says how far the actas on their way have come.
+    """
+    number, folder = site.corte.number, site.public / SECTIONS
+    first = site.corte.phase is Phase.CERO
+    wanted: list[Seccion] | None = None
+    written: set[Seccion] = set()
+    if first or not folder.exists():
+        numbers = await cortes.seccion_numbers(shown)
+        _write_blocks(site, numbers)
+        site.written |= {section_page(*each) for each in numbers} if first else set()
+        there = {f"{SECTIONS}/{each.name}" for each in folder.iterdir()}
+        whole = {each for each in numbers if {page := section_page(*each), twin_of(page)} <= there}
+        # What the run that stopped wrote of an acta on its way may be old.
+        written = whole - far.keys() if first else written
+    else:
+        # A publisher that has just started does not know what the pages say: it compares all that may differ.
+        known = press.known(site.public, number) or {}
+        moved = {each for each in far.keys() | known.keys() if far.get(each) != known.get(each)}
+        wanted = sorted(changed | moved)
+    if wanted is None or wanted:
+        await desk.write("secciones", _sections(cortes.sections(shown, wanted), written))
+    press.learn(site.public, number, far)
+
+
+async def _sections(records: AsyncIterator[Record], written: set[Seccion]) -> AsyncIterator[Sequence[Sequence[Record]]]:
+    """The actas of each sección, in batches of secciones; without those whose page is written."""
+    batch: list[list[Record]] = []
+    last: Seccion | None = None
+    async for record in records:
+        here = (record["entidad"], record["seccion"])
+        if here in written:
+            continue
+        if here != last:
+            if len(batch) >= _BATCH:
+                yield batch
+                batch = []
+            last = here
+            batch.append([])
+        batch[-1].append(record)
+    if batch:
+        yield batch
+
+
+def _write_blocks(site: SiteWriter, numbers: Sequence[Seccion]) -> None:
+    """The lists of secciones, a hundred on each page."""
+    blocks: defaultdict[str, list[Seccion]] = defaultdict(list)
+    for entidad, seccion in numbers:
+        blocks[section_block(entidad, seccion)].append((entidad, seccion))
+    for name, own in blocks.items():
+        shown = [(seccion, section_page(entidad, seccion).partition("/")[2]) for entidad, seccion in own]
+        site.write(name, "secciones.html", same=True, entidad=site.book.entidad(own[0][0]), secciones=shown)
+
+
+async def _write_places(desk: Desk, pages: ElectionPages, shown: Snapshot, changed: set[Place]) -> None:
+    wanted = pages.places_to_write(changed)
+    election = pages.figures.election
+
+    async def batches() -> AsyncIterator[Sequence[tuple[ElectionId, Place, Sequence[Record]]]]:
+        async for place, records in _by_place(cortes.listed(shown, election, wanted)):
+            yield [(election.id, place, records)]
+
+    if wanted:
+        await desk.write("lugares", batches())
+
+
+async def _by_place(records: AsyncIterator[Record]) -> AsyncIterator[tuple[Place, list[Record]]]:
+    """The actas of each place.
+
+    In the official file the actas of a place stand together, except those of casillas without a district; they come
+    last.
+    """
+    place: Place | None = None
+    held: list[Record] = []
+    nowhere: dict[Place, list[Record]] = {}
+    async for record in records:
+        here = (record["entidad"], record["territory"])
+        if not here[1]:
+            nowhere.setdefault(here, []).append(record)
+            continue
+        if place is not None and here != place:
+            yield place, held
+            held = []
+        place = here
+        held.append(record)
+    if place is not None:
+        yield place, held
+    for here, of in nowhere.items():
+        yield here, of
+
+
+async def _lists(
+    pages: ElectionPages, found: Iterable[ListPage]
+) -> AsyncIterator[Sequence[tuple[ElectionId, ListPage]]]:
+    for page in found:
+        yield [(pages.figures.election.id, page)]
 
 
 async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable[ElectionPages]) -> None:
@@ -134,65 +288,3 @@ def _write_changes(site: SiteWriter) -> None:
         "siguiente": changes_path(site.corte.number + 1) if site.corte.phase is not Phase.FINAL else None,
     }
     site.put(path, out.canonical(content))
-
-
-async def _write_sections(site: SiteWriter, shown: Snapshot, past: Sequence[Before]) -> None:
-    """Pages of the secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
-
-    Those that exist already are left out of corte 0: so a first rendering that stopped begins at the page it lacks.
-    """
-    everything = site.corte.phase is Phase.CERO or len(past) < 2 or not (site.public / SECTIONS).exists()
-    since = None if everything else past[-2].at - _CLOCKS
-    elections = {each.id: (each, site.book.rules(each)) for each in site.book.elections}
-    if everything:
-        _write_blocks(site, await cortes.seccion_numbers(shown))
-    held: list[Mapping[str, Any]] = []
-    async for record in cortes.sections(shown, since):
-        if held and (held[0]["entidad"], held[0]["seccion"]) != (record["entidad"], record["seccion"]):
-            write_section(site, held, elections)
-            held = []
-        held.append(record)
-    if held:
-        write_section(site, held, elections)
-
-
-def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], elections: Mapping[ElectionId, Any]) -> None:
-    """The page of one sección; `records` are its actas, `elections` their elections with their rules."""
-    name = section_page(records[0]["entidad"], records[0]["seccion"])
-    # Besides those of its actas, a corte writes pages on which an unpublished acta came further; it does not list them,
-    # because a corte that is made again finds that acta elsewhere on its way.
-    site.written |= {name} if site.corte.phase is Phase.CERO else set()
-    if site.corte.phase is Phase.CERO and (site.public / name).exists() and (site.public / twin_of(name)).exists():
-        return
-    view = views.section_view(records, elections)
-    data = [
-        {
-            "casilla": each["clave"],
-            "nombre": each["name"],
-            "actas": [
-                {
-                    "eleccion": acta["election"].code,
-                    "acta": acta["clave"],
-                    "estado": acta["state"],
-                    "observaciones": acta["why"] if acta["page"] else "",
-                    "pagina": acta["page"] or None,
-                    "desde": out.moment(acta["since"], site.book.zone) if acta["since"] else None,
-                }
-                for acta in each["actas"]
-            ],
-        }
-        for each in view["casillas"]
-    ]
-    site.write(
-        name, "seccion.html", same=True, listed=False, view=view, entidad=site.book.entidad(view["entidad"]), data=data
-    )
-
-
-def _write_blocks(site: SiteWriter, numbers: Sequence[tuple[int, int]]) -> None:
-    """The lists of secciones, a hundred on each page."""
-    blocks: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for entidad, seccion in numbers:
-        blocks[section_block(entidad, seccion)].append((entidad, seccion))
-    for name, own in blocks.items():
-        shown = [(seccion, section_page(entidad, seccion).partition("/")[2]) for entidad, seccion in own]
-        site.write(name, "secciones.html", same=True, entidad=site.book.entidad(own[0][0]), secciones=shown)
