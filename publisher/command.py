@@ -65,6 +65,7 @@ async def wired(settings: Settings, *, wait: bool = False, full: bool = False) -
                 night = await night_store.declared(connection)
             notary = notary_of(settings, night)
             office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary, full=full)
+            opened.callback(office.press.close)
             async with borrow(pool) as connection:
                 await check_tree(office, connection)
             yield Publisher(office, urls.of(Part.PUBLISHER), Schedule.of(night))

@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,8 @@ from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
+from publisher.press import Press
+from publisher.site_files import site_files
 
 log: Final = logging.getLogger(__name__)
 GATE_SECONDS: Final = 900.0
@@ -82,6 +84,8 @@ class CorteOffice:
     """Cortes are read from here while it keeps up; they are recorded in the database of `pool`."""
     notary: Notary | None = None
     """Seals cortes and has them time-stamped; None: this institute does not."""
+    press: Press = field(default_factory=Press)
+    """Writes pages."""
     full: bool = False
     """Make every row anew, also if the file of the corte before is there. The bytes are the same."""
 
@@ -477,7 +481,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             fresh=fresh,
             decided=decided,
             packed=packed,
-            site=pages.site_files(book),
+            site=site_files(book),
         )
     )
     return Rendered(
@@ -556,7 +560,15 @@ async def _write_pages(
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
     counted = rendered.figures if rendered else await _count_all(shown, book, corte, fuera)
     await pages.render(
-        office.public, shown, stage=stage, book=book, figures=counted, corte=corte, fuera=fuera, incidents=incidents
+        office.public,
+        shown,
+        stage=stage,
+        press=office.press,
+        book=book,
+        figures=counted,
+        corte=corte,
+        fuera=fuera,
+        incidents=incidents,
     )
 
 

@@ -335,17 +335,8 @@ def at_casilla(clave: str, root: str = "../") -> str:
 class ActaViews:
     """The values of the pages of actas of one election."""
 
-    def __init__(
-        self,
-        figures: Figures,
-        rules: RuleSet,
-        zone: tzinfo,
-        *,
-        before: Mapping[int, Sequence[Mapping[str, Any]]],
-        captures: Mapping[int, Sequence[Mapping[str, Any]]],
-    ) -> None:
+    def __init__(self, figures: Figures, rules: RuleSet, zone: tzinfo) -> None:
         self._election, self._rules, self._zone = figures.election, rules, zone
-        self._before, self._captures = before, captures
         self._code = figures.election.code
         self._ballots = {contest.id: contest.votes_per_ballot for contest, _ in figures.contests}
         painted = colours(figures.election)
@@ -355,6 +346,7 @@ class ActaViews:
         ]
 
     def view(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """`record` is a row of `cortes.pages`, with its `captures` and the versions `before` it."""
         fields = _texts(record)
         codes = self._election.codes
         columns = (*official_row.HEADER, *codes, official_row.TOTALS[0])
@@ -387,9 +379,9 @@ class ActaViews:
             "at_section": at_casilla(record["clave"]),
             "previous": at_casilla(record["previous"]) if record["previous"] else "",
             "next": at_casilla(record["next"]) if record["next"] else "",
-            "captures": self._captures.get(record["acta"], ()),
+            "captures": record["captures"],
             "change": CHANGES.get(record["reason"], ""),
-            "versions": [self._version(each, record) for each in self._before.get(record["acta"], ())],
+            "versions": [self._version(each, record) for each in record["before"]],
         }
 
     def _reasons(self, record: Mapping[str, Any], fields: Sequence[str]) -> Iterable[str]:

@@ -12,12 +12,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from prep.domain.catalog import Acta, Catalog, ContestId
+from prep.domain.catalog import Acta, Casilla, Catalog, ContestId
 from prep.domain.night import Night
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.installation import rehearsal_night
@@ -25,7 +25,7 @@ from prep.rehearsal.synthetic import synthetic
 from prep.store.cortes import Corte, Phase
 from publisher.figures import Figures
 from publisher.official import CatalogBook
-from publisher.pages import ElectionPages, SiteWriter, write_section
+from publisher.page_work import Edition, PageWork
 
 Figure = dict[str, Any]
 ACTAS: Final = 2_000
@@ -41,14 +41,15 @@ def site_pages() -> list[Figure]:
     files, _ = synthetic(ACTAS, seed=14)
     catalog = load_catalog(files)
     with tempfile.TemporaryDirectory() as folder:
-        site = _writer(Path(folder), catalog, rehearsal_night())
-        actas = _seconds(lambda: _write_actas(site, catalog))
-        sections = _seconds(lambda: _write_sections(site, catalog))
+        work = PageWork(_edition(Path(folder), catalog, rehearsal_night()))
+        records, secciones = _records(catalog), _secciones(catalog)
+        actas = _seconds(lambda: work.do("actas", records))
+        sections = _seconds(lambda: work.do("secciones", secciones))
         written = [path for path in Path(folder).rglob("*") if path.is_file()]
         contents = [path.read_bytes() for path in written]
         served = _served_by_nginx(Path(folder), [path for path in written if path.suffix == ".html"])
         bare = _seconds(lambda: _write_bare(Path(folder) / "solo", contents))
-    count = {"acta": ACTAS, "seccion": len({casilla.seccion for casilla in catalog.casillas})}
+    count = {"acta": len(records), "seccion": len(secciones)}
     # A corte of 6,000 changed actas writes their pages, at most as many secciones, and the places above them.
     peak = CHANGED * (actas / count["acta"] + sections / count["seccion"])
     size = sum(map(len, contents))
@@ -155,7 +156,7 @@ def _seconds(work: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-def _writer(folder: Path, catalog: Catalog, night: Night) -> SiteWriter:
+def _edition(folder: Path, catalog: Catalog, night: Night) -> Edition:
     (folder / ".etapa").mkdir()
     candidacies: dict[ContestId, list[Any]] = {}
     for number, candidacy in enumerate(catalog.candidacies, 1):
@@ -169,18 +170,12 @@ def _writer(folder: Path, catalog: Catalog, night: Night) -> SiteWriter:
         night=night,
     )
     corte = Corte(9, _AT, Phase.EN_CURSO, _AT + timedelta(minutes=5), simulacro=True, sums="0" * 64)
-    return SiteWriter(folder, folder / ".etapa", book, corte)
+    figures = [Figures(each, book, (), fuera=0, final=False) for each in catalog.elections]
+    return Edition(folder, folder / ".etapa", book, corte, figures)
 
 
-def _write_actas(site: SiteWriter, catalog: Catalog) -> None:
-    election = catalog.elections[0]
-    pages = ElectionPages(site, Figures(election, site.book, (), fuera=0, final=False), (), {}, {})
-    for record in _records(catalog, len(election.options)):
-        pages.acta(record)
-
-
-def _write_sections(site: SiteWriter, catalog: Catalog) -> None:
-    elections = {each.id: (each, site.book.rules(each)) for each in catalog.elections}
+def _secciones(catalog: Catalog) -> list[list[Mapping[str, Any]]]:
+    """What the database says of the actas of each sección."""
     by_section: dict[int, list[Mapping[str, Any]]] = {}
     own: dict[int, list[Acta]] = {}
     for acta in catalog.actas:
@@ -197,46 +192,52 @@ def _write_sections(site: SiteWriter, catalog: Catalog) -> None:
                     "observations": [],
                     "estado": "Digitalizada",
                     "changed_at": _AT,
+                    "corte": 9,
                 }
             )
-    for records in by_section.values():
-        write_section(site, records, elections)
+    return [*by_section.values()]
 
 
-def _records(catalog: Catalog, options: int) -> Iterator[Mapping[str, Any]]:
+def _records(catalog: Catalog) -> list[Mapping[str, Any]]:
     """What the database says of each acta of the first election."""
+    options = len(catalog.elections[0].options)
     casillas = {casilla.id: casilla for casilla in catalog.casillas}
     first = [acta for acta in catalog.actas if acta.election == catalog.elections[0].id]
-    for number, acta in enumerate(first):
-        digest = number.to_bytes(32)
-        at = _AT - timedelta(minutes=number % 90)
-        yield {
-            **casillas[acta.casilla]._asdict(),
-            **acta._asdict(),
-            "acta": acta.id,
-            "territory": casillas[acta.casilla].distrito_local,
-            "withdrawn": False,
-            "reason": "captura",
-            "previous": first[number - 1].clave,
-            "next": first[(number + 1) % len(first)].clave,
-            "numbers": [100 + number % 300] * (options + 5),
-            "marks": "N" * (options + 5),
-            "calculado": 300,
-            "observations": ["ilegible"] if number % 10 == 0 else [],
-            "contabilizada": 1,
-            "cotejada": 0,
-            "tipo_documento": "Acta PREP",
-            "origen": "CATD",
-            "digitalizacion": "escaner",
-            "acopio_at": at,
-            "captura_at": at + timedelta(minutes=37),
-            "verificacion_at": at + timedelta(minutes=38),
-            "image": digest,
-            "format": "jpeg",
-            "web": digest,
-            "width": 2394,
-            "height": 1562,
-        }
+    return [_record(number, acta, casillas[acta.casilla], first, options) for number, acta in enumerate(first)]
+
+
+def _record(number: int, acta: Acta, casilla: Casilla, first: Sequence[Acta], options: int) -> Mapping[str, Any]:
+    digest = number.to_bytes(32)
+    at = _AT - timedelta(minutes=number % 90)
+    return {
+        "before": (),
+        "captures": [{"ordinal": each, "typed_at": at, "agrees": True} for each in (1, 2)],
+        **casilla._asdict(),
+        **acta._asdict(),
+        "acta": acta.id,
+        "territory": casilla.distrito_local,
+        "withdrawn": False,
+        "reason": "captura",
+        "previous": first[number - 1].clave,
+        "next": first[(number + 1) % len(first)].clave,
+        "numbers": [100 + number % 300] * (options + 5),
+        "marks": "N" * (options + 5),
+        "calculado": 300,
+        "observations": ["ilegible"] if number % 10 == 0 else [],
+        "contabilizada": 1,
+        "cotejada": 0,
+        "tipo_documento": "Acta PREP",
+        "origen": "CATD",
+        "digitalizacion": "escaner",
+        "acopio_at": at,
+        "captura_at": at + timedelta(minutes=37),
+        "verificacion_at": at + timedelta(minutes=38),
+        "image": digest,
+        "format": "jpeg",
+        "web": digest,
+        "width": 2394,
+        "height": 1562,
+    }
 
 
 def _write_bare(folder: Path, contents: list[bytes]) -> None:

@@ -114,6 +114,10 @@ class PublishedImage:
     """Digest of its derivative for pages."""
 
 
+Seccion = tuple[int, int]
+"""Entidad and number; 0 stands for casillas that belong to none."""
+
+
 class Snapshot:
     """The night at one moment. Everything read through it agrees with itself, however long the reading takes.
 
@@ -220,6 +224,16 @@ class Snapshot:
         # of images names it once more, for that acta.
         rows = await self._connection.fetch(SQL["images"], list(wanted), self.number, list(wanted.values()))
         return [PublishedImage(**row) for row in rows]
+
+    async def on_their_way(self) -> dict[Seccion, str]:
+        """The secciones with an acta that has come and is not out, each with a digest of how far and since when.
+
+        It has a connection of its own: a caller may read something else meanwhile.
+        """
+        async with self._beside() as connection:
+            query = _block_showing("on_their_way", SQL["shown_then"])
+            rows = await connection.fetch(query, self.number, timeout=_LONG)
+        return {(row["entidad"], row["seccion"]): row["far"] for row in rows}
 
     async def corte(self, number: int) -> Corte | None:
         return await corte(self._connection, number)
@@ -429,12 +443,17 @@ _INCIDENT: Final = "incidente "
 """Begins the subject of both events; its number follows."""
 
 
-async def listed(shown: Snapshot, election: Election) -> AsyncIterator[dict[str, Any]]:
-    """Every acta of the election in the order of its file, for the pages of its territories."""
+async def listed(
+    shown: Snapshot, election: Election, places: Sequence[tuple[int, int]]
+) -> AsyncIterator[dict[str, Any]]:
+    """Every acta of those places (entidad, territory) in the order of the election's file."""
     kind, _, _ = territory(election)
     # A cursor: pages are written as rows come, and never held all at once.
     query = _block_showing("listed", SQL["shown_then"])
-    async for row in shown.connection.cursor(query, shown.number, election.id, str(kind), prefetch=1000):
+    entidades, numbers = [each[0] for each in places], [each[1] for each in places]
+    async for row in shown.connection.cursor(
+        query, shown.number, election.id, str(kind), entidades, numbers, prefetch=1000
+    ):
         yield dict(row)
 
 
@@ -460,25 +479,27 @@ async def history(shown: Snapshot) -> list[Before]:
     return [Before(row["number"], row["at"], Phase(row["phase"]), json.loads(row["counts"])) for row in rows]
 
 
-async def versions_before(shown: Snapshot) -> list[dict[str, Any]]:
-    """Earlier versions of the actas that this corte changes, the oldest first."""
-    return [dict(row) for row in await shown.connection.fetch(SQL["versions_before"], shown.number, timeout=_LONG)]
+async def versions_before(shown: Snapshot, actas: Sequence[int]) -> list[dict[str, Any]]:
+    """Versions of those actas that earlier cortes published, the oldest first."""
+    rows = await shown.connection.fetch(SQL["versions_before"], shown.number, actas, timeout=_LONG)
+    return [dict(row) for row in rows]
 
 
-async def captures_of(shown: Snapshot) -> list[dict[str, Any]]:
-    """The captures on which the versions of this corte stand, and whether each agrees with the published values."""
-    return [dict(row) for row in await shown.connection.fetch(SQL["captures_of"], shown.number, timeout=_LONG)]
+async def captures_of(shown: Snapshot, actas: Sequence[int]) -> list[dict[str, Any]]:
+    """The captures on which this corte's versions of those actas stand, and whether each agrees with what is shown."""
+    return [dict(row) for row in await shown.connection.fetch(SQL["captures_of"], shown.number, actas, timeout=_LONG)]
 
 
-async def sections(shown: Snapshot, since: datetime | None) -> AsyncIterator[dict[str, Any]]:
-    """Every acta of the secciones in which something moved since that moment; None: of all secciones."""
+async def sections(shown: Snapshot, wanted: Sequence[Seccion] | None) -> AsyncIterator[dict[str, Any]]:
+    """Every acta of those secciones, sección by sección; None: of all secciones."""
     query = _block_showing("sections", SQL["shown_then"])
-    async for row in shown.connection.cursor(query, shown.number, since, prefetch=1000):
+    keys = (None, None) if wanted is None else ([each[0] for each in wanted], [each[1] for each in wanted])
+    async for row in shown.connection.cursor(query, shown.number, *keys, prefetch=1000):
         yield dict(row)
 
 
-async def seccion_numbers(shown: Snapshot) -> list[tuple[int, int]]:
-    """Entidad and number of every sección; 0 stands for casillas that belong to none."""
+async def seccion_numbers(shown: Snapshot) -> list[Seccion]:
+    """Every sección."""
     return [(row["entidad"], row["seccion"]) for row in await shown.connection.fetch(SQL["seccion_numbers"])]
 
 

@@ -219,7 +219,8 @@ JOIN casilla c ON c.id = a.casilla
 JOIN contest k ON k.id = a.contest
 LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
 LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
-WHERE a.election = $2::smallint
+WHERE a.election = $2::smallint AND (c.entidad, CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal
+    WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END) IN (SELECT * FROM unnest($4::int[], $5::int[]))
 ORDER BY a.orden
 
 -- name: pages
@@ -287,40 +288,48 @@ SELECT election, count(*)::int AS rows FROM acta GROUP BY election ORDER BY elec
 -- name: history
 SELECT number, at, phase, counts::text AS counts FROM corte WHERE number <= $1::int ORDER BY number
 
--- Earlier versions of the actas that corte $1 changes, as earlier cortes published them.
+-- Versions of the actas $2 that cortes before $1 published.
 -- name: versions_before
 SELECT v.acta, p.corte, v.reason, v.numbers, v.marks, v.calculado, v.contabilizada, v.observations, v.image, i.format
 FROM acta_version v
 JOIN publication p ON p.version = v.id
 LEFT JOIN image i ON i.sha256 = v.image
-WHERE p.corte < $1::int AND v.acta IN (
-    SELECT w.acta FROM publication q JOIN acta_version w ON w.id = q.version WHERE q.corte = $1::int)
+WHERE p.corte < $1::int AND v.acta = ANY ($2::bigint[])
 ORDER BY v.acta, p.corte
 
--- The captures of the round on which each version of corte $1 stands; people have no name here.
+-- The captures of the round on which each version of corte $1 stands, of the actas $2; people have no name here.
 -- name: captures_of
 SELECT v.acta, e.ordinal, e.typed_at, e.numbers = v.numbers AND e.marks = v.marks AS agrees
-FROM publication p
-JOIN acta_version v ON v.id = p.version
+FROM acta_version v
+JOIN publication p ON p.version = v.id
 JOIN entry e ON e.acta = v.acta AND e.ronda = v.ronda AND e.image = v.image
-WHERE p.corte = $1::int AND v.image IS NOT NULL
+WHERE p.corte = $1::int AND v.acta = ANY ($2::bigint[]) AND v.image IS NOT NULL
 ORDER BY v.acta, e.ordinal
 
--- Every acta of the secciones in which something moved after $2 (all secciones, if it is NULL), sección by sección.
+-- The secciones with an acta that is on its way and not out at corte $1, and a digest of how far those actas are and since
+-- when: if it is the same as before, so is what a page says of them. No clock is asked.
+-- name: on_their_way
+SELECT c.entidad, c.seccion,
+    md5(string_agg(concat_ws(' ', a.id, u.estado, extract(epoch FROM u.changed_at)), ',' ORDER BY a.id)) AS far
+FROM acta_current u
+JOIN acta a ON a.id = u.acta
+JOIN casilla c ON c.id = a.casilla
+LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = u.acta
+LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
+WHERE u.estado <> 'Esperada' AND v.id IS NULL
+GROUP BY c.entidad, c.seccion
+
+-- Every acta of these secciones (all secciones, if $2 is NULL), sección by sección, and the corte that brought it out.
 -- name: sections
-WITH moved AS (
-    SELECT DISTINCT c.entidad, c.seccion
-    FROM acta_current u JOIN acta a ON a.id = u.acta JOIN casilla c ON c.id = a.casilla
-    WHERE u.changed_at >= $2::timestamptz
-)
 SELECT c.entidad, c.seccion, a.clave, a.election, c.tipo::text AS tipo, c.numero, c.ext_contigua, c.municipio,
-    v.id IS NOT NULL AS captured, v.contabilizada, v.observations, u.estado, u.changed_at
+    v.id IS NOT NULL AS captured, v.contabilizada, v.observations, u.estado, u.changed_at, p.corte
 FROM casilla c
 JOIN acta a ON a.casilla = c.id
 LEFT JOIN acta_current u ON u.acta = a.id
 LEFT JOIN (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL) s ON s.acta = a.id
+LEFT JOIN publication p ON p.version = s.version
 LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
-WHERE $2::timestamptz IS NULL OR (c.entidad, c.seccion) IN (SELECT entidad, seccion FROM moved)
+WHERE $2::int[] IS NULL OR (c.entidad, c.seccion) IN (SELECT * FROM unnest($2::int[], $3::int[]))
 ORDER BY c.entidad, c.seccion, left(a.clave, 11), a.election
 
 -- name: seccion_numbers

@@ -1,0 +1,143 @@
+"""The press: processes that write pages, on all cores, kept from one corte to the next.
+
+A corte with few pages is written by the publisher itself: a process takes longer to start. With many, each process is
+given the edition once, and then batches; it holds two batches at most, so memory does not grow with the corte. Pages
+are written in the stage and renamed, so the licence of `cut` holds for every process: without the stage each of them
+stops at its next page. They die with the publisher.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from prep.errors import Unavailable
+from prep.processes import die_with_parent
+from prep.store.cortes import Seccion
+from publisher.page_work import Done, Edition, PageWork
+
+WORTH: Final = 1_500
+"""Pages that the publisher writes by itself in about the time that the processes need to start."""
+MOST: Final = 8
+"""Processes: each takes about 60 MB."""
+_AHEAD: Final = 2
+"""Batches that a process holds: one in work, and one so that it never waits."""
+
+
+class Press:
+    """The processes, and what is known of the trees that this publisher wrote."""
+
+    def __init__(self, processes: int | None = None, *, worth: int = WORTH) -> None:
+        """`processes`: by default one for each core that this process may use; with one core none."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.processes = min(cores, MOST) if processes is None else processes
+        self.worth = worth
+        self._slots: list[ProcessPoolExecutor] = []
+        self._known: dict[Path, tuple[int, Mapping[Seccion, str]]] = {}
+
+    def slots(self) -> list[ProcessPoolExecutor]:
+        """The processes; they start with their first work."""
+        if not self._slots:
+            # Spawned: a forked child would hold the locks of threads it does not have. One process in each pool: every
+            # one of them gets the edition.
+            self._slots = [ProcessPoolExecutor(1, get_context("spawn"), _begin_process) for _ in range(self.processes)]
+        return self._slots
+
+    def known(self, public: Path, number: int) -> Mapping[Seccion, str] | None:
+        """How far the actas on their way had come when pages of that tree last said it; None if that is not known.
+
+        A publisher knows only what it wrote itself, with corte `number` or the one before.
+        """
+        of, known = self._known.get(public, (-1, None))
+        return known if of in {number - 1, number} else None
+
+    def learn(self, public: Path, number: int, known: Mapping[Seccion, str]) -> None:
+        self._known[public] = (number, known)
+
+    def close(self) -> None:
+        """End the processes. The next work starts others."""
+        for slot in self._slots:
+            slot.shutdown(wait=False, cancel_futures=True)
+        self._slots = []
+
+
+class Desk:
+    """The pages of one corte, on their way to the processes."""
+
+    def __init__(self, press: Press, edition: Edition) -> None:
+        self._press, self._edition = press, edition
+        self._here = PageWork(edition)
+        self._pages = 0
+        """So many were given to it."""
+        self._given: dict[ProcessPoolExecutor, Future[None]] = {}
+        self._turns: asyncio.Queue[ProcessPoolExecutor | None] = asyncio.Queue()
+        self._turns.put_nowait(None)
+        self.written: set[str] = set()
+        self.removed: set[str] = set()
+
+    async def write(self, kind: str, batches: AsyncIterator[Sequence[Any]]) -> None:
+        """Write all batches; on return their pages are in their places. Raises the first error of a batch."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for batch in batches:
+                    tasks.create_task(self._do(await self._turn(len(batch)), kind, batch))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _turn(self, pages: int) -> ProcessPoolExecutor | None:
+        """Wait for a process that may take a batch; None is this process."""
+        self._pages += pages
+        if not self._given and self._press.processes > 1 and self._pages > self._press.worth:
+            slots = self._press.slots()
+            self._given = {slot: _submitted(slot, _take_edition, self._edition) for slot in slots}
+            for slot in slots * _AHEAD:
+                self._turns.put_nowait(slot)
+        turn = await self._turns.get()
+        # From here on this process only reads.
+        return await self._turns.get() if turn is None and self._given else turn
+
+    async def _do(self, turn: ProcessPoolExecutor | None, kind: str, batch: Sequence[Any]) -> None:
+        try:
+            if turn is None:
+                done = await asyncio.to_thread(self._here.do, kind, batch)
+            else:
+                await asyncio.wrap_future(self._given[turn])
+                done = await asyncio.wrap_future(_submitted(turn, _do_batch, kind, batch))
+        except BrokenProcessPool:
+            self._press.close()
+            raise Unavailable("un proceso que escribe páginas se detuvo; se intentará de nuevo") from None
+        self._turns.put_nowait(turn)
+        self.written |= done.written
+        self.removed |= done.removed
+
+
+def _submitted(slot: ProcessPoolExecutor, work: Any, *given: Any) -> Future[Any]:  # noqa: ANN401
+    try:
+        return slot.submit(work, *given)
+    except BrokenProcessPool as error:
+        broken: Future[Any] = Future()
+        broken.set_exception(error)
+        return broken
+
+
+# In the process.
+
+_taken: list[PageWork] = []
+
+
+def _begin_process() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    die_with_parent()
+
+
+def _take_edition(edition: Edition) -> None:
+    _taken[:] = [PageWork(edition)]
+
+
+def _do_batch(kind: str, batch: Sequence[Any]) -> Done:
+    return _taken[0].do(kind, batch)
