@@ -20,9 +20,11 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,12 +38,12 @@ from prep.domain.night import Night
 from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
 from prep.store import night as night_store
-from prep.store.cortes import Corte, Fresh, Fuera, Phase, PublishedImage, Release, Snapshot, ToldIncident
+from prep.store.cortes import Corte, Fresh, Fuera, Group, Phase, PublishedImage, Release, Snapshot, ToldIncident
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from prep.store.standing import behind
 from publisher import figures as out
-from publisher import gate, official, pages, standing
+from publisher import gate, official, pages, parcels, standing
 from publisher.figures import Figures
 from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.kept import file_before
@@ -232,6 +234,20 @@ async def _made_without_what_is_lost(office: CorteOffice, leader: Leader, corte:
 
 async def _render_and_gate(office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool) -> Rendered:
     """Every file of the corte in the stage, and through the gate. Raises Withheld for images that are lost."""
+    try:
+        return await _render_and_gate_once(office, leader, corte, stage, then=then)
+    except GateFailure as failure:
+        if office.full:
+            raise
+        log.warning("corte made anew in full", extra={"data": {"corte": corte.number, "error": str(failure)}})
+    # A fault in what an earlier corte left must not stop this one: it is made once more, from the facts alone.
+    await asyncio.to_thread(_empty_stage, stage)
+    return await _render_and_gate_once(replace(office, full=True), leader, corte, stage, then=then)
+
+
+async def _render_and_gate_once(
+    office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool
+) -> Rendered:
     (stage / "corte").mkdir()
     async with _snapshot_to_read(
         office, leader, corte.number, then=then
@@ -453,23 +469,36 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
         kept = None if office.full else file_before(office.public, before, book.file(election))
         return None if kept is None else official.Following(kept, versions, sizes.get(election.id, 0))
 
+    sums_before = None if office.full else await shown.groups_before()
+
     async def results(election: Election) -> Figures:
         mine = fuera[election.id]
-        counted = await _count_election(shown, election, book, corte, len(mine))
+        groups = await _sum_up(shown, election, None if sums_before is None else sums_before.get(election.id), versions)
+        counted = Figures(election, book, groups, fuera=len(mine), final=corte.phase is Phase.FINAL)
         above = official.head(election, corte.at, counted.summary(), zone=book.zone)
         path = folder / book.file(election)
         people = folder / book.candidates_file(election)
         people.write_bytes(official.candidates(election, book))
-        stamp, local = official.stamp(corte.at, book.zone), corte.at.astimezone(book.zone)
-        with official.packing(stage / f"{stamp}_PREP_{election.code}_{book.siglas}.zip") as archive:
-            await official.write_results(
-                path, above, election=election, book=book, snapshot=shown, fuera=mine, following=following(election)
-            )
-            for each in (path, people, folder / "LEEME.txt"):
-                await asyncio.to_thread(official.add, archive, each, local)
+        followed = await official.write_results(
+            path, above, election=election, book=book, snapshot=shown, fuera=mine, following=following(election)
+        )
+        await asyncio.to_thread(pack, election, [path, people, folder / "LEEME.txt"], followed=followed)
         return counted
 
-    counted = await asyncio.gather(*(results(election) for election in book.elections))
+    archive = None if office.full else await asyncio.to_thread(parcels.archive_before, office.public, before)
+
+    def pack(election: Election, files: Sequence[Path], *, followed: bool) -> None:
+        name, old = partial(official.inner_zip_name, election=election, siglas=book.siglas, zone=book.zone), None
+        if followed and archive is not None and before is not None:
+            old = parcels.Before(office.public / corte_folder(before.number) / files[0].name, archive, name(before.at))
+        parcel = parcels.Parcel(stage / name(corte.at), corte.at.astimezone(book.zone))
+        parcel.add_rows(files[0], old, threads)
+        for path in files[1:]:
+            parcel.add(path)
+        parcel.close()
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        counted = await asyncio.gather(*(results(election) for election in book.elections))
     packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
     (folder / "totals.json").write_bytes(out.totals(counted))
     (folder / "manifest.json").write_bytes(
@@ -489,6 +518,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             versions=[each.version for each in fresh],
             images=[each.image for each in images],
             counts={each.election.code: each.summary() for each in counted},
+            groups={each.election.id: each.groups for each in counted},
             fuera=[each.id for each in all_fuera],
             decisions=[each.number for each in decided],
         ),
@@ -575,12 +605,26 @@ async def _write_pages(
 async def _count_all(
     shown: Snapshot, book: CatalogBook, corte: Corte, fuera: Mapping[ElectionId, Sequence[Fuera]]
 ) -> list[Figures]:
-    return [await _count_election(shown, each, book, corte, len(fuera[each.id])) for each in book.elections]
+    final = corte.phase is Phase.FINAL
+    return [
+        Figures(each, book, await shown.groups(each), fuera=len(fuera[each.id]), final=final) for each in book.elections
+    ]
 
 
-async def _count_election(shown: Snapshot, election: Election, book: CatalogBook, corte: Corte, fuera: int) -> Figures:
-    groups = await shown.groups(election)
-    return Figures(election, book, groups, fuera=fuera, final=corte.phase is Phase.FINAL)
+async def _sum_up(
+    shown: Snapshot, election: Election, before: Sequence[Group] | None, versions: Sequence[int]
+) -> list[Group]:
+    """The sums of the corte before, and what the `versions` that this one is the first to show add to them.
+
+    All actas are in corte 0 already, so a place that has moved has a sum before; without one everything is added up.
+    """
+    if before is not None:
+        sums = {each.place: each for each in before}
+        moved = await shown.groups_moved(election, versions)
+        if all(each.place in sums for each in moved):
+            sums.update({each.place: sums[each.place] + each for each in moved})
+            return [*sums.values()]
+    return await shown.groups(election)
 
 
 def _fuera_of(election: Election, book: CatalogBook, all_fuera: Sequence[Fuera]) -> list[Fuera]:
@@ -597,7 +641,7 @@ def _pack_zip(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None
     name = official.zip_name(corte.at, book.siglas, book.zone, again=corte.number if same or local.fold else None)
     target = stage / "zip" / name
     target.parent.mkdir()
-    official.pack(target, inner, local)
+    parcels.pack(target, inner, local)
     for path in inner:
         path.unlink()
     return {"archivo": f"{ZIPS}/{name}", "sha256": _sha256_of(target), "bytes": target.stat().st_size}

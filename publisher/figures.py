@@ -77,6 +77,7 @@ class Figures:
         self, election: Election, book: CatalogBook, groups: Sequence[Group], *, fuera: int, final: bool
     ) -> None:
         self.election = election
+        self.groups = groups
         self._book = book
         self._with_especiales = final and book.rules(election).last_corte_with_especiales
         options = len(election.options)

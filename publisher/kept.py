@@ -17,7 +17,7 @@ from integrity.layout import SUMS, corte_folder
 from integrity.sums import Malformed, read_sums
 from prep.store.cortes import Corte
 
-_PREAMBLE: Final = 7
+PREAMBLE: Final = 7
 """Lines above the rows: `official.head` writes them anew."""
 _BLOCK: Final = 1 << 20
 _LONGEST_LINE: Final = 1 << 16
@@ -65,7 +65,7 @@ def follow(kept: Kept, target: Path, above: bytes, changed: Sequence[ChangedRow]
     try:
         with kept.path.open("rb") as old, target.open("wb") as new:
             hashed = hashlib.sha256()
-            for _ in range(_PREAMBLE):
+            for _ in range(PREAMBLE):
                 hashed.update(old.readline(_LONGEST_LINE))
             new.write(above)
             done = _copy_rows(_whole_lines(old, hashed), new, changed, rows)

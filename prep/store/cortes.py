@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -20,6 +20,10 @@ from prep.store.night import NightChanged
 
 SQL: Final = sql("cortes")
 _NOTHING_SHOWN: Final = "/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL"
+_ALL_SUMMED: Final = (
+    "/*summed*/ SELECT a.id AS acta, s.version, 1 AS sign FROM acta a LEFT JOIN shown s ON s.acta = a.id"
+    " WHERE a.election = $2::smallint"
+)
 _LOST: Final = (
     *(each for each in GONE if not issubclass(OSError, each) and each is not TimeoutError),
     asyncpg.SerializationError,  # a replica that must replay the removal of rows this reading still sees
@@ -59,6 +63,15 @@ class Group:
     counts: Counts
     votes: tuple[int, ...]
     """Of counted actas, in the election's column order."""
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.contest, self.entidad, self.territory
+
+    def __add__(self, other: "Group") -> "Group":
+        """The sum of two groups of the same contest and territory."""
+        votes = tuple(one + more for one, more in zip(self.votes, other.votes, strict=True))
+        return Group(self.contest, self.entidad, self.territory, self.counts + other.counts, votes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +146,27 @@ class Snapshot:
         self._shown = SQL["shown_then" if then else "shown_now"]
 
     async def groups(self, election: Election) -> list[Group]:
+        """The sums over all actas of the election."""
+        return await self._summed(SQL["groups"], election)
+
+    async def groups_moved(self, election: Election, versions: Sequence[int]) -> list[Group]:
+        """What the sums gain over those of the corte before, if this corte is the first to show these versions."""
+        return await self._summed(SQL["groups"].replace(_ALL_SUMMED, SQL["groups_moved"]), election, versions)
+
+    async def _summed(self, block: str, election: Election, *versions: Sequence[int]) -> list[Group]:
         # The votes stand behind the four quantities of the header; PostgreSQL counts from 1.
         first = len(("boletas_sobrantes", "personas", "representantes", "sacados")) + 1
-        sums = ", ".join(f"coalesce(sum(n[{first + place}]), 0)" for place in range(len(election.options)))
-        query = _block_showing("groups", self._shown).replace("/*votes*/", sums)
+        sums = ", ".join(f"coalesce(sum(n[{first + place}] * sign), 0)" for place in range(len(election.options)))
+        query = block.replace(_NOTHING_SHOWN, self._shown).replace("/*votes*/", sums)
         kind, _, _ = territory(election)
         async with self._beside() as connection:
-            rows = await connection.fetch(query, self.number, election.id, kind, timeout=_LONG)
+            rows = await connection.fetch(query, self.number, election.id, kind, *versions, timeout=_LONG)
         return [_group_of(row) for row in rows]
+
+    async def groups_before(self) -> Mapping[ElectionId, Sequence[Group]] | None:
+        """The sums that the corte before has on record; None if it has none."""
+        kept = await self._connection.fetchval(SQL["by_place"], self.number - 1)
+        return None if kept is None else _read_groups(kept)
 
     async def places(self, election: Election) -> list[tuple[int, int]]:
         """Every (entidad, territory) that a row of this election names."""
@@ -264,6 +290,26 @@ def _group_of(row: asyncpg.Record) -> Group:
     return Group(*place, Counts(**fields), votes)
 
 
+def _write_groups(groups: Mapping[ElectionId, Sequence[Group]]) -> str:
+    """By election, one list for each group: its place, its counts, its votes."""
+    return json.dumps(
+        {
+            election: [[*each.place, *astuple(each.counts), *each.votes] for each in of]
+            for election, of in groups.items()
+        }
+    )
+
+
+def _read_groups(text: str) -> dict[ElectionId, list[Group]]:
+    counts = 3 + len(fields(Counts))
+    return {
+        ElectionId(int(election)): [
+            Group(ContestId(each[0]), each[1], each[2], Counts(*each[3:counts]), tuple(each[counts:])) for each in of
+        ]
+        for election, of in json.loads(text).items()
+    }
+
+
 def _corte_of(row: asyncpg.Record) -> Corte:
     return Corte(**{**row, "phase": Phase(row["phase"])})
 
@@ -313,6 +359,8 @@ class Release:
     images: Sequence[bytes]
     counts: Mapping[str, Mapping[str, str]]
     """The thirteen values of each election."""
+    groups: Mapping[ElectionId, Sequence[Group]] = field(default_factory=dict)
+    """What all its sums are made of: the next corte goes on from them."""
     fuera: Sequence[int] = ()
     """All rows fuera de catálogo that it shows."""
     decisions: Sequence[int] = ()
@@ -356,7 +404,8 @@ async def record(connection: Connection, new: Corte, release: Release, *, declar
             # The corte and everything it shows commit together: a corte on record can always be made again.
             # If we stop before the commit there is no corte, and the next look cuts it anew.
             head = (new.number, new.at, new.phase, previous, new.sums)
-            await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro, declaration)
+            by_place = _write_groups(release.groups)
+            await connection.execute(SQL["record"], *head, counts, new.due, new.simulacro, declaration, by_place)
             await connection.execute(SQL["publish_versions"], release.versions, new.number, timeout=_LONG)
             await connection.execute(SQL["publish_images"], release.images, new.number, timeout=_LONG)
             await connection.execute(SQL["publish_fuera"], release.fuera, new.number)

@@ -23,8 +23,10 @@ WHERE p.corte <= $1::int
 GROUP BY v.acta
 
 -- name: groups
-WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL), acta_shown AS (
-    SELECT a.contest, c.entidad,
+WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL), summed AS NOT MATERIALIZED (
+    /*summed*/ SELECT a.id AS acta, s.version, 1 AS sign FROM acta a LEFT JOIN shown s ON s.acta = a.id WHERE a.election = $2::smallint
+), acta_shown AS (
+    SELECT a.contest, c.entidad, x.sign,
         CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal WHEN 'distrito_local' THEN c.distrito_local
             ELSE k.territory END AS territory,
         v.id IS NOT NULL AS captured,
@@ -32,21 +34,20 @@ WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current
         v.inconsistent,
         v.id IS NOT NULL AND v.image IS NULL AS sin_acta,
         c.tipo = 'S' AS especial,
-        a.lista_nominal, v.calculado,
+        a.lista_nominal * x.sign AS lista_nominal, v.calculado * x.sign AS calculado,
         CASE WHEN v.contabilizada = 1 THEN v.numbers END AS n
-    FROM acta a
+    FROM summed x
+    JOIN acta a ON a.id = x.acta
     JOIN casilla c ON c.id = a.casilla
     JOIN contest k ON k.id = a.contest
-    LEFT JOIN shown s ON s.acta = a.id
-    LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
-    WHERE a.election = $2::smallint
+    LEFT JOIN acta_version v ON v.id = x.version AND v.reason <> 'retiro'
 )
 SELECT contest, entidad, territory,
-    count(*)::int AS esperadas,
-    count(*) FILTER (WHERE counted)::int AS contabilizadas,
-    count(*) FILTER (WHERE captured AND NOT counted)::int AS no_contabilizadas,
-    count(*) FILTER (WHERE inconsistent)::int AS inconsistentes,
-    count(*) FILTER (WHERE sin_acta)::int AS sin_acta,
+    sum(sign)::int AS esperadas,
+    coalesce(sum(sign) FILTER (WHERE counted), 0)::int AS contabilizadas,
+    coalesce(sum(sign) FILTER (WHERE captured AND NOT counted), 0)::int AS no_contabilizadas,
+    coalesce(sum(sign) FILTER (WHERE inconsistent), 0)::int AS inconsistentes,
+    coalesce(sum(sign) FILTER (WHERE sin_acta), 0)::int AS sin_acta,
     coalesce(sum(lista_nominal) FILTER (WHERE counted), 0)::bigint AS lista_nominal,
     coalesce(sum(lista_nominal) FILTER (WHERE NOT captured), 0)::bigint AS lista_por_capturar,
     coalesce(sum(calculado) FILTER (WHERE counted), 0)::bigint AS votos_con_especiales,
@@ -55,6 +56,20 @@ SELECT contest, entidad, territory,
 FROM acta_shown
 GROUP BY contest, entidad, territory
 ORDER BY contest, entidad, territory
+
+-- name: groups_moved
+-- Goes in the place of `summed`: the versions $4, that corte $1 is the first to show, and with a minus what the cortes before
+-- show for their actas. Each acta stands there twice, so `esperadas` is 0.
+SELECT v.acta, m.version, m.sign
+FROM unnest($4::bigint[]) AS f (version)
+JOIN acta_version v ON v.id = f.version
+JOIN acta a ON a.id = v.acta AND a.election = $2::smallint
+CROSS JOIN LATERAL (
+    SELECT f.version, 1 AS sign
+    UNION ALL
+    SELECT max(p.version), -1 FROM acta_version w JOIN publication p ON p.version = w.id WHERE w.acta = v.acta AND p.corte < $1::int
+) AS m
+WHERE $3::text IS NOT NULL
 
 -- name: rows
 WITH shown AS NOT MATERIALIZED (/*shown*/ SELECT acta, version FROM acta_current WHERE $1::int IS NULL), place AS (
@@ -110,6 +125,9 @@ ORDER BY 1, 2
 
 -- name: last
 SELECT number, at, phase, due, simulacro, sums FROM corte ORDER BY number DESC LIMIT 1
+
+-- name: by_place
+SELECT by_place::text FROM corte WHERE number = $1
 
 -- name: corte
 SELECT number, at, phase, due, simulacro, sums FROM corte WHERE number = $1
@@ -185,8 +203,8 @@ WHERE p.image IS NULL OR (v.id IS NOT NULL AND NOT EXISTS (  -- it was brought o
 ORDER BY i.sha256
 
 -- name: record
-INSERT INTO corte (number, at, phase, previous, sums, counts, due, simulacro, declaracion)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO corte (number, at, phase, previous, sums, counts, due, simulacro, declaracion, by_place)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: publish_versions
 INSERT INTO publication (version, corte) SELECT version, $2::int FROM unnest($1::bigint[]) AS fresh (version)

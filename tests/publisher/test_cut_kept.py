@@ -2,17 +2,23 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from prep.domain.catalog import ElectionId
 from prep.domain.entry import TOTAL, Mark
 from prep.rehearsal.replay import Sheet
-from publisher import kept, official
+from prep.store import cortes
+from prep.store.cortes import Group
+from publisher import kept, official, parcels
 from publisher.kept import ChangedRow, Kept, follow
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
@@ -53,10 +59,11 @@ def typed_again(rng: random.Random, sheet: Sheet) -> Sheet:
 
 @pytest.mark.parametrize("seed", [3, 5])
 async def test_every_corte_of_a_random_night_is_the_one_that_is_made_in_full(
-    tonight: SmallNight, tmp_path: Path, made_anew: list[str], seed: int
+    tonight: SmallNight, tmp_path: Path, made_anew: list[str], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """A publisher that is killed at any step is followed by one that goes on; actas are typed again meanwhile."""
     rng = random.Random(seed)
+    copied = _watch_blocks(monkeypatch)
     waiting = rng.sample(tonight.sheets, len(tonight.sheets))
     known = {acta.qr for acta in tonight.catalog.actas}
     counted: list[Sheet] = []
@@ -70,9 +77,61 @@ async def test_every_corte_of_a_random_night_is_the_one_that_is_made_in_full(
             await tonight.cut(office=failing(tonight.office, rng.choice(STEPS), after=rng.random() < 0.5))
         await until(tonight, number)
     assert not made_anew
+    assert copied
+    copied.clear()
     whole = replace(tonight.at(tmp_path / "entero"), full=True)
     await until(tonight, number, office=whole)
+    assert not copied
     assert tree(whole.public) == tree(tonight.office.public)
+    assert await _sums_on_record(tonight) == await _sums_of_all_actas(tonight)
+
+
+def _watch_blocks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The blocks of ZIPs that are copied from the corte before."""
+    copied: list[bytes] = []
+    deflate_really = parcels._deflate_group
+
+    def watched(group: Sequence[tuple[bytes, bytes | None]]) -> bytes:
+        copied.extend(kept for _, kept in group if kept is not None)
+        return deflate_really(group)
+
+    monkeypatch.setattr(parcels, "_deflate_group", watched)
+    return copied
+
+
+async def _sums_on_record(tonight: SmallNight) -> dict[ElectionId, list[Group]]:
+    async with cortes.snapshot(tonight.pool, tonight.cut_so_far, then=True) as shown:
+        kept = await shown.groups_before()
+    assert kept is not None
+    return {election: sorted(groups, key=attrgetter("place")) for election, groups in kept.items()}
+
+
+async def _sums_of_all_actas(tonight: SmallNight) -> dict[ElectionId, list[Group]]:
+    async with cortes.snapshot(tonight.pool, tonight.cut_so_far - 1, then=True) as shown:
+        return {
+            each.id: sorted(await shown.groups(each), key=attrgetter("place")) for each in tonight.catalog.elections
+        }
+
+
+async def test_wrong_sums_that_a_corte_left_are_found_and_do_not_stop_the_next(
+    tonight: SmallNight, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gate adds up every row, so it sees them; the corte is then made from all actas, and leaves the right sums."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:40])
+    await tonight.cut()
+    owner = await asyncpg.connect(tonight.owner)
+    sums = json.loads(await owner.fetchval("SELECT by_place::text FROM corte WHERE number = 1"))
+    next(iter(sums.values()))[0][-1] += 100
+    await owner.execute("UPDATE corte SET by_place = $1 WHERE number = 1", json.dumps(sums))
+    await owner.close()
+    await tonight.count(tonight.sheets[40:50])
+    await tonight.cut()
+    assert [each.message for each in caplog.records].count("corte made anew in full") == 1
+    await tonight.count(tonight.sheets[50:60])
+    await tonight.cut()
+    assert [each.message for each in caplog.records].count("corte made anew in full") == 1
+    assert await _sums_on_record(tonight) == await _sums_of_all_actas(tonight)
 
 
 def flip(path: Path) -> None:
