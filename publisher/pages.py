@@ -28,9 +28,11 @@ from integrity.layout import (
     FEED,
     INDEX,
     LISTS,
+    PLACES_INDEX,
     ROOT_PAGES,
     SECTIONS,
     SITE_FILES,
+    SITE_PARTS,
     SITE_PROGRAM,
     changes_path,
     corte_folder,
@@ -49,6 +51,7 @@ from publisher import charts, views
 from publisher import figures as out
 from publisher.figures import Figures, Sum
 from publisher.official import CatalogBook
+from publisher.places import KnownPlace, as_words, index_files
 from publisher.schemas import schemas
 from publisher.views import Place, thousands
 
@@ -71,6 +74,8 @@ _ON_A_PAGE: Final = 300
 _CLOCKS: Final = timedelta(minutes=2)
 """How far the clocks of two machines may differ, and a change may be older than the corte that shows it first."""
 _FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
+_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
 _NOTICES: Final = re.compile('(<div class="notices" id="avisos" role="status">).*?(</div>)', re.DOTALL)
 _OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
 _LINE: Final[Mapping[str, str]] = MappingProxyType(
@@ -227,6 +232,7 @@ async def render(
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
     site = SiteWriter(public, stage, book, corte)
+    await _write_places(site, shown)
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in site_files(book).items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
@@ -275,21 +281,29 @@ def write_waiting(public: Path, night: Night, *, late: bool) -> None:
 def constants() -> dict[str, bytes]:
     """The files that are the same in every night of this release. Each manifest states their digests (INT-07)."""
     made = {"verificar.html": checker()}
-    files = {name: made.get(name) or (SITE / name).read_bytes() for name in (*SITE_FILES, SITE_PROGRAM)}
+    files = {name: made.get(name) or (SITE / name).read_bytes() for name in (*SITE_FILES, SITE_PROGRAM, *SITE_PARTS)}
     return {**files, **schemas()}
 
 
 def site_files(book: CatalogBook) -> Mapping[str, bytes]:
-    """The files beside the pages whose digests the manifest states: the constants, and the institute's logo."""
-    return constants() | ({logo_name(book.logo): book.logo} if book.logo else {})
+    """The files beside the pages whose digests the manifest states: the constants, the institute's logo, and the list of the index of places."""
+    own = {PLACES_INDEX: book.places} if book.places else {}
+    return constants() | own | ({logo_name(book.logo): book.logo} if book.logo else {})
 
 
 def checker() -> bytes:
     """`verificar.html`: one file that needs no other. Its security policy names its own script and style by digest."""
     # One file, so that a reader can save it and use it without the site.
-    script, style = ((SITE / f"verificar.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    style = (SITE / "verificar.css").read_text(encoding="utf-8")
+    script = _in_one([(SITE / name).read_text(encoding="utf-8") for name in ("comprobacion.js", "verificar.js")])
     hashes = {"script_hash": _policy_hash(script), "style_hash": _policy_hash(style)}
     return TEMPLATES.get_template("verificar.html").render(script=script, style=style, **hashes).encode()
+
+
+def _in_one(modules: Sequence[str]) -> str:
+    """Modules, each after those that it imports, as one script: inside a page there is no other file to import."""
+    plain = (_EXPORT.sub("", _IMPORT.sub("", each)) for each in modules)
+    return '"use strict";\n(() => {\n' + "".join(plain) + "})();\n"
 
 
 def _policy_hash(text: str) -> str:
@@ -354,6 +368,16 @@ def _package(site: SiteWriter) -> str:
     return name
 
 
+async def _write_places(site: SiteWriter, shown: Snapshot) -> None:
+    """The index of places, with the first corte or if the tree has lost it; its list comes last."""
+    listed = site.public / PLACES_INDEX
+    if not site.book.places or (listed.exists() and listed.read_bytes() == site.book.places):
+        return
+    listed.parent.mkdir(exist_ok=True)
+    for name, content in index_files(KnownPlace(*each) for each in await cortes.known_places(shown)).items():
+        site.put(site.public / name, content)
+
+
 async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable["ElectionPages"]) -> None:
     """The pages in words. Most of them change only if the program does."""
     files = [
@@ -371,8 +395,14 @@ async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable["E
             blocks[entidad][seccion // 100] = section_block(entidad, seccion)
         else:
             blocks[entidad].setdefault(-1, section_page(entidad, 0))
-    places = [(entidad, site.book.entidad(entidad), sorted(found.items())) for entidad, found in sorted(blocks.items())]
-    site.write("casilla.html", "casilla.html", same=True, places=places)
+    municipios: defaultdict[int, dict[str, list[tuple[int, str]]]] = defaultdict(dict)
+    for entidad, name, block in await cortes.municipio_blocks(shown):
+        municipios[entidad].setdefault(as_words(name), []).append((block, section_block(entidad, block * 100)))
+    places = [
+        (entidad, site.book.entidad(entidad), sorted(found.items()), municipios[entidad])
+        for entidad, found in sorted(blocks.items())
+    ]
+    site.write("casilla.html", "casilla.html", same=True, places=places, by_words=bool(site.book.places))
     for name in {*ROOT_PAGES} - {"datos.html", "casilla.html"}:
         site.write(name, name, same=True, night=site.book.night)
 
@@ -418,7 +448,7 @@ async def _write_sections(site: SiteWriter, shown: Snapshot, past: Sequence[Befo
     since = None if everything else past[-2].at - _CLOCKS
     elections = {each.id: (each, site.book.rules(each)) for each in site.book.elections}
     if everything:
-        _write_blocks(site, await cortes.seccion_numbers(shown))
+        _write_blocks(site, await cortes.seccion_numbers(shown), await cortes.known_places(shown))
     held: list[Mapping[str, Any]] = []
     async for record in cortes.sections(shown, since):
         if held and (held[0]["entidad"], held[0]["seccion"]) != (record["entidad"], record["seccion"]):
@@ -442,6 +472,7 @@ def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], electi
         {
             "casilla": each["clave"],
             "nombre": each["name"],
+            **each["where"],
             "actas": [
                 {
                     "eleccion": acta["election"].code,
@@ -461,13 +492,24 @@ def write_section(site: SiteWriter, records: Sequence[Mapping[str, Any]], electi
     )
 
 
-def _write_blocks(site: SiteWriter, numbers: Sequence[tuple[int, int]]) -> None:
-    """The lists of secciones, a hundred on each page."""
+def _write_blocks(
+    site: SiteWriter, numbers: Sequence[tuple[int, int]], known: Sequence[tuple[int, int, str, str, str]]
+) -> None:
+    """The lists of secciones, a hundred on each page, with the places of their casillas if the catalogue has them."""
+    at: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    of: dict[tuple[int, int], str] = {}
+    for entidad, seccion, municipio, lugar, direccion in sorted({*known}):
+        at[entidad, seccion].append(as_words(lugar or direccion))
+        of[entidad, seccion] = as_words(municipio)
     blocks: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for entidad, seccion in numbers:
         blocks[section_block(entidad, seccion)].append((entidad, seccion))
     for name, own in blocks.items():
-        shown = [(seccion, section_page(entidad, seccion).partition("/")[2]) for entidad, seccion in own]
+        shown = [
+            (seccion, section_page(*key).partition("/")[2], of.get(key, ""), sorted({*at[key]}))
+            for key in own
+            for _, seccion in [key]
+        ]
         site.write(name, "secciones.html", same=True, entidad=site.book.entidad(own[0][0]), secciones=shown)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from capture import decisions, entries
 from integrity import __main__ as integrity
-from integrity.layout import LISTS, ROOT_PAGES
+from integrity.layout import LISTS, ROOT_PAGES, SITE_PARTS
 from load_tests.bench import table
 from prep.domain.decision import DecisionKind
 from prep.files.catalog_columns import COLUMNS
@@ -330,7 +330,7 @@ WORDS = {
     "N": r"\d+",
 }
 OF_THE_SITE = (
-    *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", "esquemas/NOMBRE.json", *ROOT_PAGES),
+    *("sitio.js", *SITE_PARTS, "inicio.json", "cortes.atom", "cambios/NNNN.json", "esquemas/NOMBRE.json", *ROOT_PAGES),
     *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
     *(f"ELECCION/{name}.{form}" for name in (*LISTS, "tarjeta") for form in ("html", "json")),
     *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "CLAVE")),
