@@ -57,7 +57,7 @@ SECTIONS: Final = "seccion"
 CHANGES: Final = "cambios"
 PLACES: Final = "lugares"
 PLACES_INDEX: Final = "lugares/indice.json"
-"""Every file of that folder with its SHA-256, if the catalogue states the places of casillas. The manifest states it."""
+"""Every file of that folder with its SHA-256, if the catalogue states places. The manifest states this one."""
 SCHEMAS: Final = "esquemas"
 SCHEMA_NAMES: Final = (
     *("apertura", "cambios", "catalogo", "hoja", "index", "indice", "lista", "lugares", "manifest", "pagina"),

@@ -59,6 +59,7 @@ from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
 from publisher.places import KnownPlace, index_files
+from publisher.site_files import site_files
 
 log: Final = logging.getLogger(__name__)
 GATE_SECONDS: Final = 900.0
@@ -491,7 +492,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             fresh=fresh,
             decided=decided,
             packed=packed,
-            site=pages.site_files(book),
+            site=site_files(book),
         )
     )
     return Rendered(

@@ -1,7 +1,8 @@
 """`prep incident`: what the institute tells everybody about the night, on every page, until it says that it is over.
 
 An incident and its end are events, so both are leaves of the log: nobody can tell one and deny it later. The publisher
-tells them within seconds, also while no corte comes out (`pages.show_incidents`). `index.json` has those that stand.
+tells them within seconds, also while no corte comes out (`start_page.show_incidents`). `index.json` has those that
+stand.
 """
 
 import argparse

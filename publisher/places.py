@@ -1,7 +1,7 @@
 """«Encuentra tu casilla» by the words of its place or address: an index in small files, which a page reads by itself.
 
-    lugares/09-esc.json    the places of entidad 09 with a word that begins with «esc», if they are few. If they are many:
-                           the letters that may follow, and the places with the very word «esc»
+    lugares/09-esc.json    the places of entidad 09 with a word that begins with «esc», if they are few. If they are
+                           many: the letters that may follow, and the places with the very word «esc»
     lugares/indice.json    every such file with its SHA-256. The manifest states the digest of this one, so that nobody
                            can send a reader to another casilla unseen
 

@@ -25,7 +25,7 @@ from prep.store.cortes import Corte
 from prep.store.leading import Leader
 from prep.store.night import NightChanged
 from prep.store.tonight import Tonight
-from publisher import pages
+from publisher import start_page
 from publisher.cut import CorteOffice, Order, cut, licensed
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
@@ -138,13 +138,13 @@ class Publisher:
             return
         async with session.using() as connection:
             told = await cortes.incidents(connection)
-        if await asyncio.to_thread(pages.tells_incidents, public, told, zone):
+        if await asyncio.to_thread(start_page.tells_incidents, public, told, zone):
             return
         with contextlib.suppress(leading.PublisherBusy):  # next look
             async with session.cutting(patience=0):
                 with licensed(public) as stage:
                     await session.check()
-                    await asyncio.to_thread(pages.show_incidents, public, stage, told, zone)
+                    await asyncio.to_thread(start_page.show_incidents, public, stage, told, zone)
 
     def _not_begun(self) -> str | None:
         """One sentence if the start has passed without corte 0; a page in the place of the results says the same."""
@@ -153,7 +153,7 @@ class Publisher:
             return None
         late = is_late(night, self._now())
         if self._leads:  # a standby could write it over the page of a corte that the leader brings out
-            pages.write_waiting(self.office.public, night, late=late)
+            start_page.write_waiting(self.office.public, night, late=late)
         if not late or night.start is None:
             return None
         return f"la noche debía empezar {in_words(night.start, night.tz)}, y el corte 0 no ha salido: falta «prep zero»"

@@ -196,7 +196,9 @@ MANIFEST: Final = {
     "sitio": Later(
         {
             **dict.fromkeys(SITE_FILES, DIGEST),
-            **dict.fromkeys((SITE_PROGRAM, *SITE_PARTS, *LOGOS, PLACES_INDEX, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)),
+            **dict.fromkeys(
+                (SITE_PROGRAM, *SITE_PARTS, *LOGOS, PLACES_INDEX, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)
+            ),
         }
     ),
 }

@@ -64,7 +64,7 @@ from integrity.tree.rows import (
     split_line,
 )
 from integrity.tree.totals import distribute, percent, whole, with_especiales
-from integrity.tree.tree import PublishedCorte, Seen, blame
+from integrity.tree.tree import PublishedCorte, Seen, blame, malformed
 
 _LIMIT: Final = 64 << 20
 _PREAMBLE: Final = 7

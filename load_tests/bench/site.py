@@ -23,9 +23,11 @@ from prep.files.catalog_files import load_catalog
 from prep.rehearsal.installation import rehearsal_night
 from prep.rehearsal.synthetic import synthetic
 from prep.store.cortes import Corte, Phase
+from publisher.election_pages import ElectionPages
 from publisher.figures import Figures
 from publisher.official import CatalogBook
-from publisher.pages import ElectionPages, SiteWriter, write_section
+from publisher.page_writer import SiteWriter
+from publisher.pages import write_section
 
 Figure = dict[str, Any]
 ACTAS: Final = 2_000

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from prep.errors import Rejected
-from publisher.pages import constants
+from publisher.site_files import constants
 
 PACKAGES: Final = ("capture", "integrity", "load_tests", "prep", "publisher")
 BESIDE: Final = "dependencias"

@@ -266,7 +266,9 @@ class Carrier:
         listed: dict[str, str] = told["archivos"]
         if strange := next((name for name in listed if _OF_PLACES.fullmatch(name) is None), None):
             raise Divergence(f"{PLACES_INDEX} del origen nombra «{strange}», que no es de ese índice")
-        await few_at_once(lambda name: self._fetch_known(stage, f"{PLACES}/{name}", listed[name], _JSON), sorted(listed))
+        await few_at_once(
+            lambda name: self._fetch_known(stage, f"{PLACES}/{name}", listed[name], _JSON), sorted(listed)
+        )
         stage.put_if_new(PLACES_INDEX, content)
 
     async def _pages_listed(self, stage: Stage, last: Manifest) -> tuple[set[str], set[str]]:

@@ -16,7 +16,7 @@ from capture.receipts import canonical
 from integrity.layout import proof_path
 from integrity.log.note import SignatureKind, Signer, read_proof
 from integrity.verify import verify
-from publisher.pages import checker
+from publisher.site_files import checker
 from tests.browser.conftest import Site, Watched
 
 LAST = "cortes/0002"

@@ -33,7 +33,7 @@ from publisher.mirror.command import mirroring
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import OriginRefused, Patience, base_of
-from publisher.pages import show_incidents
+from publisher.start_page import show_incidents
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
 from tests.makers.waiting import PATIENCE, until

@@ -26,7 +26,7 @@ from integrity.log.writer import FileState, Sequencer
 from integrity.sealing import development
 from integrity.sealing.seal import PERSON, seal
 from integrity.sealing.sello import seals
-from publisher.pages import constants
+from publisher.site_files import constants
 from tests.makers import tree_maker
 from tests.makers.log_maker import signer
 from tests.makers.seal_maker import STAMPING, Party, party, rsa_key

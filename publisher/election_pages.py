@@ -1,0 +1,257 @@
+"""The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from html import escape
+from types import MappingProxyType
+from typing import Any, Final
+
+from integrity.layout import CARD, LISTS, section_page
+from prep.domain.catalog import Contest, ContestId
+from prep.domain.row import territory
+from prep.store import cortes
+from prep.store.cortes import Before, Fuera, Phase, Snapshot
+from publisher import views
+from publisher.figures import Figures, Sum
+from publisher.page_writer import SiteWriter
+from publisher.views import Place, thousands
+
+_ON_A_PAGE: Final = 300
+"""Actas on one page of a list: about 15 kB compressed."""
+_LINE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "name": "nombre",
+        "clave": "acta",
+        "path": "archivo",
+        "sha256": "sha256",
+        "state": "estado",
+        "observations": "observaciones",
+        "why": "motivo",
+        "corte": "corte",
+        "gone": "retirada",
+    }
+)
+"""Fields of a line of a list, and their names in its twin."""
+
+
+class ElectionPages:
+    """The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
+
+    def __init__(
+        self,
+        site: SiteWriter,
+        figures: Figures,
+        past: Sequence[Before],
+        before: Mapping[int, Sequence[Mapping[str, Any]]],
+        captures: Mapping[int, Sequence[Mapping[str, Any]]],
+    ) -> None:
+        self.site = site
+        self.figures = figures
+        self._code = figures.election.code
+        self._contests = {contest.id: (contest, total) for contest, total in figures.contests}
+        self._lonely = {  # contests of one place: the page of the place is theirs too
+            contest: places[0] for contest, places in figures.places_of.items() if len(places) == 1
+        }
+        self._contest_at = {place: contest for contest, place in self._lonely.items()}
+        self._changed: set[Place] = set()
+        self._rules = site.book.rules(figures.election)
+        self._history = views.history_view(self._code, past)
+        self._actas = views.ActaViews(figures, self._rules, site.book.zone, before=before, captures=captures)
+        self._listed: dict[str, int] = {}
+
+    def acta(self, record: Mapping[str, Any]) -> None:
+        """The page of one acta, from the version that this corte brings out."""
+        place = (record["entidad"], record["territory"])
+        self._changed.add(place)
+        self.site.written.add(section_page(record["entidad"], record["seccion"]))
+        name = f"{self._code}/{record['clave']}.html"
+        # Two people took away what it rested on: an acta that is not captured has no page.
+        if record["withdrawn"]:
+            self.site.remove(name)
+            return
+        view = self._actas.view(record) | {
+            "place_page": self._page_of_place(place),
+            "place_name": self._name_of_place(place),
+        }
+        self.site.write(name, "acta.html", election=self.figures.election, acta=view)
+
+    async def places(self, shown: Snapshot) -> None:
+        """Pages of the contests, and of the places in which an acta changed, with the list of their actas."""
+        # The heading of every page shows the phase, which changes with corte 0 and with the last one.
+        everything = self.site.corte.phase is not Phase.EN_CURSO
+        wanted = {
+            place
+            for place in self.figures.places
+            if everything or place in self._changed or not (self.site.public / self._path_of_place(place)).exists()
+        }
+        if wanted:
+            async for place, records in _by_place(cortes.listed(shown, self.figures.election)):
+                if place in wanted:
+                    self._write_one_place(place, records)
+        if len(self._contests) > 1:
+            for contest, total in self._contests.values():
+                if contest.id not in self._lonely:
+                    view = views.contest_view(self.figures, contest, total)
+                    self._write_place(
+                        f"contienda-{contest.id}.html", view | {"places": self._place_lines(contest.id)}, ""
+                    )
+
+    def _write_one_place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
+        rows = "\n".join(map(self._acta_line, records))
+        # The only place of a contest: its page shows the contest's candidacies too.
+        alone = self._contest_at.get(place) if len(self._contests) > 1 else None
+        if alone is not None:
+            view = views.contest_view(self.figures, *self._contests[alone]) | {"name": self._name_of_place(place)}
+        else:
+            total = self.figures.places[place]
+            election = self.figures.election
+            view = {
+                "name": self._name_of_place(place),
+                "of": self._scope_of_place(place),
+                "counts": total.counts,
+                "total": total.counts.votos_con_especiales,
+                "votes": views.by_option(election, total, range(len(election.options))),
+            }
+        self._write_place(self._page_of_place(place), view | {"places": []}, rows)
+
+    def _acta_line(self, record: Mapping[str, Any]) -> str:
+        """One line of the list of actas.
+
+        It is no template: a corte may write each acta of the night here, which is slow.
+        """
+        name = escape(views.casilla_name(record))
+        if not record["captured"]:
+            where = escape(views.at_casilla(record["clave"]))
+            return (
+                f'<tr><th scope="row"><a href="{where}">{name}</a></th><td>Por capturar</td><td class="n"></td>'
+                "<td></td></tr>"
+            )
+        of, votes = f"{self._code}/acta/{record['clave']}", record["calculado"]
+        observed = escape(views.shown_observations(self._rules, record["observations"]))
+        said = f'<data value="{observed}" data-de="{of}:OBSERVACIONES">{observed}</data>' if observed else ""
+        kind, state = views.acta_state(record)
+        return (
+            f'<tr><th scope="row"><a href="{escape(record["clave"])}.html">{name}</a></th>'
+            f'<td class="{kind}"><data value="{record["contabilizada"]}" data-de="{of}:CONTABILIZADA">{state}</data>'
+            f'</td><td class="n"><data value="{votes}" data-de="{of}:TOTAL_VOTOS_CALCULADO">{thousands(votes)}</data>'
+            f"</td><td>{said}</td></tr>"
+        )
+
+    def _scope_of_place(self, place: Place) -> str:
+        """The name of a place for verifiers."""
+        return f"{self._code}/lugar/{place[0]}-{place[1]}"
+
+    def _write_place(self, page: str, view: Mapping[str, Any], rows: str) -> None:
+        self.site.write(f"{self._code}/{page}", "place.html", election=self.figures.election, view=view, rows=rows)
+
+    def lists(self, records: Sequence[Mapping[str, Any]], fuera: Sequence[Fuera]) -> None:
+        """The lists of actas with reasons: as many pages as they need, and none of an earlier corte beyond them."""
+        found = views.reasons_lists(records, self._rules)
+        found["fuera-de-catalogo"] = [views.fuera_view(each) for each in fuera]
+        for name in LISTS:
+            lines = found[name]
+            self._listed[name] = len(lines)
+            pages = max(1, -(-len(lines) // _ON_A_PAGE))
+            for page in range(1, pages + 1):
+                own = lines[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
+                data = [{told: each[key] for key, told in _LINE.items() if each.get(key)} for each in own]
+                self.site.write(
+                    _list_page(self._code, name, page),
+                    "lista.html",
+                    same=True,
+                    election=self.figures.election,
+                    kind=name,
+                    lines=own,
+                    number=page,
+                    pages=pages,
+                    data=data,
+                )
+            beyond = pages + 1
+            while (self.site.public / _list_page(self._code, name, beyond)).exists():
+                self.site.remove(_list_page(self._code, name, beyond))
+                beyond += 1
+
+    def election(self) -> None:
+        """The election's own page, and its card."""
+        self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=self.summary_view())
+        listed = [] if len(self._contests) > 1 else self._place_lines(next(iter(self._contests)))
+        self.site.write(f"{self._code}/index.html", "election.html", view=self.summary_view() | {"places": listed})
+
+    def summary_view(self) -> dict[str, Any]:
+        """The values for the election's page, and for its card on the home page."""
+        book, election = self.site.book, self.figures.election
+        lines = [self._contest_line(contest, total) for contest, total in self._contests.values()]
+        kind, _, _ = territory(election)
+        return views.election_view(
+            self.figures, file=book.file(election), candidates_file=book.candidates_file(election)
+        ) | {
+            "lines": lines if len(lines) > 1 else [],
+            "leads": views.leads(lines) if len(lines) > 1 else [],
+            "history": self._history,
+            "listed": self._listed,
+            "kind": kind.words,
+        }
+
+    def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
+        lonely = self._lonely.get(contest.id)
+        return {
+            "name": contest.name,
+            "short": str(contest.territory or contest.id),
+            "counts": total.counts,
+            "page": self._page_of_place(lonely) if lonely else f"contienda-{contest.id}.html",
+            "of": f"{self._code}/contienda/{contest.id}",
+            "standing": views.standing(self.figures, contest, total),
+        }
+
+    def _place_lines(self, contest: ContestId) -> list[dict[str, Any]]:
+        return [
+            {
+                "page": self._page_of_place(place),
+                "name": self._name_of_place(place),
+                "of": self._scope_of_place(place),
+                "counts": self.figures.places[place].counts,
+            }
+            for place in self.figures.places_of.get(contest, ())
+        ]
+
+    def _page_of_place(self, place: Place) -> str:
+        return f"lugar-{place[0]}-{place[1]}.html"
+
+    def _path_of_place(self, place: Place) -> str:
+        return f"{self._code}/{self._page_of_place(place)}"
+
+    def _name_of_place(self, place: Place) -> str:
+        kind, _, _ = territory(self.figures.election)
+        if not place[1]:
+            return f"{self.site.book.entidad(place[0])}, sin distrito"
+        name = self.site.book.place(self.figures.election, *place)
+        title = f"{kind.words.capitalize()} {place[1]}"
+        return title if name in {title, f"Distrito {place[1]}"} else f"{title}, {name}"
+
+
+def _list_page(code: str, name: str, number: int) -> str:
+    return f"{code}/{name}.html" if number == 1 else f"{code}/{name}-{number}.html"
+
+
+async def _by_place(records: AsyncIterator[Any]) -> AsyncIterator[tuple[Place, list[Any]]]:
+    """The actas of each place.
+
+    In the official file the actas of a place stand together, except those of casillas without a district; they come
+    last.
+    """
+    place: Place | None = None
+    held: list[Any] = []
+    nowhere: dict[Place, list[Any]] = {}
+    async for record in records:
+        here = (record["entidad"], record["territory"])
+        if not here[1]:
+            nowhere.setdefault(here, []).append(record)
+            continue
+        if place is not None and here != place:
+            yield place, held
+            held = []
+        place = here
+        held.append(record)
+    if place is not None:
+        yield place, held
+    for here, of in nowhere.items():
+        yield here, of

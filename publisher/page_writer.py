@@ -1,0 +1,158 @@
+"""How a page is written: from its template, with its twin, whole, in the place of the one before.
+
+A page with figures has a JSON twin, read from the page itself: the two cannot differ.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import unescape
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+
+from integrity import durable
+from integrity.layout import corte_folder, twin_of
+from prep.domain.night import logo_name
+from prep.domain.tally import percent
+from prep.store.cortes import Corte
+from publisher import charts
+from publisher import figures as out
+from publisher.official import CatalogBook
+from publisher.views import thousands
+
+SITE: Final = Path(__file__).parent / "site"
+_MONTHS: Final = (
+    *("enero", "febrero", "marzo", "abril", "mayo", "junio"),
+    *("julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
+)
+_LONG: Final = 12
+"""Digits of a cell that is no quantity: the digest of an image may have no letter in it."""
+_FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
+_OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
+
+
+def cell_text(cell: str) -> str:
+    """A cell of the official file as a page shows it: numbers with commas."""
+    return thousands(int(cell)) if cell.isdigit() and len(cell) < _LONG else cell
+
+
+@jinja2.pass_context
+def _moment(context: jinja2.runtime.Context, at: datetime) -> str:
+    """6 de junio de 2027, 20:15 h — in the zone of the night."""
+    local = at.astimezone(context["zone"])
+    return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {local:%H:%M} h"
+
+
+@jinja2.pass_context
+def _hour(context: jinja2.runtime.Context, at: datetime) -> str:
+    """20:15 h del 6 de junio — in the zone of the night."""
+    local = at.astimezone(context["zone"])
+    return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+
+
+@jinja2.pass_context
+def _clock(context: jinja2.runtime.Context, at: datetime) -> str:
+    """20:15 — in the zone of the night."""
+    return f"{at.astimezone(context['zone']):%H:%M}"
+
+
+@jinja2.pass_context
+def _iso(context: jinja2.runtime.Context, at: datetime) -> str:
+    return out.moment(at, context["zone"])
+
+
+def _page_templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SITE),
+        autoescape=True,
+        auto_reload=False,  # else each of half a million pages asks the disk if its template has changed
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"miles": thousands, "share": percent, "celda": cell_text}
+    environment.filters |= {"fecha": _moment, "hora": _hour, "reloj": _clock, "iso": _iso}
+    environment.globals |= {"bar": charts.bar, "swatch": charts.swatch, "stack": charts.stack, "band": charts.band}
+    return environment
+
+
+TEMPLATES: Final = _page_templates()
+
+
+@dataclass
+class SiteWriter:
+    """Values that every page of a corte needs, and the place where pages are written."""
+
+    public: Path
+    stage: Path
+    """The folder in which a page is written before it takes its place."""
+    book: CatalogBook
+    corte: Corte
+    made: set[Path] = field(default_factory=set)
+    """Folders that exist."""
+    written: set[str] = field(default_factory=set)
+    """Pages that this corte changed, told from its facts alone: the same if the corte is made again."""
+    removed: set[str] = field(default_factory=set)
+    bases: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def write(self, name: str, template: str, *, same: bool = False, listed: bool = True, **told: object) -> None:
+        """Write one page and its twin. A reader gets the old page or the new one, whole, at any moment.
+
+        `same`: if only the number of the corte differs from the page that is there, leave it as it is. `listed`: the
+        page is one of those that the corte tells as its own.
+        """
+        text = TEMPLATES.get_template(template).render(**self.common(name), **told)
+        path = self.public / name
+        if same and path.exists():
+            old = path.read_text(encoding="utf-8")
+            if _OWN_CORTE.sub("", old, count=1) == _OWN_CORTE.sub("", text, count=1):
+                # Written by a run of this corte that stopped: it is one of its pages all the same.
+                self.written |= {name} if old == text and listed else set()
+                return
+        if path.parent not in self.made:
+            path.parent.mkdir(exist_ok=True)
+            self.made.add(path.parent)
+        # First the twin: a reader who sees the new page finds its figures.
+        if twin := twin_of(name):
+            self.put(self.public / twin, self._twin(name, text, told.get("data")))
+        self.put(path, text.encode())
+        self.written |= {name} if listed else set()
+
+    def remove(self, name: str) -> None:
+        for each in (name, twin_of(name)):
+            (self.public / each).unlink(missing_ok=True)
+        self.removed.add(name)
+
+    def put(self, path: Path, content: bytes) -> None:
+        durable.swap(path, content, fresh=self.stage / "pagina")
+
+    def common(self, name: str) -> dict[str, Any]:
+        depth = name.count("/")
+        if depth not in self.bases:
+            night = self.book.night
+            self.bases[depth] = {
+                "corte": self.corte,
+                "siglas": night.siglas,
+                "institute": night.institute.nombre,
+                "colours": night.institute.colores,
+                "logo": logo_name(self.book.logo) if self.book.logo else "",
+                "zone": night.tz,
+                "root": "../" * depth,
+                "folder": corte_folder(self.corte.number),
+                "elections": self.book.elections,
+            }
+        return self.bases[depth] | {"page": name, "twin": twin_of(name)}
+
+    def _twin(self, name: str, text: str, data: object) -> bytes:
+        """The figures of the page by their names, and what its words say in a form for programs."""
+        cifras = {unescape(told): _integer(unescape(value)) for value, told in _FIGURE.findall(text)}
+        content = {"formato": out.FORMAT, "corte": self.corte.number, "pagina": name, "cifras": cifras}
+        return out.canonical(content | ({"datos": data} if data is not None else {}))
+
+
+def _integer(value: str) -> int | str:
+    digits = value.removeprefix("-")
+    plain = digits.isdigit() and digits.isascii() and len(digits) < _LONG and (digits[0] != "0" or value == "0")
+    return int(value) if plain else value
