@@ -53,6 +53,8 @@ LISTS: Final = ("corregidas", "fuera-de-catalogo", "observadas", "sin-acta")
 """Of each election: lists of actas with reasons, `sin-acta.html`, and `sin-acta-2.html` if one page is not enough."""
 CARD: Final = "tarjeta.html"
 """Of each election: a small page that other sites may show inside theirs."""
+PICTURE: Final = "tarjeta.png"
+"""Of each election: the picture that other sites show beside a link. No check reads it."""
 SECTIONS: Final = "seccion"
 CHANGES: Final = "cambios"
 PLACES: Final = "lugares"

@@ -97,6 +97,8 @@ class CorteOffice:
     """Seals cortes and has them time-stamped; None: this institute does not."""
     indexes: dict[str, bytes] = field(default_factory=dict)
     """By digest of the catalogue: the list of its index of places, made once in the life of a publisher."""
+    address: str = ""
+    """Where the published tree is on the web, for the pictures beside links; empty if nobody said it."""
     full: bool = False
     """Make every row anew, also if the file of the corte before is there. The bytes are the same."""
 
@@ -580,7 +582,15 @@ async def _write_pages(
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
     counted = rendered.figures if rendered else await _count_all(shown, book, corte, fuera)
     await pages.render(
-        office.public, shown, stage=stage, book=book, figures=counted, corte=corte, fuera=fuera, incidents=incidents
+        office.public,
+        shown,
+        stage=stage,
+        book=book,
+        figures=counted,
+        corte=corte,
+        fuera=fuera,
+        incidents=incidents,
+        address=office.address,
     )
 
 

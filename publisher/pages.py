@@ -47,9 +47,10 @@ async def render(
     corte: Corte,
     fuera: Mapping[ElectionId, Sequence[Fuera]],
     incidents: Sequence[ToldIncident] = (),
+    address: str = "",
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
-    site = SiteWriter(public, stage, book, corte)
+    site = SiteWriter(public, stage, book, corte, address)
     await finder.write_index(site, shown)
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in site_files(book).items():

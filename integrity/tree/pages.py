@@ -16,6 +16,7 @@ from integrity.layout import (
     LISTS,
     LOG,
     LOGOS,
+    PICTURE,
     PLACES,
     PLACES_INDEX,
     ROOT_PAGES,
@@ -127,7 +128,7 @@ def _judge_election_folder(
         stem, _, ending = name.rpartition(".")
         page = f"{stem}.html" in fixed or stem in table.published
         page = page and (ending == "html" or (site and ending == "json"))
-        page = page or (site and _LIST.fullmatch(name) is not None)
+        page = page or (site and (name == PICTURE or _LIST.fullmatch(name) is not None))
         wanted = PathKind.FOLDER if name == "fuera" else PathKind.FILE
         judge_entry(f"{code}/{name}", kind, "COM-08", ledger, seen, known=page or name == "fuera", wanted=wanted)
         # Pages of images fuera de catálogo are named by digest, as they have no clave.

@@ -334,9 +334,10 @@ WHERE c.lugar <> '' OR c.direccion <> ''
 
 -- The municipios of each hundred secciones.
 -- name: municipio_blocks
-SELECT DISTINCT c.entidad, m.name AS municipio, c.seccion / 100 AS block
+SELECT c.entidad, m.name AS municipio, c.seccion / 100 AS block
 FROM casilla c JOIN territory m ON m.kind = 'municipio' AND m.entidad = c.entidad AND m.id = c.municipio
 WHERE c.seccion > 0
+GROUP BY c.entidad, m.name, c.seccion / 100
 ORDER BY c.entidad, m.name COLLATE "C", c.seccion / 100
 
 -- Actas of an election that stand on a list of the pages: sin acta, observed, or changed after they were out.

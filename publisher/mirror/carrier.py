@@ -16,6 +16,7 @@ from integrity.layout import (
     FEED,
     IMAGES,
     LOGOS,
+    PICTURE,
     PLACES,
     PLACES_INDEX,
     SCHEMA_NAMES,
@@ -246,6 +247,7 @@ class Carrier:
             stage.gone |= {each for page in gone for each in (page, twin_of(page)) if each}
             pages |= {twin for page in pages if (twin := twin_of(page))}
             pages |= {"index.html", "estilo.css", SITE_PROGRAM, FEED}
+            pages |= {f"{election.code}/{PICTURE}" for election in last.elections}
         pages |= {*SITE_PARTS, *LOGOS, *map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
         await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
         if PLACES_INDEX in last.raw.get("sitio", {}):
@@ -295,7 +297,8 @@ class Carrier:
         return written, gone
 
     async def _refresh_page(self, stage: Stage, path: str) -> None:
-        optional = "/contienda-" in path  # a contest of a single place has no page of its own
+        # A contest of a single place has no page of its own, and an older release draws no picture.
+        optional = "/contienda-" in path or path.endswith(PICTURE)
         content = await (self._origin.read_if_there if optional else self._origin.read)(path, _PAGE)
         if content is not None:
             stage.put_if_new(path, content)
