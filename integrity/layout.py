@@ -7,6 +7,7 @@
     catalogo/                               the catalogue, from before the first corte: SHA256SUMS, catalogo.json, and
         actas_GOB.csv                       the expected actas of each election
     seccion/28-0749.html                    the casillas of a sección, in every election; its twin is 28-0749.json
+    lugares/09-esc.json                     places of casillas with a word that begins so, and indice.json, their list
     cambios/0003.json                       the pages that a corte wrote
     esquemas/manifest.json                  the JSON Schema of each kind of JSON in the tree
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
@@ -37,6 +38,8 @@ SITE_FILES: Final = ("VERIFICA.txt", "estilo.css", "verificar.html")
 
 SITE_PROGRAM: Final = "sitio.js"
 """The one program of the pages. A manifest that states its digest is of a release with the pages named below."""
+SITE_PARTS: Final = ("buscar.js", "comprobacion.js", "prueba.js")
+"""Parts of that program, which it loads if a reader asks for them. The manifest states them too."""
 LOGOS: Final = ("logo.svg", "logo.png")
 """The institute's logo, under one of these names, if the declaration has one. The manifest states it too."""
 ROOT_PAGES: Final = (
@@ -50,11 +53,17 @@ LISTS: Final = ("corregidas", "fuera-de-catalogo", "observadas", "sin-acta")
 """Of each election: lists of actas with reasons, `sin-acta.html`, and `sin-acta-2.html` if one page is not enough."""
 CARD: Final = "tarjeta.html"
 """Of each election: a small page that other sites may show inside theirs."""
+PICTURE: Final = "tarjeta.png"
+"""Of each election: the picture that other sites show beside a link. No check reads it."""
 SECTIONS: Final = "seccion"
 CHANGES: Final = "cambios"
+PLACES: Final = "lugares"
+PLACES_INDEX: Final = "lugares/indice.json"
+"""Every file of that folder with its SHA-256, if the catalogue states places. The manifest states this one."""
 SCHEMAS: Final = "esquemas"
 SCHEMA_NAMES: Final = (
-    *("apertura", "cambios", "catalogo", "hoja", "index", "lista", "manifest", "pagina", "seccion", "totals"),
+    *("apertura", "cambios", "catalogo", "hoja", "index", "indice", "lista", "lugares", "manifest", "pagina"),
+    *("seccion", "totals"),
 )
 """Kinds of JSON in the tree, each with its JSON Schema. The manifest states the digests of those of its release."""
 
@@ -86,6 +95,11 @@ def section_page(entidad: int, seccion: int) -> str:
 def section_block(entidad: int, seccion: int) -> str:
     """The page that lists the hundred secciones around this one."""
     return f"{SECTIONS}/{entidad:02}-{seccion // 100:02}xx.html"
+
+
+def place_words(entidad: int, prefix: str) -> str:
+    """The places of an entidad with a word that begins with this prefix."""
+    return f"{PLACES}/{entidad:02}-{prefix}.json"
 
 
 def changes_path(corte: int) -> str:

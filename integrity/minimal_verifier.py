@@ -125,12 +125,18 @@ COMING_OUT = timedelta(minutes=15)
 SITE = ("VERIFICA.txt", "estilo.css", "verificar.html")
 PROGRAM = "sitio.js"
 """The one program of the pages. If a manifest states its digest, the pages named here must be there too."""
+PARTS = ("buscar.js", "comprobacion.js", "prueba.js")
+"""Parts of it that are loaded if a reader asks for them."""
 SCHEMAS = tuple(
     f"esquemas/{name}.json"
     for name in (
-        *("apertura", "cambios", "catalogo", "hoja", "index", "lista", "manifest", "pagina", "seccion", "totals"),
+        *("apertura", "cambios", "catalogo", "hoja", "index", "indice", "lista", "lugares", "manifest", "pagina"),
+        *("seccion", "totals"),
     )
 )
+PLACES = "lugares/indice.json"
+"""The files of the index of places, each with its digest, if the catalogue states places."""
+OF_PLACES = re.compile(r"\d\d-[a-z0-9]{2,12}\.json", re.ASCII)
 LOGOS = ("logo.svg", "logo.png")
 """The institute's logo, if the declaration of the night has one."""
 IN_WORDS = (
@@ -627,7 +633,7 @@ LATER: Json = {
     "incidentes": [],
     "sitio": None,
     "sitio.js": ABSENT,
-    **dict.fromkeys(SCHEMAS, ABSENT),
+    **dict.fromkeys((*PARTS, PLACES, *SCHEMAS), ABSENT),
     "logo.svg": ABSENT,
     "logo.png": ABSENT,
 }
@@ -719,7 +725,7 @@ MANIFEST = MOVING | {
         {"numero": int, "clase": str, "deshace": (None, int), "asunto": str, "motivo": str, "razon": str, "texto": str}
         | {"fecha_hora": MOMENT}
     ],
-    "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *LOGOS, *SCHEMAS), HEX)),
+    "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *PARTS, *LOGOS, PLACES, *SCHEMAS), HEX)),
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -1957,7 +1963,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     site = has_site(last)
     folders = {"cortes", "zip", "bitacora", "catalogo", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", *SITE}
-    files |= {*LOGOS} & (last.manifest.get("sitio") or {}).keys()
+    files |= {*LOGOS, *PARTS} & (last.manifest.get("sitio") or {}).keys()
     if site:
         folders |= {"seccion", "cambios"}
         files |= {*IN_WORDS, PROGRAM, "inicio.json", "cortes.atom"}
@@ -1972,6 +1978,14 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     folders |= {"esquemas"} if stated else set()
     for name, kind in (entries(tree, "esquemas", report) if stated else {}).items():
         judge_entry(f"esquemas/{name}", kind, "COM-08", f"esquemas/{name}" in stated, report)
+    if PLACES in (last.manifest.get("sitio") or {}):
+        folders |= {"lugares"}
+        try:
+            listed = {*read_places(tree), "indice.json"}
+        except (Bad, Unread):  # a list that cannot be read names nothing; INT-07 tells of it
+            listed = {"indice.json"}
+        for name, kind in entries(tree, "lugares", report).items():
+            judge_entry(f"lugares/{name}", kind, "COM-08", name in listed, report)
     for name, kind in entries(tree, "", report).items():
         if kind == FOLDER and STAGE.fullmatch(name):
             continue  # the publisher is at work; the folder is no part of the tree
@@ -1991,7 +2005,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
         pages |= {f"{page.removesuffix('.html')}.json" for page in pages if page != "fuera"} if site else set()
         for name, kind in entries(tree, code, report).items():
             wanted = FOLDER if name == "fuera" else FILE
-            known = name in pages or (site and LIST.fullmatch(name) is not None)
+            known = name in pages or (site and (name == "tarjeta.png" or LIST.fullmatch(name) is not None))
             judge_entry(f"{code}/{name}", kind, "COM-08", known, report, wanted=wanted)
             if name == "fuera" and kind == FOLDER:
                 for inner, inside in entries(tree, f"{code}/fuera", report).items():
@@ -2410,17 +2424,36 @@ def judge_constants(tree: Tree, last: Corte, report: Report) -> None:
     logos = {name: digest for name, digest in (stated or {}).items() if name in LOGOS}
     for name, digest in logos.items():
         report.need(digest == declared, "INT-07", f"{name} no es el logo de la declaración")
-    for name in (*SITE, *sorted(stated.keys() - {*SITE})) if stated else ("estilo.css",) if last.manifest else ():
+    names = (*SITE, *sorted(stated.keys() - {*SITE})) if stated else ("estilo.css",) if last.manifest else ()
+    judge_digests(tree, last, {name: (stated or {}).get(name) for name in names}, report)
+    if PLACES in (stated or {}):
+        with report.step("INT-07"), contextlib.suppress(Absent, Linked, Unread):  # those are told above
+            listed = read_places(tree)
+            judge_digests(tree, last, {f"lugares/{name}": digest for name, digest in sorted(listed.items())}, report)
+
+
+def judge_digests(tree: Tree, last: Corte, expected: dict[str, str | None], report: Report) -> None:
+    for name, stated in expected.items():
         with report.step("COM-07"):
             try:
                 digest = tree.take(name, 64 * MEGA, keep=False)[1]
             except Unread as problem:
                 report.unable(["INT-07"], problem)
                 raise
-            if stated and digest != stated[name] and another_comes(tree, last):
+            if stated and digest != stated and another_comes(tree, last):
                 report.unable(["INT-07"], f"{name} ya es el del corte que sigue; vuelva a comprobar")
             elif stated:
-                report.need(digest == stated[name], "INT-07", f"{name} no es el que dice {last.folder}/manifest.json")
+                report.need(digest == stated, "INT-07", f"{name} no es el que se dice de él")
+
+
+def read_places(tree: Tree) -> dict[str, str]:
+    """The files of the index of places, and their digests."""
+    told = parse(tree.read(PLACES, 64 * MEGA), PLACES)
+    if not fit(told, {"formato": int, "archivos": ("any key", HEX)}, PLACES):
+        raise Bad(f"{PLACES}: no tiene su forma")
+    if not all(OF_PLACES.fullmatch(name) for name in told["archivos"]):
+        raise Bad(f"{PLACES}: nombra archivos que no son de ese índice")
+    return dict(told["archivos"])
 
 
 def another_comes(tree: Tree, last: Corte) -> bool:

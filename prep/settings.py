@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     """Folder of everything this machine keeps: embedded Postgres, blobs, keys, logs."""
     public: Path = Path("var/publico")
     """Root of the published tree."""
+    site_url: str = Field(default="", pattern=r"^(https?://[^\s\"'<>]+)?$")
+    """Where readers find the published tree (https://prep.example.mx): the pages name the picture of an election by its
+    whole address, which other sites want. Empty: by its name."""
     database: str = ""
     """URL of PostgreSQL for every part that has none of its own below; empty: the embedded one under `data`."""
     database_capture: str = ""

@@ -64,7 +64,16 @@ async def wired(settings: Settings, *, wait: bool = False, full: bool = False) -
             async with borrow(pool) as connection:
                 night = await night_store.declared(connection)
             notary = notary_of(settings, night)
-            office = CorteOffice(pool, blobs, public, night, replica=replica, notary=notary, full=full)
+            office = CorteOffice(
+                pool,
+                blobs,
+                public,
+                night,
+                replica=replica,
+                notary=notary,
+                address=settings.site_url.rstrip("/"),
+                full=full,
+            )
             opened.callback(office.press.close)
             async with borrow(pool) as connection:
                 await check_tree(office, connection)

@@ -29,7 +29,18 @@ from pathlib import Path
 from typing import Final
 
 from integrity import durable
-from integrity.layout import CATALOGUE, CORTE_PROOF, IMAGES, INDEX, LOG, SUMS, ZIPS, corte_folder, image_path
+from integrity.layout import (
+    CATALOGUE,
+    CORTE_PROOF,
+    IMAGES,
+    INDEX,
+    LOG,
+    PLACES_INDEX,
+    SUMS,
+    ZIPS,
+    corte_folder,
+    image_path,
+)
 from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.blobs import Blobs
@@ -49,6 +60,7 @@ from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
+from publisher.places import KnownPlace, index_files
 from publisher.press import Press
 from publisher.site_files import site_files
 
@@ -88,6 +100,10 @@ class CorteOffice:
     """Seals cortes and has them time-stamped; None: this institute does not."""
     press: Press = field(default_factory=Press)
     """Writes pages."""
+    indexes: dict[str, bytes] = field(default_factory=dict)
+    """By digest of the catalogue: the list of its index of places, made once in the life of a publisher."""
+    address: str = ""
+    """Where the published tree is on the web, for the pictures beside links; empty if nobody said it."""
     full: bool = False
     """Make every row anew, also if the file of the corte before is there. The bytes are the same."""
 
@@ -184,7 +200,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
             incidents = await cortes.incidents(connection)
         with office.step("pages"):
             async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
-                book = await _read_book(shown, office.night)
+                book = await _read_book(office, shown)
                 await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered, incidents=incidents)
         # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
         # again.
@@ -451,7 +467,7 @@ def _folder_of(office: CorteOffice, corte: Corte) -> Path:
 
 async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
     folder = stage / "corte"
-    book = await _read_book(shown, office.night)
+    book = await _read_book(office, shown)
     await _stage_catalogue(office, shown, stage)
     before = await shown.corte(corte.number - 1)
     fresh, all_fuera, decided = await shown.fresh(), await shown.fuera(), await shown.decisions()
@@ -555,7 +571,7 @@ def _has_catalogue(folder: Path) -> bool:
     return all((folder / line.partition("  ")[2]).exists() for line in listed.read_text().splitlines())
 
 
-async def _read_book(shown: Snapshot, night: Night) -> CatalogBook:
+async def _read_book(office: CorteOffice, shown: Snapshot) -> CatalogBook:
     connection = shown.connection
     # Candidacies are numbered over all contests, so that two people of one name stay apart.
     people = enumerate(await catalog.candidacies(connection), 1)
@@ -571,9 +587,18 @@ async def _read_book(shown: Snapshot, night: Night) -> CatalogBook:
         candidacies=by_contest,
         names={(each.kind, each.entidad, each.id): each.name for each in await catalog.territories(connection)},
         digest=digest,
-        night=night,
+        night=office.night,
         logo=await night_store.logo(connection),
+        places=await _list_of_places(office, shown, digest),
     )
+
+
+async def _list_of_places(office: CorteOffice, shown: Snapshot, digest: str) -> bytes:
+    """The list of the index of places; empty if the catalogue states no places."""
+    if digest not in office.indexes:  # it names the institute's own files, and so the places in them
+        known = [KnownPlace(*each) for each in await cortes.known_places(shown)]
+        office.indexes[digest] = (await asyncio.to_thread(index_files, known)).get(PLACES_INDEX, b"")
+    return office.indexes[digest]
 
 
 async def _write_pages(
@@ -599,6 +624,7 @@ async def _write_pages(
         corte=corte,
         fuera=fuera,
         incidents=incidents,
+        address=office.address,
     )
 
 

@@ -6,13 +6,14 @@ from html import escape
 from types import MappingProxyType
 from typing import Any, Final
 
-from integrity.layout import CARD, LISTS, section_page
+from integrity.layout import CARD, LISTS, PICTURE, section_page
 from prep.domain.catalog import Contest, ContestId
 from prep.domain.row import territory
 from prep.store.cortes import Before, Fuera, Phase
 from publisher import views
 from publisher.figures import Figures, Sum
 from publisher.page_writer import SiteWriter
+from publisher.share import picture_of
 from publisher.views import Place, thousands
 
 _ON_A_PAGE: Final = 300
@@ -179,10 +180,12 @@ class ElectionPages:
         )
 
     def election(self) -> None:
-        """The election's own page, and its card."""
-        self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=self.summary_view())
+        """The election's own page, its card, and its picture."""
+        view = self.summary_view()
+        self.site.put(self.site.public / self._code / PICTURE, picture_of(self.site, view))
+        self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=view)
         listed = [] if len(self._contests) > 1 else self._place_lines(next(iter(self._contests)))
-        self.site.write(f"{self._code}/index.html", "election.html", view=self.summary_view() | {"places": listed})
+        self.site.write(f"{self._code}/index.html", "election.html", view=view | {"places": listed})
 
     def summary_view(self) -> dict[str, Any]:
         """The values for the election's page, and for its card on the home page."""

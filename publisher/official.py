@@ -47,6 +47,8 @@ class CatalogBook:
     night: Night
     logo: bytes = b""
     """The file of the institute's logo; empty if there is none."""
+    places: bytes = b""
+    """The list of the files of the index of places (`publisher.places`); empty if the catalogue states no places."""
 
     @property
     def siglas(self) -> str:

@@ -34,6 +34,8 @@ class Edition:
     corte: Corte
     figures: Sequence[Figures]
     """Of each election."""
+    address: str = ""
+    """Where the published tree is on the web; empty if nobody said it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class PageWork:
     """Writes batches of pages of one edition."""
 
     def __init__(self, edition: Edition) -> None:
-        self._site = SiteWriter(edition.public, edition.stage, edition.book, edition.corte)
+        self._site = SiteWriter(edition.public, edition.stage, edition.book, edition.corte, edition.address)
         self._pages = {each.election.id: ElectionPages(self._site, each) for each in edition.figures}
         self._elections = {each.id: (each, edition.book.rules(each)) for each in edition.book.elections}
 
@@ -83,6 +85,7 @@ class PageWork:
             {
                 "casilla": each["clave"],
                 "nombre": each["name"],
+                **each["where"],
                 "actas": [
                     {
                         "eleccion": acta["election"].code,

@@ -6,7 +6,7 @@ A page with figures has a JSON twin, read from the page itself: the two cannot d
 import os
 import re
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from html import unescape
 from pathlib import Path
 from typing import Any, Final
@@ -46,11 +46,16 @@ def _moment(context: jinja2.runtime.Context, at: datetime) -> str:
     return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {local:%H:%M} h"
 
 
+def hour_in_words(at: datetime, zone: tzinfo) -> str:
+    """20:15 h del 6 de junio."""
+    local = at.astimezone(zone)
+    return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+
+
 @jinja2.pass_context
 def _hour(context: jinja2.runtime.Context, at: datetime) -> str:
-    """20:15 h del 6 de junio — in the zone of the night."""
-    local = at.astimezone(context["zone"])
-    return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+    """The same, in the zone of the night."""
+    return hour_in_words(at, context["zone"])
 
 
 @jinja2.pass_context
@@ -91,6 +96,8 @@ class SiteWriter:
     """The folder in which a page is written before it takes its place."""
     book: CatalogBook
     corte: Corte
+    address: str = ""
+    """Where the site is on the web, without a slash at its end; empty if nobody said it."""
     made: set[Path] = field(default_factory=set)
     """Folders that exist."""
     written: set[str] = field(default_factory=set)
@@ -161,6 +168,7 @@ class SiteWriter:
                 "root": "../" * depth,
                 "folder": corte_folder(self.corte.number),
                 "elections": self.book.elections,
+                "address": self.address,
             }
         return self.bases[depth] | {"page": name, "twin": twin_of(name)}
 

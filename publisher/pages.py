@@ -5,8 +5,8 @@ place, its contest and its sección with it, and that of a sección when an acta
 from the recorded facts of the corte, so the pages can be made again.
 
 `press` writes those of which there are thousands, on all cores; `page_work` has their kinds. `page_writer` writes a
-page, `election_pages` has those of one election, `start_page` the first one; `views` has the values, `charts` the
-drawings, `site/` the words.
+page, `election_pages` has those of one election, `start_page` the first one, `finder` those by which a casilla is
+found; `views` has the values, `charts` the drawings, `site/` the words.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from integrity.layout import (
     SECTIONS,
     changes_path,
     corte_folder,
-    section_block,
     section_page,
     twin_of,
 )
@@ -30,6 +29,7 @@ from prep.domain.catalog import ElectionId
 from prep.store import cortes
 from prep.store.cortes import Before, Corte, Fuera, Phase, Seccion, Snapshot, ToldIncident
 from publisher import figures as out
+from publisher import finder
 from publisher.election_pages import ElectionPages, ListPage
 from publisher.figures import Figures
 from publisher.official import CatalogBook
@@ -63,16 +63,18 @@ async def render(
     corte: Corte,
     fuera: Mapping[ElectionId, Sequence[Fuera]],
     incidents: Sequence[ToldIncident] = (),
+    address: str = "",
 ) -> None:
     """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
-    site = SiteWriter(public, stage, book, corte)
+    site = SiteWriter(public, stage, book, corte, address)
+    await finder.write_index(site, shown)
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in site_files(book).items():
         if not (public / name).exists() or (public / name).read_bytes() != content:
             (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
     past = await cortes.history(shown)
-    desk = Desk(press, Edition(public, stage, book, corte, tuple(figures)))
+    desk = Desk(press, Edition(public, stage, book, corte, tuple(figures), address))
     elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
     # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the places
     # and the lists, the elections, and the home page.
@@ -146,7 +148,7 @@ async def _write_sections(
     written: set[Seccion] = set()
     if first or not folder.exists():
         numbers = await cortes.seccion_numbers(shown)
-        _write_blocks(site, numbers)
+        await finder.write_blocks(site, shown)
         site.written |= {section_page(*each) for each in numbers} if first else set()
         there = {f"{SECTIONS}/{each.name}" for each in folder.iterdir()}
         whole = {each for each in numbers if {page := section_page(*each), twin_of(page)} <= there}
@@ -179,16 +181,6 @@ async def _sections(records: AsyncIterator[Record], written: set[Seccion]) -> As
         batch[-1].append(record)
     if batch:
         yield batch
-
-
-def _write_blocks(site: SiteWriter, numbers: Sequence[Seccion]) -> None:
-    """The lists of secciones, a hundred on each page."""
-    blocks: defaultdict[str, list[Seccion]] = defaultdict(list)
-    for entidad, seccion in numbers:
-        blocks[section_block(entidad, seccion)].append((entidad, seccion))
-    for name, own in blocks.items():
-        shown = [(seccion, section_page(entidad, seccion).partition("/")[2]) for entidad, seccion in own]
-        site.write(name, "secciones.html", same=True, entidad=site.book.entidad(own[0][0]), secciones=shown)
 
 
 async def _write_places(desk: Desk, pages: ElectionPages, shown: Snapshot, changed: set[Place]) -> None:
@@ -246,14 +238,7 @@ async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable[El
         for each in elections
     ]
     site.write("datos.html", "datos.html", files=files, package=package_of(site))
-    blocks: defaultdict[int, dict[int, str]] = defaultdict(dict)
-    for entidad, seccion in await cortes.seccion_numbers(shown):
-        if seccion:
-            blocks[entidad][seccion // 100] = section_block(entidad, seccion)
-        else:
-            blocks[entidad].setdefault(-1, section_page(entidad, 0))
-    places = [(entidad, site.book.entidad(entidad), sorted(found.items())) for entidad, found in sorted(blocks.items())]
-    site.write("casilla.html", "casilla.html", same=True, places=places)
+    await finder.write_finder(site, shown)
     for name in {*ROOT_PAGES} - {"datos.html", "casilla.html"}:
         site.write(name, name, same=True, night=site.book.night)
 

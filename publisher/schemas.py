@@ -16,7 +16,7 @@ from integrity.layout import SCHEMA_NAMES, schema_path
 from integrity.leaves import OPENINGS, SHAPES
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text
 from integrity.tree.catalogue import FORM as CATALOGUE
-from integrity.tree.documents import INDEX, MANIFEST, SUMMARY_NAMES, TOTALS
+from integrity.tree.documents import INDEX, LISTING, MANIFEST, SUMMARY_NAMES, TOTALS
 from publisher import figures as out
 from publisher.official import ABOUT
 
@@ -49,6 +49,7 @@ _SHAPES: Final[Mapping[str, object]] = {
     "catalogo": CATALOGUE,
     "hoja": SHAPES,
     "index": INDEX,
+    "indice": LISTING,
     "lista": {
         **_TWIN,
         "datos": [
@@ -65,6 +66,14 @@ _SHAPES: Final[Mapping[str, object]] = {
             }
         ],
     },
+    "lugares": {
+        "formato": int,
+        "entidad": int,
+        "prefijo": re.compile(r"[a-z0-9]{2,12}", re.ASCII),
+        "lugares": [{"seccion": int, "municipio": str, "lugar": str, "direccion": str}],
+        "sigue": re.compile(r"[a-z0-9]*", re.ASCII),
+        "muchos": bool,
+    },
     "manifest": MANIFEST,
     "pagina": _TWIN,
     "seccion": {
@@ -73,6 +82,8 @@ _SHAPES: Final[Mapping[str, object]] = {
             {
                 "casilla": str,
                 "nombre": str,
+                "lugar": Later(str),
+                "direccion": Later(str),
                 "actas": [
                     {
                         "eleccion": str,
@@ -94,7 +105,9 @@ _TITLES: Final = {
     "catalogo": "catalogo/catalogo.json: elecciones, boletas, contiendas y candidaturas, de antes de la noche",
     "hoja": "Una hoja de la bitácora (bitacora/tile/entries/)",
     "index": "index.json: cuál es el último corte",
+    "indice": "lugares/indice.json: los archivos del índice de lugares, con sus huellas",
     "lista": "El JSON de una lista de actas: sin-acta, observadas, corregidas, fuera-de-catalogo",
+    "lugares": "lugares/NN-LETRAS.json: lugares de casillas en cuyo nombre o domicilio hay una palabra que empieza así",
     "manifest": "cortes/NNNN/manifest.json: todo lo que hace falta para leer los renglones de un corte",
     "pagina": "El JSON de una página: sus cifras",
     "seccion": "El JSON de una sección: sus casillas y el estado de cada acta",
@@ -111,6 +124,7 @@ FIELDS: Final = {
     "anio": "Año de la elección.",
     "anterior": "El corte anterior y la huella de su SHA256SUMS; null en el corte 0. Así los cortes forman cadena.",
     "archivo": "Nombre del archivo.",
+    "archivos": "SHA-256 de cada archivo, por su nombre.",
     "bitacora": "La bitácora de la noche: quién la firma y con qué política de testigos.",
     "boleta": "Posiciones de las opciones que están en la boleta de esta contienda.",
     "bytes": "Tamaño en bytes.",
@@ -140,6 +154,7 @@ FIELDS: Final = {
     "desde": "Desde cuándo está el acta en ese estado; null si ya se publicó.",
     "deshace": "Número de la decisión que esta deshace; null si ninguna.",
     "detalle": "SHA-256 de los detalles, sin las personas.",
+    "direccion": "Domicilio del lugar de la casilla; vacío o ausente si el catálogo no lo trae.",
     "dispositivo": "Identificador del dispositivo que envió la imagen.",
     "dispositivos": "Cuántos dispositivos había al comenzar, y la huella de sus llaves.",
     "documentos": "SHA-256 de la lista de documentos del acto.",
@@ -166,8 +181,12 @@ FIELDS: Final = {
     "last_corte_with_especiales": "Si la participación del último corte incluye las casillas especiales.",
     "lista": "SHA-256 de la lista de los programas instalados.",
     "logo": "SHA-256 del logotipo; null si no hay.",
+    "lugar": "Nombre del lugar de la casilla; vacío o ausente si el catálogo no lo trae.",
+    "lugares": "Los lugares de casillas, con su sección.",
     "marcas": "Una letra por cantidad: N número, I ilegible, S sin dato, X no está en la boleta.",
     "mixed_without_number_counts": "Si cuenta un acta sin números que mezcla ilegible y sin dato.",
+    "muchos": "true: hay demasiados lugares con esta misma palabra; busque con otra.",
+    "municipio": "Nombre del municipio; vacío si el catálogo no lo trae.",
     "momento": "inicio o cierre.",
     "motivo": "Motivo.",
     "name": "Nombre del conjunto de reglas.",
@@ -202,11 +221,14 @@ FIELDS: Final = {
     "secuencia": "Número que el dispositivo dio a su envío.",
     "sha256": "SHA-256, en 64 hexadecimales en minúsculas.",
     "sha256sums": "SHA-256 del SHA256SUMS del corte.",
+    "prefijo": "Con qué empieza la palabra.",
+    "seccion": "Número de la sección; 0 si la casilla no pertenece a ninguna.",
     "siglas": "Siglas en los nombres de archivo.",
     "siguiente": "Cuándo toca el siguiente; null después del último.",
     "simulacro": "true: un ensayo; estos no son resultados.",
     "sin_acta": "Actas de las que no hay papel que leer.",
     "sin_acta_not_counted": "Si ACTAS_NO_CONTABILIZADAS incluye las «sin acta». Si falta: true.",
+    "sigue": "Las letras que pueden seguir al prefijo; vacío si todos los lugares están aquí.",
     "sitio": "SHA-256 de los archivos que son iguales en todas las noches de una versión del programa.",
     "software": "SHA-256 de la lista de los programas instalados; null si no se hizo.",
     "suplente": "Nombre de la persona suplente; vacío si no hay.",
@@ -346,6 +368,8 @@ _DOCUMENTS: Final[Mapping[str, str]] = {
     r"catalogo/catalogo\.json": "catalogo",
     r"cambios/\d+\.json": "cambios",
     r"bitacora/aperturas/\d+\.jsonl": "apertura",
+    r"lugares/indice\.json": "indice",
+    r"lugares/\d\d-[a-z0-9]+\.json": "lugares",
     r"seccion/\d\d-\d{4}\.json": "seccion",
     r"[^/]+/(?:corregidas|fuera-de-catalogo|observadas|sin-acta)(?:-\d+)?\.json": "lista",
     r"inicio\.json|(?!esquemas/|cortes/|bitacora/|catalogo/|cambios/)[^/]+/[^/]+\.json": "pagina",

@@ -25,6 +25,7 @@ from prep.store.cortes import Before, Fuera
 from publisher import charts
 from publisher import figures as out
 from publisher.figures import Figures, Sum
+from publisher.places import as_words
 
 Place = tuple[int, int]
 CASILLAS: Final[Mapping[str, str]] = MappingProxyType(
@@ -497,7 +498,8 @@ def section_view(
     for clave, group in groupby(records, key=lambda record: record["clave"][:11]):
         own = list(group)
         actas = [_acta_of_section(each, *elections[each["election"]]) for each in own]
-        casillas.append({"clave": clave, "name": own_name(own[0]), "actas": actas})
+        where = {name: as_words(own[0][name]) for name in ("lugar", "direccion") if own[0][name]}
+        casillas.append({"clave": clave, "name": own_name(own[0]), "actas": actas, "where": where})
     entidad, seccion = records[0]["entidad"], records[0]["seccion"]
     return {
         "entidad": entidad,

@@ -55,7 +55,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""Of the pages: no program and no style but the two files of the site, and nothing from another one."""
+"""Of the pages: no program and no style but those of the site, and nothing from another one."""
 CHECKER: Final = "frame-ancestors 'self'"
 """verificar.html brings its own policy, with the digest of the one script that may run in it."""
 CARD_POLICY: Final = POLICY.replace("frame-ancestors 'self'", "frame-ancestors *")

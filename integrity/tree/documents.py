@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from integrity.layout import LOGOS, SCHEMA_NAMES, SITE_FILES, SITE_PROGRAM, schema_path
+from integrity.layout import LOGOS, PLACES_INDEX, SCHEMA_NAMES, SITE_FILES, SITE_PARTS, SITE_PROGRAM, schema_path
 from integrity.strict_json import DIGEST, Each, Json, Later, Maybe, Text, canonical_json, conform, read_json, refuse
 from integrity.sums import Malformed
 from integrity.tree.forms import right_name
@@ -196,10 +196,15 @@ MANIFEST: Final = {
     "sitio": Later(
         {
             **dict.fromkeys(SITE_FILES, DIGEST),
-            **dict.fromkeys((SITE_PROGRAM, *LOGOS, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)),
+            **dict.fromkeys(
+                (SITE_PROGRAM, *SITE_PARTS, *LOGOS, PLACES_INDEX, *map(schema_path, SCHEMA_NAMES)), Later(DIGEST)
+            ),
         }
     ),
 }
+
+# lugares/indice.json: the files of the index of places.
+LISTING: Final = {"formato": _NUMBER, "archivos": Each(DIGEST)}
 
 # Every number here follows from the rows; `tree.totals` computes each of them again.
 TOTALS: Final = {

@@ -16,22 +16,27 @@ from integrity.layout import (
     LISTS,
     LOG,
     LOGOS,
+    PICTURE,
+    PLACES,
+    PLACES_INDEX,
     ROOT_PAGES,
     SCHEMAS,
     SECTIONS,
     SITE_FILES,
+    SITE_PARTS,
     SITE_PROGRAM,
     ZIPS,
     changes_path,
     twin_of,
 )
 from integrity.report import Ledger
-from integrity.source import PathKind, Source
+from integrity.source import PathKind, Source, SourceError
+from integrity.sums import Malformed
 from integrity.tree.catalogue import file_names
 from integrity.tree.coming import is_stage, places_of
 from integrity.tree.documents import PublishedElection
 from integrity.tree.rows import PublishedTable
-from integrity.tree.shown import has_site, pages_of_sections
+from integrity.tree.shown import has_site, pages_of_sections, read_places
 from integrity.tree.tree import HTTP, PublishedCorte, Seen, entries, judge_entry
 
 _ROOT_FILES: Final = frozenset({INDEX, "index.html", *SITE_FILES})
@@ -55,8 +60,10 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     folders |= {SECTIONS, CHANGES} if site else set()
     schemas = {name for name in last.manifest.raw.get("sitio", {}) if name.startswith(f"{SCHEMAS}/")}
     folders |= {SCHEMAS} if schemas else set()
+    with_places = PLACES_INDEX in last.manifest.raw.get("sitio", {})
+    folders |= {PLACES} if with_places else set()
     files = _ROOT_FILES | _SITE if site else _ROOT_FILES
-    files |= {*LOGOS} & last.manifest.raw.get("sitio", {}).keys()
+    files |= {*LOGOS, *SITE_PARTS} & last.manifest.raw.get("sitio", {}).keys()
     # The tree's own folders, then those of each election. A file in the wrong place is as strange as an unknown one.
     for name, kind in entries(tree, "", ledger).items():
         if kind is PathKind.FOLDER and is_stage(name):
@@ -68,6 +75,8 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
     # A schema that the manifest does not state is of no release that a reader could name.
     for name, kind in (entries(tree, SCHEMAS, ledger) if schemas else {}).items():
         judge_entry(f"{SCHEMAS}/{name}", kind, "COM-08", ledger, seen, known=f"{SCHEMAS}/{name}" in schemas)
+    if with_places:
+        _judge_places(tree, seen, ledger)
     of_catalogue = file_names(elections)
     for name, kind in entries(tree, CATALOGUE, ledger).items():
         judge_entry(f"{CATALOGUE}/{name}", kind, "COM-08", ledger, seen, known=name in of_catalogue)
@@ -75,6 +84,17 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         _judge_election_folder(tree, election, last.tables.get(election.code), seen, ledger, site=site)
     if site:
         _judge_site_folders(tree, last, seen, ledger)
+
+
+def _judge_places(tree: Source, seen: Seen, ledger: Ledger) -> None:
+    """lugares/ has its list and what that names. A list that cannot be read names nothing; INT-07 tells of it."""
+    try:
+        listed = {f"{PLACES}/{name}" for name in read_places(tree)}
+    except (SourceError, Malformed):
+        listed = set()
+    for name, kind in entries(tree, PLACES, ledger).items():
+        known = f"{PLACES}/{name}" in listed | {PLACES_INDEX}
+        judge_entry(f"{PLACES}/{name}", kind, "COM-08", ledger, seen, known=known)
 
 
 def _judge_site_folders(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
@@ -108,7 +128,7 @@ def _judge_election_folder(
         stem, _, ending = name.rpartition(".")
         page = f"{stem}.html" in fixed or stem in table.published
         page = page and (ending == "html" or (site and ending == "json"))
-        page = page or (site and _LIST.fullmatch(name) is not None)
+        page = page or (site and (name == PICTURE or _LIST.fullmatch(name) is not None))
         wanted = PathKind.FOLDER if name == "fuera" else PathKind.FILE
         judge_entry(f"{code}/{name}", kind, "COM-08", ledger, seen, known=page or name == "fuera", wanted=wanted)
         # Pages of images fuera de catálogo are named by digest, as they have no clave.

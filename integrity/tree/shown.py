@@ -27,6 +27,8 @@ from integrity.layout import (
     CARD,
     LISTS,
     LOGOS,
+    PLACES,
+    PLACES_INDEX,
     ROOT_PAGES,
     SITE_FILES,
     SITE_PROGRAM,
@@ -38,9 +40,9 @@ from integrity.layout import (
 )
 from integrity.report import Ledger
 from integrity.source import Source, SourceError, Unreadable
-from integrity.strict_json import Json, read_json
+from integrity.strict_json import Json, conform, read_json
 from integrity.sums import Malformed, in_threads
-from integrity.tree.documents import Manifest, PublishedElection
+from integrity.tree.documents import LISTING, Manifest, PublishedElection
 from integrity.tree.rows import (
     CON,
     CONTABILIZADAS,
@@ -62,7 +64,7 @@ from integrity.tree.rows import (
     split_line,
 )
 from integrity.tree.totals import distribute, percent, whole, with_especiales
-from integrity.tree.tree import PublishedCorte, Seen, blame
+from integrity.tree.tree import PublishedCorte, Seen, blame, malformed
 
 _LIMIT: Final = 64 << 20
 _PREAMBLE: Final = 7
@@ -103,6 +105,7 @@ _OF_AN_IMAGE: Final = (
     *("CODIGO_INTEGRIDAD", "FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION"),
     *("ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO", "COTEJADA"),
 )
+_OF_PLACES: Final = re.compile(r"\d\d-[a-z0-9]{2,12}\.json", re.ASCII)
 _NOT_NOW: Final = "{} ya se está cambiando por la del corte {}; vuelva a comprobar en unos segundos"
 
 
@@ -407,19 +410,46 @@ def judge_constants(tree: Source, last: PublishedCorte, ledger: Ledger) -> None:
             ledger.wrong("INT-07", name, expected=f"{declared}, de la declaración", found=stated[name])
     # Program, logo and schemas are younger than the others: a manifest of an older release does not state them.
     for name in (*SITE_FILES, *sorted(stated.keys() - {*SITE_FILES})) if stated else ("estilo.css",):
+        _judge_constant(tree, last, name, stated.get(name), ledger)
+    if PLACES_INDEX in stated:
         try:
-            digest = tree.digest(name, _LIMIT)
-        except SourceError as error:
-            blame(error, ["COM-07", "INT-07"] if isinstance(error, Unreadable) else ["COM-07"], name, ledger)
-            continue
-        if not stated:
-            continue
-        ledger.did("INT-07")
-        # Another release may come with the next corte, and it changes these files before index.json.
-        if digest != stated[name] and _another_is_coming(tree, last.number + 1):
-            ledger.unable(["INT-07"], _NOT_NOW.format(name, last.number + 1))
-        elif digest != stated[name]:
-            ledger.wrong("INT-07", name, expected=stated[name], found=digest)
+            listed = read_places(tree)
+        except SourceError:
+            return  # told above
+        except Malformed as problem:
+            malformed(problem, "INT-07", PLACES_INDEX, ledger)
+            return
+        for name, digest in sorted(listed.items()):
+            _judge_constant(tree, last, f"{PLACES}/{name}", digest, ledger)
+
+
+def _judge_constant(tree: Source, last: PublishedCorte, name: str, expected: str | None, ledger: Ledger) -> None:
+    try:
+        digest = tree.digest(name, _LIMIT)
+    except SourceError as error:
+        blame(error, ["COM-07", "INT-07"] if isinstance(error, Unreadable) else ["COM-07"], name, ledger)
+        return
+    if expected is None:
+        return
+    ledger.did("INT-07")
+    # Another release may come with the next corte, and it changes these files before index.json.
+    if digest != expected and _another_is_coming(tree, last.number + 1):
+        ledger.unable(["INT-07"], _NOT_NOW.format(name, last.number + 1))
+    elif digest != expected:
+        ledger.wrong("INT-07", name, expected=expected, found=digest)
+
+
+def read_places(tree: Source) -> Mapping[str, str]:
+    """The files of the index of places, beside their list: the name of each, and its SHA-256.
+
+    Raises SourceError; Malformed if the list has not its form.
+    """
+    told = read_json(tree.read(PLACES_INDEX, _LIMIT))
+    conform(told, LISTING)
+    listed: Mapping[str, str] = told["archivos"]
+    if strange := next((name for name in listed if _OF_PLACES.fullmatch(name) is None), None):
+        raise Malformed("nombres como 09-esc.json", strange)
+    return listed
 
 
 def _another_is_coming(tree: Source, number: int) -> bool:

@@ -84,8 +84,8 @@ _CELLS: Final[Mapping[str, Mapping[str, str]]] = {
         "En B, C y E, solo 0: ahí el límite es la lista.",
         "digitos": f"Cuántos recuadros tiene cada cantidad del acta, de 1 a 7; vacío: {DIGITOS}.",
         "elecciones": "Códigos de las elecciones que se votan ahí, separados por espacio; vacío: todas.",
-        "lugar": "Nombre del lugar en que se instala: una escuela, una oficina. Se guarda; no se publica.",
-        "direccion": "Domicilio de ese lugar. Se guarda; no se publica.",
+        "lugar": "Nombre del lugar en que se instala: una escuela, una oficina. Se publica en «Encuentra tu casilla».",
+        "direccion": "Domicilio de ese lugar. Se publica en «Encuentra tu casilla».",
     },
     "opciones.csv": {
         "eleccion": "Código de la elección.",
@@ -162,7 +162,7 @@ cada vez.
   Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
   `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
 - Antes del corte 0 se publica lo que se espera, en `catalogo/` (docs/tree.md): elecciones, boletas, contiendas,
-  candidaturas, y cada acta con su lista nominal. Los domicilios de las casillas y los sitios no se publican; sí la
+  candidaturas, y cada acta con su lista nominal. Los sitios no se publican; los lugares de las casillas, en las páginas; y la
   huella de cada archivo de esta carpeta, para compararlo con el que se cargó. Guarde los archivos tal como los cargó.
 - Las siglas, las horas, el intervalo y si es un simulacro van en `noche.toml`, de la misma carpeta.
 - Los conjuntos de reglas se explican en `docs/rules.md`; `prep rules list` dice cuáles se conocen.

@@ -91,7 +91,14 @@ def _casilla_rows(casillas: int, rng: random.Random) -> Iterator[tuple[object, .
         tipo, numero = ("S", 1) if especial else ("B", 1) if nth == 0 else ("C", nth)
         where = (ENTIDAD, 0, distrito, distrito, seccion + 1, tipo, numero, 0, rng.choice((1, 1, 1, 2)))
         people = (0, 12, 1000, 4, None) if especial else (rng.randrange(350, 751), rng.randrange(2, 21), None, 3, None)
-        yield (*where, *people)
+        yield (*where, *people, *_invented_place(seccion))
+
+
+def _invented_place(seccion: int) -> tuple[str, str]:
+    """Name and address of the place in which the casillas of a sección stand."""
+    kind = ("Escuela Primaria", "Jardín de Niños", "Casa de la Cultura", "Secundaria General")[seccion % 4]
+    tree, street = ("Ahuehuete", "Jacaranda", "Mezquite", "Oyamel", "Sauce")[seccion % 5], 1 + seccion * 7 % 90
+    return f"{kind} {tree} {seccion + 1}", f"Calle {street} número {10 + seccion % 80}, Colonia {tree}"
 
 
 def _ballot_codes(election: str, *, everywhere: bool) -> list[str]:

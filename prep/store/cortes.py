@@ -552,6 +552,16 @@ async def seccion_numbers(shown: Snapshot) -> list[Seccion]:
     return [(row["entidad"], row["seccion"]) for row in await shown.connection.fetch(SQL["seccion_numbers"])]
 
 
+async def known_places(shown: Snapshot) -> list[tuple[int, int, str, str, str]]:
+    """Entidad, sección, municipio, name and address of the places of casillas, as far as the catalogue states them."""
+    return [tuple(row) for row in await shown.connection.fetch(SQL["known_places"])]
+
+
+async def municipio_blocks(shown: Snapshot) -> list[tuple[int, str, int]]:
+    """Entidad, municipio and hundred of secciones, for each hundred in which a municipio has a casilla."""
+    return [tuple(row) for row in await shown.connection.fetch(SQL["municipio_blocks"])]
+
+
 async def reasoned(shown: Snapshot, election: Election) -> list[dict[str, Any]]:
     """The actas that the lists of the pages name, in the order of the official file."""
     query = _block_showing("reasoned", SQL["shown_then"])

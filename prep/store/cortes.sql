@@ -339,7 +339,7 @@ GROUP BY c.entidad, c.seccion
 
 -- Every acta of these secciones (all secciones, if $2 is NULL), sección by sección, and the corte that brought it out.
 -- name: sections
-SELECT c.entidad, c.seccion, a.clave, a.election, c.tipo::text AS tipo, c.numero, c.ext_contigua, c.municipio,
+SELECT c.entidad, c.seccion, a.clave, a.election, c.tipo::text AS tipo, c.numero, c.ext_contigua, c.municipio, c.lugar, c.direccion,
     v.id IS NOT NULL AS captured, v.contabilizada, v.observations, u.estado, u.changed_at, p.corte
 FROM casilla c
 JOIN acta a ON a.casilla = c.id
@@ -352,6 +352,20 @@ ORDER BY c.entidad, c.seccion, left(a.clave, 11), a.election
 
 -- name: seccion_numbers
 SELECT DISTINCT entidad, seccion FROM casilla ORDER BY entidad, seccion
+
+-- Where the casillas of each sección stand, as far as the catalogue states it.
+-- name: known_places
+SELECT DISTINCT c.entidad, c.seccion, coalesce(m.name, '') AS municipio, c.lugar, c.direccion
+FROM casilla c LEFT JOIN territory m ON m.kind = 'municipio' AND m.entidad = c.entidad AND m.id = c.municipio
+WHERE c.lugar <> '' OR c.direccion <> ''
+
+-- The municipios of each hundred secciones.
+-- name: municipio_blocks
+SELECT c.entidad, m.name AS municipio, c.seccion / 100 AS block
+FROM casilla c JOIN territory m ON m.kind = 'municipio' AND m.entidad = c.entidad AND m.id = c.municipio
+WHERE c.seccion > 0
+GROUP BY c.entidad, m.name, c.seccion / 100
+ORDER BY c.entidad, m.name COLLATE "C", c.seccion / 100
 
 -- Actas of an election that stand on a list of the pages: sin acta, observed, or changed after they were out.
 -- name: reasoned

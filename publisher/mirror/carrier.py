@@ -16,9 +16,13 @@ from integrity.layout import (
     FEED,
     IMAGES,
     LOGOS,
+    PICTURE,
+    PLACES,
+    PLACES_INDEX,
     SCHEMA_NAMES,
     SCHEMAS,
     SECTIONS,
+    SITE_PARTS,
     SITE_PROGRAM,
     ZIPS,
     changes_path,
@@ -32,9 +36,9 @@ from integrity.leaves import LONGEST_ENTRY
 from integrity.log.note import Policy
 from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles, tile_path
 from integrity.source import Folder
-from integrity.strict_json import Json, read_json
+from integrity.strict_json import Json, conform, read_json
 from integrity.sums import Malformed
-from integrity.tree.documents import Manifest, read_manifest
+from integrity.tree.documents import LISTING, Manifest, read_manifest
 from prep.errors import Unavailable
 from publisher.mirror.divergence import Divergence, DivergenceRecord
 from publisher.mirror.origin import SMALL, Gone, Origin
@@ -65,7 +69,8 @@ _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
 """How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
-_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES, SCHEMAS})
+_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES, PLACES, SCHEMAS})
+_OF_PLACES: Final = re.compile(r"\d\d-[a-z0-9]{2,12}\.json", re.ASCII)
 _LISTED: Final = re.compile(r"(?!\.)[\w&.-]{1,80}(?:/(?!\.)[\w.-]{1,80})?\.html", re.ASCII)
 """A page as a list of changes may name it: it cannot lead out of the tree, nor over another kind of file."""
 _AT_ONCE: Final = 6
@@ -242,12 +247,31 @@ class Carrier:
             stage.gone |= {each for page in gone for each in (page, twin_of(page)) if each}
             pages |= {twin for page in pages if (twin := twin_of(page))}
             pages |= {"index.html", "estilo.css", SITE_PROGRAM, FEED}
-        pages |= {*LOGOS, *map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
+            pages |= {f"{election.code}/{PICTURE}" for election in last.elections}
+        pages |= {*SITE_PARTS, *LOGOS, *map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
         await few_at_once(lambda path: self._refresh_page(stage, path), sorted(pages))
+        if PLACES_INDEX in last.raw.get("sitio", {}):
+            await self._bring_places(stage)
         for path in ("verificar.html", "VERIFICA.txt"):
             content = await self._origin.read_if_there(path, _PAGE)
             if content is not None:
                 stage.put_if_new(path, content)
+
+    async def _bring_places(self, stage: Stage) -> None:
+        """The index of places: its files first, then their list."""
+        content = await self._origin.read(PLACES_INDEX, _JSON)
+        try:
+            told = read_json(content)
+            conform(told, LISTING)
+        except Malformed:
+            raise Divergence(f"{PLACES_INDEX} del origen no se puede leer") from None
+        listed: dict[str, str] = told["archivos"]
+        if strange := next((name for name in listed if _OF_PLACES.fullmatch(name) is None), None):
+            raise Divergence(f"{PLACES_INDEX} del origen nombra «{strange}», que no es de ese índice")
+        await few_at_once(
+            lambda name: self._fetch_known(stage, f"{PLACES}/{name}", listed[name], _JSON), sorted(listed)
+        )
+        stage.put_if_new(PLACES_INDEX, content)
 
     async def _pages_listed(self, stage: Stage, last: Manifest) -> tuple[set[str], set[str]]:
         """The pages that cortes since the held one wrote and did not take away again, and those that they took away."""
@@ -273,7 +297,8 @@ class Carrier:
         return written, gone
 
     async def _refresh_page(self, stage: Stage, path: str) -> None:
-        optional = "/contienda-" in path  # a contest of a single place has no page of its own
+        # A contest of a single place has no page of its own, and an older release draws no picture.
+        optional = "/contienda-" in path or path.endswith(PICTURE)
         content = await (self._origin.read_if_there if optional else self._origin.read)(path, _PAGE)
         if content is not None:
             stage.put_if_new(path, content)

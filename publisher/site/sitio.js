@@ -70,7 +70,10 @@
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const main = document.querySelector("main");
     const other = fresh.querySelector("main");
-    if (!main || !other || !fresh.documentElement.dataset.corte) return;
+    const told = fresh.documentElement.dataset.corte;
+    // A page that this corte did not write stays as it is, with what its reader did in it.
+    if (!main || !other || !told || told === document.documentElement.dataset.corte) return;
+    document.documentElement.dataset.corte = told;
     const before = figures(main);
     const focus = nameOf(document.activeElement);
     const open = [...main.querySelectorAll("details")].map((each) => each.open);
@@ -82,6 +85,7 @@
     const search = document.getElementById("buscar");
     main.replaceChildren(...other.childNodes);
     if (search) document.getElementById("buscar")?.replaceWith(search);
+    equip();
     main.querySelectorAll("details").forEach((each, at) => (each.open = open[at] ?? each.open));
     main.querySelectorAll(".scroll").forEach((each, at) => (each.scrollLeft = scrolled[at] ?? 0));
     for (const each of main.querySelectorAll("data[data-de]")) {
@@ -124,54 +128,30 @@
     setTimeout(look, usual * (0.75 + Math.random() / 2) * Math.min(8, 2 ** failed));
   };
 
-  /** The box that leads to a sección by its number. */
-  const search = () => {
+  /** What only some readers ask for is loaded when they do: the search of a casilla, and the proof of an acta. */
+  const equip = () => {
     const where = document.getElementById("buscar");
-    const places = [...document.querySelectorAll("[data-entidad]")];
-    if (!where || !places.length) return;
-    const form = document.createElement("form");
-    form.className = "search";
-    const make = (tag) => document.createElement(tag);
-    const field = (name, control) => {
-      const box = make("div");
-      const label = make("label");
-      label.textContent = name;
-      label.htmlFor = control.id = `b-${name.length}`;
-      box.append(label, control);
-      form.append(box);
-    };
-    const state = make("select");
-    for (const each of places) state.add(new Option(each.dataset.nombre, each.dataset.entidad));
-    if (places.length > 1) field("Entidad", state);
-    const number = make("input");
-    number.inputMode = "numeric";
-    number.autocomplete = "off";
-    number.maxLength = 4;
-    field("Número de sección", number);
-    const button = make("button");
+    if (where && !where.firstChild) import(new URL("buscar.js", root)).then(({ search }) => search(where, root));
+    const place = document.getElementById("prueba");
+    if (!place || place.firstChild) return;
+    const button = document.createElement("button");
+    button.type = "button";
     button.className = "button";
-    button.textContent = "Ver sus casillas";
-    const said = make("p");
-    said.role = "status";
-    form.append(button, said);
-    form.onsubmit = async (event) => {
-      event.preventDefault();
-      const digits = number.value.trim();
-      if (!/^\d{1,4}$/.test(digits)) return void (said.textContent = "Escriba el número de su sección: de una a cuatro cifras.");
-      const page = new URL(`seccion/${state.value}-${digits.padStart(4, "0")}.html`, root);
-      const there = await fetch(page, { method: "HEAD" }).catch(() => null);
-      if (there?.ok) location.assign(page);
-      else said.textContent = there ? `Aquí no hay una sección ${digits}.` : "No se pudo preguntar: revise su conexión.";
-    };
-    where.append(form);
+    button.textContent = "Comprobar aquí su imagen y su lugar en la bitácora";
+    button.onclick = () =>
+      import(new URL("prueba.js", root)).then(
+        ({ prove }) => prove(place, root),
+        () => (button.textContent = "No se pudo cargar la comprobación: revise su conexión, y toque otra vez"),
+      );
+    place.append(button);
   };
 
   // `#muro` at the end of the address: for a screen on a wall.
   const wall = () => document.documentElement.classList.toggle("wall", location.hash === "#muro");
   addEventListener("hashchange", wall);
   wall();
-  search();
   if (location.protocol.startsWith("http")) {
+    equip();
     look();
     setInterval(tick, 1000);
     document.addEventListener("visibilitychange", tick);

@@ -1,5 +1,6 @@
 """The results site in a real browser, as publisher and sequencer wrote it: read, followed through a night, and counted."""
 
+import base64
 import gzip
 import json
 import os
@@ -18,13 +19,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from integrity import minimal_verifier, verify
-from integrity.layout import LISTS, LOG, ROOT_PAGES, SCHEMA_NAMES, SCHEMAS, schema_path, twin_of
-from integrity.log.note import Signer
+from integrity.layout import LISTS, LOG, ROOT_PAGES, SCHEMA_NAMES, SCHEMAS, proof_path, schema_path, twin_of
+from integrity.log.note import SignatureKind, Signer
 from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles
 from integrity.source import Folder
 from publisher.schemas import document_of
 from publisher.web import CARD_POLICY, CHECKER, POLICY
-from tests.browser.conftest import Site, Watched
+from tests.browser.conftest import Site, Watched, accessible
 from tests.makers.programs import ROOT
 from tests.quick.test_documents import described
 
@@ -445,6 +446,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another difference": (replaced("DIP_LOC/index.html", ':diferencia">', ':diferencia">9'), "CON-19"),
     "another history": (replaced("GOB/index.html", ":cambio/ACTAS_CAPTURADAS", ":cambio/ACTAS_REGISTRADAS"), "CON-19"),
     "the program changed": (replaced("sitio.js", '"use strict"', '"use  strict"'), "INT-07"),
+    "a part of the program changed": (replaced("comprobacion.js", "64 * MB", "65 * MB"), "INT-07"),
+    "a part of the program is gone": (lambda root: (root / "prueba.js").unlink(), "COM-07"),
     "another logo": (replaced("logo.svg", "#6a1b52", "#000000"), "INT-07"),
     "a sección is gone": (lambda root: (root / "seccion" / "33-0002.html").unlink(), "COM-07"),
     "a list is gone": (lambda root: (root / "GOB" / "sin-acta.html").unlink(), "COM-07"),
@@ -476,3 +479,95 @@ def _wrong(root: Path) -> tuple[set[str], set[str]]:
     trust = minimal_verifier.Trust(Namespace(source=str(root), **brought))
     small = minimal_verifier.verify(str(root), trust)
     return {*verify.verify(str(root)).wrong()}, {check for check, found in small.wrong.items() if found}
+
+
+# --- the proof of an acta, on its own page ----------------------------------------------------------------------------
+
+
+def _proved(watched: Watched, site: Site, path: str) -> tuple[str, dict[str, list[str]]]:
+    """The verdict on the page of an acta after a press of its button, and the sentences of each kind."""
+    page = watched.page
+    page.goto(f"{site.url}/{path}")
+    assert not any("prueba.js" in url or "comprobacion.js" in url for url in watched.asked)
+    page.get_by_role("button", name="Comprobar aquí").click()
+    page.wait_for_function("/good|bad|unable/.test(document.querySelector('#prueba .verdict')?.className ?? '')")
+    verdict = page.locator("#prueba .verdict").get_attribute("class") or ""
+    kinds = ("good", "bad", "unable")
+    said = {kind: page.locator(f"#prueba .steps > .{kind}").all_inner_texts() for kind in kinds}
+    return verdict.removeprefix("verdict "), said
+
+
+def _code(site: Site, path: str) -> str:
+    return re.findall(r'<data value="([0-9a-f]{64})"', (site.root / path).read_text(encoding="utf-8"))[0]
+
+
+def test_the_page_of_an_acta_checks_its_place_in_the_log_and_says_what_it_checked(
+    watched: Watched, site: Site, shots: Callable[[Page, str], None]
+) -> None:
+    path = kinds(site.root)["an acta"]
+    verdict, said = _proved(watched, site, path)
+    assert (verdict, said["bad"], said["unable"]) == ("good", [], [])
+    text = "\n".join(said["good"])
+    root = (site.root / LOG / proof_path(_code(site, path)).partition("/")[2]).read_text().split("\n\n")[1].split("\n")
+    assert "La huella de la imagen está en la bitácora, en la hoja" in text
+    assert base64.b64decode(root[2]).hex() in text
+    assert site.key.rpartition("+")[0] in text
+    assert "La huella de la lista de archivos del corte" in text
+    expect(watched.page.locator("#prueba .note")).to_contain_text("Las llaves son las que da este mismo sitio")
+    assert watched.errors == []
+    assert watched.others(site.url) == []
+    shots(watched.page, "acta-comprobada")
+    accessible(watched.page)
+
+
+def _other_hash(proof: str) -> str:
+    """One hash of the way to the root is another."""
+    lines = proof.split("\n")
+    at = next(at for at, line in enumerate(lines) if line.startswith("index ")) + 1
+    lines[at] = base64.b64encode(bytes(32)).decode()
+    return "\n".join(lines)
+
+
+def _of_another(proof: str) -> str:
+    """A leaf that tells of another image."""
+    lines = proof.split("\n")
+    leaf = json.loads(base64.b64decode(lines[1].removeprefix("extra ")))
+    said = json.dumps(leaf | {"sha256": "0" * 64}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    lines[1] = f"extra {base64.b64encode(said.encode()).decode()}"
+    return "\n".join(lines)
+
+
+def _of_a_stranger(proof: str) -> str:
+    """The same tree, signed by a key that is not the log's."""
+    head, body, _ = proof.split("\n\n")
+    stranger = Signer.generate(body.split("\n")[0], SignatureKind.LOG)
+    text = f"{body}\n"
+    return f"{head}\n\n{text}\n{stranger.sign(text)}"
+
+
+FORGED: dict[str, tuple[Callable[[str], str], str]] = {
+    "another hash": (_other_hash, "La prueba no lleva a la raíz que se firmó"),
+    "another image": (_of_another, "La prueba no habla de la imagen"),
+    "another signer": (_of_a_stranger, "no está firmada con la llave"),
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_the_page_of_an_acta_says_that_a_forged_proof_is_wrong(watched: Watched, site: Site, how: str) -> None:
+    path = kinds(site.root)["an acta"]
+    forge, sentence = FORGED[how]
+    proof = site.root / proof_path(_code(site, path))
+    proof.write_text(forge(proof.read_text(encoding="utf-8")), encoding="utf-8")
+    verdict, said = _proved(watched, site, path)
+    assert verdict == "bad"
+    assert sentence in "\n".join(said["bad"])
+    assert "Algo está mal" in watched.page.locator("#prueba .verdict").inner_text()
+
+
+def test_the_page_of_an_acta_says_that_its_image_is_another(watched: Watched, site: Site) -> None:
+    path = kinds(site.root)["an acta"]
+    image = site.root / "imagenes" / _code(site, path)[:2] / f"{_code(site, path)}.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")
+    verdict, said = _proved(watched, site, path)
+    assert verdict == "bad"
+    assert "NO es la de su código de integridad" in said["bad"][0]

@@ -15,7 +15,7 @@ import pytest
 
 from capture import decisions, entries
 from integrity import __main__ as integrity
-from integrity.layout import LISTS, ROOT_PAGES
+from integrity.layout import LISTS, ROOT_PAGES, SITE_PARTS
 from load_tests.bench import table
 from prep.domain.decision import DecisionKind
 from prep.files.catalog_columns import COLUMNS
@@ -326,13 +326,15 @@ WORDS = {
     "ELECCION": r"[A-Z_]+?",
     "EDO": r"[A-Z]+",
     "NOMBRE": r"[a-z]+",
+    "PALABRA": r"[a-z0-9]{2,12}",
     "NN": r"\d{2}",
     "N": r"\d+",
 }
 OF_THE_SITE = (
-    *("sitio.js", "inicio.json", "cortes.atom", "cambios/NNNN.json", "esquemas/NOMBRE.json", *ROOT_PAGES),
+    *("sitio.js", *SITE_PARTS, "inicio.json", "cortes.atom", "cambios/NNNN.json", "esquemas/NOMBRE.json", *ROOT_PAGES),
     *(f"seccion/NN-{kind}.{form}" for kind in ("NNNN", "NNxx") for form in ("html", "json")),
     *(f"ELECCION/{name}.{form}" for name in (*LISTS, "tarjeta") for form in ("html", "json")),
+    *("ELECCION/tarjeta.png", "lugares/indice.json", "lugares/NN-PALABRA.json"),
     *(f"ELECCION/{name}.json" for name in ("index", "lugar-N-N", "CLAVE")),
 )
 RARE = {
@@ -357,7 +359,7 @@ def described() -> dict[str, re.Pattern[str]]:
     for name, *_ in rows(text(DOCS / "tree.md"), "Every file")[1:]:
         path = name.strip("`")
         pattern = re.sub(
-            r"AAAAMMDD_HHMM|NOMBRE|NNNN|NN(?=[-x\\])|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
+            r"AAAAMMDD_HHMM|NOMBRE|PALABRA|NNNN|NN(?=[-x\\])|HASH|HH|AAAA|CLAVE|ELECCION|EDO|N(?=[-/\\\\]|$)",
             lambda word: WORDS[word[0]],
             re.escape(path).replace(r"\-", "-"),
         )

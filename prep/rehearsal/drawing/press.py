@@ -6,14 +6,15 @@ it.
 """
 
 import random
-import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from prep.scan.lettering import write
 
 WIDTH: Final = 1700
 HEIGHT: Final = 1108
@@ -133,26 +134,10 @@ class Press:
     def text(
         self, at: Point, text: str, size: float, *, fill: Colour = BLACK, anchor: str = "ls", bold: float = 0
     ) -> None:
-        """Print one line of text. Pillow's own font has no accented letters, so this draws the accents itself."""
-        font = ImageFont.load_default(size * self.scale)
-        plain = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
-        x, y = at[0] * self.scale, at[1] * self.scale
-        self.pen.text(
-            (x, y), plain, fill=fill, font=font, anchor=anchor, stroke_width=bold * self.scale, stroke_fill=fill
-        )
-        left = x - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * font.getlength(plain)
-        for place, letter in enumerate(unicodedata.normalize("NFC", text)):
-            if unicodedata.combining(unicodedata.normalize("NFD", letter)[-1]):
-                middle = left + font.getlength(plain[:place]) + font.getlength(plain[place]) / 2
-                rise = size * self.scale * (0.78 if letter.isupper() else 0.6) - (
-                    size * self.scale * 0.36 if anchor[1] == "m" else 0
-                )
-                reach = size * self.scale * 0.12
-                self.pen.line(
-                    (middle - reach, y - rise, middle + reach, y - rise - reach),
-                    fill=fill,
-                    width=round(self.scale * 1.2),
-                )
+        """Print one line of text."""
+        here, stroke = (at[0] * self.scale, at[1] * self.scale), round(self.scale * 1.2)
+        size, bold = size * self.scale, bold * self.scale
+        write(self.pen, here, text, size, fill=fill, anchor=anchor, bold=bold, stroke=stroke)
 
     def ends(self, x0: float, x1: float, y: float) -> None:
         """Print a ring at the left end of a row's line and a dot at its right end."""

@@ -1,0 +1,121 @@
+"""The picture of an election that other sites show beside a link to it: who leads, and how much is still missing.
+
+1200 × 630 pixels, as Open Graph readers expect. It is drawn from plain texts; equal texts give equal bytes. It names
+the corte and its hour, and says that the results are preliminary: a picture travels alone.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageColor, ImageDraw
+
+from prep.scan.lettering import Colour, width_of, write
+
+SIZE: Final = (1200, 630)
+MOST_LINES: Final = 4
+_EDGE: Final = 60
+_INK: Final[Colour] = (22, 32, 43)
+_SOFT: Final[Colour] = (82, 96, 110)
+_REST: Final[Colour] = (226, 232, 238)
+_DEEP: Final[Colour] = (14, 47, 80)
+_WARN: Final[Colour] = (122, 31, 31)
+_WHITE: Final[Colour] = (255, 255, 255)
+_GREY: Final = "#73808c"
+
+
+@dataclass(frozen=True, slots=True)
+class CardLine:
+    """One candidacy, or one force with the number of places where it is ahead."""
+
+    name: str
+    said: str
+    """What stands at the right: votes and percentage, or places."""
+    part: int
+    """The length of its bar, in hundredths of a per cent of the whole: from 0 to 10,000."""
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCard:
+    """Every text of the picture."""
+
+    brand: str
+    title: str
+    lead: str
+    progress: str
+    hour: str
+    lines: Sequence[CardLine]
+    simulacro: bool = False
+
+
+def draw_card(card: ShareCard) -> bytes:
+    """The picture as a PNG of a few kilobytes."""
+    # It is drawn at twice the size and reduced, so that letters and accents are smooth.
+    scale = 2
+    image = Image.new("RGB", (SIZE[0] * scale, SIZE[1] * scale), _WHITE)
+    _Sheet(ImageDraw.Draw(image), scale).fill(card)
+    made = io.BytesIO()
+    # Sixty-four colours, those of the bars as they are, make it three times smaller.
+    flat = image.reduce(scale).quantize(64, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    flat.save(made, "PNG", optimize=True)
+    return made.getvalue()
+
+
+class _Sheet:
+    def __init__(self, pen: ImageDraw.ImageDraw, scale: int) -> None:
+        self._pen, self._scale = pen, scale
+
+    def fill(self, card: ShareCard) -> None:
+        right = SIZE[0] - _EDGE
+        self._box((0, 0, SIZE[0], 14), _DEEP)
+        self._text((_EDGE, 66), card.brand, 30, fill=_SOFT, room=right - _EDGE, bold=0.4)
+        self._text((_EDGE, 124), card.title, 52, room=right - _EDGE, bold=1)
+        self._text((_EDGE, 176), card.lead, 32, room=right - _EDGE, bold=0.4)
+        top = 216
+        for line in card.lines[:MOST_LINES]:
+            said = width_of(line.said, 28, bold=0.4)
+            self._text((_EDGE, top + 30), line.name, 30, room=right - _EDGE - said - 30, bold=0.4)
+            self._text((right - said, top + 30), line.said, 28, room=said, bold=0.4)
+            self._box((_EDGE, top + 42, right, top + 58), _REST)
+            if line.part:
+                long = (right - _EDGE) * min(line.part, 10_000) / 10_000
+                self._box((_EDGE, top + 42, _EDGE + max(2.0, long), top + 58), _colour(line.colour))
+            top += 74
+        self._text((_EDGE, 544), card.progress, 28, fill=_SOFT, room=right - _EDGE)
+        band = _WARN if card.simulacro else _DEEP
+        self._box((0, 564, SIZE[0], SIZE[1]), band)
+        words = "Simulacro: datos de prueba" if card.simulacro else "Resultados preliminares"
+        hour = width_of(card.hour, 28)
+        self._text((_EDGE, 608), words, 30, fill=_WHITE, room=right - _EDGE - hour - 30, bold=0.6)
+        self._text((right - hour, 608), card.hour, 28, fill=_WHITE, room=hour)
+
+    def _box(self, box: tuple[float, float, float, float], colour: Colour) -> None:
+        # Pillow counts the last pixel in.
+        left, top, right, bottom = (each * self._scale for each in box)
+        self._pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+
+    def _text(
+        self, at: tuple[float, float], text: str, size: float, *, room: float, fill: Colour = _INK, bold: float = 0
+    ) -> None:
+        """One line, smaller if it does not fit, and cut if it still does not."""
+        smallest = size * 0.7
+        while size > smallest and width_of(text, size, bold=bold) > room + 1:
+            size -= 1
+        while len(text) > 1 and width_of(text, size, bold=bold) > room + 1:
+            text = text.removesuffix("...")[:-1].rstrip() + "..."
+            if text == "...":
+                break
+        here, scale = (at[0] * self._scale, at[1] * self._scale), self._scale
+        write(
+            self._pen, here, text, size * scale, fill=fill, bold=bold * scale, stroke=max(1, round(size * scale / 14))
+        )
+
+
+def _colour(text: str) -> Colour:
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        red, green, blue = ImageColor.getrgb(_GREY)[:3]
+    return red, green, blue
