@@ -17,8 +17,8 @@ export interface Action {
   label?: string;
   /** Without one there is nothing to do: the dialog only shows. */
   button?: string;
-  /** It shows two images. */
-  wide?: boolean;
+  /** The image, or the two, that a person looks at beside the form. */
+  proof?: ComponentChildren;
   body?: ComponentChildren;
   /** Not yet: the body lacks something. */
   missing?: () => string;
@@ -53,41 +53,44 @@ export function ActionDialog({ action, onClose }: Props) {
     }
   }
   return (
-    <dialog ref={dialog} class={action.wide ? "wide-dialog" : ""} onClose={() => onClose("")} aria-labelledby="titulo-accion">
+    <dialog ref={dialog} class={action.proof ? "with-proof" : ""} onClose={() => onClose("")} aria-labelledby="titulo-accion">
       <form onSubmit={run}>
         <h2 id="titulo-accion">{action.title}</h2>
         <p class="sentence">{action.sentence}</p>
-        {action.reasons && action.reasons.length > 0 && (
-          <>
-            <label for="motivo">{t("Motivo (se publica)")}</label>
-            <select id="motivo" value={reason} onChange={({ currentTarget }) => setReason(currentTarget.value)}>
-              {action.reasons.map((each) => (
-                <option value={each} key={each}>
-                  {inWords(each)}
-                </option>
-              ))}
-            </select>
-          </>
-        )}
-        {action.words && (
-          <>
-            <label for="texto">{action.label ?? (needed ? t("Explicación (se publica, sin nombres)") : t("Explicación, si hace falta (se publica, sin nombres)"))}</label>
-            <textarea id="texto" maxLength={500} rows={3} value={words} onInput={({ currentTarget }) => setWords(currentTarget.value)} />
-          </>
-        )}
-        {action.body}
-        <p class="said" role="alert">
-          {said}
-        </p>
-        <div class="buttons">
-          {action.run && (
-            <button class="primary" type="submit" aria-disabled={busy}>
-              {busy ? t("Guardando…") : action.button}
-            </button>
+        {action.proof && <div class="proofs">{action.proof}</div>}
+        <div>
+          {action.body}
+          {action.reasons && action.reasons.length > 0 && (
+            <>
+              <label for="motivo">{t("Motivo (se publica)")}</label>
+              <select id="motivo" value={reason} onChange={({ currentTarget }) => setReason(currentTarget.value)}>
+                {action.reasons.map((each) => (
+                  <option value={each} key={each}>
+                    {inWords(each)}
+                  </option>
+                ))}
+              </select>
+            </>
           )}
-          <button type="button" onClick={() => dialog.current?.close()}>
-            {action.run ? t("Cancelar") : t("Cerrar")}
-          </button>
+          {action.words && (
+            <>
+              <label for="texto">{action.label ?? (needed ? t("Explicación (se publica, sin nombres)") : t("Explicación, si hace falta (se publica, sin nombres)"))}</label>
+              <textarea id="texto" maxLength={500} rows={3} value={words} onInput={({ currentTarget }) => setWords(currentTarget.value)} />
+            </>
+          )}
+          <p class="said" role="alert">
+            {said}
+          </p>
+          <div class="buttons">
+            {action.run && (
+              <button class="primary" type="submit" aria-disabled={busy}>
+                {busy ? t("Guardando…") : action.button}
+              </button>
+            )}
+            <button type="button" onClick={() => dialog.current?.close()}>
+              {action.run ? t("Cancelar") : t("Cerrar")}
+            </button>
+          </div>
         </div>
       </form>
     </dialog>

@@ -63,11 +63,11 @@ function DecisionButtons({ row, user, role, ask, onAct }: ButtonProps) {
   const path = { path: { decision: row.decision } };
   const subject = subjectOf(row);
   // Who answers looks at what the other one saw.
-  const body = row.imagen ? <Proof sha256={row.imagen} role={role} /> : undefined;
+  const proof = row.imagen && <Proof sha256={row.imagen} role={role} />;
   const undoing = row.estado === "por deshacer";
   const mine = (undoing ? row.pidio_deshacer : row.propuso) === user;
   if (row.estado === "propuesta" || undoing) {
-    const effect = undoing ? undoneOf(row.tipo, subject) : effectOf(row.tipo, subject);
+    const effect = undoing ? undoneOf(row.tipo, subject) : effectOf(row.tipo === "imagen_de_otra_acta" && !row.clave ? "imagen_libre" : row.tipo, subject);
     return (
       <div class="buttons">
         {!mine && (
@@ -77,7 +77,7 @@ function DecisionButtons({ row, user, role, ask, onAct }: ButtonProps) {
               onAct({
                 title: undoing ? t("Confirmar que se deshace") : t("Confirmar"),
                 sentence: `${effect} ${t("Pasa en cuanto lo confirme.")}`,
-                body,
+                proof,
                 words: "optional",
                 button: t("Confirmar"),
                 run: async (_, texto) => {

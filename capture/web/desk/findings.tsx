@@ -19,14 +19,14 @@ const seen = ({ revisada, reviso, texto }: Reviewed) =>
   revisada ? t("{q}, {h}: {x}", { q: reviso ?? "", h: clockTime(revisada), x: texto ?? "" }) : t("nadie todavía");
 
 /** A supervisor looked, and leaves all as it is. */
-function review(sentence: string, of: { evento: number } | { version: number }, ask: Ask, body?: Action["body"]): Action {
+function review(sentence: string, of: { evento: number } | { version: number }, ask: Ask, proof: Action["proof"]): Action {
   return {
     title: t("Está bien así"),
     sentence: `${sentence} ${t("Nada cambia, y deja de estar por revisar.")}`,
     words: "required",
     label: t("Qué vio (no se publica)"),
     button: t("Guardar"),
-    body,
+    proof,
     run: async (_, texto) => {
       await ask("POST /v1/reviews", { ...of, texto });
       return t("Revisado.");
@@ -106,8 +106,7 @@ function Pair({ row, role }: { row: DuplicateRow; role: string }) {
 const sideBySide = (row: DuplicateRow, role: string): Action => ({
   title: t("Posible duplicado"),
   sentence: t("Casi la misma foto está bajo dos actas. Verlas no cambia nada."),
-  body: <Pair row={row} role={role} />,
-  wide: true,
+  proof: <Pair row={row} role={role} />,
 });
 
 function Acta({ eleccion, clave, onShow }: { eleccion: string | null; clave: string | null; onShow: DeskProps["onShow"] }) {
@@ -144,7 +143,7 @@ function MismatchButtons({ row, ask, role, onAct }: { row: MismatchRow; ask: Ask
   return (
     <div class="buttons">
       {LOOKS.includes(role) && row.clave && (
-        <button type="button" onClick={() => onAct(assign(row.imagen, ask, role, row.etiqueta))}>
+        <button type="button" onClick={() => onAct(assign(row.imagen, ask, role, { label: row.etiqueta }))}>
           {t("Es de otra acta…")}
         </button>
       )}
@@ -223,7 +222,7 @@ export function typeAgain(of: { eleccion: string; clave: string; imagen?: string
     sentence: fromOther ? `${t("La imagen sustituye a la que se captura; las dos se conservan.")} ${round}` : round,
     words: "required",
     button: t("Abrir la ronda"),
-    body: fromOther && of.imagen ? <Proof sha256={of.imagen} role={role} /> : undefined,
+    proof: of.imagen && <Proof sha256={of.imagen} role={role} />,
     run: async (_, motivo) => {
       const body = fromOther && of.imagen ? { motivo, imagen: of.imagen } : { motivo };
       await ask("POST /v1/actas/{eleccion}/{clave}/recaptura", body, { path: { eleccion: of.eleccion, clave: of.clave } });

@@ -73,22 +73,22 @@ export async function propose(ask: Ask, body: DecisionBody): Promise<string> {
 
 const later = (effect: string): string => `${effect} ${t("Esto pasa cuando otra persona lo confirma.")}`;
 
-/** An image goes to another acta: one that is fuera de catálogo, was identified wrongly, or could not be identified. */
-export function assign(sha256: string, ask: Ask, role: string, label = ""): Action {
+/** An image goes to another acta; or to its first one, if it is `free`: fuera de catálogo, or not identified. */
+export function assign(sha256: string, ask: Ask, role: string, { label = "", free = false } = {}): Action {
   let to: FoundActa | null = null;
   return {
-    title: t("Proponer: la imagen es de otra acta"),
-    sentence: later(effectOf("imagen_de_otra_acta", sha256.slice(0, 12))),
-    reasons: REASONS.imagen_de_otra_acta,
+    title: free ? t("Proponer: de qué acta es la imagen") : t("Proponer: la imagen es de otra acta"),
+    sentence: later(effectOf(free ? "imagen_libre" : "imagen_de_otra_acta", sha256.slice(0, 12))),
+    reasons: free ? ["identificada_despues", "otra"] : REASONS.imagen_de_otra_acta,
     words: "optional",
     button: t("Proponer"),
     body: (
       <>
         {label && <p class="soft">{t("Su etiqueta dice {e}.", { e: label })}</p>}
         <FindActa ask={ask} onFind={(found) => (to = found)} onDone={() => document.getElementById("motivo")?.focus()} />
-        <Proof sha256={sha256} role={role} />
       </>
     ),
+    proof: <Proof sha256={sha256} role={role} />,
     missing: () => (to ? "" : t("Elija el acta que muestra la imagen.")),
     run: (motivo, texto) => propose(ask, { tipo: "imagen_de_otra_acta", imagen: sha256, identidad: to!.identidad, motivo, texto }),
   };
@@ -102,12 +102,8 @@ export function staysOut(sha256: string, identidad: string, ask: Ask, role: stri
     reasons: REASONS.fuera_de_catalogo.filter((each) => each !== "dos_identificaciones"),
     words: "optional",
     button: t("Proponer"),
-    body: (
-      <>
-        <p class="soft">{t("Su etiqueta dice {e}.", { e: identidad })}</p>
-        <Proof sha256={sha256} role={role} />
-      </>
-    ),
+    body: <p class="soft">{t("Su etiqueta dice {e}.", { e: identidad })}</p>,
+    proof: <Proof sha256={sha256} role={role} />,
     run: (motivo, texto) => propose(ask, { tipo: "fuera_de_catalogo", imagen: sha256, identidad, motivo, texto }),
   };
 }
@@ -145,9 +141,9 @@ export function outside(sha256: string, identidad: string, ask: Ask, role: strin
           {field("casilla", t("Número"))}
           {field("ext", t("Contigua de extraordinaria"))}
         </div>
-        <Proof sha256={sha256} role={role} />
       </>
     ),
+    proof: <Proof sha256={sha256} role={role} />,
     missing: () => (text() === identidad ? t("Escriba la casilla que dice el papel.") : ""),
     run: (motivo, texto) => propose(ask, { tipo: "fuera_de_catalogo", imagen: sha256, identidad: text(), motivo, texto }),
   };
@@ -161,7 +157,7 @@ export function identifyAgain(decision: number, sha256: string, ask: Ask, role: 
     reasons: ["nueva_evidencia", "error", "otra"],
     words: "optional",
     button: t("Proponer"),
-    body: <Proof sha256={sha256} role={role} />,
+    proof: <Proof sha256={sha256} role={role} />,
     run: async (motivo, texto) => {
       await ask("POST /v1/decisions/{decision}/undo", { motivo, texto }, { path: { decision } });
       return t("Propuesta: falta que otra persona confirme que la decisión {n} se deshaga.", { n: decision });
@@ -177,7 +173,7 @@ export function askImage(sha256: string, ask: Ask, role: string): Action {
     words: "required",
     label: t("Qué le falta a la imagen (no se publica)"),
     button: t("Pedirla"),
-    body: <Proof sha256={sha256} role={role} />,
+    proof: <Proof sha256={sha256} role={role} />,
     run: async (_, motivo) => {
       const { pedida } = await ask("POST /v1/images/{sha256}/request", { motivo }, { path: { sha256 } });
       return t("Otra imagen pedida a las {h}.", { h: clockTime(pedida) });

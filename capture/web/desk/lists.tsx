@@ -228,7 +228,7 @@ function ImageButtons({ row, ask, role, onAct, onShow }: DeskProps & { row: Unid
     <div class="buttons">
       {row.estado === "ilegible" && (
         <>
-          <button type="button" onClick={() => onAct(assign(row.sha256, ask, role))}>
+          <button type="button" onClick={() => onAct(assign(row.sha256, ask, role, { free: true }))}>
             {t("Asignar a…")}
           </button>
           {row.decision !== null && (
@@ -250,7 +250,7 @@ function OutsideButtons({ row, ask, role, onAct, onShow }: DeskProps & { row: Fu
   if (!LOOKS.includes(role)) return null;
   return (
     <div class="buttons">
-      <button type="button" onClick={() => onAct(assign(row.sha256, ask, role, row.identidad))}>
+      <button type="button" onClick={() => onAct(assign(row.sha256, ask, role, { label: row.identidad, free: true }))}>
         {t("Asignar a…")}
       </button>
       {row.queda === null && (

@@ -70,12 +70,14 @@ export function subjectOf(row: DecisionRow): string {
 }
 
 /** What confirming this decision does, in one sentence. */
-export function effectOf(kind: DecisionKind, subject: string): string {
+export function effectOf(kind: DecisionKind | "imagen_libre", subject: string): string {
   switch (kind) {
     case "sin_acta":
       return t("El acta {s} se publica sin números, con su motivo, y deja de esperarse.", { s: subject });
     case "imagen_de_otra_acta":
       return t("La imagen pasa a la otra acta, o a quienes identifican; lo capturado de ella ya no cuenta para la primera ({s}).", { s: subject });
+    case "imagen_libre": // of no acta before
+      return t("La imagen pasa a ser de esa acta, y dos personas la capturan si todavía no está capturada ({s}).", { s: subject });
     case "fuera_de_catalogo":
       return t("La imagen se publica aparte, fuera de catálogo, y no cuenta para ninguna acta ({s}).", { s: subject });
     case "imagen_sin_identidad":
