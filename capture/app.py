@@ -8,9 +8,9 @@ import asyncio
 import logging
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from random import SystemRandom
@@ -20,72 +20,51 @@ from uuid import UUID
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from capture import screens
+from capture import screens, supervision
+from capture.asking import OF_A_SESSION, SEES, SESSION, Rooms, Sha, Speaker, desk_answer, rooms_of
 from capture.auth import Devices, People, Tries, check_same_origin, token_of
 from capture.decisions import Decisions
 from capture.description import Operation, describe
 from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
+from capture.findings import Findings
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.quality import QualityRoom
 from capture.receipts import Receipts, signing_key
 from capture.screens import cookie
 from capture.shapes import (
-    LARGEST,
     LARGEST_TERRITORY,
-    ActaAnswer,
     ActasAnswer,
-    AnswerBody,
-    BoardAnswer,
     CaptureAnswer,
     CaptureBody,
-    CorrectionsList,
-    CotejoBody,
     Credentials,
-    DecisionAnswer,
-    DecisionBody,
-    DecisionsList,
-    DevicesList,
-    DoneAnswer,
     EnrolmentAnswer,
     EnrolmentBody,
-    FueraList,
     HealthAnswer,
     IdentityBody,
     InvitationAnswer,
     InvitationBody,
-    LostAnswer,
-    MissingList,
     MunicipiosAnswer,
     NextAnswer,
-    PeopleList,
-    QualityAnswer,
-    ReasonBody,
-    RecaptureBody,
     ReceiptAnswer,
     ScreenSessionAnswer,
     SeccionesAnswer,
-    SentAnswer,
     SessionAnswer,
     SiteBoard,
-    SitesList,
     TaskAnswer,
-    UnidentifiedList,
     ValuesBody,
-    WaitingList,
     Wanted,
     WithNext,
     body_of,
     first_wrong,
 )
+from capture.staffing import Staffing
 from capture.uploads import (
     ALGORITHMS,
     DEVICE_PATTERN,
@@ -100,7 +79,6 @@ from capture.uploads import (
 from prep import observe
 from prep.blobs import Blobs
 from prep.bus.contract import Bus
-from prep.domain.decision import DecisionMove
 from prep.errors import Code, Parked, PrepError, Rejected, Unavailable
 from prep.printable import printable
 from prep.scan.header import MEDIA
@@ -109,10 +87,9 @@ from prep.store import people as people_store
 from prep.store.database import Pool, borrow
 from prep.store.desk import CaptureNote
 from prep.store.invitations import Invited
-from prep.store.lists import PART, Listing
 from prep.store.people import Person
 from prep.store.tonight import Tonight
-from prep.upload import SHA256_PATTERN, Origen
+from prep.upload import Origen
 
 log: Final = logging.getLogger(__name__)
 
@@ -121,20 +98,6 @@ READY_SECONDS: Final = 5.0
 """How long the store of images and the bus may take before the process says that it is not ready."""
 NEXT_SECONDS: Final = 2.0
 """How long an answer that is kept waits for the next task that it is to bring."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the routes call."""
-
-    intake: Intake
-    uploads: Uploads
-    enrolment: Enrolment
-    people: People
-    desk: Desk
-    decisions: Decisions
-    quality: QualityRoom
-    pool: Pool
 
 
 def create_app(
@@ -206,6 +169,8 @@ def create_app(
         desk,
         Decisions(pool, tonight, clock=clock, chance=chance),
         QualityRoom(pool, clock=clock),
+        Staffing(pool, people),
+        Findings(pool, clock=clock),
         pool,
     )
     for operation in OPERATIONS:
@@ -219,38 +184,8 @@ def create_app(
     return app
 
 
-def _rooms(request: Request) -> Rooms:
-    rooms: Rooms = request.app.state.rooms
-    return rooms
-
-
-SESSION: Final = HTTPBearer(scheme_name="sesion", description="The token of POST /v1/session.", auto_error=False)
-"""For the description alone: `token_of` reads the headers, and `People.who` decides."""
-
-
-async def _person(request: Request, _: Annotated[object, Depends(SESSION)]) -> Person:
-    """The person whose session this is. Raises Rejected (401, 403)."""
-    return await _rooms(request).people.who(token_of(request.headers))
-
-
-Speaker = Annotated[Person, Depends(_person)]
-Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
 Lease = Annotated[UUID, Path(alias="tarea")]
 """The number of a lease, by which its holder names the task."""
-DeviceId = Annotated[str, Path(alias="dispositivo", pattern="^[A-Za-z0-9_-]{1,40}$")]
-Number = Annotated[int, Path(alias="decision", ge=1, le=LARGEST)]
-LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
-    Listing.PEOPLE: (PeopleList, "The people, with their role and site."),
-    Listing.DEVICES: (DevicesList, "The devices, and when each was last heard of."),
-    Listing.SITES: (SitesList, "The closed list of sites."),
-    Listing.MISSING: (MissingList, "The actas of which no image came, and that are not sin acta."),
-    Listing.UNIDENTIFIED: (UnidentifiedList, "The images without acta."),
-    Listing.FUERA: (FueraList, "The images that are fuera de catálogo."),
-    Listing.CORRECTIONS: (CorrectionsList, "What changed, or will change, published actas."),
-    Listing.WAITING: (WaitingList, "Everything that waits for a person, the oldest first."),
-    Listing.DECISIONS: (DecisionsList, "The decisions of two people, in every state."),
-}
-"""The lists, each with its answer and its sentence in the description."""
 
 
 # Devices.
@@ -259,7 +194,7 @@ LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
 async def receive_image(request: Request) -> Response:
     """Take one image in, and answer with its receipt: 201 if it was made now, 200 if the image had one."""
     try:
-        receipt, made = await _rooms(request).intake.receive(request.headers, request.stream())
+        receipt, made = await rooms_of(request).intake.receive(request.headers, request.stream())
     except PrepError as error:
         observe.IMAGES_REFUSED.labels(error.status).inc()
         raise
@@ -275,14 +210,14 @@ async def tus_options(request: Request) -> Response:
         "Tus-Version": VERSION,
         "Tus-Extension": ",".join(EXTENSIONS),
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-        "Tus-Max-Size": str(_rooms(request).intake.max_bytes),
+        "Tus-Max-Size": str(rooms_of(request).intake.max_bytes),
     }
     return Response(status_code=204, headers={"Tus-Resumable": VERSION, **headers})
 
 
 async def create_upload(request: Request) -> Response:
     """Open an upload by pieces, announced by the headers of an image; `Location` says its path."""
-    name, expires = await _rooms(request).uploads.create(request.headers)
+    name, expires = await rooms_of(request).uploads.create(request.headers)
     said = {"Tus-Resumable": VERSION, "Location": name.path, "Upload-Expires": format_datetime(expires, usegmt=True)}
     return Response(status_code=201, headers=said)
 
@@ -293,12 +228,12 @@ OfUpload = Annotated[str, Path(alias="envio", pattern=UPLOAD_PATTERN)]
 
 async def upload_progress(request: Request, device: OfDevice, upload: OfUpload) -> Response:
     """How far an upload has come: `Upload-Offset`, and `X-PREP-Receipt` (base64) once it is whole."""
-    return _told_by_tus(await _rooms(request).uploads.progress(Name(device, upload)), 200)
+    return _told_by_tus(await rooms_of(request).uploads.progress(Name(device, upload)), 200)
 
 
 async def add_piece(request: Request, device: OfDevice, upload: OfUpload) -> Response:
     """Take the next piece. The answer to the last one brings the receipt in `X-PREP-Receipt`, in base64."""
-    uploads = _rooms(request).uploads
+    uploads = rooms_of(request).uploads
     try:
         progress = await uploads.add_piece(Name(device, upload), request.headers, _body(request))
     except PrepError as error:
@@ -309,7 +244,7 @@ async def add_piece(request: Request, device: OfDevice, upload: OfUpload) -> Res
 
 async def receipt_of_upload(request: Request, device: OfDevice, upload: OfUpload) -> Response:
     """The receipt of the image of an upload, once it is whole."""
-    receipt = (await _rooms(request).uploads.progress(Name(device, upload))).receipt
+    receipt = (await rooms_of(request).uploads.progress(Name(device, upload))).receipt
     if receipt is None:
         raise Rejected("el envío todavía no termina", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
@@ -334,7 +269,7 @@ def _told_by_tus(progress: UploadProgress, status: int) -> Response:
 
 async def receipt_of(request: Request, sha256: Sha) -> Response:
     """The receipt of an image, byte for byte as its sender got it."""
-    receipt = await _rooms(request).intake.receipts.find(sha256)
+    receipt = await rooms_of(request).intake.receipts.find(sha256)
     if receipt is None:
         raise Rejected("no hay acuse de esa imagen", code=Code.NO_RECEIPT)
     return Response(receipt, media_type="application/json")
@@ -346,23 +281,23 @@ async def invite(
     """A code with which one device enrols itself, once and soon: 201."""
     invited = Invited(said.dispositivo, said.sitio, said.secciones, said.municipios)
     token, origin = token_of(request.headers) or "", str(request.base_url)
-    return JSONResponse(await _rooms(request).enrolment.invite(person, token, invited, origin=origin), 201)
+    return JSONResponse(await rooms_of(request).enrolment.invite(person, token, invited, origin=origin), 201)
 
 
 async def enrol(request: Request, said: Annotated[EnrolmentBody, body_of(EnrolmentBody)]) -> Response:
     """Enrol the device of a code under its own key: 201. The same again, while the code holds, is answered again."""
     address = _address(request)
-    return JSONResponse(await _rooms(request).enrolment.enrol(said.codigo, said.llave, address=address), 201)
+    return JSONResponse(await rooms_of(request).enrolment.enrol(said.codigo, said.llave, address=address), 201)
 
 
 async def site_board(request: Request, person: Speaker) -> Response:
     """How the actas stand that the devices of this person's site are to bring, and its images without an acta."""
-    return JSONResponse(await _rooms(request).enrolment.board(person))
+    return JSONResponse(await rooms_of(request).enrolment.board(person))
 
 
 async def receipts_key(request: Request) -> Response:
     """The public key with which anyone checks a receipt, in PEM."""
-    return Response(_rooms(request).intake.receipts.public_pem(), media_type="application/x-pem-file")
+    return Response(rooms_of(request).intake.receipts.public_pem(), media_type="application/x-pem-file")
 
 
 # People.
@@ -370,7 +305,7 @@ async def receipts_key(request: Request) -> Response:
 
 async def login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
     """Open a session."""
-    session = await _rooms(request).people.login(said.usuario, said.clave, _address(request))
+    session = await rooms_of(request).people.login(said.usuario, said.clave, _address(request))
     told = {
         "token": session.token,
         "rol": session.person.role,
@@ -382,14 +317,14 @@ async def login(request: Request, said: Annotated[Credentials, body_of(Credentia
 
 async def logout(request: Request, _: Annotated[object, Depends(SESSION)]) -> Response:
     """End the session; the task that its person held waits for anybody again."""
-    await _rooms(request).people.logout(token_of(request.headers))
+    await rooms_of(request).people.logout(token_of(request.headers))
     return Response(status_code=204, headers={"Set-Cookie": cookie("", 0)})
 
 
 async def screen_login(request: Request, said: Annotated[Credentials, body_of(Credentials)]) -> Response:
     """Open a session whose token goes into a cookie of the browser: for the screens of this server alone."""
     check_same_origin(request.headers)
-    rooms = _rooms(request)
+    rooms = rooms_of(request)
     session = await rooms.people.login(said.usuario, said.clave, _address(request))
     return JSONResponse(
         _on_screen(session.person), 201, headers={"Set-Cookie": cookie(session.token, rooms.people.lasts_seconds)}
@@ -411,7 +346,7 @@ def _address(request: Request) -> str:
 
 async def lease(request: Request, person: Speaker, wanted: Annotated[Wanted, body_of(Wanted, empty=b"{}")]) -> Response:
     """The task that this person holds, or the next one that waits for this person; 204 if none waits."""
-    task = await _rooms(request).desk.lease(person, wanted.tipos)
+    task = await rooms_of(request).desk.lease(person, wanted.tipos)
     return Response(status_code=204) if task is None else JSONResponse(task)
 
 
@@ -423,7 +358,7 @@ async def image(
 ) -> Response:
     """The image of a task that this person holds; supervisors, cotejadores and auditors see every image."""
     as_sent = original == "1"
-    content, media_type, extension = await _rooms(request).desk.image(person, sha256, original=as_sent)
+    content, media_type, extension = await rooms_of(request).desk.image(person, sha256, original=as_sent)
     # A stranger sent the original: the browser saves it as a file and does not open it.
     shown = f'attachment; filename="{sha256}.{extension}"' if as_sent else "inline"
     return Response(content, media_type=media_type, headers={"Content-Disposition": shown})
@@ -433,7 +368,7 @@ async def capture(
     request: Request, person: Speaker, lease: Lease, said: Annotated[CaptureBody, body_of(CaptureBody)]
 ) -> Response:
     """Keep a capture: 201 if it was kept now, 200 if the same one was kept under this lease before."""
-    desk = _rooms(request).desk
+    desk = rooms_of(request).desk
     note = CaptureNote(tuple(said.letras), said.milisegundos, said.teclas)
     return await _and_next(desk, person, said, await desk.submit(person, lease, said.valores, note))
 
@@ -442,7 +377,7 @@ async def identity(
     request: Request, person: Speaker, lease: Lease, said: Annotated[IdentityBody, body_of(IdentityBody)]
 ) -> Response:
     """Keep the acta that a person says an image is: 201, or 200 if the same came before."""
-    desk = _rooms(request).desk
+    desk = rooms_of(request).desk
     answer = await desk.identify(person, lease, identity=said.identidad, proceso_tecnico=said.proceso_tecnico)
     return await _and_next(desk, person, said, answer)
 
@@ -451,19 +386,19 @@ async def resolution(
     request: Request, person: Speaker, lease: Lease, said: Annotated[ValuesBody, body_of(ValuesBody)]
 ) -> Response:
     """Keep which of three different captures is right: 201, or 200 if the same came before."""
-    desk = _rooms(request).desk
+    desk = rooms_of(request).desk
     return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
 
 
 async def release(request: Request, person: Speaker, lease: Lease) -> Response:
     """Give the task back undone. A lease that this person does not hold changes nothing."""
-    await _rooms(request).desk.release(person, lease)
+    await rooms_of(request).desk.release(person, lease)
     return Response(status_code=204)
 
 
 async def municipios(request: Request, _: Speaker) -> Response:
     """The municipios of the catalogue, for a person who says which acta an image is."""
-    return JSONResponse(await _rooms(request).desk.municipios())
+    return JSONResponse(await rooms_of(request).desk.municipios())
 
 
 Territory = Annotated[int, Query(ge=0, le=LARGEST_TERRITORY)]
@@ -471,101 +406,12 @@ Territory = Annotated[int, Query(ge=0, le=LARGEST_TERRITORY)]
 
 async def secciones(request: Request, _: Speaker, entidad: Territory, municipio: Territory) -> Response:
     """The secciones of a municipio."""
-    return JSONResponse(await _rooms(request).desk.secciones(entidad, municipio))
+    return JSONResponse(await rooms_of(request).desk.secciones(entidad, municipio))
 
 
 async def actas(request: Request, _: Speaker, entidad: Territory, municipio: Territory, seccion: Territory) -> Response:
     """The actas of a sección, each with the text of its QR."""
-    return JSONResponse(await _rooms(request).desk.actas(entidad, municipio, seccion))
-
-
-async def propose(request: Request, person: Speaker, said: Annotated[DecisionBody, body_of(DecisionBody)]) -> Response:
-    """Propose what another person must confirm: 201, or 200 if this person proposed the same before."""
-    subject = said.model_dump(exclude_none=True, exclude={"tipo", "motivo", "texto"})
-    answer = _rooms(request).decisions.propose(person, said.tipo, subject, reason=said.motivo, words=said.texto)
-    return _desk_answer(await answer)
-
-
-async def confirm(
-    request: Request, person: Speaker, number: Number, said: Annotated[AnswerBody, body_of(AnswerBody, empty=b"{}")]
-) -> Response:
-    """Confirm what another person proposed, or proposed to undo: 201, or 200 if that was done before."""
-    answer = _rooms(request).decisions.answer(person, number, DecisionMove.CONFIRMA, words=said.texto)
-    return _desk_answer(await answer)
-
-
-async def reject(
-    request: Request, person: Speaker, number: Number, said: Annotated[AnswerBody, body_of(AnswerBody, empty=b"{}")]
-) -> Response:
-    """Refuse a proposal that waits, or take one's own proposal back: 201, or 200 if that was done before."""
-    answer = _rooms(request).decisions.answer(person, number, DecisionMove.RECHAZA, words=said.texto)
-    return _desk_answer(await answer)
-
-
-async def undo(
-    request: Request, person: Speaker, number: Number, said: Annotated[ReasonBody, body_of(ReasonBody)]
-) -> Response:
-    """Propose to undo a confirmed decision; another person confirms: 201, or 200 if this person proposed it before."""
-    answer = _rooms(request).decisions.propose_undo(person, number, reason=said.motivo, words=said.texto)
-    return _desk_answer(await answer)
-
-
-async def board(request: Request, person: Speaker) -> Response:
-    """The night at a glance: the work that waits and since when, and the speed of each person."""
-    return JSONResponse(await _rooms(request).decisions.board(person))
-
-
-async def lose_device(request: Request, person: Speaker, device: DeviceId) -> Response:
-    """Declare a device lost: from now on it sends no more. What it sent stays."""
-    token = token_of(request.headers) or ""
-    lost = await _rooms(request).decisions.lose_device(person, device, token)
-    return JSONResponse({"dispositivo": device, "revocado": lost.isoformat()})
-
-
-async def sent_by_device(request: Request, person: Speaker, device: DeviceId) -> Response:
-    """What a device sent, by its numbers."""
-    return JSONResponse(await _rooms(request).decisions.sent_by(person, device))
-
-
-After = Annotated[int, Query(alias="despues", ge=0, le=LARGEST, description="`siguiente` of the part before.")]
-
-
-def listing(what: Listing) -> Callable[..., Awaitable[Response]]:
-    """The route of one list."""
-
-    async def route(request: Request, person: Speaker, after: After = 0) -> Response:
-        return JSONResponse(await _rooms(request).decisions.rows(person, what, after))
-
-    route.__name__ = f"list_{what}"
-    route.__doc__ = f"{LISTED[what][1]} A part of at most {PART} rows."
-    return route
-
-
-async def quality(request: Request, person: Speaker) -> Response:
-    """How people type: agreement with what counted, speed and fatigue, by site and name; and the rates of the night."""
-    return JSONResponse(await _rooms(request).quality.tell(person))
-
-
-async def recapture(
-    request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[RecaptureBody, body_of(RecaptureBody)]
-) -> Response:
-    """Have an acta typed again in a new round."""
-    image = bytes.fromhex(said.imagen) if said.imagen else None
-    await _rooms(request).desk.recapture(person, eleccion, clave, said.motivo, image)
-    return JSONResponse({}, 201)
-
-
-async def cotejo(
-    request: Request, person: Speaker, eleccion: str, clave: str, said: Annotated[CotejoBody, body_of(CotejoBody)]
-) -> Response:
-    """Keep the result of comparing the published acta with the paper."""
-    await _rooms(request).desk.cotejar(person, eleccion, clave, said.resultado)
-    return JSONResponse({}, 201)
-
-
-async def acta_state(request: Request, person: Speaker, eleccion: str, clave: str) -> Response:
-    """The state of an acta, its images, and its captures once no person must type it blind any more."""
-    return JSONResponse(await _rooms(request).desk.state(person, eleccion, clave))
+    return JSONResponse(await rooms_of(request).desk.actas(entidad, municipio, seccion))
 
 
 async def _and_next(desk: Desk, person: Person, said: WithNext, answer: DeskAnswer) -> Response:
@@ -575,16 +421,12 @@ async def _and_next(desk: Desk, person: Person, said: WithNext, answer: DeskAnsw
     had at once, or if the same answer came before: an answer that comes again changes nothing.
     """
     if said.siguiente is None or not answer.new:
-        return _desk_answer(answer)
+        return desk_answer(answer)
     with suppress(PrepError, TimeoutError):
         async with asyncio.timeout(NEXT_SECONDS):
             task = await desk.lease(person, said.siguiente)
-        return _desk_answer(replace(answer, content={**answer.content, "siguiente": task}))
-    return _desk_answer(answer)
-
-
-def _desk_answer(answer: DeskAnswer) -> Response:
-    return JSONResponse(answer.content, 201 if answer.new else 200)
+        return desk_answer(replace(answer, content={**answer.content, "siguiente": task}))
+    return desk_answer(answer)
 
 
 # The screens.
@@ -617,7 +459,7 @@ async def metrics(_: Request) -> Response:
 
 async def healthz(request: Request) -> Response:
     """For people: 200 while everything answers; 503 with the parts that do not. Intake may go on without them."""
-    rooms = _rooms(request)
+    rooms = rooms_of(request)
     away = []
     try:
         async with asyncio.timeout(2), borrow(rooms.pool) as connection:
@@ -642,7 +484,7 @@ async def livez(_: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Images can come in: 200, or 503 with the part that is missing. PostgreSQL is needed only if it is the bus."""
-    intake = _rooms(request).intake
+    intake = rooms_of(request).intake
     try:
         async with asyncio.timeout(READY_SECONDS):
             await intake.ready()
@@ -652,10 +494,6 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("puede recibir imágenes\n")
 
 
-OF_A_SESSION: Final = (Code.NO_SESSION, Code.CROSS_SITE, Code.UNAVAILABLE)
-"""Refusals of every operation of a person."""
-SEES: Final = (*OF_A_SESSION, Code.ROLE_MAY_NOT)
-"""Refusals of every operation that a person of a certain role may do."""
 ANSWERS_A_TASK: Final = (
     *OF_A_SESSION,
     Code.TASK_NOT_YOURS,
@@ -663,12 +501,9 @@ ANSWERS_A_TASK: Final = (
     Code.TASK_ANSWERED,
     Code.TASK_EXPIRED,
     Code.NIGHT_CLOSED,
+    Code.PERSON_PAUSED,
 )
 OF_VALUES: Final = (Code.VALUES_MISSING, Code.VALUES_UNKNOWN, Code.VALUE_WRONG)
-OF_AN_ACTA: Final = (*SEES, Code.NO_ACTA)
-OF_A_DECISION: Final = (*SEES, Code.DECISION_MOVE, Code.DECISION_OPEN, Code.NIGHT_CLOSED)
-OF_A_SUBJECT: Final = (Code.ILLEGAL_MOVE, Code.IMAGE_MOVE, Code.REASON_NOT_USED)
-MOVES_AN_ACTA: Final = (*OF_AN_ACTA, Code.ILLEGAL_MOVE, Code.NIGHT_CLOSED)
 OF_AN_UPLOAD: Final = (
     Code.HEADER_MISSING,
     Code.HEADER_WRONG,
@@ -750,7 +585,10 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (Code.CROSS_SITE, Code.CREDENTIALS_WRONG, Code.TOO_MANY_TRIES, Code.TOO_MANY_PEOPLE, Code.UNAVAILABLE),
     ),
     Operation("/v1/session/cookie", "GET", screen_session, {200: ScreenSessionAnswer}, OF_A_SESSION),
-    Operation("/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None}, (*SEES, Code.NIGHT_CLOSED)),
+    Operation(
+        "/v1/tasks/lease", "POST", lease, {200: TaskAnswer, 204: None},
+        (*SEES, Code.NIGHT_CLOSED, Code.PERSON_PAUSED),
+    ),
     Operation(
         "/v1/images/{sha256}", "GET", image, {200: tuple(media_type for media_type, _ in MEDIA.values())},
         (
@@ -773,42 +611,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     Operation("/v1/catalog/municipios", "GET", municipios, {200: MunicipiosAnswer}, OF_A_SESSION),
     Operation("/v1/catalog/secciones", "GET", secciones, {200: SeccionesAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     Operation("/v1/catalog/actas", "GET", actas, {200: ActasAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
-    Operation(
-        "/v1/decisions", "POST", propose, {201: DecisionAnswer, 200: DecisionAnswer},
-        (
-            *OF_A_DECISION, *OF_A_SUBJECT, Code.NO_ACTA, Code.NO_IMAGE, Code.NO_PARKED, Code.NO_DEVICE,
-            Code.NUMBER_ARRIVED, Code.IDENTITY_WRONG,
-        ),
-    ),
-    Operation(
-        "/v1/decisions/{decision}/confirm", "POST", confirm, {201: DecisionAnswer, 200: DecisionAnswer},
-        (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION, Code.NO_PARKED, Code.SAME_PERSON),
-    ),
-    Operation(
-        "/v1/decisions/{decision}/reject", "POST", reject, {201: DecisionAnswer, 200: DecisionAnswer},
-        (*OF_A_DECISION, Code.NO_DECISION),
-    ),
-    Operation(
-        "/v1/decisions/{decision}/undo", "POST", undo, {201: DecisionAnswer, 200: DecisionAnswer},
-        (*OF_A_DECISION, *OF_A_SUBJECT, Code.NO_DECISION),
-    ),
-    Operation("/v1/devices/{dispositivo}/lost", "POST", lose_device, {200: LostAnswer}, (*SEES, Code.NO_DEVICE)),
-    Operation("/v1/devices/{dispositivo}/images", "GET", sent_by_device, {200: SentAnswer}, (*SEES, Code.NO_DEVICE)),
-    Operation("/v1/board", "GET", board, {200: BoardAnswer}, SEES),
-    *(
-        Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))
-        for what, (answer, _) in LISTED.items()
-    ),
-    Operation("/v1/quality", "GET", quality, {200: QualityAnswer}, SEES),
-    Operation(
-        "/v1/actas/{eleccion}/{clave}/recaptura", "POST", recapture, {201: DoneAnswer},
-        (*MOVES_AN_ACTA, Code.IMAGE_OF_OTHER_ACTA, Code.ACTA_WITHOUT_IMAGE),
-    ),
-    Operation(
-        "/v1/actas/{eleccion}/{clave}/cotejo", "POST", cotejo, {201: DoneAnswer},
-        (*MOVES_AN_ACTA, Code.COTEJO_WRONG, Code.ACTA_WITHOUT_IMAGE),
-    ),
-    Operation("/v1/actas/{eleccion}/{clave}", "GET", acta_state, {200: ActaAnswer}, OF_AN_ACTA),
+    *supervision.OPERATIONS,
     Operation("/metrics", "GET", metrics, {200: TEXT}),
     Operation("/healthz", "GET", healthz, {200: HealthAnswer, 503: HealthAnswer}),
     Operation("/livez", "GET", livez, {200: TEXT}),

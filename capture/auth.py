@@ -436,6 +436,11 @@ class People:
         async with borrow(self._pool) as connection:
             await store.end_session(connection, said)
 
+    def forget(self, login: str) -> None:
+        """Ask PostgreSQL again who this is: something about the person changed."""
+        for digest in [each for each, (person, _) in self._seen.items() if person.login == login]:
+            del self._seen[digest]
+
     async def _look_up(self, token: bytes, digest: bytes, now: float) -> tuple[Person, float] | None:
         async with borrow(self._pool) as connection:
             found = await store.session(connection, token)

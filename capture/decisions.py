@@ -5,11 +5,12 @@ The two tables below are shown in docs/roles.md; a test compares them.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from capture.auth import allow
-from capture.entries import SEES_ACTAS, TYPISTS, DeskAnswer
+from capture.entries import SEES_ACTAS, SEES_QUALITY, TYPISTS, DeskAnswer
 from prep import decisions
 from prep.decisions import Said
 from prep.domain.decision import DecisionKind, DecisionMove
@@ -22,6 +23,7 @@ from prep.store.decisions import Decision, Speaker
 from prep.store.lists import Listing
 from prep.store.people import Person, Role
 from prep.store.tonight import Tonight
+from prep.store.unsettled import unsettled
 
 _SHIFT: Final = frozenset({Role.OPERADOR_CATD, Role.SUPERVISOR})
 _MACHINES: Final = frozenset({Role.ADMINISTRADOR, Role.SUPERVISOR})
@@ -48,7 +50,7 @@ CONFIRMS: Final[Mapping[DecisionKind, frozenset[Role]]] = {
 """Who may confirm it or refuse it, if another person proposed it."""
 
 SEES_BOARD: Final = _SUPERVISES | {Role.ADMINISTRADOR}
-"""Who sees how fast a person types: it is for help and for relief, and no ranking."""
+"""Who sees the board; how fast each person types, which is for help and for relief, those of `SEES_QUALITY` alone."""
 BOARD_FRESH: Final = timedelta(seconds=4)
 BOARD_LOOKS_BACK: Final = timedelta(hours=1)
 """The speed of a person is the median of the last hour: a slow beginning is forgotten, and a tired end shows."""
@@ -56,11 +58,16 @@ _CONTROL: Final = frozenset({Role.SUPERVISOR, Role.ADMINISTRADOR, Role.AUDITOR})
 _WORKS: Final = SEES_ACTAS | {Role.OPERADOR_CATD, Role.DIGITALIZADOR}
 MAY_LIST: Final[Mapping[Listing, frozenset[Role]]] = {
     Listing.PEOPLE: _CONTROL,
+    Listing.CHANGES: _CONTROL,
     Listing.DEVICES: _CONTROL,
     Listing.SITES: _CONTROL,
     Listing.MISSING: _WORKS,
     Listing.UNIDENTIFIED: _WORKS,
     Listing.FUERA: _WORKS,
+    Listing.DUPLICATES: _LOOKS_AT_IMAGES | _CONTROL,
+    Listing.MISMATCHES: _LOOKS_AT_IMAGES | _CONTROL,
+    Listing.EXCEDE: SEES_ACTAS,
+    Listing.PARKED: _CONTROL,
     Listing.CORRECTIONS: _WORKS,
     Listing.WAITING: _WORKS - {Role.OBSERVADOR},
     Listing.DECISIONS: _WORKS - {Role.OBSERVADOR},
@@ -147,8 +154,9 @@ class Decisions:
             now = self._given.now()
             if self._board is None or now - self._board[0] >= BOARD_FRESH:
                 async with borrow(self._pool) as connection:
-                    self._board = now, await desk.board(connection, now, now - BOARD_LOOKS_BACK, sorted(TYPISTS))
-            return self._board[1]
+                    told = await desk.board(connection, now, now - BOARD_LOOKS_BACK, sorted(TYPISTS))
+                    self._board = now, told | {"pendiente": asdict(await unsettled(connection))}
+            return self._board[1] if person.role in SEES_QUALITY else self._board[1] | {"personas": []}
 
     async def lose_device(self, person: Person, device: str, token: str) -> datetime:
         """From now on the device sends no more; one person is enough, because nothing counts by that.

@@ -119,9 +119,12 @@ class Enrolment:
         allow(person, SEES_ITS_SITE)
         async with borrow(self.pool) as connection:
             actas, images = await store.site_board(connection, person.site, MOST_ROWS)
-        told = [{**each, "desde": each["desde"] and each["desde"].isoformat()} for each in map(dict, actas)]
-        untied = [{**each, "desde": each["desde"].isoformat()} for each in map(dict, images)]
+        told, untied = ([_with_moments(dict(each)) for each in rows] for rows in (actas, images))
         return {"sitio": person.site_code, "actas": told, "imagenes": untied}
+
+
+def _with_moments(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _by_casilla(rows: Sequence[Any]) -> list[dict[str, Any]]:

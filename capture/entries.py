@@ -26,8 +26,9 @@ from prep.scan.crops import Strip, find_strips
 from prep.scan.header import MEDIA
 from prep.scan.oddities import SENTENCES, Oddity
 from prep.store import desk as store
+from prep.store import people as people_store
 from prep.store import pipeline as pipeline_store
-from prep.store.database import Connection, Pool, borrow, transaction
+from prep.store.database import Connection, Pool, borrow, refused, transaction
 from prep.store.desk import (
     NO_NOTE,
     CaptureNote,
@@ -149,6 +150,8 @@ class Desk:
                 until=now + self._lasts,
                 any_site_before=now - self._other_site,
             )
+            if held is None and await people_store.is_paused(connection, person.id):
+                raise refused("PR012")
             return None if held is None else await self._describe_task(connection, held)
 
     def gives_control(self, now: datetime) -> bool:

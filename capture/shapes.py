@@ -145,6 +145,25 @@ class RecaptureBody(JsonBody):
     """Another image of the same acta, by its SHA-256; the current one if absent."""
 
 
+class ChangeReasonBody(JsonBody):
+    motivo: str = Field(min_length=1, max_length=WORDS, pattern=PRINTABLE)
+    """Why; it is kept with who said it and when, and is not published."""
+
+
+class ToSiteBody(ChangeReasonBody):
+    sitio: str = Field(max_length=40, pattern=PRINTABLE)
+    """Of the closed list."""
+
+
+class ReviewBody(JsonBody):
+    """One of the two: the `evento` of a list of findings, or the `version` of an acta that exceeds."""
+
+    evento: int | None = Field(default=None, ge=1, le=LARGEST)
+    version: int | None = Field(default=None, ge=1, le=LARGEST)
+    texto: str = Field(min_length=1, max_length=WORDS, pattern=PRINTABLE)
+    """What the person saw; it is kept, and is not published."""
+
+
 class CotejoBody(JsonBody):
     resultado: str = Field(max_length=40, pattern=PRINTABLE)
 
@@ -239,6 +258,8 @@ class ActaOfSite(JsonAnswer):
     """When its first image came, or when it was registered as sin acta; null if it is missing."""
     propuesta: int | None
     """The number of a sin acta that one person has proposed, and that waits for another."""
+    pedida: datetime | None
+    """When those in charge asked for another image of it; null if none was asked for, or one came since."""
 
 
 class ImageOfSite(JsonAnswer):
@@ -246,6 +267,8 @@ class ImageOfSite(JsonAnswer):
     estado: Literal["por_identificar", "ilegible", "fuera"]
     dispositivo: str
     desde: datetime
+    pedida: datetime | None
+    """When those in charge asked for another image of the same paper."""
 
 
 class SiteBoard(JsonAnswer):
@@ -381,6 +404,10 @@ class SentAnswer(JsonAnswer):
     filas: list[SentImage]
 
 
+class AskedAnswer(JsonAnswer):
+    pedida: datetime
+
+
 class DoneAnswer(JsonAnswer):
     """An empty object: it is done."""
 
@@ -406,6 +433,8 @@ class CaptureOfActa(JsonAnswer):
 class ActaAnswer(JsonAnswer):
     clave: str
     eleccion: str
+    qr: str
+    """The text of its sticker, without the digest."""
     estado: str
     ronda: int
     contabilizada: int | str | None
@@ -432,10 +461,27 @@ class PersonRow(JsonAnswer):
     rol: Role
     sitio: str
     activa: bool
+    en_pausa: bool
+    ultimo_cambio: datetime | None
+    """When she was last paused, let on or moved."""
 
 
 class PeopleList(ListPart):
     filas: list[PersonRow]
+
+
+class ChangeRow(JsonAnswer):
+    usuario: str
+    cambio: Literal["pausa", "reanuda", "sitio"]
+    sitio: str | None
+    """Where she works from then on; null if that did not change."""
+    motivo: str
+    quien: str
+    hora: datetime
+
+
+class ChangesList(ListPart):
+    filas: list[ChangeRow]
 
 
 class DeviceRow(JsonAnswer):
@@ -470,6 +516,8 @@ class MissingRow(JsonAnswer):
     entidad: int
     municipio: int
     seccion: int
+    propuesta: int | None
+    """The decision about it that waits for its second person."""
 
 
 class MissingList(ListPart):
@@ -480,9 +528,17 @@ class UnidentifiedRow(JsonAnswer):
     sha256: str = Field(pattern=SHA256_PATTERN)
     estado: str
     dispositivo: str
+    sitio: str | None
+    """That of its device."""
     desde: datetime
     dichos: int
     """How many people have said which acta it is, and did not agree yet."""
+    decision: int | None
+    """The decision of two people that it cannot be identified."""
+    propuesta: int | None
+    """The decision about it that waits for its second person."""
+    pedida: datetime | None
+    """When its site was last asked for another image."""
 
 
 class UnidentifiedList(ListPart):
@@ -496,10 +552,99 @@ class FueraRow(JsonAnswer):
     desde: datetime
     decision: int | None
     """The decision by which it is so."""
+    motivo: str | None
+    texto: str | None
+    """The reason of that decision, and its text."""
+    queda: int | None
+    """The later decision of two people that it stays outside."""
+    propuesta: int | None
+    """The decision about it that waits for its second person."""
 
 
 class FueraList(ListPart):
     filas: list[FueraRow]
+
+
+class FindingRow(JsonAnswer):
+    desde: datetime
+    revisada: datetime | None
+    """When a supervisor looked at it and said that all is right; `reviso` and `texto` tell who, and what was seen."""
+    reviso: str | None
+    texto: str | None
+
+
+class DuplicateRow(FindingRow):
+    """Nearly the same photo under two actas."""
+
+    evento: int
+    imagen: str
+    eleccion: str
+    clave: str
+    otra_imagen: str
+    otra_eleccion: str
+    otra_clave: str
+
+
+class DuplicatesList(ListPart):
+    filas: list[DuplicateRow]
+
+
+class MismatchRow(FindingRow):
+    evento: int
+    clase: Literal["identidad_difiere", "dos_identidades"]
+    imagen: str
+    estado: str
+    eleccion: str | None
+    clave: str | None
+    """The acta that the image is tied to now; null if to none."""
+    etiqueta: str
+    """What its sticker says; both texts if it shows two."""
+    dispositivo: str | None
+    """What its sender said."""
+
+
+class MismatchesList(ListPart):
+    filas: list[MismatchRow]
+
+
+class ExcedeRow(JsonAnswer):
+    """`calculado` is more than `limite`: votes for each ballot, times lista nominal (or the ballots, where there is no
+    lista nominal) and representatives.
+    """
+
+    version: int
+    eleccion: str
+    clave: str
+    estado: str
+    imagen: str
+    calculado: int
+    lista_nominal: int
+    representantes: int
+    boletas_maximas: int | None
+    votos_por_boleta: int
+    limite: int | None
+    revisada: datetime | None
+    reviso: str | None
+    texto: str | None
+
+
+class ExcedeList(ListPart):
+    filas: list[ExcedeRow]
+
+
+class ParkedRow(JsonAnswer):
+    mensaje: int
+    que: str
+    """The identifier of the message."""
+    error: str
+    intentos: int
+    desde: datetime
+    propuesta: int | None
+    """The decision about it that waits for its second person."""
+
+
+class ParkedList(ListPart):
+    filas: list[ParkedRow]
 
 
 class CorrectionRow(JsonAnswer):
@@ -673,6 +818,32 @@ class PersonPart(JsonAnswer):
     """Since when the person holds a task; null if none."""
 
 
+class UnsettledPart(JsonAnswer):
+    """What a night still has open. Without any of it, and with all actas captured, it is settled."""
+
+    esperadas: int
+    """Actas of the catalogue."""
+    capturadas: int
+    """Actas that have values that count, or that are sin acta."""
+    sin_imagen: int
+    """Actas of which no image came, and that are not sin acta."""
+    en_captura: int
+    """Actas that people are typing, those of `sin_comparar` included."""
+    sin_comparar: int
+    """Actas whose last capture was not compared yet."""
+    por_identificar: int
+    sin_leer: int
+    """Images that no worker has read yet."""
+    propuestas: int
+    """Decisions that wait for their second person."""
+    apartados: int
+    """Messages that were set aside."""
+    retenidas: int
+    """Images that a corte could not have."""
+    en_camino: int
+    """Messages that have not reached the bus."""
+
+
 class BoardAnswer(JsonAnswer):
     """The night at a glance, for those in charge."""
 
@@ -681,7 +852,9 @@ class BoardAnswer(JsonAnswer):
     """Since when the speed of people is measured."""
     esperan: list[WaitingPart]
     actas: list[ActasPart]
+    pendiente: UnsettledPart
     personas: list[PersonPart]
+    """How fast each types: for supervisors alone, and empty for others."""
 
 
 class HealthAnswer(JsonAnswer):

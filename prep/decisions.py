@@ -33,6 +33,8 @@ from prep.store.database import Connection
 from prep.store.decisions import Decision, ProposedDecision, Speaker
 from prep.store.deliveries import ParkedState
 
+_SETTLED: Final = frozenset({"identificada", "fuera_de_catalogo", "ilegible"})
+"""States of an image in which nobody is asked about it: two people, or its sticker, have said what it is."""
 LONGEST_WORDS: Final = 500
 """Characters of the free text beside a reason; it is published."""
 
@@ -129,12 +131,17 @@ async def _checked_image(connection: Connection, said: Said, subject: str, words
         raise Rejected("no hay tal imagen", code=Code.NO_IMAGE)
     outside = said.kind is DecisionKind.FUERA_DE_CATALOGO
     # An image that waits to be identified is for the two people who identify it, and who see it blind.
-    if row.state != "identificada" and (outside or row.state != "fuera_de_catalogo"):
-        raise Rejected("esa imagen no está ligada a un acta", code=Code.IMAGE_MOVE)
+    if row.state not in _SETTLED:
+        raise Rejected("esa imagen espera a que la lean o la identifiquen", code=Code.IMAGE_MOVE)
     identity = _identity(said.identity)
     to_acta = await facts.acta_by_qr(connection, identity.text) if identity else None
     if outside and (identity is None or to_acta is not None):
         raise Rejected("identidad: la de un acta que el catálogo no tiene", code=Code.IDENTITY_WRONG)
+    if outside and row.state == "fuera_de_catalogo" and identity != await facts.fuera_identity(connection, image):
+        # It stays outside as it is listed. Under another identity it is identified again: its decision is undone.
+        raise Rejected("identidad: la que tiene en la lista de fuera de catálogo", code=Code.IDENTITY_WRONG)
+    if not outside and identity is None and row.state == "ilegible":
+        raise Rejected("identidad: la del acta que muestra la imagen", code=Code.IDENTITY_WRONG)
     if not outside and identity is not None and (to_acta is None or to_acta == row.acta):
         raise Rejected("identidad: la de otra acta del catálogo, o vacía", code=Code.IDENTITY_WRONG)
     text = identity.text if identity else ""
@@ -282,9 +289,11 @@ async def _move_image(connection: Connection, found: Decision, given: Given) -> 
     row = await facts.lock_image(connection, found.image)
     await _lock_both(connection, found, given)
     # The image may have moved between the two people: what both saw is no longer so.
-    if row.acta != found.acta or row.state not in {"identificada", "fuera_de_catalogo"}:
+    if row.acta != found.acta or row.state not in _SETTLED:
         raise Rejected("la imagen ya no está donde estaba cuando se propuso", code=Code.IMAGE_MOVE)
     if found.kind is DecisionKind.FUERA_DE_CATALOGO:
+        if row.state == "fuera_de_catalogo":
+            return  # it stays there, and the decision with its reason is published
         identity = _identity(found.identity)
         assert identity is not None
         await pipeline.set_fuera(connection, found.image, identity, found.id, given)
@@ -333,6 +342,8 @@ async def _move_image_back(connection: Connection, found: Decision, proposal: in
     row = await facts.lock_image(connection, found.image)
     if row.state == "por_identificar":
         raise Rejected("esa imagen espera a que la identifiquen", code=Code.IMAGE_MOVE)
+    if found.kind is DecisionKind.FUERA_DE_CATALOGO and not await facts.made_fuera(connection, found.image, found.id):
+        return  # it was outside before: it stays there by the decision before this one
     await facts.remove_fuera(connection, found.image, proposal)
     await _send_image(connection, found.image, found.acta, given)
     if row.acta is not None and row.acta != found.acta:

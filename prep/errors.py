@@ -76,6 +76,11 @@ class Code(StrEnum):
     TASK_ANSWERED = "tarea_ya_contestada", 409, "The task was answered before, with other values."
     TASK_EXPIRED = "tarea_vencida", 410, "The task ran out, or is not this person's any more; ask for another."
     CAPTURED_BEFORE = "captura_repetida", 409, "This person has typed this acta already."
+    PERSON_PAUSED = (
+        "persona_en_pausa",
+        409,
+        "A supervisor paused this person, who gets no task until then.",
+    )
     SAME_SITE = "captura_del_mismo_sitio", 409, "The second capture must come from another site than the first."
     IDENTIFIED_BEFORE = "identificacion_repetida", 409, "This person has identified this image already."
     RESOLVED_BEFORE = "acta_ya_resuelta", 409, "One of the three captures was chosen already."
@@ -104,6 +109,12 @@ class Code(StrEnum):
     NO_PARKED = "mensaje_inexistente", 404, "No message that was set aside has this number."
     NO_DEVICE = "dispositivo_inexistente", 404, "No device has this identifier."
     NUMBER_ARRIVED = "numero_ya_recibido", 409, "The image with this number of the device did arrive."
+
+    # What those in charge do.
+    NO_PERSON = "persona_inexistente", 404, "No active person has this login."
+    NO_SITE = "sitio_inexistente", 404, "No site of the closed list has this code."
+    OWN_CHANGE = "cambio_propio", 409, "Nobody pauses or moves herself; another supervisor does."
+    NO_FINDING = "hallazgo_inexistente", 404, "No such finding is open: the image or the acta changed, or it never was."
 
     # The server.
     DEFECT = "error_interno", 500, "A defect of the server; it is in its log."

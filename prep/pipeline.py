@@ -594,13 +594,20 @@ async def recapture(
     # Without this check a supervisor could make people type from the image of another acta.
     if image is not None and not await store.has_image(connection, row.id, image):
         raise Rejected("esa imagen no es de esta acta", code=Code.IMAGE_OF_OTHER_ACTA)
-    image = image or row.image
+    chosen, image = image, image or row.image
     if image is None:
         raise Rejected("esta acta no tiene imagen que capturar", code=Code.ACTA_WITHOUT_IMAGE)
+    detail = {"motivo": reason, "persona": person, "imagen": image.hex()}
+    if row.estado is Estado.DIGITALIZADA and chosen not in {None, row.image}:
+        # A new scan of the same paper: if nobody has begun to type, the open round goes on from it.
+        if not await store.better_image(connection, row.id, image):
+            raise Rejected("alguien la está capturando; espere a que termine", code=Code.ILLEGAL_MOVE)
+        await store.replace_image(connection, row.id, image, at)
+        await store.add_event(connection, "recaptura", row.clave, detail, at)
+        return
     after(row.estado, Move.RECAPTURA)
     # Tasks of the old round would ask people for captures that no longer count.
     await store.drop_tasks(connection, row.id)
-    detail = {"motivo": reason, "persona": person, "imagen": image.hex()}
     await store.add_event(connection, "recaptura", row.clave, detail, at)
     await _open_round(connection, row, Move.RECAPTURA, image, given)
 

@@ -29,6 +29,7 @@ from prep.store import night as night_store
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, borrow, check_migrations, open_pool
 from prep.store.leading import Replica
+from prep.store.unsettled import unsettled
 from publisher.cut import OF_ANOTHER_NIGHT, CorteOffice, Order
 from publisher.gate import GateFailure
 from publisher.notary import notary_of
@@ -110,11 +111,14 @@ async def _until_declared(settings: Settings, pool: Pool) -> None:
         await night_store.awaited(pool)
 
 
-async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> int:
+async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False, confirmed: bool = False) -> int:
     """One corte by hand: corte 0 if there is none, then one more, or the last one. Prints it. Exit status 0 or 1.
 
-    With `zero`, only corte 0, which may be out already.
+    With `zero`, only corte 0, which may be out already. Raises Rejected for a last corte that would leave something
+    open, unless it is `confirmed`: after it nothing of the night changes.
     """
+    if final and not confirmed:
+        await _check_settled(publisher)
 
     def choose(at: datetime, last: Corte | None, first: datetime | None, complete: bool) -> Order | None:  # noqa: ARG001, FBT001
         if last is not None and (zero or last.phase is Phase.FINAL):
@@ -137,13 +141,24 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False) -> i
     return 0
 
 
+async def _check_settled(publisher: Publisher) -> None:
+    async with borrow(publisher.office.pool) as connection:
+        last = await cortes.last(connection)
+        open_ = [] if last is not None and last.phase is Phase.FINAL else (await unsettled(connection)).in_words()
+    if not open_:
+        return
+    print("prep: el último corte cierra la noche, y todavía:", *open_, sep="\n  - ", file=sys.stderr)
+    raise Rejected("no se cerró; para cerrar así, repita la orden con --confirm", status=409)
+
+
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Run by hand or as a service; returns the exit status."""
     manual = arguments.once or arguments.final or arguments.zero
     async with wired(settings, wait=not manual, full=arguments.full) as publisher:
         if manual:
             try:
-                return await by_hand(publisher, final=arguments.final, zero=arguments.zero)
+                confirmed = arguments.confirm
+                return await by_hand(publisher, final=arguments.final, zero=arguments.zero, confirmed=confirmed)
             except GateFailure as failure:
                 for finding in failure.findings:
                     print(f"{finding.file}: {finding.check}: se esperaba {finding.expected}, hay {finding.found}")
@@ -161,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="prep publish", description="Publica los cortes a su hora.")
     parser.add_argument("--once", "--from-db", action="store_true", help="un corte ahora, solo desde la base de datos")
     parser.add_argument("--final", action="store_true", help="el último corte, ahora")
+    parser.add_argument("--confirm", action="store_true", help="con --final: cierra aunque algo falte por resolver")
     parser.add_argument("--zero", action="store_true", help="el corte 0, si no ha salido, y ninguno más")
     parser.add_argument(
         "--full", action="store_true", help="escribe otra vez todos los renglones, sin copiar los del corte anterior"

@@ -25,6 +25,7 @@ from prep.store.cortes import Corte
 from prep.store.leading import Leader
 from prep.store.night import NightChanged
 from prep.store.tonight import Tonight
+from prep.store.unsettled import unsettled
 from publisher import start_page
 from publisher.cut import CorteOffice, Order, cut, licensed
 from publisher.gate import GateFailure
@@ -210,10 +211,10 @@ class Publisher:
         async with leader.using() as connection:
             last = await cortes.last(connection)
             first = await cortes.corte(connection, 0)
-            progress = await cortes.progress(connection)
+            complete = (await unsettled(connection)).complete
         if last is not None:
             self._tell(last, new=False)
-        return choose(self._now(), last, first.at if first else None, progress.complete)
+        return choose(self._now(), last, first.at if first else None, complete)
 
     def _tell(self, corte: Corte, *, new: bool = True) -> None:
         if new and self.last is not None and self.last.due is not None and corte.number == self.last.number + 1:

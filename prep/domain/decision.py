@@ -113,6 +113,7 @@ REASONS: Final[Mapping[DecisionKind, Mapping[str, str]]] = MappingProxyType(
         DecisionKind.IMAGEN_DE_OTRA_ACTA: {
             "etiqueta_equivocada": "El acta trae la etiqueta de otra acta",
             "identificada_por_error": "La imagen se identificó por error",
+            "identificada_despues": "La imagen se pudo identificar después",
             **_OTHER,
         },
         DecisionKind.FUERA_DE_CATALOGO: {

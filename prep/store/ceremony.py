@@ -25,7 +25,17 @@ PREPARED: Final = frozenset(
         "night",
         "territory",
     }
-    | {"capture_rule", "device", "device_casilla", "device_invitation", "device_key", "person", "session", "site"}
+    | {
+        "capture_rule",
+        "device",
+        "device_casilla",
+        "device_invitation",
+        "device_key",
+        "person",
+        "person_change",
+        "session",
+        "site",
+    }
     | {"bus_cursor", "ceremony", "log_key", "log_leaf", "log_start", "log_state", "migration"}
 )
 """Tables that have rows before the night begins: the catalogue, people and devices, and the records of the preparation.

@@ -426,26 +426,6 @@ async def record(connection: Connection, new: Corte, release: Release, *, declar
         raise Unavailable("la base de datos no responde; el corte queda para el siguiente intento") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    expected: int
-    captured: int
-    waiting: int
-    """Actas that have an image and are not captured, images that have no acta, decisions that lack a second person."""
-
-    @property
-    def complete(self) -> bool:
-        # Captured is not enough: something that waits may still change a number.
-        return self.captured == self.expected and not self.waiting
-
-
-async def progress(connection: Connection) -> Progress:
-    # Counted in one statement: numbers of different moments could add up to a night that is over.
-    row = await connection.fetchrow(SQL["progress"])
-    assert row is not None
-    return Progress(**row)
-
-
 async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
     async with transaction(pool) as connection:
         await connection.execute(SQL["add_event"], kind, subject, json.dumps(detail, ensure_ascii=False), at)

@@ -262,16 +262,6 @@ LEFT JOIN acta after ON after.election = a.election AND after.orden = a.orden + 
 WHERE p.corte = $1::int
 ORDER BY a.election, a.orden
 
--- name: progress
-SELECT (SELECT count(*) FROM acta)::int AS expected,
-    (SELECT count(*) FROM acta_current c JOIN acta_version v ON v.id = c.version WHERE v.reason <> 'retiro')::int AS captured,
-    (SELECT count(*) FROM acta_current WHERE estado IN ('Acopiada', 'Digitalizada', 'Capturada'))::int
-        + (SELECT count(*) FROM image_current c WHERE c.state = 'por_identificar' OR (c.state = 'recibida' AND EXISTS (
-            SELECT FROM arrival a WHERE a.image = c.image AND NOT EXISTS (  -- of those set aside others tell
-                SELECT FROM parked p WHERE p.message = a.id AND p.state <> 'retried'))))::int
-        + (SELECT count(*) FROM held_back)::int + (SELECT count(*) FROM outbox)::int + (SELECT count(*) FROM parked WHERE state = 'parked')::int
-        + (SELECT count(*) FROM decision WHERE state IN ('propuesta', 'por deshacer'))::int AS waiting
-
 -- name: held_back
 SELECT image FROM held_back ORDER BY image
 

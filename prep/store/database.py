@@ -148,16 +148,22 @@ REFUSALS: Final[Mapping[str, tuple[str, Code]]] = MappingProxyType(
         "PR002": ("el corte 0 sale con «prep zero», en la puesta en ceros, y todavía no se hace", Code.CONFLICT),
         "PR003": ("esta noche es real: no se repite", Code.CONFLICT),
         "PR010": ("inicie sesión", Code.NO_SESSION),
+        "PR012": ("está en pausa: quien supervisa dice cuándo sigue; lo tecleado queda aquí", Code.PERSON_PAUSED),
         "PR011": ("la segunda captura es de otro sitio: le toca a otra persona", Code.SAME_SITE),
     }
 )
-"""SQLSTATE of a refusal by the tables (0021_night.sql, 0024_parts.sql) → its sentence and its code."""
+"""SQLSTATE of a refusal by the tables (0021_night.sql, 0024_parts.sql, 0039_desk.sql) → its sentence and its code."""
 
 
 def refusal_of(error: asyncpg.PostgresError) -> Rejected | None:
     """The refusal that an error of the tables means, if a person can cause it."""
-    said = REFUSALS.get(error.sqlstate or "")
-    return Rejected(said[0], code=said[1]) if said else None
+    return refused(error.sqlstate) if error.sqlstate in REFUSALS else None
+
+
+def refused(state: str) -> Rejected:
+    """The refusal of the tables with this SQLSTATE, for a program that looks before it asks them."""
+    sentence, code = REFUSALS[state]
+    return Rejected(sentence, code=code)
 
 
 @asynccontextmanager

@@ -496,6 +496,7 @@ async def acta_state(connection: Connection, acta: ActaId) -> dict[str, Any]:
     # Blind means blind: before two people agree, nobody sees a number that another typed.
     shown = await connection.fetch(SQL["acta_captures"], acta) if row["estado"] in VERIFIED else []
     return {
+        "qr": row["qr"],
         "estado": row["estado"],
         "ronda": row["ronda"],
         "contabilizada": row["contabilizada"],

@@ -18,7 +18,7 @@ WITH mine AS (
         LIMIT 1
         FOR UPDATE SKIP LOCKED
     ) waiting
-    WHERE NOT EXISTS (SELECT FROM mine)
+    WHERE NOT EXISTS (SELECT FROM mine) AND NOT EXISTS (SELECT FROM person WHERE id = $1 AND paused)
     LIMIT 1
 ), taken AS (
     UPDATE task SET lease = $6, lease_person = $1, leased_at = $4, lease_until = $5
@@ -58,6 +58,7 @@ WITH ended AS (
     DELETE FROM task WHERE kind = 'control' AND lease_until <= $3
 ), allowed AS MATERIALIZED (
     SELECT WHERE NOT EXISTS (SELECT FROM task WHERE lease_person = $1 AND lease IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM person WHERE id = $1 AND paused)
         AND EXISTS (
             SELECT FROM task
             WHERE kind = 'captura' AND (lease IS NULL OR lease_until <= $3) AND $1 <> ALL (not_persons)
@@ -160,7 +161,7 @@ SELECT a.id FROM acta a JOIN election e ON e.id = a.election WHERE e.code = $1 A
 
 -- name: acta_state
 SELECT coalesce(c.estado, 'Esperada') AS estado, coalesce(c.ronda, 0) AS ronda, c.image, v.observations,
-    v.contabilizada, v.cotejada, a.contest
+    v.contabilizada, v.cotejada, a.contest, a.qr
 FROM acta a
 LEFT JOIN acta_current c ON c.acta = a.id
 LEFT JOIN acta_version v ON v.id = c.version AND v.reason <> 'retiro'

@@ -47,7 +47,9 @@ SELECT e.code AS eleccion, e.title AS titulo, a.clave, c.seccion::int, c.tipo::t
     CASE WHEN v.reason = 'sin_acta' THEN (
         SELECT max(d.answered_at) FROM decision d WHERE d.acta = a.id AND d.kind = 'sin_acta' AND d.state = 'confirmada') ELSE (
         SELECT min(r.received_at) FROM image_current i JOIN arrival r ON r.image = i.image WHERE i.acta = a.id) END AS desde,
-    (SELECT max(d.id) FROM decision d WHERE d.acta = a.id AND d.kind = 'sin_acta' AND d.state = 'propuesta') AS propuesta
+    (SELECT max(d.id) FROM decision d WHERE d.acta = a.id AND d.kind = 'sin_acta' AND d.state = 'propuesta') AS propuesta,
+    (SELECT max(q.at) FROM image_current i JOIN image_request q ON q.image = i.image WHERE i.acta = a.id AND NOT EXISTS (
+        SELECT FROM image_current j JOIN image n ON n.sha256 = j.image WHERE j.acta = a.id AND n.received_at > q.at)) AS pedida
 FROM ours o
 JOIN casilla c ON o.clave = lpad(c.entidad::text, 2, '0') || lpad(c.seccion::text, 4, '0') || c.tipo::text || lpad(c.numero::text, 2, '0')
     || lpad(c.ext_contigua::text, 2, '0')
@@ -61,7 +63,8 @@ LIMIT $2
 -- The images of a site's devices that belong to no acta.
 -- name: images_of_site
 SELECT encode(i.image, 'hex') AS sha256, CASE i.state WHEN 'fuera_de_catalogo' THEN 'fuera' WHEN 'ilegible' THEN 'ilegible' ELSE 'por_identificar' END AS estado,
-    min(r.device) AS dispositivo, min(r.received_at) AS desde
+    min(r.device) AS dispositivo, min(r.received_at) AS desde,
+    (SELECT max(q.at) FROM image_request q WHERE q.image = i.image) AS pedida
 FROM image_current i JOIN arrival r ON r.image = i.image JOIN device d ON d.id = r.device
 WHERE d.site = $1 AND i.state <> 'identificada'
 GROUP BY i.image, i.state

@@ -77,6 +77,43 @@ async def revoke_device(connection: Connection, device: str, at: datetime) -> No
         raise Rejected(f"no está inscrito el dispositivo {device}", status=404)
 
 
+@dataclass(frozen=True, slots=True)
+class PersonChange:
+    """What a supervisor does about somebody: `change` is pausa, reanuda or sitio."""
+
+    login: str
+    change: str
+    reason: str
+    site: str = ""
+    """Where the person works from now on."""
+
+
+async def change_person(connection: Connection, token: bytes, said: PersonChange) -> bool:
+    """Pause a person, end the pause, or move her to another site: the supervisor of this session says so.
+
+    Her task waits for all again. False if it was so before. Raises Rejected: 401 if the session is of nobody who may;
+    404; 409 for oneself.
+    """
+    answer = await connection.fetchval(
+        SQL["change_person"], token, said.login, said.change, said.site or None, said.reason
+    )
+    match answer:
+        case "persona":
+            raise Rejected(f"no hay un usuario {said.login}", code=Code.NO_PERSON)
+        case "sitio":
+            raise Rejected(f"no hay un sitio «{said.site}» en la lista", code=Code.NO_SITE)
+        case "propia":
+            raise Rejected("de su propio trabajo lo dice otra persona que supervise", code=Code.OWN_CHANGE)
+        case "nadie":
+            raise Rejected("inicie sesión", code=Code.NO_SESSION)
+        case _:
+            return bool(answer == "hecho")
+
+
+async def is_paused(connection: Connection, person: int) -> bool:
+    return bool(await connection.fetchval(SQL["is_paused"], person))
+
+
 async def lose_device(connection: Connection, token: bytes, device: str) -> datetime | None:
     """Nothing more is taken from it: the person of this session says so. None if there is no such device."""
     lost: datetime | None = await connection.fetchval(SQL["lose_device"], token, device)

@@ -100,3 +100,9 @@ SELECT lose_device($1, $2)
 
 -- name: device_exists
 SELECT EXISTS (SELECT FROM device WHERE id = $1)
+
+-- name: change_person
+SELECT change_person($1, $2, $3, $4, $5)
+
+-- name: is_paused
+SELECT paused FROM person WHERE id = $1

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from asyncpg import BitString
 
 from prep.domain.acta import Capture, Estado, Move
-from prep.domain.catalog import ActaId, ElectionId
+from prep.domain.catalog import ActaId, ElectionId, Identity, read_identity
 from prep.domain.entry import Values, from_columns
 from prep.domain.layout import FoundMarks
 from prep.domain.rules import Assessment, Contabilizada, Observation
@@ -192,6 +192,18 @@ async def add_fuera(
     # Its form may be of no election here: the image is kept all the same.
     election: ElectionId | None = await connection.fetchval(SQL["election_of_form"], *form)
     await connection.execute(SQL["add_fuera"], image, identity, election, row.origen, row.digitalizacion, at, decision)
+
+
+async def fuera_identity(connection: Connection, image: bytes) -> Identity | None:
+    """The identity under which the image is listed as fuera de catálogo."""
+    said = await connection.fetchval(SQL["fuera_identity"], image)
+    read = read_identity(said) if said else None
+    return read[0] if read else None
+
+
+async def made_fuera(connection: Connection, image: bytes, decision: int) -> bool:
+    """Whether it was this decision that made the image fuera de catálogo, and not one before it."""
+    return bool(await connection.fetchval(SQL["made_fuera"], image, decision))
 
 
 async def remove_fuera(connection: Connection, image: bytes, decision: int) -> None:

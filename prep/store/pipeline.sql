@@ -87,6 +87,13 @@ ORDER BY e.id LIMIT 1
 INSERT INTO fuera_catalogo (image, identity, election, origen, digitalizacion, found_at, decision)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 
+-- name: fuera_identity
+SELECT f.identity FROM fuera_catalogo f WHERE f.image = $1 AND NOT EXISTS (SELECT FROM fuera_removed r WHERE r.fuera = f.id)
+ORDER BY f.id DESC LIMIT 1
+
+-- name: made_fuera
+SELECT EXISTS (SELECT FROM fuera_catalogo WHERE image = $1 AND decision = $2)
+
 -- name: remove_fuera
 INSERT INTO fuera_removed (fuera, decision)
 SELECT f.id, $2 FROM fuera_catalogo f

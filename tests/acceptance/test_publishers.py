@@ -172,7 +172,7 @@ async def test_another_publisher_takes_over_from_a_leader_that_is_killed_cut_off
                     process.process.terminate()
                     assert await process.process.wait() == 0
     for public in {here, there}:  # cut the last corte by hand; this also completes a second tree
-        async with publishing(tonight, tmp_path, "mano", public, "--final") as hand:
+        async with publishing(tonight, tmp_path, "mano", public, "--final", "--confirm") as hand:
             assert await hand.process.wait() == 0
         await everything_is_out_once(tonight, public)
     said = "".join((tmp_path / f"{name}.txt").read_text() for name in ("uno", "dos", "tres", "mano"))

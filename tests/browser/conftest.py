@@ -28,6 +28,7 @@ from prep.store import embedded
 from prep.store.cortes import Phase
 from publisher.web import CHECKER, POLICY
 from tests.conftest import Night
+from tests.makers.capture_room import PASSWORD
 from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
@@ -206,6 +207,27 @@ def accessible(page: Page) -> None:
             .then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))"""
     )
     assert found == []
+
+
+@pytest.fixture
+def enter(browser: Browser, room: Any) -> Iterator[Callable[..., Page]]:
+    """Log in at a screen of the module's `room`: by itself at the desk, at 1366×768."""
+    contexts = []
+
+    def log_in(user: str, screen: str = "/mesa", **how: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, "locale": "es-MX"} | how)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(f"{room.url}{screen}")
+        page.get_by_label("Usuario").fill(user)
+        page.get_by_label("Clave").fill(PASSWORD)
+        page.get_by_role("button", name="Entrar").click()
+        expect(page.get_by_role("banner").or_(page.get_by_role("navigation")).first).to_be_visible()
+        return page
+
+    yield log_in
+    for each in contexts:
+        each.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from prep.store import embedded
 from tests.browser.conftest import accessible
@@ -17,26 +17,6 @@ from tests.makers.screen_room import ScreenRoom, screen_room
 def room(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScreenRoom]:
     with screen_room(postgres, tmp_path_factory.mktemp("mesa")) as opened:
         yield opened
-
-
-@pytest.fixture
-def enter(browser: Browser, room: ScreenRoom) -> Iterator[Any]:
-    contexts = []
-
-    def open_desk(user: str, **how: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, "locale": "es-MX"} | how)
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(f"{room.url}/mesa")
-        page.get_by_label("Usuario").fill(user)
-        page.get_by_label("Clave").fill(PASSWORD)
-        page.get_by_role("button", name="Entrar").click()
-        expect(page.get_by_role("navigation")).to_be_visible()
-        return page
-
-    yield open_desk
-    for each in contexts:
-        each.close()
 
 
 def test_the_board_shows_the_work_that_waits_and_the_people_and_no_number_of_an_acta(
@@ -52,14 +32,23 @@ def test_the_board_shows_the_work_that_waits_and_the_people_and_no_number_of_an_
     expect(waiting.get_by_role("row", name="captura 2.ª (no en CCV-1)")).to_be_visible()
     expect(waiting.get_by_role("row", name="identificación")).to_be_visible()
     expect(page.get_by_role("row", name="CCV-1 ana")).to_contain_text("hace menos de 1 min")
+    still_open = page.get_by_role("region", name="Por resolver")
+    expect(still_open).to_contain_text("actas de las que no llegó imagen: 38")
+    expect(still_open).to_contain_text("actas que se están capturando: 2")
     assert "777" not in page.content()
     accessible(page)
+    other = enter("admin")
+    expect(other.get_by_role("region", name="Por resolver")).to_contain_text("imágenes por identificar: 1")
+    assert other.get_by_text("Quién captura").count() == 0, "how fast people type is for supervisors alone"
+    assert "CCV-1 ana" not in other.content()
 
 
 def test_only_those_in_charge_see_the_board_and_each_role_its_lists(room: ScreenRoom, enter: Any) -> None:
     page = enter("obse")
     names = [each.inner_text() for each in page.get_by_role("navigation").get_by_role("button").all()]
-    assert names == ["Actas sin imagen", "Sin identificar", "Fuera de catálogo", "Correcciones", "Un acta"]
+    assert names == [
+        "Actas sin imagen", "Sin identificar", "Fuera de catálogo", "Exceden lo que cabe", "Correcciones", "Un acta",
+    ]  # fmt: skip
     refused = room.run(room.room.ask("obse", "/v1/board", method="GET"))
     assert (refused.status_code, refused.json()["codigo"]) == (403, "rol_no_permitido")
 
@@ -140,8 +129,9 @@ def test_an_image_is_looked_at_and_assigned_to_another_acta(room: ScreenRoom, en
 def test_every_list_is_accessible_in_the_dark(room: ScreenRoom, enter: Any) -> None:
     page = enter("super", color_scheme="dark")
     for name in (
-        "Lo que espera", "Decisiones de dos", "Actas sin imagen", "Sin identificar", "Fuera de catálogo", "Correcciones",
-        "Dispositivos", "Personas", "Sitios",
+        "Lo que espera", "Decisiones de dos", "Actas sin imagen", "Sin identificar", "Fuera de catálogo",
+        "Posibles duplicados", "Etiqueta y envío difieren", "Exceden lo que cabe", "Correcciones", "Mensajes apartados",
+        "Dispositivos", "Personas", "Pausas y cambios de sitio", "Sitios",
     ):  # fmt: skip
         page.get_by_role("button", name=name).click()
         expect(page.get_by_role("heading", name=name)).to_be_visible()

@@ -136,6 +136,7 @@ def test_a_third_person_types_blind_and_a_fourth_sees_only_what_differs(room: Sc
         seat.context.clear_cookies()
     chooser = seats("dora")
     expect(chooser.page.get_by_text("Tres personas capturaron esta acta")).to_be_visible()
+    expect(chooser.page.locator(".picture .frame")).to_be_visible()
     table = chooser.page.locator("table.choice")
     assert [row.inner_text().split("\t") for row in table.locator("tr").all()] == [
         ["Campo", "1", "2", "3"],

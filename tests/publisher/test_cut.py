@@ -25,10 +25,11 @@ from prep.errors import Parked, Rejected, Unavailable
 from prep.files.official import Status, read_official
 from prep.files.official_candidates import read_candidates
 from prep.rehearsal.replay import Sheet
-from prep.store import cortes, leading
+from prep.store import leading
 from prep.store.cortes import Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader
+from prep.store.unsettled import unsettled
 from publisher.charts import share
 from publisher.cut import CorteOffice, cut
 from publisher.gate import GateFailure
@@ -589,7 +590,7 @@ async def test_a_lost_image_keeps_its_acta_back_and_no_other(tonight: SmallNight
     async with tonight.pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM held_back") == 1
         assert await connection.fetchval("SELECT subject FROM event WHERE kind = 'imagen_retenida'") == image
-        assert (await cortes.progress(connection)).waiting >= 1
+        assert (await unsettled(connection)).retenidas == 1
     path.write_bytes(good)
     assert (await tonight.cut()).number == 3
     assert shown() == (before[0] + 1, True)

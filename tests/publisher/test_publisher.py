@@ -154,7 +154,11 @@ async def test_by_hand_from_the_database_alone(tonight: SmallNight, tmp_path: Pa
 
     assert (await publish("--from-db"))[1].startswith("corte 0 (cero)")
     assert (await publish("--once"))[1].startswith("corte 1 (en curso)")
-    status, said = await publish("--final")
+    # The last corte ends the night for good: it says what is open, and asks.
+    asked = await publish("--final")
+    assert asked == (2, "prep: no se cerró; para cerrar así, repita la orden con --confirm")
+    assert index(tonight.office)["corte"] == 1
+    status, said = await publish("--final", "--confirm")
     assert (status, said[:16]) == (0, "corte 2 (final) ")
     assert (await publish("--final"))[1].startswith("corte 2 (final)")  # ordered twice, done once
     assert await publish("--once") == (2, "prep: el último corte ya se publicó; ya no se corta")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from capture import decisions, entries
+from capture import decisions, entries, findings, staffing
 from integrity import __main__ as integrity
 from integrity.layout import LISTS, ROOT_PAGES, SITE_PARTS
 from load_tests.bench import table
@@ -290,6 +290,10 @@ def test_the_roles_are_those_of_the_code() -> None:
         "ver cualquier imagen": entries.SEES_IMAGES,
         "ver en qué va un acta": entries.SEES_ACTAS,
         "ver cómo captura cada persona": entries.SEES_QUALITY,
+        "ver el tablero": decisions.SEES_BOARD,
+        "poner en pausa o cambiar de sitio a una persona": staffing.CHANGES_PEOPLE,
+        "pedir al sitio otra imagen": findings.ASKS_IMAGES,
+        "dar por revisado un hallazgo": findings.REVIEWS,
     }
     assert set(entries.MAY_LEASE) == set(TaskKind)
     assert in_twos(head[1:], "Decisiones de dos personas") == {

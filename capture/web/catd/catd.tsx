@@ -290,7 +290,7 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
                   {each.lugar && <span class="soft">{each.lugar}</span>}
                 </th>
                 <td>{each.titulo}</td>
-                <td><b>{t(NAMES[each.estado]!)}</b></td>
+                <td><b>{t(NAMES[each.estado]!)}</b>{each.pedida && <span class="warned"> {t("se pide otra imagen")}</span>}</td>
                 <td>{each.desde ? age(serverNow() - Date.parse(each.desde)) : "—"}</td>
                 <td>
                   {each.estado === "falta" && SHIFT.includes(role) && (
@@ -311,6 +311,7 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
             {board.imagenes.map((each) => (
               <li key={each.sha256}>
                 <code>{each.sha256.slice(0, 8)}</code> {each.dispositivo} · <b>{t(NAMES[each.estado]!)}</b> · {age(serverNow() - Date.parse(each.desde))}
+                {each.pedida && <b class="warned"> · {t("se pide otra imagen")}</b>}
               </li>
             ))}
           </ul>

@@ -4,8 +4,9 @@ import { FindActa, type FoundActa } from "../shared/find_acta";
 import type { ActaAnswer } from "../shared/openapi";
 import { sentenceOf } from "../shared/session";
 import { clockTime, mark, t } from "../shared/texts";
-import type { DeskProps } from "./desk";
-import { assign, Shown } from "./lists";
+import type { DeskProps, Wanted } from "./desk";
+import { typeAgain } from "./findings";
+import { askImage, assign, LOOKS, outside, Shown } from "./images";
 
 const COTEJO = [
   { resultado: "aceptada", button: mark("Coincide con el papel…"), sentence: mark("Queda dicho que lo publicado es lo que dice el papel.") },
@@ -21,8 +22,12 @@ const COTEJO = [
   },
 ];
 
-export function ActaPage({ ask, role, version, onAct }: DeskProps) {
-  const [found, setFound] = useState<FoundActa | null>(null);
+/** What COTEJADA says in the official file (docs/rules.md). */
+const COTEJADA = [mark("no se ha cotejado"), mark("aceptada"), mark("aceptada tras un cambio"), mark("en corrección")];
+
+export function ActaPage({ ask, role, version, onAct, wanted }: DeskProps & { wanted?: Wanted["acta"] | undefined }) {
+  const [chosen, setFound] = useState<FoundActa | null>(null);
+  const found: Pick<FoundActa, "eleccion" | "clave"> | null = chosen ?? wanted ?? null;
   const [acta, setActa] = useState<ActaAnswer | null>(null);
   const [said, setSaid] = useState("");
   useEffect(() => {
@@ -32,7 +37,7 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
     void ask("GET /v1/actas/{eleccion}/{clave}", undefined, { path: { eleccion: found.eleccion, clave: found.clave } }).then(setActa, (error) =>
       setSaid(sentenceOf(error)),
     );
-  }, [found, version]);
+  }, [found?.eleccion, found?.clave, version]);
   const path = found && { path: { eleccion: found.eleccion, clave: found.clave } };
   return (
     <div class="one-acta">
@@ -45,7 +50,7 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
       {acta && found && path && (
         <section class="card">
           <h3>
-            {found.titulo} · {t("Sección")} {found.seccion} · {found.casilla}
+            {chosen ? `${chosen.titulo} · ${t("Sección")} ${chosen.seccion} · ${chosen.casilla}` : `${found.eleccion} · ${found.clave}`}
           </h3>
           <dl>
             <dt>{t("Clave del acta")}</dt>
@@ -58,22 +63,19 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
             </dd>
             <dt>{t("Observaciones")}</dt>
             <dd>{acta.observaciones.join(", ") || t("ninguna")}</dd>
+            {acta.cotejada !== null && (
+              <>
+                <dt>{t("Cotejo (se publica)")}</dt>
+                <dd>
+                  COTEJADA = <b>{acta.cotejada}</b>, {t(COTEJADA[acta.cotejada] ?? "")}
+                </dd>
+              </>
+            )}
           </dl>
           {role === "supervisor" && acta.imagenes.length > 0 && (
             <button
               type="button"
-              onClick={() =>
-                onAct({
-                  title: t("Mandar a capturar otra vez"),
-                  sentence: t("Se abre una ronda nueva: dos personas la capturan otra vez, a ciegas. Lo publicado cuenta hasta que ellas coincidan en algo distinto."),
-                  words: "required",
-                  button: t("Abrir la ronda"),
-                  run: async (_, motivo) => {
-                    await ask("POST /v1/actas/{eleccion}/{clave}/recaptura", { motivo }, path);
-                    return t("Ronda nueva abierta.");
-                  },
-                })
-              }
+              onClick={() => onAct(typeAgain(found, ask, role))}
             >
               {t("Capturar otra vez…")}
             </button>
@@ -107,11 +109,26 @@ export function ActaPage({ ask, role, version, onAct }: DeskProps) {
             {acta.imagenes.map(({ sha256, recibida, vigente }) => (
               <li key={sha256}>
                 <Shown sha256={sha256} role={role} /> {t("recibida a las {h}", { h: clockTime(recibida) })} {vigente && <b>{t("(la que se captura)")}</b>}
-                {["digitalizador", "cotejador", "supervisor"].includes(role) && (
-                  <button type="button" class="plain" onClick={() => onAct(assign(sha256, ask, { identidad: "" }))}>
-                    {t("Es de otra acta…")}
-                  </button>
-                )}
+                <div class="buttons">
+                  {LOOKS.includes(role) && (
+                    <>
+                      <button type="button" onClick={() => onAct(assign(sha256, ask, role))}>
+                        {t("Es de otra acta…")}
+                      </button>
+                      <button type="button" onClick={() => onAct(outside(sha256, acta.qr, ask, role))}>
+                        {t("Fuera de catálogo…")}
+                      </button>
+                      <button type="button" onClick={() => onAct(askImage(sha256, ask, role))}>
+                        {t("Pedir otra imagen…")}
+                      </button>
+                    </>
+                  )}
+                  {role === "supervisor" && !vigente && (
+                    <button type="button" onClick={() => onAct(typeAgain({ ...found, imagen: sha256 }, ask, role, true))}>
+                      {t("Capturar de ésta…")}
+                    </button>
+                  )}
+                </div>
               </li>
             ))}
           </ul>

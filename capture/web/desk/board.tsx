@@ -2,9 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { serverNow } from "../shared/api";
 import type { Ask } from "../shared/find_acta";
-import type { BoardAnswer, DeviceRow } from "../shared/openapi";
+import type { BoardAnswer, DeviceRow, UnsettledPart } from "../shared/openapi";
 import { sentenceOf } from "../shared/session";
-import { age, clockTime, t } from "../shared/texts";
+import { age, clockTime, mark, t } from "../shared/texts";
+import type { Page } from "./desk";
 import { inWords } from "./words";
 
 const SECONDS = 5;
@@ -14,10 +15,52 @@ const SILENT_MINUTES = 30;
 
 interface Props {
   ask: Ask;
-  onShow: (page: "devices" | "waiting") => void;
+  role: string;
+  /** The pages that this person may open. */
+  pages: Page[];
+  onShow: (page: Page) => void;
 }
 
-export function Board({ ask, onShow }: Props) {
+/** What is open, as a count and its words; and the page on which something can be done about it. */
+const OPEN: [keyof UnsettledPart, string, Page | null][] = [
+  ["sin_imagen", mark("actas de las que no llegó imagen: {n}"), "missing"],
+  ["en_captura", mark("actas que se están capturando: {n}"), "waiting"],
+  ["sin_comparar", mark("actas con una captura que no se ha comparado: {n}"), null],
+  ["por_identificar", mark("imágenes por identificar: {n}"), "unidentified"],
+  ["sin_leer", mark("imágenes que no se han leído: {n}"), "unidentified"],
+  ["propuestas", mark("propuestas que esperan a otra persona: {n}"), "decisions"],
+  ["apartados", mark("mensajes apartados: {n}"), "parked"],
+  ["retenidas", mark("imágenes retenidas, que un corte no pudo tener: {n}"), null],
+  ["en_camino", mark("avisos en camino: {n}"), null],
+];
+
+/** Whether all is settled, and what is not: that no task waits does not say it. */
+function Unsettled({ found, pages, onShow }: { found: UnsettledPart; pages: Page[]; onShow: (page: Page) => void }) {
+  const open = OPEN.filter(([name]) => found[name] > 0);
+  return (
+    <section class="card unsettled" aria-labelledby="por-resolver">
+      <h3 id="por-resolver">{t("Por resolver")}</h3>
+      {open.length === 0 && found.capturadas === found.esperadas ? (
+        <p class="good">{t("Todo está resuelto: las {n} actas están capturadas o se dijo por qué no llegan.", { n: found.esperadas })}</p>
+      ) : (
+        <ul>
+          {open.map(([name, words, page]) => (
+            <li key={name}>
+              {t(words, { n: found[name] })}{" "}
+              {page && pages.includes(page) && (
+                <button type="button" class="plain" onClick={() => onShow(page)} aria-label={t("Ver: {x}", { x: t(words, { n: found[name] }) })}>
+                  {t("Ver")}
+                </button>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+export function Board({ ask, role, pages, onShow }: Props) {
   const [board, setBoard] = useState<BoardAnswer | null>(null);
   const [devices, setDevices] = useState<DeviceRow[]>([]);
   const [said, setSaid] = useState("");
@@ -55,10 +98,11 @@ export function Board({ ask, onShow }: Props) {
   const mute = devices.filter(({ revocado, envios }) => !revocado && envios === 0);
   return (
     <div class="board">
+      <Unsettled found={board.pendiente} pages={pages} onShow={onShow} />
       <section class="card">
         <h3>{t("Esperan a una persona")}</h3>
         {board.esperan.length === 0 ? (
-          <p class="good">{t("Nada espera.")}</p>
+          <p>{t("Ninguna tarea espera a una persona.")}</p>
         ) : (
           <table>
             <thead>
@@ -130,6 +174,7 @@ export function Board({ ask, onShow }: Props) {
           {t("Ver todos")}
         </button>
       </section>
+      {role === "supervisor" && (
       <section class="card people">
         <h3>{t("Quién captura, en la última hora")}</h3>
         <p class="soft">{t("Para relevar y ayudar; no es una clasificación.")}</p>
@@ -163,8 +208,9 @@ export function Board({ ask, onShow }: Props) {
             </tbody>
           </table>
         </div>
-        <p class="soft">{t("Leído a las {h}; se lee cada {s} s.", { h: clockTime(board.hora), s: SECONDS })}</p>
       </section>
+      )}
+      <p class="soft read">{t("Leído a las {h}; se lee cada {s} s.", { h: clockTime(board.hora), s: SECONDS })}</p>
     </div>
   );
 }

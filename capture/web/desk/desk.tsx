@@ -12,7 +12,7 @@ import { Quality } from "./quality";
 
 const SEES_BOARD = ["supervisor", "administrador"];
 const SEES_QUALITY = ["supervisor"];
-type Page = "tablero" | "calidad" | "acta" | ListPage;
+export type Page = "tablero" | "calidad" | "acta" | ListPage;
 
 const TITLES: Record<Page, string> = {
   tablero: mark("Tablero"),
@@ -22,9 +22,14 @@ const TITLES: Record<Page, string> = {
   missing: mark("Actas sin imagen"),
   unidentified: mark("Sin identificar"),
   fuera: mark("Fuera de catálogo"),
+  duplicates: mark("Posibles duplicados"),
+  mismatches: mark("Etiqueta y envío difieren"),
+  excede: mark("Exceden lo que cabe"),
+  parked: mark("Mensajes apartados"),
   corrections: mark("Correcciones"),
   devices: mark("Dispositivos"),
   people: mark("Personas"),
+  changes: mark("Pausas y cambios de sitio"),
   sites: mark("Sitios"),
   acta: mark("Un acta"),
 };
@@ -36,6 +41,13 @@ export interface DeskProps {
   /** Grows when an action was done: lists are read again. */
   version: number;
   onAct: (action: Action) => void;
+  onShow: (to: Page, what?: Wanted) => void;
+}
+
+/** What a page is opened for; without it, for everything. */
+export interface Wanted {
+  acta?: { eleccion: string; clave: string };
+  decision?: number;
 }
 
 export function Desk() {
@@ -55,8 +67,11 @@ export function Desk() {
   const [done, setDone] = useState<ComponentChildren>("");
   const [version, setVersion] = useState(0);
 
-  function show(to: Page): void {
+  const [wanted, setWanted] = useState<Wanted>({});
+
+  function show(to: Page, what: Wanted = {}): void {
     setChosen(to);
+    setWanted(what);
     setDone("");
     history.replaceState(null, "", `#${to}`);
   }
@@ -69,6 +84,7 @@ export function Desk() {
       setDone("");
       setAction(next);
     },
+    onShow: show,
   };
   return (
     <Gate session={session} title={title}>
@@ -88,13 +104,13 @@ export function Desk() {
             {done && <div class="done">{done}</div>}
           </div>
           {page === "tablero" ? (
-            <Board ask={ask} onShow={show} />
+            <Board ask={ask} role={role} pages={pages} onShow={show} />
           ) : page === "calidad" ? (
             <Quality ask={ask} version={version} />
           ) : page === "acta" ? (
-            <ActaPage {...common} />
+            <ActaPage key={wanted.acta?.clave} {...common} wanted={wanted.acta} />
           ) : (
-            <Lists key={page} {...common} page={page} />
+            <Lists key={`${page} ${wanted.decision ?? ""}`} {...common} page={page} decision={wanted.decision} />
           )}
         </main>
       </div>

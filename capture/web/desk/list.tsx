@@ -22,15 +22,20 @@ interface Props<N extends ListName> {
   /** Read again when this changes. */
   version: number;
   empty: string;
+  /** What nobody must look at any more: it is shown only on request. */
+  settled?: (row: RowOf<N>) => boolean;
+  /** These rows alone, until the person wants all. */
+  only?: ((row: RowOf<N>) => boolean) | undefined;
   /** Above the table. */
   children?: ComponentChildren;
 }
 
-export function List<N extends ListName>({ ask, name, columns, version, empty, children }: Props<N>) {
+export function List<N extends ListName>({ ask, name, columns, version, empty, settled, only, children }: Props<N>) {
   const [rows, setRows] = useState<RowOf<N>[] | null>(null);
   const [more, setMore] = useState<number | null>(null);
   const [wanted, setWanted] = useState("");
   const [said, setSaid] = useState("");
+  const [all, setAll] = useState(false);
 
   async function read(after: number): Promise<void> {
     try {
@@ -47,7 +52,8 @@ export function List<N extends ListName>({ ask, name, columns, version, empty, c
   useEffect(() => void read(0), [name, version]);
 
   const plain = wanted.trim().toLowerCase();
-  const shown = rows?.filter((row) => !plain || JSON.stringify(row).toLowerCase().includes(plain)) ?? [];
+  const kept = rows?.filter((row) => all || ((!only || only(row)) && !settled?.(row))) ?? [];
+  const shown = kept.filter((row) => !plain || JSON.stringify(row).toLowerCase().includes(plain));
   return (
     <>
       <div class="tools">
@@ -61,6 +67,16 @@ export function List<N extends ListName>({ ask, name, columns, version, empty, c
         <button type="button" onClick={() => read(0)}>
           {t("Leer otra vez")}
         </button>
+        {settled && (
+          <label class="check">
+            <input type="checkbox" checked={all} onChange={({ currentTarget }) => setAll(currentTarget.checked)} /> {t("También lo revisado")}
+          </label>
+        )}
+        {only && !all && (
+          <button type="button" onClick={() => setAll(true)}>
+            {t("Ver todas")}
+          </button>
+        )}
         {children}
       </div>
       {said && (

@@ -1,20 +1,26 @@
 // The lists of the night, each row with what may be done about it.
-import { useState } from "preact/hooks";
-import { fetchImage, serverNow } from "../shared/api";
-import { type Ask, FindActa, type FoundActa } from "../shared/find_acta";
-import type { DecisionBody, DecisionRow, DeviceRow, FueraRow, MissingRow, SentImage } from "../shared/openapi";
-import { sentenceOf } from "../shared/session";
+import { serverNow } from "../shared/api";
+import type { Ask } from "../shared/find_acta";
+import type { FueraRow, MissingRow, ParkedRow, UnidentifiedRow } from "../shared/openapi";
 import { age, clockTime, t } from "../shared/texts";
 import type { Action } from "./action";
+import { Decisions, Pending } from "./decisions";
 import type { DeskProps } from "./desk";
+import { Devices } from "./devices";
+import { Duplicates, Excede, Mismatches } from "./findings";
+import { askImage, assign, identifyAgain, LOOKS, propose, Shown, staysOut } from "./images";
 import { List } from "./list";
-import { effectOf, inWords, REASONS, subjectOf, UNDO_REASONS, undoneOf } from "./words";
+import { Changes, People } from "./people";
+import { effectOf, inWords, REASONS } from "./words";
 
 const CONTROL = ["supervisor", "administrador", "auditor"];
 const WORKS = [...CONTROL, "cotejador", "operador_catd", "digitalizador"];
 const OBSERVES = [...WORKS, "observador"];
+const LOOKS_OR_CONTROLS = [...CONTROL, "digitalizador", "cotejador"];
 
-export type ListPage = "waiting" | "decisions" | "missing" | "unidentified" | "fuera" | "corrections" | "devices" | "people" | "sites";
+export type ListPage =
+  | "waiting" | "decisions" | "missing" | "unidentified" | "fuera" | "duplicates" | "mismatches" | "excede" | "corrections" | "parked"
+  | "devices" | "people" | "changes" | "sites";
 /** The lists, and who may read them (docs/roles.md; the server decides). */
 export const LISTS: { page: ListPage; roles: string[] }[] = [
   { page: "waiting", roles: WORKS },
@@ -22,18 +28,23 @@ export const LISTS: { page: ListPage; roles: string[] }[] = [
   { page: "missing", roles: OBSERVES },
   { page: "unidentified", roles: OBSERVES },
   { page: "fuera", roles: OBSERVES },
+  { page: "duplicates", roles: LOOKS_OR_CONTROLS },
+  { page: "mismatches", roles: LOOKS_OR_CONTROLS },
+  { page: "excede", roles: ["supervisor", "cotejador", "administrador", "auditor", "observador"] },
   { page: "corrections", roles: OBSERVES },
+  { page: "parked", roles: CONTROL },
   { page: "devices", roles: CONTROL },
   { page: "people", roles: CONTROL },
+  { page: "changes", roles: CONTROL },
   { page: "sites", roles: CONTROL },
 ];
 const SHIFT = ["operador_catd", "supervisor"];
-const LOOKS = ["digitalizador", "cotejador", "supervisor"];
 const MACHINES = ["administrador", "supervisor"];
 
 const since = (moment: string) => <time dateTime={moment}>{age(serverNow() - Date.parse(moment))}</time>;
 
-export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { page: ListPage }) {
+export function Lists({ page, decision, ...props }: DeskProps & { page: ListPage; decision?: number | undefined }) {
+  const { ask, role, version, onAct, onShow } = props;
   const common = { ask, version };
   switch (page) {
     case "waiting":
@@ -41,7 +52,7 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
         <List
           {...common}
           name="GET /v1/lists/waiting"
-          empty={t("Nada espera.")}
+          empty={t("Ninguna tarea espera a una persona. Lo que falta por resolver está en el tablero.")}
           columns={[
             { title: t("Qué"), cell: ({ que }) => inWords(que) },
             { title: t("De qué"), cell: ({ asunto }) => <code>{asunto}</code> },
@@ -50,22 +61,7 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
         />
       );
     case "decisions":
-      return (
-        <List
-          {...common}
-          name="GET /v1/lists/decisions"
-          empty={t("Nadie ha propuesto nada.")}
-          columns={[
-            { title: t("Núm."), cell: ({ decision }) => decision, number: true },
-            { title: t("Qué"), cell: ({ tipo }) => inWords(tipo) },
-            { title: t("De qué"), cell: (row) => <code>{subjectOf(row)}</code> },
-            { title: t("Por qué"), cell: ({ motivo, texto }) => `${inWords(motivo)}${texto ? `: ${texto}` : ""}` },
-            { title: t("Estado"), cell: (row) => <b>{row.estado}</b> },
-            { title: t("Propuso"), cell: ({ propuso, propuesta }) => `${propuso}, ${clockTime(propuesta)}` },
-            { title: t("Acción"), cell: (row) => <DecisionButtons row={row} user={user} ask={ask} onAct={onAct} /> },
-          ]}
-        />
-      );
+      return <Decisions {...props} only={decision} />;
     case "missing":
       return (
         <List
@@ -80,7 +76,9 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
             {
               title: t("Acción"),
               cell: (row) =>
-                SHIFT.includes(role) ? (
+                row.propuesta ? (
+                  <Pending number={row.propuesta} role={role} onShow={onShow} />
+                ) : SHIFT.includes(role) ? (
                   <button type="button" onClick={() => onAct(withoutActa(row, ask))}>
                     {t("Sin acta…")}
                   </button>
@@ -97,10 +95,11 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
           empty={t("Toda imagen tiene su acta.")}
           columns={[
             { title: t("Imagen"), cell: ({ sha256 }) => <Shown sha256={sha256} role={role} /> },
-            { title: t("Estado"), cell: ({ estado }) => inWords(estado) },
-            { title: t("Dispositivo"), cell: ({ dispositivo }) => dispositivo },
+            { title: t("Estado"), cell: whyUnidentified },
+            { title: t("Dispositivo"), cell: ({ dispositivo, sitio }) => (sitio ? `${dispositivo} · ${sitio}` : dispositivo) },
             { title: t("Espera hace"), cell: ({ desde }) => since(desde) },
             { title: t("Dichos"), cell: ({ dichos }) => dichos, number: true },
+            { title: t("Acción"), cell: (row) => <ImageButtons {...props} row={row} /> },
           ]}
         />
       );
@@ -110,22 +109,23 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
           {...common}
           name="GET /v1/lists/fuera"
           empty={t("Ninguna imagen está fuera de catálogo.")}
+          settled={({ queda }) => queda !== null}
           columns={[
             { title: t("Imagen"), cell: ({ sha256 }) => <Shown sha256={sha256} role={role} /> },
             { title: t("Su etiqueta dice"), cell: ({ identidad }) => <code>{identidad || t("nada")}</code> },
+            { title: t("Por qué"), cell: ({ motivo, texto }) => (motivo ? `${inWords(motivo)}${texto ? `: ${texto}` : ""}` : "—") },
             { title: t("Desde hace"), cell: ({ desde }) => since(desde) },
-            {
-              title: t("Acción"),
-              cell: (row) =>
-                LOOKS.includes(role) ? (
-                  <button type="button" onClick={() => onAct(assign(row.sha256, ask, row))}>
-                    {t("Asignar a…")}
-                  </button>
-                ) : null,
-            },
+            { title: t("Revisión"), cell: ({ queda }) => (queda ? t("queda fuera (decisión {n})", { n: queda }) : t("por revisar")) },
+            { title: t("Acción"), cell: (row) => <OutsideButtons {...props} row={row} /> },
           ]}
         />
       );
+    case "duplicates":
+      return <Duplicates {...props} />;
+    case "mismatches":
+      return <Mismatches {...props} />;
+    case "excede":
+      return <Excede {...props} />;
     case "corrections":
       return (
         <List
@@ -134,66 +134,63 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
           empty={t("Nada publicado ha cambiado.")}
           columns={[
             { title: t("Elección"), cell: ({ eleccion }) => eleccion },
-            { title: t("Clave del acta"), cell: ({ clave }) => <code>{clave}</code> },
+            {
+              title: t("Clave del acta"),
+              cell: ({ eleccion, clave }) => (
+                <button type="button" class="plain" onClick={() => onShow("acta", { acta: { eleccion, clave } })}>
+                  {clave}
+                </button>
+              ),
+            },
             { title: t("Por qué"), cell: ({ motivo }) => inWords(motivo) },
-            { title: t("Decisión"), cell: ({ decision }) => decision ?? "—", number: true },
+            { title: t("Decisión"), cell: ({ decision: of }) => of ?? "—", number: true },
             { title: t("Sale en el corte"), cell: ({ corte }) => corte ?? t("en el siguiente"), number: true },
+            {
+              title: t("Acción"),
+              cell: ({ decision: of }) =>
+                of && WORKS.includes(role) ? (
+                  <button type="button" onClick={() => onShow("decisions", { decision: of })}>
+                    {t("Ver la decisión")}
+                  </button>
+                ) : null,
+            },
           ]}
         />
       );
-    case "devices":
+    case "parked":
       return (
         <List
           {...common}
-          name="GET /v1/lists/devices"
-          empty={t("No hay dispositivos inscritos.")}
+          name="GET /v1/lists/parked"
+          empty={t("Ningún mensaje está apartado.")}
           columns={[
-            { title: t("Dispositivo"), cell: ({ dispositivo }) => <b>{dispositivo}</b> },
-            { title: t("Sitio"), cell: ({ sitio }) => sitio },
-            { title: t("Envíos"), cell: ({ envios }) => envios, number: true },
-            { title: t("Último número"), cell: ({ ultimo }) => ultimo ?? "—", number: true },
-            { title: t("Último envío hace"), cell: ({ ultimo_envio }) => (ultimo_envio ? since(ultimo_envio) : t("ninguno")) },
-            { title: t("Estado"), cell: ({ revocado }) => (revocado ? t("revocado") : t("en uso")) },
+            { title: t("Núm."), cell: ({ mensaje }) => mensaje, number: true },
+            { title: t("Qué"), cell: ({ que }) => <code>{que}</code> },
+            { title: t("Por qué"), cell: ({ error }) => error },
+            { title: t("Intentos"), cell: ({ intentos }) => intentos, number: true },
+            { title: t("Espera hace"), cell: ({ desde }) => since(desde) },
             {
               title: t("Acción"),
               cell: (row) =>
-                MACHINES.includes(role) ? (
-                  <div class="buttons">
-                    <button type="button" onClick={() => onAct(lostNumber(row, ask))}>
-                      {t("Número perdido…")}
-                    </button>
-                    {!row.revocado && (
-                      <button type="button" onClick={() => onAct(lostDevice(row, ask))}>
-                        {t("Se perdió…")}
-                      </button>
-                    )}
-                  </div>
+                row.propuesta ? (
+                  <Pending number={row.propuesta} role={role} onShow={onShow} />
+                ) : MACHINES.includes(role) ? (
+                  <button type="button" onClick={() => onAct(dismiss(row, ask))}>
+                    {t("Descartar…")}
+                  </button>
                 ) : null,
             },
-            { title: t("Qué envió"), cell: ({ dispositivo, envios }) => (envios > 0 ? <Sent device={dispositivo} ask={ask} role={role} /> : "—") },
           ]}
         >
-          {MACHINES.includes(role) && (
-            <button type="button" class="primary" onClick={() => onAct(invite(ask))}>
-              {t("Invitar un teléfono…")}
-            </button>
-          )}
+          <span class="soft">{t("Mandarlo otra vez lo hace quien tiene la máquina: prep parked retry.")}</span>
         </List>
       );
+    case "devices":
+      return <Devices {...props} />;
     case "people":
-      return (
-        <List
-          {...common}
-          name="GET /v1/lists/people"
-          empty=""
-          columns={[
-            { title: t("Persona"), cell: ({ usuario }) => <b>{usuario}</b> },
-            { title: t("Rol"), cell: ({ rol }) => inWords(rol) },
-            { title: t("Sitio"), cell: ({ sitio }) => sitio },
-            { title: t("Estado"), cell: ({ activa }) => (activa ? t("activa") : t("dada de baja")) },
-          ]}
-        />
-      );
+      return <People {...props} />;
+    case "changes":
+      return <Changes {...common} />;
     case "sites":
       return (
         <List
@@ -211,36 +208,58 @@ export function Lists({ page, ask, role, user, version, onAct }: DeskProps & { p
   }
 }
 
-/** The image of a row, on demand: a list of a thousand images must not fetch them all. */
-export function Shown({ sha256, role }: { sha256: string; role: string }) {
-  const [shown, setShown] = useState("");
-  const [said, setSaid] = useState("");
-  if (!["supervisor", "cotejador", "auditor"].includes(role)) return <code>{sha256.slice(0, 12)}</code>;
-  async function show(): Promise<void> {
-    if (shown) {
-      URL.revokeObjectURL(shown);
-      return setShown("");
-    }
-    try {
-      setShown(URL.createObjectURL(await fetchImage(`/v1/images/${sha256}`)));
-    } catch (error) {
-      setSaid(sentenceOf(error));
-    }
-  }
+function whyUnidentified({ estado, decision, pedida }: UnidentifiedRow) {
   return (
     <>
-      <button type="button" class="plain" aria-expanded={shown !== ""} onClick={show}>
-        {shown ? t("Ocultar") : t("Ver {i}", { i: sha256.slice(0, 12) })}
-      </button>
-      {said && <span class="bad">{said}</span>}
-      {shown && <img class="proof" src={shown} alt={t("Imagen {i}", { i: sha256.slice(0, 12) })} />}
+      {estado === "ilegible"
+        ? t("dos personas dijeron que no se puede identificar (decisión {n})", { n: decision ?? "—" })
+        : estado === "por_identificar"
+          ? t("espera a dos personas que la identifiquen en la terminal")
+          : t("llegó y todavía no se lee")}
+      {pedida && <span class="soft"> · {t("otra imagen pedida a las {h}", { h: clockTime(pedida) })}</span>}
     </>
   );
 }
 
-async function propose(ask: Ask, body: DecisionBody): Promise<string> {
-  const { decision } = await ask("POST /v1/decisions", body);
-  return t("Propuesta {n}: falta que otra persona la confirme.", { n: decision });
+function ImageButtons({ row, ask, role, onAct, onShow }: DeskProps & { row: UnidentifiedRow }) {
+  if (row.propuesta) return <Pending number={row.propuesta} role={role} onShow={onShow} />;
+  if (!LOOKS.includes(role)) return null;
+  return (
+    <div class="buttons">
+      {row.estado === "ilegible" && (
+        <>
+          <button type="button" onClick={() => onAct(assign(row.sha256, ask, role, { free: true }))}>
+            {t("Asignar a…")}
+          </button>
+          {row.decision !== null && (
+            <button type="button" onClick={() => onAct(identifyAgain(row.decision!, row.sha256, ask, role))}>
+              {t("Identificar otra vez…")}
+            </button>
+          )}
+        </>
+      )}
+      <button type="button" onClick={() => onAct(askImage(row.sha256, ask, role))}>
+        {t("Pedir otra imagen…")}
+      </button>
+    </div>
+  );
+}
+
+function OutsideButtons({ row, ask, role, onAct, onShow }: DeskProps & { row: FueraRow }) {
+  if (row.propuesta) return <Pending number={row.propuesta} role={role} onShow={onShow} />;
+  if (!LOOKS.includes(role)) return null;
+  return (
+    <div class="buttons">
+      <button type="button" onClick={() => onAct(assign(row.sha256, ask, role, { label: row.identidad, free: true }))}>
+        {t("Asignar a…")}
+      </button>
+      {row.queda === null && (
+        <button type="button" onClick={() => onAct(staysOut(row.sha256, row.identidad, ask, role))}>
+          {t("Queda fuera…")}
+        </button>
+      )}
+    </div>
+  );
 }
 
 function withoutActa({ eleccion, clave }: MissingRow, ask: Ask): Action {
@@ -254,210 +273,14 @@ function withoutActa({ eleccion, clave }: MissingRow, ask: Ask): Action {
   };
 }
 
-/** An image goes to another acta: of one that is fuera de catálogo, or of one that was identified wrongly. */
-export function assign(imagen: string, ask: Ask, row: Pick<FueraRow, "identidad">): Action {
-  let to: FoundActa | null = null;
+function dismiss({ mensaje, que, error }: ParkedRow, ask: Ask): Action {
   return {
-    title: t("Proponer: la imagen es de otra acta"),
-    sentence: `${effectOf("imagen_de_otra_acta", imagen.slice(0, 12))} ${t("Esto pasa cuando otra persona lo confirma.")}`,
-    reasons: REASONS.imagen_de_otra_acta,
+    title: t("Proponer: descartar el mensaje {n}", { n: mensaje }),
+    sentence: `${effectOf("mensaje_descartado", que)} ${t("Esto pasa cuando otra persona lo confirma.")}`,
+    reasons: REASONS.mensaje_descartado,
     words: "optional",
     button: t("Proponer"),
-    body: (
-      <>
-        {row.identidad && <p class="soft">{t("Su etiqueta dice {e}.", { e: row.identidad })}</p>}
-        <FindActa ask={ask} onFind={(found) => (to = found)} onDone={() => document.getElementById("motivo")?.focus()} />
-      </>
-    ),
-    missing: () => (to ? "" : t("Elija el acta que muestra la imagen.")),
-    run: (motivo, texto) => propose(ask, { tipo: "imagen_de_otra_acta", imagen, identidad: to!.identidad, motivo, texto }),
+    body: <p class="soft">{error}</p>,
+    run: (motivo, texto) => propose(ask, { tipo: "mensaje_descartado", mensaje, motivo, texto }),
   };
-}
-
-function lostNumber({ dispositivo, ultimo }: DeviceRow, ask: Ask): Action {
-  let number = "";
-  return {
-    title: t("Proponer: número perdido de {d}", { d: dispositivo }),
-    sentence: `${effectOf("numero_perdido", dispositivo)} ${t("Esto pasa cuando otra persona lo confirma.")}`,
-    reasons: REASONS.numero_perdido,
-    words: "optional",
-    button: t("Proponer"),
-    body: (
-      <>
-        <label for="numero">{t("Número que el dispositivo dio a la imagen (el último que llegó es {u})", { u: ultimo ?? "—" })}</label>
-        <input id="numero" inputMode="numeric" autocomplete="off" onInput={({ currentTarget }) => (number = currentTarget.value.trim())} />
-      </>
-    ),
-    missing: () => (/^[1-9]\d{0,5}$/.test(number) ? "" : t("Escriba el número: de 1 a 999999.")),
-    run: (motivo, texto) => propose(ask, { tipo: "numero_perdido", dispositivo, numero: Number(number), motivo, texto }),
-  };
-}
-
-function DecisionButtons({ row, user, ask, onAct }: { row: DecisionRow; user: string; ask: Ask; onAct: (action: Action) => void }) {
-  const path = { path: { decision: row.decision } };
-  const subject = subjectOf(row);
-  const undoing = row.estado === "por deshacer";
-  const mine = (undoing ? row.pidio_deshacer : row.propuso) === user;
-  if (row.estado === "propuesta" || undoing) {
-    const effect = undoing ? undoneOf(row.tipo, subject) : effectOf(row.tipo, subject);
-    return (
-      <div class="buttons">
-        {!mine && (
-          <button
-            type="button"
-            onClick={() =>
-              onAct({
-                title: undoing ? t("Confirmar que se deshace") : t("Confirmar"),
-                sentence: `${effect} ${t("Pasa en cuanto lo confirme.")}`,
-                words: "optional",
-                button: t("Confirmar"),
-                run: async (_, texto) => {
-                  const { estado } = await ask("POST /v1/decisions/{decision}/confirm", { texto }, path);
-                  return t("Decisión {n}: {e}.", { n: row.decision, e: estado });
-                },
-              })
-            }
-          >
-            {t("Confirmar…")}
-          </button>
-        )}
-        <button
-          type="button"
-          onClick={() =>
-            onAct({
-              title: mine ? t("Retirar lo propuesto") : t("Rechazar"),
-              sentence: t("La propuesta {n} termina aquí y nada cambia ({s}).", { n: row.decision, s: subject }),
-              words: "optional",
-              button: mine ? t("Retirar") : t("Rechazar"),
-              run: async (_, texto) => {
-                const { estado } = await ask("POST /v1/decisions/{decision}/reject", { texto }, path);
-                return t("Decisión {n}: {e}.", { n: row.decision, e: estado });
-              },
-            })
-          }
-        >
-          {mine ? t("Retirar…") : t("Rechazar…")}
-        </button>
-      </div>
-    );
-  }
-  if (row.estado !== "confirmada" || row.tipo === "numero_perdido") return null;
-  return (
-    <button
-      type="button"
-      onClick={() =>
-        onAct({
-          title: t("Proponer que se deshaga"),
-          sentence: `${undoneOf(row.tipo, subject)} ${t("Esto pasa cuando otra persona lo confirma.")}`,
-          reasons: UNDO_REASONS,
-          words: "optional",
-          button: t("Proponer"),
-          run: async (motivo, texto) => {
-            await ask("POST /v1/decisions/{decision}/undo", { motivo, texto }, path);
-            return t("Propuesta: falta que otra persona confirme que la decisión {n} se deshaga.", { n: row.decision });
-          },
-        })
-      }
-    >
-      {t("Deshacer…")}
-    </button>
-  );
-}
-
-function lostDevice({ dispositivo, envios }: DeviceRow, ask: Ask): Action {
-  return {
-    title: t("Declarar perdido {d}", { d: dispositivo }),
-    sentence: t("Desde ahora {d} no envía nada más. Lo que envió ({n} imágenes) queda y cuenta; para usarlo otra vez hay que inscribirlo de nuevo.", { d: dispositivo, n: envios }),
-    button: t("Declarar perdido"),
-    run: async () => {
-      await ask("POST /v1/devices/{dispositivo}/lost", undefined, { path: { dispositivo } });
-      return t("{d} ya no envía.", { d: dispositivo });
-    },
-  };
-}
-
-/** The images of one device, on demand. */
-function Sent({ device, ask, role }: { device: string; ask: Ask; role: string }) {
-  const [rows, setRows] = useState<SentImage[] | null>(null);
-  const [said, setSaid] = useState("");
-  const show = () =>
-    rows
-      ? setRows(null)
-      : ask("GET /v1/devices/{dispositivo}/images", undefined, { path: { dispositivo: device } }).then(
-          ({ filas }) => setRows(filas),
-          (error) => setSaid(sentenceOf(error)),
-        );
-  return (
-    <>
-      <button type="button" class="plain" aria-expanded={rows !== null} onClick={show}>
-        {rows ? t("Ocultar") : t("Ver")}
-      </button>
-      {said && <span class="bad">{said}</span>}
-      {rows && (
-        <ol class="plain-list">
-          {rows.map(({ numero, sha256, recibida, estado, clave }) => (
-            <li key={numero}>
-              {numero} · {clockTime(recibida)} · {inWords(estado)} · {clave ?? t("sin acta todavía")} <Shown sha256={sha256} role={role} />
-            </li>
-          ))}
-        </ol>
-      )}
-    </>
-  );
-}
-
-/** A code with which a telephone enrols itself: short-lived and good once. */
-function invite(ask: Ask): Action {
-  const told = { device: "", site: "", secciones: "" };
-  const numbers = () => told.secciones.split(/[ ,;]+/).filter(Boolean).map(Number);
-  const field = (id: keyof typeof told, label: string, hint = "") => (
-    <>
-      <label for={`invita-${id}`}>{label}</label>
-      <input id={`invita-${id}`} autocomplete="off" placeholder={hint} onInput={({ currentTarget }) => (told[id] = currentTarget.value.trim())} />
-    </>
-  );
-  return {
-    title: t("Invitar un teléfono"),
-    sentence: t("Se muestra un código que sirve una vez y 15 minutos; quien lo lea con su teléfono puede enviar imágenes en nombre de ese dispositivo."),
-    body: (
-      <>
-        {field("device", t("Identificador del dispositivo"), "movil-7")}
-        {field("site", t("Sitio"), "CATD-1")}
-        {field("secciones", t("Secciones que va a traer, si se sabe"), "12, 13")}
-      </>
-    ),
-    missing: () =>
-      !/^[A-Za-z0-9_-]{1,40}$/.test(told.device)
-        ? t("El identificador lleva de 1 a 40 letras, números, «-» o «_».")
-        : numbers().every((each) => Number.isInteger(each) && each >= 0 && each <= 9999)
-          ? ""
-          : t("Las secciones son números separados por comas."),
-    button: t("Mostrar el código"),
-    run: async () => {
-      const body = { dispositivo: told.device, sitio: told.site, secciones: numbers(), municipios: [] };
-      const { codigo, vence, direccion, cuadros } = await ask("POST /v1/devices/invitations", body);
-      return (
-        <div class="invitation">
-          <Squares rows={cuadros} label={t("Código QR de {d}", { d: direccion })} />
-          <div>
-            <p>{t("Que el teléfono de {d} lea este código, o escriba en {u}:", { d: told.device, u: direccion.replace(/#.*/, "") })}</p>
-            <p class="code">{codigo}</p>
-            <p>{t("Sirve una vez, hasta las {h}.", { h: clockTime(vence) })}</p>
-          </div>
-        </div>
-      );
-    },
-  };
-}
-
-/** A QR code with its quiet margin, dark on white also in the dark: a camera reads it. */
-function Squares({ rows, label }: { rows: string[]; label: string }) {
-  const side = rows.length + 8;
-  const path = rows.flatMap((row, y) => [...row].map((each, x) => (each === "1" ? `M${x + 4} ${y + 4}h1v1h-1z` : ""))).join("");
-  return (
-    <svg class="qr" role="img" aria-label={label} viewBox={`0 0 ${side} ${side}`} shape-rendering="crispEdges">
-      <rect width={side} height={side} fill="#fff" />
-      <path d={path} fill="#000" />
-    </svg>
-  );
 }

@@ -4,7 +4,7 @@ import { mark, t } from "../shared/texts";
 
 export const REASONS: Record<DecisionKind, string[]> = {
   sin_acta: ["paquete_no_entregado", "casilla_no_instalada", "paquete_sin_sobre", "contingencia_de_la_urna"],
-  imagen_de_otra_acta: ["etiqueta_equivocada", "identificada_por_error", "otra"],
+  imagen_de_otra_acta: ["etiqueta_equivocada", "identificada_por_error", "identificada_despues", "otra"],
   fuera_de_catalogo: ["dos_identificaciones", "casilla_no_aprobada", "otra"],
   imagen_sin_identidad: ["dos_identificaciones"],
   mensaje_descartado: ["imagen_de_prueba", "repetido", "no_es_un_acta", "otra"],
@@ -29,6 +29,9 @@ const WORDS: Record<string, string> = {
   contingencia_de_la_urna: mark("contingencia de la urna electrónica"),
   etiqueta_equivocada: mark("la etiqueta es de otra acta"),
   identificada_por_error: mark("se identificó por error"),
+  identificada_despues: mark("se pudo identificar después"),
+  identidad_difiere: mark("la etiqueta y quien la envió"),
+  dos_identidades: mark("dos etiquetas en una imagen"),
   dos_identificaciones: mark("dos personas la identificaron así"),
   casilla_no_aprobada: mark("la casilla no está aprobada"),
   imagen_de_prueba: mark("era una imagen de prueba"),
@@ -67,12 +70,14 @@ export function subjectOf(row: DecisionRow): string {
 }
 
 /** What confirming this decision does, in one sentence. */
-export function effectOf(kind: DecisionKind, subject: string): string {
+export function effectOf(kind: DecisionKind | "imagen_libre", subject: string): string {
   switch (kind) {
     case "sin_acta":
       return t("El acta {s} se publica sin números, con su motivo, y deja de esperarse.", { s: subject });
     case "imagen_de_otra_acta":
       return t("La imagen pasa a la otra acta, o a quienes identifican; lo capturado de ella ya no cuenta para la primera ({s}).", { s: subject });
+    case "imagen_libre": // of no acta before
+      return t("La imagen pasa a ser de esa acta, y dos personas la capturan si todavía no está capturada ({s}).", { s: subject });
     case "fuera_de_catalogo":
       return t("La imagen se publica aparte, fuera de catálogo, y no cuenta para ninguna acta ({s}).", { s: subject });
     case "imagen_sin_identidad":
@@ -88,4 +93,6 @@ export function effectOf(kind: DecisionKind, subject: string): string {
 export const undoneOf = (kind: DecisionKind, subject: string): string =>
   kind === "sin_acta"
     ? t("El acta {s} se espera otra vez.", { s: subject })
+    : kind === "imagen_sin_identidad"
+      ? t("La imagen vuelve a quienes identifican, sin lo que se dijo antes ({s}).", { s: subject })
     : t("La imagen vuelve a como estaba antes de la decisión ({s}).", { s: subject });

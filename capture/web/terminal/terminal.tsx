@@ -91,6 +91,11 @@ export function Terminal() {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code === "tarea_vencida") await again(from);
+      // The draft stays: if the same acta comes back later, so does all that was typed of it.
+      else if (error.code === "persona_en_pausa") {
+        setTask(null);
+        setTold(error.message);
+      }
       else if (error.status === 422) setTold(error.message);
       else {
         dropDraft(user!);
@@ -105,7 +110,14 @@ export function Terminal() {
 
   /** The lease ran out. If the acta still waits, it comes back with all that was typed; else another person has it. */
   async function again(from: TaskAnswer): Promise<void> {
-    const found = await ask("POST /v1/tasks/lease", { tipos: KINDS });
+    let found: TaskAnswer | null;
+    try {
+      found = await ask("POST /v1/tasks/lease", { tipos: KINDS });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      setTask(null);
+      return setTold(error.message);
+    }
     const same = found !== null && found.imagen === from.imagen && found.acta?.clave === from.acta?.clave && found.tipo === from.tipo;
     setTask(found);
     setTold(
