@@ -89,7 +89,7 @@ class Size:
         return 2 * self.casillas - 1 - self.by_phone + self.again + self.copies + self.floors + self.rubbish
 
 
-SHORT: Final = Size(casillas=5, by_phone=4, again=1, copies=1, floors=1, rubbish=2)
+SHORT: Final = Size(casillas=5, by_phone=5, again=2, copies=1, floors=1, rubbish=2)
 LONG: Final = Size(casillas=50, by_phone=20, again=70, copies=120, floors=3, rubbish=28)
 
 
