@@ -33,6 +33,7 @@ from capture.decisions import Decisions
 from capture.description import Operation, describe
 from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
+from capture.imports import Imports
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.quality import QualityRoom
@@ -60,6 +61,9 @@ from capture.shapes import (
     FueraList,
     HealthAnswer,
     IdentityBody,
+    ImportBody,
+    ImportedAnswer,
+    ImportedBody,
     InvitationAnswer,
     InvitationBody,
     LostAnswer,
@@ -78,6 +82,7 @@ from capture.shapes import (
     SiteBoard,
     SitesList,
     TaskAnswer,
+    ToImportAnswer,
     UnidentifiedList,
     ValuesBody,
     WaitingList,
@@ -134,6 +139,7 @@ class Rooms:
     desk: Desk
     decisions: Decisions
     quality: QualityRoom
+    imports: Imports
     pool: Pool
 
 
@@ -206,6 +212,7 @@ def create_app(
         desk,
         Decisions(pool, tonight, clock=clock, chance=chance),
         QualityRoom(pool, clock=clock),
+        Imports(pool, desk, tonight, clock),
         pool,
     )
     for operation in OPERATIONS:
@@ -453,6 +460,20 @@ async def resolution(
     """Keep which of three different captures is right: 201, or 200 if the same came before."""
     desk = _rooms(request).desk
     return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
+
+
+async def check_import(request: Request, person: Speaker, said: Annotated[ImportBody, body_of(ImportBody)]) -> Response:
+    """Whether these values of an acta without an image could be imported: 200 with the names of the acta."""
+    return JSONResponse(await _rooms(request).imports.check(person, said.eleccion, said.clave, said.valores))
+
+
+async def import_capture(
+    request: Request, person: Speaker, said: Annotated[ImportedBody, body_of(ImportedBody)]
+) -> Response:
+    """Keep the values as the first capture of a constancia: 201, or 200 if the same came before."""
+    image = bytes.fromhex(said.imagen)
+    answer = await _rooms(request).imports.capture(person, said.eleccion, said.clave, said.valores, image=image)
+    return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
 async def release(request: Request, person: Speaker, lease: Lease) -> Response:
@@ -798,6 +819,14 @@ OPERATIONS: Final[Sequence[Operation]] = (
     *(
         Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))
         for what, (answer, _) in LISTED.items()
+    ),
+    Operation(
+        "/v1/imports/check", "POST", check_import, {200: ToImportAnswer},
+        (*MOVES_AN_ACTA, *OF_VALUES),
+    ),
+    Operation(
+        "/v1/imports", "POST", import_capture, {201: ImportedAnswer, 200: ImportedAnswer},
+        (*MOVES_AN_ACTA, *OF_VALUES, Code.TASK_ANSWERED, Code.TASK_EXPIRED, Code.IMAGE_OF_OTHER_ACTA),
     ),
     Operation("/v1/quality", "GET", quality, {200: QualityAnswer}, SEES),
     Operation(

@@ -119,9 +119,14 @@ class Enrolment:
         allow(person, SEES_ITS_SITE)
         async with borrow(self.pool) as connection:
             actas, images = await store.site_board(connection, person.site, MOST_ROWS)
-        told = [{**each, "desde": each["desde"] and each["desde"].isoformat()} for each in map(dict, actas)]
+        told = [{**each, "desde": self._since(each["estado"], each["desde"])} for each in map(dict, actas)]
         untied = [{**each, "desde": each["desde"].isoformat()} for each in map(dict, images)]
         return {"sitio": person.site_code, "actas": told, "imagenes": untied}
+
+    def _since(self, estado: str, at: datetime | None) -> str | None:
+        # Nobody waits for an acta before the night opens.
+        since = self.tonight.opened_at if estado == "falta" else at
+        return None if since is None else since.isoformat()
 
 
 def _by_casilla(rows: Sequence[Any]) -> list[dict[str, Any]]:
