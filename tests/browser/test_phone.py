@@ -117,7 +117,7 @@ class Handset:
 
 
 class DroppingLink:
-    """A slow mobile line that is gone every few seconds, whatever is on its way then."""
+    """A slow mobile line that drops every few seconds, in the middle of any request."""
 
     UP = 150_000
     """Bytes a second that leave the phone."""
@@ -138,7 +138,7 @@ class DroppingLink:
         self._line.send("Network.emulateNetworkConditions", said)
 
     def until(self, receipts: int) -> None:
-        """It comes and goes until the phone has this many receipts, and nothing waits."""
+        """It comes and goes until the phone has this many receipts, and no photograph waits."""
         self.phone.context.set_offline(False)
         wanted = f"{receipts} con acuse · 0 por enviar"
         for _ in range(100):
@@ -401,6 +401,31 @@ def test_a_receipt_that_is_not_of_this_photo_is_not_believed(phone: Telephone, r
     phone.has(0, waiting=1)
     phone.context.unroute("**/v1/uploads/**")
     phone.hurry_until(1)
+
+
+def test_a_phone_that_is_revoked_in_the_middle_of_an_upload_sends_no_more_and_keeps_its_photo(
+    phone: Telephone, room: ScreenRoom, shots: Any
+) -> None:
+    phone.enrol(secciones=(34,))
+
+    def lost(route: Route) -> None:
+        if route.request.method == "PATCH":
+            phone.context.unroute("**/v1/uploads/**")
+            assert room.run(room.room.ask("super", f"/v1/devices/{phone.name}/lost")).status_code == 201
+            room.run(room.room.intake.devices._refresh_once())
+        route.continue_()
+
+    phone.context.route("**/v1/uploads/**", lost)
+    content = drawn(VALUES, 34)
+    phone.photograph(content)
+    phone.answer("Sí, enviar")
+    expect(phone.page.locator(".picture")).to_contain_text(f"el dispositivo {phone.name} no está inscrito")
+    shots(phone.page, "casilla-revocado")
+    phone.close()
+    phone.open()
+    phone.has(0, waiting=1)
+    assert phone.originals() == [content]
+    assert sent_by(room, phone.name) == []
 
 
 def test_a_phone_without_network_shares_a_package_with_originals_and_signatures(

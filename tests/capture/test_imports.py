@@ -71,7 +71,7 @@ async def test_an_import_is_one_capture_and_counts_with_that_of_another_person_a
     assert (said["tipo_documento"], said["contabilizada"]) == ("Constancia sin imagen", 1)
 
 
-async def test_an_image_that_comes_later_is_typed_anew_and_what_was_told_counts_until_then(room: Room) -> None:
+async def test_an_image_that_comes_later_is_typed_anew_and_the_import_counts_until_then(room: Room) -> None:
     page = await arrives(room, 1, jpeg(1))
     await imports(room, "ana", page)
     await room.type("beto", VALUES)
@@ -141,7 +141,7 @@ async def test_a_picture_that_is_no_constancia_is_imported_by_nobody(room: Room)
     assert await imports(room, "ana", page, clave="clave3") == (201, "")
 
 
-async def test_the_command_imports_a_file_and_says_what_is_wrong_by_its_line(
+async def test_the_command_imports_a_file_and_names_the_line_of_each_error(
     room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, file = tmp_path / "escaner", tmp_path / "actas.csv"
