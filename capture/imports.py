@@ -1,6 +1,6 @@
 """A capture that comes from a file, of an acta of which no image can be had: one person's word, and marked.
 
-1. `check`: the values are those of that acta's form, and no image of it is here. Nothing is kept.
+1. `check`: the values are those of that acta's form, and no image of it has come. It keeps nothing.
 2. Its device sends a *constancia*: a page with the acta's sticker that says that there is no image. It goes the way of
    every image, and its document is published: *Constancia sin imagen*.
 3. `capture`: the person who imports captures it first. Another person, at another site, captures it without seeing that

@@ -25,7 +25,7 @@ _MOST_DIGITS: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class CaptureLine:
-    """One acta of the file: its line, its names and its values; or what is wrong with it."""
+    """One acta of the file: its line, its names and its values; or the reason why it cannot be read."""
 
     line: int
     election: str
