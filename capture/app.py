@@ -33,6 +33,7 @@ from capture.description import Operation, describe
 from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
 from capture.findings import Findings
+from capture.imports import Imports
 from capture.inspection import Inspection
 from capture.intake import Intake
 from capture.quality import QualityRoom
@@ -48,6 +49,9 @@ from capture.shapes import (
     EnrolmentBody,
     HealthAnswer,
     IdentityBody,
+    ImportBody,
+    ImportedAnswer,
+    ImportedBody,
     InvitationAnswer,
     InvitationBody,
     MunicipiosAnswer,
@@ -58,6 +62,7 @@ from capture.shapes import (
     SessionAnswer,
     SiteBoard,
     TaskAnswer,
+    ToImportAnswer,
     ValuesBody,
     Wanted,
     WithNext,
@@ -171,6 +176,7 @@ def create_app(
         QualityRoom(pool, clock=clock),
         Staffing(pool, people),
         Findings(pool, clock=clock),
+        Imports(pool, desk, tonight, clock),
         pool,
     )
     for operation in OPERATIONS:
@@ -388,6 +394,20 @@ async def resolution(
     """Keep which of three different captures is right: 201, or 200 if the same came before."""
     desk = rooms_of(request).desk
     return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
+
+
+async def check_import(request: Request, person: Speaker, said: Annotated[ImportBody, body_of(ImportBody)]) -> Response:
+    """Whether these values of an acta without an image could be imported: 200 with the names of the acta."""
+    return JSONResponse(await rooms_of(request).imports.check(person, said.eleccion, said.clave, said.valores))
+
+
+async def import_capture(
+    request: Request, person: Speaker, said: Annotated[ImportedBody, body_of(ImportedBody)]
+) -> Response:
+    """Keep the values as the first capture of a constancia: 201, or 200 if the same came before."""
+    image = bytes.fromhex(said.imagen)
+    answer = await rooms_of(request).imports.capture(person, said.eleccion, said.clave, said.valores, image=image)
+    return JSONResponse(answer.content, 201 if answer.new else 200)
 
 
 async def release(request: Request, person: Speaker, lease: Lease) -> Response:
@@ -612,6 +632,14 @@ OPERATIONS: Final[Sequence[Operation]] = (
     Operation("/v1/catalog/secciones", "GET", secciones, {200: SeccionesAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     Operation("/v1/catalog/actas", "GET", actas, {200: ActasAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     *supervision.OPERATIONS,
+    Operation(
+        "/v1/imports/check", "POST", check_import, {200: ToImportAnswer},
+        (*supervision.MOVES_AN_ACTA, *OF_VALUES),
+    ),
+    Operation(
+        "/v1/imports", "POST", import_capture, {201: ImportedAnswer, 200: ImportedAnswer},
+        (*supervision.MOVES_AN_ACTA, *OF_VALUES, Code.TASK_ANSWERED, Code.TASK_EXPIRED, Code.IMAGE_OF_OTHER_ACTA),
+    ),
     Operation("/metrics", "GET", metrics, {200: TEXT}),
     Operation("/healthz", "GET", healthz, {200: HealthAnswer, 503: HealthAnswer}),
     Operation("/livez", "GET", livez, {200: TEXT}),

@@ -12,6 +12,7 @@ from capture.decisions import Decisions
 from capture.enrolment import Enrolment
 from capture.entries import Desk, DeskAnswer
 from capture.findings import Findings
+from capture.imports import Imports
 from capture.intake import Intake
 from capture.quality import QualityRoom
 from capture.staffing import Staffing
@@ -35,6 +36,7 @@ class Rooms:
     quality: QualityRoom
     staffing: Staffing
     findings: Findings
+    imports: Imports
     pool: Pool
 
 

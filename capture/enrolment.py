@@ -119,8 +119,15 @@ class Enrolment:
         allow(person, SEES_ITS_SITE)
         async with borrow(self.pool) as connection:
             actas, images = await store.site_board(connection, person.site, MOST_ROWS)
-        told, untied = ([_with_moments(dict(each)) for each in rows] for rows in (actas, images))
+        told = [
+            _with_moments({**each, "desde": self._since(each["estado"], each["desde"])}) for each in map(dict, actas)
+        ]
+        untied = [_with_moments(dict(each)) for each in images]
         return {"sitio": person.site_code, "actas": told, "imagenes": untied}
+
+    def _since(self, estado: str, at: datetime | None) -> datetime | None:
+        # Nobody waits for an acta before the night opens.
+        return self.tonight.opened_at if estado == "falta" else at
 
 
 def _with_moments(row: dict[str, Any]) -> dict[str, Any]:

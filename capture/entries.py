@@ -180,7 +180,7 @@ class Desk:
             "campos": [],
         }
         if held.acta is not None:
-            form = await self._form_of_contest(connection, held.acta.contest)
+            form = await self.form_of_contest(connection, held.acta.contest)
             told["acta"] = self._acta_of_task(form, held.acta)
             told["campos"] = form.campos(held.acta.digitos, _strips(held.marks, form.layout, self._forms.layouts))
             if held.kind is TaskKind.RESOLUCION:
@@ -224,7 +224,7 @@ class Desk:
         async with borrow(self._pool) as connection:
             return {"filas": await store.actas_of_seccion(connection, entidad, municipio, seccion)}
 
-    async def _form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
+    async def form_of_contest(self, connection: Connection, contest: ContestId) -> Form:
         """The form of that contest; the catalogue is read when a contest is first met, and never changes after."""
         if contest not in self._forms.of:
             self._forms = await store.forms(connection)
@@ -327,11 +327,11 @@ class Desk:
         return ChoiceOfThree.among(form, await pipeline_store.captures(connection, acta, ronda))
 
     async def _choice_on(self, connection: Connection, on_form: OnForm, ronda: int) -> "ChoiceOfThree":
-        form = await self._form_of_contest(connection, on_form.contest)
+        form = await self.form_of_contest(connection, on_form.contest)
         return await self._choice(connection, form, on_form.acta, ronda)
 
     async def _read_values(self, connection: Connection, on_form: OnForm, raw: Mapping[str, object]) -> Values:
-        return read_values(await self._form_of_contest(connection, on_form.contest), raw, digitos=on_form.digitos)
+        return read_values(await self.form_of_contest(connection, on_form.contest), raw, digitos=on_form.digitos)
 
     # What supervisors and cotejadores do to an acta.
 

@@ -32,9 +32,12 @@ POLICY: Final = (
 )
 """No inline script, no other origin, in no frame."""
 PHONE_POLICY: Final = (
-    POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'") + "; worker-src 'self'; media-src blob:"
+    POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'") + "; worker-src 'self'"
 )
-"""The phone reads QR codes with a program in WebAssembly, in a worker, from its camera."""
+"""The phone reads QR codes with a program in WebAssembly, in a worker."""
+MAY: Final = "camera=(), microphone=(), geolocation=(), display-capture=()"
+PHONE_MAY: Final = MAY.replace("camera=()", "camera=(self)")
+"""What of the machine a screen may use: the phone its camera, and no screen anything else."""
 OF_THE_PHONE: Final = "casilla"
 """How the names of the phone's files begin."""
 
@@ -57,6 +60,7 @@ def files() -> dict[str, File]:
         headers = {
             "Content-Type": MEDIA[made.name.rpartition(".")[2]],
             "Content-Security-Policy": PHONE_POLICY if phone else POLICY,
+            "Permissions-Policy": PHONE_MAY if phone else MAY,
             # The names are fixed. A browser asks each time whether its copy is still the one, and two replicas of
             # different versions never mix for longer than a reload.
             "Cache-Control": "no-cache",

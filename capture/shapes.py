@@ -164,6 +164,20 @@ class ReviewBody(JsonBody):
     """What the person saw; it is kept, and is not published."""
 
 
+class ImportBody(JsonBody):
+    """The values of an acta of which no image can be had, from a file."""
+
+    eleccion: str = Field(max_length=40, pattern=PRINTABLE)
+    clave: str = Field(max_length=40, pattern=PRINTABLE)
+    valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
+    """Every field of the acta once, by its `codigo`: a number, "ilegible" or "sin dato"."""
+
+
+class ImportedBody(ImportBody):
+    imagen: str = Field(pattern=SHA256_PATTERN)
+    """The constancia in the place of the image, which has its receipt."""
+
+
 class CotejoBody(JsonBody):
     resultado: str = Field(max_length=40, pattern=PRINTABLE)
 
@@ -244,6 +258,26 @@ class EnrolmentAnswer(JsonAnswer):
     """Those whose actas the device is to bring; it may bring others too."""
 
 
+class ImportedAnswer(JsonAnswer):
+    captura: int
+    avisos: list[str]
+    """Sums that do not add up. They warn and decide nothing."""
+
+
+class ToImportAnswer(JsonAnswer):
+    """The acta whose values can be imported."""
+
+    eleccion: str
+    clave: str
+    titulo: str
+    qr: str
+    """The text of its sticker, which the constancia shows."""
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+
+
 class ActaOfSite(JsonAnswer):
     eleccion: str
     titulo: str
@@ -255,7 +289,8 @@ class ActaOfSite(JsonAnswer):
     lugar: str
     estado: Literal["llego", "falta", "sin_acta"]
     desde: datetime | None
-    """When its first image came, or when it was registered as sin acta; null if it is missing."""
+    """When its first image came, or when it was registered as sin acta. If it is missing: when the night opened, null
+    before."""
     propuesta: int | None
     """The number of a sin acta that one person has proposed, and that waits for another."""
     pedida: datetime | None

@@ -1162,7 +1162,14 @@ MOMENTS = ("FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION")
 LEGAL = {
     "ORIGEN": {"CASILLA", "CATD", "CCV"},
     "DIGITALIZACION": {"Móvil", "Escáner", "Urna"},
-    "TIPO_DOCUMENTO": {"Acta PREP", "Acta Consejo", "Copia RPPCI", "Copia PE", "Acta Extranjero"},
+    "TIPO_DOCUMENTO": {
+        "Acta PREP",
+        "Acta Consejo",
+        "Copia RPPCI",
+        "Copia PE",
+        "Acta Extranjero",
+        "Constancia sin imagen",
+    },
     "COTEJADA": {"0", "1", "2", "3"},
 }
 WITH_LISTA, WITHOUT_SECCION = {"B", "C", "E"}, {"M", "P", "V", "A"}

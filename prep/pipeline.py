@@ -44,10 +44,14 @@ from prep.store import pipeline as store
 from prep.store.database import Connection
 from prep.store.decisions import ProposedDecision, Speaker
 from prep.store.pipeline import ActaRow, Identification, KeptCapture, Reading, Unread, Version
+from prep.upload import TipoDocumento
 
 SHUFFLE: Final = 20.0
 """A new task waits a random time of up to this many seconds. So no person can arrange which acta they get."""
 
+IMPORT_WAITS: Final = timedelta(minutes=15)
+"""How long the first capture of an acta without an image waits for the person who imports it; then anybody may ask for
+its quantities."""
 
 Hours = Callable[[], tuple[datetime, datetime] | None]
 
@@ -282,6 +286,7 @@ async def _attach_to_acta(connection: Connection, acta: ActaId, image: bytes, gi
     - A person has begun to type: the new image is kept and changes nothing.
     - The acta is registered as sin acta and arrives after all: a new round opens. The published version counts until
       that round is verified.
+    - People typed what others told them of an acta without an image, and now there is one: a new round too.
     """
     row = await store.lock_acta(connection, acta, given.now())
     match row.estado:
@@ -289,14 +294,33 @@ async def _attach_to_acta(connection: Connection, acta: ActaId, image: bytes, gi
             row = await _move_acta(connection, row, Move.ACOPIO, given.now(), image=image)
             await _open_round(connection, row, Move.DIGITALIZACION, image, given)
         # `better_image` changes only a capture task that no person has taken: both captures must be from one image.
+        case Estado.DIGITALIZADA if await _is_first_image(connection, image, than=row.image):
+            await store.drop_tasks(connection, acta)
+            await store.replace_image(connection, acta, image, given.now())
+            await _ask_capture(connection, replace(row, image=image), 1, [], given)
         case Estado.DIGITALIZADA if await _is_better(connection, image, than=row.image):
             if await store.better_image(connection, acta, image):
                 await store.replace_image(connection, acta, image, given.now())
         # The version has no image, so it is a sin acta whose acta has arrived after all.
         case Estado.VERIFICADA | Estado.PUBLICADA | Estado.COTEJADA if row.version_image is None:
             await _open_round(connection, row, Move.RECAPTURA, image, given)
+        case Estado.CAPTURADA | Estado.VERIFICADA | Estado.PUBLICADA | Estado.COTEJADA if await _is_first_image(
+            connection, image, than=row.image
+        ):
+            await store.drop_tasks(connection, row.id)
+            detail = {"motivo": "llegó su imagen", "imagen": image.hex()}
+            await store.add_event(connection, "recaptura", row.clave, detail, given.now())
+            await _open_round(connection, row, Move.RECAPTURA, image, given)
         case _:
             pass  # kept, but not the current one
+
+
+async def _is_first_image(connection: Connection, image: bytes, *, than: bytes | None) -> bool:
+    """Whether `than` says that there is no image of the acta, and `image` is one."""
+    if than is None:
+        return False
+    new, old = await store.provenance(connection, image), await store.provenance(connection, than)
+    return old.tipo_documento == TipoDocumento.SIN_IMAGEN != new.tipo_documento
 
 
 async def _is_better(connection: Connection, image: bytes, *, than: bytes | None) -> bool:
@@ -374,6 +398,9 @@ async def _ask_capture(
     assert row.image is not None
     # Two people at two sites can hardly agree on a false value.
     elsewhere = ordinal == 2 and await store.capture_sites(connection) > 1
+    queue_at = _random_queue_time(given)
+    if ordinal == 1 and (await store.provenance(connection, row.image)).tipo_documento == TipoDocumento.SIN_IMAGEN:
+        queue_at += IMPORT_WAITS  # the person who imports it captures it first
     await store.add_task(
         connection,
         "captura",
@@ -381,7 +408,7 @@ async def _ask_capture(
         image=row.image,
         ronda=row.ronda,
         ordinal=ordinal,
-        queue_at=_random_queue_time(given),
+        queue_at=queue_at,
         at=given.now(),
         not_persons=[capture.person for capture in captures],
         not_site=captures[0].site if elsewhere else None,

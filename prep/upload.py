@@ -46,6 +46,8 @@ class TipoDocumento(StrEnum):
     COPIA_RPPCI = "Copia RPPCI"
     COPIA_PE = "Copia PE"
     ACTA_EXTRANJERO = "Acta Extranjero"
+    SIN_IMAGEN = "Constancia sin imagen"
+    """A page that says that there is no image of the acta, in its place (`prep catd import`)."""
 
 
 # Functions that read the text of a header. Each raises ValueError if the text is wrong.

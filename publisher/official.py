@@ -250,7 +250,7 @@ ABOUT: Final[Mapping[str, str]] = {
     "FECHA_HORA_VERIFICACION": "Captura que la confirmó, {hours}.",
     "ORIGEN": "CASILLA o CATD: dónde se tomó la imagen.",
     "DIGITALIZACION": "Móvil, Escáner o Urna: con qué se tomó la imagen.",
-    "TIPO_DOCUMENTO": "Acta PREP o la copia que la sustituye.",
+    "TIPO_DOCUMENTO": "Acta PREP, la copia que la sustituye, o la constancia de que no hay imagen del acta.",
     "COTEJADA": "0 no cotejada, 1 aceptada, 2 aceptada después de un cambio, 3 en corrección.",
 }
 

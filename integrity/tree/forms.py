@@ -21,7 +21,9 @@ BY_LISTA: Final = frozenset("BCE")
 WITHOUT_SECCION: Final = frozenset("MPVA")
 _ORIGEN: Final = frozenset({"CASILLA", "CATD", "CCV"})
 _DIGITALIZACION: Final = frozenset({"Móvil", "Escáner", "Urna"})
-_DOCUMENTO: Final = frozenset({"Acta PREP", "Acta Consejo", "Copia RPPCI", "Copia PE", "Acta Extranjero"})
+_DOCUMENTO: Final = frozenset(
+    {"Acta PREP", "Acta Consejo", "Copia RPPCI", "Copia PE", "Acta Extranjero", "Constancia sin imagen"}
+)
 _COTEJADA: Final = frozenset("0123")
 _TRASLADO: Final = re.compile(r"(?!.*(.).*\1)[DFI]{0,3}")
 _MOMENT: Final = re.compile(r"(\d\d)/(\d\d)/(20\d\d) ((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)", re.ASCII)

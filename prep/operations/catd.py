@@ -1,4 +1,4 @@
-"""`prep catd …`: a folder into which any scanner saves files, and packages of telephones that had no network.
+"""`prep catd …`: a folder of a scanner, packages of telephones without network, and files of actas without an image.
 
 `watch` does this with each file, from top to bottom; a comment says how things stand if the machine stops there.
 
@@ -23,7 +23,7 @@ import sys
 import time
 import zipfile
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,11 +39,13 @@ from integrity import durable
 from prep.arguments import Parser
 from prep.domain.catalog import read_identity
 from prep.errors import Code, PrepError, Rejected
+from prep.files.capture_table import CaptureLine, read_capture_table
+from prep.operations.accounts import asked_password
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import scan_files
 from prep.scan.header import START, format_of
 from prep.scan.pictures import prepare
-from prep.upload import FIRST_MOMENT, LAST_MOMENT, Upload, headers_of
+from prep.upload import FIRST_MOMENT, LAST_MOMENT, TipoDocumento, Upload, headers_of
 
 OURS: Final = ".prep-catd"
 SENT: Final = "enviadas"
@@ -75,6 +77,7 @@ CREATE TABLE IF NOT EXISTS image (
     refused TEXT
 );
 CREATE TABLE IF NOT EXISTS spent (number INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS page (sha256 TEXT PRIMARY KEY, headers TEXT NOT NULL);
 """
 
 
@@ -107,10 +110,14 @@ def _catd_parser() -> Parser:
     watch.add_argument("--once", action="store_true", help="termina cuando no queda nada por enviar")
     watch.set_defaults(command=_watch)
     importing = commands.add_parser(
-        "import", help="envía el paquete que compartió un teléfono sin red", prog="prep catd import"
+        "import",
+        help="envía el paquete que compartió un teléfono sin red, o un archivo con actas de las que no hay imagen",
+        prog="prep catd import",
     )
-    importing.add_argument("package", metavar="PAQUETE", type=Path, help="el archivo ZIP")
-    importing.add_argument("--server", required=True, metavar="DIRECCIÓN", help="la de la recepción, como https://…")
+    importing.add_argument("package", metavar="ARCHIVO", type=Path, help="el ZIP del teléfono, o un CSV")
+    importing.add_argument("--server", metavar="DIRECCIÓN", help="de un ZIP: la de la recepción, como https://…")
+    importing.add_argument("--folder", metavar="CARPETA", type=Path, help="de un CSV: una carpeta ya inscrita")
+    importing.add_argument("--user", metavar="USUARIO", help="de un CSV: de quién es esa captura; se pide su clave")
     importing.set_defaults(command=_import)
     return parser
 
@@ -226,6 +233,23 @@ class SpoolJournal:
         if taken is not None:
             self._kept.execute("INSERT OR IGNORE INTO spent VALUES (?)", (taken,))
         self._kept.execute("UPDATE image SET number = NULL, headers = NULL WHERE sha256 = ?", (sha256,))
+
+    def announce_page(self, sha256: str, sign: Callable[[int], Mapping[str, str]]) -> dict[str, str]:
+        """The headers of a constancia: signed once, with a number that no image of this device gets."""
+        self._kept.execute("BEGIN IMMEDIATE")
+        kept = self._kept.execute("SELECT headers FROM page WHERE sha256 = ?", (sha256,)).fetchone()
+        if kept is None:
+            number = self.next_number()
+            said = json.dumps(dict(sign(number)))
+            self._kept.execute("INSERT INTO spent VALUES (?)", (number,))
+            self._kept.execute("INSERT INTO page VALUES (?, ?)", (sha256, said))
+        self._kept.execute("COMMIT")
+        headers: dict[str, str] = json.loads(said if kept is None else kept["headers"])
+        return headers
+
+    def forget_page(self, sha256: str) -> None:
+        """Its number is another image's; it stays spent."""
+        self._kept.execute("DELETE FROM page WHERE sha256 = ?", (sha256,))
 
     def keep_receipt(self, sha256: str, receipt: bytes) -> None:
         self._kept.execute("UPDATE image SET receipt = ? WHERE sha256 = ?", (receipt, sha256))
@@ -422,11 +446,14 @@ def qr_of(path: Path) -> str:
     return found["text"] or ""
 
 
-def signed_headers(place: Place, sha256: str, number: int, acopio: str, acta: str) -> dict[str, str]:
+def signed_headers(
+    place: Place, sha256: str, number: int, acopio: str, acta: str, *, document: str = ""
+) -> dict[str, str]:
     """The headers of an image of this folder, signed as docs/api.md says."""
     said = {
         "device": place.device, "sequence": str(number), "sha256": sha256, "origen": "CATD",
         "digitalizacion": "escaner", "acopio_at": acopio, "acta_hint": acta,
+        "tipo_documento": document,
     }  # fmt: skip
     named = [(header.name, said.get(field, "")) for field, header in headers_of(Upload).items()]
     text = "\n".join(["PREP-IMAGE-V1", *(value for _, value in named)])
@@ -489,6 +516,16 @@ _LIST_BYTES: Final = 10_000_000
 
 
 async def _import(arguments: argparse.Namespace) -> int:
+    if arguments.folder is not None or arguments.user is not None:
+        if arguments.folder is None or not arguments.user or arguments.server is not None:
+            raise Rejected("de un CSV: --folder y --user; de un paquete: --server")
+        return await _import_table(arguments.package, Place.open(arguments.folder), arguments.user)
+    if arguments.server is None:
+        raise Rejected("de un CSV: --folder y --user; de un paquete: --server")
+    return await _import_package(arguments)
+
+
+async def _import_package(arguments: argparse.Namespace) -> int:
     """Send every image of a package as its telephone signed it; the receipts stand beside the package."""
     path: Path = arguments.package
     receipts: dict[str, Any] = {}
@@ -577,3 +614,86 @@ async def _send_packed(
         if not answer.ok:
             raise Rejected(_sentence(body))
         return body
+
+
+# Actas of which there is no image, from a file of columns.
+
+
+async def _import_table(path: Path, place: Place, user: str) -> int:
+    """Import each line as the first capture of that person; another person captures each acta again, blind."""
+    content = await asyncio.to_thread(_content_of, path)
+    lines = read_capture_table(content)
+    source = hashlib.sha256(content).hexdigest()
+    journal = SpoolJournal(place.folder / OURS / "envios.sqlite")
+    try:
+        async with aiohttp.ClientSession(place.server, timeout=aiohttp.ClientTimeout(120)) as client:
+            said = json.loads(
+                await _asked(client, "POST", "/v1/session", json={"usuario": user, "clave": asked_password(user)})
+            )
+            client.headers["Authorization"] = f"Bearer {said['token']}"
+            refused = 0
+            for each in lines:
+                try:
+                    await _import_line(client, place, journal, each, site=said["sitio"], source=source)
+                except Rejected as refusal:
+                    refused += 1
+                    print(f"línea {each.line}: {refusal.sentence}", flush=True)
+                else:
+                    print(f"línea {each.line}: {each.clave} importada; falta que otra persona la capture", flush=True)
+            await _asked(client, "DELETE", "/v1/session")
+    finally:
+        journal.close()
+    print(f"{len(lines) - refused} importadas, {refused} no")
+    return 1 if refused else 0
+
+
+async def _import_line(
+    client: aiohttp.ClientSession, place: Place, journal: SpoolJournal, line: CaptureLine, *, site: str, source: str
+) -> None:
+    """One acta: its constancia is safe first, and then its values. Run again, it goes on where it stopped."""
+    if line.wrong:
+        raise Rejected(line.wrong)
+    from prep.operations.constancia import constancia  # noqa: PLC0415 - its extra is of those who import
+
+    named = {"eleccion": line.election, "clave": line.clave, "valores": dict(line.values)}
+    acta = json.loads(await _asked(client, "POST", "/v1/imports/check", json=named))
+    page = constancia(acta, site=site, source=source, line=line.line)
+    sha256 = hashlib.sha256(page).hexdigest()
+
+    # Nothing of it is at the server yet. The number is the page's before it goes out.
+    while True:
+        headers = journal.announce_page(
+            sha256,
+            lambda number: signed_headers(place, sha256, number, _now(), acta["qr"], document=TipoDocumento.SIN_IMAGEN),
+        )
+        async with client.post("/v1/images", data=page, headers=headers, allow_redirects=False) as answer:
+            body = await answer.read()
+        if _code(body) not in NUMBER_TAKEN:
+            break
+        journal.forget_page(sha256)
+    if not answer.ok:
+        raise Rejected(_sentence(body))
+    if not receipt_is_right(body, sha256, len(page), place.key_of_server):
+        raise Rejected("el acuse de la constancia no es de ella, o no lo firmó el servidor; avise a su supervisor")
+
+    # The page is safe. Its values follow as soon as a worker has read its sticker.
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while True:
+        async with client.post("/v1/imports", json={**named, "imagen": sha256}) as answer:
+            body = await answer.read()
+        if answer.ok:
+            return
+        if answer.status not in AGAIN or time.monotonic() > deadline:
+            raise Rejected(_sentence(body))
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Rejected(f"no se puede leer {path}: {error.strerror}") from None
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -12,6 +12,8 @@ WITH mine AS (
         SELECT id FROM task
         WHERE task.kind = kinds.kind
             AND (lease IS NULL OR lease_until <= $4)
+            -- One that waits for a person who imports it is offered later; a minute, as clocks of machines differ.
+            AND queue_at < $4::timestamptz + interval '1 minute'
             AND $1 <> ALL (not_persons)
             AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $7)
         ORDER BY queue_at

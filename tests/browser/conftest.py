@@ -40,6 +40,7 @@ DECLARED = replace(
     institute=Institute("Instituto Electoral de Ejemplo", hashlib.sha256(LOGO).hexdigest(), ("#6A1B52", "#D9A441")),
 )
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LANGUAGE = {"LANG": "es_MX.UTF-8"}
 
 
 def picture(sheet: Sheet) -> bytes:
@@ -159,11 +160,35 @@ def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as changed:
         changed.setattr(Browser, "new_context", _patient(Browser.new_context))
         # A home of its own: Debian's wrapper reads the home of the user.
-        opened = playwright.chromium.launch(
-            executable_path=where, args=ARGUMENTS, env={**os.environ, "LANG": "es_MX.UTF-8"}
-        )
+        opened = playwright.chromium.launch(executable_path=where, args=ARGUMENTS, env={**os.environ, **LANGUAGE})
         yield opened
         opened.close()
+
+
+@dataclass
+class Lens:
+    """A browser whose camera sees a picture. Chromium opens the file anew each time that the camera opens."""
+
+    browser: Browser
+    stream: Path
+
+    def sees(self, picture: bytes) -> None:
+        """A JPEG, from the next opening on: a stream of one frame, which is shown again and again."""
+        fresh = self.stream.with_name("siguiente")
+        fresh.write_bytes(picture)
+        fresh.replace(self.stream)
+
+
+@contextmanager
+def camera(browser: Browser, folder: Path) -> Iterator[Lens]:
+    """Another Chromium, with a camera, inside this block."""
+    stream = folder / "camara.mjpeg"
+    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={stream}"]
+    opened = browser.browser_type.launch(
+        executable_path=program("chromium", "chromium"), args=[*ARGUMENTS, *fake], env={**os.environ, **LANGUAGE}
+    )
+    yield Lens(opened, stream)
+    opened.close()
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """The phone in a real browser: it keeps what it photographs, sends it over a bad line, and believes only its receipts."""
 
+import base64
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -9,20 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
-from prep.rehearsal.drawing.camera import CONDITIONS
+from capture import screens
+from prep.rehearsal.drawing.camera import CONDITIONS, Condition
 from prep.store import embedded
-from tests.browser.conftest import accessible
+from tests.browser.conftest import Lens, accessible, camera
 from tests.makers.capture_room import VALUES, qr
 from tests.makers.screen_room import ScreenRoom, drawn, screen_room
 
 NUMBERS = count(1)
+NIGHT = Condition("noche", light=0.2)
 RECEIPTS = """async () => {
     const db = await new Promise((done) => { const asked = indexedDB.open("prep-casilla"); asked.onsuccess = () => done(asked.result); });
     const all = await new Promise((done) => { const asked = db.transaction("pictures").objectStore("pictures").getAll(); asked.onsuccess = () => done(asked.result); });
     db.close();
     return all;
+}"""
+ORIGINALS = """async () => {
+    const db = await new Promise((done) => { const asked = indexedDB.open("prep-casilla"); asked.onsuccess = () => done(asked.result); });
+    const all = (name) => new Promise((done) => { const asked = db.transaction(name).objectStore(name).getAll(); asked.onsuccess = () => done(asked.result); });
+    const keys = await new Promise((done) => { const asked = db.transaction("originals").objectStore("originals").getAllKeys(); asked.onsuccess = () => done(asked.result); });
+    const contents = await all("originals"), order = (await all("pictures")).map((each) => each.sha256);
+    db.close();
+    const text = (bytes) => new Promise((done) => { const reader = new FileReader(); reader.onload = () => done(reader.result.split(",")[1]); reader.readAsDataURL(new Blob([bytes])); });
+    return Promise.all(order.map((each) => text(contents[keys.indexOf(each)])));
 }"""
 READY = """async () => {
     await navigator.serviceWorker.ready;
@@ -72,6 +86,16 @@ class Handset:
         file = {"name": name, "mimeType": "image/jpeg", "buffer": content}
         self.page.locator("input[capture]").set_input_files(file)  # type: ignore[arg-type]
 
+    def shoots(self, lens: Lens, picture: bytes) -> None:
+        """With the live camera, which sees that picture."""
+        lens.sees(picture)
+        self.answer("Fotografiar un acta")
+        self.answer("Tomar la foto")
+
+    def originals(self) -> list[bytes]:
+        """The bytes that this phone keeps, of the oldest photograph first."""
+        return [base64.b64decode(each) for each in self.page.evaluate(ORIGINALS)]
+
     def answer(self, words: str) -> None:
         self.page.get_by_role("button", name=words).tap()
 
@@ -90,6 +114,43 @@ class Handset:
             self.page.evaluate("dispatchEvent(new Event('online'))")
             self.page.wait_for_timeout(50)
         self.has(receipts)
+
+
+class DroppingLink:
+    """A slow mobile line that drops every few seconds, in the middle of any request."""
+
+    UP = 150_000
+    """Bytes a second that leave the phone."""
+
+    def __init__(self, phone: Handset) -> None:
+        self.phone = phone
+        self.cut = 0
+        """Requests of uploads that broke."""
+        self.drops = 0
+        self._line = phone.context.new_cdp_session(phone.page)
+        phone.page.on("requestfailed", self._broke)
+
+    def _broke(self, request: Request) -> None:
+        self.cut += "/v1/uploads" in request.url
+
+    def _is(self, *, there: bool) -> None:
+        said = {"offline": not there, "latency": 60, "downloadThroughput": 4 * self.UP, "uploadThroughput": self.UP}
+        self._line.send("Network.emulateNetworkConditions", said)
+
+    def until(self, receipts: int) -> None:
+        """It comes and goes until the phone has this many receipts, and no photograph waits."""
+        self.phone.context.set_offline(False)
+        wanted = f"{receipts} con acuse · 0 por enviar"
+        for _ in range(100):
+            self._is(there=True)
+            self.phone.page.wait_for_timeout(2500)
+            if self.phone.page.locator(".count").text_content() == wanted:
+                return
+            self._is(there=False)
+            self.drops += 1
+            self.phone.page.wait_for_timeout(400)
+        self._is(there=True)
+        self.phone.has(receipts)
 
 
 class Telephone(Handset):
@@ -187,6 +248,76 @@ def test_five_actas_without_a_network_a_closed_page_and_a_bad_line_give_five_rec
     shots(phone.page, "casilla-acuses")
 
 
+def test_the_live_camera_advises_and_keeps_the_whole_photograph_before_it_asks(
+    browser: Browser, room: ScreenRoom, tmp_path: Path, shots: Any
+) -> None:
+    with camera(browser, tmp_path) as lens:
+        phone = Telephone(lens.browser, room, permissions=["camera"])
+        phone.enrol(secciones=(31,))
+        lens.sees(drawn(VALUES, 31, condition=NIGHT))
+        phone.answer("Fotografiar un acta")
+        advice = phone.page.locator(".camera .advice")
+        expect(advice).to_contain_text("La foto está muy oscura: busque luz.")
+        accessible(phone.page)
+        shots(phone.page, "casilla-camara-oscura")
+        phone.answer("Cerrar")
+        assert phone.kept() == []
+        acta = drawn(VALUES, 31)
+        lens.sees(acta)
+        phone.answer("Fotografiar un acta")
+        expect(advice).to_contain_text("toda el acta dentro del marco")
+        shots(phone.page, "casilla-camara")
+        phone.page.set_viewport_size({"width": 640, "height": 360})
+        shots(phone.page, "casilla-camara-acostada")
+        phone.page.set_viewport_size({"width": 360, "height": 640})
+        phone.answer("Tomar la foto")
+        expect(phone.page.get_by_role("heading", level=1)).to_contain_text("Sección 31, básica")
+        [kept] = phone.originals()
+        with Image.open(io.BytesIO(kept)) as photo, Image.open(io.BytesIO(acta)) as sheet:
+            assert photo.size == sheet.size, "the still has every pixel of the camera"
+        phone.answer("Sí, enviar")
+        phone.has(1)
+        assert sent_by(room, phone.name) == [(1, hashlib.sha256(kept).hexdigest(), qr(31))]
+        # A bad picture is better than none: advice stops nothing.
+        lens.sees(drawn(VALUES, 31, condition=NIGHT))
+        phone.answer("Fotografiar un acta")
+        expect(advice).to_contain_text("oscura")
+        phone.answer("Tomar la foto")
+        phone.answer("No sé cuál es")
+        phone.has(2)
+        assert phone.errors == []
+        phone.context.close()
+
+
+def test_a_phone_that_may_not_use_its_camera_here_has_its_camera_application(phone: Telephone, shots: Any) -> None:
+    phone.enrol(secciones=(32,))
+    phone.answer("Fotografiar un acta")
+    expect(phone.page.get_by_role("alert")).to_contain_text("Use la aplicación de cámara del teléfono")
+    expect(phone.page.get_by_role("button", name="Fotografiar un acta")).to_have_count(0)
+    expect(phone.page.locator("label.take input[capture]")).to_have_count(1)
+    accessible(phone.page)
+    shots(phone.page, "casilla-sin-camara")
+    phone.photograph(drawn(VALUES, 32))
+    phone.answer("Sí, enviar")
+    phone.has(1)
+
+
+def test_only_the_page_of_the_phone_may_ask_for_a_camera(browser: Browser, room: ScreenRoom, tmp_path: Path) -> None:
+    opened = """() => navigator.mediaDevices.getUserMedia({ video: true }).then(
+        (stream) => stream.getTracks().map((each) => each.stop()).length, (error) => error.name)"""
+    with camera(browser, tmp_path) as lens:
+        lens.sees(drawn(VALUES, 33))
+        context = lens.browser.new_context(permissions=["camera"])
+        page = context.new_page()
+        said = {}
+        for path in screens.PAGES:
+            page.goto(room.url + path)
+            said[path] = page.evaluate(opened)
+        context.close()
+    refused = dict.fromkeys(screens.PAGES, "NotAllowedError")
+    assert said == refused | {"/casilla": 1}
+
+
 def test_a_picture_without_a_legible_code_is_sent_all_the_same_and_the_person_says_which_acta(
     phone: Telephone, room: ScreenRoom, shots: Any
 ) -> None:
@@ -258,8 +389,6 @@ def test_a_receipt_that_is_not_of_this_photo_is_not_believed(phone: Telephone, r
         answer = route.fetch()
         headers = dict(answer.headers)
         if "x-prep-receipt" in headers:
-            import base64
-
             said = json.loads(base64.b64decode(headers["x-prep-receipt"]))
             said["acuse"]["recibido"] = "2024-06-03T00:00:00.000+00:00"
             headers["x-prep-receipt"] = base64.b64encode(json.dumps(said).encode()).decode()
@@ -272,6 +401,31 @@ def test_a_receipt_that_is_not_of_this_photo_is_not_believed(phone: Telephone, r
     phone.has(0, waiting=1)
     phone.context.unroute("**/v1/uploads/**")
     phone.hurry_until(1)
+
+
+def test_a_phone_that_is_revoked_in_the_middle_of_an_upload_sends_no_more_and_keeps_its_photo(
+    phone: Telephone, room: ScreenRoom, shots: Any
+) -> None:
+    phone.enrol(secciones=(34,))
+
+    def lost(route: Route) -> None:
+        if route.request.method == "PATCH":
+            phone.context.unroute("**/v1/uploads/**")
+            assert room.run(room.room.ask("super", f"/v1/devices/{phone.name}/lost")).status_code == 201
+            room.run(room.room.intake.devices._refresh_once())
+        route.continue_()
+
+    phone.context.route("**/v1/uploads/**", lost)
+    content = drawn(VALUES, 34)
+    phone.photograph(content)
+    phone.answer("Sí, enviar")
+    expect(phone.page.locator(".picture")).to_contain_text(f"el dispositivo {phone.name} no está inscrito")
+    shots(phone.page, "casilla-revocado")
+    phone.close()
+    phone.open()
+    phone.has(0, waiting=1)
+    assert phone.originals() == [content]
+    assert sent_by(room, phone.name) == []
 
 
 def test_a_phone_without_network_shares_a_package_with_originals_and_signatures(

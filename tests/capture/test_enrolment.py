@@ -150,7 +150,10 @@ async def test_a_site_sees_how_its_own_actas_stand(room: Room) -> None:
     assert [(each["seccion"], each["estado"], each["propuesta"] is None) for each in board["actas"]] == [
         (12, "llego", True), (13, "falta", False), (14, "sin_acta", True),
     ]  # fmt: skip
-    assert [each["desde"] is None for each in board["actas"]] == [False, True, False]
+    opened = room.intake.tonight.opened_at
+    assert opened is not None
+    assert board["actas"][1]["desde"] == opened.isoformat(), "it is missing since the night opened"
+    assert all(each["desde"] is not None for each in board["actas"])
     assert [(each["estado"], each["dispositivo"]) for each in board["imagenes"]] == [("por_identificar", "escaner-1")]
     assert (await room.ask("super", "/v1/sites/own", method="GET")).json()["actas"] == [], "another site"
     assert (await room.ask("ana", "/v1/sites/own", method="GET")).status_code == 403

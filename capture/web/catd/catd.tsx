@@ -19,7 +19,7 @@ import { unpack } from "./unpack";
 
 const LOOK_SECONDS = 15;
 const SHIFT = ["operador_catd", "supervisor"];
-const STATES = ["falta", "llego", "sin_acta"] as const;
+const STATES = ["falta", "llego", "sin_acta", "por_identificar", "ilegible", "fuera"] as const;
 const NAMES: Record<string, string> = {
   falta: mark("falta"),
   llego: mark("llegó"),
@@ -255,13 +255,14 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
     };
   }, [seen]);
   if (!board) return <p role="status">{refused || t("Abriendo…")}</p>;
-  const count = (state: string): number => board.actas.filter((each) => each.estado === state).length;
+  const count = (state: string): number => [...board.actas, ...board.imagenes].filter((each) => each.estado === state).length;
   const rows = board.actas.filter((each) => !shown || each.estado === shown);
+  const images = board.imagenes.filter((each) => !shown || each.estado === shown);
   return (
     <section class="board" aria-labelledby="casillas">
       <h2 id="casillas">{t("Mis casillas")}</h2>
       <p class="filters" role="group" aria-label={t("Mostrar")}>
-        <button type="button" aria-pressed={!shown} onClick={() => setShown("")}>{t("todas")} {board.actas.length}</button>
+        <button type="button" aria-pressed={!shown} onClick={() => setShown("")}>{t("todas")} {board.actas.length + board.imagenes.length}</button>
         {STATES.map((each) => (
           <button key={each} type="button" aria-pressed={shown === each} onClick={() => setShown(each)}>
             {t(NAMES[each]!)} {count(each)}
@@ -271,7 +272,9 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
       {done && <p class="good" role="status">{done}</p>}
       {board.actas.length === 0 ? (
         <p class="soft">{t("Ningún dispositivo de este sitio tiene casillas: se dan al inscribirlo.")}</p>
-      ) : (
+      ) : rows.length + images.length === 0 ? (
+        <p class="soft">{t("Ninguna.")}</p>
+      ) : rows.length === 0 ? null : (
         <table>
           <thead>
             <tr>
@@ -304,17 +307,32 @@ function Board({ ask, role }: { ask: Ask; role: string }) {
           </tbody>
         </table>
       )}
-      {board.imagenes.length > 0 && (
+      {images.length > 0 && (
         <>
           <h3>{t("Imágenes sin acta")}</h3>
-          <ul class="untied">
-            {board.imagenes.map((each) => (
-              <li key={each.sha256}>
-                <code>{each.sha256.slice(0, 8)}</code> {each.dispositivo} · <b>{t(NAMES[each.estado]!)}</b> · {age(serverNow() - Date.parse(each.desde))}
-                {each.pedida && <b class="warned"> · {t("se pide otra imagen")}</b>}
-              </li>
-            ))}
-          </ul>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{t("Imagen")}</th>
+                <th scope="col">{t("Dispositivo")}</th>
+                <th scope="col">{t("Estado")}</th>
+                <th scope="col">{t("Hace")}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {images.map((each) => (
+                <tr key={each.sha256} class={each.estado}>
+                  <th scope="row"><code>{each.sha256.slice(0, 8)}</code></th>
+                  <td>{each.dispositivo}</td>
+                  <td>
+                    <b>{t(NAMES[each.estado]!)}</b>
+                    {each.pedida && <b class="warned"> · {t("se pide otra imagen")}</b>}
+                  </td>
+                  <td>{age(serverNow() - Date.parse(each.desde))}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
         </>
       )}
       {action && (

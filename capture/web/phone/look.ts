@@ -14,34 +14,44 @@ export const ADVICE = {
   unknown: mark("El teléfono no puede mostrar esta foto; se envía tal como está."),
 };
 
+/** A photograph that was taken: what a person should know before sending it. */
 export async function adviceOn(image: Blob): Promise<string[]> {
-  let bitmap: ImageBitmap;
-  let long = 0;
   try {
     const whole = await createImageBitmap(image);
-    long = Math.max(whole.width, whole.height);
+    const long = Math.max(whole.width, whole.height);
     const factor = Math.min(1, SIDE / long);
-    bitmap = await createImageBitmap(whole, {
+    const small = await createImageBitmap(whole, {
       resizeWidth: Math.max(1, Math.round(whole.width * factor)),
       resizeHeight: Math.max(1, Math.round(whole.height * factor)),
       resizeQuality: "medium",
     });
     whole.close();
+    const said = [...(long < SMALL ? [ADVICE.small] : []), ...seenIn(small, small.width, small.height)];
+    small.close();
+    return said;
   } catch {
     return [ADVICE.unknown];
   }
-  const { width, height } = bitmap;
+}
+
+/** The frame that the camera shows now. Its size says nothing of the photograph's. */
+export function adviceOnFrame(video: HTMLVideoElement): string[] {
+  const factor = Math.min(1, SIDE / Math.max(video.videoWidth, video.videoHeight, 1));
+  const [width, height] = [Math.round(video.videoWidth * factor), Math.round(video.videoHeight * factor)];
+  return width > 2 && height > 2 ? seenIn(video, width, height) : [];
+}
+
+/** What the light of a picture says, looked at in this size. */
+function seenIn(source: CanvasImageSource, width: number, height: number): string[] {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d", { willReadFrequently: true })!;
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
+  context.drawImage(source, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
   const light = new Float32Array(width * height);
   for (let at = 0; at < light.length; at++) light[at] = (data[4 * at]! * 299 + data[4 * at + 1]! * 587 + data[4 * at + 2]! * 114) / 1000;
   const said = [];
-  if (long < SMALL) said.push(ADVICE.small);
   const sorted = Float32Array.from(light).sort();
   const bright = sorted[Math.floor(sorted.length * 0.9)]!;
   if (bright < 90) said.push(ADVICE.dark);

@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { LanguageButton } from "../shared/session";
 import { clockTime, mark, t } from "../shared/texts";
+import { Camera, hasCamera } from "./camera";
 import { Confirm } from "./confirm";
 import { Enrol } from "./enrol";
 import { actaInWords, actasOf, casillaInWords, oneIdentity } from "./identity";
@@ -46,6 +47,8 @@ function Work({ device }: { device: Enrolment }) {
   const [rest, setRest] = useState<File | null>(null);
   const [said, setSaid] = useState("");
   const [online, setOnline] = useState(navigator.onLine);
+  const [live, setLive] = useState(hasCamera());
+  const [looking, setLooking] = useState(false);
   const camera = useRef<HTMLInputElement>(null);
   const sender = useRef<Sender>(null);
   const reload = useCallback(async () => setAll(await pictures()), []);
@@ -72,7 +75,15 @@ function Work({ device }: { device: Enrolment }) {
     };
   }, [device]);
 
-  async function take(files: FileList | null): Promise<void> {
+  /** What the live camera gave. Without one the phone's own camera application takes the photographs from now on. */
+  function looked(photo: File | null, sentence = ""): void {
+    setLooking(false);
+    setSaid(sentence);
+    if (sentence) setLive(false);
+    if (photo) void take([photo]);
+  }
+
+  async function take(files: Iterable<File> | null): Promise<void> {
     setSaid("");
     for (const file of files ?? []) {
       setBusy(true);
@@ -89,7 +100,7 @@ function Work({ device }: { device: Enrolment }) {
       }
       setBusy(false);
     }
-    camera.current!.value = "";
+    if (camera.current) camera.current.value = "";
     await reload();
   }
 
@@ -134,6 +145,7 @@ function Work({ device }: { device: Enrolment }) {
   const asks = all.find((each) => !each.confirmed);
   const waiting = all.filter((each) => each.confirmed && (each.mark === "guardada" || each.mark === "enviada"));
   const safe = all.filter((each) => each.mark === "acuse").length;
+  if (looking) return <Camera onDone={looked} />;
   if (asks && !busy) return <Confirm key={asks.id} device={device} picture={asks} onDone={(acta) => void confirm(asks, acta)} />;
   return (
     <main class="phone">
@@ -143,7 +155,13 @@ function Work({ device }: { device: Enrolment }) {
         <span class={online ? "line good" : "line warn"} role="status">{online ? t("Con red") : t("Sin red")}</span>
       </header>
 
-      <label class="take" aria-disabled={busy}>
+      {live && (
+        <button class="take" type="button" disabled={busy} onClick={() => setLooking(true)}>
+          <span class="sign" aria-hidden="true">◉</span>
+          {busy ? t("Guardando la foto…") : t("Fotografiar un acta")}
+        </button>
+      )}
+      <label class={live ? "other" : "take"} aria-disabled={busy}>
         <input
           ref={camera}
           class="visually-hidden"
@@ -153,8 +171,14 @@ function Work({ device }: { device: Enrolment }) {
           disabled={busy}
           onChange={(event) => void take(event.currentTarget.files)}
         />
-        <span class="sign" aria-hidden="true">◉</span>
-        {busy ? t("Guardando la foto…") : t("Fotografiar un acta")}
+        {live ? (
+          t("Usar la aplicación de cámara")
+        ) : (
+          <>
+            <span class="sign" aria-hidden="true">◉</span>
+            {busy ? t("Guardando la foto…") : t("Fotografiar un acta")}
+          </>
+        )}
       </label>
       <label class="other">
         <input class="visually-hidden" type="file" accept="image/*" multiple disabled={busy} onChange={(event) => void take(event.currentTarget.files)} />

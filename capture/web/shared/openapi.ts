@@ -47,6 +47,9 @@ export type HourAnswer = { "campos": number; "campos_distintos": number; "captur
 export type IdentityBody = { "identidad": string; "proceso_tecnico"?: boolean; "siguiente"?: (TaskKind)[] | null };
 export type ImageOfActa = { "bytes": number; "formato": string; "recibida": string; "sha256": string; "vigente": boolean };
 export type ImageOfSite = { "desde": string; "dispositivo": string; "estado": "por_identificar" | "ilegible" | "fuera"; "pedida": string | null; "sha256": string };
+export type ImportBody = { "clave": string; "eleccion": string; "valores": Record<string, number | "ilegible" | "sin dato"> };
+export type ImportedAnswer = { "avisos": (string)[]; "captura": number };
+export type ImportedBody = { "clave": string; "eleccion": string; "imagen": string; "valores": Record<string, number | "ilegible" | "sin dato"> };
 export type InvitationAnswer = { "codigo": string; "cuadros": (string)[]; "direccion": string; "vence": string };
 export type InvitationBody = { "dispositivo": string; "municipios"?: (number)[]; "secciones"?: (number)[]; "sitio": string };
 export type LostAnswer = { "dispositivo": string; "revocado": string };
@@ -83,6 +86,7 @@ export type SiteRow = { "dispositivos": number; "nombre": string; "personas": nu
 export type SitesList = { "filas": (SiteRow)[]; "siguiente": number | null };
 export type TaskAnswer = { "acta": ActaOfTask | null; "campos": (FieldOfForm)[]; "capturas"?: (Record<string, number | string>)[]; "imagen": string; "original": string; "rarezas": (OddityOfImage)[]; "tarea": string; "tipo": TaskKind; "vence": string };
 export type TaskKind = "captura" | "identificacion" | "resolucion";
+export type ToImportAnswer = { "clave": string; "eleccion": string; "ext_contigua": number; "numero": number; "qr": string; "seccion": number; "tipo": string; "titulo": string };
 export type ToSiteBody = { "motivo": string; "sitio": string };
 export type TrendAnswer = { "a": string; "de": string; "por_hora": string };
 export type TypistAnswer = { "campos": number; "campos_distintos": number; "capturas": number; "coincidencia": ShareAnswer | null; "controles": ControlsAnswer; "horas": (HourAnswer)[]; "rol": Role; "segundos": QuartilesAnswer | null; "sitio": string; "teclas": QuartilesAnswer | null; "tendencia": TrendAnswer | null; "total": number; "usuario": string };
@@ -120,6 +124,8 @@ export interface Operations {
   "POST /v1/images": { body: undefined; answer: ReceiptAnswer };
   "GET /v1/images/{sha256}": { body: undefined; answer: null };
   "POST /v1/images/{sha256}/request": { body: ChangeReasonBody; answer: AskedAnswer };
+  "POST /v1/imports": { body: ImportedBody; answer: ImportedAnswer };
+  "POST /v1/imports/check": { body: ImportBody; answer: ToImportAnswer };
   "GET /v1/lists/changes": { body: undefined; answer: ChangesList };
   "GET /v1/lists/corrections": { body: undefined; answer: CorrectionsList };
   "GET /v1/lists/decisions": { body: undefined; answer: DecisionsList };
