@@ -8,7 +8,9 @@
         actas_GOB.csv                       the expected actas of each election
     seccion/28-0749.html                    the casillas of a sección, in every election; its twin is 28-0749.json
     cambios/0003.json                       the pages that a corte wrote
+    cambios/0003.tar.gz                     these pages, and the files of the corte, in one file
     esquemas/manifest.json                  the JSON Schema of each kind of JSON in the tree
+    datos/0003/                             the clean data of a corte: SHA256SUMS and its files (`tree.clean`)
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
@@ -52,6 +54,9 @@ CARD: Final = "tarjeta.html"
 """Of each election: a small page that other sites may show inside theirs."""
 SECTIONS: Final = "seccion"
 CHANGES: Final = "cambios"
+DATA: Final = "datos"
+DATA_PAGE: Final = "datos.html"
+"""The page that links every file, and the clean data as soon as they are there."""
 SCHEMAS: Final = "esquemas"
 SCHEMA_NAMES: Final = (
     *("apertura", "cambios", "catalogo", "hoja", "index", "lista", "manifest", "pagina", "seccion", "totals"),
@@ -91,6 +96,16 @@ def section_block(entidad: int, seccion: int) -> str:
 def changes_path(corte: int) -> str:
     """The pages that a corte wrote, and the way to the list of the next corte."""
     return f"{CHANGES}/{corte:04}.json"
+
+
+def delta_path(corte: int) -> str:
+    """The pages that a corte wrote and its files, in one file. It comes after the corte; it may be missing."""
+    return f"{CHANGES}/{corte:04}.tar.gz"
+
+
+def data_folder(corte: int) -> str:
+    """The clean data of a corte. They come after it, whole."""
+    return f"{DATA}/{corte:04}"
 
 
 def schema_path(name: str) -> str:

@@ -47,6 +47,7 @@ from prep.store import cortes
 from prep.store.cortes import Before, Corte, Fuera, Phase, Snapshot, ToldIncident
 from publisher import charts, views
 from publisher import figures as out
+from publisher.data import links
 from publisher.figures import Figures, Sum
 from publisher.official import CatalogBook
 from publisher.schemas import schemas
@@ -364,7 +365,7 @@ async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable["E
         }
         for each in elections
     ]
-    site.write("datos.html", "datos.html", files=files, package=_package(site))
+    site.write("datos.html", "datos.html", files=files, package=_package(site), clean=links(site.public))
     blocks: defaultdict[int, dict[int, str]] = defaultdict(dict)
     for entidad, seccion in await cortes.seccion_numbers(shown):
         if seccion:
