@@ -12,6 +12,7 @@ import pytest
 from integrity.tree.clean import clean_columns, make_data
 from integrity.tree.documents import Manifest, read_manifest, read_totals
 from integrity.tree.parquet import GROUP, Kind, ParquetWriter
+from load_tests import readers
 from tests.makers import nist
 from tests.makers.tree_maker import make_tree
 
@@ -135,3 +136,21 @@ def test_duckdb_reads_every_size_of_parquet(tmp_path: Path, rows: int) -> None:
         for n, t, h, _ in zip(*cells, strict=True)
     ]
     assert read == told
+
+
+def test_the_readers_that_are_here_read_what_the_official_file_says(tree: Path) -> None:
+    """`python -m load_tests.readers` with pandas, polars and LibreOffice is a command of its own: they take 600 MB."""
+    pytest.importorskip("duckdb", reason="el lector DuckDB está en el grupo dev")
+    found = readers.read(tree, 2)
+    assert {"actas_DIP.csv", "actas_DIP.parquet", "actas_GOB.csv"} <= {each["archivo"] for each in found}
+    assert [each for each in found if each["distinto"]] == []
+    # It can fail: a row that says another status is told.
+    path = tree / "datos/0002/actas_GOB.csv"
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b",no_contabilizada,", b",contabilizada,", 1))
+    try:
+        wrong = [each for each in readers.read(tree, 2) if each["distinto"]]
+    finally:
+        path.write_bytes(kept)
+    assert {each["archivo"] for each in wrong} == {"actas_GOB.csv"}
+    assert "ESTADO=contabilizada" in wrong[0]["distinto"]
