@@ -221,6 +221,11 @@ TABLE: Final[Mapping[str, CheckType]] = MappingProxyType(
             "Cada corte es el del catálogo publicado: sus actas, lugares, listas nominales, boletas y candidaturas",
             "Each corte is that of the published catalogue: its actas, places, listas nominales, ballots, candidacies",
         ),
+        "CON-21": CheckType(
+            Who.TREE,
+            "Los datos limpios son los que da su corte, y su lista es la que nombra un corte posterior",
+            "The clean data are what their corte gives, and their list is the one that a later corte names",
+        ),
         "AUT-01": CheckType(
             Who.SEALS,
             "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",

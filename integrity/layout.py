@@ -9,7 +9,9 @@
     seccion/28-0749.html                    the casillas of a sección, in every election; its twin is 28-0749.json
     lugares/09-esc.json                     places of casillas with a word that begins so, and indice.json, their list
     cambios/0003.json                       the pages that a corte wrote
+    cambios/0003.tar.gz                     these pages, and the files of the corte, in one file
     esquemas/manifest.json                  the JSON Schema of each kind of JSON in the tree
+    datos/0003/                             the clean data of a corte: SHA256SUMS and its files (`tree.clean`)
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
@@ -60,6 +62,9 @@ CHANGES: Final = "cambios"
 PLACES: Final = "lugares"
 PLACES_INDEX: Final = "lugares/indice.json"
 """Every file of that folder with its SHA-256, if the catalogue states places. The manifest states this one."""
+DATA: Final = "datos"
+DATA_PAGE: Final = "datos.html"
+"""The page that links every file, and the clean data as soon as they are there."""
 SCHEMAS: Final = "esquemas"
 SCHEMA_NAMES: Final = (
     *("apertura", "cambios", "catalogo", "hoja", "index", "indice", "lista", "lugares", "manifest", "pagina"),
@@ -105,6 +110,16 @@ def place_words(entidad: int, prefix: str) -> str:
 def changes_path(corte: int) -> str:
     """The pages that a corte wrote, and the way to the list of the next corte."""
     return f"{CHANGES}/{corte:04}.json"
+
+
+def delta_path(corte: int) -> str:
+    """The pages that a corte wrote and its files, in one file. It comes after the corte; it may be missing."""
+    return f"{CHANGES}/{corte:04}.tar.gz"
+
+
+def data_folder(corte: int) -> str:
+    """The clean data of a corte. They come after it, whole."""
+    return f"{DATA}/{corte:04}"
 
 
 def schema_path(name: str) -> str:

@@ -80,6 +80,7 @@ CHECKS = {
     "CON-17": "CANDIDATURAS y LEEME.txt dicen lo que el manifiesto y totals.json, y las candidaturas no cambian",
     "CON-19": "Las páginas dicen lo mismo que las filas y totals.json",
     "CON-20": "Cada corte es el del catálogo publicado: sus actas, lugares, listas nominales, boletas y candidaturas",
+    "CON-21": "Los datos limpios son los que da su corte, y su lista es la que nombra un corte posterior",
     "AUT-01": "El sello de la institución (.p7s) es sobre este SHA256SUMS y de una autoridad de confianza",
     "AUT-02": "La firma de una persona (.firma.p7s), si la hay, también",
     "AUT-03": "El sello en base64 (.sello) también",
@@ -338,10 +339,10 @@ def verify(source: str, trust: "Trust") -> Report:
     with report.step("CON-20"):
         catalogue = read_catalogue(tree, report)
     before: Corte | None = None
-    images = Images()
+    images, clean = Images(), Data()
     rows: Versions = {}
     cortes: list[Corte] = []
-    # 3. Each corte: its files, its place in the chain, its rows and sums, its ZIP, its images, its seals.
+    # 3. Each corte: its files, its place in the chain, its rows and sums, its ZIP, images, clean data and seals.
     for number in numbers:
         corte = read_corte(tree, number, report)
         judge_chain(corte, before, report)
@@ -361,6 +362,9 @@ def verify(source: str, trust: "Trust") -> Report:
                 judge_zip(tree, corte, report)
         with report.step("COM-05", "COM-06", "INT-04"):
             read_images(corte, images, report)
+        with report.step("CON-21"):
+            report.did("CON-21", 0)
+            judge_data(tree, corte, clean, images, report)
         judge_seals(tree, corte, before, trust, report)
         cortes.append(corte)
         # Only the rows and the files of the corte before are kept.
@@ -388,7 +392,7 @@ def verify(source: str, trust: "Trust") -> Report:
     judge_constants(tree, last, report)
     for handle, _ in last.files.values():
         handle.close()
-    judge_extra(tree, cortes, images, report)
+    judge_extra(tree, cortes, images, clean, report)
     if catalogue is not None:
         catalogue.close()
     if log is not None and not tree.url:
@@ -630,6 +634,7 @@ LATER: Json = {
     "votos_por_boleta": 1,
     "declaracion": ABSENT,
     "decisiones": [],
+    "datos": [],
     "incidentes": [],
     "sitio": None,
     "sitio.js": ABSENT,
@@ -726,6 +731,7 @@ MANIFEST = MOVING | {
         | {"fecha_hora": MOMENT}
     ],
     "sitio": (None, dict.fromkeys((*SITE, PROGRAM, *PARTS, *LOGOS, PLACES, *SCHEMAS), HEX)),
+    "datos": [{"corte": int, "sha256sums": HEX}],
     "zip": {"archivo": re.compile(rf"zip/{NAME.pattern}\.zip"), "sha256": HEX, "bytes": int},
 }
 AMOUNTS = {"resumen": RESUMEN, "votos": ("any key", int)}
@@ -897,7 +903,8 @@ def announced(tree: Tree, folder: str, number: int) -> set[str]:
     if corte.manifest is None:
         return set()
     read_images(corte, images, aside)
-    paths = {corte.manifest["zip"]["archivo"], *(["imagenes"] if images else [])}
+    paths = {corte.manifest["zip"]["archivo"], *(["imagenes"] if images else []), f"datos/{number:04}"}
+    paths |= {f"cambios/{number:04}.{kind}" for kind in ("json", "tar.gz")}
     for digest, (extension, claves) in images.items():
         paths |= {f"imagenes/{digest[:2]}", image_path(digest, extension)}
         paths |= {
@@ -909,7 +916,7 @@ def announced(tree: Tree, folder: str, number: int) -> set[str]:
         table = corte.tables.get(election["codigo"], Table())
         pages = {*places_of(table), *(f"{clave}.html" for clave in table.published)}
         pages |= {twin_of(page) for page in pages}
-        paths |= {f"cambios/{number:04}.json", *(f"{election['codigo']}/{page}" for page in pages)}
+        paths |= {f"{election['codigo']}/{page}" for page in pages}
     for handle, _ in corte.files.values():
         handle.close()
     return paths
@@ -1956,7 +1963,363 @@ def members(handle: Any, where: str, wanted: set[str]) -> Iterator[tuple[str, An
         raise Bad(f"{where}: no es un ZIP que se pueda leer") from None
 
 
-def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report) -> None:
+# --- the clean data ---------------------------------------------------------------------------------------------------
+
+TEXTS = {
+    *("ENTIDAD", "TIPO_CASILLA", "TIPO_ACTA", "OBSERVACIONES", "MECANISMOS_TRASLADO", "CODIGO_INTEGRIDAD"),
+    *("ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO"),
+}
+GROUP = 16_384
+"""Rows that the Parquet file keeps together."""
+WORKING = re.compile(r"\.\d{4,}-[0-9a-f]{8}", re.ASCII)
+"""In datos/: a folder that is being made."""
+
+
+class Data:
+    """The digests of the lists of clean data by corte, and the cortes whose lists were named by a later one."""
+
+    def __init__(self) -> None:
+        self.lists: dict[int, str] = {}
+        self.named: set[int] = set()
+
+
+def judge_data(tree: Tree, corte: Corte, data: Data, images: Images, report: Report) -> None:
+    """The lists that the manifest names; then the clean data of this corte, made again from its files."""
+    for told in corte.manifest["datos"] if corte.manifest is not None and "datos" in corte.manifest else ():
+        number, digest = told["corte"], told["sha256sums"]
+        right = number < corte.number and number not in data.named and data.lists.get(number) == digest
+        report.need(right, "CON-21", f"{corte.folder}: los datos limpios del corte {number} no son los que nombra")
+        data.named.add(number)
+    folder = f"datos/{corte.number:04}"
+    where = f"{folder}/SHA256SUMS"
+    if not tree.exists(where):
+        return
+    content = tree.read(where, MEGA)
+    data.lists[corte.number] = hashlib.sha256(content).hexdigest()
+    listed = None
+    with report.step("INT-01", "CON-21"):
+        listed = read_sums(content, folder)
+        report.did("INT-01")
+    if listed is None:
+        return
+    sources = [election["archivo"] for election in corte.manifest["elecciones"]] if corte.manifest else [""]
+    if corte.totals is None or not {*sources} <= corte.files.keys():
+        report.unable(["CON-21"], f"{corte.folder}: faltan los archivos de los que salen sus datos limpios")
+    else:
+        try:
+            made: dict[str, str] = {}
+            for election in corte.manifest["elecciones"]:
+                made |= clean_files(corte, election, images)
+        except (LookupError, ValueError, csv.Error):
+            report.unable(["CON-21"], f"{corte.folder}: no da datos limpios")
+        else:
+            for name in sorted({*made, *listed}):
+                report.need(made.get(name) == listed.get(name), "CON-21", f"{folder}/{name}: no es lo que da el corte")
+    for name, expected in listed.items():
+        with report.step("INT-02"):
+            try:
+                _, found, _ = tree.take(f"{folder}/{name}", 4 * GIGA, keep=False)
+            except Absent as problem:
+                report.need(None, "COM-03", problem)
+                continue
+            report.need(found == expected, "INT-02", f"{folder}/{name}: su huella es {found}, no {expected}")
+    with report.step("COM-03"):
+        for name, kind in ({} if tree.url else tree.entries(folder)).items():
+            report.need(kind in {FILE, FOLDER}, "COM-02", f"{folder}/{name} es {kind}")
+            known = kind == FILE and name in {"SHA256SUMS", *listed}
+            report.need(kind in {LINK, OTHER} or known, "COM-03", f"{folder}/{name} no está en SHA256SUMS")
+
+
+def judge_data_folders(tree: Tree, cortes: list[Corte], data: Data, report: Report) -> None:
+    """datos/ holds a folder of each corte that has clean data, and no other."""
+    for name, kind in entries(tree, "datos", report).items():
+        if kind == FOLDER and WORKING.fullmatch(name):
+            continue
+        number = int(name) if re.fullmatch(r"\d{4,9}", name, re.ASCII) else -1
+        known = name == f"{number:04}" and number in data.lists
+        if not known and name in {f"{corte.number:04}" for corte in cortes}:
+            # They may have come since the folder of their corte was looked at.
+            with contextlib.suppress(Bad, Unread):
+                known = tree.exists(f"datos/{name}/SHA256SUMS")
+        judge_entry(f"datos/{name}", kind, "COM-08", known, report, wanted=FOLDER)
+
+
+def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
+    """The digests of the four files of an election, by name."""
+    code, columns, own = election["codigo"], columns_of(election), kind_of(election)
+    kinds = {name: "n" for name in columns if name not in {"CLAVE_CASILLA", "CLAVE_ACTA", "CONTABILIZADA"}}
+    kinds |= dict.fromkeys({*TEXTS, own.upper()}, "t") | dict.fromkeys(MOMENTS, "h")
+    names = ["ACTA", "ESTADO", *(name for name in columns if name in kinds), "ILEGIBLES", "SIN_DATO"]
+    kinds |= dict.fromkeys(("ACTA", "ESTADO", "ILEGIBLES", "SIN_DATO"), "t")
+    votes = [option["codigo"] for option in election["opciones"]]
+    read = [*HEADER, *votes, "TOTAL_VOTOS_ASENTADO"]
+    offset = corte.manifest["fecha_hora"][-6:]
+    table, evidence = hashlib.sha256(csv_lines([names], BOM)), hashlib.sha256()
+    evidence.update(csv_lines([["ACTA", "UNIDAD", "CODIGO_INTEGRIDAD", "IMAGEN", "PRUEBA"]], BOM))
+    parquet = Parquet([(name, kinds[name]) for name in names])
+    handle = corte.files[election["archivo"]][0]
+    handle.seek(0)
+    with contextlib.closing(io.TextIOWrapper(Unclosed(handle), "utf-8-sig", newline="")) as text:
+        lines = itertools.islice(csv.reader(text, strict=True), 7, None)
+        while group := [*itertools.islice(lines, GROUP)]:
+            clean, proved = [], []
+            for cells in group:
+                row = dict(zip(columns, cells, strict=True))
+                clave = row["CLAVE_ACTA"].strip("'")
+                counted = row["CONTABILIZADA"]
+                status = {"-": "por_capturar", "0": "no_contabilizada", "1": "contabilizada", "2": "fuera_de_catalogo"}
+                sin_acta = counted in {"0", "1"} and "Sin acta" in [row[name] for name in votes]
+                told = {
+                    "ACTA": "" if clave in {"-", "N/A"} else f"{code}/{clave}",
+                    "ESTADO": "sin_acta" if sin_acta else status.get(counted, ""),
+                    "ILEGIBLES": " ".join(name for name in read if row[name] == "Ilegible"),
+                    "SIN_DATO": " ".join(name for name in read if row[name] == "Sin dato"),
+                }
+                clean.append(
+                    [told[name] if name in told else clean_cell(row[name], kinds[name], offset) for name in names]
+                )
+                digest = row["CODIGO_INTEGRIDAD"]
+                if HEX.fullmatch(digest):
+                    entidad, place = (int(clean_cell(row[name], "n", "") or 0) for name in ("ID_ENTIDAD", columns[4]))
+                    unit = f"u-{own}-{entidad}-{place}" if place else f"u-entidad-{entidad}-{entidad}"
+                    image = image_path(digest, images[digest][0]) if digest in images else ""
+                    proof = f"bitacora/acuses/{digest[:2]}/{digest}.tlog-proof"
+                    proved.append([f"{code}/{clave}", unit, digest, image, proof])
+            table.update(csv_lines(clean))
+            evidence.update(csv_lines(proved))
+            parquet.add(clean)
+    sums = canonical(nist(corte.manifest, election, corte.totals["elecciones"][code])) + b"\n"
+    return {
+        f"actas_{code}.csv": table.hexdigest(),
+        f"actas_{code}.parquet": parquet.digest(),
+        f"nist_{code}.json": hashlib.sha256(sums).hexdigest(),
+        f"evidencia_{code}.csv": evidence.hexdigest(),
+    }
+
+
+class Unclosed(io.BufferedReader):
+    """A reader whose end leaves its file open."""
+
+    def close(self) -> None:
+        self.detach()
+
+
+def csv_lines(rows: Iterable[Sequence[str]], above: bytes = b"") -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return above + out.getvalue().encode()
+
+
+def clean_cell(cell: str, kind: str, offset: str) -> str:
+    """An integer without zeros before it, a text, or an ISO hour; empty if the cell holds none."""
+    if kind == "t":
+        return "" if cell in {"-", "N/A"} else cell
+    if kind == "n":
+        return str(int(cell)) if re.fullmatch("[0-9]{1,18}", cell) else ""
+    moment = day_and_hour(cell)
+    return f"{moment.isoformat()}{offset}" if moment else ""
+
+
+class Parquet:
+    """The bytes of the typed table: every column a dictionary and the places in it, no compression, no statistics."""
+
+    def __init__(self, columns: list[tuple[str, str]]) -> None:
+        self.columns, self.hash, self.size, self.rows = columns, hashlib.sha256(b"PAR1"), 4, 0
+        self.groups: list[bytes] = []
+
+    def put(self, piece: bytes) -> None:
+        self.hash.update(piece)
+        self.size += len(piece)
+
+    def add(self, rows: list[list[str]]) -> None:
+        began, chunks = self.size, []
+        for place, (name, kind) in enumerate(self.columns):
+            cells = [row[place] for row in rows]
+            start = self.size
+            values = [*dict.fromkeys(filter(None, cells))]
+            held = b"".join(plain_value(value, kind) for value in values)
+            self.put(thrift((1, 2), (2, len(held)), (3, len(held)), (7, thrift((1, len(values)), (2, 0)))) + held)
+            middle = self.size
+            # One bit for each cell: whether it is there. Then, of those that are, the places in the dictionary.
+            there = bytearray(-(-len(cells) // 8))
+            for number, cell in enumerate(cells):
+                there[number // 8] |= (cell != "") << number % 8
+            levels = number_of(len(there) * 2 + 1) + there
+            width = 1 if len(values) <= 256 else 2
+            found = {value: number for number, value in enumerate(values)}
+            places = b"".join(found[cell].to_bytes(width, "little") for cell in cells if cell)
+            eights = -(-len(places) // (8 * width))
+            run = number_of(eights * 2 + 1) + places.ljust(eights * 8 * width, b"\0") if places else b""
+            page = struct.pack("<I", len(levels)) + levels + bytes([8 * width]) + run
+            about = thrift((1, len(cells)), (2, 8), (3, 3), (4, 3))
+            self.put(thrift((1, 0), (2, len(page)), (3, len(page)), (5, about)) + page)
+            size = Long(self.size - start)
+            told = thrift(
+                *((1, 6 if kind == "t" else 2), (2, [0, 3, 8]), (3, [name]), (4, 0), (5, Long(len(cells)))),
+                *((6, size), (7, size), (9, Long(middle)), (11, Long(start))),
+            )
+            chunks.append(thrift((2, Long(start)), (3, told)))
+        self.groups.append(thrift((1, chunks), (2, Long(self.size - began)), (3, Long(len(rows)))))
+        self.rows += len(rows)
+
+    def digest(self) -> str:
+        schema = [thrift((4, "acta"), (5, len(self.columns)))]
+        for name, kind in self.columns:
+            # A moment also has the logical type TIMESTAMP, in UTC and milliseconds.
+            utc = thrift((8, b"\x11" + b"\x1c" + thrift((1, thrift())) + b"\0"))
+            meanings: dict[str, list[tuple[int, Any]]] = {"t": [(6, 0)], "h": [(6, 9), (10, utc)], "n": []}
+            schema.append(thrift((1, 6 if kind == "t" else 2), (3, 1), (4, name), *meanings[kind]))
+        foot = thrift((1, 1), (2, schema), (3, Long(self.rows)), (4, self.groups), (6, "prep-abierto"))
+        self.put(foot + struct.pack("<I", len(foot)) + b"PAR1")
+        return self.hash.hexdigest()
+
+
+class Long(int):
+    """An integer that Thrift writes as one of 64 bits."""
+
+
+def plain_value(value: str, kind: str) -> bytes:
+    if kind == "t":
+        return struct.pack("<I", len(value.encode())) + value.encode()
+    number = int(value) if kind == "n" else round(datetime.fromisoformat(value).timestamp()) * 1000
+    return struct.pack("<q", number)
+
+
+def number_of(value: int) -> bytes:
+    """Seven bits a byte, the lowest first."""
+    return bytes([value % 128 + 128]) + number_of(value // 128) if value > 127 else bytes([value])
+
+
+def thrift(*fields: tuple[int, Any]) -> bytes:
+    """A struct of the compact protocol; the bytes of an inner struct stand for themselves."""
+
+    def kind_and_bytes(value: Any) -> tuple[int, bytes]:
+        if isinstance(value, bytes):
+            return 12, value
+        if isinstance(value, str):
+            return 8, number_of(len(value.encode())) + value.encode()
+        if isinstance(value, list):
+            items = [kind_and_bytes(item) for item in value]
+            inner = items[0][0] if items else 12
+            size = bytes([len(items) * 16 + inner]) if len(items) < 15 else bytes([240 + inner]) + number_of(len(items))
+            return 9, size + b"".join(item for _, item in items)
+        return 6 if isinstance(value, Long) else 5, number_of(value * 2)
+
+    out, before = b"", 0
+    for number, value in fields:
+        kind, held = kind_and_bytes(value)
+        out, before = out + bytes([(number - before) * 16 + kind]) + held, number
+    return out + b"\0"
+
+
+def nist(manifest: Json, election: Json, told: Json) -> Json:
+    """The sums of an election in NIST SP 1500-100, version 2."""
+    options, contests, territories = election["opciones"], told["contiendas"], told["territorios"]
+    clase = {option["codigo"]: option["clase"] for option in options}
+    party = {option["codigo"]: f"p-{option['posicion']}" for option in options}
+    night = (manifest.get("declaracion") or {"contenido": {}})["contenido"]
+    edo = edo_of(manifest)
+    units: dict[str, Json] = {}
+
+    def words(text: str) -> Json:
+        return {"Text": [{"Content": text, "Language": "es-MX"}]}
+
+    def reported(resumen: Json) -> Json:
+        counts = {"SubUnitsReported": "ACTAS_CONTABILIZADAS", "TotalSubUnits": "ACTAS_ESPERADAS"}
+        return {name: int(resumen[key]) for name, key in counts.items()}
+
+    def unit(kind: str, entidad: int, number: int, name: str, more: Json) -> str:
+        types = {"pais": "country", "entidad": "state", "municipio": "municipality"}
+        typed = {"Type": types[kind]} if kind in types else {"Type": "other", "OtherType": kind}
+        told = {"@id": f"u-{kind}-{entidad}-{number}", "@type": "ElectionResults.ReportingUnit", "Name": name}
+        units.setdefault(told["@id"], told | typed | more)
+        return told["@id"]
+
+    for each in territories:
+        unit(each["tipo"], each["entidad"], each["id"], each["nombre"], reported(each["resumen"]))
+    people: list[Json] = []
+    shown = []
+    for contest in contests:
+        entidad, number = contest["entidad"], contest["territorio"]
+        kind, own = ("entidad", entidad) if entidad else ("pais", 0)
+        kind, own = (kind_of(election), number) if number else (kind, own)
+        mine = unit(kind, entidad, own, contest["nombre"], reported(contest["resumen"]))
+        votes = {mine: contest["votos"]}
+        for each in territories if len(contests) == 1 else ():
+            votes.setdefault(f"u-{each['tipo']}-{each['entidad']}-{each['id']}", each["votos"])
+        [entry, *_] = [each for each in election["contiendas"] if each["id"] == contest["id"]]
+        several = entry.get("votos_por_boleta", 1)
+        choices: list[tuple[str, list[str], Json]] = []
+        for each in contest["candidaturas"]:
+            parties = [party[code] for code in each["opciones"] if clase[code] == "partido"]
+            about: Json = {"CandidateIds": [f"k-{each['id']}"], "EndorsementPartyIds": parties}
+            people += [{"@id": f"k-{each['id']}", "BallotName": words(each["propietaria"])}]
+            choices += [(f"k{each['id']}", each["opciones"], {"@type": "ElectionResults.CandidateSelection", **about})]
+        supported = {code for each in contest["candidaturas"] for code in each["opciones"]}
+        for code in (options[place]["codigo"] for place in entry["boleta"]):
+            if clase[code] == "no_registradas":
+                who = f"k-{contest['id']}-no-registradas"
+                people += [{"@id": who, "BallotName": words("Candidaturas no registradas")}]
+                written = {"@type": "ElectionResults.CandidateSelection", "CandidateIds": [who], "IsWriteIn": True}
+                choices += [("no-registradas", [code], written)]
+            elif clase[code] != "nulos" and code not in supported:
+                alone = {"@type": "ElectionResults.PartySelection", "PartyIds": [party[code]]}
+                choices += [(party[code].replace("-", ""), [code], alone)]
+        selections = []
+        for order, (name, codes, about) in enumerate(choices, 1):
+            counts: list[Json] = []
+            for where, amounts in votes.items():
+                every = [amounts.get(code, 0) for code in codes]
+                counts += [{"GpUnitId": where, "Type": "total", "Count": sum(every)}]
+                for code, amount in zip(codes, every, strict=True) if len(codes) > 1 else ():
+                    counts += [{"GpUnitId": where, "Type": "other", "OtherType": code, "Count": amount}]
+            told_of = {"@id": f"s-{contest['id']}-{name}", "SequenceOrder": order, "VoteCounts": counts}
+            selections.append(told_of | about)
+        summaries = []
+        for where, amounts in votes.items():
+            by_class: Counter[str] = Counter()
+            for code, amount in amounts.items():
+                by_class[clase[code]] += amount
+            about = {"BallotsRejected": by_class["nulos"], "WriteIns": by_class["no_registradas"]}
+            about |= {"BallotsCast": by_class.total()} if several == 1 else {}
+            summaries.append({"GpUnitId": where, "Type": "total"} | about)
+        shown.append(
+            {"@id": f"c-{contest['id']}", "@type": "ElectionResults.CandidateContest", "Name": contest["nombre"]}
+            | {"ElectoralDistrictId": mine, "VotesAllowed": several, "VoteVariation": "plurality"}
+            | {"BallotSelection": selections, "SummaryCounts": summaries}
+            | reported(contest["resumen"])
+        )
+    unit("pais", 0, 0, "México", {})
+    states = {contest["entidad"] for contest in contests}
+    [state] = states if len(states) == 1 else [0]
+    day = (night.get("inicio") or manifest["fecha_hora"])[:10]
+    whole_count = told["actas"]["capturadas"] == told["actas"]["esperadas"]
+    status = "pre-election" if manifest["fase"] == "cero" else f"unofficial-{'complete' if whole_count else 'partial'}"
+    joint: list[Json] = []
+    for option in options:
+        if option["clase"] not in {"nulos", "no_registradas"}:
+            joined = [party[options[place]["codigo"]] for place in option["partidos"]]
+            about = {"@id": party[option["codigo"]], "Abbreviation": option["codigo"]}
+            about |= {"Name": words(option["nombre"] or option["codigo"])}
+            about |= {"@type": f"ElectionResults.{'Coalition' if joined else 'Party'}"}
+            joint.append(about | ({"PartyIds": joined} if joined else {}))
+    held = {"@type": "ElectionResults.Election", "Type": "other", "OtherType": election["ambito"], "Contest": shown}
+    held |= {"ElectionScopeId": f"u-entidad-{state}-{state}" if state else "u-pais-0-0", "StartDate": day}
+    held |= {"EndDate": day, "Name": words(election["titulo"])}
+    held |= {"Candidate": [{"@type": "ElectionResults.Candidate", **each} for each in people]}
+    return {
+        **{"@type": "ElectionResults.ElectionReport", "Format": "summary-contest", "Status": status},
+        **{"GeneratedDate": manifest["fecha_hora"], "IsTest": manifest["simulacro"], "IssuerAbbreviation": edo},
+        **{"Issuer": night.get("instituto", {}).get("nombre") or edo, "VendorApplicationId": "prep-abierto"},
+        **{"SequenceStart": 1, "SequenceEnd": 1, "GpUnit": [*units.values()], "Party": joint, "Election": [held]},
+        "Notes": f"Resultados preliminares, de carácter informativo: corte {manifest['corte']} ({manifest['fase']}).",
+    }
+
+
+# --- files that nobody announced --------------------------------------------------------------------------------------
+
+
+def judge_extra(tree: Tree, cortes: list[Corte], images: Images, data: Data, report: Report) -> None:
     """Every file is announced; those of the cortes and the images were checked in their own steps."""
     last = cortes[-1]
     if tree.url:
@@ -1968,7 +2331,7 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
     report.did("COM-08")
     codes = {election["codigo"]: election for election in last.manifest["elecciones"]}
     site = has_site(last)
-    folders = {"cortes", "zip", "bitacora", "catalogo", *codes, *(["imagenes"] if images else [])}
+    folders = {"cortes", "zip", "bitacora", "catalogo", "datos", *codes, *(["imagenes"] if images else [])}
     files = {"index.json", "index.html", *SITE}
     files |= {*LOGOS, *PARTS} & (last.manifest.get("sitio") or {}).keys()
     if site:
@@ -1979,10 +2342,11 @@ def judge_extra(tree: Tree, cortes: list[Corte], images: Images, report: Report)
         for name, kind in entries(tree, "seccion", report).items():
             judge_entry(f"seccion/{name}", kind, "COM-08", f"seccion/{name}" in sections, report)
         for name, kind in entries(tree, "cambios", report).items():
-            known = name in {f"{corte.number:04}.json" for corte in cortes}
+            known = name in {f"{corte.number:04}.{kind}" for corte in cortes for kind in ("json", "tar.gz")}
             judge_entry(f"cambios/{name}", kind, "COM-08", known, report)
     stated = ((last.manifest.get("sitio")) or {}).keys() & {*SCHEMAS}
     folders |= {"esquemas"} if stated else set()
+    judge_data_folders(tree, cortes, data, report)
     for name, kind in (entries(tree, "esquemas", report) if stated else {}).items():
         judge_entry(f"esquemas/{name}", kind, "COM-08", f"esquemas/{name}" in stated, report)
     if PLACES in (last.manifest.get("sitio") or {}):

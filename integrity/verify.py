@@ -16,7 +16,9 @@ The steps, in their order. `verify_tree` and `_verify_corte` carry the same numb
      summary values and totals.json (CON-11 to CON-14); every change since the corte before is allowed (COM-04, CON-15).
 2.5  The ZIP holds the same bytes (INT-05, INT-06).
 2.6  The images of the corte join the list of images.
-2.7  The seals and time stamps beside SHA256SUMS are of the authorities that the reader trusts (AUT-01 to AUT-06).
+2.7  The clean data beside the corte, if they came already: made again, byte by byte (CON-21). A manifest names the
+     lists of earlier cortes that came since the manifest before.
+2.8  The seals and time stamps beside SHA256SUMS are of the authorities that the reader trusts (AUT-01 to AUT-06).
 3.   index.json, the only file that changes, points at the last corte (CON-06); a rehearsal says so (CON-04).
 4.   The images are exactly those that the cortes list (COM-05, COM-06); the bytes of each have its name (INT-04).
 5.   Cortes, images, rows and openings are in the log (EVI-03 to EVI-10, EVI-12, EVI-13).
@@ -39,7 +41,18 @@ from typing import TYPE_CHECKING, Final
 
 from integrity import evidence
 from integrity.evidence import LogBook, Shown
-from integrity.layout import BESIDE_SUMS, CORTES, INDEX, SUMS, changes_path, corte_folder, image_path, twin_of
+from integrity.layout import (
+    BESIDE_SUMS,
+    CORTES,
+    INDEX,
+    SUMS,
+    changes_path,
+    corte_folder,
+    data_folder,
+    delta_path,
+    image_path,
+    twin_of,
+)
 from integrity.leaves import row_digest
 from integrity.openings import FirstShown, fuera_shown, judge_support
 from integrity.report import CHECKS, ROW_CHECKS, SEAL_CHECKS, Ledger, Report
@@ -51,6 +64,7 @@ from integrity.tree.catalogue import judge_candidacies, judge_manifest, judge_ro
 from integrity.tree.chain import judge_itself, judge_succession
 from integrity.tree.coming import Coming, Watch, hour_of, paths_of_images, places_of
 from integrity.tree.companions import judge_people, judge_readme, people_of
+from integrity.tree.data import judge_data, judge_named
 from integrity.tree.documents import PublishedElection, in_words, read_index, read_manifest, read_totals
 from integrity.tree.images import judge_codes, judge_image_folders, judge_images, read_images
 from integrity.tree.pages import judge_extra, judge_log_files
@@ -163,7 +177,7 @@ def verify_tree(tree: Source, ledger: Ledger, tell: Tell, asked: Asked = NOTHING
     numbers = _leave_out_coming(tree, index, numbers, watch, ledger)
 
     # 2. The log first: leaves that come while this reads are not in it yet. Then the catalogue, and each corte in turn
-    #    (2.1 to 2.7). Only the corte before stays on the disk.
+    #    (2.1 to 2.8). Only the corte before stays on the disk.
     book = evidence.read_log(tree, asked.log, ledger, tell, kept=asked.kept, alone=asked.alone, first=asked.first)
     seen = Seen(rows=None if book is None else {}, catalogue=read_catalogue(tree, ledger))
     before: PublishedCorte | None = None
@@ -242,6 +256,10 @@ def _verify_corte(
     # The log is compared after the last corte; this much of each corte is kept for it.
     seen.cortes[corte.number] = Shown(corte.number, corte.sums_sha256, corte.manifest.raw if corte.manifest else None)
     read_images(corte, seen, ledger)
+
+    # 2.7 The clean data: those of earlier cortes that its manifest names, and its own.
+    judge_named(corte, seen, ledger)
+    judge_data(tree, corte, seen, ledger)
 
 
 # --- 1. the tree ------------------------------------------------------------------------------------------------------
@@ -336,7 +354,7 @@ def _announced(tree: Source, folder: str, number: int) -> frozenset[str]:
     _read_manifest(corte, aside)
     paths: set[str] = set()
     if corte.manifest is not None:
-        paths.update({corte.manifest.zip_name, changes_path(number)})
+        paths.update({corte.manifest.zip_name, changes_path(number), delta_path(number), data_folder(number)})
         for election in corte.manifest.elections:
             _verify_election(corte, None, election, seen, aside, last=True)
         read_images(corte, seen, aside)

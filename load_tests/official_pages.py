@@ -118,7 +118,9 @@ def _compare_casillas(folder: Path, file: OfficialFile, found: Compared, rng: ra
         found.differences.append(f"solo {len(there)} actas tienen página")
     for clave in rng.sample(there, min(wanted, len(there))):
         shown, row = _figures(folder / f"{clave}.html"), rows[clave]
-        expected = {name: cell for name, cell in zip(file.vote_columns, row.cells, strict=True) if isinstance(cell, int)}
+        expected = {
+            name: cell for name, cell in zip(file.vote_columns, row.cells, strict=True) if isinstance(cell, int)
+        }
         if row.total_calculado is not None:
             expected["TOTAL_VOTOS_CALCULADO"] = row.total_calculado
         found.casillas += 1

@@ -30,6 +30,7 @@ from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, borrow, check_migrations, open_pool
 from prep.store.leading import Replica
 from prep.store.unsettled import unsettled
+from publisher import data
 from publisher.cut import OF_ANOTHER_NIGHT, CorteOffice, Order
 from publisher.gate import GateFailure
 from publisher.notary import notary_of
@@ -137,6 +138,9 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False, conf
         lacking = await publisher.office.notary.complete(publisher.office.public)
         if lacking.why:
             print(f"prep: faltan {lacking.seals} sellos y {lacking.stamps} de tiempo: {lacking.why}", file=sys.stderr)
+    if why := await data.complete(publisher.office.public):
+        print(f"prep: {why}", file=sys.stderr)
+    await publisher.link_data(patience=PATIENCE)
     print(f"corte {publisher.last.number} ({publisher.last.phase}) {publisher.last.sums}")
     return 0
 

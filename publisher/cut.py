@@ -55,6 +55,7 @@ from prep.store.leading import Leader, Replica
 from prep.store.standing import behind
 from publisher import figures as out
 from publisher import gate, official, pages, parcels, standing
+from publisher.data import data_lists
 from publisher.figures import Figures
 from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.kept import file_before
@@ -471,6 +472,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     await _stage_catalogue(office, shown, stage)
     before = await shown.corte(corte.number - 1)
     fresh, all_fuera, decided = await shown.fresh(), await shown.fuera(), await shown.decisions()
+    data = await shown.data(lambda named: data_lists(office.public, named, below=corte.number))
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
     wanted: dict[bytes, int | None] = {each.image: None for each in all_fuera}
     images = await shown.images(wanted | {each.image: each.version for each in fresh if each.image})
@@ -525,6 +527,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             before=before,
             fresh=fresh,
             decided=decided,
+            data=data,
             packed=packed,
             site=site_files(book),
         )
@@ -537,6 +540,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             groups={each.election.id: each.groups for each in counted},
             fuera=[each.id for each in all_fuera],
             decisions=[each.number for each in decided],
+            data=data,
         ),
         {
             election.code: Expected(

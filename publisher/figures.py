@@ -208,12 +208,14 @@ def manifest(
     before: Corte | None,
     fresh: Sequence[Fresh],
     decided: Sequence[ToldDecision],
+    data: Mapping[int, str],
     packed: object,
     site: Mapping[str, bytes],
 ) -> bytes:
     """The manifest: number, phase, declaration, rules, the corte before, corrected actas, decisions of two people.
 
-    `site` holds the files that are constants of this release.
+    `data` holds the digests of the lists of clean data that came since the manifest before; `site` the files that are
+    constants of this release.
     """
     codes = {election.id: election.code for election in book.elections}
     return canonical(
@@ -236,6 +238,7 @@ def manifest(
             ],
             # Left out if there are none, so that the manifests of before stay the same.
             **({"decisiones": [_decision_entry(each, book.zone) for each in decided]} if decided else {}),
+            **({"datos": [{"corte": of, "sha256sums": sums} for of, sums in data.items()]} if data else {}),
             "zip": packed,
             "sitio": {name: hashlib.sha256(content).hexdigest() for name, content in site.items()},
         }

@@ -30,6 +30,7 @@ from prep.store import cortes
 from prep.store.cortes import Before, Corte, Fuera, Phase, Seccion, Snapshot, ToldIncident
 from publisher import figures as out
 from publisher import finder
+from publisher.data import links
 from publisher.election_pages import ElectionPages, ListPage
 from publisher.figures import Figures
 from publisher.official import CatalogBook
@@ -237,7 +238,7 @@ async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable[El
         }
         for each in elections
     ]
-    site.write("datos.html", "datos.html", files=files, package=package_of(site))
+    site.write("datos.html", "datos.html", files=files, package=package_of(site), clean=links(site.public))
     await finder.write_finder(site, shown)
     for name in {*ROOT_PAGES} - {"datos.html", "casilla.html"}:
         site.write(name, name, same=True, night=site.book.night)

@@ -51,6 +51,7 @@ LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(("INT-01", "INT-02"), "SHA256SUMS is written over the files that passed, as the next step"),
     **dict.fromkeys(("COM-01", "COM-02", "COM-08", "CON-06"), "the corte is not in the tree; index.json comes last"),
     **dict.fromkeys(("COM-07", "INT-07", "CON-19"), "pages are written after the corte is in the tree"),
+    "CON-21": "the clean data are made from a corte that is out; the manifest names the lists that it finds",
     **dict.fromkeys(
         ("AUT-01", "AUT-02", "AUT-03", "AUT-04", "AUT-05", "AUT-06"),
         "seals and time stamps are made over SHA256SUMS",

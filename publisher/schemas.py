@@ -20,7 +20,7 @@ from integrity.tree.documents import INDEX, LISTING, MANIFEST, SUMMARY_NAMES, TO
 from publisher import figures as out
 from publisher.official import ABOUT
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 """Of all schemas. The first number is the format of the tree; the second grows with each addition."""
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?[+-]\d\d:\d\d", re.ASCII)
@@ -243,13 +243,16 @@ FIELDS: Final = {
     "votos": "Votos por opción, de las actas contabilizadas.",
     "votos_por_boleta": "Votos que caben en una boleta. Si falta: uno.",
     "votos_por_partido": "Los mismos votos con los de las coaliciones repartidos entre sus partidos.",
+    "manifest.datos": "Listas de datos limpios que salieron desde el manifiesto anterior.",
     "zip": "El corte en un solo archivo.",
     "zona": "Zona horaria, como America/Mexico_City.",
     "acto.sha256sums": "SHA-256 del SHA256SUMS del corte que el acto cita.",
     "cambios.siguiente": "Ruta del archivo de cambios del corte que sigue; null después del último.",
     "candidaturas.opciones": "Códigos de las opciones que cuentan para esta candidatura.",
     "candidaturas.votos": "Votos de la candidatura.",
+    "datos.corte": "Corte del que son los datos limpios.",
     "datos.motivo": "El motivo, en palabras.",
+    "datos.sha256sums": "SHA-256 de datos/NNNN/SHA256SUMS.",
     "decisiones.asunto": "De qué trata: elección y clave, SHA-256 de una imagen, mensaje, o dispositivo y número.",
     "decisiones.clase": (
         "sin_acta, imagen_de_otra_acta, fuera_de_catalogo, imagen_sin_identidad, mensaje_descartado o numero_perdido."

@@ -26,7 +26,7 @@ from prep.store.leading import Leader
 from prep.store.night import NightChanged
 from prep.store.tonight import Tonight
 from prep.store.unsettled import unsettled
-from publisher import start_page
+from publisher import data, start_page
 from publisher.cut import CorteOffice, Order, cut, licensed
 from publisher.gate import GateFailure
 from publisher.schedule import Schedule
@@ -87,15 +87,18 @@ class Publisher:
     async def run(self, stop: asyncio.Event) -> None:
         """Cut each due corte until `stop`, while this process leads; a corte that has begun is finished first.
 
-        Missing seals and time stamps are made meanwhile, and hold up no corte. Raises NightChanged if another night is
-        declared than the one that this process began with.
+        Missing seals, time stamps and clean data are made meanwhile, and hold up no corte. Raises NightChanged if
+        another night is declared than the one that this process began with.
         """
         notary = self.office.notary
         async with asyncio.TaskGroup() as tasks:
             if notary is not None:
                 tasks.create_task(notary.serve(self.office.public, stop))
             tasks.create_task(self.tonight.keep_fresh(stop))
+            tasks.create_task(data.serve(self.office.public, stop))
             await self._cut(stop)
+        with contextlib.suppress(PrepError):  # a standby, or a database that is away: the leader links them
+            await self.link_data()
         if self._changed is not None:
             raise self._changed
 
@@ -126,6 +129,7 @@ class Publisher:
         observe.LEADER.labels(ROLE).set(leads)
         self._leads = leads
         await self._tell_incidents(session)
+        await self._tell_data(session)
         if not leads and not await self._news(session):
             return
         with contextlib.suppress(leading.PublisherBusy):  # next look
@@ -146,6 +150,26 @@ class Publisher:
                 with licensed(public) as stage:
                     await session.check()
                     await asyncio.to_thread(start_page.show_incidents, public, stage, told, zone)
+
+    async def _tell_data(self, session: Leader) -> None:
+        """Link clean data that came after their corte."""
+        public = self.office.public
+        if not (public / INDEX).exists() or await asyncio.to_thread(data.tells_data, public):
+            return
+        with contextlib.suppress(leading.PublisherBusy):  # next look
+            async with session.cutting(patience=0):
+                with licensed(public) as stage:
+                    await session.check()
+                    await asyncio.to_thread(data.show_data, public, stage)
+
+    async def link_data(self, *, patience: float = 0.0) -> None:
+        """The same for the data that came after the last look; needs no lead, only its turn."""
+        public = self.office.public
+        if (public / INDEX).exists() and not await asyncio.to_thread(data.tells_data, public):
+            async with leading.cutting(self.url, patience=patience) as leader:
+                with licensed(public) as stage:
+                    await leader.check()
+                    await asyncio.to_thread(data.show_data, public, stage)
 
     def _not_begun(self) -> str | None:
         """One sentence if the start has passed without corte 0; a page in the place of the results says the same."""

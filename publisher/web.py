@@ -36,12 +36,14 @@ class PublishedTree(StaticFiles):
         except HTTPException as error:
             # A program of another site may see that a file is not there, too: deploy/nginx says so `always`.
             return Response(status_code=error.status_code, headers={**(error.headers or {}), **OPEN})
-        once = path.startswith(("cortes/", "imagenes/", "zip/", "bitacora/tile/", "bitacora/acuses/"))
+        once = path.startswith(("cortes/", "imagenes/", "zip/", "datos/", "bitacora/tile/", "bitacora/acuses/"))
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if once else "no-cache"
         response.headers.update(OPEN)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Content-Security-Policy"] = _policy(path)
+        if path.endswith(".parquet"):
+            response.headers["Content-Type"] = "application/vnd.apache.parquet"
         if path.endswith(".atom"):
             response.headers["Content-Type"] = "application/atom+xml; charset=utf-8"
         if Path(path).name in {"SHA256SUMS", "SHA256SUMS.sello", "LEEME.txt"}:

@@ -192,6 +192,7 @@ MANIFEST: Final = {
             }
         ]
     ),
+    "datos": Later([{"corte": _NUMBER, "sha256sums": DIGEST}]),
     "zip": {"archivo": _ZIP, "sha256": DIGEST, "bytes": _NUMBER},
     "sitio": Later(
         {

@@ -181,6 +181,13 @@ FILES: Final = (
         "that a smaller copy shows the same as its original",
     ),
     CellForm("`SHA256SUMS`, `zip/…`", "INT-01, INT-02, INT-05, INT-06, COM-03", "exact form; the same bytes", ""),
+    CellForm(
+        "`manifest.json`: clean data; `datos/…`",
+        "CON-21, INT-01, INT-02, COM-03",
+        "made again, byte by byte, from the corte; each list that a manifest names is there, with that digest, and is "
+        "named once",
+        "why a corte has none yet: they come after it",
+    ),
     CellForm("seals and time stamps", "AUT-01 to AUT-06", "by the reader's authorities", "revoked certificates"),
     CellForm(
         "`bitacora/…`",

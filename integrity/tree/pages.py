@@ -9,6 +9,7 @@ from integrity.layout import (
     CATALOGUE,
     CHANGES,
     CORTES,
+    DATA,
     FEED,
     HOME_TWIN,
     IMAGES,
@@ -25,8 +26,11 @@ from integrity.layout import (
     SITE_FILES,
     SITE_PARTS,
     SITE_PROGRAM,
+    SUMS,
     ZIPS,
     changes_path,
+    data_folder,
+    delta_path,
     twin_of,
 )
 from integrity.report import Ledger
@@ -43,6 +47,8 @@ _ROOT_FILES: Final = frozenset({INDEX, "index.html", *SITE_FILES})
 _SITE: Final = frozenset({*ROOT_PAGES, SITE_PROGRAM, HOME_TWIN, FEED})
 _LIST: Final = re.compile(rf"(?:tarjeta|(?:{'|'.join(LISTS)})(?:-(?:[2-9]|[1-9]\d{{1,3}}))?)\.(?:html|json)", re.ASCII)
 """The card of an election, and the pages of its lists."""
+_IN_WORK: Final = re.compile(r"\.\d{4,}-[0-9a-f]{8}", re.ASCII)
+"""The folder in which the publisher makes clean data; it is no part of the tree."""
 
 
 def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
@@ -56,7 +62,7 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         return
     elections = {election.code: election for election in last.manifest.elections}
     site = has_site(last.manifest)
-    folders = {CORTES, ZIPS, LOG, CATALOGUE, *elections, *([IMAGES] if seen.images else [])}
+    folders = {CORTES, ZIPS, LOG, CATALOGUE, DATA, *elections, *([IMAGES] if seen.images else [])}
     folders |= {SECTIONS, CHANGES} if site else set()
     schemas = {name for name in last.manifest.raw.get("sitio", {}) if name.startswith(f"{SCHEMAS}/")}
     folders |= {SCHEMAS} if schemas else set()
@@ -77,6 +83,7 @@ def judge_extra(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) 
         judge_entry(f"{SCHEMAS}/{name}", kind, "COM-08", ledger, seen, known=f"{SCHEMAS}/{name}" in schemas)
     if with_places:
         _judge_places(tree, seen, ledger)
+    _judge_data_folders(tree, seen, ledger)
     of_catalogue = file_names(elections)
     for name, kind in entries(tree, CATALOGUE, ledger).items():
         judge_entry(f"{CATALOGUE}/{name}", kind, "COM-08", ledger, seen, known=name in of_catalogue)
@@ -97,13 +104,35 @@ def _judge_places(tree: Source, seen: Seen, ledger: Ledger) -> None:
         judge_entry(f"{PLACES}/{name}", kind, "COM-08", ledger, seen, known=known)
 
 
+def _judge_data_folders(tree: Source, seen: Seen, ledger: Ledger) -> None:
+    """datos/ has a folder of each corte that has clean data, and no other."""
+    known = {data_folder(number) for number in seen.data}
+    strange = {}
+    for name, kind in entries(tree, DATA, ledger).items():
+        if not (kind is PathKind.FOLDER and _IN_WORK.fullmatch(name)):
+            strange[f"{DATA}/{name}"] = kind
+    # Those of the last corte may have come since its folder was looked at.
+    for number in seen.cortes.keys() - seen.data.keys():
+        if data_folder(number) in strange and _has_list(tree, number):
+            known.add(data_folder(number))
+    for path, kind in strange.items():
+        judge_entry(path, kind, "COM-08", ledger, seen, known=path in known, wanted=PathKind.FOLDER)
+
+
+def _has_list(tree: Source, number: int) -> bool:
+    try:
+        return tree.exists(f"{data_folder(number)}/{SUMS}")
+    except SourceError:
+        return False
+
+
 def _judge_site_folders(tree: Source, last: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
-    """seccion/ has the pages of the secciones in the rows; cambios/ one file of each corte."""
+    """seccion/ has the pages of the secciones in the rows; cambios/ a list and a delta of each corte."""
     sections = pages_of_sections(last.tables.values())
     sections |= {twin_of(page) for page in sections}
     for name, kind in entries(tree, SECTIONS, ledger).items():
         judge_entry(f"{SECTIONS}/{name}", kind, "COM-08", ledger, seen, known=f"{SECTIONS}/{name}" in sections)
-    changes = {changes_path(number) for number in seen.cortes}
+    changes = {path(number) for number in seen.cortes for path in (changes_path, delta_path)}
     for name, kind in entries(tree, CHANGES, ledger).items():
         judge_entry(f"{CHANGES}/{name}", kind, "COM-08", ledger, seen, known=f"{CHANGES}/{name}" in changes)
 

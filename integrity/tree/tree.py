@@ -73,6 +73,10 @@ class Seen:
     """By digest of an image fuera de catálogo: the first corte that lists it."""
     rows: dict[str, FirstShown] | None = None
     """By `leaves.row_digest`: each captured row, and the first corte that showed it; None if the tree has no log."""
+    data: dict[int, str] = field(default_factory=dict)
+    """By corte: the digest of the list of its clean data, if they are there."""
+    named: set[int] = field(default_factory=set)
+    """The cortes whose clean data a later manifest names."""
     catalogue: "PublishedCatalogue | None" = None
     """What the night expects; None if the tree brings no catalogue that can be read."""
     coming: Brings | None = None

@@ -244,6 +244,17 @@ class Snapshot:
         block = "decisions_then" if self._then else "decisions_now"
         return [ToldDecision(**row) for row in await self._connection.fetch(SQL[block], self.number)]
 
+    async def data(self, found: Callable[[frozenset[int]], Mapping[int, str]]) -> dict[int, str]:
+        """The lists of clean data that the manifest of this corte names: digest by corte, in their order.
+
+        `found` gives those that are in the tree, without the cortes that earlier manifests name.
+        """
+        if self._then:
+            rows = await self._connection.fetch(SQL["data_then"], self.number)
+            return {row["data_of"]: row["sums"] for row in rows}
+        named = frozenset(row["data_of"] for row in await self._connection.fetch(SQL["data_named"]))
+        return dict(sorted(found(named).items()))
+
     async def images(self, wanted: Mapping[bytes, int | None]) -> list[PublishedImage]:
         """Those among `wanted` (image → version) that no corte before has brought out, or not for this acta."""
         # An image goes out once: later cortes point to the same file. If two people moved it to another acta, the list
@@ -364,6 +375,8 @@ class Release:
     fuera: Sequence[int] = ()
     """All rows fuera de catálogo that it shows."""
     decisions: Sequence[int] = ()
+    data: Mapping[int, str] = field(default_factory=dict)
+    """The lists of clean data that its manifest names: digest by corte."""
 
 
 _DECLARED: Final = "corte_declaracion_simulacro_fkey"
@@ -410,6 +423,7 @@ async def record(connection: Connection, new: Corte, release: Release, *, declar
             await connection.execute(SQL["publish_images"], release.images, new.number, timeout=_LONG)
             await connection.execute(SQL["publish_fuera"], release.fuera, new.number)
             await connection.execute(SQL["publish_decisions"], release.decisions, new.number)
+            await connection.execute(SQL["publish_data"], [*release.data], [*release.data.values()], new.number)
             await connection.execute(
                 SQL["move"], release.versions, new.at, _PUBLISHABLE, Move.PUBLICACION, timeout=_LONG
             )

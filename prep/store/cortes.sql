@@ -169,6 +169,13 @@ LEFT JOIN parked m ON m.id = p.parked
 WHERE q.corte = $1::int
 ORDER BY p.id
 
+-- Cortes whose clean data a manifest names.
+-- name: data_named
+SELECT data_of FROM publication_data
+
+-- name: data_then
+SELECT data_of, sums FROM publication_data WHERE corte = $1::int ORDER BY data_of
+
 -- name: fresh_now
 SELECT a.election, a.clave, v.id AS version, v.reason, v.image,
     EXISTS (SELECT FROM acta_version w JOIN publication q ON q.version = w.id WHERE w.acta = v.acta) AS correction
@@ -219,6 +226,10 @@ ON CONFLICT DO NOTHING
 
 -- name: publish_decisions
 INSERT INTO publication_decision (proposal, corte) SELECT proposal, $2::int FROM unnest($1::bigint[]) AS fresh (proposal)
+
+-- name: publish_data
+INSERT INTO publication_data (data_of, sums, corte)
+SELECT data_of, sums, $3::int FROM unnest($1::int[], $2::text[]) AS named (data_of, sums)
 
 -- An acta that is typed again, or compared with the paper, while its version comes out stays in its state: $3 are the
 -- states that allow the move $4.

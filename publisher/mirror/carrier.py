@@ -3,7 +3,8 @@
 import asyncio
 import re
 import shutil
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,7 +14,10 @@ from integrity.layout import (
     CHANGES,
     CORTE_PROOF,
     CORTES,
+    DATA,
+    DATA_PAGE,
     FEED,
+    HOME_TWIN,
     IMAGES,
     LOGOS,
     PICTURE,
@@ -26,6 +30,8 @@ from integrity.layout import (
     SITE_PROGRAM,
     ZIPS,
     changes_path,
+    data_folder,
+    delta_path,
     opening_path,
     proof_path,
     rotation_path,
@@ -49,6 +55,7 @@ from publisher.mirror.reading import (
     is_witnessed,
     manifest_in,
     pages_changed,
+    pages_in_delta,
     policy_in,
     root_at,
     rows_of,
@@ -63,13 +70,14 @@ _IMAGE: Final = 64 * _MB
 _ZIP: Final = 1 << 30
 _PAGE: Final = 16 * _MB
 _OPENINGS: Final = 256 * _MB
+_DELTA: Final = 256 * _MB
 _BUNDLE: Final = WIDTH * (2 + LONGEST_ENTRY)
 _LEVELS: Final = 8
 _ROOM: Final = 512 * _MB
 """Bytes of the disk that a mirror leaves free."""
 _LATE: Final = 5
 """How many of the last cortes are asked again for seals, stamps and openings; at the first look, all are."""
-_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, SECTIONS, CHANGES, PLACES, SCHEMAS})
+_RESERVED: Final = frozenset({CORTES, IMAGES, ZIPS, LOG, CATALOGUE, DATA, SECTIONS, CHANGES, PLACES, SCHEMAS})
 _OF_PLACES: Final = re.compile(r"\d\d-[a-z0-9]{2,12}\.json", re.ASCII)
 _LISTED: Final = re.compile(r"(?!\.)[\w&.-]{1,80}(?:/(?!\.)[\w.-]{1,80})?\.html", re.ASCII)
 """A page as a list of changes may name it: it cannot lead out of the tree, nor over another kind of file."""
@@ -104,7 +112,11 @@ class Carrier:
             await self._bring_log(stage, checkpoint, everything=everything)
         first = 0 if everything else max(0, number - _LATE)
         await self._bring_late(stage, range(first, number + 1), logged=checkpoint is not None)
+        named = {told["corte"] for manifest in manifests.values() for told in manifest.raw.get("datos", [])}
+        data = await self._bring_data(stage, sorted(named | {*range(first, number + 1)}))
         await self._bring_pages(stage, last, fresh=bool(manifests))
+        if data and not manifests and SITE_PROGRAM in last.raw.get("sitio", {}):  # the page that links them
+            await self._refresh_page(stage, DATA_PAGE)
         if stage.held is None or stage.held.index != told:
             if not manifests:  # the same corte with another incident: the first page tells it too
                 await self._refresh_page(stage, "index.html")
@@ -227,6 +239,25 @@ class Carrier:
 
         await few_at_once(take, sorted(paths))
 
+    async def _bring_data(self, stage: Stage, numbers: Iterable[int]) -> bool:
+        """The clean data of these cortes, if the origin has them; returns whether any came. Each comes whole."""
+        came = False
+        for number in numbers:
+            path = f"{data_folder(number)}/{SUMS}"
+            content = None if stage.has(path) else await self._origin.read_if_there(path, SMALL)
+            if content is None:
+                continue
+            _check_room(self._folder)
+            stage.put(path, content)
+            sums = sums_in(stage.root / path, path)
+            folder = data_folder(number)
+            await few_at_once(partial(self._fetch_listed, stage, folder, sums), sums)
+            came = True
+        return came
+
+    async def _fetch_listed(self, stage: Stage, folder: str, sums: Mapping[str, str], name: str) -> None:
+        await self._fetch_known(stage, f"{folder}/{name}", sums[name], _TABLE)
+
     async def _bring_pages(self, stage: Stage, last: Manifest, *, fresh: bool) -> None:
         """The pages that a corte changes. No digest covers them: pages are for reading, cortes are for proof."""
         if not fresh and stage.held is not None:
@@ -243,9 +274,11 @@ class Carrier:
             pages |= set(pages_changed(election, old, rows_of(stage.root, last, election), last))
         # A release with the program of the site tells the pages that each corte changed.
         if SITE_PROGRAM in last.raw.get("sitio", {}):
-            pages, gone = await self._pages_listed(stage, last)
+            written, gone = await self._pages_listed(stage, last)
+            pages = {*written} - await self._unpack_deltas(stage, written)
             stage.gone |= {each for page in gone for each in (page, twin_of(page)) if each}
             pages |= {twin for page in pages if (twin := twin_of(page))}
+            pages |= {HOME_TWIN, DATA_PAGE}
             pages |= {"index.html", "estilo.css", SITE_PROGRAM, FEED}
             pages |= {f"{election.code}/{PICTURE}" for election in last.elections}
         pages |= {*SITE_PARTS, *LOGOS, *map(schema_path, SCHEMA_NAMES)} & last.raw.get("sitio", {}).keys()
@@ -273,10 +306,36 @@ class Carrier:
         )
         stage.put_if_new(PLACES_INDEX, content)
 
-    async def _pages_listed(self, stage: Stage, last: Manifest) -> tuple[set[str], set[str]]:
-        """The pages that cortes since the held one wrote and did not take away again, and those that they took away."""
+    async def _unpack_deltas(self, stage: Stage, written: Mapping[str, int]) -> set[str]:
+        """Pages that came in the deltas of the cortes that wrote them last, with their twins.
+
+        The others are asked for one by one: of a corte without a delta, and those that change between two cortes.
+        """
+        came: set[str] = set()
+        for number in sorted({*written.values()}):
+            path = delta_path(number)
+            content = await self._origin.read_if_there(path, _DELTA)
+            if content is None:
+                continue
+            wanted = {page for page, of in written.items() if of == number}
+            twins = {twin: page for page in wanted if (twin := twin_of(page))}
+            try:
+                found = await asyncio.to_thread(pages_in_delta, content, wanted | twins.keys(), _PAGE)
+            except Malformed as problem:
+                raise Divergence(f"{path} del origen: se esperaba {problem.expected}; hay {problem.found}") from None
+            stage.put_if_new(path, content)
+            for name, held in found.items():
+                stage.put_if_new(name, held)
+            came |= {page for page in wanted if page in found and (not twin_of(page) or twin_of(page) in found)}
+        return came
+
+    async def _pages_listed(self, stage: Stage, last: Manifest) -> tuple[dict[str, int], set[str]]:
+        """The pages that cortes since the held one wrote and did not take away again, and those that they took away.
+
+        Each page with the corte that wrote it last.
+        """
         first = 0 if stage.held is None else stage.held.corte + 1
-        written: set[str] = set()
+        written: dict[str, int] = {}
         gone: set[str] = set()
         folders = {"", SECTIONS, *(election.code for election in last.elections)}
         for number in range(first, last.corte + 1):
@@ -292,7 +351,8 @@ class Carrier:
                 if folder not in folders or _LISTED.fullmatch(page) is None or page == "verificar.html":
                     raise Divergence(f"{path} del origen nombra «{page}», que no es una página")
             stage.put_if_new(path, content)
-            written = (written | {*named}) - {*removed}
+            written |= dict.fromkeys(named, number)
+            written = {page: of for page, of in written.items() if page not in removed}
             gone = (gone | {*removed}) - {*named}
         return written, gone
 

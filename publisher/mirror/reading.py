@@ -1,11 +1,14 @@
 """Readers of the origin's files: the paths they name, the changes they make. A file that cannot be read diverges."""
 
 import csv
-from collections.abc import Iterator, Mapping
+import io
+import tarfile
+import zlib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from integrity.layout import CATALOGUE
+from integrity.layout import CATALOGUE, DATA, data_folder
 from integrity.leaves import read_leaf
 from integrity.log.note import Checkpoint, Policy, Unsupported, read_checkpoint, read_policy, read_proof
 from integrity.log.tiles import WIDTH, Differs, Tiles
@@ -15,6 +18,7 @@ from integrity.tree.documents import Manifest, PublishedElection, read_manifest
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.stage import SUMS
 
+_UNPACKED: Final = 4 << 30
 _EXTENSIONS: Final = frozenset({"jpg", "png", "webp", "tif", "pdf", "avif", "gif", "bmp"})
 
 
@@ -90,12 +94,36 @@ def immutable_paths(root: Path, number: int) -> list[str]:
     manifest = read_manifest((root / folder / "manifest.json").read_bytes())
     listed = root / CATALOGUE / SUMS
     expected = sums_in(listed, CATALOGUE) if number == 0 and listed.exists() else {}
+    clean = root / data_folder(number) / SUMS
+    data = [SUMS, *sums_in(clean, DATA)] if clean.exists() else []
     return [
         *(f"{CATALOGUE}/{name}" for name in ([SUMS, *expected] if expected else ())),
         *(f"{folder}/{name}" for name in names),
+        *(f"{data_folder(number)}/{name}" for name in data),
         manifest.zip_name,
         *images_listed(root / folder / "images.csv").values(),
     ]
+
+
+def pages_in_delta(content: bytes, wanted: Collection[str], limit: int) -> dict[str, bytes]:
+    """Those files of a delta (docs/tree.md) that are wanted, each of at most `limit` bytes. Raises Malformed.
+
+    No name of it chooses a place: files that nobody asked for are passed over.
+    """
+    found: dict[str, bytes] = {}
+    total = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
+            for entry in archive:
+                total += entry.size
+                if total > _UNPACKED:
+                    raise Malformed(f"hasta {_UNPACKED} bytes", "más")
+                if entry.isreg() and entry.name in wanted and entry.size <= limit:
+                    file = archive.extractfile(entry)
+                    found[entry.name] = file.read() if file is not None else b""
+    except (tarfile.TarError, OSError, EOFError, zlib.error, UnicodeError, ValueError):
+        raise Malformed("un tar.gz", "otra cosa") from None
+    return found
 
 
 def root_at(tiles: Tiles, size: int) -> bytes:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from capture.auth import FREE_TRIES
 from prep.rehearsal.installation import free_ports
+from publisher import data
 from publisher.web import PublishedTree
 from tests.conftest import Night
 from tests.makers.capture_room import furnished, jpeg
@@ -91,6 +92,7 @@ async def test_the_published_tree_is_served_and_verifies(nginx: str, night: Nigh
         await tonight.count(tonight.sheets)
         await tonight.cut()
         public = tonight.office.public
+        assert await data.complete(public) == ""
         (public / ".corte-0002-a1").mkdir()
         (public / ".corte-0002-a1" / "totals.json").write_text("{}")
         async with serving(nginx, tmp_path, "published", **{"/srv/publico": str(public)}) as (plain, secure):
@@ -115,6 +117,9 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
         kept = await http.get(path)
         assert (kept.status_code, kept.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
     assert kept.headers["content-type"] == "image/jpeg"
+    table = await http.get("/datos/0001/actas_GOB.parquet")
+    assert table.headers["content-type"] == "application/vnd.apache.parquet"
+    assert table.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert kept.headers["content-disposition"] == "inline"
     assert_nothing_runs(kept)
     page = await http.get("/")

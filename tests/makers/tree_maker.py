@@ -1,4 +1,5 @@
-"""Writes a small published tree from the description of the format alone; it shares no code with the publisher.
+"""Writes a small published tree from the description of the format alone; it shares no code with the publisher, but
+for the clean data.
 
 One night in Tamaulipas with two elections (GOB, one contest; DIP, two districts with different ballots), nine casillas,
 three cortes: zeros, half, final. The observations and CONTABILIZADA of each acta are written here by hand. `reseal` is
@@ -14,6 +15,8 @@ import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from integrity.sums import Malformed
 
 Json = dict[str, Any]
 Casilla = tuple[Any, ...]
@@ -507,7 +510,7 @@ def make_zip(root: Path, number: int, manifest: Json) -> str:
     return name
 
 
-def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = True) -> None:
+def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = True, data: bool = True) -> None:
     """Make digests, ZIPs, the chain of cortes, the index and the pages agree with the present files."""
     from tests.makers.page_maker import write_pages  # it needs the names of this file
 
@@ -518,10 +521,16 @@ def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = Tr
     if zips:
         shutil.rmtree(root / "zip", ignore_errors=True)
     before = None
+    named: list[Json] = []
+    if data:
+        shutil.rmtree(root / "datos", ignore_errors=True)
     for folder in sorted((root / "cortes").iterdir()):
         path = folder / "manifest.json"
         manifest = json.loads(path.read_bytes())
         manifest["anterior"] = before
+        manifest.pop("datos", None)
+        if named:
+            manifest["datos"] = named
         if zips:
             manifest["zip"] = {"archivo": make_zip(root, manifest["corte"], manifest)}
         data = (root / manifest["zip"]["archivo"]).read_bytes()
@@ -530,6 +539,9 @@ def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = Tr
         if sums:
             seal(folder)
         before = {"corte": manifest["corte"], "sha256sums": sha((folder / "SHA256SUMS").read_bytes())}
+        named = (
+            [{"corte": manifest["corte"], "sha256sums": digest}] if (digest := data_of(root, folder, make=data)) else []
+        )
         listed = [
             {"codigo": election["codigo"], "titulo": election["titulo"], "pagina": f"{election['codigo']}/index.html"}
             for election in manifest["elecciones"]
@@ -537,6 +549,16 @@ def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = Tr
         index = {key: manifest[key] for key in ("formato", "simulacro", "fase", "corte", "fecha_hora", "siguiente")}
         index |= {"carpeta": f"cortes/{folder.name}", "sha256sums": before["sha256sums"], "elecciones": listed}
         (root / "index.json").write_bytes(canonical(index))
+
+
+def data_of(root: Path, folder: Path, *, make: bool) -> str:
+    """Make the clean data of a corte, as everybody can who has it; the digest of their list, "" if there is none."""
+    from publisher import data  # the only part of this tree that the publisher's own program makes
+
+    # A corte that a cheat broke gives no clean data.
+    with contextlib.suppress(LookupError, ValueError, TypeError, OSError, RecursionError, Malformed):
+        return data.make(root, int(folder.name)) if make else data.data_lists(root, below=10_000)[int(folder.name)]
+    return ""
 
 
 def seal(folder: Path) -> None:

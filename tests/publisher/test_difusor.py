@@ -29,6 +29,7 @@ from integrity.verify import verify
 from prep.errors import Rejected, Unavailable
 from prep.store import embedded
 from prep.store.cortes import Phase, ToldIncident
+from publisher import data
 from publisher.mirror.command import mirroring
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.mirror import Mirror, MirrorRequest
@@ -61,6 +62,14 @@ def grown(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory)
                     while await scribe.turn():
                         pass
                     await scribe.turn()
+                # Corte 2 has none: it gets its own with the next one, as after a loss.
+                if len(trees) != 2:
+                    public = folder / "publico"
+                    assert await data.complete(public) == ""
+                    stage = public / ".corte-0000-00000000"
+                    stage.mkdir()
+                    data.show_data(public, stage)
+                    stage.rmdir()
                 copy = folder / f"tras-{len(trees)}"
                 shutil.copytree(folder / "publico", copy)
                 trees.append(copy)
@@ -191,6 +200,47 @@ async def test_one_who_comes_late_gets_the_whole_night_at_once(place: Place) -> 
     same(place)
 
 
+async def test_the_pages_of_a_corte_come_with_one_request(place: Place) -> None:
+    asked: list[str] = []
+
+    def note(server: Server) -> bool:
+        asked.append(server.path)
+        return False
+
+    place.handler.lie = note
+    place.advance(0)
+    async with place.mirror() as mirror:
+        await mirror.look()
+        place.advance(1)
+        asked.clear()
+        await mirror.look()
+        same(place)
+        pages = json.loads((place.root / "cambios/0001.json").read_bytes())["paginas"]
+        assert len(pages) > 15
+        always = {"index.html", "datos.html", "verificar.html"}
+        assert {path.lstrip("/") for path in asked if path.endswith(".html")} <= always
+        assert asked.count("/cambios/0001.tar.gz") == 1
+        # A corte without a delta: its pages are asked for one by one.
+        place.advance(2)
+        assert not (place.root / "cambios/0002.tar.gz").exists()
+        await mirror.look()
+        same(place)
+
+
+async def test_clean_data_that_come_after_their_corte_are_brought_and_linked(place: Place) -> None:
+    place.advance(1)
+    kept = place.into.parent / "datos"
+    (place.root / "datos/0001").rename(kept)
+    async with place.mirror() as mirror:
+        await mirror.look()
+        assert not (place.shown / "datos/0001").exists()
+        kept.rename(place.root / "datos/0001")
+        assert await mirror.look()
+        assert "datos/0001/actas_" in (place.shown / "datos.html").read_text()
+        same(place)
+        assert not await mirror.look()
+
+
 async def test_the_tree_that_is_shown_is_never_touched_while_the_next_one_is_made(place: Place) -> None:
     place.advance(1)
     async with place.mirror() as mirror:
@@ -311,9 +361,35 @@ def bad_new_row(place: Place) -> None:
     reseal(place.root, 3)
 
 
+def clean_data_rewritten(place: Place) -> None:
+    flip(next((place.root / "datos/0001").glob("*.parquet")))
+
+
+def bad_new_clean_data(place: Place) -> None:
+    """Other numbers than the official file, under a list that agrees with them."""
+    place.advance(3)
+    folder = place.root / "datos/0003"
+    path = next(folder.glob("actas_*.csv"))
+    path.write_bytes(path.read_bytes().replace(b",contabilizada,", b",sin_acta,", 1))
+    lines = [
+        f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n"
+        for each in sorted(folder.iterdir())
+        if each.suffix
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def delta_is_none(place: Place) -> None:
+    place.advance(3)
+    (place.root / "cambios/0003.tar.gz").write_bytes(b"otra cosa" * 100)
+
+
 @pytest.mark.parametrize(
     ("lie", "sentence"),
     [
+        (clean_data_rewritten, "el origen reescribió datos/0001/"),
+        (bad_new_clean_data, "CON-21"),
+        (delta_is_none, "cambios/0003.tar.gz del origen"),
         (image_changed, "el origen reescribió imagenes/"),
         (image_gone, "el origen ya no tiene imagenes/"),
         (past_corte_changed, "el origen reescribió cortes/0001/LEEME.txt"),

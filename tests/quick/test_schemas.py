@@ -23,7 +23,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_is_a_schema_with_its_identity_and_version(name: str) -> None:
     held = json.loads(schemas.schemas()[layout.schema_path(name)])
     jsonschema.Draft202012Validator.check_schema(held)
-    assert (held["$id"], held["version"]) == (f"urn:prep-abierto:esquema:{name}:1.0", "1.0")
+    assert (held["$id"], held["version"]) == (f"urn:prep-abierto:esquema:{name}:1.1", "1.1")
     assert held["title"]
     assert all(re.search(r"\.$", said) for said in described(held))
 
@@ -63,3 +63,32 @@ def test_another_form_is_refused_and_a_later_field_is_not(tree: Path, edit: dict
     jsonschema.validate(index | {"algo_nuevo": 1}, schemas.schema("index"))
     with pytest.raises(jsonschema.ValidationError, match=said):
         jsonschema.validate(index | edit, schemas.schema("index"))
+
+
+PROMISED = json.loads((Path(__file__).parent / "schemas_1_0.json").read_bytes())
+"""Every field of version 1.0: its form, and whether it is always there."""
+
+
+def fields_of(value: object, path: str = "") -> dict[str, list[object]]:
+    """Each field by its place, with its own form and whether it is required."""
+    if not isinstance(value, dict):
+        return {}
+    inside = {"description", "properties", "items", "anyOf", "additionalProperties", "required"}
+    found: dict[str, list[object]] = {}
+    for name, field in value.get("properties", {}).items():
+        form = {key: held for key, held in field.items() if key not in inside}
+        found[f"{path}/{name}"] = [form, name in value.get("required", ())]
+        found |= fields_of(field, f"{path}/{name}")
+    for key in ("items", "additionalProperties"):
+        found |= fields_of(value.get(key), f"{path}/*")
+    for number, each in enumerate(value.get("anyOf", [])):
+        found |= fields_of(each, f"{path}|{each.get('title', number)}")
+    return found
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_release_of_a_season_only_adds(name: str) -> None:
+    now = fields_of(schemas.schema(name))
+    assert {place: now.get(place) for place in PROMISED[name]} == PROMISED[name]
+    # What is new may be absent: the files of older cortes stay valid.
+    assert {place for place in now.keys() - PROMISED[name].keys() if now[place][1] and "/" not in place[1:]} == set()

@@ -28,7 +28,7 @@ from tests.makers.seal_maker import Party, party, rsa_key
 from tests.makers.tree_maker import Json, reseal
 from tests.quick import test_integrity_verify as known
 from tests.quick.test_integrity_verify import GOB, an_image, cells, corte, edit, flip, replace
-from tests.tamper import catalogues, impossible, insiders
+from tests.tamper import catalogues, clean, impossible, insiders
 from tests.tamper.night import IN_FORCE, LATER, Night, Said
 
 Does = Callable[[Path, Night], object]
@@ -60,7 +60,7 @@ class Cheat:
 
     def act(self, root: Path, night: Night) -> None:
         self.does(root, night)
-        if self.hands in {Hands.DIGESTS, Hands.KEYS} and not self.name.startswith("a ZIP"):
+        if self.hands in {Hands.DIGESTS, Hands.KEYS} and not self.name.startswith(("a ZIP", "the clean data")):
             reseal(root)
         if self.hands is Hands.KEYS:
             night.vouch(root)
@@ -124,6 +124,7 @@ def _cut_night(root: Path, night: Night) -> None:
     zipped = json.loads((corte(root, 2) / "manifest.json").read_bytes())["zip"]["archivo"]
     (root / zipped).unlink()
     shutil.rmtree(corte(root, 2))
+    shutil.rmtree(root / "datos/0002")
 
 
 def _as_it_was(root: Path, night: Night) -> None:
@@ -594,6 +595,8 @@ _GROUPS: dict[Hands, dict[str, Does]] = {
 }  # fmt: skip
 _GROUPS |= {Hands.OPENINGS: insiders.FILES, Hands.DATABASE: insiders.DATABASE}
 _GROUPS[Hands.FILES] |= impossible.PAGES | impossible.CONSTANTS | catalogues.FILES
+_GROUPS[Hands.FILES] |= clean.FILES
+_GROUPS[Hands.KEYS] |= clean.AGREED
 _GROUPS[Hands.FILES] |= {"the catalogue is a link to another folder": catalogues.link}
 _GROUPS[Hands.DIGESTS] |= catalogues.DIGESTS
 _GROUPS[Hands.KEYS] |= impossible.CELLS | impossible.FIELDS | impossible.FILES | catalogues.KEYS

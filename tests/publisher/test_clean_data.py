@@ -1,0 +1,171 @@
+"""The clean data come after their corte, are the same whenever they are made, and are named by the next manifest."""
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from integrity import minimal_verifier
+from integrity.report import Result
+from integrity.verify import verify
+from prep.store import leading
+from prep.store.cortes import Phase
+from publisher import data
+from publisher.cut import cut
+from tests.conftest import Night
+from tests.makers.small_night import SmallNight, small_night
+
+
+@pytest.fixture
+async def tonight(night: Night, tmp_path: Path) -> AsyncIterator[SmallNight]:
+    async with small_night(night, tmp_path) as made:
+        yield made
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def named(public: Path, number: int) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((public / f"cortes/{number:04}/manifest.json").read_bytes()).get(
+        "datos", []
+    )
+    return found
+
+
+def both_approve(public: Path) -> None:
+    wrong = {
+        check.id: check.findings[0].sentence for check in verify(str(public)).checks if check.result is Result.WRONG
+    }
+    assert not wrong
+    assert minimal_verifier.main([str(public), "--json"]) == 2  # no key was brought; nothing is wrong
+
+
+async def test_the_next_manifest_names_the_lists_that_came_since_the_one_before(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    assert data.lacking(public) == [0]
+    await tonight.count(tonight.sheets[:40])
+    await tonight.cut()
+    assert named(public, 1) == []
+    assert await data.complete(public) == ""
+    assert data.lacking(public) == []
+    await tonight.count(tonight.sheets[40:80])
+    await tonight.cut()
+    lists = [
+        {
+            "corte": number,
+            "sha256sums": hashlib.sha256((public / f"datos/{number:04}/SHA256SUMS").read_bytes()).hexdigest(),
+        }
+        for number in (0, 1)
+    ]
+    assert named(public, 2) == lists
+    both_approve(public)
+    # Each is named once, and the last corte has its own when it is asked for.
+    await tonight.cut(Phase.FINAL)
+    assert named(public, 3) == []
+    assert await data.complete(public) == ""
+    assert sorted(path.name for path in (public / "datos").iterdir()) == ["0000", "0001", "0002", "0003"]
+    both_approve(public)
+
+
+async def test_a_lost_tree_is_made_again_with_the_same_data(tonight: SmallNight, tmp_path: Path) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:40])
+    assert await data.complete(public) == ""
+    await tonight.cut()
+    assert await data.complete(public) == ""
+    whole = digests(public)
+    shutil.rmtree(public / "datos")
+    shutil.rmtree(public / "cortes")
+    (public / "index.json").unlink()
+    # From the database alone, without any clean data to look at, the manifest names the same list.
+    async with leading.cutting(tonight.url, patience=5) as leader:
+        while await cut(tonight.office, leader, None):
+            pass
+    assert len(named(public, 1)) == 1
+    assert await data.complete(public) == ""
+    assert digests(public) == whole
+
+
+_DYING = """
+import os, sys
+from pathlib import Path
+from publisher import data
+left = int(sys.argv[3])
+def watch(event, arguments):
+    global left
+    if event in {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"} and sys.argv[1] in str(arguments[0]):
+        left -= 1
+        if left < 0:
+            os._exit(9)
+sys.addaudithook(watch)
+data.make(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+"""Ends, as if it were killed, before it opens, makes, renames or removes the file of that number."""
+
+
+async def test_killed_at_any_file_it_leaves_nothing_and_the_next_look_makes_the_same(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:30])
+    await tonight.cut()
+    sums = data.make(public, 1)
+    whole = digests(public / "datos")
+    died = 0
+    for left in range(0, 200, 3):
+        shutil.rmtree(public / "datos")
+        words = [sys.executable, "-c", _DYING, str(public), "1", str(left)]
+        done = await asyncio.to_thread(subprocess.run, words, check=False)
+        if done.returncode == 0:
+            break
+        died += 1
+        # Readers find a corte without clean data, or all of them; never a part.
+        both_approve(public)
+        assert data.data_lists(public, below=2) in ({}, {1: sums})
+        if data.lacking(public)[:1] == [1]:
+            assert data.make(public, 1) == sums
+        assert digests(public / "datos") == whole
+    assert died > 8
+
+
+async def test_each_row_says_in_numbers_what_the_official_file_says(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:90])
+    await tonight.cut()
+    data.make(public, 1)
+    for election in json.loads((public / "cortes/0001/manifest.json").read_bytes())["elecciones"]:
+        code = election["codigo"]
+        text = (public / f"cortes/0001/{election['archivo']}").read_bytes().decode("utf-8-sig")
+        official = [*csv.DictReader(io.StringIO("\r\n".join(text.split("\r\n")[6:]), newline=""))]
+        clean = [
+            *csv.DictReader(io.StringIO((public / f"datos/0001/actas_{code}.csv").read_text("utf-8-sig"), newline=""))
+        ]
+        assert len(clean) == len(official) > 60
+        counted = {option["codigo"]: 0 for option in election["opciones"]}
+        for row, told in zip(clean, official, strict=True):
+            for code_of in counted:
+                assert row[code_of] == (told[code_of] if told[code_of].isdigit() else "")
+                assert (code_of in row["ILEGIBLES"].split()) == (told[code_of] == "Ilegible")
+                assert (code_of in row["SIN_DATO"].split()) == (told[code_of] == "Sin dato")
+                counted[code_of] += int(row[code_of] or 0) if row["ESTADO"] == "contabilizada" else 0
+        totals = json.loads((public / "cortes/0001/totals.json").read_bytes())["elecciones"][code]
+        assert counted == totals["votos"]
+        states = [row["ESTADO"] for row in clean]
+        assert states.count("contabilizada") == totals["actas"]["contabilizadas"]
+        assert states.count("sin_acta") == totals["actas"]["sin_acta"]
+        assert states.count("por_capturar") == totals["actas"]["esperadas"] - totals["actas"]["capturadas"]
