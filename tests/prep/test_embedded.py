@@ -163,11 +163,12 @@ async def test_a_kept_server_ends_with_the_process_that_asked_for_it(tmp_path: P
     words = [sys.executable, "-m", "prep.store.embedded", str(folder)]
     pipe = asyncio.subprocess.PIPE
     keeper = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
+    assert keeper.stdin is not None
     assert keeper.stdout is not None
     assert await keeper.stdout.readline()
     async with embedded.running(folder):
         pass
     assert embedded.is_running(folder)
-    await keeper.communicate()  # its input ends, as it does if its parent is killed
-    assert keeper.returncode == 0
+    keeper.stdin.close()  # as if its parent was killed
+    assert await keeper.wait() == 0
     assert not embedded.is_running(folder)
