@@ -23,8 +23,6 @@ from integrity.log.note import (
     read_signer,
     read_verifier_key,
 )
-from integrity.log.witness import Memory, serve
-from integrity.log.writer import LogRefused
 from integrity.report import Report, printable
 from integrity.sealing.certificates import NotSealed
 from integrity.sums import Malformed
@@ -62,7 +60,7 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> Report | int:
                 return _run_witness(asked)
     except _Stop as stop:
         print(f"? {printable(stop.sentence)}")
-    except (Unsupported, LogRefused, NotSealed) as problem:
+    except (Unsupported, NotSealed) as problem:
         print(f"? No se pudo: {printable(problem.sentence)}.")
     except Malformed as problem:
         print(f"? No se entiende lo que se dio: {printable(in_words(problem))}.")
@@ -171,11 +169,16 @@ def _run_witness(asked: argparse.Namespace) -> int:
         raise _Stop("Después de --log va la llave pública de una bitácora.")
     if not 0 <= asked.port <= _HIGHEST_PORT:
         raise _Stop(f"El puerto debe estar entre 0 y {_HIGHEST_PORT}.")
+    from integrity.log.witness import Memory, serve  # noqa: PLC0415  # only a witness serves
+    from integrity.log.writer import LogRefused  # noqa: PLC0415
+
     try:
         # The memory is opened before the port: without it the witness must not answer.
         server = serve(signer, logs, Memory(asked.memory), host=asked.host, port=asked.port, tell=_print_now)
     except OSError:
         raise _Stop(f"No se pudo abrir {asked.host}:{asked.port}.") from None
+    except LogRefused as problem:
+        raise _Stop(f"No se pudo: {problem.sentence}.") from None
     with server:
         _print_now(f"Testigo {signer.key}\nEscucha en http://{asked.host}:{server.server_port}/")
         try:

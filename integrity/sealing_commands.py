@@ -11,6 +11,7 @@ from integrity.authenticity import BESIDE, facts, judge, read_trust
 from integrity.layout import SUMS
 from integrity.report import SEAL_CHECKS, Ledger, Report, printable
 from integrity.sealing import development
+from integrity.sealing.asking import add_missing
 from integrity.sealing.certificates import NotSealed, Problem, load, name, read_file
 from integrity.sealing.seal import (
     LONGEST_SUMS,
@@ -22,7 +23,7 @@ from integrity.sealing.seal import (
     read_sums_file,
 )
 from integrity.sealing.sello import SELLO, seals
-from integrity.sealing.stamp import STAMPS, Authority, add_missing
+from integrity.sealing.stamp import STAMPS, Authority
 from integrity.sums import Malformed, read_sums
 
 _COULD_NOT: Final = 2

@@ -12,10 +12,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from aiohttp import web
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -33,11 +32,14 @@ from prep.printable import printable
 from prep.processes import listening
 from prep.settings import now
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
 log: Final = logging.getLogger(__name__)
 
 Sentence = Callable[[], str | None]
 """None, or one sentence that says the fault."""
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[["web.Request"], Awaitable["web.Response"]]
 
 # Before the first is declared: a `_created` series beside each counter tells nobody anything.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -296,6 +298,8 @@ async def serving_probes(
     /readyz    the work can go on: `ready` returns None, or one sentence (503).
     /healthz   for people: `health` returns None, or one sentence that says the fault (503); so does a wrong clock.
     """
+    # A command that serves nothing starts without a web server.
+    from aiohttp import web  # noqa: PLC0415
 
     def answering(say: Callable[[], tuple[HTTPStatus, str]]) -> Handler:
         async def answer(_: web.Request) -> web.Response:
@@ -324,7 +328,7 @@ async def serving_probes(
         await runner.cleanup()
 
 
-def _last(response: web.Response) -> web.Response:
+def _last(response: "web.Response") -> "web.Response":
     """Each connection has one request, so that the door can end a slow one by its age alone."""
     response.force_close()
     return response

@@ -36,7 +36,6 @@ from publisher.gate import GateFailure
 from publisher.notary import notary_of
 from publisher.schedule import Schedule
 from publisher.service import Publisher
-from publisher.web import serve
 
 PATIENCE: Final = 120.0
 """Seconds that a manual corte waits for a publisher that is cutting."""
@@ -168,6 +167,8 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
                     print(f"{finding.file}: {finding.check}: se esperaba {finding.expected}, hay {finding.found}")
                 print("prep: la compuerta detuvo el corte; el anterior sigue publicado", file=sys.stderr)
                 return 1
+        from publisher.web import serve  # noqa: PLC0415  # a corte by hand needs no web server
+
         await serve(publisher, settings)
         return 0
 

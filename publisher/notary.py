@@ -24,11 +24,12 @@ from typing import Final
 
 from integrity.layout import CORTES, SUMS
 from integrity.sealing import cms
+from integrity.sealing.asking import add_missing
 from integrity.sealing.certificates import NotSealed, Problem, Purpose, judge_purpose, load, refuse_development
 from integrity.sealing.cms import CmsSigner
 from integrity.sealing.seal import SEAL, open_signer, place, read_sums_file
 from integrity.sealing.sello import seals
-from integrity.sealing.stamp import STAMPS, Authority, add_missing
+from integrity.sealing.stamp import STAMPS, Authority
 from prep import observe
 from prep.domain.night import Night
 from prep.errors import Rejected

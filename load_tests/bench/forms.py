@@ -5,6 +5,7 @@ The client runs on the same machine.
 
 import asyncio
 import hashlib
+import os
 import random
 import re
 import tempfile
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import psutil
 import uvloop
 
+from load_tests.bench.digitize import SCAN, cpu_ms, decode_plainly
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.devices import SENDERS, form_of_contest, private_key, send
 from prep.rehearsal.drawing.acta import draw
@@ -38,6 +41,11 @@ LOOK: Final = 0.25
 """Seconds between two looks at a counter. A look costs the worker a tenth of the work of an acta."""
 SIZE: Final = (1100, 717)
 """Pixels of the images. They are small, because this figure is about the captures and not about decoding."""
+SCANNED: Final = 300
+"""Number of casillas whose images are as large as scans."""
+SAMPLE: Final = 100
+"""Images of the night on which the bare work is measured."""
+MOST_CPU: Final = 2.2
 VERIFIED: Final = r'prep_comparisons_total\{outcome="iguales"\} ([\d.]+)'
 """The counter in the worker's metrics of actas with two equal captures."""
 DIGITIZED: Final = r'prep_messages_handled_total\{outcome="done",topic="images"\} ([\d.]+)'
@@ -120,6 +128,10 @@ class Rates:
     """Length of the middle."""
     waiting: tuple[float, float]
     """Number of images sent and not yet verified, at the beginning and at the end of the middle."""
+    cpu_ms: float
+    """Processor time in the middle of every process but the client, for one acta."""
+    bare_ms: float
+    """Processor time to decode an image of the night, look for its QR once and hash it, right after the night."""
 
 
 async def whole_way(work: Work, place: NightPlace) -> Rates:
@@ -138,13 +150,34 @@ async def whole_way(work: Work, place: NightPlace) -> Rates:
         sending = group.create_task(send_all(work, place, client, progress, ahead=AHEAD))
         # The middle begins here: caches are warm and the queues are as full as they get.
         half = await reached(client, place, VERIFIED, actas // 2)
-        warm, sent = time.perf_counter(), actas - len(work.waiting)
+        warm, sent, spent = time.perf_counter(), actas - len(work.waiting), _cpu_seconds(place)
         await sending
-        most, dry = await count(client, place, VERIFIED), time.perf_counter()
+        most, dry, spent = await count(client, place, VERIFIED), time.perf_counter(), _cpu_seconds(place) - spent
         await reached(client, place, VERIFIED, actas)
         ended = time.perf_counter()
         progress.finished = True
-    return Rates(actas / (ended - began), (most - half) / (dry - warm), dry - warm, (sent - half, actas - most))
+    return Rates(
+        actas / (ended - began),
+        (most - half) / (dry - warm),
+        dry - warm,
+        (sent - half, actas - most),
+        1000 * spent / (most - half),
+        cpu_ms(decode_plainly, [*work.images.values()][:SAMPLE]),
+    )
+
+
+def _cpu_seconds(place: NightPlace) -> float:
+    """Processor time until now of the night's processes: parts, decoders, PostgreSQL and the brokers of its Kafka.
+
+    All of them name the folder of the night in their environment, or in their own words. None ends in the middle.
+    """
+    home, spent = str(place.data.parent), 0.0
+    for process in psutil.process_iter(["cmdline", "cwd", "environ", "cpu_times"]):
+        about = process.info
+        where = [*(about["cmdline"] or ()), about["cwd"] or "", (about["environ"] or {}).get("PREP_DATA", "")]
+        if any(home in each for each in where) and process.pid != os.getpid():
+            spent += about["cpu_times"].user + about["cpu_times"].system
+    return spent
 
 
 def forms_per_second() -> list[dict[str, Any]]:
@@ -155,7 +188,27 @@ def forms_per_second() -> list[dict[str, Any]]:
         return [forms_figure(work, uvloop.run(whole_way(work, place)), "")]
 
 
+def cpu_of_an_acta() -> list[dict[str, Any]]:
+    """Processor time of a whole acta against the bare work on its picture, which is as large as a scan."""
+    work = drawn(SCANNED, SCAN)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = prepare(work.plan, Path(scratch, "datos"), Path(scratch, "publico"), {}, WITHOUT_CORTES)
+        return [cpu_figure(work, uvloop.run(whole_way(work, place)), "")]
+
+
 WITHOUT_CORTES: Final = rehearsal_night(interval=3600)
+
+
+def cpu_figure(work: Work, rates: Rates, where: str) -> dict[str, Any]:
+    return {
+        "name": f"CPU de un acta, todo menos el cliente, frente a decodificar + QR + SHA-256 de su imagen{where}",
+        "value": round(rates.cpu_ms / rates.bare_ms, 2),
+        "unit": "veces",
+        "target": f"<= {MOST_CPU}",
+        "met": rates.cpu_ms <= MOST_CPU * rates.bare_ms,
+        "limit": f"{rates.cpu_ms:.1f} ms frente a {rates.bare_ms:.1f} ms, en la segunda mitad de "
+        f"{len(work.plan.sheets)} actas con imágenes de {SCAN[0]}×{SCAN[1]}; dos capturas cada una",
+    }
 
 
 def forms_figure(work: Work, rates: Rates, where: str) -> dict[str, Any]:

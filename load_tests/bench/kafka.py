@@ -23,13 +23,16 @@ import psutil
 import uvloop
 from PIL import Image
 
+from load_tests.bench.digitize import SCAN
 from load_tests.bench.forms import (
     DIGITIZED,
     NIGHT,
+    SCANNED,
     VERIFIED,
     WITHOUT_CORTES,
     Work,
     count,
+    cpu_figure,
     drawn,
     forms_figure,
     reached,
@@ -193,6 +196,23 @@ def _forms_on_nodes(work: Work, nodes: int, folder: Path) -> dict[str, Any]:
     with brokers(folder, nodes) as engine:
         place = _prepared_night(work, folder, engine)
         return forms_figure(work, uvloop.run(whole_way(work, place)), f", Kafka de {nodes}")
+
+
+def cpu_of_an_acta() -> list[dict[str, Any]]:
+    """Processor time of a whole acta on three nodes against everything embedded, in one run; the brokers count."""
+    work = drawn(SCANNED, SCAN)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        embedded = uvloop.run(whole_way(work, _prepared_night(work, Path(scratch, "incluido"), {})))
+        work = Work(work.plan, work.images)
+        home = Path(scratch, "kafka")
+        with brokers(home, NODES) as engine:
+            on_nodes = uvloop.run(whole_way(work, _prepared_night(work, home, engine)))
+    said = f"{on_nodes.cpu_ms:.1f} ms con los nodos, {embedded.cpu_ms:.1f} ms con todo incluido"
+    title = f"CPU de un acta, Kafka de {NODES} frente a todo incluido"
+    return [
+        cpu_figure(work, embedded, ""),
+        _kafka_figure(title, on_nodes.cpu_ms / embedded.cpu_ms, "×", "<= 1.15", said),
+    ]
 
 
 async def _seconds_to_digitize(work: Work, place: NightPlace) -> float:

@@ -1,11 +1,14 @@
 """The bus that the settings name."""
 
+from typing import TYPE_CHECKING
+
 from prep.bus.contract import Bus
-from prep.bus.kafka import KafkaBus
-from prep.bus.kafka_cluster import Cluster
 from prep.bus.table import EmbeddedBus
 from prep.errors import Rejected
 from prep.settings import BusKind, Settings
+
+if TYPE_CHECKING:
+    from prep.bus.kafka_cluster import Cluster
 
 
 def open_bus(settings: Settings, database: str) -> Bus:
@@ -15,11 +18,15 @@ def open_bus(settings: Settings, database: str) -> Bus:
         case BusKind.EMBEDDED:
             return EmbeddedBus(database)
         case BusKind.KAFKA:
+            from prep.bus.kafka import KafkaBus  # noqa: PLC0415  # only a night on Kafka loads its client
+
             return KafkaBus(cluster(settings))
 
 
-def cluster(settings: Settings) -> Cluster:
+def cluster(settings: Settings) -> "Cluster":
     """The cluster of these settings. Raises Rejected if they do not say enough."""
+    from prep.bus.kafka_cluster import Cluster  # noqa: PLC0415
+
     # Said here and not by pydantic: these settings are wrong only together, and only with Kafka.
     if not settings.kafka:
         raise Rejected("falta PREP_KAFKA: las direcciones de Kafka, como kafka1:9092,kafka2:9092,kafka3:9092")

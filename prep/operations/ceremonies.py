@@ -37,8 +37,9 @@ import uvloop
 from capture.quality import told_of_night
 from integrity import durable
 from integrity.layout import SUMS, corte_folder
+from integrity.sealing.asking import Unanswered, ask
 from integrity.sealing.certificates import NotSealed, load
-from integrity.sealing.stamp import Authority, Unanswered, ask
+from integrity.sealing.stamp import Authority
 from integrity.strict_json import canonical_json
 from integrity.sums import Malformed, read_sums
 from prep import observe

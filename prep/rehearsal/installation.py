@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from prep.errors import PrepError
 from prep.files.night_file import NAME, night_file
 from prep.processes import die_with_parent
 from prep.rehearsal.plan import Plan
+from prep.store import embedded
 
 SITES: Final = ("CATD-1", "CCV-2")
 """Of the list that a database has if its catalogue states no sites."""
@@ -121,21 +123,44 @@ def prepare(
         (folder / name).parent.mkdir(exist_ok=True)  # rule sets have a folder of their own
         (folder / name).write_bytes(content)
     (folder / NAME).write_text(night_file(night or rehearsal_night()), encoding="utf-8")
-    order(place, "bus", "init")
-    order(place, "night", "init", str(folder), "--accept-warnings", "--confirmed")
     # The password is written beside its place and renamed: a killed run never leaves half a password.
     words = data / "clave"
     if not words.exists():
         words.with_suffix(".nueva").write_text(secrets.token_urlsafe(12))
         words.with_suffix(".nueva").replace(words)
     # Two sites, so that the rule of the second capture at another site is at work.
-    for site, logins in people().items():
-        add_people(place, logins, role="capturista", site=site)
-    add_people(place, ["operador"], role="operador_catd", site=SITES[0])
-    add_people(place, ["supervisor"], role="supervisor", site=SITES[0])
-    order(place, "device", "enroll", *DEVICES.values(), "--site", SITES[0], "--keys", str(data))
+    everybody = [("capturista", site, logins) for site, logins in people().items()]
+    everybody += [("operador_catd", SITES[0], ["operador"]), ("supervisor", SITES[0], ["supervisor"])]
+    with postgres_kept(place):
+        if place.environment.get("PREP_BUS") == "kafka":
+            order(place, "bus", "init")
+        order(place, "night", "init", str(folder), "--accept-warnings", "--confirmed")
+        # Each command waits for its own imports, for the derivation of passwords, for the disk: they do it together.
+        with ThreadPoolExecutor() as pool:
+            tasks = [pool.submit(add_people, place, logins, role=role, site=site) for role, site, logins in everybody]
+            devices = ("device", "enroll", *DEVICES.values(), "--site", SITES[0], "--keys", str(data))
+            tasks.append(pool.submit(order, place, *devices))
+        for task in tasks:
+            task.result()
     (data / "preparado").touch()
     return place
+
+
+@contextlib.contextmanager
+def postgres_kept(place: NightPlace) -> Iterator[None]:
+    """Keep the embedded PostgreSQL running inside the `with` block, so that no command starts and stops one.
+
+    A child keeps it: it stops the server when its input ends, also if this process is killed. If the server does not
+    start, the first command says why. An institute's own server needs no keeper.
+    """
+    if any(value for name, value in place.environment.items() if name.startswith("PREP_DATABASE")):
+        yield
+        return
+    words = [sys.executable, "-m", embedded.__name__, str(Path(place.environment["PREP_DATA"], "postgres"))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as keeper:
+        assert keeper.stdout is not None
+        keeper.stdout.readline()
+        yield  # `with` closes its input and waits for its end, also after an error
 
 
 def add_people(place: NightPlace, logins: Sequence[str], *, role: str, site: str) -> None:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from prep.errors import PrepError
 from prep.rehearsal.devices import Journal, send_all
 from prep.rehearsal.folders import FINISHED
-from prep.rehearsal.installation import NightPlace, installation, order
+from prep.rehearsal.installation import NightPlace, installation, order, postgres_kept
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.typists import register_sin_acta, type_all
 
@@ -72,16 +72,18 @@ def _play_with(journal: Journal, plan: Plan, place: NightPlace, *, ceremonies: b
     if not (place.data / FINISHED).exists():
         # A night that goes on after a kill has done this ceremony already.
         zeroed = place.data / "instalacion" / "actos" / "cero"
-        for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
-            order(place, each)
+        with postgres_kept(place):
+            for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
+                order(place, each)
         uvloop.run(night())
-        order(place, "publish", "--final")
-        if ceremonies:
-            try:
-                order(place, "close")
-            except PrepError as error:  # the act states the differences; they must not end the night
-                console.print(error.sentence, style="red")
-        order(place, "sequencer", "--once")
+        with postgres_kept(place):
+            order(place, "publish", "--final")
+            if ceremonies:
+                try:
+                    order(place, "close")
+                except PrepError as error:  # the act states the differences; they must not end the night
+                    console.print(error.sentence, style="red")
+            order(place, "sequencer", "--once")
         (place.data / FINISHED).touch()
 
 

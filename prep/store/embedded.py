@@ -8,6 +8,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -270,6 +271,17 @@ async def running(folder: Path) -> AsyncIterator[Embedded]:
             stop(folder)
 
 
+def keep(folder: Path) -> None:
+    """Keep the server running until the input of this process ends; prints a line when it is ready."""
+
+    async def until_end_of_input() -> None:
+        async with running(folder):
+            print("PostgreSQL listo", flush=True)
+            await asyncio.to_thread(sys.stdin.read)
+
+    asyncio.run(until_end_of_input())
+
+
 def _server_in(folder: Path) -> "PostgresServer":
     """The package's object for the server in `folder`, not started yet.
 
@@ -316,3 +328,7 @@ async def database(settings: Settings) -> AsyncIterator[Urls]:
         return
     async with running(settings.data / "postgres") as server:
         yield Urls(server.owner(), {part: server.part(part) for part in Part})
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

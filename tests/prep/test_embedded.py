@@ -175,3 +175,20 @@ async def test_a_first_start_that_was_killed_is_put_aside_and_begun_again(tmp_pa
         await connection.close()
     [aside] = put_aside(tmp_path)
     assert (aside / "PG_VERSION").read_text() == "18\n"
+
+
+async def test_a_kept_server_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
+    """The commands of a rehearsal join it and leave it running. Its keeper stops it when nobody needs it any more."""
+    folder = tmp_path / "postgres"
+    words = [sys.executable, "-m", "prep.store.embedded", str(folder)]
+    pipe = asyncio.subprocess.PIPE
+    keeper = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    assert await keeper.stdout.readline()
+    async with embedded.running(folder):
+        pass
+    assert embedded.is_running(folder)
+    keeper.stdin.close()  # as if its parent was killed
+    assert await keeper.wait() == 0
+    assert not embedded.is_running(folder)

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from integrity.layout import SUMS as SUMS_FILE
-from integrity.sealing import certificates, cms, der, development, stamp
+from integrity.sealing import asking, certificates, cms, der, development, stamp
+from integrity.sealing.asking import Unanswered, add_missing, ask
 from integrity.sealing.certificates import NotSealed, Problem
-from integrity.sealing.stamp import STAMPS, Authority, Stamp, Unanswered, add_missing, ask, judge_after, verify_stamp
+from integrity.sealing.stamp import STAMPS, Authority, Stamp, judge_after, verify_stamp
 from tests.makers.seal_maker import AT, STAMPING, SUMS, UNTIL, Party, openssl, openssl_accepts_stamp, party, rsa_key
 from tests.makers.waiting import PATIENCE
 from tests.quick.test_integrity_seal import flip, problem_of
@@ -301,7 +302,7 @@ async def test_a_missing_stamp_is_reported_and_asked_for_again(stamper: str, cor
     def away(url: str, body: bytes, timeout: float) -> bytes:
         if url == "http://segunda/":
             raise Unanswered("no se pudo preguntar a la autoridad de tiempo")
-        return stamp.post_query(url, body, timeout)
+        return asking.post_query(url, body, timeout)
 
     both = [Authority(stamper, TRUSTED), Authority("http://segunda/", TRUSTED)]
     missing = await add_missing(corte, both, post=away)
@@ -340,7 +341,7 @@ async def test_a_missing_corte_is_reported(tmp_path: Path) -> None:
 async def test_an_authority_that_does_not_answer_in_time_is_let_go(
     corte: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stamp, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(asking, "TIMEOUT_S", 0.05)
     gate = threading.Event()
 
     def silent(*_: object) -> bytes:
@@ -378,7 +379,7 @@ async def test_an_address_without_a_server(url: str) -> None:
 
 def test_the_stamper_refuses_a_request_without_an_end(stamper: str) -> None:
     with pytest.raises(Unanswered, match="413"):
-        stamp.post_query(stamper, b"0" * (stamp.LONGEST + 1), 5)
+        asking.post_query(stamper, b"0" * (stamp.LONGEST + 1), 5)
 
 
 def test_a_stamp_for_development_is_recognized(tmp_path: Path) -> None:

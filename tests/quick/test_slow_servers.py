@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from integrity import minimal_verifier
-from integrity.source import Site, SourceError
+from integrity.site import Site
+from integrity.source import SourceError
 from prep.errors import Unavailable
 from publisher.mirror.origin import Origin, Patience
 
