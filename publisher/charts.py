@@ -5,6 +5,7 @@ browser shows them, and no number stands in them that a verifier could not read.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -53,6 +54,7 @@ def band(colours: Sequence[str]) -> Markup:
     )
 
 
+@cache  # of the few colours of a night, on each of half a million pages
 def swatch(colour: str) -> Markup:
     """A small square in the colour of an option, before its name."""
     return Markup(  # noqa: S704

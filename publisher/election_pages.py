@@ -12,7 +12,7 @@ from prep.domain.row import territory
 from prep.store.cortes import Before, Fuera, Phase
 from publisher import views
 from publisher.figures import Figures, Sum
-from publisher.page_writer import SiteWriter
+from publisher.page_writer import Cells, SiteWriter
 from publisher.share import picture_of
 from publisher.views import Place, thousands
 
@@ -76,7 +76,8 @@ class ElectionPages:
             "place_page": self._page_of_place(place),
             "place_name": self._name_of_place(place),
         }
-        self.site.write(name, "acta.html", election=self.figures.election, acta=view)
+        cell = Cells(view["of"], view["cells"])
+        self.site.write(name, "acta.html", election=self.figures.election, acta=view, cell=cell)
 
     def places_to_write(self, changed: set[Place]) -> list[Place]:
         """The places in which an acta changed; all with corte 0, and those whose page is lost."""

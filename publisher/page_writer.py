@@ -5,6 +5,7 @@ A page with figures has a JSON twin, read from the page itself: the two cannot d
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from html import unescape
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup, escape
 
 from integrity import durable
 from integrity.layout import corte_folder, twin_of
@@ -34,9 +36,18 @@ _FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
 _OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
 
 
-def cell_text(cell: str) -> str:
-    """A cell of the official file as a page shows it: numbers with commas."""
-    return thousands(int(cell)) if cell.isdigit() and len(cell) < _LONG else cell
+class Cells:
+    """The cells of one row of the official file, each as the figure that a verifier reads: `cell(column)`."""
+
+    def __init__(self, of: str, cells: Mapping[str, str]) -> None:
+        self._of, self._cells = of, cells
+
+    def __call__(self, column: str) -> Markup:
+        # It is no macro of the template: an acta has thirty cells, and a night half a million actas.
+        text = self._cells[column]
+        value, told = escape(text), escape(f"{self._of}:{column}")
+        shown = thousands(int(text)) if text.isdigit() and len(text) < _LONG else value
+        return Markup(f'<data value="{value}" data-de="{told}">{shown}</data>')  # noqa: S704  # escaped above
 
 
 @jinja2.pass_context
@@ -78,7 +89,7 @@ def _page_templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"miles": thousands, "share": percent, "celda": cell_text}
+    environment.filters |= {"miles": thousands, "share": percent}
     environment.filters |= {"fecha": _moment, "hora": _hour, "reloj": _clock, "iso": _iso}
     environment.globals |= {"bar": charts.bar, "swatch": charts.swatch, "stack": charts.stack, "band": charts.band}
     return environment

@@ -79,10 +79,14 @@ async def render(
     elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
     # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the places
     # and the lists, the elections, and the home page.
-    async with asyncio.TaskGroup() as tasks:
-        on_their_way = tasks.create_task(shown.on_their_way())
+    on_their_way = asyncio.create_task(shown.on_their_way())
+    try:
         changed = await _write_actas(desk, shown)
-    await _write_sections(desk, site, shown, changed.sections, far=on_their_way.result(), press=press)
+        far = await on_their_way
+    finally:
+        on_their_way.cancel()
+        await asyncio.wait([on_their_way])
+    await _write_sections(desk, site, shown, changed.sections, far=far, press=press)
     for each in elections.values():
         await _write_places(desk, each, shown, changed.places[each.figures.election.id])
         each.contests(changed.places[each.figures.election.id])

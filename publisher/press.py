@@ -86,7 +86,7 @@ class Desk:
             async with asyncio.TaskGroup() as tasks:
                 async for batch in batches:
                     tasks.create_task(self._do(await self._turn(len(batch)), kind, batch))
-        except ExceptionGroup as group:
+        except BaseExceptionGroup as group:  # a caller tells them apart by their kind
             raise group.exceptions[0] from None
 
     async def _turn(self, pages: int) -> ProcessPoolExecutor | None:

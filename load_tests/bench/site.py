@@ -150,7 +150,7 @@ def _figure(name: str, value: float, unit: str, target: float, *, most: bool = F
     return {"name": name, "value": round(value, 2), "unit": unit, "target": told, "met": met, "peer": ""}
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
