@@ -113,7 +113,9 @@ def test_a_casilla_is_found_by_words_of_its_place_with_and_without_javascript(
         expect(said).to_contain_text(answer)
     shots(page, "casilla-por-lugar")
     read = {url for url in watched.asked if "/lugares/" in url}
-    assert sum((site.root / url.removeprefix(f"{site.url}/")).stat().st_size for url in read if "za" not in url) < 12_000
+    assert (
+        sum((site.root / url.removeprefix(f"{site.url}/")).stat().st_size for url in read if "za" not in url) < 12_000
+    )
     page.locator(".places a").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sección 0002")
     assert watched.others(site.url) == []
