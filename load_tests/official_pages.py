@@ -2,9 +2,10 @@
 
     python -m load_tests.official_pages CARPETA ARCHIVO [--casillas 200]
 
-CARPETA is the published tree of `prep replay ARCHIVO`; ARCHIVO is the official file, or its ZIP. The file is the oracle:
-its rows are added up here, by no code of the publisher, and compared with every figure of that name on the pages. The
-thirteen values are compared as the institute printed them. A page that lacks what its readers come for is a difference.
+CARPETA is the published tree of `prep replay ARCHIVO`; ARCHIVO is the official file, or its ZIP. The file is the
+oracle: its rows are added up here, by no code of the publisher, and compared with every figure of that name on the
+pages. The thirteen values are compared as the institute printed them. A page that lacks what its readers come for is a
+difference.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import random
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -61,13 +62,14 @@ def compare_pages(public: Path, file: OfficialFile, *, casillas: int = 200, seed
     printed = {
         figure: file.summary[name].replace(",", "") for name, figure in SUMMARY.items() if file.summary.get(name)
     }
-    found.state = _compare(public / code / "index.html", code, {**state, **printed}, found)
+    found.state = _compare(public / code / "index.html", (code,), {**state, **printed}, found)
+    of_places = (f"{code}/lugar/", f"{code}/contienda/")
     of_place: defaultdict[tuple[int, int], list[OfficialRow]] = defaultdict(list)
     for row in file.catalogued:
         of_place[row.entidad or 0, row.distrito or row.municipio or 0].append(row)
     for (entidad, number), rows in sorted(of_place.items()):
         name = f"lugar-{entidad}-{number}.html"
-        found.places[name] = _compare(public / code / name, code, _added(rows, file), found)
+        found.places[name] = _compare(public / code / name, of_places, _added(rows, file), found)
     _compare_casillas(public / code, file, found, random.Random(seed), casillas)
     return found
 
@@ -91,15 +93,15 @@ def _added(rows: Iterable[OfficialRow], file: OfficialFile) -> dict[str, str]:
     return {name: str(number) for name, number in told.items()}
 
 
-def _compare(page: Path, code: str, expected: Mapping[str, str], found: Compared) -> int:
-    """Every figure of this page that the rows tell; returns how many."""
+def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], found: Compared) -> int:
+    """Every figure of these scopes on this page that the rows tell; returns how many. A slash ends a kind of scope."""
     shown: dict[str, str] = {}
     for told, value in _figures(page).items():
         scope, _, name = told.partition(":")
-        if scope == code or scope.startswith((f"{code}/lugar/", f"{code}/contienda/")):
-            # Two scopes of one page may tell the same figure: the whole election and its only contest.
-            if shown.setdefault(name, value) != value:
-                found.differences.append(f"{page.name}: {name} es {value} y {shown[name]}")
+        wanted = scope in scopes or scope.startswith(tuple(each for each in scopes if each.endswith("/")))
+        # A page of a place may tell the same figure of the place and of its contest.
+        if wanted and shown.setdefault(name, value) != value:
+            found.differences.append(f"{page.name}: {name} es {value} y {shown[name]}")
     for name in sorted(NEEDED - shown.keys()):
         found.differences.append(f"{page.name}: le falta {name}")
     if not any(name.startswith(("opcion/", "partido/")) for name in shown):
@@ -118,9 +120,8 @@ def _compare_casillas(folder: Path, file: OfficialFile, found: Compared, rng: ra
         found.differences.append(f"solo {len(there)} actas tienen página")
     for clave in rng.sample(there, min(wanted, len(there))):
         shown, row = _figures(folder / f"{clave}.html"), rows[clave]
-        expected = {
-            name: cell for name, cell in zip(file.vote_columns, row.cells, strict=True) if isinstance(cell, int)
-        }
+        cells = zip(file.vote_columns, row.cells, strict=True)
+        expected = {name: cell for name, cell in cells if isinstance(cell, int)}
         if row.total_calculado is not None:
             expected["TOTAL_VOTOS_CALCULADO"] = row.total_calculado
         found.casillas += 1

@@ -200,7 +200,8 @@ FILES: Final = (
         "COM-07, CON-19",
         "each number names its figure and is computed again; needed figures are there, beside their names; no style, "
         "no image of another acta, no program but `sitio.js`; a twin has the figures of its page",
-        "other words, and `datos` of the twins; later pages of a long list; `cortes.atom`, `cambios/…` and `tarjeta.png`",
+        "other words, and `datos` of the twins; later pages of a long list; `cortes.atom`, `cambios/…` and "
+        "`tarjeta.png`",
     ),
     CellForm(
         "`VERIFICA.txt`, `verificar.html`, `estilo.css`, `sitio.js` and its parts, `esquemas/`, `lugares/`",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from load_tests.bench import catalog, cortes, digitize, forms, kafka, log, screens, site, table, verify
+from load_tests.bench import catalog, cortes, digitize, flood, forms, kafka, log, screens, site, table, verify
 from load_tests.bench.bench import RESULTS, Figure, commit, machine, store, turns
 
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
@@ -31,6 +31,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "nacional": cortes.corte_nacional,
     "crecimiento": cortes.corte_growth,
     "sitio": site.site_pages,
+    "avalancha": flood.flood,
     "verify": verify.verify_images,
     "log": log.log_500k,
     "proof": log.receipt_to_proof,

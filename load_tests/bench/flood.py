@@ -1,4 +1,4 @@
-"""A flood on the results site beside the intake of images: how long a device waits for its receipt, with and without it.
+"""A flood on the results site beside the intake of images: how long a device waits for a receipt, with it and without.
 
 Three sets of processes on one machine: `prep capture`, which takes images in; nginx, which serves the published tree as
 deploy/nginx sets it, with its limits; and the crowd, which asks for pages from many addresses. On a real night the
@@ -105,7 +105,7 @@ async def _three_parts(place: NightPlace, port: int) -> tuple[list[float], list[
             under = await _send_steadily(place, client, range(1000, 1000 + UPLOADS))
         finally:
             over.set()
-        answers = Counter[int](await asyncio.to_thread(said.get, True, 60))
+        answers = Counter[int](await asyncio.to_thread(said.get, timeout=60))
         await asyncio.to_thread(crowd.join, 60)
         after = await _send_steadily(place, client, range(2000, 2000 + UPLOADS))
     return before, under, after, answers

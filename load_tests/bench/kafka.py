@@ -137,7 +137,7 @@ async def send_photos(
     """Send photos of noise. Each sender waits for a receipt before the next photo. Returns the seconds of each wait."""
     waits: list[float] = []
     waiting = list(numbers)
-    photo = _noise_photo(size)
+    photo = noise_photo(size)
     sheet = Sheet("", "", "", None, None, datetime.now(UTC), "CATD", "escaner", "", "Acta PREP")
     key = private_key(place.data / f"{DEVICES['escaner']}.pem")
 
@@ -145,14 +145,14 @@ async def send_photos(
         while waiting:
             number = waiting.pop()
             began = time.perf_counter()
-            await send(client, sheet, _photo_with_number(photo, number), number=number, key=key)
+            await send(client, sheet, photo_with_number(photo, number), number=number, key=key)
             waits.append(time.perf_counter() - began)
 
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
     return waits
 
 
-def _noise_photo(size: int) -> bytes:
+def noise_photo(size: int) -> bytes:
     """A JPEG of about `size` bytes."""
     side = int((size / 1.05) ** 0.5)
     # Noise does not compress, so the number of pixels decides the size of the file.
@@ -162,7 +162,7 @@ def _noise_photo(size: int) -> bytes:
     return saved.getvalue()
 
 
-def _photo_with_number(photo: bytes, number: int) -> bytes:
+def photo_with_number(photo: bytes, number: int) -> bytes:
     """The same photo with a different comment inside, so that its digest differs."""
     return photo[:2] + b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big") + photo[2:]
 

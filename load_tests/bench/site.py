@@ -99,35 +99,46 @@ def _served_by_nginx(folder: Path, pages: Sequence[Path]) -> list[Figure]:
 
 
 def _requests_a_second(nginx: str, folder: Path, asked: Sequence[str], more: str = "") -> float:
+    with nginx_serving(nginx, folder, more) as (port, pid):
+        return _ask(port, asked, pid)
+
+
+@contextlib.contextmanager
+def nginx_serving(nginx: str, folder: Path, more: str = "", *, limited: bool = False) -> Iterator[tuple[int, int]]:
+    """The tree as deploy/nginx serves it, without TLS and in one process: its port, and the id of the process.
+
+    `limited`: with the limits of one reader. `more` stands in the `server` block.
+    """
     with tempfile.TemporaryDirectory() as own, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
-        # As it is deployed; without TLS, without the limits of one reader, and in one process.
-        lines = [
-            line
-            for line in DEPLOYED.read_text(encoding="utf-8").splitlines()
-            if not line.strip().startswith(("ssl_", "listen 8443", "limit_", "worker_processes", "access_log"))
-        ]
-        text = "\n".join(lines).replace("/tmp/", f"{own}/").replace("/srv/publico", str(folder))  # noqa: S108
+        left_out = ("ssl_", "listen 8443", "worker_processes", "access_log", *(() if limited else ("limit_",)))
+        deployed = DEPLOYED.read_text(encoding="utf-8").splitlines()
+        text = "\n".join(line for line in deployed if not line.strip().startswith(left_out))
+        text = text.replace("/tmp/", f"{own}/").replace("/srv/publico", str(folder))  # noqa: S108
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{port}; {more}")
         text = text.replace("http {", f"http {{ access_log {own}/log; keepalive_requests 1000000;", 1)
         conf = Path(own) / "nginx.conf"
         conf.write_text(f"daemon off; master_process off; user root;\n{text}\n")
         with subprocess.Popen([nginx, "-c", conf, "-e", f"{own}/error"], cwd=own) as process:
             try:
-                return _ask(port, asked, process.pid)
+                _wait_for(port)
+                yield port, process.pid
             finally:
                 process.terminate()
 
 
-def _ask(port: int, asked: Sequence[str], pid: int) -> float:
+def _wait_for(port: int) -> None:
     deadline = time.monotonic() + 10
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            break
+            return
         if time.monotonic() > deadline:
             raise RuntimeError("nginx did not start")
         time.sleep(0.02)
+
+
+def _ask(port: int, asked: Sequence[str], pid: int) -> float:
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     before = _cpu_of(pid)
     for name in asked:

@@ -7,8 +7,8 @@
     SHA256SUMS          the digests of these files; its own SHA-256 is the digest of the catalogue
 
 The institute's own files are not published: `sitios.csv` says where people and machines work, and the addresses of
-casillas, which stand on the pages, are not needed to check a number. Their digests are, so that a file can be compared with the one that was
-loaded. A reader needs no knowledge of spreadsheets, which those files may have passed through.
+casillas, which stand on the pages, are not needed to check a number. Their digests are, so that a file can be compared
+with the one that was loaded. A reader needs no knowledge of spreadsheets, which those files may have passed through.
 """
 
 import hashlib

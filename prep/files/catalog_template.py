@@ -162,8 +162,9 @@ cada vez.
   Antes, mientras la bitácora no comience, lo sustituyen dos personas con rol de administrador o supervisor:
   `prep catalog load CARPETA --replace --by USUARIO --with USUARIO`. Cada una escribe su clave.
 - Antes del corte 0 se publica lo que se espera, en `catalogo/` (docs/tree.md): elecciones, boletas, contiendas,
-  candidaturas, y cada acta con su lista nominal. Los sitios no se publican; los lugares de las casillas, en las páginas; y la
-  huella de cada archivo de esta carpeta, para compararlo con el que se cargó. Guarde los archivos tal como los cargó.
+  candidaturas, y cada acta con su lista nominal. Los sitios no se publican; los lugares de las casillas, en las
+  páginas. De cada archivo de esta carpeta se publica la huella, para compararlo con el que se cargó: guárdelos como
+  los cargó.
 - Las siglas, las horas, el intervalo y si es un simulacro van en `noche.toml`, de la misma carpeta.
 - Los conjuntos de reglas se explican en `docs/rules.md`; `prep rules list` dice cuáles se conocen.
 

@@ -275,7 +275,7 @@ const readCheckpoint = (text) => {
 };
 
 export const PROOF = "c2sp.org/tlog-proof@v1";
-const readProof = (bytes) => {
+export const readProof = (bytes) => {
   const text = textOf(bytes, "La prueba");
   const cut = text.indexOf("\n\n");
   const lines = text.slice(0, cut).split("\n");

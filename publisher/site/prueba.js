@@ -78,7 +78,7 @@ const check = async (site, root, result) => {
     const folder = folderOf(corte);
     const sha256sums = await digest(await site.read(`${folder}/SHA256SUMS`, LIMITS.sums));
     const late = `La prueba del corte ${corte} todavía no está; vuelva a comprobar en unos segundos.`;
-    await checkPaper(site, `${folder}/SHA256SUMS.tlog-proof`, {tipo: "corte", corte, sha256sums}, `la lista de archivos del corte ${corte}, que trae esta acta`, keys, late, result);
+    await checkPaper(site, `${folder}/SHA256SUMS.tlog-proof`, {tipo: "corte", corte, sha256sums}, `la lista de archivos del corte ${corte} (el que trae esta acta)`, keys, late, result);
   });
 };
 
