@@ -75,7 +75,7 @@ def _play_with(journal: Journal, plan: Plan, place: NightPlace, *, ceremonies: b
         for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
             order(place, each)
         uvloop.run(night())
-        order(place, "publish", "--final")
+        order(place, "publish", "--final", "--confirm")  # nobody sits here to be asked
         if ceremonies:
             try:
                 order(place, "close")
