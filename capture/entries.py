@@ -150,7 +150,10 @@ class Desk:
                 until=now + self._lasts,
                 any_site_before=now - self._other_site,
             )
-            if held is None and await people_store.is_paused(connection, person.id):
+            # Looked at after the lease: one that began before the pause must not keep a task from others.
+            if await people_store.is_paused(connection, person.id):
+                if held is not None:
+                    await store.give_back(connection, held.lease, person.id)
                 raise refused("PR012")
             return None if held is None else await self._describe_task(connection, held)
 

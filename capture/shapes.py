@@ -591,7 +591,7 @@ class FueraRow(JsonAnswer):
     texto: str | None
     """The reason of that decision, and its text."""
     queda: int | None
-    """The later decision of two people that it stays outside."""
+    """The decision of two people, who saw what the other one said, that it is outside."""
     propuesta: int | None
     """The decision about it that waits for its second person."""
 

@@ -614,7 +614,8 @@ async def recapture(
 ) -> None:
     """Open a new round, in which people type the acta again. They type from `image`, or from the current image.
 
-    Raises Rejected if `image` is not an image of this acta, or if no person has typed the acta yet.
+    If a round is open and nobody has begun to type, it goes on from `image`. Raises Rejected if `image` is not one of
+    this acta, or if there is nothing to type again.
     """
     at = given.now()
     row = await store.lock_acta(connection, ActaId(acta), at)

@@ -129,6 +129,8 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False, conf
     corte = await publisher.turn(choose, patience=PATIENCE)
     # A night without any corte: corte 0 went out first, so the last one is cut now.
     if final and corte is not None and corte.phase is Phase.CERO:
+        if not confirmed:
+            await _check_settled(publisher)
         corte = await publisher.turn(choose, patience=PATIENCE)
     if corte is None and not final and not zero:
         raise Rejected("el último corte ya se publicó; ya no se corta", status=409)
@@ -145,10 +147,11 @@ async def by_hand(publisher: Publisher, *, final: bool, zero: bool = False, conf
 
 
 async def _check_settled(publisher: Publisher) -> None:
+    """Raises Rejected if the last corte would leave something open. Before corte 0, and after the last, nobody asks."""
     async with borrow(publisher.office.pool) as connection:
         last = await cortes.last(connection)
-        open_ = [] if last is not None and last.phase is Phase.FINAL else (await unsettled(connection)).in_words()
-    if not open_:
+        found = await unsettled(connection)
+    if last is None or last.phase is Phase.FINAL or not (open_ := found.in_words()):
         return
     print("prep: el último corte cierra la noche, y todavía:", *open_, sep="\n  - ", file=sys.stderr)
     raise Rejected("no se cerró; para cerrar así, repita la orden con --confirm", status=409)

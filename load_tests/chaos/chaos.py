@@ -411,7 +411,7 @@ def play(
 
     played, stopped = uvloop.run(whole())
     try:
-        order(place, "publish", "--final")
+        order(place, "publish", "--final", "--confirm")  # the oracle tells what is missing
         order(place, "sequencer", "--once")
     except PrepError as error:
         stopped.append(error.sentence)

@@ -77,7 +77,7 @@ def _play_with(journal: Journal, plan: Plan, place: NightPlace, *, ceremonies: b
                 order(place, each)
         uvloop.run(night())
         with postgres_kept(place):
-            order(place, "publish", "--final")
+            order(place, "publish", "--final", "--confirm")  # nobody sits here to be asked
             if ceremonies:
                 try:
                     order(place, "close")

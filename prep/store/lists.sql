@@ -45,12 +45,12 @@ JOIN LATERAL (SELECT number, device, received_at FROM arrival r WHERE r.image = 
 LEFT JOIN device v ON v.id = a.device LEFT JOIN site t ON t.id = v.site
 WHERE k.state IN ('recibida', 'por_identificar', 'ilegible')
 
--- `queda`: two people looked at it in the list, and said that it stays outside.
+-- `queda`: two people, who saw what the other one said, decided that it is outside; and not two who identified it apart.
 -- name: fuera
 SELECT f.id AS key, encode(f.image, 'hex') AS sha256, f.identity AS identidad, e.code AS eleccion, f.found_at AS desde,
     f.decision AS decision, d.reason AS motivo, d.words AS texto,
     (SELECT max(q.id) FROM decision q WHERE q.subject = 'imagen:' || encode(f.image, 'hex') AND q.kind = 'fuera_de_catalogo'
-        AND q.state = 'confirmada' AND q.id > coalesce(f.decision, 0)) AS queda,
+        AND q.state = 'confirmada' AND q.reason <> 'dos_identificaciones' AND q.id >= coalesce(f.decision, 0)) AS queda,
     (SELECT q.id FROM decision q WHERE q.subject = 'imagen:' || encode(f.image, 'hex') AND q.state IN ('propuesta', 'por deshacer'))
         AS propuesta
 FROM fuera_catalogo f LEFT JOIN election e ON e.id = f.election LEFT JOIN decision d ON d.id = f.decision

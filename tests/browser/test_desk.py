@@ -20,14 +20,14 @@ def room(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_the_board_shows_the_work_that_waits_and_the_people_and_no_number_of_an_acta(
-    room: ScreenRoom, enter: Any
+    room: ScreenRoom, enter: Any, shots: Any
 ) -> None:
     for acta in (1, 2):
         room.arrive(acta)
     room.arrive(3, text=None)
     room.run(room.room.type("ana", VALUES | {"PAN": 777}))
     page = enter("super")
-    waiting = page.locator(".card").first
+    waiting = page.locator(".card").filter(has_text="Esperan a una persona")
     expect(waiting.get_by_role("row", name="captura 1.ª")).to_contain_text("1")
     expect(waiting.get_by_role("row", name="captura 2.ª (no en CCV-1)")).to_be_visible()
     expect(waiting.get_by_role("row", name="identificación")).to_be_visible()
@@ -37,6 +37,7 @@ def test_the_board_shows_the_work_that_waits_and_the_people_and_no_number_of_an_
     expect(still_open).to_contain_text("actas que se están capturando: 2")
     assert "777" not in page.content()
     accessible(page)
+    shots(page, "tablero")
     other = enter("admin")
     expect(other.get_by_role("region", name="Por resolver")).to_contain_text("imágenes por identificar: 1")
     assert other.get_by_text("Quién captura").count() == 0, "how fast people type is for supervisors alone"

@@ -526,7 +526,7 @@ def _plays(browser: Browser, place: NightPlace, night: Paper, folder: Path, cloc
         seat.works(2)
     # The night is over if nobody is waited for and every acta is settled: the last capture may be on its way yet.
     other.page.get_by_role("button", name="Tablero").click()
-    expect(other.page.get_by_text("Nada espera.")).to_be_visible()
+    expect(other.page.get_by_text("Todo está resuelto")).to_be_visible()
     expect(other.page.get_by_role("rowheader", name=UNSETTLED)).to_have_count(0)
     expect(other.page.get_by_role("rowheader", name="Verificada")).to_be_visible()
     for desk in (one, other, operator):

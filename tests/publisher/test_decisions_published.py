@@ -164,3 +164,33 @@ async def test_a_removed_row_fuera_de_catalogo_is_told_and_a_corte_from_before_i
     (public / "cortes" / "0001").rmdir()
     await tonight.cut()
     assert {path.name: path.read_bytes() for path in (public / "cortes" / "0001").iterdir()} == before
+
+
+async def test_that_an_image_stays_outside_is_told_with_its_reason_and_changes_no_row(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    await tonight.count(tonight.sheets)
+    await images_known(tonight)
+    await tonight.cut()
+    row = await tonight.pool.fetchrow("SELECT image, identity FROM fuera_catalogo")
+    assert row is not None
+    image, identity = row["image"].hex(), row["identity"]
+    said = Said(DecisionKind.FUERA_DE_CATALOGO, "casilla_no_aprobada", "", image=image, identity=identity)
+    number = await decide(tonight, said)
+    await tonight.cut()
+    [told] = manifest(tonight, 2)["decisiones"]
+    assert (told["numero"], told["clase"], told["motivo"], told["asunto"]) == (
+        number, "fuera_de_catalogo", "casilla_no_aprobada", image,
+    )  # fmt: skip
+    await undo_decision(tonight.pool, number)
+    await tonight.cut()
+    assert manifest(tonight, 3)["decisiones"][0]["deshace"] == number
+    for election in tonight.catalog.elections:
+        rows = [
+            next((public / "cortes" / f"{corte:04}").glob(f"*_{election.code}_????.csv"))
+            .read_text("utf-8-sig")
+            .splitlines()[7:]
+            for corte in (1, 2, 3)
+        ]
+        assert rows[0] == rows[1] == rows[2]
+    assert verdicts(public) == [(), ()]

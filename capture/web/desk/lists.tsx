@@ -115,7 +115,19 @@ export function Lists({ page, decision, ...props }: DeskProps & { page: ListPage
             { title: t("Su etiqueta dice"), cell: ({ identidad }) => <code>{identidad || t("nada")}</code> },
             { title: t("Por qué"), cell: ({ motivo, texto }) => (motivo ? `${inWords(motivo)}${texto ? `: ${texto}` : ""}` : "—") },
             { title: t("Desde hace"), cell: ({ desde }) => since(desde) },
-            { title: t("Revisión"), cell: ({ queda }) => (queda ? t("queda fuera (decisión {n})", { n: queda }) : t("por revisar")) },
+            {
+              title: t("Revisión"),
+              cell: ({ queda }) =>
+                queda === null ? (
+                  t("por revisar")
+                ) : WORKS.includes(role) ? (
+                  <button type="button" class="plain" onClick={() => onShow("decisions", { decision: queda })}>
+                    {t("queda fuera (decisión {n})", { n: queda })}
+                  </button>
+                ) : (
+                  t("queda fuera (decisión {n})", { n: queda })
+                ),
+            },
             { title: t("Acción"), cell: (row) => <OutsideButtons {...props} row={row} /> },
           ]}
         />
