@@ -265,7 +265,7 @@ def test_the_live_camera_advises_and_keeps_the_whole_photograph_before_it_asks(
         acta = drawn(VALUES, 31)
         lens.sees(acta)
         phone.answer("Fotografiar un acta")
-        expect(advice).to_contain_text("toda el acta dentro del marco")
+        expect(advice).to_contain_text("Toda el acta dentro del marco")
         shots(phone.page, "casilla-camara")
         phone.page.set_viewport_size({"width": 640, "height": 360})
         shots(phone.page, "casilla-camara-acostada")

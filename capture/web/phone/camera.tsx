@@ -91,7 +91,12 @@ export function Camera({ onDone }: Props) {
       <div class="shutter">
         <div class={advice.length ? "advice warn" : "advice"} role="status">
           {!track && <p>{t("Abriendo la cámara…")}</p>}
-          {track && !advice.length && <p>{t("Acueste el teléfono: toda el acta dentro del marco, con sus cuatro esquinas.")}</p>}
+          {track && !advice.length && (
+            <>
+              <p class="upright">{t("Acueste el teléfono.")}</p>
+              <p>{t("Toda el acta dentro del marco, con sus cuatro esquinas.")}</p>
+            </>
+          )}
           {advice.map((each) => (
             <p key={each}>{t(each)}</p>
           ))}
