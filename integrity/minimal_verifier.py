@@ -2154,8 +2154,8 @@ class Parquet:
         for name, kind in self.columns:
             # A moment also has the logical type TIMESTAMP, in UTC and milliseconds.
             utc = thrift((8, b"\x11" + b"\x1c" + thrift((1, thrift())) + b"\0"))
-            meaning: list[tuple[int, Any]] = {"t": [(6, 0)], "h": [(6, 9), (10, utc)], "n": []}[kind]
-            schema.append(thrift((1, 6 if kind == "t" else 2), (3, 1), (4, name), *meaning))
+            meanings: dict[str, list[tuple[int, Any]]] = {"t": [(6, 0)], "h": [(6, 9), (10, utc)], "n": []}
+            schema.append(thrift((1, 6 if kind == "t" else 2), (3, 1), (4, name), *meanings[kind]))
         foot = thrift((1, 1), (2, schema), (3, Long(self.rows)), (4, self.groups), (6, "prep-abierto"))
         self.put(foot + struct.pack("<I", len(foot)) + b"PAR1")
         return self.hash.hexdigest()
