@@ -109,7 +109,9 @@ async def test_a_lost_tree_is_made_again_with_the_same_data(tonight: SmallNight,
             pass
     assert len(named(public, 1)) == 1
     made_now(public)
-    assert digests(public) == whole
+    again = digests(public)
+    # The page of files links the newest data that were there when it was written.
+    assert {name for name in whole.keys() | again.keys() if whole.get(name) != again.get(name)} <= {"datos.html"}
 
 
 _DYING = """
