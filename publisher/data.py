@@ -3,7 +3,7 @@
 They hold up no corte: this runs beside the publisher, in a process of its own with a lower priority. It needs no
 database. What it makes is a function of the files of a corte (integrity.tree.clean), so the same bytes come out
 whenever it is asked, and by whom. A folder of clean data appears whole, by one rename. If this stops at any point, a
-folder in work is left, and the next look makes what is missing.
+folder in work is left, and the next look makes the missing files.
 
 The next manifest names the lists that are there (publisher.cut): so they are in the chain, and in the log.
 """
@@ -46,7 +46,7 @@ from integrity.tree.documents import read_manifest, read_totals
 
 log: Final = logging.getLogger(__name__)
 LOOK: Final = 2.0
-"""Seconds between two looks at what is missing."""
+"""Seconds between two looks for missing clean data."""
 LONGEST_PAUSE: Final = 60.0
 """The same while it cannot be made."""
 _NICE: Final = 10
@@ -98,11 +98,14 @@ def make(public: Path, number: int) -> str:
     work = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
     work.mkdir(parents=True)
     try:
+        _expect_published(folder)
         manifest = read_manifest((folder / "manifest.json").read_bytes())
         totals = read_totals((folder / "totals.json").read_bytes())
         files = {election.code: folder / election.archivo for election in manifest.elections}
         endings = _endings(public, number)
-        listed = list_of(make_data(manifest, totals, files, lambda sha256: endings.get(sha256, ""), work))
+        listed = list_of(
+            make_data(manifest, totals, files, lambda sha256: endings.get(bytes.fromhex(sha256), ""), work)
+        )
         durable.write(work / SUMS, listed)
         for path in work.iterdir():
             durable.sync(path)
@@ -118,13 +121,22 @@ def make(public: Path, number: int) -> str:
     return hashlib.sha256((place / SUMS).read_bytes()).hexdigest()
 
 
-def _endings(public: Path, number: int) -> dict[str, str]:
-    """By digest: the extension of each image that a corte up to this one lists."""
-    found: dict[str, str] = {}
+def _expect_published(folder: Path) -> None:
+    """A file that was changed after it was published must not become clean data that a manifest then names."""
+    for name, digest in read_sums((folder / SUMS).read_bytes()).items():
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise Malformed(f"{name} con la huella {digest}", found)
+
+
+def _endings(public: Path, number: int) -> dict[bytes, str]:
+    """By digest: the extension of each image that a corte up to this one lists. A national night has a million."""
+    found: dict[bytes, str] = {}
     for each in range(number + 1):
         with (public / corte_folder(each) / "images.csv").open(encoding="utf-8-sig", newline="") as file:
             for digest, path, _ in list(csv.reader(file))[1:]:
-                found.setdefault(digest, path.rpartition(".")[2])
+                found.setdefault(bytes.fromhex(digest), sys.intern(path.rpartition(".")[2]))
     return found
 
 
@@ -218,11 +230,11 @@ def _told(text: str, public: Path) -> str:
 
 
 async def serve(public: Path, stop: asyncio.Event) -> None:
-    """Until `stop`: make what is missing, the newest corte first. After it, once more: the last corte has its data."""
-    failures, said = 0, ""
+    """Until `stop`: make the missing clean data, the newest first. After it once more: the last corte has its own."""
+    failures, said, tried = 0, "", set[int]()
     while True:
         ended = stop.is_set()
-        why = await complete(public, most=1 if ended else None)
+        why = await complete(public, most=1 if ended else None, tried=tried)
         failures = failures + 1 if why else 0
         if why and why != said:
             log.error("clean data missing", extra={"data": {"why": why}})
@@ -233,9 +245,15 @@ async def serve(public: Path, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), min(LONGEST_PAUSE, LOOK * 2.0 ** min(failures, 9)))
 
 
-async def complete(public: Path, *, most: int | None = None) -> str:
-    """Make what is missing now, of at most so many cortes; "", or why something could not be made."""
-    for number in (await asyncio.to_thread(lacking, public))[:most]:
+async def complete(public: Path, *, most: int | None = None, tried: set[int] | None = None) -> str:
+    """Make the missing clean data now, of at most so many cortes; "", or why something could not be made.
+
+    Of those in `tried` no delta is tried again: a later corte had begun to write its pages.
+    """
+    tried = set() if tried is None else tried
+    wanted = await asyncio.to_thread(lacking, public)
+    there = await asyncio.to_thread(_numbers, public / DATA)
+    for number in [number for number in wanted if number not in tried & there][:most]:
         # A process of its own: half a million rows in this one would keep the next corte waiting.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", __name__, str(public), str(number)),
@@ -249,6 +267,7 @@ async def complete(public: Path, *, most: int | None = None) -> str:
             raise
         if process.returncode:
             return f"corte {number}: {failed.decode(errors='replace').strip()[-300:]}"
+        tried.add(number)
         log.info("clean data published", extra={"data": {"corte": number}})
     return ""
 

@@ -6,9 +6,9 @@
     datos/0003/nist_GOB.json          its sums, in NIST SP 1500-100 (version 2)
     datos/0003/evidencia_GOB.csv      of each acta with an image: the image, its digest, its proof, its unit of the sums
 
-The publisher writes them after the corte is out, the verifier makes them again, and whoever lost them makes the same
-bytes from the folder of the corte (and, for the paths of images, from the lists of images up to it). No cell is
-guessed: what the official file says in words goes into a column of its own. `docs/tree.md` tells every column.
+The publisher writes them after the corte is out, the verifier makes them again, and a publisher that lost them makes
+the same bytes from the folder of the corte (and, for the paths of images, from the lists of images up to it). No cell
+is guessed: words of the official file go into a column of their own. `docs/tree.md` tells every column.
 """
 
 import csv

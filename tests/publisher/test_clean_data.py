@@ -5,9 +5,11 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from prep.store import leading
 from prep.store.cortes import Phase
 from publisher import data
 from publisher.cut import cut
+from publisher.schedule import Schedule
+from publisher.service import Publisher
 from tests.conftest import Night
 from tests.makers.small_night import SmallNight, small_night
 
@@ -45,12 +49,19 @@ def named(public: Path, number: int) -> list[dict[str, object]]:
     return found
 
 
+def made_now(public: Path) -> None:
+    """As `publisher.data.complete`, which starts a process for each corte; one test sees that."""
+    for number in data.lacking(public):
+        data.make(public, number)
+        data.make_delta(public, number)
+
+
 def both_approve(public: Path) -> None:
     wrong = {
         check.id: check.findings[0].sentence for check in verify(str(public)).checks if check.result is Result.WRONG
     }
     assert not wrong
-    assert minimal_verifier.main([str(public), "--json"]) == 2  # no key was brought; nothing is wrong
+    assert minimal_verifier.main([str(public), "--json"]) == 2  # the reader brings no key, and no check is wrong
 
 
 async def test_the_next_manifest_names_the_lists_that_came_since_the_one_before(tonight: SmallNight) -> None:
@@ -76,7 +87,7 @@ async def test_the_next_manifest_names_the_lists_that_came_since_the_one_before(
     # Each is named once, and the last corte has its own when it is asked for.
     await tonight.cut(Phase.FINAL)
     assert named(public, 3) == []
-    assert await data.complete(public) == ""
+    made_now(public)
     assert sorted(path.name for path in (public / "datos").iterdir()) == ["0000", "0001", "0002", "0003"]
     both_approve(public)
 
@@ -85,9 +96,9 @@ async def test_a_lost_tree_is_made_again_with_the_same_data(tonight: SmallNight,
     public = tonight.office.public
     await tonight.cut()
     await tonight.count(tonight.sheets[:40])
-    assert await data.complete(public) == ""
+    made_now(public)
     await tonight.cut()
-    assert await data.complete(public) == ""
+    made_now(public)
     whole = digests(public)
     shutil.rmtree(public / "datos")
     shutil.rmtree(public / "cortes")
@@ -97,8 +108,10 @@ async def test_a_lost_tree_is_made_again_with_the_same_data(tonight: SmallNight,
         while await cut(tonight.office, leader, None):
             pass
     assert len(named(public, 1)) == 1
-    assert await data.complete(public) == ""
-    assert digests(public) == whole
+    made_now(public)
+    again = digests(public)
+    # The page of files links the newest data that were there when it was written.
+    assert {name for name in whole.keys() | again.keys() if whole.get(name) != again.get(name)} <= {"datos.html"}
 
 
 _DYING = """
@@ -169,3 +182,63 @@ async def test_each_row_says_in_numbers_what_the_official_file_says(tonight: Sma
         assert states.count("contabilizada") == totals["actas"]["contabilizadas"]
         assert states.count("sin_acta") == totals["actas"]["sin_acta"]
         assert states.count("por_capturar") == totals["actas"]["esperadas"] - totals["actas"]["capturadas"]
+
+
+async def test_a_corte_that_was_changed_after_it_was_out_gives_no_clean_data(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    path = public / "cortes/0000/LEEME.txt"
+    kept = path.read_bytes()
+    path.write_bytes(kept + b" ")
+    assert "LEEME.txt con la huella" in await data.complete(public)
+    assert data.lacking(public) == [0]
+    assert [*(public / "datos").iterdir()] == []
+    path.write_bytes(kept)
+    made_now(public)
+
+
+async def test_the_delta_holds_the_corte_and_its_pages_and_no_page_of_the_next(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:20])
+    await tonight.cut()
+    assert data.make_delta(public, 1)
+    path = public / "cambios/0001.tar.gz"
+    with tarfile.open(path) as archive:
+        held = {each.name: archive.extractfile(each) for each in archive}
+        content = {name: file.read() for name, file in held.items() if file is not None}
+    pages = json.loads((public / "cambios/0001.json").read_bytes())["paginas"]
+    assert {name for name in content if name.endswith(".html")} == {*pages}
+    assert {"cortes/0001/SHA256SUMS", "cortes/0001/manifest.json", "inicio.json", "cambios/0001.json"} <= content.keys()
+    assert all((public / name).read_bytes() == bytes_of for name, bytes_of in content.items())
+    # The same pages give the same bytes; pages that a later corte has written give none.
+    kept = path.read_bytes()
+    path.unlink()
+    assert data.make_delta(public, 1)
+    assert path.read_bytes() == kept
+    path.unlink()
+    await tonight.cut()
+    assert not data.make_delta(public, 1)
+    assert not path.exists()
+    both_approve(public)
+
+
+async def test_the_page_of_files_links_the_newest_clean_data(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    page = public / "datos.html"
+    assert "Salen unos segundos después de cada corte." in page.read_text(encoding="utf-8")
+    assert data.tells_data(public)
+    made_now(public)
+    assert not data.tells_data(public)
+    publisher = Publisher(tonight.office, tonight.url, Schedule.of(tonight.office.night))
+    await publisher.link_data(patience=5)
+    told = page.read_text(encoding="utf-8")
+    links = re.findall(r'href="(datos/0000/[^"]+)"', told)
+    assert len(links) == 8
+    assert all((public / link).exists() for link in links)
+    assert data.tells_data(public)
+    both_approve(public)
+    # The page of the next corte tells them by itself, until it has its own.
+    await tonight.cut()
+    assert {*links} <= {*re.findall(r'href="([^"]+)"', page.read_text(encoding="utf-8"))}

@@ -347,6 +347,7 @@ RARE = {
     **dict.fromkeys(
         OF_THE_SITE, "the publisher writes it, not the maker of this tree; tests/browser/test_site.py sees it"
     ),
+    "cambios/NNNN.tar.gz": "the publisher writes it with the pages; tests/publisher/test_clean_data.py sees it",
     "verificar.html": "the publisher writes it, not the maker of this tree; the demo has it",
     "logo.svg": "only if the declaration has a logo; the night of tests/browser/conftest.py has one",
     "cortes/NNNN/SHA256SUMS.2.tsr": "only with a second authority of time",

@@ -90,5 +90,5 @@ def fields_of(value: object, path: str = "") -> dict[str, list[object]]:
 def test_a_release_of_a_season_only_adds(name: str) -> None:
     now = fields_of(schemas.schema(name))
     assert {place: now.get(place) for place in PROMISED[name]} == PROMISED[name]
-    # What is new may be absent: the files of older cortes stay valid.
+    # A new field may be absent: the files of older cortes stay valid.
     assert {place for place in now.keys() - PROMISED[name].keys() if now[place][1] and "/" not in place[1:]} == set()
