@@ -39,7 +39,6 @@ from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
 from prep.scan.oddities import Oddity
 from prep.store import decisions
-from prep.store import night as night_store
 from prep.store import pipeline as store
 from prep.store.database import Connection
 from prep.store.decisions import ProposedDecision, Speaker
@@ -84,16 +83,13 @@ async def digitized(connection: Connection, received: ImageReceived, reading: Re
     await store.arrive(connection, [received])
     if isinstance(reading, Reading):
         await store.add_reading(connection, image, reading, given.now())
-    odd = [*reading.oddities, *_odd_hour(received.acopio_at, given)]
-    # After the last corte the image is kept and listed, and nobody types it.
-    closed = await night_store.is_closed(connection)
-    odd += [Oddity.DESPUES_DEL_CIERRE] if closed else []
-    await store.add_oddities(connection, image, odd, given.now())
-    if closed:
-        return
     # Two workers with the same image take turns at this lock. The second finds another state and has no more to do.
     row = await store.lock_image(connection, image)
-    if row.state != "recibida":
+    odd = [*reading.oddities, *_odd_hour(received.acopio_at, given)]
+    odd += [Oddity.DESPUES_DEL_CIERRE] if row.closed else []
+    await store.add_oddities(connection, image, odd, given.now())
+    # After the last corte the image is kept and listed, and nobody types it.
+    if row.closed or row.state != "recibida":
         return
     read = stickers(reading, given.qr_key)
     decoder = None if isinstance(reading, Unread) else reading.decoder
@@ -168,14 +164,12 @@ def sticker(text: str | None, key: bytes | None) -> Identity | None:
 
 async def named(connection: Connection, message: ImageNamed, given: Given) -> None:
     """A person has said which acta an image is. If two statements are equal, they count; if not, ask another person."""
-    if await night_store.is_closed(connection):
-        return  # the statements are kept
     image = bytes.fromhex(message.sha256)
     # The subject first, as every decision does: two that lock in another order would wait for each other.
     await decisions.lock_subject(connection, image_subject(message.sha256))
     row = await store.lock_image(connection, image)
-    if row.state != "por_identificar":
-        return
+    if row.closed or row.state != "por_identificar":
+        return  # the statements are kept
     statements = [said for said in await store.identifications(connection, image) if said.open]
     texts = [said.identity for said in statements]
     agreed = next((said for said in texts if texts.count(said) > 1), None)
@@ -256,7 +250,7 @@ async def _ask_identification(connection: Connection, image: bytes, given: Given
 
 async def tie_image(connection: Connection, image: bytes, acta: ActaId, given: Given) -> None:
     """The image is of this acta, as a sticker or two people say."""
-    await store.set_image(connection, image, "identificada", acta, given.now())
+    await store.tie_image(connection, image, acta, given.now())
     await _attach_to_acta(connection, acta, image, given)
 
 
@@ -343,10 +337,10 @@ async def _open_round(connection: Connection, row: ActaRow, move: Move, image: b
 
 async def touched(connection: Connection, message: ActaTouched, given: Given) -> None:
     """Compare the captures of the acta's current round, and take the next step (`docs/rules.md` §2)."""
-    if await night_store.is_closed(connection):
-        return  # the captures are kept, and no version comes of them
     acta = ActaId(message.acta)
     row = await store.lock_acta(connection, acta, given.now())
+    if row.closed:
+        return  # the captures are kept, and no version comes of them
     # A message may be late: a recapture opened another round, or another message verified the acta.
     if row.ronda != message.ronda or (row.estado, Move.CAPTURA) not in LEGAL:
         return  # the message is about a round that is over
@@ -396,8 +390,6 @@ async def _ask_capture(
     If there are two or more sites, the second capture is at another site than the first (`docs/rules.md` §2).
     """
     assert row.image is not None
-    # Two people at two sites can hardly agree on a false value.
-    elsewhere = ordinal == 2 and await store.capture_sites(connection) > 1
     queue_at = _random_queue_time(given)
     if ordinal == 1 and (await store.provenance(connection, row.image)).tipo_documento == TipoDocumento.SIN_IMAGEN:
         queue_at += IMPORT_WAITS  # the person who imports it captures it first
@@ -411,7 +403,8 @@ async def _ask_capture(
         queue_at=queue_at,
         at=given.now(),
         not_persons=[capture.person for capture in captures],
-        not_site=captures[0].site if elsewhere else None,
+        # Two people at two sites can hardly agree on a false value.
+        not_site=captures[0].site if ordinal == 2 else None,
     )
 
 

@@ -40,6 +40,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     _FORM: "actas from upload to count over HTTP, two captures each, in the middle of a night: embedded",
     f"{_FORM}, Kafka de 1": "the same on one Kafka node",
     f"{_FORM}, Kafka de 3": "the same on three Kafka nodes",
+    "CPU de un acta, todo menos el cliente, frente a decodificar + QR + SHA-256 de su imagen": (
+        "processor time of a whole acta against bare decoding + QR + SHA-256 of its image, embedded"
+    ),
+    "CPU de un acta, Kafka de 3 frente a todo incluido": "the same time on three Kafka nodes against embedded",
     "teclas por acta además de los dígitos": (
         "terminal: keys per acta besides its digits, one for each field and one to send"
     ),

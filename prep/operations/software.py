@@ -15,6 +15,7 @@ import platform
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -32,10 +33,11 @@ def listing(runs: Mapping[str, str]) -> str:
     """The text of the list. `runs` names programs that are not files of these packages: PostgreSQL and its version."""
     versions = {"Python": f"{platform.python_implementation()} {platform.python_version()}", **runs}
     lines = [f"# {name} {version}\n" for name, version in sorted(versions.items())]
-    files = dict((*_our_files(), *_other_files()))
-    # hashlib lets go of the interpreter while it hashes: the threads use every core.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(files, pool.map(_file_digest, files.values()), strict=True))
+    files = [*_our_files(), *_other_files()]
+    # hashlib lets go of the interpreter while it hashes: each core takes its share of the files.
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        found = dict(chain.from_iterable(pool.map(_file_digests, (files[n::cores] for n in range(cores)))))
     # The files of the site that are the same in every night of this release, as they are published.
     found |= {f"{SITE}/{name}": hashlib.sha256(content).hexdigest() for name, content in constants().items()}
     return "".join(lines + [f"{digest}  {name}\n" for name, digest in sorted(found.items())])
@@ -70,9 +72,13 @@ def _is_of_this_machine(path: PurePath) -> bool:
     return _CACHE in path.parts or (path.parent.name.endswith(".dist-info") and path.name in _ABOUT_INSTALLING)
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _file_digests(files: Sequence[tuple[str, Path]]) -> list[tuple[str, str]]:
+    """The name of each file, and its digest."""
+    found = []
+    for name, path in files:
+        with path.open("rb", buffering=0) as file:
+            found.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return found
 
 
 def altered(text: str) -> list[str]:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -137,9 +137,9 @@ def prepare(
         order(place, "night", "init", str(folder), "--accept-warnings", "--confirmed")
         # Each command waits for its own imports, for the derivation of passwords, for the disk: they do it together.
         with ThreadPoolExecutor() as pool:
-            tasks = [pool.submit(add_people, place, logins, role=role, site=site) for role, site, logins in everybody]
             devices = ("device", "enroll", *DEVICES.values(), "--site", SITES[0], "--keys", str(data))
-            tasks.append(pool.submit(order, place, *devices))
+            tasks: list[Future[Any]] = [pool.submit(order, place, *devices)]
+            tasks += [pool.submit(add_people, place, logins, role=role, site=site) for role, site, logins in everybody]
         for task in tasks:
             task.result()
     (data / "preparado").touch()

@@ -75,7 +75,7 @@ def _play_with(journal: Journal, plan: Plan, place: NightPlace, *, ceremonies: b
         with postgres_kept(place):
             for each in ("software-digests", "zero") if ceremonies and not zeroed.exists() else ():
                 order(place, each)
-        uvloop.run(night())
+            uvloop.run(night())  # at its end the installation stops the server
         with postgres_kept(place):
             order(place, "publish", "--final", "--confirm")  # nobody sits here to be asked
             if ceremonies:

@@ -133,12 +133,6 @@ async def logo(connection: Connection) -> bytes:
     return held or b""
 
 
-async def is_closed(connection: Connection) -> bool:
-    """Whether the last corte is out."""
-    found: bool = await connection.fetchval(SQL["closed"])
-    return found
-
-
 async def clock(connection: Connection) -> datetime:
     """The database's."""
     at: datetime = await connection.fetchval(SQL["clock"])

@@ -13,9 +13,6 @@ SELECT logo FROM night
 -- name: clock
 SELECT clock_timestamp() AS at
 
--- name: closed
-SELECT EXISTS (SELECT FROM corte WHERE phase = 'final')
-
 -- Nothing may refer to the old declaration while it is taken away: a publisher or a sequencer that began under it waits.
 -- name: lock
 LOCK TABLE night, corte, log_start IN SHARE ROW EXCLUSIVE MODE

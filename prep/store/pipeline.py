@@ -93,6 +93,8 @@ class ImageRow:
     origen: str
     digitalizacion: str
     acta_hint: str
+    closed: bool
+    """The last corte is out."""
 
 
 async def find_image(connection: Connection, image: bytes) -> ImageRow | None:
@@ -105,6 +107,11 @@ async def lock_image(connection: Connection, image: bytes) -> ImageRow:
     row = await find_image(connection, image)
     assert row is not None, "an image is added before it is locked"
     return row
+
+
+async def tie_image(connection: Connection, image: bytes, acta: ActaId, at: datetime) -> None:
+    """The image is of this acta, whose row is there from now on."""
+    await connection.execute(SQL["tie_image"], image, acta, at)
 
 
 async def set_image(connection: Connection, image: bytes, state: str, acta: ActaId | None, at: datetime) -> None:
@@ -232,6 +239,8 @@ class ActaRow:
     options: int
     ballot: Sequence[int]
     """Positions of the options that are on its ballot."""
+    closed: bool
+    """The last corte is out."""
 
 
 async def lock_acta(connection: Connection, acta: ActaId, at: datetime) -> ActaRow:
@@ -370,13 +379,6 @@ async def count_version(connection: Connection, version: Version, move: Move, at
     )
 
 
-async def capture_sites(connection: Connection) -> int:
-    """Number of sites with people who capture (capturistas and verifiers)."""
-    # With one site only, the rule of two sites cannot hold, and is not asked for.
-    sites: int = await connection.fetchval(SQL["capture_sites"])
-    return sites
-
-
 async def add_task(
     connection: Connection,
     kind: str,
@@ -390,7 +392,10 @@ async def add_task(
     not_persons: Sequence[int] = (),
     not_site: int | None = None,
 ) -> None:
-    """Add a task for a person. If it exists already, it stays one task."""
+    """Add a task for a person. If it exists already, it stays one task.
+
+    `not_site` counts only if people of two or more sites capture.
+    """
     await connection.execute(
         # A second delivery adds the same task: the unique key of the table makes one of both.
         SQL["add_task"],

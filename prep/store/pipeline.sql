@@ -30,7 +30,8 @@ INSERT INTO image_oddity (image, code, at) SELECT $1, code, $3 FROM unnest($2::t
 SELECT clave FROM acta WHERE qr = $1
 
 -- name: lock_image
-SELECT c.state, c.acta, a.origen, a.digitalizacion, a.acta_hint
+SELECT c.state, c.acta, a.origen, a.digitalizacion, a.acta_hint,
+    EXISTS (SELECT FROM corte WHERE phase = 'final') AS closed
 FROM image_current c
 JOIN LATERAL (
     SELECT origen, digitalizacion, acta_hint FROM arrival WHERE image = c.image ORDER BY received_at, id LIMIT 1
@@ -40,6 +41,13 @@ FOR UPDATE OF c
 
 -- name: set_image
 UPDATE image_current SET state = $2, acta = $3, changed_at = $4 WHERE image = $1
+
+-- The acta of an image usually has no row yet: it is made here, and the lock that follows finds it.
+-- name: tie_image
+WITH opened AS (
+    INSERT INTO acta_current (acta, estado, changed_at) VALUES ($2, 'Esperada', $3) ON CONFLICT DO NOTHING
+)
+UPDATE image_current SET state = 'identificada', acta = $2, changed_at = $3 WHERE image = $1
 
 -- name: same_photo
 SELECT a.clave, encode(r.image, 'hex') AS image
@@ -105,7 +113,8 @@ INSERT INTO acta_current (acta, estado, changed_at) VALUES ($1, 'Esperada', $2) 
 -- name: lock_acta
 SELECT c.estado, c.ronda, c.image, c.version, a.id, a.clave, a.lista_nominal, a.representantes, a.boletas_maximas,
     k.votes_per_ballot, e.rules, (SELECT count(*) FROM ballot_option o WHERE o.election = e.id)::int AS options,
-    k.ballot, v.image AS version_image, v.cotejada AS version_cotejada, v.decision AS version_decision
+    k.ballot, v.image AS version_image, v.cotejada AS version_cotejada, v.decision AS version_decision,
+    EXISTS (SELECT FROM corte WHERE phase = 'final') AS closed
 FROM acta_current c
 JOIN acta a ON a.id = c.acta
 JOIN contest k ON k.id = a.contest
@@ -147,12 +156,13 @@ UPDATE acta_current SET estado = acta_after(estado, $22), version = (SELECT id F
 -- name: version
 SELECT * FROM acta_version WHERE id = $1
 
--- name: capture_sites
-SELECT count(DISTINCT site)::int FROM person WHERE active AND role IN ('capturista', 'verificador')
-
+-- With one site of people who capture, the rule of two sites cannot hold, and is not asked for.
 -- name: add_task
 INSERT INTO task (kind, acta, image, ronda, ordinal, queue_at, created_at, not_persons, not_site)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE
+    WHEN $9::smallint IS NULL THEN NULL
+    WHEN 1 < (SELECT count(DISTINCT site) FROM person WHERE active AND role IN ('capturista', 'verificador')) THEN $9
+END)
 ON CONFLICT DO NOTHING
 
 -- Tasks of an acta are found by the index that allows each but once, among however many wait.
