@@ -30,6 +30,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "nacional": cortes.corte_nacional,
     "crecimiento": cortes.corte_growth,
     "sitio": site.site_pages,
+    "sitio-nacional": site.national_site,
     "verify": verify.verify_images,
     "log": log.log_500k,
     "proof": log.receipt_to_proof,
