@@ -47,7 +47,7 @@ from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
 from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
-from publisher.press import Press
+from publisher.press import PagePress
 from publisher.site_files import site_files
 
 log: Final = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class CorteOffice:
     """Cortes are read from here while it keeps up; they are recorded in the database of `pool`."""
     notary: Notary | None = None
     """Seals cortes and has them time-stamped; None: this institute does not."""
-    press: Press = field(default_factory=Press)
+    press: PagePress = field(default_factory=PagePress)
     """Writes pages."""
     full: bool = False
     """Make every row anew, also if the file of the corte before is there. The bytes are the same."""
