@@ -30,7 +30,7 @@ _AHEAD: Final = 2
 
 
 class PagePress:
-    """The processes, and what is known of the trees that this publisher wrote."""
+    """The processes, and the state of the trees that this publisher wrote."""
 
     def __init__(self, processes: int | None = None, *, worth: int = WORTH) -> None:
         """`processes`: by default one for each core that this process may use; with one core none."""
