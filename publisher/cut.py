@@ -62,7 +62,7 @@ from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
 from publisher.places import KnownPlace, index_files
-from publisher.press import Press
+from publisher.press import PagePress
 from publisher.site_files import site_files
 
 log: Final = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class CorteOffice:
     """Cortes are read from here while it keeps up; they are recorded in the database of `pool`."""
     notary: Notary | None = None
     """Seals cortes and has them time-stamped; None: this institute does not."""
-    press: Press = field(default_factory=Press)
+    press: PagePress = field(default_factory=PagePress)
     """Writes pages."""
     indexes: dict[str, bytes] = field(default_factory=dict)
     """By digest of the catalogue: the list of its index of places, made once in the life of a publisher."""

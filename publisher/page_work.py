@@ -39,7 +39,7 @@ class Edition:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class BatchDone:
     """What a batch did, by names of pages (`SiteWriter.written`)."""
 
     written: set[str]
@@ -54,11 +54,11 @@ class PageWork:
         self._pages = {each.election.id: ElectionPages(self._site, each) for each in edition.figures}
         self._elections = {each.id: (each, edition.book.rules(each)) for each in edition.book.elections}
 
-    def do(self, kind: str, batch: Sequence[Any]) -> Done:
+    def do(self, kind: str, batch: Sequence[Any]) -> BatchDone:
         """Write the batch; `kind` is a name of `KINDS`."""
         for each in batch:
             KINDS[kind](self, each)
-        done = Done(self._site.written, self._site.removed)
+        done = BatchDone(self._site.written, self._site.removed)
         self._site.written, self._site.removed = set(), set()
         return done
 

@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
-from html import unescape
+from functools import cache
+from html import escape, unescape
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from integrity import durable
 from integrity.layout import corte_folder, twin_of
@@ -40,14 +41,19 @@ class Cells:
     """The cells of one row of the official file, each as the figure that a verifier reads: `cell(column)`."""
 
     def __init__(self, of: str, cells: Mapping[str, str]) -> None:
-        self._of, self._cells = of, cells
+        self._of, self._cells = escape(of), cells
 
     def __call__(self, column: str) -> Markup:
         # It is no macro of the template: an acta has thirty cells, and a night half a million actas.
         text = self._cells[column]
-        value, told = escape(text), escape(f"{self._of}:{column}")
+        value = escape(text)
         shown = thousands(int(text)) if text.isdigit() and len(text) < _LONG else value
+        told = f"{self._of}:{_escaped_once(column)}"
         return Markup(f'<data value="{value}" data-de="{told}">{shown}</data>')  # noqa: S704  # escaped above
+
+
+_escaped_once: Final = cache(escape)
+"""For the names of columns, which are the same on every page."""
 
 
 @jinja2.pass_context

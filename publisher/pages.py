@@ -36,7 +36,7 @@ from publisher.figures import Figures
 from publisher.official import CatalogBook
 from publisher.page_work import Edition, Record
 from publisher.page_writer import TEMPLATES, SiteWriter
-from publisher.press import Desk, Press
+from publisher.press import PageDesk, PagePress
 from publisher.site_files import site_files
 from publisher.start_page import package_of, write_home
 from publisher.views import Place
@@ -46,7 +46,7 @@ _BATCH: Final = 100
 
 
 @dataclass
-class Changed:
+class ChangedPlaces:
     """What the versions that a corte brings out belong to."""
 
     places: dict[ElectionId, set[Place]] = field(default_factory=lambda: defaultdict(set))
@@ -58,7 +58,7 @@ async def render(
     shown: Snapshot,
     *,
     stage: Path,
-    press: Press,
+    press: PagePress,
     book: CatalogBook,
     figures: Sequence[Figures],
     corte: Corte,
@@ -75,7 +75,7 @@ async def render(
             (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
     past = await cortes.history(shown)
-    desk = Desk(press, Edition(public, stage, book, corte, tuple(figures), address))
+    desk = PageDesk(press, Edition(public, stage, book, corte, tuple(figures), address))
     elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
     # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the places
     # and the lists, the elections, and the home page.
@@ -101,9 +101,9 @@ async def render(
     _write_changes(site)
 
 
-async def _write_actas(desk: Desk, shown: Snapshot) -> Changed:
+async def _write_actas(desk: PageDesk, shown: Snapshot) -> ChangedPlaces:
     """The pages of the versions that this corte brings out."""
-    changed = Changed()
+    changed = ChangedPlaces()
 
     async def batches() -> AsyncIterator[Sequence[Record]]:
         async for records in _in_batches(cortes.pages(shown)):
@@ -140,7 +140,13 @@ def _by_acta(records: Iterable[Record]) -> defaultdict[int, list[Record]]:
 
 
 async def _write_sections(
-    desk: Desk, site: SiteWriter, shown: Snapshot, changed: set[Seccion], *, far: Mapping[Seccion, str], press: Press
+    desk: PageDesk,
+    site: SiteWriter,
+    shown: Snapshot,
+    changed: set[Seccion],
+    *,
+    far: Mapping[Seccion, str],
+    press: PagePress,
 ) -> None:
     """Pages of the secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
 
@@ -188,7 +194,7 @@ async def _sections(records: AsyncIterator[Record], written: set[Seccion]) -> As
         yield batch
 
 
-async def _write_places(desk: Desk, pages: ElectionPages, shown: Snapshot, changed: set[Place]) -> None:
+async def _write_places(desk: PageDesk, pages: ElectionPages, shown: Snapshot, changed: set[Place]) -> None:
     wanted = pages.places_to_write(changed)
     election = pages.figures.election
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from prep.errors import Unavailable
 from prep.processes import die_with_parent
 from prep.store.cortes import Seccion
-from publisher.page_work import Done, Edition, PageWork
+from publisher.page_work import BatchDone, Edition, PageWork
 
 WORTH: Final = 1_500
 """Pages that the publisher writes by itself in about the time that the processes need to start."""
@@ -29,8 +29,8 @@ _AHEAD: Final = 2
 """Batches that a process holds: one in work, and one so that it never waits."""
 
 
-class Press:
-    """The processes, and what is known of the trees that this publisher wrote."""
+class PagePress:
+    """The processes, and the state of the trees that this publisher wrote."""
 
     def __init__(self, processes: int | None = None, *, worth: int = WORTH) -> None:
         """`processes`: by default one for each core that this process may use; with one core none."""
@@ -66,10 +66,10 @@ class Press:
         self._slots = []
 
 
-class Desk:
+class PageDesk:
     """The pages of one corte, on their way to the processes."""
 
-    def __init__(self, press: Press, edition: Edition) -> None:
+    def __init__(self, press: PagePress, edition: Edition) -> None:
         self._press, self._edition = press, edition
         self._here = PageWork(edition)
         self._pages = 0
@@ -139,5 +139,5 @@ def _take_edition(edition: Edition) -> None:
     _taken[:] = [PageWork(edition)]
 
 
-def _do_batch(kind: str, batch: Sequence[Any]) -> Done:
+def _do_batch(kind: str, batch: Sequence[Any]) -> BatchDone:
     return _taken[0].do(kind, batch)

@@ -32,6 +32,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "crecimiento": cortes.corte_growth,
     "sitio": site.site_pages,
     "avalancha": flood.flood,
+    "sitio-nacional": site.national_site,
     "verify": verify.verify_images,
     "log": log.log_500k,
     "proof": log.receipt_to_proof,

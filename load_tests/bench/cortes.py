@@ -45,9 +45,11 @@ class Cut:
     rss: int
     """The most memory of the publisher process, in bytes."""
     tree_rss: int
-    """The same, together with the processes of the gate."""
+    """The same, together with its processes: those of the gate, and those that write pages."""
     cpu: float
-    """CPU seconds of the publisher and of the processes of the gate; PostgreSQL is not among them."""
+    """CPU seconds of the publisher and of its processes; PostgreSQL is not among them."""
+    finished: tuple[dict[str, float], ...] = ()
+    """Seconds of the cortes that it brought out first, because the tree had lost them."""
 
     @property
     def total(self) -> float:
@@ -103,7 +105,8 @@ class Installation:
         published = [json.loads(line) for line in said.splitlines() if '"corte published"' in line]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return Cut(published[-1]["segundos"], peak, peak_tree, cpu)
+        *finished, seconds = [each["segundos"] for each in published]
+        return Cut(seconds, peak, peak_tree, cpu, tuple(finished))
 
     def capture(self, first: int, last: int, *, image: int = SMALL) -> None:
         """Capture the actas that a hash puts at the places from `first` to before `last`, of a thousand."""

@@ -78,6 +78,10 @@ ENGLISH: Final[Mapping[str, str]] = {
         "processor time of the pages of 6,000 changed actas and their secciones"
     ),
     "páginas frente a escribir los mismos bytes": "pages against writing the same bytes",
+    "sitio nacional desde cero, 170,000 casillas × 3": "the whole site of a national night from nothing, with corte 0",
+    "páginas de un corte nacional con 6,000 actas cambiadas": "pages of a national corte with 6,000 changed actas",
+    "ese corte: páginas frente a escribir los mismos bytes": "the same against writing the same bytes",
+    "memoria del publicador y sus procesos en ese corte": "memory of the publisher and of its processes in both",
     "páginas servidas por nginx por segundo y núcleo, comprimidas al pedirlas": (
         "pages from nginx by one core, compressed as they are asked for"
     ),

@@ -529,7 +529,7 @@ async def versions_before(shown: Snapshot, actas: Sequence[int]) -> list[dict[st
 
 
 async def captures_of(shown: Snapshot, actas: Sequence[int]) -> list[dict[str, Any]]:
-    """The captures on which this corte's versions of those actas stand, and whether each agrees with what is shown."""
+    """The captures on which this corte's versions of those actas stand, and whether each agrees with it."""
     return [dict(row) for row in await shown.connection.fetch(SQL["captures_of"], shown.number, actas, timeout=_LONG)]
 
 

@@ -21,7 +21,7 @@ from prep.domain.catalog import Acta
 from prep.errors import Unavailable
 from prep.rehearsal.replay import Sheet
 from publisher.page_writer import SiteWriter
-from publisher.press import Press
+from publisher.press import PagePress
 from publisher.views import WAITING
 from tests.conftest import Night
 from tests.makers.small_night import START, SmallNight, small_night
@@ -106,12 +106,12 @@ async def test_the_pages_of_a_random_night_are_those_of_a_full_render(
     waiting = rng.sample(tonight.sheets, len(tonight.sheets))
     counted: list[Sheet] = []
     on_their_way: dict[str, str] = {}
-    press = Press(processes, worth=0)
+    press = PagePress(processes, worth=0)
     public = tonight.office.public
     try:
         mortal.append(rng.randrange(30))
         with pytest.raises(Killed):
-            await tonight.cut(office=replace(tonight.office, press=Press(1)))
+            await tonight.cut(office=replace(tonight.office, press=PagePress(1)))
         mortal.clear()
         await until(tonight, 0, office=replace(tonight.office, press=press))
         for number in range(1, 6):
@@ -124,7 +124,7 @@ async def test_the_pages_of_a_random_night_are_those_of_a_full_render(
             if rng.random() < 0.5:  # in the pages of the actas, of the secciones, of the places
                 mortal.append(rng.randrange(60))
                 with suppress(Killed):  # a corte in which little changed may have fewer files
-                    await tonight.cut(office=replace(tonight.office, press=Press(1)))
+                    await tonight.cut(office=replace(tonight.office, press=PagePress(1)))
                 mortal.clear()
             else:
                 office = failing(replace(tonight.office, press=press), rng.choice(STEPS), after=rng.random() < 0.5)
@@ -132,13 +132,13 @@ async def test_the_pages_of_a_random_night_are_those_of_a_full_render(
                     await tonight.cut(office=office)
             if rng.random() < 0.3:
                 press.close()  # another publisher, which knows nothing of this tree
-                press = Press(processes, worth=0)
+                press = PagePress(processes, worth=0)
             await until(tonight, number, office=replace(tonight.office, press=press))
             out = {each.qr for each in counted}
             for qr, state in on_their_way.items():
                 if qr not in out:
                     assert said_of(tonight, public, by_qr[qr]) == WAITING[Estado(state)][0]
-        whole = replace(tonight.at(tmp_path / "entero"), full=True, press=Press(1))
+        whole = replace(tonight.at(tmp_path / "entero"), full=True, press=PagePress(1))
         await until(tonight, tonight.cut_so_far - 1, office=whole)
         assert tree(whole.public) == tree(public)
     finally:
@@ -175,7 +175,7 @@ async def test_a_corte_renders_what_changed_however_soon_it_comes(tonight: Small
 async def test_a_process_of_the_press_that_dies_stops_the_corte_and_the_next_try_brings_it_out(
     tonight: SmallNight,
 ) -> None:
-    press = Press(2, worth=0)
+    press = PagePress(2, worth=0)
     office = replace(tonight.office, press=press)
     try:
         await tonight.cut(office=office)
@@ -194,9 +194,9 @@ async def test_a_process_of_the_press_that_dies_stops_the_corte_and_the_next_try
 
 ORPHANS = """
 import asyncio, os, sys, time
-from publisher.press import Press
+from publisher.press import PagePress
 if __name__ == "__main__":
-    press = Press(2)
+    press = PagePress(2)
     for slot in press.slots():
         print(slot.submit(os.getpid).result(), flush=True)
     time.sleep(60)
