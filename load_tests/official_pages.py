@@ -35,7 +35,7 @@ SUMMARY: Final = {
 
 
 @dataclass
-class Compared:
+class ComparedPages:
     """How many numbers were compared, and each that differs, in words."""
 
     state: int = 0
@@ -54,10 +54,10 @@ class Compared:
         )
 
 
-def compare_pages(public: Path, file: OfficialFile, *, casillas: int = 200, seed: int = 14) -> Compared:
+def compare_pages(public: Path, file: OfficialFile, *, casillas: int = 200, seed: int = 14) -> ComparedPages:
     """The pages of the one election of this tree against its official file. Raises ValueError for another tree."""
     [code] = [each["codigo"] for each in json.loads((public / "index.json").read_bytes())["elecciones"]]
-    found = Compared()
+    found = ComparedPages()
     state = _added(file.catalogued, file)
     printed = {
         figure: file.summary[name].replace(",", "") for name, figure in SUMMARY.items() if file.summary.get(name)
@@ -93,7 +93,7 @@ def _added(rows: Iterable[OfficialRow], file: OfficialFile) -> dict[str, str]:
     return {name: str(number) for name, number in told.items()}
 
 
-def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], found: Compared) -> int:
+def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], found: ComparedPages) -> int:
     """Every figure of these scopes on this page that the rows tell; returns how many. A slash ends a kind of scope."""
     shown: dict[str, str] = {}
     for told, value in _figures(page).items():
@@ -113,7 +113,7 @@ def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], fou
     return len(compared)
 
 
-def _compare_casillas(folder: Path, file: OfficialFile, found: Compared, rng: random.Random, wanted: int) -> None:
+def _compare_casillas(folder: Path, file: OfficialFile, found: ComparedPages, rng: random.Random, wanted: int) -> None:
     rows = {row.clave_acta.strip("'"): row for row in file.catalogued}
     there = sorted(clave for clave in rows if (folder / f"{clave}.html").exists())
     if len(there) < min(wanted, len(rows)):
