@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import jsonschema
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from integrity import minimal_verifier, verify
@@ -346,6 +347,16 @@ def test_the_votes_of_a_candidacy_table_add_up(site: Site) -> None:
     [total] = [value for value, name in votes if name == "votos"]
     assert {"opcion/NULOS", "opcion/NO_REGISTRADAS"} <= {name for _, name in votes}
     assert sum(rows) == int(total) > 0
+
+
+@pytest.mark.parametrize("page", ["index.html", "GOB/index.html", "GOB/tarjeta.html"])
+def test_a_link_to_an_election_shows_its_picture_by_its_whole_address(site: Site, page: str) -> None:
+    text = (site.root / page).read_text(encoding="utf-8")
+    told = dict(re.findall(r'<meta property="(og:[\w:]+)" content="([^"]*)">', text))
+    assert told["og:title"]
+    assert told["og:image"] == "https://prep.example.mx/GOB/tarjeta.png"
+    with Image.open(site.root / "GOB" / "tarjeta.png") as picture:
+        assert (picture.size, picture.format) == ((1200, 630), "PNG")
 
 
 @pytest.mark.parametrize("kind", ["home", "an acta", "que-es"])
