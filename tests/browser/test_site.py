@@ -88,7 +88,7 @@ def test_a_casilla_is_found_by_its_seccion_with_and_without_javascript(
     for number, said in (("mil", "Escriba el número"), ("9999", "Aquí no hay una sección 9999")):
         page.get_by_label("Número de sección").fill(number)
         page.keyboard.press("Enter")
-        expect(page.locator(".search [role=status]")).to_contain_text(said)
+        expect(page.locator(".search [role=status]").first).to_contain_text(said)
     page.get_by_label("Número de sección").fill("2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sección 0002")
