@@ -54,16 +54,26 @@ class ComparedPages:
         )
 
 
-def compare_pages(public: Path, file: OfficialFile, *, casillas: int = 200, seed: int = 14) -> ComparedPages:
-    """The pages of the one election of this tree against its official file. Raises ValueError for another tree."""
-    [code] = [each["codigo"] for each in json.loads((public / "index.json").read_bytes())["elecciones"]]
+def compare_pages(
+    public: Path, file: OfficialFile, *, code: str = "", casillas: int = 200, seed: int = 14
+) -> ComparedPages:
+    """The pages of an election against its official file: that with this code, or the only one of the tree.
+
+    Raises ValueError if no code is given and the tree has several.
+    """
+    if not code:
+        [code] = [each["codigo"] for each in json.loads((public / "index.json").read_bytes())["elecciones"]]
     found = ComparedPages()
     state = _added(file.catalogued, file)
     printed = {
         figure: file.summary[name].replace(",", "") for name, figure in SUMMARY.items() if file.summary.get(name)
     }
-    found.state = _compare(public / code / "index.html", (code,), {**state, **printed}, found)
     of_places = (f"{code}/lugar/", f"{code}/contienda/")
+    told = {scope.partition(":")[0] for scope in _figures(public / code / "index.html")}
+    contests = [scope for scope in told if scope.startswith(of_places[1])]
+    # The votes of an election with one contest are that contest's.
+    whole = (code, *contests) if len(contests) == 1 else (code,)
+    found.state = _compare(public / code / "index.html", whole, {**state, **printed}, found)
     of_place: defaultdict[tuple[int, int], list[OfficialRow]] = defaultdict(list)
     for row in file.catalogued:
         of_place[row.entidad or 0, row.distrito or row.municipio or 0].append(row)

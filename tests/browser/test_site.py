@@ -24,6 +24,8 @@ from integrity.layout import LISTS, LOG, ROOT_PAGES, SCHEMA_NAMES, SCHEMAS, proo
 from integrity.log.note import SignatureKind, Signer
 from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles
 from integrity.source import Folder
+from load_tests.official_pages import compare_pages
+from prep.files.official import read_official
 from publisher.schemas import document_of
 from publisher.web import CARD_POLICY, CHECKER, POLICY
 from tests.browser.conftest import Site, Watched, accessible
@@ -347,6 +349,18 @@ def test_the_votes_of_a_candidacy_table_add_up(site: Site) -> None:
     [total] = [value for value, name in votes if name == "votos"]
     assert {"opcion/NULOS", "opcion/NO_REGISTRADAS"} <= {name for _, name in votes}
     assert sum(rows) == int(total) > 0
+
+
+@pytest.mark.parametrize("code", ["GOB", "DIP_LOC"])
+def test_the_pages_say_what_the_official_file_adds_up_to(site: Site, code: str) -> None:
+    """As `python -m load_tests.official_pages` does for a replayed election."""
+    file = read_official((site.root / "cortes" / "0002" / f"EDO_{code}_2027.csv").read_bytes())
+    found = compare_pages(site.root, file, code=code, casillas=6)
+    assert found.differences == []
+    assert (found.state > 8, found.places.total() > 10, found.casillas) == (True, True, 6)
+    page = site.root / code / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace(':contabilizadas">', ':no_contabilizadas">', 1))
+    assert compare_pages(site.root, file, code=code, casillas=6).differences != []
 
 
 @pytest.mark.parametrize("page", ["index.html", "GOB/index.html", "GOB/tarjeta.html"])
