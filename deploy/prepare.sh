@@ -48,6 +48,8 @@ if [ ! -e noche.env ]; then
     cat > noche.env <<'ENV'
 # The settings of these machines; prep/settings.py explains each one. The night itself (simulacro or real, siglas, hours)
 # is declared in catalogo/noche.toml and loaded with `prep night init`: no variable says anything of it.
+# Where readers find the published tree, for the picture of an election beside a link:
+# PREP_SITE_URL=https://…
 # For the seal: files in deploy/sello (the key: chown 10001, chmod 400) and a time stamp authority.
 # PREP_SEAL_CERTIFICATE=/sello/sello.pem
 # PREP_SEAL_KEY=/sello/sello.llave

@@ -35,7 +35,7 @@ SUMMARY: Final = {
 
 
 @dataclass
-class Compared:
+class ComparedPages:
     """How many numbers were compared, and each that differs, in words."""
 
     state: int = 0
@@ -54,16 +54,26 @@ class Compared:
         )
 
 
-def compare_pages(public: Path, file: OfficialFile, *, casillas: int = 200, seed: int = 14) -> Compared:
-    """The pages of the one election of this tree against its official file. Raises ValueError for another tree."""
-    [code] = [each["codigo"] for each in json.loads((public / "index.json").read_bytes())["elecciones"]]
-    found = Compared()
+def compare_pages(
+    public: Path, file: OfficialFile, *, code: str = "", casillas: int = 200, seed: int = 14
+) -> ComparedPages:
+    """The pages of an election against its official file: that with this code, or the only one of the tree.
+
+    Raises ValueError if no code is given and the tree has several.
+    """
+    if not code:
+        [code] = [each["codigo"] for each in json.loads((public / "index.json").read_bytes())["elecciones"]]
+    found = ComparedPages()
     state = _added(file.catalogued, file)
     printed = {
         figure: file.summary[name].replace(",", "") for name, figure in SUMMARY.items() if file.summary.get(name)
     }
-    found.state = _compare(public / code / "index.html", (code,), {**state, **printed}, found)
     of_places = (f"{code}/lugar/", f"{code}/contienda/")
+    told = {scope.partition(":")[0] for scope in _figures(public / code / "index.html")}
+    contests = [scope for scope in told if scope.startswith(of_places[1])]
+    # The votes of an election with one contest are that contest's.
+    whole = (code, *contests) if len(contests) == 1 else (code,)
+    found.state = _compare(public / code / "index.html", whole, {**state, **printed}, found)
     of_place: defaultdict[tuple[int, int], list[OfficialRow]] = defaultdict(list)
     for row in file.catalogued:
         of_place[row.entidad or 0, row.distrito or row.municipio or 0].append(row)
@@ -93,7 +103,7 @@ def _added(rows: Iterable[OfficialRow], file: OfficialFile) -> dict[str, str]:
     return {name: str(number) for name, number in told.items()}
 
 
-def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], found: Compared) -> int:
+def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], found: ComparedPages) -> int:
     """Every figure of these scopes on this page that the rows tell; returns how many. A slash ends a kind of scope."""
     shown: dict[str, str] = {}
     for told, value in _figures(page).items():
@@ -113,7 +123,7 @@ def _compare(page: Path, scopes: Sequence[str], expected: Mapping[str, str], fou
     return len(compared)
 
 
-def _compare_casillas(folder: Path, file: OfficialFile, found: Compared, rng: random.Random, wanted: int) -> None:
+def _compare_casillas(folder: Path, file: OfficialFile, found: ComparedPages, rng: random.Random, wanted: int) -> None:
     rows = {row.clave_acta.strip("'"): row for row in file.catalogued}
     there = sorted(clave for clave in rows if (folder / f"{clave}.html").exists())
     if len(there) < min(wanted, len(rows)):

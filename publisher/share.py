@@ -55,7 +55,7 @@ def _leading(view: Mapping[str, Any]) -> tuple[str, list[CardLine]]:
     single = view["single"]
     first, most, difference = (single["standing"][name] for name in ("first", "most", "difference"))
     if first["id"]:
-        lead = f"{first['name']} lleva la delantera por {thousands(difference)} votos"
+        lead = f"{first['name']} lleva la delantera por {_votes(difference)}"
     else:
         lead = "Hay empate en el primer lugar" if most else "Todavía no hay votos que mostrar"
     votes = single["candidacies"] or single["parties"]
@@ -63,5 +63,9 @@ def _leading(view: Mapping[str, Any]) -> tuple[str, list[CardLine]]:
 
 
 def _bar(line: VoteLine, total: int) -> CardLine:
-    said = f"{thousands(line.votes)} votos · {percent(line.votes, total)} %"
+    said = f"{_votes(line.votes)} · {percent(line.votes, total)} %"
     return CardLine(line.name, said, line.votes * _WHOLE // total if total else 0, line.colour)
+
+
+def _votes(number: int) -> str:
+    return f"{thousands(number)} {'voto' if number == 1 else 'votos'}"

@@ -75,7 +75,7 @@ def _figure(name: str, value: float, each: str) -> Figure:
     return {
         "name": name,
         "value": round(value, 2),
-        "unit": "veces la de sin ella",
+        "unit": "veces",
         "target": "<= 2",
         "met": value <= 2,
         "peer": each,

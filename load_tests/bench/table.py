@@ -88,6 +88,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "páginas servidas por nginx frente a un archivo de los mismos bytes": (
         "the same against one file of the same bytes, not compressed"
     ),
+    "espera del acuse con una avalancha en el sitio, mediana": (
+        "wait for a receipt while a crowd asks the site for pages, against the same without it, median"
+    ),
+    "espera del acuse con una avalancha en el sitio, percentil 99": "the same, 99th percentile",
     "corpus hostil, tipos de archivo": "hostile pictures sent to a whole installation, an honest one between five",
     "corpus hostil, la respuesta más lenta de /healthz": "slowest answer of /healthz meanwhile",
     "corpus hostil, de acuse a lectura, la imagen honesta más lenta": "from receipt to reading, slowest honest image",

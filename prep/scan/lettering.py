@@ -42,12 +42,14 @@ def write(
     pen.text((x, y), bare, fill=fill, font=font, anchor=anchor, stroke_width=bold, stroke_fill=fill)
     left = x - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * font.getlength(bare)
     lower = size * _MIDDLE if anchor[1] == "m" else 0
-    for place, letter in enumerate(unicodedata.normalize("NFC", text.translate(_OTHERS))):
-        mark = unicodedata.normalize("NFD", letter)[-1]
-        if unicodedata.combining(mark):
+    place = -1  # of the letter that a mark belongs to; a mark before any letter belongs to none
+    for letter in unicodedata.normalize("NFD", text.translate(_OTHERS)):
+        if not unicodedata.combining(letter):
+            place += 1
+        elif place >= 0:
             middle = left + font.getlength(bare[:place]) + font.getlength(bare[place]) / 2
-            height = y - size * (_UPPER if letter.isupper() else _LOWER) + lower
-            _accent(pen, (middle, height), mark, reach=size * _REACH, fill=fill, stroke=stroke)
+            height = y - size * (_UPPER if bare[place].isupper() else _LOWER) + lower
+            _accent(pen, (middle, height), letter, reach=size * _REACH, fill=fill, stroke=stroke)
 
 
 def _accent(

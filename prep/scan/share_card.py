@@ -75,7 +75,7 @@ class _Sheet:
         self._text((_EDGE, 176), card.lead, 32, room=right - _EDGE, bold=0.4)
         top = 216
         for line in card.lines[:MOST_LINES]:
-            said = width_of(line.said, 28, bold=0.4)
+            said = self._width(line.said, 28, 0.4)
             self._text((_EDGE, top + 30), line.name, 30, room=right - _EDGE - said - 30, bold=0.4)
             self._text((right - said, top + 30), line.said, 28, room=said, bold=0.4)
             self._box((_EDGE, top + 42, right, top + 58), _REST)
@@ -87,9 +87,13 @@ class _Sheet:
         band = _WARN if card.simulacro else _DEEP
         self._box((0, 564, SIZE[0], SIZE[1]), band)
         words = "Simulacro: datos de prueba" if card.simulacro else "Resultados preliminares"
-        hour = width_of(card.hour, 28)
+        hour = self._width(card.hour, 28)
         self._text((_EDGE, 608), words, 30, fill=_WHITE, room=right - _EDGE - hour - 30, bold=0.6)
         self._text((right - hour, 608), card.hour, 28, fill=_WHITE, room=hour)
+
+    def _width(self, text: str, size: float, bold: float = 0) -> float:
+        """As it is drawn: letters of another size are not exactly in proportion."""
+        return width_of(text, size * self._scale, bold=bold * self._scale) / self._scale
 
     def _box(self, box: tuple[float, float, float, float], colour: Colour) -> None:
         # Pillow counts the last pixel in.
@@ -101,9 +105,9 @@ class _Sheet:
     ) -> None:
         """One line, smaller if it does not fit, and cut if it still does not."""
         smallest = size * 0.7
-        while size > smallest and width_of(text, size, bold=bold) > room + 1:
+        while size > smallest and self._width(text, size, bold) > room + 1:
             size -= 1
-        while len(text) > 1 and width_of(text, size, bold=bold) > room + 1:
+        while len(text) > 1 and self._width(text, size, bold) > room + 1:
             text = text.removesuffix("...")[:-1].rstrip() + "..."
             if text == "...":
                 break

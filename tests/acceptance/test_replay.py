@@ -125,8 +125,8 @@ def test_the_pages_say_the_official_numbers_of_the_state_of_all_districts_and_of
     public = quintana_roo / "publico"
     found = compare_pages(public, file)
     assert found.differences == []
-    assert (found.state >= 10, len(found.places), found.casillas) == (True, 15, 200)
-    assert min(found.places.values()) >= 10
+    assert (found.state >= 6, len(found.places), found.casillas) == (True, 15, 200)
+    assert min(found.places.values()) >= 8
     assert found.cells > 2000
     [code] = [each["codigo"] for each in json.loads((public / "index.json").read_text())["elecciones"]]
     districts = json.loads((official("quintana-roo-2019/published-json") / "distrito_votos_pp_ci.json").read_text())[

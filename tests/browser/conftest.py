@@ -64,6 +64,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
         await connection.close()
         async with logged_night(Night.of(postgres, name), folder, casillas=12, declared=DECLARED, logo=LOGO) as tonight:
             tonight.night.draw = picture
+            tonight.night.office = replace(tonight.night.office, address="https://prep.example.mx")
             sheets = tonight.night.sheets
             await tonight.night.cut()
             await tonight.count(sheets[:8], "catd-01")

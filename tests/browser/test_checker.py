@@ -144,7 +144,7 @@ def test_the_page_of_an_acta_leads_to_its_check(watched: Watched, site: Site) ->
     clave, code = shown(site.root)
     [page] = site.root.glob(f"*/{clave}.html")
     watched.page.goto(f"{site.url}/{page.relative_to(site.root)}")
-    watched.page.get_by_role("link", name="Comprobar esta acta en su navegador").click()
+    watched.page.get_by_role("link", name="Comprobar también sus cantidades").click()
     watched.page.wait_for_selector("#r-acta .verdict.unable")  # without a key it says so
     assert code in watched.page.url
     assert watched.page.locator("#r-acta .steps > .bad").count() == 0

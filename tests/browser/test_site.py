@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import jsonschema
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from integrity import minimal_verifier, verify
@@ -23,6 +24,8 @@ from integrity.layout import LISTS, LOG, ROOT_PAGES, SCHEMA_NAMES, SCHEMAS, proo
 from integrity.log.note import SignatureKind, Signer
 from integrity.log.tiles import CHECKPOINT, WIDTH, Tiles
 from integrity.source import Folder
+from load_tests.official_pages import compare_pages
+from prep.files.official import read_official
 from publisher.schemas import document_of
 from publisher.web import CARD_POLICY, CHECKER, POLICY
 from tests.browser.conftest import Site, Watched, accessible
@@ -87,7 +90,7 @@ def test_a_casilla_is_found_by_its_seccion_with_and_without_javascript(
     for number, said in (("mil", "Escriba el número"), ("9999", "Aquí no hay una sección 9999")):
         page.get_by_label("Número de sección").fill(number)
         page.keyboard.press("Enter")
-        expect(page.locator(".search [role=status]")).to_contain_text(said)
+        expect(page.locator(".search [role=status]").first).to_contain_text(said)
     page.get_by_label("Número de sección").fill("2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sección 0002")
@@ -324,8 +327,8 @@ def test_every_json_of_a_published_tree_follows_its_published_schema(finished: t
         validators["hoja"].validate(json.loads(leaf))
         seen["hoja"] += 1
     assert seen["hoja"] == size
-    assert all(seen[name] > 2 for name in {*SCHEMA_NAMES} - {"catalogo", "index"}), seen
-    assert (seen["catalogo"], seen["index"]) == (1, 1)
+    assert all(seen[name] > 2 for name in {*SCHEMA_NAMES} - {"catalogo", "index", "indice"}), seen
+    assert (seen["catalogo"], seen["index"], seen["indice"]) == (1, 1, 1)
 
 
 def test_every_file_of_the_site_is_described(site: Site) -> None:
@@ -346,6 +349,28 @@ def test_the_votes_of_a_candidacy_table_add_up(site: Site) -> None:
     [total] = [value for value, name in votes if name == "votos"]
     assert {"opcion/NULOS", "opcion/NO_REGISTRADAS"} <= {name for _, name in votes}
     assert sum(rows) == int(total) > 0
+
+
+@pytest.mark.parametrize("code", ["GOB", "DIP_LOC"])
+def test_the_pages_say_what_the_official_file_adds_up_to(site: Site, code: str) -> None:
+    """As `python -m load_tests.official_pages` does for a replayed election."""
+    file = read_official((site.root / "cortes" / "0002" / f"EDO_{code}_2027.csv").read_bytes())
+    found = compare_pages(site.root, file, code=code, casillas=6)
+    assert found.differences == []
+    assert (found.state > 8, found.places.total() > 10, found.casillas) == (True, True, 6)
+    page = site.root / code / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace(':contabilizadas">', ':no_contabilizadas">', 1))
+    assert compare_pages(site.root, file, code=code, casillas=6).differences != []
+
+
+@pytest.mark.parametrize("page", ["index.html", "GOB/index.html", "GOB/tarjeta.html"])
+def test_a_link_to_an_election_shows_its_picture_by_its_whole_address(site: Site, page: str) -> None:
+    text = (site.root / page).read_text(encoding="utf-8")
+    told = dict(re.findall(r'<meta property="(og:[\w:]+)" content="([^"]*)">', text))
+    assert told["og:title"]
+    assert told["og:image"] == "https://prep.example.mx/GOB/tarjeta.png"
+    with Image.open(site.root / "GOB" / "tarjeta.png") as picture:
+        assert (picture.size, picture.format) == ((1200, 630), "PNG")
 
 
 @pytest.mark.parametrize("kind", ["home", "an acta", "que-es"])
