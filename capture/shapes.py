@@ -568,7 +568,7 @@ class FueraList(ListPart):
 class FindingRow(JsonAnswer):
     desde: datetime
     revisada: datetime | None
-    """When a supervisor looked at it and said that all is right; `reviso` and `texto` tell who, and what was seen."""
+    """When a supervisor looked at it and said that all is right; `reviso` and `texto` tell who, and why."""
     reviso: str | None
     texto: str | None
 
