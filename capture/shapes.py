@@ -603,7 +603,7 @@ class FueraList(ListPart):
 class FindingRow(JsonAnswer):
     desde: datetime
     revisada: datetime | None
-    """When a supervisor looked at it and said that all is right; `reviso` and `texto` tell who, and what was seen."""
+    """When a supervisor looked at it and said that all is right; `reviso` and `texto` tell who, and why."""
     reviso: str | None
     texto: str | None
 
@@ -643,8 +643,8 @@ class MismatchesList(ListPart):
 
 
 class ExcedeRow(JsonAnswer):
-    """`calculado` is more than `limite`: votes for each ballot, times lista nominal (or the ballots, where there is no
-    lista nominal) and representatives.
+    """`calculado` is more than `limite`: the votes of a ballot, times the sum of lista nominal and representatives. The
+    maximum of ballots takes the place of a lista nominal of 0.
     """
 
     version: int

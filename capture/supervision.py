@@ -105,7 +105,7 @@ async def undo(
 
 
 async def board(request: Request, person: Speaker) -> Response:
-    """The night at a glance: the work that waits and since when, what is open, and the speed of each person."""
+    """The night at a glance: the work that waits and since when, all open work, and the speed of each person."""
     return JSONResponse(await rooms_of(request).decisions.board(person))
 
 

@@ -411,7 +411,7 @@ def play(
 
     played, stopped = uvloop.run(whole())
     try:
-        order(place, "publish", "--final", "--confirm")  # the oracle tells what is missing
+        order(place, "publish", "--final", "--confirm")  # the oracle names the missing actas
         order(place, "sequencer", "--once")
     except PrepError as error:
         stopped.append(error.sentence)

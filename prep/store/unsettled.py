@@ -48,7 +48,7 @@ class Unsettled:
         return self.capturadas == self.esperadas and not any(open_) and not self.en_camino
 
     def in_words(self) -> list[str]:
-        """What is open, each in one Spanish phrase; empty if nothing is."""
+        """The open work, each kind in one Spanish phrase; empty if all is settled."""
         return [say(count) for name, say in _PHRASES.items() if (count := getattr(self, name))]
 
 

@@ -1,4 +1,4 @@
-"""What is left at the end of a night, settled from the desk in a real browser: images, findings, people, a new scan."""
+"""The rest of a night, settled from the desk in a real browser: images, findings, people, a new scan."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -146,7 +146,7 @@ def test_an_image_stays_outside_the_catalogue_because_two_people_say_so_and_why(
     shots(other, "fuera")
 
 
-def test_each_finding_shows_what_is_odd_and_is_settled_from_its_row(
+def test_each_finding_tells_its_numbers_and_is_settled_from_its_row(
     room: ScreenRoom, enter: Enter, shots: Shots
 ) -> None:
     one, other = room.arrive(5), room.arrive(6)

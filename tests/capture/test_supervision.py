@@ -1,4 +1,4 @@
-"""What those in charge do over HTTP about people, images and findings, and what the board says is still open."""
+"""What those in charge do over HTTP about people, images and findings, and the open work that the board tells."""
 
 import json
 from collections.abc import AsyncIterator
@@ -120,7 +120,7 @@ async def test_each_of_these_doors_opens_for_the_roles_of_its_line_alone(room: R
         ):
             answer = await room.ask(who, path, body)
             assert (answer.status_code != 403) == (role in may), (role, path)
-    # PostgreSQL refuses the same: it looks at the session and the role itself, whatever capture says.
+    # PostgreSQL refuses the same: it looks at the session and the role itself.
     capture = await asyncpg.connect(night.parts[Part.CAPTURE])
     for token in (room.tokens["admin"], room.tokens["ana"], "de nadie"):
         said = await capture.fetchval("SELECT change_person($1, 'beto', 'pausa', NULL, 'x')", token.encode())
@@ -293,7 +293,7 @@ async def test_a_new_scan_takes_the_place_of_the_image_both_are_kept_and_the_cot
 # --- the board --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_board_says_what_is_open_though_no_task_waits(room: Room) -> None:
+async def test_the_board_tells_open_work_though_no_task_waits(room: Room) -> None:
     assert await open_now(room) == {"esperadas": 40, "sin_imagen": 40}
     await room.arrive(1)
     task = await room.lease("ana")

@@ -154,7 +154,7 @@ async def test_by_hand_from_the_database_alone(tonight: SmallNight, tmp_path: Pa
 
     assert (await publish("--from-db"))[1].startswith("corte 0 (cero)")
     assert (await publish("--once"))[1].startswith("corte 1 (en curso)")
-    # The last corte ends the night for good: it says what is open, and asks.
+    # The last corte ends the night for good: it names the open work, and asks.
     asked = await publish("--final")
     assert asked == (2, "prep: no se cerró; para cerrar así, repita la orden con --confirm")
     assert index(tonight.office)["corte"] == 1

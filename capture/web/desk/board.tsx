@@ -21,7 +21,7 @@ interface Props {
   onShow: (page: Page) => void;
 }
 
-/** What is open, as a count and its words; and the page on which something can be done about it. */
+/** Open work: its count, its words, and the page on which a person can do it. */
 const OPEN: [keyof UnsettledPart, string, Page | null][] = [
   ["sin_imagen", mark("actas de las que no llegó imagen: {n}"), "missing"],
   ["en_captura", mark("actas que se están capturando: {n}"), "waiting"],
@@ -34,7 +34,7 @@ const OPEN: [keyof UnsettledPart, string, Page | null][] = [
   ["en_camino", mark("avisos en camino: {n}"), null],
 ];
 
-/** Whether all is settled, and what is not: that no task waits does not say it. */
+/** Whether all is settled, or else the open work: that no task waits does not say it. */
 function Unsettled({ found, pages, onShow }: { found: UnsettledPart; pages: Page[]; onShow: (page: Page) => void }) {
   const open = OPEN.filter(([name]) => found[name] > 0);
   return (

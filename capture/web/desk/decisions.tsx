@@ -1,4 +1,4 @@
-// The decisions of two people: a second person looks at the image and answers; either asks to undo what holds.
+// The decisions of two people: a second person looks at the image and answers; either asks to undo it.
 import type { Ask } from "../shared/find_acta";
 import type { DecisionRow } from "../shared/openapi";
 import { clockTime, t } from "../shared/texts";

@@ -159,7 +159,7 @@ function MismatchButtons({ row, ask, role, onAct }: { row: MismatchRow; ask: Ask
   );
 }
 
-/** The numbers of the rule: what is added up, and what fits. */
+/** The numbers of the rule: the sum, and the most votes that fit. */
 export function whyExcede(row: ExcedeRow): string {
   const { calculado: c, limite: l, lista_nominal: n, representantes: r, boletas_maximas: b, votos_por_boleta: v } = row;
   const fits = n > 0 ? t("{n} de la lista nominal + {r} representantes", { n, r }) : t("{b} boletas como máximo + {r} representantes", { b: b ?? 0, r });

@@ -1,4 +1,4 @@
--- What those in charge do about people and findings, as facts that name who, when and why; and what the close looks at.
+-- What those in charge do about people and findings, as facts that name who, when and why; and what the close counts.
 
 -- A person who is paused gets no task, and nothing that she types is taken, until a supervisor says otherwise.
 ALTER TABLE person ADD COLUMN paused boolean NOT NULL DEFAULT false;
@@ -114,5 +114,5 @@ CREATE TRIGGER by_those_in_charge BEFORE INSERT ON review FOR EACH ROW EXECUTE F
 GRANT SELECT, INSERT ON image_request, review TO prep_capture, prep_app;
 GRANT SELECT ON image_request, review TO prep_audit;
 
--- Before the last corte the publisher tells what waits for people.
+-- Before the last corte the publisher tells which work waits for people.
 GRANT SELECT (kind, acta) ON task TO prep_publisher;
