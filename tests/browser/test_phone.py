@@ -117,7 +117,7 @@ class Handset:
 
 
 class DroppingLink:
-    """A slow mobile line that drops every few seconds, in the middle of any request."""
+    """A slow mobile line that drops every few seconds, in the middle of a request."""
 
     UP = 150_000
     """Bytes a second that leave the phone."""
@@ -126,12 +126,15 @@ class DroppingLink:
         self.phone = phone
         self.cut = 0
         """Requests of uploads that broke."""
-        self.drops = 0
+        self._flying: set[Request] = set()
         self._line = phone.context.new_cdp_session(phone.page)
+        phone.page.on("request", lambda each: self._flying.add(each) if "/v1/uploads" in each.url else None)
+        phone.page.on("requestfinished", self._flying.discard)
         phone.page.on("requestfailed", self._broke)
 
     def _broke(self, request: Request) -> None:
-        self.cut += "/v1/uploads" in request.url
+        self.cut += request in self._flying
+        self._flying.discard(request)
 
     def _is(self, *, there: bool) -> None:
         said = {"offline": not there, "latency": 60, "downloadThroughput": 4 * self.UP, "uploadThroughput": self.UP}
@@ -143,11 +146,14 @@ class DroppingLink:
         wanted = f"{receipts} con acuse · 0 por enviar"
         for _ in range(100):
             self._is(there=True)
-            self.phone.page.wait_for_timeout(2500)
-            if self.phone.page.locator(".count").text_content() == wanted:
-                return
+            self.phone.page.wait_for_timeout(2000)
+            for _ in range(200):
+                if self.phone.page.locator(".count").text_content() == wanted:
+                    return
+                if self._flying:
+                    break
+                self.phone.page.wait_for_timeout(50)
             self._is(there=False)
-            self.drops += 1
             self.phone.page.wait_for_timeout(400)
         self._is(there=True)
         self.phone.has(receipts)
