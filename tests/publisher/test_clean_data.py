@@ -233,3 +233,19 @@ async def test_the_page_of_files_links_the_newest_clean_data(tonight: SmallNight
     # The page of the next corte tells them by itself, until it has its own.
     await tonight.cut()
     assert {*links} <= {*re.findall(r'href="([^"]+)"', page.read_text(encoding="utf-8"))}
+
+
+async def test_a_stop_ends_the_work_at_once_but_after_the_last_corte_its_data_are_made(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    stop = asyncio.Event()
+    stop.set()
+    await tonight.cut()
+    await data.serve(public, stop)
+    # Also one that comes while a process works: it is ended, and the next look is free.
+    assert await data.complete(public, stop) == ""
+    assert data.lacking(public) == [0]
+    both_approve(public)
+    await tonight.cut(Phase.FINAL)
+    await data.serve(public, stop)
+    assert data.lacking(public) == [0]
+    assert (public / "cambios/0001.tar.gz").exists()
