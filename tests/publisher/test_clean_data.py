@@ -220,7 +220,7 @@ async def test_the_page_of_files_links_the_newest_clean_data(tonight: SmallNight
     page = public / "datos.html"
     assert "Salen unos segundos después de cada corte." in page.read_text(encoding="utf-8")
     assert data.tells_data(public)
-    make_clean_data(public)
+    data.make(public, 0)
     assert not data.tells_data(public)
     publisher = Publisher(tonight.office, tonight.url, Schedule.of(tonight.office.night))
     await publisher.link_data(patience=5)
