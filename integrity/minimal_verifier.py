@@ -1987,8 +1987,12 @@ def judge_data(tree: Tree, corte: Corte, data: Data, images: Images, report: Rep
     """The lists that the manifest names; then the clean data of this corte, made again from its files."""
     for told in corte.manifest["datos"] if corte.manifest is not None and "datos" in corte.manifest else ():
         number, digest = told["corte"], told["sha256sums"]
-        right = number < corte.number and number not in data.named and data.lists.get(number) == digest
-        report.need(right, "CON-21", f"{corte.folder}: los datos limpios del corte {number} no son los que nombra")
+        if number < corte.number and number not in data.named and number not in data.lists:
+            # A tree that lost them makes them again, after its cortes.
+            report.unable(["CON-21"], f"{corte.folder}: faltan los datos limpios del corte {number}, que nombra")
+        else:
+            right = number < corte.number and number not in data.named and data.lists[number] == digest
+            report.need(right, "CON-21", f"{corte.folder}: los datos limpios del corte {number} no son los que nombra")
         data.named.add(number)
     folder = f"datos/{corte.number:04}"
     where = f"{folder}/SHA256SUMS"

@@ -230,11 +230,16 @@ def _told(text: str, public: Path) -> str:
 
 
 async def serve(public: Path, stop: asyncio.Event) -> None:
-    """Until `stop`: make the missing clean data, the newest first. After it once more: the last corte has its own."""
+    """Until `stop`: make the missing clean data, the newest first. After the last corte, it ends with them.
+
+    Otherwise `stop` ends it at once: the next start makes what this one left.
+    """
     failures, said, tried = 0, "", set[int]()
     while True:
         ended = stop.is_set()
-        why = await complete(public, most=1 if ended else None, tried=tried)
+        if ended and not await asyncio.to_thread(_is_over, public):
+            return
+        why = await complete(public, stop, tried=tried)
         failures = failures + 1 if why else 0
         if why and why != said:
             log.error("clean data missing", extra={"data": {"why": why}})
@@ -245,31 +250,56 @@ async def serve(public: Path, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), min(LONGEST_PAUSE, LOOK * 2.0 ** min(failures, 9)))
 
 
-async def complete(public: Path, *, most: int | None = None, tried: set[int] | None = None) -> str:
-    """Make the missing clean data now, of at most so many cortes; "", or why something could not be made.
+def _is_over(public: Path) -> bool:
+    """Whether the last corte of the night is out."""
+    try:
+        return bool(json.loads((public / INDEX).read_bytes())["fase"] == "final")
+    except FileNotFoundError:
+        return False
 
-    Of those in `tried` no delta is tried again: a later corte had begun to write its pages.
+
+async def complete(public: Path, stop: asyncio.Event | None = None, *, tried: set[int] | None = None) -> str:
+    """Make the missing clean data now; "", or why some could not be made.
+
+    After `stop`, only those of the last corte of the night. Of those in `tried` no delta is tried again: a later corte
+    had begun to write its pages.
     """
     tried = set() if tried is None else tried
     wanted = await asyncio.to_thread(lacking, public)
     there = await asyncio.to_thread(_numbers, public / DATA)
-    for number in [number for number in wanted if number not in tried & there][:most]:
+    for number in [number for number in wanted if number not in tried & there]:
         # A process of its own: half a million rows in this one would keep the next corte waiting.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", __name__, str(public), str(number)),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        try:
-            _, failed = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
+        failed = await _ended(process, public, stop)
         if process.returncode:
-            return f"corte {number}: {failed.decode(errors='replace').strip()[-300:]}"
+            return f"corte {number}: {failed.decode(errors='replace').strip()[-300:]}" if failed is not None else ""
         tried.add(number)
         log.info("clean data published", extra={"data": {"corte": number}})
+        if stop is not None and stop.is_set():
+            break
     return ""
+
+
+async def _ended(process: asyncio.subprocess.Process, public: Path, stop: asyncio.Event | None) -> bytes | None:
+    """The errors that the process wrote; None if it was ended because `stop` came before the night was over."""
+    working = asyncio.ensure_future(process.communicate())
+    stopping = asyncio.ensure_future((stop or asyncio.Event()).wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done() and not await asyncio.to_thread(_is_over, public):
+            process.kill()
+            await working
+            return None
+        return (await working)[1]
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    finally:
+        stopping.cancel()
 
 
 def main(public: str, number: str) -> int:

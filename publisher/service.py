@@ -21,7 +21,7 @@ from prep.domain.night import in_words, is_late
 from prep.errors import PrepError, Unavailable
 from prep.settings import now
 from prep.store import cortes, leading
-from prep.store.cortes import Corte
+from prep.store.cortes import Corte, Phase
 from prep.store.leading import Leader
 from prep.store.night import NightChanged
 from prep.store.tonight import Tonight
@@ -97,8 +97,9 @@ class Publisher:
             tasks.create_task(self.tonight.keep_fresh(stop))
             tasks.create_task(data.serve(self.office.public, stop))
             await self._cut(stop)
-        with contextlib.suppress(PrepError):  # a standby, or a database that is away: the leader links them
-            await self.link_data()
+        if self.last is not None and self.last.phase is Phase.FINAL:
+            with contextlib.suppress(PrepError):  # a standby, or a database that is away: the leader links them
+                await self.link_data()
         if self._changed is not None:
             raise self._changed
 

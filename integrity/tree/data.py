@@ -25,9 +25,11 @@ def judge_named(corte: PublishedCorte, seen: Seen, ledger: Ledger) -> None:
         if number >= corte.number or number in seen.named:
             expected = "un corte anterior, una sola vez"
             ledger.wrong("CON-21", path, expected=expected, found=f"el corte {number}", position="datos")
-        elif seen.data.get(number) != told["sha256sums"]:
-            found = seen.data.get(number, "nada")
-            ledger.wrong("CON-21", f"{data_folder(number)}/{SUMS}", expected=told["sha256sums"], found=found)
+        elif number not in seen.data:  # a tree that lost them, or another publisher's tree, makes them after its cortes
+            ledger.unable(["CON-21"], f"{data_folder(number)}: faltan los datos limpios que nombra {path}")
+        elif seen.data[number] != told["sha256sums"]:
+            path_of = f"{data_folder(number)}/{SUMS}"
+            ledger.wrong("CON-21", path_of, expected=told["sha256sums"], found=seen.data[number])
         seen.named.add(number)
 
 

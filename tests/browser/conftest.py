@@ -32,6 +32,7 @@ from tests.makers.capture_room import PASSWORD
 from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import logged_night
 from tests.makers.programs import ROOT, program
+from tests.makers.small_night import make_clean_data
 from tests.makers.waiting import PATIENCE
 
 LOGO = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 40"><path fill="#6a1b52" d="M0 0h60v40H0z"/></svg>"""
@@ -67,6 +68,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
             tonight.night.office = replace(tonight.night.office, address="https://prep.example.mx")
             sheets = tonight.night.sheets
             await tonight.night.cut()
+            make_clean_data(folder / "publico")
             await tonight.count(sheets[:8], "catd-01")
             await tonight.log()
             await tonight.night.cut()
@@ -81,6 +83,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
             await tonight.log()
             async with tonight.scribe() as scribe:
                 await scribe.turn()
+            make_clean_data(folder / "publico")
             return tonight.office.signer
 
     return folder / "publico", asyncio.run(publish())
@@ -88,7 +91,7 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
 
 def _pages_of(public: Path) -> list[Path]:
     """The files that the next corte may write again."""
-    beside = {"cortes", "bitacora", "catalogo", "imagenes", "zip"}
+    beside = {"cortes", "bitacora", "catalogo", "datos", "imagenes", "zip"}
     paths = (path.relative_to(public) for path in public.rglob("*") if path.suffix in {".html", ".json"})
     return [path for path in paths if path.parts[0] not in beside]
 

@@ -22,6 +22,7 @@ from prep.store import leading
 from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, open_pool
 from prep.store.night import Declared
+from publisher import data
 from publisher.cut import CorteOffice, Order, cut
 from tests.conftest import Night
 from tests.makers.cast import Cast, people_logged_in
@@ -252,3 +253,14 @@ async def published_versions(url: str) -> list[asyncpg.Record]:
         return await connection.fetch("SELECT corte, version FROM publication ORDER BY version")
     finally:
         await connection.close()
+
+
+def make_clean_data(public: Path) -> None:
+    """Everything that the publisher makes beside its cortes, in this process: clean data, deltas, and their links."""
+    for number in data.lacking(public):
+        data.make(public, number)
+        data.make_delta(public, number)
+    stage = public / ".corte-0000-00000000"
+    stage.mkdir()
+    data.show_data(public, stage)
+    stage.rmdir()

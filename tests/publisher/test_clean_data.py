@@ -25,7 +25,7 @@ from publisher.cut import cut
 from publisher.schedule import Schedule
 from publisher.service import Publisher
 from tests.conftest import Night
-from tests.makers.small_night import SmallNight, small_night
+from tests.makers.small_night import SmallNight, make_clean_data, small_night
 
 
 @pytest.fixture
@@ -47,13 +47,6 @@ def named(public: Path, number: int) -> list[dict[str, object]]:
         "datos", []
     )
     return found
-
-
-def made_now(public: Path) -> None:
-    """As `publisher.data.complete`, which starts a process for each corte; one test sees that."""
-    for number in data.lacking(public):
-        data.make(public, number)
-        data.make_delta(public, number)
 
 
 def both_approve(public: Path) -> None:
@@ -87,7 +80,7 @@ async def test_the_next_manifest_names_the_lists_that_came_since_the_one_before(
     # Each is named once, and the last corte has its own when it is asked for.
     await tonight.cut(Phase.FINAL)
     assert named(public, 3) == []
-    made_now(public)
+    make_clean_data(public)
     assert sorted(path.name for path in (public / "datos").iterdir()) == ["0000", "0001", "0002", "0003"]
     both_approve(public)
 
@@ -96,9 +89,9 @@ async def test_a_lost_tree_is_made_again_with_the_same_data(tonight: SmallNight,
     public = tonight.office.public
     await tonight.cut()
     await tonight.count(tonight.sheets[:40])
-    made_now(public)
+    make_clean_data(public)
     await tonight.cut()
-    made_now(public)
+    make_clean_data(public)
     whole = digests(public)
     shutil.rmtree(public / "datos")
     shutil.rmtree(public / "cortes")
@@ -108,10 +101,8 @@ async def test_a_lost_tree_is_made_again_with_the_same_data(tonight: SmallNight,
         while await cut(tonight.office, leader, None):
             pass
     assert len(named(public, 1)) == 1
-    made_now(public)
-    again = digests(public)
-    # The page of files links the newest data that were there when it was written.
-    assert {name for name in whole.keys() | again.keys() if whole.get(name) != again.get(name)} <= {"datos.html"}
+    make_clean_data(public)
+    assert digests(public) == whole
 
 
 _DYING = """
@@ -194,7 +185,7 @@ async def test_a_corte_that_was_changed_after_it_was_out_gives_no_clean_data(ton
     assert data.lacking(public) == [0]
     assert [*(public / "datos").iterdir()] == []
     path.write_bytes(kept)
-    made_now(public)
+    make_clean_data(public)
 
 
 async def test_the_delta_holds_the_corte_and_its_pages_and_no_page_of_the_next(tonight: SmallNight) -> None:
@@ -229,7 +220,7 @@ async def test_the_page_of_files_links_the_newest_clean_data(tonight: SmallNight
     page = public / "datos.html"
     assert "Salen unos segundos después de cada corte." in page.read_text(encoding="utf-8")
     assert data.tells_data(public)
-    made_now(public)
+    data.make(public, 0)
     assert not data.tells_data(public)
     publisher = Publisher(tonight.office, tonight.url, Schedule.of(tonight.office.night))
     await publisher.link_data(patience=5)
@@ -242,3 +233,19 @@ async def test_the_page_of_files_links_the_newest_clean_data(tonight: SmallNight
     # The page of the next corte tells them by itself, until it has its own.
     await tonight.cut()
     assert {*links} <= {*re.findall(r'href="([^"]+)"', page.read_text(encoding="utf-8"))}
+
+
+async def test_a_stop_ends_the_work_at_once_but_after_the_last_corte_its_data_are_made(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    stop = asyncio.Event()
+    stop.set()
+    await tonight.cut()
+    await data.serve(public, stop)
+    # Also one that comes while a process works: it is ended, and the next look is free.
+    assert await data.complete(public, stop) == ""
+    assert data.lacking(public) == [0]
+    both_approve(public)
+    await tonight.cut(Phase.FINAL)
+    await data.serve(public, stop)
+    assert data.lacking(public) == [0]
+    assert (public / "cambios/0001.tar.gz").exists()

@@ -29,7 +29,6 @@ from integrity.verify import verify
 from prep.errors import Rejected, Unavailable
 from prep.store import embedded
 from prep.store.cortes import Phase, ToldIncident
-from publisher import data
 from publisher.mirror.command import mirroring
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.mirror import Mirror, MirrorRequest
@@ -37,6 +36,7 @@ from publisher.mirror.origin import OriginRefused, Patience, base_of
 from publisher.start_page import show_incidents
 from tests.conftest import Night
 from tests.makers.logged_night import logged_night
+from tests.makers.small_night import make_clean_data
 from tests.makers.waiting import PATIENCE, until
 
 QUICK = Patience(connect=5, silence=5, pause=0, tries=2)
@@ -64,14 +64,7 @@ def grown(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory)
                     await scribe.turn()
                 # Corte 2 has none: it gets its own with the next one, as after a loss.
                 if len(trees) != 2:
-                    public = folder / "publico"
-                    for number in data.lacking(public):
-                        data.make(public, number)
-                        data.make_delta(public, number)
-                    stage = public / ".corte-0000-00000000"
-                    stage.mkdir()
-                    data.show_data(public, stage)
-                    stage.rmdir()
+                    make_clean_data(folder / "publico")
                 copy = folder / f"tras-{len(trees)}"
                 shutil.copytree(folder / "publico", copy)
                 trees.append(copy)
