@@ -465,8 +465,7 @@ async def _render_files(
     wanted: dict[bytes, int | None] = {each.image: None for each in all_fuera}
     images = await shown.images(wanted | {each.image: each.version for each in fresh if each.image})
     versions, outside = [each.version for each in fresh], [each.id for each in all_fuera]
-    statements = await behind(shown.connection, versions, corte.number, outside)
-    await asyncio.to_thread(standing.write_statements, stage, statements)
+    await standing.write_statements(stage, behind(shown.connection, versions, corte.number, outside))
     (folder / "LEEME.txt").write_bytes(official.readme(book, corte.at, phase_final=corte.phase is Phase.FINAL))
 
     def following(election: Election) -> official.Following | None:
@@ -544,7 +543,7 @@ async def _render_files(
 
 
 async def _all_of(first: Awaitable[First], *others: Awaitable[Other]) -> tuple[First, *tuple[Other, ...]]:
-    """What they return. If one raises, this does too, but only after all have ended: nothing goes on in the stage."""
+    """What they return. If one raises, this does too, but only after the others end: no thread still uses the stage."""
     done = await asyncio.gather(first, *others, return_exceptions=True)
     for each in done:
         if isinstance(each, BaseException):
@@ -763,7 +762,8 @@ def _sha256_of(path: Path) -> str:
 
 def _fsync_stage(stage: Path) -> None:
     """Sync every file written here. Staged images were synced when they were copied."""
-    for folder in (stage / "corte", stage / "zip", *([stage / CATALOGUE] if (stage / CATALOGUE).exists() else [])):
+    beside = [stage / each for each in (CATALOGUE, standing.STATEMENTS) if (stage / each).exists()]
+    for folder in (stage / "corte", stage / "zip", *beside):
         for path in folder.iterdir():
             durable.sync(path)
         durable.sync(folder)

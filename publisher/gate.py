@@ -82,7 +82,7 @@ _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
 class Part(StrEnum):
-    """What is checked beside the elections, each by itself."""
+    """The checks beside those of the elections, each by itself."""
 
     ZIP = "-zip"
     IMAGES = "-imagenes"
@@ -773,7 +773,7 @@ def _check_part(stage: Path, root: Path, part: str, expected: Mapping[str, Any] 
 
 
 def main() -> None:
-    """FOLDER ROOT [--columns]; on stdin, line by line, what to check: a `Part`, or an election and what is expected.
+    """FOLDER ROOT [--columns]; on stdin, line by line, a `Part`; or an election and its expected numbers.
 
     Answers each line with the findings as JSON on one line of stdout.
     """

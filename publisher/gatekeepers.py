@@ -41,7 +41,7 @@ class Gatekeepers:
             [*((code, asdict(each)) for code, each in elections), *((each, None) for each in Part)]
         )
         found = await asyncio.gather(*(_ask_for_each(process, waiting) for process in self._processes))
-        # Whatever happens to a process, no part may be left out.
+        # Processes may have died: no part may be left out.
         left = [GateFinding("lectura", part, "leído", "nadie lo leyó") for part, _ in waiting]
         return [finding for some in (*found, left) for finding in some]
 

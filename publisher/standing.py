@@ -10,9 +10,10 @@ import csv
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from integrity.leaves import NO_ACTA
 from integrity.support import (
@@ -39,14 +40,16 @@ _TAIL: Final = 15
 """Columns before the quantities, and from TOTAL_VOTOS_ASENTADO on."""
 
 
-def write_statements(stage: Path, statements: Iterable[Mapping[str, Any]]) -> None:
+async def write_statements(stage: Path, statements: AsyncIterable[Mapping[str, Any]]) -> None:
     """One JSON object a line (`prep.store.standing.behind`)."""
     (stage / STATEMENTS).mkdir()
-    lines = defaultdict[str, list[str]](list)
-    for each in statements:
-        lines[each["eleccion"]].append(json.dumps(each, ensure_ascii=False) + "\n")
-    for code, told in lines.items():
-        _file_of(stage, code).write_text("".join(told), encoding="utf-8")
+    with ExitStack() as opened:
+        files: dict[str, TextIO] = {}
+        async for each in statements:
+            code = each["eleccion"]
+            if code not in files:
+                files[code] = opened.enter_context(_file_of(stage, code).open("w", encoding="utf-8"))
+            files[code].write(json.dumps(each, ensure_ascii=False) + "\n")
 
 
 def _file_of(stage: Path, code: str) -> Path:
