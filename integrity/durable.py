@@ -7,7 +7,6 @@ name. Each docstring says what a reader finds if we stop in the middle: the proc
 import fcntl
 import os
 import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
@@ -104,24 +103,39 @@ def link(source: Path, path: Path) -> bool:
     return True
 
 
+def _write_all(handle: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
 _CLONE: Final = 0x40049409
 """Linux: the request FICLONE of ioctl(2)."""
 
 
-def copy(source: Path, path: Path) -> None:
+def copy(source: Path, path: Path, *, synced: bool = True) -> None:
     """Write a new file with the bytes of another one, durable on return; its name is durable once its folder is synced.
 
     The two share no byte that a writer could change: where the file system can, they share blocks until one is written
-    (FICLONE), which costs no room and little time. If we stop, any part of the new file may be there. Raises
-    FileNotFoundError if there is no source, FileExistsError if the name is taken.
+    (FICLONE), which costs no room and little time. If we stop, any part of the new file may be there. Without `synced`
+    it is not durable: the caller has many files, and syncs them together. Raises FileNotFoundError if there is no
+    source, FileExistsError if the name is taken.
     """
-    with source.open("rb") as there, path.open("xb") as here:
+    there = os.open(source, os.O_RDONLY)
+    try:
+        here = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            fcntl.ioctl(here.fileno(), _CLONE, there.fileno())
-        except OSError:  # another file system, or one that cannot share blocks
-            shutil.copyfileobj(there, here, 1 << 20)
-        here.flush()
-        os.fsync(here.fileno())
+            try:
+                fcntl.ioctl(here, _CLONE, there)
+            except OSError:  # another file system, or one that cannot share blocks
+                while block := os.read(there, 1 << 20):
+                    _write_all(here, block)
+            if synced:
+                os.fsync(here)
+        finally:
+            os.close(here)
+    finally:
+        os.close(there)
 
 
 def put(path: Path, content: bytes, *, mode: int = 0o644) -> None:

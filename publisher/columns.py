@@ -345,6 +345,6 @@ def _close(rows: "GateRows", seen: _Seen) -> None:
     for prefix, (start, end) in zip(prefixes.tolist(), pairwise(bounds), strict=True):
         if len(prefix) != 2 or not _HEX.issuperset(prefix):
             raise _NotPlainError
-        if not rows.images_there(prefix.decode()).issuperset(map(bytes.decode, digests[start:end].tolist())):
+        if rows.missing_images(prefix.decode(), [*map(bytes.decode, digests[start:end].tolist())]):
             raise _NotPlainError
     rows.check_images()

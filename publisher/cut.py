@@ -16,17 +16,16 @@ import json
 import logging
 import os
 import shutil
-import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from integrity import durable
 from integrity.layout import (
@@ -54,10 +53,11 @@ from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from prep.store.standing import behind
 from publisher import figures as out
-from publisher import gate, official, pages, parcels, standing
+from publisher import official, pages, parcels, standing
 from publisher.data import data_lists
 from publisher.figures import Figures
-from publisher.gate import FOLDER, Expected, GateFailure, GateFinding
+from publisher.gate import Expected, GateFailure
+from publisher.gatekeepers import Gatekeepers, gatekeepers
 from publisher.kept import file_before
 from publisher.notary import Notary
 from publisher.official import CatalogBook
@@ -66,10 +66,12 @@ from publisher.press import PagePress
 from publisher.site_files import site_files
 
 log: Final = logging.getLogger(__name__)
-GATE_SECONDS: Final = 900.0
-"""A gate that takes longer has failed; a national one takes about ten seconds."""
 FETCHES: Final = 16
 """Images fetched from a remote store at the same time."""
+_MANY_COPIES: Final = 500
+"""Images from which on one sync of the whole file system takes less time than one of each file."""
+First = TypeVar("First")
+Other = TypeVar("Other")
 PROOF_PATIENCE: Final = 2.0
 """Seconds that a corte waits, at most, for the proof of its place in the log."""
 _LOOK: Final = 0.02
@@ -266,21 +268,27 @@ async def _render_and_gate_once(
     office: CorteOffice, leader: Leader, corte: Corte, stage: Path, *, then: bool
 ) -> Rendered:
     (stage / "corte").mkdir()
-    async with _snapshot_to_read(
-        office, leader, corte.number, then=then
-    ) as shown:  # corte 0 shows the empty night on record
-        with office.step("render"):
-            rendered = await _render_files(office, shown, corte, stage)
-    with office.step("gate"):
-        try:
-            await _run_gate(office, stage, rendered.expected)
-        except GateFailure as failure:
-            # If the gate finds only damaged images, hold them back and cut again; any other finding stops the corte.
-            damaged = {rendered.originals.get(each.expected) for each in failure.findings if each.check == "imagen"}
-            if None in damaged or any(each.check != "imagen" for each in failure.findings):
-                raise
-            raise Withheld("dañada en el almacén", [each for each in damaged if each]) from failure
+    async with AsyncExitStack() as running:
+        # Corte 0 shows the empty night on record.
+        async with _snapshot_to_read(office, leader, corte.number, then=then) as shown:
+            with office.step("render"):
+                sizes = await shown.expected()
+                keepers = await running.enter_async_context(gatekeepers(stage, office.public, [*sizes.values()]))
+                rendered = await _render_files(office, shown, corte, stage, sizes)
+        with office.step("gate"):
+            await _pass_gate(keepers, rendered)
     return rendered
+
+
+async def _pass_gate(keepers: Gatekeepers, rendered: Rendered) -> None:
+    try:
+        await _run_gate(keepers, rendered.expected)
+    except GateFailure as failure:
+        # If the gate finds only damaged images, hold them back and cut again; any other finding stops the corte.
+        damaged = {rendered.originals.get(each.expected) for each in failure.findings if each.check == "imagen"}
+        if None in damaged or any(each.check != "imagen" for each in failure.findings):
+            raise
+        raise Withheld("dañada en el almacén", [each for each in damaged if each]) from failure
 
 
 async def _hold_back(leader: Leader, withheld: Withheld, at: datetime) -> None:
@@ -466,7 +474,9 @@ def _folder_of(office: CorteOffice, corte: Corte) -> Path:
 # Render: every file of the corte, in the stage.
 
 
-async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path) -> Rendered:
+async def _render_files(
+    office: CorteOffice, shown: Snapshot, corte: Corte, stage: Path, sizes: Mapping[ElectionId, int]
+) -> Rendered:
     folder = stage / "corte"
     book = await _read_book(office, shown)
     await _stage_catalogue(office, shown, stage)
@@ -477,10 +487,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
     wanted: dict[bytes, int | None] = {each.image: None for each in all_fuera}
     images = await shown.images(wanted | {each.image: each.version for each in fresh if each.image})
     versions, outside = [each.version for each in fresh], [each.id for each in all_fuera]
-    statements = await behind(shown.connection, versions, corte.number, outside)
-    sizes = await shown.expected()
-    await asyncio.to_thread(standing.write_statements, stage / standing.STATEMENTS, statements)
-    (folder / "images.csv").write_bytes(out.images_csv(await _stage_images(office, images, fresh, stage)))
+    await standing.write_statements(stage, behind(shown.connection, versions, corte.number, outside))
     (folder / "LEEME.txt").write_bytes(official.readme(book, corte.at, phase_final=corte.phase is Phase.FINAL))
 
     def following(election: Election) -> official.Following | None:
@@ -498,7 +505,7 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
         people = folder / book.candidates_file(election)
         people.write_bytes(official.candidates(election, book))
         followed = await official.write_results(
-            path, above, election=election, book=book, snapshot=shown, fuera=mine, following=following(election)
+            path, above, figures=counted, book=book, snapshot=shown, fuera=mine, following=following(election)
         )
         await asyncio.to_thread(pack, election, [path, people, folder / "LEEME.txt"], followed=followed)
         return counted
@@ -515,8 +522,12 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
             parcel.add(path)
         parcel.close()
 
+    # Images wait for the disk; meanwhile the elections are read, written and compressed side by side.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        counted = await asyncio.gather(*(results(election) for election in book.elections))
+        listed, *counted = await _all_of(
+            _stage_images(office, images, fresh, stage), *(results(election) for election in book.elections)
+        )
+    (folder / "images.csv").write_bytes(out.images_csv(listed))
     packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
     (folder / "totals.json").write_bytes(out.totals(counted))
     (folder / "manifest.json").write_bytes(
@@ -553,6 +564,15 @@ async def _render_files(office: CorteOffice, shown: Snapshot, corte: Corte, stag
         counted,
         {digest.hex(): each.image for each in images for digest in (each.image, each.web) if digest},
     )
+
+
+async def _all_of(first: Awaitable[First], *others: Awaitable[Other]) -> tuple[First, *tuple[Other, ...]]:
+    """What they return. If one raises, this does too, but only after the others end: no thread still uses the stage."""
+    done = await asyncio.gather(first, *others, return_exceptions=True)
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+    return cast("tuple[First, *tuple[Other, ...]]", tuple(done))
 
 
 async def _stage_catalogue(office: CorteOffice, shown: Snapshot, stage: Path) -> None:
@@ -698,7 +718,7 @@ async def _stage_images(
     for folder in {path.parent for path in paths.values()}:
         folder.mkdir()
     local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
-    lost = await _copy_all([(source, paths[sha256]) for sha256, source in local.items()])
+    lost = await _copy_all([(source, paths[sha256]) for sha256, source in local.items()], stage)
     lost |= await _fetch_all(office.blobs, [(sha256, path) for sha256, path in paths.items() if sha256 not in local])
     if lost:
         gone = [each.image for each in images if lost & {each.image.hex(), each.web.hex() if each.web else ""}]
@@ -731,18 +751,26 @@ async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[st
     return lost
 
 
-async def _copy_all(pairs: Sequence[tuple[Path, Path]]) -> set[str]:
-    """Copy each pair, a few at once; returns the digests of sources that do not exist."""
+async def _copy_all(pairs: Sequence[tuple[Path, Path]], stage: Path) -> set[str]:
+    """Copy each pair, a few at once; durable on return. Returns the digests of sources that do not exist."""
     # Most of the time is waiting for the disk, and a disk takes many at once.
     shares = [pairs[n::FETCHES] for n in range(min(FETCHES, len(pairs)))]
-    return set().union(*await asyncio.gather(*(asyncio.to_thread(_copy_share, share) for share in shares)))
+    many = len(pairs) > _MANY_COPIES
+    found = await asyncio.gather(*(asyncio.to_thread(_copy_share, share, synced=not many) for share in shares))
+    lost = set[str]().union(*found)
+    # One wait for all of them.
+    if many and not await asyncio.to_thread(durable.sync_file_system, stage):
+        for _, target in pairs:
+            if target.stem not in lost:
+                await asyncio.to_thread(durable.sync, target)
+    return lost
 
 
-def _copy_share(pairs: Sequence[tuple[Path, Path]]) -> set[str]:
+def _copy_share(pairs: Sequence[tuple[Path, Path]], *, synced: bool) -> set[str]:
     lost = set()
     for source, target in pairs:
         try:
-            durable.copy(source, target)
+            durable.copy(source, target, synced=synced)
         except FileNotFoundError:
             if source.exists():  # then the stage is missing: another publisher took over
                 raise
@@ -750,42 +778,8 @@ def _copy_share(pairs: Sequence[tuple[Path, Path]]) -> set[str]:
     return lost
 
 
-# The gate runs in processes of its own, as many as there are elections, and processors for them; small elections share
-# one, because its start takes longer than their rows.
-
-_ROWS_OF_A_START: Final = 10_000
-"""Rows that the gate reads in about the time that one more process needs to start."""
-
-
-async def _run_gate(office: CorteOffice, stage: Path, expected: Mapping[str, Expected]) -> None:
-    worth = 1 + sum(each.rows for each in expected.values()) // _ROWS_OF_A_START
-    handed: list[dict[str, dict[str, object] | None]] = [
-        {} for _ in range(max(1, min(os.cpu_count() or 2, len(expected), worth)))
-    ]
-    handed[0][FOLDER] = None
-    # The largest elections first, each to the process with the fewest.
-    for code, each in sorted(expected.items(), key=lambda item: -item[1].rows):
-        min(handed, key=lambda of: sum(1 for code in of if code != FOLDER))[code] = asdict(each)
-
-    async def look(elections: Mapping[str, object]) -> list[GateFinding]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", gate.__name__, str(stage / "corte"), str(office.public)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            asked = process.communicate(json.dumps(elections).encode())
-            said, failed = await asyncio.wait_for(asked, GATE_SECONDS)
-        except TimeoutError:
-            process.kill()
-            return [GateFinding("lectura", ", ".join(elections), f"en {GATE_SECONDS:.0f} s", "no terminó")]
-        # A gate that crashed has found nothing, but it has not passed the corte either.
-        if process.returncode not in {0, 1} or not said.endswith(b"]"):
-            return [GateFinding("lectura", ", ".join(elections), "legible", failed.decode(errors="replace")[-500:])]
-        return [GateFinding(**each) for each in json.loads(said)]
-
-    findings = [finding for found in await asyncio.gather(*map(look, handed)) for finding in found]
+async def _run_gate(keepers: Gatekeepers, expected: Mapping[str, Expected]) -> None:
+    findings = await keepers.findings(expected)
     if findings:
         for check in {finding.check for finding in findings}:
             observe.GATE_FAILURES.labels(check).inc()
@@ -810,7 +804,8 @@ def _sha256_of(path: Path) -> str:
 
 def _fsync_stage(stage: Path) -> None:
     """Sync every file written here. Staged images were synced when they were copied."""
-    for folder in (stage / "corte", stage / "zip", *([stage / CATALOGUE] if (stage / CATALOGUE).exists() else [])):
+    beside = [stage / each for each in (CATALOGUE, standing.STATEMENTS) if (stage / each).exists()]
+    for folder in (stage / "corte", stage / "zip", *beside):
         for path in folder.iterdir():
             durable.sync(path)
         durable.sync(folder)
@@ -826,14 +821,14 @@ def _bring_out(staged: Path, target: Path) -> None:
         return
     target.mkdir(exist_ok=True)
     touched = {target}
-    for path in staged.rglob("*"):
-        place = target / path.relative_to(staged)
-        if path.is_dir():
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        touched |= {place.parent}
-        if not place.exists():
-            os.link(path, place)
+    for at, _, names in os.walk(staged):
+        place = target / Path(at).relative_to(staged)
+        if names:
+            place.mkdir(parents=True, exist_ok=True)
+            touched |= {place, place.parent}
+        for name in names:
+            with suppress(FileExistsError):
+                os.link(f"{at}/{name}", f"{place}/{name}")
     for folder in touched:
         durable.sync(folder)
     durable.sync(target.parent)

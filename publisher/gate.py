@@ -1,10 +1,10 @@
 """The gate: reads the files of a corte like a stranger, and recomputes every figure from the rows.
 
-It shares no code with the programs that wrote the numbers, and runs as a process of its own (`python -m publisher.gate
-FOLDER`). It is given the files, the corte before, and the size of the catalogue. Beside its own checks it makes the
-public ones (`public_checks`), and asks for the statements of people that new rows stand on (`standing`). A fault is a
-finding with the check, the file, the expected and the found value. With one finding the corte does not go out, and the
-one before stays.
+It shares no code with the programs that wrote the numbers, and runs as processes of its own (`python -m publisher.gate
+FOLDER`, started by `publisher.gatekeepers`). It is given the files, the corte before, and the size of the catalogue.
+Beside its own checks it makes the public ones (`public_checks`), and asks for the statements of people that new rows
+stand on (`standing`). A fault is a finding with the check, the file, the expected and the found value. With one finding
+the corte does not go out, and the one before stays.
 
 It stops the errors of real nights: rounding instead of truncating, a summary field with another sum, a counted
 acta whose blanks were printed as zeros, totals off by one or two, counted actas over the limit (`docs/rules.md` §10).
@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from integrity.tree.forms import BY_LISTA
 from publisher import standing
-from publisher.public_checks import PublicFinding, staged_election, staged_folder
+from publisher.public_checks import PublicFinding, staged_election, staged_folder, staged_zip
 
 _NAMES: Final = (
     "ACTAS_ESPERADAS",
@@ -46,11 +47,10 @@ _NAMES: Final = (
 )
 _PREAMBLE: Final = 7
 """Lines above the rows."""
-_MANY: Final = 15_000
+MANY: Final = 15_000
 """Rows from which on columns are faster, though numpy must be loaded."""
 _MOST: Final = 20
 """Findings that are reported; a single one stops a corte."""
-FOLDER: Final = "-"
 _BOM: Final = b"\xef\xbb\xbf"
 
 # The forms of the cells that are added up. All others are the public checks' (`publisher.public_checks`).
@@ -79,6 +79,14 @@ _TAIL: Final = (
     *("FECHA_HORA_VERIFICACION", "ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO", "COTEJADA"),
 )
 _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
+
+
+class Part(StrEnum):
+    """The checks beside those of the elections, each by itself."""
+
+    ZIP = "-zip"
+    IMAGES = "-imagenes"
+    FOLDER = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,14 +411,16 @@ class GateRows:
     def check_images(self) -> None:
         """Every CODIGO_INTEGRIDAD has its image. Folders are listed: to ask for half a million names would be slow."""
         for prefix, digests in self._images.items():
-            there = self.images_there(prefix)
-            for digest in digests:
-                if digest not in there:
-                    self.blame("imagen", "la imagen de cada acta", digest)
+            for digest in self.missing_images(prefix, digests):
+                self.blame("imagen", "la imagen de cada acta", digest)
 
-    def images_there(self, prefix: str) -> set[str]:
-        """The digests of all images in the folders of that prefix."""
-        return {name.partition(".")[0] for folder in self.folders for name in _names_in(folder / prefix)}
+    def missing_images(self, prefix: str, digests: Sequence[str]) -> list[str]:
+        """Those of these digests with that prefix that no image has."""
+        names = {name for folder in self.folders for name in _names_in(folder / prefix)}
+        # Almost every image is a JPEG.
+        others = [digest for digest in digests if f"{digest}.jpg" not in names]
+        stems = {name.partition(".")[0] for name in names} if others else set()
+        return [digest for digest in others if digest not in stems]
 
 
 def _told_hour(local: datetime) -> str:
@@ -455,7 +465,7 @@ def check_election(
         lambda: GateRows(election, rules, (root, stage.parent)),
         stage / election["archivo"],
         corrections,
-        columnar=expected.rows >= _MANY if columnar is None else columnar,
+        columnar=expected.rows >= MANY if columnar is None else columnar,
     )
     hour = _told_hour(datetime.fromisoformat(manifest["fecha_hora"]))
     _expect_same(rows, "encabezado", [[election["titulo"]], [hour], [], []], [*above[:3], above[5]], file=rows.file)
@@ -710,47 +720,70 @@ def _check_part_growth(rows: GateRows, before: Mapping[str, Any], after: Mapping
 
 def check_folder(stage: Path, root: Path) -> list[GateFinding]:
     """Faults that belong to no single election: in the chain, and in the images that this corte brings out."""
+    return [*check_chain(stage, root), *check_images(stage, root)]
+
+
+def check_chain(stage: Path, root: Path) -> list[GateFinding]:
+    """Each manifest holds the digest of the list of the corte before."""
     manifest = _load_json(stage / "manifest.json")
-    findings = []
     if manifest["anterior"] is not None:
         sums = root / "cortes" / f"{manifest['anterior']['corte']:04}" / "SHA256SUMS"
         digest = hashlib.sha256(sums.read_bytes()).hexdigest()
-        # The chain: each manifest holds the digest of the list before it.
         if digest != manifest["anterior"]["sha256sums"] or manifest["anterior"]["corte"] != manifest["corte"] - 1:
-            findings.append(GateFinding("cadena", "manifest.json", digest, str(manifest["anterior"])))
+            return [GateFinding("cadena", "manifest.json", digest, str(manifest["anterior"]))]
     elif manifest["corte"]:
-        findings.append(GateFinding("cadena", "manifest.json", str(manifest["corte"] - 1), "sin corte anterior"))
-    return [*findings, *_check_images(stage, root)][:_MOST]
+        return [GateFinding("cadena", "manifest.json", str(manifest["corte"] - 1), "sin corte anterior")]
+    return []
 
 
-def _check_images(stage: Path, root: Path) -> Iterator[GateFinding]:
+def check_images(stage: Path, root: Path) -> list[GateFinding]:
+    """Each image of the list is there, once, under the name of its bytes."""
+    return [*islice(_faults_of_images(stage, root), _MOST)]
+
+
+def _faults_of_images(stage: Path, root: Path) -> Iterator[GateFinding]:
     seen: defaultdict[str, int] = defaultdict(int)
     with (stage / "images.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             seen[row["SHA256"]] += 1
-            paths = [path for path in (stage.parent / row["ARCHIVO"], root / row["ARCHIVO"]) if path.exists()]
-            digest = hashlib.sha256(paths[0].read_bytes()).hexdigest() if paths else "no está"
-            if digest != row["SHA256"] or not Path(row["ARCHIVO"]).name.startswith(digest):
+            digest = _digest_of(stage.parent / row["ARCHIVO"]) or _digest_of(root / row["ARCHIVO"]) or "no está"
+            if digest != row["SHA256"] or not row["ARCHIVO"].rpartition("/")[2].startswith(digest):
                 yield GateFinding("imagen", "images.csv", row["SHA256"], digest)
     yield from (GateFinding("imagen", "images.csv", "una vez", digest) for digest, times in seen.items() if times > 1)
 
 
-def main() -> None:
-    """FOLDER ROOT; on stdin the expected numbers of each election, and the key `FOLDER` for `check_folder`.
+def _digest_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
 
-    Findings as JSON on stdout. Exit status 0; 1 with findings.
+
+def _check_part(stage: Path, root: Path, part: str, expected: Mapping[str, Any] | None) -> list[GateFinding]:
+    match part:
+        case Part.FOLDER:
+            return [*check_chain(stage, root), *_as_findings(staged_folder(stage, root))] or check_fuera(stage)
+        case Part.ZIP:
+            return _as_findings(staged_zip(stage))
+        case Part.IMAGES:
+            return check_images(stage, root)
+    assert expected is not None
+    return check_election(stage, root, part, Expected(**expected), public=True) or check_standing(stage, root, part)
+
+
+def main() -> None:
+    """FOLDER ROOT [--columns]; on stdin, line by line, a `Part`; or an election and its expected numbers.
+
+    Answers each line with the findings as JSON on one line of stdout.
     """
     stage, root = map(Path, sys.argv[1:3])
-    findings = []
-    for election, expected in json.load(sys.stdin).items():
-        if election == FOLDER:
-            findings += [*check_folder(stage, root), *_as_findings(staged_folder(stage, root))] or check_fuera(stage)
-        else:
-            findings += check_election(stage, root, election, Expected(**expected), public=True) or check_standing(
-                stage, root, election
-            )
-    json.dump([asdict(finding) for finding in findings], sys.stdout, ensure_ascii=False)
-    sys.exit(1 if findings else 0)
+    if "--columns" in sys.argv[3:]:
+        with suppress(ImportError):  # loaded before it is needed
+            from publisher import columns  # noqa: F401, PLC0415
+    for line in sys.stdin:
+        findings = _check_part(stage, root, *json.loads(line))
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prep.domain import row
 from prep.domain.catalog import (
@@ -29,6 +29,9 @@ from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
 from prep.store.cortes import Fuera, Snapshot
 from publisher.kept import ChangedRow, Kept, follow
+
+if TYPE_CHECKING:
+    from publisher.figures import Figures
 
 log: Final = logging.getLogger(__name__)
 BOM: Final = b"\xef\xbb\xbf"
@@ -117,7 +120,7 @@ async def write_results(
     path: Path,
     above: bytes,
     *,
-    election: Election,
+    figures: "Figures",
     book: CatalogBook,
     snapshot: Snapshot,
     fuera: Sequence[Fuera],
@@ -128,7 +131,8 @@ async def write_results(
     With `following`, rows that did not change are copied. The bytes are the same either way. Returns whether they were.
     """
     # The cells of a territory are the same in thousands of rows, so they are made once.
-    places = {place: _place_cells(election, book, *place) for place in await snapshot.places(election)}
+    election = figures.election
+    places = {(entidad, number): _place_cells(election, book, entidad, number) for entidad, number in figures.places}
     pending = (row.quantities_pending(len(election.options)), row.tail_pending())
     below = _crlf_lines(_fuera_line(election, book, each) for each in fuera)
     if following is not None:

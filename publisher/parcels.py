@@ -53,6 +53,8 @@ _UNIX: Final = 3 << 8
 _RIGHTS: Final = 0o644 << 16
 """Rights and system are fixed, and the time is that of the corte: the same files give the same ZIP on every machine."""
 _CRC_AT: Final = 14
+_UTF8: Final = 1 << 11
+"""The flag of a name that is not plain ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class Parcel:
         for each in self._members:
             self._file.write(
                 _ENTRY.pack(
-                    b"PK\x01\x02", _UNIX | _VERSION, _VERSION, 0, zipfile.ZIP_DEFLATED, self._time, self._date,
+                    b"PK\x01\x02", _UNIX | _VERSION, _VERSION, 0 if each.name.isascii() else _UTF8,
+                    zipfile.ZIP_DEFLATED, self._time, self._date,
                     each.crc, each.packed, each.size, len(each.name), 0, 0, 0, 0, _RIGHTS, each.at,
                 )
                 + each.name
@@ -121,15 +124,15 @@ class Parcel:
         self._file.close()
 
     def _begin(self, name: str) -> int:
-        at = self._file.tell()
-        encoded = name.encode("ascii")
-        head = (b"PK\x03\x04", _VERSION, 0, zipfile.ZIP_DEFLATED, self._time, self._date, 0, 0, 0, len(encoded), 0)
+        at, encoded = self._file.tell(), name.encode()
+        flags = 0 if name.isascii() else _UTF8
+        head = (b"PK\x03\x04", _VERSION, flags, zipfile.ZIP_DEFLATED, self._time, self._date, 0, 0, 0, len(encoded), 0)
         self._file.write(_LOCAL.pack(*head) + encoded)
         return at
 
     def _end(self, name: str, at: int, crc: int, size: int) -> None:
-        end = self._file.tell()
-        member = _Member(name.encode("ascii"), crc, end - at - _LOCAL.size - len(name), size, at)
+        encoded, end = name.encode(), self._file.tell()
+        member = _Member(encoded, crc, end - at - _LOCAL.size - len(encoded), size, at)
         if max(end, size) > _MOST:
             raise ValueError(f"{name} has more than 4 GiB")
         self._file.seek(at + _CRC_AT)

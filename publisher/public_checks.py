@@ -141,7 +141,7 @@ def _judge_election_totals(
 
 
 def staged_folder(stage: Path, root: Path) -> list[PublicFinding]:
-    """The findings that belong to no single election: manifest, chain, files, ZIP, list of images."""
+    """The findings that belong to no single election: manifest, chain, files, list of images."""
     ledger = Ledger()
     manifest = _manifest(stage, ledger)
     if manifest is None:
@@ -175,12 +175,20 @@ def staged_folder(stage: Path, root: Path) -> list[PublicFinding]:
         ledger.wrong("CON-17", f"{folder}/totals.json", expected="las candidaturas del corte anterior", found="otras")
     readme = stage / "LEEME.txt"
     judge_readme(manifest, readme.read_bytes() if readme.exists() else None, folder, ledger)
-    _judge_zip(stage, manifest, ledger)
     corte = PublishedCorte(manifest.corte)
     corte.files["images.csv"] = Folder(stage).fetch("images.csv", _MOST)
     seen = Seen()
     read_images(corte, seen, ledger)
     _judge_claves(stage, manifest, seen, ledger)
+    return _differences(ledger)
+
+
+def staged_zip(stage: Path) -> list[PublicFinding]:
+    """The findings in the ZIP beside the stage. Of a manifest that cannot be read `staged_folder` tells."""
+    ledger = Ledger()
+    manifest = _manifest(stage, Ledger())
+    if manifest is not None:
+        _judge_zip(stage, manifest, ledger)
     return _differences(ledger)
 
 

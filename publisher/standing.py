@@ -8,14 +8,13 @@ out.
 
 import csv
 import json
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
-from integrity import durable
 from integrity.leaves import NO_ACTA
 from integrity.support import (
     ACTS,
@@ -28,22 +27,33 @@ from integrity.support import (
     typed_cells,
     values_key,
 )
+from integrity.tree.rows import changes, split_line
 
 CHECK: Final = "EVI-12"
 LECTURA: Final = "lectura"
 """The word of a reading, among the statements; no person says it. It names the image whose sticker is that of the acta;
 or the image fuera de catálogo of which `acta` is the smaller copy."""
-STATEMENTS: Final = "declaraciones.jsonl"
-"""In the stage, beside the folder of the corte."""
-_PREAMBLE: Final = 7
+STATEMENTS: Final = "declaraciones"
+"""A folder in the stage, beside that of the corte: one file for each election, as each is checked by itself."""
 _IDENTITY: Final = 12
 _TAIL: Final = 15
 """Columns before the quantities, and from TOTAL_VOTOS_ASENTADO on."""
 
 
-def write_statements(path: Path, statements: Sequence[Mapping[str, Any]]) -> None:
+async def write_statements(stage: Path, statements: AsyncIterable[Mapping[str, Any]]) -> None:
     """One JSON object a line (`prep.store.standing.behind`)."""
-    durable.write(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in statements).encode())
+    (stage / STATEMENTS).mkdir()
+    with ExitStack() as opened:
+        files: dict[str, TextIO] = {}
+        async for each in statements:
+            code = each["eleccion"]
+            if code not in files:
+                files[code] = opened.enter_context(_file_of(stage, code).open("w", encoding="utf-8"))
+            files[code].write(json.dumps(each, ensure_ascii=False) + "\n")
+
+
+def _file_of(stage: Path, code: str) -> Path:
+    return stage / STATEMENTS / f"{code}.jsonl"
 
 
 def unsupported_rows(
@@ -53,7 +63,7 @@ def unsupported_rows(
 
     `folder` is the corte's, in the stage; `before` is the file of the corte before.
     """
-    statements, read = _statements_of(folder.parent / STATEMENTS, election["codigo"])
+    statements, read = _statements_of(folder.parent, election["codigo"])
     for old_cells, cells in _changed_rows(before, folder / election["archivo"]):
         if cells[-10] not in {"0", "1"}:
             continue
@@ -67,7 +77,7 @@ def unsupported_rows(
 
 def unsupported_fuera(folder: Path) -> Iterator[tuple[str, str]]:
     """Digest and fault of each image that the corte is the first to list as fuera de catálogo, without support."""
-    statements, read = _statements_of(folder.parent / STATEMENTS, NO_ACTA)
+    statements, read = _statements_of(folder.parent, NO_ACTA)
     with (folder / "images.csv").open(encoding="utf-8-sig", newline="") as file:
         for digest in [cells[0] for cells in csv.reader(file) if cells[-1] == NO_ACTA]:
             image = next(iter(read[digest]), digest)
@@ -77,14 +87,14 @@ def unsupported_fuera(folder: Path) -> Iterator[tuple[str, str]]:
                 yield image, fault
 
 
-def _statements_of(path: Path, code: str) -> tuple[dict[str, list[Stated]], Mapping[str, frozenset[str]]]:
+def _statements_of(stage: Path, code: str) -> tuple[dict[str, list[Stated]], Mapping[str, frozenset[str]]]:
     """By acta of that election: what people said, and the images in which the machine read its sticker."""
     found: defaultdict[str, list[Stated]] = defaultdict(list)
     read: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
-    with path.open(encoding="utf-8") as lines:
+    if not _file_of(stage, code).exists():  # nobody said anything
+        return found, read
+    with _file_of(stage, code).open(encoding="utf-8") as lines:
         for each in map(json.loads, lines):
-            if each["eleccion"] != code:
-                continue
             if each["clase"] == LECTURA:
                 read[each["acta"]] |= {each["dice"]}
             else:
@@ -97,13 +107,12 @@ def _statements_of(path: Path, code: str) -> tuple[dict[str, list[Stated]], Mapp
 
 def _changed_rows(before: Path | None, new: Path) -> Iterator[tuple[list[str], list[str]]]:
     """The cells of each row before (empty if it was not there) and now, of rows that differ."""
-    with ExitStack() as stack:
-        # A national file does not fit in memory: both are read line by line.
-        file = stack.enter_context(new.open(encoding="utf-8-sig", newline=""))
-        old_file = stack.enter_context(before.open(encoding="utf-8-sig", newline="")) if before is not None else ()
-        for place, (old, line) in enumerate(zip_longest(old_file, file, fillvalue="")):
-            if place >= _PREAMBLE and line and line != old:
-                yield next(csv.reader([old]), []), next(csv.reader([line]))
+    for change in changes(before or Path(os.devnull), new):
+        if change.new is not None:
+            cells = split_line(change.new)
+            if cells is None:  # the gate asks only about a file whose rows have passed
+                raise ValueError(f"no row: {change.new[:80]!r}")
+            yield split_line(change.old or b"") or [], cells
 
 
 def _standing_of(cells: Sequence[str]) -> Standing:

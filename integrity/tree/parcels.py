@@ -6,12 +6,13 @@ so that two programs see different files in it (members twice, overlapping, hidd
 
 import hashlib
 import re
+import shutil
 import stat
 import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Final
 
 from integrity.report import Ledger
@@ -54,49 +55,50 @@ def judge_zip(zipped: Fetched, manifest: Manifest, sums: Mapping[str, str], ledg
 
     ledger.did("INT-06")
     inner = {f"{stamp}_{election.code}_{manifest.edo}.zip": election for election in manifest.elections}
+
+    def judge_member(member: str, packed: IO[bytes]) -> None:
+        # A ZIP is read from its end, so this one must be a file.
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as plain:
+            shutil.copyfileobj(packed, plain, _CHUNK)
+            _judge_inner(plain, f"{name} → {member}", inner[member], sums, ledger)
+
     with zipped.local.open("rb") as handle:
-        for member, content in _checked_members(handle, name, set(inner), ledger):
-            _judge_inner(content, f"{name} → {member}", inner[member], sums, ledger)
+        _read_members(handle, name, set(inner), ledger, judge_member)
 
 
 def _judge_inner(
     content: IO[bytes], name: str, election: PublishedElection, sums: Mapping[str, str], ledger: Ledger
 ) -> None:
-    expected = {election.archivo, election.candidaturas, "LEEME.txt"}
-    for member, plain in _checked_members(content, name, expected, ledger):
+    def judge_member(member: str, packed: IO[bytes]) -> None:
         hasher = hashlib.sha256()
-        while block := plain.read(_CHUNK):
+        while block := packed.read(_CHUNK):
             hasher.update(block)
-        digest = hasher.hexdigest()
         ledger.did("INT-06")
         # The same digests as in SHA256SUMS: one list answers for the folder and for the ZIP.
-        if digest != sums.get(member):
-            ledger.wrong("INT-06", f"{name} → {member}", expected=sums.get(member, "nada"), found=digest)
+        if hasher.hexdigest() != sums.get(member):
+            expected = sums.get(member, "nada")
+            ledger.wrong("INT-06", f"{name} → {member}", expected=expected, found=hasher.hexdigest())
+
+    _read_members(content, name, {election.archivo, election.candidaturas, "LEEME.txt"}, ledger, judge_member)
 
 
-def _checked_members(
-    handle: IO[bytes], name: str, expected: set[str], ledger: Ledger
-) -> Iterator[tuple[str, IO[bytes]]]:
-    """The expected members, unpacked one by one; none if the archive holds anything else, or in another layout."""
+def _read_members(
+    handle: IO[bytes], name: str, expected: set[str], ledger: Ledger, judge: Callable[[str, IO[bytes]], None]
+) -> None:
+    """Unpack the expected members one by one; none if the archive holds anything else, or in another layout.
+
+    A member ends at the size in the directory, which `_archive_problems` limits.
+    """
     try:
         with zipfile.ZipFile(handle) as archive:
             problems = _archive_problems(archive, handle, expected)
             for wanted, found in problems:
                 ledger.wrong("INT-06", name, expected=wanted, found=found)
             for member in archive.infolist() if not problems else ():
-                with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as plain:
-                    _unpack_member(archive, member, plain)
-                    yield member.filename, plain
+                with archive.open(member) as packed:
+                    judge(member.filename, packed)
     except _UNREADABLE:
         ledger.wrong("INT-06", name, expected="un ZIP sano", found="uno que no se puede leer")
-
-
-def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, plain: IO[bytes]) -> None:
-    """Unpack one member into `plain`. It stops at the size in the directory, which `_archive_problems` limits."""
-    with archive.open(member) as packed:
-        while block := packed.read(_CHUNK):
-            plain.write(block)
-    plain.seek(0)
 
 
 def _archive_problems(archive: zipfile.ZipFile, handle: IO[bytes], expected: set[str]) -> list[tuple[str, str]]:

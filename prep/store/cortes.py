@@ -168,12 +168,6 @@ class Snapshot:
         kept = await self._connection.fetchval(SQL["by_place"], self.number - 1)
         return None if kept is None else _read_groups(kept)
 
-    async def places(self, election: Election) -> list[tuple[int, int]]:
-        """Every (entidad, territory) that a row of this election names."""
-        kind, _, _ = territory(election)
-        async with self._beside() as connection:
-            return [tuple(row) for row in await connection.fetch(SQL["places"], election.id, kind)]
-
     async def rows(
         self,
         election: Election,

@@ -116,13 +116,6 @@ JOIN place p ON p.entidad = c.entidad
         WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END
 ORDER BY a.orden
 
--- name: places
-SELECT DISTINCT c.entidad, CASE $2::text WHEN 'distrito_federal' THEN c.distrito_federal
-    WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END AS territory
-FROM acta a JOIN casilla c ON c.id = a.casilla JOIN contest k ON k.id = a.contest
-WHERE a.election = $1::smallint
-ORDER BY 1, 2
-
 -- name: last
 SELECT number, at, phase, due, simulacro, sums FROM corte ORDER BY number DESC LIMIT 1
 

@@ -30,14 +30,17 @@ class Histories:
 
 async def behind(
     connection: Connection, versions: Sequence[int], corte: int, fuera: Sequence[int]
-) -> list[dict[str, Any]]:
+) -> AsyncIterator[dict[str, Any]]:
     """The statements that those versions, and those rows fuera de catálogo, stand on, if `corte` brings them out.
 
     Keys: clase, eleccion, acta, persona (a number), ronda, dice, and of a capture numeros and marcas. An image of no
-    acta has «-» as election, and its own digest as acta. «lectura» is the word of the sticker, and of no person.
+    acta has «-» as election, and its own digest as acta. «lectura» is the word of the sticker, and of no person. The
+    connection must be in a transaction.
     """
-    rows = await connection.fetch(SQL["behind"], list(versions), corte, list(fuera), timeout=_LONG)
-    return [{**row, "dice": criterion(row["dice"]) if row["clase"] == "sin_acta" else row["dice"]} for row in rows]
+    given = (list(versions), corte, list(fuera))
+    # Those of the peak hour of a country are not held in memory.
+    async for row in connection.cursor(SQL["behind"], *given, prefetch=1000, timeout=_LONG):
+        yield {**row, "dice": criterion(row["dice"]) if row["clase"] == "sin_acta" else row["dice"]}
 
 
 def criterion(reason: str) -> str:

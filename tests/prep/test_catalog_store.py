@@ -132,8 +132,10 @@ async def test_an_institute_names_the_kinds_of_territory_that_elect(night: Night
     assert await store.load(night.owner, catalog, at=AT)
     assert await store.elections(connection) == elections
     assert await store.territories(connection) == territories
-    places = await connection.fetch(cortes.SQL["places"], 1, "junta_municipal")
-    assert [tuple(place) for place in places] == [(9, 1701)]
+    pool = await open_pool(night.app, connections=2)
+    async with cortes.snapshot(pool, 0, then=False) as shown:
+        assert {(each.entidad, each.territory) for each in await shown.groups(elections[0])} == {(9, 1701)}
+    await pool.close()
 
 
 @pytest.mark.parametrize(

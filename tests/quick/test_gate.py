@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from integrity.checks import BOTH, TABLE, titles
 from publisher import columns
 from publisher.gate import Expected, GateFinding, GateRows, check_election, check_folder
-from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder
+from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder, staged_zip
 from tests.makers.tree_maker import canonical, make_tree, reseal
 from tests.tamper import catalogues
 from tests.tamper.impossible import CELLS, FIELDS, FILES
@@ -64,7 +64,7 @@ def staged(tree: Path, corte: int = 1) -> Path:
 def public_checks(tree: Path, corte: int = 1) -> set[str]:
     """The findings of the whole gate that have the id of a public check, with CON-01 and images under the gate's own."""
     stage = staged(tree, corte)
-    found = [each.check for each in staged_folder(stage, tree)]
+    found = [each.check for each in (*staged_folder(stage, tree), *staged_zip(stage))]
     for code, size in EXPECTED.items():
         told = check_election(stage, tree, code, size, public=True, columnar=False)
         assert check_election(stage, tree, code, size, public=True, columnar=True) == told

@@ -47,10 +47,12 @@ def packed(folder: Path, content: list[bytes], before: Before | None = None) -> 
     folder.mkdir()
     (folder / "GOB.csv").write_bytes(b"".join(content))
     (folder / "LEEME.txt").write_bytes(b"Los resultados son preliminares.\r\n" * 9)
+    (folder / "año.csv").write_bytes(b"")
     with ThreadPoolExecutor(2) as threads:
         parcel = Parcel(folder / INNER, AT)
         parcel.add_rows(folder / "GOB.csv", before, threads)
         parcel.add(folder / "LEEME.txt")
+        parcel.add(folder / "año.csv")
         parcel.close()
     pack(folder / "todo.zip", [folder / INNER], AT)
     return folder / "todo.zip"
@@ -85,6 +87,7 @@ def test_no_reader_can_tell_if_blocks_were_copied(tmp_path: Path, deflated: list
             assert inner.testzip() is None
             assert inner.read("GOB.csv") == b"".join(content)
             assert inner.read("LEEME.txt") == (folder / "LEEME.txt").read_bytes()
+            assert inner.namelist() == ["GOB.csv", "LEEME.txt", "año.csv"]
             assert {each.date_time for each in inner.infolist()} == {(2027, 6, 6, 20, 30, 40)}
         before, content = Before(folder / "GOB.csv", zipped, INNER), changed(rng, content, 3)
 
