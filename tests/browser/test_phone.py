@@ -418,7 +418,7 @@ def test_a_phone_that_is_revoked_in_the_middle_of_an_upload_sends_no_more_and_ke
         if route.request.method == "PATCH":
             phone.context.unroute("**/v1/uploads/**")
             assert room.run(room.room.ask("super", f"/v1/devices/{phone.name}/lost")).status_code == 201
-            room.run(room.room.intake.devices._refresh_once())
+            room.run(room.room.intake.devices._refresh())
         route.continue_()
 
     phone.context.route("**/v1/uploads/**", lost)

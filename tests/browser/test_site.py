@@ -559,7 +559,7 @@ def _proved(watched: Watched, site: Site, path: str) -> tuple[str, dict[str, lis
 
 
 def _code(site: Site, path: str) -> str:
-    return re.findall(r'<data value="([0-9a-f]{64})"', (site.root / path).read_text(encoding="utf-8"))[0]
+    return str(re.findall(r'<data value="([0-9a-f]{64})"', (site.root / path).read_text(encoding="utf-8"))[0])
 
 
 def test_the_page_of_an_acta_checks_its_place_in_the_log_and_says_what_it_checked(

@@ -155,13 +155,13 @@ async def test_the_command_imports_a_file_and_names_the_line_of_each_error(
         return int(await arguments.command(arguments))
 
     await order("enroll", str(folder), "--server", room.url, "--code", code)
-    lines = [
+    lines: list[list[object]] = [
         ["ELECCION", "CLAVE_ACTA", *VALUES],
         ["DIP_LOC", "clave1", *VALUES.values()],
         ["DIP_LOC", "clave2", *[""] * len(VALUES)],
         ["DIP_LOC", "nada", *VALUES.values()],
     ]
-    content = "\n".join(",".join(map(str, each)) for each in lines).encode()
+    content = "\n".join(",".join([str(cell) for cell in each]) for each in lines).encode()
     file.write_bytes(content)
 
     async def reads() -> None:

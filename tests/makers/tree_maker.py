@@ -533,8 +533,8 @@ def reseal(root: Path, *, zips: bool = True, sums: bool = True, pages: bool = Tr
             manifest["datos"] = named
         if zips:
             manifest["zip"] = {"archivo": make_zip(root, manifest["corte"], manifest)}
-        data = (root / manifest["zip"]["archivo"]).read_bytes()
-        manifest["zip"] |= {"sha256": sha(data), "bytes": len(data)}
+        archive = (root / manifest["zip"]["archivo"]).read_bytes()
+        manifest["zip"] |= {"sha256": sha(archive), "bytes": len(archive)}
         path.write_bytes(canonical(manifest))
         if sums:
             seal(folder)

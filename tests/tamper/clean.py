@@ -30,6 +30,19 @@ def _replace(name: str, old: bytes, new: bytes, number: int = 2) -> Does:
     return act
 
 
+def _without(pattern: str) -> Does:
+    def act(root: Path, _: Night) -> None:
+        for path in data(root).glob(pattern):
+            path.unlink()
+
+    return act
+
+
+def _of_the_corte_before(root: Path, _: Night) -> None:
+    shutil.rmtree(data(root))
+    shutil.copytree(data(root, 1), data(root))
+
+
 def _listed(change: Does, number: int = 2) -> Does:
     """The change, and the list of these files made to agree with it."""
 
@@ -98,8 +111,8 @@ FILES: dict[str, Does] = {
     "the clean data: a status, and in the list": _listed(_replace(CSV, b",no_contabilizada,", b",contabilizada,")),
     "the clean data: a sum of NIST, and in the list": _listed(_replace(NIST, b'"Count":', b'"Count":9')),
     "the clean data: another image, and in the list": _listed(_replace(EVIDENCE, b".png,", b".jpg,")),
-    "the clean data: an election left out, and of the list": _listed(lambda root, _: [path.unlink() for path in data(root).glob("*_GOB.*")]),
-    "the clean data: those of the corte before": lambda root, _: (shutil.rmtree(data(root)), shutil.copytree(data(root, 1), data(root))),
+    "the clean data: an election left out, and of the list": _listed(_without("*_GOB.*")),
+    "the clean data: those of the corte before": _of_the_corte_before,
 }  # fmt: skip
 """By a person who can write to the server."""
 
