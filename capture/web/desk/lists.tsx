@@ -223,6 +223,7 @@ export function Lists({ page, decision, ...props }: DeskProps & { page: ListPage
 function whyUnidentified({ estado, decision, pedida }: UnidentifiedRow) {
   return (
     <>
+      <b>{inWords(estado)}</b>:{" "}
       {estado === "ilegible"
         ? t("dos personas dijeron que no se puede identificar (decisión {n})", { n: decision ?? "—" })
         : estado === "por_identificar"
