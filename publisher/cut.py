@@ -515,7 +515,9 @@ async def _render_files(
     def pack(election: Election, files: Sequence[Path], *, followed: bool) -> None:
         name, old = partial(official.inner_zip_name, election=election, siglas=book.siglas, zone=book.zone), None
         if followed and archive is not None and before is not None:
-            old = parcels.Before(office.public / corte_folder(before.number) / files[0].name, archive, name(before.at))
+            old = parcels.OldParcel(
+                office.public / corte_folder(before.number) / files[0].name, archive, name(before.at)
+            )
         parcel = parcels.Parcel(stage / name(corte.at), corte.at.astimezone(book.zone))
         parcel.add_rows(files[0], old, threads)
         for path in files[1:]:

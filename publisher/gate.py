@@ -81,7 +81,7 @@ _TAIL: Final = (
 _UNREAD: Final = {"Ilegible": "ilegible", "Sin dato": "sin_dato"}
 
 
-class Part(StrEnum):
+class CortePart(StrEnum):
     """The checks beside those of the elections, each by itself."""
 
     ZIP = "-zip"
@@ -762,18 +762,18 @@ def _digest_of(path: Path) -> str | None:
 
 def _check_part(stage: Path, root: Path, part: str, expected: Mapping[str, Any] | None) -> list[GateFinding]:
     match part:
-        case Part.FOLDER:
+        case CortePart.FOLDER:
             return [*check_chain(stage, root), *_as_findings(staged_folder(stage, root))] or check_fuera(stage)
-        case Part.ZIP:
+        case CortePart.ZIP:
             return _as_findings(staged_zip(stage))
-        case Part.IMAGES:
+        case CortePart.IMAGES:
             return check_images(stage, root)
     assert expected is not None
     return check_election(stage, root, part, Expected(**expected), public=True) or check_standing(stage, root, part)
 
 
 def main() -> None:
-    """FOLDER ROOT [--columns]; on stdin, line by line, a `Part`; or an election and its expected numbers.
+    """FOLDER ROOT [--columns]; on stdin, line by line, a `CortePart`; or an election and its expected numbers.
 
     Answers each line with the findings as JSON on one line of stdout.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from publisher import gate
-from publisher.gate import MANY, Expected, GateFinding, Part
+from publisher.gate import MANY, CortePart, Expected, GateFinding
 
 GATE_SECONDS: Final = 900.0
 """A gate that takes longer for one part has failed; all parts of a national corte take some seconds."""
@@ -38,7 +38,7 @@ class Gatekeepers:
         # The largest parts first, so that all processes end at about the same time.
         elections = sorted(expected.items(), key=lambda item: -item[1].rows)
         waiting: Iterator[Asked] = iter(
-            [*((code, asdict(each)) for code, each in elections), *((each, None) for each in Part)]
+            [*((code, asdict(each)) for code, each in elections), *((each, None) for each in CortePart)]
         )
         found = await asyncio.gather(*(_ask_for_each(process, waiting) for process in self._processes))
         # Processes may have died: no part may be left out.

@@ -58,7 +58,7 @@ _UTF8: Final = 1 << 11
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class OldParcel:
     """The official file of the corte before, and the ZIP that it is in."""
 
     file: Path
@@ -95,7 +95,7 @@ class Parcel:
         self._file.write(packed)
         self._end(path.name, at, zlib.crc32(content), len(content))
 
-    def add_rows(self, path: Path, before: Before | None, threads: Executor) -> None:
+    def add_rows(self, path: Path, before: OldParcel | None, threads: Executor) -> None:
         """Add an official file, in blocks."""
         at = self._begin(path.name)
         start = self._file.tell()
@@ -140,7 +140,7 @@ class Parcel:
         self._file.seek(end)
         self._members.append(member)
 
-    def _write_blocks(self, path: Path, before: Before | None, threads: Executor) -> tuple[int, int] | None:
+    def _write_blocks(self, path: Path, before: OldParcel | None, threads: Executor) -> tuple[int, int] | None:
         """CRC-32 and length of the file. None if the ZIP before has another form: then anything may be written."""
         crc = size = 0
         waiting: deque[Future[bytes]] = deque()
@@ -200,7 +200,7 @@ def _blocks_of(file: IO[bytes]) -> Iterator[bytes]:
         yield rows
 
 
-def _with_packed(blocks: Iterator[bytes], before: Before | None) -> Iterator[tuple[bytes, bytes | None]]:
+def _with_packed(blocks: Iterator[bytes], before: OldParcel | None) -> Iterator[tuple[bytes, bytes | None]]:
     """Each block; and its packed form, if the corte before has the same block in its place. Raises _OtherFormError."""
     if before is None:
         yield from ((block, None) for block in blocks)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from publisher import gatekeepers
-from publisher.gate import Expected, Part
+from publisher.gate import CortePart, Expected
 
 ELECTIONS = {"GOB": Expected(50_000, 0, [1]), "DIP": Expected(40_000, 0, [2])}
 
@@ -17,5 +17,5 @@ async def test_every_part_is_read_or_told(tmp_path: Path, monkeypatch: pytest.Mo
     async with gatekeepers.gatekeepers(tmp_path, tmp_path, [each.rows for each in ELECTIONS.values()]) as keepers:
         found = await keepers.findings(ELECTIONS)
     assert {each.check for each in found} == {"lectura"}
-    assert {each.file for each in found} == {*ELECTIONS, *Part}
+    assert {each.file for each in found} == {*ELECTIONS, *CortePart}
     assert any("manifest.json" in each.found or each.found == "no terminó" for each in found)

@@ -14,7 +14,7 @@ import pytest
 
 from publisher import parcels
 from publisher.kept import PREAMBLE
-from publisher.parcels import Before, Parcel, deflate, pack
+from publisher.parcels import OldParcel, Parcel, deflate, pack
 
 AT = datetime(2027, 6, 6, 20, 30, 41)  # noqa: DTZ001  # a ZIP holds no zone
 INNER = "GOB.zip"
@@ -42,7 +42,7 @@ def changed(rng: random.Random, before: list[bytes], places: int) -> list[bytes]
     return now[: max(PREAMBLE, len(now) - rng.randrange(3))] + [_row(rng) for _ in range(rng.randrange(3))]
 
 
-def packed(folder: Path, content: list[bytes], before: Before | None = None) -> Path:
+def packed(folder: Path, content: list[bytes], before: OldParcel | None = None) -> Path:
     """The ZIP of a corte whose one official file holds these lines."""
     folder.mkdir()
     (folder / "GOB.csv").write_bytes(b"".join(content))
@@ -89,7 +89,7 @@ def test_no_reader_can_tell_if_blocks_were_copied(tmp_path: Path, deflated: list
             assert inner.read("LEEME.txt") == (folder / "LEEME.txt").read_bytes()
             assert inner.namelist() == ["GOB.csv", "LEEME.txt", "año.csv"]
             assert {each.date_time for each in inner.infolist()} == {(2027, 6, 6, 20, 30, 40)}
-        before, content = Before(folder / "GOB.csv", zipped, INNER), changed(rng, content, 3)
+        before, content = OldParcel(folder / "GOB.csv", zipped, INNER), changed(rng, content, 3)
 
 
 @pytest.mark.skipif(shutil.which("unzip") is None, reason="no unzip on this machine")
@@ -120,7 +120,7 @@ def test_a_zip_of_another_form_is_not_followed(tmp_path: Path, deflated: list[by
         case _:
             archive.unlink()
     deflated.clear()
-    zipped = packed(tmp_path / "ahora", content, Before(file, archive, INNER))
+    zipped = packed(tmp_path / "ahora", content, OldParcel(file, archive, INNER))
     assert len(deflated) >= 1 + -(-300 // parcels.ROWS)
     assert zipped.read_bytes() == packed(tmp_path / "entero", content).read_bytes()
 
