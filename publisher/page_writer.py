@@ -114,7 +114,7 @@ class SiteWriter:
     book: CatalogBook
     corte: Corte
     address: str = ""
-    """Where the site is on the web, without a slash at its end; empty if nobody said it."""
+    """Address of the site on the web, without a slash at its end; empty if it was not said."""
     made: set[Path] = field(default_factory=set)
     """Folders that exist."""
     written: set[str] = field(default_factory=set)

@@ -112,7 +112,7 @@ async def _three_parts(place: NightPlace, port: int) -> tuple[list[float], list[
 
 
 async def _send_steadily(place: NightPlace, client: aiohttp.ClientSession, numbers: Sequence[int]) -> list[float]:
-    """Begin one image every `1 / RATE` seconds, whatever the others do. The wait counts from when it was due."""
+    """Begin one image every `1 / RATE` seconds, also if others are late. The wait counts from when it was due."""
     photo = noise_photo(IMAGE_BYTES)
     sheet = Sheet("", "", "", None, None, datetime.now(UTC), "CATD", "escaner", "", "Acta PREP")
     key = private_key(place.data / f"{DEVICES['escaner']}.pem")

@@ -27,11 +27,11 @@ _GREY: Final = "#73808c"
 
 @dataclass(frozen=True, slots=True)
 class CardLine:
-    """One candidacy, or one force with the number of places where it is ahead."""
+    """One candidacy, or one force with the number of places in which it is ahead."""
 
     name: str
     said: str
-    """What stands at the right: votes and percentage, or places."""
+    """At the right of its name: votes and percentage, or places."""
     part: int
     """The length of its bar, in hundredths of a per cent of the whole: from 0 to 10,000."""
     colour: str

@@ -332,6 +332,13 @@ def oversized_list(root: Path) -> None:
     (corte(root) / "SHA256SUMS").write_bytes(b"0" * (2 << 20))
 
 
+def vote_in_clean_data(root: Path) -> None:
+    folder = root / "datos/0002"
+    table = folder / "actas_GOB.csv"
+    table.write_bytes(table.read_bytes().replace(b",100,50,", b",100,51,", 1))
+    seal(folder)
+
+
 TAMPERINGS: dict[str, tuple[Tamper, str]] = {
     # files
     "a byte of the CSV": (lambda root: flip(corte(root) / GOB), "INT-02"),
@@ -586,6 +593,7 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
         lambda root: replace(root / "catalogo" / "actas_GOB.csv", ",500,10,", ",900,10,"),
         "CON-20",
     ),
+    "a vote in the clean data, and in their list": (vote_in_clean_data, "CON-21"),
     "another style": (lambda root: (root / "estilo.css").write_text("x"), "INT-07"),
     # ZIP
     "a ZIP with other bytes": (zip_of_other_bytes, "INT-06"),
