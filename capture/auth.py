@@ -1,6 +1,6 @@
 """Who is speaking: enrolled devices by their keys, people by their sessions. Nothing a client sends says who it is.
 
-Intake must go on while Postgres is away, so the keys of the devices are held in memory and in a file beside it. People
+Intake must go on while Postgres does not answer, so the keys of the devices are held in memory and in a file. People
 need Postgres anyway; their sessions are remembered for a few seconds so that not every request asks for them.
 """
 
@@ -454,7 +454,7 @@ class People:
         return seen
 
     async def _rewrite_password(self, person: Person, key: bytes, password: str) -> None:
-        """Keep an old password in the form of today. If the database is away now, the next login does it."""
+        """Keep an old password in the form of today. If the database does not answer now, the next login does it."""
         async with self._deriving:
             rewritten = await asyncio.to_thread(derived, password)
         with suppress(Unavailable):

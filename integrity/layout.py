@@ -79,7 +79,7 @@ SEALS: Final = tuple(f"{SUMS}.{kind}" for kind in ("p7s", "firma.p7s", "sello", 
 """Seals and time stamps of a SHA256SUMS (`authenticity.BESIDE`)."""
 BESIDE_SUMS: Final = frozenset({SUMS, CORTE_PROOF, *SEALS})
 """Files of a corte that its SHA256SUMS does not name. All but SHA256SUMS may come after the others: no corte waits for
-the log longer than two seconds, and none waits for a key that is away or for an authority that stamps time."""
+the log longer than two seconds, and none waits for a key that cannot be used or for an authority that stamps time."""
 
 
 def corte_folder(number: int) -> str:

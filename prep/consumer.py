@@ -265,7 +265,8 @@ async def sample(
     blobs: Blobs | None = None,
     ready: observe.Readiness | None = None,
 ) -> None:
-    """Set the gauges of the night every few seconds until `stop`. While the database is away they stay as they were.
+    """Set the gauges of the night every few seconds until `stop`. They stay as they are while the database does not
+    answer.
 
     The same looks tell `ready` whether the work can go on: PostgreSQL, the bus and the store of images answer.
     """
@@ -283,7 +284,7 @@ async def sample(
             await blobs.find("salud")
 
     while not stop.is_set():
-        # Each look stands alone: while the database is away the bus is still measured.
+        # Each look stands alone: while the database does not answer the bus is still measured.
         database = await _is_answered(look)
         observe.POSTGRES_UP.labels("worker").set(database)
         looks = {"PostgreSQL": database, "el bus": await _is_answered(measure), "el almacén": await _is_answered(reach)}

@@ -299,7 +299,7 @@ async def work_until_stopped(settings: Settings) -> None:
             embedded.database(settings) as urls,
             observe.serving_probes(settings.host, port, health=ready.sentence, ready=ready.sentence),
         ):
-            # The probes answer by now: a database that is away makes this worker not ready, and not dead.
+            # The probes answer by now: a database that does not answer makes this worker not ready, and not dead.
             pool = await open_pool(urls.of(Part.WORKER), connections=16, by_key=True)
             await check_migrations(pool)
             bus = open_bus(settings, urls.of(Part.WORKER))

@@ -7,7 +7,7 @@ Everything is made beside the published tree, in a hidden folder. With its recor
 the process stops before the record, only that folder is left, and the next run removes it. If it stops after the
 record, the next run finishes the corte: from the folder or, if the folder is lost, from the database. What a corte
 shows is on record, so its very bytes can be made again. Published bytes are written once. Seals and proofs stand beside
-a corte's SHA256SUMS and are no part of it: a key that is away holds up no corte (publisher.notary).
+a corte's SHA256SUMS and are no part of it: a key that cannot be used holds up no corte (publisher.notary).
 """
 
 import asyncio
@@ -145,7 +145,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
 
     Without an order, only finish. Returns the corte that is out, or None if there was nothing to do. `leader` holds the
     publishers' lock. Raises GateFailure if the files contradict each other; Rejected if `order` cannot follow the
-    published cortes; Unavailable or Parked if something that it needs is away or missing.
+    published cortes; Unavailable or Parked if something that it needs does not answer or is missing.
 
     The stage is also the licence to publish. Every change to the tree is made in the stage and then renamed or linked
     from it, and a publisher that gets the lock first removes the stages of others. So a publisher that stood still
@@ -171,7 +171,7 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
                 rendered = await _render_and_gate(office, leader, corte, stage, then=True)
             with office.step("sums"):
                 sums = await asyncio.to_thread(_write_sums, stage / "corte")
-            # Its digests are settled. If the key is away, the seal comes later, and no other byte changes.
+            # Its digests are settled. If the key cannot be used, the seal comes later, and no other byte changes.
             with office.step("seal"):
                 unsealed = await _seal_in_stage(office, corte, stage / "corte")
             with office.step("fsync"):

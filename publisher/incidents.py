@@ -36,7 +36,7 @@ def checked_text(text: str) -> str:
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    """Publish, end or list. Raises Rejected; Unavailable if the database is away."""
+    """Publish, end or list. Raises Rejected; Unavailable if the database does not answer."""
     async with embedded.database(settings) as urls, await open_pool(urls.of(Part.PUBLISHER)) as pool:
         async with borrow(pool) as connection:
             night = await night_store.declared(connection)

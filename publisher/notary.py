@@ -1,7 +1,7 @@
 """Who vouches for a corte: the institution's seal and the time stamps beside its SHA256SUMS.
 
-A PREP night does not stop because a key is away. A corte is sealed in its stage, before any reader sees it. If the key
-does not answer, the corte goes out without its seal, an alarm sounds, the log gets an incident, and the seal is made as
+A PREP night does not stop because a key cannot be used. A corte is sealed in its stage, before any reader sees it. If the
+key does not answer, the corte goes out without its seal, an alarm sounds, the log gets an incident, and the seal is made as
 soon as the key is back. Until then, a reader with the authority (`integrity verify --ca`) is told that the seal is
 missing (AUT-01), which is true. Seals are made in the order of the cortes, so that their hours never go back. The other
 choice, no corte without its seal, would let a person who pulls a token out of its socket stop the publication.
@@ -41,7 +41,7 @@ PATIENCE: Final = 10.0
 LOOK: Final = 2.0
 """Seconds between two looks at missing seals and stamps."""
 LONGEST_PAUSE: Final = 30.0
-"""The same while the key or an authority is away."""
+"""The same while the key cannot be used or an authority does not answer."""
 TRIES: Final = 4
 """Failed requests after which a round ends, if authorities do not answer."""
 
@@ -67,7 +67,7 @@ class Notary:
         zone: tzinfo,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        """`opened` raises NotSealed while the key is away. None: this institution does not seal.
+        """`opened` raises NotSealed while the key cannot be used. None: this institution does not seal.
 
         `zone` is that of the night, in which the page of the seal tells its hour.
         """
@@ -197,7 +197,7 @@ def _sealed_at(folder: Path) -> datetime | None:
 
 
 def notary_of(settings: Settings, night: Night) -> Notary | None:
-    """The notary of the settings; None if they name neither seal nor stamps. It also starts while the key is away.
+    """The notary of the settings; None if they name neither seal nor stamps. It also starts without its key.
 
     Raises Rejected for certificates that cannot be read, have another purpose, or are for development in a real night.
     """

@@ -98,7 +98,7 @@ class Publisher:
             tasks.create_task(data.serve(self.office.public, stop))
             await self._cut(stop)
         if self.last is not None and self.last.phase is Phase.FINAL:
-            with contextlib.suppress(PrepError):  # a standby, or a database that is away: the leader links them
+            with contextlib.suppress(PrepError):  # a standby, or a database that does not answer: the leader links them
                 await self.link_data()
         if self._changed is not None:
             raise self._changed

@@ -6,7 +6,7 @@ The contract, for every implementation (`tests/prep/test_bus_contract.py`):
 2. `consume` yields batches of one topic to one group. Messages of equal key come in the order they were published.
 3. Messages that were not acknowledged come again: after the consumer closes, dies, or loses its share to another.
    So a message comes at least once. A consumer may hold several batches and acknowledge them in any order;
-   `ack` never raises because the bus is away.
+   `ack` never raises because the bus does not answer.
 4. Two consumers of one group share the keys, and a newcomer gets its part; each group sees everything (a group that
    reads for the first time: everything that is still kept).
 5. `close` gives its share back; messages in hand and not acknowledged go to others.
@@ -38,7 +38,7 @@ class Bus(Protocol):
 
     # A generator, so that a consumer that is closed or cancelled leaves its group by itself.
     def consume(self, topic: Topic, group: str) -> AsyncGenerator[Batch, None]:
-        """Batches until `close`. Waits while there are none, and while the bus is away.
+        """Batches until `close`. Waits while there are none, and while the bus does not answer.
 
         `aclose` on the generator leaves the group.
         """

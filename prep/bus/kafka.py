@@ -200,7 +200,7 @@ class KafkaBus:
 async def _dismiss_producer(producer: AIOKafkaProducer) -> None:
     """End a producer without waiting for messages that it could not send: their publishers are told so now.
 
-    `stop` alone would wait for as long as the cluster is away, and aiokafka has no other way to say so.
+    `stop` alone would wait for as long as the cluster does not answer, and aiokafka has no other way to say so.
     """
     producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
     await producer.stop()

@@ -27,7 +27,7 @@ from prep.messages import PARTITIONS, Topic
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it says each failure many times a second; we say it once
 
 AWAY: Final = (KafkaError, OSError, TimeoutError)
-"""What a cluster that is away looks like; also one that has not got the topic yet."""
+"""What a cluster that does not answer looks like; also one that has not got the topic yet."""
 
 
 @dataclass(frozen=True, slots=True)

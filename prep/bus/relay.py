@@ -23,7 +23,7 @@ _POLL: Final = 1.0
 
 
 async def relay(pool: Pool, bus: Bus, stop: asyncio.Event) -> None:
-    """Hand the outbox to the bus until `stop`, or stand by while another does. Waits while either is away."""
+    """Hand the outbox to the bus until `stop`, or stand by while another does. Waits while either does not answer."""
     while not stop.is_set():
         try:
             # The lock belongs to the session: if this process dies, the session ends and another relay takes the lead.

@@ -434,7 +434,7 @@ class ScanFolder:
             self._say(f"{name}: {sentence}; queda en {where}")
 
     def _say(self, line: str) -> None:
-        # A server that is away is said once, and not every five seconds of a night.
+        # A server that does not answer is told once, and not every five seconds of a night.
         if line != self._said:
             print(line, flush=True)
         self._said = line

@@ -50,7 +50,7 @@ GONE: Final = (
     OSError,
     TimeoutError,
 )
-"""What a database that is away looks like: never the fault of the work, so the work is done again later."""
+"""What a database that does not answer looks like: never the fault of the work, so the work is done again later."""
 ATTEMPT: Final = (*GONE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """What an attempt to connect may meet."""
 UNPREPARED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
@@ -114,7 +114,7 @@ async def open_pool(url: str, *, connections: int = 8, wait: bool = True, by_key
             async with pool.acquire():
                 break
         except ATTEMPT as error:
-            # A wrong password stays wrong; a server that is away comes back.
+            # A wrong password stays wrong; a server that does not answer comes back.
             if (refused := _lasting_refusal(error)) is not None:
                 await pool.close()
                 raise refused from error
@@ -130,7 +130,7 @@ async def _as_it_is(_: object) -> None:
 
 @asynccontextmanager
 async def borrow(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for statements that each stand alone. A database that is away, or not ready, is `Unavailable`."""
+    """A connection for statements that each stand alone. A database that does not answer is `Unavailable`."""
     try:
         async with pool.acquire() as connection:
             yield connection
@@ -168,7 +168,7 @@ def refused(state: str) -> Rejected:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """One transaction on one connection. A database that is away becomes `Unavailable`, and no part was kept."""
+    """One transaction on one connection. A database that does not answer is `Unavailable`, and no part was kept."""
     async with borrow(pool) as connection, connection.transaction():
         yield connection
 
@@ -193,14 +193,14 @@ async def connect(url: str) -> AsyncIterator[Connection]:
 
 
 def _check_files(url: str) -> None:
-    """A file that the address names and is not there would look like a server that is away."""
+    """A file that the address names and is not there would look like a server that does not answer."""
     for name, (path, *_) in parse_qs(urlsplit(url).query).items():
         if name in {"sslrootcert", "sslcert", "sslkey", "sslcrl"} and not Path(path).is_file():
             raise Rejected(f"la dirección de la base de datos nombra un archivo que no existe: {name}={path}")
 
 
 def _lasting_refusal(error: Exception) -> Rejected | None:
-    """The sentence for what stays wrong however long one waits; None for a database that is away."""
+    """The sentence for what stays wrong however long one waits; None for a database that does not answer."""
     match error:
         case ssl.SSLCertVerificationError():
             return Rejected(

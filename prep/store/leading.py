@@ -105,7 +105,7 @@ class Leader:
 async def session(url: str, *, lease: float = LEASE, name: str = "prep-publisher") -> AsyncIterator[Leader]:
     """A session with no right yet. `lease`: seconds after which one that is silent has ended, and its locks are free.
 
-    Raises Unavailable if the database is away.
+    Raises Unavailable if the database does not answer.
     """
     try:
         connection = await asyncpg.connect(

@@ -109,7 +109,7 @@ async def declared_now(pool: Pool) -> Night | None:
     try:
         async with borrow(pool) as connection:
             stands = await standing(connection)
-    except (asyncpg.UndefinedTableError, Unavailable):  # no migration was applied yet, or the database is away
+    except (asyncpg.UndefinedTableError, Unavailable):  # no migration was applied yet, or the database does not answer
         return None
     return None if stands is None else stands.night
 

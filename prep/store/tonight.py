@@ -36,7 +36,7 @@ class Tonight:
     """The declared night, and whether it has opened and closed."""
 
     def __init__(self, pool: Pool, *, kept: Path | None = None, clock: Callable[[], datetime] = now) -> None:
-        """`kept` is the file that keeps the night for a start while the database is away."""
+        """`kept` is the file that keeps the night for a start while the database does not answer."""
         self._pool = pool
         self._kept = kept
         self._clock = clock
@@ -102,7 +102,7 @@ class Tonight:
         return self._looking
 
     async def look(self) -> None:
-        """One look. While the database is away, everything stays as it is known."""
+        """One look. While the database does not answer, everything stays as it is known."""
         before = self._clock()
         try:
             async with borrow(self._pool) as connection:

@@ -127,7 +127,7 @@ async def test_a_killed_watch_and_a_server_that_is_away_lose_nothing(night: Nigh
     for name, content in contents_by_name.items():
         (folder / name).write_bytes(content)
 
-    # The server is away: everything is in the spool, signed, when the process is killed.
+    # The server does not answer: everything is in the spool, signed, when the process is killed.
     watch = await asyncio.create_subprocess_exec(*COMMAND, "watch", str(folder), stdout=asyncio.subprocess.PIPE)
     assert watch.stdout is not None
     said = (await watch.stdout.readline()).decode()

@@ -480,7 +480,7 @@ async def own_postgres(tmp_path: Path) -> AsyncIterator[Path]:
 async def test_images_come_in_while_postgres_is_away_if_the_bus_is_not_in_it(
     tmp_path: Path, own_postgres: Path
 ) -> None:
-    """Also in a process that was started while it was away: it remembers the devices."""
+    """Also in a process that was started while it did not answer: it remembers the devices."""
     server = await embedded.start(own_postgres)
     await migrate(server.owner())
     device, journal = Device("escaner-1"), Journal(tmp_path / "journal")

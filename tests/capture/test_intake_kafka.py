@@ -1,4 +1,4 @@
-"""With Kafka, images come in while PostgreSQL is away, and are processed when it is back; without Kafka, no receipt promises anything."""
+"""With Kafka, images come in while PostgreSQL does not answer, and are processed when it is back; without Kafka, no receipt promises anything."""
 
 import asyncio
 import hashlib
@@ -48,7 +48,7 @@ async def server(tmp_path: Path) -> AsyncIterator[embedded.Embedded]:
 async def test_images_come_in_while_postgres_is_away_and_are_processed_when_it_is_back(
     cluster: Cluster, server: embedded.Embedded, tmp_path: Path
 ) -> None:
-    """Also in a process that was started while it was away: it remembers the devices."""
+    """Also in a process that was started while it did not answer: it remembers the devices."""
     device = Device("escaner-1")
     await furnish(server.owner(), device)
     async with open_room(server.app(), tmp_path, device=device, bus=KafkaBus(cluster)) as room:

@@ -53,7 +53,7 @@ class Cord:
             ways = [asyncio.create_task(copy(reader, here)), asyncio.create_task(copy(there, writer))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):
-            pass  # the server is away, or the cord was pulled out
+            pass  # the server does not answer, or the cord was pulled out
         finally:  # no await here: a second pull would interrupt it, and the ends would stay open
             for way in ways:
                 way.cancel()

@@ -275,7 +275,7 @@ async def test_the_tls_of_postgresql_itself(papers: tuple[Path, ssl.SSLContext],
 
 
 async def refused(url: str) -> str:
-    """By a pool that would wait for a server that is away, and by a single connection, in the same words."""
+    """By a pool that would wait for a server that does not answer, and by a single connection, in the same words."""
     with pytest.raises(Rejected) as first:
         async with asyncio.timeout(PATIENCE):
             await open_pool(url)

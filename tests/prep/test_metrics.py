@@ -127,7 +127,7 @@ def test_a_local_blob_store_says_how_much_room_it_has_and_a_remote_one_nothing(t
     folder.rmdir()
     gone = REGISTRY.get_sample_value("prep_blobs_free_bytes", {"part": "aquí"})
     assert gone is not None
-    assert gone != gone, "a disk that is away has no number"  # noqa: PLR0124  # NaN
+    assert gone != gone, "a disk that does not answer has no number"  # noqa: PLR0124  # NaN
 
 
 def test_a_clock_that_nobody_has_set_has_not_moved() -> None:
