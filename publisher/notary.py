@@ -1,10 +1,11 @@
 """Who vouches for a corte: the institution's seal and the time stamps beside its SHA256SUMS.
 
-A PREP night does not stop because a key cannot be used. A corte is sealed in its stage, before any reader sees it. If the
-key does not answer, the corte goes out without its seal, an alarm sounds, the log gets an incident, and the seal is made as
-soon as the key is back. Until then, a reader with the authority (`integrity verify --ca`) is told that the seal is
-missing (AUT-01), which is true. Seals are made in the order of the cortes, so that their hours never go back. The other
-choice, no corte without its seal, would let a person who pulls a token out of its socket stop the publication.
+A PREP night does not stop because a key cannot be used. A corte is sealed in its stage, before any reader sees it. If
+the key does not answer, the corte goes out without its seal, an alarm sounds, the log gets an incident, and the seal
+is made as soon as the key is back. Until then, a reader with the authority (`integrity verify --ca`) is told that the
+seal is missing (AUT-01), which is true. Seals are made in the order of the cortes, so that their hours never go back.
+The other choice, no corte without its seal, would let a person who pulls a token out of its socket stop the
+publication.
 
 Time stamps come from other institutions. They are asked for after a corte is out, again and again until they are there.
 A file beside a SHA256SUMS is written once: an existing seal is never made again. A corte that is made again after a

@@ -85,8 +85,8 @@ class Mirror:
     async def look(self) -> bool:
         """One look at the origin: bring new files, verify them, show them. Returns whether there were any.
 
-        Raises Divergence; Unavailable if the origin does not answer or has not finished. If it raises, or stops anywhere,
-        the tree that is shown stays the same.
+        Raises Divergence; Unavailable if the origin does not answer or has not finished. If it raises, or stops
+        anywhere, the tree that is shown stays the same.
         """
         held = held_in(self._folder)
         try:

@@ -74,7 +74,9 @@ def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -
         assert addresses == {f"prep_database_{part}"} or name in {"prepared", "admin"}, name
     assert "USER prep" in (DEPLOY / "Containerfile").read_text()
     [asked] = re.findall(r"^HEALTHCHECK .*\n +CMD .*(/\w+)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
-    assert asked == "/livez", "an orchestrator restarts what is ill, and a restart heals no database that does not answer"
+    assert asked == "/livez", (
+        "an orchestrator restarts what is ill, and a restart heals no database that does not answer"
+    )
 
 
 def test_every_server_has_limits_and_a_health_check_and_is_started_again() -> None:
