@@ -204,12 +204,20 @@ async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte
         with office.step("pages"):
             async with _snapshot_to_read(office, leader, corte.number, then=True) as shown:
                 book = await _read_book(office, shown)
-                await _write_pages(office, shown, corte, book=book, stage=stage, rendered=rendered, incidents=incidents)
+                late = last is not None and corte.number < last.number
+                await _write_pages(
+                    *(office, shown, corte),
+                    book=book,
+                    stage=stage,
+                    rendered=rendered,
+                    incidents=incidents,
+                    late=late,
+                )
         # The pages show this corte; index.json still names the one before. If we stop here, the pages are written
         # again.
         await _wait_for_proof(office, corte)
         # Its proof is beside it, or comes later: the sequencer makes it, and no corte waits longer for it.
-        # A corte that was finished late must not move index.json back.
+        # A corte that was finished late must not move index.json back; its pages did not either.
         if last is None or corte.number >= last.number:
             await leader.check()
             with office.step("index"):
@@ -636,6 +644,7 @@ async def _write_pages(
     stage: Path,
     rendered: Rendered | None,
     incidents: Sequence[ToldIncident],
+    late: bool,
 ) -> None:
     all_fuera = await shown.fuera()
     fuera = {election.id: _fuera_of(election, book, all_fuera) for election in book.elections}
@@ -651,6 +660,7 @@ async def _write_pages(
         fuera=fuera,
         incidents=incidents,
         address=office.address,
+        late=late,
     )
 
 

@@ -183,7 +183,7 @@ class ElectionPages:
     def election(self) -> None:
         """The election's own page, its card, and its picture."""
         view = self.summary_view()
-        self.site.put(self.site.public / self._code / PICTURE, picture_of(self.site, view))
+        self.site.put_newest(self.site.public / self._code / PICTURE, picture_of(self.site, view))
         self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=view)
         listed = [] if len(self._contests) > 1 else self._place_lines(next(iter(self._contests)))
         self.site.write(f"{self._code}/index.html", "election.html", view=view | {"places": listed})

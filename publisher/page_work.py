@@ -36,6 +36,8 @@ class Edition:
     """Of each election."""
     address: str = ""
     """Where the published tree is on the web; empty if nobody said it."""
+    late: bool = False
+    """As of `SiteWriter`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class PageWork:
     """Writes batches of pages of one edition."""
 
     def __init__(self, edition: Edition) -> None:
-        self._site = SiteWriter(edition.public, edition.stage, edition.book, edition.corte, edition.address)
+        self._site = SiteWriter(
+            edition.public, edition.stage, edition.book, edition.corte, edition.address, edition.late
+        )
         self._pages = {each.election.id: ElectionPages(self._site, each) for each in edition.figures}
         self._elections = {each.id: (each, edition.book.rules(each)) for each in edition.book.elections}
 

@@ -34,7 +34,7 @@ _MONTHS: Final = (
 _LONG: Final = 12
 """Digits of a cell that is no quantity: the digest of an image may have no letter in it."""
 _FIGURE: Final = re.compile(r'<data value="([^"<>]*)" data-de="([^"<>]*)">')
-_OWN_CORTE: Final = re.compile(r' data-corte="\d+"')
+_OWN_CORTE: Final = re.compile(r' data-corte="(\d+)"')
 
 
 class Cells:
@@ -115,6 +115,8 @@ class SiteWriter:
     corte: Corte
     address: str = ""
     """Address of the site on the web, without a slash at its end; empty if it was not said."""
+    late: bool = False
+    """A later corte is out, and this one is made again after a loss: pages of later cortes stay as they are."""
     made: set[Path] = field(default_factory=set)
     """Folders that exist."""
     written: set[str] = field(default_factory=set)
@@ -152,7 +154,13 @@ class SiteWriter:
         except (FileNotFoundError, UnicodeError):
             return None
 
+    def _is_of_a_later_corte(self, name: str) -> bool:
+        named = _OWN_CORTE.search(self._page_that_is_there(name) or "") if self.late else None
+        return named is not None and int(named[1]) > self.corte.number
+
     def _put_page(self, name: str, text: str, number: int, data: object) -> None:
+        if self._is_of_a_later_corte(name):
+            return
         path = self.public / name
         if path.parent not in self.made:
             path.parent.mkdir(exist_ok=True)
@@ -163,9 +171,16 @@ class SiteWriter:
         self.put(path, text.encode())
 
     def remove(self, name: str) -> None:
+        if self._is_of_a_later_corte(name):
+            return
         for each in (name, twin_of(name)):
             (self.public / each).unlink(missing_ok=True)
         self.removed.add(name)
+
+    def put_newest(self, path: Path, content: bytes) -> None:
+        """Write a file beside the pages that names no corte, unless one of a later corte is there."""
+        if not (self.late and path.exists()):
+            self.put(path, content)
 
     def put(self, path: Path, content: bytes) -> None:
         # Several processes write pages in one stage.

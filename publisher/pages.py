@@ -65,9 +65,13 @@ async def render(
     fuera: Mapping[ElectionId, Sequence[Fuera]],
     incidents: Sequence[ToldIncident] = (),
     address: str = "",
+    late: bool = False,
 ) -> None:
-    """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts."""
-    site = SiteWriter(public, stage, book, corte, address)
+    """Write the pages that this corte changes, each in `stage` first. `shown` gives the corte's recorded facts.
+
+    `late`: a later corte is out. What its pages say stays.
+    """
+    site = SiteWriter(public, stage, book, corte, address, late)
     await finder.write_index(site, shown)
     # These files are constants of a release: written only if they differ. Pages need them, so they come first.
     for name, content in site_files(book).items():
@@ -75,7 +79,7 @@ async def render(
             (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
     past = await cortes.history(shown)
-    desk = PageDesk(press, Edition(public, stage, book, corte, tuple(figures), address))
+    desk = PageDesk(press, Edition(public, stage, book, corte, tuple(figures), address, late))
     elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
     # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the places
     # and the lists, the elections, and the home page.
@@ -268,7 +272,7 @@ def _write_feed(site: SiteWriter, past: Sequence[Before]) -> None:
     text = TEMPLATES.get_template("cortes.atom").render(
         **site.common(FEED), entries=entries, origin=site.book.night.log_name
     )
-    site.put(site.public / FEED, text.encode())
+    site.put_newest(site.public / FEED, text.encode())
 
 
 def _write_changes(site: SiteWriter) -> None:
@@ -283,4 +287,4 @@ def _write_changes(site: SiteWriter) -> None:
         "quitadas": sorted(site.removed),
         "siguiente": changes_path(site.corte.number + 1) if site.corte.phase is not Phase.FINAL else None,
     }
-    site.put(path, out.canonical(content))
+    site.put_newest(path, out.canonical(content))

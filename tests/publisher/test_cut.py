@@ -708,6 +708,26 @@ async def test_a_corrected_acta_keeps_its_earlier_values_and_stands_on_the_list(
     assert {each["estado"] for each in waiting} <= {"Todavía no llega"}
 
 
+async def test_a_corte_that_is_made_again_late_leaves_the_pages_of_later_ones(tonight: SmallNight) -> None:
+    """Also the page of an acta that a later corte corrected, the start page and the feed."""
+    await tonight.cut()
+    await tonight.count(tonight.sheets[:10])
+    await tonight.cut()
+    old = next(sheet for sheet in tonight.sheets[:10] if _sheet_counts(sheet))
+    assert old.values is not None
+    await tonight.count([replace(old, values={**old.values, "NULOS": _votes_on_sheet(old, "NULOS") + 3})])
+    await tonight.count(tonight.sheets[10:14])
+    await tonight.cut()
+    public = tonight.office.public
+    before = tree(public)
+    shutil.rmtree(folder(public, 1))
+    clave = next(sheet.clave for sheet in tonight.sheets[:10] if sheet.clave and sheet.clave != old.clave)
+    for page in public.glob(f"*/{clave}.*"):  # a page of the corte that is lost with it comes back
+        page.unlink()
+    assert (await tonight.cut()).number == 1
+    assert tree(public) == before
+
+
 def active_names(files: dict[str, bytes]) -> dict[str, bytes]:
     """Every territory, contest and candidate of the catalogue has the name of a program."""
     changed = dict(files)
