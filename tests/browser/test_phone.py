@@ -129,12 +129,15 @@ class DroppingLink:
         self._flying: set[Request] = set()
         self._line = phone.context.new_cdp_session(phone.page)
         phone.page.on("request", lambda each: self._flying.add(each) if "/v1/uploads" in each.url else None)
-        phone.page.on("requestfinished", self._flying.discard)
+        phone.page.on("requestfinished", self._ended)
         phone.page.on("requestfailed", self._broke)
+
+    def _ended(self, request: Request) -> None:
+        self._flying.discard(request)
 
     def _broke(self, request: Request) -> None:
         self.cut += request in self._flying
-        self._flying.discard(request)
+        self._ended(request)
 
     def _is(self, *, there: bool) -> None:
         said = {"offline": not there, "latency": 60, "downloadThroughput": 4 * self.UP, "uploadThroughput": self.UP}
