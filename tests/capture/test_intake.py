@@ -185,7 +185,7 @@ async def test_a_process_that_starts_knows_the_numbers_of_the_one_before(night: 
         assert (await first.send(jpeg(3), Sequence="9000")).status_code == 201
 
 
-DOCUMENTS = "Acta PREP, Acta Consejo, Copia RPPCI, Copia PE, Acta Extranjero"
+DOCUMENTS = "Acta PREP, Acta Consejo, Copia RPPCI, Copia PE, Acta Extranjero, Constancia sin imagen"
 ISO_8601 = "se espera fecha y hora ISO 8601 con su desfase, como 2024-06-02T18:30:00-06:00"
 HEADERS: list[tuple[str, str | None, str]] = [
     ("Device", None, "falta el encabezado X-PREP-Device"),
