@@ -43,7 +43,6 @@ from prep.store import pipeline as store
 from prep.store.database import Connection
 from prep.store.decisions import ProposedDecision, Speaker
 from prep.store.pipeline import ActaRow, Identification, KeptCapture, Reading, Unread, Version
-from prep.upload import TipoDocumento
 
 SHUFFLE: Final = 20.0
 """A new task waits a random time of up to this many seconds. So no person can arrange which acta they get."""
@@ -313,8 +312,7 @@ async def _is_first_image(connection: Connection, image: bytes, *, than: bytes |
     """Whether `than` says that there is no image of the acta, and `image` is one."""
     if than is None:
         return False
-    new, old = await store.provenance(connection, image), await store.provenance(connection, than)
-    return old.tipo_documento == TipoDocumento.SIN_IMAGEN != new.tipo_documento
+    return await store.says_no_image(connection, than) and not await store.says_no_image(connection, image)
 
 
 async def _is_better(connection: Connection, image: bytes, *, than: bytes | None) -> bool:
@@ -391,7 +389,7 @@ async def _ask_capture(
     """
     assert row.image is not None
     queue_at = _random_queue_time(given)
-    if ordinal == 1 and (await store.provenance(connection, row.image)).tipo_documento == TipoDocumento.SIN_IMAGEN:
+    if ordinal == 1 and await store.says_no_image(connection, row.image):
         queue_at += IMPORT_WAITS  # the person who imports it captures it first
     await store.add_task(
         connection,

@@ -12,8 +12,9 @@ WITH mine AS (
         SELECT id FROM task
         WHERE task.kind = kinds.kind
             AND (lease IS NULL OR lease_until <= $4)
-            -- One that waits for a person who imports it is offered later; a minute, as clocks of machines differ.
-            AND queue_at < $4::timestamptz + interval '1 minute'
+            -- One that waits for the person who imports it stands far behind its creation, and is offered when that
+            -- time has come. No other is asked for its time: the clock of this machine may be behind.
+            AND (queue_at < created_at + interval '10 minutes' OR queue_at <= $4)
             AND $1 <> ALL (not_persons)
             AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $7)
         ORDER BY queue_at

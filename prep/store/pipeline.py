@@ -313,6 +313,11 @@ NO_PROVENANCE: Final = Provenance("-", "-", "", "-", None, proceso_tecnico=False
 """Of an acta that never came (sin acta)."""
 
 
+async def says_no_image(connection: Connection, image: bytes) -> bool:
+    """Whether it is a page in the place of an image, that says that there is none (`TipoDocumento.SIN_IMAGEN`)."""
+    return bool(await connection.fetchval(SQL["says_no_image"], image))
+
+
 async def provenance(connection: Connection, image: bytes) -> Provenance:
     row = await connection.fetchrow(SQL["first_arrival"], image)
     # The first arrival counts: later copies of the same image change no column of the official row.

@@ -136,6 +136,10 @@ SELECT id, ordinal, person, site, typed_at, numbers, marks FROM entry WHERE acta
 SELECT entry, resolved_at FROM resolution WHERE acta = $1 AND ronda = $2
 
 -- Not EXISTS: PostgreSQL may answer that from a hash of all identifications of the night.
+-- Whether the image is a page that says that there is none.
+-- name: says_no_image
+SELECT tipo_documento = 'Constancia sin imagen' FROM arrival WHERE image = $1 ORDER BY received_at, id LIMIT 1
+
 -- name: first_arrival
 SELECT a.origen, a.digitalizacion, a.traslado, a.tipo_documento, a.acopio_at,
     coalesce((SELECT bool_or(i.proceso_tecnico) FROM identification i WHERE i.image = a.image), false) AS proceso_tecnico

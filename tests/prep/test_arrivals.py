@@ -18,10 +18,11 @@ from prep.bus.contract import Bus
 from prep.domain.hours import CENTRAL
 from prep.messages import ImageReceived, Message, Topic
 from prep.pipeline import Given
-from prep.store import cortes, deliveries
+from prep.store import deliveries
 from prep.store import pipeline as store
 from prep.store.database import Connection, Pool, open_pool, transaction
 from prep.store.pipeline import Reading
+from prep.store.unsettled import unsettled
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 from tests.makers.cord import plugged
@@ -134,7 +135,8 @@ async def test_an_image_that_was_set_aside_does_not_hold_the_last_corte_back(poo
     async def waiting() -> int:
         connection = await asyncpg.connect(night.app)
         try:
-            return int((await connection.fetchrow(cortes.SQL["progress"]))["waiting"])  # type: ignore[index]
+            open_ = await unsettled(connection)
+            return open_.sin_leer + open_.apartados
         finally:
             await connection.close()
 

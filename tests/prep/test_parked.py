@@ -217,7 +217,7 @@ async def test_lists_are_read_at_the_machine(pool: Pool, person: Person, night: 
     await person.types("dismiss", "1", "--reason", "repetido", "--by", "una")
     status, out, _ = await person.lists("people", "--json")
     assert [json.loads(line) for line in out.splitlines()] == [
-        {"usuario": login, "rol": rol, "sitio": site, "activa": True}
+        {"usuario": login, "rol": rol, "sitio": site, "activa": True, "en_pausa": False, "ultimo_cambio": None}
         for login, rol, site in (
             ("una", "supervisor", "CCV-1"),
             ("otra", "supervisor", "CCV-2"),
