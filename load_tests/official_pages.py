@@ -20,6 +20,7 @@ from html import unescape
 from pathlib import Path
 from typing import Final
 
+from prep.errors import PrepError
 from prep.files.official import OfficialFile, OfficialRow, read_official
 from prep.files.published_zip import open_published
 
@@ -157,8 +158,13 @@ def main() -> int:
     parser.add_argument("official", type=Path, metavar="ARCHIVO")
     parser.add_argument("--casillas", type=int, default=200)
     said = parser.parse_args()
-    opened = open_published(said.official.name, said.official.read_bytes())
-    found = compare_pages(said.tree, read_official(opened.results), casillas=said.casillas)
+    try:
+        opened = open_published(said.official.name, said.official.read_bytes())
+        found = compare_pages(said.tree, read_official(opened.results), casillas=said.casillas)
+    except OSError as error:
+        parser.error(f"no se puede leer {error.filename}")
+    except (PrepError, ValueError) as error:
+        parser.error(error.sentence if isinstance(error, PrepError) else f"no es lo que se esperaba: {error}")
     print(found)
     print("\n".join(found.differences[:40]), file=sys.stderr)
     return 1 if found.differences else 0

@@ -195,8 +195,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--corte", type=int)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(argv)
-    number = asked.corte if asked.corte is not None else json.loads((asked.tree / "index.json").read_bytes())["corte"]
-    results = read(asked.tree, number)
+    try:
+        told = json.loads((asked.tree / "index.json").read_bytes())
+        results = read(asked.tree, told["corte"] if asked.corte is None else asked.corte)
+    except OSError as error:
+        parser.error(f"this is no published tree with clean data: {error.filename} cannot be read")
     if asked.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     else:

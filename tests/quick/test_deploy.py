@@ -75,7 +75,7 @@ def test_our_containers_run_existing_commands_with_only_the_rights_they_need() -
     assert "USER prep" in (DEPLOY / "Containerfile").read_text()
     [asked] = re.findall(r"^HEALTHCHECK .*\n +CMD .*(/\w+)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert asked == "/livez", (
-        "an orchestrator restarts what is ill, and a restart heals no database that does not answer"
+        "an orchestrator restarts a part that is ill, and a restart heals no database that does not answer"
     )
 
 
