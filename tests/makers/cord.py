@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 from prep.bus.kafka_dev import DevKafka
 
 _CHUNK: Final = 65536
+_TURNS_TO_BEGIN: Final = 8
+"""Turns of the loop from the moment that it takes a connection to the start of the connection's task: four, and some more."""
 
 Reach = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 """Opens a connection to the server at the other end of the cord."""
@@ -34,6 +36,11 @@ class Cord:
 
     async def pull_out(self) -> None:
         assert self._server is not None
+        # A connection that was taken a moment ago has no task yet, and would stay open: take no more, let those begin.
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(_TURNS_TO_BEGIN):
+            await asyncio.sleep(0)
         self._server.close()
         for running in self._running:
             running.cancel()
