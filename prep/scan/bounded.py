@@ -146,17 +146,16 @@ class Lane:
 
     async def _wait_for(self, done: asyncio.Future[T], slot: ProcessPoolExecutor) -> T:
         """The answer. Raises TimeoutError if the process does not come on, or TimeoutError of the work itself."""
-        spent = _cpu_of(slot)
+        ready, times = _ready_time_of(slot), 0
         try:
             while True:
                 try:
                     async with asyncio.timeout(self._bounds.seconds):
                         return await asyncio.shield(done)
                 except TimeoutError:
-                    before, spent = spent, _cpu_of(slot)
-                    # The share makes the wait end: the kernel kills the process once all of `cpu` is used.
-                    coming_on = spent - before >= self._bounds.cpu / self._bounds.patience
-                    if done.done() or self._bounds.patience == 1 or not coming_on:
+                    before, ready, times = ready, _ready_time_of(slot), times + 1
+                    sleeps = ready - before < self._bounds.cpu / self._bounds.patience
+                    if done.done() or sleeps or times == self._bounds.patience:
                         raise
         finally:
             done.cancel()
@@ -188,14 +187,16 @@ class Lane:
         self._free = [None] * len(self._free)
 
 
-def _cpu_of(slot: ProcessPoolExecutor) -> float:
-    """Seconds of processor time that its process has used; 0 if the system does not tell, or it is gone."""
+def _ready_time_of(slot: ProcessPoolExecutor) -> float:
+    """Seconds in which its process ran or waited for a processor; 0 if the system does not tell, or it is gone.
+
+    On a busy machine a process that works waits most of the time. One that sleeps does neither.
+    """
     spent = 0.0
     for pid in list(slot._processes or {}):  # noqa: SLF001  # before 3.14 there is no other way
         with contextlib.suppress(OSError, ValueError, IndexError):
-            # The name of the program, in brackets, may hold anything; the two times stand at fixed places behind it.
-            fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-            spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            running, waiting = map(int, Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[:2])
+            spent += (running + waiting) / 1e9
     return spent
 
 
