@@ -6,10 +6,13 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import asyncpg
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,6 +31,24 @@ from tests.makers.s3_server import S3Server
 # No test depends on the speed of its machine: a busy one is slow to make examples, and to try them.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 12 << 30
+"""Bytes of memory that must be free. The files of a whole run need less than half."""
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether programs may run from files in that folder of memory, and the files of a run have room there."""
+    if not folder.is_dir() or psutil.virtual_memory().available < _ROOM:
+        return False
+    told = os.statvfs(folder)
+    return told.f_bavail * told.f_frsize >= _ROOM and not told.f_flag & os.ST_NOEXEC
+
+
+# Tests copy and remove whole trees and clone databases some thousand times. In memory no test waits for the disk.
+# What an fsync must protect is tested with `tests.makers.disk`, which trusts no disk.
+if _has_room(_MEMORY):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +88,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embe
         await migrate(server.owner())
         connection = await asyncpg.connect(server.owner())
         await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("ALTER SYSTEM SET full_page_writes = off")
         await connection.execute("SELECT pg_reload_conf()")
         await connection.close()
         return server
@@ -78,18 +100,31 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embe
         time.sleep(0.05)
 
 
-@pytest.fixture
-def night(postgres: embedded.Embedded) -> Night:
-    """A fresh clone of the migrated database."""
+@asynccontextmanager
+async def cloned(postgres: embedded.Embedded) -> AsyncIterator[Night]:
+    """A night of its own on a copy of the migrated database, which is dropped at the end."""
     name = f"t_{uuid.uuid4().hex}"
 
-    async def clone() -> None:
+    async def order(statement: str) -> None:
         connection = await asyncpg.connect(postgres.owner("postgres"))
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
+        await connection.execute(statement)
         await connection.close()
 
-    asyncio.run(clone())
-    return Night.of(postgres, name)
+    # To copy the files costs a fourth of writing them to the log.
+    await order(f"CREATE DATABASE {name} TEMPLATE prep STRATEGY FILE_COPY")
+    try:
+        yield Night.of(postgres, name)
+    finally:
+        await order(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def night(postgres: embedded.Embedded) -> Iterator[Night]:
+    """A fresh clone of the migrated database."""
+    with asyncio.Runner() as runner:
+        clone = cloned(postgres)
+        yield runner.run(clone.__aenter__())
+        runner.run(clone.__aexit__(None, None, None))
 
 
 @pytest.fixture(scope="session")

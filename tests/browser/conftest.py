@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -27,7 +25,7 @@ from prep.rehearsal.replay import Sheet
 from prep.store import embedded
 from prep.store.cortes import Phase
 from publisher.web import CHECKER, POLICY
-from tests.conftest import Night
+from tests.conftest import cloned
 from tests.makers.capture_room import PASSWORD
 from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import logged_night
@@ -57,13 +55,12 @@ def picture(sheet: Sheet) -> bytes:
 def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Signer]:
     """A finished night of three cortes with its log, written by publisher and sequencer; and the log's key."""
     folder = tmp_path_factory.mktemp("noche")
-    name = f"t_{uuid.uuid4().hex}"
 
     async def publish() -> Signer:
-        connection = await asyncpg.connect(postgres.owner("postgres"))
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
-        await connection.close()
-        async with logged_night(Night.of(postgres, name), folder, casillas=12, declared=DECLARED, logo=LOGO) as tonight:
+        async with (
+            cloned(postgres) as night,
+            logged_night(night, folder, casillas=12, declared=DECLARED, logo=LOGO) as tonight,
+        ):
             tonight.night.draw = picture
             tonight.night.office = replace(tonight.night.office, address="https://prep.example.mx")
             sheets = tonight.night.sheets

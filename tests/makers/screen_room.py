@@ -6,7 +6,6 @@ import io
 import json
 import random
 import threading
-import uuid
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from prep.rehearsal.drawing.camera import CLEAN, Condition
 from prep.rehearsal.drawing.press import PrintedForm, describe
 from prep.scan.corners import find_marks
 from prep.store import embedded
-from tests.conftest import Night
+from tests.conftest import cloned
 from tests.makers.capture_room import VALUES, Clock, Room, furnished, qr
 from tests.makers.waiting import PATIENCE
 
@@ -100,19 +99,18 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
 
     Its clock is that of the machine when it starts: the lease that a screen counts down is of the server's clock.
     """
-    name = f"t_{uuid.uuid4().hex}"
     loop = asyncio.new_event_loop()
     opened: concurrent.futures.Future[Room] = concurrent.futures.Future()
     ends = asyncio.Event()
 
     async def serve() -> None:
-        connection = await asyncpg.connect(postgres.owner("postgres"))
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
-        await connection.close()
         clock = Clock(datetime.now(UTC))
         try:
-            async with furnished(Night.of(postgres, name), folder, clock=clock, image_max_bytes=2_000_000) as room:
-                owner = await asyncpg.connect(postgres.owner(name))
+            async with (
+                cloned(postgres) as night,
+                furnished(night, folder, clock=clock, image_max_bytes=2_000_000) as room,
+            ):
+                owner = await asyncpg.connect(night.owner)
                 await owner.execute("INSERT INTO form_layout VALUES (10, $1)", json.dumps(describe(FORM)))
                 await owner.close()
                 opened.set_result(room)

@@ -42,7 +42,7 @@ from prep.store.people import Person, Role
 from prep.store.pipeline import Reading, Unread
 from prep.store.tonight import Tonight
 from prep.upload import Digitalizacion, Origen, TipoDocumento
-from tests.conftest import Night
+from tests.conftest import Night, cloned
 from tests.makers.cast import LOGGED_IN
 from tests.makers.declared import TONIGHT
 from tests.makers.two_people import say_sin_acta
@@ -678,16 +678,9 @@ def test_in_any_order_and_however_often_a_message_comes_the_truth_counts(
 ) -> None:
     """Every message one to three times, keys interleaved at random, people mistaken at random but never alike."""
 
-    async def clone() -> Night:
-        name = f"h_{uuid.uuid4().hex}"
-        connection = await asyncpg.connect(postgres.owner("postgres"))
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
-        await connection.close()
-        return Night.of(postgres, name)
-
     async def night() -> None:
         rng = random.Random(seed)
-        async with world(await clone(), tmp_path_factory.mktemp("blobs")) as made:
+        async with cloned(postgres) as fresh, world(fresh, tmp_path_factory.mktemp("blobs")) as made:
             made.chance = rng.random
             number = 0
             for sheet in made.sheets:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import threading
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import asyncpg
 import httpx
 import pytest
 from prometheus_client import REGISTRY
@@ -34,7 +32,7 @@ from publisher.mirror.divergence import Divergence
 from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import OriginRefused, Patience, base_of
 from publisher.start_page import show_incidents
-from tests.conftest import Night
+from tests.conftest import cloned
 from tests.makers.logged_night import logged_night
 from tests.makers.small_night import make_clean_data
 from tests.makers.waiting import PATIENCE, until
@@ -46,14 +44,10 @@ QUICK = Patience(connect=5, silence=5, pause=0, tries=2)
 def grown(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Signer]:
     """The tree of one night after each of its cortes 0, 1, 2 and 3; and the log's key."""
     folder = tmp_path_factory.mktemp("noche")
-    name = f"t_{uuid.uuid4().hex}"
     trees: list[Path] = []
 
     async def publish() -> Signer:
-        connection = await asyncpg.connect(postgres.owner("postgres"))
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
-        await connection.close()
-        async with logged_night(Night.of(postgres, name), folder, casillas=12) as tonight:
+        async with cloned(postgres) as night, logged_night(night, folder, casillas=12) as tonight:
             sheets = tonight.night.sheets
 
             async def corte(phase: Phase | None = None) -> None:

@@ -4,11 +4,9 @@ import asyncio
 import hashlib
 import json
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from integrity import layout, leaves
@@ -19,7 +17,7 @@ from integrity.verify import verify
 from prep.store import embedded
 from prep.store.cortes import Phase
 from publisher.log.office import policy_text
-from tests.conftest import Night
+from tests.conftest import cloned
 from tests.makers.logged_night import LoggedNight, logged_night
 
 
@@ -27,14 +25,9 @@ from tests.makers.logged_night import LoggedNight, logged_night
 def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Signer]:
     """A finished night: three cortes, two devices, every proof in its place."""
     tmp_path = tmp_path_factory.mktemp("noche")
-    name = f"t_{uuid.uuid4().hex}"
 
     async def cut() -> Signer:
-        connection = await asyncpg.connect(postgres.owner("postgres"))
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE prep")
-        await connection.close()
-        night = Night.of(postgres, name)
-        async with logged_night(night, tmp_path, casillas=12) as tonight:
+        async with cloned(postgres) as night, logged_night(night, tmp_path, casillas=12) as tonight:
             sheets = tonight.night.sheets
             await tonight.night.cut()
             await tonight.count(sheets[:8], "catd-01")
