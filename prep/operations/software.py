@@ -16,7 +16,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 from prep.errors import Rejected
@@ -62,14 +62,16 @@ def _other_files() -> Iterator[tuple[str, Path]]:
 def _files_under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [each for each in folders if each != _CACHE]
+        # One path for a folder, not one for a file: an installation has some twenty thousand files.
+        here = Path(parent)
+        prefix = "/".join((name, *here.relative_to(folder).parts))
         for file in files:
-            inside = Path(parent, file).relative_to(folder)
-            if not _is_of_this_machine(inside):
-                yield f"{name}/{inside.as_posix()}", folder / inside
+            if not _is_note_of_installer(here.name, file):
+                yield f"{prefix}/{file}", here / file
 
 
-def _is_of_this_machine(path: PurePath) -> bool:
-    return _CACHE in path.parts or (path.parent.name.endswith(".dist-info") and path.name in _ABOUT_INSTALLING)
+def _is_note_of_installer(folder: str, file: str) -> bool:
+    return folder.endswith(".dist-info") and file in _ABOUT_INSTALLING
 
 
 def _file_digests(files: Sequence[tuple[str, Path]]) -> list[tuple[str, str]]:
@@ -88,7 +90,9 @@ def altered(text: str) -> list[str]:
     for distribution in importlib.metadata.distributions():
         for file in distribution.files or ():
             # Packages list their scripts outside the library folder (`..`); our list does not have those.
-            if file.hash is None or file.hash.mode != "sha256" or file.parts[0] == ".." or _is_of_this_machine(file):
+            if file.hash is None or file.hash.mode != "sha256" or file.parts[0] == "..":
+                continue
+            if _CACHE in file.parts or _is_note_of_installer(file.parent.name, file.name):
                 continue
             # RECORD writes digests in base64 without padding.
             said = base64.urlsafe_b64decode(file.hash.value + "=" * (-len(file.hash.value) % 4)).hex()
