@@ -12,6 +12,9 @@ UPGRADE ?= --upgrade
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := --require-hashes --only-binary :all: -r
 
+# A night starts some thirty processes. Without the files of compiled code each would compile this code again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup system tools screens demo test quick lint format bench lock wheel clean
 
 help: ## this list
