@@ -62,7 +62,7 @@ def measure(names: Sequence[str]) -> list[Figure]:
 
 def compare(names: Sequence[str], other: str, turns_of_each: int = 2) -> list[str]:
     """Measure the commit `other` and this working tree in turn; returns one line for each figure, in their order."""
-    here, found = Path(__file__).parents[2], defaultdict[tuple[str, str], list[list[float]]](lambda: [[], []])
+    here, found = Path(__file__).parents[2], defaultdict[tuple[str, str], list[list[Figure]]](lambda: [[], []])
     with tempfile.TemporaryDirectory(prefix="otro-") as scratch:
         there = Path(scratch, "arbol")
         subprocess.run(["git", "-C", here, "worktree", "add", "--detach", there, other], check=True)
@@ -70,7 +70,7 @@ def compare(names: Sequence[str], other: str, turns_of_each: int = 2) -> list[st
             for _ in range(turns_of_each):
                 for side, tree in enumerate((there, here)):
                     for figure in _measured_in(tree, names, Path(scratch, "cifras.json")):
-                        found[figure["name"], figure["unit"]][side].append(figure["value"])
+                        found[figure["name"], figure["unit"]][side].append(figure)
         finally:
             subprocess.run(["git", "-C", here, "worktree", "remove", "--force", there], check=True)
     return [
@@ -92,8 +92,9 @@ def _measured_in(tree: Path, names: Sequence[str], target: Path) -> list[Figure]
     return figures
 
 
-def _in_words(values: Sequence[float]) -> str:
-    return " y ".join(f"{value:g}" for value in values) or "no la mide"
+def _in_words(figures: Sequence[Figure]) -> str:
+    """Each value with its peer, which tells the steps of a corte: they show where two commits differ."""
+    return " y ".join(f"{each['value']:g} ({each['peer']})" for each in figures) or "no la mide"
 
 
 def main() -> None:
