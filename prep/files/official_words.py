@@ -287,7 +287,7 @@ def observations(text: str, texts: Texts = NO_TEXTS) -> tuple[str, ...]:
         if whole and (not known or whole <= frozenset(SIN_ACTA)):
             found = [text]
     parts = (" ".join(part.split()) for part in found)
-    return tuple(part for part in parts if not nothing(part) and not _NONE.fullmatch(fold(part)))
+    return tuple(part for part in parts if fold(part) in texts or not (nothing(part) or _NONE.fullmatch(fold(part))))
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------

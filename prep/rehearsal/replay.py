@@ -75,7 +75,7 @@ LISTA_TYPES: Final = frozenset("BCE")
 
 
 def limit(row: OfficialRow) -> int | None:
-    """Most votes that the row can hold; None if the file states no limit (no lista nominal, or 0 where none is due)."""
+    """Most votes that the row can hold; None if the file states no limit (no lista, or 0 if its type has none)."""
     if row.lista_nominal is None or (row.lista_nominal == 0 and row.tipo not in LISTA_TYPES):
         return None
     return row.lista_nominal + (row.representantes or 0)

@@ -18,7 +18,7 @@ from prep.domain.rules import SIN_ACTA, Observation, rule_set
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Rejected
 from prep.files.official import Status, read_official
-from prep.files.official_words import casilla_type, understand
+from prep.files.official_words import casilla_type, fold, understand
 from prep.files.published_zip import open_published
 from prep.rehearsal.replay import compare, examine
 from prep.rehearsal.replay_source import ReplaySource, read_source
@@ -378,3 +378,11 @@ def test_fuera_rows_need_no_identity() -> None:
     nowhere = dict.fromkeys(COLUMNS, "-") | {"OBSERVACIONES": "Fuera de Catálogo", "CONTABILIZADA": "2"}
     statuses = [row.status for row in read(ROW, nowhere, OUTSIDE | {"TIPO_CASILLA": "ZZ"}).rows]
     assert statuses == [Status.CAPTURADA, Status.FUERA_DE_CATALOGO, Status.FUERA_DE_CATALOGO]
+
+
+@pytest.mark.parametrize("printed", ["N/A", "Ninguna", "NULL", "-"])
+def test_a_text_of_the_rules_is_read_before_any_other_meaning(printed: str) -> None:
+    texts = {fold(printed): frozenset({Observation.EXCEDE})}
+    assert read_official(text(ROW | {"OBSERVACIONES": printed}).encode(), texts=texts).rows[0].observed == {
+        Observation.EXCEDE
+    }
