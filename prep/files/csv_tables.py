@@ -20,6 +20,8 @@ from typing import Final, TypeVar
 NOTHING: Final = frozenset({"", "-", "--", "N/A", "NA"})
 """Texts that files print for an absent value."""
 
+DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+"""A word processor writes - and -- as longer dashes."""
 _BOM: Final = "\ufeff"
 _MAX_NAME: Final = 200
 _MAX_CODE: Final = 60

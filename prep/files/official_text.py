@@ -270,9 +270,9 @@ def read_moment(text: str, zone: timezone, *, month_first: bool = False) -> date
     else:
         own = zone
     try:
-        at = datetime(
-            year, month, day, 0 if midnight else hour, *(int(found[p] or 0) for p in ("minute", "second")), tzinfo=own
-        )
+        at = datetime(year, month, day, tzinfo=own)
+        if not midnight:
+            at = at.replace(hour=hour, minute=int(found["minute"] or 0), second=int(found["second"] or 0))
         return (at + timedelta(days=midnight)).astimezone(zone)
     except (ValueError, OverflowError):
         return None

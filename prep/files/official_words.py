@@ -15,7 +15,7 @@ from typing import Final
 
 from prep.domain.entry import Field, Mark
 from prep.domain.rules import SIN_ACTA, Observation
-from prep.files.csv_tables import NOTHING, bare, whole
+from prep.files.csv_tables import DASHES, NOTHING, bare, whole
 
 HEADER_COLUMNS: Final = (
     "TOTAL_BOLETAS_SOBRANTES",
@@ -115,14 +115,10 @@ COALITION_MARKS: Final = frozenset({"C", "CO", "COA", "COAL", "COALICION"})
 """The marks before the parties in the name of a combination: C_PAN_PRD. CC_ is a candidatura común."""
 
 
-_DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
-"""A word processor writes - and -- as longer dashes."""
-
-
 @lru_cache(maxsize=8192)
 def fold(text: str) -> str:
     """Upper case, no accents, one form of dashes, single spaces: texts are compared in this form."""
-    decomposed = unicodedata.normalize("NFKD", " ".join(text.translate(_DASHES).split()).upper())
+    decomposed = unicodedata.normalize("NFKD", " ".join(text.translate(DASHES).split()).upper())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 

@@ -311,7 +311,7 @@ def test_any_header_that_is_accepted_has_a_leaf_and_cells_that_both_verifiers_ac
     tail = cells(row.tail(
         observations="", contabilizada=1, traslado=message.traslado, image=message.sha256, acopio_at=message.acopio_at,
         captura_at=RECEIVED, verificacion_at=RECEIVED, origen=message.origen, digitalizacion=message.digitalizacion,
-        tipo_documento=message.tipo_documento, cotejada="0", zone=zone_of_night(zone),
+        tipo_documento=message.tipo_documento, cotejada=0, zone=zone_of_night(zone),
     ))  # fmt: skip
     published = dict(zip(minimal_verifier.TAIL[-len(tail) :], tail, strict=True))
     assert forms.wrong_provenance(tuple(published[name] for name in forms.PROVENANCE), arrived=True) == ()
