@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from prep.errors import Rejected
@@ -260,7 +259,11 @@ def read_settings() -> Settings:
         raise Rejected(f"no se puede leer el secreto {PREFIX.lower()}{name[1] if name else ''}: {why}") from None
     except ValidationError as error:
         # All of them in one sentence: an operator corrects the file once.
-        wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {_expected(e)}" for e in error.errors())
+        wrong = "; ".join(
+            f"{PREFIX}{name.upper()}: {_expected(name, each['type'], each.get('ctx', {}))}"
+            for each in error.errors()
+            for name in [str(each["loc"][0])]
+        )
         raise Rejected(f"configuración inválida: {wrong}") from None
 
 
@@ -286,14 +289,13 @@ _KINDS: Final = {
 }
 
 
-def _expected(error: ErrorDetails) -> str:
+def _expected(name: str, wrong: str, limits: Mapping[str, float]) -> str:
     """The form that a wrong setting should have. Its value is not shown: it may be a secret."""
-    name = str(error["loc"][0])
     kind = Settings.model_fields[name].annotation
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return f"se espera uno de: {', '.join(kind)}"
-    form = _KINDS.get(error["type"]) or _FORMS.get(name, "un texto")
-    return f"se espera {form.format(**error.get('ctx', {}))}"
+    form = _KINDS.get(wrong) or _FORMS.get(name, "un texto")
+    return f"se espera {form.format(**limits)}"
 
 
 def _refuse_words_of_the_night(unknown: Sequence[str]) -> None:
