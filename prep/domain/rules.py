@@ -19,7 +19,7 @@ from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from prep.domain.entry import Field, Mark, Values
 from prep.errors import Code, Rejected
@@ -138,6 +138,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,59}", re.ASCII)
 _LONGEST_TEXT: Final = 200
 _FORBIDDEN: Final = ',;"\\'
 """Letters that separate the texts in a cell that holds several."""
+_FIRST: Final = "=+-@'["
+"""Letters with which no text begins: a spreadsheet, or a list, would take it for something else."""
 _TODOS: Final = (Observation.TODOS_ILEGIBLES, Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO)
 _ALIKE: Final = ((Observation.ILEGIBLE, Observation.SIN_DATO), _TODOS, SIN_ACTA)
 """Criteria that may share a text. A reader could not distinguish any others."""
@@ -238,17 +240,33 @@ def _text_errors(texts: Mapping[str, object], *, excede: bool) -> Iterator[str]:
             yield f"texts.{code}: no es un texto"
         elif len(text) > _LONGEST_TEXT or not text.isprintable() or text != " ".join(text.split()):
             yield f"texts.{code}: es demasiado largo, o tiene espacios de más o caracteres que no se imprimen"
-        elif text.startswith(("=", "+", "-", "@", "'", "[")) or any(letter in text for letter in _FORBIDDEN):
+        elif text.startswith((*_FIRST,)) or any(letter in text for letter in _FORBIDDEN):
             yield f"texts.{code}: no puede llevar , ; comillas ni \\, ni comenzar con = + - @ ' ["
     said = {code: text for code, text in texts.items() if isinstance(text, str) and text and code in codes}
     needed = [Observation.FUERA_DE_CATALOGO, *([Observation.EXCEDE] if excede else [])]
     yield from (f"texts.{code}: falta su texto" for code in needed if code not in said)
     if not any(code in said for code in SIN_ACTA):
         yield "texts.sin_acta_1: falta el texto de al menos un motivo de «sin acta» (sin_acta_1 a sin_acta_4)"
-    for one, other in combinations(said, 2):
-        together = any({one, other} <= {*group} for group in _ALIKE)
-        if _alike(said[one]) == _alike(said[other]) and not together:
-            yield f"texts.{other}: es el mismo texto que {one}; no se podrían distinguir"
+    for one, other in clashes(said):
+        yield f"texts.{other}: es el mismo texto que {one}; no se podrían distinguir"
+
+
+_Code = TypeVar("_Code", bound=str)
+
+
+def clashes(texts: Mapping[_Code, str]) -> list[tuple[_Code, _Code]]:
+    """The pairs of criteria whose texts nobody could distinguish, and that may not share one."""
+    return [
+        (one, other)
+        for one, other in combinations(texts, 2)
+        if _alike(texts[one]) == _alike(texts[other]) and not any({one, other} <= {*group} for group in _ALIKE)
+    ]
+
+
+def fit_text(text: str) -> str:
+    """The text as a rule set can hold it; "" if nothing is left."""
+    plain = "".join(letter if letter.isprintable() and letter not in _FORBIDDEN else " " for letter in text)
+    return " ".join(plain.split()).lstrip(f"{_FIRST} ")[:_LONGEST_TEXT].strip()
 
 
 def _alike(text: str) -> str:

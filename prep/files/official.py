@@ -257,9 +257,10 @@ class _Layout:
 
     @classmethod
     def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
-        names = [canonical_column(name) for name in header]
-        for place, name in enumerate(names):
-            office = office_column(name) or _of_own_office(names, place)
+        told = [canonical_column(name) for name in header]
+        names = [*told]
+        for place, name in enumerate(told):
+            office = office_column(name) or _of_own_office(told, place)
             if office and office not in names:
                 names[place] = office
         notes = []

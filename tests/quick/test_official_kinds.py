@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from prep.domain.entry import Mark
-from prep.domain.rules import SIN_ACTA, Observation, rule_set
+from prep.domain.rules import SIN_ACTA, Observation, read_rules, rule_set
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Rejected
 from prep.files.official import Status, read_official
@@ -386,3 +386,28 @@ def test_a_text_of_the_rules_is_read_before_any_other_meaning(printed: str) -> N
     assert read_official(text(ROW | {"OBSERVACIONES": printed}).encode(), texts=texts).rows[0].observed == {
         Observation.EXCEDE
     }
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "=Ilegible",
+        "@Ilegible",
+        "Ilegible\\\\",
+        "Ilegible" + " o no" * 60,
+        'Ilegible ""x""',
+        "ILEGIBLE\u202e x",
+        "Excede LN e ilegible",
+    ],
+)
+def test_a_text_that_no_rule_set_can_hold_is_proposed_as_one_that_can(printed: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text(ROW | {"OBSERVACIONES": f'"{printed}"'}))
+    proposal = read_source(tmp_path / "a.csv", rules="infer").proposal
+    assert proposal is not None
+    assert read_rules("borrador.toml", proposal.toml().encode()).digest == proposal.rules.digest
+
+
+def test_a_territory_that_only_its_institute_knows_keeps_its_names() -> None:
+    columns = [{"ID_DISTRITO_FEDERAL": "ID_REGION", "DISTRITO_FEDERAL": "REGION"}.get(name, name) for name in COLUMNS]
+    file = read_official(text(columns=columns).encode())
+    assert (file.rows[0].distrito, file.rows[0].distrito_nombre, file.notes) == (1, "Nuevo Laredo", ())
