@@ -1,7 +1,8 @@
 """Every setting of every part, read once from `PREP_*` when a process starts. An unknown variable stops the start."""
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from prep.errors import Rejected
 
@@ -87,6 +88,11 @@ def _networks(said: str) -> str:
     return said
 
 
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Minutes = Annotated[float, Field(gt=0, le=10_080)]
+"""A week at most: a longer time is a slip of the hand, and no date could hold some of them."""
+
+
 class Settings(BaseSettings):
     """One typed object; the docstring of each field is its manual."""
 
@@ -116,7 +122,7 @@ class Settings(BaseSettings):
     """URL for `prep migrate` and `prep catalog load`; empty: embedded, or the same as `database`."""
     database_replica: str = ""
     """URL of a streaming replica, for the publisher's role, from which cortes are read; empty: there is none."""
-    replica_wait_seconds: float = Field(default=5, gt=0)
+    replica_wait_seconds: float = Field(default=5, gt=0, le=3600)
     """How long a corte waits for the replica to come as far as the primary; then it is read from the primary."""
     bus: BusKind = BusKind.EMBEDDED
     """`embedded`: a table of the same PostgreSQL; `kafka`: the cluster at `kafka`, and intake without PostgreSQL."""
@@ -151,30 +157,30 @@ class Settings(BaseSettings):
     proxies: Annotated[str, AfterValidator(_networks)] = "127.0.0.1,::1"
     """Addresses or networks, separated by commas, of the proxies in front of capture. They say in `X-Forwarded-For`
     which address a client has; nobody else is believed."""
-    capture_port: int = 8700
-    worker_metrics_port: int = 8701
-    publisher_metrics_port: int = 8702
+    capture_port: Port = 8700
+    worker_metrics_port: Port = 8701
+    publisher_metrics_port: Port = 8702
     """Where the publisher serves /metrics and /healthz, and the published tree itself (for demos; nginx otherwise)."""
-    sequencer_metrics_port: int = 8703
+    sequencer_metrics_port: Port = 8703
 
     # Limits of an image: a picture that is too large must not stop a machine.
-    image_max_bytes: int = Field(default=15_000_000, ge=10_000)
-    image_max_pixels: int = Field(default=60_000_000, ge=1_000_000)
+    image_max_bytes: int = Field(default=15_000_000, ge=10_000, le=1_000_000_000)
+    image_max_pixels: int = Field(default=60_000_000, ge=1_000_000, le=1_000_000_000)
     decoders: int = Field(default=2, ge=1, le=64)
     """Processes that decode images, for each worker."""
-    attempts: int = Field(default=5, ge=1)
+    attempts: int = Field(default=5, ge=1, le=1000)
     """Tries of a message before it is parked."""
 
     # People.
-    lease_minutes: float = Field(default=10, gt=0)
-    other_site_minutes: float = Field(default=30, gt=0)
+    lease_minutes: Minutes = 10
+    other_site_minutes: Minutes = 30
     """How long a second capture waits for a person at another site; after that anybody else may type it."""
     control_percent: float = Field(default=1, ge=0, le=10)
     """Of the captures that people are handed, how many are of an acta whose result is known, to measure how people
     type; nothing of these counts. 0: none."""
-    session_hours: float = Field(default=12, gt=0)
+    session_hours: float = Field(default=12, gt=0, le=168)
     """How long a session lasts, at most."""
-    session_idle_minutes: float = Field(default=30, gt=0)
+    session_idle_minutes: Minutes = 30
     """How long a session stays open without a request."""
     qr_key: SecretStr | None = None
     """Key of the digest behind the QR text, where the stickers carry one."""
@@ -237,19 +243,59 @@ def read_settings() -> Settings:
     """The settings of this process. Raises Rejected with one sentence that names every variable that is wrong."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     # A misspelt variable would leave its default in force, and nobody would see it.
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    # Names count in any case, so a misspelt one does too.
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     _refuse_words_of_the_night(unknown)
     if unknown:
         raise Rejected(f"variables de entorno desconocidas: {', '.join(unknown)}")
     where: dict[str, Any] = {"_secrets_dir": _secrets_folder(known)}
     try:
         return Settings(**where)
-    except OSError as error:
-        raise Rejected(f"no se puede leer el secreto {error.filename}: {error.strerror}") from None
+    except SettingsError as error:
+        # The library wraps what it met when it read a file.
+        met = error.__cause__
+        why = met.strerror if isinstance(met, OSError) else "no es un texto en UTF-8"
+        name = re.search(r'field "(\w+)"', str(error))
+        raise Rejected(f"no se puede leer el secreto {PREFIX.lower()}{name[1] if name else ''}: {why}") from None
     except ValidationError as error:
         # All of them in one sentence: an operator corrects the file once.
-        wrong = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{PREFIX}{name.upper()}: {_expected(name, each['type'], each.get('ctx', {}))}"
+            for each in error.errors()
+            for name in [str(each["loc"][0])]
+        )
         raise Rejected(f"configuración inválida: {wrong}") from None
+
+
+_FORMS: Final = {
+    "site_url": "una dirección que comience con http:// o https://",
+    "kafka": "nodo:puerto, separados por comas",
+    "kafka_prefix": "hasta 100 letras sin acentos, números, puntos, guiones y «_»",
+    "s3_endpoint": "una dirección que comience con http:// o https://",
+    "proxies": "direcciones IP o redes, como 10.0.0.0/8, separadas por comas",
+    "tsa": "una o dos direcciones que comiencen con http:// o https://, separadas por una coma",
+    "log_witnesses": "nombre=dirección, separados por comas; cada dirección comienza con http:// o https://",
+}
+"""The form of each setting that a pattern or a function checks."""
+_KINDS: Final = {
+    "int_parsing": "un número entero",
+    "int_parsing_size": "un número entero",
+    "float_parsing": "un número",
+    "finite_number": "un número",
+    "bool_parsing": "true o false",
+    "greater_than": "un número mayor que {gt:g}",
+    "greater_than_equal": "un número de {ge:.0f} en adelante",
+    "less_than_equal": "un número de {le:.0f} a lo más",
+}
+
+
+def _expected(name: str, wrong: str, limits: Mapping[str, float]) -> str:
+    """The form that a wrong setting should have. Its value is not shown: it may be a secret."""
+    kind = Settings.model_fields[name].annotation
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"se espera uno de: {', '.join(kind)}"
+    form = _KINDS.get(wrong) or _FORMS.get(name, "un texto")
+    return f"se espera {form.format(**limits)}"
 
 
 def _refuse_words_of_the_night(unknown: Sequence[str]) -> None:

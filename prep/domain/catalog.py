@@ -55,7 +55,7 @@ class _Word(str):
     def __new__(cls, word: str) -> Self:
         if len(word) > _LONGEST_KIND or not _KIND.fullmatch(word):
             raise ValueError(
-                f"«{word}» no es un tipo de territorio: letras minúsculas sin acento, cifras y guiones bajos"
+                f"«{word[:40]}» no es un tipo de territorio: letras minúsculas sin acento, cifras y guiones bajos"
             )
         return super().__new__(cls, word)
 

@@ -77,6 +77,10 @@ def from_columns(numbers: Sequence[int | None], marks: str) -> Values:
     return Values(header=tuple(fields[:4]), votes=tuple(fields[4:-1]), total=fields[-1])
 
 
+_LONGEST: Final = 10**12
+"""A longer number is not repeated in the answer."""
+
+
 def read_field(code: str, raw: object, *, digits: int) -> Field:
     """One typed value: a whole number of at most `digits` digits, "ilegible" or "sin dato".
 
@@ -93,7 +97,8 @@ def read_field(code: str, raw: object, *, digits: int) -> Field:
         raise Rejected(f"{code}: un número de votos no puede ser negativo", code=Code.VALUE_WRONG)
     # The paper has this many boxes, so a larger number cannot have been written: it is a typing mistake.
     if raw >= 10**digits:
-        raise Rejected(f"{code}: {raw} no cabe en las {digits} casillas del acta", code=Code.VALUE_WRONG)
+        told = raw if raw < _LONGEST else "el número"
+        raise Rejected(f"{code}: {told} no cabe en las {digits} casillas del acta", code=Code.VALUE_WRONG)
     return raw
 
 

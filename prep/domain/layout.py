@@ -102,8 +102,11 @@ def read_layout(data: bytes) -> tuple[StatedLayout | None, list[str]]:
         return None, ["no está en UTF-8"]
     except json.JSONDecodeError as error:
         return None, [f"línea {error.lineno}: no es JSON"]
-    except (ValueError, RecursionError) as error:
-        return None, [f"no se puede leer: {error}"]
+    except _Odd as odd:
+        return None, [f"no se puede leer: {odd}"]
+    except (ValueError, RecursionError):
+        # The library itself gives up: too many digits, or too many brackets.
+        return None, ["no se puede leer: tiene un número o una lista que ningún formato necesita"]
     if not isinstance(content, dict):
         return None, ["no es un formato: se espera un objeto con eleccion, cuadros, marcas y campos"]
     errors = [f"«{key[:40]}» no se conoce; se conocen: {', '.join(_KNOWN)}" for key in content if key not in _KNOWN]
@@ -131,15 +134,19 @@ def unknown_fields(layout: FormLayout, options: Sequence[str]) -> list[str]:
     return [code for code in layout.strips if code not in {*HEADER, *options, TOTAL}]
 
 
+class _Odd(Exception):
+    """What JSON allows and no layout needs, in one Spanish sentence."""
+
+
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     held = dict(pairs)
     if len(held) < len(pairs):
-        raise ValueError("una clave está dos veces")
+        raise _Odd("una clave está dos veces")
     return held
 
 
 def _no_number(word: str) -> float:
-    raise ValueError(f"«{word}» no es un número")
+    raise _Odd(f"«{word}» no es un número")
 
 
 def _place_errors(content: Mapping[str, object]) -> Iterator[str]:

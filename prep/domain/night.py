@@ -57,6 +57,9 @@ _OF_ENTIDAD: Final[Mapping[int, frozenset[str]]] = MappingProxyType(
 )
 """Entidad → its zones, if they are not those of the centre."""
 _ENTIDADES: Final = range(1, 33)
+_LONGEST_NAME: Final = 200
+_YEARS: Final = range(2000, 2100)
+"""The years that later readers print and read, on every day of the year and in every zone."""
 _SIGLAS: Final = re.compile("[A-Z]{2,10}")
 _ORIGIN: Final = re.compile(r"[^\s+]{1,200}")
 _COLOUR: Final = re.compile("#[0-9A-F]{6}")
@@ -281,6 +284,9 @@ def _contradictions(night: Night) -> Iterator[str]:
         if at is not None and at.utcoffset() is None:
             yield f"{name}: le falta su desfase, como en 2027-06-06T20:00:00-06:00"
             return
+        if at is not None and not {at.year - 1, at.year + 1} <= {*_YEARS}:
+            yield f"{name}: se espera un año de {_YEARS[1]} a {_YEARS[-2]}"
+            return
     if _SIGLAS.fullmatch(night.siglas) is None:
         yield "siglas: se esperan de 2 a 10 letras mayúsculas, como EJ"
     if night.zone not in ZONES:
@@ -292,7 +298,10 @@ def _contradictions(night: Night) -> Iterator[str]:
         yield f"zona: {unknown}"
     if any(_COLOUR.fullmatch(each) is None for each in night.institute.colores):
         yield "instituto.colores: se esperan colores como #1A7F37"
-    if _ORIGIN.fullmatch(night.origin) is None or night.origin.endswith(_REHEARSAL):
+    nombre = night.institute.nombre
+    if len(nombre) > _LONGEST_NAME or not nombre.isprintable() or nombre != nombre.strip():
+        yield f"instituto.nombre: se espera un renglón de hasta {_LONGEST_NAME} letras, sin ninguna que no se vea"
+    if _ORIGIN.fullmatch(night.origin) is None or not night.origin.isprintable() or night.origin.endswith(_REHEARSAL):
         yield "bitacora.origen: se espera un dominio y una ruta, como prep.ejemplo.mx/bitacora"
     yield from _wrong_hours(night)
     yield from _wrong_kind(night)

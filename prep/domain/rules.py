@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
@@ -18,7 +19,7 @@ from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from prep.domain.entry import Field, Mark, Values
 from prep.errors import Code, Rejected
@@ -137,6 +138,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,59}", re.ASCII)
 _LONGEST_TEXT: Final = 200
 _FORBIDDEN: Final = ',;"\\'
 """Letters that separate the texts in a cell that holds several."""
+_FIRST: Final = "=+-@'["
+"""Letters with which no text begins: a spreadsheet, or a list, would take it for something else."""
 _TODOS: Final = (Observation.TODOS_ILEGIBLES, Observation.TODOS_VACIOS, Observation.TODOS_SIN_NUMERO)
 _ALIKE: Final = ((Observation.ILEGIBLE, Observation.SIN_DATO), _TODOS, SIN_ACTA)
 """Criteria that may share a text. A reader could not distinguish any others."""
@@ -153,16 +156,9 @@ class RuleErrors(Rejected):
 def read_rules(name: str, data: bytes) -> RuleSet:
     """The rule set in a file: TOML if its `name` ends so, else JSON. Raises RuleErrors with every error at once."""
     try:
-        content = tomllib.loads(data.decode()) if name.endswith(".toml") else _json(data)
-    except UnicodeDecodeError:
-        raise RuleErrors(name, ["no está en UTF-8"]) from None
-    except json.JSONDecodeError as error:
-        raise RuleErrors(name, [f"línea {error.lineno}: no es JSON"]) from None
-    except tomllib.TOMLDecodeError as error:
-        where = re.search(r"line (\d+)", str(error))
-        raise RuleErrors(name, [f"{f'línea {where[1]}: ' if where else ''}no es TOML"]) from None
-    except (ValueError, RecursionError) as error:
-        raise RuleErrors(name, [f"no se puede leer: {error}"]) from None
+        content = read_toml(data) if name.endswith(".toml") else _json(data)
+    except ValueError as error:
+        raise RuleErrors(name, [str(error)]) from None
     if not isinstance(content, dict):
         raise RuleErrors(name, ["no es un conjunto de reglas: se espera un objeto con nombre, criterios y textos"])
     errors = _errors(content)
@@ -175,18 +171,48 @@ def read_rules(name: str, data: bytes) -> RuleSet:
 
 def description(name: str, data: bytes) -> str:
     """The sentence for people in a rule set's file. It is not hashed."""
-    content = tomllib.loads(data.decode()) if name.endswith(".toml") else _json(data)
+    content = read_toml(data) if name.endswith(".toml") else _json(data)
     return str(content.get("description", "")) if isinstance(content, dict) else ""
 
 
+def read_toml(data: bytes) -> dict[str, Any]:
+    """What a person wrote as TOML, with or without the mark of an editor. Raises ValueError, one Spanish sentence."""
+    try:
+        return tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
+    except UnicodeDecodeError:
+        raise ValueError("no está en UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"line (\d+)", str(error))
+        why = "está dos veces" if "overwrite" in str(error) or "twice" in str(error) else _NO_TOML
+        raise ValueError(f"{f'línea {where[1]}: ' if where else 'al final: '}{why}") from None
+    except (ValueError, RecursionError):
+        # The library itself gives up: too many digits, or too many brackets.
+        raise ValueError(_UNREADABLE) from None
+
+
+_NO_TOML: Final = "no es TOML: un texto va entre comillas rectas; una fecha, true y false van sin ellas"
+_UNREADABLE: Final = "no se puede leer: tiene un número o una lista que ninguna declaración necesita"
+
+
 def _json(data: bytes) -> object:
+    twice = "una clave está dos veces"
+
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         held = dict(pairs)
         if len(held) < len(pairs):
-            raise ValueError("una clave está dos veces")
+            raise KeyError(twice)
         return held
 
-    return json.loads(data.decode("utf-8-sig"), object_pairs_hook=once)
+    try:
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=once)
+    except KeyError:
+        raise ValueError(twice) from None
+    except UnicodeDecodeError:
+        raise ValueError("no está en UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"línea {error.lineno}: no es JSON") from None
+    except (ValueError, RecursionError):
+        raise ValueError(_UNREADABLE) from None
 
 
 def _errors(content: Mapping[str, object]) -> list[str]:
@@ -214,17 +240,40 @@ def _text_errors(texts: Mapping[str, object], *, excede: bool) -> Iterator[str]:
             yield f"texts.{code}: no es un texto"
         elif len(text) > _LONGEST_TEXT or not text.isprintable() or text != " ".join(text.split()):
             yield f"texts.{code}: es demasiado largo, o tiene espacios de más o caracteres que no se imprimen"
-        elif text.startswith(("=", "+", "-", "@", "'", "[")) or any(letter in text for letter in _FORBIDDEN):
+        elif text.startswith((*_FIRST,)) or any(letter in text for letter in _FORBIDDEN):
             yield f"texts.{code}: no puede llevar , ; comillas ni \\, ni comenzar con = + - @ ' ["
     said = {code: text for code, text in texts.items() if isinstance(text, str) and text and code in codes}
     needed = [Observation.FUERA_DE_CATALOGO, *([Observation.EXCEDE] if excede else [])]
     yield from (f"texts.{code}: falta su texto" for code in needed if code not in said)
     if not any(code in said for code in SIN_ACTA):
         yield "texts.sin_acta_1: falta el texto de al menos un motivo de «sin acta» (sin_acta_1 a sin_acta_4)"
-    for one, other in combinations(said, 2):
-        together = any({one, other} <= {*group} for group in _ALIKE)
-        if said[one].casefold() == said[other].casefold() and not together:
-            yield f"texts.{other}: es el mismo texto que {one}; no se podrían distinguir"
+    for one, other in clashes(said):
+        yield f"texts.{other}: es el mismo texto que {one}; no se podrían distinguir"
+
+
+_Code = TypeVar("_Code", bound=str)
+
+
+def clashes(texts: Mapping[_Code, str]) -> list[tuple[_Code, _Code]]:
+    """The pairs of criteria whose texts nobody could distinguish, and that may not share one."""
+    return [
+        (one, other)
+        for one, other in combinations(texts, 2)
+        if _alike(texts[one]) == _alike(texts[other]) and not any({one, other} <= {*group} for group in _ALIKE)
+    ]
+
+
+def fit_text(text: str) -> str:
+    """The text as a rule set can hold it; "" if nothing is left."""
+    plain = "".join(letter if letter.isprintable() and letter not in _FORBIDDEN else " " for letter in text)
+    return " ".join(plain.split()).lstrip(f"{_FIRST} ")[:_LONGEST_TEXT].strip()
+
+
+def _alike(text: str) -> str:
+    """The text as a person hears it: neither capitals nor accents distinguish two criteria."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(letter)
+    )
 
 
 RULE_SETS: Final[Mapping[str, RuleSet]] = MappingProxyType(

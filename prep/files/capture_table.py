@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prep.errors import Rejected
-from prep.files.csv_tables import bare, plain_lines, without_bom, without_thousands
+from prep.files.csv_tables import DASHES, bare, broken_row, plain_lines, whole, without_bom
 
 ELECTION: Final = "ELECCION"
 ACTA: Final = "CLAVE_ACTA"
@@ -44,11 +44,11 @@ def read_capture_table(content: bytes) -> list[CaptureLine]:
     if len(lines) > MOST_LINES:
         raise Rejected(f"el archivo pasa de {MOST_LINES} líneas")
     delimiter = max(_DELIMITERS, key=lines[0].count)
-    try:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise Rejected(f"el archivo no es de columnas: {error}") from None
-    columns = [bare(each).upper() for each in rows[0]] if rows else []
+    (_, header), *rows = _rows("\n".join(lines), delimiter) or [(1, [])]
+    columns = [bare(each).upper() for each in header]
+    # Spreadsheets leave empty columns at the end.
+    while columns and not columns[-1]:
+        columns.pop()
     for name in (ELECTION, ACTA):
         if columns.count(name) != 1:
             raise Rejected(f"en la primera línea debe estar la columna {name}, una vez")
@@ -56,7 +56,8 @@ def read_capture_table(content: bytes) -> list[CaptureLine]:
         raise Rejected("en la primera línea hay una columna repetida o sin nombre")
     found: list[CaptureLine] = []
     seen: dict[tuple[str, str], int] = {}
-    for number, cells in enumerate(rows[1:], 2):
+    for number, row in rows:
+        cells = row[: len(columns)] if not any(each.strip() for each in row[len(columns) :]) else row
         if not any(each.strip() for each in cells):
             continue
         read = _read_line(number, columns, cells)
@@ -65,6 +66,20 @@ def read_capture_table(content: bytes) -> list[CaptureLine]:
             read = CaptureLine(number, read.election, read.clave, {}, f"la misma acta está en la línea {before}")
         found.append(read)
     return found
+
+
+def _rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    """Each row with the line on which it begins: a quoted cell may hold line breaks."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
+    try:
+        for cells in reader:
+            rows.append((line, cells))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise Rejected(f"línea {line}: no se puede separar en columnas: {broken_row(error)}") from None
+    return rows
 
 
 def _text(content: bytes) -> str:
@@ -87,12 +102,12 @@ def _read_line(number: int, columns: list[str], cells: list[str]) -> CaptureLine
     values: dict[str, int | str] = {}
     for name, cell in said.items():
         word = WORDS.get(" ".join(cell.upper().split()))
-        plain = without_thousands(cell)
+        plain = whole(cell)
         if word is not None:
             values[name] = word
         elif plain.isascii() and plain.isdigit() and len(plain) <= _MOST_DIGITS:
             values[name] = int(plain)
-        elif cell != ABSENT:
+        elif cell.translate(DASHES) != ABSENT:
             sentence = f"columna {name}: se espera un número, ILEGIBLE, SIN DATO o «-», y dice «{cell[:40]}»"
             return CaptureLine(number, election, clave, {}, sentence)
     return CaptureLine(number, election, clave, values)

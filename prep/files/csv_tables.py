@@ -17,16 +17,19 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, repeat
 from typing import Final, TypeVar
 
-NOTHING: Final = frozenset({"", "-", "N/A", "NA"})
+NOTHING: Final = frozenset({"", "-", "--", "N/A", "NA"})
 """Texts that files print for an absent value."""
 
+DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+"""A word processor writes - and -- as longer dashes."""
 _BOM: Final = "\ufeff"
 _MAX_NAME: Final = 200
 _MAX_CODE: Final = 60
 _MAX_SHOWN: Final = 40
 _MAX_DIGITS: Final = 18
 _FORMULA: Final = ("=", "+", "-", "@")
-_THOUSANDS: Final = re.compile(r"-?\d{1,3}(?:[,'’ \u00a0]\d{3})+", re.ASCII)
+_THOUSANDS: Final = re.compile(r"-?\d{1,3}(?:[,'’ \u00a0\u2009\u202f]\d{3})+", re.ASCII)
+_ZEROS: Final = re.compile(r"(?<=\d)\.00?$", re.ASCII)
 _INTEGER: Final = re.compile(r"-?\d+", re.ASCII)
 _CODE: Final = re.compile(r"[^\W_][\w.&-]*")
 _COLOUR: Final = re.compile(r"#[0-9A-F]{6}", re.ASCII)
@@ -97,6 +100,14 @@ def bare(cell: str) -> str:
 def without_thousands(text: str) -> str:
     """4,778 and 4'778 become 4778; any other text stays."""
     return re.sub(r"[^\d-]", "", text) if _THOUSANDS.fullmatch(text) else text
+
+
+def whole(text: str) -> str:
+    """A whole number in the dress of a program: 4,778 is 4778, and 12.0 is 12. Any other text stays.
+
+    A program that keeps blanks beside numbers prints all of them with .0; 12.5 and 1.234 may mean something else.
+    """
+    return without_thousands(_ZEROS.sub("", text))
 
 
 def plain_lines(text: str) -> str:

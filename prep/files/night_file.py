@@ -4,13 +4,13 @@
 """
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from prep.domain.night import CENTRO, LONGEST, ZONES, Institute, Night, logo_name
+from prep.domain.rules import read_toml
 from prep.errors import Rejected
 
 NAME: Final = "noche.toml"
@@ -27,15 +27,13 @@ def read_night_file(folder: Path) -> tuple[Night, bytes | None]:
     """The night that `folder`/noche.toml declares, and the bytes of its logo. Raises Rejected, one sentence."""
     path = folder / NAME
     try:
-        text = path.read_text("utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise Rejected(f"no hay {path}: «prep night init {folder} --template» escribe uno con explicaciones") from None
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         raise Rejected(f"no se puede leer {path}") from None
     try:
-        return _night_of(tomllib.loads(text), folder)
-    except tomllib.TOMLDecodeError as error:
-        raise Rejected(f"{path} no es TOML: {error}") from None
+        return _night_of(read_toml(data), folder)
     except ValueError as error:
         raise Rejected(f"{path}: {error}") from None
 
@@ -47,7 +45,7 @@ def _night_of(held: dict[str, Any], folder: Path) -> tuple[Night, bytes | None]:
             raise ValueError(f"{name.rstrip('.')}: se espera una tabla, [{name.rstrip('.')}]")  # noqa: TRY004  # of a file
         # A misspelled line would leave its usual value in force, and nobody would see it.
         if unknown := sorted(part.keys() - known):
-            raise ValueError(f"{name}{unknown[0]}: no es de esta declaración; son: {', '.join(sorted(known))}")
+            raise ValueError(f"{name}{unknown[0][:40]}: no es de esta declaración; son: {', '.join(sorted(known))}")
     if missing := [name for name in _REQUIRED if name not in held]:
         raise ValueError(f"{missing[0]}: falta")
     logo = _beside(folder, _typed(institute, "logo", str, "instituto.", ""))
@@ -70,9 +68,16 @@ def _night_of(held: dict[str, Any], folder: Path) -> tuple[Night, bytes | None]:
         close_when_complete=_typed(held, "cierra_al_completar", bool, otherwise=True),
         ceremony=_typed(held, "puesta_en_ceros", bool, otherwise=True),
         origin=_typed(log, "origen", str, "bitacora.", "prep.invalid/bitacora"),
-        policy=policy.decode("utf-8") if policy else None,
+        policy=_policy_text(policy) if policy else None,
     )
     return night, logo
+
+
+def _policy_text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("bitacora.politica: el archivo no está en UTF-8") from None
 
 
 def _typed(held: Mapping[str, Any], name: str, kind: type, before: str = "", otherwise: object = None) -> Any:  # noqa: ANN401  # it is what `kind` says
@@ -107,7 +112,7 @@ def _beside(folder: Path, name: str) -> bytes | None:
     """The bytes of a file that lies beside noche.toml; None without a name."""
     if not name:
         return None
-    if Path(name).name != name:
+    if Path(name).name != name or not name.isprintable():
         raise ValueError(f"{name}: se espera el nombre de un archivo de la misma carpeta")
     try:
         return (folder / name).read_bytes()

@@ -19,12 +19,13 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Final
 
-from prep.domain.catalog import Ambito
+from prep.domain.catalog import Ambito, TipoCasilla
 from prep.domain.entry import Field
 from prep.domain.rules import SIN_ACTA, Observation
-from prep.files.csv_tables import bare, shown, without_thousands
+from prep.files.csv_tables import bare, code, shown, whole
 from prep.files.official_text import (
     find_header,
+    month_stands_first,
     read_lines,
     read_moment,
     read_preamble,
@@ -35,13 +36,14 @@ from prep.files.official_text import (
 )
 from prep.files.official_words import (
     COALITION_MARKS,
+    CONTABILIZADA,
     HEADER_COLUMNS,
     NO_TEXTS,
     SYNONYMS,
-    TIPOS,
     UBICACION,
     Texts,
     canonical_column,
+    casilla_type,
     column_name,
     combination,
     fold,
@@ -57,7 +59,7 @@ from prep.files.official_words import (
 
 COLUMNS: Final = frozenset(SYNONYMS)
 """Canonical names of every column that is no vote for somebody: those of INE 2023, for federal and local elections."""
-_NEEDED: Final = ("SECCION", "NULOS", "TOTAL_VOTOS_CALCULADO", "OBSERVACIONES", "CONTABILIZADA")
+_NEEDED: Final = ("SECCION", "NULOS", "TOTAL_VOTOS_CALCULADO", "LISTA_NOMINAL", "OBSERVACIONES", "CONTABILIZADA")
 _OF_KEY: Final = ("ID_ENTIDAD", "ID_CASILLA", "TIPO_CASILLA")
 """Needed if the file has no CLAVE_CASILLA."""
 
@@ -65,7 +67,7 @@ _ORIGINS: Final = {"CASILLA": "CASILLA", "CATD": "CATD", "CCV": "CCV"}
 _DEVICES: Final = {"MOVIL": "Móvil", "ESCANER": "Escáner", "URNA": "Urna", "URNA ELECTRONICA": "Urna"}
 _OUT_OF_CATALOGUE: Final = 3
 """UBICACION_CASILLA of an acta that is fuera de catálogo."""
-_CONTABILIZADA: Final = {"0": "0", "1": "1", "2": "2", "SI": "1", "NO": "0"}
+_DATES: Final = ("FECHA_HORA_ACOPIO", "FECHA_HORA_CAPTURA", "FECHA_HORA_VERIFICACION")
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9A-Fa-f]{32,128}", re.ASCII)
 _COTEJADA: Final = frozenset({"0", "1", "2", "3", "SI", "NO"})
@@ -143,6 +145,8 @@ class OfficialRow:
     """Every cell as printed in the file, in the order of `OfficialFile.columns`."""
     unknown: str = ""
     """The words of this row that nobody understands. If there are any, its readings must not be used."""
+    identified: bool = True
+    """Whether its columns name a casilla. A row with `unknown` words may name none."""
 
     @property
     def clave(self) -> str:
@@ -183,8 +187,8 @@ class OfficialFile:
 
     @property
     def catalogued(self) -> list[OfficialRow]:
-        """The rows of expected actas: all but fuera de catálogo."""
-        return [row for row in self.rows if row.status is not Status.FUERA_DE_CATALOGO]
+        """The rows of expected actas: all but fuera de catálogo, and but rows of no casilla."""
+        return [row for row in self.rows if row.status is not Status.FUERA_DE_CATALOGO and row.identified]
 
 
 def read_official(data: bytes, *, texts: Texts = NO_TEXTS, skip_unknown: bool = False) -> OfficialFile:
@@ -198,26 +202,37 @@ def read_official(data: bytes, *, texts: Texts = NO_TEXTS, skip_unknown: bool = 
     delimiter, start = find_header(lines)
     preamble = read_preamble(lines[:start], delimiter)
     header, *body = read_rows(lines[start:], delimiter, start)
+    again = [line for line, cells in body if cells == header[1]]
+    body = [(line, cells) for line, cells in body if line not in again]
     layout = _Layout.of(header[1], line=header[0])
     stated = stated_zone(preamble.moment, preamble.told_in)
     zone = stated[0] if stated else _state_zone(layout, body, preamble.moment)
-    reader = _Reader(layout, zone, texts, skip_unknown=skip_unknown)
+    dates = [layout.place[name] for name in _DATES if name in layout.place]
+    month_first = month_stands_first(cells[place] for _, cells in body for place in dates)
+    tried = (read_moment(preamble.moment, zone, month_first=order) for order in (month_first, not month_first))
+    at = next((moment for moment in tried if moment), None)
+    if at is None and preamble.told_in:
+        refuse(preamble.told_in, "", f"«{shown(preamble.moment)}» no es una fecha y hora que se entienda")
+    reader = _Reader(layout, zone, texts, skip_unknown=skip_unknown, month_first=month_first)
     rows = [reader.row(line, cells) for line, cells in body]
     rows, believed = _believed(rows, layout.columns)
+    rows = [_identified(row, layout, skip_unknown=skip_unknown) for row in rows]
+    _refuse_twice(rows)
+    repeated = [f"línea {line}: repite el encabezado; no se usa" for line in again]
     votes, summed = _without_sums(rows, layout.vote_columns)
     places = [layout.votes[place] for place in votes]
     if len(votes) < len(layout.votes):
         rows = [replace(row, cells=tuple(row.cells[place] for place in votes)) for row in rows]
     return OfficialFile(
         title=preamble.title,
-        at=read_moment(preamble.moment, zone),
+        at=at,
         offset=stated[1] if stated else "",
         summary=preamble.summary,
         columns=layout.columns,
         vote_columns=tuple(layout.columns[place] for place in places),
         printed_vote_columns=tuple(header[1][place].strip() for place in places),
         rows=_with_unique_keys(rows),
-        notes=(*layout.notes, *reader.notes, *_repeated_keys(rows), *summed, *believed),
+        notes=(*preamble.notes, *repeated, *layout.notes, *reader.notes, *_repeated_keys(rows), *summed, *believed),
     )
 
 
@@ -242,9 +257,10 @@ class _Layout:
 
     @classmethod
     def of(cls, header: Sequence[str], *, line: int) -> "_Layout":
-        names = [canonical_column(name) for name in header]
-        for place, name in enumerate(names):
-            office = office_column(name) or _of_own_office(names, place)
+        told = [canonical_column(name) for name in header]
+        names = [*told]
+        for place, name in enumerate(told):
+            office = office_column(name) or _of_own_office(told, place)
             if office and office not in names:
                 names[place] = office
         notes = []
@@ -258,6 +274,11 @@ class _Layout:
         for place, name in zip(votes, _canonical_votes([names[place] for place in votes], line), strict=True):
             names[place] = name
         _refuse_doubled(names, line)
+        for place in votes:
+            try:
+                code(names[place])
+            except ValueError as error:
+                refuse(line, shown(column_name(header[place])), str(error))
         for place, name in enumerate(names):
             if name not in COLUMNS and place not in votes:
                 notes.append(f"columna {column_name(header[place])}: no se conoce; no se usa")
@@ -381,9 +402,9 @@ def _without_sums(rows: Sequence[OfficialRow], names: Sequence[str]) -> tuple[li
 class _Reader:
     """Turn the cells of a line into a row. `_doubts` holds the unknown words of the present line."""
 
-    def __init__(self, layout: _Layout, zone: timezone, texts: Texts, *, skip_unknown: bool) -> None:
+    def __init__(self, layout: _Layout, zone: timezone, texts: Texts, *, skip_unknown: bool, month_first: bool) -> None:
         self.place, self.columns, self.votes = layout.place, layout.columns, layout.votes
-        self.zone, self.texts, self.skip_unknown = zone, texts, skip_unknown
+        self.zone, self.texts, self.skip_unknown, self.month_first = zone, texts, skip_unknown, month_first
         self._line = 0
         self._doubts: list[str] = []
         self._odd: dict[str, list[tuple[int, str]]] = {}
@@ -391,8 +412,9 @@ class _Reader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each column with such cells."""
-        return tuple(
+        """One sentence for each column with such cells, and one for dates in another order than the usual."""
+        order = ("fechas: el mes está antes del día",) if self.month_first else ()
+        return order + tuple(
             f"columna {column}: no se conoce «{shown(found[0][1])}» (línea {found[0][0]}; {_rows(len(found))} así)"
             for column, found in self._odd.items()
         )
@@ -418,6 +440,7 @@ class _Reader:
         self._note_unless(digitalizacion in _DEVICES.values(), "DIGITALIZACION", digitalizacion)
         self._note_unless(fold(cotejada) in _COTEJADA, "COTEJADA", cotejada)
         self._note_unless(_DIGEST.fullmatch(digest), "CODIGO_INTEGRIDAD", digest)
+        tipo = casilla_type(self._word(cells, "TIPO_CASILLA"))
         clave = self._word(cells, "CLAVE_CASILLA")
         self._note_unless(_CLAVE.fullmatch(clave.upper()) or not captured, "CLAVE_CASILLA", clave)
         return OfficialRow(
@@ -432,9 +455,9 @@ class _Reader:
             municipio=self._id(cells, "ID_MUNICIPIO"),
             municipio_nombre=self._word(cells, "MUNICIPIO"),
             seccion=self._id(cells, "SECCION"),
-            numero=self._id(cells, "ID_CASILLA"),
-            tipo=TIPOS.get(fold(self._word(cells, "TIPO_CASILLA")), self._word(cells, "TIPO_CASILLA").upper()),
-            ext_contigua=self._id(cells, "EXT_CONTIGUA"),
+            numero=self._numbered(cells, "ID_CASILLA", tipo.numero),
+            tipo=tipo.tipo,
+            ext_contigua=self._numbered(cells, "EXT_CONTIGUA", tipo.ext_contigua),
             ubicacion=ubicacion,
             tipo_acta=self._word(cells, "TIPO_ACTA"),
             header=header if captured else (None,) * len(header),
@@ -474,19 +497,27 @@ class _Reader:
         text = " ".join(self._text(cells, column).split())
         return "" if nothing(text) else text
 
-    def _id(self, cells: Sequence[str], column: str) -> int | None:
+    def _numbered(self, cells: Sequence[str], column: str, beside: int | None) -> int | None:
+        """The number of the column, or the one that stands beside the type. ID_CASILLA may say B1 and C02 too."""
         text = self._text(cells, column)
+        if nothing(text):
+            return beside
+        inside = casilla_type(text).numero if column == "ID_CASILLA" else None
+        return inside if inside is not None else self._id(cells, column)
+
+    def _id(self, cells: Sequence[str], column: str) -> int | None:
+        text = whole(self._text(cells, column))
         self._note_unless(_DIGITS.fullmatch(text), column, text)
         return int(text) if _DIGITS.fullmatch(text) else None
 
     def _moment(self, cells: Sequence[str], column: str) -> datetime | None:
         text = self._text(cells, column)
-        found = read_moment(text, self.zone)
+        found = read_moment(text, self.zone, month_first=self.month_first)
         self._note_unless(found, column, text)
         return found
 
     def _number(self, cells: Sequence[str], column: str) -> int | None:
-        text = without_thousands(self._text(cells, column))
+        text = self._text(cells, column)
         try:
             found = read_cell(text)
         except ValueError:
@@ -521,13 +552,15 @@ class _Reader:
         text = self._text(cells, "CONTABILIZADA")
         if nothing(text):
             return "-"
-        if fold(text) not in _CONTABILIZADA:
+        found = CONTABILIZADA.get(fold(whole(text)))
+        if found is None:
             self._doubt("CONTABILIZADA", f"«{shown(text)}» no es 0, 1, 2 ni -")
-        return _CONTABILIZADA.get(fold(text), "-")
+        return found or "-"
 
     def _ubicacion(self, cells: Sequence[str]) -> int | None:
         text = self._word(cells, "UBICACION_CASILLA")
-        found = UBICACION.get(fold(text), int(text) if _DIGITS.fullmatch(text) else None)
+        number = whole(text)
+        found = UBICACION.get(fold(text), int(number) if _DIGITS.fullmatch(number) else None)
         self._note_unless(found in _PLACES, "UBICACION_CASILLA", text)
         return found
 
@@ -544,16 +577,21 @@ class _Reader:
             or any(Observation.FUERA_DE_CATALOGO in codes for codes in meanings)
         ):
             return Status.FUERA_DE_CATALOGO
+        votes = [cells[place] for place in self.votes]
+        # Votes of an acta that nobody counts would be gone without a trace.
+        has_votes = any(_DIGITS.fullmatch(text) and int(text) for text in map(whole, map(bare, votes)))
         if any(not codes.isdisjoint(SIN_ACTA) for codes in meanings):
             if contabilizada == "1":
                 self._doubt("CONTABILIZADA", "dice 1 en un acta que la columna OBSERVACIONES llama «sin acta»")
+            elif has_votes:
+                self._doubt("OBSERVACIONES", "dice «sin acta», y la fila tiene votos")
             return Status.SIN_ACTA
-        votes = [cells[place] for place in self.votes]
         if contabilizada != "1" and any(map(says_sin_acta, votes)):
+            if has_votes:
+                self._doubt("CONTABILIZADA", "la fila dice «Sin acta» en unos campos, y tiene votos en otros")
             return Status.SIN_ACTA
         if contabilizada == "-":
-            # A blank is no word, but an acta with votes that nobody counts would be gone without a trace.
-            if any(text.strip("0,.") and _DIGITS.fullmatch(without_thousands(text)) for text in map(bare, votes)):
+            if has_votes:
                 self._doubt("CONTABILIZADA", "no dice nada, y la fila tiene votos")
             return Status.ESPERADA
         return Status.ESPERADA if contabilizada == "0" and self._untouched(cells, votes, meanings) else Status.CAPTURADA
@@ -668,8 +706,37 @@ def _believed(rows: list[OfficialRow], columns: Sequence[str]) -> tuple[list[Off
     for kind in ("distrito", "municipio"):
         settled, told = _numbered(settled, kind, columns)
         notes += told
-    _refuse_twice(settled)
     return settled, notes
+
+
+_TYPES: Final = frozenset(TipoCasilla.__members__.values())
+
+
+def _identified(row: OfficialRow, layout: _Layout, *, skip_unknown: bool) -> OfficialRow:
+    """The row, if it names a casilla. Otherwise it is refused, or marked if the person asked for it.
+
+    It may be a sum of all rows, or a sentence below them.
+    """
+    if row.status is Status.FUERA_DE_CATALOGO:
+        return row
+    for column, name in _PARTS:
+        said = getattr(row, name)
+        place = layout.place.get(column)
+        text = "" if place is None else bare(row.printed[place])
+        if name == "tipo":
+            what = f"«{shown(text)}» no es un tipo de casilla que se conozca" if text else "falta el tipo de casilla"
+            why = "" if said in _TYPES else what
+        elif said is None and not nothing(text):
+            why = f"«{shown(text)}» no es un número"
+        else:
+            why = "falta el número de la entidad" if said is None and name == "entidad" else ""
+        if why and not skip_unknown:
+            refuse(row.line, column, why)
+        if why:
+            doubts = [row.unknown] if row.unknown else []
+            told = "; ".join([*doubts, f"línea {row.line}, columna {column}: {why}"])
+            return replace(row, unknown=told, identified=False)
+    return row
 
 
 def _numbered(rows: list[OfficialRow], kind: str, columns: Sequence[str]) -> tuple[list[OfficialRow], list[str]]:
@@ -705,7 +772,7 @@ def _numbered(rows: list[OfficialRow], kind: str, columns: Sequence[str]) -> tup
 def _refuse_twice(rows: Iterable[OfficialRow]) -> None:
     seen: dict[str, int] = {}
     for row in rows:
-        if row.status is Status.FUERA_DE_CATALOGO:
+        if row.status is Status.FUERA_DE_CATALOGO or not row.identified:
             continue
         if row.clave in seen:
             refuse(row.line, "CLAVE_CASILLA", f"la casilla {row.clave} ya está en la línea {seen[row.clave]}")

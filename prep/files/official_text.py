@@ -6,7 +6,7 @@ in another. So each line is decoded by itself (`docs/rules.md` §6).
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Rejected
-from prep.files.csv_tables import bare, broken_row, without_bom, without_thousands
+from prep.files.csv_tables import bare, broken_row, shown, whole, without_bom
 from prep.files.official_words import canonical_column, column_name, nothing
 
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -30,6 +30,9 @@ _TWICE: Final = re.compile(
 _OTHER_PAGE: Final = re.compile("[A-Za-z][‚ƒ¡¢£¤¥µÖ](?=[A-Za-z]{2})|[\x80-\x9f\ufffd]")
 """Accents of the code pages of DOS inside words: the bytes are in an encoding that is not read here."""
 
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+"""Letters without a shape, which people copy out of other programs without knowing."""
+
 _SUMMARY_FIRST: Final = SUMMARY_NAMES[0]
 _SUMMARY_SYNONYMS: Final = {
     "ACTAS_FUERA_DE_CATALOGO": "ACTAS_FUERA_CATALOGO",
@@ -37,13 +40,23 @@ _SUMMARY_SYNONYMS: Final = {
     "LISTA_NOMINAL_ACTAS_CONTABILZADAS": "LISTA_NOMINAL_ACTAS_CONTABILIZADAS",
     "PORCENTAJE_PARTICIPACION": "PORCENTAJE_PARTICIPACION_CIUDADANA",
 }
+_DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _DECIMAL: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_MONTHS: Final = ("ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic")
 _MOMENT: Final = re.compile(
-    r"(?P<a>\d{1,4})[/-](?P<b>\d{1,2})[/-](?P<c>\d{1,4})"
-    r"(?:[ T]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?)?"
-    r"\s*(?P<half>[ap]\.?\s*m\.?)?",
-    re.ASCII | re.IGNORECASE,
+    r"(?<![0-9])(?P<a>[0-9]{1,4})"
+    rf"(?:[/.-](?P<b>[0-9]{{1,2}})[/.-]|(?:[/.-]| de | )(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?(?:[/.,-]| del? | ) ?)"
+    r"(?P<c>[0-9]{1,4})(?![0-9])"
+    r"(?:(?:[ T]|,| -| a las)+ ?(?P<hour>[0-9]{1,2})[:.h](?P<minute>[0-9]{2})"
+    r"(?:[:.](?P<second>[0-9]{2})(?:[.,][0-9]+)?)?)?"
+    r"(?: ?(?P<half>[ap]\.? ?m\b\.?|(?:de la )?(?:tarde|noche)))?",
+    re.IGNORECASE,
 )
+_HOUR: Final = re.compile(r"[0-9][:h][0-9]{2}")
+_OF_CELL: Final = re.compile(r"(?P<utc>Z)|(?P<sign>[+-])(?P<hours>[01][0-9])(?::?(?P<minutes>[0-9]{2}))?")
+"""The offset directly behind an hour, as in ISO 8601."""
+_ORDER: Final = re.compile(r"([0-9]{1,2})[/.-]([0-9]{1,2})[/.-][0-9]{2,4}(?![0-9])")
+_MOST_MONTHS: Final = 12
 _OFFSET: Final = re.compile(r"\b(?:UTC|GMT)(?:\s*([+\u2212\u2013-])\s*(\d+)(?::?(\d{2}))?)?", re.IGNORECASE | re.ASCII)
 _FARTHEST: Final = timedelta(hours=14)
 """No place on Earth is farther from UTC."""
@@ -71,13 +84,11 @@ def read_lines(data: bytes) -> list[str]:
 
 
 def _decode(line: bytes, number: int) -> str:
+    if b"\0" in line:
+        refuse(number, "", "contiene un carácter nulo: no es un archivo de texto")
     if line.isascii():
-        text = line.decode("ascii")
-        if "\0" in text:
-            refuse(number, "", "contiene un carácter nulo: no es un archivo de texto")
-        return text
-    text = _pieces(line)
-    text = _TWICE.sub(_once, text)
+        return line.decode("ascii")
+    text = _INVISIBLE.sub("", _TWICE.sub(_once, _pieces(line)))
     if _OTHER_PAGE.search(text):
         refuse(number, "", "sus acentos están en una codificación que no se conoce; guarde el archivo en UTF-8")
     return text
@@ -116,13 +127,17 @@ def find_header(lines: Sequence[str]) -> tuple[str, int]:
 
 
 def read_rows(lines: Sequence[str], delimiter: str, before: int) -> list[tuple[int, list[str]]]:
-    """The header and the rows behind it with their physical line; blank rows are skipped, short ones refused."""
+    """The header and the rows behind it, each with its first line; blank rows are skipped, short ones refused."""
     reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
     rows: list[tuple[int, list[str]]] = []
+    line = before + 1
     try:
-        rows.extend((before + reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                rows.append((line, cells))
+            line = before + reader.line_num + 1
     except csv.Error as error:
-        refuse(before + reader.line_num, "", f"el renglón no se puede separar en columnas: {broken_row(error)}")
+        refuse(line, "", f"el renglón no se puede separar en columnas: {broken_row(error)}")
     width = len(rows[0][1])
     while width and not rows[0][1][width - 1].strip():
         width -= 1
@@ -151,6 +166,8 @@ class OfficialPreamble:
     """The line of that hour, from 1; 0 if the file states none."""
     summary: dict[str, str]
     """By canonical name; "" if the file states no value."""
+    notes: tuple[str, ...] = ()
+    """The names of the summary that nobody knows."""
 
 
 def read_preamble(lines: Sequence[str], delimiter: str) -> OfficialPreamble:
@@ -165,13 +182,20 @@ def read_preamble(lines: Sequence[str], delimiter: str) -> OfficialPreamble:
         if _SUMMARY_FIRST in map(column_name, cells):
             summary = _read_summary(cells, following)
             break
-        if not moment and (_MOMENT.match(cells[0].strip()) or (title and _MOMENT.search(cells[0]))):
-            moment, told_in = cells[0], number
+        line = " ".join(" ".join(cells).split())
+        found = _MOMENT.match(line) or (_MOMENT.search(line) if title else None)
+        # The day of the election may stand above the hour of the corte.
+        if found and (not moment or (found["hour"] and not _MOMENT.search(moment)["hour"])):  # type: ignore[index]  # matched above
+            moment, told_in = line, number
         elif not title:
             title = ", ".join(" ".join(cell.split()) for cell in cells if cell.strip())
     else:
         raise Rejected(f"no es un archivo de resultados del PREP: falta el resumen que comienza con {_SUMMARY_FIRST}")
-    return OfficialPreamble(title, moment, told_in, summary)
+    strange = [name for name in summary if name not in SUMMARY_NAMES]
+    notes = tuple(f"resumen: no se conoce {shown(name)}; no se compara" for name in strange if name)
+    # A value under another name, or under none, is not stated: the report names it.
+    known = {name: summary.get(name, "") for name in SUMMARY_NAMES}
+    return OfficialPreamble(title, moment, told_in, known, notes)
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:
@@ -199,8 +223,9 @@ def _summary_value(name: str, cell: str, line: int) -> str:
     text = bare(cell).removesuffix("%").strip()
     if nothing(text):
         return ""
-    text = text.replace(",", ".") if name.startswith("PORCENTAJE") else without_thousands(text)
-    if not _DECIMAL.fullmatch(text):
+    percentage = name.startswith("PORCENTAJE")
+    text = text.replace(",", ".") if percentage else whole(text)
+    if not (_DECIMAL if percentage or name not in SUMMARY_NAMES else _DIGITS).fullmatch(text):
         refuse(line, name, f"«{cell.strip()}» no es un número")
     return text
 
@@ -208,21 +233,52 @@ def _summary_value(name: str, cell: str, line: int) -> str:
 # --- hours ------------------------------------------------------------------------------------------------------------
 
 
-def read_moment(text: str, zone: timezone) -> datetime | None:
-    """A date and hour as files print them: dd/mm/yyyy, yyyy-mm-dd, 3/6/2019. None if there is none."""
-    found = _MOMENT.search(text)
+def month_stands_first(texts: Iterable[str]) -> bool:
+    """Whether a file has the month before the day: some dates can only be so, and none can only be otherwise."""
+    pairs = {(int(found[1]), int(found[2])) for text in texts if (found := _ORDER.match(text.strip()))}
+    return any(second > _MOST_MONTHS for _, second in pairs) and all(first <= _MOST_MONTHS for first, _ in pairs)
+
+
+def read_moment(text: str, zone: timezone, *, month_first: bool = False) -> datetime | None:
+    """A date and hour as files print them, in `zone`: dd/mm/yyyy, yyyy-mm-dd, 3-jun-2019, 7:05 p. m., 24:00.
+
+    An offset directly behind the hour is obeyed. None if there is no date, if it is no day, or if a number beside it is
+    not understood: an hour that is dropped would be read as midnight.
+    """
+    plain = " ".join(text.split())
+    found = _MOMENT.search(plain)
     if found is None:
         return None
-    first, second, third = int(found["a"]), int(found["b"]), int(found["c"])
+    behind = plain[found.end() :]
+    stated = _OF_CELL.match(behind.lstrip()) if found["hour"] else None
+    behind = behind.lstrip()[stated.end() :] if stated else _OFFSET.sub("", behind)
+    if _HOUR.search(plain[: found.start()]) or re.search("[0-9]", behind):
+        return None
+    first, third = int(found["a"]), int(found["c"])
+    second = int(found["b"]) if found["b"] else 1 + _MONTHS.index(found["month"].lower())
     year, month, day = (first, second, third) if len(found["a"]) == len("aaaa") else (third, second, first)
+    if month_first and found["b"] and len(found["a"]) < len("aaaa"):
+        month, day = day, month
     hour = int(found["hour"] or 0)
     if found["half"]:
-        hour = hour % 12 + (12 if found["half"].lower().startswith("p") else 0)
+        hour = hour % 12 + (0 if found["half"].lower().startswith("a") else 12)
+    midnight = hour == _END_OF_DAY and not int(found["minute"] or 0)
     year += 2000 if len(str(year)) <= len("aa") else 0
+    if stated:
+        shift = timedelta(hours=int(stated["hours"] or 0), minutes=int(stated["minutes"] or 0))
+        own = timezone(-shift if stated["sign"] == "-" else shift)
+    else:
+        own = zone
     try:
-        return datetime(year, month, day, hour, int(found["minute"] or 0), int(found["second"] or 0), tzinfo=zone)
-    except ValueError:
+        at = datetime(year, month, day, tzinfo=own)
+        if not midnight:
+            at = at.replace(hour=hour, minute=int(found["minute"] or 0), second=int(found["second"] or 0))
+        return (at + timedelta(days=midnight)).astimezone(zone)
+    except (ValueError, OverflowError):
         return None
+
+
+_END_OF_DAY: Final = 24
 
 
 def stated_zone(text: str, line: int) -> tuple[timezone, str] | None:
@@ -234,6 +290,8 @@ def stated_zone(text: str, line: int) -> tuple[timezone, str] | None:
     if found is None:
         return None
     sign, hours, minutes = found.groups()
+    if hours and minutes is None and len(hours) == len("0600"):
+        hours, minutes = hours[:2], hours[2:]
     if sign is None:
         return timezone(timedelta()), "UTC"
     far = len(hours) > len("14") or int(minutes or 0) >= 60

@@ -8,13 +8,14 @@ meaning here, and the caller refuses it: an unknown text never becomes a counted
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from prep.domain.entry import Field, Mark
 from prep.domain.rules import SIN_ACTA, Observation
-from prep.files.csv_tables import NOTHING, bare, without_thousands
+from prep.files.csv_tables import DASHES, NOTHING, bare, whole
 
 HEADER_COLUMNS: Final = (
     "TOTAL_BOLETAS_SOBRANTES",
@@ -25,19 +26,19 @@ HEADER_COLUMNS: Final = (
 """In the order of `entry.HEADER`."""
 
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "CLAVE_CASILLA": (),
-    "CLAVE_ACTA": (),
+    "CLAVE_CASILLA": ("CVE_CASILLA",),
+    "CLAVE_ACTA": ("CVE_ACTA",),
     "ID_ENTIDAD": ("ID_ESTADO", "CLAVE_ENTIDAD"),
     "ENTIDAD": ("ESTADO", "NOMBRE_ESTADO", "NOMBRE_ENTIDAD"),
     "ID_DISTRITO_FEDERAL": (),
     "DISTRITO_FEDERAL": ("NOMBRE_DISTRITO_FEDERAL", "CABECERA_DISTRITAL_FEDERAL"),
-    "ID_DISTRITO_LOCAL": ("ID_DISTRITO",),
+    "ID_DISTRITO_LOCAL": ("ID_DISTRITO", "CVE_DISTRITO", "NUM_DISTRITO"),
     "DISTRITO_LOCAL": ("DISTRITO", "NOMBRE_DISTRITO", "NOMBRE_DISTRITO_LOCAL", "CABECERA_DISTRITAL_LOCAL"),
-    "ID_MUNICIPIO": ("ID_ALCALDIA", "ID_AYUNTAMIENTO"),
+    "ID_MUNICIPIO": ("ID_ALCALDIA", "ID_AYUNTAMIENTO", "CVE_MUNICIPIO", "NUM_MUNICIPIO"),
     "MUNICIPIO": ("NOMBRE_MUNICIPIO", "ALCALDIA", "AYUNTAMIENTO"),
-    "SECCION": (),
+    "SECCION": ("ID_SECCION", "SECC", "NUM_SECCION", "SECCION_ELECTORAL"),
     "ID_CASILLA": ("NUM_CASILLA", "NUMERO_CASILLA"),
-    "TIPO_CASILLA": (),
+    "TIPO_CASILLA": ("TIPO_DE_CASILLA",),
     "EXT_CONTIGUA": (),
     "UBICACION_CASILLA": ("UBICACION",),
     "TIPO_ACTA": ("NUM_ACTA_IMPRESO",),
@@ -57,12 +58,12 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "NULOS": ("VOTOS_NULOS", "VN", "NUM_VOTOS_NULOS"),
     "TOTAL_VOTOS_ASENTADO": ("TOTAL_VOTOS_ASENTADOS", "TOTAL_ASENTADO"),
     "TOTAL_VOTOS_CALCULADO": ("TOTAL_VOTOS_CALCULADOS", "TOTAL_VOTOS", "TOTAL_CALCULADO"),
-    "LISTA_NOMINAL": ("LISTA_NOMINAL_CASILLA",),
+    "LISTA_NOMINAL": ("LISTA_NOMINAL_CASILLA", "LN"),
     "REPRESENTANTES_PP_CI": ("REPRESENTANTES",),
     "OBSERVACIONES": ("OBSERVACION",),
-    "CONTABILIZADA": (),
+    "CONTABILIZADA": ("CONTABILIZADO", "ACTA_CONTABILIZADA"),
     "MECANISMOS_TRASLADO": ("MECANISMO_TRASLADO",),
-    "CODIGO_INTEGRIDAD": ("SHA", "SHA256", "HASH"),
+    "CODIGO_INTEGRIDAD": ("SHA", "SHA256", "SHA-256", "SHA_256", "HASH"),
     "FECHA_HORA_ACOPIO": ("HORA_ACOPIO",),
     "FECHA_HORA_CAPTURA": ("HORA_CAPTURA",),
     "FECHA_HORA_VERIFICACION": ("HORA_VERIFICACION", "HORA_REGISTRO", "FECHA_HORA_REGISTRO"),
@@ -73,10 +74,13 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _CANONICAL: Final = {other: name for name, others in SYNONYMS.items() for other in (name, *others)}
 OFFICES: Final = "JUNTA|JUNTA_MUNICIPAL|COMUNIDAD|PRESIDENCIA_DE_COMUNIDAD|COMISARIA|DEMARCACION|REGIDURIA|TERRITORIO"
+_NOT_REGISTERED: Final = re.compile(r"((VOTOS|TOTAL|NUM|CAN\w*)_)*(NO_REG\w*|CNR)")
+_NULL_VOTES: Final = re.compile(r"((VOTOS|TOTAL|NUM)_)*NULOS?")
+"""The two columns that stand on each ballot and are no party, by the word that carries the meaning."""
 _OFFICE: Final = re.compile(rf"(?P<id>ID_|NUM_|CLAVE_)?(NOMBRE_)?({OFFICES})(_MUNICIPAL|_ELECTORAL)?")
 """Territories that elect and are neither state, district nor municipality (`docs/rules.md` §1)."""
 
-_SIN_ACTA: Final = re.compile(r"\bSIN ACTA\b|\bNO (SE )?(ENTREG|INSTAL|RECIB)\w*|\bPAQUETE (ENTREGADO )?SIN\b")
+_SIN_ACTA: Final = re.compile(r"\bSIN ACTAS?\b|\bNO (SE )?(ENTREG|INSTAL|RECIB)\w*|\bPAQUETE (ENTREGADO )?SIN\b")
 _REASONS: Final[Mapping[Observation, re.Pattern[str]]] = {
     Observation.SIN_ACTA_1: re.compile(r"\bNO (SE )?(ENTREG|RECIB)\w*"),
     Observation.SIN_ACTA_2: re.compile(r"\bNO (SE )?INSTAL\w*"),
@@ -84,7 +88,7 @@ _REASONS: Final[Mapping[Observation, re.Pattern[str]]] = {
     Observation.SIN_ACTA_4: re.compile(r"\bURNA\b"),
 }
 """The words of the four kinds of *sin acta*. They are compared before the numbers that stand beside them."""
-_NUMBERED: Final = re.compile(r"SIN ACTA\W*([1-4])?\W*")
+_NUMBERED: Final = re.compile(r"SIN ACTAS?( PREP| DE ESCRUTINIO( Y COMPUTO)?)?\W*([1-4])?\W*")
 _CODE_BEFORE: Final = re.compile(r"\W*(?:\w{1,4}\W+)?")
 
 _TODOS: Final = re.compile(r"\bTOD[OA]S?\b|\b(TOTAL|COMPLETA)MENTE\b")
@@ -93,21 +97,28 @@ _SIN_DATO: Final = re.compile(r"\bSIN DATOS?\b|\bVACI[OA]S?\b|\bEN BLANCO\b")
 _DENIED: Final = re.compile(
     r"\b(NO|NI|SIN) (ILEGIBLES?|VACI[OA]S?|EXCED\w+)\b|\bNINGUN[OA]?( \w+)? (ILEGIBLES?|VACI[OA]S?|EXCED\w+)\b"
 )
-_EXCEDE: Final = re.compile(r"\b(EXCED|REBAS|SUPER)\w*.*\b(LISTA|NOMINAL|LIMITE|BOLETAS)\b")
+_EXCEDE: Final = re.compile(
+    r"\b((EXCED|REBAS|SUPER)\w*|MAYOR(ES)? (A|AL|QUE)|MAS VOTOS QUE)\b.*\b(LISTA|NOMINAL|L ?N|LIMITE|BOLETAS)\b"
+)
+_OF_CONTAINER: Final = re.compile(r"\b(SOBRE|PAQUETE|BOLSA|URNA)S?\b.*\b(VACI[OA]S?|EN BLANCO)\b")
+"""An envelope or a parcel without content says nothing about the fields of an acta."""
 _FUERA: Final = re.compile(r"\b(FUERA|NO|SIN)\b.*\bCATALOG\w*")
 _PROCESO: Final = re.compile(r"\bIDENTIFICA\w* .*\b(FORZADA|PROCESO|PROCEDIMIENTO|TECNIC[OA])\b")
-_NONE: Final = re.compile(r"(NINGUNA|SIN) ?(OBSERVACI\w+|INCIDENCIA\w*)?|NO APLICA")
+_NONE: Final = re.compile(
+    r"((ACTA )?(NINGUNA|SIN) ?(OBSERVACI\w+|INCIDENCIA\w*)?|NO APLICA|NULL|NONE|NAN|N/?D|#N/?A|\[\]|\{\})\W*"
+)
+"""The words of people and of programs for "no observation"."""
 
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 
-COALITION_MARKS: Final = frozenset({"C", "CO", "COA", "COAL"})
+COALITION_MARKS: Final = frozenset({"C", "CO", "COA", "COAL", "COALICION"})
 """The marks before the parties in the name of a combination: C_PAN_PRD. CC_ is a candidatura común."""
 
 
 @lru_cache(maxsize=8192)
 def fold(text: str) -> str:
-    """Upper case, no accents, single spaces: texts are compared in this form."""
-    decomposed = unicodedata.normalize("NFD", " ".join(text.split()).upper())
+    """Upper case, no accents, one form of dashes, single spaces: texts are compared in this form."""
+    decomposed = unicodedata.normalize("NFKD", " ".join(text.translate(DASHES).split()).upper())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
@@ -127,7 +138,14 @@ def column_name(cell: str) -> str:
 def canonical_column(name: str) -> str:
     """The name that INE 2023 gives to the column that another file calls `name`; other names in capitals."""
     folded = column_name(name)
-    return _CANONICAL.get(folded, folded)
+    if folded in _CANONICAL:
+        return _CANONICAL[folded]
+    if _NOT_REGISTERED.fullmatch(folded):
+        return "NO_REGISTRADAS"
+    if _NULL_VOTES.fullmatch(folded):
+        return "NULOS"
+    # PAN/PRI, PAN + PRI and PAN - PRI are a combination, as PAN-PRI.
+    return re.sub(r"_*[-/+]_*", "-", folded)
 
 
 def office_column(folded: str) -> str:
@@ -213,6 +231,8 @@ def _by_words(folded: str) -> frozenset[Observation]:
     if _PROCESO.search(plain):
         return frozenset({Observation.PROCESO_TECNICO})
     found: set[Observation] = set()
+    if _OF_CONTAINER.search(plain):
+        return frozenset()
     if _DENIED.search(plain) and not re.search(r"\bNINGUN \w+ LEGIBLE\b", plain):
         return frozenset()
     if _EXCEDE.search(plain):
@@ -240,7 +260,7 @@ def _reasons(plain: str) -> frozenset[Observation]:
     numbered = _NUMBERED.fullmatch(mark + behind)
     if numbered is None:
         return frozenset()
-    return frozenset(SIN_ACTA if numbered[1] is None else {SIN_ACTA[int(numbered[1]) - 1]})
+    return frozenset(SIN_ACTA if numbered[3] is None else {SIN_ACTA[int(numbered[3]) - 1]})
 
 
 _QUOTED: Final = re.compile(r"""'([^']*)'|"([^"]*)\"""")
@@ -263,7 +283,7 @@ def observations(text: str, texts: Texts = NO_TEXTS) -> tuple[str, ...]:
         if whole and (not known or whole <= frozenset(SIN_ACTA)):
             found = [text]
     parts = (" ".join(part.split()) for part in found)
-    return tuple(part for part in parts if not nothing(part) and not _NONE.fullmatch(fold(part)))
+    return tuple(part for part in parts if fold(part) in texts or not (nothing(part) or _NONE.fullmatch(fold(part))))
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
@@ -274,16 +294,16 @@ def read_cell(cell: str) -> Field | None:
     """One vote field: a number, a mark, or None if nothing could be read. A blank is *sin dato* until the whole
     file says otherwise. Raises ValueError with the sentence for the reader.
     """
-    text = without_thousands(bare(cell))
+    text = whole(bare(cell))
     if _DIGITS.fullmatch(text):
         return int(text)
     word = re.sub(r"[^A-Z0-9/ -]", "", fold(text)).strip()
     if word in {"", "SD", "S/D", "VACIO", "BLANCO", "EN BLANCO"} or re.search(r"\bSIN DATOS?\b", word):
         if not text or word:
             return Mark.SIN_DATO
-    elif re.search(r"\bILEGIBLES?\b", word):
+    elif _ILEGIBLE.search(word):
         return Mark.ILEGIBLE
-    elif word in NOTHING or word in {"--", "NO APLICA"} or re.search(r"\bSIN ACTA\b", word):
+    elif word in NOTHING or word == "NO APLICA" or re.search(r"\bSIN ACTA\b", word):
         return None
     raise ValueError(f"«{text}» no es un número, «Sin dato», «Ilegible», «Sin acta» ni «-»")
 
@@ -293,17 +313,70 @@ def says_sin_acta(cell: str) -> bool:
     return "SIN ACTA" in fold(cell)
 
 
-TIPOS: Final[Mapping[str, str]] = {
+_TIPOS: Final[Mapping[str, str]] = {
     "BASICA": "B",
     "CONTIGUA": "C",
     "EXTRAORDINARIA": "E",
     "ESPECIAL": "S",
     "EXTRANJERO": "M",
+    "MEC": "M",
+    "VMRE": "M",
     "URNA ELECTRONICA": "U",
     "VOTO ANTICIPADO": "A",
+    "VA": "A",
+    "PRISION PREVENTIVA": "V",
+    "VOTO EN PRISION PREVENTIVA": "V",
+    "VPP": "V",
+    "PPP": "P",
+}
+_TIPO: Final = re.compile(r"(?P<tipo>[A-Z][A-Z ]*?) *0*(?P<numero>\d{0,2}) *(C(ONTIGUA)? *0*(?P<ext>\d{1,2}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class CasillaType:
+    """What the column of the type says; some files put the number and the contigua of an extraordinaria there."""
+
+    tipo: str
+    """Its letter; other texts as printed, in capitals."""
+    numero: int | None = None
+    ext_contigua: int | None = None
+
+
+@lru_cache(maxsize=1024)
+def casilla_type(cell: str) -> CasillaType:
+    """B, Básica, C01, CONTIGUA 1, E1C1, MEC, VPP: the type, and its numbers if the text has any."""
+    word = fold(cell)
+    found = _TIPO.fullmatch(word)
+    if found is None or not (found["numero"] or found["ext"]):
+        return CasillaType(_TIPOS.get(word, word))
+    tipo = _TIPOS.get(found["tipo"], found["tipo"])
+    ext = int(found["ext"]) if found["ext"] else None
+    # Only an extraordinaria has contiguas of its own.
+    if len(tipo) > 1 or (ext is not None and tipo != "E"):
+        return CasillaType(word)
+    return CasillaType(tipo, int(found["numero"]) if found["numero"] else None, ext)
+
+
+CONTABILIZADA: Final[Mapping[str, str]] = {
+    "0": "0",
+    "1": "1",
+    "2": "2",
+    "SI": "1",
+    "S": "1",
+    "NO": "0",
+    "N": "0",
+    "TRUE": "1",
+    "VERDADERO": "1",
+    "FALSE": "0",
+    "FALSO": "0",
+    "CONTABILIZADA": "1",
+    "NO CONTABILIZADA": "0",
+    "FUERA DE CATALOGO": "2",
 }
 UBICACION: Final[Mapping[str, int]] = {
     "URBANA": 1,
+    "U": 1,
+    "R": 2,
     "NO URBANA": 2,
     "RURAL": 2,
     "FUERA DE CATALOGO": 3,

@@ -46,6 +46,8 @@ def open_published(name: str, data: bytes, *, choose: str = "") -> Opened:
     files = list(_inside("", data, 1, [_LARGEST, _MOST_FILES]))
     results = [(inner, content) for inner, content in files if _kind(inner, content) == "resultados"]
     names = ", ".join(inner for inner, _ in files) or "nada"
+    if not results and any(inner.startswith("xl/") for inner, _ in files):
+        raise Rejected(f"{name}: es un libro de Excel; guárdelo como «CSV UTF-8»")
     if not results:
         raise Rejected(f"{name}: no contiene un archivo de resultados del PREP; contiene: {names}")
     chosen = [each for each in results if fold(choose) in fold(each[0])]
@@ -55,7 +57,9 @@ def open_published(name: str, data: bytes, *, choose: str = "") -> Opened:
     [(inner, content)] = chosen
     folder = inner.rpartition("/")[0]
     beside = [each for each in files if each[0].rpartition("/")[0] == folder]
-    people = [each for each in beside if _kind(*each) == "candidaturas"]
+    every = [each for each in files if _kind(*each) == "candidaturas"]
+    # The candidates of the only election may stand in a folder of their own.
+    people = [each for each in beside if each in every] or (every if len(results) == 1 and len(every) == 1 else [])
     readme = [each for each in beside if "LEEME" in fold(each[0])]
     used = [f"resultados: {inner}"]
     used += [f"candidaturas: {each}" for each, _ in people[:1]] + [f"léeme: {each}" for each, _ in readme]
@@ -70,7 +74,9 @@ def _inside(above: str, data: bytes, depth: int, left: list[int]) -> Iterator[tu
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for entry in archive.infolist():
-                if entry.is_dir() or entry.filename.startswith("__MACOSX/"):
+                # What macOS knows of a file stands beside it, under the same name with a mark.
+                parts = entry.filename.replace("\\", "/").split("/")
+                if entry.is_dir() or "__MACOSX" in parts or parts[-1].startswith("._"):
                     continue
                 left[1] -= 1
                 left[0] -= entry.file_size
@@ -89,7 +95,8 @@ def _inside(above: str, data: bytes, depth: int, left: list[int]) -> Iterator[tu
 
 def _kind(name: str, content: bytes) -> str:
     """resultados, candidaturas or "", by the content of a file: each institute names its files in its own way."""
-    if not fold(name).endswith((".CSV", ".TXT")) or "LEEME" in fold(name):
+    last = fold(name).rpartition("/")[2]
+    if not (last.endswith((".CSV", ".TXT", ".TSV", ".PSV", ".DAT")) or "." not in last) or "LEEME" in last:
         return ""
     for kind, header in (("candidaturas", find_candidates_header), ("resultados", find_header)):
         with contextlib.suppress(Rejected):

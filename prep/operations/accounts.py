@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import base64
 import getpass
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -138,7 +139,7 @@ MOST_LOST: Final = 5_000
 
 
 def _declare_lost(arguments: argparse.Namespace) -> Work:
-    numbers = _plain_numbers(arguments.numbers)
+    numbers = plain_numbers(arguments.numbers)
     reason = " ".join(arguments.reason.split())
     if not 1 <= len(reason) <= 200:
         raise Rejected("el motivo lleva de 1 a 200 caracteres")
@@ -162,10 +163,11 @@ def _declare_lost(arguments: argparse.Namespace) -> Work:
     return work
 
 
-def _plain_numbers(text: str) -> str:
+def plain_numbers(text: str) -> str:
     """The numbers as the log tells them: in order, joined. Raises Rejected."""
     try:
-        ranges = sorted(ranges_of(text.replace(" ", "")))
+        # A space between two numbers joins nothing: 1 2 is not 12.
+        ranges = sorted(ranges_of(re.sub(r" *([,-]) *", r"\1", text.strip())))
     except Malformed:
         raise Rejected("los números se escriben como 5-9,12") from None
     joined: list[tuple[int, int]] = []
@@ -200,7 +202,7 @@ def _listed(text: str) -> Sequence[int]:
     """The numbers of a text as 5-9,12. Raises Rejected."""
     if not text:
         return ()
-    return [number for first, last in ranges_of(_plain_numbers(text)) for number in range(first, last + 1)]
+    return [number for first, last in ranges_of(plain_numbers(text)) for number in range(first, last + 1)]
 
 
 def _as_blocks(rows: Sequence[str]) -> list[str]:

@@ -70,9 +70,15 @@ class Caveats:
         return frozenset(self.lost) | frozenset(self.broken)
 
 
+LISTA_TYPES: Final = frozenset("BCE")
+"""Types of casilla that have a lista nominal."""
+
+
 def limit(row: OfficialRow) -> int | None:
-    """Most votes that the row can hold; None if the file states no limit (lista nominal 0)."""
-    return row.lista_nominal + (row.representantes or 0) if row.lista_nominal else None
+    """Most votes that the row can hold; None if the file states no limit (no lista, or 0 if its type has none)."""
+    if row.lista_nominal is None or (row.lista_nominal == 0 and row.tipo not in LISTA_TYPES):
+        return None
+    return row.lista_nominal + (row.representantes or 0)
 
 
 def examine(official: OfficialFile, rules: RuleSet, *, blanks: Mapping[str, str] = NO_BLANKS) -> Caveats:
@@ -97,6 +103,8 @@ def examine(official: OfficialFile, rules: RuleSet, *, blanks: Mapping[str, str]
             lost[row.key] = f"sus votos suman {votes} y su total calculado dice {row.total_calculado}"
         elif Observation.EXCEDE in row.observed and most is not None and votes <= most:
             lost[row.key] = f"excede lista nominal con {votes} votos impresos: los votos capturados no están"
+        elif row.lista_nominal is None and row.tipo in LISTA_TYPES:
+            lost[row.key] = "no dice su lista nominal: nadie sabe cuántos votos caben"
         elif _unseen(row):
             lost[row.key] = f"su observación dice «{_unseen(row)}» y ninguna celda lo muestra: lo tecleado no está"
         elif rules.excede_applies and most is not None and votes > most and row.contabilizada == "1":
@@ -128,7 +136,7 @@ def _unseen(row: OfficialRow) -> str:
     for text, codes in zip(row.observations, row.meanings, strict=True):
         if codes and codes <= _PARTIAL and codes.isdisjoint(there):
             return text
-        if codes and codes <= TODOS and not there and not _all_read(row):
+        if codes and codes <= TODOS and any(isinstance(cell, int) for cell in row.cells):
             return text
     return ""
 

@@ -23,6 +23,7 @@ from prep.files.catalog_files import write_catalog
 from prep.files.official import OfficialFile, OfficialRow, Status
 from prep.files.official_candidates import CandidateRow
 from prep.files.official_words import COALITION_MARKS, canonical_column, combination
+from prep.rehearsal.replay import LISTA_TYPES
 
 _Contest = tuple[int, int]
 """Entidad and territory; 0 if the whole country or entidad is the contest."""
@@ -33,7 +34,6 @@ _INDEPENDENT: Final = re.compile(r"C_I_.|(CAND|CANDIDATO|CANDIDATA|CANDIDATURA)?
 _COMMON: Final = re.compile(r"(C|CC|CO|COA|COAL|COMUN|CAND_COMUN)[-_].|.+-.+")
 """A candidatura común by its name, or a combination whose parties have no columns of their own."""
 _STICKER_WORD: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
-_LISTA_TYPES: Final = frozenset("BCE")
 _LONGEST_NAME: Final = 200
 _CODES: Final = (
     (r"PRESIDENCIAS? MUNICIPAL|AYUNTAMIENTO|ALCALDIA|MUNICIP", "AYUN"),
@@ -65,7 +65,6 @@ def catalog_folder(
     `code` is the election's short name (SEN_FED, GOB) and follows from the title unless it is given; `candidatura` is
     the last field of its QR. `nivel` follows from the columns of the candidates file or, without one, from the title,
     unless it is given. Rows fuera de catálogo are left out.
-    Raises Rejected if a row cannot be a casilla.
     """
     night = _Night(file, tuple(candidates), nivel or nivel_of(file, candidates))
     code = code or _code(file)
@@ -98,6 +97,22 @@ def catalog_folder(
             "candidaturas.csv": [(code, *line) for line in night.candidacies()],
             "actas.csv": [(code, *change) for change in _exceptions(night.rows, tipos, sufijos)],
         }
+    )
+
+
+def unused_candidates(file: OfficialFile, candidates: Sequence[CandidateRow], nivel: Nivel) -> tuple[str, ...]:
+    """One sentence for each reason for which lines of the candidates file name nobody of this election."""
+    night = _Night(file, tuple(candidates), nivel)
+    lines: dict[str, list[int]] = defaultdict(list)
+    for row in candidates:
+        ballot = night.ballots.get(night.contest_of(row))
+        if ballot is None:
+            lines["su territorio no está en los resultados"].append(row.line)
+        elif not row.suma and not _options_of(row, ballot):
+            lines["su partido no está en la boleta de su contienda"].append(row.line)
+    return tuple(
+        f"candidaturas, línea {told[0]}: {why}; no se usa ({'1 fila' if len(told) == 1 else f'{len(told)} filas'} así)"
+        for why, told in lines.items()
     )
 
 
@@ -184,8 +199,6 @@ class _Night:
         return entidad, numbers[0] or 0
 
     def casilla(self, row: OfficialRow) -> tuple[object, ...]:
-        if row.entidad is None or row.tipo not in TipoCasilla.__members__.values():
-            raise Rejected(f"línea {row.line}: {row.key} no tiene entidad o tipo de casilla que se conozca")
         federal = self.file.ambito is Ambito.FEDERAL
         lista = row.lista_nominal or 0
         return (
@@ -201,7 +214,7 @@ class _Night:
             lista,
             row.representantes or 0,
             # With a lista nominal of 0 no file states a maximum; in a casilla that should have a lista, the limit is 0.
-            0 if lista == 0 and row.tipo in _LISTA_TYPES else None,
+            0 if lista == 0 and row.tipo in LISTA_TYPES else None,
             self.digitos[row.tipo],
             None,
         )
@@ -300,13 +313,11 @@ def _candidacies(rows: Iterable[CandidateRow], ballot: Sequence[_Option]) -> lis
     people: dict[str, list[_People]] = defaultdict(list)
     sums: list[frozenset[str]] = []
     for row in rows:
-        parties = _resolve(row.code, ballot)
         if row.suma:
-            sums.append(parties)
-        for option in ballot:
-            counts = option.clase not in {Clase.NULOS, Clase.NO_REGISTRADAS} and not row.suma
-            if counts and frozenset(option.parties or (option.code,)) == parties:
-                people[option.code].append((_clean(row.propietaria), _clean(row.suplente)))
+            sums.append(_resolve(row.code, ballot))
+            continue
+        for option in _options_of(row, ballot):
+            people[option.code].append((_clean(row.propietaria), _clean(row.suplente)))
     named = [code for option in ballot if option.code in people for code in option.parties or (option.code,)]
     together: dict[str, set[str]] = {code: {code} for code in named}
     joined = [frozenset(option.parties) for option in ballot if option.parties and _same_people(option, people)]
@@ -319,6 +330,13 @@ def _candidacies(rows: Iterable[CandidateRow], ballot: Sequence[_Option]) -> lis
         for codes in [[o.code for o in ballot if o.code in group or (o.parties and group.issuperset(o.parties))]]
         for pair in _names(codes, group, people)
     ]
+
+
+def _options_of(row: CandidateRow, ballot: Sequence[_Option]) -> list[_Option]:
+    """The options of the ballot for which these people stand."""
+    parties = _resolve(row.code, ballot)
+    people = (option for option in ballot if option.clase not in {Clase.NULOS, Clase.NO_REGISTRADAS})
+    return [option for option in people if frozenset(option.parties or (option.code,)) == parties]
 
 
 def _first(group: set[str], ballot: Sequence[_Option]) -> str:

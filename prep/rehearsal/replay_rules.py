@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from prep.domain.entry import HEADER, Mark, Values
-from prep.domain.rules import RULE_SETS, SIN_ACTA, Observation, RuleSet, assess
+from prep.domain.rules import RULE_SETS, SIN_ACTA, Observation, RuleSet, assess, clashes, fit_text
 from prep.files.official import OfficialFile, OfficialRow, Status
 from prep.rehearsal.replay import TODOS, limit, recomputed
 
@@ -127,10 +127,12 @@ def _texts(official: OfficialFile, reasons: dict[str, str]) -> dict[Observation,
         if code not in texts:
             texts[code] = _USUAL.texts[code]
             reasons[code] = "el archivo no lo muestra: el texto usual"
-    return {code: text.translate(_PLAIN) for code, text in texts.items()}
-
-
-_PLAIN: Final = str.maketrans({",": " ", ";": " ", '"': " ", "\\": " "})
+    usual = {code: _USUAL.texts.get(code, code) for code in Observation}
+    texts = {code: fit_text(text) or usual[code] for code, text in texts.items()}
+    # A text that tells two criteria at once can be the text of one of them.
+    for _, code in clashes(texts):
+        texts[code] = usual[code]
+    return texts
 
 
 def _told(speak: int, against: int, who: str, one: str, other: str) -> str:

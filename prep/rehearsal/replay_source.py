@@ -6,7 +6,7 @@ catalogue that was made from it.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from prep.files.official_candidates import CandidateRow, read_candidates
 from prep.files.official_words import texts_of
 from prep.files.published_zip import open_published
 from prep.rehearsal.replay import Caveats, Sheet, examine, sheets
-from prep.rehearsal.replay_catalog import catalog_folder, nivel_of, settled
+from prep.rehearsal.replay_catalog import catalog_folder, nivel_of, settled, unused_candidates
 from prep.rehearsal.replay_rules import Proposal, propose
 
 INFER: Final = "infer"
@@ -65,6 +65,7 @@ def read_source(
         files[f"{OWN}{known.name}.json"] = known.canonical()
     catalog = _load(files, official)
     caveats = examine(official, known, blanks=blanks)
+    caveats = replace(caveats, notes=(*caveats.notes, *unused_candidates(official, rows, nivel)))
     if proposal is not None:
         proposal = proposal.without(caveats.lost.keys() | caveats.reprinted.keys())
     stickers = {catalog.casillas[acta.casilla - 1].clave: acta.qr for acta in catalog.actas}
@@ -106,7 +107,7 @@ def _beside(path: Path) -> Path | None:
 
 
 def _candidates(name: str, data: bytes) -> list[CandidateRow]:
-    if not data:
+    if not name:
         return []
     try:
         return read_candidates(data)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
-from unicodedata import category
+from unicodedata import category, normalize
 
 import zxingcpp
 from PIL import Image, ImageChops, ImageFilter
@@ -63,8 +63,14 @@ def read_qr(image: Image.Image) -> QrReading:
 
 
 def stickers(texts: Sequence[str]) -> tuple[str, ...]:
-    """The texts that belong to the sticker of an acta, each once, without the invisible characters around them."""
-    return tuple(dict.fromkeys(text for text in map(_strip_invisible, texts) if read_identity(text) is not None))
+    """The texts that belong to the sticker of an acta, each once, in plain letters and without invisible ones."""
+    return tuple(dict.fromkeys(text for text in map(_plain, texts) if read_identity(text) is not None))
+
+
+def _plain(text: str) -> str:
+    """Wide letters as narrow ones, and no letter without a shape: a program may write NUL behind each letter."""
+    narrow = normalize("NFKC", text)
+    return _strip_invisible("".join(char for char in narrow if char != "\0" and category(char) != "Cf"))
 
 
 def _strip_invisible(text: str) -> str:

@@ -16,7 +16,7 @@ import io
 import logging
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,15 +72,16 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, *, marks: bool =
     Raises Rejected if the door would refuse it (`prep.scan.pictures`). Raises Parked if it is an image, but no pixel of
     it can be shown: its bytes stay, and people must look.
     """
-    # The luminance is the largest thing in memory, so it is let go before other pages are decoded.
     picture = look(data, max_pixels)
-    factor = web_factor(picture.width, picture.height)
-    (luminance, small), whole = decoded(picture.opened, lambda image: _decode_pixels(image, picture, factor))
-    reading = read_qr(luminance)
-    del luminance
+    small, whole, reading = _decode_and_read(picture)
     texts = dict.fromkeys(reading.texts)
     for rival in picture.others:  # a page of the same size might be another acta
-        texts |= dict.fromkeys(_sticker_texts(rival))
+        found = _sticker_texts(rival)
+        if found and not texts:
+            # The front of the sheet is the page with the sticker; people type from that one.
+            picture = _shown_instead(picture, rival)
+            small, whole, _ = _decode_and_read(picture, read=False)
+        texts |= dict.fromkeys(found)
     # Each smaller image is made from the one before, never again from the whole.
     middle = small.reduce(max(1, max(small.size) // MIDDLE_SIDE))
     thumb = middle.reduce(-(-max(middle.size) // THUMB_SIDE))
@@ -99,6 +100,19 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, *, marks: bool =
         oddities=tuple(dict.fromkeys((*picture.oddities, *(() if whole else (Oddity.INCOMPLETA,))))),
         marks=_marks_or_none(small) if marks else None,
     )
+
+
+def _decode_and_read(picture: Picture, *, read: bool = True) -> tuple[Image.Image, bool, QrReading]:
+    """The pixels of the web copy, whether they are whole, and the stickers."""
+    # The luminance is the largest thing in memory: it ends here, before other pages are decoded.
+    factor = web_factor(picture.width, picture.height)
+    (luminance, small), whole = decoded(picture.opened, lambda image: _decode_pixels(image, picture, factor))
+    return small, whole, read_qr(luminance) if read else QrReading((), None, 0.0)
+
+
+def _shown_instead(picture: Picture, rival: Callable[[], Image.Image]) -> Picture:
+    width, height = rival().size
+    return replace(picture, opened=rival, width=width, height=height)
 
 
 def _marks_or_none(small: Image.Image) -> FoundMarks | None:
@@ -140,28 +154,53 @@ def web_factor(width: int, height: int) -> int:
 def _decode_jpeg_pixels(image: Image.Image, picture: Picture, factor: int) -> tuple[Image.Image, Image.Image]:
     # If the web copy is as large as the original, one decode gives both: luminance is the first channel of YCbCr.
     # If it is smaller, two decodes are cheaper: the whole one without colours, the one with colours already halved.
+    # A picture that is stored in red, green and blue cannot be had as YCbCr.
+    colours = "RGB" if _is_stored_as_rgb(image) else "YCbCr"
     if factor == 1:
-        image.draft("YCbCr", image.size)
+        image.draft(colours, image.size)
         image.load()  # an error of the bytes must come here, inside of `decoded`
         luminance = image.getchannel(0) if image.mode in {"YCbCr", "L"} else image.convert("L")
         return luminance, _turn_upright(image, image)
     whole = picture.opened()
     whole.draft("L", whole.size)
-    image.draft("YCbCr", (image.width // factor, image.height // factor))
+    image.draft(colours, (image.width // factor, image.height // factor))
     image.load()
     return whole.convert("L"), _turn_upright(image, image)
 
 
+def _is_stored_as_rgb(image: Image.Image) -> bool:
+    """Whether the three components of this JPEG are red, green and blue, by the rule of libjpeg."""
+    if image.mode != "RGB" or "jfif" in image.info:
+        return False
+    if "adobe_transform" in image.info:
+        return bool(image.info["adobe_transform"] == 0)
+    return bytes(component[0] for component in getattr(image, "layer", ())) == b"RGB"
+
+
 def _on_white_paper(image: Image.Image) -> Image.Image:
     """Colours or grey, upright; transparent parts become white."""
+    if image.mode.startswith(("I", "F")):
+        return _turn_upright(_from_deep_grey(image), image)
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         above = image.convert("RGBA")
         paper = Image.new("RGB", above.size, "white")
         paper.paste(above, mask=above.getchannel("A"))
         return _turn_upright(paper, image)
-    if image.mode.startswith(("I", "F")):  # 16 bits for each grey: the upper eight
-        return _turn_upright(image.convert("I").point(lambda level: level / 256).convert("L"), image)
     return _turn_upright(image.convert("L" if image.mode in {"1", "L"} else "RGB"), image)
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Greys of more than 8 bits. No file says how many of them a scanner uses, so the lightest point tells it."""
+    deep = image.convert("F" if image.mode.startswith("F") else "I")
+    low, high = (float(edge) for edge in deep.getextrema())  # type: ignore[arg-type]  # one channel has two numbers
+    low = min(low, 0)
+    white = high if deep.mode == "F" else next((2**bits - 1 for bits in DEPTHS if high < 2**bits), high)
+    scale = 255 / ((white - low) or 1)
+    return deep.point(lambda level: level * scale - low * scale).convert("L")
+
+
+DEPTHS: Final = (1, 2, 4, 8, 10, 12, 14, 15, 16)
+"""Bits of the greys that scanners make."""
 
 
 def _turn_upright(pixels: Image.Image, told_by: Image.Image) -> Image.Image:
@@ -173,6 +212,9 @@ def _turn_upright(pixels: Image.Image, told_by: Image.Image) -> Image.Image:
 
 
 def _exif_turn(image: Image.Image) -> Image.Transpose | None:
+    # A note of XMP alone is obeyed by no browser.
+    if "exif" not in image.info and image.format != "TIFF":
+        return None
     try:
         return TURNS.get(image.getexif().get(0x0112, 1))
     except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):  # broken metadata, good pixels

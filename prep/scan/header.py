@@ -38,6 +38,8 @@ _MAGIC: Final = (
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
 )
+_BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+"""The lengths that the second header of a BMP can have: two letters alone are no sign of a picture."""
 _TAKEN: Final = "se admiten JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP y PDF"
 
 
@@ -59,7 +61,7 @@ def format_of(start: bytes) -> str:
         if b"avif" in brands or b"avis" in brands:
             return "avif"
         raise Rejected(f"la imagen es HEIC o un video; configure la cámara en JPEG ({_TAKEN})", status=415)
-    if start[:2] == b"BM" and start[6:10] == bytes(4):
+    if start[:2] == b"BM" and int.from_bytes(start[14:18], "little") in _BMP_HEADERS:
         return "bmp"
     if b"%PDF-" in start[:START]:
         return "pdf"

@@ -39,6 +39,8 @@ PDF_DPI: Final = 200
 """The resolution at which a PDF page is drawn, and by which its size in pixels is judged."""
 PDF_SIDE: Final = 4400
 """Longest side of a drawn PDF page, in pixels: a larger page is drawn at less than `PDF_DPI`."""
+SMALL_PAGE: Final = 1000
+"""Pixels of the longest side below which nobody can type from a page."""
 PAGES: Final = 4
 """A container with more pictures of about one size is a stack of pages."""
 LOOKED_AT: Final = 64
@@ -136,12 +138,31 @@ def opener(data: bytes, form: str, frame: int = 0) -> Callable[[], Image.Image]:
             return JpegImagePlugin.JpegImageFile(io.BytesIO(data + end))
         if form == "bmp":
             return BmpImagePlugin.BmpImageFile(io.BytesIO(data))
-        image = Image.open(io.BytesIO(data), formats=[form.upper()])
+        whole = _webp_of_its_length(data) if form == "webp" else data
+        image = Image.open(io.BytesIO(whole), formats=[form.upper()])
         if frame:
             image.seek(frame)
         return image
 
     return opened
+
+
+def _webp_of_its_length(data: bytes) -> bytes:
+    """A WebP whose first length ends at the end of a chunk. Some programs write another; browsers obey the chunks."""
+    ends = [RIFF_HEAD]
+    while _CHUNK.fullmatch(data, ends[-1], ends[-1] + 4):
+        length = int.from_bytes(data[ends[-1] + 4 : ends[-1] + 8], "little")
+        ends.append(ends[-1] + 8 + length + length % 2)
+    declared = int.from_bytes(data[4:8], "little") + 8
+    whole = [end for end in ends[1:] if end <= len(data)]
+    if declared in ends or not whole:
+        return data
+    return data[:4] + struct.pack("<I", whole[-1] - 8) + data[8:]
+
+
+_CHUNK: Final = re.compile(rb"[A-Z0-9 ]{4}")
+RIFF_HEAD: Final = 12
+"""Bytes before the first chunk of a WebP."""
 
 
 def _jpeg_pictures(data: bytes) -> Found:
@@ -294,12 +315,14 @@ def _pdf_pages(data: bytes, max_pixels: int) -> Found:
             page = document[number]
             width, height = page.get_size()
             # Drawing a page decodes its pictures whole, so the limit of pixels holds for each of them too.
+            longest = 0
             for thing in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
                 wide, high = thing.get_px_size()
                 if wide * high > max_pixels:
                     raise Rejected(f"la imagen mide {wide} × {high} y el límite es de {max_pixels} pixeles", status=413)
-            scale = pdf_scale(width, height)
-            found.append(((round(width * scale), round(height * scale)), _pdf_page_opener(data, number)))
+                longest = max(longest, wide, high)
+            scale = pdf_scale(width, height, longest)
+            found.append(((round(width * scale), round(height * scale)), _pdf_page_opener(data, number, scale)))
             page.close()
     finally:
         document.close()
@@ -308,17 +331,22 @@ def _pdf_pages(data: bytes, max_pixels: int) -> Found:
     return found
 
 
-def pdf_scale(width: float, height: float) -> float:
-    """Pixels for each point of a page of this size. A point is a 72nd of an inch."""
-    return min(PDF_DPI / 72, PDF_SIDE / max(width, height, 1))
+def pdf_scale(width: float, height: float, longest: int = 0) -> float:
+    """Pixels for each point of a page of this size. A point is a 72nd of an inch.
+
+    `longest` is the longest side, in pixels, of a picture on the page. If a scanner tells a page of a thumb's size, the
+    page is drawn as large as its picture.
+    """
+    side = max(width, height, 1)
+    usual = min(PDF_DPI / 72, PDF_SIDE / side)
+    return usual if usual * side >= SMALL_PAGE else max(usual, min(longest, PDF_SIDE) / side)
 
 
-def _pdf_page_opener(data: bytes, number: int) -> Callable[[], Image.Image]:
+def _pdf_page_opener(data: bytes, number: int, scale: float) -> Callable[[], Image.Image]:
     def drawn() -> Image.Image:
         document = pypdfium2.PdfDocument(data)
         try:
-            page = document[number]
-            image: Image.Image = page.render(scale=pdf_scale(*page.get_size())).to_pil()
+            image: Image.Image = document[number].render(scale=scale).to_pil()
             return image.convert("RGB")
         finally:
             document.close()
@@ -326,7 +354,12 @@ def _pdf_page_opener(data: bytes, number: int) -> Callable[[], Image.Image]:
     return drawn
 
 
-_ACTIVE: Final = frozenset({b"JavaScript", b"JS", b"Launch", b"EmbeddedFile", b"EmbeddedFiles", b"RichMedia", b"XFA"})
+_ACTIVE: Final = frozenset(
+    {b"JavaScript", b"Rendition", b"Launch", b"EmbeddedFile", b"EmbeddedFiles", b"RichMedia", b"XFA"}
+)
+
+
+# The key /JS of a program stands beside /JavaScript or /Rendition. By itself it may be the name of any picture.
 
 
 def _refuse_active(document: pypdfium2.PdfDocument) -> None:

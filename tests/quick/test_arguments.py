@@ -3,6 +3,8 @@
 import pytest
 
 from prep.arguments import Parser
+from prep.errors import Rejected
+from prep.operations.accounts import plain_numbers
 
 
 def parser() -> Parser:
@@ -50,3 +52,15 @@ def test_help_is_in_spanish(capsys: pytest.CaptureFixture[str]) -> None:
     assert "argumentos:" in said
     assert "esta ayuda" in said
     assert "positional" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"), [("5-9,12", "5-9,12"), (" 1 , 2 ", "1-2"), ("3 - 4,1", "1,3-4"), ("1 2", "")]
+)
+def test_a_space_joins_no_numbers_of_a_device(text: str, plain: str) -> None:
+    """1 2 declared the number 12 as lost."""
+    if plain:
+        assert plain_numbers(text) == plain
+        return
+    with pytest.raises(Rejected, match="los números se escriben como 5-9,12"):
+        plain_numbers(text)

@@ -28,6 +28,13 @@ def test_what_a_spreadsheet_saves_is_read(separator: str, encoding: str, end: st
     assert read_capture_table(content) == [CaptureLine(2, "GUB", "0012", {"PAN": 1234, "NULOS": "sin dato"})]
 
 
+def test_the_traces_of_a_spreadsheet_do_not_matter() -> None:
+    content = 'ELECCION,CLAVE_ACTA,PAN,PRI,PT,,\nGUB,"a\n1",12.0,–,"1,234",,\n\nGUB,a2,1,2,3,,\n'
+    first, second = read_capture_table(content.encode())
+    assert (first.line, first.values, first.wrong) == (2, {"PAN": 12, "PT": 1234}, "")
+    assert (second.line, second.values) == (5, {"PAN": 1, "PRI": 2, "PT": 3})
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -51,7 +58,13 @@ def test_a_wrong_line_is_told_and_the_others_are_read(line: str, sentence: str) 
         (b"", "debe estar la columna ELECCION"),
         (b"ELECCION,PAN\n", "debe estar la columna CLAVE_ACTA"),
         (b"ELECCION,CLAVE_ACTA,PAN,pan\n", "una columna repetida"),
-        (b'ELECCION,CLAVE_ACTA,"PAN\n', "no es de columnas"),
+        (b'ELECCION,CLAVE_ACTA,"PAN\n', "línea 1: no se puede separar en columnas: hay una comilla de más o una sin"),
+        (b'ELECCION,CLAVE_ACTA,PAN\n"a\nb",c,1\nx,"y"z,2\n', "línea 4: no se puede separar en columnas"),
+        (
+            b"ELECCION,CLAVE_ACTA,PAN\n" + b"x" * 140_000,
+            "línea 2: no se puede separar en columnas: una celda tiene más",
+        ),
+        (b"ELECCION,CLAVE_ACTA,,PAN\n", "o sin nombre"),
         (b"ELECCION,CLAVE_ACTA\0\n", "no es de texto"),
         (b"ELECCION,CLAVE_ACTA\n" + b"\n" * 20_001, "pasa de 20000 líneas"),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 
 from integrity import minimal_verifier
 from integrity.leaves import cells, leaf, read_leaf
+from integrity.tree import forms
 from prep.domain import row
 from prep.domain.catalog import Ambito, Clase, Election, ElectionId, Nivel, Option, read_identity
 from prep.domain.entry import Field, Values, read_field
-from prep.domain.hours import CENTRAL
+from prep.domain.hours import CENTRAL, zone_of_night
+from prep.domain.night import ZONES
 from prep.errors import Rejected
 from prep.files.official import read_official
 from prep.messages import ImageReceived, read_body
@@ -268,3 +271,74 @@ def test_two_huge_numbers_end_at_once_and_both_verifiers_say_the_same(pristine: 
     verdicts = [judge(tree, options, minimal=minimal) for minimal in (False, True)]
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].wrong == ("EVI-06",)
+
+
+ODD = "0123456789ABCDFISabz-_:+.,TZ| ñé\u0661\uff11\u00b2\u200b\u202e\u2212\t\n\0%\u00a0"
+"""Letters of every header, and letters that look like them, are drawn as nothing, or end a line."""
+ANY = st.text(ODD, max_size=30)
+MOMENTS = st.builds(moment_text, st.sampled_from(TIMES), st.sampled_from(OFFSETS)) | st.sampled_from(
+    ["20230219T190000-0600", "2023-W07-7T19:00:00-06:00", "2023-02-19T19:00:00,5-06:00", "2023-02-19 19:00-06:00:30.25"]
+)
+ANY_HEADERS = st.fixed_dictionaries(
+    {
+        "x-prep-device": st.from_regex("[A-Za-z0-9_-]{1,40}", fullmatch=True) | ANY,
+        "x-prep-sequence": st.sampled_from([*map(str, NUMBERS), "007", "1e3", "１", "+1", "1_0"]) | ANY,
+        "x-prep-sha256": st.sampled_from(["a" * 64, "A" * 64, "a" * 63]) | ANY,
+        "x-prep-origin": st.sampled_from([*Origen, "catd", "CCV"]) | ANY,
+        "x-prep-kind": st.sampled_from([*Digitalizacion, "Móvil"]) | ANY,
+        "x-prep-acopio": MOMENTS | ANY,
+        "x-prep-acta": IDENTITY.map(lambda parts: "|".join(["28", *parts])) | ANY,
+        "x-prep-traslado": st.sampled_from(["", "D", "FI", "DFI", "DD", "d"]) | ANY,
+        "x-prep-document": st.sampled_from([*TipoDocumento, "acta prep"]) | ANY,
+        "x-prep-signature": st.just("AAAA"),
+    }
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[*HealthCheck])
+@given(ANY_HEADERS, st.sets(st.sampled_from([*PLAIN]), min_size=5), st.sampled_from(sorted(ZONES)))
+def test_any_header_that_is_accepted_has_a_leaf_and_cells_that_both_verifiers_accept(
+    headers: Headers, plain: set[str], zone: str
+) -> None:
+    said = {name: quote(text) for name, text in headers.items()} | {name: PLAIN[name] for name in plain}
+    upload = accepted(said)
+    if upload is None:
+        return
+    message = through_the_bus(upload)
+    told = {"sha256": message.sha256, "bytes": 1, "dispositivo": message.device, "secuencia": message.sequence}
+    made = leaf("imagen", 1, {**told, "anterior": None, "recibida": "2023-02-20T01:13:28.000000+00:00"})
+    assert read_leaf(made) == minimal_verifier.read_leaf(made, "hoja 1")
+    tail = cells(row.tail(
+        observations="", contabilizada=1, traslado=message.traslado, image=message.sha256, acopio_at=message.acopio_at,
+        captura_at=RECEIVED, verificacion_at=RECEIVED, origen=message.origen, digitalizacion=message.digitalizacion,
+        tipo_documento=message.tipo_documento, cotejada=0, zone=zone_of_night(zone),
+    ))  # fmt: skip
+    published = dict(zip(minimal_verifier.TAIL[-len(tail) :], tail, strict=True))
+    assert forms.wrong_provenance(tuple(published[name] for name in forms.PROVENANCE), arrived=True) == ()
+    assert list(forms.wrong_moments(*(published[name] for name in forms.MOMENTS))) == []
+    assert minimal_verifier.provenance_is_possible(published)
+    assert list(minimal_verifier.impossible_times(published)) == []
+
+
+JSON: st.SearchStrategy[object] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.lists(st.integers(), max_size=2),
+    st.sampled_from(["ILEGIBLE", " sin dato ", "Sin acta", "-", "12", 10**7 - 1, 10**7, 10**4000, 0, -1]),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON, st.integers(1, MOST_DIGITS))
+def test_any_value_that_a_field_accepts_is_a_cell_that_both_verifiers_read(value: object, digits: int) -> None:
+    try:
+        read = read_field("PAN", value, digits=digits)
+    except Rejected:
+        return
+    quantities = row.quantities(Values((read,) * 4, (read,), read), 0)
+    for cell in {text for text in cells(quantities)[:5] if text not in {*row.WORDS.values()}}:
+        assert minimal_verifier.whole(cell) == read
+        assert str(read) == cell
+
+
+def test_a_huge_number_is_refused_without_being_repeated() -> None:
+    with pytest.raises(Rejected, match=r"^PAN: el número no cabe en las 3 casillas del acta$"):
+        read_field("PAN", 10**4000, digits=3)

@@ -1,12 +1,18 @@
 """Pictures from the field: each is taken, read, and marked if it is odd. The table of `field-cases` has the right answers."""
 
+import io
+import random
+import struct
 from pathlib import Path
+from typing import Final
 
 import pytest
+from PIL import Image
 
 from load_tests.pictures import kinds
 from load_tests.pictures.kinds import acta, in_format, pdf, saved
-from prep.scan.digitize import Digitized, digitize
+from prep.scan.cascade import stickers
+from prep.scan.digitize import Digitized, digitize, distance
 from prep.scan.oddities import SENTENCES, Oddity
 from prep.scan.pictures import examine
 from tests.makers.official_files import Official
@@ -96,11 +102,96 @@ def test_the_back_of_a_sheet_does_not_hide_its_front(tmp_path: Path) -> None:
     found = taken(kinds.tiff_pages([blank, acta()]), tmp_path)
     assert texts(found) == [kinds.STICKER]
     assert Oddity.VARIAS_IMAGENES in found.oddities
+    assert distance(found.phash, digitize(saved(acta().convert("L"), "PNG")).phash) < 20, "people see the front"
 
 
 def test_two_pages_of_two_actas_say_so(tmp_path: Path) -> None:
     other = kinds.STICKER.replace("1234", "1235")
     assert texts(taken(kinds.tiff_pages([acta(), acta(other)]), tmp_path)) == [kinds.STICKER, other]
+
+
+def deep(levels: bytes, bits: int, kind: int = 1) -> bytes:
+    """A TIFF of greys with so many bits each; `kind` 2 is signed, 3 is a real number."""
+    width, height = kinds.SIDES
+    tags = [
+        (256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, height),
+        (279, len(levels)), (339, kind),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, told) for tag, told in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(levels)) + levels + directory + bytes(4)
+
+
+def packed(code: str, times: float, start: float = 0) -> bytes:
+    whole = code != "f"
+    return b"".join(
+        struct.pack("<" + code, round(start + level * times) if whole else start + level * times)
+        for level in acta().convert("L").tobytes()
+    )
+
+
+def patched(data: bytes, at: int, *, more: int) -> bytes:
+    """The bytes with another number at this place."""
+    return data[:at] + struct.pack("<I", int.from_bytes(data[at : at + 4], "little") + more) + data[at + 4 :]
+
+
+DEEP: Final = {
+    "16 bits": deep(packed("H", 257), 16),
+    "12 bits in 16": deep(packed("H", 16), 16),
+    "16 bits, signed": deep(packed("h", 128), 16, 2),
+    "32 bits of 8": deep(packed("i", 1), 32, 2),
+    "real numbers to 1": deep(packed("f", 1 / 255), 32, 3),
+    "real numbers to 255": deep(packed("f", 1), 32, 3),
+}
+STORED: Final = {
+    "red, green and blue": saved(acta(), "JPEG", quality=90, keep_rgb=True),
+    "red, green and blue, large": saved(acta(size=(2200, 1560)), "JPEG", quality=90, keep_rgb=True),
+    "four inks": saved(acta().convert("CMYK"), "JPEG", quality=90),
+    "a WebP that says too much": patched(saved(acta(), "WEBP"), 4, more=8),
+    "a WebP that says too little": patched(saved(acta(), "WEBP"), 4, more=-40),
+    "a BMP with a mark of its program": patched(saved(acta(), "BMP"), 6, more=7),
+}
+
+
+@pytest.mark.parametrize("name", [*DEEP, *STORED])
+def test_other_ways_to_store_the_same_sheet_show_it(name: str, tmp_path: Path) -> None:
+    """Each was taken and shown black, or refused, though a browser or its scanner's own program shows it."""
+    found = taken((DEEP | STORED)[name], tmp_path)
+    assert texts(found) == [kinds.STICKER]
+    assert set(found.oddities) <= ({Oddity.INCOMPLETA, Oddity.BYTES_DESPUES} if "WebP" in name else set())
+    sheet = acta(size=(found.width, found.height)).convert("L").resize((60, 42))
+    shown = Image.open(io.BytesIO(found.web)).convert("L").resize((60, 42))
+    assert sum(map(abs, map(int.__sub__, sheet.tobytes(), shown.tobytes()))) / (60 * 42) < 6
+
+
+def test_a_note_of_xmp_alone_turns_no_picture(tmp_path: Path) -> None:
+    note = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    found = taken(kinds.into_jpeg(kinds.segment(0xE1, note))(saved(acta(), "JPEG"), random.Random(1)), tmp_path)
+    assert Image.open(io.BytesIO(found.web)).size == kinds.SIDES
+
+
+@pytest.mark.parametrize("points", [(9, 6), (48, 34)])
+def test_a_page_of_a_thumbs_size_is_drawn_as_large_as_its_picture(points: tuple[int, int], tmp_path: Path) -> None:
+    data = pdf(saved(acta(), "JPEG", quality=90), kinds.SIDES)
+    box, small = b"[0 0 %d %d]" % kinds.SIDES, b"[0 0 %d %d]" % points
+    placed, shrunk = b"q %d 0 0 %d 0 0 cm" % kinds.SIDES, b"q %d 0 0 %d 0 0 cm" % points
+    found = taken(data.replace(box, small.ljust(len(box))).replace(placed, shrunk.ljust(len(placed))), tmp_path)
+    assert texts(found) == [kinds.STICKER]
+
+
+def test_a_picture_named_js_is_no_program(tmp_path: Path) -> None:
+    assert texts(taken(pdf(saved(acta(), "JPEG"), kinds.SIDES).replace(b"/I0", b"/JS"), tmp_path)) == [kinds.STICKER]
+
+
+def wide(text: str) -> str:
+    return "".join(chr(ord(char) + 0xFEE0) for char in text)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [wide(kinds.STICKER), kinds.STICKER.replace("|", "\u200b|"), "\0".join(kinds.STICKER), kinds.STICKER + "\n"],
+)
+def test_wide_letters_and_letters_without_a_shape_do_not_matter(printed: str) -> None:
+    assert stickers([printed]) == (kinds.STICKER,)
 
 
 @pytest.mark.parametrize("around", ["\ufeff{}", "{}\0", "\u200b{}\u200d", " {} \r\n", "{}\u2028", "\x1d{}", "\u00a0{}"])

@@ -191,7 +191,17 @@ def test_a_logo_that_pages_cannot_show_is_refused(tmp_path: Path, content: bytes
         ("inicio = ", "inicio = 2027-06-06 # ", "inicio: se espera una fecha con hora"),
         ("[bitacora]", "[[bitacora]]", "bitacora: se espera una tabla"),
         ('# politica = "politica.txt"', 'politica = "../x"', "la misma carpeta"),
-        ("siglas =", "siglas", "no es TOML"),
+        ("siglas =", "siglas", "línea 8: no es TOML"),
+        ('nombre = "', 'nombre = "a\\u202e', "instituto.nombre: se espera un renglón"),
+        ('nombre = "', 'nombre = "\\u0000', "instituto.nombre: se espera un renglón"),
+        ('nombre = "', 'nombre = "' + "a" * 201, "instituto.nombre: se espera un renglón"),
+        ('# logo = "', 'logo = "\\u0000', "la misma carpeta"),
+        ('origen = "', 'origen = "\\u200b', "bitacora.origen: se espera un dominio"),
+        ("inicio = ", "inicio = 0001-01-01T00:00:00+14:00 # ", "inicio: se espera un año"),
+        ("inicio = ", "inicio = 9999-12-31T23:00:00-06:00 # ", "inicio: se espera un año"),
+        ("intervalo_segundos = 300", "intervalo_segundos = " + "9" * 5000, "no se puede leer: "),
+        ("intervalo_segundos = 300", "intervalo_segundos = " + "[" * 5000, "no se puede leer: "),
+        ("siglas =", "simulacro = true\nsiglas =", "línea \\d+: está dos veces"),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_is_refused_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -199,6 +209,19 @@ def test_a_wrong_declaration_is_refused_with_its_place(tmp_path: Path, old: str,
     assert old in text
     with pytest.raises(Rejected, match=said):
         declared(tmp_path, text.replace(old, new))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_editor_that_wrote_the_declaration_does_not_matter(tmp_path: Path, end: str) -> None:
+    text = sample_night_file(BEFORE)
+    (tmp_path / NAME).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", end).encode())
+    assert read_night_file(tmp_path)[0] == declared(tmp_path, text)
+
+
+def test_a_policy_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "politica.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(Rejected, match=r"bitacora\.politica: el archivo no está en UTF-8"):
+        declared(tmp_path, sample_night_file(BEFORE).replace("# politica", "politica"))
 
 
 def test_an_environment_says_nothing_of_the_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,5 +222,5 @@ def test_the_title_gives_the_short_name_and_without_candidates_the_kind_of_place
 
 
 def test_a_row_that_is_no_casilla_is_refused_by_its_line() -> None:
-    with pytest.raises(Rejected, match="línea 7: 230001Z01002 no tiene entidad o tipo de casilla que se conozca"):
+    with pytest.raises(Rejected, match="línea 7, columna TIPO_CASILLA: «Z» no es un tipo de casilla"):
         catalog_folder(small(row(1, tipo="Z")), rules="ine-2019", code="X")

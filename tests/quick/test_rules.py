@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from prep.domain.entry import Field, Mark, Values
 from prep.domain.rules import (
+    FOLDER,
     RULE_SETS,
     SIN_ACTA,
     Contabilizada,
@@ -165,6 +166,11 @@ def test_a_rule_set_that_an_election_brings_is_read_from_json_and_from_toml() ->
         (b"{", ["línea 1: no es JSON"]),
         (b"[]", ["no es un conjunto de reglas"]),
         (b'{"name": "a", "name": "b"}', ["una clave está dos veces"]),
+        (b"[" * 100_000, ["no se puede leer: tiene un número o una lista"]),
+        (b'{"version": ' + b"9" * 5000 + b"}", ["no se puede leer: tiene un número o una lista"]),
+        (b"\xff", ["no está en UTF-8"]),
+        (own(texts={"excede_lista_nominal": "Vac\u00edo", "sin_dato": "VACIO", "sin_acta_1": "S", "fuera_de_catalogo": "F"}),
+         ["texts.sin_dato: es el mismo texto que excede_lista_nominal"]),
         (own(excede_applies="si", version=0, otra=1), ["«otra» no se conoce", "version:", "excede_applies: no es true"]),
         (own(excede_applies=None, name="Con Espacio"), ["name:", "excede_applies: falta"]),
         (own(texts={"nada": "x", "ilegible": 3, "sin_dato": "a, b"}),
@@ -179,6 +185,15 @@ def test_every_error_of_a_rule_set_is_told_at_once(data: bytes, said: list[str])
         read_rules("tlax-2027.json", data)
     assert len(caught.value.errors) == len(said)
     assert all(words in error for words, error in zip(said, caught.value.errors, strict=True))
+
+
+def test_the_editor_that_wrote_a_rule_set_does_not_matter() -> None:
+    text = (FOLDER / "qroo-2019.toml").read_text()
+    for end in ("\n", "\r\n", "\r"):
+        data = b"\xef\xbb\xbf" + text.replace("\n", end).encode()
+        assert read_rules("qroo-2019.toml", data) == rule_set("qroo-2019")
+    with pytest.raises(RuleErrors, match="línea 3: no es TOML"):
+        read_rules("x.toml", b'name = "x"\n\nversion = uno\n')
 
 
 def test_excede_alone_hides_what_else_there_is_to_see_and_counts_no_other_way() -> None:
