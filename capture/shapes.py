@@ -716,6 +716,27 @@ class ParkedList(ListPart):
     filas: list[ParkedRow]
 
 
+class CotejoRow(JsonAnswer):
+    eleccion: str
+    titulo: str
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    sitio: str | None
+    """Of the device that sent the image: the paper should be there."""
+    corte: int
+    """The first corte with these numbers."""
+    desde: datetime
+    cotejada: int
+    """As COTEJADA says it now: 0, or 2 after a correction that nobody has compared."""
+
+
+class CotejoList(ListPart):
+    filas: list[CotejoRow]
+
+
 class CorrectionRow(JsonAnswer):
     eleccion: str
     clave: str
