@@ -149,8 +149,8 @@ def test_actas_without_an_image_are_imported_from_a_book_after_its_problems_were
     chooser = page.locator("input[type=file]")
     chooser.set_input_files([file])
     dialog = page.get_by_role("dialog", name="Actas sin imagen: perdidas.xlsx, hoja Actas")
-    expect(dialog).to_contain_text("Se importan 2 actas, como captura de admin, una sola persona.")
-    expect(dialog).to_contain_text("2 renglones no se importan")
+    expect(dialog).to_contain_text("Actas que se importan: 2, como captura de admin, una sola persona.")
+    expect(dialog).to_contain_text("Renglones que no se importan: 2.")
     expect(dialog).to_contain_text("La hoja «Notas» no se lee.")
     expect(dialog.get_by_role("row", name="5 B (CLAVE_ACTA) clave99 no hay en el catálogo")).to_be_visible()
     expect(dialog.get_by_role("row", name="6 C (BOLETAS_SOBRANTES) clave15")).to_contain_text("dice «2026-06-07»")
@@ -162,12 +162,12 @@ def test_actas_without_an_image_are_imported_from_a_book_after_its_problems_were
 
     for once in (True, False):
         chooser.set_input_files([file])
-        dialog.get_by_role("button", name="Importar 2 actas").click()
+        dialog.get_by_role("button", name="Importar (2)").click()
         if once:
             expect(page.get_by_text("Importando: 0 de 2.")).to_be_visible()
             shots(page, "catd-importando")
             room.run(read_constancias(room, 2))
-        expect(page.get_by_text("2 de 2 actas importadas de perdidas.xlsx")).to_be_visible()
+        expect(page.get_by_text("Importadas de perdidas.xlsx: 2 de 2.")).to_be_visible()
         room.work()
         assert (room.state(13), room.state(14)) == ("Capturada", "Capturada")
         assert len(room.rows("SELECT 1 FROM entry")) == 2, "the same file again is the same import"

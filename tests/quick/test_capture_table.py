@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import random
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -209,6 +210,14 @@ def test_a_file_that_is_no_such_table_is_refused_in_one_sentence(content: bytes,
 def test_a_book_of_the_old_format_is_read() -> None:
     table = read_captures(zlib.decompress(base64.b85decode(OLD_BOOK)))
     assert table.rows == [CaptureRow(3, "GUB", "a0", {"PAN": 12, "NULOS": "sin dato"})]
+
+
+def test_without_its_package_a_book_is_refused_in_a_sentence_and_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    prepare()
+    with pytest.raises(Rejected, match=r"falta el extra «sheets»\): guarde la hoja como CSV"):
+        read_captures(xlsx(BookPage("Actas", [HEAD])))
+    assert len(read_captures(b"ELECCION,CLAVE_ACTA\nGUB,a0\n").rows) == 1
 
 
 def test_a_text_that_names_its_separator_is_read_with_it() -> None:

@@ -119,7 +119,7 @@ function Files({ device, ask, user }: { device: Enrolment; ask: Ask; user: strin
     try {
       refused = await importRows(file, rows, { ask, hurry: () => sender.current?.hurry(), told });
       setImported(
-        t("{n} de {m} actas importadas de {a}: falta que otra persona capture cada una.", { n: rows.length - refused.length, m: rows.length, a: file.name }),
+        t("Importadas de {a}: {n} de {m}. Falta que otra persona capture cada una.", { n: rows.length - refused.length, m: rows.length, a: file.name }),
       );
     } catch (error) {
       refused = [`${file.name}: ${whyNot(error)}`];

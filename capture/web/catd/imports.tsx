@@ -44,17 +44,17 @@ export function importing(file: ReadFile, user: string, go: (rows: RowToImport[]
     rows.length === 0
       ? t("De este archivo no se puede importar ningún acta.")
       : t(
-          "Se importan {n} actas, como captura de {u}, una sola persona. Cada una cuenta si otra persona, sin ver ésta, captura lo mismo; se publica marcada como «Constancia sin imagen».",
+          "Actas que se importan: {n}, como captura de {u}, una sola persona. Cada una cuenta si otra persona, sin ver ésta, captura lo mismo; se publica marcada como «Constancia sin imagen».",
           { n: rows.length, u: user },
         );
-  const left = wrong.length ? t("{m} renglones no se importan: corríjalos en el archivo y suéltelo otra vez.", { m: wrong.length }) : "";
+  const left = wrong.length ? t("Renglones que no se importan: {m}. Corríjalos en el archivo y suéltelo otra vez.", { m: wrong.length }) : "";
   return {
     title: file.hoja ? t("Actas sin imagen: {a}, hoja {h}", { a: file.name, h: file.hoja }) : t("Actas sin imagen: {a}", { a: file.name }),
     sentence: `${does} ${left}`.trim(),
     body: <Problems file={file} wrong={wrong} />,
     ...(rows.length
       ? {
-          button: t("Importar {n} actas", { n: rows.length }),
+          button: t("Importar ({n})", { n: rows.length }),
           run: async () => {
             go(rows);
             return "";
@@ -92,7 +92,7 @@ function Problems({ file, wrong }: { file: ReadFile; wrong: RowToImport[] }) {
               )}
             </tbody>
           </table>
-          {wrong.length > SHOWN && <p>{t("y {n} renglones más", { n: wrong.length - SHOWN })}</p>}
+          {wrong.length > SHOWN && <p>{t("Renglones con problemas que no caben aquí: {n}", { n: wrong.length - SHOWN })}</p>}
         </div>
       )}
     </>
