@@ -218,7 +218,7 @@ _HAS_IMAGE: Final = "esta acta ya tiene imagen, o ya está registrada: no se imp
 
 
 def _has_image(acta: Mapping[str, Any]) -> bool:
-    return acta["estado"] != Estado.ESPERADA and acta["document"] != TipoDocumento.SIN_IMAGEN
+    return bool(acta["estado"] != Estado.ESPERADA and acta["document"] != TipoDocumento.SIN_IMAGEN)
 
 
 _ELSEWHERE: Final = "esta acta ya se importó de otro archivo, o de otro renglón"
@@ -226,4 +226,4 @@ _ELSEWHERE: Final = "esta acta ya se importó de otro archivo, o de otro rengló
 
 def _imported_elsewhere(acta: Mapping[str, Any], page: bytes) -> bool:
     """Whether another constancia of it came first: a second one would change nothing, and stay without a capture."""
-    return acta["document"] == TipoDocumento.SIN_IMAGEN and acta["image"] != hashlib.sha256(page).digest()
+    return bool(acta["document"] == TipoDocumento.SIN_IMAGEN and acta["image"] != hashlib.sha256(page).digest())

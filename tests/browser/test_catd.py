@@ -183,7 +183,8 @@ def test_an_import_is_refused_in_a_sentence_if_the_role_or_the_file_does_not_all
     log_in(page, room, "oper")
     enrol(page, room, "escaner-12", [36])
     table = f"ELECCION\tCLAVE_ACTA\t{chr(9).join(VALUES)}\n".encode("utf-16")
-    page.locator("input[type=file]").set_input_files([{"name": "actas.txt", "mimeType": "text/plain", "buffer": table}])
+    file: FilePayload = {"name": "actas.txt", "mimeType": "text/plain", "buffer": table}
+    page.locator("input[type=file]").set_input_files([file])
     expect(page.locator(".files .notice")).to_contain_text("actas.txt: su rol")
 
 

@@ -214,7 +214,8 @@ async def test_a_file_is_read_row_by_row_and_what_it_says_of_a_row_is_what_the_i
     rows: list[list[Cell]] = [
         [],
         ["ELECCION", "CLAVE_ACTA", *VALUES, "MC"],
-        *(["DIP_LOC", f"clave{acta}", *VALUES.values(), "-"] for acta in (1, 2)),
+        ["DIP_LOC", "clave1", *VALUES.values(), "-"],
+        ["DIP_LOC", "clave2", *VALUES.values(), "-"],
         ["DIP_LOC", "nada", *VALUES.values(), "-"],
         ["DIP_LOC", "clave3", *VALUES.values(), 4],
         ["DIP_LOC", "clave4", *[1000.0] * len(VALUES), "-"],
