@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from capture import screens, supervision
+from capture import imports, screens, supervision
 from capture.asking import OF_A_SESSION, SEES, SESSION, Rooms, Sha, Speaker, desk_answer, rooms_of
 from capture.auth import Devices, People, Tries, check_same_origin, token_of
 from capture.decisions import Decisions
@@ -47,9 +47,9 @@ from capture.shapes import (
     Credentials,
     EnrolmentAnswer,
     EnrolmentBody,
+    FileToImport,
     HealthAnswer,
     IdentityBody,
-    ImportBody,
     ImportedAnswer,
     ImportedBody,
     InvitationAnswer,
@@ -63,11 +63,13 @@ from capture.shapes import (
     SiteBoard,
     TaskAnswer,
     ToImportAnswer,
+    ToImportBody,
     ValuesBody,
     Wanted,
     WithNext,
     body_of,
     first_wrong,
+    whole_body,
 )
 from capture.staffing import Staffing
 from capture.uploads import (
@@ -86,6 +88,8 @@ from prep.blobs import Blobs
 from prep.bus.contract import Bus
 from prep.errors import Code, Parked, PrepError, Rejected, Unavailable
 from prep.printable import printable
+from prep.scan import books
+from prep.scan.bounded import Lane
 from prep.scan.header import MEDIA
 from prep.settings import Settings
 from prep.store import people as people_store
@@ -101,6 +105,8 @@ log: Final = logging.getLogger(__name__)
 RANDOM: Final = SystemRandom().random
 READY_SECONDS: Final = 5.0
 """How long the store of images and the bus may take before the process says that it is not ready."""
+FILE_SECONDS: Final = 120.0
+"""How long a file of captures may take to come."""
 NEXT_SECONDS: Final = 2.0
 """How long an answer that is kept waits for the next task that it is to bring."""
 
@@ -154,6 +160,8 @@ def create_app(
         control_percent=settings.control_percent,
     )
 
+    reading = Lane(1, imports.READING, books.prepare)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         fresh = [asyncio.create_task(each.keep_fresh()) for each in (devices, tonight)]
@@ -164,6 +172,7 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await each
         inspection.close()
+        reading.close()
 
     app = FastAPI(title="PREP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.rooms = Rooms(
@@ -176,7 +185,7 @@ def create_app(
         QualityRoom(pool, clock=clock),
         Staffing(pool, people),
         Findings(pool, clock=clock),
-        Imports(pool, desk, tonight, clock),
+        Imports(pool, desk, tonight, clock, reading),
         pool,
     )
     for operation in OPERATIONS:
@@ -396,9 +405,20 @@ async def resolution(
     return await _and_next(desk, person, said, await desk.resolve(person, lease, said.valores))
 
 
-async def check_import(request: Request, person: Speaker, said: Annotated[ImportBody, body_of(ImportBody)]) -> Response:
-    """Whether these values of an acta without an image could be imported: 200 with the names of the acta."""
-    return JSONResponse(await rooms_of(request).imports.check(person, said.eleccion, said.clave, said.valores))
+async def read_import(request: Request, person: Speaker) -> Response:
+    """The actas of a file of captures (.xlsx, .ods, .xls, or text in columns), and the problems of each row."""
+    content = await whole_body(request, most=imports.LARGEST, seconds=FILE_SECONDS)
+    return JSONResponse(await rooms_of(request).imports.read(person, content))
+
+
+async def check_import(
+    request: Request, person: Speaker, said: Annotated[ToImportBody, body_of(ToImportBody)]
+) -> Response:
+    """Whether these values of an acta without an image could be imported: 200 with its names and its constancia."""
+    answer = rooms_of(request).imports.check(
+        person, said.eleccion, said.clave, said.valores, source=said.archivo, row=said.renglon
+    )
+    return JSONResponse(await answer)
 
 
 async def import_capture(
@@ -633,8 +653,12 @@ OPERATIONS: Final[Sequence[Operation]] = (
     Operation("/v1/catalog/actas", "GET", actas, {200: ActasAnswer}, (*OF_A_SESSION, Code.FIELD_WRONG)),
     *supervision.OPERATIONS,
     Operation(
+        "/v1/imports/file", "POST", read_import, {200: FileToImport},
+        (*SEES, Code.NIGHT_CLOSED, Code.BODY_TOO_LARGE, Code.UPLOAD_STOPPED, Code.REJECTED), file=True,
+    ),
+    Operation(
         "/v1/imports/check", "POST", check_import, {200: ToImportAnswer},
-        (*supervision.MOVES_AN_ACTA, *OF_VALUES),
+        (*supervision.MOVES_AN_ACTA, *OF_VALUES, Code.REJECTED),
     ),
     Operation(
         "/v1/imports", "POST", import_capture, {201: ImportedAnswer, 200: ImportedAnswer},

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from capture.auth import allow
-from capture.entries import SEES_ACTAS, SEES_QUALITY, TYPISTS, DeskAnswer
+from capture.entries import COMPARES, SEES_ACTAS, SEES_QUALITY, TYPISTS, DeskAnswer
 from prep import decisions
 from prep.decisions import Said
 from prep.domain.decision import DecisionKind, DecisionMove
@@ -18,7 +18,7 @@ from prep.errors import Code, Rejected
 from prep.pipeline import Given
 from prep.store import decisions as store
 from prep.store import desk, lists, people
-from prep.store.database import Pool, borrow, transaction
+from prep.store.database import Pool, borrow, refused, transaction
 from prep.store.decisions import Decision, Speaker
 from prep.store.lists import Listing
 from prep.store.people import Person, Role
@@ -49,6 +49,8 @@ CONFIRMS: Final[Mapping[DecisionKind, frozenset[Role]]] = {
 }
 """Who may confirm it or refuse it, if another person proposed it."""
 
+RETRIES: Final = _MACHINES
+"""Who may send a message again that was set aside: one person, because nothing counts by that."""
 SEES_BOARD: Final = _SUPERVISES | {Role.ADMINISTRADOR}
 """Who sees the board; how fast each person types, which is for help and for relief, those of `SEES_QUALITY` alone."""
 BOARD_FRESH: Final = timedelta(seconds=4)
@@ -68,6 +70,7 @@ MAY_LIST: Final[Mapping[Listing, frozenset[Role]]] = {
     Listing.MISMATCHES: _LOOKS_AT_IMAGES | _CONTROL,
     Listing.EXCEDE: SEES_ACTAS,
     Listing.PARKED: _CONTROL,
+    Listing.COTEJO: COMPARES | _CONTROL,
     Listing.CORRECTIONS: _WORKS,
     Listing.WAITING: _WORKS - {Role.OBSERVADOR},
     Listing.DECISIONS: _WORKS - {Role.OBSERVADOR},
@@ -169,6 +172,14 @@ class Decisions:
         if lost is None:
             raise Rejected(f"no está inscrito el dispositivo {device}", code=Code.NO_DEVICE)
         return lost
+
+    async def send_again(self, person: Person, parked: int) -> None:
+        """Send a message again that was set aside. Raises Rejected: 403, 404; 409 if its dismissal is proposed."""
+        allow(person, RETRIES)
+        async with transaction(self._pool) as connection:
+            if await people.is_paused(connection, person.id):
+                raise refused("PR012")
+            await decisions.send_again(connection, parked, by=person.login, at=self._given.now())
 
     async def sent_by(self, person: Person, device: str) -> dict[str, Any]:
         """The images of a device, by its numbers. Raises Rejected (403, 404)."""

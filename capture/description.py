@@ -54,6 +54,8 @@ class Operation:
     """Signed headers announce an image that comes by pieces."""
     tus_piece: bool = False
     """The body is a piece of an image."""
+    file: bool = False
+    """The body is a file, as it is."""
 
     def add_to(self, app: FastAPI) -> None:
         app.add_api_route(
@@ -71,6 +73,8 @@ class Operation:
     def _extra(self) -> dict[str, Any] | None:
         if self.upload:
             return _upload()
+        if self.file:
+            return {"requestBody": _BYTES}
         if self.announces:
             return {"parameters": [*_signed_headers(), _tus("Upload-Length", "The bytes of the image."), _TUS_VERSION]}
         if self.tus_piece:
@@ -150,6 +154,10 @@ RETRIED: Final = frozenset(
 
 
 _OPTIONAL: Final = {"required": False}
+_BYTES: Final = {
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    "required": True,
+}
 
 
 def _tus(name: str, description: str, **schema: str) -> dict[str, Any]:
@@ -163,11 +171,7 @@ _TUS_VERSION: Final = _tus("Tus-Resumable", "The version of tus.", const="1.0.0"
 
 def _upload() -> dict[str, Any]:
     """The headers and the body of an upload."""
-    image = {"schema": {"type": "string", "format": "binary"}}
-    return {
-        "parameters": _signed_headers(),
-        "requestBody": {"content": {"application/octet-stream": image}, "required": True},
-    }
+    return {"parameters": _signed_headers(), "requestBody": _BYTES}
 
 
 def _signed_headers() -> list[dict[str, Any]]:

@@ -173,6 +173,13 @@ class ImportBody(JsonBody):
     """Every field of the acta once, by its `codigo`: a number, "ilegible" or "sin dato"."""
 
 
+class ToImportBody(ImportBody):
+    archivo: str = Field(pattern=SHA256_PATTERN)
+    """The SHA-256 of the file; the constancia shows it."""
+    renglon: int = Field(ge=1, le=LARGEST)
+    """The row of the acta in the file; the constancia shows it."""
+
+
 class ImportedBody(ImportBody):
     imagen: str = Field(pattern=SHA256_PATTERN)
     """The constancia in the place of the image, which has its receipt."""
@@ -276,6 +283,33 @@ class ToImportAnswer(JsonAnswer):
     tipo: str
     numero: int
     ext_contigua: int
+    constancia: str
+    """The page in the place of the image: a PDF, in base64. The same question always gets the same bytes."""
+
+
+class ImportProblem(JsonAnswer):
+    columna: str
+    """The letter and the name of the column, as in `D (PAN)`; empty if the whole row is meant."""
+    problema: str
+
+
+class RowToImport(JsonAnswer):
+    renglon: int
+    eleccion: str
+    clave: str
+    valores: dict[str, Any] = Field(json_schema_extra=NUMBER_OR_WORD)
+    """As /v1/imports/check takes them; empty if the row has a problem."""
+    problemas: list[ImportProblem]
+
+
+class FileToImport(JsonAnswer):
+    """What an import of the file would do."""
+
+    hoja: str
+    """The sheet of the book that was read; empty if the file is text."""
+    avisos: list[str]
+    """Sentences about parts of the file that were not read."""
+    renglones: list[RowToImport]
 
 
 class ActaOfSite(JsonAnswer):
@@ -682,6 +716,27 @@ class ParkedList(ListPart):
     filas: list[ParkedRow]
 
 
+class CotejoRow(JsonAnswer):
+    eleccion: str
+    titulo: str
+    clave: str
+    seccion: int
+    tipo: str
+    numero: int
+    ext_contigua: int
+    sitio: str | None
+    """Of the device that sent the image: the paper should be there."""
+    corte: int
+    """The first corte with these numbers."""
+    desde: datetime
+    cotejada: int
+    """As COTEJADA says it now: 0, or 2 after a correction that nobody has compared."""
+
+
+class CotejoList(ListPart):
+    filas: list[CotejoRow]
+
+
 class CorrectionRow(JsonAnswer):
     eleccion: str
     clave: str
@@ -901,6 +956,21 @@ class HealthAnswer(JsonAnswer):
 # Reading a body.
 
 
+async def whole_body(request: Request, *, most: int, seconds: float) -> bytes:
+    """The bytes of the body. Raises Rejected: 408, 413."""
+    content = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > most:
+                    sentence = f"el cuerpo pasa del límite de {most} bytes"
+                    raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
+    except TimeoutError:
+        raise Rejected("el cuerpo tarda demasiado en llegar", code=Code.UPLOAD_STOPPED) from None
+    return bytes(content)
+
+
 @dataclass(frozen=True, slots=True)
 class BodyReader:
     """Reads the body of a request as `shape`; an empty body is read as `empty`."""
@@ -910,16 +980,7 @@ class BodyReader:
 
     async def __call__(self, request: Request) -> JsonBody:
         """The body. Raises Rejected: 408, 413; 400 if it is no JSON; 422 that names the first wrong field."""
-        content = bytearray()
-        try:
-            async with asyncio.timeout(JSON_SECONDS):
-                async for chunk in request.stream():
-                    content += chunk
-                    if len(content) > JSON_LIMIT:
-                        sentence = f"el cuerpo pasa del límite de {JSON_LIMIT} bytes"
-                        raise Rejected(sentence, code=Code.BODY_TOO_LARGE)
-        except TimeoutError:
-            raise Rejected("el cuerpo tarda demasiado en llegar", code=Code.UPLOAD_STOPPED) from None
+        content = await whole_body(request, most=JSON_LIMIT, seconds=JSON_SECONDS)
         try:
             read = json.loads(content or self.empty, object_pairs_hook=_object_of_pairs, parse_constant=_no_constant)
             # An escape such as \\ud800 alone is no character: neither an answer nor the database can hold it.

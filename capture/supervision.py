@@ -23,6 +23,7 @@ from capture.shapes import (
     ChangesList,
     CorrectionsList,
     CotejoBody,
+    CotejoList,
     DecisionAnswer,
     DecisionBody,
     DecisionsList,
@@ -54,6 +55,7 @@ from prep.store.people import Person, PersonChange
 
 DeviceId = Annotated[str, Path(alias="dispositivo", pattern="^[A-Za-z0-9_-]{1,40}$")]
 Number = Annotated[int, Path(alias="decision", ge=1, le=LARGEST)]
+ParkedNumber = Annotated[int, Path(alias="mensaje", ge=1, le=LARGEST)]
 LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
     Listing.PEOPLE: (PeopleList, "The people, with their role and site."),
     Listing.CHANGES: (ChangesList, "Who was paused, let on or moved to another site, by whom and why."),
@@ -66,6 +68,7 @@ LISTED: Final[Mapping[Listing, tuple[type[BaseModel], str]]] = {
     Listing.MISMATCHES: (MismatchesList, "Images of which sticker and device, or two stickers, name different actas."),
     Listing.EXCEDE: (ExcedeList, "Actas whose votes exceed what fits, with the numbers of the rule."),
     Listing.PARKED: (ParkedList, "The messages that were set aside."),
+    Listing.COTEJO: (CotejoList, "The published actas that wait to be compared with the paper."),
     Listing.CORRECTIONS: (CorrectionsList, "What changed, or will change, published actas."),
     Listing.WAITING: (WaitingList, "Everything that waits for a person, the oldest first."),
     Listing.DECISIONS: (DecisionsList, "The decisions of two people, in every state."),
@@ -102,6 +105,12 @@ async def undo(
     """Propose to undo a confirmed decision; another person confirms: 201, or 200 if this person proposed it before."""
     answer = rooms_of(request).decisions.propose_undo(person, number, reason=said.motivo, words=said.texto)
     return desk_answer(await answer)
+
+
+async def send_again(request: Request, person: Speaker, parked: ParkedNumber) -> Response:
+    """Send a message again that was set aside, with all its attempts."""
+    await rooms_of(request).decisions.send_again(person, parked)
+    return JSONResponse({}, 201)
 
 
 async def board(request: Request, person: Speaker) -> Response:
@@ -232,6 +241,10 @@ OPERATIONS: Final[Sequence[Operation]] = (
     ),
     Operation("/v1/devices/{dispositivo}/lost", "POST", lose_device, {200: LostAnswer}, (*SEES, Code.NO_DEVICE)),
     Operation("/v1/devices/{dispositivo}/images", "GET", sent_by_device, {200: SentAnswer}, (*SEES, Code.NO_DEVICE)),
+    Operation(
+        "/v1/parked/{mensaje}/retry", "POST", send_again, {201: DoneAnswer},
+        (*SEES, Code.NO_PARKED, Code.DECISION_OPEN, Code.PERSON_PAUSED),
+    ),
     Operation("/v1/board", "GET", board, {200: BoardAnswer}, SEES),
     *(
         Operation(f"/v1/lists/{what}", "GET", listing(what), {200: answer}, (*SEES, Code.FIELD_WRONG))

@@ -16,7 +16,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 NIGHT: Final = ROOT / "requirements.lock"
 TESTS: Final = ROOT / "requirements-dev.lock"
-EXTRAS: Final = ("night", "embedded", "rehearsal", "documents")
+EXTRAS: Final = ("night", "embedded", "rehearsal", "documents", "sheets")
 """What `make demo` uses. The extras of OTHERS are for a few installations only: they are among the tests' packages."""
 OTHERS: Final = ("pkcs11", "columns")
 

@@ -7,6 +7,7 @@ after the close.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, assert_never
 
 from prep import pipeline
@@ -56,6 +57,23 @@ class Said:
     sequence: int = 0
 
 
+# What one person may do: it counts no vote, and takes no acta away.
+
+
+async def send_again(connection: Connection, parked: int, *, by: str, at: datetime) -> None:
+    """Send a message again that was set aside, with all its attempts; its event keeps who did it.
+
+    Raises Rejected: 404; 409 if somebody proposed to dismiss it, because two people decide then.
+    """
+    subject = _of_message(parked)
+    await store.lock_subject(connection, subject)
+    waiting = await store.open_about(connection, subject)
+    if waiting is not None:
+        sentence = f"la decisión {waiting.id} sobre el mensaje {parked} espera a otra persona: que la conteste antes"
+        raise Rejected(sentence, code=Code.DECISION_OPEN)
+    await deliveries.retry(connection, parked, at=at, by=by)
+
+
 # 1. One person proposes.
 
 
@@ -81,13 +99,17 @@ def _subject(said: Said) -> str:
         case DecisionKind.SIN_ACTA:
             return f"acta:{said.acta}"
         case DecisionKind.MENSAJE_DESCARTADO:
-            return f"mensaje:{said.parked}"
+            return _of_message(said.parked)
         case DecisionKind.NUMERO_PERDIDO:
             return f"numero:{said.device}:{said.sequence}"
         case DecisionKind.IMAGEN_DE_OTRA_ACTA | DecisionKind.FUERA_DE_CATALOGO | DecisionKind.IMAGEN_SIN_IDENTIDAD:
             return pipeline.image_subject(said.image)
         case _:
             assert_never(said.kind)
+
+
+def _of_message(parked: int) -> str:
+    return f"mensaje:{parked}"
 
 
 def _says_the_same(waiting: Decision, said: ProposedDecision, by: Speaker) -> bool:

@@ -34,12 +34,12 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from capture.imports import LARGEST as LARGEST_FILE
 from capture.receipts import receipt_is_right, signing_key
 from integrity import durable
 from prep.arguments import Parser
 from prep.domain.catalog import read_identity
 from prep.errors import Code, PrepError, Rejected
-from prep.files.capture_table import CaptureLine, read_capture_table
 from prep.operations.accounts import asked_password
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import scan_files
@@ -114,10 +114,19 @@ def _catd_parser() -> Parser:
         help="envía el paquete que compartió un teléfono sin red, o un archivo con actas de las que no hay imagen",
         prog="prep catd import",
     )
-    importing.add_argument("package", metavar="ARCHIVO", type=Path, help="el ZIP del teléfono, o un CSV")
-    importing.add_argument("--server", metavar="DIRECCIÓN", help="de un ZIP: la de la recepción, como https://…")
-    importing.add_argument("--folder", metavar="CARPETA", type=Path, help="de un CSV: una carpeta ya inscrita")
-    importing.add_argument("--user", metavar="USUARIO", help="de un CSV: de quién es esa captura; se pide su clave")
+    importing.add_argument(
+        "package",
+        metavar="ARCHIVO",
+        type=Path,
+        help="el ZIP del teléfono; o un libro (.xlsx, .ods, .xls) o texto en columnas",
+    )
+    importing.add_argument("--server", metavar="DIRECCIÓN", help="de un paquete: la de la recepción, como https://…")
+    importing.add_argument(
+        "--folder", metavar="CARPETA", type=Path, help="de actas sin imagen: una carpeta ya inscrita"
+    )
+    importing.add_argument(
+        "--user", metavar="USUARIO", help="de actas sin imagen: de quién es esa captura; se pide su clave"
+    )
     importing.set_defaults(command=_import)
     return parser
 
@@ -513,15 +522,16 @@ def _code(body: bytes) -> str:
 LIST: Final = "paquete.json"
 FORMAT: Final = 1
 _LIST_BYTES: Final = 10_000_000
+_WHICH: Final = "de un paquete: --server; de actas sin imagen: --folder y --user"
 
 
 async def _import(arguments: argparse.Namespace) -> int:
     if arguments.folder is not None or arguments.user is not None:
         if arguments.folder is None or not arguments.user or arguments.server is not None:
-            raise Rejected("de un CSV: --folder y --user; de un paquete: --server")
+            raise Rejected(_WHICH)
         return await _import_table(arguments.package, Place.open(arguments.folder), arguments.user)
     if arguments.server is None:
-        raise Rejected("de un CSV: --folder y --user; de un paquete: --server")
+        raise Rejected(_WHICH)
     return await _import_package(arguments)
 
 
@@ -620,9 +630,8 @@ async def _send_packed(
 
 
 async def _import_table(path: Path, place: Place, user: str) -> int:
-    """Import each line as the first capture of that person; another person captures each acta again, blind."""
+    """Import each row as the first capture of that person; another person captures each acta again, blind."""
     content = await asyncio.to_thread(_content_of, path)
-    lines = read_capture_table(content)
     source = hashlib.sha256(content).hexdigest()
     journal = SpoolJournal(place.folder / OURS / "envios.sqlite")
     try:
@@ -631,33 +640,53 @@ async def _import_table(path: Path, place: Place, user: str) -> int:
                 await _asked(client, "POST", "/v1/session", json={"usuario": user, "clave": asked_password(user)})
             )
             client.headers["Authorization"] = f"Bearer {said['token']}"
+            read = json.loads(await _asked(client, "POST", "/v1/imports/file", data=content))
+            for note in read["avisos"]:
+                print(note)
             refused = 0
-            for each in lines:
+            for each in read["renglones"]:
                 try:
-                    await _import_line(client, place, journal, each, site=said["sitio"], source=source)
+                    await _import_row(client, place, journal, each, source=source)
                 except Rejected as refusal:
                     refused += 1
-                    print(f"línea {each.line}: {refusal.sentence}", flush=True)
+                    print(refusal.sentence, flush=True)
                 else:
-                    print(f"línea {each.line}: {each.clave} importada; falta que otra persona la capture", flush=True)
+                    told = f"renglón {each['renglon']}: {each['clave']} importada; falta que otra persona la capture"
+                    print(told, flush=True)
             await _asked(client, "DELETE", "/v1/session")
     finally:
         journal.close()
-    print(f"{len(lines) - refused} importadas, {refused} no")
+    print(f"{len(read['renglones']) - refused} importadas, {refused} no")
     return 1 if refused else 0
 
 
-async def _import_line(
-    client: aiohttp.ClientSession, place: Place, journal: SpoolJournal, line: CaptureLine, *, site: str, source: str
+async def _import_row(
+    client: aiohttp.ClientSession, place: Place, journal: SpoolJournal, row: Mapping[str, Any], *, source: str
 ) -> None:
-    """One acta: its constancia is safe first, and then its values. Run again, it goes on where it stopped."""
-    if line.wrong:
-        raise Rejected(line.wrong)
-    from prep.operations.constancia import constancia  # noqa: PLC0415 - its extra is of those who import
+    """One acta: its constancia is safe first, and then its values. Run again, it goes on where it stopped.
 
-    named = {"eleccion": line.election, "clave": line.clave, "valores": dict(line.values)}
-    acta = json.loads(await _asked(client, "POST", "/v1/imports/check", json=named))
-    page = constancia(acta, site=site, source=source, line=line.line)
+    Raises Rejected with a sentence that names the row, and the column if one is meant.
+    """
+    if row["problemas"]:
+        raise Rejected("\n".join(_problem_told(row["renglon"], each) for each in row["problemas"]))
+    try:
+        await _import_acta(client, place, journal, row, source=source)
+    except Rejected as refusal:
+        raise Rejected(f"renglón {row['renglon']}: {refusal.sentence}", code=refusal.code) from None
+
+
+def _problem_told(row: int, problem: Mapping[str, str]) -> str:
+    column = f", columna {problem['columna']}" if problem["columna"] else ""
+    return f"renglón {row}{column}: {problem['problema']}"
+
+
+async def _import_acta(
+    client: aiohttp.ClientSession, place: Place, journal: SpoolJournal, row: Mapping[str, Any], *, source: str
+) -> None:
+    named = {name: row[name] for name in ("eleccion", "clave", "valores")}
+    asked = {**named, "archivo": source, "renglon": row["renglon"]}
+    acta = json.loads(await _asked(client, "POST", "/v1/imports/check", json=asked))
+    page = b64decode(acta["constancia"])
     sha256 = hashlib.sha256(page).hexdigest()
 
     # Nothing of it is at the server yet. The number is the page's before it goes out.
@@ -690,6 +719,8 @@ async def _import_line(
 
 def _content_of(path: Path) -> bytes:
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise Rejected(f"{path} pasa de {LARGEST_FILE} bytes")
         return path.read_bytes()
     except OSError as error:
         raise Rejected(f"no se puede leer {path}: {error.strerror}") from None

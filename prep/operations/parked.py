@@ -94,7 +94,7 @@ def _retry_parked(arguments: argparse.Namespace) -> Work:
         # A number given twice counts once.
         ids = [each.id for each in waiting] if arguments.every else list(dict.fromkeys(arguments.ids))
         for parked in ids:
-            await deliveries.retry(connection, parked, at=now(), by=arguments.by)
+            await decisions.send_again(connection, parked, by=arguments.by, at=now())
         return f"se mandaron otra vez: {', '.join(map(str, ids))}" if ids else "no hay mensajes apartados"
 
     return work

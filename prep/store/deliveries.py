@@ -114,7 +114,7 @@ async def retry(connection: Connection, parked: int, *, at: datetime, by: str = 
     """
     # All in the caller's transaction: the state, the mark and the outbox change together, or none does.
     row = await _settle_parked(connection, parked, ParkedState.RETRIED, "")
-    await connection.execute(SQL["unmark_done"], row["consumers"], row["message"])
+    await connection.execute(SQL["unmark_retried"], parked)
     await outbox.enqueue(connection, [_message_of(row)])
     told = {"grupo": row["consumers"], "por": by}
     await add_event(connection, "mensaje_reintentado", row["message"], told, at)

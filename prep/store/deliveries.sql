@@ -4,8 +4,9 @@
 -- name: mark_done
 INSERT INTO done (consumers, message) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true
 
--- name: unmark_done
-DELETE FROM done WHERE consumers = $1 AND message = $2
+-- Of a message that was settled as retried just now.
+-- name: unmark_retried
+SELECT unmark_retried($1)
 
 -- name: done_among
 SELECT message FROM done WHERE consumers = $1 AND message = ANY ($2)

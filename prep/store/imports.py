@@ -1,6 +1,6 @@
 """Captures that are imported from a file, as typed functions over `imports.sql`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,11 +11,16 @@ from prep.store.database import Connection, sql
 SQL: Final = sql("imports")
 
 
-async def acta_to_import(connection: Connection, acta: ActaId) -> Mapping[str, Any]:
-    """The names of the acta, its contest and digits, how it stands, and the document of its current image or None."""
-    row = await connection.fetchrow(SQL["acta_to_import"], acta)
-    assert row is not None, "the acta was found by its clave"
-    return dict(row)
+async def actas_to_import(
+    connection: Connection, named: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Election and clave of an acta → its names, its contest and digits, how it stands, and the document of its current
+    image or None. What the catalogue does not have is not there.
+    """
+    # PostgreSQL has no text with a zero byte: such a name is in no catalogue.
+    asked = [each for each in named if "".join(each).isprintable()]
+    rows = await connection.fetch(SQL["actas_to_import"], [code for code, _ in asked], [clave for _, clave in asked])
+    return {(row["eleccion"], row["clave"]): dict(row) for row in rows}
 
 
 async def image_to_import(connection: Connection, image: bytes) -> Mapping[str, Any] | None:

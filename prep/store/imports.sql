@@ -1,15 +1,15 @@
 -- A capture that is imported from a file, of an acta of which no image can be had.
 
--- How an acta stands that somebody wants to import. `document` is that of its current image.
--- name: acta_to_import
+-- How the actas stand that somebody wants to import: elections $1 and claves $2. `document` is that of the current image.
+-- name: actas_to_import
 SELECT a.contest, a.digitos, a.clave, a.qr, e.code AS eleccion, e.title AS titulo, c.seccion::int, c.tipo::text, c.numero::int,
-    c.ext_contigua::int, coalesce(s.estado, 'Esperada') AS estado,
+    c.ext_contigua::int, coalesce(s.estado, 'Esperada') AS estado, s.image,
     (SELECT r.tipo_documento FROM arrival r WHERE r.image = s.image ORDER BY r.received_at, r.id LIMIT 1) AS document
 FROM acta a
 JOIN election e ON e.id = a.election
 JOIN casilla c ON c.id = a.casilla
 LEFT JOIN acta_current s ON s.acta = a.id
-WHERE a.id = $1
+WHERE (e.code, a.clave) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 
 -- The state of an image, and its document; no row until a worker has read it.
 -- name: image_to_import

@@ -33,6 +33,8 @@ class Listing(StrEnum):
     """Actas whose votes exceed what fits, with the numbers of the rule."""
     PARKED = "parked"
     """Messages that were set aside."""
+    COTEJO = "cotejo"
+    """Published actas that nobody has compared with the paper since, the oldest first."""
     CORRECTIONS = "corrections"
     """Versions that changed, or will change, a published acta."""
     WAITING = "waiting"

@@ -95,6 +95,17 @@ SELECT m.id AS key, m.id AS mensaje, m.message AS que, m.error, m.attempts AS in
     (SELECT d.id FROM decision d WHERE d.subject = 'mensaje:' || m.id AND d.state IN ('propuesta', 'por deshacer')) AS propuesta
 FROM parked m WHERE m.state = 'parked'
 
+-- `sitio`: of the device that sent the image, where the paper should be.
+-- name: cotejo
+SELECT v.id AS key, e.code AS eleccion, e.title AS titulo, a.clave, k.seccion::int, k.tipo::text, k.numero::int, k.ext_contigua::int,
+    t.code AS sitio, p.corte, q.at AS desde, v.cotejada
+FROM acta_current c
+JOIN acta_version v ON v.id = c.version JOIN publication p ON p.version = v.id JOIN corte q ON q.number = p.corte
+JOIN acta a ON a.id = c.acta JOIN election e ON e.id = a.election JOIN casilla k ON k.id = a.casilla
+LEFT JOIN LATERAL (SELECT device FROM arrival r WHERE r.image = v.image ORDER BY r.received_at, r.id LIMIT 1) r ON true
+LEFT JOIN device d ON d.id = r.device LEFT JOIN site t ON t.id = d.site
+WHERE c.estado = 'Publicada' AND v.image IS NOT NULL
+
 -- name: corrections
 SELECT v.id AS key, e.code AS eleccion, a.clave, v.reason AS motivo, v.decision AS decision, p.corte AS corte
 FROM acta_version v JOIN acta a ON a.id = v.acta JOIN election e ON e.id = a.election LEFT JOIN publication p ON p.version = v.id

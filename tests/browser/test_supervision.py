@@ -14,6 +14,7 @@ from prep.store.database import transaction
 from prep.store.pipeline import add_event
 from tests.browser.conftest import accessible
 from tests.makers.capture_room import VALUES, qr
+from tests.makers.declared import record_corte
 from tests.makers.screen_room import ScreenRoom, drawn, screen_room
 
 Enter = Callable[..., Page]
@@ -308,3 +309,61 @@ def test_an_acta_that_differs_from_the_paper_is_typed_from_a_new_scan_and_its_co
     assert (version["image"].hex(), version["cotejada"]) == (new, 2)
     kept = room.rows("SELECT count(*) AS n FROM image_current WHERE acta = 8")
     assert (kept[0]["n"], old != new) == (2, True)
+
+
+def test_a_parked_message_is_sent_again_from_its_row(room: ScreenRoom, enter: Enter, shots: Shots) -> None:
+    room.arrive(10)
+
+    async def set_aside() -> None:
+        async with transaction(room.room.pool) as connection:
+            message = ActaTouched(acta=10, ronda=1, ordinal=1).message()
+            await deliveries.park(connection, "validate", message, error="la base no respondió", at=room.room.clock())
+
+    room.run(set_aside())
+    page = enter("admin")
+    opened(page, "Mensajes apartados")
+    row = page.get_by_role("row", name="entry:10:1:1")
+    accessible(page)
+    shots(page, "apartados")
+    row.get_by_role("button", name="Mandar otra vez…").click()
+    dialog = page.get_by_role("dialog", name="Mandar otra vez el mensaje")
+    expect(dialog).to_contain_text("El mensaje se intenta otra vez, con todos sus intentos (entry:10:1:1).")
+    accessible(page)
+    shots(page, "mandar-otra-vez")
+    dialog.get_by_role("button", name="Mandarlo").click()
+    expect(page.get_by_text("mandado otra vez.")).to_be_visible()
+    expect(row).to_have_count(0)
+    [waits] = room.rows("SELECT id FROM outbox")
+    assert waits["id"] == "entry:10:1:1"
+
+
+def test_a_cotejador_opens_the_oldest_acta_that_waits_and_it_leaves_the_list(
+    room: ScreenRoom, enter: Enter, shots: Shots
+) -> None:
+    for acta in (11, 12):
+        room.arrive(acta)
+        for who in ("dora", "beto"):
+            room.run(room.room.type(who, VALUES))
+    room.run(record_corte(room.owner, 1, at=room.room.clock()))
+    published = "UPDATE acta_current SET estado = 'Publicada' WHERE acta IN (11, 12)"
+    room.run(room.room.pool.execute("INSERT INTO publication SELECT id, 1 FROM acta_version WHERE acta IN (11, 12)"))
+    room.run(room.room.pool.execute(published))
+    page = enter("cotejo")
+    expect(page.get_by_role("heading", name="Por cotejar", level=2)).to_be_visible()
+    rows = page.get_by_role("row").filter(has_text="clave1")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("sección 11, básica")
+    expect(rows.first).to_contain_text("CATD-1")
+    accessible(page)
+    shots(page, "por-cotejar")
+    rows.first.get_by_role("button", name="Cotejar…").click()
+    expect(page.get_by_role("heading", name="DIP_LOC · clave11")).to_be_visible()
+    page.get_by_role("button", name="Coincide con el papel…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Guardar el cotejo").click()
+    expect(page.get_by_text("COTEJADA = 1, aceptada")).to_be_visible()
+    opened(page, "Por cotejar")
+    expect(rows).to_have_count(1)
+    small = enter("cotejo", viewport=SMALL)
+    expect(small.get_by_role("row", name="sección 12, básica")).to_be_visible()
+    assert small.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+    shots(small, "por-cotejar-movil")

@@ -1,6 +1,8 @@
 """Actas of which no image can be had: a file is one person's capture, marked, and counts only with another's."""
 
 import asyncio
+import base64
+import datetime as dt
 import hashlib
 import io
 import itertools
@@ -8,10 +10,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from prep import pipeline
 from prep.domain.hours import CENTRAL
+from prep.files.sheets import letter
 from prep.messages import ImageReceived
 from prep.operations import catd
 from prep.store.database import transaction
@@ -19,9 +23,12 @@ from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished, jpeg, qr
+from tests.makers.workbooks import BookPage, Cell, xlsx
 
+EXPECTED = "se espera un número, ILEGIBLE, SIN DATO o «-», y la celda"
 NUMBERS = itertools.count(20_000)
 NAMED = {"eleccion": "DIP_LOC", "clave": "clave1", "valores": VALUES}
+ASKED = {**NAMED, "archivo": "ab" * 32, "renglon": 2}
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ async def imports(room: Room, who: str, image: str, **other: Any) -> tuple[int, 
 
 
 async def test_an_import_is_one_capture_and_counts_with_that_of_another_person_alone(room: Room) -> None:
-    assert (await room.ask("ana", "/v1/imports/check", NAMED)).json()["qr"] == qr(1)
+    assert (await room.ask("ana", "/v1/imports/check", ASKED)).json()["qr"] == qr(1)
     page = await arrives(room, 1, jpeg(1))
     assert await room.lease("beto") is None, "nobody else captures it first"
     assert await imports(room, "ana", page) == (201, "")
@@ -82,7 +89,7 @@ async def test_an_image_that_comes_later_is_typed_anew_and_the_import_counts_unt
         assert (await room.type(who, VALUES | {"PAN": 149, "TOTAL_ASENTADO": 399})).status_code == 201
     [said] = await room.pool.fetch("SELECT v.* FROM acta_current c JOIN acta_version v ON v.id = c.version")
     assert (said["tipo_documento"], said["ronda"]) == ("Acta PREP", 2)
-    assert (await room.ask("ana", "/v1/imports/check", NAMED)).json()["codigo"] == "acta_no_lo_admite"
+    assert (await room.ask("ana", "/v1/imports/check", ASKED)).json()["codigo"] == "acta_no_lo_admite"
 
 
 @pytest.mark.parametrize("captured", [False, True])
@@ -125,7 +132,7 @@ async def test_what_cannot_be_imported_is_said_before_anything_is_sent(
     room: Room, who: str, other: dict[str, Any], status: int, code: str
 ) -> None:
     await room.arrive(2)
-    answer = await room.ask(who, "/v1/imports/check", NAMED | other)
+    answer = await room.ask(who, "/v1/imports/check", ASKED | other)
     assert (answer.status_code, answer.json()["codigo"]) == (status, code)
 
 
@@ -141,7 +148,7 @@ async def test_a_picture_that_is_no_constancia_is_imported_by_nobody(room: Room)
     assert await imports(room, "ana", page, clave="clave3") == (201, "")
 
 
-async def test_the_command_imports_a_file_and_names_the_line_of_each_error(
+async def test_the_command_imports_a_file_and_names_the_row_and_column_of_each_problem(
     room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, file = tmp_path / "escaner", tmp_path / "actas.csv"
@@ -180,9 +187,10 @@ async def test_the_command_imports_a_file_and_names_the_line_of_each_error(
     status, _ = await asyncio.gather(order(*command), reads())
     told = capsys.readouterr().out
     assert status == 1
-    assert "línea 2: clave1 importada; falta que otra persona la capture" in told
-    assert "línea 3: columna BOLETAS_SOBRANTES: se espera un número" in told
-    assert "línea 4: no hay en el catálogo un acta nada de DIP_LOC" in told
+    assert "renglón 2: clave1 importada; falta que otra persona la capture" in told
+    assert "renglón 3, columna C (BOLETAS_SOBRANTES): se espera un número" in told
+    assert "renglón 4, columna B (CLAVE_ACTA): no hay en el catálogo un acta nada de DIP_LOC" in told
+    assert told.splitlines()[-1] == "1 importadas, 2 no"
     assert "1 importadas, 2 no" in told
     await room.work()
     assert await state(room, 1) == "Capturada"
@@ -192,3 +200,84 @@ async def test_the_command_imports_a_file_and_names_the_line_of_each_error(
     assert len(await room.pool.fetch("SELECT DISTINCT sequence FROM arrival")) == 1
     sent = await room.pool.fetchval("SELECT encode(image, 'hex') FROM arrival LIMIT 1")
     assert hashlib.sha256(await room.blobs.get(sent)).hexdigest() == sent
+
+
+async def reads_file(room: Room, who: str, content: bytes) -> httpx.Response:
+    """What the server says of a file of captures."""
+    await room.ask(who, "/v1/lists/sites", method="GET")  # logs in
+    headers = {"Authorization": f"Bearer {room.tokens[who]}"}
+    return await room.http.post("/v1/imports/file", content=content, headers=headers)
+
+
+async def test_a_file_is_read_row_by_row_and_what_it_says_of_a_row_is_what_the_import_says(room: Room) -> None:
+    await room.arrive(2)
+    rows: list[list[Cell]] = [
+        [],
+        ["ELECCION", "CLAVE_ACTA", *VALUES, "MC"],
+        ["DIP_LOC", "clave1", *VALUES.values(), "-"],
+        ["DIP_LOC", "clave2", *VALUES.values(), "-"],
+        ["DIP_LOC", "nada", *VALUES.values(), "-"],
+        ["DIP_LOC", "clave3", *VALUES.values(), 4],
+        ["DIP_LOC", "clave4", *[1000.0] * len(VALUES), "-"],
+        ["DIP_LOC", "clave5", "-", *list(VALUES.values())[1:], "-"],
+        ["DIP_LOC", "clave6", dt.date(2026, 6, 7), *list(VALUES.values())[1:], "-"],
+    ]
+    content = xlsx(BookPage("Actas", rows), BookPage("Notas", [["x"]]))
+    answer = await reads_file(room, "ana", content)
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert (said["hoja"], said["avisos"]) == ("Actas", ["La hoja «Notas» no se lee."])
+    first = {
+        each["renglon"]: [(p["columna"], p["problema"]) for p in each["problemas"][:1]] for each in said["renglones"]
+    }
+    last = f"{letter(len(VALUES) + 2)} (MC)"
+    assert first == {
+        3: [],
+        4: [("B (CLAVE_ACTA)", "esta acta ya tiene imagen, o ya está registrada: no se importa")],
+        5: [("B (CLAVE_ACTA)", "no hay en el catálogo un acta nada de DIP_LOC")],
+        6: [(last, "esta acta no tiene ese campo: escriba «-»")],
+        7: [("C (BOLETAS_SOBRANTES)", "BOLETAS_SOBRANTES: 1000 no cabe en las 3 casillas del acta")],
+        8: [("C (BOLETAS_SOBRANTES)", "esta acta tiene ese campo: no puede ser «-»")],
+        9: [("C (BOLETAS_SOBRANTES)", f"{EXPECTED} dice «2026-06-07»")],
+    }
+    assert said["renglones"][4]["problemas"][-1]["problema"] == f"y {len(VALUES) - 5} más en este renglón"
+    # Each row whose cells can be read is judged alike by the door that takes one acta.
+    for each, cells in zip(said["renglones"], rows[2:], strict=True):
+        raw = {code: value for code, value in zip(rows[1][2:], cells[2:], strict=True) if isinstance(value, int)}
+        asked = {"eleccion": "DIP_LOC", "clave": each["clave"], "valores": raw, "archivo": "ab" * 32, "renglon": 3}
+        checked = await room.ask("ana", "/v1/imports/check", asked)
+        assert (checked.status_code == 200) == (not each["problemas"]), each
+
+
+async def test_an_acta_is_imported_once_and_a_corrected_file_says_so(room: Room) -> None:
+    head = ",".join(["ELECCION", "CLAVE_ACTA", *VALUES])
+    line = ",".join(["DIP_LOC", "clave1", *map(str, VALUES.values())])
+    content = f"{head}\n{line}\n".encode()
+    asked = ASKED | {"archivo": hashlib.sha256(content).hexdigest()}
+    page = base64.b64decode((await room.ask("ana", "/v1/imports/check", asked)).json()["constancia"])
+    assert await imports(room, "ana", await arrives(room, 1, page)) == (201, "")
+    assert (await reads_file(room, "ana", content)).json()["renglones"][0]["problemas"] == [], (
+        "it goes on where it stopped"
+    )
+    [row] = (await reads_file(room, "ana", content + b"\n")).json()["renglones"]
+    assert row["problemas"] == [
+        {"columna": "B (CLAVE_ACTA)", "problema": "esta acta ya se importó de otro archivo, o de otro renglón"}
+    ]
+    other = await room.ask("ana", "/v1/imports/check", asked | {"renglon": 3})
+    assert other.json()["codigo"] == "acta_no_lo_admite"
+
+
+@pytest.mark.parametrize(
+    ("who", "content", "status", "code"),
+    [
+        ("oper", b"ELECCION,CLAVE_ACTA\n", 403, "rol_no_permitido"),
+        ("ana", b"", 422, "no_valido"),
+        ("ana", b"PK\x03\x04", 422, "no_valido"),
+        ("ana", bytes(5_000_001), 413, "cuerpo_demasiado_grande"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_refused(
+    room: Room, who: str, content: bytes, status: int, code: str
+) -> None:
+    answer = await reads_file(room, who, content)
+    assert (answer.status_code, answer.json()["codigo"]) == (status, code)

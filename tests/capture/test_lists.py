@@ -98,3 +98,24 @@ async def test_a_long_list_is_read_in_parts_and_each_row_once(room: Room) -> Non
     assert [row["clave"] for row in rest.json()["filas"]] == ["clave39", "clave40"]
     wrong = await room.ask("super", "/v1/lists/missing?despues=-1", method="GET")
     assert (wrong.status_code, wrong.json()["codigo"]) == (422, "campo_no_valido")
+
+
+async def test_the_cotejador_sees_the_published_actas_that_nobody_has_compared(room: Room, night: Night) -> None:
+    for acta in (3, 1):
+        await room.arrive(acta)
+        for who in ("ana", "beto"):
+            await room.type(who, VALUES)
+    await room.arrive(2)
+    assert await rows(room, Listing.COTEJO) == [], "what no corte holds is compared with nothing"
+    await record_corte(night.owner, 1, at=room.clock())
+    await room.pool.execute("INSERT INTO publication SELECT id, 1 FROM acta_version")
+    await room.pool.execute("UPDATE acta_current SET estado = 'Publicada' WHERE estado = 'Verificada'")
+    assert [
+        (row["clave"], row["seccion"], row["tipo"], row["sitio"], row["corte"], row["desde"], row["cotejada"])
+        for row in await rows(room, Listing.COTEJO)
+    ] == [(f"clave{acta}", acta, "B", "CATD-1", 1, room.clock().isoformat(), 0) for acta in (3, 1)]
+    await room.ask("cotejo", "/v1/actas/DIP_LOC/clave3/cotejo", {"resultado": "aceptada"})
+    assert [row["clave"] for row in await rows(room, Listing.COTEJO)] == ["clave1"]
+    # One that differs is typed again: it waits for the next corte first, and then for another look.
+    await room.ask("cotejo", "/v1/actas/DIP_LOC/clave1/cotejo", {"resultado": "en correccion"})
+    assert await rows(room, Listing.COTEJO) == []

@@ -8,9 +8,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from capture.decisions import RETRIES
 from capture.findings import ASKS_IMAGES, REVIEWS
 from capture.staffing import CHANGES_PEOPLE
+from prep.messages import ActaTouched
 from prep.settings import Part
+from prep.store import deliveries
 from prep.store.database import transaction
 from prep.store.pipeline import add_event
 from tests.capture.test_decisions import OUTSIDE, decided, estado, identify, image_state, proposes, says, undone
@@ -35,6 +38,64 @@ async def open_now(room: Room, who: str = "super") -> dict[str, int]:
     room.clock.advance(seconds=5)
     board = (await room.ask(who, "/v1/board", method="GET")).json()
     return {name: count for name, count in board["pendiente"].items() if count}
+
+
+# --- parked messages ---------------------------------------------------------------------------------------------------
+
+
+async def set_aside(room: Room) -> int:
+    """Both captures of acta 1 came, and the message of the second was set aside; returns its number."""
+    await room.arrive(1)
+    await room.type("ana", VALUES)
+    task = await room.lease("beto", "captura")
+    assert task is not None
+    assert (await room.ask("beto", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})).status_code == 201
+    async with transaction(room.pool) as connection:
+        message = ActaTouched(acta=1, ronda=1, ordinal=2).message()
+        assert [row["id"] for row in await connection.fetch("DELETE FROM outbox RETURNING id")] == [message.id]
+        await deliveries.park(connection, "validate", message, error="no se pudo", at=room.clock())
+    [row] = await rows(room, "parked")
+    return int(row["mensaje"])
+
+
+async def test_a_message_is_sent_again_by_one_person_and_counts_as_any_other(room: Room) -> None:
+    number = await set_aside(room)
+    assert await estado(room, 1) == "Capturada"
+    again = await room.ask("super", f"/v1/parked/{number}/retry", {})
+    assert again.status_code == 201, again.text
+    assert await rows(room, "parked") == []
+    assert await room.pool.fetch("SELECT FROM done") == [], "the worker that gets it does it"
+    await room.work()
+    assert await estado(room, 1) == "Verificada"
+    told = await room.pool.fetch("SELECT detail ->> 'por' AS who FROM event WHERE kind = 'mensaje_reintentado'")
+    assert [row["who"] for row in told] == ["super"]
+    twice = await room.ask("admin", f"/v1/parked/{number}/retry", {})
+    assert (twice.status_code, twice.json()["codigo"]) == (404, "mensaje_inexistente")
+
+
+async def test_a_message_that_somebody_wants_to_dismiss_is_not_sent_again_until_another_person_answers(
+    room: Room,
+) -> None:
+    number = await set_aside(room)
+    said = {"tipo": "mensaje_descartado", "mensaje": number, "motivo": "repetido"}
+    decision = (await room.ask("super", "/v1/decisions", said)).json()["decision"]
+    waits = await room.ask("admin", f"/v1/parked/{number}/retry", {})
+    assert (waits.status_code, waits.json()["codigo"]) == (409, "decision_abierta")
+    assert f"la decisión {decision} sobre el mensaje {number} espera" in waits.json()["error"]
+    await room.ask("admin", f"/v1/decisions/{decision}/reject", {})
+    assert (await room.ask("admin", f"/v1/parked/{number}/retry", {})).status_code == 201
+
+
+async def test_capture_takes_no_mark_of_a_message_that_was_not_set_aside(room: Room, night: Night) -> None:
+    number = await set_aside(room)
+    async with transaction(room.pool) as connection:
+        assert await deliveries.first_time(connection, "validate", "otro")
+    capture = await asyncpg.connect(night.parts[Part.CAPTURE])
+    await capture.execute("SELECT unmark_retried($1)", number)
+    assert len(await room.pool.fetch("SELECT FROM done")) == 2, "it waits for a person: nobody has sent it again"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await capture.execute("DELETE FROM done")
+    await capture.close()
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -117,6 +178,7 @@ async def test_each_of_these_doors_opens_for_the_roles_of_its_line_alone(room: R
             ("/v1/people/beto/resume", WHY, CHANGES_PEOPLE),
             (f"/v1/images/{sha256}/request", WHY, ASKS_IMAGES),
             ("/v1/reviews", {"evento": 9, "texto": "bien"}, REVIEWS),
+            ("/v1/parked/9/retry", {}, RETRIES),
         ):
             answer = await room.ask(who, path, body)
             assert (answer.status_code != 403) == (role in may), (role, path)

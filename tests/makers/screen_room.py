@@ -46,8 +46,9 @@ def drawn(
 class ScreenRoom:
     """The room as a test in another thread sees it."""
 
-    def __init__(self, room: Room, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, room: Room, loop: asyncio.AbstractEventLoop, owner: str) -> None:
         self.room = room
+        self.owner = owner
         self.url = room.url
         self._loop = loop
 
@@ -123,7 +124,7 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        yield ScreenRoom(opened.result(PATIENCE), loop)
+        yield ScreenRoom(opened.result(PATIENCE), loop, postgres.owner(name))
     finally:
         loop.call_soon_threadsafe(ends.set)
         thread.join()

@@ -294,6 +294,7 @@ def test_the_roles_are_those_of_the_code() -> None:
         "poner en pausa o cambiar de sitio a una persona": staffing.CHANGES_PEOPLE,
         "pedir al sitio otra imagen": findings.ASKS_IMAGES,
         "dar por revisado un hallazgo": findings.REVIEWS,
+        "mandar otra vez un mensaje apartado": decisions.RETRIES,
     }
     assert set(entries.MAY_LEASE) == set(TaskKind)
     assert in_twos(head[1:], "Decisiones de dos personas") == {

@@ -9,15 +9,17 @@ import { readQr } from "../phone/qr";
 import { Sender } from "../phone/send";
 import { momentWithOffset, sha256 } from "../phone/signed";
 import { type Enrolment, enrolment, isFull, keepPicture, type Picture, pictures, update } from "../phone/store";
-import { serverNow } from "../shared/api";
+import { Refusal, serverNow } from "../shared/api";
 import type { Ask } from "../shared/find_acta";
 import { Gate, useSession } from "../shared/gate";
-import type { ActaOfSite, SiteBoard } from "../shared/openapi";
+import type { ActaOfSite, RowToImport, SiteBoard } from "../shared/openapi";
 import { Bar, sentenceOf } from "../shared/session";
 import { age, clockTime, mark, t } from "../shared/texts";
+import { holdsCaptures, importing, importRows, type ReadFile, readFile } from "./imports";
 import { unpack } from "./unpack";
 
 const LOOK_SECONDS = 15;
+const SEES_ITS_SITE = ["operador_catd", "digitalizador", "supervisor", "administrador", "auditor"];
 const SHIFT = ["operador_catd", "supervisor"];
 const STATES = ["falta", "llego", "sin_acta", "por_identificar", "ilegible", "fuera"] as const;
 const NAMES: Record<string, string> = {
@@ -44,7 +46,7 @@ export function Catd() {
           </Bar>
           <main class="catd">
             {device ? (
-              <Files device={device} />
+              <Files device={device} ask={ask} user={person.usuario} />
             ) : (
               <Enrol
                 title={t("Enviar desde esta computadora")}
@@ -53,7 +55,7 @@ export function Catd() {
                 onDone={setDevice}
               />
             )}
-            <Board ask={ask} role={person.rol} />
+            {SEES_ITS_SITE.includes(person.rol) && <Board ask={ask} role={person.rol} />}
           </main>
         </>
       )}
@@ -62,11 +64,14 @@ export function Catd() {
 }
 
 /** Files that are dropped or chosen, and how far each has come. */
-function Files({ device }: { device: Enrolment }) {
+function Files({ device, ask, user }: { device: Enrolment; ask: Ask; user: string }) {
   const [all, setAll] = useState<Picture[]>([]);
   const [said, setSaid] = useState<string[]>([]);
   const [busy, setBusy] = useState(0);
   const [over, setOver] = useState(false);
+  const [asked, setAsked] = useState<ReadFile[]>([]);
+  const [progress, setProgress] = useState<{ done: number; of: number } | null>(null);
+  const [imported, setImported] = useState("");
   const sender = useRef<Sender>(null);
   const reload = useCallback(async () => setAll(await pictures()), []);
   useEffect(() => {
@@ -88,16 +93,40 @@ function Files({ device }: { device: Enrolment }) {
     setBusy(listed.length);
     for (const file of listed) {
       try {
-        const note = /\.zip$/i.test(file.name) ? await carry(file) : await keep(file);
-        if (note) notes.push(`${file.name}: ${note}`);
+        if (await holdsCaptures(file)) {
+          const read = await readFile(file, ask);
+          setAsked((before) => [...before, read]);
+        } else {
+          const note = /\.zip$/i.test(file.name) ? await carry(file) : await keep(file);
+          if (note) notes.push(`${file.name}: ${note}`);
+        }
       } catch (error) {
-        notes.push(`${file.name}: ${isFull(error) ? t("no cabe: esta computadora está llena") : t("no se pudo leer el archivo")}`);
+        notes.push(`${file.name}: ${error instanceof Refusal ? error.message : whyNot(error)}`);
       }
       setBusy((before) => before - 1);
       sender.current?.hurry();
       await reload();
     }
     setSaid(notes);
+  }
+
+  async function run(file: ReadFile, rows: RowToImport[]): Promise<void> {
+    setImported("");
+    setSaid([]);
+    setProgress({ done: 0, of: rows.length });
+    const told = (done: number): void => setProgress({ done, of: rows.length });
+    let refused: string[];
+    try {
+      refused = await importRows(file, rows, { ask, hurry: () => sender.current?.hurry(), told });
+      setImported(
+        t("Importadas de {a}: {n} de {m}. Falta que otra persona capture cada una.", { n: rows.length - refused.length, m: rows.length, a: file.name }),
+      );
+    } catch (error) {
+      refused = [`${file.name}: ${whyNot(error)}`];
+    }
+    setProgress(null);
+    setSaid(refused);
+    await reload();
   }
 
   const waiting = all.filter((each) => each.mark === "guardada" || each.mark === "enviada").length;
@@ -121,14 +150,16 @@ function Files({ device }: { device: Enrolment }) {
           class="visually-hidden"
           type="file"
           multiple
-          accept="image/*,application/pdf,.zip"
+          accept="image/*,application/pdf,.zip,.xlsx,.ods,.xls,.csv,.tsv,.txt"
           onChange={({ currentTarget }) => void take(currentTarget.files ?? []).then(() => (currentTarget.value = ""))}
         />
-        {busy > 0 ? t("Guardando: faltan {n}…", { n: busy }) : t("Suelte aquí las imágenes del escáner, o el paquete de un teléfono")}
+        {busy > 0 ? t("Guardando: faltan {n}…", { n: busy }) : t("Suelte aquí las imágenes del escáner, el paquete de un teléfono, o una hoja con actas sin imagen")}
         <span class="soft">{t("o toque para elegirlos")}</span>
       </label>
       <Acopio device={device} />
       {said.length > 0 && <ul class="notice" role="alert">{said.map((each) => <li key={each}>{each}</li>)}</ul>}
+      {progress && <p role="status">{t("Importando: {n} de {m}. No cierre la página; si se cierra, suelte otra vez el mismo archivo.", { n: progress.done, m: progress.of })}</p>}
+      {imported && <p class="good" role="status">{imported}</p>}
       <p role="status">
         <strong>{all.filter((each) => each.mark === "acuse").length}</strong> {t("con acuse")} · <strong>{waiting}</strong> {t("por enviar")} ·{" "}
         <strong>{all.filter((each) => each.mark === "rechazada").length}</strong> {t("no se aceptaron")}
@@ -143,9 +174,18 @@ function Files({ device }: { device: Enrolment }) {
           </li>
         ))}
       </ul>
+      {asked[0] && !progress && (
+        <ActionDialog
+          key={asked[0].source}
+          action={importing(asked[0], user, (rows) => void run(asked[0]!, rows))}
+          onClose={() => setAsked((before) => before.slice(1))}
+        />
+      )}
     </section>
   );
 }
+
+const whyNot = (error: unknown): string => (isFull(error) ? t("no cabe: esta computadora está llena") : t("no se pudo leer el archivo"));
 
 /** One file of a scanner: kept whole before somebody looks at it. A sentence if the person must know something. */
 async function keep(file: File): Promise<string> {

@@ -17,6 +17,7 @@ export type Page = "tablero" | "calidad" | "acta" | ListPage;
 const TITLES: Record<Page, string> = {
   tablero: mark("Tablero"),
   calidad: mark("Calidad de la captura"),
+  cotejo: mark("Por cotejar"),
   waiting: mark("Lo que espera"),
   decisions: mark("Decisiones de dos"),
   missing: mark("Actas sin imagen"),

@@ -1,4 +1,5 @@
 // The lists of the night, each row with what may be done about it.
+import { casillaInWords } from "../phone/identity";
 import { serverNow } from "../shared/api";
 import type { Ask } from "../shared/find_acta";
 import type { FueraRow, MissingRow, ParkedRow, UnidentifiedRow } from "../shared/openapi";
@@ -19,10 +20,11 @@ const OBSERVES = [...WORKS, "observador"];
 const LOOKS_OR_CONTROLS = [...CONTROL, "digitalizador", "cotejador"];
 
 export type ListPage =
-  | "waiting" | "decisions" | "missing" | "unidentified" | "fuera" | "duplicates" | "mismatches" | "excede" | "corrections" | "parked"
+  | "cotejo" | "waiting" | "decisions" | "missing" | "unidentified" | "fuera" | "duplicates" | "mismatches" | "excede" | "corrections" | "parked"
   | "devices" | "people" | "changes" | "sites";
 /** The lists, and who may read them (docs/roles.md; the server decides). */
 export const LISTS: { page: ListPage; roles: string[] }[] = [
+  { page: "cotejo", roles: [...CONTROL, "cotejador"] },
   { page: "waiting", roles: WORKS },
   { page: "decisions", roles: WORKS },
   { page: "missing", roles: OBSERVES },
@@ -57,6 +59,30 @@ export function Lists({ page, decision, ...props }: DeskProps & { page: ListPage
             { title: t("Qué"), cell: ({ que }) => inWords(que) },
             { title: t("De qué"), cell: ({ asunto }) => <code>{asunto}</code> },
             { title: t("Espera hace"), cell: ({ desde }) => since(desde) },
+          ]}
+        />
+      );
+    case "cotejo":
+      return (
+        <List
+          {...common}
+          name="GET /v1/lists/cotejo"
+          empty={t("Ningún acta publicada espera su cotejo.")}
+          columns={[
+            { title: t("Casilla"), cell: ({ seccion, tipo, numero, ext_contigua }) => casillaInWords(seccion, tipo, numero, ext_contigua) },
+            { title: t("Elección"), cell: ({ titulo }) => titulo },
+            { title: t("Clave del acta"), cell: ({ clave }) => <code>{clave}</code> },
+            { title: t("Sitio"), cell: ({ sitio }) => sitio ?? "—" },
+            { title: t("Salió en el corte"), cell: ({ corte }) => corte, number: true },
+            { title: t("Espera hace"), cell: ({ desde, cotejada }) => <>{since(desde)}{cotejada === 2 && <span class="soft"> · {t("tras un cambio")}</span>}</> },
+            {
+              title: t("Acción"),
+              cell: ({ eleccion, clave }) => (
+                <button type="button" onClick={() => onShow("acta", { acta: { eleccion, clave } })}>
+                  {role === "cotejador" ? t("Cotejar…") : t("Ver el acta")}
+                </button>
+              ),
+            },
           ]}
         />
       );
@@ -187,15 +213,18 @@ export function Lists({ page, decision, ...props }: DeskProps & { page: ListPage
                 row.propuesta ? (
                   <Pending number={row.propuesta} role={role} onShow={onShow} />
                 ) : MACHINES.includes(role) ? (
-                  <button type="button" onClick={() => onAct(dismiss(row, ask))}>
-                    {t("Descartar…")}
-                  </button>
+                  <div class="buttons">
+                    <button type="button" onClick={() => onAct(sendAgain(row, ask))}>
+                      {t("Mandar otra vez…")}
+                    </button>
+                    <button type="button" onClick={() => onAct(dismiss(row, ask))}>
+                      {t("Descartar…")}
+                    </button>
+                  </div>
                 ) : null,
             },
           ]}
-        >
-          <span class="soft">{t("Mandarlo otra vez lo hace quien tiene la máquina: prep parked retry.")}</span>
-        </List>
+        />
       );
     case "devices":
       return <Devices {...props} />;
@@ -283,6 +312,19 @@ function withoutActa({ eleccion, clave }: MissingRow, ask: Ask): Action {
     words: "optional",
     button: t("Proponer"),
     run: (motivo, texto) => propose(ask, { tipo: "sin_acta", eleccion, clave, motivo, texto }),
+  };
+}
+
+function sendAgain({ mensaje, que, error }: ParkedRow, ask: Ask): Action {
+  return {
+    title: t("Mandar otra vez el mensaje {n}", { n: mensaje }),
+    sentence: t("El mensaje se intenta otra vez, con todos sus intentos ({s}). Si vuelve a fallar, se aparta de nuevo. Queda quién lo mandó.", { s: que }),
+    button: t("Mandarlo"),
+    body: <p class="soft">{error}</p>,
+    run: async () => {
+      await ask("POST /v1/parked/{mensaje}/retry", undefined, { path: { mensaje } });
+      return t("Mensaje {n} mandado otra vez.", { n: mensaje });
+    },
   };
 }
 

@@ -41,7 +41,7 @@ export async function signedHeaders(device: Enrolment, picture: Picture, number:
     ["Acopio", picture.taken],
     ["Acta", picture.acta],
     ["Traslado", ""],
-    ["Document", ""],
+    ["Document", picture.document ?? ""],
   ];
   const text = ["PREP-IMAGE-V1", ...values.map(([, value]) => value)].join("\n");
   const signature = await crypto.subtle.sign("Ed25519", device.key, new TextEncoder().encode(text));

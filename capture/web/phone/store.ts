@@ -21,6 +21,8 @@ export interface Picture {
   /** Where and with what it was taken; absent: at the casilla, with this telephone. */
   origin?: "CASILLA" | "CATD";
   kind?: "movil" | "escaner";
+  /** What it is, if it is not the acta itself. */
+  document?: "Constancia sin imagen";
   /** The name of its file, if a person brought one. */
   file?: string;
   /** When it was taken, with its offset. */

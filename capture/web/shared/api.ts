@@ -22,6 +22,8 @@ export interface Asked {
   path?: Record<string, string | number>;
   query?: Record<string, string | number>;
   seconds?: number;
+  /** The body, if it is a file. */
+  bytes?: ArrayBuffer;
 }
 
 const SECONDS = 20;
@@ -56,7 +58,7 @@ export async function fetchImage(path: string): Promise<Blob> {
   }
 }
 
-async function fetchAnswer(name: Name, body: unknown, { path, query, seconds }: Asked): Promise<Response> {
+async function fetchAnswer(name: Name, body: unknown, { path, query, seconds, bytes }: Asked): Promise<Response> {
   const [method, pattern] = name.split(" ") as [string, string];
   let address = pattern.replace(/\{(\w+)\}/g, (_, key: string) => encodeURIComponent(String(path?.[key] ?? "")));
   if (query) {
@@ -66,6 +68,10 @@ async function fetchAnswer(name: Name, body: unknown, { path, query, seconds }: 
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "Content-Type": "application/json" };
+  }
+  if (bytes) {
+    init.body = bytes;
+    init.headers = { "Content-Type": "application/octet-stream" };
   }
   return send(address, init, seconds ?? SECONDS);
 }

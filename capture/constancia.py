@@ -29,10 +29,10 @@ _ASK: Final = (
 )
 
 
-def constancia(acta: Mapping[str, Any], *, site: str, source: str, line: int) -> bytes:
+def constancia(acta: Mapping[str, Any], *, site: str, source: str, row: int) -> bytes:
     """The page of one acta, as the capture service names it.
 
-    `source` is the SHA-256 of the file, and `line` the line of the acta there. The same arguments always give the same
+    `source` is the SHA-256 of the file, and `row` the row of the acta there. The same arguments always give the same
     bytes.
     """
     out = io.BytesIO()
@@ -49,7 +49,7 @@ def constancia(acta: Mapping[str, Any], *, site: str, source: str, line: int) ->
         (12, f"Clave del acta: {acta['clave']}"),
         (12, _RULE),
         (12, _ASK.format(site=site)),
-        (9, f"Renglón {line} del archivo con SHA-256 {source}"),
+        (9, f"Renglón {row} del archivo con SHA-256 {source}"),
     ]
     for size, text in told:
         font = "Helvetica-Bold" if size >= 18 else "Helvetica"
