@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final, NewType, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prep.errors import Parked
 from prep.upload import SHA256_PATTERN, Upload
-
-Sha256 = NewType("Sha256", str)
-"""64 lower-case hexadecimal digits."""
 
 
 class Topic(StrEnum):
