@@ -326,6 +326,17 @@ def test_a_command_that_does_not_exist_is_found() -> None:
     ]
 
 
+def test_the_services_and_secrets_that_the_night_names_are_those_of_compose() -> None:
+    night = text(DOCS / "night.md")
+    services, secrets = text(ROOT / "deploy" / "compose.yaml").partition("\nservices:\n")[2].split("\nvolumes:\n")
+    orders = r"docker compose (?:run --rm(?: -T)?|restart|exec|logs(?: --since \w+)?) ([a-z][a-z-]+)"
+    named = set(re.findall(orders, in_code(night)))
+    assert len(named) > 4
+    assert named <= set(re.findall(r"^  ([a-z0-9-]+):", services, re.MULTILINE))
+    named = set(re.findall(r"`(prep_(?:database|s3)\w*)`", night))
+    assert named <= set(re.findall(r"^  (\w+): \{file: secrets", secrets, re.MULTILINE))
+
+
 def blank(said: str) -> list[str]:
     """Options of a help that have no sentence, beside them or under them."""
     return re.findall(r"^  (--[a-z-]+(?: [^ \n]+)?)$(?!\n {6,})", said.partition("opciones:")[2], re.MULTILINE)
