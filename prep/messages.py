@@ -65,7 +65,7 @@ class StoredImage(MessageBody):
     bytes: int
     """The size of the image."""
     format: str
-    """The format that its first bytes say: jpeg, png, webp, tiff, pdf."""
+    """The format that its first bytes say: jpeg, png, webp, tiff, pdf, avif, gif or bmp."""
 
 
 class ImageReceived(Upload, StoredImage):

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from integrity.checks import BOTH, TABLE, titles
 from publisher import columns
-from publisher.gate import Expected, GateFinding, GateRows, check_chain, check_election, check_images
+from publisher.gate import Expected, check_chain, check_election, check_images
+from publisher.gate_rows import GateFinding, GateRows
 from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder, staged_zip
 from tests.makers.tree_maker import canonical, make_tree, reseal
 from tests.tamper import catalogues
