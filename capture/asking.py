@@ -59,6 +59,11 @@ Speaker = Annotated[Person, Depends(_person)]
 Sha = Annotated[str, Path(pattern=SHA256_PATTERN)]
 
 
+def address_of(request: Request) -> str:
+    """The network address that the request came from; empty if the server does not know it."""
+    return request.client.host if request.client else ""
+
+
 def desk_answer(answer: DeskAnswer) -> Response:
     """201 if this request did it, 200 if the same came before."""
     return JSONResponse(answer.content, 201 if answer.new else 200)

@@ -15,7 +15,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from capture.shapes import BodyReader, RefusalAnswer
+from capture.answers import RefusalAnswer
+from capture.bodies import BodyReader
 from prep.errors import Code
 from prep.upload import SIGNATURE, Upload, headers_of
 

@@ -12,20 +12,27 @@ from pydantic import BaseModel
 
 from capture.asking import OF_AN_ACTA, SEES, Sha, Speaker, desk_answer, rooms_of
 from capture.auth import token_of
-from capture.description import Operation
-from capture.shapes import (
+from capture.bodies import (
     LARGEST,
-    ActaAnswer,
     AnswerBody,
+    ChangeReasonBody,
+    CotejoBody,
+    DecisionBody,
+    ReasonBody,
+    RecaptureBody,
+    ReviewBody,
+    ToSiteBody,
+    body_of,
+)
+from capture.description import Operation
+from capture.supervision_answers import (
+    ActaAnswer,
     AskedAnswer,
     BoardAnswer,
-    ChangeReasonBody,
     ChangesList,
     CorrectionsList,
-    CotejoBody,
     CotejoList,
     DecisionAnswer,
-    DecisionBody,
     DecisionsList,
     DevicesList,
     DoneAnswer,
@@ -38,15 +45,10 @@ from capture.shapes import (
     ParkedList,
     PeopleList,
     QualityAnswer,
-    ReasonBody,
-    RecaptureBody,
-    ReviewBody,
     SentAnswer,
     SitesList,
-    ToSiteBody,
     UnidentifiedList,
     WaitingList,
-    body_of,
 )
 from prep.domain.decision import DecisionMove
 from prep.errors import Code, Rejected

@@ -15,7 +15,7 @@
     bitacora/                               the log: its checkpoint and tiles (`log.tiles`), and
         politica.txt                        whose signatures make a checkpoint good
         acuses/ab/ab….tlog-proof            that an image is in the log
-        aperturas/0003.jsonl                the captures of the actas that a corte brought out
+        aperturas/0003.jsonl                the statements of people behind the actas that a corte brought out
         rotaciones/0001.tlog-proof          how the log came to another key (`log.rotation`)
 
 `minimal_verifier.py` shares no code with other files: it repeats these paths.

@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final, NewType, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prep.errors import Parked
 from prep.upload import SHA256_PATTERN, Upload
-
-Sha256 = NewType("Sha256", str)
-"""64 lower-case hexadecimal digits."""
 
 
 class Topic(StrEnum):
@@ -68,7 +65,7 @@ class StoredImage(MessageBody):
     bytes: int
     """The size of the image."""
     format: str
-    """The format that its first bytes say: jpeg, png, webp, tiff, pdf."""
+    """The format that its first bytes say: jpeg, png, webp, tiff, pdf, avif, gif or bmp."""
 
 
 class ImageReceived(Upload, StoredImage):

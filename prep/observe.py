@@ -45,7 +45,6 @@ Handler = Callable[["web.Request"], Awaitable["web.Response"]]
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-WAITS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 2400, 4800, 9600)
 
 # Intake
 IMAGES_RECEIVED: Final = Counter("prep_images_received_total", "Images acknowledged with a receipt.", ["origen"])

@@ -1,7 +1,7 @@
 """The gate's second engine: it reads the rows of an official file as columns, many thousand at a time (numpy).
 
-It certifies rows: those of which the plain engine (`publisher.gate`) has nothing to say. A row is certified if it is
-not captured and shows nothing; or if all its votes are numbers, it has no observation, and its total, its limit and
+It certifies rows: those of which the plain engine (`publisher.gate_rows`) has nothing to say. A row is certified if it
+is not captured and shows nothing; or if all its votes are numbers, it has no observation, and its total, its limit and
 CONTABILIZADA follow from them. Rows that are not certified are read by the plain engine, one by one. If that finds
 anything, or the file as a whole is not plain (another end of line, an acta twice, an image that is missing), the answer
 is «no», and the plain engine reads all of it and tells. So both engines give the same verdict, in the same words; this
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from integrity.tree.forms import BY_LISTA
 
 if TYPE_CHECKING:
-    from publisher.gate import GateRows
+    from publisher.gate_rows import GateRows
 
 _PREAMBLE: Final = 7
 _BLOCK: Final = 2 << 20

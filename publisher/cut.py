@@ -18,7 +18,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,6 @@ from integrity.layout import (
     SUMS,
     ZIPS,
     corte_folder,
-    image_path,
 )
 from integrity.log.tiles import CHECKPOINT
 from prep import observe
@@ -48,7 +47,7 @@ from prep.domain.night import Night
 from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
 from prep.store import night as night_store
-from prep.store.cortes import Corte, Fresh, Fuera, Group, Phase, PublishedImage, Release, Snapshot, ToldIncident
+from prep.store.cortes import Corte, Fuera, Group, Phase, Release, Snapshot, ToldIncident
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from prep.store.standing import behind
@@ -64,12 +63,9 @@ from publisher.official import CatalogBook
 from publisher.places import KnownPlace, index_files
 from publisher.press import PagePress
 from publisher.site_files import site_files
+from publisher.staged_images import Withheld, stage_images
 
 log: Final = logging.getLogger(__name__)
-FETCHES: Final = 16
-"""Images fetched from a remote store at the same time."""
-_MANY_COPIES: Final = 500
-"""Images from which on one sync of the whole file system takes less time than one of each file."""
 First = TypeVar("First")
 Other = TypeVar("Other")
 PROOF_PATIENCE: Final = 2.0
@@ -129,15 +125,6 @@ class Rendered:
     figures: Sequence[Figures]
     originals: Mapping[str, bytes]
     """By digest of each staged image: the original that it is, or that it was made from."""
-
-
-class Withheld(Parked):
-    """Some images are missing or damaged: this corte goes out without the actas that need them."""
-
-    def __init__(self, why: str, images: Sequence[bytes]) -> None:
-        super().__init__(f"imagen {images[0].hex()}: {why}")
-        self.why = why
-        self.images = images
 
 
 async def cut(office: CorteOffice, leader: Leader, order: Order | None) -> Corte | None:
@@ -535,7 +522,7 @@ async def _render_files(
     # Images wait for the disk; meanwhile the elections are read, written and compressed side by side.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         listed, *counted = await _all_of(
-            _stage_images(office, images, fresh, stage), *(results(election) for election in book.elections)
+            stage_images(office.blobs, images, fresh, stage), *(results(election) for election in book.elections)
         )
     (folder / "images.csv").write_bytes(out.images_csv(listed))
     packed = await asyncio.to_thread(_pack_zip, stage, book, corte, before)
@@ -707,87 +694,6 @@ def _pack_zip(stage: Path, book: CatalogBook, corte: Corte, before: Corte | None
     for path in inner:
         path.unlink()
     return {"archivo": f"{ZIPS}/{name}", "sha256": _sha256_of(target), "bytes": target.stat().st_size}
-
-
-async def _stage_images(
-    office: CorteOffice, images: Sequence[PublishedImage], fresh: Iterable[Fresh], stage: Path
-) -> list[tuple[str, str, str]]:
-    """Put originals and derivatives into the stage, under their published names; returns the rows of images.csv.
-
-    They are copies, of new images only: a writer to the published tree must not reach the one original. The gate
-    compares bytes with names. Raises Withheld.
-    """
-    # Images fuera de catálogo belong to no acta: their clave is `-`.
-    claves = {each.image: each.clave for each in fresh}
-    wanted: dict[str, tuple[str, str]] = {}
-    for image in images:
-        clave = claves.get(image.image, "-")
-        if image.web is not None:
-            wanted[image.web.hex()] = ("jpg", clave)
-        wanted[image.image.hex()] = (out.extension(image.format), clave)
-    paths = {sha256: stage / image_path(sha256, extension) for sha256, (extension, _) in wanted.items()}
-    (stage / IMAGES).mkdir()  # not its parents: a stage that was removed must not come back
-    for folder in {path.parent for path in paths.values()}:
-        folder.mkdir()
-    local = {sha256: source for sha256 in paths if (source := office.blobs.local_path(sha256)) is not None}
-    lost = await _copy_all([(source, paths[sha256]) for sha256, source in local.items()], stage)
-    lost |= await _fetch_all(office.blobs, [(sha256, path) for sha256, path in paths.items() if sha256 not in local])
-    if lost:
-        gone = [each.image for each in images if lost & {each.image.hex(), each.web.hex() if each.web else ""}]
-        raise Withheld("falta en el almacén, o está dañada", gone)
-    return [(sha256, image_path(sha256, extension), clave) for sha256, (extension, clave) in sorted(wanted.items())]
-
-
-async def _fetch_all(blobs: Blobs, wanted: Sequence[tuple[str, Path]]) -> set[str]:
-    """Fetch a few at once: the store is far, and a corte's images do not fit in memory.
-
-    Returns the digests it lacks.
-    """
-    coming, lost = iter(wanted), set()
-
-    async def fetch() -> None:
-        for sha256, path in coming:
-            try:
-                content = await blobs.get(sha256)
-            except Parked:
-                lost.add(sha256)
-            else:
-                await asyncio.to_thread(durable.write, path, content)
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(FETCHES, len(wanted))):
-                tasks.create_task(fetch())
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
-    return lost
-
-
-async def _copy_all(pairs: Sequence[tuple[Path, Path]], stage: Path) -> set[str]:
-    """Copy each pair, a few at once; durable on return. Returns the digests of sources that do not exist."""
-    # Most of the time is waiting for the disk, and a disk takes many at once.
-    shares = [pairs[n::FETCHES] for n in range(min(FETCHES, len(pairs)))]
-    many = len(pairs) > _MANY_COPIES
-    found = await asyncio.gather(*(asyncio.to_thread(_copy_share, share, synced=not many) for share in shares))
-    lost = set[str]().union(*found)
-    # One wait for all of them.
-    if many and not await asyncio.to_thread(durable.sync_file_system, stage):
-        for _, target in pairs:
-            if target.stem not in lost:
-                await asyncio.to_thread(durable.sync, target)
-    return lost
-
-
-def _copy_share(pairs: Sequence[tuple[Path, Path]], *, synced: bool) -> set[str]:
-    lost = set()
-    for source, target in pairs:
-        try:
-            durable.copy(source, target, synced=synced)
-        except FileNotFoundError:
-            if source.exists():  # then the stage is missing: another publisher took over
-                raise
-            lost.add(target.stem)
-    return lost
 
 
 async def _run_gate(keepers: Gatekeepers, expected: Mapping[str, Expected]) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from publisher import gate
-from publisher.gate import MANY, CortePart, Expected, GateFinding
+from publisher.gate import MANY, CortePart, Expected
+from publisher.gate_rows import GateFinding
 
 GATE_SECONDS: Final = 900.0
 """A gate that takes longer for one part has failed; all parts of a national corte take some seconds."""

@@ -44,8 +44,6 @@ _LONGEST: Final = 18
 EVIDENCE: Final = ("ACTA", "UNIDAD", "CODIGO_INTEGRIDAD", "IMAGEN", "PRUEBA")
 _ESTADOS: Final = {"-": "por_capturar", "0": "no_contabilizada", "1": "contabilizada", "2": "fuera_de_catalogo"}
 
-Write = Callable[[bytes], object]
-
 
 def data_names(code: str) -> tuple[str, str, str, str]:
     """The names of an election's files: the two forms of the table, the sums, the evidence."""

@@ -148,10 +148,6 @@ class Row(NamedTuple):
 Wrong = Callable[..., None]
 
 
-def _ignore_finding(*_: object, **__: object) -> None:
-    """For a line that was judged in the corte before: its findings are not told again."""
-
-
 def natural(cell: str) -> int | None:
     """The whole number in a cell, of at most seven digits and without leading zeros; None for anything else."""
     if cell.isdigit() and cell.isascii() and (cell[0] != "0" or cell == "0") and len(cell) < 8:

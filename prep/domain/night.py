@@ -182,10 +182,6 @@ class Night:
         day = datetime.combine(self.start.astimezone(self.tz), time(), self.tz)
         return day.astimezone(UTC), self.end.astimezone(UTC)
 
-    def ends_at(self, first: datetime) -> datetime:
-        """The moment of the last corte at the latest; `first` is the moment of corte 0."""
-        return self.end or (self.start or first) + LONGEST
-
 
 def read_night(text: str, policy: str | None) -> Night:
     """The night of a published form, as `Night.text` wrote it, and its policy.

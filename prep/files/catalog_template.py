@@ -179,6 +179,7 @@ horarios en palabras y espera a que una persona los confirme. `prep catalog load
   de la entidad.
 - Desde el corte 0 no cambia. `prep night reset` comienza otra vez un simulacro; una noche real no se repite.
 - Las variables `PREP_*` son de una máquina (direcciones, secretos, carpetas) y no dicen nada de la noche.
+
 ## Juntas municipales, comunidades, demarcaciones
 
 Un cargo se elige también por junta municipal, comunidad, demarcación u otro territorio que tenga su instituto. El tipo
@@ -207,6 +208,7 @@ prep rules list                                                      # los conju
 prep rules new mis-reglas --file mi-eleccion/reglas/mis-reglas.toml  # un borrador con explicaciones
 prep rules check mi-eleccion/reglas/mis-reglas.toml                  # todos sus errores
 ```
+
 ## formatos/NOMBRE.json
 
 El formato impreso de las actas, para que la pantalla de captura muestre el renglón de cada campo. La carpeta puede

@@ -2,7 +2,7 @@
 
     prep software-digests [--out FILE] [--compare FILE] [--no-record]
     prep zero
-    prep close
+    prep close [--compare FILE]
 
     software list ─► everything counted, and empty ─► leaf `cero` ─► corte 0 ─► documents ─► leaf `acto`
     … the night …

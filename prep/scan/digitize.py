@@ -54,7 +54,6 @@ class Digitized:
     others: tuple[str, ...]
     """Texts of further stickers in the image. Between two actas, people decide."""
     decoder: str | None
-    qr_ms: float
     phash: bytes
     """128 bytes; see `perceptual_hash`."""
     web: bytes
@@ -93,7 +92,6 @@ def digitize(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, *, marks: bool =
         text=next(iter(texts), None),
         others=tuple(texts)[1:],
         decoder=reading.decoder or ("otra página" if texts else None),
-        qr_ms=reading.ms,
         phash=perceptual_hash(middle),
         web=bare or _save_jpeg(small, WEB_QUALITY),
         thumb=_save_jpeg(thumb, THUMB_QUALITY),

@@ -7,7 +7,6 @@ from typing import Final
 
 from prep.errors import Rejected
 
-DEFAULT_MAX_BYTES: Final = 15_000_000
 DEFAULT_MAX_PIXELS: Final = 60_000_000
 START: Final = 1024
 """The format is told from so many first bytes. A PDF may begin anywhere in them: all readers accept that."""

@@ -162,13 +162,6 @@ async def night_closed(connection: Connection) -> bool:
     return closed
 
 
-async def acta_names(connection: Connection, acta: ActaId) -> tuple[str, str]:
-    """The code of its election, and its clave."""
-    row = await connection.fetchrow(SQL["names"], acta)
-    assert row is not None
-    return row["election"], row["clave"]
-
-
 async def sequence_arrived(connection: Connection, device: str, sequence: int) -> bool | None:
     """Whether an image with this number came from the device; None if no device has this name."""
     if not await connection.fetchval(SQL["device_known"], device):

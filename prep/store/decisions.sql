@@ -27,9 +27,6 @@ SELECT * FROM decision WHERE subject = $1 AND state IN ('propuesta', 'por deshac
 -- name: closed
 SELECT EXISTS (SELECT FROM corte WHERE phase = 'final')
 
--- name: names
-SELECT e.code AS election, a.clave FROM acta a JOIN election e ON e.id = a.election WHERE a.id = $1
-
 -- name: sequence_known
 SELECT EXISTS (SELECT FROM arrival WHERE device = $1 AND sequence = $2)
 

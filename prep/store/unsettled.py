@@ -16,30 +16,19 @@ SQL: Final = sql("unsettled")
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Counts at one moment; the names are those of the board (docs/api.md)."""
+    """Counts at one moment. `UnsettledPart` in `capture/supervision_answers.py` says what each counts."""
 
     esperadas: int
-    """Actas of the catalogue."""
     capturadas: int
-    """Actas that have a version that counts, sin acta included."""
     sin_imagen: int
-    """Actas of which no image came, and that are not sin acta."""
     en_captura: int
-    """Actas that people are typing, those of `sin_comparar` included."""
     sin_comparar: int
-    """Actas whose last capture no worker has compared yet."""
     por_identificar: int
-    """Images that wait for people to say which acta they are."""
     sin_leer: int
-    """Images that no worker has read yet."""
     propuestas: int
-    """Decisions that wait for their second person."""
     apartados: int
-    """Messages that were set aside."""
     retenidas: int
-    """Images that a corte could not have."""
     en_camino: int
-    """Messages that have not reached the bus."""
 
     @property
     def complete(self) -> bool:

@@ -1,10 +1,10 @@
 """The log passes to another key: `prep log rotate` and, once all readers know the new key, `prep log rotate --end`.
 
 1. `prep log rotate`, on the machine of the sequencer, makes the new key beside the old one, and puts on record that the
-log passes to it. Within a second the sequencer makes this a leaf. From that checkpoint on both keys sign, and
-`bitacora/rotaciones/` has the proof that leads from one key to the other. 2. Give the new public key to readers and to
-the witnesses. The witnesses start again with both keys (`--log` twice). 3. `prep log rotate --end`, and start the
-sequencer again: from then on the new key alone signs.
+   log passes to it. Within a second the sequencer makes this a leaf. From that checkpoint on both keys sign, and
+   `bitacora/rotaciones/` has the proof that leads from one key to the other.
+2. Give the new public key to readers and to the witnesses. The witnesses start again with both keys (`--log` twice).
+3. `prep log rotate --end`, and start the sequencer again: from then on the new key alone signs.
 
 Each step can be repeated, and stopped anywhere: a key exists before it is on record, and is on record before it signs;
 the old key is put aside only after the proof that both signed is published. `integrity.log.rotation` says how far this

@@ -8,9 +8,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from capture.auth import FREE_TRIES
+from capture.bodies import JSON_LIMIT
 from capture.description import RETRIED
 from capture.intake import MAX_JUMP
-from capture.shapes import JSON_LIMIT
 from prep.doors import LIMITS
 from prep.errors import Code
 from prep.settings import Settings

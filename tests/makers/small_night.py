@@ -247,14 +247,6 @@ async def small_night(
         await pool.close()
 
 
-async def published_versions(url: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetch("SELECT corte, version FROM publication ORDER BY version")
-    finally:
-        await connection.close()
-
-
 def make_clean_data(public: Path) -> None:
     """Everything that the publisher makes beside its cortes, in this process: clean data, deltas, and their links."""
     for number in data.lacking(public):

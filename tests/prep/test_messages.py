@@ -1,6 +1,7 @@
 """Messages are CloudEvents: what travels beside a body, who reads it, and the documents that say so."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from prep.bus.kafka_headers import headers_of, message_of
 from prep.errors import Parked
 from prep.messages import BODIES, PARTITIONS, ActaTouched, ImageNamed, ImageReceived, Message, Topic, read_body
+from prep.scan.header import MEDIA
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.makers.message_schemas import SCHEMAS, schema_files
 from tests.makers.programs import ROOT
@@ -27,6 +29,13 @@ NAMED = ImageNamed(sha256="b" * 64, ordinal=1)
 EVERY = [RECEIVED, TOUCHED, NAMED]
 ASYNCAPI: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
 MESSAGES_MD = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
+
+
+def test_the_documents_name_every_format_of_an_image() -> None:
+    [row] = [line for line in MESSAGES_MD.splitlines() if line.startswith("| `format` |")]
+    assert set(re.findall(r"`([a-z]+)`", row)) - {"format"} == set(MEDIA)
+    described = ImageReceived.model_json_schema()["properties"]["format"]["description"]
+    assert set(re.findall(r"[a-z]+", described.partition(":")[2])) - {"or"} == set(MEDIA)
 
 
 # On Kafka.

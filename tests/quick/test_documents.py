@@ -23,6 +23,7 @@ from prep.files.catalog_files import load_catalog
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
 from prep.operations import cli
 from prep.operations.cli import PARTS, PROGRAMS
+from prep.settings import Settings
 from prep.store.desk import TaskKind
 from prep.store.lists import Listing
 from prep.store.people import Role
@@ -32,6 +33,8 @@ from tests.tamper.night import Night
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+CHANGES = ROOT / "CHANGELOG.md"
+ROOMS = ("prep", "capture", "publisher", "integrity", "load_tests", "deploy")
 DOCUMENTS = sorted(
     {*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("prep/**/*.md"), *ROOT.glob("tests/official/*.md")}
 )
@@ -115,6 +118,50 @@ def names_of_tests() -> frozenset[str]:
     )
 
 
+OF_OTHERS = {"id_casilla", "tipo_casilla", "pg_dump", "pg_restore"}
+"""Two fields of the QR, whose names are those of INE, and commands of PostgreSQL."""
+
+
+@cache
+def words_of_the_code() -> frozenset[str]:
+    kinds = {".py", ".ts", ".tsx", ".sql", ".sh", ".yaml", ".yml", ".toml", ".json", ".conf", ""}
+    files = [path for room in (*ROOMS, "docs") for path in (ROOT / room).rglob("*") if path.suffix in kinds]
+    kept = [path for path in files if path.is_file() and not {"node_modules", "dist", "__pycache__"} & {*path.parts}]
+    return frozenset(word for path in kept for word in re.findall(r"\w+", path.read_text("utf-8", "ignore")))
+
+
+def unknown_words(document: str) -> set[str]:
+    """The names in a document, with an underscore, that the code does not have; and settings that there are none of."""
+    code = in_code(document)
+    names = set(re.findall(r"(?<![\w.-])(?!test_)[a-z]+(?:_[a-z0-9]+)+(?![\w-])", code)) - OF_OTHERS
+    settings = set(re.findall(r"(?<!\w)PREP_[A-Z0-9_]+(?!\w)", document)) - {"PREP_EDO"}
+    return (names - words_of_the_code()) | (settings - {f"PREP_{name.upper()}" for name in Settings.model_fields})
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_code_has_the_names_and_the_settings_that_a_document_gives(path: Path) -> None:
+    if path != CHANGES:
+        assert unknown_words(text(path)) == set()
+
+
+def test_a_name_that_the_code_does_not_have_is_found() -> None:
+    assert unknown_words("409 `numero_salta` if `PREP_NUMBER_JUMP=5` and `MAX_JUMP`; `numero_adelantado`") == {
+        "numero_salta",
+        "PREP_NUMBER_JUMP",
+    }
+
+
+def test_the_files_with_which_a_reader_begins_a_room_are_there() -> None:
+    rooms = rows(text(DOCS / "architecture.md"), "Rooms")[1:]
+    missing = [
+        f"{folder}{name}"
+        for folder, _, first in rooms
+        for name in re.findall(r"`([^`]+)`", first)
+        if not (ROOT / ("" if "/" in name else folder.strip("`")) / name).is_file()
+    ]
+    assert (len(rooms) > 9, missing) == (True, [])
+
+
 def test_the_readme_is_short_and_begins_with_both_commands() -> None:
     lines = text(README).splitlines()
     assert len(lines) <= 120
@@ -136,6 +183,15 @@ def test_the_figures_are_the_stored_ones() -> None:
     shown = {tuple(row) for row in rows(text(README), "Measured")}
     assert len(shown) > 4
     assert shown <= full
+
+
+def test_a_commit_that_the_text_of_the_measurements_names_is_one_of_the_table() -> None:
+    # So the text is read again if that figure is measured again.
+    document = text(table.DOCUMENT)
+    prose = re.sub(r"^\|.*$", "", document, flags=re.MULTILINE)
+    assert set(re.findall(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{7}\b", prose)) <= {
+        each["commit"] for each in table.stored()
+    }
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -179,7 +235,7 @@ def in_the_readme(program: str) -> dict[str, set[str]]:
 
 
 UNDER = {
-    "device": ("enroll", "revoke", "rotate", "show", "lost"),
+    "device": ("enroll", "invite", "revoke", "rotate", "show", "lost"),
     "user": ("add", "disable", "enable", "password"),
     "parked": ("", "retry", "dismiss"),
     "night": ("init", "check", "show", "reset"),
@@ -194,6 +250,14 @@ def prep_commands() -> Iterator[str]:
     """Every command of `prep` by its words, those under another included."""
     for name in re.findall(r"^    ([a-z-]+)\s", helped("prep"), re.MULTILINE):
         yield from (f"{name} {each}".strip() for each in UNDER.get(name, ("",)))
+
+
+def test_no_command_under_another_is_left_out() -> None:
+    # `prep device` and `prep user` are one program.
+    under = UNDER | dict.fromkeys(("device", "user"), UNDER["device"] + UNDER["user"])
+    for name, words in under.items():
+        told = helped("prep", name).partition("  ORDEN\n")[2].partition("\n\n")[0]
+        assert set(re.findall(r"^    ([a-z-]+)", told, re.MULTILINE)) == set(words) - {""}, name
 
 
 def test_the_table_of_commands_and_the_help_of_prep_name_the_same() -> None:
@@ -225,6 +289,52 @@ def test_the_table_of_commands_and_the_help_of_integrity_name_the_same() -> None
             signature = [lines[0], *(line for line in lines[1:] if re.match(r" {10,}", line))]
             there[name] = options(" ".join(signature))
     assert in_the_readme("integrity") == there
+
+
+def unknown_commands(document: str) -> list[str]:
+    """The commands in a document that do not exist, and those with an option that they do not have."""
+    names = {*prep_commands()}
+    wrong = []
+    for command in re.findall(r"(?:(?<=[` /(])|^)prep (?:[a-z][^`\n·#|;]*)", in_code(document), re.MULTILINE):
+        words = re.findall(r"(?<=[ ])[a-z][a-z-]*(?=[ `]|$)", command.partition(" --")[0])
+        name = next((each for each in (" ".join(words[:2]), " ".join(words[:1])) if each in names), None)
+        if name is None or not options(command) <= options(helped("prep", *name.split())) | {"--help"}:
+            wrong.append(command)
+    return wrong
+
+
+def in_code(document: str) -> str:
+    """The code of a document, in blocks and in lines, each piece in a line of its own."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^```.*?^```", "", document, flags=re.MULTILINE | re.DOTALL)
+    return "\n".join((*blocks, *(" ".join(each.split()) for each in re.findall(r"`([^`]+)`", rest))))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_every_document_exist_with_their_options(path: Path) -> None:
+    # The table of the README is compared above, in both directions; the list of changes names commands of before.
+    if path not in (README, CHANGES):
+        assert unknown_commands(text(path)) == []
+
+
+def test_a_command_that_does_not_exist_is_found() -> None:
+    assert unknown_commands(
+        "Run `prep device invent ID`, `prep close`, then:\n```\n.venv/bin/prep zero --all\n```\n"
+    ) == [
+        "prep zero --all",
+        "prep device invent ID",
+    ]
+
+
+def test_the_services_and_secrets_that_the_night_names_are_those_of_compose() -> None:
+    night = text(DOCS / "night.md")
+    services, secrets = text(ROOT / "deploy" / "compose.yaml").partition("\nservices:\n")[2].split("\nvolumes:\n")
+    orders = r"docker compose (?:run --rm(?: -T)?|restart|exec|logs(?: --since \w+)?) ([a-z][a-z-]+)"
+    named = set(re.findall(orders, in_code(night)))
+    assert len(named) > 4
+    assert named <= set(re.findall(r"^  ([a-z0-9-]+):", services, re.MULTILINE))
+    named = set(re.findall(r"`(prep_(?:database|s3)\w*)`", night))
+    assert named <= set(re.findall(r"^  (\w+): \{file: secrets", secrets, re.MULTILINE))
 
 
 def blank(said: str) -> list[str]:

@@ -38,7 +38,7 @@ from prep.upload import (
     Upload,
     read_headers,
 )
-from publisher.gate import Expected, check_election, check_folder
+from publisher.gate import Expected, check_chain, check_election, check_images
 from tests.makers import tree_maker
 from tests.makers.tree_maker import make_tree, reseal, sha
 from tests.tamper.matrix import Verdict, judge
@@ -159,7 +159,7 @@ def test_what_the_door_accepts_every_reader_accepts(pristine: Night, sent: list[
 
         for number in (1, 2):
             stage = tree / "cortes" / f"{number:04}"
-            assert check_folder(stage, tree) == []
+            assert [*check_chain(stage, tree), *check_images(stage, tree)] == []
             assert [finding for code in EXPECTED for finding in check_election(stage, tree, code, EXPECTED[code])] == []
         options = ["--log-policy", str(pristine.home / "politica.txt")]
         for minimal in (False, True):

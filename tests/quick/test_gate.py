@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from integrity.checks import BOTH, TABLE, titles
 from publisher import columns
-from publisher.gate import Expected, GateFinding, GateRows, check_election, check_folder
+from publisher.gate import Expected, check_chain, check_election, check_images
+from publisher.gate_rows import GateFinding, GateRows
 from publisher.public_checks import LATER, OF_THE_GATE, STAGED, staged_folder, staged_zip
 from tests.makers.tree_maker import canonical, make_tree, reseal
 from tests.tamper import catalogues
@@ -119,7 +120,8 @@ def row_of(rows: list[list[str]], clave: str) -> list[str]:
 def test_a_true_corte_passes(tree: Path, code: str, corte: int) -> None:
     fuera = EXPECTED[code].fuera if corte else 0
     assert findings(tree, code, corte, Expected(9, fuera, EXPECTED[code].contests)) == []
-    assert check_folder(tree / "cortes" / f"{corte:04}", tree) == []
+    folder = tree / "cortes" / f"{corte:04}"
+    assert [*check_chain(folder, tree), *check_images(folder, tree)] == []
 
 
 def test_rounding_instead_of_truncating(tree: Path) -> None:
@@ -276,12 +278,12 @@ def test_an_acta_without_its_image(tree: Path) -> None:
     victim.unlink()
     codes = [{finding.check for finding in findings(tree, code)} for code in ("GOB", "DIP")]
     assert {"imagen"} in codes
-    assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
+    assert [finding.check for finding in check_images(tree / "cortes" / "0001", tree)] == ["imagen"]
 
 
 def test_an_image_whose_bytes_are_not_those_of_its_name(tree: Path) -> None:
     next(path for path in (tree / "imagenes").rglob("*.jpg")).write_bytes(b"otra")
-    assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["imagen"]
+    assert [finding.check for finding in check_images(tree / "cortes" / "0001", tree)] == ["imagen"]
 
 
 def test_an_image_that_is_listed_twice(tree: Path) -> None:
@@ -289,12 +291,12 @@ def test_an_image_that_is_listed_twice(tree: Path) -> None:
     *_, last = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(path.read_bytes() + last)
     digest = last.decode().split(",")[0]
-    assert check_folder(path.parent, tree) == [GateFinding("imagen", "images.csv", "una vez", digest)]
+    assert check_images(path.parent, tree) == [GateFinding("imagen", "images.csv", "una vez", digest)]
 
 
 def test_a_corte_that_does_not_follow_the_one_before(tree: Path) -> None:
     (tree / "cortes" / "0000" / "SHA256SUMS").write_bytes(b"otro\n")
-    assert [finding.check for finding in check_folder(tree / "cortes" / "0001", tree)] == ["cadena"]
+    assert [finding.check for finding in check_chain(tree / "cortes" / "0001", tree)] == ["cadena"]
 
 
 def test_a_cell_that_is_no_number(tree: Path) -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from hypothesis import example, given, settings
 
 from capture.app import REFUSALS
-from capture.shapes import CaptureBody, Credentials, IdentityBody, JsonBody, RecaptureBody, Wanted, body_of
+from capture.bodies import CaptureBody, Credentials, IdentityBody, JsonBody, RecaptureBody, Wanted, body_of
 
 LONE = "\ud800"
 SHAPES = (Credentials, CaptureBody, IdentityBody, RecaptureBody, Wanted)
