@@ -15,6 +15,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "documents": ("reportlab",),
     "pkcs11": ("pkcs11",),
     "columns": ("numpy",),
+    "maps": ("shapely",),
 }  # fmt: skip
 """Extra → the modules that it installs. pyproject.toml names the packages of each extra."""
 
