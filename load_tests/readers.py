@@ -218,7 +218,7 @@ def nist_faults(report: object, schema: Mapping[str, Any]) -> list[str]:
 def _objects(
     value: object, told: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
-    """Each object of a valid report, with the properties of its class: `refTypes` stand there, and no validator looks."""
+    """Each object of a valid report, with the properties of its class: `refTypes` is there, and no validator looks."""
     if "$ref" in told:
         told = schema["definitions"][told["$ref"].rpartition("/")[2]]
     elif "oneOf" in told:

@@ -41,9 +41,9 @@ PATTERNS: Final = (
 """What tells two forces apart without their colours, on a tile of 10 × 10. The first one has its colour alone."""
 _TILE: Final = 24
 """Units of a map that a tile is wide: about 9 pixels on a telephone."""
+_READ: Final = 16
 _SIDE: Final = 60
 """Units of a square."""
-_EARLY: Final = ' class="early"'
 _DIGITS: Final = (
     *("h6v10h-6z", "m1 2l2-2v10", "h6v5h-6v5h6", "h6v10h-6m1-5h5", "v5h6m0-5v10"),
     *("m6 0h-6v5h6v5h-6", "m6 0h-6v10h6v-5h-6", "h6l-4 10", "h6v10h-6zm0 5h6", "m6 5h-6v-5h6v10h-6"),
@@ -115,61 +115,71 @@ class PlaceOnMap:
 
 
 def territory_map(drawn: TerritoryMap, places: Mapping[tuple[int, int], PlaceOnMap]) -> Markup:
-    """The map of the places, each in the colour and with the pattern of who is ahead."""
+    """The map of the places, each in the colour and with the pattern of who is ahead, and with a link to its page."""
     shown = [each for each in drawn.territories if _key(each) in places]
     # The tall ones first: a small one inside a large one stays to be seen.
     shown.sort(key=lambda each: -len({y for ring in each.rings for _, y in ring}))
-    shapes = [(_key(each), "".join(map(_outline, each.rings))) for each in shown]
+    looks = _Looks("m", [places[_key(each)] for each in shown], tile=_TILE)
+    linked = "".join(
+        f'<a href="{escape(place.page)}" tabindex="-1"><title>{escape(place.title)}</title>'
+        f'<path d="{"".join(map(_outline, each.rings))}"{looks.of(place)}/></a>'
+        for each in shown
+        for place in (places[_key(each)],)
+    )
     numbers = [(each.id, each.middle, each.height) for each in shown if each.height]
-    return _painted("m", (drawn.width, drawn.height), shapes, places, numbers, tile=_TILE)
+    return looks.drawing((drawn.width, drawn.height), linked, numbers, thick=4)
 
 
 def square_map(drawn: TerritoryMap, places: Mapping[tuple[int, int], PlaceOnMap]) -> Markup:
     """The same places as equal squares, each near where it lies."""
     columns, rows = drawn.squares
     shown = [(each, each.cell[0] * _SIDE, each.cell[1] * _SIDE) for each in drawn.territories if _key(each) in places]
-    shapes = [(_key(each), f"M{x + 2} {y + 2}h{_SIDE - 4}v{_SIDE - 4}h{4 - _SIDE}z") for each, x, y in shown]
-    numbers = [(each.id, (x + _SIDE // 2, y + _SIDE // 2), 20 if each.id < 1000 else 10) for each, x, y in shown]
-    return _painted("c", (columns * _SIDE, rows * _SIDE), shapes, places, numbers, tile=_TILE * columns // 14)
+    looks = _Looks("c", [places[_key(each)] for each, _, _ in shown], tile=_TILE * columns // 14)
+    # One shape for all squares that look alike: 600 links more would be 10 kB of the page.
+    alike: dict[str, str] = {}
+    for each, x, y in shown:
+        look = looks.of(places[_key(each)])
+        alike[look] = f"{alike.get(look, '')}M{x + 2} {y + 2}h{_SIDE - 4}v{_SIDE - 4}h{4 - _SIDE}z"
+    squares = "".join(f'<path d="{path}"{look}/>' for look, path in sorted(alike.items()))
+    # In more columns than these nobody could read a number on a telephone.
+    read = shown if columns <= _READ else []
+    numbers = [(each.id, (x + _SIDE // 2, y + _SIDE // 2), 20 if each.id < 1000 else 10) for each, x, y in read]
+    return looks.drawing((columns * _SIDE, rows * _SIDE), squares, numbers, thick=2)
 
 
 def _key(each: DrawnTerritory) -> tuple[int, int]:
     return each.entidad, each.id
 
 
-def _painted(
-    name: str,
-    size: tuple[int, int],
-    shapes: Sequence[tuple[tuple[int, int], str]],
-    places: Mapping[tuple[int, int], PlaceOnMap],
-    numbers: Sequence[tuple[int, tuple[int, int], int]],
-    *,
-    tile: int,
-) -> Markup:
-    """`name` tells the patterns of two drawings of a page apart; `tile` is how wide theirs are."""
-    used = sorted({(place.colour, place.pattern) for key, _ in shapes if (place := places[key]).colour})
-    tiles = "".join(
-        f'<pattern id="{name}{at}" width="{tile}" height="{tile}" viewBox="0 0 10 10" patternUnits="userSpaceOnUse">'
-        f"{_tile(*look)}</pattern>"
-        for at, look in enumerate(used)
-    )
-    paint = {look: f"url(#{name}{at})" for at, look in enumerate(used)}
-    drawn = "".join(
-        f'<a href="{escape(place.page)}" tabindex="-1"><title>{escape(place.title)}</title>'
-        f'<path d="{path}" fill="{paint.get((place.colour, place.pattern), NOBODY)}"'
-        f"{_EARLY if place.early else ''}/></a>"
-        for key, path in shapes
-        for place in (places[key],)
-    )
-    # Numbers stand on white: no pattern comes between their lines.
-    spots = "".join(_spot(*each) for each in numbers)
-    lines = "".join(_number(*each) for each in numbers)
-    thick = 2 if name == "c" else 4
-    return Markup(  # noqa: S704 - words are escaped, colours are #RRGGBB, the rest are numbers
-        f'<svg class="map" viewBox="0 0 {size[0]} {size[1]}" aria-hidden="true"><defs>{tiles}</defs>'
-        f'<g class="places" stroke-width="{thick // 2}">{drawn}</g><path class="spots" d="{spots}"/>'
-        f'<path class="digits" stroke-width="{thick}" d="{lines}"/></svg>'
-    )
+class _Looks:
+    """The patterns of one drawing, and the drawing itself."""
+
+    def __init__(self, name: str, places: Sequence[PlaceOnMap], *, tile: int) -> None:
+        """`name` tells the patterns of two drawings of a page apart; `tile` is how wide they are."""
+        used = sorted({(place.colour, place.pattern) for place in places if place.colour})
+        self._paint = {look: f"url(#{name}{at})" for at, look in enumerate(used)}
+        self._tiles = "".join(
+            f'<pattern id="{name}{at}" width="{tile}" height="{tile}" viewBox="0 0 10 10" '
+            f'patternUnits="userSpaceOnUse">{_tile(*look)}</pattern>'
+            for at, look in enumerate(used)
+        )
+
+    def of(self, place: PlaceOnMap) -> str:
+        """The attributes of its shape."""
+        early = ' class="early"' if place.early else ""
+        return f' fill="{self._paint.get((place.colour, place.pattern), NOBODY)}"{early}'
+
+    def drawing(
+        self, size: tuple[int, int], shapes: str, numbers: Sequence[tuple[int, tuple[int, int], int]], *, thick: int
+    ) -> Markup:
+        # Numbers stand on white: no pattern comes between their lines.
+        spots = "".join(_spot(*each) for each in numbers)
+        lines = "".join(_number(*each) for each in numbers)
+        return Markup(  # noqa: S704 - words are escaped, colours are #RRGGBB, the rest are numbers
+            f'<svg class="map" viewBox="0 0 {size[0]} {size[1]}" aria-hidden="true"><defs>{self._tiles}</defs>'
+            f'<g class="places" stroke-width="{thick // 2}">{shapes}</g><path class="spots" d="{spots}"/>'
+            f'<path class="digits" stroke-width="{thick}" d="{lines}"/></svg>'
+        )
 
 
 def _spot(number: int, middle: tuple[int, int], height: int) -> str:

@@ -226,7 +226,7 @@ def patterns(figures: Figures) -> dict[str, int]:
 def on_map(line: Mapping[str, Any]) -> charts.PlaceOnMap:
     """What a map shows of a line of `ElectionPages`."""
     first, counts = line["standing"]["first"], line["counts"]
-    said = f"{first['name']} lleva la delantera" if first["id"] else first["name"].lower()
+    said = f"{first['options']} lleva la delantera" if first["id"] else first["name"].lower()
     early = bool(first["id"]) and 2 * counts.capturadas < counts.esperadas
     return charts.PlaceOnMap(line["page"], f"{line['name']}: {said}", first["colour"], line["pattern"], early)
 

@@ -28,10 +28,10 @@ Polygon = list[list[tuple[float, float]]]
 
 LARGEST: Final = 32 << 20
 """Bytes of a file: about 800,000 points, and a gigabyte of memory while it is read."""
-MOST_TERRITORIES: Final = 700
-"""On one map. Oaxaca has 570 municipios; a map of all 2,478 would be a page of more than 100 kB."""
-MOST_POINTS: Final = 6000
-"""On one drawing: about 25 kB of a page, compressed."""
+MOST_TERRITORIES: Final = 600
+"""On one map: Oaxaca has 570 municipios. More would be a page of more than 100 kB with their table."""
+MOST_POINTS: Final = 5000
+"""On one drawing: about 12 kB of a page, compressed."""
 BOX: Final = (-120.0, 13.0, -85.0, 34.0)
 """Mexico with its sea: west, south, east, north. Coordinates in metres, or latitude first, are outside."""
 _FINE: Final = 1024
@@ -39,6 +39,8 @@ _FINE: Final = 1024
 _SMALL: Final = 6
 """An island or a hole of fewer square units is left out, unless it is all that a territory has."""
 _SHOWN: Final = 3
+_LONGEST: Final = 9
+"""Digits of a code."""
 _DEGREES: Final = frozenset({"CRS84", "4326"})
 _RING: Final = "un contorno no está cerrado, o tiene menos de cuatro puntos"
 _OUTSIDE: Final = (
@@ -187,8 +189,8 @@ def _place_of(feature: object) -> Place | None:
     told = feature.get("properties") if isinstance(feature, dict) else None
     values = [told.get(name) for name in ("entidad", "id")] if isinstance(told, dict) else []
     # Programs for maps write a code as a number or as a text.
-    numbers = [int(each) for each in values if isinstance(each, str) and each.isascii() and each.isdigit()]
-    numbers = numbers or [each for each in values if type(each) is int]
+    texts = [str(each) for each in values if type(each) in {int, str}]
+    numbers = [int(each) for each in texts if each.isascii() and each.isdigit() and len(each) < _LONGEST]
     return (numbers[0], numbers[1]) if len(numbers) == 2 else None
 
 
@@ -258,7 +260,7 @@ def _draw(kind: TerritoryKind, found: Mapping[Place, list[Polygon]], drawn: Draw
         drawn.notes.append(FileFinding(name, 0, "", f"tiene {len(found)}; lo más son {MOST_TERRITORIES}", "W212"))
         return
     fine, width, height = _on_grid(found)
-    shapes = [shapely.MultiPolygon([(shell, holes) for shell, *holes in fine[place]]) for place in fine]
+    shapes = [_sound(shapely, polygons) for polygons in fine.values()]
     if not shapely.coverage_is_valid(shapes):
         drawn.notes.append(FileFinding(name, 0, "", "se verán huecos o encimados entre vecinos", "W211"))
     tolerance = _FINE
@@ -293,7 +295,19 @@ def _on_grid(found: Mapping[Place, list[Polygon]]) -> tuple[dict[Place, list[Pol
     return fine, math.ceil(wide * scale / _FINE) + 2, math.ceil(high * scale / _FINE) + 2
 
 
-def _rounded(shapely: Any, shape: Any) -> list[Ring]:  # noqa: ANN401 - shapely has no types
+def _sound(shapely: Any, polygons: list[Polygon]) -> Any:  # noqa: ANN401 - shapely has no types
+    """The shape of these polygons on the grid, on which a detail smaller than a metre or two is a point or a line."""
+    shape = shapely.MultiPolygon([(shell, holes) for shell, *holes in polygons])
+    if not shapely.is_valid(shape):
+        whole = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+        shape = shapely.set_precision(whole, 1)
+    if shape.is_empty:
+        x, y = polygons[0][0][0]
+        return shapely.box(x, y, x + _FINE, y + _FINE)
+    return shape
+
+
+def _rounded(shapely: Any, shape: Any) -> list[Ring]:  # noqa: ANN401
     """The rings of a simplified territory in units of the drawing; the largest outline first, and always there."""
     kept: list[tuple[int, Ring]] = []
     parts = sorted(shapely.get_parts(shape).tolist(), key=lambda part: (-part.area, part.bounds))

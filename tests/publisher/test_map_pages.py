@@ -36,18 +36,17 @@ def drawings(tonight: SmallNight) -> tuple[str, str]:
 async def test_the_map_shows_who_is_ahead_and_both_verifiers_take_the_page(tonight: SmallNight) -> None:
     await tonight.cut()
     before = drawings(tonight)
-    for each in before:
-        assert each.count("<title>") == 6
-        assert each.count("sin votos aún") == 6
-        assert "url(" not in each
+    assert before[0].count("<title>") == before[0].count(": sin votos aún</title>") == 6
+    assert "url(" not in "".join(before)
     await tonight.count(tonight.sheets)
     await tonight.cut(Phase.FINAL)
     after = drawings(tonight)
     totals = json.loads((tonight.office.public / "cortes/0001/totals.json").read_bytes())["elecciones"]["DIP_LOC"]
     for contest in totals["contiendas"]:
         best = max(contest["candidaturas"], key=lambda each: each["votos"])
-        said = f"{contest['nombre']}: {best['propietaria']} lleva la delantera</title>"
-        assert all(said in each for each in after)
+        options = " · ".join(best["opciones"])
+        assert f"{contest['nombre']}: {options} lleva la delantera</title>" in after[0]
+    assert all("url(#" in each for each in after)
     assert not (tonight.office.public / "GOB" / "index.html").read_text(encoding="utf-8").count('class="map"')
     for minimal in (False, True):
         verdict = judge(tonight.office.public, [], minimal=minimal)
