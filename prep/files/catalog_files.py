@@ -113,7 +113,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
     for path in sorted((folder / MAPS).glob("*")):
         if path.suffix.lower() in {".geojson", ".json"}:
-            with path.open("rb") as file:  # what is larger is refused, and need not be in memory
+            with path.open("rb") as file:  # a larger one is refused, and need not be in memory
                 found[path.relative_to(folder).as_posix()] = file.read(LARGEST + 1)
     return found
 

@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from prep.domain.catalog import TerritoryKind
@@ -120,7 +121,7 @@ class _Faults:
 def _read(
     data: bytes, wanted: set[Place], kind: TerritoryKind, found: dict[Place, list[Polygon]], faults: _Faults
 ) -> Iterator[str]:
-    """Put the polygons of each territory into `found`; yields what is wrong with the whole file."""
+    """Put the polygons of each territory into `found`; yields the faults of the whole file."""
     if len(data) > LARGEST:
         yield f"pasa de {LARGEST >> 20} MB: quítele puntos antes"
         return
@@ -154,8 +155,7 @@ def _read(
         elif place not in wanted:
             faults.of(where, f"no está en territorios.csv como {kind}")
         else:
-            polygons = _polygons(feature.get("geometry"), lambda sentence, where=where: faults.of(where, sentence))
-            found[place] = polygons
+            found[place] = _polygons(feature.get("geometry"), partial(faults.of, where))
         seen.add(place)
     for place in sorted(wanted - seen):
         faults.of(_words(place), "falta; está en territorios.csv")

@@ -59,7 +59,7 @@ class CatalogReading:
     casillas: CasillaColumns
     changes: ActaChanges
     maps: Sequence[FileFinding]
-    """What was noted while the maps were drawn."""
+    """The warnings about the maps."""
 
 
 def find_warnings(catalog: Catalog, reading: CatalogReading) -> list[FileFinding]:

@@ -54,7 +54,7 @@ def feature(place: tuple[int, int], coordinates: Sequence[Any], kind: str = "Pol
     }
 
 
-def collection(features: Iterable[Json]) -> Json:
+def collection(features: Iterable[Any]) -> Json:
     return {"type": "FeatureCollection", "features": [*features]}
 
 

@@ -188,7 +188,7 @@ def test_every_border_of_a_large_map_is_shared_whole() -> None:
     made = big_map(12, 10)
     every = [side for each in made.territories for ring in each.rings for side in sides(ring)]
     alone = [side for side, times in Counter(every).items() if times == 1]
-    # What is no border of two is the border of the whole: a closed line around it.
+    # A border of one is the border of the whole: a closed line around it.
     assert {*Counter(point for side in alone for point in side).values()} == {2}
     assert all(
         0 <= x <= made.width and 0 <= y <= made.height
@@ -221,7 +221,7 @@ def test_holes_islands_and_parts_are_drawn_and_specks_are_not() -> None:
     assert len(drawn(content).territories[1].rings) == 1
 
 
-def test_any_sound_file_is_drawn_whatever_its_size_and_detail() -> None:
+def test_any_sound_file_is_drawn_with_any_size_and_detail() -> None:
     """Details of a centimetre, needles and specks become points and lines on the grid, which GEOS refuses."""
     chance = random.Random(3)
     for _ in range(80):
@@ -239,7 +239,7 @@ def test_any_sound_file_is_drawn_whatever_its_size_and_detail() -> None:
             assert [each.id for each in drawn(content).territories] == [1, 2]
 
 
-def test_equal_files_give_equal_drawings_whatever_the_order() -> None:
+def test_equal_files_give_equal_drawings_in_any_order() -> None:
     content = told()
     turned = collection(reversed(told()["features"]))
     for each in turned["features"]:
