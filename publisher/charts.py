@@ -42,6 +42,7 @@ PATTERNS: Final = (
 _TILE: Final = 24
 """Units of a map that a tile is wide: about 9 pixels on a telephone."""
 _READ: Final = 16
+"""Columns of squares in which a number can be read."""
 _SIDE: Final = 60
 """Units of a square."""
 _DIGITS: Final = (
@@ -118,7 +119,7 @@ def territory_map(drawn: TerritoryMap, places: Mapping[tuple[int, int], PlaceOnM
     """The map of the places, each in the colour and with the pattern of who is ahead, and with a link to its page."""
     shown = [each for each in drawn.territories if _key(each) in places]
     # The tall ones first: a small one inside a large one stays to be seen.
-    shown.sort(key=lambda each: -len({y for ring in each.rings for _, y in ring}))
+    shown.sort(key=lambda each: min(y for _, y in each.rings[0]) - max(y for _, y in each.rings[0]))
     looks = _Looks("m", [places[_key(each)] for each in shown], tile=_TILE)
     linked = "".join(
         f'<a href="{escape(place.page)}" tabindex="-1"><title>{escape(place.title)}</title>'
@@ -141,7 +142,6 @@ def square_map(drawn: TerritoryMap, places: Mapping[tuple[int, int], PlaceOnMap]
         look = looks.of(places[_key(each)])
         alike[look] = f"{alike.get(look, '')}M{x + 2} {y + 2}h{_SIDE - 4}v{_SIDE - 4}h{4 - _SIDE}z"
     squares = "".join(f'<path d="{path}"{look}/>' for look, path in sorted(alike.items()))
-    # In more columns than these nobody could read a number on a telephone.
     read = shown if columns <= _READ else []
     numbers = [(each.id, (x + _SIDE // 2, y + _SIDE // 2), 20 if each.id < 1000 else 10) for each, x, y in read]
     return looks.drawing((columns * _SIDE, rows * _SIDE), squares, numbers, thick=2)

@@ -292,7 +292,7 @@ def _on_grid(found: Mapping[Place, list[Polygon]]) -> tuple[dict[Place, list[Pol
         place: [[[at(x, y) for x, y in ring] for ring in polygon] for polygon in polygons]
         for place, polygons in sorted(found.items())
     }
-    return fine, math.ceil(wide * scale / _FINE) + 2, math.ceil(high * scale / _FINE) + 2
+    return fine, round(wide * scale / _FINE) + 2, round(high * scale / _FINE) + 2
 
 
 def _sound(shapely: Any, polygons: list[Polygon]) -> Any:  # noqa: ANN401 - shapely has no types
@@ -309,17 +309,16 @@ def _sound(shapely: Any, polygons: list[Polygon]) -> Any:  # noqa: ANN401 - shap
 
 def _rounded(shapely: Any, shape: Any) -> list[Ring]:  # noqa: ANN401
     """The rings of a simplified territory in units of the drawing; the largest outline first, and always there."""
-    kept: list[tuple[int, Ring]] = []
+    kept: list[Ring] = []
     parts = sorted(shapely.get_parts(shape).tolist(), key=lambda part: (-part.area, part.bounds))
     for part in parts:
         outline = _in_units(part.exterior.coords)
         if _double_area(outline) < 2 * _SMALL:
             continue
-        kept.append((_double_area(outline), outline))
         holes = (_in_units(ring.coords) for ring in part.interiors)
-        kept += [(0, hole) for hole in holes if _double_area(hole) >= 2 * _SMALL]
+        kept += [outline, *(hole for hole in holes if _double_area(hole) >= 2 * _SMALL)]
     if kept:
-        return [ring for _, ring in kept]
+        return kept
     # So small that no outline is left: a spot of two units stands for it.
     x, y = next(iter(_in_units(parts[0].exterior.coords))) if parts else (1, 1)
     return [((x - 1, y), (x, y - 1), (x + 1, y), (x, y + 1))]
