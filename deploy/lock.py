@@ -18,7 +18,7 @@ NIGHT: Final = ROOT / "requirements.lock"
 TESTS: Final = ROOT / "requirements-dev.lock"
 EXTRAS: Final = ("night", "embedded", "rehearsal", "documents", "sheets")
 """What `make demo` uses. The extras of OTHERS are for a few installations only: they are among the tests' packages."""
-OTHERS: Final = ("pkcs11", "columns")
+OTHERS: Final = ("pkcs11", "columns", "maps")
 
 
 def main(options: list[str]) -> None:

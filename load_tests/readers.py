@@ -1,15 +1,20 @@
 """Do the programs of a newsroom read the clean data without options, and read what the official file says?
 
-    python -m load_tests.readers TREE [--corte N] [--json]
+    python -m load_tests.readers TREE [--corte N] [--json] [--nist-schema FILE]
 
 Looks for pandas (with pyarrow), polars, duckdb and LibreOffice on this machine. None of them is a package of this
 project but duckdb, which the tests use: the others have 600 MB. Each one reads the CSV and the Parquet file of each
-election, and its sums are compared with totals.json. Exit status: 0 all good, 1 a reader reads something else, 2 no
-reader is here.
+election, and its sums are compared with totals.json.
+
+With `--nist-schema` the sums in the form of NIST SP 1500-100 are validated against NIST's own JSON schema, which is no
+file of this project: NIST_V2_election_results_reporting.json of usnistgov/ElectionResultsReporting.
+
+Exit status: 0 all good, 1 something differs, 2 no reader is here.
 """
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -18,7 +23,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
@@ -187,6 +192,54 @@ def read(tree: Path, number: int) -> list[dict[str, Any]]:
     return results
 
 
+# --- the sums in the form of NIST -------------------------------------------------------------------------------------
+
+
+def nist_faults(report: object, schema: Mapping[str, Any]) -> list[str]:
+    """What NIST's schema refuses in a report, and the references that name no object of a class that they may name."""
+    import jsonschema
+
+    checker = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
+    refused = [f"{error.json_path}: {error.message}" for error in checker.iter_errors(report)]
+    objects = [*_objects(report, schema, schema)] if not refused else []
+    classes = {held["@id"]: held["@type"] for held, _ in objects if "@id" in held}
+    lost = [
+        f"{field}: {name}"
+        for held, properties in objects
+        for field, told in properties.items()
+        for allowed in (told.get("refTypes") or told.get("items", {}).get("refTypes"),)
+        if allowed and field in held
+        for name in (held[field] if isinstance(held[field], list) else [held[field]])
+        if classes.get(name) not in allowed
+    ]
+    return refused + lost
+
+
+def _objects(
+    value: object, told: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """Each object of a valid report, with the properties of its class: `refTypes` is there, and no validator looks."""
+    if "$ref" in told:
+        told = schema["definitions"][told["$ref"].rpartition("/")[2]]
+    elif "oneOf" in told:
+        named = f"#/definitions/{value['@type']}" if isinstance(value, dict) else ""
+        yield from _objects(value, {"$ref": named}, schema)
+        return
+    if isinstance(value, dict):
+        yield value, told["properties"]
+        for name, held in value.items():
+            yield from _objects(held, told["properties"][name], schema)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _objects(each, told["items"], schema)
+
+
+def validate_nist(tree: Path, number: int, schema: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By report of a corte: its faults."""
+    found = sorted((tree / f"datos/{number:04}").glob("nist_*.json"))
+    return {path.name: nist_faults(json.loads(path.read_bytes()), schema) for path in found}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {__package__}.readers", description="Reads the clean data as newsrooms do."
@@ -194,12 +247,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("tree", type=Path)
     parser.add_argument("--corte", type=int)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--nist-schema", type=Path, help="NIST's JSON schema: validate nist_*.json with it, and no more"
+    )
     asked = parser.parse_args(argv)
     try:
         told = json.loads((asked.tree / "index.json").read_bytes())
-        results = read(asked.tree, told["corte"] if asked.corte is None else asked.corte)
+        number = told["corte"] if asked.corte is None else asked.corte
+        if asked.nist_schema is not None:
+            return _tell_nist(asked.tree, number, asked.nist_schema)
+        results = read(asked.tree, number)
     except OSError as error:
-        parser.error(f"this is no published tree with clean data: {error.filename} cannot be read")
+        parser.error(f"{error.filename} cannot be read; TREE must be a published tree with clean data")
     if asked.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     else:
@@ -212,6 +271,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not results:
         return 2
     return int(any(each["distinto"] for each in results))
+
+
+def _tell_nist(tree: Path, number: int, file: Path) -> int:
+    content = file.read_bytes()
+    faults = validate_nist(tree, number, json.loads(content))
+    print(f"schema: {file.name}, SHA-256 {hashlib.sha256(content).hexdigest()}")
+    for name, wrong in faults.items():
+        print("✗" if wrong else "✓", name, *wrong, sep="\n    " if wrong else " ")
+    if not faults:
+        print(f"datos/{number:04} has no nist_*.json")
+    return int(not faults or any(faults.values()))
 
 
 if __name__ == "__main__":

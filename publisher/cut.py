@@ -610,6 +610,7 @@ async def _read_book(office: CorteOffice, shown: Snapshot) -> CatalogBook:
         digest=digest,
         night=office.night,
         logo=await night_store.logo(connection),
+        maps=await catalog.maps(connection),
         places=await _list_of_places(office, shown, digest),
     )
 

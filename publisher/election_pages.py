@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from types import MappingProxyType
 from typing import Any, Final
 
 from integrity.layout import CARD, LISTS, PICTURE, section_page
-from prep.domain.catalog import Contest, ContestId
+from prep.domain.catalog import Contest, ContestId, TerritoryKind
 from prep.domain.row import territory
 from prep.store.cortes import Before, Fuera, Phase
-from publisher import views
+from publisher import charts, views
 from publisher.figures import Figures, Sum
 from publisher.page_writer import Cells, SiteWriter
 from publisher.share import picture_of
@@ -186,7 +187,8 @@ class ElectionPages:
         self.site.put_newest(self.site.public / self._code / PICTURE, picture_of(self.site, view))
         self.site.write(f"{self._code}/{CARD}", "tarjeta.html", view=view)
         listed = [] if len(self._contests) > 1 else self._place_lines(next(iter(self._contests)))
-        self.site.write(f"{self._code}/index.html", "election.html", view=view | {"places": listed})
+        maps = self._maps(view["lines"])
+        self.site.write(f"{self._code}/index.html", "election.html", view=view | maps | {"places": listed})
 
     def summary_view(self) -> dict[str, Any]:
         """The values for the election's page, and for its card on the home page."""
@@ -203,15 +205,30 @@ class ElectionPages:
             "kind": kind.words,
         }
 
+    def _maps(self, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The drawings of the places, if the catalogue brings a map of them; they are links and words of the table."""
+        drawn = self.site.book.maps.get(self.figures.election.territory or TerritoryKind.ENTIDAD)
+        if drawn is None or len(lines) < 2:
+            return {"map": "", "squares": ""}
+        places = {line["place"]: views.on_map(line) for line in lines}
+        return {"map": charts.territory_map(drawn, places), "squares": charts.square_map(drawn, places)}
+
+    @cached_property
+    def _patterns(self) -> Mapping[str, int]:
+        return views.patterns(self.figures)
+
     def _contest_line(self, contest: Contest, total: Sum) -> dict[str, Any]:
         lonely = self._lonely.get(contest.id)
+        standing = views.standing(self.figures, contest, total)
         return {
+            "place": (contest.entidad, contest.territory or contest.entidad),
+            "pattern": self._patterns.get(standing["first"]["options"], 0),
             "name": contest.name,
             "short": str(contest.territory or contest.id),
             "counts": total.counts,
             "page": self._page_of_place(lonely) if lonely else f"contienda-{contest.id}.html",
             "of": f"{self._code}/contienda/{contest.id}",
-            "standing": views.standing(self.figures, contest, total),
+            "standing": standing,
         }
 
     def _place_lines(self, contest: ContestId) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ a clock, and every entry of a ZIP has the time of the corte.
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,6 +27,7 @@ from prep.domain.hours import hour_words, offset_name
 from prep.domain.night import Night
 from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
+from prep.domain.territory_map import TerritoryMap
 from prep.store.cortes import Fuera, Snapshot
 from publisher.kept import ChangedRow, Kept, follow
 
@@ -50,6 +51,8 @@ class CatalogBook:
     night: Night
     logo: bytes = b""
     """The file of the institute's logo; empty if there is none."""
+    maps: Mapping[TerritoryKind, TerritoryMap] = field(default_factory=dict)
+    """The maps that the catalogue brings, by kind of territory."""
     places: bytes = b""
     """The list of the files of the index of places (`publisher.places`); empty if the catalogue states no places."""
 

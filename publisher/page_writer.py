@@ -97,7 +97,13 @@ def _page_templates() -> jinja2.Environment:
     )
     environment.filters |= {"miles": thousands, "share": percent}
     environment.filters |= {"fecha": _moment, "hora": _hour, "reloj": _clock, "iso": _iso}
-    environment.globals |= {"bar": charts.bar, "swatch": charts.swatch, "stack": charts.stack, "band": charts.band}
+    environment.globals |= {
+        "bar": charts.bar,
+        "swatch": charts.swatch,
+        "sample": charts.sample,
+        "stack": charts.stack,
+        "band": charts.band,
+    }
     return environment
 
 

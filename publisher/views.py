@@ -209,6 +209,28 @@ def standing(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
     }
 
 
+def patterns(figures: Figures) -> dict[str, int]:
+    """The pattern of each force on maps, by the options that count for it; the same in every corte of a night."""
+    election = figures.election
+    forces = {
+        tuple(candidacy.options): " · ".join(_own_options(election, candidacy))
+        for contest, total in figures.contests
+        for _, candidacy, _ in figures.candidacies(contest, total.votes)
+    }
+    found: dict[str, int] = {}
+    for options in sorted(forces):
+        found.setdefault(forces[options], len(found))
+    return found
+
+
+def on_map(line: Mapping[str, Any]) -> charts.PlaceOnMap:
+    """What a map shows of a line of `ElectionPages`."""
+    first, counts = line["standing"]["first"], line["counts"]
+    said = f"{first['options']} lleva la delantera" if first["id"] else first["name"].lower()
+    early = bool(first["id"]) and 2 * counts.capturadas < counts.esperadas
+    return charts.PlaceOnMap(line["page"], f"{line['name']}: {said}", first["colour"], line["pattern"], early)
+
+
 def contest_view(figures: Figures, contest: Contest, total: Sum) -> dict[str, Any]:
     """Votes of one contest: by candidacy, by party, by combination."""
     election = figures.election
@@ -253,14 +275,17 @@ def election_view(figures: Figures, *, file: str, candidates_file: str) -> dict[
 
 def leads(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """In how many places each force is ahead, most first: forces are told apart by the options that count for them."""
-    of = Counter((line["standing"]["first"]["options"], line["standing"]["first"]["colour"]) for line in lines)
-    undecided = sum(number for (options, _), number in of.items() if not options)
+    of = Counter(
+        (line["standing"]["first"]["options"], line["standing"]["first"]["colour"], line["pattern"]) for line in lines
+    )
+    undecided = sum(number for (options, _, _), number in of.items() if not options)
     found = [
-        {"name": options, "colour": colour, "places": number}
-        for (options, colour), number in of.most_common()
+        {"name": options, "colour": colour, "pattern": pattern, "places": number}
+        for (options, colour, pattern), number in of.most_common()
         if options
     ]
-    return found + ([{"name": "Empate, o sin votos aún", "colour": "", "places": undecided}] if undecided else [])
+    nobody = {"name": "Empate, o sin votos aún", "colour": charts.NOBODY, "pattern": 0, "places": undecided}
+    return found + ([nobody] if undecided else [])
 
 
 def history_view(code: str, history: Sequence[Before]) -> dict[str, Any]:

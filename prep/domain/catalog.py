@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import ClassVar, Final, NamedTuple, NewType, Self
 
 from prep.domain.layout import FormLayout
+from prep.domain.territory_map import TerritoryMap
 
 ElectionId = NewType("ElectionId", int)
 ContestId = NewType("ContestId", int)
@@ -350,6 +351,8 @@ class Catalog:
     """The closed list of sites; empty if the catalogue states none, and the list stays as it is."""
     layouts: Mapping[ContestId, FormLayout] = field(default_factory=dict)
     """The layout of the printed form of each contest that the catalogue describes."""
+    maps: Mapping[TerritoryKind, TerritoryMap] = field(default_factory=dict)
+    """The maps that the catalogue brings, drawn."""
 
     @cached_property
     def digest(self) -> str:

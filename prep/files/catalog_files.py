@@ -7,6 +7,7 @@
     sitios.csv        the places where people and devices work (optional)
     reglas/NAME.json  a rule set of the election's own, or NAME.toml (optional)
     formatos/NAME.json the layout of a printed form (optional)
+    mapas/KIND.geojson the territories of a kind, as they lie (optional)
 
 `catalog_columns.py` names the columns of each file; `csv_tables.py` says which texts a cell may hold. The program reads
 whole columns and not single rows, so a catalogue of 170,000 casillas × 3 elections loads in seconds. If a check needs
@@ -23,6 +24,7 @@ from pathlib import Path
 from prep.domain.catalog import Catalog
 from prep.domain.layout import LAYOUTS
 from prep.domain.rules import OWN, own_rules
+from prep.domain.territory_map import MAPS
 from prep.errors import Rejected
 from prep.files.catalog_actas import build_actas, equal_stickers, read_changes
 from prep.files.catalog_candidacies import read_candidacies
@@ -31,6 +33,7 @@ from prep.files.catalog_columns import COLUMNS, OPTIONAL_COLUMNS, read_tables
 from prep.files.catalog_contests import read_contests, read_territories
 from prep.files.catalog_elections import read_elections
 from prep.files.catalog_layouts import by_contest, place_layouts, read_layouts
+from prep.files.catalog_maps import LARGEST, read_maps
 from prep.files.catalog_published import published_files
 from prep.files.catalog_sites import read_sites
 from prep.files.catalog_warnings import CatalogReading, find_warnings
@@ -61,7 +64,7 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
     report = [
         FileFinding(name, 0, "", f"no es un archivo del catálogo; son: {', '.join(COLUMNS)}")
         for name in files
-        if name not in COLUMNS and not name.startswith((OWN, LAYOUTS))
+        if name not in COLUMNS and not name.startswith((OWN, LAYOUTS, MAPS))
     ]
     # Each step adds its errors to the report and goes on, so that a person sees all of them at once.
     rules, wrong = own_rules(files)
@@ -74,6 +77,7 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
     if casillas is not None:
         place_in_contests(casillas, drafts, contests, tables)
     layouts = place_layouts(read_layouts(files, report), drafts, contests, tables, report)
+    maps = read_maps(files, territories, tables, report)
     candidacies = read_candidacies(tables, drafts, contests)
     changes = read_changes(tables, drafts, casillas)
     sites = read_sites(tables)
@@ -95,17 +99,23 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
         published={},
         sites=tuple(sites),
         layouts=by_contest(layouts, contests),
+        maps=maps.maps,
     )
     catalog = replace(catalog, published=published_files(catalog, files))
-    return catalog, CatalogReading(tables, drafts, contests, casillas, changes)
+    return catalog, CatalogReading(tables, drafts, contests, casillas, changes, maps.notes)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """The files of a catalogue's folder by name: its tables, and the rule sets and layouts that the election brings."""
+    """The files of a catalogue's folder by name: its tables, and the rule sets, layouts and maps that it brings."""
     rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
     layouts = sorted((folder / LAYOUTS).glob("*.json"))
     paths = (*sorted(folder.glob("*.csv")), *rules, *layouts)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    for path in sorted((folder / MAPS).glob("*")):
+        if path.suffix.lower() in {".geojson", ".json"}:
+            with path.open("rb") as file:  # a larger one is refused, and need not be in memory
+                found[path.relative_to(folder).as_posix()] = file.read(LARGEST + 1)
+    return found
 
 
 def write_catalog(tables: Mapping[str, Iterable[Sequence[object]]]) -> dict[str, bytes]:

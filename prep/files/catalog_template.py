@@ -238,6 +238,20 @@ arriba, derecha, abajo]`; una marca es `[izquierda, arriba]`. El renglón abarca
 `docs/examples/formato-presidencia-2024.json` describe el acta de la presidencia de 2024. Un renglón se muestra solo si
 sus marcas se hallaron en la fotografía. Describa todos los formatos de la noche: así no se confunde uno con otro.
 
+## mapas/TIPO.geojson
+
+El mapa de un tipo de territorio, para la página de las elecciones que eligen en muchos lugares: `municipio.geojson`,
+`distrito_local.geojson`, o el de cualquier `tipo` de territorios.csv. La carpeta puede faltar: entonces la página
+muestra un cuadro por lugar. El catálogo lleva el archivo en su huella. Es una FeatureCollection de GeoJSON:
+
+- un elemento por territorio de ese tipo, ni más ni menos; en `properties`, `entidad` e `id` como en territorios.csv;
+- geometría Polygon o MultiPolygon, con sus huecos y sus islas; ningún contorno se cruza;
+- grados WGS84, primero la longitud; hasta 32 MB, y hasta 600 territorios en un mapa.
+
+El mapa se simplifica una sola vez, al cargar el catálogo, y las orillas de dos vecinos siguen siendo la misma línea si
+lo eran en el archivo. Para eso la máquina que lo carga necesita el extra `maps` (`pip install 'prep-abierto[maps]'`);
+sin él no se dibuja, y un aviso lo dice.
+
 ## Errores, avisos y resumen
 
 Un **error** impide la carga. Cada causa se dice una vez, con su archivo, línea y columna, y con las demás líneas que la

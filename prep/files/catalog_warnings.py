@@ -37,6 +37,9 @@ WARNINGS: Final[Mapping[str, str]] = {
     "W207": "un partido, una combinación o una contienda sin candidatura",
     "W208": "un municipio o distrito sin casillas",
     "W209": "la misma boleta en todos los municipios",
+    "W210": "un mapa que no se dibuja porque falta el extra «maps»; quedan los cuadros de cada lugar",
+    "W211": "un mapa en el que las orillas de dos vecinos no son la misma línea",
+    "W212": "un mapa que no se dibuja porque tiene demasiados territorios; quedan los cuadros de cada lugar",
 }
 """Code → the meaning of the warning, as `docs/catalogue.md` tells it."""
 
@@ -55,6 +58,8 @@ class CatalogReading:
     contests: Contests
     casillas: CasillaColumns
     changes: ActaChanges
+    maps: Sequence[FileFinding]
+    """The warnings about the maps."""
 
 
 def find_warnings(catalog: Catalog, reading: CatalogReading) -> list[FileFinding]:
@@ -68,6 +73,7 @@ def find_warnings(catalog: Catalog, reading: CatalogReading) -> list[FileFinding
         *_judge_candidacies(catalog, reading, lines),
         *_judge_territories(reading),
         *_judge_equal_ballots(reading, lines),
+        *reading.maps,
     ]
     return one_for_each_cause(found)
 

@@ -16,6 +16,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "sheets": ("python_calamine",),
     "pkcs11": ("pkcs11",),
     "columns": ("numpy",),
+    "maps": ("shapely",),
 }  # fmt: skip
 """Extra → the modules that it installs. pyproject.toml names the packages of each extra."""
 

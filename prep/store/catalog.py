@@ -29,6 +29,7 @@ from prep.domain.catalog import (
     Territory,
     TerritoryKind,
 )
+from prep.domain.territory_map import TerritoryMap
 from prep.errors import Rejected
 from prep.store import night as night_store
 from prep.store.database import Connection, sql
@@ -155,6 +156,8 @@ async def _copy_catalog(connection: Connection, catalog: Catalog) -> None:
     await copy("acta", Acta._fields, catalog.actas)
     layouts = ((contest, json.dumps(layout.as_json())) for contest, layout in catalog.layouts.items())
     await copy("form_layout", ("contest", "layout"), [*layouts])
+    maps = [(kind, json.dumps(drawn.as_json())) for kind, drawn in catalog.maps.items()]
+    await copy("territory_map", ("kind", "drawing"), maps)
     await copy("catalog_file", ("name", "content"), [*catalog.published.items()])
     for check in checks:
         await connection.execute(check["restore"])
@@ -169,6 +172,12 @@ async def digest(connection: Connection) -> str | None:
 async def published(connection: Connection) -> dict[str, bytes]:
     """The files that the published tree brings, by name; none if an older release loaded the catalogue."""
     return {row["name"]: row["content"] for row in await connection.fetch(SQL["published"])}
+
+
+async def maps(connection: Connection) -> dict[TerritoryKind, TerritoryMap]:
+    """The drawn maps, by kind of territory."""
+    rows = await connection.fetch(SQL["maps"])
+    return {TerritoryKind(row["kind"]): TerritoryMap.from_json(json.loads(row["drawing"])) for row in rows}
 
 
 async def elections(connection: Connection) -> tuple[Election, ...]:

@@ -19,7 +19,7 @@ SELECT EXISTS (SELECT FROM log_start) OR EXISTS (SELECT FROM arrival) OR EXISTS 
 -- name: remove
 WITH a AS (DELETE FROM acta), b AS (DELETE FROM casilla), c AS (DELETE FROM candidacy), d AS (DELETE FROM contest),
     e AS (DELETE FROM territory), f AS (DELETE FROM ballot_option), g AS (DELETE FROM election), h AS (DELETE FROM catalog_file),
-    i AS (DELETE FROM form_layout)
+    i AS (DELETE FROM form_layout), j AS (DELETE FROM territory_map)
 DELETE FROM catalog
 
 -- name: sites_in_use
@@ -63,6 +63,9 @@ ANALYZE election, ballot_option, territory, contest, candidacy, casilla, acta
 
 -- name: published
 SELECT name, content FROM catalog_file
+
+-- name: maps
+SELECT kind, drawing FROM territory_map
 
 -- name: elections
 SELECT id, code, title, year, ambito, nivel, rules, candidatura FROM election ORDER BY id

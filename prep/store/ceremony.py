@@ -24,6 +24,7 @@ PREPARED: Final = frozenset(
         "form_layout",
         "night",
         "territory",
+        "territory_map",
     }
     | {
         "capture_rule",

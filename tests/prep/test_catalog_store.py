@@ -30,6 +30,7 @@ from prep.domain.catalog import (
     TipoCasilla,
 )
 from prep.domain.layout import FormLayout
+from prep.domain.territory_map import draw
 from prep.errors import Rejected
 from prep.operations.catalog_commands import REPLACES
 from prep.store import catalog as store
@@ -121,6 +122,16 @@ async def test_the_layouts_of_forms_are_loaded_and_go_with_their_catalogue(
     await tonight.look()
     assert not tonight.layouts
     await pool.close()
+
+
+async def test_the_maps_are_loaded_and_go_with_their_catalogue(night: Night, connection: Connection) -> None:
+    people = await two_people(night)
+    drawn = draw({(9, 1): [((0, 0), (500, 0), (500, 400)), ((9, 1), (20, 1), (20, 9))]}, 1000, 800)
+    with_map = replace(CATALOG, maps={TerritoryKind.MUNICIPIO: drawn})
+    assert await store.load(night.owner, with_map, at=AT)
+    assert await store.maps(connection) == with_map.maps
+    assert await store.load(night.owner, OTHER, at=AT, replacing=people)
+    assert await store.maps(connection) == {}
 
 
 async def test_an_institute_names_the_kinds_of_territory_that_elect(night: Night, connection: Connection) -> None:

@@ -264,7 +264,8 @@ MUTATIONS: dict[Mutation, str] = {
 
 
 def test_every_code_has_a_mutation() -> None:
-    assert set(MUTATIONS.values()) == set(WARNINGS)
+    of_maps = {"W210", "W211", "W212"}  # tests/quick/test_maps.py
+    assert set(MUTATIONS.values()) == set(WARNINGS) - of_maps
 
 
 @pytest.mark.parametrize(("mutate", "code"), MUTATIONS.items(), ids=lambda one: getattr(one, "__name__", one))

@@ -40,10 +40,8 @@ def test_the_sums_are_valid_by_the_classes_of_nist_and_every_reference_is_there(
     tree: Path, code: str, number: int
 ) -> None:
     told = report(tree, code, number)
-    checker = jsonschema.Draft4Validator(nist.schema(), format_checker=jsonschema.FormatChecker())
-    checker.check_schema(nist.schema())
-    assert [error.message for error in checker.iter_errors(told)] == []
-    assert nist.lost_references(told) == []
+    jsonschema.Draft4Validator.check_schema(nist.schema())
+    assert readers.nist_faults(told, nist.schema()) == []
     assert told["Status"] == ("pre-election" if number == 0 else "unofficial-partial")
 
 
@@ -60,7 +58,27 @@ def test_a_reference_to_nobody_is_seen(tree: Path) -> None:
     told = json.loads(json.dumps(report(tree, "GOB")))
     told["Election"][0]["Contest"][0]["BallotSelection"][0]["VoteCounts"][0]["GpUnitId"] = "u-nadie"
     told["Election"][0]["ElectionScopeId"] = "p-0"
-    assert nist.lost_references(told) == ["p-0", "u-nadie"]
+    assert readers.nist_faults(told, nist.schema()) == ["ElectionScopeId: p-0", "GpUnitId: u-nadie"]
+
+
+def test_the_sums_are_validated_with_a_file_that_the_reader_brings(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "nist.json"
+    file.write_text(json.dumps(nist.schema()), encoding="utf-8")
+    assert readers.main([str(tree), "--nist-schema", str(file)]) == 0
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in capsys.readouterr().out
+    path = tree / "datos/0002/nist_GOB.json"
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b'"unofficial-partial"', b'"certificado"'))
+    try:
+        assert readers.main([str(tree), "--nist-schema", str(file)]) == 1
+    finally:
+        path.write_bytes(kept)
+    assert "certificado" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        readers.main([str(tree), "--nist-schema", str(tmp_path / "missing")])
+    assert "missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("code", ["GOB", "DIP"])

@@ -30,7 +30,7 @@ MAY: Final[Mapping[str, list[str]]] = {
 """Package → the files and folders that may import it."""
 ALONE: Final = {
     "prep.domain": set(),
-    "prep.files": set(),
+    "prep.files": {"shapely"},
     "integrity": {"cryptography", "rfc3161_client", "pkcs11"},
 }
 """Rooms that need only Python, and the packages that a line may still allow them."""
