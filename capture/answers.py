@@ -5,11 +5,12 @@ tests compare every answer with it. `capture/supervision_answers.py` has the ans
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from capture.bodies import NUMBER_OR_WORD
 from prep.store.desk import TaskKind
 from prep.store.people import Role
 from prep.upload import SHA256_PATTERN

@@ -101,7 +101,7 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
     Its clock is that of the machine when it starts: the lease that a screen counts down is of the server's clock.
     """
     loop = asyncio.new_event_loop()
-    opened: concurrent.futures.Future[Room] = concurrent.futures.Future()
+    opened: concurrent.futures.Future[ScreenRoom] = concurrent.futures.Future()
     ends = asyncio.Event()
 
     async def serve() -> None:
@@ -114,7 +114,7 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
                 owner = await asyncpg.connect(night.owner)
                 await owner.execute("INSERT INTO form_layout VALUES (10, $1)", json.dumps(describe(FORM)))
                 await owner.close()
-                opened.set_result(room)
+                opened.set_result(ScreenRoom(room, loop, night.owner))
                 await ends.wait()
         except BaseException as error:
             if not opened.done():
@@ -124,7 +124,7 @@ def screen_room(postgres: embedded.Embedded, folder: Path) -> Iterator[ScreenRoo
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        yield ScreenRoom(opened.result(PATIENCE), loop, postgres.owner(name))
+        yield opened.result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(ends.set)
         thread.join()
