@@ -93,7 +93,7 @@ def _measured_in(tree: Path, names: Sequence[str], target: Path) -> list[Figure]
 
 
 def _in_words(figures: Sequence[Figure]) -> str:
-    """Each value with its peer, which tells the steps of a corte: they show where two commits differ."""
+    """Each value with its peer. The peer of a corte tells its steps, and so what differs between two commits."""
     return " y ".join(f"{each['value']:g} ({each['peer']})" for each in figures) or "no la mide"
 
 

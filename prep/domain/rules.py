@@ -264,7 +264,7 @@ def clashes(texts: Mapping[_Code, str]) -> list[tuple[_Code, _Code]]:
 
 
 def fit_text(text: str) -> str:
-    """The text as a rule set can hold it; "" if nothing is left."""
+    """The text as a rule set can hold it; "" if no character of it stays."""
     plain = "".join(letter if letter.isprintable() and letter not in _FORBIDDEN else " " for letter in text)
     return " ".join(plain.split()).lstrip(f"{_FIRST} ")[:_LONGEST_TEXT].strip()
 

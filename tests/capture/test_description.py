@@ -106,6 +106,7 @@ async def work_that_waits(room: Room) -> dict[str, list[str]]:
         "sha256": images,
         "tarea": [task["tarea"] for task in tasks if task],
         "decision": decisions,
+        "mensaje": [1],
         "usuario": ["dora"],
         "eleccion": ["DIP_LOC"],
         "clave": [f"clave{acta}" for acta in range(1, 16)],
