@@ -16,6 +16,7 @@ from prep.rehearsal.plan import Plan
 from prep.rehearsal.synthetic import synthetic
 from prep.store import embedded
 from tests.makers.programs import ROOT
+from tests.makers.waiting import PATIENCE
 
 CASILLAS = 8
 
@@ -76,11 +77,15 @@ async def test_a_refusal_counts_as_failure_and_a_short_load_arrives_without_fail
 
         password.write_text(right)
         before = await metric(place, "PREP_CAPTURE_PORT", "prep_receipts_total")
-        code, told, said = await locust(place, "-u", "6", "-r", "6", "-t", "10s")
-        assert code == 0, said[-3000:]
-        asked = {each["name"]: each for each in json.loads(told)}
-        assert sum(each["num_failures"] for each in asked.values()) == 0
-        sent = asked["imagen"]["num_requests"]
-        assert sent > CASILLAS
+        sent = typed = 0
+        # A slow machine sends a few images in one load, so the load comes again until all casillas have sent.
+        async with asyncio.timeout(PATIENCE):
+            while sent <= CASILLAS or not await metric(place, "PREP_CAPTURE_PORT", "prep_entries_total"):
+                code, told, said = await locust(place, "-u", "6", "-r", "6", "-t", "10s")
+                assert code == 0, said[-3000:]
+                asked = {each["name"]: each for each in json.loads(told)}
+                assert sum(each["num_failures"] for each in asked.values()) == 0
+                sent += asked["imagen"]["num_requests"]
+                typed += asked["entry"]["num_requests"] if "entry" in asked else 0
         assert await metric(place, "PREP_CAPTURE_PORT", "prep_receipts_total") == before + sent
-        assert 0 < await metric(place, "PREP_CAPTURE_PORT", "prep_entries_total") <= asked["entry"]["num_requests"]
+        assert await metric(place, "PREP_CAPTURE_PORT", "prep_entries_total") <= typed
