@@ -55,11 +55,13 @@ export function Camera({ onDone }: Props) {
         video.current!.srcObject = stream;
         await video.current!.play();
         setTrack(found!);
+        // A timer may still come when the picture has left the page.
         const look = (): void => {
-          setAdvice(adviceOnFrame(video.current!));
+          if (gone || !video.current) return;
+          setAdvice(adviceOnFrame(video.current));
           timer = setTimeout(look, LOOK_MS);
         };
-        if (!gone) look();
+        look();
       } catch (error) {
         stop();
         if (!gone) onDone(null, t((error as DOMException).name === "NotAllowedError" ? REFUSED : FAILED));
