@@ -392,6 +392,7 @@ def test_two_people_identify_an_image_from_lists_and_it_is_typed(room: ScreenRoo
             accessible(seat.page)
         seat.press("\n")
         seat.waits()
+        seat.page.close()  # it would ask for the next task before ana does
         room.work()
     expect(seats("ana").page.locator(".place")).to_contain_text("Sección 0013")
 
