@@ -1,5 +1,6 @@
 """The processes of one machine: one installation for a data folder, children that end with it, ports that are free."""
 
+import asyncio
 import contextlib
 import ctypes
 import errno
@@ -45,6 +46,15 @@ def dying_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return ask
+
+
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a child this signal, or nothing if it has ended.
+
+    It can end at any moment, also between a look at it and the signal: asyncio then raises.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
 
 
 class Holding:

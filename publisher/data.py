@@ -19,6 +19,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import tarfile
 import uuid
@@ -43,6 +44,7 @@ from integrity.layout import (
 from integrity.sums import Malformed, read_sums
 from integrity.tree.clean import list_of, make_data
 from integrity.tree.documents import read_manifest, read_totals
+from prep.processes import send
 
 log: Final = logging.getLogger(__name__)
 LOOK: Final = 2.0
@@ -291,12 +293,12 @@ async def _ended(process: asyncio.subprocess.Process, public: Path, stop: asynci
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done() and not await asyncio.to_thread(_is_over, public):
-            process.kill()
+            send(process, signal.SIGKILL)
             await working
             return None
         return (await working)[1]
     except asyncio.CancelledError:
-        process.kill()
+        send(process, signal.SIGKILL)
         raise
     finally:
         stopping.cancel()

@@ -7,14 +7,16 @@ check. They read nothing before they are asked.
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from prep.processes import send
 from publisher import gate
 from publisher.gate import MANY, CortePart, Expected
 from publisher.gate_rows import GateFinding
@@ -54,7 +56,7 @@ async def _ask_for_each(process: Process, waiting: Iterator[Asked]) -> list[Gate
             said = await asyncio.wait_for(_ask(process, part, expected), GATE_SECONDS)
             findings += [GateFinding(**each) for each in json.loads(said)]
         except TimeoutError:
-            process.kill()
+            send(process, signal.SIGKILL)
             return [*findings, GateFinding("lectura", part, f"en {GATE_SECONDS:.0f} s", "no terminó")]
         # A gate that crashed has found nothing, but it has not passed the corte either.
         except (OSError, ValueError):
@@ -90,6 +92,5 @@ async def gatekeepers(stage: Path, root: Path, rows: Sequence[int]) -> AsyncIter
         yield Gatekeepers(processes)
     finally:
         for process in processes:
-            with suppress(ProcessLookupError):
-                process.kill()
+            send(process, signal.SIGKILL)
             await process.wait()

@@ -18,7 +18,7 @@ from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
 from prep.operations.catalog_commands import catalog_command
 from prep.printable import Screen
-from prep.processes import HOPELESS, Holding, close_to_others, dying_with, holding
+from prep.processes import HOPELESS, Holding, close_to_others, dying_with, holding, send
 from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
 from prep.store.database import migrate
@@ -404,7 +404,7 @@ async def _keep_part_running(name: str, stop: asyncio.Event) -> int:
         await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         if not ended.done():
-            process.terminate()
+            send(process, signal.SIGTERM)
             await ended
         elif process.returncode == HOPELESS and not stop.is_set():
             # The part has said why, in one sentence.

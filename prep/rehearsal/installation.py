@@ -11,6 +11,7 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +30,7 @@ import aiohttp
 from prep.domain.night import LONGEST, Night
 from prep.errors import PrepError
 from prep.files.night_file import NAME, night_file
-from prep.processes import die_with_parent
+from prep.processes import die_with_parent, send
 from prep.rehearsal.plan import Plan
 from prep.store import embedded
 
@@ -221,9 +222,8 @@ async def installation(place: NightPlace, part: str = "serve") -> AsyncIterator[
                 await opened(place, process)
             yield
         finally:
-            if process.returncode is None:
-                process.terminate()
-                await process.wait()
+            send(process, signal.SIGTERM)
+            await process.wait()
 
 
 async def healthy(place: NightPlace, process: asyncio.subprocess.Process, *, seconds: float = 600) -> None:

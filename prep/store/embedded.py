@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import shlex
@@ -105,6 +106,14 @@ def _launch_server(folder: Path) -> None:
 
     The package gives a start ten seconds, and recovery takes longer.
     """
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.arranque").open("w") as turn:
+        # One at a time: the second must not take away the lock files of the server that the first has just started.
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _launch_in_turn(folder)
+
+
+def _launch_in_turn(folder: Path) -> None:
     _put_half_made_aside(folder)
     server = _server_in(folder)
     _clear_locks(folder)

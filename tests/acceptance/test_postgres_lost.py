@@ -81,7 +81,8 @@ class Installation:
         return -1
 
     async def identified(self) -> int:
-        connection = await asyncpg.connect(embedded.Embedded(str(self.postgres)).owner())
+        # It joins the running server and asks it for its address: a long path has its socket in another folder.
+        connection = await asyncpg.connect((await embedded.start(self.postgres)).owner())
         try:
             number: int = await connection.fetchval("SELECT count(*) FROM image_current WHERE state = 'identificada'")
             return number

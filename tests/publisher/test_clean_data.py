@@ -10,9 +10,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from integrity import minimal_verifier
@@ -249,3 +252,29 @@ async def test_a_stop_ends_the_work_at_once_but_after_the_last_corte_its_data_ar
     await data.serve(public, stop)
     assert data.lacking(public) == [0]
     assert (public / "cambios/0001.tar.gz").exists()
+
+
+async def test_a_process_that_ends_between_the_look_and_the_stop_is_no_error(
+    tonight: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = tonight.office.public
+    stop = asyncio.Event()
+    stop.set()
+    await tonight.cut()
+    look, asked = data._is_over, threading.Event()
+
+    def look_slowly(public: Path) -> bool:
+        """The process, which is at work when this is asked, ends before the answer."""
+        while data.lacking(public):
+            time.sleep(0.01)
+        for child in psutil.Process().children():
+            if data.__name__ in child.cmdline():
+                child.wait()
+        time.sleep(0.2)  # the loop hears of its end
+        asked.set()
+        return look(public)
+
+    monkeypatch.setattr(data, "_is_over", look_slowly)
+    assert await data.complete(public, stop) == ""
+    assert asked.is_set()
+    assert data.lacking(public) == []
