@@ -14,9 +14,10 @@ were found at their places.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from prep.domain.layout import PER, Box, FormLayout, FoundMarks, Point, middle
@@ -51,6 +52,8 @@ Plane = tuple[float, ...]
 """The eight numbers of a homography."""
 Matches = dict[int, int]
 """Number of a mark → number of the spot that is taken for it."""
+Ways = Mapping[int, Point]
+"""Number of a mark that was found → its way from its place in the layout, in mm."""
 
 
 def find_strips(found: FoundMarks, layout: FormLayout, others: Sequence[FormLayout] = ()) -> dict[str, Strip]:
@@ -69,9 +72,9 @@ def find_strips(found: FoundMarks, layout: FormLayout, others: Sequence[FormLayo
 class _Laid:
     """The form laid on the picture: a plane, and how far each mark that was found is from its place on that plane."""
 
+    form: "_Form"
     to_picture: Plane
-    moved: Sequence[tuple[Point, Point]]
-    """Place of a mark in the layout, and its way from there, in mm."""
+    ways: Ways
     spots: "_Spots"
 
     def explains_less(self, own: FormLayout, other: FormLayout) -> bool:
@@ -86,11 +89,14 @@ class _Laid:
         x0, y0, x1, y1 = box
         height = (y0 + y1) / 2
         for end in ((x0, height), (x1, height)):
-            if min(math.dist(end, mark) for mark, _ in self.moved) > REACH:
+            if math.dist(end, self.form.marks[self.form.nearest(end, self.ways)[0]]) > REACH:
                 return None
         x0, y0, x1, y1 = x0 - MARGIN, y0 - MARGIN, x1 + MARGIN, y1 + MARGIN
         corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
-        quad = [[round(part) for part in _moved(_corrected(corner, self.moved), self.to_picture)] for corner in corners]
+        quad = [
+            [round(part) for part in _moved(self.form.corrected(corner, self.ways), self.to_picture)]
+            for corner in corners
+        ]
         return quad if all(0 <= part <= PER for corner in quad for part in corner) else None
 
 
@@ -110,12 +116,13 @@ def _lay_form(found: FoundMarks, layout: FormLayout) -> _Laid | None:
     if any(_is_rival(each, best) and len(each.matches) > len(best.matches) - RIVAL * marks for each in laid):
         return None
     # Each mark at the place that the others around it tell: a letter that stood near a mark is let go.
-    moved = _ways(layout.marks, best.spots, best.matches)
-    places = [_corrected(mark, [way for way in moved if way[0] != mark]) for mark in layout.marks]
+    form = _form_of(layout)
+    ways = _ways(layout.marks, best.spots, best.matches)
+    places = [form.corrected(place, ways, but=mark) for mark, place in enumerate(layout.marks)]
     matches = best.spots.match(places, SURE)
     if len(matches) < STILL_SHARE * marks:
         return None
-    return _Laid(best.to_picture, _ways(layout.marks, best.spots, matches), best.spots)
+    return _Laid(form, best.to_picture, _ways(layout.marks, best.spots, matches), best.spots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +201,47 @@ class _Spots:
         return {mark: spot for spot, (_, mark) in taken.items()}
 
 
-def _ways(marks: Sequence[Point], spots: _Spots, matches: Matches) -> list[tuple[Point, Point]]:
-    ways = []
+def _ways(marks: Sequence[Point], spots: _Spots, matches: Matches) -> Ways:
+    ways = {}
     for mark, spot in matches.items():
         (x, y), (a, b) = marks[mark], spots.places[spot]
-        ways.append(((x, y), (a - x, b - y)))
+        ways[mark] = (a - x, b - y)
     return ways
 
 
-def _corrected(point: Point, ways: Sequence[tuple[Point, Point]]) -> Point:
-    """The point, moved as the marks around it are: the nearer one counts more."""
-    x, y = point
-    around = nsmallest(NEIGHBOURS, [((a - x) ** 2 + (b - y) ** 2, way) for (a, b), way in ways])
-    weights = [1 / (distance + 9) for distance, _ in around]
-    total = sum(weights)
-    return (
-        x + sum(weight * way[0] for weight, (_, way) in zip(weights, around, strict=True)) / total,
-        y + sum(weight * way[1] for weight, (_, way) in zip(weights, around, strict=True)) / total,
-    )
+class _Form:
+    """The marks of a layout. Which of them is the nearest to a place is the same in every picture: it is kept."""
+
+    def __init__(self, marks: Sequence[Point]) -> None:
+        self.marks = marks
+        self._orders: dict[Point, list[int]] = {}
+
+    def nearest(self, place: Point, found: Ways, but: int = -1) -> list[int]:
+        """The numbers of the marks around the place that were found, the nearest first; not that of `but`."""
+        order = self._orders.get(place)
+        if order is None:
+            x, y = place
+            order = sorted(
+                range(len(self.marks)),
+                key=lambda mark: ((self.marks[mark][0] - x) ** 2 + (self.marks[mark][1] - y) ** 2, self.marks[mark]),
+            )
+            self._orders[place] = order
+        return list(islice((mark for mark in order if mark in found and mark != but), NEIGHBOURS))
+
+    def corrected(self, place: Point, ways: Ways, but: int = -1) -> Point:
+        """The place, moved as the marks around it are: the nearer one counts more."""
+        x, y = place
+        across = down = total = 0.0
+        for mark in self.nearest(place, ways, but):
+            a, b = self.marks[mark]
+            weight = 1 / ((a - x) ** 2 + (b - y) ** 2 + 9)
+            across, down, total = across + weight * ways[mark][0], down + weight * ways[mark][1], total + weight
+        return x + across / total, y + down / total
+
+
+@lru_cache(maxsize=64)
+def _form_of(layout: FormLayout) -> _Form:
+    return _Form(layout.marks)
 
 
 def plane_between(first: Sequence[Point], second: Sequence[Point]) -> Plane | None:
