@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -154,8 +154,8 @@ class Lane:
                         return await asyncio.shield(done)
                 except TimeoutError:
                     before, ready, times = ready, _ready_time_of(slot), times + 1
-                    sleeps = ready - before < self._bounds.cpu / self._bounds.patience
-                    if done.done() or sleeps or times == self._bounds.patience:
+                    idle = ready - before < self._bounds.cpu / self._bounds.patience
+                    if done.done() or (idle and not _would_run(slot)) or times == self._bounds.patience:
                         raise
         finally:
             done.cancel()
@@ -193,11 +193,26 @@ def _ready_time_of(slot: ProcessPoolExecutor) -> float:
     On a busy machine a process that works waits most of the time. One that sleeps does neither.
     """
     spent = 0.0
-    for pid in list(slot._processes or {}):  # noqa: SLF001  # before 3.14 there is no other way
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            running, waiting = map(int, Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[:2])
+    for told in _told_of(slot, "schedstat"):
+        with contextlib.suppress(ValueError):
+            running, waiting = map(int, told.split()[:2])
             spent += (running + waiting) / 1e9
     return spent
+
+
+def _would_run(slot: ProcessPoolExecutor) -> bool:
+    """Whether its process runs, waits for a processor or for the disk at this moment. A wait is counted when it ends:
+    a process that waits since the last look, or a machine that was stopped, has no time yet.
+    """
+    # The state stands behind the name, which may have spaces and parentheses itself.
+    return any(told.rpartition(")")[2].split()[:1] in (["R"], ["D"]) for told in _told_of(slot, "stat"))
+
+
+def _told_of(slot: ProcessPoolExecutor, name: str) -> Iterator[str]:
+    """What the system tells of its process in the file of that name; nothing if it does not."""
+    for pid in list(slot._processes or {}):  # noqa: SLF001  # before 3.14 there is no other way
+        with contextlib.suppress(OSError, ValueError):
+            yield Path(f"/proc/{pid}/{name}").read_text("ascii")
 
 
 # In the process.

@@ -1,6 +1,7 @@
 """A small night's published tree behind a plain static web server, and a real browser that looks at it."""
 
 import asyncio
+import csv
 import hashlib
 import io
 import os
@@ -21,6 +22,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from integrity.log.note import Signer
 from prep.domain.night import Institute
+from prep.domain.territory_map import MAPS
+from prep.rehearsal import synthetic
 from prep.rehearsal.replay import Sheet
 from prep.store import embedded
 from prep.store.cortes import Phase
@@ -29,6 +32,7 @@ from tests.conftest import cloned
 from tests.makers.capture_room import PASSWORD
 from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import logged_night
+from tests.makers.maps import as_file, grid
 from tests.makers.programs import ROOT, program
 from tests.makers.small_night import make_clean_data
 from tests.makers.waiting import PATIENCE
@@ -53,13 +57,16 @@ def picture(sheet: Sheet) -> bytes:
 
 @pytest.fixture(scope="session")
 def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Signer]:
-    """A finished night of three cortes with its log, written by publisher and sequencer; and the log's key."""
+    """A finished night of three cortes with its log, written by publisher and sequencer; and the log's key.
+
+    Each district has one sección, so that the map of the districts has some.
+    """
     folder = tmp_path_factory.mktemp("noche")
 
     async def publish() -> Signer:
         async with (
             cloned(postgres) as night,
-            logged_night(night, folder, casillas=12, declared=DECLARED, logo=LOGO) as tonight,
+            logged_night(night, folder, casillas=12, declared=DECLARED, logo=LOGO, changed=_with_map) as tonight,
         ):
             tonight.night.draw = picture
             tonight.night.office = replace(tonight.night.office, address="https://prep.example.mx")
@@ -83,7 +90,16 @@ def finished(postgres: embedded.Embedded, tmp_path_factory: pytest.TempPathFacto
             make_clean_data(folder / "publico")
             return tonight.office.signer
 
-    return folder / "publico", asyncio.run(publish())
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(synthetic, "SECCIONES_PER_DISTRITO", 1)
+        return folder / "publico", asyncio.run(publish())
+
+
+def _with_map(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a catalogue, with a map of its districts."""
+    places = csv.DictReader(io.StringIO(files["territorios.csv"].decode("utf-8-sig")))
+    districts = [(int(row["entidad"]), int(row["id"])) for row in places if row["tipo"] == "distrito_local"]
+    return files | {f"{MAPS}distrito_local.geojson": as_file(grid(districts))}
 
 
 def _pages_of(public: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -117,9 +117,10 @@ async def logged_night(
     casillas: int = 30,
     declared: DeclaredNight = TONIGHT,
     logo: bytes | None = None,
+    changed: Callable[[dict[str, bytes]], dict[str, bytes]] = dict,
 ) -> AsyncIterator[LoggedNight]:
     signer = Signer.generate(NAME, SignatureKind.LOG)
-    async with small_night(night, folder, casillas=casillas, declared=declared, logo=logo) as made:
+    async with small_night(night, folder, casillas=casillas, declared=declared, logo=logo, changed=changed) as made:
         public = made.office.public
         office = LogOffice(
             night.app, public, signer, made.office.night, policy=policy_text(signer, None), clock=lambda: AT

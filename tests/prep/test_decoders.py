@@ -18,6 +18,7 @@ from load_tests.pictures.kinds import saved
 from prep.blobs import Blobs
 from prep.errors import Parked
 from prep.rehearsal.drawing.camera import CONDITIONS
+from prep.scan import bounded
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds, TurnedAway
 from prep.scan.oddities import Oddity
 from prep.store.pipeline import Reading, Unread
@@ -230,6 +231,18 @@ async def test_a_process_that_a_busy_machine_slows_down_is_waited_for_and_one_th
         await Lane(1, replace(hurried, cpu=1, patience=6000), prepare).do(toil, 3600)
     for lane in lanes:
         lane.close()
+
+
+async def test_a_process_that_has_no_time_yet_because_its_wait_goes_on_is_not_asleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system counts a wait for a processor when it ends. So a machine that was stopped shows no time at all."""
+    monkeypatch.setattr(bounded, "_ready_time_of", lambda _: 0.0)
+    lane = Lane(1, Bounds(memory=100 * MIB, cpu=60, seconds=1, patience=6000), prepare)
+    assert await lane.do(toil, 3.0) == "done"
+    with pytest.raises(OutOfBounds):
+        await lane.do(time.sleep, 600)
+    lane.close()
 
 
 async def test_no_process_is_left_running(stored: tuple[str, list[str]]) -> None:
