@@ -59,7 +59,7 @@ def draw_card(card: ShareCard) -> bytes:
     made = io.BytesIO()
     # Sixty-four colours, those of the bars as they are, make it three times smaller.
     flat = image.reduce(scale).quantize(64, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    flat.save(made, "PNG", optimize=True)
+    flat.save(made, "PNG")
     return made.getvalue()
 
 
