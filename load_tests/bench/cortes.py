@@ -31,6 +31,8 @@ from prep.store.database import open_pool
 from publisher import columns
 
 HERE: Final = Path(__file__).parent
+NEVER: Final = rehearsal_night(start=datetime(2098, 1, 1, tzinfo=UTC))
+"""A night whose first corte with data does not come by itself."""
 IN_PLACE: Final = 950
 """Earlier cortes have published this many of a thousand actas."""
 SMALL: Final = 8
@@ -181,8 +183,7 @@ async def _write_published_catalogue(data: Path) -> None:
 
 
 def _declared() -> str:
-    """The declaration of a night whose first corte with data never comes by itself."""
-    night = rehearsal_night(start=datetime(2999, 1, 1, tzinfo=UTC))
+    night = NEVER
     assert night.start is not None
     assert night.end is not None
     columns = "digest, content, simulacro, ensayo, ceremony, starts_at, ends_at, declared_at"

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +34,6 @@ from prep.rehearsal.installation import (
     command_line,
     installation,
     prepare,
-    rehearsal_night,
     speaker,
 )
 from prep.rehearsal.plan import Plan
@@ -232,8 +230,7 @@ def receipt_to_proof() -> list[dict[str, Any]]:
     folder, sheets = synthetic(20, seed=4)
     plan = Plan("pruebas", folder, load_catalog(folder), sheets, len(sheets), 4, 0.0, 0.0)
     with tempfile.TemporaryDirectory(prefix="pruebas-", ignore_cleanup_errors=True) as scratch:
-        never = rehearsal_night(start=datetime(2999, 1, 1, tzinfo=UTC))
-        place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), {}, never)
+        place = prepare(plan, Path(scratch, "datos"), Path(scratch, "publico"), {}, bench_cortes.NEVER)
         seen = uvloop.run(_send_and_await_proofs(place, _large_pictures(plan)))
     waits, receipts, lates = sorted(seen.waits), sorted(seen.receipts), sorted(seen.lates)
     value = _percentile(waits, 99)
