@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import psutil
 
+from load_tests.bench import without_pages
 from load_tests.psql import WAIT, run_sql
 from prep.domain.catalog import Acta, Casilla, Catalog, TipoCasilla
 from prep.files.catalog_published import published_files
@@ -89,11 +90,11 @@ class Installation:
     def sql(self, text: str) -> None:
         run_sql(self.data, text)
 
-    def cut(self) -> Cut:
-        """Run `prep publish --once` and measure its memory while it runs."""
+    def cut(self, *, pages: bool = True) -> Cut:
+        """Run `prep publish --once`, or the same without pages, and measure its memory while it runs."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = subprocess.Popen(
-            [command_line(), "publish", "--once"],
+            [command_line(), "publish", "--once"] if pages else [sys.executable, "-m", without_pages.__name__],
             env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -151,7 +152,7 @@ def night(
             # The actas in place are published by a real corte: the gate compares each row with the file before.
             if in_place:
                 installation.capture(0, in_place, image=image)
-                installation.cut()
+                installation.cut(pages=False)
             installation.capture(in_place, 1000 if new is None else in_place + new, image=image)
             yield installation
         finally:
