@@ -169,15 +169,16 @@ def _kafka_nodes(folder: Path, nodes: int) -> Iterator[DevKafka]:
             kafka.kill(number)
 
 
-@pytest.fixture(scope="session")
+# Only for the module that asks for them: an idle broker takes some per cent of a processor.
+@pytest.fixture(scope="module")
 def kafka_one(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
-    """One real broker for the session."""
+    """One real broker for the tests of a module."""
     yield from _kafka_nodes(tmp_path_factory.mktemp("kafka"), 1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kafka_three(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevKafka]:
-    """A real cluster of three for the session: a test that kills a node starts it again."""
+    """A real cluster of three for the tests of a module: a test that kills a node starts it again."""
     yield from _kafka_nodes(tmp_path_factory.mktemp("kafka"), 3)
 
 
