@@ -66,12 +66,17 @@ class ActaOfCasilla(JsonAnswer):
     """The text of its sticker, without the digest."""
 
 
-class CasillaOfDevice(JsonAnswer):
-    clave: str
+class NamedCasilla(JsonAnswer):
+    """What people call a casilla by."""
+
     seccion: int
     tipo: str
     numero: int
     ext_contigua: int
+
+
+class CasillaOfDevice(NamedCasilla):
+    clave: str
     lugar: str
     direccion: str
     municipio: str
@@ -95,7 +100,7 @@ class ImportedAnswer(JsonAnswer):
     """Sums that do not add up. They warn and decide nothing."""
 
 
-class ToImportAnswer(JsonAnswer):
+class ToImportAnswer(NamedCasilla):
     """The acta whose values can be imported."""
 
     eleccion: str
@@ -103,10 +108,6 @@ class ToImportAnswer(JsonAnswer):
     titulo: str
     qr: str
     """The text of its sticker, which the constancia shows."""
-    seccion: int
-    tipo: str
-    numero: int
-    ext_contigua: int
     constancia: str
     """The page in the place of the image: a PDF, in base64. The same question always gets the same bytes."""
 
@@ -136,14 +137,10 @@ class FileToImport(JsonAnswer):
     renglones: list[RowToImport]
 
 
-class ActaOfSite(JsonAnswer):
+class ActaOfSite(NamedCasilla):
     eleccion: str
     titulo: str
     clave: str
-    seccion: int
-    tipo: str
-    numero: int
-    ext_contigua: int
     lugar: str
     estado: Literal["llego", "falta", "sin_acta"]
     desde: datetime | None

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from capture.answers import JsonAnswer
+from capture.answers import JsonAnswer, NamedCasilla
 from prep.domain.decision import DecisionKind, DecisionState
 from prep.store.desk import TaskKind
 from prep.store.people import Role
@@ -195,12 +195,15 @@ class FueraList(ListPart):
     filas: list[FueraRow]
 
 
-class FindingRow(JsonAnswer):
-    desde: datetime
+class ReviewedRow(JsonAnswer):
     revisada: datetime | None
     """When a supervisor looked at it and said that all is right; `reviso` and `texto` tell who, and why."""
     reviso: str | None
     texto: str | None
+
+
+class FindingRow(ReviewedRow):
+    desde: datetime
 
 
 class DuplicateRow(FindingRow):
@@ -237,7 +240,7 @@ class MismatchesList(ListPart):
     filas: list[MismatchRow]
 
 
-class ExcedeRow(JsonAnswer):
+class ExcedeRow(ReviewedRow):
     """`calculado` is more than `limite`: the votes of a ballot, times the sum of lista nominal and representatives. The
     maximum of ballots takes the place of a lista nominal of 0.
     """
@@ -253,9 +256,6 @@ class ExcedeRow(JsonAnswer):
     boletas_maximas: int | None
     votos_por_boleta: int
     limite: int | None
-    revisada: datetime | None
-    reviso: str | None
-    texto: str | None
 
 
 class ExcedeList(ListPart):
@@ -277,14 +277,10 @@ class ParkedList(ListPart):
     filas: list[ParkedRow]
 
 
-class CotejoRow(JsonAnswer):
+class CotejoRow(NamedCasilla):
     eleccion: str
     titulo: str
     clave: str
-    seccion: int
-    tipo: str
-    numero: int
-    ext_contigua: int
     sitio: str | None
     """Of the device that sent the image: the paper should be there."""
     corte: int

@@ -11,6 +11,7 @@ The next manifest names the lists that are there (publisher.cut): so they are in
 import asyncio
 import contextlib
 import csv
+import fcntl
 import gzip
 import hashlib
 import io
@@ -24,6 +25,7 @@ import sys
 import tarfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -123,6 +125,37 @@ def make(public: Path, number: int) -> str:
     return hashlib.sha256((place / SUMS).read_bytes()).hexdigest()
 
 
+@contextmanager
+def _work_folder(public: Path, number: int) -> Iterator[Path]:
+    """A folder in which this process alone prepares files; it is gone at the end. A process that was killed leaves its
+    folder, and the next one removes it.
+    """
+    sweep(public)
+    folder = public / DATA / f".{number:04}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    # The lock ends with this process, however it ends. A file system without locks has folders that nobody removes.
+    held = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def sweep(public: Path) -> None:
+    """Remove the work folders of processes that were killed. Those at work stay: a tree may have several publishers."""
+    for left in (public / DATA).glob(".*-*"):
+        with contextlib.suppress(OSError):  # at work, or another process has just removed it
+            held = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            finally:
+                os.close(held)
+
+
 def _expect_published(folder: Path) -> None:
     """A file that was changed after it was published must not become clean data that a manifest then names."""
     for name, digest in read_sums((folder / SUMS).read_bytes()).items():
@@ -159,27 +192,25 @@ def make_delta(public: Path, number: int) -> bool:
     names = [f"{corte_folder(number)}/{path.name}" for path in (public / corte_folder(number)).iterdir()]
     names = [name for name in names if not name.startswith(f"{corte_folder(number)}/{SUMS}.")]
     names += [changes_path(number), *pages, *filter(None, map(twin_of, pages))]
-    fresh = public / DATA / f".{number:04}-{uuid.uuid4().hex[:8]}"
-    fresh.mkdir(parents=True)
     try:
-        with (
-            gzip.GzipFile(fresh / "delta", "wb", _LEVEL, mtime=0) as packed,
-            tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
-        ):
-            for name in sorted(names):
-                content = (public / name).read_bytes()
-                if name.endswith(".html") and f'data-corte="{number}"'.encode() not in content[:_HEAD]:
-                    return False
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mtime, entry.mode = len(content), at, 0o644
-                archive.addfile(entry, io.BytesIO(content))
-        durable.sync(fresh / "delta")
-        (fresh / "delta").rename(target)
-        durable.sync(target.parent)
+        with _work_folder(public, number) as work:
+            fresh = work / "delta"
+            with (
+                gzip.GzipFile(fresh, "wb", _LEVEL, mtime=0) as packed,
+                tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
+            ):
+                for name in sorted(names):
+                    content = (public / name).read_bytes()
+                    if name.endswith(".html") and f'data-corte="{number}"'.encode() not in content[:_HEAD]:
+                        return False
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mtime, entry.mode = len(content), at, 0o644
+                    archive.addfile(entry, io.BytesIO(content))
+            durable.sync(fresh)
+            fresh.rename(target)
+            durable.sync(target.parent)
     except FileNotFoundError:  # a page that the next corte took away
         return False
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return True
 
 
@@ -237,6 +268,7 @@ async def serve(public: Path, stop: asyncio.Event) -> None:
     Otherwise `stop` ends it at once: the next start makes what this one left.
     """
     failures, said, tried = 0, "", set[int]()
+    await asyncio.to_thread(sweep, public)
     while True:
         ended = stop.is_set()
         if ended and not await asyncio.to_thread(_is_over, public):
@@ -295,6 +327,7 @@ async def _ended(process: asyncio.subprocess.Process, public: Path, stop: asynci
         if not working.done() and not await asyncio.to_thread(_is_over, public):
             send(process, signal.SIGKILL)
             await working
+            await asyncio.to_thread(sweep, public)
             return None
         return (await working)[1]
     except asyncio.CancelledError:

@@ -28,7 +28,7 @@ from prep.rehearsal.devices import SENDERS, form_of_contest, private_key, send
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.camera import CONDITIONS
 from prep.rehearsal.drawing.press import PrintedForm
-from prep.rehearsal.installation import DEVICES, TYPISTS, NightPlace, installation, prepare, rehearsal_night, speaker
+from prep.rehearsal.installation import DEVICES, NightPlace, installation, people, prepare, rehearsal_night, speaker
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
@@ -151,7 +151,7 @@ async def whole_way(work: Work, place: NightPlace) -> Rates:
     ):
         group.create_task(type_all(work.plan, place, progress))
         # Passwords are slow to check on purpose; this time is not part of the figure.
-        while progress.present < TYPISTS:  # noqa: ASYNC110  # sessions are open before the clock starts
+        while progress.present < sum(map(len, people(work.plan).values())):  # noqa: ASYNC110  # sessions are open before the clock starts
             await asyncio.sleep(0.1)
         began, spent = time.perf_counter(), _cpu_seconds(place)
         sending = group.create_task(send_all(work, place, client, progress, ahead=AHEAD))

@@ -37,6 +37,11 @@ from prep.store import embedded
 SITES: Final = ("CATD-1", "CCV-2")
 """Of the list that a database has if its catalogue states no sites."""
 TYPISTS: Final = 12
+"""Capturistas of a large night, half of them at each site."""
+FEW: Final = 4
+"""The same of a small one: a password takes long to check on purpose, and each idle person asks for work again."""
+SMALL: Final = 400
+"""Sheets of a small night, at most."""
 DEVICES: Final = {"movil": "movil-01", "escaner": "escaner-01", "urna": "urna-01"}
 ENGINE: Final = ("PREP_BUS", "PREP_KAFKA", "PREP_BLOBS", "PREP_S3", "PREP_DATABASE")
 """Settings that a night takes from its environment: bus, image store and database."""
@@ -130,7 +135,7 @@ def prepare(
         words.with_suffix(".nueva").write_text(secrets.token_urlsafe(12))
         words.with_suffix(".nueva").replace(words)
     # Two sites, so that the rule of the second capture at another site is at work.
-    everybody = [("capturista", site, logins) for site, logins in people().items()]
+    everybody = [("capturista", site, logins) for site, logins in people(plan).items()]
     everybody += [("operador_catd", SITES[0], ["operador"]), ("supervisor", SITES[0], ["supervisor"])]
     with postgres_kept(place):
         if place.environment.get("PREP_BUS") == "kafka":
@@ -174,9 +179,10 @@ def add_people(place: NightPlace, logins: Sequence[str], *, role: str, site: str
             raise
 
 
-def people() -> dict[str, list[str]]:
+def people(plan: Plan) -> dict[str, list[str]]:
     """Site → logins of its capturistas."""
-    return {site: [f"capturista{place}{n}" for n in range(TYPISTS // len(SITES))] for place, site in enumerate(SITES)}
+    each = (FEW if len(plan.sheets) <= SMALL else TYPISTS) // len(SITES)
+    return {site: [f"capturista{place}{number}" for number in range(each)] for place, site in enumerate(SITES)}
 
 
 def command_line(name: str = "prep") -> str:

@@ -10,7 +10,7 @@ import aiohttp
 
 from prep.domain.decision import SIN_ACTA_OF, DecisionKind
 from prep.errors import PrepError
-from prep.rehearsal.installation import TYPISTS, HttpAnswer, NightPlace, people, persistent, speaker
+from prep.rehearsal.installation import HttpAnswer, NightPlace, people, persistent, speaker
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
 
@@ -19,12 +19,12 @@ IDLE: Final = 0.5
 
 
 async def type_all(plan: Plan, place: NightPlace, progress: Progresses, *around: aiohttp.ClientMiddlewareType) -> None:
-    logins = [login for logins in people().values() for login in logins]
+    logins = [login for logins in people(plan).values() for login in logins]
     codes = {election.id: election.code for election in plan.catalog.elections}
     claves = {acta.qr: (codes[acta.election], acta.clave) for acta in plan.catalog.actas}
     # A task names its acta by election and clave; so a person finds the sheet by these two.
     shown = {claves[sheet.qr]: sheet for sheet in plan.sheets if sheet.qr in claves}
-    async with speaker(place, TYPISTS, *around) as client:  # `around` sees each request; load tests measure with it
+    async with speaker(place, len(logins), *around) as client:  # `around` sees each request; load tests measure with it
         await asyncio.gather(
             *(
                 capturista(plan, place, progress, client, shown, number=number, login=login)

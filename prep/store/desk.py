@@ -4,6 +4,7 @@ A capture locks the task first, by its lease. The capture, the end of the task a
 is a random number that only its holder knows. After `until` every person may take the task again.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class TaskKind(StrEnum):
 
 
 CONTROL: Final = "control"
+LOOKS: Final = 20
+"""How often a request looks for a task, while others hold those that wait for as long as their own request takes."""
+LOOK: Final = 0.02
+"""Seconds between two of these looks."""
 """The kind of a hidden known acta in the table of tasks. Everybody is told that it is a capture."""
 
 
@@ -225,15 +230,24 @@ async def lease(
     It is one statement, so people who ask at the same time get different tasks. An expired lease is given back first.
     A task of another site is open to all if it was opened before `any_site_before`: that site may be lost.
     """
+    looks = LOOKS
     while True:
         try:
             row = await connection.fetchrow(SQL["lease"], person, site, kinds, now, until, new, any_site_before)
         except asyncpg.UniqueViolationError:
             continue  # the same person asked twice at once, and the other request has just been given one
+        if row is None:
+            looks -= 1
+            if not looks or not await connection.fetchval(
+                SQL["lease_again"], person, site, kinds, now, any_site_before
+            ):
+                return None
+            await asyncio.sleep(LOOK)
         # The row may be the person's own task from before, whose time is over: that one is given back first.
-        if row is None or row["lease_until"] > now:
-            return None if row is None else _held_task(row)
-        await connection.execute(SQL["give_back_expired"], person, now)
+        elif row["lease_until"] > now:
+            return _held_task(row)
+        else:
+            await connection.execute(SQL["give_back_expired"], person, now)
 
 
 async def draw_control(

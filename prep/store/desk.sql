@@ -38,6 +38,20 @@ LEFT JOIN acta a ON a.id = t.acta
 LEFT JOIN casilla c ON c.id = a.casilla
 LEFT JOIN contest k ON k.id = a.contest
 
+-- $1 to $5 as $1 to $4 and $7 of `lease`, with the same conditions. It sees what `lease` passes over: tasks that another
+-- request has locked and may still give up, and the one that another request of this person has just been given.
+-- name: lease_again
+SELECT EXISTS (SELECT FROM task WHERE lease_person = $1 AND lease IS NOT NULL)
+    OR NOT EXISTS (SELECT FROM person WHERE id = $1 AND paused)
+    AND EXISTS (
+        SELECT FROM task
+        WHERE task.kind = ANY ($3::text[])
+            AND (lease IS NULL OR lease_until <= $4)
+            AND (queue_at < created_at + interval '10 minutes' OR queue_at <= $4)
+            AND $1 <> ALL (not_persons)
+            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $5)
+    )
+
 -- A hidden known acta (control) waits for nobody: it ends when it is given back.
 -- name: give_back_expired
 WITH ended AS (

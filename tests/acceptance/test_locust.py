@@ -21,10 +21,14 @@ from tests.makers.waiting import PATIENCE
 CASILLAS = 8
 
 
+def _plan() -> Plan:
+    folder, sheets = synthetic(CASILLAS, seed=2)
+    return Plan("carga", folder, load_catalog(folder), sheets, len(sheets), 2, 0.0, 0.0)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[NightPlace]:
-    folder, sheets = synthetic(CASILLAS, seed=2)
-    plan = Plan("carga", folder, load_catalog(folder), sheets, len(sheets), 2, 0.0, 0.0)
+    plan = _plan()
     try:
         yield prepare(plan, tmp_path / "datos", tmp_path / "publico", {})
     finally:
@@ -34,7 +38,7 @@ def place(tmp_path: Path) -> Iterator[NightPlace]:
 async def locust(place: NightPlace, *words: str) -> tuple[int, str, str]:
     accounts = place.data / "personas.txt"
     password = (place.data / "clave").read_text()
-    accounts.write_text("".join(f"{login} {password}\n" for site in people().values() for login in site))
+    accounts.write_text("".join(f"{login} {password}\n" for site in people(_plan()).values() for login in site))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "load_tests" / "locustfile.py")),
         *(

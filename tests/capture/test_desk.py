@@ -202,6 +202,18 @@ async def test_a_person_holds_one_lease_and_asking_again_gives_the_same(room: Ro
     assert len(claves) == 5, "five people hold five different actas"
 
 
+async def test_a_task_that_another_request_holds_for_a_moment_and_gives_up_is_not_passed_over(room: Room) -> None:
+    await room.arrive(1)
+    async with room.pool.acquire() as connection:
+        holding = connection.transaction()
+        await holding.start()
+        await connection.execute("SELECT FROM task FOR UPDATE")
+        asked = asyncio.create_task(room.lease("ana"))
+        await asyncio.sleep(0.1)
+        await holding.rollback()
+    assert await asked is not None
+
+
 async def test_an_expired_lease_goes_back_to_the_queue_and_opens_nothing(room: Room) -> None:
     await room.arrive(1)
     lost = await room.lease("ana")

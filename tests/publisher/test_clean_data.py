@@ -13,12 +13,14 @@ import tarfile
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from integrity import minimal_verifier
+from integrity.layout import DATA
 from integrity.report import Result
 from integrity.verify import verify
 from prep.store import leading
@@ -263,13 +265,17 @@ async def test_a_process_that_ends_between_the_look_and_the_stop_is_no_error(
     await tonight.cut()
     look, asked = data._is_over, threading.Event()
 
+    def at_work() -> bool:
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):  # it has ended: a zombie has no command line
+                if data.__name__ in child.cmdline():
+                    return True
+        return False
+
     def look_slowly(public: Path) -> bool:
         """The process, which is at work when this is asked, ends before the answer."""
-        while data.lacking(public):
+        while data.lacking(public) or at_work():
             time.sleep(0.01)
-        for child in psutil.Process().children():
-            if data.__name__ in child.cmdline():
-                child.wait()
         time.sleep(0.2)  # the loop hears of its end
         asked.set()
         return look(public)
@@ -278,3 +284,19 @@ async def test_a_process_that_ends_between_the_look_and_the_stop_is_no_error(
     assert await data.complete(public, stop) == ""
     assert asked.is_set()
     assert data.lacking(public) == []
+
+
+async def test_what_a_killed_process_left_is_removed_and_what_another_is_making_stays(tonight: SmallNight) -> None:
+    public = tonight.office.public
+    await tonight.cut()
+    left = public / DATA / ".0000-deadbeef"
+    left.mkdir(parents=True)
+    (left / "delta").write_bytes(b"half")
+    with data._work_folder(public, 0) as work:
+        assert not left.exists()
+        (work / "delta").write_bytes(b"half")
+        data.sweep(public)
+        assert (work / "delta").exists()
+        assert data.make_delta(public, 0), "another process of the same corte"
+        assert (work / "delta").exists()
+    assert [*(public / DATA).glob(".*")] == []
