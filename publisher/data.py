@@ -131,17 +131,36 @@ def _work_folder(public: Path, number: int) -> Iterator[Path]:
     folder, and the next one removes it.
     """
     sweep(public)
-    folder = public / DATA / f".{number:04}-{uuid.uuid4().hex[:8]}"
-    folder.mkdir(parents=True)
-    # The lock ends with this process, however it ends. A file system without locks has folders that nobody removes.
-    held = os.open(folder, os.O_RDONLY)
-    with contextlib.suppress(OSError):
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    folder, held = _locked_folder(public, number)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
+
+
+def _locked_folder(public: Path, number: int) -> tuple[Path, int]:
+    """A new folder, and its lock, which ends with this process, however it ends."""
+    while True:
+        folder = public / DATA / f".{number:04}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        # Another process may sweep it before it is locked: then it gets another name.
+        with contextlib.suppress(FileNotFoundError):
+            held = os.open(folder, os.O_RDONLY)
+            if _locks(held) and folder.exists():
+                return folder, held
+            os.close(held)
+
+
+def _locks(held: int) -> bool:
+    """Lock the open folder; False if another process has it. A file system without locks has folders that stay."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def sweep(public: Path) -> None:
