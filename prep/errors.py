@@ -4,7 +4,10 @@ A refusal has a sentence, for the person who reads it, and a code, for the progr
 worded better one day; the code of a case never changes. `docs/api.md` shows the table below, and a test compares both.
 """
 
+import errno
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar, Final, Self
 
 from prep.printable import printable
@@ -181,3 +184,32 @@ class Unavailable(PrepError):
     def __init__(self, sentence: str, *, code: Code | None = None, retry_after: int = 5) -> None:
         super().__init__(sentence, code=code)
         self.retry_after = retry_after
+
+
+_REASONS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.ENOENT: "no existe",
+        errno.EACCES: "no hay permiso",
+        errno.EPERM: "no está permitido",
+        errno.EISDIR: "es una carpeta",
+        errno.ENOTDIR: "una parte de la ruta no es una carpeta",
+        errno.EEXIST: "ya existe",
+        errno.ENOTEMPTY: "la carpeta no está vacía",
+        errno.ENOSPC: "el disco está lleno",
+        errno.EDQUOT: "se acabó la cuota del disco",
+        errno.EROFS: "el disco es de solo lectura",
+        errno.EIO: "el disco falla",
+        errno.ENAMETOOLONG: "el nombre es demasiado largo",
+        errno.ELOOP: "sus enlaces dan vueltas",
+        errno.EBUSY: "está ocupado",
+        errno.EMFILE: "hay demasiados archivos abiertos",
+        errno.ENFILE: "hay demasiados archivos abiertos",
+        errno.EADDRINUSE: "ya lo usa otro proceso",
+        errno.EADDRNOTAVAIL: "esta máquina no tiene esa dirección",
+    }
+)
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, for the end of a sentence: in Spanish if it is one of the usual reasons."""
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ctypes
-import errno
 import fcntl
 import os
 import signal
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from prep.errors import PrepError, Rejected, Unavailable
+from prep.errors import PrepError, Rejected, Unavailable, reason_of
 
 LOCK: Final = "serve.lock"
 """In the data folder: locked while an installation runs there. It holds the process number, or nothing at its end."""
@@ -148,8 +147,6 @@ def listening(host: str, port: int) -> socket.socket:
             opened.bind(address)
             opened.listen(BACKLOG)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            why = "ya lo usa otro proceso" if taken else error.strerror or str(error)
-            raise Rejected(f"no se puede abrir el puerto {port} de {host}: {why}") from None
+            raise Rejected(f"no se puede abrir el puerto {port} de {host}: {reason_of(error)}") from None
         undone.pop_all()
         return opened

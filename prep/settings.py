@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from prep.errors import Rejected
+from prep.errors import Rejected, reason_of
 
 PREFIX: Final = "PREP_"
 RUN_SECRETS: Final = Path("/run/secrets")
@@ -254,7 +254,7 @@ def read_settings() -> Settings:
     except SettingsError as error:
         # The library wraps what it met when it read a file.
         met = error.__cause__
-        why = met.strerror if isinstance(met, OSError) else "no es un texto en UTF-8"
+        why = reason_of(met) if isinstance(met, OSError) else "no es un texto en UTF-8"
         name = re.search(r'field "(\w+)"', str(error))
         raise Rejected(f"no se puede leer el secreto {PREFIX.lower()}{name[1] if name else ''}: {why}") from None
     except ValidationError as error:

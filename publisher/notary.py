@@ -33,7 +33,7 @@ from integrity.sealing.sello import seals
 from integrity.sealing.stamp import STAMPS, Authority
 from prep import observe
 from prep.domain.night import Night
-from prep.errors import Rejected
+from prep.errors import Rejected, reason_of
 from prep.settings import Settings, now
 
 log: Final = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ class Notary:
                 lacking = await self.complete(public)
                 why = lacking.why
             except OSError as error:
-                why = f"no se pudo leer o escribir en lo publicado: {error.strerror}"
+                why = f"no se pudo leer o escribir en lo publicado: {reason_of(error)}"
             # The pause doubles with each failed round, up to `LONGEST_PAUSE`.
             failures = failures + 1 if why else 0
             if why and why != said:
@@ -214,7 +214,7 @@ def notary_of(settings: Settings, night: Night) -> Notary | None:
     except NotSealed as problem:
         raise Rejected(problem.sentence) from None
     except OSError as error:
-        raise Rejected(f"no se puede leer el certificado {error.filename}: {error.strerror}") from None
+        raise Rejected(f"no se puede leer el certificado {error.filename}: {reason_of(error)}") from None
     return Notary(opened, authorities, zone=night.tz)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prep.domain.night import CENTRO, LONGEST, ZONES, Institute, Night, logo_name
 from prep.domain.rules import read_toml
-from prep.errors import Rejected
+from prep.errors import Rejected, reason_of
 
 NAME: Final = "noche.toml"
 _TOP: Final = frozenset(
@@ -117,7 +117,7 @@ def _beside(folder: Path, name: str) -> bytes | None:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise ValueError(f"no se puede leer {folder / name}: {error.strerror}") from None
+        raise ValueError(f"no se puede leer {folder / name}: {reason_of(error)}") from None
 
 
 def sample_night_file(now: datetime) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from prep.domain.catalog import Catalog
-from prep.errors import Rejected
+from prep.errors import Rejected, reason_of
 from prep.files.catalog_files import CatalogErrors, files_in, review_catalog
 from prep.files.catalog_summary import catalog_summary, catalog_totals
 from prep.files.catalog_template import FORMAT_NAME, catalog_format, sample_catalog
@@ -107,7 +107,7 @@ def _write_stickers(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         arguments.out.write_bytes(sheets)
     except OSError as error:
-        raise Rejected(f"no se puede escribir {arguments.out}: {error.strerror}") from None
+        raise Rejected(f"no se puede escribir {arguments.out}: {reason_of(error)}") from None
     signed = "con su huella" if key else "sin huella: PREP_QR_KEY no está"
     print(f"{arguments.out}: {count} etiquetas de 28 mm, {signed}")
     return 0
@@ -163,7 +163,7 @@ def _write_template(folder: Path) -> int:
         (folder / FORMAT_NAME).write_text(catalog_format(), encoding="utf-8")
         (folder / NIGHT_NAME).write_text(sample_night_file(now()), encoding="utf-8")
     except OSError as error:
-        raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
+        raise Rejected(f"no se puede escribir en {folder}: {reason_of(error)}") from None
     print(f"{folder}: un catálogo de ejemplo; cada columna se explica en {folder / FORMAT_NAME}")
     print(f"la noche se declara en {folder / NIGHT_NAME}; cada línea se explica ahí")
     print(f"para revisarlo: prep catalog check {folder} y prep night check {folder}")

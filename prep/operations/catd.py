@@ -39,7 +39,7 @@ from capture.receipts import receipt_is_right, signing_key
 from integrity import durable
 from prep.arguments import Parser
 from prep.domain.catalog import read_identity
-from prep.errors import Code, PrepError, Rejected
+from prep.errors import Code, PrepError, Rejected, reason_of
 from prep.operations.accounts import asked_password
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds
 from prep.scan.digitize import scan_files
@@ -355,7 +355,7 @@ class ScanFolder:
                 return self._put(path, ASIDE, name, f"el archivo pasa de {LARGEST} bytes")
             content = path.read_bytes()
         except OSError as error:
-            return self._say(f"{name}: no se puede leer ({error.strerror}); se intenta de nuevo")
+            return self._say(f"{name}: no se puede leer ({reason_of(error)}); se intenta de nuevo")
         sha256 = hashlib.sha256(content).hexdigest()
         known = self._journal.find(sha256)
         if known is not None and (known["receipt"] is not None or self._spooled(sha256).exists()):
@@ -723,7 +723,7 @@ def _content_of(path: Path) -> bytes:
             raise Rejected(f"{path} pasa de {LARGEST_FILE} bytes")
         return path.read_bytes()
     except OSError as error:
-        raise Rejected(f"no se puede leer {path}: {error.strerror}") from None
+        raise Rejected(f"no se puede leer {path}: {reason_of(error)}") from None
 
 
 def _now() -> str:

@@ -49,7 +49,7 @@ from prep.bus.opened import open_bus
 from prep.domain.hours import CENTRAL, hour_words
 from prep.domain.night import Night
 from prep.domain.quality import NightQuality
-from prep.errors import PrepError, Rejected, Unavailable
+from prep.errors import PrepError, Rejected, Unavailable, reason_of
 from prep.messages import Topic
 from prep.operations import documents as acts
 from prep.operations import night as night_orders
@@ -442,7 +442,7 @@ def _write_file(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write(path, content)
     except OSError as error:
-        raise Rejected(f"no se puede escribir {path}: {error.strerror}") from None
+        raise Rejected(f"no se puede escribir {path}: {reason_of(error)}") from None
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from prep import observe
 from prep.arguments import Parser
 from prep.domain.catalog import TerritoryKind
 from prep.domain.night import Night, in_words, is_late, missed, obstacles, timetable
-from prep.errors import PrepError, Rejected
+from prep.errors import PrepError, Rejected, reason_of
 from prep.files.night_file import NAME, read_night_file, sample_night_file
 from prep.operations.catalog_commands import load_folder, reviewed
 from prep.settings import BusKind, Part, Settings, now, read_settings
@@ -86,7 +86,7 @@ def _write_template(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(sample_night_file(now()), encoding="utf-8")
     except OSError as error:
-        raise Rejected(f"no se puede escribir {path}: {error.strerror}") from None
+        raise Rejected(f"no se puede escribir {path}: {reason_of(error)}") from None
     print(f"{path}: cada línea se explica ahí; para revisarla: prep night check {folder}")
     return 0
 

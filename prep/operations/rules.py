@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prep.arguments import Parser
 from prep.domain.rules import FOLDER, OWN, RULE_SETS, RuleErrors, description, read_rules
-from prep.errors import PrepError, Rejected
+from prep.errors import PrepError, Rejected, reason_of
 from prep.files.official_words import understand
 
 DRAFT = """# Un conjunto de reglas: con qué criterios se observa y se contabiliza un acta, y con qué palabras.
@@ -75,7 +75,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Rejected(f"no se puede leer {path}: {error.strerror}") from None
+        raise Rejected(f"no se puede leer {path}: {reason_of(error)}") from None
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -126,6 +126,6 @@ def _new(arguments: argparse.Namespace) -> int:
     except FileExistsError:
         raise Rejected(f"{path} ya existe") from None
     except OSError as error:
-        raise Rejected(f"no se puede escribir {path}: {error.strerror}") from None
+        raise Rejected(f"no se puede escribir {path}: {reason_of(error)}") from None
     print(f"{path}: un borrador con los textos de {known.name}; cámbielo y revíselo con «prep rules check {path}»")
     return 0

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from prep.arguments import Parser
 from prep.domain.rules import RULE_SETS
-from prep.errors import PrepError
+from prep.errors import PrepError, reason_of
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import replay
 from prep.rehearsal.devices import Journal, send_all
@@ -44,7 +44,7 @@ def content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise PrepError(f"no se puede leer {path}: {error.strerror}") from None
+        raise PrepError(f"no se puede leer {path}: {reason_of(error)}") from None
 
 
 def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, ReplaySource]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from prep.domain.catalog import Catalog
 from prep.domain.rules import OWN, RULE_SETS, RuleSet, read_rules, rule_set
-from prep.errors import Rejected
+from prep.errors import Rejected, reason_of
 from prep.files.catalog_files import CatalogErrors, load_catalog
 from prep.files.official import OfficialFile, read_official
 from prep.files.official_candidates import CandidateRow, read_candidates
@@ -85,7 +85,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Rejected(f"no se puede leer {path}: {error.strerror}") from None
+        raise Rejected(f"no se puede leer {path}: {reason_of(error)}") from None
 
 
 def _rules(stated: str) -> RuleSet:

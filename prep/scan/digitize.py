@@ -23,7 +23,7 @@ from typing import Any, Final
 from PIL import Image, ImageChops
 
 from prep.domain.layout import FoundMarks
-from prep.errors import Parked, Rejected
+from prep.errors import Parked, Rejected, reason_of
 from prep.scan.cascade import QrReading, read_qr
 from prep.scan.corners import find_marks
 from prep.scan.header import DEFAULT_MAX_PIXELS
@@ -301,7 +301,7 @@ def scan_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
         except (Rejected, Parked) as refusal:
             found["error"] = refusal.sentence
         except OSError as error:
-            found["error"] = f"no se pudo leer el archivo: {error.strerror}"
+            found["error"] = f"no se pudo leer el archivo: {reason_of(error)}"
         else:
             found |= {"text": reading.text, "decoder": reading.decoder, "ms": reading.ms}
         yield found

@@ -21,7 +21,7 @@ from integrity.sealing.certificates import NotSealed
 from integrity.sums import Malformed
 from prep import observe
 from prep.arguments import Parser
-from prep.errors import PrepError, Rejected
+from prep.errors import PrepError, Rejected, reason_of
 from publisher.mirror.mirror import Mirror, MirrorRequest
 from publisher.mirror.origin import Origin, base_of
 
@@ -50,7 +50,7 @@ async def mirroring(
             each.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".candado", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise Rejected(f"no se puede escribir en {folder}: {error.strerror}") from None
+        raise Rejected(f"no se puede escribir en {folder}: {reason_of(error)}") from None
     try:
         try:
             # The system gives the lock back when the process ends, however it ends.

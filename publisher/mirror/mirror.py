@@ -27,7 +27,7 @@ from integrity.sums import Malformed
 from integrity.tree.documents import read_index
 from integrity.verify import verify
 from prep import observe
-from prep.errors import Parked, PrepError, Unavailable
+from prep.errors import Parked, PrepError, Unavailable, reason_of
 from publisher.mirror.carrier import Carrier, few_at_once
 from publisher.mirror.divergence import Divergence, DivergenceRecord
 from publisher.mirror.origin import SMALL, Gone, Origin, OriginDiffers, Patience
@@ -245,7 +245,7 @@ class Mirror:
         except (PrepError, OSError) as error:
             diverges = isinstance(error, Parked)
             sentence = (
-                error.sentence if isinstance(error, PrepError) else f"el disco no deja escribir: {error.strerror}"
+                error.sentence if isinstance(error, PrepError) else f"el disco no deja escribir: {reason_of(error)}"
             )
             if sentence != self.wrong:
                 self._tell(f"{'DIVERGENCIA' if diverges else 'error'}: {sentence}")
