@@ -337,14 +337,14 @@ def test_a_picture_without_a_legible_code_is_sent_all_the_same_and_the_person_sa
     phone.photograph(blurred)
     expect(phone.page.get_by_role("heading", level=1)).to_have_text("¿De qué acta es la foto?")
     expect(phone.page.locator(".advice")).to_contain_text("No se pudo leer el código QR")
-    phone.page.get_by_label("Casilla").select_option(label="sección 7, básica")
+    phone.page.get_by_role("combobox", name="Casilla").select_option(label="sección 7, básica")
     accessible(phone.page)
     shots(phone.page, "casilla-elegir")
     # The page is closed before the person answers: it was not sent, and the question is there again.
     phone.close()
     assert sent_by(room, phone.name) == []
     phone.open()
-    phone.page.get_by_label("Casilla").select_option(label="sección 7, básica")
+    phone.page.get_by_role("combobox", name="Casilla").select_option(label="sección 7, básica")
     phone.answer("Enviar: Diputaciones locales")
     phone.has(1)
     other = drawn(VALUES, 8, text="tampoco")
