@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from prep.errors import PrepError, reason_of
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal import replay
 from prep.rehearsal.devices import Journal, send_all
+from prep.rehearsal.drawing.press import WIDTH
 from prep.rehearsal.folders import folders_of, take
 from prep.rehearsal.installation import (
     NightPlace,
@@ -37,6 +39,8 @@ from prep.rehearsal.synthetic import NATIONAL, national_night, synthetic
 
 DEMO: Final = 60
 """Number of casillas of a demo."""
+WIDTHS: Final = range(1_000, 6_801)
+"""Of an image, in pixels. On a narrower one the sticker cannot be read."""
 
 
 def content(path: Path) -> bytes:
@@ -58,7 +62,7 @@ def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, ReplaySource]:
     )
     speed, seed, sheets = pace(arguments.speed), arguments.seed, source.sheets
     plan = Plan(source.name, source.folder, source.catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
-    return with_layouts(plan), source
+    return with_layouts(replace(plan, width=image_width(arguments.image_width))), source
 
 
 def pace(words: str) -> float:
@@ -69,6 +73,13 @@ def pace(words: str) -> float:
         if (speed := float(words)) > 0 and math.isfinite(speed):
             return speed
     raise PrepError(f"--speed es «max» o cuántas veces más aprisa que la noche real: no «{words}»")
+
+
+def image_width(pixels: int) -> int:
+    """Raises PrepError if no image is drawn so wide."""
+    if pixels not in WIDTHS:
+        raise PrepError(f"--image-width es un número de píxeles de {WIDTHS[0]:,} a {WIDTHS[-1]:,}: no {pixels}")
+    return pixels
 
 
 def command_replay(arguments: argparse.Namespace) -> int:
@@ -95,6 +106,7 @@ def command_demo(arguments: argparse.Namespace) -> int:
     catalog = load_catalog(folder)
     name = "nacional" if arguments.national else "demo"
     plan = Plan(name, folder, catalog, sheets, len(sheets), arguments.seed, 0.05, pace(arguments.speed))
+    plan = replace(plan, width=image_width(arguments.image_width))
     plan = plan if arguments.national else with_layouts(plan)
     place = begin(plan, arguments, vouched=True)
     with stamper(place):
@@ -312,6 +324,13 @@ def main(words: Sequence[str]) -> int:
         each.add_argument("--data", type=Path, metavar="CARPETA", help="donde la noche guarda lo suyo")
         each.add_argument("--fresh", action="store_true", help="borra la noche a medias que haya en --data")
         each.add_argument("--interval", type=float, default=15, metavar="S", help="segundos entre cortes (15)")
+        each.add_argument(
+            "--image-width",
+            type=int,
+            default=WIDTH,
+            metavar="PX",
+            help="ancho de las imágenes que se dibujan, en píxeles (%(default)s); menos es más aprisa",
+        )
     arguments = parser.parse_args(words)
     try:
         command: int = arguments.command(arguments)

@@ -22,7 +22,7 @@ from prep.domain.entry import HEADER, TOTAL
 from prep.processes import die_with_parent
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.camera import CONDITIONS
-from prep.rehearsal.drawing.press import PrintedForm
+from prep.rehearsal.drawing.press import HEIGHT, WIDTH, PrintedForm
 from prep.rehearsal.installation import DEVICES, NightPlace, persistent, speaker
 from prep.rehearsal.plan import Plan, Progresses
 from prep.rehearsal.replay import Sheet
@@ -63,12 +63,13 @@ class Journal:
             self.receipts.add(fields["key"])
 
 
-def picture(plan_seed: int, form: PrintedForm, sheet: Sheet) -> bytes:
-    """The image of a sheet: always the same bytes for the same sheet and seed."""
+def picture(plan_seed: int, form: PrintedForm, sheet: Sheet, width: int = WIDTH) -> bytes:
+    """The image of a sheet, `width` pixels wide: always the same bytes for the same sheet, seed and width."""
     # Each sheet has a generator of its own, so its bytes do not depend on the order of drawing.
     rng = random.Random(f"{plan_seed} {sheet.key}")
     condition = rng.choices(list(CONDITIONS.values()), weights=[weight for _, weight in WEATHER])[0]
-    return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition)
+    size = (width, round(HEIGHT * width / WIDTH))
+    return draw(form, sheet.values or {}, sheet.qr, rng=rng, condition=condition, size=size)
 
 
 WEATHER: Final = (("limpia", 78), ("girada", 10), ("borrosa", 6), ("oscura", 6))
@@ -112,7 +113,7 @@ async def send_all(plan: Plan, place: NightPlace, progress: Progresses, journal:
                 due = started + (sheet.acopio - first).total_seconds() / plan.speed
                 await asyncio.sleep(max(0.0, due - loop.time()))
             # Drawing takes much processor time. In another process it does not hold up the senders.
-            drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet)
+            drawn = await loop.run_in_executor(pool, picture, plan.seed, forms[sheet.key], sheet, plan.width)
             await queue.put((number, sheet, drawn))
         for _ in range(SENDERS):
             await queue.put(None)

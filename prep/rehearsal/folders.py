@@ -23,6 +23,7 @@ _SAYS: Final[Mapping[str, str]] = {
     "catalogo": "otro catálogo u otras reglas",
     "seed": "otra semilla",
     "mistakes": "otra parte de equivocaciones",
+    "ancho": "otro ancho de las imágenes",
     "interval": "otros segundos entre cortes",
     "public": "otra carpeta pública",
 }
@@ -57,6 +58,7 @@ def take(plan: Plan, folders: NightFolders, *, interval: float, fresh: bool) -> 
         "catalogo": plan.catalog.digest,
         "seed": plan.seed,
         "mistakes": plan.mistakes,
+        "ancho": plan.width,
         "interval": interval,
         "public": str(public),
     }

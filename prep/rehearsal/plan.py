@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prep.domain.catalog import Catalog
+from prep.rehearsal.drawing.press import WIDTH
 from prep.rehearsal.replay import Sheet
 
 
@@ -22,6 +23,8 @@ class Plan:
     mistakes: float
     speed: float
     """Number of seconds of the election that pass in one second here; 0: as fast as possible."""
+    width: int = WIDTH
+    """Of each image, in pixels."""
 
 
 @dataclass(slots=True)

@@ -72,7 +72,7 @@ def quintana_roo(official: Official, tmp_path_factory: pytest.TempPathFactory) -
     done = prep(
         "replay", str(official(name)), "--rules", "qroo-2019", "--public", str(tmp_path / "publico"),
         "--data", str(tmp_path / "datos"), "--json", str(report),
-        "--interval", "90",
+        "--interval", "90", "--image-width", "1000",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return tmp_path

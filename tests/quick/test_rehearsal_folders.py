@@ -64,6 +64,7 @@ def test_a_night_that_ended_is_deleted_with_its_own_public_folder(places: NightF
 OTHERS: dict[str, tuple[str, Callable[[Path], tuple[Plan, Path]]]] = {
     "seed": ("otra semilla", lambda public: (replace(PLAN, seed=2), public)),
     "catalogue": ("otro catálogo u otras reglas", lambda public: (night(casillas=4), public)),
+    "ancho": ("otro ancho de las imágenes", lambda public: (replace(PLAN, width=1_200), public)),
     "mistakes": ("otra parte de equivocaciones", lambda public: (replace(PLAN, mistakes=0.5), public)),
     "election": ("otra elección", lambda public: (replace(PLAN, name="nacional"), public)),
     "public folder": ("otra carpeta pública", lambda public: (PLAN, public.with_name("otra"))),
