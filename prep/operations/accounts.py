@@ -52,12 +52,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 Work = Callable[[Connection], Awaitable[str]]
+Add = Callable[..., Parser]
+"""Adds a command with this name."""
+Named = Callable[[Connection, str], Awaitable[None]]
 
 
 def _accounts_parser() -> Parser:
-    parser = Parser(prog="prep", description="Quién puede enviar imágenes y quién puede capturar.")
-    commands = parser.add_subparsers(required=True, metavar="ORDEN")
-    device = commands.add_parser("enroll", help="inscribe dispositivos", prog="prep device enroll")
+    parser = Parser(prog="prep")
+    kinds = parser.add_subparsers(required=True)
+    for kind, text, add in (
+        ("device", "Quién puede enviar imágenes.", _add_device_commands),
+        ("user", "Quién puede capturar y supervisar.", _add_user_commands),
+    ):
+        add(kinds.add_parser(kind, description=text).add_subparsers(required=True, metavar="ORDEN").add_parser)
+    return parser
+
+
+def _add_device_commands(order: Add) -> None:
+    device = order("enroll", help="inscribe dispositivos")
     device.add_argument("devices", nargs="+", metavar="DISPOSITIVO", help="identificador: letras, números, «-» y «_»")
     device.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD en que están")
     key = device.add_mutually_exclusive_group(required=True)
@@ -66,15 +78,7 @@ def _accounts_parser() -> Parser:
     )
     key.add_argument("--keys", metavar="CARPETA", type=Path, help="crea ahí la llave privada de cada uno: NOMBRE.pem")
     device.set_defaults(command=_enroll_devices)
-    user = commands.add_parser("add", help="agrega personas", prog="prep user add")
-    user.add_argument("logins", nargs="+", metavar="USUARIO", help="nombre con el que cada persona entra")
-    roles = [role.value for role in Role]
-    user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
-    user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
-    user.set_defaults(command=_add_people)
-    invite = commands.add_parser(
-        "invite", help="un código con el que un teléfono se inscribe solo, una vez y pronto", prog="prep device invite"
-    )
+    invite = order("invite", help="un código con el que un teléfono se inscribe solo, una vez y pronto")
     invite.add_argument("device", metavar="DISPOSITIVO", help="el identificador que tendrá")
     invite.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD en que está")
     invite.add_argument("--sections", default="", metavar="SECCIONES", help="sus casillas, por sección: como 5-9,12")
@@ -85,20 +89,16 @@ def _accounts_parser() -> Parser:
         "--address", default="", metavar="DIRECCIÓN", help="la de la recepción, como https://…; con ella dice el enlace"
     )
     invite.set_defaults(command=_invite_device)
-    rotate = commands.add_parser(
-        "rotate", help="cambia la llave de un dispositivo, con el mismo identificador", prog="prep device rotate"
-    )
+    rotate = order("rotate", help="cambia la llave de un dispositivo, con el mismo identificador")
     rotate.add_argument("device", metavar="DISPOSITIVO", help="el identificador con que está inscrito")
     new = rotate.add_mutually_exclusive_group(required=True)
     new.add_argument("--key", metavar="LLAVE", help="su nueva llave pública Ed25519: PEM, o 32 bytes en base64")
     new.add_argument("--keys", metavar="CARPETA", type=Path, help="crea ahí su nueva llave privada: NOMBRE.pem")
     rotate.set_defaults(command=_rotate_device, shuts=True)
-    show = commands.add_parser("show", help="las llaves de un dispositivo y todo lo que envió", prog="prep device show")
+    show = order("show", help="las llaves de un dispositivo y todo lo que envió")
     show.add_argument("device", metavar="DISPOSITIVO", help="su identificador")
     show.set_defaults(command=_show_device)
-    lost = commands.add_parser(
-        "lost", help="declara que nunca llegarán unos números de envío; lo dicen dos personas", prog="prep device lost"
-    )
+    lost = order("lost", help="declara que nunca llegarán unos números de envío; lo dicen dos personas")
     lost.add_argument("device", metavar="DISPOSITIVO", help="su identificador")
     lost.add_argument("--numbers", required=True, metavar="NÚMEROS", help="como 5-9,12")
     lost.add_argument("--reason", required=True, metavar="MOTIVO", help="se publica en la bitácora; no nombra personas")
@@ -107,16 +107,28 @@ def _accounts_parser() -> Parser:
         "--with", dest="second", required=True, metavar="USUARIO", help="otra persona que lo confirma; su clave se pide"
     )
     lost.set_defaults(command=_declare_lost)
-    for name, kind, does, words, text in (
-        ("revoke", "device", _revoke_device, "DISPOSITIVO", "no admite más imágenes de un dispositivo"),
-        ("disable", "user", _disable_user, "USUARIO", "cierra las sesiones de una persona y no la deja entrar"),
-        ("enable", "user", _enable_user, "USUARIO", "deja entrar otra vez a una persona"),
-        ("password", "user", _change_password, "USUARIO", "cambia la clave de una persona"),
+    _add_for_each(order, "revoke", _revoke_device, "DISPOSITIVO", "no admite más imágenes de un dispositivo")
+
+
+def _add_user_commands(order: Add) -> None:
+    user = order("add", help="agrega personas")
+    user.add_argument("logins", nargs="+", metavar="USUARIO", help="nombre con el que cada persona entra")
+    roles = [role.value for role in Role]
+    user.add_argument("--role", required=True, choices=roles, metavar="ROL", help=", ".join(roles))
+    user.add_argument("--site", required=True, metavar="SITIO", help="clave del CATD o CCV en que trabajan")
+    user.set_defaults(command=_add_people)
+    for name, does, text in (
+        ("disable", _disable_user, "cierra las sesiones de una persona y no la deja entrar"),
+        ("enable", _enable_user, "deja entrar otra vez a una persona"),
+        ("password", _change_password, "cambia la clave de una persona"),
     ):
-        each = commands.add_parser(name, help=text, prog=f"prep {kind} {name}")
-        each.add_argument("names", nargs="+", metavar=words, help="a quién se aplica; pueden ser varios")
-        each.set_defaults(command=_for_each_name, does=does, shuts=name == "revoke")
-    return parser
+        _add_for_each(order, name, does, "USUARIO", text)
+
+
+def _add_for_each(order: Add, name: str, does: Named, metavar: str, text: str) -> None:
+    each = order(name, help=text)
+    each.add_argument("names", nargs="+", metavar=metavar, help="a quién se aplica; pueden ser varios")
+    each.set_defaults(command=_for_each_name, does=does, shuts=name == "revoke")
 
 
 def _for_each_name(arguments: argparse.Namespace) -> Work:

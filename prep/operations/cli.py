@@ -117,7 +117,7 @@ def _run_rehearsal(words: Sequence[str]) -> None:
 def _run_accounts(words: Sequence[str]) -> None:
     from prep.operations.accounts import main as accounts  # noqa: PLC0415
 
-    accounts(words[1:])
+    accounts(words)
 
 
 def _run_catd(words: Sequence[str]) -> None:

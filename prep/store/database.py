@@ -199,6 +199,9 @@ def _check_files(url: str) -> None:
             raise Rejected(f"la dirección de la base de datos nombra un archivo que no existe: {name}={path}")
 
 
+NOT_PREPARED: Final = "la base de datos no está preparada: ejecute «prep migrate»"
+
+
 def _lasting_refusal(error: Exception) -> Rejected | None:
     """The sentence for what stays wrong however long one waits; None for a database that does not answer."""
     match error:
@@ -210,9 +213,9 @@ def _lasting_refusal(error: Exception) -> Rejected | None:
             return Rejected(f"dirección de base de datos inválida: {_first_line(error)}")
         # The roles of the parts are made by the migrations too: a fresh database has none of them.
         case asyncpg.InvalidAuthorizationSpecificationError() if 'role "prep_' in str(error):
-            return Rejected(f"la base de datos no está preparada, ejecute «prep migrate»: {_first_line(error)}")
+            return Rejected(NOT_PREPARED)
         case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError() | asyncpg.UndefinedFunctionError():
-            return Rejected(f"la base de datos no está preparada, ejecute «prep migrate»: {_first_line(error)}")
+            return Rejected(NOT_PREPARED)
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
             return Rejected(f"la base de datos no nos admite: {_first_line(error)}")
         case ConnectionError() if "rejected SSL upgrade" in str(error):

@@ -136,7 +136,7 @@ async def test_a_socket_folder_that_another_user_could_enter_is_not_used_again(t
 
 async def test_a_fresh_database_says_which_command_prepares_it(tmp_path: Path) -> None:
     async with embedded.running(tmp_path / "postgres") as server:
-        with pytest.raises(Rejected, match=r"no está preparada, ejecute «prep migrate»"):
+        with pytest.raises(Rejected, match=r"no está preparada: ejecute «prep migrate»$"):
             async with connect(server.app()):
                 pass
 
@@ -157,7 +157,7 @@ async def test_every_command_that_reads_says_in_one_sentence_that_a_database_is_
 
         for words, (status, error) in zip(READING, await asyncio.gather(*map(said, READING)), strict=True):
             assert status == 2, words
-            assert re.fullmatch(r"prep: .*no está preparada, ejecute «prep migrate».*\n", error), (words, error)
+            assert error == "prep: la base de datos no está preparada: ejecute «prep migrate»\n", words
 
 
 def put_aside(folder: Path) -> list[Path]:

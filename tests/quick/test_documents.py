@@ -253,9 +253,7 @@ def prep_commands() -> Iterator[str]:
 
 
 def test_no_command_under_another_is_left_out() -> None:
-    # `prep device` and `prep user` are one program.
-    under = UNDER | dict.fromkeys(("device", "user"), UNDER["device"] + UNDER["user"])
-    for name, words in under.items():
+    for name, words in UNDER.items():
         told = helped("prep", name).partition("  ORDEN\n")[2].partition("\n\n")[0]
         assert set(re.findall(r"^    ([a-z-]+)", told, re.MULTILINE)) == set(words) - {""}, name
 
