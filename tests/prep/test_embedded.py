@@ -3,7 +3,6 @@
 import asyncio
 import ctypes
 import os
-import re
 import shutil
 import signal
 import stat
