@@ -39,9 +39,11 @@ ORIGINALS = """async () => {
     return Promise.all(order.map((each) => text(contents[keys.indexOf(each)])));
 }"""
 READY = """async () => {
-    await navigator.serviceWorker.ready;
-    const reader = await navigator.serviceWorker.getRegistration("/pantallas/casilla-qr.js");
-    return !!navigator.serviceWorker.controller && reader?.active?.scriptURL.endsWith("casilla-sw.js") && !!(await caches.match("/pantallas/casilla-zxing.wasm"));
+    const ready = async () => {
+        const reader = await navigator.serviceWorker.getRegistration("/pantallas/casilla-qr.js");
+        return !!navigator.serviceWorker.controller && reader?.active?.scriptURL.endsWith("casilla-sw.js") && !!(await caches.match("/pantallas/casilla-zxing.wasm"));
+    };
+    while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 50));
 }"""
 
 
@@ -80,7 +82,8 @@ class Handset:
 
     def becomes_ready(self) -> None:
         """Everything that the page needs without a network is here."""
-        self.page.wait_for_function(READY)
+        # Not `wait_for_function`: it takes a promise for an answer.
+        self.page.evaluate(READY)
 
     def photograph(self, content: bytes, name: str = "acta.jpg") -> None:
         file = {"name": name, "mimeType": "image/jpeg", "buffer": content}

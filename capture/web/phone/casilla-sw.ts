@@ -39,8 +39,9 @@ async function keepLater(): Promise<void> {
   await cache.add(new Request(LATER, { cache: "reload" })).catch(() => undefined);
 }
 
-// The page asks for it again each time it opens.
-worker.addEventListener("message", (event) => event.waitUntil(keepLater()));
+// The page says so each time it opens. One that was still loading when this worker took its place was not claimed then:
+// without this its requests would pass us by until it is loaded again.
+worker.addEventListener("message", (event) => event.waitUntil(Promise.all([worker.clients.claim(), keepLater()])));
 
 worker.addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(event.request.url);
