@@ -42,6 +42,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, NamedTuple, NoReturn
 
@@ -1971,6 +1972,8 @@ TEXTS = {
 }
 GROUP = 16_384
 """Rows that the Parquet file keeps together."""
+SHEET_ROWS = 20_000
+"""A table of more rows is no sheet of the workbook."""
 WORKING = re.compile(r"\.\d{4,}-[0-9a-f]{8}", re.ASCII)
 """In datos/: a folder that is being made."""
 
@@ -2017,6 +2020,8 @@ def judge_data(tree: Tree, corte: Corte, data: Data, images: Images, report: Rep
         except (LookupError, ValueError, csv.Error):
             report.unable(["CON-21"], f"{corte.folder}: no da datos limpios")
         else:
+            if not any(name.startswith("libro_") for name in listed):  # older releases made no workbooks
+                made = {name: digest for name, digest in made.items() if not name.startswith("libro_")}
             for name in sorted({*made, *listed}):
                 report.need(made.get(name) == listed.get(name), "CON-21", f"{folder}/{name}: no es lo que da el corte")
     for name, expected in listed.items():
@@ -2049,7 +2054,7 @@ def judge_data_folders(tree: Tree, cortes: list[Corte], data: Data, report: Repo
 
 
 def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
-    """The digests of the four files of an election, by name."""
+    """The digests of the five files of an election, by name."""
     code, columns, own = election["codigo"], columns_of(election), kind_of(election)
     kinds = {name: "n" for name in columns if name not in {"CLAVE_CASILLA", "CLAVE_ACTA", "CONTABILIZADA"}}
     kinds |= dict.fromkeys({*TEXTS, own.upper()}, "t") | dict.fromkeys(MOMENTS, "h")
@@ -2061,6 +2066,7 @@ def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
     table, evidence = hashlib.sha256(csv_lines([names], BOM)), hashlib.sha256()
     evidence.update(csv_lines([["ACTA", "UNIDAD", "CODIGO_INTEGRIDAD", "IMAGEN", "PRUEBA"]], BOM))
     parquet = Parquet([(name, kinds[name]) for name in names])
+    sheet, count = [sheet_row(names, "t" * len(names))], 0
     handle = corte.files[election["archivo"]][0]
     handle.seek(0)
     with contextlib.closing(io.TextIOWrapper(Unclosed(handle), "utf-8-sig", newline="")) as text:
@@ -2092,13 +2098,84 @@ def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
             table.update(csv_lines(clean))
             evidence.update(csv_lines(proved))
             parquet.add(clean)
-    sums = canonical(nist(corte.manifest, election, corte.totals["elecciones"][code])) + b"\n"
+            count += len(clean)
+            sheet += [sheet_row(row, [kinds[name] for name in names]) for row in clean if count <= SHEET_ROWS]
+    told = corte.totals["elecciones"][code]
+    sums = canonical(nist(corte.manifest, election, told)) + b"\n"
+    sheets = {"Sumas": sheet_of_sums(election, told)} | ({"Actas": sheet} if count <= SHEET_ROWS else {})
     return {
         f"actas_{code}.csv": table.hexdigest(),
         f"actas_{code}.parquet": parquet.digest(),
         f"nist_{code}.json": hashlib.sha256(sums).hexdigest(),
         f"evidencia_{code}.csv": evidence.hexdigest(),
+        f"libro_{code}.xlsx": hashlib.sha256(workbook(sheets)).hexdigest(),
     }
+
+
+def sheet_of_sums(election: Json, told: Json) -> list[str]:
+    """The rows of the election, its contests and its territories: who they are, their summary, their votes."""
+    votes = [option["codigo"] for option in election["opciones"]]
+    above = ["TIPO", "NOMBRE", "ID_ENTIDAD", "ID_TERRITORIO", *SUMMARY, *votes]
+    rows = [sheet_row(above, "t" * len(above))]
+    every = [told | {"tipo": "eleccion", "nombre": election["titulo"], "entidad": "", "id": ""}]
+    every += [each | {"tipo": "contienda", "id": each["territorio"]} for each in told["contiendas"]]
+    for each in every + told["territorios"]:
+        cells = [each[name] for name in ("tipo", "nombre", "entidad", "id")]
+        cells += [each["resumen"][name] for name in SUMMARY] + [each["votos"].get(code, "") for code in votes]
+        rows.append(sheet_row(cells, "tt".ljust(len(above), "n")))
+    return rows
+
+
+def sheet_row(cells: Iterable[object], kinds: Sequence[str]) -> str:
+    """The XML of a row."""
+    return f"<row>{''.join(map(sheet_cell, map(str, cells), kinds))}</row>"
+
+
+@lru_cache(1 << 16)
+def sheet_cell(cell: str, kind: str) -> str:
+    """A cell of kind n is a number, unless a spreadsheet would round it."""
+    if kind == "n" and re.fullmatch(r"[0-9]{1,15}|[0-9]{1,10}\.[0-9]{4}", cell):
+        return f"<c><v>{cell}</v></c>"
+    # XML holds no control character and no half of a character; readers take _x0041_ for A, and trim texts.
+    held = re.sub("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", cell)
+    held = html.escape(re.sub("_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", held), quote=False)
+    space = ' xml:space="preserve"' if held.strip(" \t\n") != held else ""
+    return f'<c t="inlineStr"><is><t{space}>{held}</t></is></c>' if cell else "<c/>"
+
+
+def workbook(sheets: dict[str, list[str]]) -> bytes:
+    """The bytes of a workbook: a ZIP without compression and without hours, of the XML that it must have."""
+    home, kind = "http://schemas.openxmlformats.org", "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    main, links = f'xmlns="{home}/spreadsheetml/2006/main"', f"{home}/officeDocument/2006/relationships"
+    files = {"[Content_Types].xml": "", "_rels/.rels": "", "xl/workbook.xml": "", "xl/_rels/workbook.xml.rels": ""}
+    types = {"/xl/workbook.xml": f"{kind}.sheet.main+xml"}
+    named, targets = "", []
+    for number, (name, rows) in enumerate(sheets.items(), 1):
+        named += f'<sheet name="{name}" sheetId="{number}" r:id="rId{number}"/>'
+        targets.append(("worksheet", f"worksheets/sheet{number}.xml"))
+        types[f"/xl/{targets[-1][1]}"] = f"{kind}.worksheet+xml"
+        files[f"xl/{targets[-1][1]}"] = f"<worksheet {main}><sheetData>{''.join(rows)}</sheetData></worksheet>"
+    relations = "application/vnd.openxmlformats-package.relationships+xml"
+    told = f'<Default Extension="rels" ContentType="{relations}"/>'
+    told += '<Default Extension="xml" ContentType="application/xml"/>' + "".join(
+        f'<Override PartName="{path}" ContentType="{each}"/>' for path, each in types.items()
+    )
+    files["[Content_Types].xml"] = f'<Types xmlns="{home}/package/2006/content-types">{told}</Types>'
+    files["xl/workbook.xml"] = f'<workbook {main} xmlns:r="{links}"><sheets>{named}</sheets></workbook>'
+    linking = {"_rels/.rels": [("officeDocument", "xl/workbook.xml")], "xl/_rels/workbook.xml.rels": targets}
+    for path, linked in linking.items():
+        every = "".join(
+            f'<Relationship Id="rId{number}" Type="{links}/{what}" Target="{target}"/>'
+            for number, (what, target) in enumerate(linked, 1)
+        )
+        files[path] = f'<Relationships xmlns="{home}/package/2006/relationships">{every}</Relationships>'
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as book:
+        for path, text in files.items():
+            entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            book.writestr(entry, f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n{text}')
+    return packed.getvalue()
 
 
 class Unclosed(io.BufferedReader):

@@ -2,9 +2,9 @@
 
     python -m load_tests.readers TREE [--corte N] [--json] [--nist-schema FILE]
 
-Looks for pandas (with pyarrow), polars, duckdb and LibreOffice on this machine. None of them is a package of this
-project but duckdb, which the tests use: the others have 600 MB. Each one reads the CSV and the Parquet file of each
-election, and its sums are compared with totals.json.
+Looks for pandas (with pyarrow, and openpyxl for workbooks), polars (with fastexcel), duckdb and LibreOffice on this
+machine. None of them is a package of this project but duckdb, which the tests use: the others have 600 MB. Each one
+reads the CSV, the Parquet file and the workbook of each election, and its sums are compared with totals.json.
 
 With `--nist-schema` the sums in the form of NIST SP 1500-100 are validated against NIST's own JSON schema, which is no
 file of this project: NIST_V2_election_results_reporting.json of usnistgov/ElectionResultsReporting.
@@ -16,6 +16,7 @@ import argparse
 import csv
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -28,8 +29,13 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+from integrity.tree.workbook import MOST_ROWS
+
 Sums = dict[str, int]
-"""By option: the votes of the counted actas; and by `ESTADO=…` how many actas are in that state."""
+"""By option: the votes of the counted actas; by `ESTADO=…` how many actas are in that state; by `Sumas OPTION` the
+votes that the sheet of the sums tells, in a workbook."""
+Sheets = Mapping[str, Sequence[Mapping[str, object]]]
+"""By name of the sheet: of each row, the cell by column."""
 _SHEET: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ACCENT: Final = "Móvil"
 
@@ -44,6 +50,8 @@ def _with_pandas(path: Path, options: Sequence[str]) -> Sums:
         import pyarrow  # noqa: F401  # it reads Parquet for pandas
     except ImportError:
         raise NoReaderError from None
+    if path.suffix == ".xlsx":
+        return _of_book(_pandas_book(path), options)
     table = pandas.read_csv(path) if path.suffix == ".csv" else pandas.read_parquet(path)
     counted = table[table["ESTADO"] == "contabilizada"]
     states = {f"ESTADO={name}": int(count) for name, count in table["ESTADO"].value_counts().items()}
@@ -59,6 +67,8 @@ def _with_polars(path: Path, options: Sequence[str]) -> Sums:
         import polars
     except ImportError:
         raise NoReaderError from None
+    if path.suffix == ".xlsx":
+        return _of_book(_polars_book(path), options)
     table = polars.read_csv(path) if path.suffix == ".csv" else polars.read_parquet(path)
     counted = table.filter(polars.col("ESTADO") == "contabilizada")
     states = {f"ESTADO={name}": count for name, count in table["ESTADO"].value_counts().iter_rows()}
@@ -74,6 +84,8 @@ def _with_duckdb(path: Path, options: Sequence[str]) -> Sums:
         import duckdb
     except ImportError:
         raise NoReaderError from None
+    if path.suffix == ".xlsx":  # only with an extension that it fetches from the network
+        raise NoReaderError
     connection = duckdb.connect()
     wanted = ", ".join(f'coalesce(sum("{code}"), 0)' for code in options)
     [found] = connection.sql(f"SELECT {wanted} FROM '{path}' WHERE ESTADO = 'contabilizada'").fetchall()  # noqa: S608
@@ -86,56 +98,94 @@ def _with_duckdb(path: Path, options: Sequence[str]) -> Sums:
 def _with_libreoffice(path: Path, options: Sequence[str]) -> Sums:
     """Converted to a workbook without a window, whose cells are read as they are: numbers must be numbers.
 
-    The one option says what the window finds by itself: without it, LibreOffice takes every CSV for Windows-1252.
+    The one option of a CSV says what the window finds by itself: without it, LibreOffice takes every CSV for
+    Windows-1252. A workbook needs none.
     """
     program = shutil.which("soffice")
-    if program is None or path.suffix != ".csv":
+    if program is None or path.suffix == ".parquet":
         raise NoReaderError
+    option = ["--infilter=CSV:44,34,UTF8"] if path.suffix == ".csv" else []
     with tempfile.TemporaryDirectory() as scratch:
-        words = [
-            program,
-            "--headless",
-            "--infilter=CSV:44,34,UTF8",
-            "--convert-to",
-            "xlsx",
-            "--outdir",
-            scratch,
-            str(path),
-        ]
+        words = [program, "--headless", *option, "--convert-to", "xlsx", "--outdir", scratch, str(path)]
         home = {**os.environ, "HOME": scratch}
         subprocess.run(words, check=True, env=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        rows = _cells_of(Path(scratch, f"{path.stem}.xlsx"))
-    names = {name: place for place, name in rows[0].items()}
-    found: dict[str, int] = dict.fromkeys(options, 0)
-    seen = False
-    for row in rows[1:]:
-        state = f"ESTADO={row[names['ESTADO']]}"
-        found[state] = found.get(state, 0) + 1
-        seen |= row.get(names["DIGITALIZACION"]) == _ACCENT
-        if state == "ESTADO=contabilizada":
-            for code in options:
-                votes = row.get(names[code], 0)
-                assert isinstance(votes, int), f"{code} is no number: {votes!r}"
-                found[code] += votes
-    return found | _seen(seen)
+        sheets = _cells_of(Path(scratch, f"{path.stem}.xlsx"))
+    if path.suffix == ".xlsx":
+        return _of_book(sheets, options)
+    [rows] = sheets.values()
+    return _of_rows(rows, options)
 
 
-def _cells_of(path: Path) -> list[dict[str, str | int]]:
-    """Of each row of the first sheet: by letters of the column, the text or the number."""
+def _cells_of(path: Path) -> dict[str, list[dict[str, object]]]:
+    """The sheets of a workbook that LibreOffice wrote."""
     with zipfile.ZipFile(path) as book:
         strings = ET.fromstring(book.read("xl/sharedStrings.xml"))  # noqa: S314 - written a moment ago
         texts = ["".join(part.text or "" for part in each.iter(f"{_SHEET}t")) for each in strings]
-        sheet = ET.fromstring(book.read("xl/worksheets/sheet1.xml"))  # noqa: S314
+        names = [each.attrib["name"] for each in ET.fromstring(book.read("xl/workbook.xml")).iter(f"{_SHEET}sheet")]  # noqa: S314
+        sheets = [ET.fromstring(book.read(f"xl/worksheets/sheet{n}.xml")) for n in range(1, len(names) + 1)]  # noqa: S314
+    return {name: _rows_of(sheet, texts) for name, sheet in zip(names, sheets, strict=True)}
+
+
+def _rows_of(sheet: ET.Element, texts: Sequence[str]) -> list[dict[str, object]]:
+    """Of each row below the first, which names the columns: the text or the number."""
     rows = []
     for row in sheet.iter(f"{_SHEET}row"):
-        cells: dict[str, str | int] = {}
+        cells: dict[str, object] = {}
         for cell in row:
             value = cell.find(f"{_SHEET}v")
             if value is not None and value.text is not None:
                 column = cell.attrib["r"].rstrip("0123456789")
-                cells[column] = texts[int(value.text)] if cell.attrib.get("t") == "s" else int(float(value.text))
+                cells[column] = texts[int(value.text)] if cell.attrib.get("t") == "s" else float(value.text)
         rows.append(cells)
-    return rows
+    names = rows[0]
+    return [{str(names[column]): cell for column, cell in row.items()} for row in rows[1:]]
+
+
+def _pandas_book(path: Path) -> Sheets:
+    import pandas
+
+    try:
+        sheets = pandas.read_excel(path, sheet_name=None)
+    except ImportError:  # openpyxl
+        raise NoReaderError from None
+    return {name: table.to_dict("records") for name, table in sheets.items()}
+
+
+def _polars_book(path: Path) -> Sheets:
+    import polars
+
+    try:
+        sheets = polars.read_excel(path, sheet_id=0)
+    except ImportError:  # fastexcel
+        raise NoReaderError from None
+    return {name: table.to_dicts() for name, table in sheets.items()}
+
+
+def _of_book(sheets: Sheets, options: Sequence[str]) -> Sums:
+    """The votes of the row of the election in the sheet of the sums; and the rows of the actas, if they are there."""
+    [whole] = [row for row in sheets["Sumas"] if row["TIPO"] == "eleccion"]
+    told = {f"Sumas {code}": _votes(whole, code) for code in options}
+    return told | (_of_rows(sheets["Actas"], options) if "Actas" in sheets else {})
+
+
+def _of_rows(rows: Sequence[Mapping[str, object]], options: Sequence[str]) -> Sums:
+    found: dict[str, int] = dict.fromkeys(options, 0)
+    seen = False
+    for row in rows:
+        state = f"ESTADO={row['ESTADO']}"
+        found[state] = found.get(state, 0) + 1
+        seen |= row.get("DIGITALIZACION") == _ACCENT
+        if state == "ESTADO=contabilizada":
+            for code in options:
+                found[code] += _votes(row, code)
+    return found | _seen(seen)
+
+
+def _votes(row: Mapping[str, object], code: str) -> int:
+    """The number of a cell; 0 if it is empty, for which pandas has a NaN."""
+    held = row.get(code)
+    assert held is None or isinstance(held, int | float), f"{code} is no number: {held!r}"
+    return 0 if held is None or math.isnan(held) else int(held)
 
 
 def _seen(accents: object) -> Sums:
@@ -168,14 +218,22 @@ def expected(tree: Path, number: int, election: Mapping[str, Any]) -> Sums:
     return votes | {f"ESTADO={name}": count for name, count in states.items() if count} | _seen(accents)
 
 
+def _rows_in(sums: Sums) -> int:
+    return sum(count for name, count in sums.items() if name.startswith("ESTADO="))
+
+
 def read(tree: Path, number: int) -> list[dict[str, Any]]:
     """For each reader, election and form of the table: seconds, and what it read wrongly."""
     results = []
     for election in json.loads((tree / f"cortes/{number:04}/manifest.json").read_bytes())["elecciones"]:
         options = [each["codigo"] for each in election["opciones"]]
-        right = expected(tree, number, election)
-        for ending in ("csv", "parquet"):
-            path = tree / f"datos/{number:04}/actas_{election['codigo']}.{ending}"
+        of_rows = expected(tree, number, election)
+        of_sums = {f"Sumas {code}": of_rows[code] for code in options}
+        for kind, ending in (("actas", "csv"), ("actas", "parquet"), ("libro", "xlsx")):
+            path = tree / f"datos/{number:04}/{kind}_{election['codigo']}.{ending}"
+            if not path.exists():  # an older release made no workbooks
+                continue
+            right = of_rows if kind == "actas" else of_sums | (of_rows if _rows_in(of_rows) <= MOST_ROWS else {})
             for name, reader in READERS.items():
                 began = time.perf_counter()
                 try:

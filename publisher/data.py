@@ -46,6 +46,7 @@ from integrity.layout import (
 from integrity.sums import Malformed, read_sums
 from integrity.tree.clean import list_of, make_data
 from integrity.tree.documents import read_manifest, read_totals
+from integrity.tree.workbook import MOST_ROWS
 from prep.processes import send
 
 log: Final = logging.getLogger(__name__)
@@ -236,6 +237,7 @@ def make_delta(public: Path, number: int) -> bool:
 # --- the page that links them -----------------------------------------------------------------------------------------
 
 _ABOUT: Final = (
+    ("libro_", ".xlsx", f"para Excel o LibreOffice: las sumas, y los renglones si no son más de {MOST_ROWS:,}"),
     ("actas_", ".csv", "un renglón por acta, con enteros, estado y fechas ISO; se abre en una hoja de cálculo"),
     ("actas_", ".parquet", "la misma tabla, con tipos, para programas"),
     ("nist_", ".json", "las sumas, en NIST SP 1500-100"),

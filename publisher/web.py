@@ -44,6 +44,8 @@ class PublishedTree(StaticFiles):
         response.headers["Content-Security-Policy"] = _policy(path)
         if path.endswith(".parquet"):
             response.headers["Content-Type"] = "application/vnd.apache.parquet"
+        if path.endswith(".xlsx"):
+            response.headers["Content-Type"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
         if path.endswith(".atom"):
             response.headers["Content-Type"] = "application/atom+xml; charset=utf-8"
         if Path(path).name in {"SHA256SUMS", "SHA256SUMS.sello", "LEEME.txt"}:

@@ -3,6 +3,7 @@
     datos/0003/SHA256SUMS             the digests of the other files, as `sha256sum` writes them
     datos/0003/actas_GOB.csv          a row for each row of the official file: integers, a status, ISO times
     datos/0003/actas_GOB.parquet      the same table, typed
+    datos/0003/libro_GOB.xlsx         its sums, and its rows if they are not too many: for a spreadsheet
     datos/0003/nist_GOB.json          its sums, in NIST SP 1500-100 (version 2)
     datos/0003/evidencia_GOB.csv      of each acta with an image: the image, its digest, its proof, its unit of the sums
 
@@ -24,8 +25,9 @@ from integrity.layout import image_path, proof_path
 from integrity.strict_json import Json, canonical_json
 from integrity.sums import HEX, Malformed
 from integrity.tree import forms
-from integrity.tree.documents import QUANTITIES, TAIL, Manifest, PublishedElection
+from integrity.tree.documents import QUANTITIES, SUMMARY_NAMES, TAIL, Manifest, PublishedElection
 from integrity.tree.parquet import GROUP, Kind, ParquetWriter
+from integrity.tree.workbook import MOST_ROWS, BookSheet, workbook
 
 _PREAMBLE: Final = 7
 _BOM: Final = "\ufeff"
@@ -45,9 +47,14 @@ EVIDENCE: Final = ("ACTA", "UNIDAD", "CODIGO_INTEGRIDAD", "IMAGEN", "PRUEBA")
 _ESTADOS: Final = {"-": "por_capturar", "0": "no_contabilizada", "1": "contabilizada", "2": "fuera_de_catalogo"}
 
 
-def data_names(code: str) -> tuple[str, str, str, str]:
-    """The names of an election's files: the two forms of the table, the sums, the evidence."""
-    return f"actas_{code}.csv", f"actas_{code}.parquet", f"nist_{code}.json", f"evidencia_{code}.csv"
+BOOK: Final = "libro_"
+"""How the names of workbooks begin. A list of an older release has none of them."""
+
+
+def data_names(code: str) -> tuple[str, str, str, str, str]:
+    """The names of an election's files: the two forms of the table, the sums, the evidence, the workbook."""
+    table = f"actas_{code}"
+    return f"{table}.csv", f"{table}.parquet", f"nist_{code}.json", f"evidencia_{code}.csv", f"{BOOK}{code}.xlsx"
 
 
 def make_data(
@@ -65,18 +72,21 @@ def make_data(
     digests: dict[str, str] = {}
     try:
         for election, held in zip(manifest.elections, manifest.raw["elecciones"], strict=True):
-            table, parquet, sums, evidence = data_names(election.code)
+            told = totals["elecciones"][election.code]
+            table, parquet, sums, evidence, book = names = data_names(election.code)
             with ExitStack() as stack:
-                sinks = {name: stack.enter_context(_Sink(into, name)) for name in (table, parquet, evidence, sums)}
-                _write_rows(
+                sinks = {name: stack.enter_context(_Sink(into, name)) for name in names}
+                actas = _write_rows(
                     files[election.code],
                     election,
                     offset=manifest.raw["fecha_hora"][-6:],
                     extension=extension,
                     sinks=[sinks[name] for name in (table, parquet, evidence)],
                 )
-                report = nist_report(manifest, held, totals["elecciones"][election.code])
-                sinks[sums].write(canonical_json(report) + b"\n")
+                sinks[sums].write(canonical_json(nist_report(manifest, held, told)) + b"\n")
+                sheets = [sums_sheet(election, told), *([actas] if actas.whole else [])]
+                for piece in workbook(sheets):
+                    sinks[book].write(piece)
             digests |= {name: sink.sha256 for name, sink in sinks.items()}
     except (LookupError, ValueError, csv.Error) as error:
         raise Malformed("archivos del corte con su forma", str(error)) from None
@@ -134,10 +144,11 @@ def _write_rows(
     offset: str,
     extension: Callable[[str], str],
     sinks: Sequence[_Sink],
-) -> None:
-    """Read the official file once, and write the table, its Parquet and the evidence: three sinks."""
+) -> BookSheet:
+    """Read the official file once: write the table, its Parquet and the evidence, three sinks; return its sheet."""
     table, parquet, evidence = sinks
     columns = clean_columns(election)
+    sheet = BookSheet("Actas", columns, MOST_ROWS)
     typed = ParquetWriter(parquet.write, columns)
     table.write(_lines([[name for name, _ in columns]], above=_BOM))
     evidence.write(_lines([EVIDENCE], above=_BOM))
@@ -145,8 +156,10 @@ def _write_rows(
         cells = _clean(rows, election, columns, offset)
         table.write(_lines(zip(*cells, strict=True)))
         typed.add(cells)
+        sheet.add(cells)
         evidence.write(_lines(_evidence(rows, election, extension)))
     typed.close()
+    return sheet
 
 
 def _groups(file: Path, width: int) -> Iterator[list[list[str]]]:
@@ -242,6 +255,36 @@ def _evidence(
 
 def _number(cell: str) -> int:
     return int(cell) if cell.isascii() and cell.isdigit() and len(cell) <= _LONGEST else 0
+
+
+# --- the sums, as a sheet ---------------------------------------------------------------------------------------------
+
+
+def sums_sheet(election: PublishedElection, told: Json) -> BookSheet:
+    """A row for the election, each contest and each territory: its thirteen values, then its votes by option.
+
+    `told` is its entry of totals.json. An option that is not on the ballot of a contest has an empty cell.
+    """
+    texts, numbers = ("TIPO", "NOMBRE"), ("ID_ENTIDAD", "ID_TERRITORIO")
+    codes = [option.code for option in election.options]
+    columns = [
+        *((name, Kind.TEXT) for name in texts),
+        *((name, Kind.NUMBER) for name in (*numbers, *SUMMARY_NAMES, *codes)),
+    ]
+    held: list[tuple[str, str, object, object, Json]] = [("eleccion", election.title, "", "", told)]
+    held += [("contienda", each["nombre"], each["entidad"], each["territorio"], each) for each in told["contiendas"]]
+    held += [(each["tipo"], each["nombre"], each["entidad"], each["id"], each) for each in told["territorios"]]
+    rows = [
+        [
+            *(kind, name, str(entidad), str(number)),
+            *(each["resumen"][name] for name in SUMMARY_NAMES),
+            *(str(each["votos"].get(code, "")) for code in codes),
+        ]
+        for kind, name, entidad, number, each in held
+    ]
+    sheet = BookSheet("Sumas", columns)
+    sheet.add([*zip(*rows, strict=True)])
+    return sheet
 
 
 # --- the sums, as NIST SP 1500-100 ------------------------------------------------------------------------------------

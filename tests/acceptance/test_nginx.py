@@ -120,6 +120,9 @@ async def the_headers_are_right(http: httpx.AsyncClient) -> None:
     table = await http.get("/datos/0001/actas_GOB.parquet")
     assert table.headers["content-type"] == "application/vnd.apache.parquet"
     assert table.headers["cache-control"] == "public, max-age=31536000, immutable"
+    book = await http.get("/datos/0001/libro_GOB.xlsx")
+    assert book.headers["content-type"] == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    assert (book.content[:2], book.headers["content-encoding"]) == (b"PK", "gzip")
     assert kept.headers["content-disposition"] == "inline"
     assert_nothing_runs(kept)
     page = await http.get("/")

@@ -231,7 +231,7 @@ async def test_the_page_of_files_links_the_newest_clean_data(tonight: SmallNight
     await publisher.link_data(patience=5)
     told = page.read_text(encoding="utf-8")
     links = re.findall(r'href="(datos/0000/[^"]+)"', told)
-    assert len(links) == 8
+    assert len(links) == 10
     assert all((public / link).exists() for link in links)
     assert data.tells_data(public)
     both_approve(public)

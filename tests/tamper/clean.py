@@ -11,6 +11,7 @@ from tests.tamper.night import Night
 
 Does = Callable[[Path, Night], object]
 CSV, PARQUET, NIST, EVIDENCE = "actas_GOB.csv", "actas_GOB.parquet", "nist_GOB.json", "evidencia_GOB.csv"
+BOOK = "libro_GOB.xlsx"
 SUMS = "SHA256SUMS"
 
 
@@ -108,6 +109,8 @@ FILES: dict[str, Does] = {
     "the clean data: a file beside the folders": _write("datos/actas.csv", b"ACTA\r\n"),
     "the clean data: a vote in the CSV, and in the list": _listed(_replace(CSV, b",100,50,", b",100,51,")),
     "the clean data: a vote in the Parquet file, and in the list": _listed(_replace(PARQUET, (100).to_bytes(8, "little"), (101).to_bytes(8, "little"))),
+    "the clean data: a vote in the workbook, and in the list": _listed(_replace(BOOK, b"<v>100</v></c><c><v>50</v>", b"<v>100</v></c><c><v>51</v>")),
+    "the clean data: a workbook left out, and of the list": _listed(_without(BOOK)),
     "the clean data: a status, and in the list": _listed(_replace(CSV, b",no_contabilizada,", b",contabilizada,")),
     "the clean data: a sum of NIST, and in the list": _listed(_replace(NIST, b'"Count":', b'"Count":9')),
     "the clean data: another image, and in the list": _listed(_replace(EVIDENCE, b".png,", b".jpg,")),
