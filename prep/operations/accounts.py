@@ -64,7 +64,11 @@ def _accounts_parser() -> Parser:
         ("device", "Quién puede enviar imágenes.", _add_device_commands),
         ("user", "Quién puede capturar y supervisar.", _add_user_commands),
     ):
-        add(kinds.add_parser(kind, description=text).add_subparsers(required=True, metavar="ORDEN").add_parser)
+        add(
+            kinds.add_parser(kind, help=text, description=text)
+            .add_subparsers(required=True, metavar="ORDEN")
+            .add_parser
+        )
     return parser
 
 
