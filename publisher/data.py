@@ -46,7 +46,6 @@ from integrity.layout import (
 from integrity.sums import Malformed, read_sums
 from integrity.tree.clean import list_of, make_data
 from integrity.tree.documents import read_manifest, read_totals
-from integrity.tree.workbook import MOST_ROWS
 from prep.processes import send
 
 log: Final = logging.getLogger(__name__)
@@ -237,7 +236,8 @@ def make_delta(public: Path, number: int) -> bool:
 # --- the page that links them -----------------------------------------------------------------------------------------
 
 _ABOUT: Final = (
-    ("libro_", ".xlsx", f"para Excel o LibreOffice: las sumas, y los renglones si no son más de {MOST_ROWS:,}"),
+    # In words: a number on a page is a figure of the night (CON-19).
+    ("libro_", ".xlsx", "para Excel o LibreOffice: las sumas, y los renglones si no son más de veinte mil"),
     ("actas_", ".csv", "un renglón por acta, con enteros, estado y fechas ISO; se abre en una hoja de cálculo"),
     ("actas_", ".parquet", "la misma tabla, con tipos, para programas"),
     ("nist_", ".json", "las sumas, en NIST SP 1500-100"),
