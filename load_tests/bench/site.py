@@ -87,7 +87,8 @@ def national_site() -> list[Figure]:
         began = time.perf_counter()
         _write_bare(made.data / "solo", contents)
         bare = time.perf_counter() - began
-        site = [path for path in _site_files(made.public) if path.name not in {Path(name).name for name in told}]
+        changed = {Path(name).name for name in told}
+        site = [path for path in _site_files(made.public) if path.name not in changed]
         sizes = [path.stat() for path in site]
     full, peak = done.finished[0]["pages"], done.seconds["pages"]
     actas = sum(name.partition("/")[2][:1].isdigit() and not name.startswith("seccion/") for name in told)
