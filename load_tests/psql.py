@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-WAIT: Final = 120.0
+WAIT: Final = 900.0
 _NOT_YET: Final = ("No such file", "starting up", "Connection refused")
 """Messages of psql while the server is starting."""
 
