@@ -139,8 +139,8 @@ def test_the_rows_are_those_of_the_csv_and_the_sums_those_of_totals(tree: Path, 
         for row in rows
     ]
     told = read_totals((tree / "cortes/0002/totals.json").read_bytes())["elecciones"][code]
-    above, *sums = [dict(zip(book["Sumas"][0], row, strict=True)) for row in book["Sumas"]]
-    assert len(above) == 4 + len(SUMMARY_NAMES) + len(election.options)
+    names, *sums = [dict(zip(book["Sumas"][0], row, strict=True)) for row in book["Sumas"]]
+    assert len(names) == 4 + len(SUMMARY_NAMES) + len(election.options)
     expected = [("eleccion", election.title, "", "", told)]
     expected += [
         ("contienda", each["nombre"], each["entidad"], each["territorio"], each) for each in told["contiendas"]
