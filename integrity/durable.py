@@ -7,7 +7,9 @@ name. Each docstring says what a reader finds if we stop in the middle: the proc
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -77,10 +79,35 @@ def swap(path: Path, content: bytes, *, fresh: Path) -> None:
     """Replace a file: every reader sees all of the old one or all of the new one. It is not synced.
 
     A power cut may lose the file, or empty it: use this for files that a start makes again. `fresh` is a name on the
-    same file system that only the caller uses.
+    same file system that only the caller uses. If we stop, it may still be there.
     """
-    fresh.write_bytes(content)
-    fresh.replace(path)
+    # If an earlier call stopped, `fresh` can be the file that it replaced, and a reader may still have that one open.
+    fresh.unlink(missing_ok=True)
+    with fresh.open("xb") as file:
+        file.write(content)
+    if _exchange(fresh, path):
+        fresh.unlink()
+    else:
+        fresh.replace(path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Linux: let two files change names in one step (RENAME_EXCHANGE of rename(2)). False: they keep their names.
+
+    ext4 starts to write a file to the disk if it takes the name of another one, and waits if the disk has much to do:
+    up to 36 ms a file. It does not for an exchange.
+    """
+    renameat2 = _renameat2()
+    here = -100  # AT_FDCWD: a path is meant from the working folder
+    return renameat2 is not None and renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) == 0
+
+
+@cache
+def _renameat2() -> Callable[..., int] | None:
+    import ctypes  # noqa: PLC0415  # a verifier swaps nothing
+
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), "renameat2", None)
+    return found
 
 
 def replace(path: Path, content: bytes, *, fresh: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from load_tests.bench.bench import Figure
 from prep.errors import PrepError
@@ -84,8 +84,7 @@ async def _typed(page: Page, place: NightPlace) -> list[Figure]:
         await page.locator(".picture img:not(.hidden)").wait_for()
         if await page.locator(".find").count():  # no QR was read: this person cannot tell which acta it is
             await page.keyboard.press("*")
-            await page.keyboard.press("Enter")
-            await page.locator(".find").wait_for(state="detached")
+            await _send(page)
             asked.clear()
             fields = keys = done = 0
             continue
@@ -94,13 +93,9 @@ async def _typed(page: Page, place: NightPlace) -> list[Figure]:
                 await page.keyboard.press(key)
             keys += 3
             fields += 1
-        place_before = await page.locator(".place").text_content()
-        await page.keyboard.press("Enter")
+        await _send(page)
         keys += 1
         done += 1
-        await page.wait_for_function(
-            "before => document.querySelector('.place')?.textContent !== before", arg=place_before
-        )
     waits = sorted(await page.evaluate("esperas"))
     more = keys - fields * 2
     return [
@@ -116,6 +111,17 @@ async def _typed(page: Page, place: NightPlace) -> list[Figure]:
             "de Enter al campo siguiente, percentil 95", round(_share(waits, 0.95), 1), "ms", 50, f"{len(waits)} campos"
         ),
     ]
+
+
+async def _send(page: Page) -> None:
+    """Send the answer and wait until the terminal has the next task.
+
+    The count of what is saved tells it. The name of the place does not: the next acta can be of the same casilla.
+    """
+    saved = page.get_by_text("Guardadas en esta sesión:")
+    before = await saved.text_content()
+    await page.keyboard.press("Enter")
+    await expect(saved).not_to_have_text(before or "", timeout=60_000)
 
 
 def _share(ordered: Sequence[float], share: float) -> float:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,43 @@ def test_the_second_writer_returns_only_after_the_name_is_durable(
     with stop_at(9, monkeypatch) as synced, pytest.raises(FileExistsError):
         durable.put(tmp_path / "llave", b"second")
     assert synced[-1] == "folder"
+
+
+@pytest.mark.parametrize("exchanges", [True, False], ids=["exchanges names if it can", "takes the name"])
+@pytest.mark.parametrize("at", ["exchanged", "written", "never"])
+def test_a_reader_of_a_swapped_file_reads_the_one_it_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, *, exchanges: bool
+) -> None:
+    """Also if the swap before this one stopped when it had written the new file, or given it its name."""
+    if not exchanges:
+        monkeypatch.setattr(durable, "_renameat2", lambda: None)
+    page, fresh = tmp_path / "a", tmp_path / "fresh"
+    durable.swap(page, b"first", fresh=fresh)  # there is no file yet
+    open_since_then = [page.open("rb")]
+    with monkeypatch.context() as stopped:
+        name = {"exchanged": "_exchange", "written": "_exchange", "never": "_nothing"}[at]
+        stopped.setattr(durable, name, _stopped_at(at), raising=False)
+        with pytest.raises(Stopped) if at != "never" else nullcontext():
+            durable.swap(page, b"second", fresh=fresh)
+    seen = [b"first", page.read_bytes()]
+    open_since_then.append(page.open("rb"))
+    durable.swap(page, b"third", fresh=fresh)
+    assert [each.read() for each in open_since_then] == seen
+    assert page.read_bytes() == b"third"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    for each in open_since_then:
+        each.close()
+
+
+def _stopped_at(at: str) -> Callable[[Path, Path], bool]:
+    exchange = durable._exchange
+
+    def stop(one: Path, other: Path) -> bool:
+        if at == "exchanged" and not exchange(one, other):
+            one.replace(other)
+        raise Stopped
+
+    return stop
 
 
 def test_a_folder_is_made_durable_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
