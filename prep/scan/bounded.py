@@ -10,11 +10,13 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,6 +30,12 @@ START_SECONDS: Final = 60.0
 """How long a process may take until it is ready, on a machine that has other things to do."""
 
 
+USUAL_TURNS: Final = 80e6
+"""Turns a second of an empty loop on the machine for which the bounds are written (README's figures)."""
+SLOWEST: Final = 8.0
+"""A machine that is still slower is taken for so many times slower."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The most that one piece of work may take."""
@@ -35,7 +43,7 @@ class Bounds:
     memory: int
     """Bytes, on top of those that the process has when it is ready."""
     cpu: float
-    """Seconds of processor time."""
+    """Seconds of processor time, of a machine of `USUAL_TURNS`. A slower one gets so much more as it is slower."""
     seconds: float
     """Seconds until the parent gives up waiting. More than `cpu`, because the machine is shared."""
     patience: int = 1
@@ -247,11 +255,26 @@ def _data_bytes() -> int:
 
 
 def bound_cpu(seconds: float) -> None:
-    """From here on this process may take so many seconds of processor time; then the kernel kills it."""
+    """From here on this process may take so many seconds of processor time; then the kernel kills it.
+
+    Seconds of a machine of `USUAL_TURNS`: what an honest picture may take does not depend on the machine.
+    """
     if sys.platform != "win32":
         import resource  # noqa: PLC0415
 
         # The kernel counts from the start of the process, so the time used until now is added.
         used = resource.getrusage(resource.RUSAGE_SELF)
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds * _slowness()) + 1, hard))
+
+
+@cache
+def _slowness() -> float:
+    """How many times slower this machine is than the one of `USUAL_TURNS`: 1 to `SLOWEST`. Measured once a process."""
+    turns, best = 200_000, float("inf")
+    for _ in range(3):
+        began = time.process_time()
+        for _ in range(turns):
+            pass
+        best = min(best, time.process_time() - began)
+    return min(max(best * USUAL_TURNS / turns, 1.0), SLOWEST)

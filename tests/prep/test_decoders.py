@@ -233,6 +233,31 @@ async def test_a_process_that_a_busy_machine_slows_down_is_waited_for_and_one_th
         lane.close()
 
 
+def prepare_slow(times: float) -> None:
+    bounded._slowness = lambda: times  # type: ignore[assignment]
+
+
+def work_on(seconds: float) -> str:
+    """Work that takes so much processor time."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    return "done"
+
+
+async def test_a_slow_machine_gives_a_picture_more_processor_time() -> None:
+    """The same picture is the same work on each machine."""
+    bounds = Bounds(memory=100 * MIB, cpu=1, seconds=60, patience=20)
+    usual, slow = (Lane(1, bounds, prepare_slow, (times,)) for times in (1.0, 8.0))
+    with pytest.raises(OutOfBounds):
+        await usual.do(work_on, 3.0)
+    assert await slow.do(work_on, 3.0) == "done"
+    with pytest.raises(OutOfBounds):
+        await slow.do(work_on, 60.0)
+    for lane in (usual, slow):
+        lane.close()
+
+
 async def test_a_process_that_has_no_time_yet_because_its_wait_goes_on_is_not_asleep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
