@@ -75,20 +75,23 @@ def create(path: Path, content: bytes, *, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def swap(path: Path, content: bytes, *, fresh: Path) -> None:
+def swap(path: Path, content: bytes, *, fresh: Path, keep_old: bool = False) -> None:
     """Replace a file: every reader sees all of the old one or all of the new one. It is not synced.
 
     A power cut may lose the file, or empty it: use this for files that a start makes again. `fresh` is a name on the
-    same file system that only the caller uses. If we stop, it may still be there.
+    same file system that only the caller uses. If we stop, it may still be there. `keep_old`: the old file may stay
+    under that name. Who replaces thousands of files removes the old ones at the end: ext4 gives no new file the number
+    of one that was just removed, and looks at each of these when it makes a file. Then `fresh` is a new name each time.
     """
-    # If an earlier call stopped, `fresh` can be the file that it replaced, and a reader may still have that one open.
-    fresh.unlink(missing_ok=True)
+    if not keep_old:
+        # If an earlier call stopped, `fresh` can be the file that it replaced, and a reader may still have that open.
+        fresh.unlink(missing_ok=True)
     with fresh.open("xb") as file:
         file.write(content)
-    if _exchange(fresh, path):
-        fresh.unlink()
-    else:
+    if not _exchange(fresh, path):
         fresh.replace(path)
+    elif not keep_old:
+        fresh.unlink()
 
 
 def _exchange(one: Path, other: Path) -> bool:

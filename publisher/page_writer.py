@@ -3,8 +3,8 @@
 A page with figures has a JSON twin, read from the page itself: the two cannot differ.
 """
 
-import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
@@ -129,6 +129,9 @@ class SiteWriter:
     """Pages that this corte changed, told from its facts alone: the same if the corte is made again."""
     removed: set[str] = field(default_factory=set)
     bases: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _fresh: Path | None = None
+    """The folder in which this writer makes its files."""
+    _puts: int = 0
 
     def write(self, name: str, template: str, *, same: bool = False, **told: object) -> None:
         """Write one page and its twin. A reader gets the old page or the new one, whole, at any moment.
@@ -189,8 +192,11 @@ class SiteWriter:
             self.put(path, content)
 
     def put(self, path: Path, content: bytes) -> None:
-        # Several processes write pages in one stage.
-        durable.swap(path, content, fresh=self.stage / f"pagina-{os.getpid()}")
+        # The old pages go with the stage. A folder of its own: writers of one folder wait for each other.
+        if self._fresh is None:
+            self._fresh = Path(tempfile.mkdtemp(prefix="paginas-", dir=self.stage))
+        self._puts += 1
+        durable.swap(path, content, fresh=self._fresh / str(self._puts), keep_old=True)
 
     def common(self, name: str) -> dict[str, Any]:
         depth = name.count("/")

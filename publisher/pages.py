@@ -13,6 +13,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -79,10 +81,12 @@ async def render(
             (public / name).parent.mkdir(exist_ok=True)
             site.put(public / name, content)
     past = await cortes.history(shown)
-    desk = PageDesk(press, Edition(public, stage, book, corte, tuple(figures), address, late))
+    # Each version has its page, and nearly as many secciones have another acta.
+    expected = 2 * await cortes.brought_out(shown)
+    desk = PageDesk(press, Edition(public, stage, book, corte, tuple(figures), address, late), expected=expected)
     elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
-    # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the places
-    # and the lists, the elections, and the home page.
+    # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the
+    # places, the lists and the elections, and the home page.
     on_their_way = asyncio.create_task(shown.on_their_way())
     try:
         changed = await _write_actas(desk, shown)
@@ -91,8 +95,8 @@ async def render(
         on_their_way.cancel()
         await asyncio.wait([on_their_way])
     await _write_sections(desk, site, shown, changed.sections, far=far, press=press)
+    await desk.write("lugares", _places(elections.values(), shown, changed))
     for each in elections.values():
-        await _write_places(desk, each, shown, changed.places[each.figures.election.id])
         each.contests(changed.places[each.figures.election.id])
         reasoned = await cortes.reasoned(shown, each.figures.election)
         await desk.write("listas", _lists(each, each.lists(reasoned, fuera[each.figures.election.id])))
@@ -198,19 +202,19 @@ async def _sections(records: AsyncIterator[Record], written: set[Seccion]) -> As
         yield batch
 
 
-async def _write_places(desk: PageDesk, pages: ElectionPages, shown: Snapshot, changed: set[Place]) -> None:
-    wanted = pages.places_to_write(changed)
-    election = pages.figures.election
+async def _places(
+    elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces
+) -> AsyncIterator[Sequence[tuple[ElectionId, Place, Sequence[Record]]]]:
+    """The actas of each place whose page is to be written, one place in a batch."""
+    for pages in elections:
+        election = pages.figures.election
+        wanted = pages.places_to_write(changed.places[election.id])
+        if wanted:
+            async for place, records in _by_place(cortes.listed(shown, election, wanted)):
+                yield [(election.id, place, records)]
 
-    async def batches() -> AsyncIterator[Sequence[tuple[ElectionId, Place, Sequence[Record]]]]:
-        async for place, records in _by_place(cortes.listed(shown, election, wanted)):
-            yield [(election.id, place, records)]
 
-    if wanted:
-        await desk.write("lugares", batches())
-
-
-async def _by_place(records: AsyncIterator[Record]) -> AsyncIterator[tuple[Place, list[Record]]]:
+async def _by_place(blocks: AsyncIterator[Sequence[Record]]) -> AsyncIterator[tuple[Place, list[Record]]]:
     """The actas of each place.
 
     In the official file the actas of a place stand together, except those of casillas without a district; they come
@@ -218,21 +222,21 @@ async def _by_place(records: AsyncIterator[Record]) -> AsyncIterator[tuple[Place
     """
     place: Place | None = None
     held: list[Record] = []
-    nowhere: dict[Place, list[Record]] = {}
-    async for record in records:
-        here = (record["entidad"], record["territory"])
-        if not here[1]:
-            nowhere.setdefault(here, []).append(record)
-            continue
-        if place is not None and here != place:
-            yield place, held
-            held = []
-        place = here
-        held.append(record)
+    nowhere: defaultdict[Place, list[Record]] = defaultdict(list)
+    async for block in blocks:
+        for here, of in groupby(block, itemgetter("entidad", "territory")):
+            if not here[1]:
+                nowhere[here] += of
+                continue
+            if place is not None and here != place:
+                yield place, held
+                held = []
+            place = here
+            held += of
     if place is not None:
         yield place, held
-    for here, of in nowhere.items():
-        yield here, of
+    for each in nowhere.items():
+        yield each
 
 
 async def _lists(

@@ -69,9 +69,11 @@ class PagePress:
 class PageDesk:
     """The pages of one corte, on their way to the processes."""
 
-    def __init__(self, press: PagePress, edition: Edition) -> None:
+    def __init__(self, press: PagePress, edition: Edition, *, expected: int = 0) -> None:
+        """`expected`: at least so many pages will come, as far as is known before the first one."""
         self._press, self._edition = press, edition
         self._here = PageWork(edition)
+        self._expected = expected
         self._pages = 0
         """So many were given to it."""
         self._given: dict[ProcessPoolExecutor, Future[None]] = {}
@@ -92,7 +94,8 @@ class PageDesk:
     async def _turn(self, pages: int) -> ProcessPoolExecutor | None:
         """Wait for a process that may take a batch; None is this process."""
         self._pages += pages
-        if not self._given and self._press.processes > 1 and self._pages > self._press.worth:
+        many = max(self._pages, self._expected) > self._press.worth
+        if many and not self._given and self._press.processes > 1:
             slots = self._press.slots()
             self._given = {slot: _submitted(slot, _take_edition, self._edition) for slot in slots}
             for slot in slots * _AHEAD:

@@ -30,6 +30,8 @@ _LOST: Final = (
 )
 _LONG: Final = 600.0
 """Seconds that one reading of a national night may take."""
+_BLOCK: Final = 2000
+"""Rows of a long reading that are held at a time."""
 _PUBLISHABLE: Final = [estado for estado, move in LEGAL if move is Move.PUBLICACION]
 
 
@@ -482,16 +484,21 @@ _INCIDENT: Final = "incidente "
 
 async def listed(
     shown: Snapshot, election: Election, places: Sequence[tuple[int, int]]
-) -> AsyncIterator[dict[str, Any]]:
-    """Every acta of those places (entidad, territory) in the order of the election's file."""
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """Every acta of those places (entidad, territory) in the order of the election's file, in blocks."""
     kind, _, _ = territory(election)
     # A cursor: pages are written as rows come, and never held all at once.
     query = _block_showing("listed", SQL["shown_then"])
     entidades, numbers = [each[0] for each in places], [each[1] for each in places]
-    async for row in shown.connection.cursor(
-        query, shown.number, election.id, str(kind), entidades, numbers, prefetch=1000
-    ):
-        yield dict(row)
+    cursor = await shown.connection.cursor(query, shown.number, election.id, str(kind), entidades, numbers)
+    while rows := await cursor.fetch(_BLOCK):
+        yield [*map(dict, rows)]
+
+
+async def brought_out(shown: Snapshot) -> int:
+    """How many versions this corte brings out."""
+    number: int = await shown.connection.fetchval(SQL["brought_out"], shown.number)
+    return number
 
 
 async def pages(shown: Snapshot) -> AsyncIterator[dict[str, Any]]:

@@ -232,7 +232,7 @@ FROM acta_version v
 WHERE v.id = ANY ($1::bigint[]) AND c.acta = v.acta AND c.version = v.id AND c.estado = ANY ($3::text[])
 
 -- name: listed
-SELECT a.contest, a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.calculado,
+SELECT a.clave, c.entidad, c.seccion, c.tipo::text AS tipo, c.numero, c.ext_contigua, v.calculado,
     CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal WHEN 'distrito_local' THEN c.distrito_local
         ELSE k.territory END AS territory,
     v.contabilizada, v.observations, v.id IS NOT NULL AS captured
@@ -244,6 +244,9 @@ LEFT JOIN acta_version v ON v.id = s.version AND v.reason <> 'retiro'
 WHERE a.election = $2::smallint AND (c.entidad, CASE $3::text WHEN 'distrito_federal' THEN c.distrito_federal
     WHEN 'distrito_local' THEN c.distrito_local ELSE k.territory END) IN (SELECT * FROM unnest($4::int[], $5::int[]))
 ORDER BY a.orden
+
+-- name: brought_out
+SELECT count(*) FROM publication WHERE corte = $1::int
 
 -- name: pages
 SELECT a.id AS acta, a.election, before.clave AS previous, after.clave AS next, a.contest, a.clave, a.tipo_acta, a.lista_nominal, a.representantes, c.entidad, c.seccion,

@@ -125,6 +125,17 @@ def test_a_reader_of_a_swapped_file_reads_the_one_it_opened(
         each.close()
 
 
+def test_a_swap_can_leave_the_old_file_to_its_caller(tmp_path: Path) -> None:
+    page, fresh = tmp_path / "a", tmp_path / "fresh"
+    durable.swap(page, b"first", fresh=fresh, keep_old=True)
+    with page.open("rb") as open_since_then:
+        durable.swap(page, b"second", fresh=fresh, keep_old=True)
+        assert (page.read_bytes(), open_since_then.read(), fresh.read_bytes()) == (b"second", b"first", b"first")
+        with pytest.raises(FileExistsError):  # its name is taken: the caller gives a new one each time
+            durable.swap(page, b"third", fresh=fresh, keep_old=True)
+        assert fresh.read_bytes() == b"first"
+
+
 def _stopped_at(at: str) -> Callable[[Path, Path], bool]:
     exchange = durable._exchange
 
