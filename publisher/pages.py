@@ -38,7 +38,7 @@ from publisher.figures import Figures
 from publisher.official import CatalogBook
 from publisher.page_work import Edition, Record
 from publisher.page_writer import TEMPLATES, SiteWriter
-from publisher.press import PageDesk, PagePress
+from publisher.press import Batch, PageDesk, PagePress
 from publisher.site_files import site_files
 from publisher.start_page import package_of, write_home
 from publisher.views import Place
@@ -85,21 +85,23 @@ async def render(
     expected = 2 * await cortes.brought_out(shown)
     desk = PageDesk(press, Edition(public, stage, book, corte, tuple(figures), address, late), expected=expected)
     elections = {each.election.id: ElectionPages(site, each, past) for each in figures}
-    # First the actas, because other pages lead to them, and they tell what else changed; then the secciones, the
+    # First the actas, because other pages lead to them, and they tell what else changed; then the secciones and the
     # places, the lists and the elections, and the home page.
+    changed = ChangedPlaces()
     on_their_way = asyncio.create_task(shown.on_their_way())
     try:
-        changed = await _write_actas(desk, shown)
+        await desk.write(_actas(shown, changed))
         far = await on_their_way
     finally:
         on_their_way.cancel()
         await asyncio.wait([on_their_way])
-    await _write_sections(desk, site, shown, changed.sections, far=far, press=press)
-    await desk.write("lugares", _places(elections.values(), shown, changed))
+    sections = await _changed_sections(site, shown, changed.sections, far=far, press=press)
+    await desk.write(_sections_and_places(sections, elections.values(), shown, changed))
+    press.learn(public, corte.number, far)
     for each in elections.values():
         each.contests(changed.places[each.figures.election.id])
         reasoned = await cortes.reasoned(shown, each.figures.election)
-        await desk.write("listas", _lists(each, each.lists(reasoned, fuera[each.figures.election.id])))
+        await desk.write(_lists(each, each.lists(reasoned, fuera[each.figures.election.id])))
         each.election()
     site.written |= desk.written
     site.removed |= desk.removed
@@ -109,24 +111,19 @@ async def render(
     _write_changes(site)
 
 
-async def _write_actas(desk: PageDesk, shown: Snapshot) -> ChangedPlaces:
-    """The pages of the versions that this corte brings out."""
-    changed = ChangedPlaces()
-
-    async def batches() -> AsyncIterator[Sequence[Record]]:
-        async for records in _in_batches(cortes.pages(shown)):
-            actas = [record["acta"] for record in records]
-            before = _by_acta(await cortes.versions_before(shown, actas))
-            captures = _by_acta(await cortes.captures_of(shown, actas))
-            for record in records:
-                changed.places[record["election"]].add((record["entidad"], record["territory"]))
-                changed.sections.add((record["entidad"], record["seccion"]))
-            yield [
-                {**record, "before": before[record["acta"]], "captures": captures[record["acta"]]} for record in records
-            ]
-
-    await desk.write("actas", batches())
-    return changed
+async def _actas(shown: Snapshot, changed: ChangedPlaces) -> AsyncIterator[Batch]:
+    """The versions that this corte brings out; `changed` learns what they belong to."""
+    async for records in _in_batches(cortes.pages(shown)):
+        actas = [record["acta"] for record in records]
+        before = _by_acta(await cortes.versions_before(shown, actas))
+        captures = _by_acta(await cortes.captures_of(shown, actas))
+        for record in records:
+            changed.places[record["election"]].add((record["entidad"], record["territory"]))
+            changed.sections.add((record["entidad"], record["seccion"]))
+        yield (
+            "actas",
+            [{**record, "before": before[record["acta"]], "captures": captures[record["acta"]]} for record in records],
+        )
 
 
 async def _in_batches(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
@@ -147,19 +144,13 @@ def _by_acta(records: Iterable[Record]) -> defaultdict[int, list[Record]]:
     return found
 
 
-async def _write_sections(
-    desk: PageDesk,
-    site: SiteWriter,
-    shown: Snapshot,
-    changed: set[Seccion],
-    *,
-    far: Mapping[Seccion, str],
-    press: PagePress,
-) -> None:
-    """Pages of the secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
+async def _changed_sections(
+    site: SiteWriter, shown: Snapshot, changed: set[Seccion], *, far: Mapping[Seccion, str], press: PagePress
+) -> AsyncIterator[Batch]:
+    """The secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
 
-    Those that exist already are left out of corte 0: so a first rendering that stopped begins at the page it lacks.
-    `far` says how far the actas on their way have come.
+    Those whose page exists already are left out of corte 0: so a first rendering that stopped begins at the page it
+    lacks. `far` says how far the actas on their way have come.
     """
     number, folder = site.corte.number, site.public / SECTIONS
     first = site.corte.phase is Phase.CERO
@@ -178,40 +169,42 @@ async def _write_sections(
         known = press.known(site.public, number) or {}
         moved = {each for each in far.keys() | known.keys() if far.get(each) != known.get(each)}
         wanted = sorted(changed | moved)
-    if wanted is None or wanted:
-        await desk.write("secciones", _sections(cortes.sections(shown, wanted), written))
-    press.learn(site.public, number, far)
+    return _sections(shown, wanted, written)
 
 
-async def _sections(records: AsyncIterator[Record], written: set[Seccion]) -> AsyncIterator[Sequence[Sequence[Record]]]:
+async def _sections(shown: Snapshot, wanted: list[Seccion] | None, written: set[Seccion]) -> AsyncIterator[Batch]:
     """The actas of each sección, in batches of secciones; without those whose page is written."""
     batch: list[list[Record]] = []
     last: Seccion | None = None
-    async for record in records:
+    if wanted is not None and not wanted:
+        return
+    async for record in cortes.sections(shown, wanted):
         here = (record["entidad"], record["seccion"])
         if here in written:
             continue
         if here != last:
             if len(batch) >= _BATCH:
-                yield batch
+                yield "secciones", batch
                 batch = []
             last = here
             batch.append([])
         batch[-1].append(record)
     if batch:
+        yield "secciones", batch
+
+
+async def _sections_and_places(
+    sections: AsyncIterator[Batch], elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces
+) -> AsyncIterator[Batch]:
+    """The secciones, then each place whose page is to be written with its actas, one place in a batch."""
+    async for batch in sections:
         yield batch
-
-
-async def _places(
-    elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces
-) -> AsyncIterator[Sequence[tuple[ElectionId, Place, Sequence[Record]]]]:
-    """The actas of each place whose page is to be written, one place in a batch."""
     for pages in elections:
         election = pages.figures.election
         wanted = pages.places_to_write(changed.places[election.id])
         if wanted:
             async for place, records in _by_place(cortes.listed(shown, election, wanted)):
-                yield [(election.id, place, records)]
+                yield "lugares", [(election.id, place, records)]
 
 
 async def _by_place(blocks: AsyncIterator[Sequence[Record]]) -> AsyncIterator[tuple[Place, list[Record]]]:
@@ -239,11 +232,9 @@ async def _by_place(blocks: AsyncIterator[Sequence[Record]]) -> AsyncIterator[tu
         yield each
 
 
-async def _lists(
-    pages: ElectionPages, found: Iterable[ListPage]
-) -> AsyncIterator[Sequence[tuple[ElectionId, ListPage]]]:
+async def _lists(pages: ElectionPages, found: Iterable[ListPage]) -> AsyncIterator[Batch]:
     for page in found:
-        yield [(pages.figures.election.id, page)]
+        yield "listas", [(pages.figures.election.id, page)]
 
 
 async def _write_words(site: SiteWriter, shown: Snapshot, elections: Iterable[ElectionPages]) -> None:

@@ -9,9 +9,10 @@ stops at its next page. They die with the publisher.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import aclosing
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,11 @@ MOST: Final = 8
 """Processes: each takes about 60 MB."""
 _AHEAD: Final = 2
 """Batches that a process holds: one in work, and one so that it never waits."""
+_AHEAD_OF_ALL: Final = 16
+"""Batches that are read and wait for a process. A batch takes about one MB."""
+
+Batch = tuple[str, Sequence[Any]]
+"""A name of `page_work.KINDS`, and what pages of that kind are written from."""
 
 
 class PagePress:
@@ -82,11 +88,11 @@ class PageDesk:
         self.written: set[str] = set()
         self.removed: set[str] = set()
 
-    async def write(self, kind: str, batches: AsyncIterator[Sequence[Any]]) -> None:
+    async def write(self, batches: AsyncIterator[Batch]) -> None:
         """Write all batches; on return their pages are in their places. Raises the first error of a batch."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                async for batch in batches:
+            async with asyncio.TaskGroup() as tasks, aclosing(_read_ahead(batches)) as ahead:
+                async for kind, batch in ahead:
                     tasks.create_task(self._do(await self._turn(len(batch)), kind, batch))
         except BaseExceptionGroup as group:  # a caller tells them apart by their kind
             raise group.exceptions[0] from None
@@ -117,6 +123,29 @@ class PageDesk:
         self._turns.put_nowait(turn)
         self.written |= done.written
         self.removed |= done.removed
+
+
+async def _read_ahead(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:
+    """The same batches, read before they are asked for: the processes have work while the database sorts."""
+    read: asyncio.Queue[Batch | None] = asyncio.Queue(_AHEAD_OF_ALL)
+
+    async def fill() -> None:
+        try:
+            async for each in batches:
+                await read.put(each)
+        except Exception:
+            await read.put(None)  # the reader comes to `filling`, which raises it
+            raise
+        await read.put(None)
+
+    filling = asyncio.create_task(fill())
+    try:
+        while (batch := await read.get()) is not None:
+            yield batch
+        await filling
+    finally:
+        filling.cancel()
+        await asyncio.wait([filling])
 
 
 def _submitted(slot: ProcessPoolExecutor, work: Any, *given: Any) -> Future[Any]:  # noqa: ANN401

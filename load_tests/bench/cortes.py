@@ -23,11 +23,12 @@ from typing import Any, Final
 import psutil
 
 from load_tests.bench import without_pages
-from load_tests.psql import WAIT, run_sql
+from load_tests.psql import run_sql
 from prep.domain.catalog import Acta, Casilla, Catalog, TipoCasilla
 from prep.files.catalog_published import published_files
 from prep.rehearsal.installation import command_line, rehearsal_night
 from prep.store import catalog as store
+from prep.store import embedded
 from prep.store.database import open_pool
 from publisher import columns
 
@@ -60,7 +61,7 @@ class Cut:
 
 
 class Installation:
-    """A database, kept running by a publisher that waits, and a published tree with corte 0."""
+    """A database that is kept running, and a published tree with corte 0. No publisher runs beside the measured one."""
 
     def __init__(self, folder: Path) -> None:
         self.public = folder / "publico"
@@ -71,21 +72,21 @@ class Installation:
             "PREP_PUBLIC": str(self.public),
             "PREP_PUBLISHER_METRICS_PORT": "0",
         }
-        self.service: subprocess.Popen[bytes] | None = None
+        self.keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        subprocess.run(
-            [command_line(), "migrate"],
-            env=self.environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        self.service = subprocess.Popen([command_line(), "publish"], env=self.environment, stderr=subprocess.DEVNULL)
+        keep = [sys.executable, "-m", embedded.__name__, str(self.data / "postgres")]
+        self.keeper = subprocess.Popen(keep, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.keeper.stdout is not None
+        self.keeper.stdout.readline()  # it is ready
+        self.run("migrate")
 
     def stop(self) -> None:
-        if self.service is not None:
-            self.service.terminate()
-            self.service.wait()
+        if self.keeper is not None:
+            self.keeper.communicate()  # the end of its input ends it
+
+    def run(self, *command: str) -> None:
+        subprocess.run([command_line(), *command], env=self.environment, check=True, stdout=subprocess.DEVNULL)
 
     def sql(self, text: str) -> None:
         run_sql(self.data, text)
@@ -152,8 +153,8 @@ def night(
             whole = _filled_in(catalog, CASILLAS=casillas, ELECTIONS=elections)
             installation.sql(f"BEGIN;\n{whole}COMMIT;\nANALYZE;")
             asyncio.run(_write_published_catalogue(installation.data))
-            installation.sql(_declared())  # the publisher cuts corte 0 when it sees a catalogue and a night
-            _wait_for(installation.public / "index.json")
+            installation.sql(_declared())
+            installation.run("publish", "--zero")
             # The actas in place are published by a real corte: the gate compares each row with the file before.
             if in_place:
                 installation.capture(0, in_place, image=image)
@@ -223,14 +224,6 @@ def _filled_in(text: str, **values: int) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
     return text
-
-
-def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + WAIT
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} did not come")
-        time.sleep(0.1)
 
 
 def _make_images(installation: Installation, size: int) -> None:
