@@ -12,6 +12,7 @@ found; `views` has the values, `charts` the drawings, `site/` the words.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -38,7 +39,7 @@ from publisher.figures import Figures
 from publisher.official import CatalogBook
 from publisher.page_work import Edition, Record
 from publisher.page_writer import TEMPLATES, SiteWriter
-from publisher.press import Batch, PageDesk, PagePress
+from publisher.press import Batches, PageDesk, PagePress
 from publisher.site_files import site_files
 from publisher.start_page import package_of, write_home
 from publisher.views import Place
@@ -111,7 +112,7 @@ async def render(
     _write_changes(site)
 
 
-async def _actas(shown: Snapshot, changed: ChangedPlaces) -> AsyncIterator[Batch]:
+async def _actas(shown: Snapshot, changed: ChangedPlaces) -> Batches:
     """The versions that this corte brings out; `changed` learns what they belong to."""
     async for records in _in_batches(cortes.pages(shown)):
         actas = [record["acta"] for record in records]
@@ -146,7 +147,7 @@ def _by_acta(records: Iterable[Record]) -> defaultdict[int, list[Record]]:
 
 async def _changed_sections(
     site: SiteWriter, shown: Snapshot, changed: set[Seccion], *, far: Mapping[Seccion, str], press: PagePress
-) -> AsyncIterator[Batch]:
+) -> Batches:
     """The secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
 
     Those whose page exists already are left out of corte 0: so a first rendering that stopped begins at the page it
@@ -172,7 +173,7 @@ async def _changed_sections(
     return _sections(shown, wanted, written)
 
 
-async def _sections(shown: Snapshot, wanted: list[Seccion] | None, written: set[Seccion]) -> AsyncIterator[Batch]:
+async def _sections(shown: Snapshot, wanted: list[Seccion] | None, written: set[Seccion]) -> Batches:
     """The actas of each sección, in batches of secciones; without those whose page is written."""
     batch: list[list[Record]] = []
     last: Seccion | None = None
@@ -194,11 +195,12 @@ async def _sections(shown: Snapshot, wanted: list[Seccion] | None, written: set[
 
 
 async def _sections_and_places(
-    sections: AsyncIterator[Batch], elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces
-) -> AsyncIterator[Batch]:
+    sections: Batches, elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces
+) -> Batches:
     """The secciones, then each place whose page is to be written with its actas, one place in a batch."""
-    async for batch in sections:
-        yield batch
+    async with aclosing(sections):
+        async for batch in sections:
+            yield batch
     for pages in elections:
         election = pages.figures.election
         wanted = pages.places_to_write(changed.places[election.id])
@@ -232,7 +234,7 @@ async def _by_place(blocks: AsyncIterator[Sequence[Record]]) -> AsyncIterator[tu
         yield each
 
 
-async def _lists(pages: ElectionPages, found: Iterable[ListPage]) -> AsyncIterator[Batch]:
+async def _lists(pages: ElectionPages, found: Iterable[ListPage]) -> Batches:
     for page in found:
         yield "listas", [(pages.figures.election.id, page)]
 

@@ -9,7 +9,7 @@ stops at its next page. They die with the publisher.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
@@ -33,6 +33,7 @@ _AHEAD_OF_ALL: Final = 16
 
 Batch = tuple[str, Sequence[Any]]
 """A name of `page_work.KINDS`, and what pages of that kind are written from."""
+Batches = AsyncGenerator[Batch, None]
 
 
 class PagePress:
@@ -88,7 +89,7 @@ class PageDesk:
         self.written: set[str] = set()
         self.removed: set[str] = set()
 
-    async def write(self, batches: AsyncIterator[Batch]) -> None:
+    async def write(self, batches: Batches) -> None:
         """Write all batches; on return their pages are in their places. Raises the first error of a batch."""
         try:
             async with asyncio.TaskGroup() as tasks, aclosing(_read_ahead(batches)) as ahead:
@@ -125,14 +126,15 @@ class PageDesk:
         self.removed |= done.removed
 
 
-async def _read_ahead(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:
+async def _read_ahead(batches: Batches) -> Batches:
     """The same batches, read before they are asked for: the processes have work while the database sorts."""
     read: asyncio.Queue[Batch | None] = asyncio.Queue(_AHEAD_OF_ALL)
 
     async def fill() -> None:
         try:
-            async for each in batches:
-                await read.put(each)
+            async with aclosing(batches):
+                async for each in batches:
+                    await read.put(each)
         except Exception:
             await read.put(None)  # the reader comes to `filling`, which raises it
             raise
