@@ -116,7 +116,7 @@ async def _typed(page: Page, place: NightPlace) -> list[Figure]:
 async def _send(page: Page) -> None:
     """Send the answer and wait until the terminal has the next task.
 
-    The count of what is saved tells it. The name of the place does not: the next acta can be of the same casilla.
+    The count of saved answers tells it. The name of the place does not: the next acta can be of the same casilla.
     """
     saved = page.get_by_text("Guardadas en esta sesión:")
     before = await saved.text_content()
