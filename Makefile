@@ -62,7 +62,9 @@ screens: $(WEB)/node_modules ## build the screens of capture/web again (needs No
 demo: setup ## a whole synthetic night on this machine, then its results at the address it prints
 	$(BIN)/prep demo $(DEMO)
 
-test: setup lint tools ## lint, types, import rules and every test
+# The tools are installed while the types are checked.
+test: setup ## lint, types, import rules and every test
+	$(MAKE) --no-print-directory --jobs=2 lint tools
 	$(BIN)/pytest
 
 quick: $(VENV)/ready $(VENV)/tests ## the pure tests, in less than a minute
