@@ -142,6 +142,8 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
         raise refusal_of(error) or error from error
 
 
+OF_ANOTHER_SITE: Final = "PR011"
+"""The second capture of an acta is from the site of the first, too soon."""
 REFUSALS: Final[Mapping[str, tuple[str, Code]]] = MappingProxyType(
     {
         "PR001": ("la noche ya cerró: salió el último corte, y lo publicado no cambia", Code.NIGHT_CLOSED),
@@ -149,7 +151,7 @@ REFUSALS: Final[Mapping[str, tuple[str, Code]]] = MappingProxyType(
         "PR003": ("esta noche es real: no se repite", Code.CONFLICT),
         "PR010": ("inicie sesión", Code.NO_SESSION),
         "PR012": ("está en pausa: quien supervisa dice cuándo sigue; lo tecleado queda aquí", Code.PERSON_PAUSED),
-        "PR011": ("la segunda captura es de otro sitio: le toca a otra persona", Code.SAME_SITE),
+        OF_ANOTHER_SITE: ("la segunda captura es de otro sitio: le toca a otra persona", Code.SAME_SITE),
     }
 )
 """SQLSTATE of a refusal by the tables (0021_night.sql, 0024_parts.sql, 0039_desk.sql) → its sentence and its code."""

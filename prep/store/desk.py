@@ -22,7 +22,7 @@ from prep.domain.layout import FormLayout, FoundMarks
 from prep.domain.rules import vote_limit
 from prep.errors import Code, Rejected
 from prep.messages import Message
-from prep.store.database import Connection, sql
+from prep.store.database import OF_ANOTHER_SITE, Connection, sql
 
 SQL: Final = sql("desk")
 T = TypeVar("T")
@@ -403,8 +403,14 @@ async def add_capture(
     query, more = ("add_control_capture", noted) if task.control else ("add_capture", (*told, *noted, note != NO_NOTE))
     try:
         added: int | None = await connection.fetchval(SQL[query], task.id, task.lease, site, at, *columns, *more)
-    except asyncpg.UniqueViolationError:
-        raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
+    except asyncpg.PostgresError as error:
+        twice = isinstance(error, asyncpg.UniqueViolationError)
+        if twice or error.sqlstate == OF_ANOTHER_SITE:
+            # This person may not do it: another one gets it now, and not when the lease ends.
+            await give_back(connection, task.lease, task.person)
+        if twice:
+            raise Rejected("usted ya capturó esta acta; le toca a otra persona", code=Code.CAPTURED_BEFORE) from None
+        raise
     return added
 
 

@@ -2,7 +2,8 @@
 
 -- name: lease
 -- $1 person, $2 site, $3 kinds in order of urgency, $4 now, $5 until, $6 new lease, $7: a task that has
--- waited for another site since before $7 may be done at the same one
+-- waited for another site since before $7 may be done at the same one. Its first capture must be as old by its own clock:
+-- if the clock of capture was set back meanwhile, `entry_follows` would refuse the second one.
 WITH mine AS (
     SELECT id FROM task WHERE lease_person = $1 AND lease IS NOT NULL
 ), free AS MATERIALIZED (
@@ -16,7 +17,8 @@ WITH mine AS (
             -- time has come. No other is asked for its time: the clock of this machine may be behind.
             AND (queue_at < created_at + interval '10 minutes' OR queue_at <= $4)
             AND $1 <> ALL (not_persons)
-            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $7)
+            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $7 AND NOT EXISTS (
+                SELECT FROM entry e WHERE e.acta = task.acta AND e.ronda = task.ronda AND e.typed_at >= $7))
         ORDER BY queue_at
         LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -49,7 +51,8 @@ SELECT EXISTS (SELECT FROM task WHERE lease_person = $1 AND lease IS NOT NULL)
             AND (lease IS NULL OR lease_until <= $4)
             AND (queue_at < created_at + interval '10 minutes' OR queue_at <= $4)
             AND $1 <> ALL (not_persons)
-            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $5)
+            AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $5 AND NOT EXISTS (
+                SELECT FROM entry e WHERE e.acta = task.acta AND e.ronda = task.ronda AND e.typed_at >= $5))
     )
 
 -- A hidden known acta (control) waits for nobody: it ends when it is given back.
@@ -79,7 +82,8 @@ WITH ended AS (
         AND EXISTS (
             SELECT FROM task
             WHERE kind = 'captura' AND (lease IS NULL OR lease_until <= $3) AND $1 <> ALL (not_persons)
-                AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $6)
+                AND (not_site IS DISTINCT FROM $2::smallint OR created_at < $6 AND NOT EXISTS (
+                SELECT FROM entry e WHERE e.acta = task.acta AND e.ronda = task.ronda AND e.typed_at >= $6))
         )
         AND NOT EXISTS (
             SELECT FROM task

@@ -55,6 +55,35 @@ async def test_two_people_at_two_sites_verify_an_acta(room: Room) -> None:
     assert [entry["ordinal"] for entry in state["capturas"]] == [1, 2]
 
 
+async def test_a_clock_that_was_ahead_for_a_moment_offers_nobody_what_he_may_not_do(room: Room) -> None:
+    """The first capture has the hour of the wrong clock; the task that it leaves has the right one of the worker."""
+    await room.arrive(1)
+    room.clock.advance(minutes=45)
+    task = await room.lease("ana", "captura")
+    assert task is not None
+    assert (await room.ask("ana", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})).status_code == 201
+    room.clock.advance(minutes=-45)
+    await room.work()
+    room.clock.advance(minutes=45)
+    assert await room.lease("dora", "captura") is None, "by its own hour the first capture is of this moment"
+    room.clock.advance(minutes=-45)
+    assert (await room.type("beto", VALUES)).status_code == 201
+
+
+async def test_a_capture_that_is_refused_because_of_its_site_waits_at_once_for_another_person(room: Room) -> None:
+    """A clock that was ahead gave out the task as one of a lost site. It must not wait until that lease ends."""
+    await room.arrive(1)
+    assert (await room.type("ana", VALUES)).status_code == 201
+    room.clock.advance(minutes=45)
+    task = await room.lease("dora", "captura")
+    assert task is not None
+    room.clock.advance(minutes=-45)
+    refused = await room.ask("dora", f"/v1/tasks/{task['tarea']}/entry", {"valores": VALUES})
+    assert (refused.status_code, refused.json()["codigo"]) == (409, "captura_del_mismo_sitio")
+    assert await room.lease("dora", "captura") is None
+    assert (await room.type("beto", VALUES)).status_code == 201
+
+
 async def test_a_lease_tells_the_fields_of_the_form_in_its_order(room: Room) -> None:
     await room.arrive(21)
     task = await room.lease("ana")
