@@ -101,7 +101,9 @@ def command_replay(arguments: argparse.Namespace) -> int:
 def command_demo(arguments: argparse.Namespace) -> int:
     """Play a synthetic night with its ceremonies, then serve its results until Ctrl-C (with --once, end at once)."""
     made = national_night if arguments.national else synthetic
-    casillas = arguments.casillas or (NATIONAL if arguments.national else DEMO)
+    casillas = arguments.casillas if arguments.casillas is not None else NATIONAL if arguments.national else DEMO
+    if casillas < 1:
+        raise PrepError(f"--casillas es un número desde 1: no {casillas}")
     folder, sheets = made(casillas, seed=arguments.seed)
     catalog = load_catalog(folder)
     name = "nacional" if arguments.national else "demo"
