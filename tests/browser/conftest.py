@@ -251,6 +251,11 @@ def accessible(page: Page) -> None:
     assert found == []
 
 
+def told(page: Page, words: str) -> None:
+    """The desk says this about what a person has just done. A row of its lists may say the same a moment later."""
+    expect(page.locator(".done")).to_contain_text(words)
+
+
 @pytest.fixture
 def enter(browser: Browser, room: Any) -> Iterator[Callable[..., Page]]:
     """Log in at a screen of the module's `room`: by itself at the desk, at 1366×768."""

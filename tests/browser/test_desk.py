@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from prep.store import embedded
-from tests.browser.conftest import accessible
+from tests.browser.conftest import accessible, told
 from tests.makers.capture_room import PASSWORD, VALUES, qr
 from tests.makers.screen_room import ScreenRoom, screen_room
 
@@ -66,7 +66,7 @@ def test_sin_acta_is_proposed_by_one_confirmed_by_another_and_undone_by_two(room
     accessible(one)
     dialog.get_by_label("Motivo (se publica)").select_option("casilla_no_instalada")
     dialog.get_by_role("button", name="Proponer").click()
-    expect(one.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    told(one, "falta que otra persona la confirme")
     assert room.state(40) == "Esperada"
     one.get_by_role("button", name="Decisiones de dos").click()
     expect(one.get_by_role("button", name="Retirar…")).to_be_visible()
@@ -122,7 +122,7 @@ def test_an_image_is_looked_at_and_assigned_to_another_acta(room: ScreenRoom, en
         box.press_sequentially(typed)
         dialog.get_by_role("option").first.click()
     dialog.get_by_role("button", name="Proponer").click()
-    expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    told(page, "falta que otra persona la confirme")
     [row] = room.rows("SELECT kind, identity FROM decision WHERE kind = 'imagen_de_otra_acta'")
     assert row["identity"] == qr(6)
 
@@ -157,7 +157,7 @@ def test_a_session_that_ends_in_the_middle_of_a_proposal_loses_no_word(room: Scr
     lock.get_by_label("Usuario").fill("super")
     lock.get_by_label("Clave").fill(PASSWORD)
     lock.get_by_role("button", name="Entrar").click()
-    expect(page.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    told(page, "falta que otra persona la confirme")
     [kept] = room.rows("SELECT words FROM decision WHERE kind = 'sin_acta' ORDER BY id DESC LIMIT 1")
     assert kept["words"] == "el camino está cerrado"
 

@@ -12,7 +12,7 @@ from prep.scan.corners import find_marks
 from prep.store import deliveries, embedded
 from prep.store.database import transaction
 from prep.store.pipeline import add_event
-from tests.browser.conftest import accessible
+from tests.browser.conftest import accessible, told
 from tests.makers.capture_room import VALUES, qr
 from tests.makers.declared import record_corte
 from tests.makers.screen_room import ScreenRoom, drawn, screen_room
@@ -82,7 +82,7 @@ def test_an_image_that_nobody_could_identify_is_seen_assigned_by_one_and_confirm
     chosen(dialog, ("Municipio o demarcación", "27"), ("Sección", "3"), ("Casilla", "b"), ("Elección", "dip"))
     dialog.get_by_label("Motivo (se publica)").select_option("identificada_despues")
     dialog.get_by_role("button", name="Proponer").click()
-    expect(one.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    told(one, "falta que otra persona la confirme")
     expect(row.get_by_role("button", name="espera a otra persona")).to_be_visible()
     assert room.state(3) == "Esperada"
 
@@ -112,7 +112,7 @@ def test_another_image_is_asked_for_and_the_site_that_sent_it_sees_it(room: Scre
     expect(dialog.get_by_text("Escriba la explicación.")).to_be_visible()
     dialog.get_by_role("textbox").fill("está cortada por abajo")
     dialog.get_by_role("button", name="Pedirla").click()
-    expect(page.get_by_text("Otra imagen pedida a las")).to_be_visible()
+    told(page, "Otra imagen pedida a las")
     site = enter("oper", "/catd")
     expect(site.get_by_text("se pide otra imagen")).to_be_visible()
 
@@ -132,7 +132,7 @@ def test_an_image_stays_outside_the_catalogue_because_two_people_say_so_and_why(
     dialog.get_by_label("Motivo (se publica)").select_option("casilla_no_aprobada")
     dialog.get_by_role("textbox").fill("no está en el encarte")
     dialog.get_by_role("button", name="Proponer").click()
-    expect(one.get_by_text("falta que otra persona la confirme")).to_be_visible()
+    told(one, "falta que otra persona la confirme")
     other = enter("super")
     opened(other, "Fuera de catálogo")
     other.get_by_role("button", name="espera a otra persona").click()
@@ -199,7 +199,7 @@ def test_each_finding_tells_its_numbers_and_is_settled_from_its_row(
     row.get_by_role("button", name="Capturar otra vez…").click()
     page.get_by_role("dialog").get_by_role("textbox").fill("revisar el 290")
     page.get_by_role("dialog").get_by_role("button", name="Abrir la ronda").click()
-    expect(page.get_by_text("Ronda nueva abierta.")).to_be_visible()
+    told(page, "Ronda nueva abierta.")
     expect(page.get_by_role("row", name="clave5")).to_have_count(0)
     page.get_by_role("button", name="DIP_LOC clave6").click()
     expect(page.get_by_role("heading", name="DIP_LOC · clave6")).to_be_visible()
@@ -299,7 +299,7 @@ def test_an_acta_that_differs_from_the_paper_is_typed_from_a_new_scan_and_its_co
     dialog.get_by_role("textbox").fill("digitalización nueva")
     accessible(page)
     dialog.get_by_role("button", name="Abrir la ronda").click()
-    expect(page.get_by_text("Ronda nueva abierta.")).to_be_visible()
+    told(page, "Ronda nueva abierta.")
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
     shots(page, "acta-movil")
     for who in ("dora", "beto"):
@@ -331,7 +331,7 @@ def test_a_parked_message_is_sent_again_from_its_row(room: ScreenRoom, enter: En
     accessible(page)
     shots(page, "mandar-otra-vez")
     dialog.get_by_role("button", name="Mandarlo").click()
-    expect(page.get_by_text("mandado otra vez.")).to_be_visible()
+    told(page, "mandado otra vez.")
     expect(row).to_have_count(0)
     [waits] = room.rows("SELECT id FROM outbox")
     assert waits["id"] == "entry:10:1:1"
