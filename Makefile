@@ -15,7 +15,7 @@ LOCKED := --require-hashes --only-binary :all: -r
 # A night starts some thirty processes. Without the files of compiled code each would compile this code again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system tools screens demo test quick lint format bench lock wheel clean
+.PHONY: help setup system tools screens demo test pytest quick lint format bench lock wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -34,7 +34,7 @@ $(VENV)/ready: $(VENV)/night pyproject.toml
 	touch $@
 
 # Not compiled: the tests load a small part of it.
-$(VENV)/tests: $(VENV)/night requirements-dev.lock
+$(VENV)/tests: $(VENV)/night requirements-dev.lock | $(VENV)/ready
 	$(PIP) --no-compile $(LOCKED) requirements-dev.lock
 	touch $@
 
@@ -45,7 +45,7 @@ system:
 # Real programs for tests: nginx and prometheus (deploy/), softhsm2 (keys in tokens), nftables and libfaketime (faults),
 # chromium (the page that checks, the screens), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
 # A test whose program is missing is skipped and says so.
-tools:
+tools: system # two apt-get at once would not work
 	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
 	@command -v npm >/dev/null || sh deploy/system-packages.sh nodejs npm
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/node_modules; fi
@@ -62,9 +62,12 @@ screens: $(WEB)/node_modules ## build the screens of capture/web again (needs No
 demo: setup ## a whole synthetic night on this machine, then its results at the address it prints
 	$(BIN)/prep demo $(DEMO)
 
-# The tools are installed while the types are checked.
-test: setup ## lint, types, import rules and every test
-	$(MAKE) --no-print-directory --jobs=2 lint tools
+# Python's packages and the tools are installed at the same time; the types are checked beside the first tests.
+test: ## lint, types, import rules and every test
+	$(MAKE) --no-print-directory --jobs=2 setup tools $(VENV)/tests
+	$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+pytest:
 	$(BIN)/pytest
 
 quick: $(VENV)/ready $(VENV)/tests ## the pure tests, in less than a minute

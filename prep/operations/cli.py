@@ -14,9 +14,7 @@ from typing import Final, TextIO, cast
 
 from integrity import VERSION
 from prep.arguments import Parser
-from prep.bus.kafka_dev import DevKafka, jars
 from prep.errors import PrepError, Rejected
-from prep.operations.catalog_commands import catalog_command
 from prep.printable import Screen
 from prep.processes import HOPELESS, Holding, close_to_others, dying_with, holding, send
 from prep.settings import BusKind, Settings, read_settings
@@ -251,9 +249,7 @@ def _prep_parser() -> Parser:
     kafka.add_argument(
         "--nodes", type=int, choices=range(1, 6), metavar="N", help="con up: cuántos nodos; 1 si no se dice"
     )
-    catalog = command(
-        "catalog", catalog_command, "escribe un ejemplo del catálogo de la elección, lo revisa o lo carga"
-    )
+    catalog = command("catalog", _catalog, "escribe un ejemplo del catálogo de la elección, lo revisa o lo carga")
     catalog.add_argument(
         "action",
         choices=("template", "check", "load", "stickers"),
@@ -316,7 +312,15 @@ def _create_topics(_: argparse.Namespace, settings: Settings) -> int:
     return 0 if well else 1
 
 
+def _catalog(arguments: argparse.Namespace, settings: Settings) -> int:
+    from prep.operations.catalog_commands import catalog_command  # noqa: PLC0415  # no part needs it to start
+
+    return catalog_command(arguments, settings)
+
+
 def _kafka_dev(arguments: argparse.Namespace, settings: Settings) -> int:
+    from prep.bus.kafka_dev import DevKafka, jars  # noqa: PLC0415  # no part needs it to start
+
     folder = settings.data / "kafka"
     laid_out = DevKafka.nodes_in(folder)
     if arguments.action == "down":

@@ -45,11 +45,11 @@ class TaskKind(StrEnum):
 
 
 CONTROL: Final = "control"
+"""The kind of a hidden known acta in the table of tasks. Everybody is told that it is a capture."""
 LOOKS: Final = 20
 """How often a request looks for a task, while others hold those that wait for as long as their own request takes."""
 LOOK: Final = 0.02
 """Seconds between two of these looks."""
-"""The kind of a hidden known acta in the table of tasks. Everybody is told that it is a capture."""
 
 
 def _kind_told(kind: str) -> TaskKind:

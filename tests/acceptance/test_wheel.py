@@ -31,7 +31,9 @@ def run(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def pip_install(python: Path, *words: str | Path) -> None:
+    # Not compiled: a night loads a small part of the packages.
     common: list[str | Path] = ["-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    common += ["--no-compile"]
     done = run(sys.executable, *common, *words, folder=python.parent)
     assert done.returncode == 0, done.stderr
 
