@@ -2075,6 +2075,8 @@ def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
             clean, proved = [], []
             for cells in group:
                 row = dict(zip(columns, cells, strict=True))
+                if row["TIPO_ACTA"] not in {"-", "N/A"}:
+                    row["TIPO_ACTA"] = "tipo_" + row["TIPO_ACTA"]
                 clave = row["CLAVE_ACTA"].strip("'")
                 counted = row["CONTABILIZADA"]
                 status = {"-": "por_capturar", "0": "no_contabilizada", "1": "contabilizada", "2": "fuera_de_catalogo"}

@@ -39,6 +39,9 @@ _TEXTS: Final = frozenset(
         *("ORIGEN", "DIGITALIZACION", "TIPO_DOCUMENTO"),
     }
 )
+_BEGINS: Final = {"TIPO_ACTA": "tipo_"}
+"""Stands before each cell of a text column that may hold a number. A program that looks at the first rows only would
+take the column for numbers, and stop at the first 2EMR."""
 _NONE: Final = frozenset({"-", "N/A"})
 _SIN_ACTA: Final = "Sin acta"
 _LONGEST: Final = 18
@@ -183,9 +186,9 @@ def _lines(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]], above: str =
 class _Cleaned(dict[str, str]):
     """The clean text of a cell, made once for each text."""
 
-    def __init__(self, kind: Kind, offset: str) -> None:
+    def __init__(self, name: str, kind: Kind, offset: str) -> None:
         super().__init__()
-        self._kind, self._offset = kind, offset
+        self._begins, self._kind, self._offset = _BEGINS.get(name, ""), kind, offset
 
     def __missing__(self, cell: str) -> str:
         self[cell] = made = self._made(cell)
@@ -194,7 +197,7 @@ class _Cleaned(dict[str, str]):
     def _made(self, cell: str) -> str:
         match self._kind:
             case Kind.TEXT:
-                return "" if cell in _NONE else cell
+                return "" if cell in _NONE else self._begins + cell
             case Kind.NUMBER:
                 plain = cell.isascii() and cell.isdigit() and len(cell) <= _LONGEST
                 return str(int(cell)) if plain else ""
@@ -224,7 +227,7 @@ def _clean(
         "SIN_DATO": _named(rows, election.columns, typed, "Sin dato"),
     }
     return [
-        made[name] if name in made else [*map(_Cleaned(kind, offset).__getitem__, official[name])]
+        made[name] if name in made else [*map(_Cleaned(name, kind, offset).__getitem__, official[name])]
         for name, kind in columns
     ]
 

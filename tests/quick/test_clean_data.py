@@ -130,7 +130,27 @@ def test_the_same_corte_gives_the_same_bytes_and_no_cell_is_a_word_of_a_number(t
         for row in csv.DictReader(io.StringIO(text, newline="")):
             for name, cell in row.items():
                 assert kinds[name] is not Kind.NUMBER or cell == "" or str(int(cell)) == cell
+                assert kinds[name] is not Kind.TEXT or not cell.isdigit(), "a program would take it for a number"
                 assert cell not in {"-", "N/A", "Ilegible ", "Sin dato", "Sin acta"}
+
+
+def test_a_type_of_acta_that_only_the_last_row_has_stops_no_reader(tree: Path, tmp_path: Path) -> None:
+    """Programs look at the first rows to know what a column holds: DuckDB at 20,480, polars at 100."""
+    duckdb = pytest.importorskip("duckdb", reason="el lector DuckDB está en el grupo dev")
+    manifest = manifest_of(tree, 2)
+    totals = read_totals((tree / "cortes/0002/totals.json").read_bytes())
+    files = {each.code: tmp_path / each.archivo for each in manifest.elections}
+    for election in manifest.elections:
+        *above, row = (tree / "cortes/0002" / election.archivo).read_text(encoding="utf-8-sig").splitlines()[:8]
+        cells = row.split(",")
+        cells[election.columns.index("TIPO_ACTA")] = "2EMR"
+        lines = [*above, *[row] * 21_000, ",".join(cells)]
+        files[election.code].write_text("".join(f"{line}\r\n" for line in lines), encoding="utf-8-sig", newline="")
+    make_data(manifest, totals, files, lambda _: "png", tmp_path)
+    for code in files:
+        found = duckdb.sql(f"SELECT TIPO_ACTA, count(*) FROM '{tmp_path}/actas_{code}.csv' GROUP BY ALL ORDER BY ALL")
+        [(often, many), last] = found.fetchall()
+        assert (often.startswith("tipo_"), many, last) == (True, 21_000, ("tipo_2EMR", 1))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 256, 257, GROUP, GROUP + 1])
