@@ -413,6 +413,9 @@ const askedFor = (text, fragment) => {
   return clave && fragment.clave === clave ? fragment : {clave, code, election: null};
 };
 
+// HTML knows no attribute for this, but every browser has the property.
+$("carpeta").webkitdirectory = true;
+
 let fragment = {};
 const runActa = onSubmit("f-acta", "r-acta", async (result) => {
   const asked = askedFor($("acta").value, fragment);

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,11 +29,11 @@ from load_tests.official_pages import compare_pages
 from prep.files.official import read_official
 from publisher.schemas import document_of
 from publisher.web import CARD_POLICY, CHECKER, POLICY
-from tests.browser.conftest import Site, Watched, accessible
-from tests.makers.programs import ROOT
+from tests.browser.conftest import AXE, PACKAGES, Site, Watched, accessible
+from tests.makers.programs import ROOT, missing, program
 from tests.quick.test_documents import described
 
-AXE = ROOT / "capture" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+VALIDATOR = PACKAGES / "vnu-jar" / "build" / "dist" / "vnu.jar"
 LIGHT, HEAVY = 30_000, 100_000
 """Bytes of the start page and of any page, compressed."""
 BESIDE = {"cortes", "bitacora", "catalogo", "imagenes", "zip"}
@@ -218,7 +219,7 @@ def test_every_kind_of_page_has_one_title_fits_every_screen_and_runs_under_the_p
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_kind_of_page(browser: Browser, site: Site, scheme: Literal["light", "dark"]) -> None:
     if not AXE.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("axe is not here: make screens")
+        missing("axe is not here: make screens")
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     found: dict[str, list[str]] = {}
@@ -392,6 +393,19 @@ def test_a_page_shows_the_institute_and_an_incident_as_soon_as_index_json_tells_
     page.clock.run_for(40_000)
     expect(page.locator("#avisos .incident")).to_have_count(0)
     assert watched.errors == []
+
+
+def test_every_page_of_the_site_and_of_the_screens_is_valid_html(site: Site) -> None:
+    """By the Nu validator of the W3C: no error in any page, as a browser gets it."""
+    if not VALIDATOR.exists():
+        missing("the Nu validator is not here: make screens")
+    pages = [*site.root.rglob("*.html"), *(ROOT / "capture" / "web" / "dist").glob("*.html")]
+    validate = [program("java", "default-jre-headless"), "-jar", str(VALIDATOR), "--errors-only"]
+    checked = subprocess.run([*validate, *map(str, pages)], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (site.root / "que-es.html").write_text("<!doctype html><html lang=es><title>PREP</title><p><div></div></p>")
+    wrong = subprocess.run([*validate, site.root / "que-es.html"], capture_output=True, check=False)
+    assert wrong.returncode == 1, "the validator checks nothing"
 
 
 def test_with_the_keyboard_alone_a_reader_comes_to_an_image_and_always_sees_the_focus(

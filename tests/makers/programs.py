@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,11 +20,15 @@ def program(name: str, package: str) -> str:
     """The path of that program. If it is missing, the test is skipped with the reason; in CI it fails."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
-        reason = f"{name} is not here: apt-get install --no-install-recommends {package}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"{name} is not here: apt-get install --no-install-recommends {package}")
     return found
+
+
+def missing(reason: str) -> NoReturn:
+    """The test is skipped with the reason; in CI it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @asynccontextmanager
