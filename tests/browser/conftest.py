@@ -241,6 +241,7 @@ def accessible(page: Page) -> None:
     """Fails if axe finds anything against WCAG 2.2 AA on the page as it is now."""
     if not AXE.exists():
         missing("axe is not here: make screens")
+    page.locator("h1").first.wait_for(state="attached")  # a screen makes its page after it has loaded
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate(
         """() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
