@@ -30,6 +30,8 @@ MARK_DARK: Final = 0.5
 """Share of the brightness of the paper below which a pixel is dark."""
 SIDE: Final = (0.009, 0.06)
 """Least and largest side of a corner square, as a share of the long side of the image."""
+SPOT: Final = (2, 60)
+"""Least and largest area of a round mark, in pixels of the image that is about `FINE` long."""
 MARKS: Final = 400
 """At most so many marks are kept: a picture with more has texture everywhere."""
 AROUND: Final = 0.02
@@ -90,15 +92,13 @@ def _dark(image: Image.Image, paper: Image.Image, share: float) -> Image.Image:
 
 
 def _corner_squares(coarse: Image.Image, paper: Image.Image) -> Sequence[_Patch] | None:
-    # A MinFilter takes one pixel from each side, so letters and lines are gone before anything is counted.
+    # Each patch loses a pixel from each side, so letters and lines are gone before anything is counted.
     dark = _dark(coarse, paper, SQUARE_DARK)
-    solid = dark.filter(ImageFilter.MinFilter(3))
     least, most = (share * max(coarse.size) for share in SIDE)
     found = [
         patch
-        for patch in _patches(solid)
-        if least - 2 <= math.sqrt(patch.area) <= most
-        and patch.roundness < 1.9
+        for patch in _patches(thinned(dark), max(0.0, least - 2) ** 2, most**2)
+        if patch.roundness < 1.9
         and patch.solidness > 0.8
         and _is_whole(coarse, patch)
         and _stands_on_paper(dark, patch)
@@ -115,6 +115,11 @@ def _corner_squares(coarse: Image.Image, paper: Image.Image) -> Sequence[_Patch]
         return None
     first = min(range(4), key=lambda at: best[at].x / wide + best[at].y / high)
     return best[first:] + best[:first]
+
+
+def thinned(mask: Image.Image) -> Image.Image:
+    """255 where the pixel and its eight neighbours are 255, else 0: what a MinFilter(3) gives, but faster."""
+    return mask.filter(ImageFilter.BoxBlur(1)).point([0] * 255 + [255])
 
 
 def _corner_fit(corners: Sequence[_Patch], least: float) -> float:
@@ -142,8 +147,8 @@ def _stands_on_paper(dark: Image.Image, patch: _Patch) -> bool:
     return around.histogram()[255] - own <= AROUND_DARK * max(1.0, pixels - own)
 
 
-def _patches(mask: Image.Image) -> Iterator[_Patch]:
-    """The connected parts of a mask, by rows of equal pixels."""
+def _patches(mask: Image.Image, least: float, most: float) -> Iterator[_Patch]:
+    """The connected parts of a mask with an area from `least` to `most` pixels, by rows of equal pixels."""
     width, height = mask.size
     levels = mask.tobytes()
     runs: list[tuple[int, int, int]] = []  # row, start, end
@@ -177,7 +182,8 @@ def _patches(mask: Image.Image) -> Iterator[_Patch]:
     for number, run in enumerate(runs):
         groups.setdefault(_root(parent, number), []).append(run)
     for group in groups.values():
-        yield _patch(group)
+        if least <= sum(end - start for _, start, end in group) <= most:
+            yield _patch(group)
 
 
 def _root(parent: list[int], number: int) -> int:
@@ -275,7 +281,7 @@ def _round_marks(image: Image.Image, paper: Image.Image, squares: Sequence[Point
     dark = _dark(part, here, MARK_DARK)
     inner, around = dark.filter(ImageFilter.BoxBlur(2)), dark.filter(ImageFilter.BoxBlur(6))
     spots = ImageChops.subtract(inner, around).point([255 if level > 95 else 0 for level in range(256)])
-    found = [patch for patch in _patches(spots) if 2 <= patch.area <= 60 and patch.roundness < 4]
+    found = [patch for patch in _patches(spots, *SPOT) if patch.roundness < 4]
     return [
         (left + (patch.x + 0.5) / size[0] * (right - left), top + (patch.y + 0.5) / size[1] * (bottom - top))
         for patch in (found if len(found) <= MARKS else [])

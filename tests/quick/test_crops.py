@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from load_tests.pictures.crops import (
     BALLOTS,
@@ -23,7 +23,7 @@ from load_tests.pictures.crops import (
 )
 from prep.domain.layout import PER, FormLayout, FoundMarks, Point, middle
 from prep.rehearsal.drawing.camera import CLEAN, CROP_LEVELS, Condition
-from prep.scan.corners import find_marks
+from prep.scan.corners import find_marks, thinned
 from prep.scan.crops import Strip, find_strips
 from prep.scan.digitize import digitize
 from tests.makers.official_files import Official
@@ -190,6 +190,16 @@ def test_a_form_whose_marks_could_be_one_row_off_has_no_strips() -> None:
 
     assert find_strips(seen(0.0), layout).keys() == {"PAN"}
     assert find_strips(seen(4.5), layout) == {}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_thinned_mask_is_what_a_min_filter_gives(seed: int) -> None:
+    """Pillow's own filter is the oracle, at the edges too."""
+    chance = random.Random(seed)
+    width, height = chance.randrange(1, 40), chance.randrange(1, 40)
+    pixels = chance.choices((0, 255), (1, chance.choice((1, 8, 40))), k=width * height)
+    mask = Image.frombytes("L", (width, height), bytes(pixels))
+    assert thinned(mask).tobytes() == mask.filter(ImageFilter.MinFilter(3)).tobytes()
 
 
 def test_a_square_of_another_size_is_not_a_square_of_the_form() -> None:
