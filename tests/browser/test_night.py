@@ -209,6 +209,8 @@ def declared(night: Paper, data: Path) -> NightPlace:
     data.mkdir()
     (data / "clave").write_text(PASSWORD)
     place = prepare(night.plan, data, data / "publico", vouchers(data), rehearsal_night("PAN", interval=300))
+    # The tasks of each person are counted here, so no hidden known acta may come between (tests/capture/test_quality.py).
+    place = replace(place, environment={**place.environment, "PREP_CONTROL_PERCENT": "0"})
     add_people(place, SUPERVISORS[1:], role="supervisor", site=SITES[1])
     return place
 
