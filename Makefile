@@ -22,8 +22,8 @@ help: ## this list
 
 setup: $(VENV)/ready system ## install what a night needs into .venv
 
-# If the lock changes, the environment is made from zero. So a package that left the lock is not left behind.
-$(VENV)/night: requirements.lock
+# If a lock changes, the environment is made from zero. So a package that left the lock is not left behind.
+$(VENV)/night: requirements.lock requirements-dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 setup")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) $(LOCKED) requirements.lock
