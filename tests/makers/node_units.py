@@ -6,9 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.makers.programs import ROOT, program
+from tests.makers.programs import ROOT, missing, program
 
 WEB = ROOT / "capture" / "web"
 
@@ -20,10 +18,7 @@ def answers(source: Path, folder: Path, given: dict[str, Any], **environment: st
     """
     node = program("node", "nodejs npm")
     if not (WEB / "node_modules").is_dir():
-        reason = "the packages of the screens' build are not here: make screens"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("the packages of the screens' build are not here: make screens")
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
     bundle = folder / "units.mjs"
     build = [node, str(WEB / "node_modules" / "esbuild" / "bin" / "esbuild"), str(source), "--bundle", "--format=esm"]

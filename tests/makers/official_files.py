@@ -1,12 +1,11 @@
 """Files of real elections: those in tests/official, and more if they lie beside the checkout."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from zipfile import ZipFile
 
-import pytest
+from tests.makers.programs import missing
 
 PUBLISHED: Final = {
     "tamaulipas-2023": "20230220_1105_PREP_SEN_TAMPS_ext.zip",
@@ -28,12 +27,9 @@ def official_files(scratch: Path) -> Official:
 
     def find(name: str) -> Path:
         places = [folder / name for folder in (scratch, HERE, BESIDE)]
-        for place in places:
-            if place.exists():
-                return place
-        reason = f"an official file is not here: {places[-1]}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        found = next((place for place in places if place.exists()), None)
+        if found is None:
+            missing(f"an official file is not here: {places[-1]}")
+        return found
 
     return find

@@ -26,6 +26,7 @@ from integrity.log.note import SignatureKind, checkpoint_text, read_checkpoint
 from integrity.log.tiles import Tiles, read_bundle, tile_path, write_bundle
 from integrity.source import Folder
 from tests.makers.log_maker import ORIGIN, entries, flip, make_log, signer
+from tests.makers.programs import missing
 
 SIZE = 600
 LOG = signer()
@@ -56,10 +57,7 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("go") / "oracle"
     done = subprocess.run(["go", "build", "-o", built, "."], cwd=GO, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = f"the Go oracle cannot be built: {done.stderr}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"the Go oracle cannot be built: {done.stderr}")
     return built
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capture import screens
-from tests.makers.programs import ROOT, program
+from tests.makers.programs import ROOT, missing, program
 
 WEB = ROOT / "capture" / "web"
 DIST = WEB / "dist"
@@ -21,10 +21,7 @@ def node() -> str:
     """Node. If it, or a package of the build, is missing, the test is skipped with the reason; in CI it fails."""
     found = program("node", "nodejs npm")
     if not (WEB / "node_modules").is_dir():
-        reason = "the packages of the screens' build are not here: make screens"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("the packages of the screens' build are not here: make screens")
     return found
 
 
