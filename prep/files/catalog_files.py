@@ -106,7 +106,12 @@ def _read_catalog(files: Mapping[str, bytes]) -> tuple[Catalog, CatalogReading]:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """The files of a catalogue's folder by name: its tables, and the rule sets, layouts and maps that it brings."""
+    """The files of a catalogue's folder by name: its tables, and the rule sets, layouts and maps that it brings.
+
+    Raises Rejected if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise Rejected(f"no hay una carpeta {folder}")
     rules = (path for path in sorted((folder / OWN).glob("*")) if path.suffix in {".json", ".toml"})
     layouts = sorted((folder / LAYOUTS).glob("*.json"))
     paths = (*sorted(folder.glob("*.csv")), *rules, *layouts)

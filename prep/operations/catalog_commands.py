@@ -83,7 +83,9 @@ def load_folder(
 
 
 def _place(finding: FileFinding) -> str:
-    return f"{finding.file}:{finding.line}: {finding.column}: {finding.sentence}"
+    """File, line, column and sentence. A finding about a whole file has no line, and one about a row has no column."""
+    where = f"{finding.file}:{finding.line}" if finding.line else finding.file
+    return ": ".join(each for each in (where, finding.column, finding.sentence) if each)
 
 
 def _warning_lines(warnings: Sequence[FileFinding]) -> Iterator[str]:

@@ -467,3 +467,18 @@ def test_a_colour_or_an_emblem_that_is_none_is_an_error(column: str, value: str)
     tables["opciones.csv"][0][column] = value
     [error] = errors(written(tables))
     assert error.startswith(f"opciones.csv, línea 2, columna {column}: «{value}» no es ")
+
+
+@pytest.mark.parametrize("action", ["check", "load", "stickers"])
+def test_a_folder_that_is_not_there_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["catalog", action, str(tmp_path / "catálago")])
+    assert (stop.value.code, capsys.readouterr().err) == (2, f"prep: no hay una carpeta {tmp_path / 'catálago'}\n")
+
+
+def test_a_finding_about_a_whole_file_has_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["catalog", "check", str(tmp_path)])
+    assert capsys.readouterr().err.splitlines()[0] == "candidaturas.csv: falta el archivo"
