@@ -40,7 +40,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import zip_longest
@@ -2068,9 +2068,12 @@ def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
     parquet = Parquet([(name, kinds[name]) for name in names])
     sheet, count = [sheet_row(names, "t" * len(names))], 0
     handle = corte.files[election["archivo"]][0]
-    handle.seek(0)
-    with contextlib.closing(io.TextIOWrapper(Unclosed(handle), "utf-8-sig", newline="")) as text:
-        lines = itertools.islice(csv.reader(text, strict=True), 7, None)
+    first = first_values(
+        handle, {place: kinds[name] for place, name in enumerate(columns) if kinds.get(name, "t") != "t"}
+    )
+    others = (cells for number, cells in enumerate(official_rows(handle)) if number not in first)
+    with contextlib.closing(others):
+        lines = itertools.chain(first.values(), others)
         while group := [*itertools.islice(lines, GROUP)]:
             clean, proved = [], []
             for cells in group:
@@ -2112,6 +2115,27 @@ def clean_files(corte: Corte, election: Json, images: Images) -> dict[str, str]:
         f"evidencia_{code}.csv": evidence.hexdigest(),
         f"libro_{code}.xlsx": hashlib.sha256(workbook(sheets)).hexdigest(),
     }
+
+
+def official_rows(handle: Any) -> Generator[list[str], None, None]:
+    """The rows of an official file, under its seven lines."""
+    handle.seek(0)
+    with contextlib.closing(io.TextIOWrapper(Unclosed(handle), "utf-8-sig", newline="")) as text:
+        yield from itertools.islice(csv.reader(text, strict=True), 7, None)
+
+
+def first_values(handle: Any, missing: dict[int, str]) -> dict[int, list[str]]:
+    """By number, the rows that have the first value of a column of numbers or hours: they come first."""
+    found: dict[int, list[str]] = {}
+    with contextlib.closing(official_rows(handle)) as rows:
+        for number, cells in enumerate(rows):
+            given = {place for place, kind in missing.items() if clean_cell(cells[place], kind, "")}
+            if given:
+                found[number] = cells
+                missing = {place: kind for place, kind in missing.items() if place not in given}
+            if not missing:
+                break
+    return found
 
 
 def sheet_of_sums(election: Json, told: Json) -> list[str]:

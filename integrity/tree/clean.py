@@ -1,7 +1,8 @@
 """The clean data of a corte: the official file again, for programs. They are a pure function of published files.
 
     datos/0003/SHA256SUMS             the digests of the other files, as `sha256sum` writes them
-    datos/0003/actas_GOB.csv          a row for each row of the official file: integers, a status, ISO times
+    datos/0003/actas_GOB.csv          a row for each row of the official file: integers, a status, ISO times. The rows
+                                      that give a column its first value come first, see `_rows`
     datos/0003/actas_GOB.parquet      the same table, typed
     datos/0003/libro_GOB.xlsx         its sums, and its rows if they are not too many: for a spreadsheet
     datos/0003/nist_GOB.json          its sums, in NIST SP 1500-100 (version 2)
@@ -16,7 +17,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final, Self
@@ -155,7 +156,8 @@ def _write_rows(
     typed = ParquetWriter(parquet.write, columns)
     table.write(_lines([[name for name, _ in columns]], above=_BOM))
     evidence.write(_lines([EVIDENCE], above=_BOM))
-    for rows in _groups(file, len(election.columns)):
+    rows_in_order = _rows(file, election, columns)
+    while rows := [*islice(rows_in_order, GROUP)]:
         cells = _clean(rows, election, columns, offset)
         table.write(_lines(zip(*cells, strict=True)))
         typed.add(cells)
@@ -165,15 +167,42 @@ def _write_rows(
     return sheet
 
 
-def _groups(file: Path, width: int) -> Iterator[list[list[str]]]:
+def _rows(file: Path, election: PublishedElection, columns: Sequence[tuple[str, Kind]]) -> Iterator[list[str]]:
+    """The rows of the official file, one at least for each column that has a value somewhere, then all others.
+
+    Programs look at the first rows to know what a column holds: polars at 100. Early in a night most rows are empty,
+    and a candidacy of one municipio has its votes far down. So the row with the first value of a column of numbers or
+    moments comes first.
+    """
+    missing = {
+        election.columns.index(name): _Cleaned(name, kind, "")
+        for name, kind in columns
+        if kind is not Kind.TEXT and name in election.columns
+    }
+    first: dict[int, list[str]] = {}
+    with _official_rows(file, len(election.columns)) as rows:
+        for number, row in enumerate(rows):
+            if given := [place for place, clean in missing.items() if clean[row[place]]]:
+                first[number] = row
+                for place in given:
+                    del missing[place]
+                if not missing:
+                    break
+    yield from first.values()
+    with _official_rows(file, len(election.columns)) as rows:
+        yield from (row for number, row in enumerate(rows) if number not in first)
+
+
+@contextmanager
+def _official_rows(file: Path, width: int) -> Iterator[Iterator[list[str]]]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(text, strict=True)
-        for _ in islice(rows, _PREAMBLE):
-            pass
-        while group := [*islice(rows, GROUP)]:
-            if any(len(cells) != width for cells in group):
-                raise Malformed(f"filas de {width} celdas", "otra")
-            yield group
+        yield (_of_width(row, width) for row in islice(csv.reader(text, strict=True), _PREAMBLE, None))
+
+
+def _of_width(row: list[str], width: int) -> list[str]:
+    if len(row) != width:
+        raise Malformed(f"filas de {width} celdas", "otra")
+    return row
 
 
 def _lines(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]], above: str = "") -> bytes:

@@ -153,6 +153,39 @@ def test_a_type_of_acta_that_only_the_last_row_has_stops_no_reader(tree: Path, t
         assert (often.startswith("tipo_"), many, last) == (True, 21_000, ("tipo_2EMR", 1))
 
 
+def test_a_column_whose_first_value_stands_far_down_is_a_column_of_numbers(tree: Path, tmp_path: Path) -> None:
+    """Early in a night nearly all rows are empty. The rows that give a column its first value come first, then all
+    others in the order of the official file. So a program that looks at the first rows only takes no votes for text."""
+    duckdb = pytest.importorskip("duckdb", reason="el lector DuckDB está en el grupo dev")
+    manifest = manifest_of(tree, 2)
+    totals = read_totals((tree / "cortes/0002/totals.json").read_bytes())
+    files = {each.code: tmp_path / each.archivo for each in manifest.elections}
+    for election in manifest.elections:
+        *above, row = (tree / "cortes/0002" / election.archivo).read_text(encoding="utf-8-sig").splitlines()[:8]
+        cells = row.split(",")
+        votes = [option.code for option in election.options]
+        empty = [cell if name not in votes else "-" for name, cell in zip(election.columns, cells, strict=True)]
+        rows = [empty] * 21_000
+        for place, code in enumerate(votes):
+            far = [*empty]
+            far[election.columns.index(code)] = str(place)
+            rows.append(far)
+        lines = [*above, *map(",".join, rows)]
+        files[election.code].write_text("".join(f"{line}\r\n" for line in lines), encoding="utf-8-sig", newline="")
+    make_data(manifest, totals, files, lambda _: "png", tmp_path)
+    for election in manifest.elections:
+        votes = [option.code for option in election.options]
+        path = tmp_path / f"actas_{election.code}.csv"
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            read = [[row[code] for code in votes] for row in csv.DictReader(text)]
+        own = [[str(place) if code == each else "" for each in votes] for place, code in enumerate(votes)]
+        nothing = [""] * len(votes)
+        # The first row of the official file comes first too: it gives the identification of its casilla.
+        assert read == [nothing, *own, *[nothing] * 20_999]
+        kinds = dict(duckdb.sql(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{path}')").fetchall())
+        assert {kinds[code] for code in votes} == {"BIGINT"}
+
+
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 256, 257, GROUP, GROUP + 1])
 def test_duckdb_reads_every_size_of_parquet(tmp_path: Path, rows: int) -> None:
     duckdb = pytest.importorskip("duckdb", reason="el lector DuckDB está en el grupo dev")
