@@ -23,9 +23,9 @@ from tests.tamper.cheats import CHEATS, Cheat
 from tests.tamper.matrix import (
     DOCUMENT,
     Verdict,
+    asked_once,
     document,
     judge,
-    openssl_once,
     outcomes,
     printed,
     read_verdict,
@@ -41,9 +41,9 @@ NOT_CHECKED = {"the time stamp stripped", "the clean data: those of a named cort
 
 
 @pytest.fixture(scope="module", autouse=True)
-def asked_once() -> Iterator[None]:
-    """The same question to openssl has the same answer in each test here. A command in its own process asks anew."""
-    with openssl_once():
+def each_question_once() -> Iterator[None]:
+    """The same question has the same answer in each test here. A command in its own process asks anew."""
+    with asked_once():
         yield
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any, Final
 from integrity import __main__ as integrity
 from integrity import minimal_verifier
 from integrity.checks import BOTH, TABLE, Family
+from integrity.tree import data
+from integrity.tree.documents import Manifest
 from integrity.tree.forms import FILES, FORMS
 from publisher.public_checks import LATER, OF_THE_GATE, STAGED
 from tests.tamper.cheats import CHEATS, Cheat, Hands
@@ -116,26 +119,58 @@ def read_verdict(report: str, code: int) -> Verdict:
 
 
 @contextlib.contextmanager
-def openssl_once() -> Iterator[None]:
-    """Ask openssl each question once: most questions are about bytes that no cheat changed."""
-    asks, answers = minimal_verifier.openssl, dict[object, Any]()
+def asked_once() -> Iterator[None]:
+    """Answer each question once if no cheat changed what it is about: those to openssl, and the clean data of a corte.
 
-    def ask(words: str, **files: bytes) -> Any:
-        question = (words, tuple(files.items()))
+    An answer is kept under everything that it follows from. Half of the time of a verifier goes there.
+    """
+    with contextlib.ExitStack() as stack:
+        for place, name, about in (
+            (minimal_verifier, "openssl", _about_openssl),
+            (minimal_verifier, "clean_files", _about_clean_files),
+            (data, "make_data", _about_make_data),
+        ):
+            asks = getattr(place, name)
+            stack.callback(setattr, place, name, asks)
+            setattr(place, name, _once(asks, about))
+        yield
+
+
+def _once(asks: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
+    answers = dict[object, Any]()
+
+    def ask(*given: Any, **named: Any) -> Any:
+        question = about(*given, **named)
         if question not in answers:
-            answers[question] = asks(words, **files)
+            answers[question] = asks(*given, **named)
         return answers[question]
 
-    minimal_verifier.openssl = ask
-    try:
-        yield
-    finally:
-        minimal_verifier.openssl = asks
+    return ask
+
+
+def _about_openssl(words: str, **files: bytes) -> object:
+    return words, tuple(files.items())
+
+
+def _about_clean_files(corte: Any, election: Any, images: Any) -> object:
+    handle = corte.files[election["archivo"]][0]
+    handle.seek(0)
+    known = tuple((digest, ending) for digest, (ending, _) in images.items())
+    return json.dumps([corte.manifest, election, corte.totals]), handle.read(), known
+
+
+def _about_make_data(
+    manifest: Manifest, totals: Any, files: dict[str, Path], extension: Callable[[str], str]
+) -> object:
+    read = tuple(path.read_bytes() for path in files.values())
+    digests = {digest for text in read for digest in re.findall(rb"[0-9a-f]{64}", text)}
+    known = tuple((digest, extension(digest.decode())) for digest in sorted(digests))
+    return json.dumps([manifest.raw, totals]), tuple(files), read, known
 
 
 def outcomes(night: Night, scratch: Path) -> Iterator[tuple[Cheat, Verdict, Verdict]]:
     """Each cheat on a tree of its own, judged by both verifiers."""
-    with openssl_once():
+    with asked_once():
         yield from _judge_each_cheat(night, scratch)
 
 
