@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from sys import byteorder
 from typing import Final
 
@@ -84,12 +85,10 @@ class ParquetWriter:
         index = {value: place for place, value in enumerate(values)}
         began = self._at
         plain = _plain(kind, values)
-        held = _struct((1, _I32, len(values)), (2, _I32, _PLAIN))
-        self._write(_page(2, len(plain), (7, _STRUCT, held)) + plain)
+        self._write(_dictionary_page(len(plain), len(values)) + plain)
         data_at = self._at
         data = _levels(cells) + _indexes([index[cell] for cell in cells if cell], len(values))
-        about = ((1, _I32, len(cells)), (2, _I32, _RLE_DICTIONARY), (3, _I32, _RLE), (4, _I32, _RLE))
-        self._write(_page(0, len(data), (5, _STRUCT, _struct(*about))) + data)
+        self._write(_data_page(len(data), len(cells)) + data)
         size = self._at - began
         told = _struct(
             (1, _I32, _TYPES[kind][0]),
@@ -142,8 +141,19 @@ def _indexes(places: Sequence[int], distinct: int) -> bytes:
     return bytes([width]) + (_varint(groups << 1 | 1) + packed.tobytes() if places else b"")
 
 
-def _page(kind: int, size: int, about: Field) -> bytes:
-    return _struct((1, _I32, kind), (2, _I32, size), (3, _I32, size), about)
+# Heads of pages are alike in many small files.
+
+
+@lru_cache(1 << 12)
+def _dictionary_page(size: int, values: int) -> bytes:
+    held = _struct((1, _I32, values), (2, _I32, _PLAIN))
+    return _struct((1, _I32, 2), (2, _I32, size), (3, _I32, size), (7, _STRUCT, held))
+
+
+@lru_cache(1 << 12)
+def _data_page(size: int, cells: int) -> bytes:
+    held = _struct((1, _I32, cells), (2, _I32, _RLE_DICTIONARY), (3, _I32, _RLE), (4, _I32, _RLE))
+    return _struct((1, _I32, 0), (2, _I32, size), (3, _I32, size), (5, _STRUCT, held))
 
 
 def _column(name: str, kind: Kind) -> bytes:
@@ -177,11 +187,13 @@ def _struct(*fields: Field) -> bytes:
     return b"".join([*out, b"\0"])
 
 
+@lru_cache(1 << 12)
 def _text(value: str) -> bytes:
     held = value.encode()
     return _varint(len(held)) + held
 
 
+@lru_cache(1 << 12)
 def _signed(value: int) -> bytes:
     """Zigzag; no number here is negative."""
     return _varint(value << 1)

@@ -62,7 +62,7 @@ def replay_plan(arguments: argparse.Namespace) -> tuple[Plan, ReplaySource]:
     )
     speed, seed, sheets = pace(arguments.speed), arguments.seed, source.sheets
     plan = Plan(source.name, source.folder, source.catalog, sheets, len(sheets), seed, arguments.mistakes, speed)
-    return with_layouts(replace(plan, width=image_width(arguments.image_width))), source
+    return replace(plan, width=image_width(arguments.image_width)), source
 
 
 def pace(words: str) -> float:
