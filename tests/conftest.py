@@ -53,7 +53,7 @@ if _has_room(_MEMORY):
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end, so the search for garbage need not pass over it each time."""
+    """Imported modules and collected tests stay to the end: the search for garbage need not pass over them each time."""
     gc.collect()
     gc.freeze()
 

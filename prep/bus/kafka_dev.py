@@ -241,7 +241,7 @@ class DevKafka:
         return heard
 
     def _classes(self) -> list[str]:
-        """The option that tells the JVM which classes to keep, or where they were kept."""
+        """The option that makes the JVM keep its classes in a file, or read them from one."""
         if self._keep_classes:
             return [f"-XX:ArchiveClassesAtExit={self._keep_classes}"]
         archive = class_archive()
