@@ -38,6 +38,12 @@ ORIGINALS = """async () => {
     const text = (bytes) => new Promise((done) => { const reader = new FileReader(); reader.onload = () => done(reader.result.split(",")[1]); reader.readAsDataURL(new Blob([bytes])); });
     return Promise.all(order.map((each) => text(contents[keys.indexOf(each)])));
 }"""
+HEADINGS = """() => {
+    globalThis.shown = [];
+    const look = () => shown.push(document.querySelector("h1")?.textContent ?? "");
+    new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
+"""Keeps every heading that the page shows from now on."""
 READY = """async () => {
     const ready = async () => {
         const reader = await navigator.serviceWorker.getRegistration("/pantallas/casilla-qr.js");
@@ -229,6 +235,7 @@ def test_five_actas_without_a_network_a_closed_page_and_a_bad_line_give_five_rec
     phone.context.set_offline(True)
     phone.close()
     phone.open()
+    phone.page.evaluate(HEADINGS)
     actas = [drawn(VALUES | {"PAN": 100 + acta}, acta) for acta in range(1, 6)]
     for acta, content in enumerate(actas, 1):
         phone.photograph(content)
@@ -240,6 +247,8 @@ def test_five_actas_without_a_network_a_closed_page_and_a_bad_line_give_five_rec
             shots(phone.page, "casilla-pregunta")
         phone.answer("Sí, enviar")
     phone.has(0, waiting=5)
+    # Nobody is asked before the sticker was looked at: the question would change under the finger.
+    assert not any("¿De qué acta" in each for each in phone.page.evaluate("shown"))
     accessible(phone.page)
     shots(phone.page, "casilla-sin-red")
     phone.close()

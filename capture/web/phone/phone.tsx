@@ -98,10 +98,11 @@ function Work({ device }: { device: Enrolment }) {
             : t("La foto no se pudo guardar aquí. Guárdela en la galería y agréguela después."),
         );
       }
+      // First what was read, then the question: it must not change under the finger.
+      await reload();
       setBusy(false);
     }
     if (camera.current) camera.current.value = "";
-    await reload();
   }
 
   /** First its bytes, whole and with their digest. Only then somebody looks at them. */
