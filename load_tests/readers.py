@@ -73,7 +73,8 @@ def _with_polars(path: Path, options: Sequence[str]) -> Sums:
     counted = table.filter(polars.col("ESTADO") == "contabilizada")
     states = {f"ESTADO={name}": count for name, count in table["ESTADO"].value_counts().iter_rows()}
     return (
-        {code: counted[code].sum() or 0 for code in options}
+        # A column without any value has no type in a CSV: polars takes it for text, and adds up no text.
+        {code: 0 if table[code].is_null().all() else counted[code].sum() or 0 for code in options}
         | states
         | _seen(_ACCENT in table["DIGITALIZACION"].to_list())
     )
@@ -87,7 +88,14 @@ def _with_duckdb(path: Path, options: Sequence[str]) -> Sums:
     if path.suffix == ".xlsx":  # only with an extension that it fetches from the network
         raise NoReaderError
     connection = duckdb.connect()
-    wanted = ", ".join(f'coalesce(sum("{code}"), 0)' for code in options)
+    # A column without any value has no type in a CSV: it is taken for text, and no text is added up.
+    told = ", ".join(f'count("{code}")' for code in options)
+    [given] = connection.sql(f"SELECT {told} FROM '{path}'").fetchall()  # noqa: S608
+    sums = (
+        f'coalesce(sum("{code}"), 0)' if some else "coalesce(sum(0), 0)"
+        for code, some in zip(options, given, strict=True)
+    )
+    wanted = ", ".join(sums)
     [found] = connection.sql(f"SELECT {wanted} FROM '{path}' WHERE ESTADO = 'contabilizada'").fetchall()  # noqa: S608
     states = connection.sql(f"SELECT ESTADO, count(*) FROM '{path}' GROUP BY ESTADO").fetchall()  # noqa: S608
     [accents] = connection.sql(f"SELECT count(*) FROM '{path}' WHERE DIGITALIZACION = '{_ACCENT}'").fetchall()  # noqa: S608

@@ -217,6 +217,8 @@ def test_the_readers_that_are_here_read_what_the_official_file_says(tree: Path) 
     found = readers.read(tree, 2)
     assert {"actas_DIP.csv", "actas_DIP.parquet", "actas_GOB.csv"} <= {each["archivo"] for each in found}
     assert [each for each in found if each["distinto"]] == []
+    # In corte 0 no column of votes has a value, and so no type in a CSV.
+    assert [each for each in readers.read(tree, 0) if each["distinto"]] == []
     # It can fail: a row that says another status is told.
     path = tree / "datos/0002/actas_GOB.csv"
     kept = path.read_bytes()
