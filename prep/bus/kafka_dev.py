@@ -76,7 +76,10 @@ def class_archive() -> Path | None:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 coming = Path(scratch, "clases")
                 node = DevKafka(Path(scratch), keep_classes=coming)
-                node.up()
+                try:
+                    node.up()
+                except Rejected:  # the real node says why
+                    return None
                 node.stop()
                 coming.touch()
                 coming.rename(archive)

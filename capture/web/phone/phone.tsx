@@ -98,7 +98,7 @@ function Work({ device }: { device: Enrolment }) {
             : t("La foto no se pudo guardar aquí. Guárdela en la galería y agréguela después."),
         );
       }
-      // First what was read, then the question: it must not change under the finger.
+      // The reading of the sticker comes before the question, which must not change under the finger.
       await reload();
       setBusy(false);
     }
