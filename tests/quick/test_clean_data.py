@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import jsonschema
 import pytest
 
 from integrity.tree.clean import clean_columns, make_data
-from integrity.tree.documents import Manifest, read_manifest, read_totals
+from integrity.tree.documents import Manifest, PublishedElection, read_manifest, read_totals
 from integrity.tree.parquet import GROUP, Kind, ParquetWriter
 from load_tests import readers
 from tests.makers import nist
@@ -134,20 +135,31 @@ def test_the_same_corte_gives_the_same_bytes_and_no_cell_is_a_word_of_a_number(t
                 assert cell not in {"-", "N/A", "Ilegible ", "Sin dato", "Sin acta"}
 
 
+def made_with(
+    tree: Path, into: Path, rows_of: Callable[[PublishedElection, list[str]], list[list[str]]]
+) -> Sequence[PublishedElection]:
+    """Clean data of other rows: `rows_of` an election, from its columns and the cells of its first row."""
+    manifest = manifest_of(tree, 2)
+    totals = read_totals((tree / "cortes/0002/totals.json").read_bytes())
+    files = {each.code: into / each.archivo for each in manifest.elections}
+    for election in manifest.elections:
+        *above, row = (tree / "cortes/0002" / election.archivo).read_text(encoding="utf-8-sig").splitlines()[:8]
+        lines = [*above, *map(",".join, rows_of(election, row.split(",")))]
+        files[election.code].write_text("".join(f"{line}\r\n" for line in lines), encoding="utf-8-sig", newline="")
+    make_data(manifest, totals, files, lambda _: "png", into)
+    return manifest.elections
+
+
 def test_a_type_of_acta_that_only_the_last_row_has_stops_no_reader(tree: Path, tmp_path: Path) -> None:
     """Programs look at the first rows to know what a column holds: DuckDB at 20,480, polars at 100."""
     duckdb = pytest.importorskip("duckdb", reason="el lector DuckDB está en el grupo dev")
-    manifest = manifest_of(tree, 2)
-    totals = read_totals((tree / "cortes/0002/totals.json").read_bytes())
-    files = {each.code: tmp_path / each.archivo for each in manifest.elections}
-    for election in manifest.elections:
-        *above, row = (tree / "cortes/0002" / election.archivo).read_text(encoding="utf-8-sig").splitlines()[:8]
-        cells = row.split(",")
-        cells[election.columns.index("TIPO_ACTA")] = "2EMR"
-        lines = [*above, *[row] * 21_000, ",".join(cells)]
-        files[election.code].write_text("".join(f"{line}\r\n" for line in lines), encoding="utf-8-sig", newline="")
-    make_data(manifest, totals, files, lambda _: "png", tmp_path)
-    for code in files:
+
+    def rows(election: PublishedElection, cells: list[str]) -> list[list[str]]:
+        special = [*cells]
+        special[election.columns.index("TIPO_ACTA")] = "2EMR"
+        return [*[cells] * 21_000, special]
+
+    for code in [each.code for each in made_with(tree, tmp_path, rows)]:
         found = duckdb.sql(f"SELECT TIPO_ACTA, count(*) FROM '{tmp_path}/actas_{code}.csv' GROUP BY ALL ORDER BY ALL")
         [(often, many), last] = found.fetchall()
         assert (often.startswith("tipo_"), many, last) == (True, 21_000, ("tipo_2EMR", 1))
@@ -157,23 +169,17 @@ def test_a_column_whose_first_value_stands_far_down_is_a_column_of_numbers(tree:
     """Early in a night nearly all rows are empty. The rows that give a column its first value come first, then all
     others in the order of the official file. So a program that looks at the first rows only takes no votes for text."""
     duckdb = pytest.importorskip("duckdb", reason="el lector DuckDB está en el grupo dev")
-    manifest = manifest_of(tree, 2)
-    totals = read_totals((tree / "cortes/0002/totals.json").read_bytes())
-    files = {each.code: tmp_path / each.archivo for each in manifest.elections}
-    for election in manifest.elections:
-        *above, row = (tree / "cortes/0002" / election.archivo).read_text(encoding="utf-8-sig").splitlines()[:8]
-        cells = row.split(",")
-        votes = [option.code for option in election.options]
-        empty = [cell if name not in votes else "-" for name, cell in zip(election.columns, cells, strict=True)]
-        rows = [empty] * 21_000
-        for place, code in enumerate(votes):
-            far = [*empty]
-            far[election.columns.index(code)] = str(place)
-            rows.append(far)
-        lines = [*above, *map(",".join, rows)]
-        files[election.code].write_text("".join(f"{line}\r\n" for line in lines), encoding="utf-8-sig", newline="")
-    make_data(manifest, totals, files, lambda _: "png", tmp_path)
-    for election in manifest.elections:
+
+    def rows(election: PublishedElection, cells: list[str]) -> list[list[str]]:
+        votes = [election.columns.index(option.code) for option in election.options]
+        empty = ["-" if column in votes else cell for column, cell in enumerate(cells)]
+        far = [
+            [str(place) if column == vote else cell for column, cell in enumerate(empty)]
+            for place, vote in enumerate(votes)
+        ]
+        return [*[empty] * 21_000, *far]
+
+    for election in made_with(tree, tmp_path, rows):
         votes = [option.code for option in election.options]
         path = tmp_path / f"actas_{election.code}.csv"
         with path.open(encoding="utf-8-sig", newline="") as text:
