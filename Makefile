@@ -43,10 +43,11 @@ system:
 	@sh deploy/system-packages.sh libzbar0
 
 # Real programs for tests: nginx and prometheus (deploy/), softhsm2 (keys in tokens), nftables and libfaketime (faults),
-# chromium (the page that checks, the screens), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
+# both Chromiums (the pages; the screens, with a camera), sqlite3 (VERIFICA.txt), strace (bytes are on the disk before the receipt).
 # A test whose program is missing is skipped and says so.
 tools: system # two apt-get at once would not work
-	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime chromium sqlite3 strace
+	@sh deploy/system-packages.sh nginx prometheus softhsm2 nftables libfaketime sqlite3 strace chromium \
+		chromium-headless-shell
 	@command -v npm >/dev/null || sh deploy/system-packages.sh nodejs npm
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB)/node_modules; fi
 

@@ -1,0 +1,6 @@
+"""The programs of a night: what they share, and the command `prep`."""
+
+import os
+
+# pydantic would ask every installed package at each start if it wants to see what is validated. None may see it.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

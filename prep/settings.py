@@ -96,7 +96,7 @@ Minutes = Annotated[float, Field(gt=0, le=10_080)]
 class Settings(BaseSettings):
     """One typed object; the docstring of each field is its manual."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     secrets: Path | None = None
     """Folder of files named like these settings (`prep_database`, `prep_qr_key`): each holds the value of one, as

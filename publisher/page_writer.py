@@ -46,8 +46,10 @@ class Cells:
     def __call__(self, column: str) -> Markup:
         # It is no macro of the template: an acta has thirty cells, and a night half a million actas.
         text = self._cells[column]
-        value = escape(text)
-        shown = thousands(int(text)) if text.isdigit() and len(text) < _LONG else value
+        if text.isdigit() and len(text) < _LONG:
+            value, shown = text, thousands(int(text))
+        else:
+            value = shown = escape(text)
         told = f"{self._of}:{_escaped_once(column)}"
         return Markup(f'<data value="{value}" data-de="{told}">{shown}</data>')  # noqa: S704  # escaped above
 
@@ -56,17 +58,22 @@ _escaped_once: Final = cache(escape)
 """For the names of columns, which are the same on every page."""
 
 
+def _at(local: datetime) -> str:
+    """20:15; in a fifth of the time of `strftime`, which asks the system for its words."""
+    return f"{local.hour:02}:{local.minute:02}"
+
+
 @jinja2.pass_context
 def _moment(context: jinja2.runtime.Context, at: datetime) -> str:
     """6 de junio de 2027, 20:15 h — in the zone of the night."""
     local = at.astimezone(context["zone"])
-    return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {local:%H:%M} h"
+    return f"{local.day} de {_MONTHS[local.month - 1]} de {local.year}, {_at(local)} h"
 
 
 def hour_in_words(at: datetime, zone: tzinfo) -> str:
     """20:15 h del 6 de junio."""
     local = at.astimezone(zone)
-    return f"{local:%H:%M} h del {local.day} de {_MONTHS[local.month - 1]}"
+    return f"{_at(local)} h del {local.day} de {_MONTHS[local.month - 1]}"
 
 
 @jinja2.pass_context
@@ -78,7 +85,7 @@ def _hour(context: jinja2.runtime.Context, at: datetime) -> str:
 @jinja2.pass_context
 def _clock(context: jinja2.runtime.Context, at: datetime) -> str:
     """20:15 — in the zone of the night."""
-    return f"{at.astimezone(context['zone']):%H:%M}"
+    return _at(at.astimezone(context["zone"]))
 
 
 @jinja2.pass_context
@@ -128,7 +135,7 @@ class SiteWriter:
     written: set[str] = field(default_factory=set)
     """Pages that this corte changed, told from its facts alone: the same if the corte is made again."""
     removed: set[str] = field(default_factory=set)
-    bases: dict[int, dict[str, Any]] = field(default_factory=dict)
+    bases: dict[int | str, dict[str, Any]] = field(default_factory=dict)
     _fresh: Path | None = None
     """The folder in which this writer makes its files."""
     _puts: int = 0
@@ -200,9 +207,11 @@ class SiteWriter:
 
     def common(self, name: str) -> dict[str, Any]:
         depth = name.count("/")
-        if depth not in self.bases:
+        # The pages of the root are marked in the navigation, each in its own.
+        kind = depth or name
+        if kind not in self.bases:
             night = self.book.night
-            self.bases[depth] = {
+            base = {
                 "corte": self.corte,
                 "siglas": night.siglas,
                 "institute": night.institute.nombre,
@@ -210,11 +219,15 @@ class SiteWriter:
                 "logo": logo_name(self.book.logo) if self.book.logo else "",
                 "zone": night.tz,
                 "root": "../" * depth,
+                "page": name,
                 "folder": corte_folder(self.corte.number),
                 "elections": self.book.elections,
                 "address": self.address,
             }
-        return self.bases[depth] | {"page": name, "twin": twin_of(name)}
+            # The top is the same on half a million pages.
+            top = Markup(TEMPLATES.get_template("top.html").render(base))  # noqa: S704  # escaped in the template
+            self.bases[kind] = base | {"top": top}
+        return self.bases[kind] | {"page": name, "twin": twin_of(name)}
 
 
 def _twin_bytes(name: str, text: str, number: int, data: object) -> bytes:

@@ -370,6 +370,8 @@ class ActaViews:
             (_WORDS.get(each.clase, each.name or each.code), each.code, painted[each.position])
             for each in figures.election.options
         ]
+        # As they stand on a page: made once, for half a million actas.
+        self._labels = {code: charts.swatch(colour) + name for name, code, colour in self._votes}
 
     def view(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """`record` is a row of `cortes.pages`, with its `captures` and the versions `before` it."""
@@ -378,7 +380,7 @@ class ActaViews:
         columns = (*official_row.HEADER, *codes, official_row.TOTALS[0])
         # Options that are not on this ballot are left out of the page.
         on_ballot = [letter != Mark.NO_EN_BOLETA for letter in record["marks"][4:-1]]
-        votes = [each for each, there in zip(self._votes, on_ballot, strict=False) if there] if fields else []
+        votes = [each[1] for each, there in zip(self._votes, on_ballot, strict=False) if there] if fields else []
         image = record["image"]
         kind, state = acta_state(record)
         cells = dict(zip(columns, fields, strict=False)) | _shown_cells(record, self._zone)
@@ -392,16 +394,14 @@ class ActaViews:
             "observations": shown_observations(self._rules, record["observations"]),
             "reasons": list(self._reasons(record, fields)),
             "excede": self._excede(record),
-            "votes": votes,
-            "most": max([1, *(int(cells[code]) for _, code, _ in votes if cells[code].isdigit())]),
+            "votes": [(self._labels[code], code) for code in votes],
             "header": list(zip(_HEADER, official_row.HEADER, strict=True)) if fields else [],
             "sha256": image.hex() if image else "",
             "original": image_path(image.hex(), out.extension(record["format"])) if image else "",
             "image": image_path(record["web"].hex(), "jpg") if record["web"] else "",
             "size": (record["width"], record["height"]) if record["web"] and record["width"] else None,
-            "facts": list(_facts(record, self._zone)),
+            "facts": list(_facts(record, cells)),
             "way": list(_way(record)),
-            "section": section_page(record["entidad"], record["seccion"]),
             "at_section": at_casilla(record["clave"]),
             "previous": at_casilla(record["previous"]) if record["previous"] else "",
             "next": at_casilla(record["next"]) if record["next"] else "",
@@ -479,12 +479,11 @@ _STAGES: Final = (
 )
 
 
-def _facts(record: Mapping[str, Any], zone: tzinfo) -> Iterable[tuple[str, str, str]]:
+def _facts(record: Mapping[str, Any], cells: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
     """The name of each fact, its column, its text."""
     # Without an image the acta did not arrive, and its way has no stages.
     if record["image"] is None:
         return
-    cells = _shown_cells(record, zone)
     for name, column in _CAME:
         yield name, column, cells[column]
     yield "Cotejo con el papel", "COTEJADA", _COTEJADA[record["cotejada"]]

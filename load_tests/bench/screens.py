@@ -6,7 +6,6 @@ runs from its event in the page until the frame that shows the next field has be
 
 import asyncio
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final
 from playwright.async_api import Page, async_playwright, expect
 
 from load_tests.bench.bench import Figure
+from load_tests.browser import chromium
 from prep.errors import PrepError
 from prep.rehearsal.commands import open_practice, practice_room
 from prep.rehearsal.installation import NightPlace, installation, place_in
@@ -53,15 +53,15 @@ def terminal() -> list[Figure]:
 
 
 async def _measured(place: NightPlace, opening: Any) -> list[Figure]:  # noqa: ANN401 - a coroutine
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         opening.close()
         raise PrepError("esta medida necesita Chromium")
     async with installation(place):
         await opening
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"], env={**os.environ}
+                executable_path=program, args=["--no-sandbox", "--disable-gpu"], env={**os.environ}
             )
             page = await browser.new_page(viewport={"width": 1366, "height": 768})
             await page.add_init_script(WATCH)

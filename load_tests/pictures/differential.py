@@ -6,7 +6,6 @@ Counts how many of the made pictures pass.
 import base64
 import io
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ import pypdfium2
 from PIL import Image, ImageChops, ImageFile, ImageOps, ImageStat
 from playwright.sync_api import Page, sync_playwright
 
+from load_tests.browser import CHROMIUM, chromium
 from load_tests.pictures.kinds import Made, picture
 from prep.errors import PrepError
 from prep.scan.digitize import digitize
@@ -61,10 +61,10 @@ class Rate:
 
 @contextmanager
 def browser_page(program: str | None = None) -> Iterator[Page]:
-    """A blank page of Debian's Chromium."""
-    where = program or shutil.which("chromium")
+    """A blank page of Chromium."""
+    where = program or chromium()
     if where is None:
-        raise SystemExit("falta chromium")
+        raise SystemExit(f"falta {CHROMIUM}")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=where, args=["--no-sandbox", "--disable-gpu"], env={**os.environ, "LANG": "es_MX.UTF-8"}

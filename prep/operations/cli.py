@@ -21,6 +21,8 @@ from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
 from prep.store.database import migrate
 
+COMMAND: Final = __name__.rpartition(".")[0]
+"""The module that is the command `prep`: this package."""
 PARTS: Final = ("capture", "worker", "publish", "sequencer")
 """The commands that `prep serve` keeps running."""
 RESTART_SECONDS: Final = 1.0
@@ -401,7 +403,7 @@ async def _keep_part_running(name: str, stop: asyncio.Event) -> int:
     while not stop.is_set():
         # Wait for the end of the part and for the order to stop, at the same time.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __spec__.name, name, preexec_fn=dying_with(os.getpid())
+            sys.executable, "-m", COMMAND, name, preexec_fn=dying_with(os.getpid())
         )
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(stop.wait())
@@ -442,7 +444,3 @@ async def _keep_postgres(folder: Path, stop: asyncio.Event) -> int:
                 print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)
         await asyncio.wait({asked}, timeout=RESTART_SECONDS)
     return 0
-
-
-if __name__ == "__main__":
-    main()

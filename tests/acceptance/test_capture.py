@@ -40,7 +40,7 @@ def environment(night: Night, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def prep(environment: dict[str, str]) -> Command:
     def run(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "prep.operations.cli", *words]
+        command = [sys.executable, "-m", "prep.operations", *words]
         return subprocess.run(command, env=environment, input=typed, capture_output=True, text=True, check=False)
 
     return run
@@ -88,9 +88,7 @@ def client(environment: dict[str, str]) -> httpx.AsyncClient:
 
 
 async def serve(environment: dict[str, str], http: httpx.AsyncClient) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "prep.operations.cli", "capture", env=environment
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "prep.operations", "capture", env=environment)
     async with asyncio.timeout(PATIENCE):
         while True:
             assert process.returncode is None

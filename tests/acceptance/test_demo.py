@@ -26,7 +26,7 @@ from tests.makers import engine
 from tests.makers.waiting import NIGHT, PATIENCE
 from tests.quick.test_documents import OF_THE_SITE, RARE, described
 
-DEMO = ("prep.operations.cli", "demo", "--casillas", "25", "--seed", "3", "--interval", "15")
+DEMO = ("prep.operations", "demo", "--casillas", "25", "--seed", "3", "--interval", "15", "--image-width", "1000")
 ONCE = (*DEMO, "--once")
 SEAT = re.compile(r"  (http://localhost:\d+)(/\w+)(?:  usuario (\w+))?  \(.+\)")
 """The line of a screen: its address and its login."""
@@ -37,7 +37,7 @@ OPENED_BY = {
     "/catd": ("GET", "/v1/lists/missing"),
 }
 """The first question of each screen after a login."""
-KILLS = 6
+KILLS = 5
 
 
 def without_settings() -> dict[str, str]:
@@ -252,7 +252,7 @@ def test_a_night_that_is_killed_again_and_again_has_the_same_totals(
             if kills == KILLS:
                 break
             with contextlib.suppress(subprocess.TimeoutExpired):
-                night.wait(chance.uniform(3, 20))
+                night.wait(chance.uniform(3, 15))
             if night.poll() is not None:
                 break
             kill(night, data, postgres=chance.random() < 0.3)

@@ -85,7 +85,7 @@ async def test_a_refusal_counts_as_failure_and_a_short_load_arrives_without_fail
         # A slow machine sends a few images in one load, so the load comes again until all casillas have sent.
         async with asyncio.timeout(PATIENCE):
             while sent <= CASILLAS or not await metric(place, "PREP_CAPTURE_PORT", "prep_entries_total"):
-                code, told, said = await locust(place, "-u", "6", "-r", "6", "-t", "10s")
+                code, told, said = await locust(place, "-u", "6", "-r", "6", "-t", "4s")
                 assert code == 0, said[-3000:]
                 asked = {each["name"]: each for each in json.loads(told)}
                 assert sum(each["num_failures"] for each in asked.values()) == 0

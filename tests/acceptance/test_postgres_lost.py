@@ -53,7 +53,7 @@ class Installation:
 
     async def command(self, *words: str) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.operations.cli", *words, env=self.environment
+            sys.executable, "-m", "prep.operations", *words, env=self.environment
         )
         assert await process.wait() == 0
 
@@ -61,7 +61,7 @@ class Installation:
     async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
         with (self.folder / "salida.txt").open("wb") as out:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "prep.operations.cli", "serve", env=self.environment, stdout=out, stderr=out
+                sys.executable, "-m", "prep.operations", "serve", env=self.environment, stdout=out, stderr=out
             )
         try:
             yield process

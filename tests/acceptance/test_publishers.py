@@ -86,7 +86,7 @@ async def publishing(tonight: SmallNight, folder: Path, name: str, public: Path,
     }
     with (folder / f"{name}.txt").open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.operations.cli", "publish", *words, env=clean | ours, stdout=out, stderr=out
+            sys.executable, "-m", "prep.operations", "publish", *words, env=clean | ours, stdout=out, stderr=out
         )
     made = Process(process, port, public)
     try:

@@ -22,7 +22,7 @@ from tests.makers.waiting import NIGHT
 def prep(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     return subprocess.run(
-        [sys.executable, "-m", "prep.operations.cli", *words],
+        [sys.executable, "-m", "prep.operations", *words],
         env=environment,
         capture_output=True,
         text=True,

@@ -38,7 +38,7 @@ class Machine:
     async def running(self, command: str = "serve") -> AsyncIterator[asyncio.subprocess.Process]:
         with self.said.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "prep.operations.cli", command, env=self.environment, stdout=out, stderr=out
+                sys.executable, "-m", "prep.operations", command, env=self.environment, stdout=out, stderr=out
             )
         try:
             yield process

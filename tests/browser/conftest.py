@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from integrity.log.note import Signer
+from load_tests.browser import CHROMIUM
 from prep.domain.night import Institute
 from prep.domain.territory_map import MAPS
 from prep.rehearsal import synthetic
@@ -33,7 +34,7 @@ from tests.makers.capture_room import PASSWORD
 from tests.makers.declared import TONIGHT
 from tests.makers.logged_night import logged_night
 from tests.makers.maps import as_file, grid
-from tests.makers.programs import ROOT, missing, program
+from tests.makers.programs import ROOT, browser_program, missing, program
 from tests.makers.small_night import make_clean_data
 from tests.makers.waiting import PATIENCE
 
@@ -172,7 +173,7 @@ def browser(finished: tuple[Path, Signer]) -> Iterator[Browser]:
     While it is open, its event loop runs in this thread and no other loop can. So the night is made before, and the
     browser is closed after the last test of the module.
     """
-    where = program("chromium", "chromium")
+    where = browser_program()
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as changed:
         changed.setattr(Browser, "new_context", _patient(Browser.new_context))
@@ -198,11 +199,11 @@ class Lens:
 
 @contextmanager
 def camera(browser: Browser, folder: Path) -> Iterator[Lens]:
-    """Another Chromium, with a camera, inside this block."""
+    """Another Chromium, with a camera, inside this block. The one without windows has no camera."""
     stream = folder / "camara.mjpeg"
     fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={stream}"]
     opened = browser.browser_type.launch(
-        executable_path=program("chromium", "chromium"), args=[*ARGUMENTS, *fake], env={**os.environ, **LANGUAGE}
+        executable_path=program(CHROMIUM, CHROMIUM), args=[*ARGUMENTS, *fake], env={**os.environ, **LANGUAGE}
     )
     yield Lens(opened, stream)
     opened.close()

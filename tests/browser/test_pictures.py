@@ -3,11 +3,11 @@
 import pytest
 
 from load_tests.pictures.differential import browser_page, compare
-from tests.makers.programs import program
+from tests.makers.programs import browser_program
 
 
 def test_what_everybody_shows_as_one_whole_picture_is_taken_and_shown_the_same() -> None:
-    with browser_page(program("chromium", "chromium")) as page:
+    with browser_page(browser_program()) as page:
         rate = compare(range(150), page)
     assert rate.shown > 75, "else the sample says nothing"
     assert rate.lost == []

@@ -23,7 +23,7 @@ from tests.makers.capture_room import VALUES, Device, Room, furnish, furnished, 
 from tests.makers.screen_room import drawn
 from tests.makers.waiting import until
 
-COMMAND = (sys.executable, "-m", "prep.operations.cli", "catd")
+COMMAND = (sys.executable, "-m", "prep.operations", "catd")
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ schemathesis.serializer.alias("application/offset+octet-stream", "application/oc
 
 
 def test_the_command_prints_the_description_that_the_documents_hold() -> None:
-    command = [sys.executable, "-m", "prep.operations.cli", "openapi"]
+    command = [sys.executable, "-m", "prep.operations", "openapi"]
     printed = [subprocess.run(command, capture_output=True, check=True, text=True).stdout for _ in range(2)]
     assert printed[0] == printed[1] == (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
 

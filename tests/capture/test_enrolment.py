@@ -184,7 +184,7 @@ async def test_the_owner_invites_by_a_command_that_draws_the_code(room: Room, ni
 
     async def command(*words: str) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "prep.operations.cli", "device", "invite", *words),
+            *(sys.executable, "-m", "prep.operations", "device", "invite", *words),
             env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()

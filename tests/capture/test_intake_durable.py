@@ -41,7 +41,7 @@ async def test_image_number_and_receipt_are_fsynced_file_and_folder_before_the_s
     await furnish(night.owner, device)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     environment |= {"PREP_DATA": str(data), "PREP_DATABASE": night.app, "PREP_CAPTURE_PORT": str(port)}
-    command = (sys.executable, "-m", "prep.operations.cli", "capture")
+    command = (sys.executable, "-m", "prep.operations", "capture")
     sent = [jpeg(1), jpeg(2, side=300), jpeg(1)]
     async with (
         traced(command, tmp_path / "trace", environment) as running,
@@ -72,7 +72,7 @@ async def test_a_piece_is_fsynced_file_and_folder_before_its_end_is_told(night: 
     await furnish(night.owner, device)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     environment |= {"PREP_DATA": str(data), "PREP_DATABASE": night.app, "PREP_CAPTURE_PORT": str(port)}
-    command = (sys.executable, "-m", "prep.operations.cli", "capture")
+    command = (sys.executable, "-m", "prep.operations", "capture")
     tus = {"Tus-Resumable": "1.0.0"}
     async with (
         traced(command, tmp_path / "trace", environment) as running,

@@ -402,7 +402,7 @@ async def test_a_process_that_is_killed_between_two_pieces_loses_none(night: Nig
     path, at, kills = "", 0, 0
     while at < len(content):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.operations.cli", "capture", env=environment
+            sys.executable, "-m", "prep.operations", "capture", env=environment
         )
         try:
             async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:

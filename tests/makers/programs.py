@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import pytest
 
+from load_tests.browser import CHROMIUM, chromium
 from tests.makers.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,11 @@ def program(name: str, package: str) -> str:
     if found is None:
         missing(f"{name} is not here: apt-get install --no-install-recommends {package}")
     return found
+
+
+def browser_program() -> str:
+    """The path of Chromium. If it is missing, the test is skipped with the reason; in CI it fails."""
+    return chromium() or program(CHROMIUM, CHROMIUM)
 
 
 def missing(reason: str) -> NoReturn:

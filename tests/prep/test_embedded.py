@@ -151,7 +151,7 @@ async def test_every_command_that_reads_says_in_one_sentence_that_a_database_is_
         environment |= {"PREP_DATA": str(tmp_path / "datos"), "PREP_DATABASE": server.owner()}
 
         async def said(words: str) -> tuple[int | None, str]:
-            command = [sys.executable, "-m", "prep.operations.cli", *words.split()]
+            command = [sys.executable, "-m", "prep.operations", *words.split()]
             process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
             _, error = await process.communicate()
             return process.returncode, error.decode()

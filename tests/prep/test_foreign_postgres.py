@@ -66,7 +66,7 @@ class House:
     def prep(self, *words: str) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
         ours = {"PREP_DATABASE": self.app, "PREP_DATABASE_OWNER": self.owner}
-        command = [sys.executable, "-m", "prep.operations.cli", *words]
+        command = [sys.executable, "-m", "prep.operations", *words]
         return subprocess.run(command, env=clean | ours, capture_output=True, text=True, check=False)
 
 
@@ -111,7 +111,7 @@ async def test_each_part_gets_a_role_of_its_own_with_the_password_of_its_address
     parts = {part: foreign.url(f"{ours.name}_{part}", ours.name, password=f"{PASSWORD} {part}") for part in Part}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     said = {f"PREP_DATABASE_{part.name}": url for part, url in parts.items()} | {"PREP_DATABASE_OWNER": ours.owner}
-    command = [sys.executable, "-m", "prep.operations.cli", "migrate"]
+    command = [sys.executable, "-m", "prep.operations", "migrate"]
     done = await asyncio.to_thread(
         subprocess.run, command, env=clean | said, capture_output=True, text=True, check=False
     )

@@ -208,7 +208,7 @@ async def test_a_process_that_needs_its_database_ends_with_that_one_sentence(
     await by_owner(night, "UPDATE migration SET sha256 = sha256(name::bytea) WHERE name = '0002_facts'")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
     ours = {"PREP_DATABASE": night.app, "PREP_DATA": str(tmp_path / "datos"), "PREP_PUBLIC": str(tmp_path / "publico")}
-    words = [sys.executable, "-m", "prep.operations.cli", *command]
+    words = [sys.executable, "-m", "prep.operations", *command]
     done = await asyncio.to_thread(
         subprocess.run, words, env=clean | ours, capture_output=True, text=True, check=False, timeout=NIGHT
     )

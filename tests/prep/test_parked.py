@@ -46,7 +46,7 @@ class Person:
     async def _types(self, *words: str, password: str = PASSWORD) -> tuple[int, str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PREP_")}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.operations.cli", *words,
+            sys.executable, "-m", "prep.operations", *words,
             env=clean | {"PREP_DATABASE": self.url}, stdin=-1, stdout=-1, stderr=-1, cwd=ROOT,
         )  # fmt: skip
         out, said = await process.communicate(f"{password}\n".encode())

@@ -26,7 +26,7 @@ async def recording(tonight: SmallNight, folder: Path, *words: str) -> tuple[set
         "PREP_BLOBS": (folder / "blobs").as_uri(),
         "PREP_PUBLISHER_METRICS_PORT": str(port),
     }
-    command = (sys.executable, "-m", "prep.operations.cli", "publish", *words)
+    command = (sys.executable, "-m", "prep.operations", "publish", *words)
     async with traced(command, folder / "trace", clean | ours) as running:
         assert await running.process.wait() == 0
     [told] = [

@@ -625,7 +625,7 @@ def command(place: Place, *more: str) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "prep.operations.cli",
+        "prep.operations",
         "difusor",
         place.url,
         "--into",
@@ -750,7 +750,7 @@ async def test_two_mirrors_do_not_share_a_folder_and_bad_words_get_one_sentence(
             *(
                 sys.executable,
                 "-m",
-                "prep.operations.cli",
+                "prep.operations",
                 "difusor",
                 place.url,
                 "--into",

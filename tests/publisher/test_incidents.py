@@ -102,7 +102,7 @@ async def test_the_command_publishes_lists_and_ends_with_the_rights_of_the_publi
 
     async def incident(*words: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "prep.operations.cli", "incident", *words), env=environment, stdout=-1, stderr=-1
+            *(sys.executable, "-m", "prep.operations", "incident", *words), env=environment, stdout=-1, stderr=-1
         )
         out, told = await process.communicate()
         return process.returncode, (out + told).decode()

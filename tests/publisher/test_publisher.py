@@ -146,7 +146,7 @@ async def test_by_hand_from_the_database_alone(tonight: SmallNight, tmp_path: Pa
 
     async def publish(*words: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prep.operations.cli", "publish", *words, env=environment, stdout=-1, stderr=-1
+            sys.executable, "-m", "prep.operations", "publish", *words, env=environment, stdout=-1, stderr=-1
         )
         out, said = await process.communicate()
         assert process.returncode is not None
