@@ -2,5 +2,5 @@
 
 import os
 
-# pydantic would ask every installed package at each start if it wants to see what is validated. None may see it.
+# pydantic would ask every installed package at each start if it wants to see the values. No package may see them.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
