@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TextIO, cast
 
 from integrity import VERSION
+from prep import operations
 from prep.arguments import Parser
 from prep.errors import PrepError, Rejected
 from prep.printable import Screen
@@ -21,8 +22,6 @@ from prep.settings import BusKind, Settings, read_settings
 from prep.store import embedded
 from prep.store.database import migrate
 
-COMMAND: Final = __name__.rpartition(".")[0]
-"""The module that is the command `prep`: this package."""
 PARTS: Final = ("capture", "worker", "publish", "sequencer")
 """The commands that `prep serve` keeps running."""
 RESTART_SECONDS: Final = 1.0
@@ -403,7 +402,7 @@ async def _keep_part_running(name: str, stop: asyncio.Event) -> int:
     while not stop.is_set():
         # Wait for the end of the part and for the order to stop, at the same time.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", COMMAND, name, preexec_fn=dying_with(os.getpid())
+            sys.executable, "-m", operations.__name__, name, preexec_fn=dying_with(os.getpid())
         )
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(stop.wait())
