@@ -27,6 +27,8 @@ from tests.makers.waiting import PATIENCE
 from tests.quick.test_digitize import acta
 
 PIXELS = 60_000_000
+SOON = 0.2
+"""Seconds of processor time that a photo of these tests does not need. A bomb burns all of it."""
 GIVEN_UP = Unread((Oddity.SIN_EXAMINAR,))
 
 
@@ -77,7 +79,7 @@ async def test_an_image_that_passes_its_bounds_goes_to_people_and_the_next_is_re
     stored: tuple[str, list[str]], bomb: str
 ) -> None:
     address, images = stored
-    hurried = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
+    hurried = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=SOON), heavy=replace(HEAVY, cpu=SOON))
     assert await hurried.decode(bomb, device="hostil") == GIVEN_UP
     assert isinstance(await hurried.decode(images[1], device="hostil"), Reading)
     hurried.close()
@@ -114,7 +116,7 @@ async def test_a_device_over_its_quota_holds_one_process_and_comes_back(
     stored: tuple[str, list[str]], bomb: str
 ) -> None:
     address, images = stored
-    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
+    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=SOON), heavy=replace(HEAVY, cpu=SOON))
     for _ in range(QUOTA // (2 * STRIKE)):  # each is tried twice
         assert await decoders.decode(bomb, device="hostil") == GIVEN_UP
     tried = asyncio.create_task(decoders.decode(images[0], device="hostil"))
@@ -133,7 +135,7 @@ async def test_images_that_wait_behind_the_bombs_of_their_device_go_to_people(
 ) -> None:
     """A hundred bombs at once cost the time of a few: those that wait when their device passes its quota are not tried."""
     address, images = stored
-    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=1), heavy=replace(HEAVY, cpu=1))
+    decoders = Decoders(1, address, PIXELS, light=replace(LIGHT, cpu=SOON), heavy=replace(HEAVY, cpu=SOON))
     bombs = [asyncio.create_task(decoders.decode(bomb, device="hostil")) for _ in range(100)]
     await asyncio.sleep(0)
     for image in images:
