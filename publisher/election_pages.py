@@ -1,6 +1,7 @@
 """The pages of one election: its own, those of its contests and places, its lists, those of its actas."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -83,7 +84,7 @@ class ElectionPages:
             view[table] = [(name, cell(column)) for name, column in view[table]]
         self.site.write(name, "acta.html", election=self.figures.election, acta=view, cell=cell)
 
-    def places_to_write(self, changed: set[Place]) -> list[Place]:
+    def places_to_write(self, changed: AbstractSet[Place]) -> list[Place]:
         """The places in which an acta changed; all with corte 0, and those whose page is lost."""
         everything = self.site.corte.phase is Phase.CERO
         return [
@@ -92,7 +93,7 @@ class ElectionPages:
             if everything or place in changed or not self._is_there(self._page_of_place(place))
         ]
 
-    def contests(self, changed: set[Place]) -> None:
+    def contests(self, changed: AbstractSet[Place]) -> None:
         """Pages of the contests of several places in which an acta changed."""
         everything = self.site.corte.phase is Phase.CERO
         for contest, total in self._contests.values() if len(self._contests) > 1 else ():
@@ -105,9 +106,9 @@ class ElectionPages:
     def _is_there(self, page: str) -> bool:
         return (self.site.public / self._code / page).exists()
 
-    def place(self, place: Place, records: Iterable[Mapping[str, Any]]) -> None:
-        """The page of a place, with the list of its actas."""
-        rows = "\n".join(map(self._acta_line, records))
+    def place(self, place: Place, lines: Iterable[str]) -> None:
+        """The page of a place, with the list of its actas; `lines` are those of `acta_line`."""
+        rows = "\n".join(lines)
         # The only place of a contest: its page shows the contest's candidacies too.
         alone = self._contest_at.get(place) if len(self._contests) > 1 else None
         if alone is not None:
@@ -124,7 +125,7 @@ class ElectionPages:
             }
         self._write_place(self._page_of_place(place), view | {"places": []}, rows)
 
-    def _acta_line(self, record: Mapping[str, Any]) -> str:
+    def acta_line(self, record: Mapping[str, Any]) -> str:
         """One line of the list of actas.
 
         It is no template: a corte may write each acta of the night here, which is slow.

@@ -3,6 +3,8 @@
 A batch can be written by any process that was given the edition: it needs no database and no other batch.
 """
 
+import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +43,40 @@ class Edition:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptLines:
+    """The list of actas on the page of a place, packed: a national night has half a million lines of 250 bytes."""
+
+    packed: bytes
+
+    @classmethod
+    def of(cls, lines: Mapping[str, str]) -> "KeptLines":
+        """`lines`: clave of an acta → its line, in the order of the page."""
+        return cls(zlib.compress(json.dumps(lines, ensure_ascii=False).encode(), 1))
+
+    def lines(self) -> dict[str, str]:
+        held: dict[str, str] = json.loads(zlib.decompress(self.packed))
+        return held
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceToWrite:
+    """A place whose page is to be written: with the lines of all its actas, or with those that changed."""
+
+    election: ElectionId
+    place: Place
+    records: Sequence[Record]
+    kept: KeptLines | None = None
+    """The lines of the corte before, if `records` are only the actas that changed since."""
+
+
+@dataclass(frozen=True, slots=True)
 class BatchDone:
     """What a batch did, by names of pages (`SiteWriter.written`)."""
 
     written: set[str]
     removed: set[str]
+    lines: Mapping[tuple[ElectionId, Place], KeptLines]
+    """The lists of actas of the places whose pages were written."""
 
 
 class PageWork:
@@ -57,21 +88,25 @@ class PageWork:
         )
         self._pages = {each.election.id: ElectionPages(self._site, each) for each in edition.figures}
         self._elections = {each.id: (each, edition.book.rules(each)) for each in edition.book.elections}
+        self._lines: dict[tuple[ElectionId, Place], KeptLines] = {}
 
     def do(self, kind: str, batch: Sequence[Any]) -> BatchDone:
         """Write the batch; `kind` is a name of `KINDS`."""
         for each in batch:
             KINDS[kind](self, each)
-        done = BatchDone(self._site.written, self._site.removed)
-        self._site.written, self._site.removed = set(), set()
+        done = BatchDone(self._site.written, self._site.removed, self._lines)
+        self._site.written, self._site.removed, self._lines = set(), set(), {}
         return done
 
     def _acta(self, record: Record) -> None:
         self._pages[record["election"]].acta(record)
 
-    def _place(self, told: tuple[ElectionId, Place, Sequence[Record]]) -> None:
-        election, place, records = told
-        self._pages[election].place(place, records)
+    def _place(self, told: PlaceToWrite) -> None:
+        lines = told.kept.lines() if told.kept else {}
+        pages = self._pages[told.election]
+        lines |= {each["clave"]: pages.acta_line(each) for each in told.records}
+        pages.place(told.place, lines.values())
+        self._lines[told.election, told.place] = KeptLines.of(lines)
 
     def _list_page(self, told: tuple[ElectionId, ListPage]) -> None:
         election, page = told

@@ -37,13 +37,18 @@ from publisher.data import links
 from publisher.election_pages import ElectionPages, ListPage
 from publisher.figures import Figures
 from publisher.official import CatalogBook
-from publisher.page_work import Edition, Record
+from publisher.page_work import Edition, PlaceToWrite, Record
 from publisher.page_writer import TEMPLATES, SiteWriter
-from publisher.press import Batches, PageDesk, PagePress
+from publisher.press import Batches, Known, PageDesk, PagePress
 from publisher.site_files import site_files
 from publisher.start_page import package_of, write_home
 from publisher.views import Place
 
+_OF_A_LINE: Final = (
+    *("clave", "entidad", "seccion", "tipo", "numero", "ext_contigua"),
+    *("calculado", "contabilizada", "observations"),
+)
+"""What the line of an acta on the page of its place says."""
 _BATCH: Final = 100
 """Pages that a process writes before it says so."""
 
@@ -52,7 +57,10 @@ _BATCH: Final = 100
 class ChangedPlaces:
     """What the versions that a corte brings out belong to."""
 
-    places: dict[ElectionId, set[Place]] = field(default_factory=lambda: defaultdict(set))
+    places: dict[ElectionId, dict[Place, list[Record]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    """With the lines of the actas for the list on its page."""
     sections: set[Seccion] = field(default_factory=set)
 
 
@@ -96,11 +104,12 @@ async def render(
     finally:
         on_their_way.cancel()
         await asyncio.wait([on_their_way])
-    sections = await _changed_sections(site, shown, changed.sections, far=far, press=press)
-    await desk.write(_sections_and_places(sections, elections.values(), shown, changed))
-    press.learn(public, corte.number, far)
+    known = press.known(public, corte.number)
+    sections = await _changed_sections(site, shown, changed.sections, far=far, known=known)
+    await desk.write(_sections_and_places(sections, elections.values(), shown, changed, known=known))
+    press.learn(public, corte.number, Known(far, {**known.lines, **desk.lines}))
     for each in elections.values():
-        each.contests(changed.places[each.figures.election.id])
+        each.contests(changed.places[each.figures.election.id].keys())
         reasoned = await cortes.reasoned(shown, each.figures.election)
         await desk.write(_lists(each, each.lists(reasoned, fuera[each.figures.election.id])))
         each.election()
@@ -119,7 +128,8 @@ async def _actas(shown: Snapshot, changed: ChangedPlaces) -> Batches:
         before = _by_acta(await cortes.versions_before(shown, actas))
         captures = _by_acta(await cortes.captures_of(shown, actas))
         for record in records:
-            changed.places[record["election"]].add((record["entidad"], record["territory"]))
+            line = {name: record[name] for name in _OF_A_LINE} | {"captured": not record["withdrawn"]}
+            changed.places[record["election"]][record["entidad"], record["territory"]].append(line)
             changed.sections.add((record["entidad"], record["seccion"]))
         yield (
             "actas",
@@ -146,14 +156,14 @@ def _by_acta(records: Iterable[Record]) -> defaultdict[int, list[Record]]:
 
 
 async def _changed_sections(
-    site: SiteWriter, shown: Snapshot, changed: set[Seccion], *, far: Mapping[Seccion, str], press: PagePress
+    site: SiteWriter, shown: Snapshot, changed: set[Seccion], *, far: Mapping[Seccion, str], known: Known
 ) -> Batches:
     """The secciones in which something moved; all of them with corte 0, or in a tree that has none yet.
 
     Those whose page exists already are left out of corte 0: so a first rendering that stopped begins at the page it
     lacks. `far` says how far the actas on their way have come.
     """
-    number, folder = site.corte.number, site.public / SECTIONS
+    folder = site.public / SECTIONS
     first = site.corte.phase is Phase.CERO
     wanted: list[Seccion] | None = None
     written: set[Seccion] = set()
@@ -167,8 +177,7 @@ async def _changed_sections(
         written = whole - far.keys() if first else written
     else:
         # A publisher that has just started does not know what the pages say: it compares all that may differ.
-        known = press.known(site.public, number) or {}
-        moved = {each for each in far.keys() | known.keys() if far.get(each) != known.get(each)}
+        moved = {each for each in far.keys() | known.far.keys() if far.get(each) != known.far.get(each)}
         wanted = sorted(changed | moved)
     return _sections(shown, wanted, written)
 
@@ -195,18 +204,26 @@ async def _sections(shown: Snapshot, wanted: list[Seccion] | None, written: set[
 
 
 async def _sections_and_places(
-    sections: Batches, elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces
+    sections: Batches, elections: Iterable[ElectionPages], shown: Snapshot, changed: ChangedPlaces, *, known: Known
 ) -> Batches:
-    """The secciones, then each place whose page is to be written with its actas, one place in a batch."""
+    """The secciones, then each place whose page is to be written, one in a batch: with the actas that changed if the
+    lines of the others are known, else with all its actas.
+    """
     async with aclosing(sections):
         async for batch in sections:
             yield batch
     for pages in elections:
         election = pages.figures.election
-        wanted = pages.places_to_write(changed.places[election.id])
-        if wanted:
-            async for place, records in _by_place(cortes.listed(shown, election, wanted)):
-                yield "lugares", [(election.id, place, records)]
+        here = changed.places[election.id]
+        unknown: list[Place] = []
+        for place in pages.places_to_write(here.keys()):
+            if kept := known.lines.get((election.id, place)):
+                yield "lugares", [PlaceToWrite(election.id, place, here.get(place, ()), kept)]
+            else:
+                unknown.append(place)
+        if unknown:
+            async for place, records in _by_place(cortes.listed(shown, election, unknown)):
+                yield "lugares", [PlaceToWrite(election.id, place, records)]
 
 
 async def _by_place(blocks: AsyncIterator[Sequence[Record]]) -> AsyncIterator[tuple[Place, list[Record]]]:

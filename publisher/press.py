@@ -13,14 +13,17 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
+from prep.domain.catalog import ElectionId
 from prep.errors import Unavailable
 from prep.processes import die_with_parent
 from prep.store.cortes import Seccion
-from publisher.page_work import BatchDone, Edition, PageWork
+from publisher.page_work import BatchDone, Edition, KeptLines, PageWork
+from publisher.views import Place
 
 WORTH: Final = 1_500
 """Pages that the publisher writes by itself in about the time that the processes need to start."""
@@ -34,6 +37,17 @@ _AHEAD_OF_ALL: Final = 16
 Batch = tuple[str, Sequence[Any]]
 """A name of `page_work.KINDS`, and what pages of that kind are written from."""
 Batches = AsyncGenerator[Batch, None]
+ListedPlace = tuple[ElectionId, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the pages of a tree say, as the publisher that wrote them knows it."""
+
+    far: Mapping[Seccion, str] = field(default_factory=dict)
+    """How far the actas on their way had come."""
+    lines: Mapping[ListedPlace, KeptLines] = field(default_factory=dict)
+    """The lists of actas of places."""
 
 
 class PagePress:
@@ -45,7 +59,7 @@ class PagePress:
         self.processes = min(cores, MOST) if processes is None else processes
         self.worth = worth
         self._slots: list[ProcessPoolExecutor] = []
-        self._known: dict[Path, tuple[int, Mapping[Seccion, str]]] = {}
+        self._known: dict[Path, tuple[int, Known]] = {}
 
     def slots(self) -> list[ProcessPoolExecutor]:
         """The processes; they start with their first work."""
@@ -55,15 +69,14 @@ class PagePress:
             self._slots = [ProcessPoolExecutor(1, get_context("spawn"), _begin_process) for _ in range(self.processes)]
         return self._slots
 
-    def known(self, public: Path, number: int) -> Mapping[Seccion, str] | None:
-        """How far the actas on their way had come when pages of that tree last said it; None if that is not known.
-
-        A publisher knows only what it wrote itself, with corte `number` or the one before.
+    def known(self, public: Path, number: int) -> Known:
+        """What the pages of that tree say; nothing if this publisher did not write them, with corte `number` or the one
+        before.
         """
-        of, known = self._known.get(public, (-1, None))
-        return known if of in {number - 1, number} else None
+        of, known = self._known.get(public, (-1, Known()))
+        return known if of in {number - 1, number} else Known()
 
-    def learn(self, public: Path, number: int, known: Mapping[Seccion, str]) -> None:
+    def learn(self, public: Path, number: int, known: Known) -> None:
         self._known[public] = (number, known)
 
     def close(self) -> None:
@@ -88,6 +101,7 @@ class PageDesk:
         self._turns.put_nowait(None)
         self.written: set[str] = set()
         self.removed: set[str] = set()
+        self.lines: dict[ListedPlace, KeptLines] = {}
 
     async def write(self, batches: Batches) -> None:
         """Write all batches; on return their pages are in their places. Raises the first error of a batch."""
@@ -124,6 +138,7 @@ class PageDesk:
         self._turns.put_nowait(turn)
         self.written |= done.written
         self.removed |= done.removed
+        self.lines |= done.lines
 
 
 async def _read_ahead(batches: Batches) -> Batches:
