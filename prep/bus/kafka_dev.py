@@ -227,7 +227,9 @@ class DevKafka:
         # A folder is formatted once. Formatted again it would forget what it holds.
         if not (node / "datos" / "meta.properties").exists():
             tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(properties)]
-            formatted = subprocess.run([*java, "-cp", classpath, *tool], check=False, capture_output=True, text=True)
+            known = [] if self._keep_classes else self._classes()
+            words = [*java, *known, "-cp", classpath, *tool]
+            formatted = subprocess.run(words, check=False, capture_output=True, text=True)
             if formatted.returncode:
                 raise Rejected(f"Kafka no pudo preparar {node}: {formatted.stderr.strip().splitlines()[-1]}")
         with (node / "log").open("ab") as log:
