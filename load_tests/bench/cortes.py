@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import psutil
 
-from load_tests.bench import without_pages
+from load_tests.bench import kept_publisher, without_pages
 from load_tests.psql import run_sql
 from prep.domain.catalog import Acta, Casilla, Catalog, TipoCasilla
 from prep.files.catalog_published import published_files
@@ -106,11 +107,27 @@ class Installation:
         said = process.stderr.read()
         if process.wait():
             raise RuntimeError(said)
-        published = [json.loads(line) for line in said.splitlines() if '"corte published"' in line]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        *finished, seconds = [each["segundos"] for each in published]
+        *finished, seconds = _seconds_told(said)
         return Cut(seconds, peak, peak_tree, cpu, tuple(finished))
+
+    @contextmanager
+    def publisher(self) -> Iterator["KeptPublisher"]:
+        """A publisher that goes on from one corte to the next."""
+        told = self.data / "publicador.log"
+        with told.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", kept_publisher.__name__],
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+            try:
+                yield KeptPublisher(process, told)
+            finally:
+                process.communicate()  # the end of its input ends it
 
     def capture(self, first: int, last: int, *, image: int = SMALL) -> None:
         """Capture the actas that a hash puts at the places from `first` to before `last`, of a thousand."""
@@ -119,14 +136,55 @@ class Installation:
         _make_images(self, image)
 
 
+@dataclass
+class KeptPublisher:
+    """A publisher that goes on from one corte to the next, and that cuts when it is told to."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    _read: int = 0
+
+    def cut(self) -> Cut:
+        """One corte now, with its memory while it is made."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        own = psutil.Process(self.process.pid)
+        before = _cpu_seconds(own)
+        with ThreadPoolExecutor(1) as waiting:
+            self.process.stdin.write(b"\n")
+            self.process.stdin.flush()
+            done = waiting.submit(self.process.stdout.readline)
+            peak, peak_tree = _peak_memory(own, done.done)
+        said = self.log.read_text(encoding="utf-8")
+        if not done.result():
+            raise RuntimeError(said)
+        *finished, seconds = _seconds_told(said[self._read :])
+        self._read = len(said)
+        return Cut(seconds, peak, peak_tree, _cpu_seconds(own) - before, tuple(finished))
+
+
+def _seconds_told(log: str) -> list[dict[str, float]]:
+    """The seconds of each corte that came out, as the publisher's log tells them."""
+    return [json.loads(line)["segundos"] for line in log.splitlines() if '"corte published"' in line]
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Of the process, and of its processes."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system + each.children_user + each.children_system for each in times)
+
+
 _LOOK: Final = 0.2
 """Seconds between two looks at the memory. Each look costs some milliseconds of the cores that are measured."""
 
 
-def _peak_memory(process: psutil.Process) -> tuple[int, int]:
-    """Bytes of memory at most: of the process, and of it with its processes. Pages that they share count once (PSS)."""
+def _peak_memory(process: psutil.Process, done: Callable[[], bool] = lambda: False) -> tuple[int, int]:
+    """Bytes of memory at most: of the process, and of it with its processes. Pages that they share count once (PSS).
+
+    Looks until the process ends, or until `done`.
+    """
     peak = peak_tree = 0
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+    while not done() and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         try:
             own = process.memory_full_info().pss
             children = sum(child.memory_full_info().pss for child in process.children(recursive=True))

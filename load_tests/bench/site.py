@@ -81,9 +81,10 @@ def national_site() -> list[Figure]:
         # Not removed: a file system is slow for minutes after it lost a hundred thousand files. No night removes any.
         for each in made.public.iterdir():
             each.rename(made.data / f"antes-{each.name}")
-        first = made.cut()
-        made.capture(0, 1000 * CHANGED // (casillas * elections) + 1)
-        done = made.cut()
+        with made.publisher() as publisher:
+            first = publisher.cut()
+            made.capture(0, 1000 * CHANGED // (casillas * elections) + 1)
+            done = publisher.cut()
         told = json.loads((made.public / "cambios" / "0002.json").read_bytes())["paginas"]
         names = [*told, *(twin for page in told if (twin := twin_of(page)))]
         contents = [(made.public / name).read_bytes() for name in names]
