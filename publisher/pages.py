@@ -119,6 +119,7 @@ async def render(
     write_home(site, [each.summary_view() for each in elections.values()], past, incidents)
     _write_feed(site, past)
     _write_changes(site)
+    await desk.rest()
 
 
 async def _actas(shown: Snapshot, changed: ChangedPlaces) -> Batches:

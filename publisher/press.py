@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from prep.domain.catalog import ElectionId
 from prep.errors import Unavailable
-from prep.processes import die_with_parent
+from prep.processes import die_with_parent, give_back_memory
 from prep.store.cortes import Seccion
 from publisher.page_work import BatchDone, Edition, KeptLines, PageWork
 from publisher.views import Place
@@ -111,6 +111,14 @@ class PageDesk:
                     tasks.create_task(self._do(await self._turn(len(batch)), kind, batch))
         except BaseExceptionGroup as group:  # a caller tells them apart by their kind
             raise group.exceptions[0] from None
+
+    async def rest(self) -> None:
+        """After the last page: the publisher and the processes give back the memory that they do not need until the
+        next corte. Beside it the gate of that corte has its own.
+        """
+        give_back_memory()
+        resting = [asyncio.wrap_future(_submitted(slot, give_back_memory)) for slot in self._given]
+        await asyncio.gather(*resting, return_exceptions=True)  # one that has ended is found with the next page
 
     async def _turn(self, pages: int) -> ProcessPoolExecutor | None:
         """Wait for a process that may take a batch; None is this process."""
