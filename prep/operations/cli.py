@@ -443,3 +443,7 @@ async def _keep_postgres(folder: Path, stop: asyncio.Event) -> int:
                 print(f"prep: {said.sentence if isinstance(said, PrepError) else repr(said)}", file=sys.stderr)
         await asyncio.wait({asked}, timeout=RESTART_SECONDS)
     return 0
+
+
+if __name__ == "__main__":  # as scripts started it before the package had a `__main__`
+    main()
