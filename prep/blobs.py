@@ -30,7 +30,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from integrity import durable
 from prep.errors import Code, Parked, Rejected, Unavailable
-from prep.settings import S3Access
+from prep.object_store import S3Access
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config

@@ -38,11 +38,12 @@ from prep.errors import Code, Rejected
 from prep.messages import ActaTouched, ImageNamed, ImageReceived
 from prep.scan import SAME_PHOTO
 from prep.scan.oddities import Oddity
+from prep.scan.reading import Reading, Unread
 from prep.store import decisions
 from prep.store import pipeline as store
 from prep.store.database import Connection
 from prep.store.decisions import ProposedDecision, Speaker
-from prep.store.pipeline import ActaRow, Identification, KeptCapture, Reading, Unread, Version
+from prep.store.pipeline import ActaRow, Identification, KeptCapture, Version
 
 SHUFFLE: Final = 20.0
 """A new task waits a random time of up to this many seconds. So no person can arrange which acta they get."""

@@ -3,19 +3,17 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from prep.errors import Rejected, reason_of
+from prep.object_store import S3Access
 
 PREFIX: Final = "PREP_"
 RUN_SECRETS: Final = Path("/run/secrets")
@@ -54,31 +52,6 @@ class Part(StrEnum):
     """The sequencer, and `prep log`."""
     AUDIT = "prep_audit"
     """Reads and never writes: `prep verify-database`, and what the ceremonies count."""
-
-
-@dataclass(frozen=True, slots=True)
-class S3Access:
-    """How an S3 is reached, as `PREP_S3_*` says; the AWS_* environment says the empty ones."""
-
-    endpoint: str = ""
-    region: str = ""
-    key_id: str = ""
-    secret: str = field(default="", repr=False)
-    plain_http: bool = False
-
-    def plain_http_allowed(self) -> bool:
-        """Whether the endpoint is http. Raises Rejected if that would leave this machine without leave to."""
-        # The same variables that obstore reads if `endpoint` is empty, in its order.
-        variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-        endpoint = self.endpoint or next(filter(None, map(os.environ.get, variables)), "")
-        parts = urlsplit(endpoint)
-        if parts.scheme != "http":
-            return False
-        # A host that is a name raises ValueError: a name other than localhost may be anywhere.
-        with suppress(ValueError):
-            if self.plain_http or parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback:
-                return True
-        raise Rejected(f"{endpoint} no va cifrado: use https, o PREP_S3_PLAIN_HTTP=true si la red es de confianza")
 
 
 def _networks(said: str) -> str:

@@ -21,12 +21,12 @@ from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
+from prep.domain.corte import Corte, Phase
 from prep.errors import PrepError, Rejected
 from prep.processes import HOPELESS, exit_status
 from prep.settings import Part, Settings, read_settings
 from prep.store import cortes, embedded
 from prep.store import night as night_store
-from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, borrow, check_migrations, open_pool
 from prep.store.leading import Replica
 from prep.store.unsettled import unsettled

@@ -43,11 +43,12 @@ from integrity.log.tiles import CHECKPOINT
 from prep import observe
 from prep.blobs import Blobs
 from prep.domain.catalog import Candidacy, ContestId, Election, ElectionId
+from prep.domain.corte import Corte, Fuera, Group, Phase, ToldIncident
 from prep.domain.night import Night
 from prep.errors import Parked, Rejected, Unavailable
 from prep.store import catalog, cortes
 from prep.store import night as night_store
-from prep.store.cortes import Corte, Fuera, Group, Phase, Release, Snapshot, ToldIncident
+from prep.store.cortes import Release, Snapshot
 from prep.store.database import Connection, Pool
 from prep.store.leading import Leader, Replica
 from prep.store.standing import behind

@@ -46,6 +46,7 @@ from integrity.layout import (
 from integrity.sums import Malformed, read_sums
 from integrity.tree.clean import list_of, make_data
 from integrity.tree.documents import read_manifest, read_totals
+from prep.errors import reason_of
 from prep.processes import send
 
 log: Final = logging.getLogger(__name__)
@@ -365,7 +366,8 @@ def main(public: str, number: str) -> int:
         make(Path(public), int(number))
         make_delta(Path(public), int(number))
     except (Malformed, OSError, ValueError) as error:
-        print(f"los datos limpios no se pudieron hacer: {error}", file=sys.stderr)
+        reason = f"{reason_of(error)}: {error.filename}" if isinstance(error, OSError) else error
+        print(f"los datos limpios no se pudieron hacer: {reason}", file=sys.stderr)
         return 1
     return 0
 

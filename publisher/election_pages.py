@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from integrity.layout import CARD, LISTS, PICTURE, section_page
 from prep.domain.catalog import Contest, ContestId, TerritoryKind
+from prep.domain.corte import Before, Fuera, Phase
 from prep.domain.row import territory
-from prep.store.cortes import Before, Fuera, Phase
 from publisher import charts, views
 from publisher.figures import Figures, Sum
 from publisher.page_writer import Cells, SiteWriter

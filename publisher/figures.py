@@ -17,11 +17,11 @@ from typing import Any, Final, TypeVar
 from integrity.layout import corte_folder
 from integrity.strict_json import canonical_json
 from prep.domain.catalog import Candidacy, Clase, Contest, Election, TerritoryKind
+from prep.domain.corte import Corte, Fresh, Group, ToldDecision, ToldIncident
 from prep.domain.decision import DecisionKind, reason_text
 from prep.domain.row import territory
 from prep.domain.tally import Counts, candidacy_votes, distribute, percent, summary
 from prep.files.catalog_published import contest_entry, election_entry, option_entry
-from prep.store.cortes import Corte, Fresh, Group, ToldDecision, ToldIncident
 from publisher.official import CatalogBook
 
 FORMAT: Final = 1

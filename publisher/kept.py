@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from integrity.layout import SUMS, corte_folder
 from integrity.sums import Malformed, read_sums
-from prep.store.cortes import Corte
+from prep.domain.corte import Corte
 
 PREAMBLE: Final = 7
 """Lines above the rows: `official.head` writes them anew."""

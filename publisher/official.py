@@ -23,15 +23,16 @@ from prep.domain.catalog import (
     TerritoryKind,
     read_identity,
 )
+from prep.domain.corte import Fuera
 from prep.domain.hours import hour_words, offset_name
 from prep.domain.night import Night
 from prep.domain.rules import Observation, RuleSet, rule_set
 from prep.domain.tally import SUMMARY_NAMES
 from prep.domain.territory_map import TerritoryMap
-from prep.store.cortes import Fuera, Snapshot
 from publisher.kept import ChangedRow, Kept, follow
 
 if TYPE_CHECKING:
+    from prep.store.cortes import Snapshot
     from publisher.figures import Figures
 
 log: Final = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ async def write_results(
     *,
     figures: "Figures",
     book: CatalogBook,
-    snapshot: Snapshot,
+    snapshot: "Snapshot",
     fuera: Sequence[Fuera],
     following: Following | None = None,
 ) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from integrity.layout import section_page
 from prep.domain.catalog import ElectionId
-from prep.store.cortes import Corte
+from prep.domain.corte import Corte
 from publisher import figures as out
 from publisher import views
 from publisher.election_pages import ElectionPages, ListPage

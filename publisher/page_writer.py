@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 from integrity import durable
 from integrity.layout import corte_folder, twin_of
+from prep.domain.corte import Corte
 from prep.domain.night import logo_name
 from prep.domain.tally import percent
-from prep.store.cortes import Corte
 from publisher import charts
 from publisher import figures as out
 from publisher.official import CatalogBook

@@ -29,8 +29,9 @@ from integrity.layout import (
     twin_of,
 )
 from prep.domain.catalog import ElectionId
+from prep.domain.corte import Before, Corte, Fuera, Phase, Seccion, ToldIncident
 from prep.store import cortes
-from prep.store.cortes import Before, Corte, Fuera, Phase, Seccion, Snapshot, ToldIncident
+from prep.store.cortes import Snapshot
 from publisher import figures as out
 from publisher import finder
 from publisher.data import links

@@ -25,7 +25,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Final
 
-from prep.store.cortes import Corte
+from prep.domain.corte import Corte
 from publisher.kept import PREAMBLE, file_before
 
 ROWS: Final = 64

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from prep.domain.catalog import ElectionId
+from prep.domain.corte import Seccion
 from prep.errors import Unavailable
 from prep.processes import die_with_parent, give_back_memory
-from prep.store.cortes import Seccion
 from publisher.page_work import BatchDone, Edition, KeptLines, PageWork
 from publisher.views import Place
 

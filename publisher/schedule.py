@@ -8,8 +8,8 @@ in steps of `interval`. A late corte is cut at once and not doubled: the next on
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from prep.domain.corte import Corte, Phase
 from prep.domain.night import LONGEST, Night
-from prep.store.cortes import Corte, Phase
 from publisher.cut import Order
 
 

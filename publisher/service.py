@@ -17,11 +17,11 @@ from typing import Final
 
 from integrity.layout import INDEX
 from prep import observe
+from prep.domain.corte import Corte, Phase
 from prep.domain.night import in_words, is_late
 from prep.errors import PrepError, Unavailable
 from prep.settings import now
 from prep.store import cortes, leading
-from prep.store.cortes import Corte, Phase
 from prep.store.leading import Leader
 from prep.store.night import NightChanged
 from prep.store.tonight import Tonight

@@ -12,8 +12,8 @@ from typing import Final
 from integrity import durable
 from integrity.layout import IMAGES, image_path
 from prep.blobs import Blobs
+from prep.domain.corte import Fresh, PublishedImage
 from prep.errors import Parked
-from prep.store.cortes import Fresh, PublishedImage
 from publisher import figures as out
 
 FETCHES: Final = 16

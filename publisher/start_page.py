@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from integrity import durable
 from integrity.layout import INDEX, corte_folder
+from prep.domain.corte import Before, Phase, ToldIncident
 from prep.domain.hours import CENTRAL, offset_name
 from prep.domain.night import Night, in_words, zone_in_words
-from prep.store.cortes import Before, Phase, ToldIncident
 from publisher import figures as out
 from publisher.page_writer import TEMPLATES, SiteWriter
 

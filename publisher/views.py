@@ -18,10 +18,10 @@ from integrity.layout import image_path, section_block, section_page
 from prep.domain import row as official_row
 from prep.domain.acta import Estado
 from prep.domain.catalog import Candidacy, Clase, Contest, Election, ElectionId, Option, TipoCasilla, read_identity
+from prep.domain.corte import Before, Fuera
 from prep.domain.entry import NUMBER, Mark
 from prep.domain.row import WORDS
 from prep.domain.rules import SIN_ACTA, Observation, RuleSet
-from prep.store.cortes import Before, Fuera
 from publisher import charts
 from publisher import figures as out
 from publisher.figures import Figures, Sum

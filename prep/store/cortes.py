@@ -5,13 +5,24 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
 import asyncpg
 
 from prep.domain.acta import LEGAL, Move
 from prep.domain.catalog import ContestId, Election, ElectionId
+from prep.domain.corte import (
+    Before,
+    Corte,
+    Fresh,
+    Fuera,
+    Group,
+    Phase,
+    PublishedImage,
+    Seccion,
+    ToldDecision,
+    ToldIncident,
+)
 from prep.domain.row import territory
 from prep.domain.tally import Counts
 from prep.errors import Rejected, Unavailable
@@ -33,104 +44,6 @@ _LONG: Final = 600.0
 _BLOCK: Final = 2000
 """Rows of a long reading that are held at a time."""
 _PUBLISHABLE: Final = [estado for estado, move in LEGAL if move is Move.PUBLICACION]
-
-
-class Phase(StrEnum):
-    CERO = "cero"
-    EN_CURSO = "en curso"
-    FINAL = "final"
-
-
-@dataclass(frozen=True, slots=True)
-class Corte:
-    """A corte as recorded: from then on its bytes are settled, and the next publisher brings them out."""
-
-    number: int
-    at: datetime
-    phase: Phase
-    due: datetime | None
-    """When the next was promised; None after the last."""
-    simulacro: bool
-    sums: str
-    """SHA-256 of its SHA256SUMS, hex."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Sums over the actas of one contest in one territory: the finest the totals are made of."""
-
-    contest: ContestId
-    entidad: int
-    territory: int
-    counts: Counts
-    votes: tuple[int, ...]
-    """Of counted actas, in the election's column order."""
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        return self.contest, self.entidad, self.territory
-
-    def __add__(self, other: "Group") -> "Group":
-        """The sum of two groups of the same contest and territory."""
-        votes = tuple(one + more for one, more in zip(self.votes, other.votes, strict=True))
-        return Group(self.contest, self.entidad, self.territory, self.counts + other.counts, votes)
-
-
-@dataclass(frozen=True, slots=True)
-class Fuera:
-    """An image of no approved casilla."""
-
-    id: int
-    image: bytes
-    identity: str
-    election: ElectionId | None
-    origen: str
-    digitalizacion: str
-    format: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """A version that no corte before has shown."""
-
-    election: ElectionId
-    clave: str
-    version: int
-    reason: str
-    image: bytes | None
-    correction: bool
-    """An earlier version of the same acta has been published."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToldDecision:
-    """A decision of two people, or the undoing of one, that no corte before has told."""
-
-    number: int
-    kind: str
-    undoes: int | None
-    """Number of the decision that it takes back."""
-    election: str | None
-    clave: str | None
-    image: str | None
-    message: str | None
-    device: str | None
-    sequence: int | None
-    reason: str
-    words: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedImage:
-    image: bytes
-    format: str
-    web: bytes | None
-    """Digest of its derivative for pages."""
-
-
-Seccion = tuple[int, int]
-"""Entidad and number; 0 stands for casillas that belong to none."""
 
 
 class Snapshot:
@@ -441,15 +354,6 @@ async def add_event(pool: Pool, kind: str, subject: str, detail: Mapping[str, An
         await connection.execute(SQL["add_event"], kind, subject, json.dumps(detail, ensure_ascii=False), at)
 
 
-@dataclass(frozen=True, slots=True)
-class ToldIncident:
-    """What the institute told everybody, and has not said to be over."""
-
-    number: int
-    text: str
-    at: datetime
-
-
 async def incidents(connection: Connection) -> list[ToldIncident]:
     """The incidents that stand, in the order in which they were told."""
     return [
@@ -505,16 +409,6 @@ async def pages(shown: Snapshot) -> AsyncIterator[dict[str, Any]]:
     """Everything about each version that this corte brings out."""
     async for row in shown.connection.cursor(SQL["pages"], shown.number, prefetch=500):
         yield dict(row)
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """A corte that is out, with the thirteen values of each election."""
-
-    number: int
-    at: datetime
-    phase: Phase
-    counts: Mapping[str, Mapping[str, str]]
 
 
 async def history(shown: Snapshot) -> list[Before]:

@@ -15,37 +15,12 @@ from asyncpg import BitString
 from prep.domain.acta import Capture, Estado, Move
 from prep.domain.catalog import ActaId, ElectionId, Identity, read_identity
 from prep.domain.entry import Values, from_columns
-from prep.domain.layout import FoundMarks
 from prep.domain.rules import Assessment, Contabilizada, Observation
 from prep.messages import ImageReceived
+from prep.scan.reading import Reading
 from prep.store.database import Connection, sql
 
 SQL: Final = sql("pipeline")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The result of the decoder cascade for an image. Digests are raw SHA-256."""
-
-    text: str | None
-    decoder: str | None
-    width: int
-    height: int
-    phash: bytes
-    web: bytes
-    thumb: bytes
-    others: tuple[str, ...] = ()
-    """Texts of further stickers that were read beside `text`."""
-    oddities: tuple[str, ...] = ()
-    marks: FoundMarks | None = None
-    """The marks of its form, if somebody looked for them and they are sure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """An image that no decoder could read within its bounds: its bytes are kept, and people look at them."""
-
-    oddities: tuple[str, ...]
 
 
 async def arrive(connection: Connection, received: Sequence[ImageReceived]) -> None:

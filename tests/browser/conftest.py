@@ -22,12 +22,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from integrity.log.note import Signer
 from load_tests.browser import CHROMIUM
+from prep.domain.corte import Phase
 from prep.domain.night import Institute
 from prep.domain.territory_map import MAPS
 from prep.rehearsal import synthetic
 from prep.rehearsal.replay import Sheet
 from prep.store import embedded
-from prep.store.cortes import Phase
 from publisher.web import CHECKER, POLICY
 from tests.conftest import cloned
 from tests.makers.capture_room import PASSWORD

@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from prep import pipeline
 from prep.messages import ImageReceived
+from prep.scan.reading import Reading
 from prep.store import embedded
 from prep.store.database import transaction
-from prep.store.pipeline import Reading
 from prep.upload import TipoDocumento
 from tests.browser.conftest import accessible
 from tests.browser.test_phone import sent_by

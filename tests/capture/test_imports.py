@@ -18,8 +18,8 @@ from prep.domain.hours import CENTRAL
 from prep.files.sheets import letter
 from prep.messages import ImageReceived
 from prep.operations import catd
+from prep.scan.reading import Reading
 from prep.store.database import transaction
-from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night
 from tests.makers.capture_room import PASSWORD, VALUES, Room, furnished, jpeg, qr

@@ -14,9 +14,10 @@ from prep.bus.kafka_dev import DevKafka
 from prep.consumer import run
 from prep.domain.hours import CENTRAL
 from prep.messages import Topic
+from prep.scan.decoders import Decoders
 from prep.store import embedded
 from prep.store.database import migrate, open_pool
-from prep.worker import Decoders, lines
+from prep.worker import lines
 from tests.makers.capture_room import Device, furnish, jpeg, open_room
 from tests.makers.cord import KafkaCords, plugged_kafka
 from tests.makers.waiting import until

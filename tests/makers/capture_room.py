@@ -31,10 +31,10 @@ from prep.domain.layout import FoundMarks
 from prep.doors import LIMITS, Limits
 from prep.messages import ActaTouched, ImageNamed, ImageReceived, Message, Topic
 from prep.processes import listening
+from prep.scan.reading import Reading
 from prep.settings import Part, Settings
 from prep.store.database import Pool, open_pool, transaction
 from prep.store.people import Role
-from prep.store.pipeline import Reading
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from prep.web import Server, config
 from tests.conftest import Night

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import boto3  # type: ignore[import-untyped]
 
-from prep.settings import S3Access
+from prep.object_store import S3Access
 from tests.makers.waiting import PATIENCE
 
 _SERVER: Final = """

@@ -11,6 +11,7 @@ import asyncpg
 from prep.blobs import Blobs
 from prep.domain import row
 from prep.domain.catalog import Acta, Catalog
+from prep.domain.corte import Corte, Phase
 from prep.domain.entry import HEADER, TOTAL, Mark, Values
 from prep.domain.night import Night as DeclaredNight
 from prep.domain.rules import SIN_ACTA, assess, assess_sin_acta, rule_set, vote_limit
@@ -19,7 +20,6 @@ from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 from prep.store import catalog as catalog_store
 from prep.store import leading
-from prep.store.cortes import Corte, Phase
 from prep.store.database import Connection, Pool, open_pool
 from prep.store.night import Declared
 from publisher import data

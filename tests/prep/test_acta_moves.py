@@ -16,11 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from prep import pipeline
 from prep.domain.acta import LEGAL, Estado, IllegalMove, Move, after
 from prep.domain.catalog import ActaId
+from prep.domain.corte import Corte, Phase
 from prep.domain.hours import CENTRAL
 from prep.domain.rules import SIN_ACTA
 from prep.store import cortes
 from prep.store import pipeline as store
-from prep.store.cortes import Corte, Phase, Release
+from prep.store.cortes import Release
 from prep.store.database import Connection
 from prep.store.people import Role
 from tests.conftest import Night

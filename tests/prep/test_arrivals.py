@@ -18,10 +18,10 @@ from prep.bus.contract import Bus
 from prep.domain.hours import CENTRAL
 from prep.messages import ImageReceived, Message, Topic
 from prep.pipeline import Given
+from prep.scan.reading import Reading
 from prep.store import deliveries
 from prep.store import pipeline as store
 from prep.store.database import Connection, Pool, open_pool, transaction
-from prep.store.pipeline import Reading
 from prep.store.unsettled import unsettled
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night

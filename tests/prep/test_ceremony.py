@@ -17,12 +17,12 @@ from integrity.report import EVIDENCE_CHECKS, Ledger, Result
 from integrity.sums import read_sums
 from integrity.tree.documents import read_manifest
 from integrity.verify import verify
+from prep.domain.corte import Phase
 from prep.errors import Rejected
 from prep.operations import ceremonies as ceremony
 from prep.operations import software
 from prep.settings import now, read_settings
 from prep.store import ceremony as store
-from prep.store.cortes import Phase
 from tests.conftest import Night
 from tests.makers.logged_night import LoggedNight, logged_night
 from tests.makers.seal_maker import openssl

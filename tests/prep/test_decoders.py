@@ -20,9 +20,9 @@ from prep.errors import Parked
 from prep.rehearsal.drawing.camera import CONDITIONS
 from prep.scan import bounded
 from prep.scan.bounded import MIB, Bounds, Lane, OutOfBounds, TurnedAway
+from prep.scan.decoders import HEAVY, LIGHT, QUOTA, STRIKE, Decoders
 from prep.scan.oddities import Oddity
-from prep.store.pipeline import Reading, Unread
-from prep.worker import HEAVY, LIGHT, QUOTA, STRIKE, Decoders
+from prep.scan.reading import Reading, Unread
 from tests.makers.waiting import PATIENCE
 from tests.quick.test_digitize import acta
 

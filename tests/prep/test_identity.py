@@ -17,8 +17,9 @@ from prep.domain.hours import CENTRAL
 from prep.messages import Topic
 from prep.rehearsal.drawing.acta import draw
 from prep.rehearsal.drawing.press import PrintedForm
+from prep.scan.decoders import Decoders
 from prep.store.database import Pool
-from prep.worker import Decoders, lines
+from prep.worker import lines
 from tests.conftest import Night
 from tests.makers.capture_room import VALUES, Room, furnished, qr
 from tests.makers.waiting import PATIENCE, until

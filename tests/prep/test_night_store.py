@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 from prep import observe
+from prep.domain.corte import Phase
 from prep.domain.night import Night as DeclaredNight
 from prep.errors import Code, Rejected, Unavailable
 from prep.store import night as store
-from prep.store.cortes import Phase
 from prep.store.database import Connection, Pool, borrow, connect
 from prep.store.night import KEPT
 from prep.store.tonight import Tonight

@@ -32,6 +32,7 @@ from prep.rehearsal.replay import Sheet
 from prep.rehearsal.synthetic import synthetic
 from prep.scan import SAME_PHOTO
 from prep.scan.oddities import SENTENCES, Oddity
+from prep.scan.reading import Reading, Unread
 from prep.store import catalog as catalog_store
 from prep.store import deliveries, embedded, people
 from prep.store import pipeline as store
@@ -39,7 +40,6 @@ from prep.store.database import Pool, open_pool, transaction
 from prep.store.desk import TaskKind
 from prep.store.night import Declared
 from prep.store.people import Person, Role
-from prep.store.pipeline import Reading, Unread
 from prep.store.tonight import Tonight
 from prep.upload import Digitalizacion, Origen, TipoDocumento
 from tests.conftest import Night, cloned

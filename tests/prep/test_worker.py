@@ -20,12 +20,13 @@ from prep.consumer import Line, Outcome, run, sample, work
 from prep.domain.hours import CENTRAL
 from prep.errors import Parked, Rejected, Unavailable
 from prep.messages import ActaTouched, ImageNamed, Message, Topic, read_body
+from prep.scan.decoders import Decoders
 from prep.settings import Settings
 from prep.store import deliveries
 from prep.store.database import Connection, Pool, open_pool, transaction
 from prep.store.outbox import enqueue
 from prep.store.pipeline import add_event
-from prep.worker import Decoders, Digitizing, Validating, lines
+from prep.worker import Digitizing, Validating, lines
 from tests.conftest import Night
 from tests.makers.cord import plugged
 from tests.makers.waiting import PATIENCE, until

@@ -23,8 +23,8 @@ from integrity import minimal_verifier
 from integrity.layout import DATA
 from integrity.report import Result
 from integrity.verify import verify
+from prep.domain.corte import Phase
 from prep.store import leading
-from prep.store.cortes import Phase
 from publisher import data
 from publisher.cut import cut
 from publisher.schedule import Schedule
@@ -191,6 +191,14 @@ async def test_a_corte_that_was_changed_after_it_was_out_gives_no_clean_data(ton
     assert [*(public / "datos").iterdir()] == []
     path.write_bytes(kept)
     make_clean_data(public)
+
+
+def test_a_corte_that_is_not_there_is_one_sentence_in_spanish(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", data.__name__, str(tmp_path), "0001"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    missing = tmp_path / "cortes" / "0001" / "SHA256SUMS"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"los datos limpios no se pudieron hacer: no existe: {missing}\n"
 
 
 async def test_the_delta_holds_the_corte_and_its_pages_and_no_page_of_the_next(tonight: SmallNight) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from integrity import verify
 from prep.blobs import Blobs
+from prep.domain.corte import Phase
 from prep.domain.entry import TOTAL
 from prep.domain.tally import SUMMARY_NAMES
 from prep.errors import Parked, Rejected, Unavailable
@@ -26,7 +27,6 @@ from prep.files.official import Status, read_official
 from prep.files.official_candidates import read_candidates
 from prep.rehearsal.replay import Sheet
 from prep.store import leading
-from prep.store.cortes import Phase
 from prep.store.database import open_pool
 from prep.store.leading import Leader
 from prep.store.unsettled import unsettled

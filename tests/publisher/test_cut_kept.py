@@ -14,10 +14,10 @@ import asyncpg
 import pytest
 
 from prep.domain.catalog import ElectionId
+from prep.domain.corte import Group
 from prep.domain.entry import TOTAL, Mark
 from prep.rehearsal.replay import Sheet
 from prep.store import cortes
-from prep.store.cortes import Group
 from publisher import kept, official, parcels
 from publisher.kept import ChangedRow, Kept, follow
 from tests.conftest import Night

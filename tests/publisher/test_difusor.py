@@ -24,9 +24,9 @@ from prometheus_client import REGISTRY
 from integrity.log.note import Signer, trust_only
 from integrity.log.writer import FileState, Sequencer
 from integrity.verify import verify
+from prep.domain.corte import Phase, ToldIncident
 from prep.errors import Rejected, Unavailable
 from prep.store import embedded
-from prep.store.cortes import Phase, ToldIncident
 from publisher.mirror.command import mirroring
 from publisher.mirror.divergence import Divergence
 from publisher.mirror.mirror import Mirror, MirrorRequest

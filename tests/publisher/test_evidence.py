@@ -14,8 +14,8 @@ from integrity.log.note import Policy, SignatureKind, Signer, trust_only
 from integrity.log.writer import FileState, Sequencer
 from integrity.report import EVIDENCE_CHECKS, Report, Result
 from integrity.verify import verify
+from prep.domain.corte import Phase
 from prep.store import embedded
-from prep.store.cortes import Phase
 from publisher.log.office import policy_text
 from tests.conftest import cloned
 from tests.makers.logged_night import LoggedNight, logged_night

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from prep import observe
+from prep.domain.corte import Phase
 from prep.errors import Rejected
 from prep.store import leading
-from prep.store.cortes import Phase
 from prep.store.night import NightChanged
 from publisher.command import check_tree
 from publisher.schedule import Schedule

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from prep.domain.corte import Phase
 from prep.domain.territory_map import MAPS
-from prep.store.cortes import Phase
 from tests.conftest import Night
 from tests.makers.maps import as_file, grid
 from tests.makers.small_night import SmallNight, small_night

@@ -19,10 +19,10 @@ from integrity.sealing.seal import SEAL, open_signer
 from integrity.sealing.sello import SELLO
 from integrity.sealing.stamp import STAMPS, Authority
 from integrity.verify import verify
+from prep.domain.corte import Phase
 from prep.domain.hours import CENTRAL
 from prep.errors import Rejected
 from prep.settings import Settings
-from prep.store.cortes import Phase
 from publisher.cut import CorteOffice
 from publisher.notary import Notary, notary_of
 from tests.conftest import Night

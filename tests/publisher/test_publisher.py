@@ -14,10 +14,10 @@ import asyncpg
 import httpx
 import pytest
 
+from prep.domain.corte import Phase
 from prep.errors import Rejected
 from prep.rehearsal.installation import rehearsal_night
 from prep.store import ceremony
-from prep.store.cortes import Phase
 from prep.store.database import Connection
 from publisher.command import by_hand as run_by_hand
 from publisher.cut import CorteOffice

@@ -10,9 +10,9 @@ import pytest
 
 from integrity.layout import opening_path
 from prep.decisions import Said
+from prep.domain.corte import Phase
 from prep.domain.decision import DecisionKind
 from prep.rehearsal.replay import Sheet
-from prep.store.cortes import Phase
 from publisher import cut as story
 from publisher.gate import GateFailure
 from publisher.log.comparison import Difference

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from prep.domain.corte import Phase
 from prep.store import leading
-from prep.store.cortes import Phase
 from publisher.cut import Order, cut
 from tests.conftest import Night
 from tests.makers.declared import TONIGHT

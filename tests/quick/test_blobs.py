@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from prep.blobs import ABANDONED, SPILL, Blobs
 from prep.errors import Parked, Rejected, Unavailable
-from prep.settings import S3Access, read_settings
+from prep.object_store import S3Access
+from prep.settings import read_settings
 from tests.makers.s3_server import BUCKET, URL, S3Server
 
 PLACES = ("folder", "s3")

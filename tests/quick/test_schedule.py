@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.store.cortes import Corte, Phase
+from prep.domain.corte import Corte, Phase
 from publisher.cut import Order
 from publisher.schedule import Schedule
 

@@ -9,13 +9,13 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-import segno
 from PIL import Image
 
 from prep.domain.entry import Field, Mark
 from prep.rehearsal.drawing.camera import CLEAN, Condition, Photograph, photograph
 from prep.rehearsal.drawing.handwriting import Hand
 from prep.rehearsal.drawing.press import PEOPLE, QR_BOX, SIZE, WIDTH, PrintedForm, blank_form
+from prep.scan.labels import modules
 
 QR_SIDE: Final = 100
 """Side of the sticker with its white border; 2.5 cm on paper."""
@@ -85,11 +85,11 @@ def _put_on_sticker(sheet: Image.Image, text: str, rng: random.Random, scale: fl
 
 def _sticker_image(text: str, side: int) -> Image.Image:
     """A white square label with its QR code, medium error correction. `side` is in pixels."""
-    matrix = segno.make(text, error="m", micro=False, boost_error=False).matrix
-    modules = len(matrix)
-    dark = Image.frombytes("L", (modules, modules), bytes(30 if dot else 252 for row in matrix for dot in row))
-    whole = Image.new("L", (modules + 6, modules + 6), 252)
+    rows = modules(text, level="M")
+    count = len(rows)
+    dark = Image.frombytes("L", (count, count), bytes(30 if dot == "1" else 252 for row in rows for dot in row))
+    whole = Image.new("L", (count + 6, count + 6), 252)
     whole.paste(dark, (3, 3))
-    zoom = -(-side // (modules + 6)) + 1
+    zoom = -(-side // (count + 6)) + 1
     large = whole.resize((whole.width * zoom, whole.height * zoom), Image.Resampling.NEAREST)
     return large.resize((side, side), Image.Resampling.BOX).convert("RGB")
