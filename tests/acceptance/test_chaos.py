@@ -13,7 +13,7 @@ from tests.makers.waiting import NIGHT
 CASILLAS = 30
 FAULTS = len(FaultKind)
 SEED = 44
-INTERVAL = 12
+INTERVAL = 6
 """Seconds between cortes: on a small machine cortes must not take the time that the faults need."""
 
 
