@@ -32,7 +32,7 @@ def write(
     text: str,
     size: float,
     *,
-    fill: Colour,
+    fill: Colour | int,
     anchor: str = "ls",
     bold: float = 0,
     stroke: int = 1,
@@ -53,7 +53,7 @@ def write(
 
 
 def _accent(
-    pen: ImageDraw.ImageDraw, at: tuple[float, float], mark: str, *, reach: float, fill: Colour, stroke: int
+    pen: ImageDraw.ImageDraw, at: tuple[float, float], mark: str, *, reach: float, fill: Colour | int, stroke: int
 ) -> None:
     x, y = at
     if mark == _TILDE:

@@ -7,6 +7,8 @@ the corte and its hour, and says that the results are preliminary: a picture tra
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
 from typing import Final
 
 from PIL import Image, ImageColor, ImageDraw
@@ -54,13 +56,11 @@ class ShareCard:
 
 def draw_card(card: ShareCard) -> bytes:
     """The picture as a PNG of a few kilobytes."""
-    # It is drawn at twice the size and reduced, so that letters and accents are smooth.
-    scale = 2
-    image = Image.new("RGB", (SIZE[0] * scale, SIZE[1] * scale), _WHITE)
-    _Sheet(ImageDraw.Draw(image), scale).fill(card)
+    image = Image.new("RGB", SIZE, _WHITE)
+    _Sheet(image).fill(card)
     made = io.BytesIO()
     # A palette makes it three times smaller. It is known: to look for the best one takes as long as all the rest.
-    flat = image.reduce(scale).quantize(palette=_palette(card), dither=Image.Dither.NONE)
+    flat = image.quantize(palette=_palette(card), dither=Image.Dither.NONE)
     flat.save(made, "PNG", compress_level=4)
     return made.getvalue()
 
@@ -87,8 +87,8 @@ def _band(card: ShareCard) -> Colour:
 
 
 class _Sheet:
-    def __init__(self, pen: ImageDraw.ImageDraw, scale: int) -> None:
-        self._pen, self._scale = pen, scale
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
 
     def fill(self, card: ShareCard) -> None:
         right = SIZE[0] - _EDGE
@@ -98,7 +98,7 @@ class _Sheet:
         self._text((_EDGE, 176), card.lead, 32, room=right - _EDGE, bold=0.4)
         top = 216
         for line in card.lines[:MOST_LINES]:
-            said = self._width(line.said, 28, 0.4)
+            said = _width(line.said, 28, 0.4)
             self._text((_EDGE, top + 30), line.name, 30, room=right - _EDGE - said - 30, bold=0.4)
             self._text((right - said, top + 30), line.said, 28, room=said, bold=0.4)
             self._box((_EDGE, top + 42, right, top + 58), _REST)
@@ -109,34 +109,54 @@ class _Sheet:
         self._text((_EDGE, 544), card.progress, 28, fill=_SOFT, room=right - _EDGE)
         self._box((0, 564, SIZE[0], SIZE[1]), _band(card))
         words = "Simulacro: datos de prueba" if card.simulacro else "Resultados preliminares"
-        hour = self._width(card.hour, 28)
+        hour = _width(card.hour, 28)
         self._text((_EDGE, 608), words, 30, fill=_WHITE, room=right - _EDGE - hour - 30, bold=0.6)
         self._text((right - hour, 608), card.hour, 28, fill=_WHITE, room=hour)
 
-    def _width(self, text: str, size: float, bold: float = 0) -> float:
-        """As it is drawn: letters of another size are not exactly in proportion."""
-        return width_of(text, size * self._scale, bold=bold * self._scale) / self._scale
-
     def _box(self, box: tuple[float, float, float, float], colour: Colour) -> None:
-        # Pillow counts the last pixel in.
-        left, top, right, bottom = (each * self._scale for each in box)
-        self._pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+        left, top, right, bottom = map(round, box)
+        self._image.paste(colour, (left, top, right, bottom))
 
     def _text(
         self, at: tuple[float, float], text: str, size: float, *, room: float, fill: Colour = _INK, bold: float = 0
     ) -> None:
         """One line, smaller if it does not fit, and cut if it still does not."""
         smallest = size * 0.7
-        while size > smallest and self._width(text, size, bold) > room + 1:
+        while size > smallest and _width(text, size, bold) > room + 1:
             size -= 1
-        while len(text) > 1 and self._width(text, size, bold) > room + 1:
+        while len(text) > 1 and _width(text, size, bold) > room + 1:
             text = text.removesuffix("...")[:-1].rstrip() + "..."
             if text == "...":
                 break
-        here, scale = (at[0] * self._scale, at[1] * self._scale), self._scale
-        write(
-            self._pen, here, text, size * scale, fill=fill, bold=bold * scale, stroke=max(1, round(size * scale / 14))
-        )
+        shape = _shape(text, size, bold)
+        self._image.paste(fill, (round(at[0]) - _PAD, round(at[1]) - _base(size)), shape)
+
+
+_FINE: Final = 2
+"""A text is drawn so many times larger and then reduced: letters and accents are smooth."""
+_PAD: Final = 4
+"""Pixels around a text, for its outline and its accents."""
+
+
+def _base(size: float) -> int:
+    """The line on which the letters stand, below the top of a shape of this size."""
+    return ceil(size * 1.2)
+
+
+@lru_cache(1 << 9)
+def _shape(text: str, size: float, bold: float) -> Image.Image:
+    """One line of text, white on black. Most texts of a card are those of the corte before."""
+    below = ceil(size * 0.4)
+    drawn = Image.new("L", ((ceil(_width(text, size, bold)) + 2 * _PAD) * _FINE, (_base(size) + below) * _FINE))
+    here, large = (_PAD * _FINE, _base(size) * _FINE), size * _FINE
+    pen = ImageDraw.Draw(drawn)
+    write(pen, here, text, large, fill=255, bold=bold * _FINE, stroke=max(1, round(large / 14)))
+    return drawn.reduce(_FINE)
+
+
+def _width(text: str, size: float, bold: float = 0) -> float:
+    """As it is drawn: letters of another size are not exactly in proportion."""
+    return width_of(text, size * _FINE, bold=bold * _FINE) / _FINE
 
 
 def _colour(text: str) -> Colour:

@@ -123,10 +123,9 @@ def deep(levels: bytes, bits: int, kind: int = 1) -> bytes:
 
 def packed(code: str, times: float, start: float = 0) -> bytes:
     whole = code != "f"
-    return b"".join(
-        struct.pack("<" + code, round(start + level * times) if whole else start + level * times)
-        for level in acta().convert("L").tobytes()
-    )
+    said = [start + level * times for level in range(256)]
+    cells = [struct.pack("<" + code, round(each) if whole else each) for each in said]
+    return b"".join([cells[level] for level in acta().convert("L").tobytes()])
 
 
 def patched(data: bytes, at: int, *, more: int) -> bytes:
