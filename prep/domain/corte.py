@@ -1,4 +1,4 @@
-"""What is known of a corte, and what it shows: the records that are read for it and that its files and pages say."""
+"""The records of a corte: the facts that are read for it, and that its files and pages say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

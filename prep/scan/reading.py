@@ -1,4 +1,4 @@
-"""What is known of an image after the decoders looked at it."""
+"""The result of the decoders for one image."""
 
 from dataclasses import dataclass
 
