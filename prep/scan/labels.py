@@ -9,7 +9,7 @@ import zxingcpp
 def modules(text: str, *, level: str = "") -> Sequence[str]:
     """The squares of the QR code of a text, row by row: «1» is dark. The quiet zone around it is not there.
 
-    `level` is that of its error correction, as M: if empty, what fits into the smallest code of the text.
+    `level` is that of its error correction, as M: if empty, the highest that needs no larger code.
     """
     # Its type tells Python 3.12 that it is a buffer, and Python 3.11 not.
     asked = {"ec_level": level} if level else {}

@@ -143,9 +143,9 @@ def _base(size: float) -> int:
     return ceil(size * 1.2)
 
 
-@lru_cache(1 << 9)
+@lru_cache(1 << 7)
 def _shape(text: str, size: float, bold: float) -> Image.Image:
-    """One line of text, white on black. Most texts of a card are those of the corte before."""
+    """One line of text, white on black. Most texts of a card are those of the corte before; each takes some 40 kB."""
     below = ceil(size * 0.4)
     drawn = Image.new("L", ((ceil(_width(text, size, bold)) + 2 * _PAD) * _FINE, (_base(size) + below) * _FINE))
     here, large = (_PAD * _FINE, _base(size) * _FINE), size * _FINE
